@@ -1,0 +1,258 @@
+"""Whether something may happen, and who said so: one pure function from what is known to a decision.
+
+Nothing here reads a file, a clock or the environment; `_telemetry` gathers the facts and passes them in. The rules
+stand in one order, the first one that says anything decides, and every rule can tell what it looked at.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from plaintally._preferences import Layer
+
+SWITCHES = ("counter", "session_log", "automatic_sharing")
+POLICIES = ("opt-out", "notice-first", "opt-in")
+
+NO = frozenset(("0", "false", "no", "off", "none", "disabled", "disable", "never", "n", "f"))
+YES = frozenset(("1", "true", "yes", "on", "enabled", "enable", "always", "y", "t"))
+
+# Where counting would mean nothing and nobody can consent. The presence of the variable is enough, but for the values
+# named in HARMLESS. BUILD_ID, RUN_ID, RENDER and VERCEL also occur on hosts that run for long: the decision names the
+# variable, so that whoever looks can see why. (Taskcluster's TASK_ID counts only with a RUN_ID, which is here.)
+# fmt: off
+CIRCUMSTANCES: "dict[str, tuple[str, ...]]" = {
+    "CI": (
+        "CI", "CONTINUOUS_INTEGRATION", "BUILD_NUMBER", "BUILD_ID", "RUN_ID", "CI_NAME", "CI_APP_ID",
+        "CI_BUILD_ID", "CI_BUILD_NUMBER", "AGOLA_GIT_REF", "AC_APPCIRCLE", "APPVEYOR", "CODEBUILD_BUILD_ARN",
+        "TF_BUILD", "bamboo_planKey", "BITBUCKET_COMMIT", "BITRISE_IO", "BUDDY_WORKSPACE_ID", "BUILDKITE",
+        "CIRCLECI", "CIRRUS_CI", "CF_PAGES", "WORKERS_CI", "CF_BUILD_ID", "CM_BUILD_ID", "DRONE", "DSARI",
+        "EARTHLY_CI", "EAS_BUILD", "GERRIT_PROJECT", "GITEA_ACTIONS", "GITHUB_ACTIONS", "GITLAB_CI",
+        "GO_PIPELINE_LABEL", "BUILDER_OUTPUT", "HARNESS_BUILD_ID", "HUDSON_URL", "JENKINS_URL", "LAYERCI",
+        "MAGNUM", "NETLIFY", "NEVERCODE", "PROW_JOB_ID", "RELEASE_BUILD_ID", "RENDER", "SAILCI", "SCREWDRIVER",
+        "SEMAPHORE", "STRIDER", "TEAMCITY_VERSION", "TRAVIS", "VELA", "NOW_BUILDER", "VERCEL",
+        "APPCENTER_BUILD_ID", "CI_XCODE_PROJECT", "XCS", "SHIPPABLE", "TDDIUM",
+    ),
+    "test run": ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION"),
+    "documentation build": ("READTHEDOCS",),
+    "AI agent": (
+        "CLAUDECODE", "CURSOR_AGENT", "CURSOR_TRACE_ID", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT",
+        "COPILOT_CLI", "OPENCODE_CLIENT", "REPL_ID",
+    ),
+    "rank above 0": ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", "RANK"),
+}
+# fmt: on
+HARMLESS = {"CI": ("false", "0"), **dict.fromkeys(CIRCUMSTANCES["rank above 0"], ("0",))}
+
+_LOCAL_RULES = frozenset(
+    ("argument", "enforced", "telemetry variable", "plaintally variable", "preferences", "default")
+)
+
+
+class Finding:
+    """What one rule looked at.
+
+    `verdict` is True (allow), False (refuse) or None (says nothing); `value` is what was found there, None when
+    nothing was; `where` names the place.
+    """
+
+    __slots__ = ("rule", "value", "verdict", "where")
+
+    def __init__(self, rule: str, verdict: "bool | None", value: "str | None", where: str) -> None:
+        self.rule, self.verdict, self.value, self.where = rule, verdict, value, where
+
+    def __repr__(self) -> str:
+        return f"Finding(rule={self.rule!r}, verdict={self.verdict!r}, value={self.value!r}, where={self.where!r})"
+
+
+class Decision:
+    """Whether a switch is on, and the rule that decided: its name, what was found there, and where."""
+
+    __slots__ = ("allowed", "rule", "value", "where")
+
+    def __init__(self, finding: Finding) -> None:
+        self.allowed = finding.verdict is True
+        self.rule, self.value, self.where = finding.rule, finding.value, finding.where
+
+    def __repr__(self) -> str:
+        return f"Decision(allowed={self.allowed}, rule={self.rule!r}, value={self.value!r}, where={self.where!r})"
+
+
+class Facts:
+    """All that a decision depends on.
+
+    Args:
+        package: the package's name in lower case with underscores.
+        environment: the process's environment variables.
+        layers: the preferences files that exist, from the nearest (project) to the farthest (system).
+        explicit: what was said in this very process about each switch.
+        endpoint: the address counts go to, or None; `endpoint_where` names who set it, or what is wrong with it.
+        policy: the author's policy, one of `POLICIES`.
+        notice_shown: whether a person has been shown the notice of this contract.
+        pool_worker: whether this process is a worker of a multiprocessing pool.
+    """
+
+    __slots__ = (
+        "endpoint", "endpoint_where", "environment", "explicit", "layers", "notice_shown", "package", "policy",
+        "pool_worker",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        package: str,
+        *,
+        environment: "Mapping[str, str]",
+        layers: "Sequence[Layer]" = (),
+        explicit: "Mapping[str, bool] | None" = None,
+        endpoint: "str | None" = None,
+        endpoint_where: str = "the author of the package",
+        policy: str = "opt-out",
+        notice_shown: bool = False,
+        pool_worker: bool = False,
+    ) -> None:
+        self.package, self.environment, self.layers, self.explicit = package, environment, layers, explicit or {}
+        self.endpoint, self.endpoint_where, self.policy = endpoint, endpoint_where, policy
+        self.notice_shown, self.pool_worker = notice_shown, pool_worker
+
+
+def understand(value: object) -> "bool | None":
+    """Whether a spelled-out word means yes (True) or no (False); None when nobody can tell."""
+    word = str(value).strip().lower() if isinstance(value, (str, bool, int)) else ""
+    return True if word in YES else False if word in NO else None
+
+
+def decide(switch: str, facts: Facts) -> Decision:
+    """Decide whether `switch` is on: the first rule with a verdict wins.
+
+    An allowance cannot conjure up an address: where there is no endpoint, what needs one is refused all the same.
+    """
+    findings = list(examine(switch, facts))
+    decisive = next(finding for finding in findings if finding.verdict is not None)
+    if decisive.verdict and facts.endpoint is None and switch != "session_log":
+        decisive = next(finding for finding in findings if finding.rule == "endpoint")
+    return Decision(decisive)
+
+
+def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
+    """Look at every rule that speaks about `switch`, in the order in which they count.
+
+    The session log stays on the machine, so what is about leaving it (DO_NOT_TRACK, CI, the endpoint) says nothing
+    about it.
+    """
+    for rule, look in RULES:
+        if switch != "session_log" or rule in _LOCAL_RULES:
+            yield from look(rule, switch, facts)
+
+
+def variables(package: str) -> "tuple[str, str]":
+    """The two environment variables that are a package's own, for example RXINFER_TELEMETRY, LOG_USING_RXINFER."""
+    return f"{package.upper()}_TELEMETRY", f"LOG_USING_{package.upper()}"
+
+
+def _argument(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
+    said = facts.explicit.get(switch)
+    yield Finding(rule, said, None if said is None else str(said).lower(), "said in this process")
+
+
+def _enforced(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
+    for layer in facts.layers:
+        if layer.enforced:
+            value = layer.get(facts.package, switch)
+            refused = layer.problem is not None or (value is not None and understand(value) is not True)
+            yield Finding(rule, False if refused else None, _shown(layer, switch, value), layer.path)
+
+
+def _telemetry_variable(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
+    # A yes to telemetry as a whole is no request to share sessions.
+    yield _variable(rule, variables(facts.package)[0], facts, may_allow=switch != "automatic_sharing")
+
+
+def _log_using_variable(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
+    if switch == "counter":
+        yield _variable(rule, variables(facts.package)[1], facts, may_allow=True)
+
+
+def _plaintally_variable(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
+    yield _variable(rule, "PLAINTALLY", facts, may_allow=False)
+
+
+def _do_not_track(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
+    value = facts.environment.get("DO_NOT_TRACK")
+    harmless = value is None or value.strip().lower() in ("", "0", "false", "no", "off")
+    yield Finding(rule, None if harmless else False, value, "DO_NOT_TRACK in the environment")
+
+
+def _circumstance(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
+    present = [name for name in CIRCUMSTANCES[rule] if name in facts.environment]
+    for name in present:
+        harmless = name in HARMLESS and facts.environment[name].strip().lower() in HARMLESS[name]
+        value = facts.environment[name] if name in HARMLESS else "set"
+        yield Finding(rule, None if harmless else False, value, f"{name} in the environment")
+    if not present:
+        yield Finding(rule, None, None, "the environment")
+
+
+def _pool_worker(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
+    found = "started by multiprocessing" if facts.pool_worker else None
+    yield Finding(rule, False if facts.pool_worker else None, found, "this process")
+
+
+def _endpoint(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
+    missing = facts.endpoint is None
+    yield Finding(rule, False if missing else None, "none" if missing else facts.endpoint, facts.endpoint_where)
+
+
+def _preferences(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
+    for layer in facts.layers:
+        value = layer.get(facts.package, switch)
+        verdict = None if value is None else understand(value) is True
+        if verdict and not layer.may_allow(switch):
+            verdict = None
+        if layer.problem is not None:
+            verdict = False
+        yield Finding(rule, verdict, _shown(layer, switch, value), layer.path)
+
+
+def _default(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
+    if switch == "session_log":
+        yield Finding(rule, True, "on", "kept in memory on this machine")
+    elif switch == "automatic_sharing":
+        yield Finding(rule, False, "off", "only the user can turn it on")
+    else:
+        asked = {"opt-out": True, "notice-first": facts.notice_shown}.get(facts.policy, False)
+        told = {"notice-first": ", notice shown" if asked else ", notice not shown yet"}.get(facts.policy, "")
+        yield Finding(rule, asked, facts.policy + told, "the policy of the package's author")
+
+
+def _variable(rule: str, name: str, facts: Facts, *, may_allow: bool) -> Finding:
+    value = facts.environment.get(name)
+    verdict = None if value is None else understand(value) is True
+    if verdict and not may_allow:
+        verdict = None
+    if value is not None and understand(value) is None:
+        value += " (not understood, so it refuses)"
+    return Finding(rule, verdict, value, f"{name} in the environment")
+
+
+def _shown(layer: "Layer", switch: str, value: object) -> "str | None":
+    if layer.problem is not None:
+        return layer.problem
+    if value is None:
+        return None
+    unclear = "" if understand(value) is not None else " (not understood, so it refuses)"
+    return f"{switch} = {str(value).lower() if isinstance(value, bool) else value}{unclear}"
+
+
+RULES = (
+    ("argument", _argument),
+    ("enforced", _enforced),
+    ("telemetry variable", _telemetry_variable),
+    ("log-using variable", _log_using_variable),
+    ("plaintally variable", _plaintally_variable),
+    ("do-not-track variable", _do_not_track),
+    *((rule, _circumstance) for rule in CIRCUMSTANCES),
+    ("pool worker", _pool_worker),
+    ("endpoint", _endpoint),
+    ("preferences", _preferences),
+    ("default", _default),
+)
+"""Every rule there is, in the order in which they count."""

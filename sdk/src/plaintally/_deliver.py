@@ -1,0 +1,246 @@
+"""Delivers one document over HTTP: the only module with a socket. It decides nothing about consent.
+
+Normally it runs as a process of its own (`python -I -S`), fed through its standard input and ended by a watchdog after
+`BUDGET_S` seconds whatever happens; where no process could be started, `deliver` runs in a daemon thread of the host.
+It sends the bytes that `request` returns and nothing else, follows no redirect, reads no more of an answer than its
+head, and prints nothing.
+
+A job is one line with the destination, `scheme host port target`, and one line with the JSON body.
+"""
+
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+BUDGET_S = 5.0
+PAUSES_S = (0.4, 1.2)  # between three tries
+MAX_HEAD_BYTES = 16_384
+USER_AGENT = "plaintally"
+# Where systems keep their certificates, for interpreters that were built to look elsewhere.
+CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+def main() -> None:
+    """Run as the sender process: detach, deliver the job on standard input, end."""
+    import _thread
+
+    _thread.start_new_thread(_end_after, (BUDGET_S,))
+    _detach()
+    deliver(_read_job(0))
+    os._exit(0)
+
+
+def request(host: str, port: int, target: str, body: bytes, *, scheme: str, extra: bytes = b"") -> bytes:
+    """The exact bytes of one request, alike on every machine but for the body and the id in the target."""
+    default = port == (443 if scheme == "https" else 80)
+    head = (
+        f"POST {target} HTTP/1.1\r\n"
+        f"Host: {host}{'' if default else f':{port}'}\r\n"
+        f"User-Agent: {USER_AGENT}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        "Connection: close\r\n"
+    )
+    return head.encode("ascii") + extra + b"\r\n" + body
+
+
+def deliver(job: bytes) -> bool:
+    """Try to deliver a job within the budget; True when the collector has the document."""
+    deadline = time.monotonic() + BUDGET_S
+    destination, _, body = job.rstrip(b"\n").partition(b"\n")
+    scheme, host, port, target = destination.decode("ascii").split(" ")
+    for pause in (*PAUSES_S, None):
+        try:
+            status, retry_after_s = _post((scheme, host, int(port), target), body, deadline)
+        except ConnectionError:
+            status, retry_after_s = 503, 0.0
+        except OSError:  # no such name, no route, a certificate nobody trusts, no time left: trying again is no use
+            return False
+        if status != 429 and status < 500:
+            return 200 <= status < 300 or status == 409  # 409: an earlier try had arrived
+        wait_s = max(pause or 0.0, retry_after_s)
+        if pause is None or time.monotonic() + wait_s >= deadline:
+            return False
+        time.sleep(wait_s)
+    return False
+
+
+def proxy_for(scheme: str, host: str, port: int, environment: "Mapping[str, str]") -> "str | None":
+    """The URL of the proxy that the environment asks for, or None to connect directly.
+
+    HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in either case, the lower one first, as curl reads them: names in
+    NO_PROXY match themselves and their subdomains, `host:port` only that port, `*` everything. HTTP_PROXY in upper
+    case is not believed inside a CGI script, where a client's header sets it. Loopback never goes through a proxy.
+    """
+
+    def value(name: str) -> str:
+        return environment.get(name) or environment.get(name.upper()) or ""
+
+    name = host.strip("[]")
+    if name in ("localhost", "::1") or name.startswith("127.") or name.endswith(".localhost"):
+        return None
+    for entry in value("no_proxy").replace(",", " ").lower().split():
+        bare, _, only_port = entry.rpartition(":") if entry.count(":") == 1 else (entry, "", "")
+        domain = bare.strip("[]").removeprefix("*").lstrip(".")
+        matches = entry == "*" or (domain and (name == domain or name.endswith("." + domain)))
+        if matches and only_port in ("", str(port)):
+            return None
+    if scheme == "http" and "REQUEST_METHOD" in environment:
+        return environment.get("http_proxy") or value("all_proxy") or None
+    return value(f"{scheme}_proxy") or value("all_proxy") or None
+
+
+def _post(destination: "tuple[str, str, int, str]", body: bytes, deadline: float) -> "tuple[int, float]":
+    """Send one request; return the status and the seconds the server asks us to wait."""
+    scheme, host, port, target = destination
+    proxy = proxy_for(scheme, host, port, os.environ)
+    if proxy is None:
+        connection, authorization = _connect(host.strip("[]"), port, deadline), b""
+    else:
+        connection, authorization = _connect_to_proxy(proxy, deadline)
+    extra = b""
+    try:
+        if scheme == "https":
+            if proxy is not None:
+                _open_tunnel(connection, f"{host}:{port}", authorization, deadline)
+            connection = _secure(connection, host.strip("[]"), deadline)
+        elif proxy is not None:
+            target, extra = f"http://{host}:{port}{target}", authorization
+        connection.settimeout(_remaining(deadline))
+        connection.sendall(request(host, port, target, body, scheme=scheme, extra=extra))
+        return _parse_head(_read_head(connection, deadline))
+    finally:
+        connection.close()
+
+
+def _connect(host: str, port: int, deadline: float) -> "socket.socket":
+    import socket
+
+    return socket.create_connection((host, port), timeout=_remaining(deadline))
+
+
+def _connect_to_proxy(proxy: str, deadline: float) -> "tuple[socket.socket, bytes]":
+    """A connection to an http proxy, and the header line that it may want."""
+    scheme, _, rest = proxy.rpartition("://")
+    if scheme not in ("", "http"):
+        raise OSError(f"{scheme} proxies are not supported, and going around one is not what was asked for")
+    credentials, _, address = rest.partition("/")[0].rpartition("@")
+    host, _, port = address.rpartition(":") if address.rpartition("]")[2].count(":") else (address, "", "80")
+    authorization = b""
+    if credentials:
+        import binascii
+
+        encoded = binascii.b2a_base64(_unquote(credentials), newline=False)
+        authorization = b"Proxy-Authorization: Basic " + encoded + b"\r\n"
+    if not port.isdigit():
+        raise OSError("the port of the proxy is no number")
+    return _connect(host.strip("[]"), int(port), deadline), authorization
+
+
+def _open_tunnel(connection: "socket.socket", authority: str, authorization: bytes, deadline: float) -> None:
+    connection.settimeout(_remaining(deadline))
+    line = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {USER_AGENT}\r\n"
+    connection.sendall(line.encode("ascii") + authorization + b"\r\n")
+    status, _ = _parse_head(_read_head(connection, deadline))
+    if status != 200:
+        raise OSError(f"the proxy refuses with status {status}")
+
+
+def _secure(connection: "socket.socket", host: str, deadline: float) -> "socket.socket":
+    """TLS with the system's certificates, and with the server's name verified."""
+    import ssl
+
+    context = ssl.create_default_context()
+    if not any(context.cert_store_stats().values()) and not _has_certificates(ssl.get_default_verify_paths().capath):
+        for path in filter(os.path.isfile, CERTIFICATES):
+            context.load_verify_locations(path)
+            break
+    connection.settimeout(_remaining(deadline))
+    return context.wrap_socket(connection, server_hostname=host)
+
+
+def _has_certificates(folder: "str | None") -> bool:
+    return folder is not None and os.path.isdir(folder) and bool(os.listdir(folder))
+
+
+def _read_head(connection: "socket.socket", deadline: float) -> bytes:
+    """The head of an answer; what follows it is left unread."""
+    head = b""
+    while b"\r\n\r\n" not in head and len(head) < MAX_HEAD_BYTES:
+        connection.settimeout(_remaining(deadline))
+        received = connection.recv(4096)
+        if not received:
+            raise ConnectionResetError("the server closed the connection before its answer was complete")
+        head += received
+    return head
+
+
+def _parse_head(head: bytes) -> "tuple[int, float]":
+    """The status of an answer and its Retry-After in seconds (0 when absent, endless when it is a date)."""
+    first, *lines = head.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    version, _, rest = first.partition(b" ")
+    status = rest[:3]
+    if not version.startswith(b"HTTP/1.") or not status.isdigit():
+        raise OSError("the server speaks no HTTP")
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"retry-after":
+            return int(status), float(value) if value.strip().isdigit() else float("inf")
+    return int(status), 0.0
+
+
+def _read_job(descriptor: int) -> bytes:
+    """Read the two lines of a job; the writer's end may stay open in some other child of the host."""
+    job = b""
+    while job.count(b"\n") < 2:
+        received = os.read(descriptor, 65_536)
+        if not received:
+            break
+        job += received
+    return job
+
+
+def _detach() -> None:
+    """Leave the host's folder, descriptors, terminal and priority behind."""
+    for step in (_close_inherited, lambda: os.chdir(os.sep), lambda: os.nice(10)):
+        try:
+            step()
+        except (OSError, AttributeError):  # not to be had on this platform
+            pass
+
+
+def _close_inherited() -> None:
+    """Close what the host's libraries left open across a process start, so that nothing waits for us to end."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2:
+            try:
+                os.close(int(name))
+            except OSError:  # the one that listed the folder
+                pass
+
+
+def _end_after(seconds: float) -> None:
+    time.sleep(seconds)
+    os._exit(1)
+
+
+def _remaining(deadline: float) -> float:
+    remaining = deadline - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError("the budget is spent")
+    return remaining
+
+
+def _unquote(text: str) -> bytes:
+    """Undo percent-encoding."""
+    first, *parts = text.encode().split(b"%")
+    return first + b"".join(bytes.fromhex(part[:2].decode()) + part[2:] for part in parts)

@@ -1,0 +1,68 @@
+"""The notice: at most three lines for a person at a terminal, once for each contract.
+
+That it was shown is remembered in a file of the user's preferences folder that holds the names of the fields told of.
+Where that cannot be written nothing is shown, since it would be shown again at every start.
+"""
+
+import os
+import sys
+
+from plaintally import _consent, _preferences
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from plaintally._telemetry import Telemetry
+
+_ALWAYS = ("id", "timestamp")
+
+
+def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:
+    """Show the notice unless it was shown before, and remember that it was."""
+    path = _record(telemetry, environment)
+    if path is None or was_shown(telemetry, environment):
+        return
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(descriptor, "".join(f"{name}\n" for name in _fields(telemetry)).encode())
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return
+    sys.stderr.write(text(telemetry))
+    sys.stderr.flush()
+
+
+def was_shown(telemetry: "Telemetry", environment: "Mapping[str, str]") -> bool:
+    """Whether a notice that told of every field of today's contract was shown to this user."""
+    path = _record(telemetry, environment)
+    try:
+        with open(path or os.devnull, "rb") as file:
+            return set(_fields(telemetry)) <= set(file.read().decode(errors="replace").split())
+    except OSError:
+        return False
+
+
+def text(telemetry: "Telemetry") -> str:
+    """The notice, three lines at most."""
+    extra = "".join(f", the {name.replace('_', ' ')}" for name in _fields(telemetry)[2:])
+    when = "From the next start on, " if telemetry.policy == "notice-first" else ""
+    more = f" More: {telemetry.privacy_url}" if telemetry.privacy_url else ""
+    own = _consent.variables(telemetry.package)[0]
+    return (
+        f"{when}{telemetry.package} counts how often it is imported: a random id made anew each time{extra} "
+        f"and the time, nothing else.{more}\n"
+        f"Turn it off with: plaintally off {telemetry.package}   or {own}=off   (for all packages: plaintally off)\n"
+    )
+
+
+def _fields(telemetry: "Telemetry") -> "tuple[str, ...]":
+    return _ALWAYS if telemetry.contract is None else telemetry.contract.counter_fields
+
+
+def _record(telemetry: "Telemetry", environment: "Mapping[str, str]") -> "str | None":
+    folder = _preferences.user_directory(environment)
+    return None if folder is None else os.path.join(folder, "notices", telemetry.package)

@@ -1,0 +1,177 @@
+"""Changes single keys of the user's preferences file and leaves all else in it as the person wrote it.
+
+A change is made line by line, so comments and order survive, then read back: where the result would say anything
+other than the old file with that one change, nothing is written and the person is told what to type. A file is
+replaced whole (never half-written), readable by its owner only, by one process at a time.
+"""
+
+import contextlib
+import os
+import re
+import sys
+
+from plaintally import _preferences
+from plaintally.exceptions import PreferencesError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+_HEADER = re.compile(r'\s*\[\s*packages\s*\.\s*"?(?P<package>[A-Za-z0-9_.-]+?)"?\s*\]\s*(#.*)?$')
+_ANY_HEADER = re.compile(r"\s*\[")
+_VALUE = r'(?P<before>\s*{key}\s*=\s*)("[^"\\]*"|\'[^\']*\'|[^#"\']*?)(?P<behind>\s*(#.*)?)$'
+
+
+def write_user(environment: "Mapping[str, str]", changes: "Mapping[tuple[str | None, str], bool | str | None]") -> str:
+    """Make changes to the user's preferences, all or none; return the path of the file.
+
+    Args:
+        environment: the variables that tell where the file is.
+        changes: from (package or None for all packages, key) to the new value.
+
+    Raises:
+        PreferencesError: the file cannot be written, or is written in a way that cannot be edited safely.
+    """
+    path = _preferences.paths(environment).get("user")
+    if path is None:
+        raise PreferencesError("there is no home directory to keep preferences in; set PLAINTALLY=off instead")
+    path = os.path.realpath(path)  # a link into somebody's collection of dotfiles stays a link
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with _locked(os.path.dirname(path)):
+            old = _read(path)
+            new = edit(old, changes, path=path)
+            if new != old:
+                _replace(path, new)
+    except OSError as error:
+        if isinstance(error, PreferencesError):
+            raise
+        raise PreferencesError(
+            f"cannot write {path} ({error.strerror or error}); set the environment variable PLAINTALLY=off instead, "
+            "or make the file writable"
+        ) from error
+    return path
+
+
+def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | str | None]", *, path: str) -> str:
+    """The text of a preferences file with some keys set.
+
+    Raises:
+        PreferencesError: the text is no valid preferences file, or has a form that cannot be edited line by line.
+    """
+    try:
+        expected = _preferences.understood(_preferences.parse(text.encode()))
+    except (ValueError, TypeError) as error:
+        raise PreferencesError(
+            f"{path} cannot be understood ({error}), and refuses everything until you mend or remove it"
+        ) from error
+    lines = text.splitlines()
+    for (package, key), value in changes.items():
+        lines = _set(lines, package, key, _written(value))
+        _apply(expected, package, key, value)
+    result = "".join(f"{line}\n" for line in lines)
+    try:
+        same = _preferences.understood(_preferences.parse(result.encode())) == expected
+    except (ValueError, TypeError):
+        same = False
+    if not same:
+        wanted = "; ".join(
+            f"{key} = {_written(value)} {'at the top' if package is None else f'below [packages.{package}]'}"
+            for (package, key), value in changes.items()
+        )
+        raise PreferencesError(f"{path} is written in a form that cannot be edited safely; write into it: {wanted}")
+    return result
+
+
+def _apply(table: "dict[str, Any]", package: "str | None", key: str, value: "bool | str | None") -> None:
+    target = table if package is None else table["packages"].setdefault(package, {})
+    target[key] = value
+
+
+def _set(lines: "list[str]", package: "str | None", key: str, value: str) -> "list[str]":
+    start, end = _section(lines, package)
+    pattern = re.compile(_VALUE.format(key=re.escape(key)))
+    for index in range(start, end):
+        match = pattern.match(lines[index])
+        if match:
+            return [*lines[:index], match["before"] + value + match["behind"], *lines[index + 1 :]]
+    if start > len(lines):  # no such section yet
+        gap = [""] if lines and lines[-1].strip() else []
+        return [*lines, *gap, f"[packages.{package}]", f"{key} = {value}"]
+    place = _end_of_keys(lines, start, end)
+    return [*lines[:place], f"{key} = {value}", *lines[place:]]
+
+
+def _section(lines: "list[str]", package: "str | None") -> "tuple[int, int]":
+    """Where the keys of a package (or of the file itself) begin and end; beyond the end where there is no section."""
+    headers = [index for index, line in enumerate(lines) if _ANY_HEADER.match(line)]
+    start = 0
+    if package is not None:
+        names = {index: match["package"] for index in headers if (match := _HEADER.match(lines[index]))}
+        own = [index for index, name in names.items() if _preferences.normalise(name) == package]
+        start = own[0] + 1 if own else len(lines) + 1
+    return start, next((index for index in headers if index >= start), len(lines))
+
+
+def _end_of_keys(lines: "list[str]", start: int, end: int) -> int:
+    """The place for a new key: behind the last one, or before the comment that belongs to the next section."""
+    for index in range(end - 1, start - 1, -1):
+        if lines[index].strip() and not lines[index].lstrip().startswith("#"):
+            return index + 1
+    return start if end < len(lines) else end
+
+
+def _written(value: "bool | str | None") -> str:
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"'
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return file.read().replace("\r\n", "\n")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise PreferencesError(
+            f"{path} is not UTF-8 text, and refuses everything until you mend or remove it"
+        ) from error
+
+
+def _replace(path: str, text: str) -> None:
+    temporary = f"{path}.{os.getpid()}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> "Iterator[None]":
+    """Hold the folder's lock: the folder itself where it can be locked, a file in it on Windows."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        descriptor = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # waits up to ten seconds
+            yield
+        finally:
+            os.close(descriptor)
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,178 @@
+"""Hands one document to a detached sender: the host's side. What the sender does with it is in `_deliver`.
+
+The sender is a process of its own, so that the host loads no network stack and its exit is not delayed. It is started
+through `sh`, which leaves it in the background and ends at once: the process the host has to reap is gone after a
+millisecond, whatever becomes of the network, and no child of ours is ever there for the host's own `waitpid` to find.
+Where a process must not be started, a daemon thread does the same work and is given up when the host ends.
+"""
+
+import _thread
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LOOPBACK = ("localhost", "[::1]")
+# Keeps the pipe at descriptor 0, which sh would otherwise replace for a command in the background.
+_SCRIPT = 'exec 3<&0; "$@" <&3 3<&- &'
+# CREATE_NO_WINDOW, CREATE_NEW_PROCESS_GROUP, BELOW_NORMAL_PRIORITY_CLASS
+_WINDOWS_FLAGS = 0x0800_0000 | 0x200 | 0x4000
+_BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
+
+
+class Endpoint:
+    """Where documents go: `scheme`, `host` (IPv6 in brackets), `port`, and `path` without a slash at its end."""
+
+    __slots__ = ("host", "path", "port", "scheme")
+
+    def __init__(self, scheme: str, host: str, port: int, path: str) -> None:
+        self.scheme, self.host, self.port, self.path = scheme, host, port, path
+
+    def __str__(self) -> str:
+        default = self.port == (443 if self.scheme == "https" else 80)
+        return f"{self.scheme}://{self.host}{'' if default else f':{self.port}'}{self.path}"
+
+
+def parse_endpoint(url: object, *, allow_http: bool = False) -> Endpoint:
+    """Take a URL apart, such as `https://host/v1/projects/P/databases/(default)/documents`.
+
+    Raises:
+        ConfigurationError: it is no URL that documents can be sent to; the message says what is wrong.
+    """
+    if not isinstance(url, str):
+        raise _unusable(url, "is no text")
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in ("https", "http"):
+        raise _unusable(url, "does not start with https://")
+    if not url.isascii() or not url.isprintable() or any(character in url for character in ' "<>\\^`{|}@?#'):
+        raise _unusable(url, "holds a space, a user name, a query or another character that an address must not have")
+    authority, _, path = rest.partition("/")
+    host, port = _split_authority(url, authority.lower(), 443 if scheme == "https" else 80)
+    if not path.strip("/"):
+        raise _unusable(url, "has no path")
+    if scheme == "http" and not allow_http and not is_loopback(host):
+        raise _unusable(url, "sends over plain http to another machine; write https, or say allow_http=True")
+    return Endpoint(scheme, host, port, "/" + path.rstrip("/"))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this very machine."""
+    octets = host.split(".")
+    is_127 = octets[0] == "127" and len(octets) == 4 and all(octet.isdigit() for octet in octets)
+    return host in _LOOPBACK or host.endswith(".localhost") or is_127
+
+
+def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[str, str]") -> None:
+    """Start a sender that posts `body` to `target` below the endpoint, and return at once.
+
+    Nothing is told of success or failure.
+    """
+    job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target}\n".encode() + body + b"\n"
+    if not _spawn(job, environment):
+        _thread.start_new_thread(_deliver_here, (job,))
+
+
+def _split_authority(url: str, authority: str, default_port: int) -> "tuple[str, int]":
+    host, port = authority, str(default_port)
+    bracket = authority.rfind("]")
+    colon = authority.find(":", bracket + 1)
+    if colon >= 0:
+        host, port = authority[:colon], authority[colon + 1 :]
+    if not port.isdigit() or not 0 < int(port[:6]) < 65536:
+        raise _unusable(url, "has a port that is no number from 1 to 65535")
+    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" and ":" in host else host
+    if not bare.replace(".", "").replace("-", "").replace("_", "").replace(":" if bare != host else "", "").isalnum():
+        raise _unusable(url, "has no valid host name")
+    return host, int(port)
+
+
+def _unusable(url: object, reason: str) -> Exception:
+    from plaintally.exceptions import ConfigurationError
+
+    return ConfigurationError(
+        f"endpoint {url!r} {reason}; it looks like "
+        "'https://telemetry.example.org/v1/projects/mypackage/databases/(default)/documents', "
+        "or None to send nothing"
+    )
+
+
+def _spawn(job: bytes, environment: "Mapping[str, str]") -> bool:
+    """Start the detached process; False where there can be none."""
+    directory = os.path.dirname(__file__)
+    if not _is_python(sys.executable) or not os.path.isfile(os.path.join(directory, "_deliver.py")):
+        return False
+    command = [sys.executable, "-I", "-S", "-B", "-c", _BOOT, directory]
+    try:
+        if sys.platform == "win32":
+            return _spawn_windows(command, job)
+        return _spawn_posix(command, job, environment)
+    except (OSError, AttributeError, NotImplementedError):
+        return False
+
+
+def _spawn_posix(command: "list[str]", job: bytes, environment: "Mapping[str, str]") -> bool:
+    source, sink = os.pipe()
+    try:
+        os.write(sink, job)  # fits into the pipe's buffer: a count has some 300 bytes
+        pid = os.posix_spawn(
+            "/bin/sh",
+            ["sh", "-c", _SCRIPT, "sh", *command],
+            environment,
+            file_actions=(
+                (os.POSIX_SPAWN_DUP2, source, 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            ),
+            setsid=True,  # neither the terminal's Ctrl-C nor its end reach the sender
+            setsigmask=(),
+        )
+    finally:
+        os.close(source)
+        os.close(sink)
+    try:
+        _thread.start_new_thread(_reap, (pid,))
+    except RuntimeError:  # no thread to be had
+        _reap(pid)
+    return True
+
+
+def _spawn_windows(command: "list[str]", job: bytes) -> bool:
+    import subprocess
+
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        creationflags=_WINDOWS_FLAGS,
+    )
+    if process.stdin is not None:
+        process.stdin.write(job)
+        process.stdin.close()
+    process.returncode = 0  # nobody waits for it, and Popen must not warn about that
+    return True
+
+
+def _is_python(executable: "str | None") -> bool:
+    """Whether `sys.executable` is an interpreter: a frozen or embedding program must not be started a second time."""
+    name = os.path.basename(executable or "").lower()
+    return not hasattr(sys, "frozen") and name.startswith(("python", "pypy")) and os.access(executable or "", os.X_OK)
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except OSError:  # the host ignores SIGCHLD, or collected it itself
+        pass
+
+
+def _deliver_here(job: bytes) -> None:
+    try:
+        from plaintally import _deliver
+
+        _deliver.deliver(job)
+    except Exception:  # noqa: BLE001, S110  # the host must not notice
+        pass

@@ -1,0 +1,91 @@
+"""What `telemetry.status()` and `plaintally status` tell: every rule looked at, its value, and which one decided."""
+
+from plaintally import _consent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from plaintally._telemetry import Telemetry
+
+_VERDICTS = {True: "allows", False: "refuses", None: "-"}
+_NAMES = {"counter": "import counter", "session_log": "session log", "automatic_sharing": "automatic sharing"}
+
+
+class Status:
+    """The state of one package's telemetry; print it, or take `to_dict()`.
+
+    Args:
+        facts: what the decisions depend on.
+        handle: the package's handle, or None when the package could not be asked.
+    """
+
+    __slots__ = ("decisions", "facts", "handle")
+
+    def __init__(self, facts: _consent.Facts, *, handle: "Telemetry | None") -> None:
+        self.facts, self.handle = facts, handle
+        self.decisions = {switch: _consent.decide(switch, facts) for switch in _consent.SWITCHES}
+
+    @property
+    def fields(self) -> "tuple[str, ...]":
+        """The names of the fields of one count."""
+        contract = None if self.handle is None else self.handle.contract
+        return ("id", "timestamp") if contract is None else contract.counter_fields
+
+    def to_dict(self) -> "dict[str, Any]":
+        """All of it as plain JSON types."""
+        switches = {}
+        for switch, decision in self.decisions.items():
+            switches[switch] = {
+                "allowed": decision.allowed,
+                "decided_by": _entry(decision),
+                "rules": [
+                    {**_entry(finding), "verdict": _VERDICTS[finding.verdict]}
+                    for finding in _consent.examine(switch, self.facts)
+                ],
+            }
+        handle = self.handle
+        return {
+            "package": self.facts.package,
+            "policy": self.facts.policy if handle else None,
+            "endpoint": self.facts.endpoint,
+            "fields": list(self.fields),
+            "privacy_url": handle.privacy_url if handle else None,
+            "issues_url": handle.issues_url if handle else None,
+            "switches": switches,
+        }
+
+    def __repr__(self) -> str:
+        return f"{self}"
+
+    def __str__(self) -> str:
+        return "\n".join([*self._head(), *(line for switch in self.decisions for line in ("", *self._table(switch)))])
+
+    def _head(self) -> "list[str]":
+        rows = [
+            ("endpoint", f"{self.facts.endpoint or 'none'} (set by {self.facts.endpoint_where})"),
+            ("a count holds", ", ".join(self.fields)),
+        ]
+        if self.handle is not None:
+            rows += [("privacy", self.handle.privacy_url or ""), ("issues", self.handle.issues_url or "")]
+        return [self.facts.package, *(f"  {name:<15} {value}" for name, value in rows if value)]
+
+    def _table(self, switch: str) -> "list[str]":
+        decision, decided = self.decisions[switch], False
+        lines = [f"  {_NAMES[switch]}: {'ON' if decision.allowed else 'OFF'}, because of {because(decision)}"]
+        for finding in _consent.examine(switch, self.facts):
+            decides = not decided and _entry(finding) == _entry(decision) and finding.verdict is not None
+            decided = decided or decides
+            value = "not set" if finding.value is None else finding.value
+            mark = ">" if decides else " "
+            lines.append(f"  {mark} {_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} ({finding.where})")
+        return lines
+
+
+def _entry(found: "_consent.Decision | _consent.Finding") -> "dict[str, str | None]":
+    return {"rule": found.rule, "value": found.value, "where": found.where}
+
+
+def because(decision: _consent.Decision) -> str:
+    """The rule that decided, in words."""
+    return f"the rule '{decision.rule}': {decision.value} ({decision.where})"

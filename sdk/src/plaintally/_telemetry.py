@@ -1,0 +1,286 @@
+"""`Telemetry`, the one handle of a host package: what its author declares and what its users call.
+
+It gathers the facts that `_consent` decides on, and passes what may leave to `_sender`. It keeps no state but which
+packages this process has counted and what was said in this process.
+"""
+
+import os
+import sys
+import time
+
+from plaintally import _consent, _preferences, _sender
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plaintally._consent import Decision
+    from plaintally._status import Status
+    from plaintally.contract import Contract
+
+_handles: "dict[str, Telemetry]" = {}  # the newest handle of each package, for the command line
+_counted: "dict[str, object]" = {}  # the packages whose import this process, or the one it was forked from, counted
+_inspecting = False  # the command line imports packages to look at them, which is no use of them
+
+
+class Telemetry:
+    """The telemetry of one package.
+
+    Args:
+        package: the name that counts are kept under; the collection is `using_<package>`.
+        version: the package's version; it leaves only if the contract declares `package_version`.
+        endpoint: the URL of a collector or of a Firestore project, up to and with `/documents`; None sends nothing.
+        policy: `opt-out` (counts unless refused), `notice-first` (nothing is sent before a person has been shown the
+            notice) or `opt-in` (nothing is stored or sent before the user said yes).
+        contract: what a count holds beyond the id and the time; by default nothing.
+        issues_url: where users can ask and complain; shown by `status`.
+        privacy_url: where the author explains what is counted and why; shown in the notice and by `status`.
+        allow_http: send over plain http to another machine, too.
+
+    Raises:
+        ContractError: the package's name, the policy or the contract cannot work.
+        ConfigurationError: the endpoint cannot work.
+    """
+
+    __slots__ = (
+        "_endpoint", "_explicit", "_refused", "allow_http", "contract", "issues_url", "package", "policy",
+        "privacy_url", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        package: str,
+        *,
+        version: "str | None" = None,
+        endpoint: "str | None" = None,
+        policy: str = "opt-out",
+        contract: "Contract | None" = None,
+        issues_url: "str | None" = None,
+        privacy_url: "str | None" = None,
+        allow_http: bool = False,
+    ) -> None:
+        self.package = valid_package(package)
+        self.policy = _valid_policy(policy)
+        self.contract = contract
+        self.version = _valid_version(version, contract)
+        self.allow_http = allow_http
+        self._endpoint = None if endpoint is None else _sender.parse_endpoint(endpoint, allow_http=allow_http)
+        self.issues_url, self.privacy_url = issues_url, privacy_url
+        self._explicit: dict[str, bool] = {}
+        self._refused = False
+        _handles[self.package] = self
+
+    def __repr__(self) -> str:
+        return f"Telemetry({self.package!r}, policy={self.policy!r})"
+
+    def count_import(self) -> None:
+        """Count that this process imported the package, once, unless anybody refuses.
+
+        Call it at the end of the package's `__init__.py`. It returns within a millisecond, raises nothing, prints
+        nothing but a notice to a person at a terminal, and leaves no trace in the process.
+        """
+        if self.package in _counted or _inspecting:
+            return
+        try:
+            self._count()
+        except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
+            pass
+
+    def disable_counter(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002  # the manual's own form
+        """Turn the counter off: now, and from the next start on for good.
+
+        Args:
+            persist: write it to the user's preferences file; otherwise it holds for this process only.
+
+        Returns:
+            What counting the next import will come to.
+
+        Raises:
+            PreferencesError: the file could not be written; the counter is off in this process all the same.
+        """
+        self._explicit["counter"] = False
+        return self._remember("counter", False) if persist else self._decide("counter")
+
+    def enable_counter(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002  # the manual's own form
+        """Turn the counter on: for good from the next start on, or for this process.
+
+        Args:
+            persist: write it to the user's preferences file, which leaves this process as it is. Otherwise this
+                process's import is counted, now if it was refused before.
+
+        Returns:
+            What counting the next import will come to.
+
+        Raises:
+            PreferencesError: the file could not be written; nothing has changed.
+        """
+        if persist:
+            return self._remember("counter", True)
+        self._explicit["counter"] = True
+        if self._refused:
+            self.count_import()
+        return self._decide("counter")
+
+    def set_endpoint(self, endpoint: "str | None") -> "Decision":
+        """Send counts to another address from now on, or with None nowhere at all; it is kept for the next starts.
+
+        Returns:
+            What counting the next import will come to.
+
+        Raises:
+            ConfigurationError: the URL cannot work; nothing has changed.
+            PreferencesError: the file could not be written; nothing has changed.
+        """
+        if endpoint is not None:
+            _sender.parse_endpoint(endpoint, allow_http=self.allow_http)
+        return self._remember("endpoint", "none" if endpoint is None else endpoint)
+
+    def status(self) -> "Status":
+        """Everything that was looked at to decide what is on, and the rule that decided; print it."""
+        from plaintally._status import Status
+
+        return Status(self._facts(), handle=self)
+
+    def _count(self) -> None:
+        facts = self._facts()
+        decision = _consent.decide("counter", facts)
+        if decision.rule == "default" and self.policy != "opt-in" and _is_interactive():
+            from plaintally import _notice
+
+            _notice.show_once(self, facts.environment)
+        self._refused = not decision.allowed
+        token = object()
+        if self._refused or _counted.setdefault(self.package, token) is not token:
+            return
+        endpoint, _ = self._resolve_endpoint(facts.layers)
+        if endpoint is not None:
+            target, body = self._document(os.urandom(16), time.time_ns())
+            _sender.send(endpoint, target, body, environment=facts.environment)
+
+    def _document(self, randomness: bytes, now_ns: int) -> "tuple[str, bytes]":
+        """The target below the endpoint and the JSON body of one count; every value is safe to quote as it is."""
+        identifier = _uuid4(randomness)
+        fields = {"id": ("stringValue", identifier), "timestamp": ("timestampValue", _timestamp(now_ns))}
+        coarse = {"package_version": self.version, "python_version": "{}.{}".format(*sys.version_info)}
+        for name in () if self.contract is None else self.contract.counter:
+            fields[name] = ("stringValue", str(coarse[name]))
+        inside = ",".join(f'"{name}":{{"{kind}":"{value}"}}' for name, (kind, value) in fields.items())
+        return f"using_{self.package}?documentId={identifier}", f'{{"fields":{{{inside}}}}}'.encode()
+
+    def _facts(self) -> "_consent.Facts":
+        environment = dict(os.environ)
+        layers = _preferences.layers(environment)
+        endpoint, where = self._resolve_endpoint(layers)
+        return _consent.Facts(
+            self.package,
+            environment=environment,
+            layers=layers,
+            explicit=self._explicit,
+            endpoint=None if endpoint is None else str(endpoint),
+            endpoint_where=where,
+            policy=self.policy,
+            notice_shown=self.policy == "notice-first" and self._notice_was_shown(environment),
+            pool_worker=_is_pool_worker(),
+        )
+
+    def _resolve_endpoint(self, layers: "Sequence[_preferences.Layer]") -> "tuple[_sender.Endpoint | None, str]":
+        """The address in force and who set it: the nearest preferences file that names one, else the author."""
+        for layer in layers:
+            said = layer.get(self.package, "endpoint")
+            if said is None:
+                continue
+            if _consent.understand(said) is False:
+                return None, layer.path
+            if layer.level != "project":  # a clone may refuse, not redirect
+                try:
+                    return _sender.parse_endpoint(said, allow_http=self.allow_http), layer.path
+                except ValueError:
+                    return None, f"{layer.path}, whose endpoint is no usable URL"
+        return self._endpoint, "the author of the package"
+
+    def _notice_was_shown(self, environment: "dict[str, str]") -> bool:
+        from plaintally import _notice
+
+        return _notice.was_shown(self, environment)
+
+    def _remember(self, key: str, value: "bool | str") -> "Decision":
+        """Write a preference of the user's; return what holds from the next start on."""
+        from plaintally import _preferences_write
+
+        _preferences_write.write_user(dict(os.environ), {(self.package, key): value})
+        facts = self._facts()
+        facts.explicit = {}
+        return _consent.decide("counter", facts)
+
+    def _decide(self, switch: str) -> "Decision":
+        return _consent.decide(switch, self._facts())
+
+
+def valid_package(package: str) -> str:
+    """The name under which a package's counts are kept.
+
+    Raises:
+        ContractError: it cannot be the name of a package.
+    """
+    name = _preferences.normalise(package)
+    if not name.isascii() or not name.isidentifier() or len(name) > 64:
+        raise _contract_error(
+            f"package {package!r} must be a name such as 'mypackage': up to 64 of letters, digits, '-', '_' and '.', "
+            "beginning with a letter"
+        )
+    return name
+
+
+def _valid_policy(policy: str) -> str:
+    if policy not in _consent.POLICIES:
+        raise _contract_error(f"policy {policy!r} must be one of {', '.join(map(repr, _consent.POLICIES))}")
+    return policy
+
+
+def _valid_version(version: "str | None", contract: "Contract | None") -> "str | None":
+    if contract is not None and "package_version" in contract.counter:
+        text = version if isinstance(version, str) else ""
+        if not 0 < len(text) <= 64 or not text.isascii() or not text.translate(_PLAIN).isalnum():
+            raise _contract_error(
+                f"version {version!r} must be a version such as '1.2.3', since the contract declares package_version"
+            )
+    return version
+
+
+_PLAIN = {ord(character): "0" for character in ".+!_-"}
+
+
+def _contract_error(message: str) -> Exception:
+    from plaintally.exceptions import ContractError
+
+    return ContractError(message)
+
+
+def _uuid4(randomness: bytes) -> str:
+    """A version 4 UUID (RFC 9562, section 5.4) of 16 random bytes, without importing `uuid`."""
+    versioned = randomness[:6] + bytes((randomness[6] & 0x0F | 0x40, randomness[7], randomness[8] & 0x3F | 0x80))
+    digits = (versioned + randomness[9:]).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _timestamp(now_ns: int) -> str:
+    """Nanoseconds since 1970 as RFC 3339 in UTC, to the microsecond."""
+    seconds, nanoseconds = divmod(now_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds // 1000:06d}Z"
+
+
+def _is_interactive() -> bool:
+    """Whether a person sits there to read a notice: a prompt, a notebook, or a terminal at both ends."""
+    if sys.stderr is None:
+        return False
+    if hasattr(sys, "ps1") or sys.flags.interactive:
+        return True
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _is_pool_worker() -> bool:
+    """Whether multiprocessing started this process; while a worker is being prepared, only its own flag tells."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is None:
+        return False
+    return process.parent_process() is not None or getattr(process.current_process(), "_inheriting", False)
