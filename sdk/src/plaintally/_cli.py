@@ -120,8 +120,9 @@ def _preview(arguments: argparse.Namespace) -> None:
     target, body = handle._document(os.urandom(16), time.time_ns())
     sent = _deliver.request(endpoint.host, endpoint.port, f"{endpoint.path}/{target}", body, scheme=endpoint.scheme)
     state = "will be sent" if decision.allowed else f"will not be sent, because of {_status.because(decision)}"
-    print(f"To {endpoint.scheme}://{endpoint.host}:{endpoint.port}, with a new id and the time then; this {state}:\n")
-    print(sent.replace(b"\r\n", b"\n").decode())
+    address = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
+    print(f"To {address}, with a new id and the time then; this {state}:\n", file=sys.stderr, flush=True)
+    sys.stdout.buffer.write(sent + (b"\n" if sys.stdout.isatty() else b""))
 
 
 def _report(package: "str | None", *, wanted: bool) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE_NAME = "preferences.toml"
+_NOTHING: "dict[str, Any]" = {"packages": {}}
 KEYS = frozenset(("counter", "session_log", "session_capacity", "automatic_sharing", "endpoint"))
 
 
@@ -111,7 +112,7 @@ def understood(table: "dict[str, Any]") -> "dict[str, Any]":
         for key in keys:
             if key not in KEYS:
                 raise ValueError(f"unknown key {key!r}; known are {', '.join(sorted(KEYS))}")
-    return {**table, "packages": {normalise(name): own for name, own in packages.items()}} if table else table
+    return {**table, "packages": {normalise(name): own for name, own in packages.items()}}
 
 
 def normalise(package: str) -> str:
@@ -128,7 +129,7 @@ def parse(content: bytes) -> "dict[str, Any]":
     Raises:
         ValueError: the content is no TOML, or no UTF-8.
     """
-    text = content.decode("utf-8-sig")
+    text = content.decode().removeprefix("\ufeff")
     table = _parse_plain(text)
     if table is None:
         import tomllib
@@ -194,7 +195,7 @@ def _project_layers() -> "list[Layer]":
     found = []
     while True:
         layer = read("project", os.path.join(directory, "pyproject.toml"))
-        if layer.table or layer.problem:
+        if layer.problem is not None or layer.table != _NOTHING:
             found.append(layer)
         parent = os.path.dirname(directory)
         if parent == directory:

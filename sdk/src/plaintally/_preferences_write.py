@@ -100,7 +100,8 @@ def _set(lines: "list[str]", package: "str | None", key: str, value: str) -> "li
         gap = [""] if lines and lines[-1].strip() else []
         return [*lines, *gap, f"[packages.{package}]", f"{key} = {value}"]
     place = _end_of_keys(lines, start, end)
-    return [*lines[:place], f"{key} = {value}", *lines[place:]]
+    gap = [""] if place < len(lines) and _ANY_HEADER.match(lines[place]) else []
+    return [*lines[:place], f"{key} = {value}", *gap, *lines[place:]]
 
 
 def _section(lines: "list[str]", package: "str | None") -> "tuple[int, int]":

@@ -133,9 +133,9 @@ def _spawn_posix(command: "list[str]", job: bytes, environment: "Mapping[str, st
         os.close(source)
         os.close(sink)
     try:
-        _thread.start_new_thread(_reap, (pid,))
+        _thread.start_new_thread(_reap, (pid, job))
     except RuntimeError:  # no thread to be had
-        _reap(pid)
+        _reap(pid, b"")
     return True
 
 
@@ -162,11 +162,14 @@ def _is_python(executable: "str | None") -> bool:
     return not hasattr(sys, "frozen") and name.startswith(("python", "pypy")) and os.access(executable or "", os.X_OK)
 
 
-def _reap(pid: int) -> None:
+def _reap(pid: int, job: bytes) -> None:
+    """Collect sh; where it could leave no process behind, do the work here."""
     try:
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
     except OSError:  # the host ignores SIGCHLD, or collected it itself
-        pass
+        return
+    if status and job:
+        _deliver_here(job)
 
 
 def _deliver_here(job: bytes) -> None:

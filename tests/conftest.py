@@ -1,0 +1,77 @@
+"""Fixtures that all tests share: bare environments with the built wheel, and hosts in them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from hosts import ROOT, Host, Interpreter, make_host
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+
+def find_interpreters() -> list[str]:
+    """One interpreter of each version of Python that we support and this machine has."""
+    found = {sys.version_info[:2]: sys.executable}
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in (11, 12, 13):
+        places = [*map(str, sorted(pyenv.glob(f"3.{minor}.*/bin/python"))), shutil.which(f"python3.{minor}")]
+        for place in places:
+            if place and (3, minor) not in found:
+                found[3, minor] = place
+    return [found[version] for version in sorted(found)]
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run(command, check=True)
+
+
+def build_bare(python: str, folder: Path, wheels: list[Path]) -> Interpreter:
+    """An environment with the wheels and nothing else, not even pip."""
+    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
+    bare = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    _pip("--python", str(bare), "install", "--no-index", *map(str, wheels))
+    version = subprocess.run([bare, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, check=True)
+    major, minor = version.stdout.split()
+    return Interpreter(bare, (int(major), int(minor)))
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The wheels of the SDK and of the example package, built from this tree."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for project in ("sdk", "examples/rxinfer_py"):
+        _pip("wheel", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT / project))
+    return sorted(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def bare(wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Interpreter:
+    """A bare environment of the Python that runs the tests."""
+    return build_bare(sys.executable, tmp_path_factory.mktemp("bare"), wheels)
+
+
+@pytest.fixture(
+    scope="session", params=find_interpreters(), ids=lambda python: Path(python).resolve().parent.parent.name
+)
+def each_python(
+    request: pytest.FixtureRequest, wheels: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Interpreter:
+    """A bare environment of each version of Python that we support and this machine has."""
+    return build_bare(request.param, tmp_path_factory.mktemp("bare"), wheels)
+
+
+MakeHost = Callable[..., Host]
+
+
+@pytest.fixture
+def host(bare: Interpreter, tmp_path: Path) -> MakeHost:
+    """Make the host package of this test; keywords are its author's settings."""
+    return lambda **settings: make_host(bare, tmp_path, **settings)

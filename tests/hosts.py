@@ -1,0 +1,176 @@
+"""Host packages in real processes: the installed wheel in a bare environment, run with an environment of its own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "hostpkg"
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A bare environment: an interpreter, the SDK's wheel, and nothing else."""
+
+    python: Path
+    version: tuple[int, int]
+
+    @property
+    def prefix(self) -> Path:
+        return self.python.parent.parent
+
+    @property
+    def command(self) -> Path:
+        return self.python.parent / "plaintally"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host package in a folder of its own, with a home of its own."""
+
+    interpreter: Interpreter
+    folder: Path
+    home: Path
+
+    def environment(self, extra: Mapping[str, str] = {}) -> dict[str, str]:
+        return {
+            "HOME": str(self.home),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(self.folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **extra,
+        }
+
+    def run(
+        self,
+        code: str = f"import {PACKAGE}",
+        *options: str,
+        env: Mapping[str, str] = {},
+        before: tuple[str, ...] = (),
+        cwd: Path | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run `code` in a process of its own and wait for it; `before` is a command that starts the interpreter."""
+        command = [*before, str(self.interpreter.python), *options, "-c", textwrap.dedent(code)]
+        return subprocess.run(
+            command,
+            env=self.environment(env),
+            cwd=cwd or self.folder,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+        )
+
+    def start(self, code: str, *options: str, env: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
+        """Start `code` and leave it running, with pipes at its standard input and output."""
+        return subprocess.Popen(
+            [str(self.interpreter.python), *options, "-c", textwrap.dedent(code)],
+            env=self.environment(env),
+            cwd=self.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def plaintally(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        """Run the installed command."""
+        return subprocess.run(
+            [str(self.interpreter.command), *arguments],
+            env=self.environment(env),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    @property
+    def preferences(self) -> Path:
+        if sys.platform == "darwin":
+            return self.home / "Library/Application Support/plaintally/preferences.toml"
+        return self.home / ".config/plaintally/preferences.toml"
+
+    def prefer(self, text: str) -> None:
+        self.preferences.parent.mkdir(parents=True, exist_ok=True)
+        self.preferences.write_text(textwrap.dedent(text))
+
+
+def make_host(interpreter: Interpreter, folder: Path, **settings: object) -> Host:
+    """Write a host package whose author gives `settings` to its handle."""
+    package = folder / "site" / PACKAGE
+    package.mkdir(parents=True)
+    arguments = "".join(f", {name}={value!r}" for name, value in settings.items())
+    contract = "from plaintally import Contract" if "Contract(" in arguments else ""
+    (package / "__init__.py").write_text(
+        f"from plaintally import Telemetry\n{contract}\n"
+        f"telemetry = Telemetry({PACKAGE!r}{arguments})\ntelemetry.count_import()\n"
+    )
+    home = folder / "home"
+    home.mkdir()
+    return Host(interpreter, package.parent, home)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the kernel was asked for by a host and everything it started."""
+
+    lines: list[str]
+
+    @property
+    def programs(self) -> list[str]:
+        """Programs started, other than the interpreter itself."""
+        return self._calls(r"execve\(")[1:]
+
+    @property
+    def processes_and_threads(self) -> list[str]:
+        return self._calls(r"(clone|clone3|fork|vfork)\(")
+
+    @property
+    def sockets(self) -> list[str]:
+        return self._calls(r"(socket|connect|socketpair|bind)\(")
+
+    @property
+    def written_files(self) -> list[str]:
+        changing = self._calls(
+            r"(mkdir|mkdirat|rename|renameat|renameat2|unlink|unlinkat|link|symlink|chmod|truncate)\("
+        )
+        opened = [line for line in self._calls(r"(open|openat|creat)\(") if re.search(r"O_(CREAT|WRONLY|RDWR)", line)]
+        return [line for line in [*changing, *opened] if "ENOENT" not in line]
+
+    def _calls(self, pattern: str) -> list[str]:
+        return [line for line in self.lines if re.match(r"(\[pid +)?\d+\]? +" + pattern, line)]
+
+
+def trace(host: Host, folder: Path, code: str = f"import {PACKAGE}", **keywords: object) -> Trace:
+    """Run a host under strace and wait for all it starts."""
+    output = folder / "trace.txt"
+    before = (_strace(), "-f", "-o", str(output), "-e", "trace=process,network,%file")
+    completed = host.run(code, before=before, **keywords)  # type: ignore[arg-type]
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout == b""
+    assert completed.stderr == b""
+    return Trace(output.read_text(errors="replace").splitlines())
+
+
+def _strace() -> str:
+    found = shutil.which("strace")
+    assert found, "strace is needed to watch hosts from outside; scripts/test installs it"
+    return found
+
+
+def senders(marker: str) -> list[int]:
+    """The process ids of all processes whose environment holds the marker."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if marker.encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found

@@ -1,0 +1,172 @@
+"""What a host's import of us loads, leaves behind, and how much of it there is to read."""
+
+import ast
+import io
+import json
+import time
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import plaintally
+from conftest import MakeHost
+from hosts import PACKAGE, Interpreter, make_host
+from loopback import loopback
+
+OWN = {"plaintally", "plaintally._telemetry", "plaintally._consent", "plaintally._preferences", "plaintally._sender"}
+REPORT = """
+    import sys
+    before = set(sys.modules)
+    import hostpkg
+    print(*sorted(set(sys.modules) - before - {"hostpkg"}))
+"""
+
+
+@pytest.mark.parametrize("preferences", ["", "counter = true # yes\n\n[packages.hostpkg]\ncounter = true\n"])
+def test_counting_loads_our_own_small_modules_and_nothing_else(
+    each_python: Interpreter, tmp_path: Path, preferences: str
+) -> None:
+    with loopback() as server:
+        host = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        if preferences:
+            host.prefer(preferences)
+        loaded = host.run(REPORT).stdout.decode().split()
+        assert len(server.wait_for(1)) == 1
+    assert set(loaded) == OWN
+
+
+def test_refusing_by_a_preference_loads_no_more(host: MakeHost) -> None:
+    refused = host(endpoint="https://telemetry.example.org/v1/projects/p/databases/(default)/documents")
+    refused.prefer("# I said no.\r\ncounter = false\r\n")
+    assert set(refused.run(REPORT).stdout.decode().split()) == OWN
+
+
+def test_all_that_runs_at_a_hosts_import_can_be_read_in_a_sitting() -> None:
+    folder = Path(plaintally.__file__).parent
+    names = ["__init__", *(name.partition(".")[2] for name in OWN if "." in name), "_notice"]
+    assert sum(lines_of_code((folder / f"{name}.py").read_text()) for name in names) <= 700
+
+
+def lines_of_code(source: str) -> int:
+    """The number of lines that hold more than white space, comments and docstrings."""
+    strings = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr)]
+    prose = {
+        line
+        for node in strings
+        if isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    spoken = {line for token in tokens if token.type not in silent for line in range(token.start[0], token.end[0] + 1)}
+    return len(spoken - prose)
+
+
+LINGER = """
+    import json, os, signal, sys, warnings, logging, threading
+    def state():
+        return {
+            "environment": dict(os.environ),
+            "handlers": [str(signal.getsignal(number)) for number in sorted(signal.valid_signals())],
+            "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+            "filters": [str(entry) for entry in warnings.filters],
+            "loggers": sorted(logging.root.manager.loggerDict),
+            "hooks": [str(sys.excepthook), str(sys.unraisablehook), str(threading.excepthook)],
+            "umask": os.umask(0o22),
+            "directory": os.getcwd(),
+            "path": sys.path[:],
+            "threads": threading.active_count(),
+        }
+    before = state()
+    import hostpkg
+    print(json.dumps({"changed": [key for key, value in state().items() if before[key] != value]}), flush=True)
+    sys.stdin.readline()
+    try:
+        os.waitpid(-1, os.WNOHANG)
+        print("a child was left to wait for")
+    except ChildProcessError:
+        print("no child")
+"""
+
+
+def test_nothing_is_left_in_the_host_while_the_endpoint_is_silent(each_python: Interpreter, tmp_path: Path) -> None:
+    """The sender is still at work, and yet the host has no thread, child, descriptor or setting more than before."""
+    with loopback(held=True) as server:
+        host = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        with host.start(LINGER) as counted, host.start(LINGER, env={"PLAINTALLY": "off"}) as refused:
+            assert len(server.wait_for(1)) == 1
+            found = []
+            for process in (counted, refused):
+                assert process.stdin
+                assert process.stdout
+                assert json.loads(process.stdout.readline()) == {"changed": []}
+                found.append(_wait_for_single_thread(process.pid))
+                assert process.communicate(b"\n")[0] == b"no child\n"
+                assert process.returncode == 0
+    assert found[0] == found[1]
+
+
+def _wait_for_single_thread(pid: int) -> dict[str, object]:
+    """What /proc tells of a process, once its short-lived thread is gone."""
+    folder = Path(f"/proc/{pid}")
+    deadline = time.monotonic() + 10
+    while len(list((folder / "task").iterdir())) > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return {
+        "threads": len(list((folder / "task").iterdir())),
+        "children": (folder / f"task/{pid}/children").read_text().split(),
+        "descriptors": sorted(entry.name for entry in (folder / "fd").iterdir()),
+    }
+
+
+def test_a_second_import_a_reload_and_a_fork_count_no_second_time(host: MakeHost) -> None:
+    code = f"""
+        import importlib, os, sys
+        import {PACKAGE}
+        import {PACKAGE}
+        importlib.reload({PACKAGE})
+        del sys.modules[{PACKAGE!r}]
+        import {PACKAGE}
+        pid = os.fork()
+        importlib.reload({PACKAGE})
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        {PACKAGE}.telemetry.count_import()
+    """
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        assert counted.run(code).returncode == 0
+        counted.run(env={"HOSTPKG_TELEMETRY": "on"})
+        assert len(server.wait_for(2)) == 2
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("imports", ["in the main module", "in the worker only"])
+def test_pool_workers_are_not_counted(host: MakeHost, tmp_path: Path, method: str, imports: str) -> None:
+    line = f"import {PACKAGE}"
+    script = tmp_path / "main.py"
+    script.write_text(
+        f"import multiprocessing\n{line if imports == 'in the main module' else ''}\n"
+        f"def work(number):\n    {line}\n    return number\n"
+        f"if __name__ == '__main__':\n"
+        f"    with multiprocessing.get_context({method!r}).Pool(3) as pool:\n"
+        f"        assert pool.map(work, range(6)) == list(range(6))\n    {line}\n"
+    )
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        done = counted.run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", env={})
+        assert done.returncode == 0, done.stderr
+        counted.run()  # a last one, behind which a straggler would be seen
+        assert len(server.wait_for(2)) == 2
+
+
+def test_one_rank_of_many_is_counted(host: MakeHost) -> None:
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        for rank in ("3", "2", "1", "0"):
+            counted.run(env={"OMPI_COMM_WORLD_RANK": rank})
+        assert len(server.wait_for(1)) == 1
+        counted.run()
+        assert len(server.wait_for(2)) == 2

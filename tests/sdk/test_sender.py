@@ -1,0 +1,360 @@
+"""The detached sender: what leaves, that it arrives, and that the host never notices."""
+
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trustme
+
+from conftest import MakeHost
+from hosts import PACKAGE, Host, Interpreter, make_host, senders, trace
+from loopback import OK, Loopback, answer, loopback
+
+REQUEST = re.compile(
+    rb"POST /v1/projects/test/databases/\(default\)/documents/using_hostpkg"
+    rb"\?documentId=(?P<id>[0-9a-f-]{36}) HTTP/1\.1\r\n"
+    rb"Host: 127\.0\.0\.1:\d+\r\n"
+    rb"User-Agent: plaintally\r\n"
+    rb"Content-Type: application/json\r\n"
+    rb"Content-Length: 133\r\n"
+    rb"Connection: close\r\n"
+    rb"\r\n"
+    rb'\{"fields":\{"id":\{"stringValue":"(?P=id)"\},'
+    rb'"timestamp":\{"timestampValue":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"\}\}\}'
+)
+
+
+def assert_unharmed(host: Host, **keywords: object) -> None:
+    completed = host.run(**keywords)  # type: ignore[arg-type]
+    assert (completed.returncode, completed.stdout, completed.stderr) == (0, b"", b"")
+
+
+def wait_until_gone(marker: str) -> None:
+    """Wait until the sender with this marker in its environment has ended by itself."""
+    deadline = time.monotonic() + 20
+    while senders(marker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert senders(marker) == []
+
+
+def test_the_bytes_are_an_id_and_a_time_and_nothing_else(each_python: Interpreter, tmp_path: Path) -> None:
+    with loopback() as server:
+        host = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        assert_unharmed(host, env={"LANG": "de_DE.UTF-8", "USER": "canary-user", "HOSTNAME": "canary-host"})
+        [request] = server.wait_for(1)
+    found = REQUEST.fullmatch(request)
+    assert found, request
+    assert uuid.UUID(found["id"].decode()).version == 4
+
+
+def test_fifty_scripts_that_only_import_are_fifty_counts(host: MakeHost) -> None:
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        for _ in range(50):
+            assert_unharmed(counted)
+        requests = server.wait_for(50)
+    identifiers = {json.loads(request.partition(b"\r\n\r\n")[2])["fields"]["id"]["stringValue"] for request in requests}
+    assert len(identifiers) == 50
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "os.killpg(0, signal.SIGKILL)"])
+def test_the_sender_survives_the_host(host: MakeHost, end: str) -> None:
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        for _ in range(5):
+            counted.run(f"import os, signal; os.setsid(); import {PACKAGE}; {end}")
+        assert len(server.wait_for(5)) == 5
+
+
+def test_the_host_ends_before_a_slow_or_silent_server_answers(host: MakeHost) -> None:
+    marker = uuid.uuid4().hex
+    with loopback(held=True) as server:
+        counted = host(endpoint=server.endpoint)
+        assert_unharmed(counted, env={"MARKER": marker})
+        assert len(server.wait_for(1)) == 1  # taken and read, and not answered: yet the host is gone
+        assert len(senders(marker)) == 1
+        wait_until_gone(marker)  # the sender gives up by itself, although the server is still silent
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "tries"),
+    [
+        ([answer(500)], 3),
+        ([answer(503), OK], 2),
+        ([answer(429, "Retry-After: 1"), OK], 2),
+        ([answer(429, "Retry-After: 3600")], 1),
+        ([answer(429, "Retry-After: Fri, 31 Dec 2027 23:59:59 GMT")], 1),
+        ([answer(400)], 1),
+        ([answer(403)], 1),
+        ([answer(409)], 1),
+        ([answer(301, "Location: http://127.0.0.1:{other}/elsewhere")], 1),
+        ([answer(307, "Location: http://127.0.0.1:{other}/elsewhere")], 1),
+        ([answer(200, body=b"x" * 10_000_000)], 1),
+        ([b"x" * 10_000_000], 1),
+        ([b"220 mail.example.org ESMTP\r\n\r\n"], 1),
+    ],
+    ids=lambda value: (
+        value[0][9:60].decode(errors="replace").split("\r\n")[0] if isinstance(value, list) else str(value)
+    ),
+)
+def test_what_a_server_answers(host: MakeHost, answers: list[bytes], tries: int) -> None:
+    marker = uuid.uuid4().hex
+    with loopback() as other, loopback() as server:
+        server.answers = [given.replace(b"{other}", str(other.port).encode()) for given in answers]
+        assert_unharmed(host(endpoint=server.endpoint), env={"MARKER": marker})
+        server.wait_for(tries)
+        wait_until_gone(marker)
+        assert len(server.requests) == tries
+        assert other.connections == 0
+        assert len(set(server.requests)) == 1  # a retry is the same document
+
+
+def test_a_refused_connection_is_tried_three_times(host: MakeHost, tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as unused:
+        port = unused.getsockname()[1]
+    counted = host(endpoint=f"http://127.0.0.1:{port}/v1/documents")
+    found = trace(counted, tmp_path)
+    assert sum("connect(" in line for line in found.sockets) == 3
+
+
+def test_an_unresolvable_name_is_asked_for_once_and_forgotten(host: MakeHost) -> None:
+    marker = uuid.uuid4().hex
+    assert_unharmed(host(endpoint="https://collector.invalid/v1/documents"), env={"MARKER": marker})
+    wait_until_gone(marker)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def tls_server(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize("case", ["trusted", "untrusted", "other name"])
+def test_tls_is_verified(host: MakeHost, authority: trustme.CA, tmp_path: Path, case: str) -> None:
+    marker = uuid.uuid4().hex
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    trust = {} if case == "untrusted" else {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+    with loopback(tls=tls_server(authority, "example.org" if case == "other name" else "127.0.0.1")) as server:
+        assert_unharmed(host(endpoint=server.endpoint), env={"MARKER": marker, **trust})
+        if case == "trusted":
+            [request] = server.wait_for(1)
+            assert REQUEST.fullmatch(request)
+        wait_until_gone(marker)
+        assert server.connections == 1
+        assert len(server.requests) == (case == "trusted")
+
+
+@pytest.fixture
+def proxy() -> Iterator[Loopback]:
+    with loopback(answer(502)) as server:
+        yield server
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_a_proxy_is_used(host: MakeHost, proxy: Loopback, upper: bool) -> None:  # noqa: FBT001
+    name = "HTTPS_PROXY" if upper else "https_proxy"
+    counted = host(endpoint="https://telemetry.example.org/v1/documents")
+    assert_unharmed(counted, env={name: f"http://me:s%20cret@127.0.0.1:{proxy.port}"})
+    assert proxy.wait_for(1)[0] == (
+        b"CONNECT telemetry.example.org:443 HTTP/1.1\r\nHost: telemetry.example.org:443\r\nUser-Agent: plaintally\r\n"
+        b"Proxy-Authorization: Basic bWU6cyBjcmV0\r\n\r\n"
+    )
+
+
+def test_a_plain_request_goes_through_a_proxy_in_absolute_form(host: MakeHost, proxy: Loopback) -> None:
+    counted = host(endpoint="http://telemetry.example.org/v1/documents", allow_http=True)
+    assert_unharmed(counted, env={"http_proxy": f"http://127.0.0.1:{proxy.port}"})
+    assert proxy.wait_for(1)[0].startswith(
+        b"POST http://telemetry.example.org:80/v1/documents/using_hostpkg?documentId="
+    )
+
+
+def test_no_proxy_and_loopback_go_around_the_proxy(host: MakeHost, proxy: Loopback) -> None:
+    address = f"http://127.0.0.1:{proxy.port}"
+    marker = uuid.uuid4().hex
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        assert_unharmed(counted, env={"http_proxy": address, "HTTP_PROXY": address, "all_proxy": address})
+        assert len(server.wait_for(1)) == 1
+    elsewhere = make_host(counted.interpreter, counted.folder / "2", endpoint="https://collector.invalid/v1/documents")
+    assert_unharmed(elsewhere, env={"https_proxy": address, "no_proxy": "a.example, .invalid", "MARKER": marker})
+    wait_until_gone(marker)
+    assert proxy.connections == 0
+
+
+def test_a_home_that_is_read_only_or_missing(host: MakeHost, tmp_path: Path) -> None:
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        counted.home.chmod(0o500)
+        assert_unharmed(counted)
+        counted.home.chmod(0o700)
+        assert_unharmed(counted, env={"HOME": str(tmp_path / "nowhere")})
+        assert_unharmed(counted, env={"HOME": "", "XDG_CONFIG_HOME": "relative"})
+        assert len(server.wait_for(3)) == 3
+    assert not (tmp_path / "nowhere").exists()
+    assert list(counted.home.iterdir()) == []
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1", "0 2", "1 2", "0 1 2"])
+def test_closed_standard_streams(host: MakeHost, closed: str) -> None:
+    redirections = " ".join(f"{number}>&-" for number in closed.split())
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        done = counted.run(before=("sh", "-c", f'exec "$@" {redirections}', "sh"))
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert len(server.wait_for(1)) == 1
+
+
+def test_a_pipe_that_the_host_inherited_is_not_held_open(host: MakeHost) -> None:
+    """A shell that reads everything its command's children write must not wait for the sender."""
+    with loopback(held=True) as server:
+        counted = host(endpoint=server.endpoint)
+        source, sink = os.pipe()
+        command = [str(counted.interpreter.python), "-c", f"import {PACKAGE}"]
+        subprocess.run(command, env=counted.environment(), pass_fds=(sink,), check=True)
+        os.close(sink)
+        assert len(server.wait_for(1)) == 1
+        assert os.read(source, 1) == b""  # the end of the pipe, while the sender is still waiting for its answer
+        os.close(source)
+
+
+def test_warnings_as_errors_and_development_mode(each_python: Interpreter, tmp_path: Path) -> None:
+    with loopback() as server:
+        host = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        for options in (["-W", "error"], ["-X", "dev", "-W", "error"], ["-O"], ["-bb", "-W", "error"]):
+            completed = host.run(f"import {PACKAGE}; import gc; gc.collect()", *options)
+            assert (completed.returncode, completed.stdout, completed.stderr) == (0, b"", b"")
+        assert len(server.wait_for(4)) == 4
+
+
+def test_a_host_with_threads_that_forks_around_the_import(each_python: Interpreter, tmp_path: Path) -> None:
+    code = f"""
+        import os, threading, time
+        stop = threading.Event()
+        threads = [threading.Thread(target=stop.wait) for _ in range(8)]
+        for thread in threads: thread.start()
+        import {PACKAGE}
+        for _ in range(20):
+            pid = os.fork()
+            if pid == 0:
+                import {PACKAGE}
+                os._exit(7)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        stop.set()
+    """
+    with loopback() as server:
+        host = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        done = host.run(code, "-W", "ignore::DeprecationWarning")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert len(server.wait_for(1)) == 1
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    ["sys.executable = None", "sys.executable = ''", "sys.executable = '/bin/cat'", "sys.frozen = True"],
+)
+def test_without_an_interpreter_to_start_a_thread_delivers(host: MakeHost, tmp_path: Path, preparation: str) -> None:
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        wait = f"import sys, time; {preparation}; import {PACKAGE}; time.sleep(1.5)"
+        found = trace(counted, tmp_path, wait)
+        assert found.programs == []
+        assert len(server.wait_for(1)) == 1
+        assert_unharmed(counted, code=f"import sys; {preparation}; import {PACKAGE}")  # ends at once: may be lost
+
+
+@pytest.mark.parametrize("instead", ["/bin/false", "/etc/passwd"], ids=["sh that fails", "sh that cannot be run"])
+def test_without_a_process_to_be_had_a_thread_delivers(host: MakeHost, instead: str) -> None:
+    script = 'mount --bind "$0" "$(readlink -f /bin/sh)" && exec "$@"'
+    with loopback() as server:
+        done = host(endpoint=server.endpoint).run(
+            f"import {PACKAGE}, time; time.sleep(1.5)",
+            before=("unshare", "--mount", "--map-root-user", "sh", "-c", script, instead),
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert len(server.wait_for(1)) == 1
+
+
+def test_a_host_of_a_gigabyte(host: MakeHost) -> None:
+    with loopback() as server:
+        assert_unharmed(host(endpoint=server.endpoint), code=f"held = bytearray(b'x') * (1 << 30); import {PACKAGE}")
+        assert len(server.wait_for(1)) == 1
+
+
+@pytest.mark.parametrize("setting", ["signal.SIG_IGN", "lambda *_: None"])
+def test_a_host_with_its_own_idea_of_children(host: MakeHost, setting: str) -> None:
+    code = f"""
+        import os, signal, subprocess, sys
+        signal.signal(signal.SIGCHLD, {setting})
+        child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(5)"])
+        import {PACKAGE}
+        assert child.wait() == (0 if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN else 5)
+    """
+    with loopback() as server:
+        assert_unharmed(host(endpoint=server.endpoint), code=code)
+        assert len(server.wait_for(1)) == 1
+
+
+def test_blocked_and_ignored_signals_do_not_stop_the_sender_from_ending(host: MakeHost) -> None:
+    marker = uuid.uuid4().hex
+    code = f"""
+        import signal
+        for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        import {PACKAGE}
+    """
+    with loopback(held=True) as server:
+        assert_unharmed(host(endpoint=server.endpoint), code=code, env={"MARKER": marker})
+        server.wait_for(1)
+        [sender] = senders(marker)
+        status = Path(f"/proc/{sender}/status").read_text()
+        assert re.search(r"SigBlk:\s0+\n", status)
+        wait_until_gone(marker)
+
+
+def test_the_sender_has_left_the_hosts_session_folder_and_priority(host: MakeHost) -> None:
+    marker = uuid.uuid4().hex
+    with loopback(held=True) as server:
+        assert_unharmed(host(endpoint=server.endpoint), env={"MARKER": marker})
+        server.wait_for(1)
+        [sender] = senders(marker)
+        assert os.getsid(sender) not in (0, os.getsid(0))
+        assert Path(f"/proc/{sender}/cwd").readlink() == Path("/")
+        assert os.getpriority(os.PRIO_PROCESS, sender) == 10
+        assert {str(Path(f"/proc/{sender}/fd/{number}").readlink()) for number in (1, 2)} == {"/dev/null"}
+        os.kill(sender, signal.SIGKILL)
+
+
+def test_two_hosts_in_one_process_are_told_apart(host: MakeHost, tmp_path: Path) -> None:
+    with loopback() as server, loopback() as other:
+        counted = host(endpoint=server.endpoint)
+        neighbour = counted.folder / "neighbour"
+        neighbour.mkdir()
+        (neighbour / "__init__.py").write_text(
+            f"from plaintally import Telemetry\nTelemetry('neighbour', endpoint={other.endpoint!r}).count_import()\n"
+        )
+        assert_unharmed(counted, code=f"import {PACKAGE}, neighbour", env={"MARKER": tmp_path.name})
+        [first], [second] = server.wait_for(1), other.wait_for(1)
+    assert b"using_hostpkg?" in first
+    assert b"using_neighbour?" in second
+    assert (
+        json.loads(first.split(b"\r\n\r\n")[1])["fields"]["id"]
+        != json.loads(second.split(b"\r\n\r\n")[1])["fields"]["id"]
+    )
