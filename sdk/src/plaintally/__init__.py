@@ -12,6 +12,10 @@ The network is touched by `_deliver` alone.
 
 from plaintally._telemetry import Telemetry
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from plaintally.contract import Contract
+
 __all__ = ["Contract", "Telemetry"]
 __version__ = "0.1.0"
 

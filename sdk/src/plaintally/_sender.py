@@ -81,11 +81,11 @@ def _split_authority(url: str, authority: str, default_port: int) -> "tuple[str,
     colon = authority.find(":", bracket + 1)
     if colon >= 0:
         host, port = authority[:colon], authority[colon + 1 :]
-    if not port.isdigit() or not 0 < int(port[:6]) < 65536:
-        raise _unusable(url, "has a port that is no number from 1 to 65535")
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" and ":" in host else host
     if not bare.replace(".", "").replace("-", "").replace("_", "").replace(":" if bare != host else "", "").isalnum():
         raise _unusable(url, "has no valid host name")
+    if not port.isdigit() or not 0 < int(port[:6]) < 65536:
+        raise _unusable(url, "has a port that is no number from 1 to 65535")
     return host, int(port)
 
 

@@ -216,14 +216,14 @@ class Telemetry:
         return _consent.decide(switch, self._facts())
 
 
-def valid_package(package: str) -> str:
+def valid_package(package: object) -> str:
     """The name under which a package's counts are kept.
 
     Raises:
         ContractError: it cannot be the name of a package.
     """
-    name = _preferences.normalise(package)
-    if not name.isascii() or not name.isidentifier() or len(name) > 64:
+    name = _preferences.normalise(package) if isinstance(package, str) else ""
+    if not name.isascii() or not name.isidentifier() or not name[0].isalpha() or len(name) > 64:
         raise _contract_error(
             f"package {package!r} must be a name such as 'mypackage': up to 64 of letters, digits, '-', '_' and '.', "
             "beginning with a letter"

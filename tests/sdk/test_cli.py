@@ -1,0 +1,161 @@
+"""The command `plaintally`, installed, in the environment of the package that it is asked about."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import MakeHost
+from hosts import PACKAGE, Interpreter, make_host
+from loopback import loopback
+
+GOLDEN = Path(__file__).parent / "golden"
+ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
+COMMANDS = ["", "status", "off", "on", "endpoint", "preview"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_texts(each_python: Interpreter, tmp_path: Path, command: str) -> None:
+    """To accept new texts, write the output over the files in golden/ and read the difference."""
+    host = make_host(each_python, tmp_path)
+    done = host.plaintally(*command.split(), "--help", env={"COLUMNS": "100"})
+    assert done.returncode == 0
+    assert done.stdout == (GOLDEN / f"help{command and '-' + command}.txt").read_text()
+
+
+def test_status_shows_every_rule_and_the_one_that_decides(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT, issues_url="https://example.org/issues", privacy_url="https://example.org/privacy")
+    asked.prefer("[packages.hostpkg]\ncounter = true\n")
+    done = asked.plaintally("status", PACKAGE, env={"DO_NOT_TRACK": "1", "PLAINTALLY": "yes", "BUILD_ID": "canary"})
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout
+    assert (
+        "import counter: OFF, because of the rule 'do-not-track variable': 1 (DO_NOT_TRACK in the environment)" in shown
+    )
+    assert len(re.findall(r"^  > ", shown, re.MULTILINE)) == 3  # one decides for each switch
+    assert re.search(
+        r"^  > refuses  do-not-track variable +1 \(DO_NOT_TRACK in the environment\)$", shown, re.MULTILINE
+    )
+    assert re.search(r"^    -        plaintally variable +yes \(PLAINTALLY in the environment\)$", shown, re.MULTILINE)
+    assert re.search(r"^    refuses  CI +set \(BUILD_ID in the environment\)$", shown, re.MULTILINE)
+    assert re.search(rf"^    allows   preferences +counter = true \({asked.preferences}\)$", shown, re.MULTILINE)
+    assert "canary" not in shown
+    for rule in ("argument", "telemetry variable", "rank above 0", "pool worker", "endpoint", "default"):
+        assert f" {rule} " in shown
+    for told in (ENDPOINT, "id, timestamp", "https://example.org/issues", "https://example.org/privacy"):
+        assert told in shown
+
+
+def test_status_as_json(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT, policy="opt-in")
+    done = asked.plaintally("status", PACKAGE, "--json", env={"LOG_USING_HOSTPKG": "perhaps"})
+    found = json.loads(done.stdout)
+    assert found["package"] == PACKAGE
+    assert found["policy"] == "opt-in"
+    assert found["fields"] == ["id", "timestamp"]
+    assert found["switches"]["counter"]["allowed"] is False
+    assert found["switches"]["counter"]["decided_by"] == {
+        "rule": "log-using variable",
+        "value": "perhaps (not understood, so it refuses)",
+        "where": "LOG_USING_HOSTPKG in the environment",
+    }
+    assert found["switches"]["automatic_sharing"]["decided_by"]["rule"] == "default"
+
+
+def test_status_tells_a_broken_file_and_why(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    asked.prefer("couter = false\n")
+    shown = asked.plaintally("status", PACKAGE).stdout
+    assert "OFF, because of the rule 'preferences': cannot be understood (unknown key 'couter'; known are" in shown
+
+
+def test_status_of_all_packages_lists_those_that_declare_themselves(host: MakeHost) -> None:
+    """The example package, installed in the environment, declares itself by an entry point."""
+    asked = host()
+    assert asked.plaintally("status").stdout.startswith(
+        "rxinfer\n  endpoint        none (set by the author of the package)"
+    )
+
+
+def test_looking_at_a_package_is_no_use_of_it(host: MakeHost) -> None:
+    with loopback() as server:
+        asked = host(endpoint=server.endpoint)
+        for arguments in (
+            ["status", PACKAGE],
+            ["preview", PACKAGE],
+            ["off", PACKAGE],
+            ["on", PACKAGE],
+            ["endpoint", PACKAGE],
+        ):
+            assert asked.plaintally(*arguments, env={"HOSTPKG_TELEMETRY": "on"}).returncode == 0
+        asked.run(env={"HOSTPKG_TELEMETRY": "on"})
+        assert len(server.wait_for(1)) == 1
+        assert server.connections == 1
+
+
+def test_preview_prints_the_bytes_that_are_then_sent(host: MakeHost) -> None:
+    with loopback() as server:
+        asked = host(endpoint=server.endpoint, version="2.0")
+        previewed = asked.plaintally("preview", PACKAGE)
+        asked.run()
+        [sent] = server.wait_for(1)
+    assert "this will be sent" in previewed.stderr
+    assert _without_id_and_time(previewed.stdout) == _without_id_and_time(sent.decode().replace("\r\n", "\n"))
+
+
+def _without_id_and_time(request: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", re.sub(r"[0-9a-f-]{36}", "ID", request))
+
+
+def test_preview_says_when_nothing_would_be_sent(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    assert (
+        "this will not be sent, because of the rule 'CI'"
+        in asked.plaintally("preview", PACKAGE, env={"CI": "1"}).stderr
+    )
+
+
+def test_off_for_all_is_also_a_no_to_those_that_once_got_a_yes(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    assert asked.plaintally("on", PACKAGE).stdout.endswith("hostpkg: the counter is on.\n")
+    assert "hostpkg: the counter is off.\n" in asked.plaintally("off").stdout
+    said = asked.plaintally("on", PACKAGE, env={"DO_NOT_TRACK": "1"}).stdout
+    assert "hostpkg: the counter is off, all the same, because of the rule 'do-not-track variable'" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["off", "a b"], 2, "must be a name such as 'mypackage'"),
+        (["stop"], 2, "invalid choice: 'stop'"),
+        ([], 2, "the following arguments are required: command"),
+        (["endpoint"], 2, "the following arguments are required: package"),
+        (["endpoint", PACKAGE, "example.org"], 1, "does not start with https://"),
+        (["preview", "nobody_has_it"], 1, "no package that calls its telemetry 'nobody_has_it' is installed here"),
+        (["preview", "rxinfer"], 1, "rxinfer sends nothing: it has no endpoint"),
+    ],
+)
+def test_wrong_use_is_told_in_one_sentence(host: MakeHost, arguments: list[str], code: int, message: str) -> None:
+    asked = host()
+    done = asked.plaintally(*arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not asked.preferences.exists()
+
+
+def test_a_package_that_cannot_be_imported_does_not_stop_the_command(host: MakeHost) -> None:
+    asked = host()
+    (asked.folder / PACKAGE / "__init__.py").write_text("print('chatter')\nraise RuntimeError('broken')\n")
+    done = asked.plaintally("status", PACKAGE, "--json")
+    assert json.loads(done.stdout)["policy"] is None
+    assert "hostpkg cannot be imported (RuntimeError: broken)" in done.stderr
+
+
+def test_the_module_is_the_command(host: MakeHost) -> None:
+    asked = host()
+    done = asked.run(
+        "import runpy, sys; sys.argv = ['x', '--version']; runpy.run_module('plaintally', run_name='__main__')"
+    )
+    assert done.stdout == b"plaintally 0.1.0\n"

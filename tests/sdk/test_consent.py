@@ -1,0 +1,187 @@
+"""The pure decision: the order of its rules, and properties that hold whatever is said where."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaintally import _consent
+from plaintally._consent import CIRCUMSTANCES, POLICIES, RULES, SWITCHES, Decision, Facts, decide, examine
+from plaintally._preferences import Layer
+
+ENDPOINT = "https://telemetry.example.org/v1/documents"
+WORDS = st.sampled_from(["1", "YES", "on", "0", "No", "off", "none", "", "perhaps", "2"])
+VARIABLES = [
+    "RXINFER_TELEMETRY", "LOG_USING_RXINFER", "PLAINTALLY", "DO_NOT_TRACK",
+    "CI", "JENKINS_URL", "PYTEST_VERSION", "READTHEDOCS", "CLAUDECODE", "RANK",
+]  # fmt: skip
+ENVIRONMENTS = st.dictionaries(st.sampled_from(VARIABLES), WORDS)
+TABLES = st.fixed_dictionaries(
+    {
+        "packages": st.dictionaries(
+            st.just("rxinfer"), st.dictionaries(st.sampled_from(SWITCHES), WORDS | st.booleans())
+        )
+    },
+    optional={**{switch: WORDS | st.booleans() for switch in SWITCHES}, "enforce": st.booleans()},
+)
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> list[Layer]:
+    return [
+        Layer(level, f"/{level}.toml", draw(TABLES), draw(st.none() | st.just("broken")))
+        for level in ("project", "environment", "user", "system")
+        if draw(st.booleans())
+    ]
+
+
+FACTS = st.builds(
+    Facts,
+    st.just("rxinfer"),
+    environment=ENVIRONMENTS,
+    layers=layers(),
+    explicit=st.dictionaries(st.sampled_from(SWITCHES), st.booleans()),
+    endpoint=st.none() | st.just(ENDPOINT),
+    policy=st.sampled_from(POLICIES),
+    notice_shown=st.booleans(),
+    pool_worker=st.booleans(),
+)
+
+
+def facts(
+    environment: Mapping[str, str] | None = None,
+    *found: Layer,
+    explicit: bool | None = None,
+    policy: str = "opt-out",
+    endpoint: str | None = ENDPOINT,
+    notice_shown: bool = False,
+) -> Facts:
+    return Facts(
+        "rxinfer",
+        environment=environment or {},
+        layers=found,
+        explicit={} if explicit is None else {"counter": explicit},
+        policy=policy,
+        endpoint=endpoint,
+        notice_shown=notice_shown,
+    )
+
+
+def layer(level: str, *, own: object = None, everybody: object = None, enforce: bool = False) -> Layer:
+    table: dict[str, object] = {"packages": {} if own is None else {"rxinfer": {"counter": own}}}
+    if everybody is not None:
+        table["counter"] = everybody
+    return Layer(level, f"/{level}.toml", {**table, "enforce": enforce})
+
+
+OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
+
+
+@pytest.mark.parametrize(
+    ("known", "allowed", "rule"),
+    [
+        (facts(), True, "default"),
+        (facts(policy="opt-in"), False, "default"),
+        (facts(policy="notice-first"), False, "default"),
+        (facts(policy="notice-first", notice_shown=True), True, "default"),
+        # What is said in this process is the first word and the last one, but for an address that is not there.
+        (facts({**OWN_NO, "CI": "1"}, layer("user", own=False), explicit=True, policy="opt-in"), True, "argument"),
+        (facts(explicit=True, endpoint=None), False, "endpoint"),
+        (facts(OWN_YES, explicit=False), False, "argument"),
+        # A system file that enforces can only refuse.
+        (facts(OWN_YES, layer("system", everybody=False, enforce=True)), False, "enforced"),
+        (facts(OWN_NO, layer("system", everybody=True, enforce=True)), False, "telemetry variable"),
+        (facts({}, layer("user", own=False), layer("system", own=True, enforce=True)), False, "preferences"),
+        # The package's own variables beat what is said to everybody.
+        (facts({**OWN_YES, "LOG_USING_RXINFER": "0"}), True, "telemetry variable"),
+        (facts({"LOG_USING_RXINFER": "true", "PLAINTALLY": "off"}), True, "log-using variable"),
+        (facts({"LOG_USING_RXINFER": "1", "DO_NOT_TRACK": "1", "CI": "true"}), True, "log-using variable"),
+        (facts({"LOG_USING_RXINFER": "1"}, policy="opt-in"), True, "log-using variable"),
+        (facts(OWN_YES, layer("user", own=False)), True, "telemetry variable"),
+        (facts(OWN_YES, endpoint=None), False, "endpoint"),
+        # PLAINTALLY and the circumstances can only refuse.
+        (facts({"PLAINTALLY": "on"}, policy="opt-in"), False, "default"),
+        (facts({"PLAINTALLY": "on", "DO_NOT_TRACK": "1"}), False, "do-not-track variable"),
+        (facts({"PLAINTALLY": "no", "DO_NOT_TRACK": "1"}), False, "plaintally variable"),
+        (facts({"CI": "true"}, layer("user", own=True)), False, "CI"),
+        (facts({"CI": "true"}, endpoint=None), False, "CI"),
+        # Files: the nearest first; in each the package before everybody; a project's can only refuse.
+        (facts({}, layer("project", own=True), policy="opt-in"), False, "default"),
+        (facts({}, layer("project", own=False), layer("user", own=True)), False, "preferences"),
+        (facts({}, layer("environment", own=True), layer("user", everybody=False)), True, "preferences"),
+        (facts({}, layer("user", own=True, everybody=False)), True, "preferences"),
+        (facts({}, layer("user", own=False, everybody=True)), False, "preferences"),
+        (facts({}, layer("user", everybody=True), policy="opt-in"), True, "preferences"),
+        (facts({}, layer("user", own="perhaps"), layer("system", own=True)), False, "preferences"),
+        (facts({}, Layer("user", "/user.toml", {}, "broken"), layer("system", own=True)), False, "preferences"),
+        (facts(OWN_YES, Layer("system", "/system.toml", {}, "broken")), False, "enforced"),
+    ],
+)  # fmt: skip
+def test_the_first_rule_with_a_word_to_say_decides(known: Facts, allowed: bool, rule: str) -> None:  # noqa: FBT001
+    decision = decide("counter", known)
+    assert (decision.allowed, decision.rule) == (allowed, rule)
+
+
+@pytest.mark.parametrize("word", ["0", "false", "no", "off", "none", "disabled"])
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title, lambda word: f" {word}\t"])
+def test_every_spelling_of_no_is_understood(word: str, spelled: object) -> None:
+    assert _consent.understand(spelled(word)) is False  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("value", ["", "perhaps", 2, 0.0, None, [], {"yes": 1}])
+def test_what_nobody_understands_is_no_answer(value: object) -> None:
+    assert _consent.understand(value) is None
+
+
+def test_the_decision_tells_the_variable_of_a_circumstance_but_not_its_value() -> None:
+    for rule, names in CIRCUMSTANCES.items():
+        for name in names:
+            decision = decide("counter", facts({name: "canary"}))
+            assert (decision.rule, decision.where) == (rule, f"{name} in the environment")
+            assert decision.value == ("canary" if name == "CI" or rule == "rank above 0" else "set")
+
+
+@given(FACTS, st.sampled_from(SWITCHES))
+def test_a_decision_is_one_of_the_findings_that_explain_it(known: Facts, switch: str) -> None:
+    decision = decide(switch, known)
+    findings = list(examine(switch, known))
+    assert {finding.rule for finding in findings} <= {rule for rule, _ in RULES}
+    explained = [(found.rule, found.value, found.where, found.verdict) for found in findings]
+    assert (decision.rule, decision.value, decision.where, decision.allowed) in explained
+
+
+@given(FACTS)
+def test_without_an_endpoint_nothing_that_leaves_is_on(known: Facts) -> None:
+    known.endpoint = None
+    assert not decide("counter", known).allowed
+    assert not decide("automatic_sharing", known).allowed
+
+
+@given(FACTS)
+def test_only_the_user_can_turn_sharing_on(known: Facts) -> None:
+    """Neither the author's policy, nor a file that came with a clone or a wheel, nor a variable can."""
+    decision = decide("automatic_sharing", known)
+    by_user = decision.rule == "argument" or (decision.rule == "preferences" and decision.where == "/user.toml")
+    assert by_user or not decision.allowed
+
+
+@given(FACTS, st.sampled_from(["PLAINTALLY", "DO_NOT_TRACK", "CI", "RXINFER_TELEMETRY", "LOG_USING_RXINFER"]))
+def test_a_no_in_the_environment_is_never_turned_into_a_yes(known: Facts, name: str) -> None:
+    before = decide("counter", known)
+    refusing = {"DO_NOT_TRACK": "1", "CI": "true"}.get(name, "off")
+    known.environment = {**known.environment, name: refusing}
+    after = decide("counter", known)
+    assert before.allowed or not after.allowed
+
+
+@given(FACTS)
+def test_the_session_log_is_about_this_machine_only(known: Facts) -> None:
+    """What concerns leaving the machine says nothing about a log that does not."""
+    local = decide("session_log", known)
+    known.environment = {
+        name: word for name, word in known.environment.items() if name in ("RXINFER_TELEMETRY", "PLAINTALLY")
+    }
+    known.endpoint, known.pool_worker = None, False
+    again: Decision = decide("session_log", known)
+    assert repr(local) == repr(again)

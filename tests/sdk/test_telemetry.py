@@ -1,0 +1,201 @@
+"""The handle: an author's mistakes are told at construction, and a user's words have effect."""
+
+import sys
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import plaintally
+from conftest import MakeHost
+from hosts import PACKAGE
+from loopback import loopback
+from plaintally import Contract, Telemetry, _telemetry
+from plaintally._sender import parse_endpoint
+from plaintally.exceptions import ConfigurationError, ContractError
+
+GOOD = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
+
+
+@pytest.mark.parametrize("package", ["", "1st", "a b", "a/b", "ünï", "a" * 65, "x\n", "-a", None, 3])
+def test_a_package_needs_a_name(package: object) -> None:
+    with pytest.raises(ContractError, match="must be a name such as 'mypackage'"):
+        Telemetry(package)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("package", "name"), [("RxInfer", "rxinfer"), ("my-pkg", "my_pkg"), ("ns.pkg", "ns_pkg")])
+def test_a_name_is_kept_as_it_stands_in_collections(package: str, name: str) -> None:
+    assert Telemetry(package).package == name
+
+
+@pytest.mark.parametrize("policy", ["optout", "", None, "OPT-OUT"])
+def test_a_policy_is_one_of_three(policy: object) -> None:
+    with pytest.raises(ContractError, match="must be one of 'opt-out', 'notice-first', 'opt-in'"):
+        Telemetry("pkg", policy=policy)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fields", [["user_name"], ["python_version", "python_version"], "package_version", [3]])
+def test_a_contract_takes_the_closed_list_of_fields(fields: list[str]) -> None:
+    with pytest.raises(ContractError, match="out of package_version, python_version"):
+        Contract(counter=fields)
+
+
+@pytest.mark.parametrize("version", [None, "", "1.0 beta", "1.0\n", '1"', "1" * 65, 1.0])
+def test_a_declared_version_must_be_one(version: object) -> None:
+    with pytest.raises(ContractError, match="since the contract declares package_version"):
+        Telemetry("pkg", version=version, contract=Contract(counter=["package_version"]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("telemetry.example.org/v1", "does not start with https://"),
+        ("ftp://example.org/v1", "does not start with https://"),
+        ("", "does not start with https://"),
+        (3, "is no text"),
+        (b"https://a/b", "is no text"),
+        ("https://example.org", "has no path"),
+        ("https://example.org//", "has no path"),
+        ("https:///v1", "has no valid host name"),
+        ("https://[::1/v1", "has no valid host name"),
+        ("https://exa[mple/v1", "has no valid host name"),
+        ("https://example.org:0/v1", "port"),
+        ("https://example.org:65536/v1", "port"),
+        ("https://example.org:x/v1", "port"),
+        ("https://example.org:/v1", "port"),
+        ("https://example.org:٣/v1", "holds a space"),
+        ("https://me:secret@example.org/v1", "holds a space, a user name"),
+        ("https://example.org/v1?key=1", "holds a space, a user name, a query"),
+        ("https://example.org/v1#x", "holds a space, a user name, a query"),
+        ("https://example.org/v 1", "holds a space"),
+        ("https://example.org/v1\r\nX: y", "holds a space"),
+        ("http://example.org/v1", "plain http"),
+        ("http://128.0.0.1/v1", "plain http"),
+        ("http://127.0.0.1.example.org/v1", "plain http"),
+    ],
+)
+def test_an_endpoint_must_be_usable(url: object, reason: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Telemetry("pkg", endpoint=url)  # type: ignore[arg-type]
+    assert reason in str(raised.value)
+    assert "or None to send nothing" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        (GOOD, ("https", "telemetry.example.org", 443, "/v1/projects/p/databases/(default)/documents")),
+        (GOOD + "/", ("https", "telemetry.example.org", 443, "/v1/projects/p/databases/(default)/documents")),
+        ("HTTPS://Example.ORG:8443/a/%28b%29/", ("https", "example.org", 8443, "/a/%28b%29")),
+        ("http://localhost:80/x", ("http", "localhost", 80, "/x")),
+        ("http://[::1]:8080/x", ("http", "[::1]", 8080, "/x")),
+        ("http://127.8.9.10/x", ("http", "127.8.9.10", 80, "/x")),
+    ],
+)
+def test_an_endpoint_is_taken_apart(url: str, parts: tuple[str, str, int, str]) -> None:
+    endpoint = parse_endpoint(url)
+    assert (endpoint.scheme, endpoint.host, endpoint.port, endpoint.path) == parts
+    assert vars_of(parse_endpoint(str(endpoint))) == vars_of(endpoint)
+
+
+def vars_of(endpoint: object) -> dict[str, object]:
+    return {name: getattr(endpoint, name) for name in ("scheme", "host", "port", "path")}
+
+
+def test_plain_http_to_another_machine_is_the_authors_own_word() -> None:
+    assert parse_endpoint("http://example.org/v1", allow_http=True).scheme == "http"
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_an_id_is_a_version_4_uuid_of_those_bytes(randomness: bytes) -> None:
+    assert _telemetry._uuid4(randomness) == str(uuid.UUID(bytes=randomness, version=4))
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31)))  # noqa: DTZ001
+def test_a_time_is_written_in_utc_to_the_microsecond(moment: datetime) -> None:
+    aware = moment.replace(tzinfo=UTC)
+    nanoseconds = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // (aware.resolution) * 1000
+    assert (
+        _telemetry._timestamp(nanoseconds + 999) == aware.strftime("%Y-%m-%dT%H:%M:%S.") + f"{aware.microsecond:06d}Z"
+    )
+
+
+def test_the_same_randomness_and_time_give_the_same_document() -> None:
+    telemetry = Telemetry("pkg", version="1.2.3", contract=Contract(counter=["package_version", "python_version"]))
+    target, body = telemetry._document(bytes(16), 0)
+    assert target == "using_pkg?documentId=00000000-0000-4000-8000-000000000000"
+    assert body.decode() == (
+        '{"fields":{"id":{"stringValue":"00000000-0000-4000-8000-000000000000"},'
+        '"timestamp":{"timestampValue":"1970-01-01T00:00:00.000000Z"},'
+        '"package_version":{"stringValue":"1.2.3"},'
+        f'"python_version":{{"stringValue":"{sys.version_info[0]}.{sys.version_info[1]}"}}}}}}'
+    )
+
+
+def test_the_public_names() -> None:
+    assert plaintally.Contract is Contract
+    with pytest.raises(AttributeError, match="has no attribute 'track'"):
+        plaintally.track  # noqa: B018
+    assert repr(Telemetry("pkg")) == "Telemetry('pkg', policy='opt-out')"
+
+
+def test_a_process_that_refused_is_counted_when_its_user_enables_it_once(host: MakeHost) -> None:
+    code = f"""
+        import {PACKAGE}
+        print({PACKAGE}.telemetry.enable_counter(persist=False).rule)
+        {PACKAGE}.telemetry.enable_counter(persist=False)
+    """
+    with loopback() as server:
+        asked = host(endpoint=server.endpoint)
+        assert asked.run(code, env={"CI": "true"}).stdout == b"argument\n"
+        assert len(server.wait_for(1)) == 1
+        asked.run()
+        assert len(server.wait_for(2)) == 2
+    assert not asked.preferences.exists()
+
+
+def test_enabling_for_good_counts_from_the_next_start_on(host: MakeHost) -> None:
+    with loopback() as server:
+        asked = host(endpoint=server.endpoint, policy="opt-in")
+        assert b"allowed=True" in asked.run(f"import {PACKAGE}; print({PACKAGE}.telemetry.enable_counter())").stdout
+        assert server.connections == 0
+        asked.run()
+        assert len(server.wait_for(1)) == 1
+
+
+def test_disabling_says_what_stands_against_it(host: MakeHost) -> None:
+    asked = host(endpoint=GOOD)
+    code = f"import {PACKAGE}; print({PACKAGE}.telemetry.disable_counter())"
+    done = asked.run(code, env={"LOG_USING_HOSTPKG": "on", "HTTPS_PROXY": "socks5://127.0.0.1:1"})
+    assert done.stdout.decode().startswith("Decision(allowed=True, rule='log-using variable'")
+
+
+def test_another_endpoint_is_kept_for_the_next_start(host: MakeHost) -> None:
+    with loopback() as server:
+        asked = host(endpoint=None)
+        asked.run(f"import {PACKAGE}; {PACKAGE}.telemetry.set_endpoint({server.endpoint!r})")
+        assert server.connections == 0
+        asked.run()
+        assert len(server.wait_for(1)) == 1
+        refused = asked.run(f"import {PACKAGE}; {PACKAGE}.telemetry.set_endpoint('example.org')")
+        assert b"ConfigurationError" in refused.stderr
+        assert server.endpoint in asked.preferences.read_text()
+
+
+def test_a_host_never_learns_of_trouble_inside(host: MakeHost) -> None:
+    """The operating system has no randomness, no folder, no time: the import works all the same."""
+    asked = host(endpoint=GOOD)
+    for broken in ("os.urandom", "os.getcwd", "os.stat", "time.time_ns"):
+        code = f"""
+            import os, time
+            def broken(*arguments, **keywords): raise ZeroDivisionError("trouble")
+            import plaintally
+            {broken} = broken
+            {PACKAGE} = plaintally.Telemetry("hostpkg", endpoint={GOOD!r})
+            {PACKAGE}.count_import()
+        """
+        done = asked.run(code, env={"HTTPS_PROXY": "socks5://127.0.0.1:1"})
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
