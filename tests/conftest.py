@@ -1,7 +1,5 @@
 """Fixtures that all tests share: bare environments with the built wheel, and hosts in them."""
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,21 +9,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hosts import ROOT, Host, Interpreter, make_host
+from interpreters import SUPPORTED, find_interpreter
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
 
-def find_interpreters() -> list[str]:
-    """One interpreter of each version of Python that we support and this machine has."""
-    found = {sys.version_info[:2]: sys.executable}
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for minor in (11, 12, 13):
-        places = [*map(str, sorted(pyenv.glob(f"3.{minor}.*/bin/python"))), shutil.which(f"python3.{minor}")]
-        for place in places:
-            if place and (3, minor) not in found:
-                found[3, minor] = place
-    return [found[version] for version in sorted(found)]
+INTERPRETERS = [found for version in SUPPORTED if (found := find_interpreter(version))]
 
 
 def _pip(*arguments: str) -> None:
@@ -58,9 +48,7 @@ def bare(wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Interp
     return build_bare(sys.executable, tmp_path_factory.mktemp("bare"), wheels)
 
 
-@pytest.fixture(
-    scope="session", params=find_interpreters(), ids=lambda python: Path(python).resolve().parent.parent.name
-)
+@pytest.fixture(scope="session", params=INTERPRETERS, ids=lambda python: Path(python).resolve().name)
 def each_python(
     request: pytest.FixtureRequest, wheels: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Interpreter:

@@ -90,6 +90,7 @@ LINGER = """
 """
 
 
+@pytest.mark.linux
 def test_nothing_is_left_in_the_host_while_the_endpoint_is_silent(each_python: Interpreter, tmp_path: Path) -> None:
     """The sender is still at work, and yet the host has no thread, child, descriptor or setting more than before."""
     with loopback(held=True) as server:

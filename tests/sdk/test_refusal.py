@@ -11,6 +11,8 @@ from hosts import PACKAGE, Host, Trace, trace
 from loopback import Loopback, loopback
 from plaintally._consent import CIRCUMSTANCES
 
+pytestmark = [pytest.mark.linux, pytest.mark.strace]
+
 NO = ["0", "false", "no", "off", "none", "disabled", "False", "NO", "Off", " off ", "", "nobody knows"]
 VARIABLES = [
     *[(name, word) for name in ("HOSTPKG_TELEMETRY", "LOG_USING_HOSTPKG", "PLAINTALLY") for word in NO],

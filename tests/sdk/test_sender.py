@@ -20,6 +20,8 @@ from conftest import MakeHost
 from hosts import PACKAGE, Host, Interpreter, make_host, senders, trace
 from loopback import OK, Loopback, answer, loopback
 
+pytestmark = pytest.mark.linux
+
 REQUEST = re.compile(
     rb"POST /v1/projects/test/databases/\(default\)/documents/using_hostpkg"
     rb"\?documentId=(?P<id>[0-9a-f-]{36}) HTTP/1\.1\r\n"
@@ -120,6 +122,7 @@ def test_what_a_server_answers(host: MakeHost, answers: list[bytes], tries: int)
         assert len(set(server.requests)) == 1  # a retry is the same document
 
 
+@pytest.mark.strace
 def test_a_refused_connection_is_tried_three_times(host: MakeHost, tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as unused:
         port = unused.getsockname()[1]
@@ -265,6 +268,7 @@ def test_a_host_with_threads_that_forks_around_the_import(each_python: Interpret
         assert len(server.wait_for(1)) == 1
 
 
+@pytest.mark.strace
 @pytest.mark.parametrize(
     "preparation",
     ["sys.executable = None", "sys.executable = ''", "sys.executable = '/bin/cat'", "sys.frozen = True"],
