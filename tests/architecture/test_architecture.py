@@ -1,0 +1,109 @@
+"""The rules that the layout promises: what may import, read, connect and query what."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hosts import ROOT
+
+SDK = ROOT / "sdk/src/plaintally"
+SERVER = ROOT / "server/src/plaintally_server"
+NETWORK = {"socket", "_socket", "ssl", "_ssl", "http", "urllib", "asyncio", "socketserver", "selectors", "ftplib"}
+CLOCKS_AND_RANDOMNESS = {"time", "random", "secrets", "uuid"}
+PURE = ["_consent.py", "contract.py", "firestore.py", "exceptions.py"]
+LEAVES = {"plaintally.firestore", "plaintally.contract", "plaintally.exceptions"}
+
+
+def imports(path: Path) -> set[str]:
+    """The full names of all modules that a file imports, inside functions and for type checkers, too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def test_the_sdk_depends_on_nothing() -> None:
+    assert tomllib.loads((ROOT / "sdk/pyproject.toml").read_text())["project"]["dependencies"] == []
+    for path in SDK.glob("*.py"):
+        assert roots(path) <= {*sys.stdlib_module_names, "plaintally", "_deliver"}, path.name
+
+
+def test_only_the_sender_has_a_socket() -> None:
+    assert {path.name for path in SDK.glob("*.py") if roots(path) & NETWORK} == {"_deliver.py"}
+
+
+def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
+    touching = set()
+    for path in SDK.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "open",
+                "os.open",
+                "os.makedirs",
+                "os.replace",
+            ):
+                touching.add(path.name)
+    # The command line opens the null device, for a pipe that nobody reads any more.
+    assert touching == {"_preferences.py", "_preferences_write.py", "_notice.py", "_cli.py"}
+
+
+def test_what_is_pure_knows_no_clock_no_chance_and_no_system() -> None:
+    for name in PURE:
+        assert not roots(SDK / name) & {"os", "sys", "io", "pathlib", *NETWORK, *CLOCKS_AND_RANDOMNESS}, name
+
+
+def test_the_server_uses_the_sdks_public_leaves_and_never_the_other_way() -> None:
+    for path in SERVER.rglob("*.py"):
+        for name in imports(path):
+            if name.partition(".")[0] == "plaintally" and name != "plaintally":
+                assert name in LEAVES or name.rpartition(".")[0] in LEAVES, (path.name, name)
+    for path in SDK.glob("*.py"):
+        assert "plaintally_server" not in roots(path)
+
+
+def test_sql_stands_in_the_store_only() -> None:
+    for path in SERVER.rglob("*.py"):
+        if "store" not in path.relative_to(SERVER).parts:
+            assert not roots(path) & {"sqlite3", "sqlalchemy", "asyncpg", "psycopg"}, path.name
+            assert not any(f"{verb} " in path.read_text() for verb in ("SELECT", "INSERT INTO", "DELETE FROM")), (
+                path.name
+            )
+
+
+@pytest.mark.parametrize(("project", "package"), [("sdk", "plaintally"), ("server", "plaintally_server")])
+def test_a_wheel_holds_its_package_its_types_and_its_license(project: str, package: str, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+    ]
+    subprocess.run([*command, str(ROOT / project)], check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    files = {
+        str(path.relative_to(ROOT / project / "src"))
+        for path in (ROOT / project / "src" / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in names if name.startswith(f"{package}/")} == files
+    assert f"{package}/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert project != "sdk" or wheel.stat().st_size <= 150_000
