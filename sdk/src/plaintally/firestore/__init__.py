@@ -1,0 +1,40 @@
+"""Firestore's values and documents as JSON, both ways. Pure: no clock, no file, no network.
+
+The format is that of Firestore's REST interface, version 1: a document is `{"fields": {name: value}}`, and a value has
+exactly one key, its kind.
+
+| kind | in Python | in JSON |
+|---|---|---|
+| nullValue | None | null |
+| booleanValue | bool | true, false |
+| integerValue | int of 64 bits | a string of digits; also read as a whole number |
+| doubleValue | float | a number, or "NaN", "Infinity", "-Infinity", "-0" |
+| timestampValue | datetime in UTC | RFC 3339 with Z, to the microsecond |
+| stringValue | str | a string |
+| bytesValue | bytes | base64 |
+| referenceValue | `Reference` | a string |
+| geoPointValue | `GeoPoint` | {"latitude": number, "longitude": number} |
+| arrayValue | list | {"values": [value]} |
+| mapValue | dict | {"fields": {name: value}} |
+
+Writing never raises and never runs code of the value's class: a value of no known kind becomes the name of its type,
+never its `repr`, which is data. Reading is strict.
+"""
+
+from plaintally.firestore._reading import from_document, from_value
+from plaintally.firestore._values import MAX_DEPTH, MAX_NAME_BYTES, MAX_STRING_BYTES, MAX_VALUES, GeoPoint, Reference
+from plaintally.firestore._writing import format_timestamp, to_document, to_value
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_NAME_BYTES",
+    "MAX_STRING_BYTES",
+    "MAX_VALUES",
+    "GeoPoint",
+    "Reference",
+    "format_timestamp",
+    "from_document",
+    "from_value",
+    "to_document",
+    "to_value",
+]

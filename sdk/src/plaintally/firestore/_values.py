@@ -1,0 +1,41 @@
+"""Firestore's own types and limits, which writing and reading share."""
+
+import re
+from typing import NamedTuple
+
+MAX_DEPTH = 20
+"""Levels of arrays and maps within a document."""
+MAX_STRING_BYTES = 1_048_487
+"""Bytes of a string in UTF-8, and of a bytes value."""
+MAX_NAME_BYTES = 1_500
+"""Bytes of a field's name in UTF-8."""
+MAX_VALUES = 100_000
+"""Values that are written into one document; what is beyond becomes the names of its types."""
+
+
+INT64 = range(-(2**63), 2**63)
+"""What an integerValue holds."""
+
+_RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
+
+
+class Reference(NamedTuple):
+    """The full name of another document, `projects/P/databases/D/documents/C/ID`."""
+
+    name: str
+
+
+class GeoPoint(NamedTuple):
+    """A place on the earth, in degrees: latitude within 90, longitude within 180 of zero."""
+
+    latitude: float
+    longitude: float
+
+
+def name_problem(name: str) -> str | None:
+    """What keeps a text from being the name of a field; None when nothing does."""
+    if not name:
+        return "is empty"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return f"is longer than {MAX_NAME_BYTES} bytes"
+    return "is reserved, as it begins and ends with two underscores" if _RESERVED_NAME.fullmatch(name) else None

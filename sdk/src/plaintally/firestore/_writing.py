@@ -1,0 +1,201 @@
+"""Python values to Firestore's JSON, without running a line of the values' own code."""
+
+import base64
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, tzinfo
+from typing import Any
+
+from plaintally.exceptions import DocumentError
+from plaintally.firestore._reading import read_geo_point
+from plaintally.firestore._values import (
+    INT64,
+    MAX_DEPTH,
+    MAX_STRING_BYTES,
+    MAX_VALUES,
+    GeoPoint,
+    Reference,
+    name_problem,
+)
+
+
+def to_document(fields: Mapping[str, object]) -> dict[str, Any]:
+    """The document with these fields. Keys that cannot name a field are left out."""
+    value = to_value(dict(fields))
+    return {"fields": value["mapValue"]["fields"]}
+
+
+def to_value(value: object) -> dict[str, Any]:
+    """The value in Firestore's JSON. Never raises.
+
+    Subclasses are written as what they extend, and numpy's scalars as what they hold. The name of its type stands for a
+    value of no known kind, a naive datetime (it names no instant), an int beyond 64 bits, a text or bytes beyond
+    Firestore's limit, a container within itself or below 20 levels. An array directly in an array, which Firestore
+    refuses, is put into a map as its field `values`. Lone surrogates become U+FFFD. Keys of a dict that cannot name a
+    field are left out.
+    """
+    return _Writer().write(value, 0)
+
+
+def format_timestamp(moment: datetime) -> str:
+    """An aware datetime as Firestore gives it back: in UTC with 0, 3 or 6 decimals and Z."""
+    moment = moment.astimezone(UTC)
+    timespec = "seconds" if not moment.microsecond else "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    return moment.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+
+
+class _Writer:
+    """Writes one document, and remembers which containers it is in and how much it has written."""
+
+    def __init__(self) -> None:
+        self.inside: list[int] = []
+        self.written = 0
+
+    def write(self, value: Any, depth: int, *, in_array: bool = False) -> dict[str, Any]:  # noqa: ANN401
+        """The value, as it stands `depth` arrays and maps deep."""
+        self.written += 1
+        kind, value = _resolve(value)
+        if kind in _PLAIN:
+            return _PLAIN[kind](value) or _type_name(value)
+        wrapped = in_array and kind in (list, tuple)
+        deepest = depth + 1 if wrapped else depth
+        if kind is None or deepest >= MAX_DEPTH or id(value) in self.inside or self.written > MAX_VALUES:
+            return _type_name(value)
+        self.inside.append(id(value))
+        try:
+            if kind is dict:
+                return self._write_map(value, depth)
+            array = self._write_array(kind.__getitem__(value, slice(MAX_VALUES)), deepest)
+        finally:
+            self.inside.pop()
+        return {"mapValue": {"fields": {"values": array}}} if wrapped else array
+
+    def _write_map(self, value: dict[Any, object], depth: int) -> dict[str, Any]:
+        fields = {}
+        for key, item in list(dict.items(value)):
+            name = _field_name(key)
+            if name is not None and self.written <= MAX_VALUES:
+                fields[name] = self.write(item, depth + 1)
+        return {"mapValue": {"fields": fields}}
+
+    def _write_array(self, items: "list[object]", depth: int) -> dict[str, Any]:
+        values = []
+        for item in items:
+            if self.written > MAX_VALUES:
+                break
+            values.append(self.write(item, depth + 1, in_array=True))
+        return {"arrayValue": {"values": values}}
+
+
+def _resolve(value: object) -> tuple[Any, Any]:
+    """The type among those known that a value's type extends (None when there is none), and the value.
+
+    Neither `isinstance` nor an attribute is asked, since both run code of the value's class.
+    """
+    kind = _known_base(type(value))
+    numpy = sys.modules.get("numpy")
+    if kind is None and numpy is not None and numpy.generic in _bases(type(value)):
+        try:
+            value = _unpack_numpy(numpy, value)
+        except (TypeError, ValueError, OverflowError):
+            return None, value
+        kind = _known_base(type(value))
+    return kind, value
+
+
+def _bases(cls: type) -> tuple[type, ...]:
+    bases: tuple[type, ...] = type.__dict__["__mro__"].__get__(cls)
+    return bases
+
+
+def _known_base(cls: type) -> Any:  # noqa: ANN401
+    return next((base for base in _bases(cls) if base in _PLAIN or base in _CONTAINERS), None)
+
+
+def _unpack_numpy(numpy: Any, value: object) -> object:  # noqa: ANN401
+    """What a scalar of numpy's holds; its times are in UTC, as numpy's documentation has it."""
+    if numpy.datetime64 in _bases(type(value)):
+        moment = numpy.generic.item(numpy.generic.astype(value, "datetime64[us]"))
+        return moment.replace(tzinfo=UTC) if type(moment) is datetime else moment
+    return numpy.generic.item(value)
+
+
+def _type_name(value: object) -> dict[str, Any]:
+    name: str = type.__dict__["__name__"].__get__(type(value))
+    return _write_string(name) or {"stringValue": "object"}
+
+
+def _field_name(key: object) -> str | None:
+    """The name of a field, or None for a key that cannot be one."""
+    if str not in _bases(type(key)):
+        return None
+    name = _well_formed(str.__str__(key))
+    return None if name_problem(name) else name
+
+
+def _well_formed(text: str) -> str:
+    """The text with surrogate pairs joined and lone surrogates replaced."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _write_integer(value: int) -> dict[str, Any] | None:
+    number = int.__index__(value)
+    return {"integerValue": str(number)} if number in INT64 else None
+
+
+def _write_double(value: float) -> dict[str, Any]:
+    number = float.__float__(value)
+    if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124  # NaN is not itself
+        return {"doubleValue": {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[repr(number)]}
+    return {"doubleValue": number}
+
+
+def _write_string(value: str) -> dict[str, Any] | None:
+    text = _well_formed(str.__str__(value))
+    return {"stringValue": text} if len(text.encode()) <= MAX_STRING_BYTES else None
+
+
+def _write_bytes(value: bytes) -> dict[str, Any] | None:
+    content = bytes.__getitem__(value, slice(None))
+    return {"bytesValue": base64.b64encode(content).decode()} if len(content) <= MAX_STRING_BYTES else None
+
+
+def _write_timestamp(value: datetime) -> dict[str, Any] | None:
+    """An aware time in UTC; None for one that cannot be told, or whose zone cannot tell."""
+    parts = [date.__dict__[name].__get__(value) for name in ("year", "month", "day")]
+    parts += [datetime.__dict__[name].__get__(value) for name in ("hour", "minute", "second", "microsecond", "tzinfo")]
+    if not isinstance(parts[-1], tzinfo):
+        return None
+    try:
+        plain = datetime(*parts, fold=datetime.__dict__["fold"].__get__(value))  # noqa: DTZ001  # tzinfo is among them
+        return {"timestampValue": format_timestamp(plain.astimezone(UTC))}
+    except Exception:  # noqa: BLE001  # a zone is code of somebody else's
+        return None
+
+
+def _write_reference(value: Reference) -> dict[str, Any] | None:
+    name = tuple.__getitem__(value, 0)
+    return {"referenceValue": _well_formed(name)} if type(name) is str and name else None
+
+
+def _write_geo_point(value: GeoPoint) -> dict[str, Any] | None:
+    written = {name: tuple.__getitem__(value, index) for index, name in enumerate(GeoPoint._fields)}
+    try:
+        read_geo_point(written, "value")
+    except DocumentError:
+        return None
+    return {"geoPointValue": {name: float(degrees) for name, degrees in written.items()}}
+
+
+_PLAIN: dict[Any, Callable[[Any], dict[str, Any] | None]] = {
+    type(None): lambda _: {"nullValue": None},
+    bool: lambda value: {"booleanValue": value},
+    int: _write_integer,
+    float: _write_double,
+    str: _write_string,
+    bytes: _write_bytes,
+    datetime: _write_timestamp,
+    Reference: _write_reference,
+    GeoPoint: _write_geo_point,
+}
+_CONTAINERS = (list, tuple, dict)
