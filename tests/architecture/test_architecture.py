@@ -61,7 +61,7 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
 
 def test_what_is_pure_knows_no_clock_no_chance_and_no_system() -> None:
     for name in PURE:
-        assert not roots(SDK / name) & {"os", "sys", "io", "pathlib", *NETWORK, *CLOCKS_AND_RANDOMNESS}, name
+        assert not roots(SDK / name) & {"os", "io", "pathlib", *NETWORK, *CLOCKS_AND_RANDOMNESS}, name
 
 
 def test_the_server_uses_the_sdks_public_leaves_and_never_the_other_way() -> None:

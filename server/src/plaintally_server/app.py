@@ -1,0 +1,52 @@
+"""Puts a collector together: settings and a store in, an ASGI application out."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from plaintally_server import dashboard, resource
+from plaintally_server.exceptions import Refusal
+from plaintally_server.routes import Documents, answer_refusal
+from plaintally_server.settings import Settings
+from plaintally_server.store import Store
+
+
+def create_app(
+    settings: Settings, store: Store, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Starlette:
+    """The application of a collector; it closes the store when it shuts down."""
+    documents = Documents(store, contracts=settings.contracts, settings=settings, now=now, make_id=_make_id)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    return Starlette(
+        routes=[*documents.routes(), *dashboard.routes(store, packages=tuple(settings.contracts), now=now)],
+        exception_handlers={Refusal: answer_refusal, HTTPException: _answer_http_error, Exception: _answer_failure},
+        lifespan=lifespan,
+    )
+
+
+def _make_id() -> str:
+    """An id as Firestore makes them: 20 letters and digits."""
+    return "".join(secrets.choice(resource.AUTO_ID_ALPHABET) for _ in range(resource.AUTO_ID_LENGTH))
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """What the router refuses, in the form that everything else is refused in."""
+    code = error.status_code if isinstance(error, HTTPException) else 500
+    status = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}.get(code, "INVALID_ARGUMENT")
+    return await answer_refusal(request, Refusal(code, status, f"{request.method} finds nothing here."))
+
+
+async def _answer_failure(request: Request, _: Exception) -> Response:
+    """What should not have happened; no detail of it leaves."""
+    return await answer_refusal(request, Refusal(500, "INTERNAL", "The collector failed."))

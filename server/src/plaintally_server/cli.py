@@ -1,0 +1,159 @@
+"""The command `plaintally-server`: reads the settings, runs the collector.
+
+Every setting of `serve` comes from the command line, else from the environment, else from the settings file, else it
+has the default that `--help` shows. Exit codes: 0 done, 1 failed, 2 used wrongly.
+"""
+
+import contextlib
+import socket
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+
+from plaintally.contract import Contract
+from plaintally_server.exceptions import ServerError, StartError
+from plaintally_server.settings import Settings, load_contract
+
+ENVIRONMENT_PREFIX = "PLAINTALLY_SERVER"
+
+
+class Listening(uvicorn.Server):
+    """A server that says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then print the address."""
+        await super().startup(sockets)
+        host, port = (sockets or [])[0].getsockname()[:2]
+        click.echo(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port}/")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the command; a failure is one sentence and the exit code 1."""
+    try:
+        commands.main(auto_envvar_prefix=ENVIRONMENT_PREFIX)
+    except ServerError as error:
+        click.echo(f"plaintally-server: {error}", err=True)
+        sys.exit(1)
+
+
+def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """Take the defaults of all other options from the settings file."""
+    found = path or Path("plaintally-server.toml")
+    if path is None and not found.exists():
+        return None
+    try:
+        values = tomllib.loads(found.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{found} cannot be read ({error}).") from error
+    known = {parameter.name for parameter in context.command.params} - {"config"}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise click.BadParameter(
+            f"{found} has the unknown setting {unknown[0]!r}; known are {', '.join(sorted(map(str, known)))}."
+        )
+    context.default_map = values
+    return found
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="plaintally-server", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Collect counts of package imports, and show them."""
+
+
+@commands.command(context_settings={"show_default": True, "max_content_width": 100})
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_read_file,
+    is_eager=True,
+    expose_value=False,
+    show_envvar=True,
+    show_default="plaintally-server.toml, if there is one",
+    help="Settings file in TOML; its keys are the names of the other options, with _ for -.",
+)
+@click.option("--package", "packages", multiple=True, show_envvar=True, help="A package to count; may be given again.")
+@click.option(
+    "--contract",
+    "contracts",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    show_envvar=True,
+    help="Contract of a package whose counts hold more than id and time, as JSON; may be given again.",
+)
+@click.option(
+    "--database", type=click.Path(path_type=Path), default="plaintally.sqlite3", show_envvar=True, help="SQLite file."
+)
+@click.option("--host", default="127.0.0.1", show_envvar=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_envvar=True, help="Port; 0 takes a free one.")
+@click.option("--token", show_envvar=True, help="Lets a maintainer read documents; without one nobody can.")
+@click.option(
+    "--body-limit", type=click.IntRange(1), default=65_536, show_envvar=True, help="Bytes of a request's body."
+)
+@click.option("--queue-size", type=click.IntRange(1), default=10_000, show_envvar=True, help="Writes that may wait.")
+def serve(*, packages: tuple[str, ...], contracts: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
+    """Run a collector and its dashboard.
+
+    What is not given here is taken from the environment, else from the settings file, else from the defaults.
+    """
+    run(Settings(contracts=_contracts(packages, contracts), **options))
+
+
+def _contracts(packages: tuple[str, ...], paths: tuple[Path, ...]) -> dict[str, Contract]:
+    for package in packages:
+        if not package.isidentifier() or package != package.lower():
+            raise click.BadParameter(f"{package!r} must be in lower case with underscores.", param_hint="--package")
+    contracts = {package: Contract() for package in packages} | dict(map(load_contract, paths))
+    if not contracts:
+        raise click.UsageError("Nothing to collect: name a package with --package NAME.")
+    return contracts
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; what was taken in is committed before it ends.
+
+    Raises:
+        StartError: the address or the database cannot be used.
+    """
+    from plaintally_server.app import create_app
+    from plaintally_server.store.sqlite import SQLiteStore
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StartError(
+            f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port"
+        ) from error
+    with listener:
+        store = SQLiteStore(settings.database, queue_size=settings.queue_size)
+        try:
+            config = uvicorn.Config(
+                create_app(settings, store),
+                access_log=False,  # it would hold addresses
+                log_level="critical",
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=10,
+            )
+            with contextlib.suppress(KeyboardInterrupt):  # it was raised again after everything had ended
+                Listening(config).run(sockets=[listener])
+        finally:
+            store.close()
+
+
+@commands.command()
+@click.option("--once", is_flag=True, help="End after the demonstration instead of serving until Ctrl-C.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one.")
+@click.option("--imports", type=click.IntRange(1, 1000), default=50, help="How many processes import the package.")
+def demo(*, once: bool, port: int, imports: int) -> None:
+    """Import a real package in many processes, count them, and show the result."""
+    from plaintally_server import demo as demonstration
+
+    demonstration.run(once=once, port=port, imports=imports)

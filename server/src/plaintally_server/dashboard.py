@@ -1,0 +1,84 @@
+"""The public pages: how often each package was imported, for everybody to read, without a line of JavaScript."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import jinja2
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from plaintally.contract import ALWAYS, COARSE
+from plaintally_server.reports.charts import PLOT_HEIGHT, bar_chart
+from plaintally_server.reports.series import DailyCounts, daily_counts
+from plaintally_server.store import Reader
+
+PERIODS = (7, 30, 90, 365)
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_HERE = Path(__file__).parent
+
+
+def routes(store: Reader, *, packages: Sequence[str], now: Callable[[], datetime]) -> list[BaseRoute]:
+    """The routes of the public pages, for the packages that have a contract here."""
+    pages = Pages(store, packages=packages, now=now)
+    return [
+        Route("/", pages.home),
+        Route("/packages/{package}", pages.package),
+        Mount("/static", StaticFiles(directory=_HERE / "static")),
+    ]
+
+
+def read_series(store: Reader, package: str, *, length: int, now: datetime) -> DailyCounts:
+    """The daily counts of a package in the `length` days up to now."""
+    last = now.date()
+    counts = store.daily_counts(package, last - timedelta(days=length - 1), last)
+    return daily_counts(package, counts, length=length, first_day=store.first_day(package), computed_at=now)
+
+
+class Pages:
+    """The pages and what they are made of."""
+
+    def __init__(self, store: Reader, *, packages: Sequence[str], now: Callable[[], datetime]) -> None:
+        self.store, self.packages, self.now = store, sorted(packages), now
+        loader = jinja2.FileSystemLoader(_HERE / "templates")
+        self.templates = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        self.templates.filters["number"] = lambda number: f"{number:,}"
+        self.templates.filters["day"] = lambda day: f"{day.day} {day:%B %Y}"
+
+    async def home(self, _: Request) -> Response:
+        """All packages; where there is but one, its page."""
+        if len(self.packages) == 1:
+            return RedirectResponse(f"/packages/{self.packages[0]}", status_code=307, headers=HEADERS)
+        totals = [(package, await run_in_threadpool(self.store.total, package)) for package in self.packages]
+        return self._render("home.html", totals=totals)
+
+    async def package(self, request: Request) -> Response:
+        """The counts of one package in a period."""
+        package = request.path_params["package"]
+        if package not in self.packages:
+            return self._render(
+                "problem.html", 404, title="No such package", text="No package of this name is counted here."
+            )
+        length = request.query_params.get("days", "30")
+        if length not in map(str, PERIODS):
+            text = f"A period has {', '.join(map(str, PERIODS[:-1]))} or {PERIODS[-1]} days."
+            return self._render("problem.html", 400, title="No such period", text=text, package=package)
+        series = await run_in_threadpool(read_series, self.store, package, length=int(length), now=self.now())
+        total = await run_in_threadpool(self.store.total, package)
+        return self._render("package.html", series=series, chart=bar_chart(series), all_time=total)
+
+    def _render(self, template: str, status: int = 200, **values: object) -> Response:
+        page = self.templates.get_template(template).render(
+            periods=PERIODS, packages=self.packages, height=PLOT_HEIGHT, always=ALWAYS, coarse=COARSE, **values
+        )
+        return HTMLResponse(page, status, headers=HEADERS)

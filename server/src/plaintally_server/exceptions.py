@@ -1,0 +1,53 @@
+"""Every error of the collector.
+
+ServerError
+├── StartError      the collector cannot start as it is set up; one sentence for the person who starts it
+└── Refusal         a request is answered with an error, in the form Google's services have
+"""
+
+
+class ServerError(Exception):
+    """The root of all errors of this package."""
+
+
+class StartError(ServerError):
+    """The collector cannot start; the message says what is wrong and what to do."""
+
+
+class Refusal(ServerError):  # noqa: N818  # it is an answer, not a failure
+    """A request that is answered with an error.
+
+    Args:
+        code: the status of the HTTP answer.
+        status: Google's name of the error, such as INVALID_ARGUMENT.
+        message: one sentence for the client's author.
+    """
+
+    def __init__(self, code: int, status: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.status, self.message = code, status, message
+
+    @property
+    def body(self) -> dict[str, object]:
+        """The JSON body of the answer, as https://cloud.google.com/apis/design/errors has it."""
+        return {"error": {"code": self.code, "message": self.message, "status": self.status}}
+
+
+def invalid(message: str) -> Refusal:
+    """A refusal of something that can never be right."""
+    return Refusal(400, "INVALID_ARGUMENT", message)
+
+
+def not_found(message: str) -> Refusal:
+    """A refusal because something is not there."""
+    return Refusal(404, "NOT_FOUND", message)
+
+
+def forbidden(message: str) -> Refusal:
+    """A refusal because nobody may do this, or not without the maintainer's token."""
+    return Refusal(403, "PERMISSION_DENIED", message)
+
+
+def unavailable(message: str) -> Refusal:
+    """A refusal that may go well when it is tried again."""
+    return Refusal(503, "UNAVAILABLE", message)

@@ -1,0 +1,1 @@
+"""What the store's figures say: `series` makes them comparable, `charts` draws them. All of it is pure."""

@@ -1,0 +1,107 @@
+"""Charts of series: the geometry of bars for a page, and bars of text for a terminal."""
+
+from datetime import date
+from typing import NamedTuple
+
+from plaintally_server.reports.series import DailyCounts
+
+PLOT_HEIGHT = 200.0
+"""Height of the plot in pixels; its width is a hundred per cent of whatever there is."""
+_LABELS = 6
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+class Bar(NamedTuple):
+    """One bar: `x` and `width` in per cent of the plot's width, `y` and `height` in pixels from its top."""
+
+    day: date
+    value: int
+    x: float
+    width: float
+    y: float
+    height: float
+
+
+class Tick(NamedTuple):
+    """A value on the vertical axis and its distance from the plot's top in pixels."""
+
+    value: int
+    y: float
+
+
+class Label(NamedTuple):
+    """A day on the horizontal axis and the middle of its bar in per cent."""
+
+    text: str
+    x: float
+    anchor: str
+
+
+class BarChart(NamedTuple):
+    """All that a template needs to draw a series."""
+
+    bars: list[Bar]
+    ticks: list[Tick]
+    labels: list[Label]
+
+
+def bar_chart(series: DailyCounts) -> BarChart:
+    """The geometry of a series; days of which nothing is known have no bar."""
+    top = axis_top(series.largest)
+    slot = 100 / len(series.days)
+    gap = slot * (0.28 if len(series.days) <= 31 else 0.18 if len(series.days) <= 120 else 0)  # noqa: PLR2004
+    bars = []
+    for index, (day, count) in enumerate(series.days):
+        if count is not None:
+            height = PLOT_HEIGHT * count / top
+            bar = Bar(day, count, index * slot + gap / 2, slot - gap, PLOT_HEIGHT - height, height)
+            bars.append(Bar(*bar[:2], *(round(number, 3) for number in bar[2:])))
+    ticks = [Tick(value, PLOT_HEIGHT * (1 - value / top)) for value in range(0, top + 1, axis_step(top))]
+    return BarChart(bars, ticks, _labels(series, slot))
+
+
+def axis_top(largest: int) -> int:
+    """The smallest round number that is not below the largest count: 4, 5, 6, 8, 10, 15, 20, 25, 30 ... by decades."""
+    decade = 1
+    while True:
+        for digits in (40, 50, 60, 80, 100, 150, 200, 250, 300):
+            if digits * decade >= largest * 10:
+                return digits * decade // 10
+        decade *= 10
+
+
+def axis_step(top: int) -> int:
+    """The distance between two ticks of an axis that ends at a number of `axis_top`: three to five steps, all whole."""
+    return next(top // parts for parts in (4, 5, 3) if top % parts == 0)
+
+
+def terminal_bars(series: DailyCounts, *, width: int = 72, unicode: bool = True) -> str:
+    """The days of a series that are known, one line each, with a bar that is as long as the count is large."""
+    known = [(day, count) for day, count in series.days if count is not None]
+    digits = len(f"{series.largest:,}")
+    room = max(width - len("2026-11-23  ") - digits - 2, 8)
+    lines = []
+    for day, count in known:
+        length = room * count / max(series.largest, 1)
+        bar = _text_bar(length) if unicode else "#" * round(length)
+        lines.append(f"{day}  {count:>{digits},}  {bar}".rstrip())
+    return "\n".join(lines) or "No import has been counted yet."
+
+
+def _text_bar(length: float) -> str:
+    whole, eighths = divmod(round(length * 8), 8)
+    return "█" * whole + _EIGHTHS[eighths].strip()
+
+
+def _labels(series: DailyCounts, slot: float) -> list[Label]:
+    """At most six days, as far from one another as can be, the first and the last among them."""
+    count = len(series.days)
+    steps = min(_LABELS, count) - 1
+    places = [round(step * (count - 1) / steps) for step in range(steps + 1)] if steps else [0]
+    labels = []
+    for place in places:
+        day = series.days[place][0]
+        anchor = "start" if count > 1 and place == 0 else "end" if count > 1 and place == count - 1 else "middle"
+        x = {"start": 0.0, "end": 100.0}.get(anchor, (place + 0.5) * slot)
+        labels.append(Label(f"{day:%b} {day.day}", round(x, 3), anchor))
+    return labels

@@ -1,0 +1,141 @@
+"""Firestore's names, masks and documents as the REST interface writes them. Pure.
+
+The rules are those of https://firebase.google.com/docs/firestore/quotas and of the REST reference, version 1.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from plaintally.firestore import format_timestamp, to_document
+from plaintally_server.exceptions import Refusal, invalid, not_found
+
+MAX_ID_BYTES = 1500
+AUTO_ID_LENGTH = 20
+AUTO_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_SIMPLE_FIELD = re.compile(r"[a-zA-Z_][a-zA-Z_0-9]*")
+_QUOTED_FIELD = re.compile(r"`((?:[^`\\]|\\[`\\])+)`")
+
+Fields = Mapping[str, Any]
+
+
+class Name(NamedTuple):
+    """The name of a collection (`document` is None) or of a document in it; database and project are not looked at."""
+
+    project: str
+    database: str
+    collection: str
+    document: str | None = None
+
+    def __str__(self) -> str:
+        base = f"projects/{self.project}/databases/{self.database}/documents/{self.collection}"
+        return base if self.document is None else f"{base}/{self.document}"
+
+
+class Stored(NamedTuple):
+    """A document as it is kept."""
+
+    fields: Fields
+    create_time: datetime
+    update_time: datetime
+
+
+class Precondition(NamedTuple):
+    """What must hold of the document before a write: whether it exists; None where it does not matter."""
+
+    exists: bool | None = None
+
+
+def parse_path(raw_path: bytes) -> Name:
+    """The name in the path of a request, `/v1/projects/P/databases/D/documents/C[/ID]`.
+
+    Each segment is percent-decoded once, after the path was split: an encoded slash makes no segment.
+
+    Raises:
+        Refusal: the path names nothing that this collector has.
+    """
+    segments = [_decode(segment) for segment in raw_path.split(b"/")[1:]]
+    match segments:
+        case ["v1", "projects", project, "databases", database, "documents", collection]:
+            name = Name(project, database, collection)
+        case ["v1", "projects", project, "databases", database, "documents", collection, document]:
+            name = Name(project, database, collection, document)
+        case _:
+            raise not_found("The path names no collection or document that this collector knows.")
+    for part, what in ((name.project, "project"), (name.collection, "collection")):
+        check_id(part, what)
+    if name.database != "(default)":
+        raise not_found("The database is '(default)'; there is no other.")
+    if name.document is not None:
+        check_id(name.document, "document")
+    return name
+
+
+def check_id(text: str, what: str) -> str:
+    """The text, if it can be the id of a project, a collection or a document.
+
+    Raises:
+        Refusal: it cannot.
+    """
+    reserved = text in (".", "..") or (text.startswith("__") and text.endswith("__"))
+    if not text or "/" in text or reserved or len(text.encode()) > MAX_ID_BYTES:
+        raise invalid(
+            f"The id of a {what} must have 1 to {MAX_ID_BYTES} bytes of UTF-8, no slash, and be neither '.' nor '..' "
+            "nor in double underscores."
+        )
+    return text
+
+
+def parse_field_path(text: str) -> str:
+    """The field that a mask names; nested paths are none of a counter's.
+
+    Raises:
+        Refusal: the text is no field path.
+    """
+    if _SIMPLE_FIELD.fullmatch(text):
+        return text
+    quoted = _QUOTED_FIELD.fullmatch(text)
+    if quoted is None:
+        raise invalid("A field path must be a name such as timestamp, or be quoted with backticks.")
+    return re.sub(r"\\([`\\])", r"\1", quoted[1])
+
+
+def merge(current: Fields | None, given: Fields, mask: Sequence[str] | None) -> Fields:
+    """The fields after a patch: with a mask what it names is set or, where not given, removed; all else stays."""
+    if mask is None:
+        return given
+    kept = {name: value for name, value in (current or {}).items() if name not in mask}
+    return {**kept, **{name: value for name, value in given.items() if name in mask}}
+
+
+def check_precondition(current: Stored | None, precondition: Precondition, name: Name) -> None:
+    """Raise unless the document is as the writer expects it to be.
+
+    Raises:
+        Refusal: 404 or 409.
+    """
+    if precondition.exists is True and current is None:
+        raise not_found(f"No document to update: {name}")
+    if precondition.exists is False and current is not None:
+        raise Refusal(409, "ALREADY_EXISTS", f"Document already exists: {name}")
+
+
+def write_document(name: Name, stored: Stored) -> dict[str, Any]:
+    """A document as it is answered."""
+    return {
+        "name": str(name),
+        **to_document(stored.fields),
+        "createTime": format_timestamp(stored.create_time),
+        "updateTime": format_timestamp(stored.update_time),
+    }
+
+
+def _decode(segment: bytes) -> str:
+    if re.search(rb"%(?![0-9A-Fa-f]{2})", segment):
+        raise invalid("A percent sign in the path must be followed by two hexadecimal digits.")
+    try:
+        return unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        raise invalid("The path must be UTF-8.") from None

@@ -1,0 +1,148 @@
+"""The REST endpoints: from a request to what the other modules take, and from what they return to an answer."""
+
+import hmac
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from plaintally.contract import Contract
+from plaintally.exceptions import DocumentError
+from plaintally.firestore import from_document
+from plaintally_server import ingest, resource
+from plaintally_server.exceptions import Refusal, forbidden, invalid, not_found
+from plaintally_server.resource import Fields, Name, Precondition
+from plaintally_server.settings import Settings
+from plaintally_server.store import Store, Write
+
+
+class Documents:
+    """The endpoints of documents.
+
+    Args:
+        store: where they are kept.
+        contracts: by package, what may be kept.
+        settings: the limits and the maintainer's token.
+        now: the clock, aware.
+        make_id: makes the id of a document that came without one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        contracts: Mapping[str, Contract],
+        settings: Settings,
+        now: Callable[[], datetime],
+        make_id: Callable[[], str],
+    ) -> None:
+        self.store, self.contracts, self.settings = store, contracts, settings
+        self.now, self.make_id = now, make_id
+
+    def routes(self) -> list[Route]:
+        """The routes, to be put into an application."""
+        return [Route("/v1/{rest:path}", self.answer, methods=["GET", "POST", "PATCH"])]
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request; refusals are answered by the application."""
+        name = resource.parse_path(request.scope["raw_path"].partition(b"?")[0])
+        match request.method, name.document is None:
+            case "POST", True:
+                return await self.create(request, name)
+            case "PATCH", False:
+                return await self.patch(request, name)
+            case "GET" | "HEAD", False:
+                return await self.get(request, name)
+        raise Refusal(
+            405,
+            "UNIMPLEMENTED",
+            f"{request.method} is not for {'collections' if name.document is None else 'documents'}.",
+        )
+
+    async def create(self, request: Request, name: Name) -> Response:
+        """POST a document to a collection, with or without a `documentId`."""
+        fields = await self._read_fields(request)
+        document = request.query_params.get("documentId")
+        document = self.make_id() if document is None else resource.check_id(document, "document")
+        admitted = ingest.admit(name.collection, fields, self.contracts)
+        name = name._replace(document=document)
+        return await self._write(Write(name, Precondition(exists=False), lambda _: admitted, self.now()))
+
+    async def patch(self, request: Request, name: Name) -> Response:
+        """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
+        precondition = _parse_precondition(request)
+        paths = request.query_params.getlist("updateMask.fieldPaths")
+        mask = [resource.parse_field_path(path) for path in paths] or None
+        fields = await self._read_fields(request)
+        ingest.find_package(name.collection, self.contracts)
+
+        def settle(current: Fields | None) -> ingest.Admitted:
+            return ingest.admit(name.collection, resource.merge(current, fields, mask), self.contracts)
+
+        return await self._write(Write(name, precondition, settle, self.now()))
+
+    async def get(self, request: Request, name: Name) -> Response:
+        """GET a document, with the maintainer's token."""
+        self._check_token(request)
+        stored = await run_in_threadpool(self.store.get, name)
+        if stored is None:
+            raise not_found(f'Document "{name}" not found.')
+        return _json(resource.write_document(name, stored))
+
+    async def _write(self, write: Write) -> Response:
+        stored = await self.store.write(write)
+        return _json(resource.write_document(write.name, stored))
+
+    async def _read_fields(self, request: Request) -> Fields:
+        body = await _read_body(request, self.settings.body_limit)
+        try:
+            document = msgspec.json.decode(body) if body else {}
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise invalid("The body is no JSON.") from None
+        if isinstance(document, dict) and "name" in document:
+            raise invalid("The name of a document belongs into the path, not into the body.")
+        try:
+            return from_document(document)
+        except DocumentError as error:
+            raise invalid(f"The body is no document: {error}.") from None
+
+    def _check_token(self, request: Request) -> None:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        wanted = self.settings.token
+        if not wanted or scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), wanted.encode()):
+            raise forbidden("Missing or insufficient permissions: reading needs the maintainer's token.")
+
+
+def _parse_precondition(request: Request) -> Precondition:
+    exists = request.query_params.get("currentDocument.exists")
+    if exists not in (None, "true", "false"):
+        raise invalid("currentDocument.exists must be true or false.")
+    return Precondition(None if exists is None else exists == "true")
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    """The body, read no further than the limit."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Refusal(413, "INVALID_ARGUMENT", f"The body is larger than {limit} bytes.")
+    return bytes(body)
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json; charset=utf-8")
+
+
+async def answer_refusal(_: Request, refusal: Exception) -> Response:
+    """The answer to a request that was refused."""
+    assert isinstance(refusal, Refusal)  # noqa: S101  # for the type checker: it is registered for no other
+    headers = {"Retry-After": "1"} if refusal.code == 503 else None  # noqa: PLR2004
+    response = _json(refusal.body, refusal.code)
+    response.headers.update(headers or {})
+    return response
