@@ -5,11 +5,13 @@ has the default that `--help` shows. Exit codes: 0 done, 1 failed, 2 used wrongl
 """
 
 import contextlib
+import os
 import socket
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import uvicorn
@@ -18,7 +20,7 @@ from plaintally.contract import Contract
 from plaintally_server.exceptions import ServerError, StartError
 from plaintally_server.settings import Settings, load_contract
 
-ENVIRONMENT_PREFIX = "PLAINTALLY_SERVER"
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Listening(uvicorn.Server):
@@ -35,7 +37,7 @@ class Listening(uvicorn.Server):
 def main() -> None:
     """Run the command; a failure is one sentence and the exit code 1."""
     try:
-        commands.main(auto_envvar_prefix=ENVIRONMENT_PREFIX)
+        commands.main(prog_name="plaintally-server")
     except ServerError as error:
         click.echo(f"plaintally-server: {error}", err=True)
         sys.exit(1)
@@ -60,42 +62,48 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
     return found
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100})
 @click.version_option(package_name="plaintally-server", message="%(prog)s %(version)s")
 def commands() -> None:
     """Collect counts of package imports, and show them."""
 
 
-@commands.command(context_settings={"show_default": True, "max_content_width": 100})
-@click.option(
-    "--config",
+def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
+    """An option of `serve` that is also a variable and a key of the settings file, named after its parameter."""
+    variable = f"PLAINTALLY_SERVER_{attributes.get('parameter', name).upper()}"
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        attributes.pop("parameter", name),
+        envvar=variable,
+        show_envvar=True,
+        **attributes,
+    )
+
+
+@commands.command()
+@setting(
+    "config",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_read_file,
     is_eager=True,
     expose_value=False,
-    show_envvar=True,
     show_default="plaintally-server.toml, if there is one",
-    help="Settings file in TOML; its keys are the names of the other options, with _ for -.",
+    help="Settings file in TOML; its keys are the variables in lower case without PLAINTALLY_SERVER_.",
 )
-@click.option("--package", "packages", multiple=True, show_envvar=True, help="A package to count; may be given again.")
-@click.option(
-    "--contract",
-    "contracts",
+@setting("package", parameter="packages", multiple=True, help="A package to count; may be given again.")
+@setting(
+    "contract",
+    parameter="contracts",
     multiple=True,
     type=click.Path(path_type=Path),
-    show_envvar=True,
     help="Contract of a package whose counts hold more than id and time, as JSON; may be given again.",
 )
-@click.option(
-    "--database", type=click.Path(path_type=Path), default="plaintally.sqlite3", show_envvar=True, help="SQLite file."
-)
-@click.option("--host", default="127.0.0.1", show_envvar=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_envvar=True, help="Port; 0 takes a free one.")
-@click.option("--token", show_envvar=True, help="Lets a maintainer read documents; without one nobody can.")
-@click.option(
-    "--body-limit", type=click.IntRange(1), default=65_536, show_envvar=True, help="Bytes of a request's body."
-)
-@click.option("--queue-size", type=click.IntRange(1), default=10_000, show_envvar=True, help="Writes that may wait.")
+@setting("database", type=click.Path(path_type=Path), default="plaintally.sqlite3", help="SQLite file.")
+@setting("host", default="127.0.0.1", help="Address to listen on.")
+@setting("port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one.")
+@setting("token", help="Lets a maintainer read documents; without one nobody can.")
+@setting("body_limit", type=click.IntRange(1), default=65_536, help="Bytes of a request's body.")
+@setting("queue_size", type=click.IntRange(1), default=10_000, help="Writes that may wait for the disk.")
 def serve(*, packages: tuple[str, ...], contracts: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
     """Run a collector and its dashboard.
 
@@ -127,7 +135,7 @@ def run(settings: Settings) -> None:
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
-        reason = error.strerror or error
+        reason = os.strerror(error.errno) if error.errno else error
         raise StartError(
             f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port"
         ) from error
@@ -153,7 +161,7 @@ def run(settings: Settings) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one.")
 @click.option("--imports", type=click.IntRange(1, 1000), default=50, help="How many processes import the package.")
 def demo(*, once: bool, port: int, imports: int) -> None:
-    """Import a real package in many processes, count them, and show the result."""
+    """Count a real package's imports in many processes."""
     from plaintally_server import demo as demonstration
 
     demonstration.run(once=once, port=port, imports=imports)

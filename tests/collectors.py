@@ -1,0 +1,124 @@
+"""Real collectors in processes of their own, and a client that sends them what it is told."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from plaintally_server.store.sqlite import SQLiteReader
+
+ROOT = "/v1/projects/p/databases/(default)/documents"
+TOKEN = "maintainers-token"
+TIME = "2026-11-23T20:15:30.123456Z"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> dict[str, object]:
+        found: dict[str, object] = json.loads(self.body)
+        return found
+
+    @property
+    def error(self) -> tuple[int, str]:
+        """The code and status of a Google error body, which has this form and no other."""
+        assert self.headers["content-type"].startswith("application/json")
+        assert list(self.json) == ["error"]
+        error = self.json["error"]
+        assert isinstance(error, dict)
+        assert set(error) == {"code", "message", "status"}
+        assert error["code"] == self.status
+        return self.status, error["status"]
+
+
+@dataclass(frozen=True)
+class Collector:
+    process: subprocess.Popen[str]
+    port: int
+    database: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def store(self) -> SQLiteReader:
+        return SQLiteReader(self.database)
+
+    def request(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, *, source: str = ""
+    ) -> Answer:
+        """One request on a connection of its own; `body` is sent as it is, or as JSON."""
+        address = (source, 0) if source else None
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=address)
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            connection.request(method, path, content, dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(
+                response.status, response.read(), {name.lower(): value for name, value in response.getheaders()}
+            )
+        finally:
+            connection.close()
+
+    def post(
+        self, identifier: str | None = None, *, document: str | None = None, collection: str = "using_rxinfer"
+    ) -> Answer:
+        """A count as the SDK posts it; without `document` it is named by its id."""
+        identifier = identifier or str(uuid.uuid4())
+        return self.request("POST", f"{ROOT}/{collection}?documentId={document or identifier}", count(identifier))
+
+    def get(self, document: str) -> Answer:
+        return self.request("GET", f"{ROOT}/using_rxinfer/{document}", headers={"Authorization": f"Bearer {TOKEN}"})
+
+
+def count(identifier: str | None = None, **more: object) -> dict[str, object]:
+    fields = {"id": {"stringValue": identifier or str(uuid.uuid4())}, "timestamp": {"timestampValue": TIME}, **more}
+    return {"fields": fields}
+
+
+@contextmanager
+def run_collector(database: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Collector]:
+    """A collector on a free port; it is told to end, and must, when the block ends."""
+    command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0", "--database", str(database)]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
+    process = subprocess.Popen(
+        [*command, "--package", "rxinfer", "--token", TOKEN, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=database.parent,
+        env={**clean, **(env or {})},
+    )
+    with process:
+        assert process.stdout
+        line = process.stdout.readline()
+        found = re.fullmatch(r"Listening on http://[^ ]+:(\d+)/\n", line)
+        assert found, line + process.stdout.read()
+        try:
+            yield Collector(process, int(found[1]), database)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+
+
+def in_threads(number: int, work: object) -> None:
+    """Run `work(index)` in as many threads at once, and wait for all."""
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(number)]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

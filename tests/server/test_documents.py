@@ -1,0 +1,233 @@
+"""Documents over HTTP, as Firestore's REST interface has them."""
+
+import json
+import re
+import uuid
+from datetime import UTC, date, datetime
+from urllib.parse import quote
+
+import pytest
+
+from collectors import ROOT, TIME, TOKEN, Collector, count, in_threads
+
+READ = {"Authorization": f"Bearer {TOKEN}"}
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?Z")
+ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
+
+
+def test_a_count_is_created_and_read(collector: Collector) -> None:
+    created = collector.request("POST", f"{ROOT}/using_rxinfer?documentId={ID}", count(ID))
+    assert created.status == 200
+    assert created.headers["content-type"] == "application/json; charset=utf-8"
+    body = created.json
+    assert list(body) == ["name", "fields", "createTime", "updateTime"]
+    assert body["name"] == f"projects/p/databases/(default)/documents/using_rxinfer/{ID}"
+    assert body["fields"] == count(ID)["fields"]
+    assert MOMENT.fullmatch(str(body["createTime"]))
+    assert body["createTime"] == body["updateTime"]
+    assert collector.get(ID).json == body
+
+
+def test_without_a_name_the_server_makes_one(collector: Collector) -> None:
+    names = {str(collector.request("POST", f"{ROOT}/using_rxinfer", count()).json["name"]) for _ in range(5)}
+    assert len(names) == 5
+    assert all(re.fullmatch(r".*/using_rxinfer/[A-Za-z0-9]{20}", name) for name in names)
+
+
+def test_a_taken_name_is_refused_and_nothing_changes(collector: Collector) -> None:
+    before = collector.post(ID)
+    assert collector.post(str(uuid.uuid4()), document=ID).error == (409, "ALREADY_EXISTS")
+    assert collector.get(ID).json == before.json
+    assert collector.store.total("rxinfer") == 1
+
+
+def test_the_same_id_counts_once_under_any_name(collector: Collector) -> None:
+    for document in ("first", "second", ID, "first"):
+        collector.post(ID, document=document)
+    collector.post(ID.upper(), document="third")
+    assert collector.get("second").status == 200
+    assert collector.store.total("rxinfer") == 1
+
+
+def test_a_count_belongs_to_the_day_of_receipt(collector: Collector) -> None:
+    document = count()
+    document["fields"]["timestamp"] = {"timestampValue": "1999-12-31T23:59:59Z"}  # type: ignore[index]
+    before = datetime.now(UTC).date()
+    assert collector.request("POST", f"{ROOT}/using_rxinfer", document).status == 200
+    [(day, number)] = collector.store.daily_counts("rxinfer", date.min, date.max)
+    assert before <= day <= datetime.now(UTC).date()
+    assert number == 1
+
+
+def test_forms_of_the_same_path_and_body(collector: Collector) -> None:
+    spaced = json.dumps(count(), indent=4).encode() + b"\n"
+    for path in (
+        "/v1/projects/p/databases/%28default%29/documents/using_rxinfer",
+        "/v1/projects/another/databases/(default)/documents/using%5Frxinfer?alt=json&key=x&%24alt=json",
+    ):
+        for kind in ("application/json", "text/plain", "application/json; charset=UTF-8"):
+            headers = {"Content-Type": kind, "Authorization": "Bearer owner", "Cookie": "a=b"}
+            assert collector.request("POST", path, spaced, headers).status == 200
+
+
+def test_ids_of_any_characters_come_back(collector: Collector) -> None:
+    for document in ("a b", "ü", "%", "a:b", "%2F", "\x01", "😀" * 300, "(default)"):
+        path = f"{ROOT}/using_rxinfer/{quote(document, safe='')}"
+        assert collector.request("PATCH", path, count()).status == 200
+        assert str(collector.request("GET", path, headers=READ).json["name"]).endswith(f"/{document}")
+
+
+def test_patch_creates_replaces_and_stays_when_nothing_changes(collector: Collector) -> None:
+    path = f"{ROOT}/using_rxinfer/{ID}"
+    created = collector.request("PATCH", path, count(ID))
+    again = collector.request("PATCH", path, count(ID))
+    assert created.json == again.json
+    later = count(ID)
+    later["fields"]["timestamp"] = {"timestampValue": "2026-11-24T00:00:00Z"}  # type: ignore[index]
+    changed = collector.request("PATCH", path, later)
+    assert changed.json["fields"] == later["fields"]
+    assert changed.json["createTime"] == created.json["createTime"]
+    assert changed.json["updateTime"] != created.json["updateTime"]
+    assert collector.store.total("rxinfer") == 1
+
+
+def test_patch_with_a_mask(collector: Collector) -> None:
+    path = f"{ROOT}/using_rxinfer/{ID}"
+    collector.request("PATCH", path, count(ID))
+    only = {"fields": {"timestamp": {"timestampValue": "2026-11-24T00:00:00Z"}}}
+    masked = collector.request("PATCH", f"{path}?updateMask.fieldPaths=timestamp", only)
+    assert masked.json["fields"] == {"id": {"stringValue": ID}, **only["fields"]}
+    ignored = collector.request("PATCH", f"{path}?updateMask.fieldPaths=%60timestamp%60", count(str(uuid.uuid4())))
+    assert ignored.json["fields"] == {"id": {"stringValue": ID}, "timestamp": {"timestampValue": TIME}}
+    assert collector.request("PATCH", f"{path}?updateMask.fieldPaths=id", {}).error == (400, "INVALID_ARGUMENT")
+    assert collector.request("PATCH", f"{ROOT}/using_rxinfer/new?updateMask.fieldPaths=id", count()).error[0] == 400
+    for field in ("a-b", "", "`a", "a.b", "%60%60", "1a"):
+        assert collector.request("PATCH", f"{path}?updateMask.fieldPaths={quote(field)}", count(ID)).error[0] == 400
+    assert collector.get(ID).json == ignored.json
+
+
+def test_patch_with_a_precondition(collector: Collector) -> None:
+    path = f"{ROOT}/using_rxinfer/{ID}?currentDocument.exists="
+    assert collector.request("PATCH", f"{path}true", count(ID)).error == (404, "NOT_FOUND")
+    assert collector.request("PATCH", f"{path}false", count(ID)).status == 200
+    assert collector.request("PATCH", f"{path}false", count(ID)).error == (409, "ALREADY_EXISTS")
+    assert collector.request("PATCH", f"{path}true", count(ID)).status == 200
+    assert collector.request("PATCH", f"{path}maybe", count(ID)).error == (400, "INVALID_ARGUMENT")
+
+
+def test_reading_needs_the_maintainers_token(collector: Collector) -> None:
+    collector.post(ID)
+    for given in (
+        {},
+        {"Authorization": "Bearer owner"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": "Bearer "},
+    ):
+        for document in (ID, "missing"):
+            answer = collector.request("GET", f"{ROOT}/using_rxinfer/{document}", headers=given)
+            assert answer.error == (403, "PERMISSION_DENIED")
+    assert collector.get("missing").error == (404, "NOT_FOUND")
+
+
+def test_many_clients_with_the_same_ids(collector: Collector) -> None:
+    identifiers = [str(uuid.uuid4()) for _ in range(100)]
+    statuses: list[int] = []
+
+    def post_all(_: int) -> None:
+        statuses.extend(collector.post(identifier).status for identifier in identifiers)
+
+    in_threads(8, post_all)
+    assert sorted(statuses) == [200] * 100 + [409] * 700
+    assert collector.store.total("rxinfer") == 100
+
+
+BAD_BODIES = {
+    "no JSON": b"{",
+    "nothing but spaces": b"  ",
+    "garbage behind": b"{} {}",
+    "a comment": b"{} // comment",
+    "single quotes": b"{'fields': {}}",
+    "NaN": b'{"fields": {"id": {"doubleValue": NaN}}}',
+    "Infinity": b'{"fields": {"id": {"doubleValue": Infinity}}}',
+    "a lone surrogate": b'{"fields": {"id": {"stringValue": "\\ud800"}}}',
+    "no UTF-8": b'{"fields": {"id": {"stringValue": "\xff"}}}',
+    "UTF-16": '{"fields": {}}'.encode("utf-16"),
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "a number of 5000 digits": b'{"fields": {"id": {"integerValue": ' + b"1" * 5000 + b"}}}",
+    "30,000 brackets": b"[" * 30_000,
+    "30,000 maps": b'{"fields":{"a":{"mapValue":' * 1_000,
+    "an array": b"[]",
+    "a name in the body": json.dumps({"name": "x", **count()}).encode(),
+    "an unknown key": json.dumps({"payload": 1, **count()}).encode(),
+    "no fields": b"{}",
+    "nothing": b"",
+    "only an id": json.dumps({"fields": {"id": {"stringValue": ID}}}).encode(),
+    "one field more": json.dumps(count(version={"stringValue": "1.0"})).encode(),
+    "a coarse field that is not declared": json.dumps(count(package_version={"stringValue": "1.0"})).encode(),
+    "an id that is no UUID": json.dumps(count("me@example.org")).encode(),
+    "an id in braces": json.dumps(count("{" + ID + "}")).encode(),
+    "an id of another kind": json.dumps(count(id={"bytesValue": "AAAA"})).encode(),
+    "a time as text": json.dumps(count(timestamp={"stringValue": TIME})).encode(),
+    "a time that is none": json.dumps(count(timestamp={"timestampValue": "2026-13-01T00:00:00Z"})).encode(),
+    "21 levels": (
+        b'{"fields":{"id":' + b'{"mapValue":{"fields":{"a":' * 21 + b'{"nullValue":null}' + b"}}}" * 21 + b"}}"
+    ),
+}
+
+
+def test_what_is_no_count_is_refused_and_leaves_nothing(collector: Collector) -> None:
+    for reason, body in BAD_BODIES.items():
+        answer = collector.request("POST", f"{ROOT}/using_rxinfer?documentId=x", body)
+        assert answer.error == (400, "INVALID_ARGUMENT"), reason
+    assert collector.get("x").status == 404
+    assert collector.store.packages() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("POST", f"{ROOT}/users", 403),
+        ("POST", f"{ROOT}/using_unknown", 403),
+        ("POST", f"{ROOT}/using_", 403),
+        ("PATCH", f"{ROOT}/sessions/x", 403),
+        ("POST", f"{ROOT}/__x__", 400),
+        ("POST", f"{ROOT}/using_rxinfer?documentId=a%2Fb", 400),
+        ("POST", f"{ROOT}/using_rxinfer?documentId=..", 400),
+        ("POST", f"{ROOT}/using_rxinfer?documentId=__a__", 400),
+        ("POST", f"{ROOT}/using_rxinfer?documentId=", 400),
+        ("POST", f"{ROOT}/using_rxinfer?documentId={'x' * 1501}", 400),
+        ("PATCH", f"{ROOT}/using_rxinfer/%", 400),
+        ("PATCH", f"{ROOT}/using_rxinfer/%zz", 400),
+        ("PATCH", f"{ROOT}/using_rxinfer/%ff", 400),
+        ("PATCH", f"{ROOT}/using_rxinfer/..", 400),
+        ("POST", f"{ROOT}/using_rxinfer/", 400),
+        ("POST", f"{ROOT}/using_rxinfer/x", 405),
+        ("PATCH", f"{ROOT}/using_rxinfer", 405),
+        ("PATCH", f"{ROOT}/using_rxinfer/a/b/c", 404),
+        ("POST", f"{ROOT}//using_rxinfer", 400),
+        ("POST", ROOT, 404),
+        ("POST", "/v1/projects/p/databases/other/documents/using_rxinfer", 404),
+        ("POST", "/v1/projects//databases/(default)/documents/using_rxinfer", 400),
+        ("POST", "/v2/projects/p/databases/(default)/documents/using_rxinfer", 404),
+        ("POST", "/../etc/passwd", 404),
+        ("PUT", f"{ROOT}/using_rxinfer", 405),
+        ("DELETE", f"{ROOT}/using_rxinfer/x", 405),
+        ("POST", "/packages/rxinfer", 405),
+    ],
+)
+def test_what_is_nowhere_or_not_allowed(collector: Collector, method: str, path: str, code: int) -> None:
+    answer = collector.request(method, path, count())
+    assert answer.error[0] == code
+    assert collector.store.packages() == []
+
+
+def test_a_malformed_body_is_told_before_a_forbidden_collection(collector: Collector) -> None:
+    assert collector.request("POST", f"{ROOT}/users", b"{").error == (400, "INVALID_ARGUMENT")
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["with its length", "in chunks"])
+def test_a_body_is_read_no_further_than_the_limit(collector: Collector, declared: bool) -> None:  # noqa: FBT001
+    body = json.dumps(count(note={"stringValue": "x" * 70_000})).encode()
+    headers = {} if declared else {"Transfer-Encoding": "chunked"}
+    content = body if declared else b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    assert collector.request("POST", f"{ROOT}/using_rxinfer", content, headers).error == (413, "INVALID_ARGUMENT")

@@ -1,0 +1,184 @@
+"""What was answered is kept: under load, over SIGKILL, over SIGTERM; and several requests share one transaction."""
+
+import asyncio
+import http.client
+import random
+import signal
+import sqlite3
+import threading
+import time
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from collectors import Collector, run_collector
+from plaintally_server.exceptions import Refusal, StartError
+from plaintally_server.ingest import Admitted
+from plaintally_server.resource import Name, Precondition
+from plaintally_server.store import Write
+from plaintally_server.store.sqlite import SQLiteStore
+
+NOW = datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC)
+
+
+def post_without_end(collector: Collector, answered: list[str], stop: threading.Event) -> None:
+    while not stop.is_set():
+        identifier = str(uuid.uuid4())
+        with suppress(OSError, http.client.HTTPException):
+            if collector.post(identifier).status == 200:
+                answered.append(identifier)
+
+
+def check_all(collector: Collector, answered: list[str]) -> None:
+    """Every answered document is there, and the totals are those of the documents."""
+    connection = sqlite3.connect(collector.database)
+    stored = {identifier for (identifier,) in connection.execute("SELECT id FROM documents")}
+    (total,) = connection.execute("SELECT sum(count) FROM daily_totals").fetchone()
+    (counted,) = connection.execute("SELECT count(*) FROM counted_ids").fetchone()
+    connection.close()
+    assert set(answered) <= stored
+    assert total == counted == len(stored)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_that_was_answered_is_lost(tmp_path: Path, end: signal.Signals) -> None:
+    """Twenty times on the same file, at a random moment under load from four clients."""
+    chance = random.Random(20)  # noqa: S311
+    answered: list[str] = []
+    database = tmp_path / "crash.sqlite3"
+    for _ in range(20 if end is signal.SIGKILL else 3):
+        before = len(answered)
+        stop = threading.Event()
+        with run_collector(database) as collector:
+            clients = [threading.Thread(target=post_without_end, args=(collector, answered, stop)) for _ in range(4)]
+            for client in clients:
+                client.start()
+            while len(answered) < before + 20:
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, 0.1))
+            collector.process.send_signal(end)
+            collector.process.wait()
+            stop.set()
+            for client in clients:
+                client.join()
+        assert len(answered) > before
+    with run_collector(database) as collector:
+        check_all(collector, answered)
+        assert collector.get(answered[0]).status == 200
+        assert collector.get(answered[-1]).status == 200
+
+
+def make_write(document: str, *, exists: bool | None = False, identifier: uuid.UUID | None = None) -> Write:
+    counted = identifier or uuid.uuid4()
+    admitted = Admitted({"id": str(counted), "timestamp": NOW}, "rxinfer", counted)
+    name = Name("p", "(default)", "using_rxinfer", document)
+    return Write(name, Precondition(exists), lambda _: admitted, NOW)
+
+
+async def write_all(store: SQLiteStore, writes: list[Write]) -> list[object]:
+    return await asyncio.gather(*(store.write(write) for write in writes), return_exceptions=True)
+
+
+def test_many_writes_share_a_transaction(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "group.sqlite3")
+    answers = asyncio.run(write_all(store, [make_write(str(number)) for number in range(5000)]))
+    store.close()
+    assert not [answer for answer in answers if isinstance(answer, BaseException)]
+    assert store.total("rxinfer") == 5000
+    assert store.commits < 500
+
+
+def test_a_write_that_is_refused_does_not_harm_its_neighbours(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "neighbours.sqlite3")
+    answers = asyncio.run(
+        write_all(store, [make_write("a"), make_write("a"), make_write("b", exists=True), make_write("c")])
+    )
+    store.close()
+    codes = [answer.code if isinstance(answer, Refusal) else 200 for answer in answers]
+    assert codes == [200, 409, 404, 200]
+    assert store.total("rxinfer") == 2
+
+
+def test_a_disk_that_cannot_be_written_is_told_and_recovers(tmp_path: Path) -> None:
+    """Another process holds the file for longer than anyone waits."""
+    store = SQLiteStore(tmp_path / "locked.sqlite3")
+    store._writer.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    [refused] = asyncio.run(write_all(store, [make_write("a")]))
+    other.execute("ROLLBACK")
+    other.close()
+    [accepted] = asyncio.run(write_all(store, [make_write("a")]))
+    store.close()
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.status) == (503, "UNAVAILABLE")
+    assert not isinstance(accepted, BaseException)
+    assert store.total("rxinfer") == 1
+
+
+def test_a_full_queue_and_a_closed_store_refuse(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "full.sqlite3", queue_size=2)
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def overfill() -> list[object]:
+        writes = [asyncio.ensure_future(store.write(make_write(str(number)))) for number in range(50)]
+        await asyncio.sleep(0.2)
+        other.execute("ROLLBACK")
+        return await asyncio.gather(*writes, return_exceptions=True)
+
+    answers = asyncio.run(overfill())
+    other.close()
+    refused = [answer for answer in answers if isinstance(answer, Refusal)]
+    assert 0 < len(refused) < 50
+    assert {refusal.code for refusal in refused} == {503}
+    assert store.total("rxinfer") == 50 - len(refused)
+    store.close()
+    store.close()
+    [late] = asyncio.run(write_all(store, [make_write("late")]))
+    assert isinstance(late, Refusal)
+    assert late.code == 503
+
+
+def test_closing_writes_what_was_taken_in(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "drain.sqlite3")
+
+    async def leave() -> None:
+        writes = [asyncio.ensure_future(store.write(make_write(str(number)))) for number in range(3000)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(store.close)
+        await asyncio.gather(*writes)
+
+    asyncio.run(leave())
+    assert store.total("rxinfer") == 3000
+
+
+def test_a_new_file_is_the_owners_alone(tmp_path: Path) -> None:
+    SQLiteStore(tmp_path / "new.sqlite3").close()
+    assert (tmp_path / "new.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("place", ["missing/x.sqlite3", ".", "text.txt"])
+def test_a_database_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
+    (tmp_path / "text.txt").write_text("This is no database, and longer than the header of one would be." * 4)
+    with pytest.raises(StartError, match=r"cannot open the database .* name another with --database"):
+        SQLiteStore(tmp_path / place)
+
+
+def test_settle_sees_the_fields_that_are_there(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "settle.sqlite3")
+    identifier = uuid.uuid4()
+    seen: list[object] = []
+
+    def settle(current: object) -> Admitted:
+        seen.append(current)
+        return Admitted({"id": str(identifier), "timestamp": NOW}, "rxinfer", identifier)
+
+    write = make_write("a", exists=None)._replace(settle=settle)
+    asyncio.run(write_all(store, [write]))
+    asyncio.run(write_all(store, [write]))
+    store.close()
+    assert seen == [None, {"id": str(identifier), "timestamp": NOW}]

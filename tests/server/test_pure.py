@@ -1,0 +1,147 @@
+"""The pure parts: names and masks, admission, series and charts."""
+
+import re
+import string
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaintally.contract import Contract
+from plaintally_server import resource
+from plaintally_server.exceptions import Refusal
+from plaintally_server.ingest import admit
+from plaintally_server.reports import charts
+from plaintally_server.reports.series import daily_counts
+from plaintally_server.resource import Name
+
+T = TypeVar("T")
+NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
+TODAY = NOW.date()
+IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=60).filter(
+    lambda text: text not in (".", "..") and not (text.startswith("__") and text.endswith("__"))
+)
+
+
+def attempt(work: Callable[[], T]) -> T | Refusal:
+    try:
+        return work()
+    except Refusal as refusal:
+        return refusal
+
+
+@given(IDS, IDS, st.none() | IDS)
+def test_a_name_is_read_from_its_path(project: str, collection: str, document: str | None) -> None:
+    name = Name(project, "(default)", collection, document)
+    path = "/v1/" + "/".join(quote(part, safe="") for part in str(name).split("/"))
+    assert resource.parse_path(path.encode()) == name
+
+
+@given(st.binary(max_size=60))
+def test_any_path_is_a_name_or_refused(path: bytes) -> None:
+    found = attempt(lambda: resource.parse_path(b"/v1/projects/p/databases/(default)/documents/" + path))
+    if isinstance(found, Refusal):
+        assert found.code in (400, 404)
+    else:
+        assert "/" not in found.collection + (found.document or "")
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.integers()), st.dictionaries(st.sampled_from("abc"), st.integers()))
+def test_a_mask_sets_removes_and_leaves(current: dict[str, int], given_fields: dict[str, int]) -> None:
+    for mask in (["a"], ["a", "b"], ["c", "d"], []):
+        merged = resource.merge(current, given_fields, mask)
+        for name in "abcd":
+            assert merged.get(name) == (given_fields if name in mask else current).get(name)
+    assert resource.merge(current, given_fields, None) == given_fields
+
+
+UUIDS = st.uuids().map(str)
+FIELD_VALUES = (
+    UUIDS | st.datetimes(timezones=st.just(UTC)) | st.text(max_size=10) | st.integers() | st.none() | st.just("3.12")
+)
+
+
+@given(
+    st.lists(st.sampled_from(["package_version", "python_version"]), unique=True),
+    st.dictionaries(st.sampled_from(["id", "timestamp", "package_version", "python_version", "user"]), FIELD_VALUES),
+    st.sampled_from(["using_pkg", "using_other", "using_", "pkg", "sessions"]),
+)
+def test_what_is_admitted_has_the_shape_of_the_contract(
+    coarse: list[str], fields: dict[str, object], collection: str
+) -> None:
+    contract = Contract(counter=coarse)
+    admitted = attempt(lambda: admit(collection, fields, {"pkg": contract}))
+    if isinstance(admitted, Refusal):
+        assert admitted.code == (400 if collection == "using_pkg" else 403)
+        assert not [
+            text for text in fields.values() if isinstance(text, str) and len(text) > 4 and text in admitted.message
+        ]
+        return
+    assert collection == "using_pkg"
+    assert set(admitted.fields) == {"id", "timestamp", *coarse}
+    assert admitted.counted_id == UUID(str(fields["id"]))
+    assert re.fullmatch(r"[0-9A-Za-z.+!_-]{1,64}", str(fields.get("package_version", "0")))
+
+
+@given(UUIDS, st.datetimes(timezones=st.just(UTC)))
+def test_every_count_is_admitted(identifier: str, moment: datetime) -> None:
+    fields = {"id": identifier, "timestamp": moment}
+    assert admit("using_pkg", fields, {"pkg": Contract()}).fields == fields
+
+
+COUNTS = st.dictionaries(st.integers(0, 400), st.integers(1, 10**9)).map(
+    lambda found: sorted((TODAY - timedelta(days=back), count) for back, count in found.items())
+)
+
+
+@given(COUNTS, st.sampled_from([1, 7, 30, 365]))
+def test_a_series_tells_zero_from_unknown(counts: list[tuple[date, int]], length: int) -> None:
+    first_day = counts[0][0] if counts else None
+    series = daily_counts("pkg", counts, length=length, first_day=first_day, computed_at=NOW)
+    assert [day for day, _ in series.days] == [TODAY - timedelta(days=back) for back in range(length)][::-1]
+    for day, count in series.days:
+        assert count == (None if first_day is None or day < first_day else dict(counts).get(day, 0))
+    assert series.total == sum(count for day, count in counts if day >= series.first)
+    assert (series.first, series.last) == (TODAY - timedelta(days=length - 1), TODAY)
+
+
+@given(COUNTS, st.sampled_from([1, 7, 30, 90, 365]))
+def test_bars_are_as_high_as_their_counts_and_stay_in_the_plot(counts: list[tuple[date, int]], length: int) -> None:
+    series = daily_counts("pkg", counts, length=length, first_day=date(2020, 1, 1), computed_at=NOW)
+    chart = charts.bar_chart(series)
+    top = charts.axis_top(series.largest)
+    assert len(chart.bars) == length
+    for bar in chart.bars:
+        assert bar.height == pytest.approx(charts.PLOT_HEIGHT * bar.value / top, abs=0.001)
+        assert bar.y + bar.height == pytest.approx(charts.PLOT_HEIGHT, abs=0.002)
+        assert 0 <= bar.x <= bar.x + bar.width <= 100.001
+    assert [bar.x for bar in chart.bars] == sorted(bar.x for bar in chart.bars)
+    assert (chart.ticks[0].value, chart.ticks[-1].value) == (0, top)
+    assert 2 <= len(chart.labels) <= 6 or length == 1
+
+
+@given(st.integers(0, 10**15))
+def test_an_axis_ends_at_a_round_number_and_has_whole_steps(largest: int) -> None:
+    top = charts.axis_top(largest)
+    assert largest <= top <= max(largest * 1.5, 4)
+    assert len(str(top).rstrip("0")) <= 2
+    assert top % charts.axis_step(top) == 0
+    assert top // charts.axis_step(top) in (3, 4, 5)
+
+
+def test_bars_of_a_terminal() -> None:
+    counts = [(TODAY - timedelta(days=2), 8), (TODAY, 4)]
+    series = daily_counts("pkg", counts, length=30, first_day=counts[0][0], computed_at=NOW)
+    assert charts.terminal_bars(series, width=31) == (
+        "2026-11-21  8  ████████████████\n2026-11-22  0\n2026-11-23  4  ████████"
+    )
+    plain = charts.terminal_bars(series, width=31, unicode=False)
+    assert set(plain) <= set(string.printable)
+    assert plain.splitlines()[2] == "2026-11-23  4  ########"
+    nothing = daily_counts("pkg", [], length=30, first_day=None, computed_at=NOW)
+    assert charts.terminal_bars(nothing) == "No import has been counted yet."

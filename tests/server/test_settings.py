@@ -1,0 +1,118 @@
+"""The settings: environment before file before default, shown by --help, and every mistake told in one sentence."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from collectors import ROOT, run_collector
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def run_server(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
+    return subprocess.run(
+        [sys.executable, "-m", "plaintally_server", *arguments],
+        cwd=folder,
+        env={**clean, "COLUMNS": "100", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["", "serve", "demo"])
+def test_the_help_texts(tmp_path: Path, command: str) -> None:
+    """To accept new texts, write the output over the files in golden/ and read the difference."""
+    done = run_server(tmp_path, *command.split(), "--help")
+    assert done.returncode == 0
+    assert done.stdout == (GOLDEN / f"help{command and '-' + command}.txt").read_text()
+
+
+def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    (tmp_path / "plaintally-server.toml").write_text(
+        'packages = ["from_file"]\nbody_limit = 10\ntoken = "of the file"\n'
+    )
+    with run_collector(tmp_path / "a.sqlite3", env={"PLAINTALLY_SERVER_BODY_LIMIT": "20"}) as collector:
+        assert collector.request("POST", f"{ROOT}/using_rxinfer", b"x" * 15).status == 400
+        assert collector.request("POST", f"{ROOT}/using_rxinfer", b"x" * 25).status == 413
+        assert collector.request("POST", f"{ROOT}/using_from_file", b"{}").error == (403, "PERMISSION_DENIED")
+        assert collector.get("x").status == 404  # the token of the command line holds
+    (tmp_path / "plaintally-server.toml").rename(tmp_path / "other.toml")
+    command = [sys.executable, "-m", "plaintally_server", "serve", "--config", "other.toml", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("Listening on http://127.0.0.1:")
+        assert (tmp_path / "plaintally.sqlite3").exists()
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+
+
+def test_several_packages_and_contracts(tmp_path: Path) -> None:
+    contract = tmp_path / "mine.json"
+    contract.write_text(json.dumps({"package": "mine", "counter": ["package_version", "python_version"]}))
+    with run_collector(tmp_path / "a.sqlite3", "--package", "other", "--contract", str(contract)) as collector:
+        assert collector.post(collection="using_other").status == 200
+        assert collector.post(collection="using_mine").error == (400, "INVALID_ARGUMENT")
+        fields = {
+            "id": {"stringValue": "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"},
+            "timestamp": {"timestampValue": "2026-11-23T20:15:30Z"},
+            "package_version": {"stringValue": "1.2.3rc1+local"},
+            "python_version": {"stringValue": "3.13"},
+        }
+        assert collector.request("POST", f"{ROOT}/using_mine", {"fields": fields}).status == 200
+        for name, value in (("package_version", "1.0 /home/me"), ("python_version", "3.13.1"), ("python_version", "x")):
+            wrong = {**fields, name: {"stringValue": value}}
+            assert collector.request("POST", f"{ROOT}/using_mine", {"fields": wrong}).error[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["serve"], 2, "name a package with --package NAME"),
+        (["serve", "--package", "My-Package"], 2, "must be in lower case with underscores"),
+        (["serve", "--package", "a", "--port", "70000"], 2, "70000 is not in the range"),
+        (["serve", "--package", "a", "--config", "nowhere.toml"], 2, "nowhere.toml cannot be read"),
+        (["serve", "--package", "a", "--config", "broken.toml"], 2, "broken.toml cannot be read"),
+        (
+            ["serve", "--package", "a", "--config", "unknown.toml"],
+            2,
+            "has the unknown setting 'prot'; known are body_limit",
+        ),
+        (["serve", "--contract", "nowhere.json"], 1, "the contract nowhere.json cannot be used"),
+        (["serve", "--contract", "nobody.json"], 1, "must name its package in lower case"),
+        (["serve", "--contract", "wrong.json"], 1, "must name each field once, out of package_version, python_version"),
+        (["serve", "--package", "a", "--database", "no/such/folder.db"], 1, "name another with --database"),
+        (["serve", "--package", "a", "--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
+        (["collect"], 2, "No such command 'collect'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    (tmp_path / "broken.toml").write_text("port:\n")
+    (tmp_path / "unknown.toml").write_text("prot = 1\n")
+    (tmp_path / "nobody.json").write_text("{}")
+    (tmp_path / "wrong.json").write_text('{"package": "a", "counter": ["user"]}')
+    done = run_server(tmp_path, *arguments)
+    assert done.returncode == code
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "plaintally.sqlite3").exists()
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run_server(tmp_path, "serve", "--package", "a", "--port", port)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"plaintally-server: cannot listen on 127.0.0.1:{port} (Address already in use); choose another --port\n"
+    )
