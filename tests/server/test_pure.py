@@ -62,7 +62,12 @@ def test_a_mask_sets_removes_and_leaves(current: dict[str, int], given_fields: d
 
 UUIDS = st.uuids().map(str)
 FIELD_VALUES = (
-    UUIDS | st.datetimes(timezones=st.just(UTC)) | st.text(max_size=10) | st.integers() | st.none() | st.just("3.12")
+    UUIDS
+    | st.datetimes(timezones=st.just(UTC))
+    | st.text(max_size=10).map("canary{}".format)
+    | st.integers()
+    | st.none()
+    | st.just("3.12")
 )
 
 
@@ -78,9 +83,7 @@ def test_what_is_admitted_has_the_shape_of_the_contract(
     admitted = attempt(lambda: admit(collection, fields, {"pkg": contract}))
     if isinstance(admitted, Refusal):
         assert admitted.code == (400 if collection == "using_pkg" else 403)
-        assert not [
-            text for text in fields.values() if isinstance(text, str) and len(text) > 4 and text in admitted.message
-        ]
+        assert "canary" not in admitted.message
         return
     assert collection == "using_pkg"
     assert set(admitted.fields) == {"id", "timestamp", *coarse}
@@ -122,7 +125,7 @@ def test_bars_are_as_high_as_their_counts_and_stay_in_the_plot(counts: list[tupl
         assert 0 <= bar.x <= bar.x + bar.width <= 100.001
     assert [bar.x for bar in chart.bars] == sorted(bar.x for bar in chart.bars)
     assert (chart.ticks[0].value, chart.ticks[-1].value) == (0, top)
-    assert 2 <= len(chart.labels) <= 6 or length == 1
+    assert len(chart.labels) == min(length, 4)
 
 
 @given(st.integers(0, 10**15))

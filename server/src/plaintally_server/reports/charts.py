@@ -7,7 +7,8 @@ from plaintally_server.reports.series import DailyCounts
 
 PLOT_HEIGHT = 200.0
 """Height of the plot in pixels; its width is a hundred per cent of whatever there is."""
-_LABELS = 6
+_LABELS = 4
+_WIDE_SLOT = 14.0  # per cent of the width that a label under its bar needs on a telephone
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -71,8 +72,8 @@ def axis_top(largest: int) -> int:
 
 
 def axis_step(top: int) -> int:
-    """The distance between two ticks of an axis that ends at a number of `axis_top`: three to five steps, all whole."""
-    return next(top // parts for parts in (4, 5, 3) if top % parts == 0)
+    """The distance between two ticks of an axis that ends at a number of `axis_top`: 1, 2 or 5 by decades."""
+    return next(top // parts for parts in (4, 5, 3) if top % parts == 0 and str(top // parts).rstrip("0") in "125")
 
 
 def terminal_bars(series: DailyCounts, *, width: int = 72, unicode: bool = True) -> str:
@@ -94,14 +95,14 @@ def _text_bar(length: float) -> str:
 
 
 def _labels(series: DailyCounts, slot: float) -> list[Label]:
-    """At most six days, as far from one another as can be, the first and the last among them."""
+    """At most four days, evenly apart, the first and the last among them; where bars are narrow these stay inside."""
     count = len(series.days)
-    steps = min(_LABELS, count) - 1
-    places = [round(step * (count - 1) / steps) for step in range(steps + 1)] if steps else [0]
+    steps = max(min(_LABELS, count) - 1, 1)
+    places = sorted({round(step * (count - 1) / steps) for step in range(steps + 1)})
+    edges = {0: ("start", 0.0), count - 1: ("end", 100.0)} if slot < _WIDE_SLOT else {}
     labels = []
     for place in places:
         day = series.days[place][0]
-        anchor = "start" if count > 1 and place == 0 else "end" if count > 1 and place == count - 1 else "middle"
-        x = {"start": 0.0, "end": 100.0}.get(anchor, (place + 0.5) * slot)
+        anchor, x = edges.get(place, ("middle", (place + 0.5) * slot))
         labels.append(Label(f"{day:%b} {day.day}", round(x, 3), anchor))
     return labels

@@ -1,0 +1,204 @@
+"""The dashboard in a real Chromium: what a person sees, light and dark, wide and narrow, without JavaScript."""
+
+import asyncio
+import math
+import os
+import random
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from collectors import Collector, run_collector
+from plaintally_server.ingest import Admitted
+from plaintally_server.resource import Fields, Name, Precondition
+from plaintally_server.store import Write
+from plaintally_server.store.sqlite import SQLiteStore
+
+pytestmark = pytest.mark.browser
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CONTRAST = """element => {
+    const parse = text => text.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => {
+        const [x, y, z] = [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const style = getComputedStyle(element);
+    const ink = light(parse(element instanceof SVGElement ? style.fill : style.color));
+    const paper = light(parse(getComputedStyle(document.body).backgroundColor));
+    return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+}"""
+
+
+def keep(admitted: Admitted) -> Callable[[Fields | None], Admitted]:
+    return lambda _: admitted
+
+
+def fill(database: Path, days: int) -> dict[date, int]:
+    """Write counts of the last days into a store, as a collector would have."""
+    chance = random.Random(5)  # noqa: S311
+    now = datetime.now(UTC)
+    counts = {now.date() - timedelta(days=back): chance.randrange(1, 60) for back in range(days)}
+    counts.pop(now.date() - timedelta(days=3), None)  # a day without any
+    store = SQLiteStore(database)
+
+    async def write() -> None:
+        writes = []
+        for day, count in counts.items():
+            received_at = datetime(day.year, day.month, day.day, 0, 0, 1, tzinfo=UTC)
+            for _ in range(count):
+                identifier = uuid.uuid4()
+                admitted = Admitted({"id": str(identifier), "timestamp": received_at}, "rxinfer", identifier)
+                name = Name("p", "(default)", "using_rxinfer", str(identifier))
+                writes.append(store.write(Write(name, Precondition(), keep(admitted), received_at)))
+        await asyncio.gather(*writes)
+
+    asyncio.run(write())
+    store.close()
+    return counts
+
+
+@pytest.fixture(scope="module")
+def counts(filled: tuple[Collector, dict[date, int]]) -> dict[date, int]:
+    return filled[1]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, dict[date, int]]]:
+    database = tmp_path_factory.mktemp("dashboard") / "filled.sqlite3"
+    counts = fill(database, 20)
+    with run_collector(database) as collector:
+        yield collector, counts
+
+
+@pytest.fixture(scope="module")
+def browser(filled: tuple[Collector, dict[date, int]]) -> Iterator[Browser]:  # noqa: ARG001  # it runs a loop: last
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+        yield running
+        running.close()
+
+
+class Visit:
+    """A page in a window of its own, and all that it asked for or complained of."""
+
+    def __init__(self, browser: Browser, url: str, *, scheme: str = "light", width: int = 1200) -> None:
+        self.context = browser.new_context(
+            color_scheme="dark" if scheme == "dark" else "light",
+            viewport={"width": width, "height": 900},
+            java_script_enabled=True,
+            bypass_csp=False,
+        )
+        self.page: Page = self.context.new_page()
+        self.requested: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requested.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.page.goto(url)
+
+
+def save(page: Page, name: str, folder: Path) -> None:
+    """Keep a picture for whoever wants to look at it."""
+    page.screenshot(path=Path(os.environ.get("PLAINTALLY_SCREENSHOTS", folder)) / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 360), ("light", 1200), ("dark", 1200)])
+@pytest.mark.parametrize("days", [7, 30, 90, 365])
+def test_the_page_is_whole_and_readable(
+    browser: Browser, filled: tuple[Collector, dict[date, int]], tmp_path: Path, *, scheme: str, width: int, days: int
+) -> None:
+    collector, counts = filled
+    visit = Visit(browser, f"{collector.url}/packages/rxinfer?days={days}", scheme=scheme, width=width)
+    page = visit.page
+    save(page, f"dashboard-{days}-{scheme}-{width}", tmp_path)
+    assert visit.complaints == []
+    assert {url for url in visit.requested if not url.startswith(collector.url)} == set()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shown = sum(count for day, count in counts.items() if day > datetime.now(UTC).date() - timedelta(days=days))
+    assert page.locator("#total").inner_text() == f"{shown:,}"
+    for element in page.locator("h1, p, a, td, th, caption, summary, figcaption, strong, text, time").all():
+        assert element.evaluate(CONTRAST) >= 4.5, element.text_content()
+    labels = [box for element in page.locator("text.tick").all() if (box := element.bounding_box())]
+    for index, one in enumerate(labels):
+        for other in labels[index + 1 :]:
+            apart_x = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+            assert apart_x or one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
+    visit.context.close()
+
+
+def test_the_bars_and_the_table_say_the_same(
+    browser: Browser, filled: tuple[Collector, dict[date, int]], counts: dict[date, int]
+) -> None:
+    """Heights are taken from the page as it is drawn."""
+    visit = Visit(browser, f"{filled[0].url}/packages/rxinfer")
+    page = visit.page
+    rows = page.locator("tbody tr").evaluate_all(
+        "rows => rows.map(row => [row.querySelector('time')?.dateTime, row.querySelector('td').innerText])"
+    )
+    table = {date.fromisoformat(day): int(count.replace(",", "")) for day, count in rows if day}
+    assert table == {**dict.fromkeys(table, 0), **counts}
+    assert len(table) == 20
+    assert rows[-1] == [None, "not counted yet"]
+    bars = page.locator("rect.bar").evaluate_all(
+        "bars => bars.map(bar => [bar.querySelector('title').textContent, bar.getBoundingClientRect().height])"
+    )
+    heights = {datetime.strptime(title.split(":")[0], "%d %B %Y").date(): height for title, height in bars}  # noqa: DTZ007
+    tallest = max(table, key=lambda day: table[day])
+    for day, count in table.items():
+        assert math.isclose(heights[day], heights[tallest] * count / table[tallest], abs_tol=0.5)
+    visit.context.close()
+
+
+def test_the_page_without_its_picture(browser: Browser, filled: tuple[Collector, dict[date, int]]) -> None:
+    """Names and roles as a screen reader is told them; the periods can be reached by keyboard."""
+    visit = Visit(browser, f"{filled[0].url}/packages/rxinfer")
+    page = visit.page
+    assert page.get_by_role("img", name="Imports of rxinfer per day").count() == 1
+    assert page.get_by_role("heading", level=1).inner_text() == "rxinfer"
+    assert page.get_by_role("table", name="Imports of rxinfer per day, the newest first").count() == 1
+    assert page.get_by_role("navigation", name="Period").get_by_role("link").count() == 4
+    assert page.evaluate("document.documentElement.lang") == "en"
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "30 days"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/packages/rxinfer?days=7")
+    assert page.locator("[aria-current=page]").inner_text() == "7 days"
+    visit.context.close()
+
+
+def test_without_javascript_it_is_the_same(browser: Browser, filled: tuple[Collector, dict[date, int]]) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(filled[0].url)
+    assert page.url.endswith("/packages/rxinfer")  # the only package is shown straight away
+    assert page.locator("rect.bar").count() == 20
+    page.get_by_text("365 days").first.click()
+    assert page.locator("details").get_attribute("open") is None
+    page.locator("summary").click()
+    assert page.locator("tbody tr").first.is_visible()
+    context.close()
+
+
+def test_nothing_counted_yet(browser: Browser, tmp_path: Path) -> None:
+    with run_collector(tmp_path / "empty.sqlite3") as collector:
+        visit = Visit(browser, f"{collector.url}/packages/rxinfer")
+        save(visit.page, "dashboard-empty", tmp_path)
+        assert "No import has been counted yet." in (visit.page.text_content("svg.chart") or "")
+        assert visit.page.locator("rect.bar").count() == 0
+        visit.context.close()

@@ -1,0 +1,62 @@
+"""The public pages over HTTP: what they answer, and what their headers promise."""
+
+from pathlib import Path
+
+import pytest
+
+from collectors import Collector, run_collector
+
+
+def test_the_pages_load_nothing_from_elsewhere_and_run_nothing(collector: Collector) -> None:
+    for path in ("/packages/rxinfer", "/packages/rxinfer?days=365", "/packages/unknown", "/packages/rxinfer?days=1"):
+        answer = collector.request("GET", path)
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self';")
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "set-cookie" not in answer.headers
+        assert "server" not in answer.headers
+        page = answer.body.decode()
+        for forbidden in ("<script", "style=", "onload", "http:", "https:", "//"):
+            assert forbidden not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_one_package_is_home_and_several_are_listed(collector: Collector, tmp_path: Path) -> None:
+    home = collector.request("GET", "/")
+    assert (home.status, home.headers["location"]) == (307, "/packages/rxinfer")
+    with run_collector(tmp_path / "two.sqlite3", "--package", "another") as other:
+        for _ in range(3):
+            other.post()
+        page = other.request("GET", "/").body.decode()
+        assert page.index('href="/packages/another"') < page.index('href="/packages/rxinfer"')
+        assert '<td class="figure">3</td>' in page
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/packages/unknown", 404, "No package of this name is counted here."),
+        ("/packages/%3Cb%3E", 404, "No such package"),
+        ("/packages/rxinfer?days=31", 400, "A period has 7, 30, 90 or 365 days."),
+        ("/packages/rxinfer?days=%3Cscript%3E", 400, "No such period"),
+        ("/packages/rxinfer?days=", 400, "No such period"),
+    ],
+)
+def test_what_is_not_there_is_told_in_the_same_look(collector: Collector, path: str, status: int, text: str) -> None:
+    answer = collector.request("GET", path)
+    assert answer.status == status
+    assert text in answer.body.decode()
+    assert b"/static/style.css" in answer.body
+    assert b"<script>" not in answer.body
+
+
+def test_the_style_and_the_icon_are_in_the_wheel(collector: Collector) -> None:
+    for path, kind in (("/static/style.css", "text/css; charset=utf-8"), ("/static/icon.svg", "image/svg+xml")):
+        answer = collector.request("GET", path)
+        assert (answer.status, answer.headers["content-type"]) == (200, kind)
+    assert collector.request("GET", "/static/../cli.py").status == 404
+
+
+def test_a_count_is_on_the_page_as_soon_as_it_was_answered(collector: Collector) -> None:
+    for number in range(1, 4):
+        collector.post()
+        assert f'<strong id="total">{number}</strong>' in collector.request("GET", "/packages/rxinfer").body.decode()
