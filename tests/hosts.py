@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,3 +175,16 @@ def senders(marker: str) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def wait_until_gone(marker: str) -> None:
+    """Wait until every sender with the marker in its environment has ended by itself.
+
+    While a process is being replaced by another its environment cannot be read, so one empty look proves nothing.
+    """
+    deadline = time.monotonic() + 20
+    empty_looks = 0
+    while empty_looks < 5 and time.monotonic() < deadline:
+        empty_looks = 0 if senders(marker) else empty_looks + 1
+        time.sleep(0.01)
+    assert senders(marker) == []

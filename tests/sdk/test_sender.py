@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +16,7 @@ import pytest
 import trustme
 
 from conftest import MakeHost
-from hosts import PACKAGE, Host, Interpreter, make_host, senders, trace
+from hosts import PACKAGE, Host, Interpreter, make_host, senders, trace, wait_until_gone
 from loopback import OK, Loopback, answer, loopback
 
 pytestmark = pytest.mark.linux
@@ -39,14 +38,6 @@ REQUEST = re.compile(
 def assert_unharmed(host: Host, **keywords: object) -> None:
     completed = host.run(**keywords)  # type: ignore[arg-type]
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, b"", b"")
-
-
-def wait_until_gone(marker: str) -> None:
-    """Wait until the sender with this marker in its environment has ended by itself."""
-    deadline = time.monotonic() + 20
-    while senders(marker) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert senders(marker) == []
 
 
 def test_the_bytes_are_an_id_and_a_time_and_nothing_else(each_python: Interpreter, tmp_path: Path) -> None:
