@@ -113,6 +113,7 @@ def run_collector(database: Path, *options: str, env: Mapping[str, str] | None =
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
+                assert process.wait() == 0
 
 
 def in_threads(number: int, work: object) -> None:

@@ -1,7 +1,9 @@
 """Documents over HTTP, as Firestore's REST interface has them."""
 
+import http.client
 import json
 import re
+import socket
 import uuid
 from datetime import UTC, date, datetime
 from urllib.parse import quote
@@ -71,7 +73,7 @@ def test_forms_of_the_same_path_and_body(collector: Collector) -> None:
 
 
 def test_ids_of_any_characters_come_back(collector: Collector) -> None:
-    for document in ("a b", "ü", "%", "a:b", "%2F", "\x01", "😀" * 300, "(default)"):
+    for document in ("a b", "ü", "%", "a:b", "%2F", "\x00\x01", "\na\n", "😀" * 300, "(default)", "__", "___"):
         path = f"{ROOT}/using_rxinfer/{quote(document, safe='')}"
         assert collector.request("PATCH", path, count()).status == 200
         assert str(collector.request("GET", path, headers=READ).json["name"]).endswith(f"/{document}")
@@ -115,6 +117,22 @@ def test_patch_with_a_precondition(collector: Collector) -> None:
     assert collector.request("PATCH", f"{path}maybe", count(ID)).error == (400, "INVALID_ARGUMENT")
 
 
+def test_patch_of_what_was_read_before(collector: Collector) -> None:
+    path = f"{ROOT}/using_rxinfer/{ID}"
+    if_read = f"{path}?currentDocument.updateTime="
+    moment = str(collector.request("PATCH", path, count(ID)).json["updateTime"])
+    later = count(ID, timestamp={"timestampValue": "2026-11-24T00:00:00Z"})
+    assert collector.request("PATCH", f"{if_read}{moment}", later).status == 200
+    assert collector.request("PATCH", f"{if_read}{moment}", count(ID)).error == (400, "FAILED_PRECONDITION")
+    assert collector.request("PATCH", f"{ROOT}/using_rxinfer/x?currentDocument.updateTime={moment}", count()).error == (
+        404,
+        "NOT_FOUND",
+    )
+    for wrong in ("now", "", f"{moment}&currentDocument.exists=true"):
+        assert collector.request("PATCH", f"{if_read}{wrong}", count(ID)).error == (400, "INVALID_ARGUMENT")
+    assert collector.get(ID).json["fields"] == later["fields"]
+
+
 def test_reading_needs_the_maintainers_token(collector: Collector) -> None:
     collector.post(ID)
     for given in (
@@ -130,15 +148,25 @@ def test_reading_needs_the_maintainers_token(collector: Collector) -> None:
 
 
 def test_many_clients_with_the_same_ids(collector: Collector) -> None:
-    identifiers = [str(uuid.uuid4()) for _ in range(100)]
-    statuses: list[int] = []
+    identifiers = [str(uuid.uuid4()) for _ in range(500)]
+    statuses: list[list[int]] = []
 
     def post_all(_: int) -> None:
-        statuses.extend(collector.post(identifier).status for identifier in identifiers)
+        connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30)
+        found = []
+        for identifier in identifiers:
+            body = json.dumps(count(identifier))
+            connection.request("POST", f"{ROOT}/using_rxinfer?documentId={identifier}", body)
+            with connection.getresponse() as response:
+                response.read()
+                found.append(response.status)
+        connection.close()
+        statuses.append(found)
 
-    in_threads(8, post_all)
-    assert sorted(statuses) == [200] * 100 + [409] * 700
-    assert collector.store.total("rxinfer") == 100
+    in_threads(16, post_all)
+    for of_one_id in zip(*statuses, strict=True):
+        assert sorted(of_one_id) == [200] + [409] * 15
+    assert collector.store.total("rxinfer") == 500
 
 
 BAD_BODIES = {
@@ -196,6 +224,8 @@ def test_what_is_no_count_is_refused_and_leaves_nothing(collector: Collector) ->
         ("POST", f"{ROOT}/using_rxinfer?documentId=__a__", 400),
         ("POST", f"{ROOT}/using_rxinfer?documentId=", 400),
         ("POST", f"{ROOT}/using_rxinfer?documentId={'x' * 1501}", 400),
+        ("POST", f"{ROOT}/using_rxinfer?documentId=%ff", 400),
+        ("PATCH", f"{ROOT}/using_rxinfer/__%0A__", 400),
         ("PATCH", f"{ROOT}/using_rxinfer/%", 400),
         ("PATCH", f"{ROOT}/using_rxinfer/%zz", 400),
         ("PATCH", f"{ROOT}/using_rxinfer/%ff", 400),
@@ -210,6 +240,8 @@ def test_what_is_no_count_is_refused_and_leaves_nothing(collector: Collector) ->
         ("POST", "/v1/projects//databases/(default)/documents/using_rxinfer", 400),
         ("POST", "/v2/projects/p/databases/(default)/documents/using_rxinfer", 404),
         ("POST", "/../etc/passwd", 404),
+        ("POST", "/v1", 404),
+        ("GET", "/packages/rxinfer/", 404),
         ("PUT", f"{ROOT}/using_rxinfer", 405),
         ("DELETE", f"{ROOT}/using_rxinfer/x", 405),
         ("POST", "/packages/rxinfer", 405),
@@ -231,3 +263,9 @@ def test_a_body_is_read_no_further_than_the_limit(collector: Collector, declared
     headers = {} if declared else {"Transfer-Encoding": "chunked"}
     content = body if declared else b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     assert collector.request("POST", f"{ROOT}/using_rxinfer", content, headers).error == (413, "INVALID_ARGUMENT")
+
+
+def test_a_body_that_is_announced_too_large_is_not_waited_for(collector: Collector) -> None:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=30) as client:
+        client.sendall(f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n".encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 413 ")

@@ -2,19 +2,21 @@
 
 import asyncio
 import http.client
+import json
 import random
+import re
 import signal
 import sqlite3
 import threading
 import time
 import uuid
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from collectors import Collector, run_collector
+from collectors import ROOT, Collector, count, run_collector
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Name, Precondition
@@ -43,13 +45,12 @@ def check_all(collector: Collector, answered: list[str]) -> None:
     assert total == counted == len(stored)
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_nothing_that_was_answered_is_lost(tmp_path: Path, end: signal.Signals) -> None:
-    """Twenty times on the same file, at a random moment under load from four clients."""
+def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
+    """Killed twenty times on the same file, at a random moment under load from four clients."""
     chance = random.Random(20)  # noqa: S311
     answered: list[str] = []
     database = tmp_path / "crash.sqlite3"
-    for _ in range(20 if end is signal.SIGKILL else 3):
+    for _ in range(20):
         before = len(answered)
         stop = threading.Event()
         with run_collector(database) as collector:
@@ -59,7 +60,7 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path, end: signal.Signals) 
             while len(answered) < before + 20:
                 time.sleep(0.001)
             time.sleep(chance.uniform(0, 0.1))
-            collector.process.send_signal(end)
+            collector.process.kill()
             collector.process.wait()
             stop.set()
             for client in clients:
@@ -69,6 +70,65 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path, end: signal.Signals) 
         check_all(collector, answered)
         assert collector.get(answered[0]).status == 200
         assert collector.get(answered[-1]).status == 200
+
+
+def test_a_collector_that_is_told_to_end_answers_what_it_took_in(collector: Collector) -> None:
+    """Another process holds the file, so that all requests wait when the signal comes."""
+    connections = [http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30) for _ in range(8)]
+    other = sqlite3.connect(collector.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for connection in connections:
+        connection.request("POST", f"{ROOT}/using_rxinfer", json.dumps(count()))
+    for _ in range(3):  # what is answered after them was read after them
+        assert collector.get("missing").status == 404
+    collector.process.send_signal(signal.SIGTERM)
+    other.execute("ROLLBACK")
+    other.close()
+    assert [connection.getresponse().status for connection in connections] == [200] * 8
+    for connection in connections:
+        connection.close()
+    assert collector.process.wait() == 0
+    assert not collector.database.with_name(f"{collector.database.name}-wal").exists()
+    assert collector.store.total("rxinfer") == 8
+
+
+@pytest.mark.linux
+def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> None:
+    """A limit on the size of its files is to the collector what a full disk is."""
+    import resource  # not on Windows
+
+    before = resource.prlimit(collector.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    answers = [collector.post() for _ in range(3)]
+    resource.prlimit(collector.process.pid, resource.RLIMIT_FSIZE, before)
+    assert {answer.error for answer in answers} == {(503, "UNAVAILABLE")}
+    assert collector.post().status == 200
+    assert collector.store.total("rxinfer") == 1
+    collector.process.terminate()
+    assert collector.process.stdout
+    told = collector.process.stdout.read().splitlines()
+    assert len(told) == 3
+    assert all(line.startswith("plaintally-server: cannot write (SQLITE_") for line in told)
+
+
+def test_what_should_not_happen_is_an_internal_error_without_details(collector: Collector) -> None:
+    """A file that somebody else wrote into: reading and changing the document fail, and nothing else does."""
+    collector.post("9eb898b5-76a4-49b0-b1b6-ba209ba39adf", document="spoilt")
+    with closing(sqlite3.connect(collector.database)) as other, other:
+        other.execute("UPDATE documents SET fields = ?", (b'{"fields": {"canary": 1}}',))
+    failures = [
+        collector.get("spoilt"),
+        collector.request("PATCH", f"{ROOT}/using_rxinfer/spoilt", count()),
+    ]
+    assert {answer.error for answer in failures} == {(500, "INTERNAL")}
+    assert collector.post().status == 200
+    collector.process.terminate()
+    assert collector.process.stdout
+    told = collector.process.stdout.read()
+    assert re.sub(r"\d+", "N", told) == (
+        "plaintally-server: a request failed (DocumentError in _reading.py:N)\n"
+        "plaintally-server: a write failed (DocumentError in _reading.py:N)\n"
+    )
+    assert not [answer for answer in failures if b"canary" in answer.body or b"Document" in answer.body]
 
 
 def make_write(document: str, *, exists: bool | None = False, identifier: uuid.UUID | None = None) -> Write:
@@ -100,6 +160,17 @@ def test_a_write_that_is_refused_does_not_harm_its_neighbours(tmp_path: Path) ->
     codes = [answer.code if isinstance(answer, Refusal) else 200 for answer in answers]
     assert codes == [200, 409, 404, 200]
     assert store.total("rxinfer") == 2
+
+
+def test_a_write_that_fails_unexpectedly_fails_alone(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "alone.sqlite3")
+    spoilt = make_write("spoilt")._replace(settle=lambda _: 1 // 0)  # type: ignore[arg-type, return-value]
+    for attempt in ("a", "b"):
+        writes = [make_write(f"{attempt}1"), spoilt, make_write(f"{attempt}2")]
+        answers = asyncio.run(write_all(store, writes))
+        assert [answer.code if isinstance(answer, Refusal) else 200 for answer in answers] == [200, 500, 200]
+    store.close()
+    assert store.total("rxinfer") == 4
 
 
 def test_a_disk_that_cannot_be_written_is_told_and_recovers(tmp_path: Path) -> None:

@@ -91,13 +91,22 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         (["serve", "--contract", "nobody.json"], 1, "must name its package in lower case"),
         (["serve", "--contract", "wrong.json"], 1, "must name each field once, out of package_version, python_version"),
         (["serve", "--package", "a", "--database", "no/such/folder.db"], 1, "name another with --database"),
+        (["serve", "--contract", "nested.json"], 1, "the contract nested.json cannot be used"),
+        (["serve", "--config", "text.toml"], 2, "text.toml must have a list of texts for packages"),
+        (["serve", "--config", "number.toml"], 2, "number.toml must have a text or whole number for port"),
+        (["serve", "--config", "table.toml"], 2, "table.toml must have a text or whole number for token"),
         (["serve", "--package", "a", "--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
+        (["serve", "--package", "a", "--host", "a..b"], 1, "cannot listen on a..b:8080 (no such host)"),
         (["collect"], 2, "No such command 'collect'"),
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
     (tmp_path / "broken.toml").write_text("port:\n")
     (tmp_path / "unknown.toml").write_text("prot = 1\n")
+    (tmp_path / "text.toml").write_text('packages = "a"\n')
+    (tmp_path / "number.toml").write_text("port = 1.5\n")
+    (tmp_path / "table.toml").write_text('packages = ["a"]\n[token]\na = 1\n')
+    (tmp_path / "nested.json").write_text('{"package": "a", "counter": [[]]}')
     (tmp_path / "nobody.json").write_text("{}")
     (tmp_path / "wrong.json").write_text('{"package": "a", "counter": ["user"]}')
     done = run_server(tmp_path, *arguments)
@@ -114,5 +123,6 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         done = run_server(tmp_path, "serve", "--package", "a", "--port", port)
     assert done.returncode == 1
     assert done.stderr == (
-        f"plaintally-server: cannot listen on 127.0.0.1:{port} (Address already in use); choose another --port\n"
+        f"plaintally-server: cannot listen on 127.0.0.1:{port} (Address already in use); "
+        "choose another --port or --host\n"
     )

@@ -1,5 +1,6 @@
 """Puts a collector together: settings and a store in, an ASGI application out."""
 
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,10 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from plaintally_server import dashboard, resource
-from plaintally_server.exceptions import Refusal
+from plaintally_server.exceptions import Refusal, describe, failed
 from plaintally_server.routes import Documents, answer_refusal
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
+
+_logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -28,11 +31,13 @@ def create_app(
         yield
         store.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[*documents.routes(), *dashboard.routes(store, packages=tuple(settings.contracts), now=now)],
         exception_handlers={Refusal: answer_refusal, HTTPException: _answer_http_error, Exception: _answer_failure},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # what has no such path is refused like everything else
+    return app
 
 
 def _make_id() -> str:
@@ -47,6 +52,7 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     return await answer_refusal(request, Refusal(code, status, f"{request.method} finds nothing here."))
 
 
-async def _answer_failure(request: Request, _: Exception) -> Response:
-    """What should not have happened; no detail of it leaves."""
-    return await answer_refusal(request, Refusal(500, "INTERNAL", "The collector failed."))
+async def _answer_failure(request: Request, error: Exception) -> Response:
+    """What should not have happened: whoever runs the collector reads where, the client reads nothing."""
+    _logger.error("plaintally-server: a request failed (%s)", describe(error))
+    return await answer_refusal(request, failed())

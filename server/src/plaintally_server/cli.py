@@ -6,6 +6,7 @@ has the default that `--help` shows. Exit codes: 0 done, 1 failed, 2 used wrongl
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import tomllib
@@ -52,12 +53,13 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
         values = tomllib.loads(found.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"{found} cannot be read ({error}).") from error
-    known = {parameter.name for parameter in context.command.params} - {"config"}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise click.BadParameter(
-            f"{found} has the unknown setting {unknown[0]!r}; known are {', '.join(sorted(map(str, known)))}."
-        )
+    known = {str(parameter.name): parameter for parameter in context.command.params if parameter.name != "config"}
+    for name, value in values.items():
+        if name not in known:
+            raise click.BadParameter(f"{found} has the unknown setting {name!r}; known are {', '.join(sorted(known))}.")
+        wanted, what = ((list,), "a list of texts") if known[name].multiple else ((str, int), "a text or whole number")
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise click.BadParameter(f"{found} must have {what} for {name}.")
     context.default_map = values
     return found
 
@@ -90,13 +92,19 @@ def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
     show_default="plaintally-server.toml, if there is one",
     help="Settings file in TOML; its keys are the variables in lower case without PLAINTALLY_SERVER_.",
 )
-@setting("package", parameter="packages", multiple=True, help="A package to count; may be given again.")
+@setting(
+    "package",
+    parameter="packages",
+    multiple=True,
+    help="A package to count; may be given again (in the variable: spaces between).",
+)
 @setting(
     "contract",
     parameter="contracts",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Contract of a package whose counts hold more than id and time, as JSON; may be given again.",
+    help="Contract of a package whose counts hold more than id and time, as JSON; may be given again "
+    f"(in the variable: {os.pathsep!r} between).",
 )
 @setting("database", type=click.Path(path_type=Path), default="plaintally.sqlite3", help="SQLite file.")
 @setting("host", default="127.0.0.1", help="Address to listen on.")
@@ -131,13 +139,15 @@ def run(settings: Settings) -> None:
     from plaintally_server.app import create_app
     from plaintally_server.store.sqlite import SQLiteStore
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again after everything has ended
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
+        number = error.errno or 0  # that of a failed look-up is negative
+        reason = os.strerror(number) if number > 0 else "no such host"
         raise StartError(
-            f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port"
+            f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port or --host"
         ) from error
     with listener:
         store = SQLiteStore(settings.database, queue_size=settings.queue_size)
@@ -150,7 +160,7 @@ def run(settings: Settings) -> None:
                 proxy_headers=False,
                 timeout_graceful_shutdown=10,
             )
-            with contextlib.suppress(KeyboardInterrupt):  # it was raised again after everything had ended
+            with contextlib.suppress(KeyboardInterrupt):
                 Listening(config).run(sockets=[listener])
         finally:
             store.close()

@@ -5,6 +5,9 @@ ServerError
 └── Refusal         a request is answered with an error, in the form Google's services have
 """
 
+import traceback
+from pathlib import Path
+
 
 class ServerError(Exception):
     """The root of all errors of this package."""
@@ -51,3 +54,14 @@ def forbidden(message: str) -> Refusal:
 def unavailable(message: str) -> Refusal:
     """A refusal that may go well when it is tried again."""
     return Refusal(503, "UNAVAILABLE", message)
+
+
+def failed() -> Refusal:
+    """The answer when something happened that should not; no detail of it leaves."""
+    return Refusal(500, "INTERNAL", "The collector failed.")
+
+
+def describe(error: Exception) -> str:
+    """The kind of an error and where it arose, for the log; its message may hold what a client sent."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{getattr(error, 'sqlite_errorname', type(error).__name__)} in {Path(place.filename).name}:{place.lineno}"

@@ -7,14 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qs, unquote_to_bytes
 
-from plaintally.firestore import format_timestamp, to_document
+from plaintally.exceptions import DocumentError
+from plaintally.firestore import format_timestamp, from_value, to_document
 from plaintally_server.exceptions import Refusal, invalid, not_found
 
 MAX_ID_BYTES = 1500
 AUTO_ID_LENGTH = 20
 AUTO_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
 _SIMPLE_FIELD = re.compile(r"[a-zA-Z_][a-zA-Z_0-9]*")
 _QUOTED_FIELD = re.compile(r"`((?:[^`\\]|\\[`\\])+)`")
 
@@ -43,9 +45,10 @@ class Stored(NamedTuple):
 
 
 class Precondition(NamedTuple):
-    """What must hold of the document before a write: whether it exists; None where it does not matter."""
+    """What must hold of the document before a write: that it exists or not, or when it was last changed, or nothing."""
 
     exists: bool | None = None
+    update_time: datetime | None = None
 
 
 def parse_path(raw_path: bytes) -> Name:
@@ -73,13 +76,42 @@ def parse_path(raw_path: bytes) -> Name:
     return name
 
 
+def parse_query(raw_query: bytes) -> Mapping[str, list[str]]:
+    """The parameters of a request, in their order.
+
+    Raises:
+        Refusal: the query is no percent-encoded UTF-8.
+    """
+    try:
+        return parse_qs(raw_query.decode(), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise invalid("The query must be UTF-8.") from None
+
+
+def parse_precondition(query: Mapping[str, Sequence[str]]) -> Precondition:
+    """The `currentDocument` of a request: `exists` or `updateTime`, or none.
+
+    Raises:
+        Refusal: it has both, or a value that is none.
+    """
+    exists = query.get("currentDocument.exists", [None])[-1]
+    update_time = query.get("currentDocument.updateTime", [None])[-1]
+    if exists not in (None, "true", "false") or (exists and update_time):
+        raise invalid("currentDocument has either exists, which must be true or false, or updateTime.")
+    try:
+        moment = None if update_time is None else from_value({"timestampValue": update_time})
+    except DocumentError:
+        raise invalid("currentDocument.updateTime must be a time such as 2026-11-23T20:15:30.123456Z.") from None
+    return Precondition(None if exists is None else exists == "true", moment)
+
+
 def check_id(text: str, what: str) -> str:
     """The text, if it can be the id of a project, a collection or a document.
 
     Raises:
         Refusal: it cannot.
     """
-    reserved = text in (".", "..") or (text.startswith("__") and text.endswith("__"))
+    reserved = text in (".", "..") or _RESERVED_ID.fullmatch(text)
     if not text or "/" in text or reserved or len(text.encode()) > MAX_ID_BYTES:
         raise invalid(
             f"The id of a {what} must have 1 to {MAX_ID_BYTES} bytes of UTF-8, no slash, and be neither '.' nor '..' "
@@ -114,12 +146,14 @@ def check_precondition(current: Stored | None, precondition: Precondition, name:
     """Raise unless the document is as the writer expects it to be.
 
     Raises:
-        Refusal: 404 or 409.
+        Refusal: 404, 409, or 400 FAILED_PRECONDITION.
     """
-    if precondition.exists is True and current is None:
+    if current is None and (precondition.exists or precondition.update_time):
         raise not_found(f"No document to update: {name}")
     if precondition.exists is False and current is not None:
         raise Refusal(409, "ALREADY_EXISTS", f"Document already exists: {name}")
+    if current is not None and precondition.update_time not in (None, current.update_time):
+        raise Refusal(400, "FAILED_PRECONDITION", "The document was changed since; read it again.")
 
 
 def write_document(name: Name, stored: Stored) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,6 +20,15 @@ from plaintally_server.exceptions import Refusal, forbidden, invalid, not_found
 from plaintally_server.resource import Fields, Name, Precondition
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
+
+
+class _Segments(PathConvertor):
+    """Any path: an id may have a line feed, which Starlette's own convertor does not match."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("segments", _Segments())
 
 
 class Documents:
@@ -46,7 +56,7 @@ class Documents:
 
     def routes(self) -> list[Route]:
         """The routes, to be put into an application."""
-        return [Route("/v1/{rest:path}", self.answer, methods=["GET", "POST", "PATCH"])]
+        return [Route("/v1/{rest:segments}", self.answer, methods=["GET", "POST", "PATCH"])]
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; refusals are answered by the application."""
@@ -67,16 +77,19 @@ class Documents:
     async def create(self, request: Request, name: Name) -> Response:
         """POST a document to a collection, with or without a `documentId`."""
         fields = await self._read_fields(request)
-        document = request.query_params.get("documentId")
-        document = self.make_id() if document is None else resource.check_id(document, "document")
+        query = resource.parse_query(request.scope["query_string"])
+        document = self.make_id()
+        if "documentId" in query:
+            document = resource.check_id(query["documentId"][-1], "document")
         admitted = ingest.admit(name.collection, fields, self.contracts)
         name = name._replace(document=document)
         return await self._write(Write(name, Precondition(exists=False), lambda _: admitted, self.now()))
 
     async def patch(self, request: Request, name: Name) -> Response:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
-        precondition = _parse_precondition(request)
-        paths = request.query_params.getlist("updateMask.fieldPaths")
+        query = resource.parse_query(request.scope["query_string"])
+        precondition = resource.parse_precondition(query)
+        paths = query.get("updateMask.fieldPaths", [])
         mask = [resource.parse_field_path(path) for path in paths] or None
         fields = await self._read_fields(request)
         ingest.find_package(name.collection, self.contracts)
@@ -118,20 +131,16 @@ class Documents:
             raise forbidden("Missing or insufficient permissions: reading needs the maintainer's token.")
 
 
-def _parse_precondition(request: Request) -> Precondition:
-    exists = request.query_params.get("currentDocument.exists")
-    if exists not in (None, "true", "false"):
-        raise invalid("currentDocument.exists must be true or false.")
-    return Precondition(None if exists is None else exists == "true")
-
-
 async def _read_body(request: Request, limit: int) -> bytes:
     """The body, read no further than the limit."""
+    too_large = Refusal(413, "INVALID_ARGUMENT", f"The body is larger than {limit} bytes.")
+    if int(request.headers.get("content-length", 0)) > limit:  # the HTTP parser has seen that it is a number
+        raise too_large
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise Refusal(413, "INVALID_ARGUMENT", f"The body is larger than {limit} bytes.")
+            raise too_large
     return bytes(body)
 
 

@@ -34,7 +34,7 @@ def load_contract(path: Path) -> tuple[str, Contract]:
         StartError: the file cannot be read, or holds no contract.
     """
     try:
-        data = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+        data = msgspec.json.decode(path.read_bytes(), type=dict[str, str | list[str]])
         package = data.pop("package", None)
         if not isinstance(package, str) or not package.isidentifier() or package != package.lower():
             raise StartError(f'the contract {path} must name its package in lower case, such as "package": "rxinfer"')

@@ -1,6 +1,7 @@
 """The store in one SQLite file: one thread writes, in transactions that hold all that was waiting; many may read."""
 
 import asyncio
+import logging
 import os
 import queue
 import sqlite3
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from plaintally.firestore import from_document, to_document
-from plaintally_server.exceptions import Refusal, StartError, unavailable
+from plaintally_server.exceptions import Refusal, StartError, describe, failed, unavailable
 from plaintally_server.resource import Name, Stored, check_precondition
 from plaintally_server.store import Write
 
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS daily_totals (
 ) WITHOUT ROWID;
 """
 MAX_BATCH = 1000
+_logger = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -169,15 +171,22 @@ class SQLiteStore(SQLiteReader):
         return pending
 
     def _commit(self, writes: Sequence[Write]) -> Sequence[Stored | Refusal]:
-        """Write a batch in one transaction; nobody is answered before it holds."""
+        """Write a batch in one transaction; nobody is answered before it holds.
+
+        Whatever happens to a batch, the thread goes on: without it every later write would wait for ever.
+        """
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            answers = [_write(self._writer, write) for write in writes]
-            self._writer.execute("COMMIT")
-        except sqlite3.Error:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            return [unavailable("The collector cannot write just now; try again in a moment.")] * len(writes)
+            with self._writer:  # commits in the end, or rolls back
+                self._writer.execute("BEGIN IMMEDIATE")
+                answers = [_write(self._writer, write) for write in writes]
+        except sqlite3.Error as error:
+            _logger.error("plaintally-server: cannot write (%s)", describe(error))  # noqa: TRY400
+            return [unavailable("The collector cannot write just now; try again in a moment.") for _ in writes]
+        except Exception as error:  # noqa: BLE001
+            if len(writes) > 1:  # its neighbours are without fault
+                return [answer for write in writes for answer in self._commit([write])]
+            _logger.error("plaintally-server: a write failed (%s)", describe(error))  # noqa: TRY400
+            return [failed()]
         self.commits += 1
         return answers
 
