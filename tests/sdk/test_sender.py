@@ -221,10 +221,12 @@ def test_a_pipe_that_the_host_inherited_is_not_held_open(host: MakeHost) -> None
         counted = host(endpoint=server.endpoint)
         source, sink = os.pipe()
         command = [str(counted.interpreter.python), "-c", f"import {PACKAGE}"]
-        subprocess.run(command, env=counted.environment(), pass_fds=(sink,), check=True)
+        marker = uuid.uuid4().hex
+        subprocess.run(command, env=counted.environment({"MARKER": marker}), pass_fds=(sink,), check=True)
         os.close(sink)
         assert len(server.wait_for(1)) == 1
-        assert os.read(source, 1) == b""  # the end of the pipe, while the sender is still waiting for its answer
+        assert os.read(source, 1) == b""  # the end of the pipe,
+        assert len(senders(marker)) == 1  # while the sender is still waiting for its answer
         os.close(source)
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from plaintally._telemetry import Telemetry
 
-_ALWAYS = ("id", "timestamp")
-
 
 def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:
     """Show the notice unless it was shown before, and remember that it was."""
@@ -27,7 +25,7 @@ def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(descriptor, "".join(f"{name}\n" for name in _fields(telemetry)).encode())
+            os.write(descriptor, "".join(f"{name}\n" for name in telemetry.fields).encode())
         finally:
             os.close(descriptor)
     except OSError:
@@ -41,14 +39,14 @@ def was_shown(telemetry: "Telemetry", environment: "Mapping[str, str]") -> bool:
     path = _record(telemetry, environment)
     try:
         with open(path or os.devnull, "rb") as file:
-            return set(_fields(telemetry)) <= set(file.read().decode(errors="replace").split())
+            return set(telemetry.fields) <= set(file.read().decode(errors="replace").split())
     except OSError:
         return False
 
 
 def text(telemetry: "Telemetry") -> str:
     """The notice, three lines at most."""
-    extra = "".join(f", the {name.replace('_', ' ')}" for name in _fields(telemetry)[2:])
+    extra = "".join(f", the {name.replace('_', ' ')}" for name in telemetry.fields[2:])
     when = "From the next start on, " if telemetry.policy == "notice-first" else ""
     more = f" More: {telemetry.privacy_url}" if telemetry.privacy_url else ""
     own = _consent.variables(telemetry.package)[0]
@@ -57,10 +55,6 @@ def text(telemetry: "Telemetry") -> str:
         f"and the time, nothing else.{more}\n"
         f"Turn it off with: plaintally off {telemetry.package}   or {own}=off   (for all packages: plaintally off)\n"
     )
-
-
-def _fields(telemetry: "Telemetry") -> "tuple[str, ...]":
-    return _ALWAYS if telemetry.contract is None else telemetry.contract.counter_fields
 
 
 def _record(telemetry: "Telemetry", environment: "Mapping[str, str]") -> "str | None":

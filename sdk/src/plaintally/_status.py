@@ -26,12 +26,6 @@ class Status:
         self.facts, self.handle = facts, handle
         self.decisions = {switch: _consent.decide(switch, facts) for switch in _consent.SWITCHES}
 
-    @property
-    def fields(self) -> "tuple[str, ...]":
-        """The names of the fields of one count."""
-        contract = None if self.handle is None else self.handle.contract
-        return ("id", "timestamp") if contract is None else contract.counter_fields
-
     def to_dict(self) -> "dict[str, Any]":
         """All of it as plain JSON types."""
         switches = {}
@@ -49,7 +43,7 @@ class Status:
             "package": self.facts.package,
             "policy": self.facts.policy if handle else None,
             "endpoint": self.facts.endpoint,
-            "fields": list(self.fields),
+            "fields": list(handle.fields) if handle else None,
             "privacy_url": handle.privacy_url if handle else None,
             "issues_url": handle.issues_url if handle else None,
             "switches": switches,
@@ -64,10 +58,13 @@ class Status:
     def _head(self) -> "list[str]":
         rows = [
             ("endpoint", f"{self.facts.endpoint or 'none'} (set by {self.facts.endpoint_where})"),
-            ("a count holds", ", ".join(self.fields)),
         ]
         if self.handle is not None:
-            rows += [("privacy", self.handle.privacy_url or ""), ("issues", self.handle.issues_url or "")]
+            rows += [
+                ("a count holds", ", ".join(self.handle.fields)),
+                ("privacy", self.handle.privacy_url or ""),
+                ("issues", self.handle.issues_url or ""),
+            ]
         return [self.facts.package, *(f"  {name:<15} {value}" for name, value in rows if value)]
 
     def _table(self, switch: str) -> "list[str]":

@@ -73,6 +73,11 @@ class Telemetry:
     def __repr__(self) -> str:
         return f"Telemetry({self.package!r}, policy={self.policy!r})"
 
+    @property
+    def fields(self) -> "tuple[str, ...]":
+        """The names of the fields of one count, in the order in which they are sent."""
+        return ("id", "timestamp", *(() if self.contract is None else self.contract.counter))
+
     def count_import(self) -> None:
         """Count that this process imported the package, once, unless anybody refuses.
 
@@ -160,11 +165,14 @@ class Telemetry:
     def _document(self, randomness: bytes, now_ns: int) -> "tuple[str, bytes]":
         """The target below the endpoint and the JSON body of one count; every value is safe to quote as it is."""
         identifier = _uuid4(randomness)
-        fields = {"id": ("stringValue", identifier), "timestamp": ("timestampValue", _timestamp(now_ns))}
-        coarse = {"package_version": self.version, "python_version": "{}.{}".format(*sys.version_info)}
-        for name in () if self.contract is None else self.contract.counter:
-            fields[name] = ("stringValue", str(coarse[name]))
-        inside = ",".join(f'"{name}":{{"{kind}":"{value}"}}' for name, (kind, value) in fields.items())
+        values = {
+            "id": identifier,
+            "timestamp": _timestamp(now_ns),
+            "package_version": self.version,
+            "python_version": "{}.{}".format(*sys.version_info),
+        }
+        kinds = {"timestamp": "timestampValue"}
+        inside = ",".join(f'"{name}":{{"{kinds.get(name, "stringValue")}":"{values[name]}"}}' for name in self.fields)
         return f"using_{self.package}?documentId={identifier}", f'{{"fields":{{{inside}}}}}'.encode()
 
     def _facts(self) -> "_consent.Facts":
