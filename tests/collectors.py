@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from plaintally_server.store.sqlite import SQLiteReader
 
 ROOT = "/v1/projects/p/databases/(default)/documents"
@@ -107,7 +109,9 @@ def run_collector(database: Path, *options: str, env: Mapping[str, str] | None =
         assert process.stdout
         line = process.stdout.readline()
         found = re.fullmatch(r"Listening on http://[^ ]+:(\d+)/\n", line)
-        assert found, line + process.stdout.read()
+        if not found:
+            process.kill()
+            pytest.fail(line + process.stdout.read())
         try:
             yield Collector(process, int(found[1]), database)
         finally:

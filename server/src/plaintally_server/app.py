@@ -32,7 +32,7 @@ def create_app(
         store.close()
 
     app = Starlette(
-        routes=[*documents.routes(), *dashboard.routes(store, packages=tuple(settings.contracts), now=now)],
+        routes=[*documents.routes(), *dashboard.routes(store, contracts=settings.contracts, now=now)],
         exception_handlers={Refusal: answer_refusal, HTTPException: _answer_http_error, Exception: _answer_failure},
         lifespan=lifespan,
     )

@@ -1,6 +1,6 @@
 """The public pages: how often each package was imported, for everybody to read, without a line of JavaScript."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from plaintally.contract import ALWAYS, COARSE
+from plaintally.contract import COARSE, Contract
 from plaintally_server.reports.charts import PLOT_HEIGHT, bar_chart
 from plaintally_server.reports.series import DailyCounts, daily_counts
 from plaintally_server.store import Reader
@@ -28,9 +28,9 @@ HEADERS = {
 _HERE = Path(__file__).parent
 
 
-def routes(store: Reader, *, packages: Sequence[str], now: Callable[[], datetime]) -> list[BaseRoute]:
+def routes(store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> list[BaseRoute]:
     """The routes of the public pages, for the packages that have a contract here."""
-    pages = Pages(store, packages=packages, now=now)
+    pages = Pages(store, contracts=contracts, now=now)
     return [
         Route("/", pages.home),
         Route("/packages/{package}", pages.package),
@@ -48,8 +48,8 @@ def read_series(store: Reader, package: str, *, length: int, now: datetime) -> D
 class Pages:
     """The pages and what they are made of."""
 
-    def __init__(self, store: Reader, *, packages: Sequence[str], now: Callable[[], datetime]) -> None:
-        self.store, self.packages, self.now = store, sorted(packages), now
+    def __init__(self, store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
+        self.store, self.contracts, self.packages, self.now = store, contracts, sorted(contracts), now
         loader = jinja2.FileSystemLoader(_HERE / "templates")
         self.templates = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
         self.templates.filters["number"] = lambda number: f"{number:,}"
@@ -75,10 +75,9 @@ class Pages:
             return self._render("problem.html", 400, title="No such period", text=text, package=package)
         series = await run_in_threadpool(read_series, self.store, package, length=int(length), now=self.now())
         total = await run_in_threadpool(self.store.total, package)
-        return self._render("package.html", series=series, chart=bar_chart(series), all_time=total)
+        more = [COARSE[field] for field in self.contracts[package].counter]
+        return self._render("package.html", series=series, chart=bar_chart(series), all_time=total, more=more)
 
     def _render(self, template: str, status: int = 200, **values: object) -> Response:
-        page = self.templates.get_template(template).render(
-            periods=PERIODS, packages=self.packages, height=PLOT_HEIGHT, always=ALWAYS, coarse=COARSE, **values
-        )
+        page = self.templates.get_template(template).render(periods=PERIODS, height=PLOT_HEIGHT, **values)
         return HTMLResponse(page, status, headers=HEADERS)

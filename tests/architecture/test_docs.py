@@ -1,0 +1,64 @@
+"""The documentation can fail: its links, its figures and its lists are held against the code."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hosts import ROOT
+from plaintally import Telemetry, _cli, _consent, _preferences
+from plaintally.contract import COARSE
+from plaintally_server.cli import commands
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+CONSENT = (ROOT / "docs/reference/consent.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_decision_is_listed() -> None:
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    for page in (ROOT / "docs/decisions").glob("0*.md"):
+        assert f"({page.name})" in index
+
+
+def test_the_readme_is_short_and_shows_exactly_what_is_sent() -> None:
+    assert len(README.splitlines()) <= 150
+    [shown] = re.findall(r'^\{"fields".*\}$', README, re.MULTILINE)
+    _, body = Telemetry("rxinfer")._document(bytes(16), 0)
+    shape = re.compile(r'(?<=Value":")[^"]+')
+    assert shape.sub("", shown) == shape.sub("", body.decode())
+    assert json.loads(shown).keys() == {"fields"}
+
+
+def test_every_rule_variable_and_word_of_consent_is_documented() -> None:
+    for rule, _ in _consent.RULES:
+        assert f"| {rule} |" in CONSENT
+    for word in _consent.NO | _consent.YES:
+        assert re.search(rf"\b{word}\b", CONSENT)
+    for name in (*_consent.CIRCUMSTANCES["test run"], *_consent.CIRCUMSTANCES["rank above 0"], "READTHEDOCS"):
+        assert f"`{name}`" in CONSENT
+    for key in _preferences.KEYS - {"session_capacity"}:
+        assert key in CONSENT
+    for policy in _consent.POLICIES:
+        assert f"`{policy}`" in README
+
+
+def test_every_command_is_mentioned() -> None:
+    everything = "".join(page.read_text() for page in PAGES)
+    for command in re.findall(r"^    (\w+)  ", _cli.parser().format_help(), re.MULTILINE):
+        assert re.search(rf"plaintally {command}\b", everything), command
+    for command in commands.commands:
+        assert f"plaintally-server {command}" in everything
+    settings = (ROOT / "docs/howto/run-a-collector.md").read_text()
+    for option in commands.commands["serve"].params:
+        if option.name != "help":
+            assert f"| `{option.opts[0]}` | `{option.envvar}` |" in settings
+    for field in COARSE:
+        assert field in everything
