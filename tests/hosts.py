@@ -147,10 +147,12 @@ class Trace:
         return [line for line in self.lines if re.match(r"(\[pid +)?\d+\]? +" + pattern, line)]
 
 
-def trace(host: Host, folder: Path, code: str = f"import {PACKAGE}", **keywords: object) -> Trace:
-    """Run a host under strace and wait for all it starts."""
+def trace(
+    host: Host, folder: Path, code: str = f"import {PACKAGE}", *, within: tuple[str, ...] = (), **keywords: object
+) -> Trace:
+    """Run a host under strace, `within` another command, and wait for all it starts."""
     output = folder / "trace.txt"
-    before = (_strace(), "-f", "-o", str(output), "-e", "trace=process,network,%file")
+    before = (*within, _strace(), "-f", "-o", str(output), "-e", "trace=process,network,%file")
     completed = host.run(code, before=before, **keywords)  # type: ignore[arg-type]
     assert completed.returncode == 0, completed.stderr
     assert completed.stdout == b""

@@ -20,4 +20,7 @@ def find_interpreter(version: tuple[int, int]) -> str | None:
 
 if __name__ == "__main__":
     major, _, minor = sys.argv[1].partition(".")
-    sys.exit(None if find_interpreter((int(major), int(minor))) else f"no Python {sys.argv[1]} here")
+    found = find_interpreter((int(major), int(minor)))
+    if found is None:
+        sys.exit(f"no Python {sys.argv[1]} here")
+    print(found)

@@ -353,7 +353,7 @@ Pair = namedtuple("Pair", "left right")  # noqa: PYI024  # as hosts have them
         (np.str_("a"), {"stringValue": "a"}),
         (np.bytes_(b"a"), {"bytesValue": "YQ=="}),
         (np.datetime64("2026-01-02T03:04:05.123456789"), {"timestampValue": "2026-01-02T03:04:05.123456Z"}),
-        (np.datetime64("NaT"), {"nullValue": None}),
+        (np.datetime64("NaT", "us"), {"nullValue": None}),
         (np.timedelta64(1, "s"), {"stringValue": "timedelta"}),
         (np.zeros((2, 2)), {"stringValue": "ndarray"}),
     ],

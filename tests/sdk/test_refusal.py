@@ -143,9 +143,7 @@ def test_the_environments_file_refuses(counted: tuple[Host, Loopback], tmp_path:
 def test_the_systems_file_refuses(counted: tuple[Host, Loopback], tmp_path: Path, said: str, level: str) -> None:
     watched, server = counted
     rule = "counter = false\n" if level == "counter" else 'endpoint = "none"\n'
-    result = run_with_system_file(watched, tmp_path, said + rule)
-    assert result == b""
-    assert server.connections == 0
+    assert_nothing_happens(trace(watched, tmp_path, within=with_system_file(tmp_path, said + rule)), server)
 
 
 def test_the_users_word_is_stronger_than_the_systems_default_and_weaker_than_its_enforcement(
@@ -153,21 +151,19 @@ def test_the_users_word_is_stronger_than_the_systems_default_and_weaker_than_its
 ) -> None:
     watched, server = counted
     watched.prefer("[packages.hostpkg]\ncounter = true\n")
-    run_with_system_file(watched, tmp_path, "counter = false\n")
+    watched.run(before=with_system_file(tmp_path, "counter = false\n"))
     assert len(server.wait_for(1)) == 1
-    run_with_system_file(watched, tmp_path, "counter = false\nenforce = true\n", env={"HOSTPKG_TELEMETRY": "on"})
+    enforced = with_system_file(tmp_path, "counter = false\nenforce = true\n")
+    assert_nothing_happens(trace(watched, tmp_path, within=enforced, env={"HOSTPKG_TELEMETRY": "on"}))
     assert server.connections == 1
 
 
-def run_with_system_file(watched: Host, folder: Path, text: str, *, env: dict[str, str] | None = None) -> bytes:
-    """Run the host where /etc holds the system's preferences file, in a mount namespace of its own."""
+def with_system_file(folder: Path, text: str) -> tuple[str, ...]:
+    """A command that runs what follows where /etc holds this preferences file, in a mount namespace of its own."""
     etc = folder / "etc"
     (etc / "plaintally").mkdir(parents=True, exist_ok=True)
     (etc / "plaintally/preferences.toml").write_text(text)
-    mount = ("unshare", "--mount", "--map-root-user", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', str(etc))
-    completed = watched.run(before=mount, env=env or {})
-    assert completed.returncode == 0, completed.stderr
-    return completed.stdout + completed.stderr
+    return ("unshare", "--mount", "--map-root-user", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', str(etc))
 
 
 @pytest.mark.parametrize(

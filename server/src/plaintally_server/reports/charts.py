@@ -9,6 +9,7 @@ PLOT_HEIGHT = 200.0
 """Height of the plot in pixels; its width is a hundred per cent of whatever there is."""
 _LABELS = 4
 _WIDE_SLOT = 14.0  # per cent of the width that a label under its bar needs on a telephone
+_UNITS = ((10**9, 10**9, "B"), (10**6, 10**6, "M"), (10**4, 10**3, "k"), (0, 1, ""))  # from where on, size, letter
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -24,9 +25,10 @@ class Bar(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A value on the vertical axis and its distance from the plot's top in pixels."""
+    """A value on the vertical axis, how it is written there, and its distance from the plot's top in pixels."""
 
     value: int
+    text: str
     y: float
 
 
@@ -39,11 +41,12 @@ class Label(NamedTuple):
 
 
 class BarChart(NamedTuple):
-    """All that a template needs to draw a series."""
+    """All that a template needs to draw a series; `known_from` is where its first known day begins, in per cent."""
 
     bars: list[Bar]
     ticks: list[Tick]
     labels: list[Label]
+    known_from: float
 
 
 def bar_chart(series: DailyCounts) -> BarChart:
@@ -57,15 +60,18 @@ def bar_chart(series: DailyCounts) -> BarChart:
             height = PLOT_HEIGHT * count / top
             bar = Bar(day, count, index * slot + gap / 2, slot - gap, PLOT_HEIGHT - height, height)
             bars.append(Bar(*bar[:2], *(round(number, 3) for number in bar[2:])))
-    ticks = [Tick(value, PLOT_HEIGHT * (1 - value / top)) for value in range(0, top + 1, axis_step(top))]
-    return BarChart(bars, ticks, _labels(series, slot))
+    ticks = [
+        Tick(value, tick_text(value, top=top), PLOT_HEIGHT * (1 - value / top))
+        for value in range(0, top + 1, axis_step(top))
+    ]
+    return BarChart(bars, ticks, _labels(series, slot), round(100 - len(bars) * slot, 3))
 
 
 def axis_top(largest: int) -> int:
-    """The smallest round number that is not below the largest count: 4, 5, 6, 8, 10, 15, 20, 25, 30 ... by decades."""
+    """The smallest round number that is not below the largest count: 4, 5, 6, 8, 10, 12, 15, 20, 25, 30 ... by decades."""
     decade = 1
     while True:
-        for digits in (40, 50, 60, 80, 100, 150, 200, 250, 300):
+        for digits in (40, 50, 60, 80, 100, 120, 150, 200, 250, 300):
             if digits * decade >= largest * 10:
                 return digits * decade // 10
         decade *= 10
@@ -73,7 +79,14 @@ def axis_top(largest: int) -> int:
 
 def axis_step(top: int) -> int:
     """The distance between two ticks of an axis that ends at a number of `axis_top`: 1, 2 or 5 by decades."""
-    return next(top // parts for parts in (4, 5, 3) if top % parts == 0 and str(top // parts).rstrip("0") in "125")
+    steps = (top // parts for parts in range(3, 7) if top % parts == 0)
+    return next(step for step in steps if str(step).rstrip("0") in {"1", "2", "5"})
+
+
+def tick_text(value: int, *, top: int) -> str:
+    """A value as an axis that ends at `top` has it: exact, or where it would get long, in k, M or B for all ticks."""
+    unit, letter = next((unit, letter) for start, unit, letter in _UNITS if top >= start)
+    return f"{value / unit:,.10g}{letter}" if value else "0"
 
 
 def terminal_bars(series: DailyCounts, *, width: int = 72, unicode: bool = True) -> str:
@@ -104,5 +117,5 @@ def _labels(series: DailyCounts, slot: float) -> list[Label]:
     for place in places:
         day = series.days[place][0]
         anchor, x = edges.get(place, ("middle", (place + 0.5) * slot))
-        labels.append(Label(f"{day:%b} {day.day}", round(x, 3), anchor))
+        labels.append(Label(f"{day.day} {day:%b}", round(x, 3), anchor))
     return labels

@@ -7,7 +7,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS daily_totals (
     PRIMARY KEY (package, day)
 ) WITHOUT ROWID;
 """
+_SETTINGS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
 MAX_BATCH = 1000
 _logger = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -90,9 +91,7 @@ class SQLiteReader:
             return None if day is None else date.fromisoformat(day)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
-        connection.execute("PRAGMA secure_delete = ON")
-        return connection
+        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -120,8 +119,10 @@ class SQLiteStore(SQLiteReader):
         self._closed = False
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._writer = self._connect()
-            self._writer.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {SCHEMA}")
+            with ExitStack() as opened:
+                self._writer = opened.enter_context(closing(self._connect()))
+                self._writer.executescript(_SETTINGS + SCHEMA)
+                opened.pop_all()  # it stays open until `close`
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
             raise StartError(f"cannot open the database {path} ({reason}); name another with --database") from error
