@@ -205,6 +205,15 @@ def test_a_home_that_is_read_only_or_missing(host: MakeHost, tmp_path: Path) -> 
     assert list(counted.home.iterdir()) == []
 
 
+@pytest.mark.parametrize("stream", ["object()", "None", "open(os.devnull)"])
+def test_standard_streams_that_the_host_replaced(host: MakeHost, stream: str) -> None:
+    code = f"import os, sys; sys.stdin = sys.stdout = {stream}; sys.stdin and hasattr(sys.stdin, 'close') and sys.stdin.close()"
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        assert_unharmed(counted, code=f"{code}; import {PACKAGE}")
+        assert len(server.wait_for(1)) == 1
+
+
 @pytest.mark.parametrize("closed", ["0", "1", "2", "0 1", "0 2", "1 2", "0 1 2"])
 def test_closed_standard_streams(host: MakeHost, closed: str) -> None:
     redirections = " ".join(f"{number}>&-" for number in closed.split())

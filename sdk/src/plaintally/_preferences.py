@@ -63,7 +63,9 @@ def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
     windows = sys.platform == "win32"
     system = environment.get("PROGRAMDATA", r"C:\ProgramData") if windows else "/etc"
     user = user_directory(environment)
-    found = {"environment": os.path.join(sys.prefix, "etc", "plaintally", FILE_NAME)}
+    found = {}
+    if os.path.isabs(sys.prefix):  # an embedding program may have none
+        found["environment"] = os.path.join(sys.prefix, "etc", "plaintally", FILE_NAME)
     if user is not None:
         found["user"] = os.path.join(user, FILE_NAME)
     found["system"] = os.path.join(system, "plaintally", FILE_NAME)

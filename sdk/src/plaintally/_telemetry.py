@@ -283,7 +283,10 @@ def _is_interactive() -> bool:
         return False
     if hasattr(sys, "ps1") or sys.flags.interactive:
         return True
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    try:
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    except (AttributeError, ValueError):  # a stream that the host has replaced or closed
+        return False
 
 
 def _is_pool_worker() -> bool:
