@@ -42,6 +42,19 @@ def test_a_contract_takes_the_closed_list_of_fields(fields: list[str]) -> None:
         Contract(counter=fields)
 
 
+@pytest.mark.parametrize("contract", [["package_version"], "package_version", Contract, 3])
+def test_a_contract_is_a_contract(contract: object) -> None:
+    with pytest.raises(ContractError, match="must be a Contract, such as"):
+        Telemetry("pkg", contract=contract)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("url", ["example.org", "http://example.org", "https://a\nb", "", 3])
+def test_a_page_has_an_address(url: object) -> None:
+    for name in ("issues_url", "privacy_url"):
+        with pytest.raises(ConfigurationError, match=f"{name} .* must be the address of a page"):
+            Telemetry("pkg", **{name: url})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("version", [None, "", "1.0 beta", "1.0\n", '1"', "1" * 65, 1.0])
 def test_a_declared_version_must_be_one(version: object) -> None:
     with pytest.raises(ContractError, match="since the contract declares package_version"):

@@ -39,7 +39,7 @@ class Telemetry:
 
     Raises:
         ContractError: the package's name, the policy or the contract cannot work.
-        ConfigurationError: the endpoint cannot work.
+        ConfigurationError: the endpoint or another URL cannot work.
     """
 
     __slots__ = (
@@ -65,7 +65,8 @@ class Telemetry:
         self.version = _valid_version(version, contract)
         self.allow_http = allow_http
         self._endpoint = None if endpoint is None else _sender.parse_endpoint(endpoint, allow_http=allow_http)
-        self.issues_url, self.privacy_url = issues_url, privacy_url
+        self.issues_url = _valid_url("issues_url", issues_url)
+        self.privacy_url = _valid_url("privacy_url", privacy_url)
         self._explicit: dict[str, bool] = {}
         self._refused = False
         _handles[self.package] = self
@@ -246,13 +247,26 @@ def _valid_policy(policy: str) -> str:
 
 
 def _valid_version(version: "str | None", contract: "Contract | None") -> "str | None":
-    if contract is not None and "package_version" in contract.counter:
+    declared = () if contract is None else getattr(contract, "counter", None)
+    if not isinstance(declared, tuple):
+        raise _contract_error(
+            f"contract {contract!r} must be a Contract, such as Contract(counter=['package_version'])"
+        )
+    if "package_version" in declared:
         text = version if isinstance(version, str) else ""
         if not 0 < len(text) <= 64 or not text.isascii() or not text.translate(_PLAIN).isalnum():
             raise _contract_error(
                 f"version {version!r} must be a version such as '1.2.3', since the contract declares package_version"
             )
     return version
+
+
+def _valid_url(name: str, url: object) -> "str | None":
+    if url is None or (isinstance(url, str) and url.startswith("https://") and url.isprintable()):
+        return url
+    from plaintally.exceptions import ConfigurationError
+
+    raise ConfigurationError(f"{name} {url!r} must be the address of a page, such as 'https://example.org/privacy'")
 
 
 _PLAIN = {ord(character): "0" for character in ".+!_-"}
