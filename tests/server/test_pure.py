@@ -134,7 +134,33 @@ def test_an_axis_ends_at_a_round_number_and_has_whole_steps(largest: int) -> Non
     assert largest <= top <= max(largest * 1.5, 4)
     assert len(str(top).rstrip("0")) <= 2
     assert top % charts.axis_step(top) == 0
-    assert top // charts.axis_step(top) in (3, 4, 5)
+    assert str(charts.axis_step(top)).rstrip("0") in {"1", "2", "5"}
+    assert top // charts.axis_step(top) in (3, 4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("largest", "texts"),
+    [
+        (0, ["0", "1", "2", "3", "4"]),
+        (1_095, ["0", "200", "400", "600", "800", "1,000", "1,200"]),
+        (9_999, ["0", "2k", "4k", "6k", "8k", "10k"]),
+        (48_210, ["0", "10k", "20k", "30k", "40k", "50k"]),
+        (1_100_000, ["0", "0.2M", "0.4M", "0.6M", "0.8M", "1M", "1.2M"]),
+        (3 * 10**12, ["0", "1,000B", "2,000B", "3,000B"]),
+    ],
+)
+def test_ticks_are_short_and_of_one_unit(largest: int, texts: list[str]) -> None:
+    series = daily_counts("pkg", [(TODAY, largest)], length=7, first_day=TODAY, computed_at=NOW)
+    assert [tick.text for tick in charts.bar_chart(series).ticks] == texts
+
+
+def test_the_base_line_begins_where_counting_did() -> None:
+    """A day without counts stands on it; a day before the first count has neither bar nor line."""
+    first = TODAY - timedelta(days=3)
+    for first_day, known_from, bars in ((None, 100, 0), (first, 60, 4), (date(2020, 1, 1), 0, 10)):
+        series = daily_counts("pkg", [(first, 5)], length=10, first_day=first_day, computed_at=NOW)
+        chart = charts.bar_chart(series)
+        assert (chart.known_from, len(chart.bars)) == (known_from, bars)
 
 
 def test_bars_of_a_terminal() -> None:

@@ -68,7 +68,7 @@ def bar_chart(series: DailyCounts) -> BarChart:
 
 
 def axis_top(largest: int) -> int:
-    """The smallest round number that is not below the largest count: 4, 5, 6, 8, 10, 12, 15, 20, 25, 30 ... by decades."""
+    """The smallest round number not below the largest count: 4, 5, 6, 8, 10, 12, 15, 20, 25, 30 ... by decades."""
     decade = 1
     while True:
         for digits in (40, 50, 60, 80, 100, 120, 150, 200, 250, 300):
