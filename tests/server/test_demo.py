@@ -4,11 +4,17 @@ import http.client
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import pytest
+
+from plaintally_server.store.sqlite import SQLiteReader
 
 COMMAND = [sys.executable, "-m", "plaintally_server", "demo"]
 
@@ -51,12 +57,78 @@ def test_it_stays_until_it_is_ended(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_what_refuses_everything_is_told(tmp_path: Path) -> None:
-    """An administrator's file would; here it is a project's that is above the working directory and broken."""
+def test_what_the_surroundings_say_does_not_stop_it(tmp_path: Path) -> None:
+    """Neither a project's broken file nor a variable: its own word for its processes is stronger than both."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pyproject.toml").write_text("[tool.plaintally\n")
-        slow = environment(tmp_path, RXINFER_TELEMETRY="off")
+        refusing = environment(tmp_path, RXINFER_TELEMETRY="off", CI="true")
         done = subprocess.run(
-            [*COMMAND, "--once", "--imports", "2"], cwd=folder, env=slow, capture_output=True, check=False
+            [*COMMAND, "--once", "--imports", "2"], cwd=folder, env=refusing, capture_output=True, check=False
         )
-    assert done.returncode == 0  # the demonstration's own word for its processes is stronger than both
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("", "0 of 2 imports were counted; ask `plaintally status rxinfer` what refuses"),
+        ("1 / 0", "rxinfer_py cannot be imported (ZeroDivisionError: division by zero); install it anew"),
+    ],
+)
+def test_what_went_wrong_is_one_sentence(tmp_path: Path, source: str, told: str) -> None:
+    """Another module of the same name stands before the example: it counts nothing, or fails."""
+    shadow, home = tmp_path / "shadow", tmp_path / "home"
+    shadow.mkdir()
+    home.mkdir()
+    (shadow / "rxinfer_py.py").write_text(source)
+    done = subprocess.run(
+        [*COMMAND, "--once", "--imports", "2"],
+        env=environment(home, PYTHONPATH=str(shadow)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, f"plaintally-server: {told}\n")
+    assert list(home.iterdir()) == []
+
+
+def test_without_the_example_it_says_what_to_type(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['rxinfer_py'] = None; from plaintally_server.cli import main;"
+        "sys.argv[1:] = ['demo', '--once']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("is not installed; type: pip install ./examples/rxinfer_py\n")
+
+
+@pytest.mark.linux
+def test_ctrl_c_during_the_imports_ends_it_quietly(tmp_path: Path) -> None:
+    """A terminal sends the signal to the whole group, and so to the collector and the imports."""
+    command = [*COMMAND, "--imports", "1000"]
+    with subprocess.Popen(
+        command,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        while "Importing" not in process.stdout.readline():
+            pass
+        while not any(counted(path) for path in tmp_path.glob("*/demo.sqlite3")):
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 1
+        assert process.stderr.read().strip() == "Aborted!"
+    assert list(tmp_path.iterdir()) == []
+
+
+def counted(database: Path) -> int:
+    with suppress(sqlite3.Error):  # its tables are not there yet
+        return SQLiteReader(database).total("rxinfer")
+    return 0

@@ -29,7 +29,7 @@ from plaintally_server.store.sqlite import SQLiteReader
 
 MODULE = "rxinfer_py"
 PACKAGE = "rxinfer"
-DEADLINE_S = 20.0
+DEADLINE_S = 15.0
 _AT_ONCE = 4
 
 
@@ -51,11 +51,11 @@ def run(*, once: bool, port: int, imports: int) -> None:
             console.print(f"\nA collector runs at {url}\nImporting [bold]{MODULE}[/] in {imports} processes:\n")
             _import(console, environment, imports)
             arrived = _wait_for(SQLiteReader(database), imports)
-            _show(console, environment, SQLiteReader(database), url)
             if arrived != imports:
                 raise StartError(
                     f"{arrived} of {imports} imports were counted; ask `plaintally status {PACKAGE}` what refuses"
                 )
+            _show(console, environment, SQLiteReader(database), url)
             if not once:
                 console.print("It stays up until Ctrl-C.")
                 _wait_for_the_end()
@@ -96,12 +96,24 @@ def _plaintally(environment: Mapping[str, str], *arguments: str) -> bytes:
 
 
 def _import(console: Console, environment: Mapping[str, str], imports: int) -> None:
-    command = [sys.executable, "-c", f"import {MODULE}"]
     columns = (TextColumn("  imports"), BarColumn(complete_style="cyan", finished_style="cyan"), MofNCompleteColumn())
-    with ThreadPoolExecutor(_AT_ONCE) as pool, Progress(*columns, console=console) as progress:
-        done = pool.map(lambda _: subprocess.run(command, env=environment, check=True), range(imports))
-        for _ in progress.track(done, total=imports):
-            pass
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        with Progress(*columns, console=console) as progress:
+            done = pool.map(lambda _: _import_once(environment), range(imports))
+            for _ in progress.track(done, total=imports):
+                pass
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.decode(errors="replace").splitlines()[-1:]
+        raise StartError(f"{MODULE} cannot be imported ({''.join(reason)}); install it anew") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _import_once(environment: Mapping[str, str]) -> None:
+    """Import the package in a process of its own, whose complaints (Ctrl-C reaches it, too) are not printed."""
+    command = [sys.executable, "-c", f"import {MODULE}"]
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.PIPE)
 
 
 def _wait_for(store: SQLiteReader, imports: int) -> int:
@@ -118,7 +130,7 @@ def _show(console: Console, environment: Mapping[str, str], store: SQLiteReader,
     for line in sent.splitlines():
         console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
     series = read_series(store, PACKAGE, length=30, now=datetime.now(UTC))
-    console.print(f"\nImports of [bold]{PACKAGE}[/] per day, as stored:\n")
+    console.print(f"\nImports of [bold]{PACKAGE}[/] per day, as stored; all were made just now, so there is one bar:\n")
     console.print(Text(terminal_bars(series, width=console.width - 4, unicode=console.encoding.startswith("utf"))))
     console.print(f"\nThe same as a page: [link]{url}packages/{PACKAGE}[/link]")
 
