@@ -226,6 +226,8 @@ def test_what_is_no_count_is_refused_and_leaves_nothing(collector: Collector) ->
         ("POST", f"{ROOT}/using_rxinfer?documentId={'x' * 1501}", 400),
         ("POST", f"{ROOT}/using_rxinfer?documentId=%ff", 400),
         ("PATCH", f"{ROOT}/using_rxinfer/__%0A__", 400),
+        ("POST", f"{ROOT}%2Fusing_rxinfer", 404),
+        ("PATCH", f"{ROOT}/using_rxinfer/a%2Fb", 400),
         ("PATCH", f"{ROOT}/using_rxinfer/%", 400),
         ("PATCH", f"{ROOT}/using_rxinfer/%zz", 400),
         ("PATCH", f"{ROOT}/using_rxinfer/%ff", 400),
