@@ -130,7 +130,7 @@ def _show(console: Console, environment: Mapping[str, str], store: SQLiteReader,
     for line in sent.splitlines():
         console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
     series = read_series(store, PACKAGE, length=30, now=datetime.now(UTC))
-    console.print(f"\nImports of [bold]{PACKAGE}[/] per day, as stored; all were made just now, so there is one bar:\n")
+    console.print(f"\nImports of [bold]{PACKAGE}[/] per day, as stored (one bar: all were made just now):\n")
     console.print(Text(terminal_bars(series, width=console.width - 4, unicode=console.encoding.startswith("utf"))))
     console.print(f"\nThe same as a page: [link]{url}packages/{PACKAGE}[/link]")
 
