@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import sqlite3
+import time
 import uuid
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -78,6 +79,7 @@ def test_a_collector_that_is_told_to_end_answers_what_it_took_in(collector: Coll
     with suppress(ConnectionError):
         while True:  # until it takes in no more
             socket.create_connection(("127.0.0.1", collector.port)).close()
+    time.sleep(0.5)  # an end that does not wait for them would have come by then
     other.execute("ROLLBACK")
     other.close()
     for connection in connections:
