@@ -35,7 +35,7 @@ class Contract:
 
     def __init__(self, *, counter: "Iterable[str]" = ()) -> None:
         self.counter = tuple(counter)
-        unknown = [name for name in self.counter if not isinstance(name, str) or name not in COARSE]
+        unknown = [name for name in self.counter if name not in list(COARSE)]  # a list takes what has no hash
         if unknown or len(set(self.counter)) < len(self.counter):
             from plaintally.exceptions import ContractError
 
