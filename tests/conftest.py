@@ -1,5 +1,6 @@
 """Fixtures that all tests share: bare environments with the built wheel, and hosts in them."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from interpreters import SUPPORTED, find_interpreter
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
-
+# Whoever starts the tests in the background has them ignore SIGINT, and every process they start would ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 INTERPRETERS = [found for version in SUPPORTED if (found := find_interpreter(version))]
 
