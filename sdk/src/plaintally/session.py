@@ -1,0 +1,482 @@
+"""The session log: what a process did with a package, by label, in memory and nowhere else.
+
+A `Session` has one `SessionStats` for each label, and each of these keeps its last invokes. What a context may hold is
+decided by the package's contract when it is added: what is not declared is dropped and counted, and no object of the
+user's is kept. Nothing here raises into the host.
+
+Ending an invoke never waits for another thread's work and cannot deadlock: it goes into a queue, and whoever holds the
+lock empties it. A signal handler or a finalizer that ends an invoke while its own thread holds the lock leaves it there.
+"""
+
+import os
+import sys
+from _thread import RLock
+from collections import deque
+from time import perf_counter_ns, time_ns
+
+from plaintally import _errors
+from plaintally._kinds import REFUSED, ErrorType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Any
+
+    from plaintally._kinds import Kind
+    from plaintally.contract import Contract
+    from plaintally.summary import Summary
+
+DEFAULT_CAPACITY = 1000
+MAX_LABELS = 64
+MAX_DROPPED_KEYS = 64
+_BLOCK = 256  # ids whose randomness is fetched at once
+
+
+class SessionInvoke:
+    """One call of what a label stands for; a context manager that times its block.
+
+    Attributes:
+        label: what was called.
+        status: `unknown` until it ended, then `success` or `error`.
+        context: by key, the plain values that the contract lets in.
+        dropped: by key, why a value was not let in.
+    """
+
+    __slots__ = (
+        "_clock_ns", "_elapsed_ns", "_randomness", "_start_ns", "_stats", "context", "dropped", "label", "status",
+    )  # fmt: skip
+
+    def __init__(self, stats: "SessionStats") -> None:
+        self._stats: SessionStats | None = stats
+        self.label = stats.label
+        self.status = "unknown"
+        self.context: dict[str, Any] = {}
+        self.dropped: dict[str, str] = {}
+        self._randomness: bytes | None = None
+        self._start_ns = self._clock_ns = self._elapsed_ns = 0
+
+    def __enter__(self) -> "SessionInvoke":
+        self._start_ns = time_ns()
+        self._clock_ns = perf_counter_ns()
+        return self
+
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: "BaseException | None",
+        traceback: "TracebackType | None",
+    ) -> None:
+        elapsed_ns = perf_counter_ns() - self._clock_ns
+        stats = self._stats
+        if stats is None or self.status != "unknown":  # it has ended before
+            return
+        self._elapsed_ns = elapsed_ns
+        if error is None or kind is GeneratorExit:  # whoever closes a generator has had what he wanted
+            self.status = "success"
+        else:
+            self.status = "error"
+            try:
+                stats.note_error(self, error, traceback)
+            except Exception:  # noqa: BLE001, S110  # the host has an error of its own
+                pass
+        stats.session.record(self, stats)
+
+    async def __aenter__(self) -> "SessionInvoke":
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: "BaseException | None",
+        traceback: "TracebackType | None",
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def __repr__(self) -> str:
+        lasted = "" if self.status == "unknown" else f", {self.duration_ms:.3f} ms"
+        return f"SessionInvoke({self.label!r}, {self.status}{lasted}, context={self.context!r})"
+
+    def add(self, make: "Callable[[], Mapping[str, object]] | None" = None, /, **values: object) -> None:
+        """Add to the context: values by key, or a function that returns them, called only where something is logged.
+
+        What the contract does not declare is dropped, and an error in the function is noted; nothing is raised.
+        """
+        stats = self._stats
+        if stats is None:
+            return
+        if make is not None:
+            try:
+                values = {**make(), **values}
+            except Exception as error:  # noqa: BLE001  # it is recorded, and none of the host's business
+                self._drop("context", f"{_errors.type_name(type(error), stats.session.module)} while making it")
+        fields, context = stats.fields, self.context
+        for key, value in values.items():
+            kind = fields.get(key)
+            if kind is None:
+                self._drop(key, "not declared")
+                continue
+            try:
+                taken = kind.take(value)
+            except Exception:  # noqa: BLE001
+                taken = REFUSED
+            if taken is REFUSED:
+                self._drop(key, "not of the declared kind or range")
+            else:
+                context[key] = taken
+
+    @property
+    def id(self) -> str:
+        """A random UUID, made when it is first asked for."""
+        if self._randomness is None and self._stats is not None:
+            self._stats.session.name(self)
+        return format_uuid4(self._randomness or bytes(16))
+
+    @property
+    def execution_start(self) -> "datetime":
+        """When it began, in UTC."""
+        return _moment(self._start_ns // 1000)
+
+    @property
+    def execution_end(self) -> "datetime | None":
+        """When it ended, in UTC: the beginning and the duration; None until then."""
+        return None if self.status == "unknown" else _moment((self._start_ns + self._elapsed_ns) // 1000)
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it took by a clock that nobody sets, in milliseconds."""
+        return self._elapsed_ns / 1e6
+
+    def _drop(self, key: str, reason: str) -> None:
+        if len(self.dropped) < MAX_DROPPED_KEYS:
+            self.dropped[key] = reason
+
+
+class SkippedInvoke:
+    """Stands where nothing is logged; takes everything and keeps nothing."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> "SkippedInvoke":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    async def __aenter__(self) -> "SkippedInvoke":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    def __repr__(self) -> str:
+        return "SkippedInvoke()"
+
+    def add(self, make: object = None, /, **values: object) -> None:
+        """Do nothing."""
+
+
+SKIPPED = SkippedInvoke()
+
+
+class SessionStats:
+    """What a session knows of one label.
+
+    Attributes:
+        label: the label.
+        id: a random UUID.
+        total_invokes, success_count, failed_count: numbers of invokes that ended.
+        min_duration_ms, max_duration_ms, total_duration_ms: in milliseconds; infinite and minus infinite where nothing
+            ended yet.
+        context_keys: the keys that any context had.
+        dropped: by key, how many values were not let in.
+        invokes: the last ones, the oldest first, up to the session's capacity.
+    """
+
+    __slots__ = (
+        "context_keys", "dropped", "failed_count", "fields", "id", "invokes", "label", "max_duration_ms",
+        "min_duration_ms", "session", "success_count", "total_duration_ms", "total_invokes",
+    )  # fmt: skip
+
+    def __init__(self, session: "Session", label: str) -> None:
+        declared = session.contract.labels.get(label) if session.contract is not None else None
+        self.session, self.label = session, label
+        self.fields: Mapping[str, Kind] = declared.fields if declared is not None else {}
+        self.invokes: deque[SessionInvoke] = deque(maxlen=session.capacity)
+        self.clear()
+
+    def __repr__(self) -> str:
+        return (
+            f"SessionStats({self.label!r}, {self.total_invokes} invokes, {self.success_rate:.1%} success, "
+            f"{self.total_duration_ms:.3f} ms in all)"
+        )
+
+    @property
+    def success_rate(self) -> float:
+        """The share of invokes without an error, from 0 to 1; 0 where there were none."""
+        return self.success_count / self.total_invokes if self.total_invokes else 0.0
+
+    def clear(self) -> None:
+        """Begin anew, with another id."""
+        self.id = format_uuid4(os.urandom(16))
+        self.total_invokes = self.success_count = self.failed_count = 0
+        self.min_duration_ms, self.max_duration_ms, self.total_duration_ms = float("inf"), float("-inf"), 0.0
+        self.context_keys: set[str] = set()
+        self.dropped: dict[str, int] = {}
+        self.invokes.clear()
+
+    def fold(self, invoke: SessionInvoke) -> None:
+        """Count an invoke that has ended; the session's lock is held."""
+        duration_ms = invoke._elapsed_ns / 1e6
+        self.total_invokes += 1
+        if invoke.status == "success":
+            self.success_count += 1
+        else:
+            self.failed_count += 1
+        self.total_duration_ms += duration_ms
+        if duration_ms < self.min_duration_ms:
+            self.min_duration_ms = duration_ms
+        if duration_ms > self.max_duration_ms:
+            self.max_duration_ms = duration_ms
+        self.context_keys.update(invoke.context)
+        for key in invoke.dropped:
+            if key in self.dropped or len(self.dropped) < MAX_DROPPED_KEYS:
+                self.dropped[key] = self.dropped.get(key, 0) + 1
+        self.invokes.append(invoke)
+
+    def note_error(
+        self, invoke: SessionInvoke, error: BaseException, traceback: "TracebackType | None"
+    ) -> None:
+        """Put an exception into the context where the contract declares one."""
+        for key, kind in self.fields.items():
+            if type(kind) is ErrorType:
+                invoke.context[key] = _errors.describe_error(error, traceback, package=self.session.module)
+                invoke.context[f"{key}_message"] = _errors.read_message(error)
+
+    def copy(self) -> "SessionStats":
+        """These figures as they are now."""
+        copied = object.__new__(SessionStats)
+        for name in self.__slots__:
+            setattr(copied, name, getattr(self, name))
+        copied.context_keys, copied.dropped = set(self.context_keys), dict(self.dropped)
+        copied.invokes = self.invokes.copy()
+        return copied
+
+
+class Session:
+    """The log of one process.
+
+    Args:
+        package: the package whose use it logs.
+        contract: what may be kept; without one only labels, times and statuses are.
+        environment: versions and machine, as plain values.
+        capacity: how many invokes are kept of each label.
+        created_at_ns: when it began, in nanoseconds since 1970.
+        module: the dotted name of the package's modules, whose places in an error may be told.
+
+    Attributes:
+        id: a random UUID.
+        dropped_labels: how many invokes had a label beyond the first 64.
+    """
+
+    __slots__ = (
+        "_created_at_ns", "_deletion_key", "_lock", "_pending", "_pid", "_randomness", "_stats", "capacity", "contract",
+        "dropped_labels", "environment", "id", "module", "package", "sink",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        package: str,
+        *,
+        contract: "Contract | None" = None,
+        environment: "Mapping[str, object] | None" = None,
+        capacity: int = DEFAULT_CAPACITY,
+        created_at_ns: "int | None" = None,
+        module: str = "",
+    ) -> None:
+        self.package, self.contract, self.module = package, contract, module
+        self.environment = dict(environment or {})
+        self.capacity = valid_capacity(capacity)
+        self.sink: Callable[[SessionInvoke, SessionStats], None] | None = None
+        self._begin(time_ns() if created_at_ns is None else created_at_ns)
+
+    def __repr__(self) -> str:
+        labels = ", ".join(f"{label}: {self.stats(label).total_invokes}" for label in self.labels)
+        return f"Session({self.id}, {self.package}, {labels or 'nothing logged yet'})"
+
+    @property
+    def created_at(self) -> "datetime":
+        """When it began, in UTC."""
+        return _moment(self._created_at_ns // 1000)
+
+    @property
+    def labels(self) -> "tuple[str, ...]":
+        """The labels that were used."""
+        return tuple(self._stats)
+
+    @property
+    def deletion_key(self) -> str:
+        """The secret that lets its holder delete what was shared of this session; a collector knows only its hash."""
+        with self._lock:
+            if self._deletion_key is None:
+                self._deletion_key = os.urandom(16).hex()
+            return self._deletion_key
+
+    def invoke(self, label: str) -> "SessionInvoke | SkippedInvoke":
+        """A context manager that logs its block under a label."""
+        if self._pid != os.getpid():  # a forked process has a session of its own
+            self._begin(time_ns())
+        try:
+            stats = self._stats.get(label) or self._add_label(label)
+        except TypeError:  # a label without a hash
+            stats = None
+        return SKIPPED if stats is None else SessionInvoke(stats)
+
+    def stats(self, label: str) -> SessionStats:
+        """The figures of a label as they are now; those of an unknown label are empty."""
+        with self._lock:
+            self._fold_pending()
+            found = self._stats.get(label)
+            return SessionStats(self, label) if found is None else found.copy()
+
+    def summarize(self, label: "str | None" = None, n_last: int = 5) -> "Summary":
+        """A summary to print: figures and the last `n_last` invokes of a label, or of all."""
+        from plaintally.summary import Summary
+
+        return Summary(self, labels=self.labels if label is None else (label,), n_last=n_last)
+
+    def reset(self, labels: "Iterable[str] | str | None" = None) -> None:
+        """Forget all invokes, or those of some labels; a label that there is not gives a warning."""
+        wanted = self.labels if labels is None else (labels,) if isinstance(labels, str) else tuple(labels)
+        with self._lock:
+            self._fold_pending()
+            for label in wanted:
+                if label in self._stats:
+                    self._stats[label].clear()
+                else:
+                    import warnings
+
+                    warnings.warn(f"the session has no label {label!r} to reset", RuntimeWarning, stacklevel=2)
+
+    def to_dict(self) -> "dict[str, Any]":
+        """All of it as plain JSON types, also what never leaves; `from_dict` reads it."""
+        from plaintally import documents
+
+        return documents.to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: "Mapping[str, Any]") -> "Session":
+        """The session that `to_dict` wrote; what its contract does not let in is dropped.
+
+        Raises:
+            DocumentError: the data has another shape.
+        """
+        from plaintally import documents
+
+        return documents.from_dict(data)
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Write the session as JSON into a file that its owner alone can read; it holds the deletion key.
+
+        Raises:
+            OSError: the file cannot be written; what stood there before still does.
+        """
+        from plaintally import _session_files
+
+        _session_files.save(self, path)
+
+    @classmethod
+    def load(cls, path: "str | os.PathLike[str]") -> "Session":
+        """The session that `save` wrote, also on another machine.
+
+        Raises:
+            DocumentError: the file holds no session.
+            OSError: the file cannot be read.
+        """
+        from plaintally import _session_files
+
+        return _session_files.load(path)
+
+    def record(self, invoke: SessionInvoke, stats: SessionStats) -> None:
+        """Take in an invoke that has ended."""
+        self._pending.append((invoke, stats))
+        if not self._lock._is_owned():  # type: ignore[attr-defined]  # else the code that was interrupted goes on
+            with self._lock:
+                self._fold_pending()
+
+    def name(self, invoke: SessionInvoke) -> None:
+        """Give an invoke its id."""
+        with self._lock:
+            if invoke._randomness is None:
+                if not self._randomness:
+                    self._randomness = os.urandom(16 * _BLOCK)
+                invoke._randomness, self._randomness = self._randomness[:16], self._randomness[16:]
+
+    def _begin(self, created_at_ns: int) -> None:
+        self._lock = RLock()
+        self._pending: deque[tuple[SessionInvoke, SessionStats]] = deque()
+        self._stats: dict[str, SessionStats] = {}
+        self._randomness = b""
+        self._deletion_key: str | None = None
+        self.id = format_uuid4(os.urandom(16))
+        self.dropped_labels = 0
+        self._created_at_ns = created_at_ns
+        self._pid = os.getpid()
+
+    def _add_label(self, label: str) -> "SessionStats | None":
+        with self._lock:
+            if type(label) is not str or len(self._stats) >= MAX_LABELS:
+                self.dropped_labels += 1
+                return None
+            return self._stats.setdefault(label, SessionStats(self, label))
+
+    def _fold_pending(self) -> None:
+        while self._pending:
+            invoke, stats = self._pending.popleft()
+            stats.fold(invoke)
+            sink = self.sink
+            if sink is not None:
+                try:
+                    sink(invoke, stats)
+                except Exception:  # noqa: BLE001, S110  # sharing must not touch the log
+                    pass
+
+
+def make_environment(version: "str | None") -> "dict[str, object]":
+    """What is told of the machine: versions, operating system, architecture, CPU threads, word size in bits."""
+    uname = os.uname() if hasattr(os, "uname") else None
+    return {
+        "python_version": "{}.{}.{}".format(*sys.version_info),
+        "package_version": version or "",
+        "os": uname.sysname if uname else sys.platform,
+        "machine": uname.machine if uname else os.environ.get("PROCESSOR_ARCHITECTURE", ""),
+        "cpu_threads": os.cpu_count() or 0,
+        "word_size": sys.maxsize.bit_length() + 1,
+    }
+
+
+def valid_capacity(capacity: object) -> int:
+    """The number of invokes that are kept of each label.
+
+    Raises:
+        ConfigurationError: it is no positive whole number.
+    """
+    if type(capacity) is int and 0 < capacity <= 1_000_000:
+        return capacity
+    from plaintally.exceptions import ConfigurationError
+
+    raise ConfigurationError(f"capacity {capacity!r} must be a whole number from 1 to 1,000,000")
+
+
+def format_uuid4(randomness: bytes) -> str:
+    """A version 4 UUID (RFC 9562, section 5.4) of 16 random bytes."""
+    from plaintally._telemetry import _uuid4
+
+    return _uuid4(randomness)
+
+
+def _moment(microseconds: int) -> "datetime":
+    from datetime import UTC, datetime, timedelta
+
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
