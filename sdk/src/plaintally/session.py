@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 DEFAULT_CAPACITY = 1000
 MAX_LABELS = 64
 MAX_DROPPED_KEYS = 64
-_BLOCK = 256  # ids whose randomness is fetched at once
 
 
 class SessionInvoke:
@@ -45,16 +44,16 @@ class SessionInvoke:
     """
 
     __slots__ = (
-        "_clock_ns", "_elapsed_ns", "_randomness", "_start_ns", "_stats", "context", "dropped", "label", "status",
+        "_clock_ns", "_elapsed_ns", "_id", "_start_ns", "_stats", "context", "dropped", "label", "status",
     )  # fmt: skip
 
     def __init__(self, stats: "SessionStats") -> None:
-        self._stats: SessionStats | None = stats
+        self._stats = stats
         self.label = stats.label
         self.status = "unknown"
         self.context: dict[str, Any] = {}
         self.dropped: dict[str, str] = {}
-        self._randomness: bytes | None = None
+        self._id: str | None = None
         self._start_ns = self._clock_ns = self._elapsed_ns = 0
 
     def __enter__(self) -> "SessionInvoke":
@@ -70,7 +69,7 @@ class SessionInvoke:
     ) -> None:
         elapsed_ns = perf_counter_ns() - self._clock_ns
         stats = self._stats
-        if stats is None or self.status != "unknown":  # it has ended before
+        if self.status != "unknown":  # it has ended before
             return
         self._elapsed_ns = elapsed_ns
         if error is None or kind is GeneratorExit:  # whoever closes a generator has had what he wanted
@@ -104,8 +103,6 @@ class SessionInvoke:
         What the contract does not declare is dropped, and an error in the function is noted; nothing is raised.
         """
         stats = self._stats
-        if stats is None:
-            return
         if make is not None:
             try:
                 values = {**make(), **values}
@@ -129,9 +126,7 @@ class SessionInvoke:
     @property
     def id(self) -> str:
         """A random UUID, made when it is first asked for."""
-        if self._randomness is None and self._stats is not None:
-            self._stats.session.name(self)
-        return format_uuid4(self._randomness or bytes(16))
+        return self._id or self._stats.session.name(self)
 
     @property
     def execution_start(self) -> "datetime":
@@ -147,6 +142,10 @@ class SessionInvoke:
     def duration_ms(self) -> float:
         """How long it took by a clock that nobody sets, in milliseconds."""
         return self._elapsed_ns / 1e6
+
+    def restore(self, *, identifier: str, status: str, start_ns: int, elapsed_ns: int) -> None:
+        """Be the invoke that a document tells of."""
+        self._id, self.status, self._start_ns, self._elapsed_ns = identifier, status, start_ns, elapsed_ns
 
     def _drop(self, key: str, reason: str) -> None:
         if len(self.dropped) < MAX_DROPPED_KEYS:
@@ -245,9 +244,7 @@ class SessionStats:
                 self.dropped[key] = self.dropped.get(key, 0) + 1
         self.invokes.append(invoke)
 
-    def note_error(
-        self, invoke: SessionInvoke, error: BaseException, traceback: "TracebackType | None"
-    ) -> None:
+    def note_error(self, invoke: SessionInvoke, error: BaseException, traceback: "TracebackType | None") -> None:
         """Put an exception into the context where the contract declares one."""
         for key, kind in self.fields.items():
             if type(kind) is ErrorType:
@@ -281,7 +278,7 @@ class Session:
     """
 
     __slots__ = (
-        "_created_at_ns", "_deletion_key", "_lock", "_pending", "_pid", "_randomness", "_stats", "capacity", "contract",
+        "_created_at_ns", "_deletion_key", "_lock", "_pending", "_pid", "_stats", "capacity", "contract",
         "dropped_labels", "environment", "id", "module", "package", "sink",
     )  # fmt: skip
 
@@ -325,10 +322,10 @@ class Session:
 
     def invoke(self, label: str) -> "SessionInvoke | SkippedInvoke":
         """A context manager that logs its block under a label."""
-        if self._pid != os.getpid():  # a forked process has a session of its own
-            self._begin(time_ns())
+        if self._pid != os.getpid():
+            self.begin_after_fork()
         try:
-            stats = self._stats.get(label) or self._add_label(label)
+            stats = self._stats.get(label) or self.add_label(label)
         except TypeError:  # a label without a hash
             stats = None
         return SKIPPED if stats is None else SessionInvoke(stats)
@@ -398,6 +395,19 @@ class Session:
 
         return _session_files.load(path)
 
+    def begin_after_fork(self) -> None:
+        """Begin anew where this process was forked from the one that made the session: it has a log of its own."""
+        if self._pid != os.getpid():
+            self._begin(time_ns())
+
+    def add_label(self, label: str) -> "SessionStats | None":
+        """The stats of a label, made where there are none; None for what cannot be one, or is one too many."""
+        with self._lock:
+            if type(label) is not str or len(self._stats) >= MAX_LABELS:
+                self.dropped_labels += 1
+                return None
+            return self._stats.setdefault(label, SessionStats(self, label))
+
     def record(self, invoke: SessionInvoke, stats: SessionStats) -> None:
         """Take in an invoke that has ended."""
         self._pending.append((invoke, stats))
@@ -405,31 +415,21 @@ class Session:
             with self._lock:
                 self._fold_pending()
 
-    def name(self, invoke: SessionInvoke) -> None:
-        """Give an invoke its id."""
+    def name(self, invoke: SessionInvoke) -> str:
+        """Give an invoke its id, unless it has one."""
         with self._lock:
-            if invoke._randomness is None:
-                if not self._randomness:
-                    self._randomness = os.urandom(16 * _BLOCK)
-                invoke._randomness, self._randomness = self._randomness[:16], self._randomness[16:]
+            invoke._id = invoke._id or format_uuid4(os.urandom(16))
+            return invoke._id
 
     def _begin(self, created_at_ns: int) -> None:
         self._lock = RLock()
         self._pending: deque[tuple[SessionInvoke, SessionStats]] = deque()
         self._stats: dict[str, SessionStats] = {}
-        self._randomness = b""
         self._deletion_key: str | None = None
         self.id = format_uuid4(os.urandom(16))
         self.dropped_labels = 0
         self._created_at_ns = created_at_ns
         self._pid = os.getpid()
-
-    def _add_label(self, label: str) -> "SessionStats | None":
-        with self._lock:
-            if type(label) is not str or len(self._stats) >= MAX_LABELS:
-                self.dropped_labels += 1
-                return None
-            return self._stats.setdefault(label, SessionStats(self, label))
 
     def _fold_pending(self) -> None:
         while self._pending:

@@ -1,0 +1,247 @@
+"""Sessions as Firestore documents, both ways, and as one JSON object. Pure.
+
+A session, its stats and their invokes are documents of three collections; each names its parent.
+
+| collection | fields |
+|---|---|
+| sessions | id, package, created_at, environment, deletion_key_hash |
+| session_stats | id, package, session, label, total_invokes, success_count, failed_count, success_rate, min_duration_ms, max_duration_ms, total_duration_ms, context_keys |
+| invokes | id, package, session_stats, label, status, execution_start, execution_end, duration_ms, context |
+
+The minimum and maximum of a label without invokes, which are infinite, are written as 0. What a contract keeps private
+(see `plaintally.contract.Source`) is left out unless it is asked for.
+"""  # noqa: E501  # a table
+
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from plaintally.contract import Contract
+from plaintally.exceptions import DocumentError
+from plaintally.firestore import from_document, to_document
+from plaintally.session import Session, SessionInvoke, SessionStats
+
+FORMAT = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIGURES = ("total_invokes", "success_count", "failed_count")
+_DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms")
+
+
+def session(session: Session) -> dict[str, Any]:
+    """The document of a session in `sessions`."""
+    return to_document(
+        {
+            "id": session.id,
+            "package": session.package,
+            "created_at": session.created_at,
+            "environment": session.environment,
+            "deletion_key_hash": hash_key(session.deletion_key),
+        }
+    )
+
+
+def session_stats(stats: SessionStats, session_id: str) -> dict[str, Any]:
+    """The document of a label's stats in `session_stats`."""
+    return to_document({"id": stats.id, "package": stats.session.package, "session": session_id, **_figures(stats)})
+
+
+def invoke(invoke: SessionInvoke, stats_id: str, *, include: Collection[str] = ()) -> dict[str, Any]:
+    """The document of an invoke in `invokes`.
+
+    `include` names what is private and goes along this time: `error_message`, `source`.
+    """
+    fields = invoke._stats.fields  # noqa: SLF001  # its own package
+    context = {
+        key: value
+        for key, value in invoke.context.items()
+        if key in fields and (fields[key].private is None or fields[key].private in include)
+    }
+    return to_document(
+        {
+            "id": invoke.id,
+            "package": invoke._stats.session.package,  # noqa: SLF001
+            "session_stats": stats_id,
+            "label": invoke.label,
+            "status": invoke.status,
+            "execution_start": invoke.execution_start,
+            "execution_end": invoke.execution_end,
+            "duration_ms": invoke.duration_ms,
+            "context": context,
+        }
+    )
+
+
+def from_session(document: Mapping[str, Any], *, contract: Contract | None = None) -> Session:
+    """The session of a document, without its stats.
+
+    Raises:
+        DocumentError: it is no document of a session.
+    """
+    fields = from_document(document)
+    with _Reading("a session"):
+        restored = Session(
+            fields["package"],
+            contract=contract,
+            environment=fields["environment"],
+            created_at_ns=_nanoseconds(fields["created_at"]),
+        )
+        restored.id = str(fields["id"])
+    return restored
+
+
+def from_session_stats(document: Mapping[str, Any], session: Session | None = None) -> tuple[SessionStats, str]:
+    """The stats of a document, put into `session` where one is given, and the id of their session.
+
+    Raises:
+        DocumentError: it is no document of stats.
+    """
+    fields = from_document(document)
+    with _Reading("the stats of a session"):
+        owner = session or Session(fields["package"])
+        return _restore_stats(owner, fields["label"], fields), str(fields["session"])
+
+
+def from_invoke(document: Mapping[str, Any], stats: SessionStats | None = None) -> tuple[SessionInvoke, str]:
+    """The invoke of a document, put into `stats` where they are given, and the id of its stats.
+
+    Raises:
+        DocumentError: it is no document of an invoke.
+    """
+    fields = from_document(document)
+    with _Reading("an invoke"):
+        owner = stats or SessionStats(Session(fields["package"]), fields["label"])
+        return _restore_invoke(owner, fields), str(fields["session_stats"])
+
+
+def to_dict(session: Session) -> dict[str, Any]:
+    """A session with all it holds, also what never leaves, as plain JSON types."""
+    return {
+        "format": FORMAT,
+        "package": session.package,
+        "id": session.id,
+        "created_at": session.created_at.isoformat(),
+        "environment": session.environment,
+        "capacity": session.capacity,
+        "deletion_key": session.deletion_key,
+        "contract": None if session.contract is None else session.contract.to_dict(),
+        "labels": {label: _stats_to_dict(session.stats(label)) for label in session.labels},
+    }
+
+
+def from_dict(data: Mapping[str, Any]) -> Session:
+    """The session that `to_dict` wrote; what its contract does not let in is dropped.
+
+    Raises:
+        DocumentError: the data has another shape.
+    """
+    with _Reading("a saved session"):
+        if data["format"] != FORMAT:
+            raise ValueError(f"it has the format {data['format']!r}, and this version reads {FORMAT}")
+        restored = Session(
+            data["package"],
+            contract=None if data["contract"] is None else Contract.from_dict(data["contract"]),
+            environment=data["environment"],
+            capacity=data["capacity"],
+            created_at_ns=_nanoseconds(datetime.fromisoformat(data["created_at"])),
+        )
+        restored.id = str(data["id"])
+        restored._deletion_key = str(data["deletion_key"])  # noqa: SLF001
+        for label, fields in data["labels"].items():
+            stats = _restore_stats(restored, label, fields)
+            stats.dropped = {str(key): int(count) for key, count in fields["dropped"].items()}
+            for entry in fields["invokes"]:
+                times = {name: datetime.fromisoformat(entry[name]) for name in ("execution_start", "execution_end")}
+                _restore_invoke(stats, {**entry, "label": label, **times})
+    return restored
+
+
+def hash_key(deletion_key: str) -> str:
+    """What a collector keeps of a deletion key: its SHA-256 in 64 hexadecimal digits."""
+    return hashlib.sha256(deletion_key.encode()).hexdigest()
+
+
+def _figures(stats: SessionStats) -> dict[str, Any]:
+    durations = {name: getattr(stats, name) if stats.total_invokes else 0.0 for name in _DURATIONS}
+    return {
+        "label": stats.label,
+        **{name: getattr(stats, name) for name in _FIGURES},
+        "success_rate": stats.success_rate,
+        **durations,
+        "context_keys": sorted(stats.context_keys),
+    }
+
+
+def _stats_to_dict(stats: SessionStats) -> dict[str, Any]:
+    return {
+        "id": stats.id,
+        **_figures(stats),
+        "dropped": stats.dropped,
+        "invokes": [
+            {
+                "id": invoke.id,
+                "status": invoke.status,
+                "execution_start": invoke.execution_start.isoformat(),
+                "execution_end": invoke.execution_end.isoformat() if invoke.execution_end else None,
+                "duration_ms": invoke.duration_ms,
+                "context": invoke.context,
+            }
+            for invoke in stats.invokes
+        ],
+    }
+
+
+def _restore_stats(session: Session, label: str, fields: Mapping[str, Any]) -> SessionStats:
+    stats = session.add_label(label)
+    if stats is None:
+        raise ValueError(f"{label!r} is no label, or one too many")
+    stats.id = str(fields["id"])
+    for name in _FIGURES:
+        setattr(stats, name, int(fields[name]))
+    for name in _DURATIONS if stats.total_invokes else ():
+        setattr(stats, name, float(fields[name]))
+    stats.context_keys = {str(key) for key in fields["context_keys"]}
+    return stats
+
+
+def _restore_invoke(stats: SessionStats, fields: Mapping[str, Any]) -> SessionInvoke:
+    restored = SessionInvoke(stats)
+    if fields["label"] != stats.label or fields["status"] not in ("success", "error"):
+        raise ValueError("an invoke has the label of its stats, and the status success or error")
+    restored.restore(
+        identifier=str(fields["id"]),
+        status=fields["status"],
+        start_ns=_nanoseconds(fields["execution_start"]),
+        elapsed_ns=round(float(fields["duration_ms"]) * 1e6),
+    )
+    kinds = stats.fields
+    restored.context = {
+        key: value
+        for key, value in fields["context"].items()
+        if stats.session.contract is None or (key in kinds and kinds[key].accepts(value))
+    }
+    stats.invokes.append(restored)
+    return restored
+
+
+def _nanoseconds(moment: datetime) -> int:
+    since = moment.astimezone(UTC) - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
+
+
+class _Reading:
+    """Turns whatever a wrong shape comes to into one sentence."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, DocumentError):
+            return
+        if isinstance(error, KeyError):
+            raise DocumentError(f"this is not {self.what}: it has no {error.args[0]}") from error
+        if isinstance(error, (TypeError, ValueError, AttributeError, OverflowError)):
+            raise DocumentError(f"this is not {self.what}: {error}") from error

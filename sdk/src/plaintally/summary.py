@@ -1,0 +1,217 @@
+"""A summary of a session: plain text, a rich table or HTML, all made from the same facts and rows."""
+
+import html
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from plaintally.contract import Choice, Description, ErrorType, Kind, Name, Source
+from plaintally.session import Session, SessionInvoke, SessionStats
+
+_MAX_CELL = 40
+
+
+class Marks(NamedTuple):
+    """The signs in a table."""
+
+    yes: str
+    no: str
+    absent: str
+    times: str
+    rule: str
+
+
+UNICODE = Marks("✓", "✗", "·", "×", "─")
+ASCII = Marks("yes", "no", "-", "x", "-")
+
+
+class Part(NamedTuple):
+    """What is shown of one label: facts in pairs of name and value, and a table of the last invokes, newest first."""
+
+    label: str
+    facts: list[tuple[str, str]]
+    titles: list[str]
+    rows: list[list[str]]
+
+
+class Summary:
+    """A summary; print it, or leave it as the last line of a notebook's cell.
+
+    Args:
+        session: the session.
+        labels: the labels that are shown.
+        n_last: how many of the last invokes of each.
+    """
+
+    def __init__(self, session: Session, *, labels: Iterable[str], n_last: int = 5) -> None:
+        self.session = session
+        self.n_last = max(0, n_last)
+        self.stats = [session.stats(label) for label in labels]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return self.to_text(UNICODE if _writes_unicode(sys.stdout) else ASCII)
+
+    def to_text(self, marks: Marks = UNICODE) -> str:
+        """The summary in plain text."""
+        lines = [_headline(self.session)]
+        for part in self.parts(marks):
+            lines += ["", f"{part.label}", *_aligned(part.facts)]
+            if part.rows:
+                lines += ["", *_text_table(part, marks)]
+        if any(stats.total_invokes for stats in self.stats):
+            lines += ["", f"{legend(marks)}.", "Benchmarks fill this log, too: pass session=None to what you time."]
+        else:
+            lines += ["", "Nothing was logged yet."]
+        return "\n".join(lines)
+
+    def show(self) -> None:
+        """Print the summary, with rich where it is installed."""
+        try:
+            import rich
+        except ImportError:
+            print(self)  # noqa: T201  # that is what was asked for
+        else:
+            rich.print(self)
+
+    def __rich_console__(self, console: Any, options: object) -> Iterator[Any]:  # noqa: ANN401
+        """See https://rich.readthedocs.io/en/stable/protocol.html."""
+        from rich.markup import escape
+        from rich.table import Table
+
+        marks = UNICODE if console.encoding.startswith("utf") else ASCII
+        yield f"[bold]{escape(_headline(self.session))}[/]"
+        for part in self.parts(marks):
+            yield f"\n[bold cyan]{escape(part.label)}[/]"
+            yield "\n".join(map(escape, _aligned(part.facts)))
+            if part.rows:
+                table = Table(*map(escape, part.titles), header_style="bold", safe_box=marks is ASCII)
+                for row in part.rows:
+                    failed = row[1] == marks.no
+                    table.add_row(*map(escape, row), style="red" if failed else None)
+                yield table
+        yield f"[dim]{legend(marks)}.[/]"
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p><b>{html.escape(_headline(self.session))}</b></p>"]
+        for part in self.parts(UNICODE):
+            facts = "".join(
+                f'<tr><th scope="row" style="text-align:left">{html.escape(name)}</th>'
+                f'<td style="text-align:left">{html.escape(value)}</td></tr>'
+                for name, value in part.facts
+            )
+            parts.append(f"<h4>{html.escape(part.label)}</h4><table>{facts}</table>")
+            if part.rows:
+                parts.append(_html_table(part))
+        return f"<div>{''.join(parts)}<p><small>{legend(UNICODE)}.</small></p></div>"
+
+    def parts(self, marks: Marks) -> list[Part]:
+        """What is shown, label by label."""
+        return [_part(stats, self.n_last, marks) for stats in self.stats]
+
+
+def legend(marks: Marks) -> str:
+    """What the signs mean."""
+    return f"{marks.yes} success or yes   {marks.no} error or no   {marks.absent} not recorded"
+
+
+def show_description(described: Mapping[str, Any], marks: Marks = UNICODE) -> str:
+    """A description in a few words, such as `y: ndarray 100 float64`."""
+    entries = described.get("entries")
+    if entries:
+        return ", ".join(
+            f"{entry['name']}: {show_description(entry, marks)}" if "name" in entry else show_description(entry, marks)
+            for entry in entries
+        )
+    shape = marks.times.join(map(str, described.get("shape", []))) or str(described.get("length", ""))
+    return " ".join(filter(None, (described["type"], shape, described.get("element_type", ""))))
+
+
+def _part(stats: SessionStats, n_last: int, marks: Marks) -> Part:
+    declared = stats.session.contract.labels.get(stats.label) if stats.session.contract is not None else None
+    columns = declared.columns if declared is not None else {}
+    last = list(stats.invokes)[::-1][:n_last]
+    rows = [
+        [
+            invoke.id[:8],
+            marks.yes if invoke.status == "success" else marks.no,
+            f"{invoke.duration_ms:.2f} ms",
+            *(_cell(invoke, key, stats.fields[key], marks) for key in columns.values()),
+        ]
+        for invoke in last
+    ]
+    return Part(stats.label, list(_facts(stats, len(last))), ["ID", "Status", "Duration", *columns], rows)
+
+
+def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
+    total = stats.total_invokes
+    yield (
+        "Invokes",
+        f"{total} ({stats.success_count} succeeded, {stats.failed_count} failed; {stats.success_rate:.1%} success)",
+    )
+    if total:
+        mean = stats.total_duration_ms / total
+        yield (
+            "Duration",
+            f"{mean:.2f} ms on average ({stats.min_duration_ms:.2f} to {stats.max_duration_ms:.2f}), "
+            f"{stats.total_duration_ms:.2f} ms in all",
+        )
+    if stats.context_keys:
+        yield "Context keys", ", ".join(sorted(stats.context_keys))
+    for key, kind in stats.fields.items():
+        if isinstance(kind, (Choice, Name)):
+            found = {invoke.context[key] for invoke in stats.invokes if key in invoke.context}
+            if found:
+                yield f"Distinct {key}", str(len(found))
+    if stats.dropped:
+        yield "Dropped", ", ".join(f"{key} ({count})" for key, count in sorted(stats.dropped.items()))
+    if total:
+        yield "Shown", f"the last {shown} of {len(stats.invokes)} kept; at most {stats.session.capacity} are"
+
+
+def _cell(invoke: SessionInvoke, key: str, kind: Kind, marks: Marks) -> str:
+    if key not in invoke.context:
+        return marks.absent
+    value = invoke.context[key]
+    if isinstance(kind, Source):
+        return marks.yes
+    if isinstance(kind, ErrorType):
+        return str(value["type"])
+    if isinstance(kind, Description):
+        text = show_description(value, marks)
+        return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 3] + "..."
+    if isinstance(value, bool):
+        return marks.yes if value else marks.no
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _headline(session: Session) -> str:
+    return f"Session {session.id} of {session.package}, since {session.created_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _aligned(facts: list[tuple[str, str]]) -> list[str]:
+    width = max((len(name) for name, _ in facts), default=0)
+    return [f"  {name:<{width}}  {value}" for name, value in facts]
+
+
+def _text_table(part: Part, marks: Marks) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(part.titles, *part.rows, strict=True)]
+    lines = [part.titles, [marks.rule * width for width in widths], *part.rows]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    ]
+
+
+def _html_table(part: Part) -> str:
+    head = "".join(f'<th scope="col" style="text-align:left">{html.escape(title)}</th>' for title in part.titles)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row) + "</tr>"
+        for row in part.rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _writes_unicode(stream: object) -> bool:
+    return str(getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")
