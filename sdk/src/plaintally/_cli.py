@@ -78,7 +78,7 @@ def _show_status(arguments: argparse.Namespace) -> None:
 
 
 def _turn_off(arguments: argparse.Namespace) -> None:
-    changes: dict[tuple[str | None, str], bool | str | None] = {
+    changes: dict[tuple[str | None, str], bool | int | str | None] = {
         (arguments.package, "counter"): False,
         (arguments.package, "automatic_sharing"): False,
     }
@@ -192,7 +192,7 @@ def _user_layer() -> _preferences.Layer:
     return _preferences.read("user", path)
 
 
-def _write(changes: "dict[tuple[str | None, str], bool | str | None]") -> None:
+def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]") -> None:
     path = _preferences_write.write_user(os.environ, changes)
     print(f"Written to {path}.")
 

@@ -34,16 +34,18 @@ def main() -> None:
     import _thread
 
     _thread.start_new_thread(_end_after, (BUDGET_S,))
-    _detach()
+    detach()
     deliver(_read_job(0))
     os._exit(0)
 
 
-def request(host: str, port: int, target: str, body: bytes, *, scheme: str, extra: bytes = b"") -> bytes:
-    """The exact bytes of one request, alike on every machine but for the body and the id in the target."""
+def request(
+    host: str, port: int, target: str, body: bytes, *, scheme: str, method: str = "POST", extra: bytes = b""
+) -> bytes:
+    """The exact bytes of one request, alike on every machine but for the body and the ids in the target."""
     default = port == (443 if scheme == "https" else 80)
     head = (
-        f"POST {target} HTTP/1.1\r\n"
+        f"{method} {target} HTTP/1.1\r\n"
         f"Host: {host}{'' if default else f':{port}'}\r\n"
         f"User-Agent: {USER_AGENT}\r\n"
         "Content-Type: application/json\r\n"
@@ -60,7 +62,7 @@ def deliver(job: bytes) -> bool:
     scheme, host, port, target = destination.decode("ascii").split(" ")
     for pause in (*PAUSES_S, None):
         try:
-            status, retry_after_s = _post((scheme, host, int(port), target), body, deadline)
+            status, retry_after_s, _ = exchange((scheme, host, int(port), target), body, deadline)
         except ConnectionError:
             status, retry_after_s = 503, 0.0
         except OSError:  # no such name, no route, a certificate nobody trusts, no time left: trying again is no use
@@ -99,8 +101,26 @@ def proxy_for(scheme: str, host: str, port: int, environment: "Mapping[str, str]
     return value(f"{scheme}_proxy") or value("all_proxy") or None
 
 
-def _post(destination: "tuple[str, str, int, str]", body: bytes, deadline: float) -> "tuple[int, float]":
-    """Send one request; return the status and the seconds the server asks us to wait."""
+def exchange(
+    destination: "tuple[str, str, int, str]",
+    body: bytes,
+    deadline: float,
+    *,
+    method: str = "POST",
+    limit: int = 0,
+) -> "tuple[int, float, bytes]":
+    """Send one request; return the status, the seconds the server asks us to wait, and up to `limit` bytes of its body.
+
+    Args:
+        destination: scheme, host (IPv6 in brackets), port and target.
+        body: what is sent.
+        deadline: when to give up, by `time.monotonic`.
+        method: the method of the request.
+        limit: how much of the answer's body is read.
+
+    Raises:
+        OSError: there was no answer in time, or none of HTTP's.
+    """
     scheme, host, port, target = destination
     proxy = proxy_for(scheme, host, port, os.environ)
     if proxy is None:
@@ -116,8 +136,10 @@ def _post(destination: "tuple[str, str, int, str]", body: bytes, deadline: float
         elif proxy is not None:
             target, extra = f"http://{host}:{port}{target}", authorization
         connection.settimeout(_remaining(deadline))
-        connection.sendall(request(host, port, target, body, scheme=scheme, extra=extra))
-        return _parse_head(_read_head(connection, deadline))
+        connection.sendall(request(host, port, target, body, scheme=scheme, method=method, extra=extra))
+        head, _, begun = _read_head(connection, deadline).partition(b"\r\n\r\n")
+        status, retry_after_s = _parse_head(head)
+        return status, retry_after_s, _read_body(connection, head, begun, deadline, limit) if limit else b""
     finally:
         connection.close()
 
@@ -184,6 +206,31 @@ def _read_head(connection: "socket.socket", deadline: float) -> bytes:
     return head
 
 
+def _read_body(connection: "socket.socket", head: bytes, begun: bytes, deadline: float, limit: int) -> bytes:
+    """The body of an answer, cut at the limit; `begun` is what came along with the head."""
+    lines = [line.replace(b" ", b"") for line in head.lower().split(b"\r\n")]
+    lengths = [line[15:] for line in lines if line.startswith(b"content-length:")]
+    expected = int(lengths[0]) if lengths and lengths[0].isdigit() else limit
+    chunked = b"transfer-encoding:chunked" in lines
+    body = begun
+    while len(body) < min(expected, limit) and not (chunked and body.endswith(b"0\r\n\r\n")):
+        connection.settimeout(_remaining(deadline))
+        received = connection.recv(65_536)
+        if not received:
+            break
+        body += received
+    return (_join_chunks(body) if chunked else body)[:limit]
+
+
+def _join_chunks(body: bytes) -> bytes:
+    joined = b""
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size.partition(b";")[0], 16)
+        joined, body = joined + rest[:length], rest[length + 2 :] if length else b""
+    return joined
+
+
 def _parse_head(head: bytes) -> "tuple[int, float]":
     """The status of an answer and its Retry-After in seconds (0 when absent, endless when it is a date)."""
     first, *lines = head.partition(b"\r\n\r\n")[0].split(b"\r\n")
@@ -209,7 +256,7 @@ def _read_job(descriptor: int) -> bytes:
     return job
 
 
-def _detach() -> None:
+def detach() -> None:
     """Leave the host's folder, descriptors, terminal and priority behind."""
     for step in (_close_inherited, lambda: os.chdir(os.sep), lambda: os.nice(10)):
         try:

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 MAX_FRAMES = 16
 MAX_WALK = 2000  # frames of a traceback that are looked at
 MAX_MESSAGE = 10_000
-_LIBRARIES = frozenset(
-    "PIL jax jaxlib networkx numpy pandas polars pyarrow scipy sklearn statsmodels torch xarray".split()
-)
+# fmt: off
+_LIBRARIES = frozenset((
+    "PIL", "jax", "jaxlib", "networkx", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn", "statsmodels",
+    "torch", "xarray",
+))
+# fmt: on
 
 
 def describe_error(error: BaseException, traceback: "TracebackType | None", *, package: str) -> "dict[str, Any]":
-    """The type of an exception and the last places in `package`, the dotted name of the host's modules ("" for none)."""
+    """The type of an exception and the last places in the modules of `package`, a dotted name ("" for none)."""
     frames = list(_places(traceback, package)) if package else []
     return {"type": type_name(type(error), package), "frames": frames[-MAX_FRAMES:]}
 

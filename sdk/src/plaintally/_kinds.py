@@ -43,7 +43,7 @@ class Kind:
         """Whether `take` could have returned this."""
         raise NotImplementedError
 
-    def widens(self, other: "Any") -> bool:  # noqa: ANN401  # of the same class
+    def widens(self, other: "Any") -> bool:  # noqa: ANN401, ARG002  # of the same class
         """Whether this lets pass what `other`, of the same class, does not."""
         return False
 

@@ -23,7 +23,9 @@ _ANY_HEADER = re.compile(r"\s*\[")
 _VALUE = r'(?P<before>\s*{key}\s*=\s*)("[^"\\]*"|\'[^\']*\'|[^#"\']*?)(?P<behind>\s*(#.*)?)$'
 
 
-def write_user(environment: "Mapping[str, str]", changes: "Mapping[tuple[str | None, str], bool | str | None]") -> str:
+def write_user(
+    environment: "Mapping[str, str]", changes: "Mapping[tuple[str | None, str], bool | int | str | None]"
+) -> str:
     """Make changes to the user's preferences, all or none; return the path of the file.
 
     Args:
@@ -54,7 +56,7 @@ def write_user(environment: "Mapping[str, str]", changes: "Mapping[tuple[str | N
     return path
 
 
-def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | str | None]", *, path: str) -> str:
+def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | int | str | None]", *, path: str) -> str:
     """The text of a preferences file with some keys set.
 
     Raises:
@@ -84,7 +86,7 @@ def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | str | None]
     return result
 
 
-def _apply(table: "dict[str, Any]", package: "str | None", key: str, value: "bool | str | None") -> None:
+def _apply(table: "dict[str, Any]", package: "str | None", key: str, value: "bool | int | str | None") -> None:
     target = table if package is None else table["packages"].setdefault(package, {})
     target[key] = value
 
@@ -123,8 +125,8 @@ def _end_of_keys(lines: "list[str]", start: int, end: int) -> int:
     return start if end < len(lines) else end
 
 
-def _written(value: "bool | str | None") -> str:
-    return str(value).lower() if isinstance(value, bool) else f'"{value}"'
+def _written(value: "bool | int | str | None") -> str:
+    return str(value).lower() if isinstance(value, (bool, int)) else f'"{value}"'
 
 
 def _read(path: str) -> str:

@@ -12,13 +12,11 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _LOOPBACK = ("localhost", "[::1]")
 # Keeps the pipe at descriptor 0, which sh would otherwise replace for a command in the background.
 _SCRIPT = 'exec 3<&0; "$@" <&3 3<&- &'
-# CREATE_NO_WINDOW, CREATE_NEW_PROCESS_GROUP, BELOW_NORMAL_PRIORITY_CLASS
-_WINDOWS_FLAGS = 0x0800_0000 | 0x200 | 0x4000
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
 
 
@@ -100,26 +98,50 @@ def _unusable(url: object, reason: str) -> Exception:
 
 
 def _spawn(job: bytes, environment: "Mapping[str, str]") -> bool:
-    """Start the detached process; False where there can be none."""
-    directory = os.path.dirname(__file__)
-    if not _is_python(sys.executable) or not os.path.isfile(os.path.join(directory, "_deliver.py")):
-        return False
-    command = [sys.executable, "-I", "-S", "-B", "-c", _BOOT, directory]
+    """Start the detached process with its job; False where there can be none."""
+    if sys.platform == "win32":
+        from plaintally._windows import spawn
+
+        return can_spawn() and spawn(command(_BOOT, os.path.dirname(__file__)), job)
     try:
-        if sys.platform == "win32":
-            return _spawn_windows(command, job)
-        return _spawn_posix(command, job, environment)
-    except (OSError, AttributeError, NotImplementedError):
+        source, sink = os.pipe()
+    except OSError:
         return False
-
-
-def _spawn_posix(command: "list[str]", job: bytes, environment: "Mapping[str, str]") -> bool:
-    source, sink = os.pipe()
     try:
         os.write(sink, job)  # fits into the pipe's buffer: a count has some 300 bytes
+        return spawn(
+            command(_BOOT, os.path.dirname(__file__)), source, environment, otherwise=lambda: _deliver_here(job)
+        )
+    except OSError:
+        return False
+    finally:
+        os.close(source)
+        os.close(sink)
+
+
+def can_spawn() -> bool:
+    """Whether there is an interpreter to start, and a file of ours for it to run."""
+    return _is_python(sys.executable) and os.path.isfile(os.path.join(os.path.dirname(__file__), "_deliver.py"))
+
+
+def command(boot: str, folder: str) -> "list[str]":
+    """An interpreter that looks at nothing of the user's and runs `boot` with the folder as its argument."""
+    return [sys.executable, "-I", "-S", "-B", "-c", boot, folder]
+
+
+def spawn(
+    arguments: "list[str]", source: int, environment: "Mapping[str, str]", *, otherwise: "Callable[[], None]"
+) -> bool:
+    """Start a process in the background that reads descriptor `source`, or where sh could not, call `otherwise`.
+
+    False where not even sh can be started.
+    """
+    if not can_spawn():
+        return False
+    try:
         pid = os.posix_spawn(
             "/bin/sh",
-            ["sh", "-c", _SCRIPT, "sh", *command],
+            ["sh", "-c", _SCRIPT, "sh", *arguments],
             environment,
             file_actions=(
                 (os.POSIX_SPAWN_DUP2, source, 0),
@@ -129,30 +151,12 @@ def _spawn_posix(command: "list[str]", job: bytes, environment: "Mapping[str, st
             setsid=True,  # neither the terminal's Ctrl-C nor its end reach the sender
             setsigmask=(),
         )
-    finally:
-        os.close(source)
-        os.close(sink)
+    except (OSError, AttributeError, NotImplementedError):
+        return False
     try:
-        _thread.start_new_thread(_reap, (pid, job))
+        _thread.start_new_thread(_reap, (pid, otherwise))
     except RuntimeError:  # no thread to be had
-        _reap(pid, b"")
-    return True
-
-
-def _spawn_windows(command: "list[str]", job: bytes) -> bool:
-    import subprocess
-
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        creationflags=_WINDOWS_FLAGS,
-    )
-    if process.stdin is not None:
-        process.stdin.write(job)
-        process.stdin.close()
-    process.returncode = 0  # nobody waits for it, and Popen must not warn about that
+        _reap(pid, None)
     return True
 
 
@@ -162,14 +166,14 @@ def _is_python(executable: "str | None") -> bool:
     return not hasattr(sys, "frozen") and name.startswith(("python", "pypy")) and os.access(executable or "", os.X_OK)
 
 
-def _reap(pid: int, job: bytes) -> None:
+def _reap(pid: int, otherwise: "Callable[[], None] | None") -> None:
     """Collect sh; where it could leave no process behind, do the work here."""
     try:
         _, status = os.waitpid(pid, 0)
     except OSError:  # the host ignores SIGCHLD, or collected it itself
         return
-    if status and job:
-        _deliver_here(job)
+    if status and otherwise is not None:
+        otherwise()
 
 
 def _deliver_here(job: bytes) -> None:

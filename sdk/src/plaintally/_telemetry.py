@@ -12,11 +12,17 @@ from plaintally import _consent, _preferences, _sender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from types import EllipsisType
+    from typing import Any, TypeVar
 
     from plaintally._consent import Decision
     from plaintally._status import Status
     from plaintally.contract import Contract
+    from plaintally.session import Session, SessionInvoke, SkippedInvoke
+    from plaintally.sharing import Preview, Receipt, ShareResult
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 _handles: "dict[str, Telemetry]" = {}  # the newest handle of each package, for the command line
 _counted: "dict[str, object]" = {}  # the packages whose import this process, or the one it was forked from, counted
@@ -43,8 +49,8 @@ class Telemetry:
     """
 
     __slots__ = (
-        "_endpoint", "_explicit", "_refused", "allow_http", "contract", "issues_url", "package", "policy",
-        "privacy_url", "version",
+        "_began_ns", "_endpoint", "_explicit", "_refused", "_session", "allow_http", "contract", "issues_url", "module",
+        "package", "policy", "privacy_url", "version",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +75,10 @@ class Telemetry:
         self.privacy_url = _valid_url("privacy_url", privacy_url)
         self._explicit: dict[str, bool] = {}
         self._refused = False
+        self._session: Session | EllipsisType | None = ...  # made when somebody first asks for it
+        self._began_ns = time.time_ns()
+        # Whose places in an error may be told: those of the package that makes this handle.
+        self.module = sys._getframe(1).f_globals.get("__package__") or ""  # noqa: SLF001
         _handles[self.package] = self
 
     def __repr__(self) -> str:
@@ -147,6 +157,129 @@ class Telemetry:
 
         return Status(self._facts(), handle=self)
 
+    @property
+    def session(self) -> "Session | None":
+        """The log of this process, from its import on; None where logging is off."""
+        if self._session is ...:
+            from plaintally import _logging
+
+            _logging.begin(self)
+        return None if self._session is ... else self._session
+
+    def create_session(self) -> "Session":
+        """Another log, for `set_session` or the `session` argument of the package's functions."""
+        from plaintally import _logging
+
+        return _logging.create_session(self)
+
+    def set_session(self, session: "Session | None") -> None:
+        """Log into another session from now on, or with None nowhere, in this process."""
+        self._session = session
+
+    def invoke(self, label: str, *, session: "Session | EllipsisType | None" = ...) -> "SessionInvoke | SkippedInvoke":
+        """A context manager, with or without `async`, that logs its block under a label.
+
+        Args:
+            label: what is done; what its context may hold is declared in the contract.
+            session: the session to log into; None logs nothing, nothing said takes `telemetry.session`.
+        """
+        try:
+            log = session if session is not ... else self._session if self._session is not ... else self.session
+            if log is not None:
+                return log.invoke(label)
+        except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
+            pass
+        from plaintally.session import SKIPPED
+
+        return SKIPPED
+
+    def track(
+        self,
+        label: str,
+        *,
+        context: "Callable[..., Mapping[str, object]] | None" = None,
+        session: "Session | EllipsisType | None" = ...,
+    ) -> "Callable[[F], F]":
+        """A decorator that logs each call of a function, method, coroutine, generator or async generator.
+
+        Args:
+            label: see `invoke`.
+            context: called with the arguments of the call; returns what is added to the context.
+            session: see `invoke`.
+        """
+        from plaintally._track import wrap
+
+        return lambda function: wrap(function, self, label, context=context, session=session)
+
+    def preview(self, session: "Session | None" = None, *, include: "Collection[str]" = ()) -> "Preview":
+        """What `share` would send, to the byte; `include` adds `error_message` or `source`."""
+        from plaintally import _logging
+
+        return _logging.preview(self, session, include)
+
+    def share(
+        self, session: "Session | None" = None, *, show_progress: bool = True, include: "Collection[str]" = ()
+    ) -> "ShareResult":
+        """Send a session to the maintainers, once, because you ask for it; sharing again updates it.
+
+        Args:
+            session: the session; by default `telemetry.session`.
+            show_progress: show two bars and say afterwards what came of it.
+            include: `error_message`, `source`: what else goes along this time, after `preview` has shown it.
+        """
+        from plaintally import _logging
+
+        return _logging.share(self, session, include, show_progress=show_progress)
+
+    def forget(self, session_id: str, key: "str | None" = None) -> "Receipt":
+        """Have a shared session deleted: with its key at once, without it after a maintainer has looked.
+
+        Raises:
+            SharingError: there is no endpoint, or the collector refused.
+        """
+        from plaintally import _logging
+
+        return _logging.forget(self, session_id, key)
+
+    def enable_session_logging(self) -> "Decision":
+        """Keep the local log from now on and at the next starts; see `disable_session_logging`."""
+        from plaintally import _logging
+
+        return _logging.switch(self, "session_log", on=True, persist=True)
+
+    def disable_session_logging(self) -> "Decision":
+        """Keep no local log any more, now and at the next starts.
+
+        Raises:
+            PreferencesError: the file could not be written; it is off in this process all the same.
+        """
+        from plaintally import _logging
+
+        return _logging.switch(self, "session_log", on=False, persist=True)
+
+    def enable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
+        """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too."""
+        from plaintally import _logging
+
+        return _logging.switch(self, "automatic_sharing", on=True, persist=persist)
+
+    def disable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
+        """Share nothing by itself any more, in this process or, with `persist`, at the next starts too."""
+        from plaintally import _logging
+
+        return _logging.switch(self, "automatic_sharing", on=False, persist=persist)
+
+    def set_session_capacity(self, capacity: int) -> None:
+        """Keep so many invokes of each label in the sessions that begin from now on, and at the next starts.
+
+        Raises:
+            ConfigurationError: it is no positive whole number; nothing has changed.
+            PreferencesError: the file could not be written; nothing has changed.
+        """
+        from plaintally import _logging
+
+        _logging.set_capacity(self, capacity)
+
     def _count(self) -> None:
         facts = self._facts()
         decision = _consent.decide("counter", facts)
@@ -212,7 +345,7 @@ class Telemetry:
 
         return _notice.was_shown(self, environment)
 
-    def _remember(self, key: str, value: "bool | str") -> "Decision":
+    def _remember(self, key: str, value: "bool | int | str") -> "Decision":
         """Write a preference of the user's; return what holds from the next start on."""
         from plaintally import _preferences_write
 

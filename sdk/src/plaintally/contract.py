@@ -102,10 +102,10 @@ class Label:
         _require(len(self.fields) <= MAX_FIELDS, f"a label has at most {MAX_FIELDS} context keys")
         self.columns = dict(columns) if columns is not None else {key: key for key, kind in self.context.items()}
         for title, key in self.columns.items():
-            _require(isinstance(title, str) and title.isprintable(), f"the column {title!r} must be a line of text")
+            _require(_is_line(title), f"the column {title!r} must be a line of text")
             _require(key in self.fields, f"the column {title!r} shows {key!r}, which the context does not declare")
         _require(_is_days(retention_days), f"retention_days={retention_days!r} must be a number of days")
-        _require(isinstance(purpose, str) and purpose.isprintable(), f"purpose {purpose!r} must be a line of text")
+        _require(_is_line(purpose), f"purpose {purpose!r} must be a line of text")
 
     def __repr__(self) -> str:
         return f"Label({self.context!r}, purpose={self.purpose!r})"
@@ -177,7 +177,7 @@ class Contract:
         _require(len(self.labels) <= MAX_LABELS, f"a contract has at most {MAX_LABELS} labels")
         _require(_is_days(retention_days), f"retention_days={retention_days!r} must be a number of days")
         for what, line in (("purpose", purpose), ("controller", controller), ("contact", contact)):
-            _require(isinstance(line, str) and line.isprintable(), f"{what} {line!r} must be a line of text")
+            _require(_is_line(line), f"{what} {line!r} must be a line of text")
 
     def __repr__(self) -> str:
         return f"Contract(counter={self.counter!r}, labels={self.labels!r})"
@@ -250,6 +250,10 @@ def _require_keys(data: object, known: "set[str]", what: str) -> None:
 
 def _is_name(name: object) -> bool:
     return isinstance(name, str) and name.isascii() and name.isidentifier() and name[0] != "_" and len(name) <= 64
+
+
+def _is_line(text: object) -> bool:
+    return isinstance(text, str) and text.isprintable() and len(text) <= 1000
 
 
 def _is_days(days: object) -> bool:

@@ -23,9 +23,11 @@ from plaintally.firestore import from_document, to_document
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 FORMAT = 1
+COLLECTIONS = ("sessions", "session_stats", "invokes")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIGURES = ("total_invokes", "success_count", "failed_count")
+_COUNTS = ("total_invokes", "success_count", "failed_count")
 _DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms")
+FIGURES = (*_COUNTS, *_DURATIONS)
 
 
 def session(session: Session) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def invoke(invoke: SessionInvoke, stats_id: str, *, include: Collection[str] = (
 
     `include` names what is private and goes along this time: `error_message`, `source`.
     """
-    fields = invoke._stats.fields  # noqa: SLF001  # its own package
+    fields = invoke._stats.fields  # its own package
     context = {
         key: value
         for key, value in invoke.context.items()
@@ -60,7 +62,7 @@ def invoke(invoke: SessionInvoke, stats_id: str, *, include: Collection[str] = (
     return to_document(
         {
             "id": invoke.id,
-            "package": invoke._stats.session.package,  # noqa: SLF001
+            "package": invoke._stats.session.package,
             "session_stats": stats_id,
             "label": invoke.label,
             "status": invoke.status,
@@ -146,7 +148,7 @@ def from_dict(data: Mapping[str, Any]) -> Session:
             created_at_ns=_nanoseconds(datetime.fromisoformat(data["created_at"])),
         )
         restored.id = str(data["id"])
-        restored._deletion_key = str(data["deletion_key"])  # noqa: SLF001
+        restored._key = str(data["deletion_key"])
         for label, fields in data["labels"].items():
             stats = _restore_stats(restored, label, fields)
             stats.dropped = {str(key): int(count) for key, count in fields["dropped"].items()}
@@ -165,7 +167,7 @@ def _figures(stats: SessionStats) -> dict[str, Any]:
     durations = {name: getattr(stats, name) if stats.total_invokes else 0.0 for name in _DURATIONS}
     return {
         "label": stats.label,
-        **{name: getattr(stats, name) for name in _FIGURES},
+        **{name: getattr(stats, name) for name in _COUNTS},
         "success_rate": stats.success_rate,
         **durations,
         "context_keys": sorted(stats.context_keys),
@@ -196,7 +198,7 @@ def _restore_stats(session: Session, label: str, fields: Mapping[str, Any]) -> S
     if stats is None:
         raise ValueError(f"{label!r} is no label, or one too many")
     stats.id = str(fields["id"])
-    for name in _FIGURES:
+    for name in _COUNTS:
         setattr(stats, name, int(fields[name]))
     for name in _DURATIONS if stats.total_invokes else ():
         setattr(stats, name, float(fields[name]))

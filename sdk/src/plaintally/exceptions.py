@@ -4,9 +4,10 @@ PlaintallyError
 ├── ConfigurationError     the author of a package made a mistake; raised when the handle is made
 │   └── ContractError      the mistake is in what is declared: the package's name, a field, a policy
 ├── PreferencesError       a preferences file could not be written; raised only to the person who asked for it
-└── DocumentError          a value or a body is no Firestore document
+├── SharingError           a session could not be previewed or deleted as asked; sharing itself tells in its result
+└── DocumentError          a value or a body is no Firestore document, a file no saved session
 
-Nothing here is ever raised by counting an import: at run time telemetry stays silent.
+Nothing here is ever raised by counting an import or logging an invoke: at run time telemetry stays silent.
 """
 
 
@@ -24,6 +25,10 @@ class ContractError(ConfigurationError):
 
 class PreferencesError(PlaintallyError, OSError):
     """A preferences file could not be changed; the message says why, and the file is as it was."""
+
+
+class SharingError(PlaintallyError, RuntimeError):
+    """What was asked about a shared session cannot be done; the message says why and what to do."""
 
 
 class DocumentError(PlaintallyError, ValueError):

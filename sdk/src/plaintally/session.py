@@ -5,7 +5,7 @@ decided by the package's contract when it is added: what is not declared is drop
 user's is kept. Nothing here raises into the host.
 
 Ending an invoke never waits for another thread's work and cannot deadlock: it goes into a queue, and whoever holds the
-lock empties it. A signal handler or a finalizer that ends an invoke while its own thread holds the lock leaves it there.
+lock empties it. A signal handler or finalizer that ends an invoke while its own thread holds the lock leaves it there.
 """
 
 import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from types import TracebackType
-    from typing import Any
+    from typing import Any, Self
 
     from plaintally._kinds import Kind
     from plaintally.contract import Contract
@@ -56,7 +56,7 @@ class SessionInvoke:
         self._id: str | None = None
         self._start_ns = self._clock_ns = self._elapsed_ns = 0
 
-    def __enter__(self) -> "SessionInvoke":
+    def __enter__(self) -> "Self":
         self._start_ns = time_ns()
         self._clock_ns = perf_counter_ns()
         return self
@@ -82,7 +82,7 @@ class SessionInvoke:
                 pass
         stats.session.record(self, stats)
 
-    async def __aenter__(self) -> "SessionInvoke":
+    async def __aenter__(self) -> "Self":
         return self.__enter__()
 
     async def __aexit__(
@@ -157,13 +157,13 @@ class SkippedInvoke:
 
     __slots__ = ()
 
-    def __enter__(self) -> "SkippedInvoke":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_: object) -> None:
         return None
 
-    async def __aenter__(self) -> "SkippedInvoke":
+    async def __aenter__(self) -> "Self":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -234,10 +234,8 @@ class SessionStats:
         else:
             self.failed_count += 1
         self.total_duration_ms += duration_ms
-        if duration_ms < self.min_duration_ms:
-            self.min_duration_ms = duration_ms
-        if duration_ms > self.max_duration_ms:
-            self.max_duration_ms = duration_ms
+        self.min_duration_ms = min(self.min_duration_ms, duration_ms)
+        self.max_duration_ms = max(self.max_duration_ms, duration_ms)
         self.context_keys.update(invoke.context)
         for key in invoke.dropped:
             if key in self.dropped or len(self.dropped) < MAX_DROPPED_KEYS:
@@ -275,12 +273,16 @@ class Session:
     Attributes:
         id: a random UUID.
         dropped_labels: how many invokes had a label beyond the first 64.
+        shown: the private kinds that a preview has shown the user.
+        sink: is told of each invoke that ended, and of its label's stats, while the lock is held.
     """
 
     __slots__ = (
-        "_created_at_ns", "_deletion_key", "_lock", "_pending", "_pid", "_stats", "capacity", "contract",
-        "dropped_labels", "environment", "id", "module", "package", "sink",
+        "_created_at_ns", "_key", "_lock", "_pending", "_pid", "_stats", "capacity", "contract",
+        "dropped_labels", "environment", "id", "module", "package", "shown", "sink",
     )  # fmt: skip
+
+    _key: str
 
     def __init__(
         self,
@@ -316,9 +318,8 @@ class Session:
     def deletion_key(self) -> str:
         """The secret that lets its holder delete what was shared of this session; a collector knows only its hash."""
         with self._lock:
-            if self._deletion_key is None:
-                self._deletion_key = os.urandom(16).hex()
-            return self._deletion_key
+            self._key = self._key or os.urandom(16).hex()
+            return self._key
 
     def invoke(self, label: str) -> "SessionInvoke | SkippedInvoke":
         """A context manager that logs its block under a label."""
@@ -425,9 +426,10 @@ class Session:
         self._lock = RLock()
         self._pending: deque[tuple[SessionInvoke, SessionStats]] = deque()
         self._stats: dict[str, SessionStats] = {}
-        self._deletion_key: str | None = None
+        self._key = ""
         self.id = format_uuid4(os.urandom(16))
         self.dropped_labels = 0
+        self.shown: frozenset[str] = frozenset()
         self._created_at_ns = created_at_ns
         self._pid = os.getpid()
 

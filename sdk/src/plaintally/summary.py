@@ -21,7 +21,7 @@ class Marks(NamedTuple):
     rule: str
 
 
-UNICODE = Marks("✓", "✗", "·", "×", "─")
+UNICODE = Marks("✓", "✗", "·", "×", "─")  # noqa: RUF001  # the sign of times
 ASCII = Marks("yes", "no", "-", "x", "-")
 
 
@@ -153,11 +153,8 @@ def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
     )
     if total:
         mean = stats.total_duration_ms / total
-        yield (
-            "Duration",
-            f"{mean:.2f} ms on average ({stats.min_duration_ms:.2f} to {stats.max_duration_ms:.2f}), "
-            f"{stats.total_duration_ms:.2f} ms in all",
-        )
+        spread = f"{stats.min_duration_ms:.2f} to {stats.max_duration_ms:.2f}"
+        yield "Duration", f"{mean:.2f} ms on average ({spread}), {stats.total_duration_ms:.2f} ms in all"
     if stats.context_keys:
         yield "Context keys", ", ".join(sorted(stats.context_keys))
     for key, kind in stats.fields.items():

@@ -1,0 +1,130 @@
+"""What a handle's methods about sessions do; loaded when one of them is first called."""
+
+import os
+import warnings
+from _thread import allocate_lock
+from collections.abc import Collection
+
+from plaintally import _consent, _preferences, sharing
+from plaintally._consent import Decision
+from plaintally._telemetry import Telemetry
+from plaintally.exceptions import SharingError
+from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
+
+_beginning = allocate_lock()
+
+
+def begin(telemetry: Telemetry) -> None:
+    """Give the handle the session of its process, or None where logging is refused."""
+    with _beginning:
+        if telemetry._session is not ...:
+            return
+        facts = telemetry._facts()
+        if not _consent.decide("session_log", facts).allowed:
+            telemetry._session = None
+            return
+        telemetry._session = _create(telemetry, facts, created_at_ns=telemetry._began_ns)
+        if _consent.decide("automatic_sharing", facts).allowed:
+            _attach(telemetry, telemetry._session)
+
+
+def create_session(telemetry: Telemetry) -> Session:
+    """A session with the handle's contract and capacity."""
+    return _create(telemetry, telemetry._facts(), created_at_ns=None)
+
+
+def preview(telemetry: Telemetry, session: Session | None, include: Collection[str]) -> sharing.Preview:
+    """See `Telemetry.preview`."""
+    chosen = session or telemetry.session
+    if chosen is None:
+        raise SharingError(f"{telemetry.package} keeps no session; turn it on with telemetry.enable_session_logging()")
+    found = _look(telemetry, chosen, include)
+    chosen.shown |= found.include
+    return found
+
+
+def share(
+    telemetry: Telemetry, session: Session | None, include: Collection[str], *, show_progress: bool
+) -> sharing.ShareResult:
+    """See `Telemetry.share`."""
+    chosen = session or telemetry.session
+    if chosen is None:
+        result = sharing.ShareResult(None)
+        result.reason = f"{telemetry.package} keeps no session"
+    else:
+        found = _look(telemetry, chosen, include)
+        unseen = found.include - chosen.shown
+        if unseen:
+            raise SharingError(
+                f"look at what would leave before it does: telemetry.preview(include={sorted(unseen)!r})"
+            )
+        result = sharing.share(found, show_progress=show_progress, issues_url=telemetry.issues_url)
+    if result.reason and not result.shared:
+        warnings.warn(f"nothing was shared: {result.reason}", RuntimeWarning, stacklevel=3)
+    return result
+
+
+def forget(telemetry: Telemetry, session_id: str, key: str | None) -> sharing.Receipt:
+    """See `Telemetry.forget`."""
+    endpoint, where = telemetry._resolve_endpoint(_preferences.layers(os.environ))
+    if endpoint is None:
+        raise SharingError(f"{telemetry.package} has no endpoint that could delete anything (set by {where})")
+    return sharing.forget(session_id, key, endpoint)
+
+
+def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decision:
+    """Turn the log or automatic sharing on or off: in this process, and with `persist` at the next starts."""
+    if persist and on:  # first, so that nothing has changed where it fails
+        telemetry._remember(name, True)
+    telemetry._explicit[name] = on
+    decision = telemetry._decide(name)
+    if name == "session_log":
+        telemetry._session = ... if decision.allowed and telemetry._session is None else telemetry._session
+        if not decision.allowed:
+            telemetry._session = None
+    elif telemetry.session is not None:
+        _detach(telemetry.session)
+        if decision.allowed:
+            _attach(telemetry, telemetry.session)
+    if persist and not on:
+        telemetry._remember(name, False)
+    return decision
+
+
+def set_capacity(telemetry: Telemetry, capacity: int) -> None:
+    """See `Telemetry.set_session_capacity`."""
+    telemetry._remember("session_capacity", valid_capacity(capacity))
+
+
+def _look(telemetry: Telemetry, session: Session, include: Collection[str]) -> sharing.Preview:
+    session.begin_after_fork()
+    endpoint, _ = telemetry._resolve_endpoint(_preferences.layers(os.environ))
+    return sharing.Preview(session, endpoint, include=include)
+
+
+def _create(telemetry: Telemetry, facts: _consent.Facts, *, created_at_ns: int | None) -> Session:
+    chosen = (layer.get(telemetry.package, "session_capacity") for layer in facts.layers)
+    capacity = next((found for found in chosen if type(found) is int and 0 < found <= 1_000_000), DEFAULT_CAPACITY)
+    return Session(
+        telemetry.package,
+        contract=telemetry.contract,
+        environment=make_environment(telemetry.version),
+        capacity=capacity,
+        created_at_ns=created_at_ns,
+        module=telemetry.module,
+    )
+
+
+def _attach(telemetry: Telemetry, session: Session) -> None:
+    """Share the invokes of a session as they end, where there is an address to share them with."""
+    endpoint, _ = telemetry._resolve_endpoint(_preferences.layers(os.environ))
+    if endpoint is not None and session.sink is None:
+        from plaintally._automatic import Stream
+
+        session.sink = Stream(session, endpoint)
+
+
+def _detach(session: Session) -> None:
+    sink, session.sink = session.sink, None
+    if sink is not None:
+        sink.close()  # type: ignore[attr-defined]

@@ -1,0 +1,170 @@
+"""Automatic sharing, the other side: a process that reads invokes from a pipe and shares them in batches.
+
+It outlives the host by at most `DRAIN_S` seconds. While the endpoint cannot be reached it keeps what came last, asks
+once a minute, and prints nothing.
+"""
+
+import marshal
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from plaintally import _deliver, sharing
+from plaintally._sender import Endpoint
+from plaintally.documents import FIGURES
+from plaintally.firestore import to_document
+from plaintally.sharing import Document
+
+GATHER_S = 1.0
+DRAIN_S = 8.0
+PROBE_S = 60.0
+TRY_S = 5.0
+MAX_WAITING = 5000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def main() -> None:
+    """Run as a process of its own that reads standard input."""
+    _deliver.detach()
+    relay(0)
+    os._exit(0)
+
+
+def relay(source: int) -> None:
+    """Share what comes through a descriptor until its other end is closed, or the host is gone."""
+    reader = _Reader(source)
+    frames = iter(reader)
+    try:
+        batch = _Batch(*marshal.loads(next(frames)))  # noqa: S302  # the host wrote it
+    except (StopIteration, ValueError, EOFError, TypeError):
+        return
+    while not reader.ended:
+        for content in reader.read(timeout_s=batch.pause_s(time.monotonic())):
+            batch.add(*marshal.loads(content))  # noqa: S302
+        if batch.is_due(time.monotonic()) and not batch.send(time.monotonic() + TRY_S):
+            return
+        if not _is_alive(batch.host):
+            break
+    deadline = time.monotonic() + DRAIN_S
+    while batch.waiting and batch.send(deadline) and batch.waiting and time.monotonic() < deadline - 1:
+        time.sleep(0.5)
+
+
+class _Batch:
+    """What waits to be shared, and when it is tried."""
+
+    def __init__(
+        self, host: int, address: tuple[str, str, int, str], package: str, session: str, fields: dict[str, Any]
+    ) -> None:
+        self.host, self.endpoint, self.package, self.session = host, Endpoint(*address), package, session
+        self.parents: dict[str, Document] = {session: Document("sessions", session, fields)}
+        self.waiting: deque[Document] = deque(maxlen=MAX_WAITING)
+        self.due = 0.0
+
+    def add(self, stats: tuple[str, str, Any, Any], invoke: tuple[str, str, int, int, Any]) -> None:
+        """Take in an invoke and its label's figures of that moment."""
+        if not self.waiting and self.due < time.monotonic():
+            self.due = time.monotonic() + GATHER_S
+        stats_id, label, figures, keys = stats
+        identifier, status, start_ns, elapsed_ns, context = invoke
+        total, succeeded = figures[:2]
+        own = {"package": self.package, "label": label}
+        self.parents[stats_id] = _document(
+            "session_stats",
+            stats_id,
+            **own,
+            session=self.session,
+            **dict(zip(FIGURES, figures, strict=True)),
+            success_rate=succeeded / total,
+            context_keys=sorted(keys),
+        )
+        self.waiting.append(
+            _document(
+                "invokes",
+                identifier,
+                **own,
+                session_stats=stats_id,
+                status=status,
+                execution_start=_moment(start_ns),
+                execution_end=_moment(start_ns + elapsed_ns),
+                duration_ms=elapsed_ns / 1e6,
+                context=context,
+            )
+        )
+
+    def pause_s(self, now: float) -> float:
+        """How long to listen before something is due."""
+        return max(0.0, self.due - now) if self.waiting else PROBE_S / 4
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to send."""
+        return bool(self.waiting) and now >= self.due
+
+    def send(self, deadline: float) -> bool:
+        """Try to share all that waits; False where the endpoint will have none of it."""
+        for request in sharing.make_requests([*self.parents.values(), *self.waiting], self.endpoint):
+            for sent, status, _ in sharing.send(request, self.endpoint, lambda request: self._try(request, deadline)):
+                if status in (0, 429) or status >= 500:
+                    self.due = time.monotonic() + PROBE_S
+                    return True
+                if status != 200 and sent.documents[0].collection == "sessions":
+                    return False
+                for document in sent.documents:  # taken, or refused for good
+                    if document.collection == "invokes":
+                        self.waiting.popleft()
+                    else:
+                        del self.parents[document.id]
+        return True
+
+    def _try(self, request: sharing.Request, deadline: float) -> tuple[int, bytes]:
+        try:
+            return sharing.exchange_once(request, self.endpoint, deadline)
+        except OSError:
+            return 0, b""
+
+
+class _Reader:
+    """Takes frames out of a stream of bytes."""
+
+    def __init__(self, source: int) -> None:
+        self.source, self.buffer, self.ended = source, b"", False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while not self.ended:
+            yield from self.read(timeout_s=PROBE_S)
+
+    def read(self, *, timeout_s: float) -> list[bytes]:
+        """The frames that are whole after at most one wait."""
+        ready, _, _ = select.select([self.source], [], [], timeout_s)
+        if ready:
+            received = os.read(self.source, 65_536)
+            self.ended = not received
+            self.buffer += received
+        frames = []
+        while len(self.buffer) >= 4 and len(self.buffer) >= 4 + (length := int.from_bytes(self.buffer[:4], "big")):
+            frames.append(self.buffer[4 : 4 + length])
+            self.buffer = self.buffer[4 + length :]
+        return frames
+
+
+def _document(collection: str, identifier: str, **fields: object) -> Document:
+    return Document(collection, identifier, to_document({"id": identifier, **fields})["fields"])
+
+
+def _moment(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether the host still runs, which a forked child that holds the pipe would hide."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

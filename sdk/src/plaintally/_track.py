@@ -1,0 +1,104 @@
+"""The decorator that logs each call: of functions and methods, coroutines, generators and async generators.
+
+What is wrapped stays what it is: its name, signature and kind. A generator's invoke begins with its first value and
+ends when it is exhausted, closed or fails.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Mapping
+    from types import EllipsisType
+    from typing import Any
+
+    from plaintally._telemetry import Telemetry
+    from plaintally.session import Session, SessionInvoke, SkippedInvoke
+
+    Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke | SkippedInvoke]
+
+_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # see `inspect`
+
+
+def wrap(
+    function: "Any",  # noqa: ANN401  # what a decorator can stand above
+    telemetry: "Telemetry",
+    label: str,
+    *,
+    context: "Callable[..., Mapping[str, object]] | None" = None,
+    session: "Session | EllipsisType | None" = ...,
+) -> "Any":  # noqa: ANN401
+    """The function with each call logged; a staticmethod or classmethod stays one."""
+    if isinstance(function, (staticmethod, classmethod)):
+        inner = wrap(function.__func__, telemetry, label, context=context, session=session)
+        return type(function)(inner)
+
+    def begin(arguments: "tuple[Any, ...]", keywords: "dict[str, Any]") -> "SessionInvoke | SkippedInvoke":
+        invoke = telemetry.invoke(label, session=session)
+        if context is not None:
+            invoke.add(lambda: context(*arguments, **keywords))
+        return invoke
+
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & _ASYNC_GENERATOR:
+        return _like(function, _async_generator(function, begin))
+    if flags & (_COROUTINE | _ITERABLE_COROUTINE):
+        return _like(function, _coroutine(function, begin))
+    if flags & _GENERATOR:
+        return _like(function, _generator(function, begin))
+    return _like(function, _plain(function, begin))
+
+
+def _plain(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+    def logged(*arguments: object, **keywords: object) -> object:
+        with begin(arguments, keywords):
+            return function(*arguments, **keywords)
+
+    return logged
+
+
+def _coroutine(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+    async def logged(*arguments: object, **keywords: object) -> object:
+        with begin(arguments, keywords):
+            return await function(*arguments, **keywords)
+
+    return logged
+
+
+def _generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+    def logged(*arguments: object, **keywords: object) -> "Generator[Any, Any, Any]":
+        with begin(arguments, keywords):
+            returned = yield from function(*arguments, **keywords)
+            return returned  # mypy takes what `yield from` gives for None
+
+    return logged
+
+
+def _async_generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+    async def logged(*arguments: object, **keywords: object) -> "AsyncIterator[object]":
+        with begin(arguments, keywords):
+            inner = function(*arguments, **keywords)
+            resume, sent = inner.asend, None
+            try:
+                while True:
+                    value = await resume(sent)
+                    try:
+                        sent, resume = (yield value), inner.asend
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001  # thrown in by whoever iterates
+                        sent, resume = error, inner.athrow
+            except StopAsyncIteration:
+                return
+            finally:
+                await inner.aclose()
+
+    return logged
+
+
+def _like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
+    """Give the wrapper the name, the documentation and, through `__wrapped__`, the signature of the function."""
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+        if hasattr(function, name):
+            setattr(wrapper, name, getattr(function, name))
+    wrapper.__dict__.update(getattr(function, "__dict__", {}))
+    wrapper.__wrapped__ = function
+    return wrapper

@@ -1,0 +1,372 @@
+"""Sharing a session, and taking it back: what would be sent, sending it, and what came of it.
+
+`Preview` holds the very bytes; `share` sends them and nothing else. A document is named by its id, so sharing again
+updates what was shared before. Everything here happens because somebody asked for it in this very call.
+"""
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from plaintally import _deliver, documents
+from plaintally._progress import Progress, make_progress
+from plaintally._sender import Endpoint
+from plaintally.exceptions import SharingError
+from plaintally.session import Session
+
+MAX_DOCUMENTS = 500
+MAX_BYTES = 9 * 1024 * 1024
+MAX_ANSWER = 65_536
+BUDGET_S = 30.0
+PAUSES_S = (0.5, 2.0)  # between three tries
+PRIVATE = ("error_message", "source")
+_LACKING = (404, 405, 501)  # how an endpoint answers that has no :commit
+_PARTIAL = (400, 403, 409, 413)  # one document of a batch may be at fault
+
+
+class Document(NamedTuple):
+    """A document on its way: its collection, its id, and its fields in Firestore's JSON."""
+
+    collection: str
+    id: str
+    fields: Mapping[str, Any]
+
+
+class Request(NamedTuple):
+    """One request: the bytes that go over the wire, and the documents in it."""
+
+    method: str
+    target: str
+    body: bytes
+    documents: tuple[Document, ...]
+
+
+Exchange = Callable[[Request], tuple[int, bytes]]
+"""Sends a request and returns the status and the body of the answer."""
+
+
+class Preview:
+    """What `share` would send.
+
+    Attributes:
+        session: the session.
+        endpoint: where it would go, or None.
+        include: which private kinds go along.
+        requests: the requests in their order, with the exact bytes of each body.
+        withheld: labels that the contract does not declare, and which therefore stay here.
+    """
+
+    def __init__(self, session: Session, endpoint: Endpoint | None, *, include: Collection[str] = ()) -> None:
+        self.session, self.endpoint, self.include = session, endpoint, _valid_include(include)
+        declared = session.contract.labels if session.contract is not None else {}
+        self.withheld = tuple(label for label in session.labels if label not in declared)
+        self.requests = tuple(make_requests(_documents(session, declared, self.include), endpoint))
+
+    @property
+    def documents(self) -> list[Document]:
+        """All documents, parents first."""
+        return [document for request in self.requests for document in request.documents]
+
+    @property
+    def content(self) -> bytes:
+        """Every byte that would leave, one request after the other."""
+        if self.endpoint is None:
+            return b"".join(request.body for request in self.requests)
+        scheme, host, port = self.endpoint.scheme, self.endpoint.host, self.endpoint.port
+        return b"".join(
+            _deliver.request(host, port, request.target, request.body, scheme=scheme, method=request.method)
+            for request in self.requests
+        )
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        where = f"to {self.endpoint}" if self.endpoint else "nowhere, since there is no endpoint"
+        size = sum(len(request.body) for request in self.requests)
+        lines = [f"{len(self.documents)} documents ({size:,} bytes in {len(self.requests)} requests) would go {where}:"]
+        for document in self.documents:
+            lines += ["", f"{document.collection}/{document.id}", *_shown(document.fields)]
+        if self.withheld:
+            lines += ["", f"The contract does not declare {', '.join(self.withheld)}: that stays here."]
+        if not self.include:
+            lines += ["", f"What errors said and sources stay here, unless include={set(PRIVATE)} asks for them."]
+        return "\n".join(lines)
+
+
+class ShareResult:
+    """What came of sharing.
+
+    Attributes:
+        session_id: the id to quote, or None where there was no session.
+        deletion_key: what `forget` needs to delete it at once; keep it to yourself.
+        shared, failed: by collection, how many documents.
+        reason: what went wrong, in a sentence, or None.
+        issue_url: a page with a new issue that has the id in it, or None.
+    """
+
+    def __init__(self, session: Session | None, *, issues_url: str | None = None) -> None:
+        self.session_id = session.id if session else None
+        self.deletion_key = session.deletion_key if session else None
+        self.package = session.package if session else ""
+        self.shared: dict[str, int] = {}
+        self.failed: dict[str, int] = {}
+        self.reason: str | None = None
+        self.issue_url = _issue_url(issues_url, session) if session else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it was shared."""
+        return bool(self.shared) and not self.failed and self.reason is None
+
+    def __repr__(self) -> str:
+        return f"ShareResult({self.session_id}, shared={self.shared}, failed={self.failed}, reason={self.reason!r})"
+
+    def __str__(self) -> str:
+        if not self.shared:
+            return f"Nothing was shared: {self.reason}."
+        lines = [f"Thank you. {_count(self.shared)} of {self.package} are shared under the session ID", ""]
+        lines += [f"    {self.session_id}", ""]
+        if not self.complete:
+            lines += [f"Only a part could be shared: {_count(self.failed)} failed ({self.reason}).", ""]
+        if self.issue_url:
+            lines += ["Put the ID into your issue, so that the maintainers can look it up:", f"    {self.issue_url}"]
+        else:
+            lines += ["Quote it when you ask the maintainers for help."]
+        command = f"plaintally forget {self.session_id} --package {self.package} --key {self.deletion_key}"
+        lines += ["To delete what was shared, keep this key to yourself and type:", f"    {command}"]
+        return "\n".join(lines)
+
+
+class Receipt(NamedTuple):
+    """What a collector says of a deletion.
+
+    Attributes:
+        session_id: the session.
+        state: `deleted`, or `waiting` for a maintainer.
+        deleted_at: when, in RFC 3339, or "".
+        documents: how many documents were deleted.
+        hash: what to quote about it, or "".
+    """
+
+    session_id: str
+    state: str
+    deleted_at: str = ""
+    documents: int = 0
+    hash: str = ""
+
+    def __str__(self) -> str:
+        if self.state == "deleted":
+            return (
+                f"Session {self.session_id} is deleted: {self.documents} documents at {self.deleted_at}.\n"
+                f"Receipt to quote: {self.hash}"
+            )
+        return f"The deletion of session {self.session_id} waits for the maintainers, since no key came with it."
+
+
+def share(preview: Preview, *, show_progress: bool, issues_url: str | None = None) -> ShareResult:
+    """Send what a preview holds; an interruption ends it between two requests' answers, and is raised again."""
+    result = ShareResult(preview.session, issues_url=issues_url)
+    endpoint = preview.endpoint
+    if endpoint is None or not preview.requests:
+        result.reason = "there is no endpoint to share it with"
+        return result
+    totals = {name: sum(doc.collection == name for doc in preview.documents) for name in documents.COLLECTIONS}
+    try:
+        with make_progress(totals, shown=show_progress) as progress:
+            _send_all(preview.requests, endpoint, result, progress)
+    except KeyboardInterrupt:
+        result.reason = "it was interrupted"
+        if show_progress:
+            print(result)  # noqa: T201  # it was asked for
+        raise
+    if show_progress:
+        print(result)  # noqa: T201
+    return result
+
+
+def forget(session_id: str, key: str | None, endpoint: Endpoint) -> Receipt:
+    """Ask a collector to delete a session: with its key at once, without it by a maintainer.
+
+    Raises:
+        SharingError: the collector refused or could not be reached; nothing was deleted as far as is known.
+    """
+    body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
+    status, answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
+    if status in _LACKING:
+        raise SharingError(f"{endpoint.host} does not delete by itself; ask the maintainers of the package for it")
+    if status != 200:
+        raise SharingError(f"{endpoint.host} refused ({_reason(status, answer)}); nothing was deleted")
+    try:
+        data = json.loads(answer)
+        found = data.get("receipt", {})
+        if not found:
+            return Receipt(session_id, "waiting")
+        return Receipt(session_id, "deleted", str(found["deleted_at"]), int(found["documents"]), str(found["hash"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SharingError(f"{endpoint.host} gave an answer that is no receipt; ask the maintainers") from error
+
+
+def make_requests(found: Iterable[Document], endpoint: Endpoint | None) -> Iterator[Request]:
+    """The requests that send documents, parents first and apart from invokes."""
+    root = _document_root(endpoint)
+    for batch in _batches(found, root):
+        yield _request(batch, root, endpoint)
+
+
+def send(request: Request, endpoint: Endpoint, exchange: Exchange) -> Iterator[tuple[Request, int, bytes]]:
+    """Send a request; what came of it, or of the single requests where all at once cannot be had."""
+    status, answer = exchange(request)
+    if request.target.endswith(":commit") and status in (*_LACKING, *_PARTIAL):
+        for document in request.documents:
+            single = _single(document, endpoint)
+            yield single, *exchange(single)
+    else:
+        yield request, status, answer
+
+
+def exchange_once(request: Request, endpoint: Endpoint, deadline: float) -> tuple[int, bytes]:
+    """The status and the body of an answer.
+
+    Raises:
+        OSError: there was none.
+    """
+    destination = (endpoint.scheme, endpoint.host, endpoint.port, request.target)
+    status, _, answer = _deliver.exchange(destination, request.body, deadline, method=request.method, limit=MAX_ANSWER)
+    return status, answer
+
+
+def _send_all(requests: Iterable[Request], endpoint: Endpoint, result: ShareResult, progress: Progress) -> None:
+    for request in requests:
+        for sent, status, answer in send(request, endpoint, lambda request: _exchange(endpoint, request)):
+            counts = result.shared if status == 200 else result.failed
+            result.reason = result.reason if status == 200 else _reason(status, answer)
+            for document in sent.documents:
+                counts[document.collection] = counts.get(document.collection, 0) + 1
+                progress.advance(document.collection)
+            if result.failed.get("sessions"):
+                return  # without its session nothing else is of use
+
+
+def _exchange(endpoint: Endpoint, request: Request) -> tuple[int, bytes]:
+    """The status and the body of an answer, after three tries; status 0 and the reason where there was none."""
+    destination = (endpoint.scheme, endpoint.host, endpoint.port, request.target)
+    status, answer = 0, b""
+    for pause_s in (*PAUSES_S, None):
+        wait_s = pause_s or 0.0
+        try:
+            status, retry_after_s, answer = _deliver.exchange(
+                destination, request.body, time.monotonic() + BUDGET_S, method=request.method, limit=MAX_ANSWER
+            )
+            if status != 429 and status < 500:
+                return status, answer
+            wait_s = max(wait_s, retry_after_s)
+        except ConnectionError as error:
+            status, answer = 0, _why(error)
+        except OSError as error:
+            return 0, _why(error)
+        if pause_s is None or wait_s > BUDGET_S:
+            break
+        time.sleep(wait_s)
+    return status, answer
+
+
+def _why(error: OSError) -> bytes:
+    return (error.strerror or str(error) or type(error).__name__).encode(errors="replace")
+
+
+def _reason(status: int, answer: bytes) -> str:
+    """Why a request failed, in the collector's words where it gave some."""
+    if status == 0:
+        return f"it could not be reached: {answer.decode(errors='replace')}"
+    try:
+        message = json.loads(answer)["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        return f"status {status}"
+    return "".join(character for character in str(message)[:300] if character.isprintable()).rstrip(".")
+
+
+def _documents(session: Session, declared: Collection[str], include: Collection[str]) -> Iterator[Document]:
+    yield Document("sessions", session.id, documents.session(session)["fields"])
+    kept = [session.stats(label) for label in session.labels if label in declared]
+    for stats in kept:
+        yield Document("session_stats", stats.id, documents.session_stats(stats, session.id)["fields"])
+    for stats in kept:
+        for invoke in stats.invokes:
+            yield Document("invokes", invoke.id, documents.invoke(invoke, stats.id, include=include)["fields"])
+
+
+def _batches(found: Iterable[Document], root: str | None) -> Iterator[list[Document]]:
+    """The documents in groups that fit into one request: parents apart from invokes."""
+    batch: list[Document] = []
+    size = 0
+    for document in found:
+        length = len(_dump(document.fields)) + len(root or "") + 200
+        begins = batch and batch[-1].collection != "invokes" and document.collection == "invokes"
+        if batch and (root is None or begins or len(batch) == MAX_DOCUMENTS or size + length > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(document)
+        size += length
+    if batch:
+        yield batch
+
+
+def _request(batch: list[Document], root: str | None, endpoint: Endpoint | None) -> Request:
+    if root is None or endpoint is None:
+        return _single(batch[0], endpoint)
+    writes = [{"update": {"name": f"{root}/{doc.collection}/{doc.id}", "fields": doc.fields}} for doc in batch]
+    return Request("POST", f"{endpoint.path}:commit", _dump({"writes": writes}), tuple(batch))
+
+
+def _single(document: Document, endpoint: Endpoint | None) -> Request:
+    path = "" if endpoint is None else endpoint.path
+    target = f"{path}/{document.collection}/{document.id}"
+    return Request("PATCH", target, _dump({"fields": document.fields}), (document,))
+
+
+def _document_root(endpoint: Endpoint | None) -> str | None:
+    """The name below which the documents stand, which a commit needs; None where the endpoint's path has none."""
+    _, found, rest = ("", "", "") if endpoint is None else endpoint.path.partition("/projects/")
+    return f"projects/{rest}" if found else None
+
+
+def _dump(content: object) -> bytes:
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _shown(fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in fields.items():
+        yield f"    {name}: {_dump(value).decode()}"
+
+
+def _valid_include(include: Collection[str]) -> frozenset[str]:
+    words = frozenset((include,) if isinstance(include, str) else include)
+    if words <= set(PRIVATE):
+        return words
+    raise SharingError(f"include={sorted(map(str, words))} can only name {' and '.join(PRIVATE)}")
+
+
+def _issue_url(issues_url: str | None, session: Session) -> str | None:
+    """A new issue with the session's ID, versions and figures in it, where the page is known to take them so."""
+    if issues_url is None:
+        return None
+    base = issues_url.rstrip("/")
+    if not base.startswith("https://") or not base.endswith("/issues"):
+        return issues_url
+    versions = "\n".join(f"- {name}: {value}" for name, value in session.environment.items())
+    found = [session.stats(label) for label in session.labels]
+    figures = "\n".join(
+        f"- {stats.label}: {stats.total_invokes} invokes, {stats.failed_count} failed" for stats in found
+    )
+    body = f"<!-- What happened, and what did you expect? -->\n\nSession ID: {session.id}\n\n{versions}\n\n{figures}\n"
+    names = ("issue[title]", "issue[description]") if "gitlab" in base else ("title", "body")
+    title = f"{session.package}: help with session {session.id[:8]}"
+    return f"{base}/new?{names[0]}={quote(title)}&{names[1]}={quote(body)}"
+
+
+def _count(counts: Mapping[str, int]) -> str:
+    names = {"sessions": "session", "session_stats": "statistics", "invokes": "runs"}
+    return ", ".join(f"{counts[name]} {word}" for name, word in names.items() if counts.get(name)) or "nothing"
