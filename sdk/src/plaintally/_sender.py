@@ -100,9 +100,9 @@ def _unusable(url: object, reason: str) -> Exception:
 def _spawn(job: bytes, environment: "Mapping[str, str]") -> bool:
     """Start the detached process with its job; False where there can be none."""
     if sys.platform == "win32":
-        from plaintally._windows import spawn
+        from plaintally import _windows
 
-        return can_spawn() and spawn(command(_BOOT, os.path.dirname(__file__)), job)
+        return can_spawn() and _windows.spawn(command(_BOOT, os.path.dirname(__file__)), job)
     try:
         source, sink = os.pipe()
     except OSError:
