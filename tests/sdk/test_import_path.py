@@ -49,7 +49,7 @@ def test_all_that_runs_at_a_hosts_import_can_be_read_in_a_sitting() -> None:
 
 
 def lines_of_code(source: str) -> int:
-    """The number of lines that run: not white space, comments, docstrings, nor what is there for type checkers alone."""
+    """The number of lines that run: no white space, comments, docstrings, nor what is for type checkers alone."""
     prose = {
         line
         for node in ast.walk(ast.parse(source))

@@ -114,8 +114,9 @@ class Telemetry:
         Raises:
             PreferencesError: the file could not be written; the counter is off in this process all the same.
         """
-        self._explicit["counter"] = False
-        return self._remember("counter", False) if persist else self._decide("counter")
+        from plaintally import _controls
+
+        return _controls.disable_counter(self, persist=persist)
 
     def enable_counter(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002  # the manual's own form
         """Turn the counter on: for good from the next start on, or for this process.
@@ -130,12 +131,9 @@ class Telemetry:
         Raises:
             PreferencesError: the file could not be written; nothing has changed.
         """
-        if persist:
-            return self._remember("counter", True)
-        self._explicit["counter"] = True
-        if self._refused:
-            self.count_import()
-        return self._decide("counter")
+        from plaintally import _controls
+
+        return _controls.enable_counter(self, persist=persist)
 
     def set_endpoint(self, endpoint: "str | None") -> "Decision":
         """Send counts to another address from now on, or with None nowhere at all; it is kept for the next starts.
@@ -147,9 +145,9 @@ class Telemetry:
             ConfigurationError: the URL cannot work; nothing has changed.
             PreferencesError: the file could not be written; nothing has changed.
         """
-        if endpoint is not None:
-            _sender.parse_endpoint(endpoint, allow_http=self.allow_http)
-        return self._remember("endpoint", "none" if endpoint is None else endpoint)
+        from plaintally import _controls
+
+        return _controls.set_endpoint(self, endpoint)
 
     def status(self) -> "Status":
         """Everything that was looked at to decide what is on, and the rule that decided; print it."""
@@ -161,16 +159,16 @@ class Telemetry:
     def session(self) -> "Session | None":
         """The log of this process, from its import on; None where logging is off."""
         if self._session is ...:
-            from plaintally import _logging
+            from plaintally import _controls
 
-            _logging.begin(self)
+            _controls.begin(self)
         return None if self._session is ... else self._session
 
     def create_session(self) -> "Session":
         """Another log, for `set_session` or the `session` argument of the package's functions."""
-        from plaintally import _logging
+        from plaintally import _controls
 
-        return _logging.create_session(self)
+        return _controls.create_session(self)
 
     def set_session(self, session: "Session | None") -> None:
         """Log into another session from now on, or with None nowhere, in this process."""
@@ -213,9 +211,9 @@ class Telemetry:
 
     def preview(self, session: "Session | None" = None, *, include: "Collection[str]" = ()) -> "Preview":
         """What `share` would send, to the byte; `include` adds `error_message` or `source`."""
-        from plaintally import _logging
+        from plaintally import _controls
 
-        return _logging.preview(self, session, include)
+        return _controls.preview(self, session, include)
 
     def share(
         self, session: "Session | None" = None, *, show_progress: bool = True, include: "Collection[str]" = ()
@@ -227,9 +225,9 @@ class Telemetry:
             show_progress: show two bars and say afterwards what came of it.
             include: `error_message`, `source`: what else goes along this time, after `preview` has shown it.
         """
-        from plaintally import _logging
+        from plaintally import _controls
 
-        return _logging.share(self, session, include, show_progress=show_progress)
+        return _controls.share(self, session, include, show_progress=show_progress)
 
     def forget(self, session_id: str, key: "str | None" = None) -> "Receipt":
         """Have a shared session deleted: with its key at once, without it after a maintainer has looked.
@@ -237,15 +235,15 @@ class Telemetry:
         Raises:
             SharingError: there is no endpoint, or the collector refused.
         """
-        from plaintally import _logging
+        from plaintally import _controls
 
-        return _logging.forget(self, session_id, key)
+        return _controls.forget(self, session_id, key)
 
     def enable_session_logging(self) -> "Decision":
         """Keep the local log from now on and at the next starts; see `disable_session_logging`."""
-        from plaintally import _logging
+        from plaintally import _controls
 
-        return _logging.switch(self, "session_log", on=True, persist=True)
+        return _controls.switch(self, "session_log", on=True, persist=True)
 
     def disable_session_logging(self) -> "Decision":
         """Keep no local log any more, now and at the next starts.
@@ -253,21 +251,21 @@ class Telemetry:
         Raises:
             PreferencesError: the file could not be written; it is off in this process all the same.
         """
-        from plaintally import _logging
+        from plaintally import _controls
 
-        return _logging.switch(self, "session_log", on=False, persist=True)
+        return _controls.switch(self, "session_log", on=False, persist=True)
 
     def enable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
         """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too."""
-        from plaintally import _logging
+        from plaintally import _controls
 
-        return _logging.switch(self, "automatic_sharing", on=True, persist=persist)
+        return _controls.switch(self, "automatic_sharing", on=True, persist=persist)
 
     def disable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
         """Share nothing by itself any more, in this process or, with `persist`, at the next starts too."""
-        from plaintally import _logging
+        from plaintally import _controls
 
-        return _logging.switch(self, "automatic_sharing", on=False, persist=persist)
+        return _controls.switch(self, "automatic_sharing", on=False, persist=persist)
 
     def set_session_capacity(self, capacity: int) -> None:
         """Keep so many invokes of each label in the sessions that begin from now on, and at the next starts.
@@ -276,9 +274,9 @@ class Telemetry:
             ConfigurationError: it is no positive whole number; nothing has changed.
             PreferencesError: the file could not be written; nothing has changed.
         """
-        from plaintally import _logging
+        from plaintally import _controls
 
-        _logging.set_capacity(self, capacity)
+        _controls.set_capacity(self, capacity)
 
     def _count(self) -> None:
         facts = self._facts()
@@ -344,18 +342,6 @@ class Telemetry:
         from plaintally import _notice
 
         return _notice.was_shown(self, environment)
-
-    def _remember(self, key: str, value: "bool | int | str") -> "Decision":
-        """Write a preference of the user's; return what holds from the next start on."""
-        from plaintally import _preferences_write
-
-        _preferences_write.write_user(dict(os.environ), {(self.package, key): value})
-        facts = self._facts()
-        facts.explicit = {}
-        return _consent.decide("counter", facts)
-
-    def _decide(self, switch: str) -> "Decision":
-        return _consent.decide(switch, self._facts())
 
 
 def valid_package(package: object) -> str:

@@ -1,17 +1,40 @@
-"""What a handle's methods about sessions do; loaded when one of them is first called."""
+"""What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked."""
 
 import os
 import warnings
 from _thread import allocate_lock
 from collections.abc import Collection
 
-from plaintally import _consent, _preferences, sharing
+from plaintally import _consent, _preferences, _preferences_write, _sender, sharing
 from plaintally._consent import Decision
 from plaintally._telemetry import Telemetry
 from plaintally.exceptions import SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
 
 _beginning = allocate_lock()
+
+
+def disable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
+    """See `Telemetry.disable_counter`."""
+    telemetry._explicit["counter"] = False
+    return _remember(telemetry, "counter", False) if persist else _decide(telemetry, "counter")
+
+
+def enable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
+    """See `Telemetry.enable_counter`."""
+    if persist:
+        return _remember(telemetry, "counter", True)
+    telemetry._explicit["counter"] = True
+    if telemetry._refused:
+        telemetry.count_import()
+    return _decide(telemetry, "counter")
+
+
+def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
+    """See `Telemetry.set_endpoint`."""
+    if endpoint is not None:
+        _sender.parse_endpoint(endpoint, allow_http=telemetry.allow_http)
+    return _remember(telemetry, "endpoint", "none" if endpoint is None else endpoint)
 
 
 def begin(telemetry: Telemetry) -> None:
@@ -75,9 +98,9 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None) -> sharing.Re
 def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decision:
     """Turn the log or automatic sharing on or off: in this process, and with `persist` at the next starts."""
     if persist and on:  # first, so that nothing has changed where it fails
-        telemetry._remember(name, True)
+        _remember(telemetry, name, True)
     telemetry._explicit[name] = on
-    decision = telemetry._decide(name)
+    decision = _decide(telemetry, name)
     if name == "session_log":
         telemetry._session = ... if decision.allowed and telemetry._session is None else telemetry._session
         if not decision.allowed:
@@ -87,13 +110,25 @@ def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decis
         if decision.allowed:
             _attach(telemetry, telemetry.session)
     if persist and not on:
-        telemetry._remember(name, False)
+        _remember(telemetry, name, False)
     return decision
 
 
 def set_capacity(telemetry: Telemetry, capacity: int) -> None:
     """See `Telemetry.set_session_capacity`."""
-    telemetry._remember("session_capacity", valid_capacity(capacity))
+    _remember(telemetry, "session_capacity", valid_capacity(capacity))
+
+
+def _decide(telemetry: Telemetry, name: str) -> Decision:
+    return _consent.decide(name, telemetry._facts())
+
+
+def _remember(telemetry: Telemetry, key: str, value: bool | int | str) -> Decision:  # noqa: FBT001
+    """Write a preference of the user's; return what holds of the counter from the next start on."""
+    _preferences_write.write_user(os.environ, {(telemetry.package, key): value})
+    facts = telemetry._facts()
+    facts.explicit = {}
+    return _consent.decide("counter", facts)
 
 
 def _look(telemetry: Telemetry, session: Session, include: Collection[str]) -> sharing.Preview:
