@@ -64,6 +64,7 @@ class Stream:
             self.close()
             return
         os.set_blocking(sink, False)
+        _widen(sink)
         self._write(frame(header(self.session, self.endpoint)))
         folder = os.path.dirname(os.path.dirname(__file__))
         environment = dict(os.environ)
@@ -94,6 +95,16 @@ class Stream:
             return os.fstat(descriptor).st_ino == self._inode
         except OSError:
             return False
+
+
+def _widen(sink: int) -> None:
+    """Have the pipe hold a burst of some thousand invokes, where the system lets us."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, 1 << 20)
+    except (ImportError, AttributeError, OSError):
+        pass
 
 
 def header(session: Session, endpoint: Endpoint) -> bytes:

@@ -5,7 +5,7 @@ import warnings
 from _thread import allocate_lock
 from collections.abc import Collection
 
-from plaintally import _consent, _preferences, _preferences_write, _sender, sharing
+from plaintally import _consent, _preferences, _preferences_write, _sender, _telemetry, sharing
 from plaintally._consent import Decision
 from plaintally._telemetry import Telemetry
 from plaintally.exceptions import SharingError
@@ -46,7 +46,7 @@ def begin(telemetry: Telemetry) -> None:
         if not _consent.decide("session_log", facts).allowed:
             telemetry._session = None
             return
-        telemetry._session = _create(telemetry, facts, created_at_ns=telemetry._began_ns)
+        telemetry._session = _create(telemetry, facts, created_at_ns=_telemetry._began_ns)
         if _consent.decide("automatic_sharing", facts).allowed:
             _attach(telemetry, telemetry._session)
 

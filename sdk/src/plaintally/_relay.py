@@ -9,7 +9,6 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,21 +35,22 @@ def main() -> None:
 
 def relay(source: int) -> None:
     """Share what comes through a descriptor until its other end is closed, or the host is gone."""
-    reader = _Reader(source)
-    frames = iter(reader)
-    try:
-        batch = _Batch(*marshal.loads(next(frames)))  # noqa: S302  # the host wrote it
-    except (StopIteration, ValueError, EOFError, TypeError):
-        return
+    reader, batch = _Reader(source), None
     while not reader.ended:
-        for content in reader.read(timeout_s=batch.pause_s(time.monotonic())):
-            batch.add(*marshal.loads(content))  # noqa: S302
+        for content in reader.read(timeout_s=batch.pause_s(time.monotonic()) if batch else PROBE_S):
+            said = marshal.loads(content)  # noqa: S302  # the host wrote it
+            if batch is None:
+                batch = _Batch(*said)
+            else:
+                batch.add(*said)
+        if batch is None:
+            continue
         if batch.is_due(time.monotonic()) and not batch.send(time.monotonic() + TRY_S):
             return
         if not _is_alive(batch.host):
             break
     deadline = time.monotonic() + DRAIN_S
-    while batch.waiting and batch.send(deadline) and batch.waiting and time.monotonic() < deadline - 1:
+    while batch and batch.waiting and batch.send(deadline) and batch.waiting and time.monotonic() < deadline - 1:
         time.sleep(0.5)
 
 
@@ -89,8 +89,8 @@ class _Batch:
                 **own,
                 session_stats=stats_id,
                 status=status,
-                execution_start=_moment(start_ns),
-                execution_end=_moment(start_ns + elapsed_ns),
+                execution_start=_moment(start_ns // 1000),
+                execution_end=_moment(start_ns // 1000 + elapsed_ns // 1000),
                 duration_ms=elapsed_ns / 1e6,
                 context=context,
             )
@@ -133,10 +133,6 @@ class _Reader:
     def __init__(self, source: int) -> None:
         self.source, self.buffer, self.ended = source, b"", False
 
-    def __iter__(self) -> Iterator[bytes]:
-        while not self.ended:
-            yield from self.read(timeout_s=PROBE_S)
-
     def read(self, *, timeout_s: float) -> list[bytes]:
         """The frames that are whole after at most one wait."""
         ready, _, _ = select.select([self.source], [], [], timeout_s)
@@ -155,8 +151,8 @@ def _document(collection: str, identifier: str, **fields: object) -> Document:
     return Document(collection, identifier, to_document({"id": identifier, **fields})["fields"])
 
 
-def _moment(nanoseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _is_alive(pid: int) -> bool:

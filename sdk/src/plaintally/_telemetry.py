@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _handles: "dict[str, Telemetry]" = {}  # the newest handle of each package, for the command line
 _counted: "dict[str, object]" = {}  # the packages whose import this process, or the one it was forked from, counted
+_began_ns = time.time_ns()  # when sessions begin: with the import
 _inspecting = False  # the command line imports packages to look at them, which is no use of them
 
 
@@ -49,7 +50,7 @@ class Telemetry:
     """
 
     __slots__ = (
-        "_began_ns", "_endpoint", "_explicit", "_refused", "_session", "allow_http", "contract", "issues_url", "module",
+        "_endpoint", "_explicit", "_refused", "_session", "allow_http", "contract", "issues_url", "module",
         "package", "policy", "privacy_url", "version",
     )  # fmt: skip
 
@@ -76,7 +77,6 @@ class Telemetry:
         self._explicit: dict[str, bool] = {}
         self._refused = False
         self._session: Session | EllipsisType | None = ...  # made when somebody first asks for it
-        self._began_ns = time.time_ns()
         # Whose places in an error may be told: those of the package that makes this handle.
         self.module = sys._getframe(1).f_globals.get("__package__") or ""  # noqa: SLF001
         _handles[self.package] = self

@@ -136,7 +136,7 @@ class SessionInvoke:
     @property
     def execution_end(self) -> "datetime | None":
         """When it ended, in UTC: the beginning and the duration; None until then."""
-        return None if self.status == "unknown" else _moment((self._start_ns + self._elapsed_ns) // 1000)
+        return None if self.status == "unknown" else _moment(self._start_ns // 1000 + self._elapsed_ns // 1000)
 
     @property
     def duration_ms(self) -> float:
