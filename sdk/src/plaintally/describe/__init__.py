@@ -11,10 +11,10 @@ A description is a dict of plain JSON types. These are all keys there are:
 | `type` | name of a class, ASCII | all |
 | `shape` | at most 64 ints | arrays, series, frames (rows, columns), images (height, width) |
 | `length` | int | built-in containers and texts, a graph's nodes, a dataset's variables |
-| `element_type` | name of a kind of element, see below | what has a shape and one kind of element, lists, tuples, sets |
+| `element_type` | name of a kind of element, see below | what has one kind of element, lists, tuples, sets |
 | `element_bytes` | int, bytes per element | where the kind of element has a fixed size |
 | `nbytes` | int, bytes of all elements | where it follows from what is above, or the library has it at hand |
-| `device` | one of `DEVICES` | tensors of torch, arrays of jax |
+| `device` | one of `DEVICES` | tensors of torch |
 | `nnz` | int, values stored | sparse arrays and matrices whose format stores one value per entry |
 | `edges` | int | graphs with at most 4096 nodes and 8192 entries in their adjacency |
 | `columns` | first 64 of `{"name", "element_type"}` | frames and tables |

@@ -76,6 +76,7 @@ def _tensor(value: object) -> "Facts":
 
 
 def _jax_array(value: object) -> "Facts":
+    """Of jax. Not its device: asking an array for that, whose data are deleted, brings the process down."""
     cls = type(value)
     if genuine(cls) != ("jaxlib", "ArrayImpl"):
         raise UnknownValueError
@@ -84,7 +85,6 @@ def _jax_array(value: object) -> "Facts":
     kind = dict(element_type(in_class(cls, "dtype").__get__(value)))
     yield from kind.items()
     yield "nbytes", _product(shape) * kind["element_bytes"]
-    yield "device", in_class(cls, "platform")(value)
 
 
 def _product(sizes: "list[int]") -> int:

@@ -1,6 +1,6 @@
 """What is told about arrays and tables of pyarrow."""
 
-from plaintally.describe._classes import contents, extends, genuine, held, in_class
+from plaintally.describe._classes import UnknownValueError, contents, extends, genuine, held, in_class
 from plaintally.describe._vocabulary import MAX_COLUMNS, columns_of
 
 TYPE_CHECKING = False
@@ -19,6 +19,8 @@ _KINDS: "dict[int, str]" = {}
 def _array_of(name: str) -> "Callable[[Any], Facts]":
     def facts(value: object) -> "Facts":
         cls = held("pyarrow.lib", name)
+        if name == "ChunkedArray" and type(value) is not cls:
+            raise UnknownValueError  # a subclass may have left it unmade, and nothing tells that without a crash
         yield "shape", [cls.__len__(value)]
         dtype = in_class(cls, "type").__get__(value)
         yield "element_type", _element_type(dtype)
@@ -32,6 +34,8 @@ def _array_of(name: str) -> "Callable[[Any], Facts]":
 def _table_of(name: str) -> "Callable[[Any], Facts]":
     def facts(value: object) -> "Facts":
         cls = held("pyarrow.lib", name)
+        if not cls._is_initialized(value):  # a null pointer, which all else would follow
+            raise UnknownValueError
         width = in_class(cls, "num_columns").__get__(value)
         yield "shape", [in_class(cls, "num_rows").__get__(value), width]
         if _may_run_users_code():
@@ -57,6 +61,8 @@ def _element_type(dtype: object) -> str:
     if not _KINDS:
         names = [name for name in contents("pyarrow.lib") if name.startswith(_PREFIX)]
         _KINDS.update({held("pyarrow.lib", name): name.removeprefix(_PREFIX).lower() for name in names})
+    if extends(dtype, held("pyarrow.lib", "BaseExtensionType")):
+        return "extension"
     return _KINDS.get(number, "unknown")
 
 

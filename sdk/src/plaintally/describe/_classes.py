@@ -60,7 +60,7 @@ def bases(cls: type) -> "tuple[type, ...]":
 
 def extends(value: object, cls: object) -> bool:
     """Whether the value is an instance, whatever it says itself."""
-    return any(base is cls for base in bases(type(value)))
+    return type(value) is cls or any(base is cls for base in bases(type(value)))
 
 
 def in_class(cls: type, name: str) -> "Any":  # noqa: ANN401
@@ -132,13 +132,20 @@ def part(value: object, name: str) -> "Any":  # noqa: ANN401
     known = genuine(cls)
     if known is None or known[0] not in LIBRARIES:
         raise UnknownValueError
+    for key, item in _instance_dict(value).items():  # a lookup might compare the name with a key of the user's
+        if type(key) is str and key == name:
+            return item
     for base in bases(cls):
         if name in _VARS(base):
             descriptor = _VARS(base)[name]
             if type(descriptor) is _IN_C[0] or type(descriptor) is _IN_C[1]:
                 return descriptor.__get__(value)
-    # Searched by hand, since a lookup might compare the name with a key of the user's.
-    for key, item in dict.items(object.__getattribute__(value, "__dict__")):
-        if type(key) is str and key == name:
-            return item
     raise UnknownValueError
+
+
+def _instance_dict(value: object) -> "dict[object, Any]":
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return found if type(found) is dict else {}

@@ -100,6 +100,8 @@ def _length(values: object) -> int:
     if name == "IntervalArray":
         left = part(values, "_left")
         return _length(left) if is_array(left) else index_length(left)
+    if name == "SparseArray":
+        return int(part(part(values, "_sparse_index"), "length"))
     return _length(part(values, "_data"))  # with a mask
 
 

@@ -1,6 +1,10 @@
 """The plain scalar that a value holds, taken out without running code of the value's class."""
 
-from plaintally.describe._classes import bases, extends, held
+from plaintally.describe._classes import bases, extends, genuine, held
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 UNKNOWN = object()
 """What `plain` gives for all that holds no plain scalar."""
@@ -28,9 +32,17 @@ def _unwrap(value: object) -> object:
             return float.__float__(value)  # type: ignore[arg-type]
         if base is str:
             return str.__str__(value)
-    numpy = "numpy"
-    number, boolean = held(numpy, "number"), held(numpy, "bool_")
-    if not (extends(value, number) or extends(value, boolean)) or extends(value, held(numpy, "timedelta64")):
+    return _unwrap_numpy(value)
+
+
+def _unwrap_numpy(value: object) -> object:
+    """What a number of numpy's holds, asked of the first class that is numpy's; `item` would hash the value's class."""
+    cls: Any = next(base for base in bases(type(value)) if genuine(base))
+    root, name = genuine(cls) or ("", "")
+    if root != "numpy" or name in ("longdouble", "timedelta64"):
         return UNKNOWN
-    item = held(numpy, "generic").item(value)
-    return item if any(type(item) is kind for kind in (bool, int, float)) else UNKNOWN
+    if extends(value, held("numpy", "bool_")):
+        return bool(cls.__bool__(value))
+    if extends(value, held("numpy", "integer")):
+        return int(cls.__int__(value))
+    return float(cls.__float__(value)) if extends(value, held("numpy", "floating")) else UNKNOWN
