@@ -220,7 +220,7 @@ class Name(Kind):
 class Description(Kind):
     """The type, shape and element type of a value (see `plaintally.describe`), and the names of its parts in `names`.
 
-    A value that is no description yet is described when it is taken.
+    A value that is no description yet is described when it is taken, a dict with its keys as names.
     """
 
     __slots__ = ("names",)
@@ -232,15 +232,17 @@ class Description(Kind):
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
-        from plaintally.describe import Described, describe, keep_names
+        from plaintally.describe import Described, describe, describe_data, keep_names
 
-        return keep_names(value if type(value) is Described else describe(value), self.names)
+        if type(value) is not Described:
+            value = describe_data(value) if type(value) is dict else describe(value)
+        return dict(keep_names(value, self.names))
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""
         from plaintally.describe import Described, is_description, keep_names
 
-        return type(plain) in (dict, Described) and is_description(plain) and keep_names(plain, self.names) == plain  # type: ignore[arg-type]
+        return type(plain) is dict and is_description(plain) and keep_names(Described(plain), self.names) == plain
 
     def widens(self, other: "Description") -> bool:
         """See `Kind.widens`."""
