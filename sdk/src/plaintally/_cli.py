@@ -37,20 +37,25 @@ def main(arguments: "Sequence[str] | None" = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
+    from plaintally import _cli_sessions
+
     root = argparse.ArgumentParser(
         prog="plaintally",
-        description="See what packages count about your use of them, and turn it off or on.",
+        description="See what packages count about your use of them, turn it off or on; share sessions, delete them.",
         epilog="Everything is off, too, where the environment says PLAINTALLY=off or DO_NOT_TRACK=1.",
         allow_abbrev=False,
     )
     root.add_argument("--version", action="version", version=f"plaintally {__version__}")
     commands = root.add_subparsers(metavar="command", required=True)
 
-    def add(name: str, run: object, help_text: str, *, package: str) -> argparse.ArgumentParser:
+    def add(name: str, run: object, help_text: str, *, package: str = "none") -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
         command.set_defaults(run=run)
-        optional = "?" if package == "optional" else None
-        command.add_argument("package", nargs=optional, type=_package, help="name of the package, such as rxinfer")
+        if package != "none":
+            optional = "?" if package == "optional" else None
+            command.add_argument(
+                "package", nargs=optional, type=package_name, help="name of the package, such as rxinfer"
+            )
         return command
 
     status = add(
@@ -62,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
     endpoint.add_argument("url", nargs="?", help="the new address, or none to send nothing")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
+    _cli_sessions.add_commands(add)
     return root
 
 
@@ -99,7 +105,7 @@ def _endpoint(arguments: argparse.Namespace) -> None:
         if _consent.understand(arguments.url) is False:
             arguments.url = "none"
         else:
-            handle = _find(arguments.package)
+            handle = find(arguments.package)
             _sender.parse_endpoint(arguments.url, allow_http=handle is not None and handle.allow_http)
         _write({(arguments.package, "endpoint"): arguments.url})
     status = _status_of(arguments.package)
@@ -107,7 +113,7 @@ def _endpoint(arguments: argparse.Namespace) -> None:
 
 
 def _preview(arguments: argparse.Namespace) -> None:
-    handle = _find(arguments.package)
+    handle = find(arguments.package)
     if handle is None:
         raise PlaintallyError(
             f"no package that calls its telemetry {arguments.package!r} is installed here, so nobody can tell what it "
@@ -137,7 +143,7 @@ def _report(package: "str | None", *, wanted: bool) -> None:
 
 
 def _status_of(package: str) -> _status.Status:
-    handle = _find(package)
+    handle = find(package)
     if handle is None:
         print(
             f"plaintally: no package that calls its telemetry {package!r} is installed here; "
@@ -154,7 +160,7 @@ def _known_packages() -> "list[str]":
     return sorted(installed | set(_user_layer().table.get("packages", {})))
 
 
-def _find(package: str) -> "Telemetry | None":
+def find(package: str) -> "Telemetry | None":
     """The handle of a package: of the module of that name, or of the one that an entry point names for it."""
     entries = importlib.metadata.entry_points(group="plaintally")
     modules = [entry.module for entry in entries if _preferences.normalise(entry.name) == package]
@@ -197,7 +203,8 @@ def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]") -> 
     print(f"Written to {path}.")
 
 
-def _package(name: str) -> str:
+def package_name(name: str) -> str:
+    """The name of a package, as an argument of a command."""
     try:
         return _telemetry.valid_package(name)
     except PlaintallyError as error:
