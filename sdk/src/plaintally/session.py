@@ -19,7 +19,7 @@ from plaintally._kinds import REFUSED, ErrorType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, MutableSequence
     from datetime import datetime
     from types import TracebackType
     from typing import Any, Self
@@ -202,7 +202,7 @@ class SessionStats:
         declared = session.contract.labels.get(label) if session.contract is not None else None
         self.session, self.label = session, label
         self.fields: Mapping[str, Kind] = declared.fields if declared is not None else {}
-        self.invokes: deque[SessionInvoke] = deque(maxlen=session.capacity)
+        self.invokes: MutableSequence[SessionInvoke] = deque(maxlen=session.capacity)
         self.clear()
 
     def __repr__(self) -> str:
@@ -255,7 +255,7 @@ class SessionStats:
         for name in self.__slots__:
             setattr(copied, name, getattr(self, name))
         copied.context_keys, copied.dropped = set(self.context_keys), dict(self.dropped)
-        copied.invokes = self.invokes.copy()
+        copied.invokes = list(self.invokes)
         return copied
 
 

@@ -78,6 +78,8 @@ class Summary:
 
     def __rich_console__(self, console: Any, options: object) -> Iterator[Any]:  # noqa: ANN401
         """See https://rich.readthedocs.io/en/stable/protocol.html."""
+        from rich.box import ASCII as ASCII_BOX
+        from rich.box import SIMPLE_HEAD
         from rich.markup import escape
         from rich.table import Table
 
@@ -87,7 +89,10 @@ class Summary:
             yield f"\n[bold cyan]{escape(part.label)}[/]"
             yield "\n".join(map(escape, _aligned(part.facts)))
             if part.rows:
-                table = Table(*map(escape, part.titles), header_style="bold", safe_box=marks is ASCII)
+                box = SIMPLE_HEAD if marks is UNICODE else ASCII_BOX
+                table = Table(box=box, header_style="bold", padding=(0, 1, 0, 0))
+                for index, title in enumerate(part.titles):
+                    table.add_column(escape(title), no_wrap=True, min_width=(8, 6, 9)[index] if index < 3 else None)
                 for row in part.rows:
                     failed = row[1] == marks.no
                     table.add_row(*map(escape, row), style="red" if failed else None)

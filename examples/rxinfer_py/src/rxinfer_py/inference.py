@@ -11,11 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from rxinfer_py import telemetry
 from rxinfer_py.models import LocalLevel, LocalLinearTrend, Model, Normal
+from rxinfer_py.usage import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from types import EllipsisType
 
+    from plaintally.session import Session
     from rxinfer_py.chain import Array, Belief, Gaussian
     from rxinfer_py.smoothing import Smoothed
 
@@ -89,6 +93,7 @@ def infer(
     iterations: int | None = None,
     free_energy: bool = False,
     returnvars: Collection[str] | None = None,
+    session: Session | EllipsisType | None = ...,
 ) -> InferenceResult:
     """Infer the states of a model from data, exactly, and its variances too if asked to.
 
@@ -104,31 +109,48 @@ def infer(
         iterations: how many steps of learning; 10 if not given. Without learning there is nothing to iterate.
         free_energy: whether to return the free energy.
         returnvars: the variables whose posteriors are returned; all if not given.
+        session: the session to log this into, or None; if not given, the default session.
 
     Raises:
         ValueError: something is wrong with an argument, or the data cannot determine the state or the variances.
     """
-    names = _variables(model, returnvars)
-    if iterations is not None:
-        _check_count("iterations", iterations, least=1)
-        if not learn:
-            raise ValueError("Without learning, one pass is exact; leave out iterations, or give learn=True.")
-    from rxinfer_py.chain import chain_of
-    from rxinfer_py.learning import learn as learn_variances
-    from rxinfer_py.observations import read
-    from rxinfer_py.smoothing import smooth
+    with telemetry.invoke(LABEL, session=session) as invoke:
+        invoke.add(
+            lambda: {
+                **_context(model, returnvars),
+                "data": data if type(data) is dict else {"y": data},
+                "learn": learn,
+                "free_energy": free_energy,
+            }
+        )
+        if learn:
+            invoke.add(iterations=iterations or _ITERATIONS)
+        names = _variables(model, returnvars)
+        if iterations is not None:
+            _check_count("iterations", iterations, least=1)
+            if not learn:
+                raise ValueError("Without learning, one pass is exact; leave out iterations, or give learn=True.")
+        from rxinfer_py.chain import chain_of
+        from rxinfer_py.learning import learn as learn_variances
+        from rxinfer_py.observations import read
+        from rxinfer_py.smoothing import smooth
 
-    observations = read(data)
-    if learn:
-        model, smoothed, energies = learn_variances(model, observations, iterations=iterations or _ITERATIONS)
-    else:
-        smoothed = smooth(chain_of(model), observations)
-        energies = [-smoothed.log_evidence]
-    return _result(model, smoothed, names, energies if free_energy else None)
+        observations = read(data)
+        if learn:
+            model, smoothed, energies = learn_variances(model, observations, iterations=iterations or _ITERATIONS)
+        else:
+            smoothed = smooth(chain_of(model), observations)
+            energies = [-smoothed.log_evidence]
+        return _result(model, smoothed, names, energies if free_energy else None)
 
 
 def infer_stream(
-    *, model: Model, datastream: Iterable[object], lag: int = 0, returnvars: Collection[str] | None = None
+    *,
+    model: Model,
+    datastream: Iterable[object],
+    lag: int = 0,
+    returnvars: Collection[str] | None = None,
+    session: Session | EllipsisType | None = ...,
 ) -> Iterator[Estimate]:
     """Infer the states of a model while the data arrives, each `lag` observations later, exactly.
 
@@ -141,6 +163,7 @@ def infer_stream(
         datastream: numbers, None or NaN where missing.
         lag: how many observations to wait for; with 0 the estimates are those of the filter.
         returnvars: the variables whose posteriors are returned; all if not given.
+        session: the session to log this into, or None; if not given, the default session.
 
     Raises:
         ValueError: something is wrong with an argument, at once; or with an observation, when it is read.
@@ -149,7 +172,27 @@ def infer_stream(
     _check_count("lag", lag, least=0)
     if isinstance(datastream, str | bytes) or not isinstance(datastream, Iterable):
         raise ValueError(f"datastream is a {type(datastream).__name__}; give what yields one number per time.")  # noqa: TRY004  # bad input is one kind of error
-    return _estimates(model, datastream, lag, names)
+    return _log_stream(_estimates(model, datastream, lag, names), _context(model, returnvars) | {"lag": lag}, session)
+
+
+def _log_stream(
+    estimates: Iterator[Estimate], context: Mapping[str, object], session: Session | EllipsisType | None
+) -> Iterator[Estimate]:
+    """One run, from the first estimate to the last that anybody asks for."""
+    with telemetry.invoke(LABEL, session=session) as invoke:
+        invoke.add(**context)
+        yield from estimates
+
+
+def _context(model: Model, returnvars: Collection[str] | None) -> dict[str, object]:
+    """What is logged of a model and of what is asked about it: no data, and no variance."""
+    asked = model.variables if returnvars is None else (returnvars,) if isinstance(returnvars, str) else returnvars
+    return {
+        "model_name": model.name,
+        "model": model.source,
+        "initialization": model.priors is not None,
+        "returnvars": ", ".join(asked),
+    }
 
 
 def _estimates(model: Model, datastream: Iterable[object], lag: int, names: Collection[str]) -> Iterator[Estimate]:
