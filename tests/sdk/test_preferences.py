@@ -116,7 +116,16 @@ def test_a_file_that_cannot_be_edited_safely_is_left_alone(text: str) -> None:
         _preferences_write.edit(text, {("rxinfer", "counter"): False}, path="file")
 
 
-@pytest.mark.parametrize("content", [b"counter: no\n", b"couter = false\n", b"packages = 1\n", b"counter = \xff\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"counter: no\n",
+        b"couter = false\n",
+        b"packages = 1\n",
+        b"counter = \xff\n",
+        b"[packages.a-b]\n[packages.a_b]\n",
+    ],
+)
 def test_a_broken_file_is_reported_and_left_alone(host: MakeHost, content: bytes) -> None:
     asked = host()
     asked.preferences.parent.mkdir(parents=True)
@@ -127,6 +136,21 @@ def test_a_broken_file_is_reported_and_left_alone(host: MakeHost, content: bytes
     assert str(asked.preferences) in done.stderr
     assert "mend or remove it" in done.stderr
     assert asked.preferences.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"HOME": "/home/me"}, "/home/me/.config/plaintally"),
+        ({"HOME": "/home/me", "XDG_CONFIG_HOME": "relative"}, "/home/me/.config/plaintally"),
+        ({"HOME": "", "XDG_CONFIG_HOME": "/settings"}, "/settings/plaintally"),
+        ({"HOME": ""}, None),
+        ({"HOME": "relative"}, None),
+    ],
+)
+@pytest.mark.linux
+def test_the_users_folder(environment: dict[str, str], expected: str | None) -> None:
+    assert _preferences.user_directory(environment) == expected
 
 
 def test_a_written_file_is_the_owners_alone_and_a_link_stays_a_link(host: MakeHost, tmp_path: Path) -> None:
