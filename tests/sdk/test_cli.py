@@ -116,6 +116,38 @@ def test_preview_says_when_nothing_would_be_sent(host: MakeHost) -> None:
     )
 
 
+def test_on_for_all_takes_back_the_no_to_all_and_consents_to_nothing(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT, policy="opt-in")
+    assert "Nothing to change" in asked.plaintally("on").stdout
+    assert not asked.preferences.exists()
+    asked.prefer("# Mine.\ncounter = false # never\n")
+    assert "hostpkg: the counter is off" not in asked.plaintally("on").stdout
+    assert asked.preferences.read_text() == "# Mine.\n# never\n"
+    assert "OFF, because of the rule 'default': opt-in" in asked.plaintally("status", PACKAGE).stdout
+
+
+def test_off_and_on_for_all_leave_each_package_as_its_author_or_its_user_has_it(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    for named, expected in (("on", "ON, because of the rule 'default'"), ("off", "OFF, because of the rule 'prefer")):
+        for arguments in ([named, PACKAGE], ["off"], ["on"]):
+            done = asked.plaintally(*arguments)
+            assert done.returncode == 0, done.stderr
+        assert f"import counter: {expected}" in asked.plaintally("status", PACKAGE).stdout
+    assert "hostpkg: the counter is off, all the same, because of the rule 'preferences'" in done.stdout
+
+
+def test_an_address_of_ones_own_and_the_way_back(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    assert f"https://relay.example.org/v1 (set by {asked.preferences})" in (
+        asked.plaintally("endpoint", PACKAGE, "https://relay.example.org/v1").stdout
+    )
+    refused = asked.plaintally("endpoint", PACKAGE, "http://relay.example.org/v1")
+    assert refused.returncode == 1
+    assert "only the package's author can allow" in refused.stderr
+    assert f"{ENDPOINT} (set by the author of the package)" in asked.plaintally("endpoint", PACKAGE, "default").stdout
+    assert "endpoint" not in asked.preferences.read_text()
+
+
 def test_off_for_all_is_also_a_no_to_those_that_once_got_a_yes(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
     assert asked.plaintally("on", PACKAGE).stdout.endswith("hostpkg: the counter is on.\n")

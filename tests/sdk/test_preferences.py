@@ -87,13 +87,25 @@ def files(draw: st.DrawFn) -> str:
     return "\n".join([*lines, *draw(COMMENTS)])
 
 
-@given(files(), st.sampled_from([None, "rxinfer", "new_pkg"]), st.sampled_from(["counter", "endpoint"]), st.booleans())
-def test_an_edit_changes_one_key_and_keeps_every_comment(text: str, package: str | None, key: str, value: bool) -> None:  # noqa: FBT001
+@given(
+    files(),
+    st.sampled_from([None, "rxinfer", "new_pkg"]),
+    st.sampled_from(["counter", "endpoint"]),
+    st.booleans() | st.none(),
+)
+def test_an_edit_changes_one_key_and_keeps_every_comment(
+    text: str,
+    package: str | None,
+    key: str,
+    value: bool | None,  # noqa: FBT001
+) -> None:
     before = _preferences.understood(tomllib.loads(text))
     new = _preferences_write.edit(text, {(package, key): value}, path="file")
     after = _preferences.understood(tomllib.loads(new))
-    target = before if package is None else before["packages"].setdefault(package, {})
-    target[key] = value
+    if value is None:
+        (before if package is None else before["packages"].get(package, {})).pop(key, None)
+    else:
+        (before if package is None else before["packages"].setdefault(package, {}))[key] = value
     assert after == before
     comments = [line for line in text.split("\n") if "#" in line]
     kept = [line for line in new.split("\n") if "#" in line]
@@ -114,6 +126,8 @@ def test_an_edit_changes_one_key_and_keeps_every_comment(text: str, package: str
 def test_a_file_that_cannot_be_edited_safely_is_left_alone(text: str) -> None:
     with pytest.raises(PreferencesError, match=r"write into it: counter = false below \[packages.rxinfer\]$"):
         _preferences_write.edit(text, {("rxinfer", "counter"): False}, path="file")
+    with pytest.raises(PreferencesError, match=r"write into it: nothing for counter below \[packages.rxinfer\]$"):
+        _preferences_write.edit(text, {("rxinfer", "counter"): None}, path="file")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +178,25 @@ def test_a_written_file_is_the_owners_alone_and_a_link_stays_a_link(host: MakeHo
     assert dotfiles.read_text() == "# mine\ncounter = false\nautomatic_sharing = false\n"
     assert stat.S_IMODE(dotfiles.stat().st_mode) == 0o600
     assert [entry.name for entry in tmp_path.iterdir() if "toml" in entry.name] == ["dotfiles.toml"]
+
+
+def test_neither_a_pipe_nor_what_a_killed_process_left_stops_the_writer(host: MakeHost) -> None:
+    asked = host()
+    asked.preferences.parent.mkdir(parents=True)
+    os.mkfifo(asked.preferences)
+    done = asked.plaintally("off", PACKAGE)
+    assert done.returncode == 1
+    assert "not a regular file" in done.stderr
+    assert done.stderr.count("\n") == 1
+    asked.preferences.unlink()
+    code = f"""
+        import os
+        open(f"{asked.preferences}.{{os.getpid()}}.new", "w").close()
+        import {PACKAGE}
+        {PACKAGE}.telemetry.disable_counter()
+    """
+    assert asked.run(code).stderr == b""
+    assert "counter = false" in asked.preferences.read_text()
 
 
 def test_processes_that_write_at_once_lose_nothing(host: MakeHost) -> None:

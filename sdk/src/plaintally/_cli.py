@@ -48,8 +48,10 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"plaintally {__version__}")
     commands = root.add_subparsers(metavar="command", required=True)
 
-    def add(name: str, run: object, help_text: str, *, package: str = "none") -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
+    def add(
+        name: str, run: object, help_text: str, *, package: str = "none", more: str = ""
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.{more}")
         command.set_defaults(run=run)
         if package != "none":
             optional = "?" if package == "optional" else None
@@ -62,10 +64,23 @@ def parser() -> argparse.ArgumentParser:
         "status", _show_status, "show every rule that was looked at, and which one decided", package="optional"
     )
     status.add_argument("--json", action="store_true", help="write JSON")
-    add("off", _turn_off, "turn the counter and sharing off, for a package or for all of them", package="optional")
-    add("on", _turn_on, "turn the counter on again, for a package or for all of them", package="optional")
+    add(
+        "off",
+        _turn_off,
+        "turn the counter and sharing off, for a package or for all of them",
+        package="optional",
+        more=" For all of them it also takes back every yes that you once gave to a single package.",
+    )
+    add(
+        "on",
+        _turn_on,
+        "turn the counter on again, for a package or for all of them",
+        package="optional",
+        more=" For all of them it takes back the no to all and consents to nothing: what each package's author chose "
+        "holds again, and what you turned off by name stays off.",
+    )
     endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
-    endpoint.add_argument("url", nargs="?", help="the new address, or none to send nothing")
+    endpoint.add_argument("url", nargs="?", help="the new address, none to send nothing, or default for the author's")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
     _cli_sessions.add_commands(add)
     return root
@@ -90,13 +105,15 @@ def _turn_off(arguments: argparse.Namespace) -> None:
     }
     if arguments.package is None:  # a no to all is a no to those that once got a yes
         for package, own in _user_layer().table.get("packages", {}).items():
-            changes |= {(package, key): False for key in ("counter", "automatic_sharing") if key in own}
+            keys = ("counter", "automatic_sharing")
+            changes |= {(package, key): None for key in keys if _consent.understand(own.get(key)) is True}
     _write(changes)
     _report(arguments.package, wanted=False)
 
 
 def _turn_on(arguments: argparse.Namespace) -> None:
-    _write({(arguments.package, "counter"): True})
+    # A yes to all would also be one to packages that ask first, and to those that are yet to come.
+    _write({(arguments.package, "counter"): None if arguments.package is None else True})
     _report(arguments.package, wanted=True)
 
 
@@ -104,6 +121,8 @@ def _endpoint(arguments: argparse.Namespace) -> None:
     if arguments.url is not None:
         if _consent.understand(arguments.url) is False:
             arguments.url = "none"
+        elif arguments.url == "default":
+            arguments.url = None
         else:
             handle = find(arguments.package)
             _sender.parse_endpoint(arguments.url, allow_http=handle is not None and handle.allow_http)
@@ -200,7 +219,7 @@ def _user_layer() -> _preferences.Layer:
 
 def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]") -> None:
     path = _preferences_write.write_user(os.environ, changes)
-    print(f"Written to {path}.")
+    print(f"Written to {path}." if os.path.exists(path) else f"Nothing to change: there is no {path}.")
 
 
 def package_name(name: str) -> str:
