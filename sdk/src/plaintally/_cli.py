@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import importlib
 import importlib.metadata
+import io
 import json
 import os
 import sys
@@ -25,14 +26,42 @@ if TYPE_CHECKING:
 
 def main(arguments: "Sequence[str] | None" = None) -> None:
     """Run the command and exit with its code."""
-    parsed = parser().parse_args(arguments)
+    closed = _open_closed_streams()
     try:
-        parsed.run(parsed)
-        sys.stdout.flush()
+        try:
+            parsed = parser().parse_args(arguments)
+            parsed.run(parsed)
+        finally:
+            sys.stdout.flush()
+    except SystemExit as end:  # argparse has shown a help text, or a mistake
+        if end.code or not closed:
+            raise
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _give_up_output()
     except PlaintallyError as error:
         sys.exit(f"plaintally: {error}")
+    except OSError as error:  # all other files are read and written where such an error is understood
+        _give_up_output()
+        sys.exit(f"plaintally: the output cannot be written ({error.strerror or error})")
+    if closed:
+        sys.exit("plaintally: the output cannot be written (it is closed)")
+
+
+def _open_closed_streams() -> bool:
+    """Have a standard output and error that take everything; True where the output leads nowhere."""
+    closed = sys.stdout is None
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as we run
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
+    return closed
+
+
+def _give_up_output() -> None:
+    """Have what is left in the buffer go nowhere, and no complaint about it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -190,7 +219,7 @@ def find(package: str) -> "Telemetry | None":
             except ModuleNotFoundError as error:
                 if error.name != module:
                     _complain(module, error)
-            except Exception as error:  # noqa: BLE001  # whatever a stranger's package does while it is imported
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stranger does at import
                 _complain(module, error)
             if package in _telemetry._handles:
                 break
@@ -208,7 +237,7 @@ def _looking_only() -> "Iterator[None]":
         _telemetry._inspecting = False
 
 
-def _complain(module: str, error: Exception) -> None:
+def _complain(module: str, error: BaseException) -> None:
     print(f"plaintally: {module} cannot be imported ({type(error).__name__}: {error})", file=sys.stderr)
 
 
