@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import importlib
 import importlib.metadata
+import io
 import json
 import os
 import sys
@@ -25,14 +26,42 @@ if TYPE_CHECKING:
 
 def main(arguments: "Sequence[str] | None" = None) -> None:
     """Run the command and exit with its code."""
-    parsed = parser().parse_args(arguments)
+    closed = _open_closed_streams()
     try:
-        parsed.run(parsed)
-        sys.stdout.flush()
+        try:
+            parsed = parser().parse_args(arguments)
+            parsed.run(parsed)
+        finally:
+            sys.stdout.flush()
+    except SystemExit as end:  # argparse has shown a help text, or a mistake
+        if end.code or not closed:
+            raise
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _give_up_output()
     except PlaintallyError as error:
         sys.exit(f"plaintally: {error}")
+    except OSError as error:  # all other files are read and written where such an error is understood
+        _give_up_output()
+        sys.exit(f"plaintally: the output cannot be written ({error.strerror or error})")
+    if closed:
+        sys.exit("plaintally: the output cannot be written (it is closed)")
+
+
+def _open_closed_streams() -> bool:
+    """Have a standard output and error that take everything; True where the output leads nowhere."""
+    closed = sys.stdout is None
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as we run
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
+    return closed
+
+
+def _give_up_output() -> None:
+    """Have what is left in the buffer go nowhere, and no complaint about it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,8 +77,10 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"plaintally {__version__}")
     commands = root.add_subparsers(metavar="command", required=True)
 
-    def add(name: str, run: object, help_text: str, *, package: str = "none") -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
+    def add(
+        name: str, run: object, help_text: str, *, package: str = "none", more: str = ""
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.{more}")
         command.set_defaults(run=run)
         if package != "none":
             optional = "?" if package == "optional" else None
@@ -62,10 +93,23 @@ def parser() -> argparse.ArgumentParser:
         "status", _show_status, "show every rule that was looked at, and which one decided", package="optional"
     )
     status.add_argument("--json", action="store_true", help="write JSON")
-    add("off", _turn_off, "turn the counter and sharing off, for a package or for all of them", package="optional")
-    add("on", _turn_on, "turn the counter on again, for a package or for all of them", package="optional")
+    add(
+        "off",
+        _turn_off,
+        "turn the counter and sharing off, for a package or for all of them",
+        package="optional",
+        more=" For all of them it also takes back every yes that you once gave to a single package.",
+    )
+    add(
+        "on",
+        _turn_on,
+        "turn the counter on again, for a package or for all of them",
+        package="optional",
+        more=" For all of them it takes back the no to all and consents to nothing: what each package's author chose "
+        "holds again, and what you turned off by name stays off.",
+    )
     endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
-    endpoint.add_argument("url", nargs="?", help="the new address, or none to send nothing")
+    endpoint.add_argument("url", nargs="?", help="the new address, none to send nothing, or default for the author's")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
     _cli_sessions.add_commands(add)
     return root
@@ -90,13 +134,15 @@ def _turn_off(arguments: argparse.Namespace) -> None:
     }
     if arguments.package is None:  # a no to all is a no to those that once got a yes
         for package, own in _user_layer().table.get("packages", {}).items():
-            changes |= {(package, key): False for key in ("counter", "automatic_sharing") if key in own}
+            keys = ("counter", "automatic_sharing")
+            changes |= {(package, key): None for key in keys if _consent.understand(own.get(key)) is True}
     _write(changes)
     _report(arguments.package, wanted=False)
 
 
 def _turn_on(arguments: argparse.Namespace) -> None:
-    _write({(arguments.package, "counter"): True})
+    # A yes to all would also be one to packages that ask first, and to those that are yet to come.
+    _write({(arguments.package, "counter"): None if arguments.package is None else True})
     _report(arguments.package, wanted=True)
 
 
@@ -104,6 +150,8 @@ def _endpoint(arguments: argparse.Namespace) -> None:
     if arguments.url is not None:
         if _consent.understand(arguments.url) is False:
             arguments.url = "none"
+        elif arguments.url == "default":
+            arguments.url = None
         else:
             handle = find(arguments.package)
             _sender.parse_endpoint(arguments.url, allow_http=handle is not None and handle.allow_http)
@@ -171,7 +219,7 @@ def find(package: str) -> "Telemetry | None":
             except ModuleNotFoundError as error:
                 if error.name != module:
                     _complain(module, error)
-            except Exception as error:  # noqa: BLE001  # whatever a stranger's package does while it is imported
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stranger does at import
                 _complain(module, error)
             if package in _telemetry._handles:
                 break
@@ -189,7 +237,7 @@ def _looking_only() -> "Iterator[None]":
         _telemetry._inspecting = False
 
 
-def _complain(module: str, error: Exception) -> None:
+def _complain(module: str, error: BaseException) -> None:
     print(f"plaintally: {module} cannot be imported ({type(error).__name__}: {error})", file=sys.stderr)
 
 
@@ -200,7 +248,7 @@ def _user_layer() -> _preferences.Layer:
 
 def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]") -> None:
     path = _preferences_write.write_user(os.environ, changes)
-    print(f"Written to {path}.")
+    print(f"Written to {path}." if os.path.exists(path) else f"Nothing to change: there is no {path}.")
 
 
 def package_name(name: str) -> str:

@@ -52,7 +52,9 @@ def parse_endpoint(url: object, *, allow_http: bool = False) -> Endpoint:
     if not path.strip("/"):
         raise _unusable(url, "has no path")
     if scheme == "http" and not allow_http and not is_loopback(host):
-        raise _unusable(url, "sends over plain http to another machine; write https, or say allow_http=True")
+        raise _unusable(
+            url, "sends over plain http, which only the package's author can allow (allow_http=True); write https"
+        )
     return Endpoint(scheme, host, port, "/" + path.rstrip("/"))
 
 

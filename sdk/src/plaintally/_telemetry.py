@@ -324,19 +324,24 @@ class Telemetry:
         )
 
     def _resolve_endpoint(self, layers: "Sequence[_preferences.Layer]") -> "tuple[_sender.Endpoint | None, str]":
-        """The address in force and who set it: the nearest preferences file that names one, else the author."""
+        """The address in force and who set it: the nearest preferences file that names one, else the author.
+
+        That there be none is also heard from a file that enforces, and from one that may not name another address.
+        """
+        chosen = None
         for layer in layers:
             said = layer.get(self.package, "endpoint")
-            if said is None:
+            if said is None or (chosen is not None and not layer.enforced):
                 continue
             if _consent.understand(said) is False:
                 return None, layer.path
-            if layer.level != "project":  # a clone may refuse, not redirect
-                try:
-                    return _sender.parse_endpoint(said, allow_http=self.allow_http), layer.path
-                except ValueError:
-                    return None, f"{layer.path}, whose endpoint is no usable URL"
-        return self._endpoint, "the author of the package"
+            try:
+                named = _sender.parse_endpoint(said, allow_http=self.allow_http)
+            except ValueError:
+                return None, f"{layer.path}, whose endpoint is no usable URL"
+            if chosen is None and layer.may_allow("endpoint"):
+                chosen = named, layer.path
+        return chosen or (self._endpoint, "the author of the package")
 
     def _notice_was_shown(self, environment: "dict[str, str]") -> bool:
         from plaintally import _notice
