@@ -9,6 +9,7 @@ from plaintally.contract import Choice, Description, ErrorType, Kind, Name, Sour
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 _MAX_CELL = 40
+_MAX_NARROW = 12
 
 
 class Marks(NamedTuple):
@@ -90,9 +91,11 @@ class Summary:
             yield "\n".join(map(escape, _aligned(part.facts)))
             if part.rows:
                 box = SIMPLE_HEAD if marks is UNICODE else ASCII_BOX
-                table = Table(box=box, header_style="bold", padding=(0, 1, 0, 0))
-                for index, title in enumerate(part.titles):
-                    table.add_column(escape(title), no_wrap=True, min_width=(8, 6, 9)[index] if index < 3 else None)
+                table = Table(box=box, header_style="bold", padding=0)
+                for cells in zip(part.titles, *part.rows, strict=True):
+                    width = max(map(len, cells))
+                    narrow = width <= _MAX_NARROW  # what is wider may be broken into lines
+                    table.add_column(escape(cells[0]), no_wrap=narrow, min_width=width if narrow else None)
                 for row in part.rows:
                     failed = row[1] == marks.no
                     table.add_row(*map(escape, row), style="red" if failed else None)
@@ -147,7 +150,7 @@ def _part(stats: SessionStats, n_last: int, marks: Marks) -> Part:
         ]
         for invoke in last
     ]
-    return Part(stats.label, list(_facts(stats, len(last))), ["ID", "Status", "Duration", *columns], rows)
+    return Part(stats.label, list(_facts(stats, len(last))), ["ID", "OK", "Duration", *columns], rows)
 
 
 def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
