@@ -120,7 +120,7 @@ def test_the_hash_changes_with_what_is_declared(one: Contract, other: Contract) 
         (lambda: Integer(0, 2**63), "64 bits"),
         (lambda: Integer(True, 2), "whole numbers"),
         (lambda: Real(0, float("nan")), "finite numbers"),
-        (lambda: Choice(), "needs the texts"),
+        (Choice, "needs the texts"),
         (lambda: Choice("a\nb"), "line of text"),
         (lambda: Name("[a-z]+", 1000), "up to 256"),
         (lambda: Description(names="y"), "list of names"),
