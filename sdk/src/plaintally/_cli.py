@@ -13,7 +13,17 @@ import os
 import sys
 import time
 
-from plaintally import __version__, _consent, _deliver, _preferences, _preferences_write, _sender, _status, _telemetry
+from plaintally import (
+    __version__,
+    _cli_contract,
+    _consent,
+    _deliver,
+    _preferences,
+    _preferences_write,
+    _sender,
+    _status,
+    _telemetry,
+)
 from plaintally.exceptions import PlaintallyError
 
 TYPE_CHECKING = False
@@ -62,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
     endpoint.add_argument("url", nargs="?", help="the new address, or none to send nothing")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
+    _cli_contract.add_commands(commands, package=_package, find=_find)
     return root
 
 
