@@ -17,6 +17,8 @@ NETWORK = {"socket", "_socket", "ssl", "_ssl", "http", "urllib", "asyncio", "soc
 CLOCKS_AND_RANDOMNESS = {"time", "random", "secrets", "uuid"}
 PURE = [SDK / f"{name}.py" for name in ("_consent", "_kinds", "_errors", "contract", "documents", "exceptions")]
 PURE += [*sorted((SDK / "firestore").glob("*.py"))]
+PURE += [SDK / f"_contract_{name}.py" for name in ("check", "diff", "docs", "docs_choices", "docs_data", "text")]
+PURE += [SDK / f"{name}.py" for name in ("_declaration", "_markup", "_markup_html")]
 PURE += [SERVER / "resource.py", SERVER / "ingest.py", *sorted((SERVER / "reports").glob("*.py"))]
 OPTIONAL = {"rich", "tqdm"}  # used for a summary and for bars where a user has them
 LEAVES = {
@@ -62,7 +64,15 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
             ):
                 touching.add(path.name)
     # The command line opens the null device, for a pipe that nobody reads any more.
-    assert touching == {"_preferences.py", "_preferences_write.py", "_notice.py", "_cli.py", "_session_files.py"}
+    # Sessions and contracts are read from and written to the files that somebody names.
+    assert touching == {
+        "_preferences.py",
+        "_preferences_write.py",
+        "_notice.py",
+        "_cli.py",
+        "_session_files.py",
+        "_contract_files.py",
+    }
 
 
 def test_what_is_pure_knows_no_clock_no_chance_and_no_system() -> None:

@@ -14,7 +14,17 @@ import os
 import sys
 import time
 
-from plaintally import __version__, _consent, _deliver, _preferences, _preferences_write, _sender, _status, _telemetry
+from plaintally import (
+    __version__,
+    _cli_contract,
+    _consent,
+    _deliver,
+    _preferences,
+    _preferences_write,
+    _sender,
+    _status,
+    _telemetry,
+)
 from plaintally.exceptions import PlaintallyError
 
 TYPE_CHECKING = False
@@ -112,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     endpoint.add_argument("url", nargs="?", help="the new address, none to send nothing, or default for the author's")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
     _cli_sessions.add_commands(add)
+    _cli_contract.add_commands(commands, package=package_name, find=find)
     return root
 
 

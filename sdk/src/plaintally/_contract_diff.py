@@ -1,0 +1,103 @@
+"""What changed between two contracts, and whether it lets more leave than before. Pure.
+
+A change `widens` when a value, a field or a label passes that did not, or when anything is kept for longer; it
+`narrows` when only the reverse is so; it is `neutral` when it changes words, an order, or who answers. What cannot be
+compared counts as wider: another kind, another pattern. Two contracts without a change between them have the same hash.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from plaintally._contract_text import limits
+from plaintally._kinds import Kind
+from plaintally._markup import plain
+from plaintally.contract import Contract, Label
+
+WIDENS, NARROWS, NEUTRAL = "widens", "narrows", "neutral"
+
+
+class Change(NamedTuple):
+    """One difference.
+
+    Attributes:
+        effect: `widens`, `narrows` or `neutral`.
+        place: where in the contract, such as `labels.inference.iterations`.
+        what: what is different, in a line.
+    """
+
+    effect: str
+    place: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.effect:<8} {self.place}: {self.what}"
+
+
+def compare(old: Contract, new: Contract) -> tuple[Change, ...]:
+    """Every change from `old` to `new`, in the order of the contract."""
+    return (
+        *_counter(old.counter, new.counter),
+        *_words("", old, new, ("purpose", "controller", "contact")),
+        *_retention("retention_days", old.retention_days, new.retention_days),
+        *_labels(old.labels, new.labels),
+    )
+
+
+def is_wider(changes: tuple[Change, ...]) -> bool:
+    """Whether any change widens."""
+    return any(change.effect == WIDENS for change in changes)
+
+
+def _counter(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[Change]:
+    yield from (Change(WIDENS, f"counter.{name}", "a new field of each count") for name in new if name not in old)
+    yield from (Change(NARROWS, f"counter.{name}", "no field of a count any more") for name in old if name not in new)
+    if old != new and set(old) == set(new):
+        yield Change(NEUTRAL, "counter", "the fields stand in another order")
+
+
+def _labels(old: Mapping[str, Label], new: Mapping[str, Label]) -> Iterator[Change]:
+    for name, label in new.items():
+        place = f"labels.{name}"
+        if name not in old:
+            yield Change(WIDENS, place, f"a new label with {', '.join(label.fields) or 'no fields'}")
+            continue
+        yield from _words(f"{place}.", old[name], label, ("purpose",))
+        yield from _retention(f"{place}.retention_days", old[name].retention_days, label.retention_days)
+        if old[name].columns != label.columns:
+            yield Change(NEUTRAL, f"{place}.columns", "a summary shows other columns")
+        yield from _context(place, old[name].context, label.context)
+    yield from (Change(NARROWS, f"labels.{name}", "no label any more") for name in old if name not in new)
+
+
+def _context(place: str, old: Mapping[str, Kind], new: Mapping[str, Kind]) -> Iterator[Change]:
+    for key, kind in new.items():
+        if key not in old:
+            yield Change(WIDENS, f"{place}.{key}", f"a new field: {type(kind).__name__}, {plain(limits(kind))}")
+        else:
+            yield from _kind(f"{place}.{key}", old[key], kind)
+    yield from (Change(NARROWS, f"{place}.{key}", "no field any more") for key in old if key not in new)
+
+
+def _kind(place: str, old: Kind, new: Kind) -> Iterator[Change]:
+    if type(new) is not type(old):
+        yield Change(WIDENS, place, f"{type(new).__name__} instead of {type(old).__name__}")
+        return
+    yield from _words(f"{place}.", old, new, ("purpose",))
+    before, after = (repr({**kind.to_dict(), "purpose": ""}) for kind in (old, new))
+    if before == after:  # as text, in which 0.0 and -0.0 differ as they do in the hash
+        return
+    effect = WIDENS if new.widens(old) else NARROWS if old.widens(new) else NEUTRAL
+    said = (plain(limits(old)), plain(limits(new)))
+    yield Change(effect, place, f"{said[1]}; before: {said[0]}")
+
+
+def _words(place: str, old: object, new: object, names: tuple[str, ...]) -> Iterator[Change]:
+    for name in names:
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            yield Change(NEUTRAL, f"{place}{name}", f"{after or 'not told'}; before: {before or 'not told'}")
+
+
+def _retention(place: str, old: int, new: int) -> Iterator[Change]:
+    if old != new:
+        yield Change(WIDENS if new > old else NARROWS, place, f"{new} days; before: {old} days")

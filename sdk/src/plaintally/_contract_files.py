@@ -1,0 +1,61 @@
+"""The files that the contract commands read and write: those that somebody names on the command line, and no others."""
+
+import contextlib
+import json
+import os
+
+from plaintally.contract import Contract
+from plaintally.exceptions import ContractError, PlaintallyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_BYTES = 16 * 1024 * 1024
+
+
+def write(path: str, text: str) -> None:
+    """Write a file whole or not at all; a link stays a link.
+
+    Raises:
+        PlaintallyError: it cannot be written; what stood there before still does.
+    """
+    path = os.path.realpath(path)
+    temporary = f"{path}.{os.getpid()}.new"
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise PlaintallyError(f"cannot write {path} (it is no regular file); name another file")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise PlaintallyError(f"cannot write {path} ({error.strerror or error}); name another file") from error
+
+
+def read_contract(path: str) -> "tuple[str, Contract]":
+    """The package and the contract in a file that `plaintally contract export` wrote.
+
+    Raises:
+        ContractError: it cannot be read, or holds something else.
+    """
+    try:
+        with open(path, "rb") as file:
+            data: Any = json.loads(file.read(MAX_BYTES))
+        package = data.pop("package")
+        if isinstance(package, str):
+            return package, Contract.from_dict(data)
+    except OSError as error:
+        raise ContractError(f"cannot read {path} ({error.strerror or error})") from error
+    except ContractError as error:
+        raise ContractError(f"{path} holds no contract of this version: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ContractError(f"{path} holds no contract; give a file that `plaintally contract export` wrote")

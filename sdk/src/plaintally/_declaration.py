@@ -1,0 +1,58 @@
+"""All that an author says of a package, in one value, and the words for who answers for it. Pure."""
+
+from typing import NamedTuple
+
+from plaintally._markup import Inline, Link
+from plaintally.contract import Contract
+
+NOBODY = "not named yet"
+_PLAIN = {ord(character): "0" for character in "._+-"}
+
+
+class Declaration(NamedTuple):
+    """What an author says of a package.
+
+    Attributes:
+        package: its name.
+        contract: what it records.
+        policy: `opt-out`, `notice-first` or `opt-in`.
+        handle: how to get at its handle in Python, such as `mypackage.telemetry`.
+        endpoint: the address that documents are sent to, or None.
+        host: the machine in that address, or None.
+        privacy_url, issues_url: pages, or None.
+    """
+
+    package: str
+    contract: Contract
+    policy: str = "opt-out"
+    handle: str = "telemetry"
+    endpoint: str | None = None
+    host: str | None = None
+    privacy_url: str | None = None
+    issues_url: str | None = None
+
+    @property
+    def controller(self) -> str:
+        """Who answers for what is collected."""
+        return self.contract.controller or f"the controller ({NOBODY})"
+
+    @property
+    def contact(self) -> Inline:
+        """Where the controller can be asked: a link where it is an address of either kind."""
+        contact = self.contract.contact
+        if contact.startswith("https://") and " " not in contact:
+            return Link(contact, contact)
+        local, at, domain = contact.partition("@")
+        if at and all(part.isascii() and part.translate(_PLAIN).isalnum() for part in (local, domain)):
+            return Link(contact, f"mailto:{contact}")
+        return contact or f"a contact ({NOBODY})"
+
+    @property
+    def kept(self) -> str:
+        """For how long documents are kept."""
+        return days(self.contract.retention_days)
+
+
+def days(number: int) -> str:
+    """A number of days in words."""
+    return f"{number:,} day{'' if number == 1 else 's'}"

@@ -1,0 +1,217 @@
+"""`plaintally contract`, installed, in the environment of the package that it is asked about."""
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import MakeHost
+from hosts import PACKAGE, Host, Interpreter, make_host
+from plaintally.contract import Contract
+
+GOLDEN = Path(__file__).parent / "golden"
+ACTIONS = ["", "show", "check", "hash", "export", "diff", "docs"]
+HOST = """
+from plaintally import Contract, Telemetry
+from plaintally.contract import Choice, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
+
+telemetry = Telemetry(
+    "hostpkg",
+    version="2.4.1",
+    endpoint="https://telemetry.example.org/v1/projects/hostpkg/databases/(default)/documents",
+    privacy_url="https://hostpkg.example.org/privacy",
+    issues_url="https://github.com/example/hostpkg/issues",
+    contract=Contract(
+        counter=["package_version"],
+        purpose="to know which releases to support",
+        controller="The hostpkg project",
+        contact="privacy@hostpkg.example.org",
+        labels={
+            "inference": Label(
+                purpose="to see which models are used, and to help when one fails",
+                context={
+                    "model_name": Choice("local_level", "local_linear_trend", purpose="to know what to optimise"),
+                    "iterations": Integer(0, 1_000_000, purpose="to find good defaults"),
+                    "tolerance": Real(0.0, 1.0, purpose="to find good defaults"),
+                    "solver": Name(r"[a-z]+(-v\\d|\\|x)", max_length=20, purpose="to know what to support"),
+                    "free_energy": Flag(purpose="to know what to support"),
+                    "data": Description(names=["y", "time"], purpose="to see how large data are"),
+                    "model": Source(20_000, purpose="to help when a model fails"),
+                    "error": ErrorType(purpose="to find what fails"),
+                },
+            ),
+            "plot": Label(purpose="to see whether plots are used", retention_days=30),
+        },
+    ),
+)
+telemetry.count_import()
+"""
+
+
+def write(host: Host, source: str) -> None:
+    (host.folder / PACKAGE / "__init__.py").write_text(source)
+
+
+@pytest.fixture
+def sample(host: MakeHost) -> Host:
+    """A host whose contract has one field of each kind."""
+    made = host()
+    write(made, HOST)
+    return made
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_help_texts(each_python: Interpreter, tmp_path: Path, action: str) -> None:
+    """To accept new texts, write the output over the files in golden/ and read the difference."""
+    host = make_host(each_python, tmp_path)
+    done = host.plaintally("contract", *action.split(), "--help", env={"COLUMNS": "100"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (GOLDEN / f"help-contract{action and '-' + action}.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["show", PACKAGE], "contract-show.txt"),
+        (["check", PACKAGE], "contract-check.txt"),
+        (["export", PACKAGE], "contract-export.json"),
+        (["docs", PACKAGE], "contract-docs.md"),
+        (["docs", PACKAGE, "--card"], "contract-card.md"),
+    ],
+)
+def test_what_they_print(sample: Host, arguments: list[str], file: str) -> None:
+    done = sample.plaintally("contract", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (GOLDEN / file).read_text()
+
+
+def test_no_preference_of_whoever_asks_changes_what_the_author_publishes(sample: Host) -> None:
+    sample.prefer('[packages.hostpkg]\nendpoint = "none"\ncounter = false\n')
+    done = sample.plaintally("contract", "docs", PACKAGE, env={"DO_NOT_TRACK": "1"})
+    assert done.stdout == (GOLDEN / "contract-docs.md").read_text()
+
+
+def test_an_exported_contract_is_the_same_contract(sample: Host) -> None:
+    exported = json.loads(sample.plaintally("contract", "export", PACKAGE).stdout)
+    shown = json.loads(sample.plaintally("contract", "show", PACKAGE, "--json").stdout)
+    printed = sample.plaintally("contract", "hash", PACKAGE).stdout
+    assert exported.pop("package") == PACKAGE
+    restored = Contract.from_dict(exported)
+    assert printed == f"{restored.hash()}\n"
+    assert len(printed) == 65
+    assert shown == {"package": PACKAGE, "hash": restored.hash(), **restored.to_dict()}
+
+
+def test_a_file_is_written_whole_or_not_at_all(sample: Host) -> None:
+    target = sample.folder / "real.json"
+    target.write_text("old")
+    (sample.folder / "link.json").symlink_to(target)
+    done = sample.plaintally("contract", "export", PACKAGE, "--output", "link.json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert target.read_text() == (GOLDEN / "contract-export.json").read_text()
+    assert (sample.folder / "link.json").is_symlink()
+    assert sorted(path.name for path in sample.folder.iterdir()) == [PACKAGE, "link.json", "real.json"]
+    if sys.platform != "win32":
+        umask = os.umask(0o022)
+        os.umask(umask)
+        assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask
+    for path in ("nowhere/x.json", os.devnull, "."):
+        done = sample.plaintally("contract", "export", PACKAGE, "--output", path)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "cannot write" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (("", ""), 0, "hostpkg: no change\n"),
+        (("1_000_000", "1_000"), 0, "narrows  labels.inference.iterations: a whole number from 0 to 1,000; before"),
+        (("1_000_000", "2_000_000"), 1, "widens   labels.inference.iterations: a whole number from 0 to 2,000,000"),
+        (('"time"', '"time", "x"'), 1, "widens   labels.inference.data: "),
+        (('["package_version"]', '["package_version", "python_version"]'), 1, "widens   counter.python_version: a new"),
+        (('["package_version"]', "[]"), 0, "narrows  counter.package_version: no field of a count any more"),
+        (
+            ("retention_days=30", "retention_days=31"),
+            1,
+            "widens   labels.plot.retention_days: 31 days; before: 30 days",
+        ),
+        (("Flag(", "Real(0, 1, "), 1, "widens   labels.inference.free_energy: Real instead of Flag"),
+        (("releases to support", "releases to mend"), 0, "neutral  purpose: to know which releases to mend; before: "),
+        (('"local_level", ', ""), 0, "narrows  labels.inference.model_name: one of local_linear_trend; before: one of"),
+        (('"plot": Label', '"draw": Label'), 1, "widens   labels.draw: a new label with no fields\n"),
+    ],
+)
+def test_diff_says_what_changed_and_whether_it_widens(
+    sample: Host, change: tuple[str, str], code: int, said: str
+) -> None:
+    sample.plaintally("contract", "export", PACKAGE, "--output", "old.json")
+    write(sample, HOST.replace(*change))
+    done = sample.plaintally("contract", "diff", PACKAGE, "old.json")
+    assert (done.returncode, done.stderr) == (code, "")
+    assert said in done.stdout
+    found = json.loads(sample.plaintally("contract", "diff", PACKAGE, "old.json", "--json").stdout)
+    assert found["wider"] is (code == 1)
+    assert (found["old"] != found["new"]) is bool(found["changes"])
+    assert [f"{entry['effect']:<8} {entry['place']}: {entry['what']}" for entry in found["changes"]] == (
+        done.stdout.splitlines()[:-1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read old.json (No such file or directory)"),
+        ("{", "old.json holds no contract; give a file that"),
+        ("[" * 100_000, "old.json holds no contract; give a file that"),
+        ("[]", "old.json holds no contract; give a file that"),
+        ('{"package": "hostpkg", "labels": {"a": 1}}', "holds no contract of this version: a label is an object"),
+        ('{"package": "other"}', "old.json holds the contract of 'other', not of 'hostpkg'"),
+    ],
+)
+def test_what_cannot_be_compared_is_no_verdict(sample: Host, content: str | None, message: str) -> None:
+    if content is not None:
+        (sample.folder / "old.json").write_text(content)
+    done = sample.plaintally("contract", "diff", PACKAGE, "old.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("action", ["show", "check", "hash", "export", "diff", "docs"])
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("nobody_has_it", "plaintally: no package that calls its telemetry 'nobody_has_it' is installed here; ask in"),
+        (PACKAGE, "plaintally: hostpkg declares no contract: its counts hold id and timestamp, and nothing else is"),
+    ],
+)
+def test_without_a_contract_there_is_one_sentence(host: MakeHost, action: str, package: str, message: str) -> None:
+    done = host().plaintally("contract", action, package, *(["old.json"] if action == "diff" else []))
+    assert done.returncode == (2 if action == "diff" else 1)
+    assert done.stdout == ""
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
+
+
+def test_check_fails_where_users_are_owed_more(sample: Host) -> None:
+    spoilt = HOST.replace('controller="The hostpkg project"', 'controller=""').replace(r"[a-z]+(-v\d|\|x)", ".*")
+    write(sample, spoilt)
+    done = sample.plaintally("contract", "check", PACKAGE)
+    assert done.returncode == 1
+    first, second, *_ = done.stdout.splitlines()
+    assert first == "error  contract: names no controller; say Contract(controller=...), who answers for it"
+    assert second.startswith("error  label inference, field solver: lets 'hunter2 secret!' pass; name what is meant")
+    told = sample.plaintally("contract", "docs", PACKAGE)
+    assert told.returncode == 0
+    assert told.stderr == "plaintally: something is missing; see plaintally contract check hostpkg\n"
+    assert "- **Controller:** the controller (not named yet)\n" in told.stdout
+
+
+def test_the_card_is_markdown_only(sample: Host) -> None:
+    done = sample.plaintally("contract", "docs", PACKAGE, "--card", "--format", "html")
+    assert done.returncode == 2
+    assert "the card is Markdown; leave --format out" in done.stderr

@@ -1,0 +1,268 @@
+"""The privacy page: complete, true to what is sent, and never made of an author's words as markup."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from plaintally import Contract, Telemetry, documents
+from plaintally._contract_check import ERROR, NOTE, check, is_wrong
+from plaintally._contract_docs import card, page
+from plaintally._contract_docs_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
+from plaintally._declaration import Declaration
+from plaintally._markup import (
+    Block,
+    Bullets,
+    Code,
+    Facts,
+    Heading,
+    Inline,
+    Link,
+    Listing,
+    Paragraph,
+    Table,
+    join,
+    plain,
+    to_markdown,
+)
+from plaintally._markup_html import to_html
+from plaintally.contract import ALWAYS, COARSE, Choice, Description, ErrorType, Label, Name, Real, Source
+from plaintally.session import Session, make_environment
+from plaintally.sharing import PRIVATE as INCLUDABLE
+
+NASTY = (
+    "<script>alert(1)</script> [x](javascript:1) `c` | **b** _i_ &amp; www.evil.example ![i](https://evil.example/i)"
+)
+ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+FULL = Contract(
+    counter=sorted(COARSE),
+    purpose=NASTY,
+    controller=NASTY,
+    contact=NASTY,
+    labels={
+        "fit": Label(
+            {
+                "name": Name(r"a`b|c\|<b>", purpose=NASTY),
+                "choice": Choice("a|b", "`", " x ", "<i>"),
+                "data": Description(names=["*y*", "|"]),
+                "source": Source(),
+                "error": ErrorType(),
+            },
+            purpose=NASTY,
+        )
+    },
+)
+NASTY_URL = 'https://example.org/"><script>a</script>) |`'
+
+
+class Reader(HTMLParser):
+    """What a browser would see: the elements, their links and other attributes, the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value or "" for name, value in attrs if name == "href"]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return "".join("".join(self.words).split())
+
+
+@pytest.mark.parametrize("policy", ["opt-out", "notice-first", "opt-in"])
+@pytest.mark.parametrize("endpoint", [ENDPOINT, None])
+@pytest.mark.parametrize("make", [page, card])
+def test_an_authors_words_are_never_markup(policy: str, endpoint: str | None, make: object) -> None:
+    said = Declaration(
+        "hostpkg", FULL, policy=policy, endpoint=endpoint, host="h" if endpoint else None, issues_url=NASTY_URL,
+        privacy_url=NASTY_URL,
+    )  # fmt: skip
+    blocks = page(said) if make is page else card(said)
+    allowed = {
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "ul",
+        "li",
+        "strong",
+        "code",
+        "pre",
+        "a",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    }
+    markdown = Reader(MARKDOWN.render(to_markdown(blocks)))
+    assert markdown.tags <= allowed
+    assert markdown.attributes <= {"href", "class"}
+    html = Reader(to_html(blocks))
+    assert html.tags - allowed <= {
+        "html", "head", "meta", "title", "style", "body", "main", "nav", "ol", "dl", "div", "dt", "dd", "caption",
+        "footer",
+    }  # fmt: skip
+    for reader in (markdown, html):
+        assert all(link.startswith(("https://example.org/", "#")) for link in reader.links), reader.links
+        assert "".join(NASTY.split()) in reader.text
+
+
+PIECES = st.text(st.sampled_from("ab1 |`*_[]()<>&;:/\\~#+-=.!@$\"'w{}"), max_size=12)
+PARTS = st.one_of(PIECES, PIECES.map(Code), st.builds(Link, PIECES, st.just("https://example.org/")))
+TEXTS = st.lists(PARTS, min_size=1, max_size=3).map(lambda parts: join(tuple(parts), "; "))
+
+
+@given(PIECES, TEXTS, PIECES)
+def test_any_text_comes_out_as_it_went_in(title: str, text: tuple[Inline, ...], other: str) -> None:
+    """But for spaces, which neither format keeps."""
+    blocks: tuple[Block, ...] = (
+        Heading(1, f"x{title}x"),
+        Paragraph(text),
+        Bullets((text,)),
+        Facts((("fact", text),)),
+        Table("table", ("first", "second"), ((other, text),)),
+        Listing(f"x{other}x"),
+    )
+    words = plain(text)
+    want = f"x{title}x{words}{words}fact:{words}tablefirstsecond{other}{words}x{other}x"
+    markdown = Reader(MARKDOWN.render(to_markdown(blocks))).text
+    body = to_html(blocks).partition("<main>")[2].partition("</main>")[0]
+    html = Reader(re.sub("<nav.*?</nav>", "", body.replace("</dt>", ":</dt>"), flags=re.DOTALL)).text
+    assert markdown == html == "".join(want.split())
+
+
+def test_the_count_on_the_page_is_the_count_that_is_sent() -> None:
+    for fields in ([], *([name] for name in COARSE), sorted(COARSE)):
+        contract = Contract(counter=fields)
+        _, body = Telemetry("hostpkg_page", version="1.0", contract=contract)._document(bytes(16), 0)
+        shape = re.compile(r'(?<=Value":")[^"]+')
+        assert shape.sub("", sample_count(contract)) == shape.sub("", body.decode())
+
+
+def test_the_tables_name_every_field_that_sharing_sends() -> None:
+    session = Session("hostpkg", contract=FULL, environment=make_environment("1.0"))
+    with session.invoke("fit"):
+        pass
+    stats = session.stats("fit")
+    sent = (
+        (SESSION, documents.session(session)),
+        (STATS, documents.session_stats(stats, session.id)),
+        (INVOKE, documents.invoke(stats.invokes[0], stats.id)),
+    )
+    for table, document in sent:
+        assert set(", ".join(table).split(", ")) == set(document["fields"])
+    assert set(make_environment("1.0")) == {
+        "python_version", "package_version", "os", "machine", "cpu_threads", "word_size",
+    }  # fmt: skip
+    assert tuple(PRIVATE) == INCLUDABLE
+
+
+def sections(said: Declaration) -> str:
+    return to_markdown(page(said))
+
+
+@pytest.mark.parametrize("policy", ["opt-out", "notice-first", "opt-in"])
+def test_the_page_is_complete(policy: str) -> None:
+    contract = Contract(
+        purpose="to count", controller="Jane Roe", contact="https://example.org/contact", retention_days=1,
+        labels={"fit": Label({"n": Source(9), "error": ErrorType()}, purpose="to help", retention_days=7)},
+    )  # fmt: skip
+    found = sections(Declaration("hostpkg", contract, policy=policy, endpoint=ENDPOINT, host="telemetry.example.org"))
+    for told in (
+        "Jane Roe", "https://example.org/contact", "telemetry.example.org", "1 day", "7 days", "to count", "to help",
+        *ALWAYS, "plaintally off hostpkg", "HOSTPKG_TELEMETRY=off", "LOG_USING_HOSTPKG=false", "PLAINTALLY=off",
+        "DO_NOT_TRACK=1", "preferences.toml", "plaintally preview hostpkg", "telemetry.preview()", "`CI`",
+        "plaintally forget ID --package hostpkg --key KEY", "error_message", "`source`", "data protection authority",
+        policy, contract.hash(), "telemetry.enable_automatic_sharing()", "only when you ask",
+    ):  # fmt: skip
+        assert told in found, told
+    assert ("your consent (Article 6(1)(a))" in found) is (policy == "opt-in")
+    assert ("plaintally on hostpkg" in found) is (policy == "opt-in")
+
+
+def test_the_page_of_a_package_that_sends_nothing_says_so() -> None:
+    found = sections(Declaration("hostpkg", Contract()))
+    assert "hostpkg sends nothing: it has no address to send to." in found
+    assert "Nowhere. The package has no address to send to" in found
+    assert "so nothing else of a session can leave" in found
+    assert "there is nothing to ask for" in found
+
+
+def test_the_page_does_not_vouch_for_strangers() -> None:
+    def where(endpoint: str, host: str) -> str:
+        return sections(Declaration("hostpkg", Contract(), endpoint=endpoint, host=host))
+
+    assert "Google's (Firestore)" in where("https://firestore.googleapis.com/v1/x", "firestore.googleapis.com")
+    assert "without encryption" in where("http://localhost:8080/v1/x", "localhost")
+
+
+def levels(contract: Contract) -> Iterator[tuple[str, str]]:
+    for problem in check(contract, privacy_url="https://example.org", endpoint="https://example.org/x"):
+        yield problem.level, problem.what
+
+
+def good(**changed: Any) -> Contract:  # noqa: ANN401
+    said = {"purpose": "to count", "controller": "Jane Roe", "contact": "jane@example.org"}
+    return Contract(**{**said, **changed})
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "told"),
+    [
+        (Name("[", purpose="p"), "error", "is no pattern"),
+        (Name("a{9999999999}", purpose="p"), "error", "is no pattern"),
+        (Name(".*", purpose="p"), "error", "lets 'hunter2 secret!' pass"),
+        (Name(".*", 5, purpose="p"), "error", "lets 'hunter2 secret!' pass"),
+        (Name(r"[\w.@]+", purpose="p"), "error", "lets 'alice@example.org' pass"),
+        (Name(r"\w+", purpose="p"), "advice", "lets any word pass"),
+        (Real(purpose="p"), "advice", "takes any number"),
+        (Source(purpose="p"), "note", "is private"),
+        (ErrorType(purpose="p"), "note", "its message is private"),
+        (Choice("a"), "advice", "no purpose of their own have key"),
+        (Name("(newton|bfgs)(_v[0-9])?", purpose="p"), None, None),
+        (Real(0, 1, purpose="p"), None, None),
+    ],
+)
+def test_check_judges_kinds(kind: Choice, level: str | None, told: str | None) -> None:
+    found = list(levels(good(labels={"fit": Label({"key": kind}, purpose="to help")})))
+    if level is None or told is None:
+        assert found == []
+    else:
+        assert [(found_level, told in what) for found_level, what in found] == [(level, True)]
+
+
+def test_check_judges_a_contract() -> None:
+    assert list(levels(good())) == []
+    assert [level for level, _ in levels(Contract())] == [ERROR] * 3
+    assert [what.partition(";")[0] for _, what in levels(good(retention_days=800))] == ["keeps for 800 days"]
+    assert [what for _, what in levels(good(contact="somewhere"))] == [
+        "contact is neither an e-mail address nor a page with https://; give one"
+    ]
+    bare = check(good(labels={"fit": Label()}))
+    assert [(problem.level, problem.place) for problem in bare] == [
+        ("error", "handle"),
+        ("error", "label fit"),
+        ("advice", "handle"),
+    ]
+    assert is_wrong(bare)
+    notes = check(good(), privacy_url="https://example.org", endpoint=None)
+    assert NOTE not in {problem.level for problem in notes}
+    assert not is_wrong(notes)
