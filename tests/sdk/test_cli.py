@@ -13,7 +13,7 @@ from loopback import loopback
 
 GOLDEN = Path(__file__).parent / "golden"
 ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
-COMMANDS = ["", "status", "off", "on", "endpoint", "preview"]
+COMMANDS = ["", "status", "off", "on", "endpoint", "preview", "share", "forget"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -191,7 +191,7 @@ def _context(model: Model, returnvars: Collection[str] | None) -> dict[str, obje
         "model_name": model.name,
         "model": model.source,
         "initialization": model.priors is not None,
-        "returnvars": ", ".join(asked),
+        "returnvars": "+".join(asked),
     }
 
 

@@ -33,7 +33,7 @@ CONTRACT = Contract(
                 "model": Source(purpose="the model's definition, for help with it"),
                 "data": Description(names=["y"], purpose="how many observations, of which type"),
                 "initialization": Flag(purpose="whether the prior was given"),
-                "returnvars": Choice("level", "slope", "level, slope", "slope, level", purpose="what was asked for"),
+                "returnvars": Choice("level", "slope", "level+slope", "slope+level", purpose="what was asked for"),
                 "learn": Flag(purpose="whether variances were learned"),
                 "iterations": Integer(1, 1_000_000, purpose="how many steps of learning"),
                 "free_energy": Flag(purpose="whether the free energy was asked for"),
