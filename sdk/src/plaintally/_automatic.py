@@ -80,6 +80,9 @@ class Stream:
         ):
             import _thread
 
+            from plaintally import _deliver, _relay  # noqa: F401  # before the thread, see _sender.send
+
+            _deliver.load(self.endpoint.scheme)
             _thread.start_new_thread(_relay_here, (source,))
 
     def _write(self, data: bytes) -> bool:
