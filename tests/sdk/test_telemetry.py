@@ -171,7 +171,7 @@ def test_the_same_randomness_and_time_give_the_same_document() -> None:
 def test_the_public_names() -> None:
     assert plaintally.Contract is Contract
     with pytest.raises(AttributeError, match="has no attribute 'tracks'"):
-        plaintally.tracks  # type: ignore[attr-defined]  # noqa: B018
+        plaintally.tracks  # noqa: B018
     assert repr(Telemetry("pkg")) == "Telemetry('pkg', policy='opt-out')"
 
 
