@@ -16,7 +16,8 @@ SERVER = ROOT / "server/src/plaintally_server"
 NETWORK = {"socket", "_socket", "ssl", "_ssl", "http", "urllib", "asyncio", "socketserver", "selectors", "ftplib"}
 CLOCKS_AND_RANDOMNESS = {"time", "random", "secrets", "uuid"}
 PURE = [SDK / "_consent.py", SDK / "contract.py", SDK / "exceptions.py", *sorted((SDK / "firestore").glob("*.py"))]
-PURE += [SERVER / "resource.py", SERVER / "ingest.py", *sorted((SERVER / "reports").glob("*.py"))]
+PURE += [SERVER / f"{name}.py" for name in ("resource", "commits", "ingest", "deletion")]
+PURE += [*sorted((SERVER / "reports").glob("*.py"))]
 LEAVES = {"plaintally.firestore", "plaintally.contract", "plaintally.exceptions"}
 
 
