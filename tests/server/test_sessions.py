@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import ROOT, TOKEN, Collector, count, in_threads, run_collector
+from plaintally import documents
 from plaintally.firestore import from_document
+from plaintally.session import Session
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import Admitted, admit
 from plaintally_server.resource import Name
@@ -28,6 +30,7 @@ from shared import (
     changed,
     commit,
     double,
+    forget,
     hash_key,
     integer,
     mapping,
@@ -313,6 +316,14 @@ def test_an_older_file_is_brought_forward(tmp_path: Path) -> None:
 
 
 CONTRACTS = {"rxinfer": CONTRACT}
+ENVIRONMENT = {
+    "python_version": "3.13.1",
+    "package_version": "5.0.0",
+    "os": "Linux",
+    "machine": "x86_64",
+    "cpu_threads": 8,
+    "word_size": 64,
+}
 SHARED = Shared(invokes=1)
 WHOLE = {name: from_document(document) for name, document in SHARED.documents.items()}
 VALUES = (
@@ -372,6 +383,29 @@ def test_whatever_is_admitted_is_what_the_contract_declares(name: str, data: st.
         "duration_ms": lambda value: isinstance(value, float) and 0 <= value < float("inf"),
     }
     assert all(kinds[field](value) for field, value in fields.items() if field in kinds)
+
+
+def test_what_the_sdk_writes_is_admitted(sharing: Collector) -> None:
+    session = Session("rxinfer", contract=CONTRACT, environment=ENVIRONMENT)
+    with session.invoke("inference") as invoke:
+        invoke.add(model_name="local_level", iterations=5, free_energy=True, tolerance=0.5)
+    with suppress(ZeroDivisionError), session.invoke("inference"):
+        raise ZeroDivisionError
+    with session.invoke("plot"):
+        pass
+    stats = [session.stats(label) for label in session.labels]
+    writes = [update(f"sessions/{session.id}", documents.session(session))]
+    writes += [update(f"session_stats/{one.id}", documents.session_stats(one, session.id)) for one in stats]
+    for one in stats:
+        for call in one.invokes:
+            include = {"error_message"} if call.status == "error" else set()
+            writes.append(update(f"invokes/{call.id}", documents.invoke(call, one.id, include=include)))
+    assert len(writes) == 6
+    answer = commit(sharing, *writes)
+    assert answer.status == 200, answer.body
+    tree = sharing.store.session_tree(session.id)
+    assert [branch.stats.fields["label"] for branch in tree.stats] == ["inference", "plot"]
+    assert forget(sharing, session.id, session.deletion_key).status == 200
 
 
 @given(st.sampled_from(SHARED.names))

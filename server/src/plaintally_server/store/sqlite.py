@@ -153,10 +153,11 @@ class SQLiteStore(SQLiteReader):
 
     def _work(self) -> None:
         while True:
+            if self._erasure.wait_s == 0:
+                self._erasure.finish()
             try:
                 first = self._queue.get(timeout=self._erasure.wait_s)
             except queue.Empty:
-                self._erasure.finish()
                 continue
             if first is None:
                 break
