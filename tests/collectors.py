@@ -93,12 +93,14 @@ def count(identifier: str | None = None, **more: object) -> dict[str, object]:
 
 
 @contextmanager
-def run_collector(database: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Collector]:
+def run_collector(
+    database: Path, *options: str, env: Mapping[str, str] | None = None, packages: tuple[str, ...] = ("rxinfer",)
+) -> Iterator[Collector]:
     """A collector on a free port; it is told to end, and must, when the block ends."""
     command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0", "--database", str(database)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
     process = subprocess.Popen(
-        [*command, "--package", "rxinfer", "--token", TOKEN, *options],
+        [*command, *(f"--package={package}" for package in packages), "--token", TOKEN, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -118,6 +120,20 @@ def run_collector(database: Path, *options: str, env: Mapping[str, str] | None =
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 assert process.wait() == 0
+
+
+def run_server(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """The command `plaintally-server`, to its end."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
+    return subprocess.run(
+        [sys.executable, "-m", "plaintally_server", *arguments],
+        cwd=folder,
+        env={**clean, "COLUMNS": "100", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 def in_threads(number: int, work: object) -> None:

@@ -19,7 +19,8 @@ PURE = [SDK / f"{name}.py" for name in ("_consent", "_kinds", "_errors", "contra
 PURE += [*sorted((SDK / "firestore").glob("*.py"))]
 PURE += [SDK / f"_contract_{name}.py" for name in ("check", "diff", "docs", "docs_choices", "docs_data", "text")]
 PURE += [SDK / f"{name}.py" for name in ("_declaration", "_markup", "_markup_html")]
-PURE += [SERVER / "resource.py", SERVER / "ingest.py", *sorted((SERVER / "reports").glob("*.py"))]
+PURE += [SERVER / f"{name}.py" for name in ("resource", "commits", "ingest", "deletion")]
+PURE += [*sorted((SERVER / "reports").glob("*.py"))]
 OPTIONAL = {"rich", "tqdm"}  # used for a summary and for bars where a user has them
 LEAVES = {
     f"plaintally.{name}"

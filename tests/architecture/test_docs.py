@@ -9,6 +9,7 @@ import pytest
 from hosts import ROOT
 from plaintally import Telemetry, _cli, _consent, _preferences
 from plaintally.contract import COARSE
+from plaintally_server import ingest
 from plaintally_server.cli import commands
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -62,3 +63,6 @@ def test_every_command_is_mentioned() -> None:
             assert f"| `{option.opts[0]}` | `{option.envvar}` |" in settings
     for field in COARSE:
         assert field in everything
+    shared = (ROOT / "docs/reference/shared-documents.md").read_text()
+    for collection, fields in ingest.SHARED.items():
+        assert all(f"`{name}`" in shared for name in (collection, *fields, *ingest.ENVIRONMENT))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from chromium import CONTRAST, QUIET
 from collectors import Collector, run_collector
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Fields, Name, Precondition
@@ -22,28 +23,6 @@ from plaintally_server.store import Write
 from plaintally_server.store.sqlite import SQLiteStore
 
 pytestmark = pytest.mark.browser
-
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-CONTRAST = """element => {
-    const parse = text => text.match(/[\\d.]+/g).map(Number);
-    const light = ([r, g, b]) => {
-        const [x, y, z] = [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-    };
-    const style = getComputedStyle(element);
-    const line = element instanceof SVGLineElement ? style.stroke : style.fill;
-    const ink = light(parse(element instanceof SVGElement ? line : style.color));
-    const paper = light(parse(getComputedStyle(document.body).backgroundColor));
-    return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-}"""
 
 
 def keep(admitted: Admitted) -> Callable[[Fields | None], Admitted]:
@@ -66,7 +45,7 @@ def fill(database: Path, days: int) -> dict[date, int]:
                 identifier = uuid.uuid4()
                 admitted = Admitted({"id": str(identifier), "timestamp": received_at}, "rxinfer", identifier)
                 name = Name("p", "(default)", "using_rxinfer", str(identifier))
-                writes.append(store.write(Write(name, Precondition(), keep(admitted), received_at)))
+                writes.append(store.commit([Write(name, Precondition(), keep(admitted), received_at)]))
         await asyncio.gather(*writes)
 
     asyncio.run(write())

@@ -138,7 +138,7 @@ def make_write(document: str, *, exists: bool | None = False, identifier: uuid.U
 
 
 async def write_all(store: SQLiteStore, writes: list[Write]) -> list[object]:
-    return await asyncio.gather(*(store.write(write) for write in writes), return_exceptions=True)
+    return await asyncio.gather(*(store.commit([write]) for write in writes), return_exceptions=True)
 
 
 def test_many_writes_share_a_transaction(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_full_queue_and_a_closed_store_refuse(tmp_path: Path) -> None:
     other.execute("BEGIN IMMEDIATE")
 
     async def overfill() -> list[object]:
-        writes = [asyncio.ensure_future(store.write(make_write(str(number)))) for number in range(50)]
+        writes = [asyncio.ensure_future(store.commit([make_write(str(number))])) for number in range(50)]
         await asyncio.sleep(0.2)
         other.execute("ROLLBACK")
         return await asyncio.gather(*writes, return_exceptions=True)
@@ -217,7 +217,7 @@ def test_closing_writes_what_was_taken_in(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "drain.sqlite3")
 
     async def leave() -> None:
-        writes = [asyncio.ensure_future(store.write(make_write(str(number)))) for number in range(3000)]
+        writes = [asyncio.ensure_future(store.commit([make_write(str(number))])) for number in range(3000)]
         await asyncio.sleep(0)
         await asyncio.to_thread(store.close)
         await asyncio.gather(*writes)

@@ -2,6 +2,7 @@
 
 import base64
 import socket
+import uuid
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def found_in(folder: Path, output: str) -> list[str]:
 
 def test_no_address_and_no_header_is_kept(tmp_path: Path) -> None:
     with run_collector(tmp_path / "kept.sqlite3") as collector:
-        requests = [
+        requests: list[tuple[str, str, object]] = [
             ("POST", f"{ROOT}/using_rxinfer", count()),
             ("PATCH", f"{ROOT}/using_rxinfer/a", count()),
             ("GET", f"{ROOT}/using_rxinfer/a", None),
@@ -44,6 +45,11 @@ def test_no_address_and_no_header_is_kept(tmp_path: Path) -> None:
             ("POST", f"{ROOT}/users", count()),
             ("GET", "/packages/rxinfer", None),
             ("GET", "/nowhere", None),
+            ("POST", f"{ROOT}:commit", {"writes": []}),
+            ("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4())}),
+            ("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4()), "key": "canary-cookie"}),
+            ("POST", "/forget", f"session={uuid.uuid4()}".encode()),
+            ("POST", "/support", f"session={uuid.uuid4()}&token=canary-cookie".encode()),
             ("PUT", "/v1/x", b"x" * 100_000),
         ]
         statuses = [

@@ -74,13 +74,13 @@ FIELD_VALUES = (
 @given(
     st.lists(st.sampled_from(["package_version", "python_version"]), unique=True),
     st.dictionaries(st.sampled_from(["id", "timestamp", "package_version", "python_version", "user"]), FIELD_VALUES),
-    st.sampled_from(["using_pkg", "using_other", "using_", "pkg", "sessions"]),
+    st.sampled_from(["using_pkg", "using_other", "using_", "pkg", "users"]),
 )
 def test_what_is_admitted_has_the_shape_of_the_contract(
     coarse: list[str], fields: dict[str, object], collection: str
 ) -> None:
     contract = Contract(counter=coarse)
-    admitted = attempt(lambda: admit(collection, fields, {"pkg": contract}))
+    admitted = attempt(lambda: admit(Name("p", "(default)", collection, "x"), fields, {"pkg": contract}))
     if isinstance(admitted, Refusal):
         assert admitted.code == (400 if collection == "using_pkg" else 403)
         assert "canary" not in admitted.message
@@ -94,7 +94,7 @@ def test_what_is_admitted_has_the_shape_of_the_contract(
 @given(UUIDS, st.datetimes(timezones=st.just(UTC)))
 def test_every_count_is_admitted(identifier: str, moment: datetime) -> None:
     fields = {"id": identifier, "timestamp": moment}
-    assert admit("using_pkg", fields, {"pkg": Contract()}).fields == fields
+    assert admit(Name("p", "(default)", "using_pkg", "x"), fields, {"pkg": Contract()}).fields == fields
 
 
 COUNTS = st.dictionaries(st.integers(0, 400), st.integers(1, 10**9)).map(

@@ -8,35 +8,25 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from collectors import ROOT, Collector, run_collector
+from collectors import ROOT, Collector, run_collector, run_server
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def run_server(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
-    return subprocess.run(
-        [sys.executable, "-m", "plaintally_server", *arguments],
-        cwd=folder,
-        env={**clean, "COLUMNS": "100", **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+COMMANDS = ["", "serve", "demo", "lookup", "forget", "forget list", "forget approve", "forget refuse", "forget receipt"]
+COMMANDS += ["contract", "contract add", "contract list"]
 
 
-@pytest.mark.parametrize("command", ["", "serve", "demo"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_texts(tmp_path: Path, command: str) -> None:
     """To accept new texts, write the output over the files in golden/ and read the difference."""
     done = run_server(tmp_path, *command.split(), "--help")
     assert done.returncode == 0
-    assert done.stdout == (GOLDEN / f"help{command and '-' + command}.txt").read_text()
+    assert done.stdout == (GOLDEN / "-".join(["help", *command.split()])).with_suffix(".txt").read_text()
 
 
 def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
@@ -111,7 +101,7 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["serve"], 2, "name a package with --package NAME"),
+        (["serve"], 2, "name a package with --package NAME, or add one with `plaintally-server contract add`"),
         (["serve", "--package", "My-Package"], 2, "must be in lower case with underscores"),
         (["serve", "--package", "a", "--port", "70000"], 2, "70000 is not in the range"),
         (["serve", "--package", "a", "--config", "nowhere.toml"], 2, "nowhere.toml cannot be read"),

@@ -5,13 +5,14 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from plaintally_server import dashboard, resource
+from plaintally_server import dashboard, forgetting, resource, support
 from plaintally_server.exceptions import Refusal, describe, failed
 from plaintally_server.routes import Documents, answer_refusal
 from plaintally_server.settings import Settings
@@ -32,7 +33,12 @@ def create_app(
         store.close()
 
     app = Starlette(
-        routes=[*documents.routes(), *dashboard.routes(store, contracts=settings.contracts, now=now)],
+        routes=[
+            *forgetting.routes(store, now=now, make_salt=partial(secrets.token_bytes, 16)),
+            *support.routes(store, settings=settings),
+            *documents.routes(),
+            *dashboard.routes(store, contracts=settings.contracts, now=now),
+        ],
         exception_handlers={Refusal: answer_refusal, HTTPException: _answer_http_error, Exception: _answer_failure},
         lifespan=lifespan,
     )

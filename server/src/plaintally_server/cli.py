@@ -1,6 +1,6 @@
 """The command `plaintally-server`: reads the settings, runs the collector.
 
-Every setting of `serve` comes from the command line, else from the environment, else from the settings file, else it
+Every setting comes from the command line, else from the environment, else from the settings file, else it
 has the default that `--help` shows. Exit codes: 0 done, 1 failed, 2 used wrongly.
 """
 
@@ -9,19 +9,16 @@ import os
 import signal
 import socket
 import sys
-import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import uvicorn
 
-from plaintally.contract import Contract
+from plaintally_server import desk
 from plaintally_server.exceptions import ServerError, StartError
-from plaintally_server.settings import Settings, load_contract
-
-F = TypeVar("F", bound=Callable[..., Any])
+from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, setting
+from plaintally_server.settings import Settings
 
 
 class Listening(uvicorn.Server):
@@ -49,90 +46,45 @@ def main() -> None:
         sys.exit(1)
 
 
-def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
-    """Take the defaults of all other options from the settings file."""
-    found = path or Path("plaintally-server.toml")
-    if path is None and not found.exists():
-        return None
-    try:
-        values = tomllib.loads(found.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise click.BadParameter(f"{found} cannot be read ({error}).") from error
-    known = {str(parameter.name): parameter for parameter in context.command.params if parameter.name != "config"}
-    for name, value in values.items():
-        if name not in known:
-            raise click.BadParameter(f"{found} has the unknown setting {name!r}; known are {', '.join(sorted(known))}.")
-        wanted, what = ((list,), "a list of texts") if known[name].multiple else ((str, int), "a text or whole number")
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise click.BadParameter(f"{found} must have {what} for {name}.")
-    context.default_map = values
-    return found
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100})
 @click.version_option(package_name="plaintally-server", message="%(prog)s %(version)s")
 def commands() -> None:
-    """Collect counts of package imports, and show them."""
+    """Collect counts of package imports and the sessions that users share, and show them."""
 
 
-def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
-    """An option of `serve` that is also a variable and a key of the settings file, named after its parameter."""
-    variable = f"PLAINTALLY_SERVER_{attributes.get('parameter', name).upper()}"
-    return click.option(
-        f"--{name.replace('_', '-')}",
-        attributes.pop("parameter", name),
-        envvar=variable,
-        show_envvar=True,
-        **attributes,
-    )
+for command in (desk.lookup, desk.forget, desk.contract):
+    commands.add_command(command)
 
 
 @commands.command()
-@setting(
-    "config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    callback=_read_file,
-    is_eager=True,
-    expose_value=False,
-    show_default="plaintally-server.toml, if there is one",
-    help="Settings file in TOML; its keys are the variables in lower case without PLAINTALLY_SERVER_.",
-)
+@on_config
 @setting(
     "package",
     parameter="packages",
     multiple=True,
     help="A package to count; may be given again (in the variable: spaces between).",
 )
-@setting(
-    "contract",
-    parameter="contracts",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Contract of a package whose counts hold more than id and time, as JSON; may be given again "
-    f"(in the variable: {os.pathsep!r} between).",
-)
-@setting("database", type=click.Path(path_type=Path), default="plaintally.sqlite3", help="SQLite file.")
+@on_contracts
+@on_database
 @setting("host", default="127.0.0.1", help="Address to listen on.")
 @setting("port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one.")
 @setting("token", help="Lets a maintainer read documents; without one nobody can.")
-@setting("body_limit", type=click.IntRange(1), default=65_536, help="Bytes of a request's body.")
+@setting("body_limit", type=click.IntRange(1), default=10_485_760, help="Bytes of a request's body.")
 @setting("queue_size", type=click.IntRange(1), default=10_000, help="Writes that may wait for the disk.")
-def serve(*, packages: tuple[str, ...], contracts: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
+def serve(*, packages: tuple[str, ...], contracts: tuple[Path, ...], database: Path, **options: Any) -> None:  # noqa: ANN401
     """Run a collector and its dashboard.
 
     What is not given here is taken from the environment, else from the settings file, else from the defaults.
     """
-    run(Settings(contracts=_contracts(packages, contracts), **options))
-
-
-def _contracts(packages: tuple[str, ...], paths: tuple[Path, ...]) -> dict[str, Contract]:
     for package in packages:
         if not package.isidentifier() or package != package.lower():
             raise click.BadParameter(f"{package!r} must be in lower case with underscores.", param_hint="--package")
-    contracts = {package: Contract() for package in packages} | dict(map(load_contract, paths))
-    if not contracts:
-        raise click.UsageError("Nothing to collect: name a package with --package NAME.")
-    return contracts
+    collected = collect_contracts(database, contracts, packages)
+    if not collected:
+        raise click.UsageError(
+            "Nothing to collect: name a package with --package NAME, or add one with `plaintally-server contract add`."
+        )
+    run(Settings(contracts=collected, database=database, **options))
 
 
 def run(settings: Settings) -> None:

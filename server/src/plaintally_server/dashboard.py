@@ -4,28 +4,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import jinja2
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from plaintally.contract import COARSE, Contract
+from plaintally_server.pages import HEADERS, render
 from plaintally_server.reports.charts import PLOT_HEIGHT, bar_chart
 from plaintally_server.reports.series import DailyCounts, daily_counts
 from plaintally_server.store import Reader
 
 PERIODS = (7, 30, 90, 365)
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-_HERE = Path(__file__).parent
 
 
 def routes(store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> list[BaseRoute]:
@@ -34,7 +25,7 @@ def routes(store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[]
     return [
         Route("/", pages.home),
         Route("/packages/{package}", pages.package),
-        Mount("/static", StaticFiles(directory=_HERE / "static")),
+        Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
     ]
 
 
@@ -50,34 +41,32 @@ class Pages:
 
     def __init__(self, store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
         self.store, self.contracts, self.packages, self.now = store, contracts, sorted(contracts), now
-        loader = jinja2.FileSystemLoader(_HERE / "templates")
-        self.templates = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        self.templates.filters["number"] = lambda number: f"{number:,}"
-        self.templates.filters["day"] = lambda day: f"{day.day} {day:%B %Y}"
 
     async def home(self, _: Request) -> Response:
         """All packages; where there is but one, its page."""
         if len(self.packages) == 1:
             return RedirectResponse(f"/packages/{self.packages[0]}", status_code=307, headers=HEADERS)
         totals = [(package, await run_in_threadpool(self.store.total, package)) for package in self.packages]
-        return self._render("home.html", totals=totals)
+        return render("home.html", totals=totals)
 
     async def package(self, request: Request) -> Response:
         """The counts of one package in a period."""
         package = request.path_params["package"]
         if package not in self.packages:
-            return self._render(
-                "problem.html", 404, title="No such package", text="No package of this name is counted here."
-            )
+            return render("problem.html", 404, title="No such package", text="No package of this name is counted here.")
         length = request.query_params.get("days", "30")
         if length not in map(str, PERIODS):
             text = f"A period has {', '.join(map(str, PERIODS[:-1]))} or {PERIODS[-1]} days."
-            return self._render("problem.html", 400, title="No such period", text=text, package=package)
+            return render("problem.html", 400, title="No such period", text=text, package=package)
         series = await run_in_threadpool(read_series, self.store, package, length=int(length), now=self.now())
         total = await run_in_threadpool(self.store.total, package)
         more = [COARSE[field] for field in self.contracts[package].counter]
-        return self._render("package.html", series=series, chart=bar_chart(series), all_time=total, more=more)
-
-    def _render(self, template: str, status: int = 200, **values: object) -> Response:
-        page = self.templates.get_template(template).render(periods=PERIODS, height=PLOT_HEIGHT, **values)
-        return HTMLResponse(page, status, headers=HEADERS)
+        return render(
+            "package.html",
+            periods=PERIODS,
+            height=PLOT_HEIGHT,
+            series=series,
+            chart=bar_chart(series),
+            all_time=total,
+            more=more,
+        )

@@ -2,6 +2,7 @@
 
 ServerError
 ├── StartError      the collector cannot start as it is set up; one sentence for the person who starts it
+├── CommandError    a maintainer's command cannot do what it is asked; one sentence for that person
 └── Refusal         a request is answered with an error, in the form Google's services have
 """
 
@@ -15,6 +16,10 @@ class ServerError(Exception):
 
 class StartError(ServerError):
     """The collector cannot start; the message says what is wrong and what to do."""
+
+
+class CommandError(ServerError):
+    """A command cannot do what it is asked; the message says why."""
 
 
 class Refusal(ServerError):  # noqa: N818  # it is an answer, not a failure

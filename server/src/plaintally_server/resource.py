@@ -60,13 +60,26 @@ def parse_path(raw_path: bytes) -> Name:
         Refusal: the path names nothing that this collector has.
     """
     segments = [_decode(segment) for segment in raw_path.split(b"/")[1:]]
+    return _read_name(segments[1:] if segments[:1] == ["v1"] else [])
+
+
+def parse_name(text: str) -> Name:
+    """The name as it stands in a body, `projects/P/databases/D/documents/C/ID`: nothing in it is encoded.
+
+    Raises:
+        Refusal: it names nothing that this collector has.
+    """
+    return _read_name(text.split("/"))
+
+
+def _read_name(segments: Sequence[str]) -> Name:
     match segments:
-        case ["v1", "projects", project, "databases", database, "documents", collection]:
+        case ["projects", project, "databases", database, "documents", collection]:
             name = Name(project, database, collection)
-        case ["v1", "projects", project, "databases", database, "documents", collection, document]:
+        case ["projects", project, "databases", database, "documents", collection, document]:
             name = Name(project, database, collection, document)
         case _:
-            raise not_found("The path names no collection or document that this collector knows.")
+            raise not_found("There is no such collection or document that this collector knows.")
     for part, what in ((name.project, "project"), (name.collection, "collection")):
         check_id(part, what)
     if name.database != "(default)":
@@ -95,14 +108,25 @@ def parse_precondition(query: Mapping[str, Sequence[str]]) -> Precondition:
         Refusal: it has both, or a value that is none.
     """
     exists = query.get("currentDocument.exists", [None])[-1]
+    if exists not in (None, "true", "false"):
+        raise invalid("currentDocument.exists must be true or false.")
     update_time = query.get("currentDocument.updateTime", [None])[-1]
-    if exists not in (None, "true", "false") or (exists and update_time):
-        raise invalid("currentDocument has either exists, which must be true or false, or updateTime.")
+    return make_precondition(None if exists is None else exists == "true", update_time)
+
+
+def make_precondition(exists: bool | None, update_time: str | None) -> Precondition:  # noqa: FBT001  # as on the wire
+    """The precondition with either of these, or none.
+
+    Raises:
+        Refusal: it has both, or a time that is none.
+    """
+    if exists is not None and update_time:
+        raise invalid("currentDocument has either exists or updateTime.")
     try:
         moment = None if update_time is None else from_value({"timestampValue": update_time})
     except DocumentError:
         raise invalid("currentDocument.updateTime must be a time such as 2026-11-23T20:15:30.123456Z.") from None
-    return Precondition(None if exists is None else exists == "true", moment)
+    return Precondition(exists, moment)
 
 
 def check_id(text: str, what: str) -> str:

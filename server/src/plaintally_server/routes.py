@@ -1,6 +1,5 @@
 """The REST endpoints: from a request to what the other modules take, and from what they return to an answer."""
 
-import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,8 +13,9 @@ from starlette.routing import Route
 
 from plaintally.contract import Contract
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import from_document
+from plaintally.firestore import format_timestamp, from_document
 from plaintally_server import ingest, resource
+from plaintally_server.commits import Change, parse_commit
 from plaintally_server.exceptions import Refusal, forbidden, invalid, not_found
 from plaintally_server.resource import Fields, Name, Precondition
 from plaintally_server.settings import Settings
@@ -56,7 +56,10 @@ class Documents:
 
     def routes(self) -> list[Route]:
         """The routes, to be put into an application."""
-        return [Route("/v1/{rest:segments}", self.answer, methods=["GET", "POST", "PATCH"])]
+        return [
+            Route("/v1/projects/{project}/databases/(default)/documents:commit", self.commit, methods=["POST"]),
+            Route("/v1/{rest:segments}", self.answer, methods=["GET", "POST", "PATCH"]),
+        ]
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; refusals are answered by the application."""
@@ -81,8 +84,8 @@ class Documents:
         document = self.make_id()
         if "documentId" in query:
             document = resource.check_id(query["documentId"][-1], "document")
-        admitted = ingest.admit(name.collection, fields, self.contracts)
         name = name._replace(document=document)
+        admitted = ingest.admit(name, fields, self.contracts)
         return await self._write(Write(name, Precondition(exists=False), lambda _: admitted, self.now()))
 
     async def patch(self, request: Request, name: Name) -> Response:
@@ -92,12 +95,17 @@ class Documents:
         paths = query.get("updateMask.fieldPaths", [])
         mask = [resource.parse_field_path(path) for path in paths] or None
         fields = await self._read_fields(request)
-        ingest.find_package(name.collection, self.contracts)
+        return await self._write(self._prepare(Change(name, fields, mask, precondition), self.now()))
 
-        def settle(current: Fields | None) -> ingest.Admitted:
-            return ingest.admit(name.collection, resource.merge(current, fields, mask), self.contracts)
-
-        return await self._write(Write(name, precondition, settle, self.now()))
+    async def commit(self, request: Request) -> Response:
+        """POST to `documents:commit`: write several documents, all or none."""
+        project = resource.check_id(request.path_params["project"], "project")
+        body = await read_body(request, self.settings.body_limit)
+        changes = await run_in_threadpool(parse_commit, body, project=project)
+        now = self.now()
+        stored = await self.store.commit([self._prepare(change, now) for change in changes])
+        results = [{"updateTime": format_timestamp(one.update_time)} for one in stored]
+        return answer_json({"writeResults": results, "commitTime": format_timestamp(now)})
 
     async def get(self, request: Request, name: Name) -> Response:
         """GET a document, with the maintainer's token."""
@@ -105,14 +113,24 @@ class Documents:
         stored = await run_in_threadpool(self.store.get, name)
         if stored is None:
             raise not_found(f'Document "{name}" not found.')
-        return _json(resource.write_document(name, stored))
+        return answer_json(resource.write_document(name, stored))
+
+    def _prepare(self, change: Change, now: datetime) -> Write:
+        """The write that makes a change to whatever is stored when its turn comes."""
+        name, given, mask, precondition = change
+        ingest.check_collection(name.collection, self.contracts)
+
+        def settle(current: Fields | None) -> ingest.Admitted:
+            return ingest.admit(name, resource.merge(current, given, mask), self.contracts, current=current)
+
+        return Write(name, precondition, settle, now)
 
     async def _write(self, write: Write) -> Response:
-        stored = await self.store.write(write)
-        return _json(resource.write_document(write.name, stored))
+        [stored] = await self.store.commit([write])
+        return answer_json(resource.write_document(write.name, stored))
 
     async def _read_fields(self, request: Request) -> Fields:
-        body = await _read_body(request, self.settings.body_limit)
+        body = await read_body(request, self.settings.body_limit)
         try:
             document = msgspec.json.decode(body) if body else {}
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -126,13 +144,16 @@ class Documents:
 
     def _check_token(self, request: Request) -> None:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        wanted = self.settings.token
-        if not wanted or scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), wanted.encode()):
+        if scheme.lower() != "bearer" or not self.settings.is_token(given):
             raise forbidden("Missing or insufficient permissions: reading needs the maintainer's token.")
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
-    """The body, read no further than the limit."""
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body of a request, read no further than the limit in bytes.
+
+    Raises:
+        Refusal: it is larger.
+    """
     too_large = Refusal(413, "INVALID_ARGUMENT", f"The body is larger than {limit} bytes.")
     if int(request.headers.get("content-length", 0)) > limit:  # the HTTP parser has seen that it is a number
         raise too_large
@@ -144,7 +165,8 @@ async def _read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def _json(content: dict[str, Any], status: int = 200) -> Response:
+def answer_json(content: Mapping[str, Any], status: int = 200) -> Response:
+    """An answer in JSON."""
     return Response(msgspec.json.encode(content), status, media_type="application/json; charset=utf-8")
 
 
@@ -152,6 +174,6 @@ async def answer_refusal(_: Request, refusal: Exception) -> Response:
     """The answer to a request that was refused."""
     assert isinstance(refusal, Refusal)  # noqa: S101  # for the type checker: it is registered for no other
     headers = {"Retry-After": "1"} if refusal.code == 503 else None  # noqa: PLR2004
-    response = _json(refusal.body, refusal.code)
+    response = answer_json(refusal.body, refusal.code)
     response.headers.update(headers or {})
     return response

@@ -1,8 +1,9 @@
 """The settings of a collector. Where they come from (environment, file, defaults) is up to `cli`."""
 
+import hmac
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,21 +24,46 @@ class Settings(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8080
     token: str | None = None
-    body_limit: int = 65_536
+    body_limit: int = 10_485_760
     queue_size: int = 10_000
+
+    def is_token(self, given: str) -> bool:
+        """Whether this is the maintainer's token; where there is none, nothing is."""
+        return bool(self.token) and hmac.compare_digest(given.encode(), str(self.token).encode())
 
 
 def load_contract(path: Path) -> tuple[str, Contract]:
-    """The package and the contract in a JSON file, `{"package": NAME, "counter": [FIELDS]}`.
+    """The package and the contract in a JSON file.
 
     Raises:
         StartError: the file cannot be read, or holds no contract.
     """
     try:
-        data = msgspec.json.decode(path.read_bytes(), type=dict[str, str | list[str]])
+        return read_contract(path.read_bytes(), str(path))
+    except OSError as error:
+        raise _unusable(str(path), error) from error
+
+
+def read_contract(content: bytes, place: str) -> tuple[str, Contract]:
+    """The package and the contract in JSON, `{"package": NAME, **contract.to_dict()}`; `place` says where it stood.
+
+    Raises:
+        StartError: it holds no contract.
+    """
+    try:
+        data = msgspec.json.decode(content, type=dict[str, Any])
         package = data.pop("package", None)
         if not isinstance(package, str) or not package.isidentifier() or package != package.lower():
-            raise StartError(f'the contract {path} must name its package in lower case, such as "package": "rxinfer"')
+            raise StartError(f'the contract {place} must name its package in lower case, such as "package": "rxinfer"')
         return package, Contract.from_dict(data)
-    except (OSError, ContractError, msgspec.MsgspecError) as error:
-        raise StartError(f"the contract {path} cannot be used ({error}); mend the file or leave it out") from error
+    except (ContractError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _unusable(place, error) from error
+
+
+def write_contract(package: str, contract: Contract) -> bytes:
+    """The JSON that `read_contract` reads."""
+    return msgspec.json.encode({"package": package, **contract.to_dict()})
+
+
+def _unusable(place: str, error: Exception) -> StartError:
+    return StartError(f"the contract {place} cannot be used ({error}); mend it or leave it out")

@@ -1,4 +1,4 @@
-"""The store: documents, and the daily totals that are folded from them in the same transaction.
+"""The store: documents, the daily totals that are folded from counts, and what is left of a deletion.
 
 Only this package knows SQL. `Store` is what the rest of the collector uses; `sqlite` keeps it in one file.
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
+from plaintally_server.deletion import Receipt
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Fields, Name, Precondition, Stored
 
@@ -15,7 +16,7 @@ class Write(NamedTuple):
     """One document to be written.
 
     `settle` takes the document's present fields (None where there is none) and returns what is to be kept; it runs
-    inside the transaction, and whatever it raises is the answer to this write alone.
+    inside the transaction, and whatever it raises is the answer to the writes that it came with.
     """
 
     name: Name
@@ -24,11 +25,28 @@ class Write(NamedTuple):
     received_at: datetime
 
 
+class StatsTree(NamedTuple):
+    """The stats of a label, and their invokes by start."""
+
+    stats: Stored
+    invokes: Sequence[Stored]
+
+
+class SessionTree(NamedTuple):
+    """What arrived of a session; `session` is None where its own document did not."""
+
+    session: Stored | None
+    stats: Sequence[StatsTree]
+
+
 class Reader(Protocol):
     """What reports need of a store. Safe in any thread; it waits for the disk."""
 
     def get(self, name: Name) -> Stored | None:
         """The document of this name, whatever its project."""
+
+    def session_tree(self, session_id: str) -> SessionTree:
+        """A session, its stats by label and their invokes by start, as they are at one moment."""
 
     def packages(self) -> Sequence[str]:
         """The packages that have ever been counted, in the order of their names."""
@@ -44,13 +62,30 @@ class Reader(Protocol):
 
 
 class Store(Reader, Protocol):
-    """What a collector needs of its store."""
+    """What a collector needs of its store. What it is asked to write is on the disk when it returns.
 
-    async def write(self, write: Write) -> Stored:
-        """Keep a document for good; returns after the transaction that holds it was committed.
+    Every method raises a Refusal where the store is busy or cannot write.
+    """
+
+    async def commit(self, writes: Sequence[Write]) -> Sequence[Stored]:
+        """Keep documents, all or none, in their order.
 
         Raises:
-            Refusal: the precondition does not hold, `settle` refused, or the store is busy or cannot write.
+            Refusal: a precondition does not hold, a `settle` refused, or what a document belongs to was deleted.
+        """
+
+    async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
+        """Delete a session with all below it, for whoever has its key; asked again, the receipt is the same.
+
+        Raises:
+            Refusal: there is no such session, or it has another key.
+        """
+
+    async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
+        """Have a session wait for a maintainer to delete it, whether it is there or not.
+
+        Raises:
+            Refusal: too many wait.
         """
 
     def close(self) -> None:

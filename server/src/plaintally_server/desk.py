@@ -1,0 +1,134 @@
+"""The commands of a maintainer: sessions that are asked about or are to be deleted, and contracts.
+
+They work on the database, also while a collector runs on it.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from plaintally_server.deletion import parse_session_id
+from plaintally_server.exceptions import CommandError, Refusal
+from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database
+from plaintally_server.settings import load_contract, read_contract, write_contract
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.support import read_session, summarize
+
+
+def _read_id(_: click.Context, __: click.Parameter, text: str) -> str:
+    try:
+        return parse_session_id(text)
+    except Refusal as refusal:
+        raise click.BadParameter(refusal.message) from refusal
+
+
+on_session = click.argument("session_id", metavar="ID", callback=_read_id)
+
+
+@click.command()
+@on_session
+@on_config
+@on_contracts
+@on_database
+def lookup(*, session_id: str, contracts: Sequence[Path], database: Path) -> None:
+    """Show a session that was shared."""
+    maintenance = _open(database)
+    try:
+        shared = read_session(maintenance, session_id, contracts=collect_contracts(database, contracts))
+    except Refusal as refusal:
+        raise CommandError(refusal.message.rstrip(".").replace("Nothing", "nothing")) from refusal
+    click.echo(summarize(shared))
+
+
+@click.group()
+def forget() -> None:
+    """Decide on requests to delete a session.
+
+    Whoever has a session's deletion key needs nobody; a request without it waits here.
+    """
+
+
+@forget.command("list")
+@on_config
+@on_database
+def list_requests(*, database: Path) -> None:
+    """List the requests, with the number of documents each is about."""
+    requests = _open(database).forget_requests()
+    for request in requests:
+        documents = "1 document" if request.documents == 1 else f"{request.documents} documents"
+        click.echo(f"{request.session}  {request.requested_at:%Y-%m-%d %H:%M}  {request.state}  {documents}")
+    if not requests:
+        click.echo("No request waits.")
+
+
+@forget.command()
+@on_session
+@on_config
+@on_database
+def approve(*, session_id: str, database: Path) -> None:
+    """Delete a session and all that was shared of it, and print the receipt."""
+    receipt = _open(database).approve(session_id, at=datetime.now(UTC), salt=secrets.token_bytes(16))
+    for name, value in receipt.to_dict().items():
+        click.echo(f"{name.replace('_', ' '):10}  {value}")
+
+
+@forget.command()
+@on_session
+@on_config
+@on_database
+def refuse(*, session_id: str, database: Path) -> None:
+    """Refuse a request; it stays in the list, and waits anew when somebody asks again."""
+    _open(database).refuse(session_id)
+    click.echo(f"Refused; {session_id} stays.")
+
+
+@forget.command("receipt")
+@click.argument("receipt_hash", metavar="HASH")
+@on_config
+@on_database
+def show_receipt(*, receipt_hash: str, database: Path) -> None:
+    """Tell whether a receipt is one of this collector's."""
+    found = _open(database).receipt(receipt_hash.strip().lower())
+    if found is None:
+        raise CommandError("this collector gave no receipt with that hash")
+    deleted_at, documents = found
+    click.echo(f"Deleted {documents} documents on {deleted_at:%Y-%m-%d at %H:%M} UTC.")
+
+
+@click.group()
+def contract() -> None:
+    """Keep contracts in the database, so that `serve` needs no --contract for them."""
+
+
+@contract.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@on_config
+@on_database
+def add(*, file: Path, database: Path) -> None:
+    """Add the contract in a JSON file, in place of an earlier one of that package."""
+    package, declared = load_contract(file)
+    Maintenance(database).add_contract(package, write_contract(package, declared), at=datetime.now(UTC))
+    click.echo(f"Added the contract of {package}; a collector takes it up when it starts next.")
+
+
+@contract.command("list")
+@on_config
+@on_database
+def list_contracts(*, database: Path) -> None:
+    """List the contracts that were added."""
+    contracts = _open(database).contracts()
+    for package, content, added_at in contracts:
+        _, declared = read_contract(content, f"of {package} in {database}")
+        labels = ", ".join(declared.labels) or "no labels"
+        click.echo(f"{package}  {added_at:%Y-%m-%d %H:%M}  {declared.hash()[:12]}  {labels}")
+    if not contracts:
+        click.echo("No contract was added.")
+
+
+def _open(database: Path) -> Maintenance:
+    if not database.exists():
+        raise CommandError(f"there is no database {database}; name another with --database")
+    return Maintenance(database)

@@ -1,0 +1,61 @@
+"""Deletion by whoever shared a session: `documents:forget` for programs, the page `/forget` for people."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from plaintally_server.deletion import Receipt, parse_request, parse_session_id
+from plaintally_server.exceptions import Refusal
+from plaintally_server.pages import read_form, render
+from plaintally_server.routes import answer_json, read_body
+from plaintally_server.store import Store
+
+_BODY_LIMIT = 10_000
+
+
+def routes(store: Store, *, now: Callable[[], datetime], make_salt: Callable[[], bytes]) -> list[BaseRoute]:
+    """The routes of deletion."""
+    forgetting = Forgetting(store, now=now, make_salt=make_salt)
+    return [
+        Route("/v1/projects/{project}/databases/(default)/documents:forget", forgetting.answer, methods=["POST"]),
+        Route("/forget", forgetting.show_form, methods=["GET"]),
+        Route("/forget", forgetting.take_form, methods=["POST"]),
+    ]
+
+
+class Forgetting:
+    """The endpoints of deletion: with a key it happens at once, without one it waits for a maintainer."""
+
+    def __init__(self, store: Store, *, now: Callable[[], datetime], make_salt: Callable[[], bytes]) -> None:
+        self.store, self.now, self.make_salt = store, now, make_salt
+
+    async def answer(self, request: Request) -> Response:
+        """POST to `documents:forget`: the receipt, or that the request waits."""
+        session_id, key = parse_request(await read_body(request, _BODY_LIMIT))
+        receipt = await self._forget(session_id, key)
+        if receipt is not None:
+            return answer_json({"receipt": receipt.to_dict()})
+        return answer_json({"request": {"session": session_id, "state": "waiting"}})
+
+    async def show_form(self, _: Request) -> Response:
+        """The form."""
+        return render("forget.html", is_form=True)
+
+    async def take_form(self, request: Request) -> Response:
+        """What came of the form; where it was refused, the form again with the reason."""
+        session_id = ""
+        try:
+            session_id, key = await read_form(request, "session", "key")
+            receipt = await self._forget(parse_session_id(session_id), key or None)
+        except Refusal as refusal:
+            return render("forget.html", refusal.code, is_form=True, problem=refusal.message, session=session_id)
+        return render("forgotten.html", is_form=True, receipt=receipt)
+
+    async def _forget(self, session_id: str, key: str | None) -> Receipt | None:
+        if key is None:
+            await self.store.request_forgetting(session_id, at=self.now())
+            return None
+        return await self.store.forget(session_id, key=key, at=self.now(), salt=self.make_salt())

@@ -1,0 +1,81 @@
+"""The settings as options of the commands: from the command line, else the environment, else the settings file.
+
+A setting is declared where it is used, by `setting`; the settings file may hold all of them for all commands.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from plaintally.contract import Contract
+from plaintally_server.settings import load_contract, read_contract
+from plaintally_server.store.maintenance import Maintenance
+
+F = TypeVar("F", bound=Callable[..., Any])
+_multiple: dict[str, bool] = {}
+
+
+def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
+    """An option that is also a variable and a key of the settings file, named after its parameter."""
+    parameter = attributes.pop("parameter", name)
+    _multiple[parameter] = attributes.get("multiple", False)
+    variable = f"PLAINTALLY_SERVER_{parameter.upper()}"
+    return click.option(f"--{name.replace('_', '-')}", parameter, envvar=variable, show_envvar=True, **attributes)
+
+
+def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """Take the defaults of all other options from the settings file."""
+    found = path or Path("plaintally-server.toml")
+    if path is None and not found.exists():
+        return None
+    try:
+        values = tomllib.loads(found.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{found} cannot be read ({error}).") from error
+    known = sorted(_multiple.keys() - {"config"})
+    for name, value in values.items():
+        if name not in known:
+            raise click.BadParameter(f"{found} has the unknown setting {name!r}; known are {', '.join(known)}.")
+        wanted, what = ((list,), "a list of texts") if _multiple[name] else ((str, int), "a text or whole number")
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise click.BadParameter(f"{found} must have {what} for {name}.")
+    context.default_map = values
+    return found
+
+
+on_config = setting(
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_read_file,
+    is_eager=True,
+    expose_value=False,
+    show_default="plaintally-server.toml, if there is one",
+    help="Settings file in TOML; its keys are the variables in lower case without PLAINTALLY_SERVER_.",
+)
+on_contracts = setting(
+    "contract",
+    parameter="contracts",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Contract of a package, as JSON, where counts hold more than id and time or sessions are taken; may be given "
+    f"again (in the variable: {os.pathsep!r} between).",
+)
+on_database = setting("database", type=click.Path(path_type=Path), default="plaintally.sqlite3", help="SQLite file.")
+
+
+def collect_contracts(database: Path, paths: Sequence[Path], packages: Sequence[str] = ()) -> dict[str, Contract]:
+    """The contracts by package: those that were added to the database, but those that are given here win.
+
+    Raises:
+        ServerError: a contract cannot be read, or the database cannot.
+    """
+    stored = Maintenance(database).contracts() if database.exists() else ()
+    return {
+        **dict(read_contract(content, f"of {package} in {database}") for package, content, _ in stored),
+        **{package: Contract() for package in packages},
+        **dict(map(load_contract, paths)),
+    }

@@ -1,0 +1,54 @@
+"""What all pages share: the templates, and the headers that let a page load nothing and run nothing."""
+
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from plaintally_server.exceptions import invalid
+from plaintally_server.routes import read_body
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_FORM_HEADERS = {
+    **HEADERS,
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'"),
+    "Cache-Control": "no-store",
+}
+_FORM_LIMIT = 10_000
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters["number"] = lambda number: f"{number:,}"
+_TEMPLATES.filters["day"] = lambda day: f"{day.day} {day:%B %Y}"
+
+
+def render(template: str, status: int = 200, *, is_form: bool = False, **values: object) -> Response:
+    """A page; one that is a form may be sent to this collector, and is kept in no cache."""
+    page = _TEMPLATES.get_template(template).render(**values)
+    return HTMLResponse(page, status, headers=_FORM_HEADERS if is_form else HEADERS)
+
+
+async def read_form(request: Request, *names: str) -> list[str]:
+    """The values of a form's fields, without the spaces around them; empty where there is none.
+
+    Raises:
+        Refusal: the body is no form.
+    """
+    body = await read_body(request, _FORM_LIMIT)
+    try:
+        found = parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=10)
+    except ValueError:
+        raise invalid("The form cannot be read.") from None
+    return [found.get(name, [""])[-1].strip() for name in names]

@@ -1,0 +1,98 @@
+"""Documents and counts as rows, by functions of a connection whose caller has begun a transaction."""
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from plaintally.firestore import from_document, to_document
+from plaintally_server.exceptions import invalid
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.resource import Name, Stored, check_precondition
+from plaintally_server.store import SessionTree, StatsTree, Write, deletion
+from plaintally_server.store.times import from_us, to_us
+
+MAX_DOCUMENT_BYTES = 1_048_576
+_COLUMNS = "fields, create_time, update_time"
+
+
+def write(connection: sqlite3.Connection, wanted: Write) -> Stored:
+    """Write one document; a count is added to the total of its day.
+
+    Raises:
+        Refusal: see `Store.commit`.
+    """
+    current = get(connection, wanted.name)
+    check_precondition(current, wanted.precondition, wanted.name)
+    admitted = wanted.settle(None if current is None else current.fields)
+    if admitted.counted_id is None:
+        deletion.check_not_forgotten(connection, wanted.name, admitted.parent, at=wanted.received_at)
+    if current is not None and current.fields == admitted.fields:
+        return current
+    created_at = wanted.received_at if current is None else current.create_time
+    stored = Stored(admitted.fields, created_at, wanted.received_at)
+    _put(connection, wanted.name, stored, admitted)
+    if admitted.counted_id is not None:
+        _count(connection, admitted.package, admitted.counted_id.bytes, wanted.received_at)
+    return stored
+
+
+def get(connection: sqlite3.Connection, name: Name) -> Stored | None:
+    """The document of this name, whatever its project."""
+    query = f"SELECT {_COLUMNS} FROM documents WHERE collection = ? AND id = ?"  # noqa: S608  # of our own
+    found = list(_read(connection.execute(query, (name.collection, name.document))))
+    return found[0] if found else None
+
+
+def session_tree(connection: sqlite3.Connection, session_id: str) -> SessionTree:
+    """A session, its stats by label, and their invokes by start; what did not arrive is not there."""
+    name = Name("", "", SESSIONS, session_id)
+    stats = sorted(_children(connection, STATS, session_id), key=lambda stored: str(stored.fields["label"]))
+    return SessionTree(
+        get(connection, name),
+        [StatsTree(one, sorted(_children(connection, INVOKES, one.fields["id"]), key=_start_of)) for one in stats],
+    )
+
+
+def _start_of(stored: Stored) -> datetime:
+    start: datetime = stored.fields["execution_start"]
+    return start
+
+
+def _children(connection: sqlite3.Connection, collection: str, parent: str) -> Iterable[Stored]:
+    query = f"SELECT {_COLUMNS} FROM documents WHERE collection = ? AND parent = ?"  # noqa: S608  # of our own
+    return _read(connection.execute(query, (collection, parent)))
+
+
+def _read(rows: Iterable[tuple[bytes, int, int]]) -> Iterable[Stored]:
+    for fields, create_time, update_time in rows:
+        yield Stored(from_document(msgspec.json.decode(fields)), from_us(create_time), from_us(update_time))
+
+
+def _put(connection: sqlite3.Connection, name: Name, stored: Stored, admitted: Admitted) -> None:
+    content = msgspec.json.encode(to_document(stored.fields))
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise invalid(f"A document has at most {MAX_DOCUMENT_BYTES} bytes.")
+    connection.execute(
+        "INSERT OR REPLACE INTO documents (collection, id, fields, create_time, update_time, package, parent)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            name.collection,
+            name.document,
+            content,
+            to_us(stored.create_time),
+            to_us(stored.update_time),
+            admitted.package,
+            admitted.parent,
+        ),
+    )
+
+
+def _count(connection: sqlite3.Connection, package: str, counted_id: bytes, received_at: datetime) -> None:
+    """Add a count to the total of its day, unless its id was counted before."""
+    if connection.execute("INSERT OR IGNORE INTO counted_ids VALUES (?, ?)", (package, counted_id)).rowcount:
+        connection.execute(
+            "INSERT INTO daily_totals VALUES (?, ?, 1) ON CONFLICT (package, day) DO UPDATE SET count = count + 1",
+            (package, received_at.astimezone(UTC).date().isoformat()),
+        )
