@@ -261,9 +261,9 @@ class ErrorType(Kind):
 
     __slots__ = ()
 
-    def take(self, value: object) -> object:
-        """See `Kind.take`; only the log itself gives one."""
-        return value if self.accepts(value) else REFUSED
+    def take(self, value: object) -> object:  # noqa: ARG002
+        """See `Kind.take`; only the log itself gives one, since the type's name may be the user's."""
+        return REFUSED
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""
