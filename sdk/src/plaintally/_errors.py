@@ -2,7 +2,9 @@
 
 The type is the nearest one that the language, its standard library, a well-known library or the host package has
 defined, since the name of a user's own class is the user's. Of the places only those inside the package are told,
-as `module:line function`: the rest of a traceback is made of the user's files and names. What the exception says is
+as `module:line function`: the rest of a traceback is made of the user's files and names. The package is what lies in
+its folder: neither modules that extend it from elsewhere nor programs that it runs among its own names are its own.
+Only a class that such a program leaves among those names cannot be told from the package's. What the exception says is
 never looked at here.
 """
 
@@ -17,12 +19,7 @@ if TYPE_CHECKING:
 MAX_FRAMES = 16
 MAX_WALK = 2000  # frames of a traceback that are looked at
 MAX_MESSAGE = 10_000
-# fmt: off
-_LIBRARIES = frozenset((
-    "PIL", "jax", "jaxlib", "networkx", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn", "statsmodels",
-    "torch", "xarray",
-))
-# fmt: on
+_MORE_LIBRARIES = ("sklearn", "statsmodels")  # whose values have no description, but whose errors are known
 
 
 def describe_error(error: BaseException, traceback: "TracebackType | None", *, package: str) -> "dict[str, Any]":
@@ -33,12 +30,14 @@ def describe_error(error: BaseException, traceback: "TracebackType | None", *, p
 
 def type_name(cls: type, package: str) -> str:
     """The name of the nearest base that is not of the user's making."""
-    for base in type.__dict__["__mro__"].__get__(cls):
-        name, module = type.__dict__["__name__"].__get__(base), type.__dict__["__module__"].__get__(base)
-        if type(module) is str and len(name) <= 64 and _is_public(module, package):
-            held = sys.modules.get(module)
-            if type(held) is type(sys) and held.__dict__.get(name) is base:
-                return str(name)
+    from plaintally.describe._classes import bases, genuine
+    from plaintally.describe._vocabulary import is_class_name
+
+    for base in bases(cls):
+        known = genuine(base)
+        name = known[1] if known else type.__dict__["__name__"].__get__(base)
+        if is_class_name(name) and (known or _is_known(base, name, package)):
+            return name
     return "BaseException"
 
 
@@ -66,21 +65,38 @@ def _places(traceback: "TracebackType | None", package: str) -> "Iterator[str]":
     for _ in range(MAX_WALK):
         if traceback is None:
             return
-        code, module = traceback.tb_frame.f_code, dict.get(traceback.tb_frame.f_globals, "__name__")
-        if type(module) is str and (module == package or module.startswith(f"{package}.")):
-            held = sys.modules.get(module)
+        code, names = traceback.tb_frame.f_code, traceback.tb_frame.f_globals
+        module = dict.get(names, "__name__")
+        if type(module) is str and _own_file(module, package) == code.co_filename and _names(module) is names:
             place = f"{module}:{traceback.tb_lineno} {code.co_name}"
-            if type(held) is type(sys) and held.__dict__ is traceback.tb_frame.f_globals and _is_place(place):
+            if _is_place(place):
                 yield place
         traceback = traceback.tb_next
 
 
-def _is_public(module: str, package: str) -> bool:
-    root = module.partition(".")[0]
-    if root == "__main__":
+def _is_known(cls: type, name: str, package: str) -> bool:
+    """Whether a class stands under its name in the package, or in one of the other libraries."""
+    module = type.__dict__["__module__"].__get__(cls)
+    if type(module) is not str or _names(module).get(name) is not cls:
         return False
-    own = package and (module == package or module.startswith(f"{package}."))
-    return bool(own) or root in _LIBRARIES or root in sys.stdlib_module_names
+    return module.partition(".")[0] in _MORE_LIBRARIES or _own_file(module, package) is not None
+
+
+def _own_file(module: str, package: str) -> "str | None":
+    """The file of a module of the package, if it lies in the package's folder."""
+    if not package or not (module == package or module.startswith(f"{package}.")):
+        return None
+    file, root = (_names(name).get("__file__") for name in (module, package))
+    if type(file) is not str or type(root) is not str:
+        return None
+    folder, found, _ = root.rpartition("__init__.")
+    return file if found and file.startswith(folder) else None
+
+
+def _names(module: str) -> "dict[str, Any]":
+    """What a loaded module has; nothing of something else that stands for one."""
+    held = sys.modules.get(module)
+    return held.__dict__ if type(held) is type(sys) else {}
 
 
 def _is_place(text: str) -> bool:

@@ -232,11 +232,11 @@ class Description(Kind):
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
-        from plaintally.describe import Described, describe, describe_data, keep_names
+        from plaintally.describe import describe, describe_data, is_sealed, keep_names
 
-        if type(value) is not Described:
-            value = describe_data(value) if type(value) is dict else describe(value)
-        return dict(keep_names(value, self.names))
+        if is_sealed(value):
+            return dict(keep_names(value, self.names))
+        return dict(keep_names(describe_data(value) if type(value) is dict else describe(value), self.names))
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""
@@ -261,9 +261,9 @@ class ErrorType(Kind):
 
     __slots__ = ()
 
-    def take(self, value: object) -> object:
-        """See `Kind.take`; only the log itself gives one."""
-        return value if self.accepts(value) else REFUSED
+    def take(self, value: object) -> object:  # noqa: ARG002
+        """See `Kind.take`; only the log itself gives one, since the type's name may be the user's."""
+        return REFUSED
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""

@@ -202,7 +202,8 @@ def _restore_stats(session: Session, label: str, fields: Mapping[str, Any]) -> S
         setattr(stats, name, int(fields[name]))
     for name in _DURATIONS if stats.total_invokes else ():
         setattr(stats, name, float(fields[name]))
-    stats.context_keys = {str(key) for key in fields["context_keys"]}
+    known = fields["context_keys"] if session.contract is None else set(stats.fields)
+    stats.context_keys = {str(key) for key in fields["context_keys"] if key in known}
     return stats
 
 

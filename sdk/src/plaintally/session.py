@@ -110,9 +110,10 @@ class SessionInvoke:
                 self._drop("context", f"{_errors.type_name(type(error), stats.session.module)} while making it")
         fields, context = stats.fields, self.context
         for key, value in values.items():
-            kind = fields.get(key)
+            known = type(key) is str  # another may pass for a declared key, and be kept in its place
+            kind = fields.get(key) if known else None
             if kind is None:
-                self._drop(key, "not declared")
+                self._drop(key if known else "", "not declared")
                 continue
             try:
                 taken = kind.take(value)

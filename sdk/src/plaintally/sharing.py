@@ -61,7 +61,7 @@ class Preview:
 
     def __init__(self, session: Session, endpoint: Endpoint | None, *, include: Collection[str] = ()) -> None:
         self.session, self.endpoint, self.include = session, endpoint, _valid_include(include)
-        declared = session.contract.labels if session.contract is not None else {}
+        declared = _declared(session)
         self.withheld = tuple(label for label in session.labels if label not in declared)
         self.requests = tuple(make_requests(_documents(session, declared, self.include), endpoint))
 
@@ -97,7 +97,8 @@ class Preview:
                 f"and {len(found) - MAX_SHOWN} more; all are in its `documents`, every byte in its `content`.",
             ]
         if self.withheld:
-            lines += ["", f"The contract does not declare {', '.join(self.withheld)}: that stays here."]
+            number = len(self.withheld)  # a preview is likely to be passed on, too
+            lines += ["", f"Labels that the contract does not declare, and which stay here: {number}."]
         if not self.include:
             lines += ["", f"What errors said and sources stay here, unless include={set(PRIVATE)} asks for them."]
         return "\n".join(lines)
@@ -295,6 +296,10 @@ def _reason(status: int, answer: bytes) -> str:
     return "".join(character for character in str(message)[:300] if character.isprintable()).rstrip(".")
 
 
+def _declared(session: Session) -> Collection[str]:
+    return session.contract.labels if session.contract is not None else ()
+
+
 def _documents(session: Session, declared: Collection[str], include: Collection[str]) -> Iterator[Document]:
     yield Document("sessions", session.id, documents.session(session)["fields"])
     kept = [session.stats(label) for label in session.labels if label in declared]
@@ -364,7 +369,7 @@ def _issue_url(issues_url: str | None, session: Session) -> str | None:
     if not base.startswith("https://") or not base.endswith("/issues"):
         return issues_url
     versions = "\n".join(f"- {name}: {value}" for name, value in session.environment.items())
-    found = [session.stats(label) for label in session.labels]
+    found = [session.stats(label) for label in session.labels if label in _declared(session)]
     figures = "\n".join(
         f"- {stats.label}: {stats.total_invokes} invokes, {stats.failed_count} failed" for stats in found
     )

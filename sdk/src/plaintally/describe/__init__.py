@@ -1,7 +1,8 @@
 """Descriptions of values that never hold data: what kind of thing a value is, and how large, but nothing that is in it.
 
 `describe` and `describe_data` make a description, `keep_names` takes names out of it before it is recorded, and
-`is_description` holds a stranger's description against the closed set below. `plain` unwraps a scalar. None of them
+`is_description` holds a stranger's description against the closed set below, and `is_sealed` knows one that was made
+here and that nobody changed. `plain` unwraps a scalar. None of them
 sends, stores or decides anything.
 
 A description is a dict of plain JSON types. These are all keys there are:
@@ -43,7 +44,7 @@ in `sys.modules`. Iterators, files and lazy frames are not touched.
 from plaintally.describe._classes import LIBRARIES
 from plaintally.describe._describing import describe, describe_data
 from plaintally.describe._plain import UNKNOWN, plain
-from plaintally.describe._vocabulary import DEVICES, Described, is_description, keep_names
+from plaintally.describe._vocabulary import DEVICES, Described, is_description, is_sealed, keep_names
 
 __all__ = [
     "DEVICES",
@@ -53,6 +54,7 @@ __all__ = [
     "describe",
     "describe_data",
     "is_description",
+    "is_sealed",
     "keep_names",
     "plain",
 ]

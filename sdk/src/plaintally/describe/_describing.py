@@ -37,7 +37,7 @@ _MAX_BASES = 64
 def describe(value: object) -> "Described":
     """What kind of thing the value is and how large. Never raises, and never runs code of the value's."""
     try:
-        return Described(_Describer().describe(value, 1))
+        return Described(_Describer().describe(value, 1)).seal()
     except Exception:  # noqa: BLE001  # out of memory, or of stack
         return Described(type="object")
 
@@ -49,7 +49,7 @@ def describe_data(mapping: "Mapping[str, object]") -> "Described":
     """
     try:
         if any(base is dict for base in bases(type(mapping))):
-            return Described(_Describer().gather("dict", _items(mapping), 1))  # type: ignore[arg-type]
+            return Described(_Describer().gather("dict", _items(mapping), 1)).seal()  # type: ignore[arg-type]
     except Exception:  # noqa: BLE001  # out of memory, or of stack
         return Described(type="dict")
     return describe(mapping)

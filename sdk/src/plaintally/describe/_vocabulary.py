@@ -100,9 +100,23 @@ _NAMED_ENTRIES = ("dict", "Dataset")
 
 
 class Described(dict):  # type: ignore[type-arg]  # a subscript would be a class of `types`
-    """A description that was made here; its content is plain JSON types."""
+    """A description; its content is plain JSON types. One that `describe` made, and nobody changed, is sealed."""
 
-    __slots__ = ()
+    __slots__ = ("_seal",)
+
+    _seal: str
+
+    def seal(self) -> "Described":
+        """Mark it as made here, as it is now."""
+        self._seal = dict.__repr__(self)
+        return self
+
+
+def is_sealed(value: object) -> "TypeGuard[Described]":
+    """Whether this is a description that was made here and is unchanged: only then are its words not a user's."""
+    if type(value) is not Described or not is_description(value):
+        return False
+    return getattr(value, "_seal", None) == dict.__repr__(value)
 
 
 def is_description(plain: object) -> bool:
@@ -116,7 +130,8 @@ def keep_names(described: "Described", names: "frozenset[str]") -> "Described":
     """A copy without all names of columns and entries but these. What is no description becomes that of an object."""
     if type(described) is not Described or not is_description(described):
         return Described(type="object")
-    return Described(_without_names(described, names))
+    kept = Described(_without_names(described, names))
+    return kept.seal() if is_sealed(described) else kept
 
 
 def _without_names(described: "dict[str, Any]", names: "frozenset[str]") -> "dict[str, Any]":
