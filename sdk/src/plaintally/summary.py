@@ -103,6 +103,10 @@ class Summary:
         yield f"[dim]{legend(marks)}.[/]"
 
     def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_html(self) -> str:
+        """The summary as a part of a page; all that it shows is escaped."""
         parts = [f"<p><b>{html.escape(_headline(self.session))}</b></p>"]
         for part in self.parts(UNICODE):
             facts = "".join(

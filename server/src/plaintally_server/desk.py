@@ -40,7 +40,7 @@ def lookup(*, session_id: str, contracts: Sequence[Path], database: Path) -> Non
         shared = read_session(maintenance, session_id, contracts=collect_contracts(database, contracts))
     except Refusal as refusal:
         raise CommandError(refusal.message.rstrip(".").replace("Nothing", "nothing")) from refusal
-    click.echo(summarize(shared))
+    click.echo(str(summarize(shared)))
 
 
 @click.group()

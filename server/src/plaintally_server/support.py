@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from plaintally import documents
 from plaintally.contract import Contract
+from plaintally.firestore import to_document
+from plaintally.session import Session
+from plaintally.summary import Summary
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import Refusal, forbidden, not_found
 from plaintally_server.pages import read_form, render
@@ -33,30 +38,26 @@ def read_session(reader: Reader, session_id: str, *, contracts: Mapping[str, Con
     """
     session_id = parse_session_id(session_id)
     tree = reader.session_tree(session_id)
-    documents = [tree.session] if tree.session is not None else [branch.stats for branch in tree.stats]
-    if not documents:
+    found = [tree.session] if tree.session is not None else [branch.stats for branch in tree.stats]
+    if not found:
         raise not_found(f"Nothing of the session {session_id} is here.")
-    package = str(documents[0].fields["package"])
+    package = str(found[0].fields["package"])
     return SharedSession(session_id, package, tree, contracts.get(package))
 
 
-def summarize(shared: SharedSession) -> str:
-    """A session as plain text: the place for what its user's own `summarize` shows."""
-    session = shared.tree.session
-    lines = [f"Session {shared.session_id} of {shared.package}"]
-    if session is None:
-        lines.append("  the session's own document did not arrive")
+def summarize(shared: SharedSession) -> Summary:
+    """What its user's own `summarize` shows, of what arrived."""
+    tree = shared.tree
+    if tree.session is None:
+        session = Session(shared.package, contract=shared.contract)
+        session.id = shared.session_id
     else:
-        facts = {"created_at": session.fields["created_at"], **session.fields["environment"]}
-        lines += [f"  {name}: {value}" for name, value in facts.items()]
-    for stats, invokes in shared.tree.stats:
-        fields = stats.fields
-        lines += ["", f"{fields['label']}: {fields['total_invokes']} invokes, {fields['failed_count']} failed"]
-        for invoke in (stored.fields for stored in invokes):
-            context = ", ".join(f"{key}={value}" for key, value in invoke["context"].items())
-            start = f"{invoke['execution_start']:%Y-%m-%d %H:%M:%S}"
-            lines.append(f"  {start}  {invoke['status']:7}  {invoke['duration_ms']:.2f} ms  {context}".rstrip())
-    return "\n".join(lines)
+        session = documents.from_session(to_document(tree.session.fields), contract=shared.contract)
+    for stats, invokes in tree.stats:
+        restored, _ = documents.from_session_stats(to_document(stats.fields), session)
+        for invoke in invokes:
+            documents.from_invoke(to_document(invoke.fields), restored)
+    return Summary(session, labels=session.labels, n_last=session.capacity)
 
 
 def routes(reader: Reader, *, settings: Settings) -> list[BaseRoute]:
@@ -88,4 +89,5 @@ class Support:
             shared = await run_in_threadpool(read_session, self.reader, session_id, contracts=self.settings.contracts)
         except Refusal as refusal:
             return render("support.html", refusal.code, is_form=True, problem=refusal.message, session=session_id)
-        return render("support.html", is_form=True, session=session_id, summary=summarize(shared))
+        page = Markup(summarize(shared).to_html())  # noqa: S704  # which has escaped what it shows
+        return render("support.html", is_form=True, session=session_id, summary=page)
