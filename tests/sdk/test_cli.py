@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,38 @@ def test_preview_says_when_nothing_would_be_sent(host: MakeHost) -> None:
     )
 
 
+def test_on_for_all_takes_back_the_no_to_all_and_consents_to_nothing(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT, policy="opt-in")
+    assert "Nothing to change" in asked.plaintally("on").stdout
+    assert not asked.preferences.exists()
+    asked.prefer("# Mine.\ncounter = false # never\n")
+    assert "hostpkg: the counter is off" not in asked.plaintally("on").stdout
+    assert asked.preferences.read_text() == "# Mine.\n# never\n"
+    assert "OFF, because of the rule 'default': opt-in" in asked.plaintally("status", PACKAGE).stdout
+
+
+def test_off_and_on_for_all_leave_each_package_as_its_author_or_its_user_has_it(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    for named, expected in (("on", "ON, because of the rule 'default'"), ("off", "OFF, because of the rule 'prefer")):
+        for arguments in ([named, PACKAGE], ["off"], ["on"]):
+            done = asked.plaintally(*arguments)
+            assert done.returncode == 0, done.stderr
+        assert f"import counter: {expected}" in asked.plaintally("status", PACKAGE).stdout
+    assert "hostpkg: the counter is off, all the same, because of the rule 'preferences'" in done.stdout
+
+
+def test_an_address_of_ones_own_and_the_way_back(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    assert f"https://relay.example.org/v1 (set by {asked.preferences})" in (
+        asked.plaintally("endpoint", PACKAGE, "https://relay.example.org/v1").stdout
+    )
+    refused = asked.plaintally("endpoint", PACKAGE, "http://relay.example.org/v1")
+    assert refused.returncode == 1
+    assert "only the package's author can allow" in refused.stderr
+    assert f"{ENDPOINT} (set by the author of the package)" in asked.plaintally("endpoint", PACKAGE, "default").stdout
+    assert "endpoint" not in asked.preferences.read_text()
+
+
 def test_off_for_all_is_also_a_no_to_those_that_once_got_a_yes(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
     assert asked.plaintally("on", PACKAGE).stdout.endswith("hostpkg: the counter is on.\n")
@@ -145,12 +178,45 @@ def test_wrong_use_is_told_in_one_sentence(host: MakeHost, arguments: list[str],
     assert not asked.preferences.exists()
 
 
-def test_a_package_that_cannot_be_imported_does_not_stop_the_command(host: MakeHost) -> None:
+@pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
+def test_a_package_that_cannot_be_imported_does_not_stop_the_command(host: MakeHost, error: str) -> None:
     asked = host()
-    (asked.folder / PACKAGE / "__init__.py").write_text("print('chatter')\nraise RuntimeError('broken')\n")
+    (asked.folder / PACKAGE / "__init__.py").write_text(f"print('chatter')\nraise {error}('broken')\n")
     done = asked.plaintally("status", PACKAGE, "--json")
     assert json.loads(done.stdout)["policy"] is None
-    assert "hostpkg cannot be imported (RuntimeError: broken)" in done.stderr
+    assert f"hostpkg cannot be imported ({error}: broken)" in done.stderr
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("command", ["--help", "off --help", f"off {PACKAGE}", "status", f"preview {PACKAGE}"])
+@pytest.mark.parametrize(("output", "reason"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")])
+def test_an_output_that_cannot_be_written_is_told_in_one_line(
+    host: MakeHost, command: str, output: str, reason: str
+) -> None:
+    asked = host(endpoint=ENDPOINT)
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {output}', str(asked.interpreter.command), *command.split()],
+        env=asked.environment(),
+        cwd=asked.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"plaintally: the output cannot be written ({reason})"
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert asked.preferences.exists() is (command == f"off {PACKAGE}")  # it was done all the same
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(("encoding", "shown"), [("cp1252", r"\u03b1"), ("utf-8", "\u03b1")])
+def test_a_path_that_the_terminal_cannot_show(host: MakeHost, encoding: str, shown: str) -> None:
+    asked = host(endpoint=ENDPOINT)
+    folder = asked.home / "\u03b1"
+    done = asked.plaintally("off", PACKAGE, env={"XDG_CONFIG_HOME": str(folder), "PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Written to {asked.home}/{shown}/plaintally/preferences.toml." in done.stdout
 
 
 def test_the_module_is_the_command(host: MakeHost) -> None:

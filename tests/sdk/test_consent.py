@@ -106,10 +106,12 @@ OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
         (facts({"PLAINTALLY": "no", "DO_NOT_TRACK": "1"}), False, "plaintally variable"),
         (facts({"CI": "true"}, layer("user", own=True)), False, "CI"),
         (facts({"CI": "true"}, endpoint=None), False, "CI"),
-        # Files: the nearest first; in each the package before everybody; a project's can only refuse.
+        # Files: the nearest first; in each the package before everybody; what came along can only refuse.
         (facts({}, layer("project", own=True), policy="opt-in"), False, "default"),
         (facts({}, layer("project", own=False), layer("user", own=True)), False, "preferences"),
-        (facts({}, layer("environment", own=True), layer("user", everybody=False)), True, "preferences"),
+        (facts({}, layer("environment", own=True), layer("user", everybody=False)), False, "preferences"),
+        (facts({}, layer("environment", own=True), policy="opt-in"), False, "default"),
+        (facts({}, layer("system", own=True), policy="opt-in"), True, "preferences"),
         (facts({}, layer("user", own=True, everybody=False)), True, "preferences"),
         (facts({}, layer("user", own=False, everybody=True)), False, "preferences"),
         (facts({}, layer("user", everybody=True), policy="opt-in"), True, "preferences"),

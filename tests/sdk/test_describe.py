@@ -603,7 +603,7 @@ def test_no_hash_or_comparison_of_a_key_or_node_runs() -> None:
             return True
 
     frame = pd.DataFrame([[1]], columns=pd.Index([Key()], dtype=object))
-    frame.__dict__[Key()] = 1
+    object.__setattr__(frame, "__dict__", {Key(): 1, **frame.__dict__})
     graph = nx.Graph([(Key(), Key()), (1, Key())])
     values: list[object] = [{Key(): 1}, {Key()}, [Key()], frame, graph]
     calls.clear()

@@ -440,3 +440,22 @@ def test_json_of_any_shape_is_read_or_refused() -> None:
         assert from_document(to_document(read)).keys() == read.keys()
 
     check()
+
+
+def test_writing_runs_no_code_of_a_metaclass() -> None:
+    class Loud(type):
+        def __eq__(cls, other: object) -> bool:
+            raise AssertionError
+
+        def __hash__(cls) -> int:
+            raise AssertionError
+
+    class Quiet(metaclass=Loud):
+        pass
+
+    class Text(str, metaclass=Loud):
+        __slots__ = ()
+
+    assert to_value([Quiet(), Text("text")]) == {
+        "arrayValue": {"values": [{"stringValue": "Quiet"}, {"stringValue": "text"}]}
+    }

@@ -1,38 +1,17 @@
 """The notice, at a real terminal."""
 
-import os
-import pty
-import select
-import subprocess
-
 import pytest
 
 from conftest import MakeHost
 from hosts import PACKAGE, Host
 from loopback import loopback
+from terminals import see_at_terminal
 
 
 def run_at_terminal(host: Host, *options: str, code: str = f"import {PACKAGE}") -> str:
     """Run a host with a terminal at its standard streams; return what a person sees."""
-    controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [str(host.interpreter.python), *options, "-c", code],
-        env=host.environment(),
-        cwd=host.folder,
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    )
-    os.close(terminal)
-    seen = b""
-    while select.select([controller], [], [], 30)[0]:
-        try:
-            seen += os.read(controller, 4096)
-        except OSError:  # the terminal is gone with the process
-            break
-    os.close(controller)
-    assert process.wait() == 0
-    return seen.decode().replace("\r\n", "\n")
+    command = [str(host.interpreter.python), *options, "-c", code]
+    return see_at_terminal(command, env=host.environment(), cwd=host.folder)
 
 
 def test_notice_first_sends_nothing_before_a_person_was_told(host: MakeHost) -> None:

@@ -87,13 +87,25 @@ def files(draw: st.DrawFn) -> str:
     return "\n".join([*lines, *draw(COMMENTS)])
 
 
-@given(files(), st.sampled_from([None, "rxinfer", "new_pkg"]), st.sampled_from(["counter", "endpoint"]), st.booleans())
-def test_an_edit_changes_one_key_and_keeps_every_comment(text: str, package: str | None, key: str, value: bool) -> None:  # noqa: FBT001
+@given(
+    files(),
+    st.sampled_from([None, "rxinfer", "new_pkg"]),
+    st.sampled_from(["counter", "endpoint"]),
+    st.booleans() | st.none(),
+)
+def test_an_edit_changes_one_key_and_keeps_every_comment(
+    text: str,
+    package: str | None,
+    key: str,
+    value: bool | None,  # noqa: FBT001
+) -> None:
     before = _preferences.understood(tomllib.loads(text))
     new = _preferences_write.edit(text, {(package, key): value}, path="file")
     after = _preferences.understood(tomllib.loads(new))
-    target = before if package is None else before["packages"].setdefault(package, {})
-    target[key] = value
+    if value is None:
+        (before if package is None else before["packages"].get(package, {})).pop(key, None)
+    else:
+        (before if package is None else before["packages"].setdefault(package, {}))[key] = value
     assert after == before
     comments = [line for line in text.split("\n") if "#" in line]
     kept = [line for line in new.split("\n") if "#" in line]
@@ -114,9 +126,20 @@ def test_an_edit_changes_one_key_and_keeps_every_comment(text: str, package: str
 def test_a_file_that_cannot_be_edited_safely_is_left_alone(text: str) -> None:
     with pytest.raises(PreferencesError, match=r"write into it: counter = false below \[packages.rxinfer\]$"):
         _preferences_write.edit(text, {("rxinfer", "counter"): False}, path="file")
+    with pytest.raises(PreferencesError, match=r"write into it: nothing for counter below \[packages.rxinfer\]$"):
+        _preferences_write.edit(text, {("rxinfer", "counter"): None}, path="file")
 
 
-@pytest.mark.parametrize("content", [b"counter: no\n", b"couter = false\n", b"packages = 1\n", b"counter = \xff\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"counter: no\n",
+        b"couter = false\n",
+        b"packages = 1\n",
+        b"counter = \xff\n",
+        b"[packages.a-b]\n[packages.a_b]\n",
+    ],
+)
 def test_a_broken_file_is_reported_and_left_alone(host: MakeHost, content: bytes) -> None:
     asked = host()
     asked.preferences.parent.mkdir(parents=True)
@@ -127,6 +150,21 @@ def test_a_broken_file_is_reported_and_left_alone(host: MakeHost, content: bytes
     assert str(asked.preferences) in done.stderr
     assert "mend or remove it" in done.stderr
     assert asked.preferences.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"HOME": "/home/me"}, "/home/me/.config/plaintally"),
+        ({"HOME": "/home/me", "XDG_CONFIG_HOME": "relative"}, "/home/me/.config/plaintally"),
+        ({"HOME": "", "XDG_CONFIG_HOME": "/settings"}, "/settings/plaintally"),
+        ({"HOME": ""}, None),
+        ({"HOME": "relative"}, None),
+    ],
+)
+@pytest.mark.linux
+def test_the_users_folder(environment: dict[str, str], expected: str | None) -> None:
+    assert _preferences.user_directory(environment) == expected
 
 
 def test_a_written_file_is_the_owners_alone_and_a_link_stays_a_link(host: MakeHost, tmp_path: Path) -> None:
@@ -140,6 +178,25 @@ def test_a_written_file_is_the_owners_alone_and_a_link_stays_a_link(host: MakeHo
     assert dotfiles.read_text() == "# mine\ncounter = false\nautomatic_sharing = false\n"
     assert stat.S_IMODE(dotfiles.stat().st_mode) == 0o600
     assert [entry.name for entry in tmp_path.iterdir() if "toml" in entry.name] == ["dotfiles.toml"]
+
+
+def test_neither_a_pipe_nor_what_a_killed_process_left_stops_the_writer(host: MakeHost) -> None:
+    asked = host()
+    asked.preferences.parent.mkdir(parents=True)
+    os.mkfifo(asked.preferences)
+    done = asked.plaintally("off", PACKAGE)
+    assert done.returncode == 1
+    assert "not a regular file" in done.stderr
+    assert done.stderr.count("\n") == 1
+    asked.preferences.unlink()
+    code = f"""
+        import os
+        open(f"{asked.preferences}.{{os.getpid()}}.new", "w").close()
+        import {PACKAGE}
+        {PACKAGE}.telemetry.disable_counter()
+    """
+    assert asked.run(code).stderr == b""
+    assert "counter = false" in asked.preferences.read_text()
 
 
 def test_processes_that_write_at_once_lose_nothing(host: MakeHost) -> None:

@@ -37,6 +37,7 @@ FILES = {
     "a word": 'counter = "Off"\n',
     "a word that nobody understands": 'counter = "perhaps"\n',
     "a number": "counter = 0\n",
+    "the same package twice": "[packages.hostpkg]\ncounter = false\n[packages.Hostpkg]\ncounter = true\n",
     "a misspelt key": "couter = false\n",
     "a key of another type": "packages = 3\n",
     "an inline table": "packages = { hostpkg = { counter = false } }\n",
@@ -114,26 +115,53 @@ def test_a_project_file_refuses_from_above_the_working_directory(
     assert_nothing_happens(trace(watched, tmp_path, cwd=below), server)
 
 
-def test_a_broken_project_file_that_names_us_refuses(counted: tuple[Host, Loopback], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tool.plaintally\n",
+        "[[tool.plaintally]]\ncounter = true\n",
+        "[tool]\nplaintally = 3\n",
+        "tool = 3 # plaintally\n",
+        '[tool.plaintally]\nendpoint = "nun"\n',
+    ],
+)
+def test_a_project_file_that_names_us_and_is_not_understood_refuses(
+    counted: tuple[Host, Loopback], tmp_path: Path, text: str
+) -> None:
     watched, server = counted
-    (watched.folder / "pyproject.toml").write_text("[tool.plaintally\n")
+    (watched.folder / "pyproject.toml").write_text(text)
     assert_nothing_happens(trace(watched, tmp_path), server)
+    shown = watched.plaintally("status", PACKAGE)
+    assert "import counter: OFF, because of" in shown.stdout
+    assert shown.stdout.count(str(watched.folder / "pyproject.toml"))
+    assert shown.stderr == ""
+    assert b"allowed=False" in watched.run(f"import {PACKAGE}; print({PACKAGE}.telemetry.disable_counter())").stdout
 
 
-def test_a_project_file_cannot_allow_or_redirect(host: MakeHost, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["project", "environment"])
+@pytest.mark.parametrize("key", ["counter", "endpoint"])
+def test_a_file_that_came_with_a_clone_or_a_wheel_cannot_allow_or_redirect(
+    host: MakeHost, tmp_path: Path, level: str, key: str
+) -> None:
     with loopback() as server:
-        watched = host(endpoint=None, policy="opt-in")
-        (watched.folder / "pyproject.toml").write_text(
-            f'[tool.plaintally]\ncounter = true\n[tool.plaintally.packages.hostpkg]\nendpoint = "{server.endpoint}"\n'
-        )
-        assert_nothing_happens(trace(watched, tmp_path), server)
+        watched = host(**{"policy": "opt-in"} if key == "counter" else {"endpoint": None})
+        watched.prefer(f'endpoint = "{server.endpoint}"\n' if key == "counter" else "counter = true\n")
+        said = "counter = true\n" if key == "counter" else f'endpoint = "{server.endpoint}"\n'
+        (watched.folder / "etc/plaintally").mkdir(parents=True)
+        if level == "project":
+            (watched.folder / "pyproject.toml").write_text(f"[tool.plaintally]\n{said}")
+        else:
+            (watched.folder / "etc/plaintally/preferences.toml").write_text(said)
+        code = f"import sys; sys.prefix = {str(watched.folder)!r}; import {PACKAGE}"
+        assert_nothing_happens(trace(watched, tmp_path, code), server)
 
 
-def test_the_environments_file_refuses(counted: tuple[Host, Loopback], tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["counter = false\n", 'endpoint = "none"\n', 'endpoint = "nun"\n'])
+def test_the_environments_file_refuses(counted: tuple[Host, Loopback], tmp_path: Path, text: str) -> None:
     watched, server = counted
     prefix = tmp_path / "prefix"
     (prefix / "etc/plaintally").mkdir(parents=True)
-    (prefix / "etc/plaintally/preferences.toml").write_text("counter = false\n")
+    (prefix / "etc/plaintally/preferences.toml").write_text(text)
     code = f"import sys; sys.prefix = {str(prefix)!r}; import {PACKAGE}"
     assert_nothing_happens(trace(watched, tmp_path, code), server)
 
@@ -153,9 +181,24 @@ def test_the_users_word_is_stronger_than_the_systems_default_and_weaker_than_its
     watched.prefer("[packages.hostpkg]\ncounter = true\n")
     watched.run(before=with_system_file(tmp_path, "counter = false\n"))
     assert len(server.wait_for(1)) == 1
-    enforced = with_system_file(tmp_path, "counter = false\nenforce = true\n")
-    assert_nothing_happens(trace(watched, tmp_path, within=enforced, env={"HOSTPKG_TELEMETRY": "on"}))
+    for word in ("true", '"true"', '"yes"', "1"):
+        enforced = with_system_file(tmp_path, f"counter = false\nenforce = {word}\n")
+        assert_nothing_happens(trace(watched, tmp_path, within=enforced, env={"HOSTPKG_TELEMETRY": "on"}))
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("refusal", ['"none"', '"nun"', "3"])
+def test_the_users_endpoint_is_stronger_than_the_systems_and_weaker_than_its_enforcement(
+    counted: tuple[Host, Loopback], tmp_path: Path, refusal: str
+) -> None:
+    watched, server = counted
+    watched.prefer(f'endpoint = "{server.endpoint}"\n')
+    watched.run(before=with_system_file(tmp_path, 'endpoint = "none"\n'))
+    watched.run(before=with_system_file(tmp_path, 'endpoint = "https://example.org/v1"\nenforce = true\n'))
+    assert len(server.wait_for(2)) == 2
+    enforced = with_system_file(tmp_path, f"endpoint = {refusal}\nenforce = true\n")
+    assert_nothing_happens(trace(watched, tmp_path, within=enforced, env={"HOSTPKG_TELEMETRY": "on"}))
+    assert server.connections == 2
 
 
 def with_system_file(folder: Path, text: str) -> tuple[str, ...]:

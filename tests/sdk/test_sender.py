@@ -284,6 +284,27 @@ def test_without_an_interpreter_to_start_a_thread_delivers(host: MakeHost, tmp_p
         assert_unharmed(counted, code=f"import sys; {preparation}; import {PACKAGE}")  # ends at once: may be lost
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_thread_that_delivers_imports_nothing(host: MakeHost, scheme: str) -> None:
+    """A host that forked while it did would have children whose own imports wait for ever."""
+    code = f"""
+        import _thread, os, sys, time
+        main, imports = _thread.get_ident(), []
+        sys.addaudithook(lambda event, given: event == "import" and imports.append((given[0], _thread.get_ident())))
+        sys.frozen = True
+        import {PACKAGE}
+        deadline = time.monotonic() + 10
+        while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "plaintally._deliver" in dict(imports)
+        print([name for name, thread in imports if thread != main])
+    """
+    with loopback() as server:
+        done = host(endpoint=server.endpoint.replace("http", scheme, 1)).run(code)
+        assert server.connections == 1
+    assert (done.stdout, done.stderr) == (b"[]\n", b"")
+
+
 @pytest.mark.parametrize("instead", ["/bin/false", "/etc/passwd"], ids=["sh that fails", "sh that cannot be run"])
 def test_without_a_process_to_be_had_a_thread_delivers(host: MakeHost, instead: str) -> None:
     script = 'mount --bind "$0" "$(readlink -f /bin/sh)" && exec "$@"'

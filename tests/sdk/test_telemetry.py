@@ -42,13 +42,27 @@ def test_a_contract_takes_the_closed_list_of_fields(fields: list[str]) -> None:
         Contract(counter=fields)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"counter": None}, {"counter": 3}, {"labels": 3}, {"labels": ["inference"]}], ids=str
+)
+def test_a_contract_is_made_of_lists_and_dicts(wrong: dict[str, object]) -> None:
+    with pytest.raises(ContractError, match="must be a "):
+        Contract(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("word", ["no", None, 0])
+def test_plain_http_is_allowed_with_true_alone(word: object) -> None:
+    with pytest.raises(ConfigurationError, match="must be True or False"):
+        Telemetry("pkg", allow_http=word)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("contract", [["package_version"], "package_version", Contract, 3])
 def test_a_contract_is_a_contract(contract: object) -> None:
     with pytest.raises(ContractError, match="must be a Contract, such as"):
         Telemetry("pkg", contract=contract)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("url", ["example.org", "http://example.org", "https://a\nb", "", 3])
+@pytest.mark.parametrize("url", ["example.org", "http://example.org", "https://a\nb", "", 3, "https://", "https://x y"])
 def test_a_page_has_an_address(url: object) -> None:
     for name in ("issues_url", "privacy_url"):
         with pytest.raises(ConfigurationError, match=f"{name} .* must be the address of a page"):
@@ -74,6 +88,11 @@ def test_a_declared_version_must_be_one(version: object) -> None:
         ("https:///v1", "has no valid host name"),
         ("https://[::1/v1", "has no valid host name"),
         ("https://exa[mple/v1", "has no valid host name"),
+        ("https://example..org/v1", "has no valid host name"),
+        ("https://.example.org/v1", "has no valid host name"),
+        (f"https://{'a' * 64}.org/v1", "has no valid host name"),
+        ("https://example.org/%zz", "has a % without two hexadecimal digits"),
+        ("https://example.org/v1%2", "has a % without two hexadecimal digits"),
         ("https://example.org:0/v1", "port"),
         ("https://example.org:65536/v1", "port"),
         ("https://example.org:x/v1", "port"),
@@ -103,6 +122,7 @@ def test_an_endpoint_must_be_usable(url: object, reason: str) -> None:
         (GOOD, ("https", "telemetry.example.org", 443, "/v1/projects/p/databases/(default)/documents")),
         (GOOD + "/", ("https", "telemetry.example.org", 443, "/v1/projects/p/databases/(default)/documents")),
         ("HTTPS://Example.ORG:8443/a/%28b%29/", ("https", "example.org", 8443, "/a/%28b%29")),
+        (f"https://{'a' * 63}.org./x", ("https", f"{'a' * 63}.org.", 443, "/x")),
         ("http://localhost:80/x", ("http", "localhost", 80, "/x")),
         ("http://[::1]:8080/x", ("http", "[::1]", 8080, "/x")),
         ("http://127.8.9.10/x", ("http", "127.8.9.10", 80, "/x")),

@@ -1,17 +1,19 @@
 """The settings: environment before file before default, shown by --help, and every mistake told in one sentence."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from collectors import ROOT, run_collector
+from collectors import ROOT, Collector, run_collector
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -54,6 +56,36 @@ def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default
         assert (tmp_path / "plaintally.sqlite3").exists()
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    "redirection", [">&-", ">&- 2>&-", ">/dev/full", ""], ids=["closed", "all", "full", "no reader"]
+)
+def test_it_serves_where_nobody_reads_that_it_listens(tmp_path: Path, redirection: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    source, sink = os.pipe()
+    os.close(source)
+    command = [sys.executable, "-m", "plaintally_server", "serve", "--package", "rxinfer", "--port", str(port)]
+    with subprocess.Popen(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", *command],
+        cwd=tmp_path,
+        stdout=sink,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(sink)
+        collector = Collector(process, port, tmp_path / "plaintally.sqlite3")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(ConnectionRefusedError):
+                assert collector.post().status == 200
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate()[1] == ""
+        assert process.returncode == 0
+    assert collector.store.total("rxinfer") == 1
 
 
 def test_several_packages_and_contracts(tmp_path: Path) -> None:

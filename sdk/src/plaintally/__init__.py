@@ -14,9 +14,10 @@ from plaintally._telemetry import Telemetry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from plaintally._track import track
     from plaintally.contract import Contract
 
-__all__ = ["Contract", "Telemetry"]
+__all__ = ["Contract", "Telemetry", "track"]
 __version__ = "0.1.0"
 
 
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> object:
         from plaintally.contract import Contract
 
         return Contract
+    if name == "track":
+        from plaintally._track import track
+
+        return track
     raise AttributeError(f"module 'plaintally' has no attribute {name!r}")

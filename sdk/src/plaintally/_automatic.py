@@ -8,13 +8,16 @@ other side is gone.
 import marshal
 import os
 import sys
+from time import monotonic
 
 from plaintally import _sender, documents
 from plaintally._sender import Endpoint
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from plaintally import _relay; _relay.main()"
-_RESTART_AFTER = 1000  # invokes dropped in a row: whoever read is gone
+# Whoever read is gone when so many invokes in a row did not fit; but a slow one must not be given company.
+_RESTART_AFTER = 1000
+_RESTART_AFTER_S = 60.0
 
 
 class Stream:
@@ -32,13 +35,14 @@ class Stream:
         self._inode = 0
         self._rest = b""
         self._pid = 0
+        self._started_s = 0.0
 
     def __call__(self, invoke: SessionInvoke, stats: SessionStats) -> None:
         """Take in an invoke that has ended, if the contract declares its label."""
         declared = self.session.contract.labels if self.session.contract is not None else {}
         if invoke.label not in declared:
             return
-        if self._pid != os.getpid() or self._dropped_in_a_row >= _RESTART_AFTER:
+        if self._pid != os.getpid() or self._is_stuck():
             self.close()
             self._start()
         if self._write(frame(encode(invoke, stats))):
@@ -55,8 +59,11 @@ class Stream:
             if self._is_ours(descriptor):
                 os.close(descriptor)
 
+    def _is_stuck(self) -> bool:
+        return self._dropped_in_a_row >= _RESTART_AFTER and monotonic() - self._started_s > _RESTART_AFTER_S
+
     def _start(self) -> None:
-        self._pid = os.getpid()
+        self._pid, self._started_s = os.getpid(), monotonic()
         self._dropped_in_a_row = 0
         source, sink = os.pipe()
         self._pipe, self._inode = (source, sink), os.fstat(sink).st_ino
@@ -73,6 +80,9 @@ class Stream:
         ):
             import _thread
 
+            from plaintally import _deliver, _relay  # noqa: F401  # before the thread, see _sender.send
+
+            _deliver.load(self.endpoint.scheme)
             _thread.start_new_thread(_relay_here, (source,))
 
     def _write(self, data: bytes) -> bool:

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import importlib
 import importlib.metadata
+import io
 import json
 import os
 import sys
@@ -35,44 +36,93 @@ if TYPE_CHECKING:
 
 def main(arguments: "Sequence[str] | None" = None) -> None:
     """Run the command and exit with its code."""
-    parsed = parser().parse_args(arguments)
+    closed = _open_closed_streams()
     try:
-        parsed.run(parsed)
-        sys.stdout.flush()
+        try:
+            parsed = parser().parse_args(arguments)
+            parsed.run(parsed)
+        finally:
+            sys.stdout.flush()
+    except SystemExit as end:  # argparse has shown a help text, or a mistake
+        if end.code or not closed:
+            raise
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _give_up_output()
     except PlaintallyError as error:
         sys.exit(f"plaintally: {error}")
+    except OSError as error:  # all other files are read and written where such an error is understood
+        _give_up_output()
+        sys.exit(f"plaintally: the output cannot be written ({error.strerror or error})")
+    if closed:
+        sys.exit("plaintally: the output cannot be written (it is closed)")
+
+
+def _open_closed_streams() -> bool:
+    """Have a standard output and error that take everything; True where the output leads nowhere."""
+    closed = sys.stdout is None
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as we run
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
+    return closed
+
+
+def _give_up_output() -> None:
+    """Have what is left in the buffer go nowhere, and no complaint about it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
+    from plaintally import _cli_sessions
+
     root = argparse.ArgumentParser(
         prog="plaintally",
-        description="See what packages count about your use of them, and turn it off or on.",
+        description="See what packages count about your use of them, turn it off or on; share sessions, delete them.",
         epilog="Everything is off, too, where the environment says PLAINTALLY=off or DO_NOT_TRACK=1.",
         allow_abbrev=False,
     )
     root.add_argument("--version", action="version", version=f"plaintally {__version__}")
     commands = root.add_subparsers(metavar="command", required=True)
 
-    def add(name: str, run: object, help_text: str, *, package: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
+    def add(
+        name: str, run: object, help_text: str, *, package: str = "none", more: str = ""
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.{more}")
         command.set_defaults(run=run)
-        optional = "?" if package == "optional" else None
-        command.add_argument("package", nargs=optional, type=_package, help="name of the package, such as rxinfer")
+        if package != "none":
+            optional = "?" if package == "optional" else None
+            command.add_argument(
+                "package", nargs=optional, type=package_name, help="name of the package, such as rxinfer"
+            )
         return command
 
     status = add(
         "status", _show_status, "show every rule that was looked at, and which one decided", package="optional"
     )
     status.add_argument("--json", action="store_true", help="write JSON")
-    add("off", _turn_off, "turn the counter and sharing off, for a package or for all of them", package="optional")
-    add("on", _turn_on, "turn the counter on again, for a package or for all of them", package="optional")
+    add(
+        "off",
+        _turn_off,
+        "turn the counter and sharing off, for a package or for all of them",
+        package="optional",
+        more=" For all of them it also takes back every yes that you once gave to a single package.",
+    )
+    add(
+        "on",
+        _turn_on,
+        "turn the counter on again, for a package or for all of them",
+        package="optional",
+        more=" For all of them it takes back the no to all and consents to nothing: what each package's author chose "
+        "holds again, and what you turned off by name stays off.",
+    )
     endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
-    endpoint.add_argument("url", nargs="?", help="the new address, or none to send nothing")
+    endpoint.add_argument("url", nargs="?", help="the new address, none to send nothing, or default for the author's")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
-    _cli_contract.add_commands(commands, package=_package, find=_find)
+    _cli_sessions.add_commands(add)
+    _cli_contract.add_commands(commands, package=package_name, find=find)
     return root
 
 
@@ -95,13 +145,15 @@ def _turn_off(arguments: argparse.Namespace) -> None:
     }
     if arguments.package is None:  # a no to all is a no to those that once got a yes
         for package, own in _user_layer().table.get("packages", {}).items():
-            changes |= {(package, key): False for key in ("counter", "automatic_sharing") if key in own}
+            keys = ("counter", "automatic_sharing")
+            changes |= {(package, key): None for key in keys if _consent.understand(own.get(key)) is True}
     _write(changes)
     _report(arguments.package, wanted=False)
 
 
 def _turn_on(arguments: argparse.Namespace) -> None:
-    _write({(arguments.package, "counter"): True})
+    # A yes to all would also be one to packages that ask first, and to those that are yet to come.
+    _write({(arguments.package, "counter"): None if arguments.package is None else True})
     _report(arguments.package, wanted=True)
 
 
@@ -109,8 +161,10 @@ def _endpoint(arguments: argparse.Namespace) -> None:
     if arguments.url is not None:
         if _consent.understand(arguments.url) is False:
             arguments.url = "none"
+        elif arguments.url == "default":
+            arguments.url = None
         else:
-            handle = _find(arguments.package)
+            handle = find(arguments.package)
             _sender.parse_endpoint(arguments.url, allow_http=handle is not None and handle.allow_http)
         _write({(arguments.package, "endpoint"): arguments.url})
     status = _status_of(arguments.package)
@@ -118,7 +172,7 @@ def _endpoint(arguments: argparse.Namespace) -> None:
 
 
 def _preview(arguments: argparse.Namespace) -> None:
-    handle = _find(arguments.package)
+    handle = find(arguments.package)
     if handle is None:
         raise PlaintallyError(
             f"no package that calls its telemetry {arguments.package!r} is installed here, so nobody can tell what it "
@@ -148,7 +202,7 @@ def _report(package: "str | None", *, wanted: bool) -> None:
 
 
 def _status_of(package: str) -> _status.Status:
-    handle = _find(package)
+    handle = find(package)
     if handle is None:
         print(
             f"plaintally: no package that calls its telemetry {package!r} is installed here; "
@@ -165,7 +219,7 @@ def _known_packages() -> "list[str]":
     return sorted(installed | set(_user_layer().table.get("packages", {})))
 
 
-def _find(package: str) -> "Telemetry | None":
+def find(package: str) -> "Telemetry | None":
     """The handle of a package: of the module of that name, or of the one that an entry point names for it."""
     entries = importlib.metadata.entry_points(group="plaintally")
     modules = [entry.module for entry in entries if _preferences.normalise(entry.name) == package]
@@ -176,7 +230,7 @@ def _find(package: str) -> "Telemetry | None":
             except ModuleNotFoundError as error:
                 if error.name != module:
                     _complain(module, error)
-            except Exception as error:  # noqa: BLE001  # whatever a stranger's package does while it is imported
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stranger does at import
                 _complain(module, error)
             if package in _telemetry._handles:
                 break
@@ -194,7 +248,7 @@ def _looking_only() -> "Iterator[None]":
         _telemetry._inspecting = False
 
 
-def _complain(module: str, error: Exception) -> None:
+def _complain(module: str, error: BaseException) -> None:
     print(f"plaintally: {module} cannot be imported ({type(error).__name__}: {error})", file=sys.stderr)
 
 
@@ -205,10 +259,11 @@ def _user_layer() -> _preferences.Layer:
 
 def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]") -> None:
     path = _preferences_write.write_user(os.environ, changes)
-    print(f"Written to {path}.")
+    print(f"Written to {path}." if os.path.exists(path) else f"Nothing to change: there is no {path}.")
 
 
-def _package(name: str) -> str:
+def package_name(name: str) -> str:
+    """The name of a package, as an argument of a command."""
     try:
         return _telemetry.valid_package(name)
     except PlaintallyError as error:

@@ -144,6 +144,12 @@ def exchange(
         connection.close()
 
 
+def load(scheme: str) -> None:
+    """Import all that a delivery will import: for a host whose thread delivers, before the thread begins."""
+    for name in ("binascii", "encodings.idna", "socket", *(("ssl",) if scheme == "https" else ())):
+        __import__(name)
+
+
 def _connect(host: str, port: int, deadline: float) -> "socket.socket":
     import socket
 

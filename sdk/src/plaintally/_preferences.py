@@ -36,16 +36,19 @@ class Layer:
 
     @property
     def enforced(self) -> bool:
-        """Whether what this file refuses is refused for everybody; a broken system file counts as such."""
-        return self.level == "system" and (self.problem is not None or self.table.get("enforce") is True)
+        """Whether what this file refuses is refused for everybody.
+
+        A broken system file counts as such, and so does anything but true or false behind `enforce`.
+        """
+        return self.level == "system" and (self.problem is not None or self.table.get("enforce", False) is not False)
 
     def may_allow(self, switch: str) -> bool:
-        """Whether a yes in this file counts.
+        """Whether a yes in this file counts, or the address in it.
 
-        A project's file comes with a clone and an environment's may come with a wheel, so the first can only refuse,
-        and sharing, which nobody but the user may turn on, is heard from the user's own file alone.
+        A project's file comes with a clone and an environment's may come with a wheel, so they can only refuse.
+        Sharing, which nobody but the user may turn on, is heard from the user's own file alone.
         """
-        return self.level == "user" or (self.level != "project" and switch != "automatic_sharing")
+        return self.level == "user" or (self.level == "system" and switch != "automatic_sharing")
 
     def get(self, package: str, key: str) -> object:
         """What stands under `key` for the package, else for all packages, else None."""
@@ -74,7 +77,7 @@ def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
 
 def user_directory(environment: "Mapping[str, str]") -> "str | None":
     """The folder for the user's own settings as the platform has it, or None where there is no home."""
-    home = environment.get("HOME") or os.path.expanduser("~")
+    home = environment.get("HOME", os.path.expanduser("~"))  # an empty one names no folder
     if sys.platform == "win32":
         base = environment.get("APPDATA", "")
     elif sys.platform == "darwin":
@@ -89,10 +92,11 @@ def user_directory(environment: "Mapping[str, str]") -> "str | None":
 def read(level: str, path: str) -> Layer:
     """What stands in the file at `path`; nothing when there is none."""
     try:
-        content = _content(path)
+        content = read_bytes(path)
         if level == "project":
             # Nearly no project names us, and reading a whole pyproject.toml takes longer than all else here.
-            table = parse(content).get("tool", {}).get("plaintally", {}) if b"plaintally" in content else {}
+            tools = parse(content).get("tool", {}) if b"plaintally" in content else {}
+            table = tools.get("plaintally", {}) if isinstance(tools, dict) else tools
         else:
             table = parse(content)
         return Layer(level, path, understood(table))
@@ -101,20 +105,25 @@ def read(level: str, path: str) -> Layer:
         return Layer(level, path, {}, f"cannot be understood ({reason}), so it refuses")
 
 
-def understood(table: "dict[str, Any]") -> "dict[str, Any]":
+def understood(table: "Any") -> "dict[str, Any]":  # noqa: ANN401  # what a file holds can be anything
     """The table with the names of packages normalised.
 
     Raises:
-        ValueError: a key is unknown. A misspelt `counter = false` was meant as a no, and must not pass for silence.
+        TypeError: it is no table, or holds no table where there must be one.
+        ValueError: a key is unknown, or a package stands there twice. A misspelt `counter = false` was meant as a no,
+            and must not pass for silence; nor must one that a second table would hide.
     """
-    packages = table.get("packages", {})
+    packages = table.get("packages", {}) if isinstance(table, dict) else None
     if not isinstance(packages, dict) or not all(isinstance(own, dict) for own in packages.values()):
-        raise TypeError("packages must be a table of tables, such as [packages.rxinfer]")
+        raise TypeError("preferences must be a table, and packages in it a table of tables, as [packages.rxinfer] is")
     for keys in (set(table) - {"packages", "enforce"}, *packages.values()):
         for key in keys:
             if key not in KEYS:
                 raise ValueError(f"unknown key {key!r}; known are {', '.join(sorted(KEYS))}")
-    return {**table, "packages": {normalise(name): own for name, own in packages.items()}}
+    normalised = {normalise(name): own for name, own in packages.items()}
+    if len(normalised) < len(packages):
+        raise ValueError("a package stands there twice, with its name spelled in two ways")
+    return {**table, "packages": normalised}
 
 
 def normalise(package: str) -> str:
@@ -205,7 +214,7 @@ def _project_layers() -> "list[Layer]":
         directory = parent
 
 
-def _content(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
     """The bytes of a regular file, none when there is none; a pipe or a device would block the host."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -30,7 +30,7 @@ def write_user(
 
     Args:
         environment: the variables that tell where the file is.
-        changes: from (package or None for all packages, key) to the new value.
+        changes: from (package or None for all packages, key) to the new value, or to None to have the key removed.
 
     Raises:
         PreferencesError: the file cannot be written, or is written in a way that cannot be edited safely.
@@ -57,7 +57,7 @@ def write_user(
 
 
 def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | int | str | None]", *, path: str) -> str:
-    """The text of a preferences file with some keys set.
+    """The text of a preferences file with some keys set or, where the new value is None, removed.
 
     Raises:
         PreferencesError: the text is no valid preferences file, or has a form that cannot be edited line by line.
@@ -70,7 +70,7 @@ def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | int | str |
         ) from error
     lines = text.splitlines()
     for (package, key), value in changes.items():
-        lines = _set(lines, package, key, _written(value))
+        lines = _remove(lines, package, key) if value is None else _set(lines, package, key, _written(value))
         _apply(expected, package, key, value)
     result = "".join(f"{line}\n" for line in lines)
     try:
@@ -78,32 +78,50 @@ def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | int | str |
     except (ValueError, TypeError):
         same = False
     if not same:
-        wanted = "; ".join(
-            f"{key} = {_written(value)} {'at the top' if package is None else f'below [packages.{package}]'}"
-            for (package, key), value in changes.items()
-        )
+        wanted = "; ".join(_told(package, key, value) for (package, key), value in changes.items())
         raise PreferencesError(f"{path} is written in a form that cannot be edited safely; write into it: {wanted}")
     return result
 
 
+def _told(package: "str | None", key: str, value: "bool | int | str | None") -> str:
+    """A change in words, for the person to make."""
+    place = "at the top" if package is None else f"below [packages.{package}]"
+    return f"nothing for {key} {place}" if value is None else f"{key} = {_written(value)} {place}"
+
+
 def _apply(table: "dict[str, Any]", package: "str | None", key: str, value: "bool | int | str | None") -> None:
-    target = table if package is None else table["packages"].setdefault(package, {})
-    target[key] = value
+    if value is None:
+        (table if package is None else table["packages"].get(package, {})).pop(key, None)
+    else:
+        (table if package is None else table["packages"].setdefault(package, {}))[key] = value
 
 
 def _set(lines: "list[str]", package: "str | None", key: str, value: str) -> "list[str]":
     start, end = _section(lines, package)
-    pattern = re.compile(_VALUE.format(key=re.escape(key)))
-    for index in range(start, end):
-        match = pattern.match(lines[index])
-        if match:
-            return [*lines[:index], match["before"] + value + match["behind"], *lines[index + 1 :]]
+    for index, match in _matches(lines[start:end], key, start):
+        return [*lines[:index], match["before"] + value + match["behind"], *lines[index + 1 :]]
     if start > len(lines):  # no such section yet
         gap = [""] if lines and lines[-1].strip() else []
         return [*lines, *gap, f"[packages.{package}]", f"{key} = {value}"]
     place = _end_of_keys(lines, start, end)
     gap = [""] if place < len(lines) and _ANY_HEADER.match(lines[place]) else []
     return [*lines[:place], f"{key} = {value}", *gap, *lines[place:]]
+
+
+def _remove(lines: "list[str]", package: "str | None", key: str) -> "list[str]":
+    start, end = _section(lines, package)
+    for index, match in _matches(lines[start:end], key, start):
+        comment = match["behind"].strip()
+        return [*lines[:index], *([comment] if comment else []), *lines[index + 1 :]]
+    return lines
+
+
+def _matches(lines: "list[str]", key: str, start: int) -> "Iterator[tuple[int, re.Match[str]]]":
+    """The lines that set a key, each with its number; `start` is that of the first line."""
+    pattern = re.compile(_VALUE.format(key=re.escape(key)))
+    for index, line in enumerate(lines, start):
+        if match := pattern.match(line):
+            yield index, match
 
 
 def _section(lines: "list[str]", package: "str | None") -> "tuple[int, int]":
@@ -125,16 +143,13 @@ def _end_of_keys(lines: "list[str]", start: int, end: int) -> int:
     return start if end < len(lines) else end
 
 
-def _written(value: "bool | int | str | None") -> str:
+def _written(value: "bool | int | str") -> str:
     return str(value).lower() if isinstance(value, (bool, int)) else f'"{value}"'
 
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return file.read().replace("\r\n", "\n")
-    except FileNotFoundError:
-        return ""
+        return _preferences.read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise PreferencesError(
             f"{path} is not UTF-8 text, and refuses everything until you mend or remove it"
@@ -142,7 +157,7 @@ def _read(path: str) -> str:
 
 
 def _replace(path: str, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}.new"
+    temporary = f"{path}.{os.urandom(8).hex()}.new"  # that of a process that was killed must not be in our way
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,9 +1,11 @@
 """Hands one document to a detached sender: the host's side. What the sender does with it is in `_deliver`.
 
 The sender is a process of its own, so that the host loads no network stack and its exit is not delayed. It is started
-through `sh`, which leaves it in the background and ends at once: the process the host has to reap is gone after a
-millisecond, whatever becomes of the network, and no child of ours is ever there for the host's own `waitpid` to find.
-Where a process must not be started, a daemon thread does the same work and is given up when the host ends.
+through `sh`, which leaves it in the background and ends at once: for about a millisecond after the import `sh` is a
+child of the host, and a thread waits for it; whatever becomes of the network, after that there is neither. In that
+millisecond the host's own `waitpid(-1)` may find `sh`, and where the host forks, Python 3.12 and newer may warn of the
+thread (DeprecationWarning). Where a process must not be started, a daemon thread does the same work and is given up
+when the host ends.
 """
 
 import _thread
@@ -48,11 +50,15 @@ def parse_endpoint(url: object, *, allow_http: bool = False) -> Endpoint:
     if not url.isascii() or not url.isprintable() or any(character in url for character in ' "<>\\^`{|}@?#'):
         raise _unusable(url, "holds a space, a user name, a query or another character that an address must not have")
     authority, _, path = rest.partition("/")
+    if any(len(part) < 2 or part[:2].strip("0123456789abcdefABCDEF") for part in path.split("%")[1:]):
+        raise _unusable(url, "has a % without two hexadecimal digits behind it")
     host, port = _split_authority(url, authority.lower(), 443 if scheme == "https" else 80)
     if not path.strip("/"):
         raise _unusable(url, "has no path")
     if scheme == "http" and not allow_http and not is_loopback(host):
-        raise _unusable(url, "sends over plain http to another machine; write https, or say allow_http=True")
+        raise _unusable(
+            url, "sends over plain http, which only the package's author can allow (allow_http=True); write https"
+        )
     return Endpoint(scheme, host, port, "/" + path.rstrip("/"))
 
 
@@ -70,6 +76,9 @@ def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[
     """
     job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target}\n".encode() + body + b"\n"
     if not _spawn(job, environment):
+        from plaintally import _deliver
+
+        _deliver.load(endpoint.scheme)  # here: a thread that imports at a fork leaves the child's imports locked
         _thread.start_new_thread(_deliver_here, (job,))
 
 
@@ -80,7 +89,8 @@ def _split_authority(url: str, authority: str, default_port: int) -> "tuple[str,
     if colon >= 0:
         host, port = authority[:colon], authority[colon + 1 :]
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" and ":" in host else host
-    if not bare.replace(".", "").replace("-", "").replace("_", "").replace(":" if bare != host else "", "").isalnum():
+    letters = bare.replace(".", "").replace("-", "").replace("_", "").replace(":" if bare != host else "", "")
+    if not letters.isalnum() or not all(0 < len(label) < 64 for label in bare.removesuffix(".").split(".")):
         raise _unusable(url, "has no valid host name")
     if not port.isdigit() or not 0 < int(port[:6]) < 65536:
         raise _unusable(url, "has a port that is no number from 1 to 65535")

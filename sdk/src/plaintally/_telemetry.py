@@ -68,8 +68,13 @@ class Telemetry:
     ) -> None:
         self.package = valid_package(package)
         self.policy = _valid_policy(policy)
-        self.contract = contract
-        self.version = _valid_version(version, contract)
+        self.contract, self.version = contract, version
+        if contract is not None:
+            from plaintally.contract import check_version
+
+            check_version(version, contract)
+        if type(allow_http) is not bool:
+            raise _contract_error(f"allow_http={allow_http!r} must be True or False")
         self.allow_http = allow_http
         self._endpoint = None if endpoint is None else _sender.parse_endpoint(endpoint, allow_http=allow_http)
         self.issues_url = _valid_url("issues_url", issues_url)
@@ -324,19 +329,24 @@ class Telemetry:
         )
 
     def _resolve_endpoint(self, layers: "Sequence[_preferences.Layer]") -> "tuple[_sender.Endpoint | None, str]":
-        """The address in force and who set it: the nearest preferences file that names one, else the author."""
+        """The address in force and who set it: the nearest preferences file that names one, else the author.
+
+        That there be none is also heard from a file that enforces, and from one that may not name another address.
+        """
+        chosen = None
         for layer in layers:
             said = layer.get(self.package, "endpoint")
-            if said is None:
+            if said is None or (chosen is not None and not layer.enforced):
                 continue
             if _consent.understand(said) is False:
                 return None, layer.path
-            if layer.level != "project":  # a clone may refuse, not redirect
-                try:
-                    return _sender.parse_endpoint(said, allow_http=self.allow_http), layer.path
-                except ValueError:
-                    return None, f"{layer.path}, whose endpoint is no usable URL"
-        return self._endpoint, "the author of the package"
+            try:
+                named = _sender.parse_endpoint(said, allow_http=self.allow_http)
+            except ValueError:
+                return None, f"{layer.path}, whose endpoint is no usable URL"
+            if chosen is None and layer.may_allow("endpoint"):
+                chosen = named, layer.path
+        return chosen or (self._endpoint, "the author of the package")
 
     def _notice_was_shown(self, environment: "dict[str, str]") -> bool:
         from plaintally import _notice
@@ -365,30 +375,13 @@ def _valid_policy(policy: str) -> str:
     return policy
 
 
-def _valid_version(version: "str | None", contract: "Contract | None") -> "str | None":
-    declared = () if contract is None else getattr(contract, "counter", None)
-    if not isinstance(declared, tuple):
-        raise _contract_error(
-            f"contract {contract!r} must be a Contract, such as Contract(counter=['package_version'])"
-        )
-    if "package_version" in declared:
-        text = version if isinstance(version, str) else ""
-        if not 0 < len(text) <= 64 or not text.isascii() or not text.translate(_PLAIN).isalnum():
-            raise _contract_error(
-                f"version {version!r} must be a version such as '1.2.3', since the contract declares package_version"
-            )
-    return version
-
-
 def _valid_url(name: str, url: object) -> "str | None":
-    if url is None or (isinstance(url, str) and url.startswith("https://") and url.isprintable()):
-        return url
+    text = url if isinstance(url, str) else ""
+    if url is None or (text.startswith("https://") and text[8:9].isalnum() and text.isprintable() and " " not in text):
+        return text or None
     from plaintally.exceptions import ConfigurationError
 
     raise ConfigurationError(f"{name} {url!r} must be the address of a page, such as 'https://example.org/privacy'")
-
-
-_PLAIN = {ord(character): "0" for character in ".+!_-"}
 
 
 def _contract_error(message: str) -> Exception:

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 _GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # see `inspect`
 
 
+def track(
+    label: str,
+    *,
+    telemetry: "Telemetry",
+    context: "Callable[..., Mapping[str, object]] | None" = None,
+    session: "Session | EllipsisType | None" = ...,
+) -> "Callable[[Any], Any]":
+    """A decorator like `Telemetry.track`, for functions of packages that know nothing of plaintally.
+
+    `Estimator.fit = plaintally.track("fit", telemetry=telemetry)(Estimator.fit)`
+    """
+    return lambda function: wrap(function, telemetry, label, context=context, session=session)
+
+
 def wrap(
     function: "Any",  # noqa: ANN401  # what a decorator can stand above
     telemetry: "Telemetry",

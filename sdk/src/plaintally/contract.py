@@ -161,6 +161,8 @@ class Contract:
         controller: str = "",
         contact: str = "",
     ) -> None:
+        _require(hasattr(counter, "__iter__"), f"counter={counter!r} must be a list, such as ['package_version']")
+        _require(hasattr(labels or {}, "items"), f"labels={labels!r} must be a dict from names to Label(...)")
         self.counter = tuple(counter)
         self.labels: dict[str, Label] = dict(labels or {})
         self.purpose, self.retention_days = purpose, retention_days
@@ -219,6 +221,27 @@ class Contract:
 
         canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def check_version(version: object, contract: object) -> None:
+    """Hold the version that a package gives against its contract.
+
+    Raises:
+        ContractError: the contract is none, or declares a version that is none.
+    """
+    _require(
+        isinstance(contract, Contract),
+        f"contract {contract!r} must be a Contract, such as Contract(counter=['package_version'])",
+    )
+    if isinstance(contract, Contract) and "package_version" in contract.counter:
+        text = version if isinstance(version, str) else ""
+        _require(
+            0 < len(text) <= 64 and text.isascii() and text.translate(_PLAIN).isalnum(),
+            f"version {version!r} must be a version such as '1.2.3', since the contract declares package_version",
+        )
+
+
+_PLAIN = {ord(character): "0" for character in ".+!_-"}
 
 
 def _with_messages(context: "Mapping[str, Kind]") -> "Iterator[tuple[str, Kind]]":

@@ -19,7 +19,7 @@ from plaintally._kinds import REFUSED, ErrorType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, MutableSequence
     from datetime import datetime
     from types import TracebackType
     from typing import Any, Self
@@ -202,7 +202,7 @@ class SessionStats:
         declared = session.contract.labels.get(label) if session.contract is not None else None
         self.session, self.label = session, label
         self.fields: Mapping[str, Kind] = declared.fields if declared is not None else {}
-        self.invokes: deque[SessionInvoke] = deque(maxlen=session.capacity)
+        self.invokes: MutableSequence[SessionInvoke] = deque(maxlen=session.capacity)
         self.clear()
 
     def __repr__(self) -> str:
@@ -255,7 +255,7 @@ class SessionStats:
         for name in self.__slots__:
             setattr(copied, name, getattr(self, name))
         copied.context_keys, copied.dropped = set(self.context_keys), dict(self.dropped)
-        copied.invokes = self.invokes.copy()
+        copied.invokes = list(self.invokes)
         return copied
 
 
@@ -333,8 +333,8 @@ class Session:
 
     def stats(self, label: str) -> SessionStats:
         """The figures of a label as they are now; those of an unknown label are empty."""
+        self._drain()
         with self._lock:
-            self._fold_pending()
             found = self._stats.get(label)
             return SessionStats(self, label) if found is None else found.copy()
 
@@ -347,8 +347,8 @@ class Session:
     def reset(self, labels: "Iterable[str] | str | None" = None) -> None:
         """Forget all invokes, or those of some labels; a label that there is not gives a warning."""
         wanted = self.labels if labels is None else (labels,) if isinstance(labels, str) else tuple(labels)
+        self._drain()
         with self._lock:
-            self._fold_pending()
             for label in wanted:
                 if label in self._stats:
                     self._stats[label].clear()
@@ -412,9 +412,7 @@ class Session:
     def record(self, invoke: SessionInvoke, stats: SessionStats) -> None:
         """Take in an invoke that has ended."""
         self._pending.append((invoke, stats))
-        if not self._lock._is_owned():  # type: ignore[attr-defined]  # else the code that was interrupted goes on
-            with self._lock:
-                self._fold_pending()
+        self._drain()
 
     def name(self, invoke: SessionInvoke) -> str:
         """Give an invoke its id, unless it has one."""
@@ -433,16 +431,23 @@ class Session:
         self._created_at_ns = created_at_ns
         self._pid = os.getpid()
 
-    def _fold_pending(self) -> None:
-        while self._pending:
-            invoke, stats = self._pending.popleft()
-            stats.fold(invoke)
-            sink = self.sink
-            if sink is not None:
-                try:
-                    sink(invoke, stats)
-                except Exception:  # noqa: BLE001, S110  # sharing must not touch the log
-                    pass
+    def _drain(self) -> None:
+        """Count what has ended, unless this interrupts the very code that does so, which will then go on with it."""
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            return
+        with self._lock:
+            while self._pending:
+                invoke, stats = self._pending.popleft()
+                stats.fold(invoke)
+                if self.sink is not None:
+                    self._tell_sink(invoke, stats)
+
+    def _tell_sink(self, invoke: SessionInvoke, stats: SessionStats) -> None:
+        try:
+            if self.sink is not None:
+                self.sink(invoke, stats)
+        except Exception:  # noqa: BLE001, S110  # sharing must not touch the log
+            pass
 
 
 def make_environment(version: "str | None") -> "dict[str, object]":

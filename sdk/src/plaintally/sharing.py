@@ -19,6 +19,7 @@ from plaintally.session import Session
 MAX_DOCUMENTS = 500
 MAX_BYTES = 9 * 1024 * 1024
 MAX_ANSWER = 65_536
+MAX_SHOWN = 25  # documents in the text of a preview
 BUDGET_S = 30.0
 PAUSES_S = (0.5, 2.0)  # between three tries
 PRIVATE = ("error_message", "source")
@@ -87,8 +88,14 @@ class Preview:
         where = f"to {self.endpoint}" if self.endpoint else "nowhere, since there is no endpoint"
         size = sum(len(request.body) for request in self.requests)
         lines = [f"{len(self.documents)} documents ({size:,} bytes in {len(self.requests)} requests) would go {where}:"]
-        for document in self.documents:
+        found = self.documents
+        for document in found[:MAX_SHOWN]:
             lines += ["", f"{document.collection}/{document.id}", *_shown(document.fields)]
+        if len(found) > MAX_SHOWN:
+            lines += [
+                "",
+                f"and {len(found) - MAX_SHOWN} more; all are in its `documents`, every byte in its `content`.",
+            ]
         if self.withheld:
             lines += ["", f"The contract does not declare {', '.join(self.withheld)}: that stays here."]
         if not self.include:

@@ -9,6 +9,7 @@ from plaintally.contract import Choice, Description, ErrorType, Kind, Name, Sour
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 _MAX_CELL = 40
+_MAX_NARROW = 12
 
 
 class Marks(NamedTuple):
@@ -78,6 +79,8 @@ class Summary:
 
     def __rich_console__(self, console: Any, options: object) -> Iterator[Any]:  # noqa: ANN401
         """See https://rich.readthedocs.io/en/stable/protocol.html."""
+        from rich.box import ASCII as ASCII_BOX
+        from rich.box import SIMPLE_HEAD
         from rich.markup import escape
         from rich.table import Table
 
@@ -87,7 +90,12 @@ class Summary:
             yield f"\n[bold cyan]{escape(part.label)}[/]"
             yield "\n".join(map(escape, _aligned(part.facts)))
             if part.rows:
-                table = Table(*map(escape, part.titles), header_style="bold", safe_box=marks is ASCII)
+                box = SIMPLE_HEAD if marks is UNICODE else ASCII_BOX
+                table = Table(box=box, header_style="bold", padding=0)
+                for cells in zip(part.titles, *part.rows, strict=True):
+                    width = max(map(len, cells))
+                    narrow = width <= _MAX_NARROW  # what is wider may be broken into lines
+                    table.add_column(escape(cells[0]), no_wrap=narrow, min_width=width if narrow else None)
                 for row in part.rows:
                     failed = row[1] == marks.no
                     table.add_row(*map(escape, row), style="red" if failed else None)
@@ -142,7 +150,7 @@ def _part(stats: SessionStats, n_last: int, marks: Marks) -> Part:
         ]
         for invoke in last
     ]
-    return Part(stats.label, list(_facts(stats, len(last))), ["ID", "Status", "Duration", *columns], rows)
+    return Part(stats.label, list(_facts(stats, len(last))), ["ID", "OK", "Duration", *columns], rows)
 
 
 def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:

@@ -28,15 +28,20 @@ class Listening(uvicorn.Server):
     """A server that says where it listens once it does."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then print the address."""
+        """Start, then print the address, if anybody listens to that."""
         await super().startup(sockets)
         host, port = (sockets or [])[0].getsockname()[:2]
-        click.echo(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port}/")
-        sys.stdout.flush()
+        try:
+            click.echo(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port}/")
+        except OSError:  # the output is full or its reader gone; what is left of it must not fail again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
     """Run the command; a failure is one sentence and the exit code 1."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: uvicorn would fail, and the database take its number
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  # as long as we run
     try:
         commands.main(prog_name="plaintally-server")
     except ServerError as error:

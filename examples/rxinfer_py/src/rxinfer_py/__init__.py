@@ -1,27 +1,115 @@
-"""A small host package that embeds plaintally the way RxInfer.jl embeds its own telemetry.
+"""A small Bayesian package that embeds plaintally the way RxInfer.jl embeds its own telemetry.
 
-The four functions bear the names of the manual of RxInfer.jl, without the exclamation marks. The counter listens to
-LOG_USING_RXINFER and RXINFER_TELEMETRY.
+It infers the states of the local level and the local linear trend model exactly, from whole series and from streams.
+`infer` logs what it did, without any data, into a session that stays in memory unless its user shares it. Everything
+that has to do with this is in `usage`, under the names of RxInfer.jl's manual without the exclamation marks. The
+counter listens to LOG_USING_RXINFER and RXINFER_TELEMETRY.
 """
 
-from plaintally import Telemetry
+from rxinfer_py.usage import (
+    DEFAULT_SESSION_STATS_CAPACITY,
+    append_invoke_context,
+    create_session,
+    default_session,
+    disable_automatic_session_sharing,
+    disable_session_logging,
+    enable_automatic_session_sharing,
+    enable_session_logging,
+    get_session_stats,
+    make_telemetry,
+    reset_session,
+    set_default_session,
+    set_session_stats_capacity,
+    share_session_data,
+    summarize_session,
+    with_session,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from plaintally.documents import invoke as to_firestore_invoke
+    from plaintally.documents import session as to_firestore_session
+    from plaintally.documents import session_stats as to_firestore_session_stats
+    from plaintally.firestore import to_document as to_firestore_document
+    from plaintally.firestore import to_value as to_firestore_value
+    from plaintally.session import Session, SessionInvoke, SessionStats
+    from rxinfer_py.datasets import nile
+    from rxinfer_py.inference import Estimate, InferenceResult, Marginals, infer, infer_stream
+    from rxinfer_py.models import Normal, local_level, local_linear_trend
 
 __all__ = [
+    "DEFAULT_SESSION_STATS_CAPACITY",
+    "Estimate",
+    "InferenceResult",
+    "Marginals",
+    "Normal",
+    "Session",
+    "SessionInvoke",
+    "SessionStats",
+    "append_invoke_context",
+    "create_session",
+    "default_session",
+    "disable_automatic_session_sharing",
     "disable_rxinfer_using_telemetry",
+    "disable_session_logging",
+    "enable_automatic_session_sharing",
     "enable_rxinfer_using_telemetry",
+    "enable_session_logging",
+    "get_session_stats",
+    "infer",
+    "infer_stream",
+    "local_level",
+    "local_linear_trend",
     "log_using_rxinfer",
+    "nile",
+    "reset_session",
+    "set_default_session",
+    "set_session_stats_capacity",
     "set_telemetry_endpoint",
+    "share_session_data",
+    "summarize_session",
     "telemetry",
+    "to_firestore_document",
+    "to_firestore_invoke",
+    "to_firestore_session",
+    "to_firestore_session_stats",
+    "to_firestore_value",
+    "with_session",
 ]
 __version__ = "0.1.0"
 
-# A package of its own would name its collector here. The example has none, so it counts nothing until its user sets
-# an endpoint, as the demo does.
-telemetry = Telemetry("rxinfer", version=__version__, endpoint=None)
+_LATER = {
+    **dict.fromkeys(("Estimate", "InferenceResult", "Marginals", "infer", "infer_stream"), "rxinfer_py.inference"),
+    **dict.fromkeys(("Normal", "local_level", "local_linear_trend"), "rxinfer_py.models"),
+    **dict.fromkeys(("Session", "SessionInvoke", "SessionStats"), "plaintally.session"),
+    "nile": "rxinfer_py.datasets",
+}
+_RENAMED = {
+    "to_firestore_document": ("plaintally.firestore", "to_document"),
+    "to_firestore_value": ("plaintally.firestore", "to_value"),
+    "to_firestore_invoke": ("plaintally.documents", "invoke"),
+    "to_firestore_session": ("plaintally.documents", "session"),
+    "to_firestore_session_stats": ("plaintally.documents", "session_stats"),
+}
 
+telemetry = make_telemetry(__version__)
 log_using_rxinfer = telemetry.count_import
 disable_rxinfer_using_telemetry = telemetry.disable_counter
 enable_rxinfer_using_telemetry = telemetry.enable_counter
 set_telemetry_endpoint = telemetry.set_endpoint
 
 log_using_rxinfer()
+
+
+def __getattr__(name: str) -> object:
+    """What an import alone does not need is loaded when it is asked for."""
+    module, original = _RENAMED.get(name, (_LATER.get(name), name))
+    if module is None:
+        raise AttributeError(f"module 'rxinfer_py' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(module), original)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -94,7 +94,7 @@ def _resolve(value: object) -> tuple[Any, Any]:
     """
     kind = _known_base(type(value))
     numpy = sys.modules.get("numpy")
-    if kind is None and numpy is not None and numpy.generic in _bases(type(value)):
+    if kind is None and numpy is not None and _extends(value, numpy.generic):
         try:
             value = _unpack_numpy(numpy, value)
         except (TypeError, ValueError, OverflowError):
@@ -108,13 +108,18 @@ def _bases(cls: type) -> tuple[type, ...]:
     return bases
 
 
+def _extends(value: object, cls: type) -> bool:
+    """Whether a class is among those that a value's class extends, by identity: comparing runs a metaclass's code."""
+    return any(base is cls for base in _bases(type(value)))
+
+
 def _known_base(cls: type) -> Any:  # noqa: ANN401
-    return next((base for base in _bases(cls) if base in _PLAIN or base in _CONTAINERS), None)
+    return next((_KNOWN[id(base)] for base in _bases(cls) if id(base) in _KNOWN), None)
 
 
 def _unpack_numpy(numpy: Any, value: object) -> object:  # noqa: ANN401
     """What a scalar of numpy's holds; its times are in UTC, as numpy's documentation has it."""
-    if numpy.datetime64 in _bases(type(value)):
+    if _extends(value, numpy.datetime64):
         moment = numpy.generic.item(numpy.generic.astype(value, "datetime64[us]"))
         return moment.replace(tzinfo=UTC) if type(moment) is datetime else moment
     return numpy.generic.item(value)
@@ -127,7 +132,7 @@ def _type_name(value: object) -> dict[str, Any]:
 
 def _field_name(key: object) -> str | None:
     """The name of a field, or None for a key that cannot be one."""
-    if str not in _bases(type(key)):
+    if not _extends(key, str):
         return None
     name = _well_formed(str.__str__(key))
     return None if name_problem(name) else name
@@ -199,3 +204,4 @@ _PLAIN: dict[Any, Callable[[Any], dict[str, Any] | None]] = {
     GeoPoint: _write_geo_point,
 }
 _CONTAINERS = (list, tuple, dict)
+_KNOWN = {id(kind): kind for kind in (*_PLAIN, *_CONTAINERS)}

@@ -1,0 +1,380 @@
+"""The manual's parts on sessions and on sharing them, row by row: the example package, used as a person uses it.
+
+Each test is named after its row in docs/reference/manual.md; `tests/sdk` and `tests/server` go into the corners.
+"""
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rxinfer_py
+from collectors import ROOT, Collector, run_collector
+from hosts import wait_until_gone
+from loopback import loopback
+from plaintally import Telemetry, documents, firestore
+from plaintally.session import Session, SessionInvoke, SessionStats
+from rxinfer_py.usage import CONTRACT
+from terminals import see_at_terminal
+
+PRELUDE = """
+import json, os, sys, threading, time, warnings
+import rxinfer_py as rx
+model = rx.local_level(level_var=1000.0, obs_var=10_000.0)
+def infer(**more):
+    return rx.infer(**{"model": model, "data": {"y": rx.nile()}, **more})
+def tell(*values):
+    print(json.dumps(values, default=str))
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a home of his own, who uses the example package."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"HOME": str(self.home), "MARKER": str(self.home), "PYTHONIOENCODING": "utf-8", "LANG": "C.UTF-8"}
+
+    def run(self, code: str, **env: str) -> list[Any]:
+        """Run code in a process; what it `tell`s."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", PRELUDE + textwrap.dedent(code)],
+            env={**self.environment, **env},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
+        told: list[Any] = json.loads(lines[-1]) if lines else []
+        return told
+
+    def point_at(self, endpoint: str) -> None:
+        self.run(f"rx.set_telemetry_endpoint({endpoint!r})", PLAINTALLY="off")
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Person:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Person(home)
+
+
+@pytest.fixture
+def collector(tmp_path: Path, person: Person) -> Iterator[Collector]:
+    contract = tmp_path / "contract.json"
+    contract.write_text(json.dumps({"package": "rxinfer", **CONTRACT.to_dict()}))
+    with run_collector(tmp_path / "collector.sqlite3", "--contract", str(contract)) as running:
+        person.point_at(f"{running.url}{ROOT}")
+        yield running
+
+
+def test_b1_a_session_exists_from_the_import_on(person: Person) -> None:
+    before = datetime.now(UTC)
+    code = "time.sleep(0.3); s = rx.default_session(); tell(s.id, s.created_at.isoformat(), s.environment)"
+    identifier, created_at, environment = person.run(code)
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identifier)
+    assert datetime.now(UTC) - timedelta(seconds=0.3) > datetime.fromisoformat(created_at) > before
+    assert set(environment) == {"python_version", "package_version", "os", "machine", "cpu_threads", "word_size"}
+    assert (environment["package_version"], environment["word_size"]) == (rxinfer_py.__version__, 64)
+    assert person.run("tell(rx.default_session())", RXINFER_TELEMETRY="off") == [None]
+
+
+def test_b2_own_sessions_for_a_call_or_for_all(person: Person) -> None:
+    code = """
+        first, own = rx.default_session(), rx.create_session()
+        infer(session=own); infer(session=None); infer()
+        rx.set_default_session(own); infer()
+        rx.set_default_session(None); infer()
+        tell(first.stats("inference").total_invokes, own.stats("inference").total_invokes, rx.default_session())
+    """
+    assert person.run(code) == [1, 2, None]
+
+
+def test_b3_statistics_of_each_label(person: Person) -> None:
+    code = """
+        infer(); infer(learn=True)
+        try: infer(data=[])
+        except ValueError: pass
+        s, empty = rx.get_session_stats(), rx.get_session_stats(label="other")
+        tell(s.total_invokes, s.success_count, s.failed_count, s.success_rate, sorted(s.context_keys), len(s.invokes),
+             s.min_duration_ms <= s.total_duration_ms / 3 <= s.max_duration_ms, empty.total_invokes, empty.success_rate)
+    """
+    *figures, keys, invokes, ordered, none, rate = person.run(code)
+    assert figures == [3, 2, 1, 2 / 3]
+    assert {"model_name", "model", "data", "error", "error_message", "iterations"} <= set(keys)
+    assert (invokes, ordered, none, rate) == (3, True, 0, 0.0)
+
+
+def test_b4_a_ring_of_recent_invokes(person: Person) -> None:
+    code = """
+        tell(rx.default_session().capacity, rx.DEFAULT_SESSION_STATS_CAPACITY)
+        rx.set_session_stats_capacity(2)
+    """
+    assert person.run(code) == [1000, 1000]
+    code = """
+        for _ in range(3): infer()
+        s = rx.get_session_stats()
+        tell(rx.default_session().capacity, s.total_invokes, len(s.invokes))
+    """
+    assert person.run(code) == [2, 3, 2]
+    code = """
+        try: rx.set_session_stats_capacity(0)
+        except ValueError as error: tell(str(error))
+    """
+    assert person.run(code) == ["capacity 0 must be a whole number from 1 to 1,000,000"]
+    assert person.run("tell(rx.default_session().capacity)") == [2]
+
+
+def test_b5_an_invoke(person: Person) -> None:
+    code = """
+        with rx.telemetry.invoke("inference") as invoke: tell_later = invoke.status
+        try: infer(data=[])
+        except ValueError: pass
+        one, two = rx.get_session_stats().invokes
+        tell(tell_later, one.status, two.status, one.id != two.id, one.execution_start.tzname(),
+             two.execution_end > two.execution_start, two.duration_ms > 0, two.context["error"]["type"])
+    """
+    assert person.run(code) == ["unknown", "success", "error", True, "UTC", True, True, "ValueError"]
+
+
+def test_b6_an_error_is_recorded_and_raised_again_unchanged(person: Person) -> None:
+    code = """
+        error = KeyError("message")
+        def fail(invoke): raise error
+        try: rx.with_session(fail, rx.default_session(), "inference")
+        except KeyError as caught: same = caught is error
+        tracked = rx.telemetry.track("inference")(fail)
+        try: tracked(None)
+        except KeyError as caught: same = same and caught is error
+        s = rx.get_session_stats()
+        tell(same, s.failed_count, s.invokes[-1].context["error"]["type"])
+    """
+    assert person.run(code) == [True, 2, "KeyError"]
+
+
+def test_b7_context_is_appended_and_an_error_in_doing_so_is_recorded(person: Person) -> None:
+    code = """
+        with rx.telemetry.invoke("inference") as invoke:
+            rx.append_invoke_context(invoke, lambda: {"iterations": 7})
+            rx.append_invoke_context(invoke, lambda: {"iterations": 1 // 0})
+        tell(invoke.context, invoke.dropped, invoke.status)
+    """
+    assert person.run(code) == [{"iterations": 7}, {"context": "ZeroDivisionError while making it"}, "success"]
+
+
+def test_b8_data_is_described_and_not_kept(person: Person) -> None:
+    code = """
+        import numpy
+        infer(data={"y": numpy.array(rx.nile())})
+        tell(rx.get_session_stats().invokes[-1].context["data"], "1160" in json.dumps(rx.default_session().to_dict()))
+    """
+    described, leaked = person.run(code)
+    [entry] = described["entries"]
+    assert entry == {
+        "name": "y", "type": "ndarray", "shape": [100], "element_type": "float64", "element_bytes": 8, "nbytes": 800,
+    }  # fmt: skip
+    assert not leaked
+
+
+def test_b9_many_threads_lose_nothing(person: Person) -> None:
+    code = """
+        def work():
+            for _ in range(2000):
+                with rx.telemetry.invoke("inference"): pass
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        tell(rx.get_session_stats().total_invokes)
+    """
+    assert person.run(code) == [16_000]
+
+
+def test_b10_reset_and_a_warning_of_unknown_labels(person: Person) -> None:
+    code = """
+        infer()
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            rx.reset_session(labels=("nothing",))
+        before = rx.get_session_stats().total_invokes
+        rx.reset_session()
+        tell([str(warning.message) for warning in seen], before, rx.get_session_stats().total_invokes)
+    """
+    assert person.run(code) == [["the session has no label 'nothing' to reset"], 1, 0]
+
+
+def test_b11_a_printed_summary(person: Person) -> None:
+    code = """
+        for count in range(7): infer()
+        trend = rx.local_linear_trend(level_var=1.0, slope_var=1.0, obs_var=1.0)
+        list(rx.infer_stream(model=trend, datastream=[1, 2, 3]))
+        tell(str(rx.summarize_session()), str(rx.summarize_session(n_last=2)), rx.summarize_session()._repr_html_())
+    """
+    five, two, page = person.run(code)
+    rows = [line for line in five.splitlines() if re.match(r"  [0-9a-f]{8} ", line)]
+    assert len(rows) == 5
+    assert "local_linear_trend" in rows[0]  # the newest first
+    assert len([line for line in two.splitlines() if re.match(r"  [0-9a-f]{8} ", line)]) == 2
+    assert re.search(r"Distinct model_name +2\n", five)
+    assert re.search(r"ID +OK +Duration +Model +Data +Init +Learn +Steps +Energy +Error", five)
+    assert "✓ success or yes   ✗ error or no" in five
+    assert page.count("<tr>") >= 6
+    assert "yes success or yes" in person.run("infer(); tell(str(rx.summarize_session()))", PYTHONIOENCODING="ascii")[0]
+
+
+def test_b12_readable_representations(person: Person) -> None:
+    code = "infer(); s = rx.get_session_stats(); tell(*map(repr, [rx.default_session(), s, s.invokes[0]]))"
+    session, stats, invoke = person.run(code)
+    assert re.fullmatch(r"Session\([0-9a-f-]{36}, rxinfer, inference: 1\)", session)
+    assert re.fullmatch(r"SessionStats\('inference', 1 invokes, 100.0% success, [\d.]+ ms in all\)", stats)
+    assert invoke.startswith("SessionInvoke('inference', success, ")
+
+
+def test_b13_logging_is_turned_off_and_on_for_good(person: Person) -> None:
+    assert person.run("rx.disable_session_logging(); infer(); tell(rx.default_session())") == [None]
+    assert person.run("infer(); tell(rx.default_session())") == [None]
+    assert person.run("rx.enable_session_logging(); infer(); tell(rx.get_session_stats().total_invokes)") == [1]
+    assert person.run("tell(rx.default_session() is not None)") == [True]
+
+
+def test_c1_sharing_is_opt_in_and_no_author_can_turn_it_on(person: Person) -> None:
+    code = "d = rx.telemetry.status().decisions['automatic_sharing']; tell(d.allowed, d.rule)"
+    person.point_at("https://telemetry.example.org/x")
+    assert person.run(code) == [False, "default"]
+    settable = {*inspect.signature(Telemetry).parameters, *inspect.signature(type(CONTRACT)).parameters}
+    assert not {name for name in settable if "shar" in name or "session" in name}
+    person.run("rx.enable_automatic_session_sharing()")
+    assert person.run(code) == [True, "preferences"]
+    assert person.run(code, CI="true") == [False, "CI"]
+
+
+def test_c2_two_bars(person: Person) -> None:
+    with loopback() as server:
+        person.point_at(server.endpoint)
+        code = PRELUDE + "infer(); rx.share_session_data()"
+        env = {**person.environment, "TERM": "xterm-256color", "PLAINTALLY": "off"}
+        seen = see_at_terminal([sys.executable, "-c", code], env={**env, "RXINFER_TELEMETRY": "on"}, cwd=person.home)
+        silent = PRELUDE + "infer(); rx.share_session_data(show_progress=False)"
+        assert (
+            see_at_terminal([sys.executable, "-c", silent], env=env | {"RXINFER_TELEMETRY": "on"}, cwd=person.home)
+            == ""
+        )
+    assert re.search(r"statistics .*\x1b\[34m.*2/2", seen)  # blue
+    assert re.search(r"runs .*\x1b\[32m.*1/1", seen)  # green
+
+
+def test_c3_without_endpoint_or_session_a_warning(person: Person) -> None:
+    code = """
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            one = rx.share_session_data()
+            rx.set_default_session(None)
+            two = rx.share_session_data()
+        tell([str(warning.message) for warning in seen], one.reason, two.reason, one.shared, two.shared)
+    """
+    warned, *rest = person.run(code)
+    reasons = ["there is no endpoint to share it with", "rxinfer keeps no session"]
+    assert warned == [f"nothing was shared: {reason}" for reason in reasons]
+    assert rest == [*reasons, {}, {}]
+
+
+def test_c4_afterwards_the_id_thanks_and_an_issue(person: Person) -> None:
+    with loopback() as server:
+        person.point_at(server.endpoint)
+        code = """
+            infer()
+            result = rx.share_session_data(show_progress=False)
+            tell(str(result), result.session_id, result.issue_url, result.complete)
+        """
+        said, identifier, issue, complete = person.run(code)
+    assert said.startswith("Thank you.")
+    assert identifier in said
+    assert issue in said
+    assert identifier in issue
+    assert complete
+
+
+def test_c5_documents_refer_to_their_parents_and_sharing_again_updates(person: Person, collector: Collector) -> None:
+    code = """
+        infer(); first = rx.share_session_data(show_progress=False)
+        infer(); again = rx.share_session_data(show_progress=False)
+        tell(first.shared, again.shared, again.failed, again.session_id)
+    """
+    first, again, failed, identifier = person.run(code)
+    assert first == {"sessions": 1, "session_stats": 1, "invokes": 1}
+    assert (again, failed) == ({"sessions": 1, "session_stats": 1, "invokes": 2}, {})
+    tree = collector.store.session_tree(identifier)
+    assert tree is not None
+
+
+def test_c6_automatic_sharing(person: Person) -> None:
+    with loopback() as server:
+        person.point_at(server.endpoint)
+        person.run("rx.enable_automatic_session_sharing()")
+        person.run("infer(); infer()", RXINFER_TELEMETRY="on", LOG_USING_RXINFER="off")
+        wait_until_gone(str(person.home))
+        sent = b"".join(request for request in server.requests if b":commit" in request)
+        assert sent.count(b"/documents/invokes/") == 2
+        person.run("rx.disable_automatic_session_sharing(); infer()")
+        wait_until_gone(str(person.home))
+        assert b"".join(request for request in server.requests if b":commit" in request) == sent
+
+
+def test_c7_only_metadata_leaves(person: Person) -> None:
+    with loopback() as server:
+        person.point_at(server.endpoint)
+        person.run("""
+            flows = [1234.5, 2345.25, 3456.125] * 9
+            infer(data={"y": flows})
+            try: infer(data={"y": flows, "secret": flows})
+            except ValueError: pass
+            rx.share_session_data(show_progress=False)
+        """)
+        sent = b"".join(server.requests)
+    for secret in (b"1234.5", b"2345.25", b"10000", b"secret", b"Normal(", str(person.home).encode()):
+        assert secret not in sent
+
+
+def test_c8_what_would_leave_can_be_seen(person: Person) -> None:
+    with loopback() as server:
+        person.point_at(server.endpoint)
+        code = "infer(); tell(rx.telemetry.preview().content.decode()); rx.share_session_data(show_progress=False)"
+        [shown] = person.run(code, LOG_USING_RXINFER="off")
+        assert b"".join(server.requests).decode() == shown
+
+
+def test_d_the_developers_functions(person: Person) -> None:
+    assert rxinfer_py.to_firestore_value is firestore.to_value
+    assert rxinfer_py.to_firestore_document is firestore.to_document
+    session = Session("rxinfer", contract=CONTRACT)
+    with session.invoke("inference") as invoke:
+        invoke.add(model_name="local_level", learn=True)
+    assert isinstance(invoke, SessionInvoke)
+    stats = session.stats("inference")
+    found: Any = documents.from_session(rxinfer_py.to_firestore_session(session))
+    assert (found.id, found.created_at, found.environment) == (session.id, session.created_at, session.environment)
+    found, parent = documents.from_session_stats(rxinfer_py.to_firestore_session_stats(stats, session.id))
+    assert isinstance(found, SessionStats)
+    assert parent == session.id
+    for name in ("id", "label", "total_invokes", "success_rate", "min_duration_ms", "context_keys"):
+        assert getattr(found, name) == getattr(stats, name)
+    found, parent = documents.from_invoke(rxinfer_py.to_firestore_invoke(invoke, stats.id))
+    assert parent == stats.id
+    for name in ("id", "status", "execution_start", "execution_end", "context"):
+        assert getattr(found, name) == getattr(invoke, name)
+    empty = rxinfer_py.to_firestore_session_stats(session.stats("other"), session.id)["fields"]
+    assert empty["min_duration_ms"] == empty["max_duration_ms"] == {"doubleValue": 0.0}
+    assert firestore.to_value(person) == {"stringValue": "Person"}

@@ -1,0 +1,207 @@
+"""Automatic sharing: off unless the user wants it, and then without the host's noticing."""
+
+import json
+import os
+import re
+import signal
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import MakeHost
+from hosts import PACKAGE, Host, make_host, senders, trace, wait_until_gone
+from loopback import Loopback, answer, loopback
+
+CONTRACT = f"""
+import os, signal, sys, time
+from plaintally import Telemetry
+from plaintally.contract import Contract, Integer, Label, Source
+contract = Contract(labels={{"fit": Label({{"steps": Integer(0, 10**6), "model": Source()}})}})
+telemetry = Telemetry({PACKAGE!r}, endpoint=os.environ["ENDPOINT"], contract=contract)
+def fit(steps):
+    with telemetry.invoke("fit") as invoke:
+        invoke.add(steps=steps, model="the secret source")
+"""
+
+
+def host_code(code: str) -> str:
+    return CONTRACT + textwrap.dedent(code)
+
+
+def run(host: Host, server: Loopback | str, code: str, **env: str) -> str:
+    endpoint = server if isinstance(server, str) else server.endpoint
+    done = host.run(host_code(code), "-W", "error", env={"ENDPOINT": endpoint, "MARKER": str(host.folder), **env})
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def shared(server: Loopback) -> dict[str, dict[str, dict[str, Any]]]:
+    """By collection and id, the fields of the documents that were last sent."""
+    found: dict[str, dict[str, dict[str, Any]]] = {"sessions": {}, "session_stats": {}, "invokes": {}}
+    for request in server.requests:
+        for write in json.loads(request.partition(b"\r\n\r\n")[2])["writes"]:
+            collection, identifier = write["update"]["name"].split("/")[-2:]
+            found[collection][identifier] = write["update"]["fields"]
+    return found
+
+
+ENABLE = "telemetry.enable_automatic_sharing(persist=False)\n"
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("end", ["pass", "os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_what_ended_is_shared_however_the_host_ends(host: MakeHost, end: str) -> None:
+    with loopback() as server:
+        made = host()
+        code = host_code(ENABLE + "for index in range(300): fit(index)\n" + end)
+        made.run(code, env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)})
+        wait_until_gone(str(made.folder))
+        found = shared(server)
+    assert sorted(int(fields["steps"]["integerValue"]) for fields in contexts(found)) == list(range(300))
+    [stats] = found["session_stats"].values()
+    assert stats["total_invokes"] == {"integerValue": "300"}
+    assert list(found["sessions"]) == [stats["session"]["stringValue"]]
+    assert b"secret" not in b"".join(server.requests)
+    assert len(server.requests) <= 4  # in batches
+
+
+def contexts(found: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [fields["context"]["mapValue"]["fields"] for fields in found["invokes"].values()]
+
+
+@pytest.mark.linux
+@pytest.mark.strace
+def test_it_is_off_unless_the_user_turns_it_on(host: MakeHost, tmp_path: Path) -> None:
+    made = host()
+    endpoint = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
+    seen = trace(made, tmp_path, host_code("fit(1)"), env={"ENDPOINT": endpoint})
+    assert seen.processes_and_threads == seen.sockets == seen.written_files == []
+    assert run(made, endpoint, "print(telemetry.status().decisions['automatic_sharing'].rule)") == "default\n"
+    asked = "print(telemetry.enable_automatic_sharing().allowed)"
+    assert run(made, endpoint, asked, CI="true") == "True\n"  # said in this process
+    assert "automatic_sharing = true" in made.preferences.read_text()
+    told = "d = telemetry.status().decisions['automatic_sharing']; print(d.allowed, d.rule)"
+    assert run(made, endpoint, told) == "True preferences\n"
+    assert run(made, endpoint, told, CI="true") == "False CI\n"
+    assert run(made, endpoint, told, DO_NOT_TRACK="1") == "False do-not-track variable\n"
+    run(made, endpoint, "telemetry.disable_automatic_sharing()")
+    assert run(made, endpoint, told) == "False preferences\n"
+
+
+@pytest.mark.linux
+def test_a_persistent_yes_shares_at_the_next_start_and_a_no_ends_it_at_once(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        made.prefer(f"[packages.{PACKAGE}]\nautomatic_sharing = true\n")
+        run(made, server, "fit(1)\ntelemetry.disable_automatic_sharing(persist=False)\nfit(2)")
+        wait_until_gone(str(made.folder))
+        assert [fields["steps"] for fields in contexts(shared(server))] == [{"integerValue": "1"}]
+
+
+@pytest.mark.linux
+def test_while_the_endpoint_fails_it_is_asked_once_a_minute(host: MakeHost) -> None:
+    with loopback(answer(503)) as server:
+        made = host()
+        process = made.start(
+            host_code(ENABLE + "for index in range(60):\n    fit(index); time.sleep(0.1)"),
+            env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)},
+        )
+        server.wait_for(1)
+        time.sleep(3)
+        assert len(server.requests) == 1
+        process.kill()
+        process.communicate()
+        server.answers[:] = [answer(200)]
+        server.wait_for(3)
+        wait_until_gone(str(made.folder))
+        assert len(contexts(shared(server))) >= 20  # nothing was lost
+
+
+@pytest.mark.linux
+def test_a_sender_that_does_not_read_costs_invokes_and_no_time(host: MakeHost) -> None:
+    """It is stopped, then ended, and the host lets itself be ended by a broken pipe, as scripts do."""
+    made = host()
+    with loopback() as server:
+        process = made.start(
+            host_code(
+                ENABLE + "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+                "fit(0); print(os.getpid(), flush=True); sys.stdin.readline()\n"
+                "for index in range(20_000): fit(index)\n"
+                "sink = telemetry.session.sink; print(sink.sent, sink.dropped, flush=True); sys.stdin.readline()\n"
+                "for index in range(2000): fit(index)\n"
+                "print('alive', flush=True)"
+            ),
+            env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)},
+        )
+        assert process.stdin
+        assert process.stdout
+        host_pid = int(process.stdout.readline())
+        server.wait_for(1)
+        relays = [pid for pid in senders(str(made.folder)) if pid != host_pid]
+        for pid in relays:
+            os.kill(pid, signal.SIGSTOP)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        sent, dropped = map(int, process.stdout.readline().split())
+        assert sent + dropped == 20_001
+        assert dropped > 10_000
+        for pid in relays:
+            os.kill(pid, signal.SIGKILL)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.communicate()[0] == b"alive\n"
+        assert process.returncode == 0
+        wait_until_gone(str(made.folder))
+
+
+@pytest.mark.linux
+def test_a_forked_process_shares_a_session_of_its_own(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        code = ENABLE + "fit(1)\npid = os.fork()\nfit(2)\nif pid: os.waitpid(pid, 0)"
+        done = made.run(host_code(code), env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)})
+        assert done.returncode == 0, done.stderr
+        wait_until_gone(str(made.folder))
+        found = shared(server)
+    assert len(found["sessions"]) == 2
+    totals = sorted(stats["total_invokes"]["integerValue"] for stats in found["session_stats"].values())
+    assert totals == ["1", "2"]
+    assert len(found["invokes"]) == 3
+
+
+def test_a_host_that_closes_all_descriptors_is_not_written_into(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        code = """
+            fit(1)
+            os.closerange(3, 100)
+            files = [open(f"file{number}", "wb") for number in range(10)]
+            for index in range(50): fit(index)
+            print([os.fstat(file.fileno()).st_size for file in files] == [0] * 10)
+            for file in files: file.close()
+        """
+        assert run(made, server, ENABLE + textwrap.dedent(code)) == "True\n"
+
+
+@pytest.mark.linux
+def test_where_no_process_can_be_started_a_thread_does_it(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        run(made, server, "sys.executable = None\n" + ENABLE + "fit(1)\ntime.sleep(2)")
+        assert len(contexts(shared(server))) == 1
+
+
+def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    """What was shared automatically is what `share` sends afterwards."""
+    with loopback() as server:
+        made = make_host(each_python, tmp_path)
+        code = ENABLE + "for index in range(3): fit(index)\ntime.sleep(2.5)\ntelemetry.share(show_progress=False)"
+        run(made, server, code)
+        half = len(server.requests) // 2
+        before, after = Loopback([]), Loopback([])
+        before.requests, after.requests = server.requests[:half], server.requests[half:]
+        assert shared(before) == shared(after)
+        assert not re.search(rb"secret", b"".join(server.requests))

@@ -1,0 +1,321 @@
+"""Sharing: the bytes that were previewed are the bytes that arrive, in batches, with every kind of answer."""
+
+import json
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loopback import OK, Loopback, answer, loopback
+from plaintally import Telemetry, documents, sharing
+from plaintally.contract import Choice, Contract, ErrorType, Integer, Label, Source
+from plaintally.exceptions import DocumentError, SharingError
+from plaintally.session import Session
+from terminals import see_at_terminal
+
+CONTRACT = Contract(
+    labels={
+        "fit": Label({"solver": Choice("exact"), "steps": Integer(0, 10**6), "model": Source(), "error": ErrorType()})
+    }
+)
+DENIED = answer(403, body=b'{"error": {"code": 403, "message": "No such package.", "status": "PERMISSION_DENIED"}}')
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with loopback() as running:
+        yield running
+
+
+def make(server: Loopback | None, invokes: int = 3, **settings: Any) -> Telemetry:  # noqa: ANN401
+    endpoint = server.endpoint if server else None
+    telemetry = Telemetry("pkg", version="1.0", endpoint=endpoint, contract=CONTRACT, **settings)
+    telemetry.set_session(telemetry.create_session())
+    for index in range(invokes):
+        with telemetry.invoke("fit") as invoke:
+            invoke.add(solver="exact", steps=index, model="the source")
+    return telemetry
+
+
+def session_of(telemetry: Telemetry) -> Session:
+    assert telemetry.session is not None
+    return telemetry.session
+
+
+def writes(request: bytes) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(request.partition(b"\r\n\r\n")[2])["writes"]
+    return [write["update"] for write in found]
+
+
+def test_the_bytes_that_were_shown_are_the_bytes_that_arrive(server: Loopback) -> None:
+    telemetry = make(server, 1200)
+    preview = telemetry.preview()
+    result = telemetry.share(show_progress=False)
+    assert b"".join(server.requests) == preview.content
+    assert result.complete
+    assert result.shared == {"sessions": 1, "session_stats": 1, "invokes": 1000}  # the capacity
+    assert [len(writes(request)) for request in server.requests] == [2, 500, 500]
+    assert b"the source" not in preview.content
+    assert "the source" not in str(preview)
+
+
+def test_parents_come_first_and_documents_read_back(server: Loopback) -> None:
+    telemetry = make(server)
+    telemetry.share(show_progress=False)
+    session, [stats, *_] = session_of(telemetry), [session_of(telemetry).stats("fit")]
+    found = [update for request in server.requests for update in writes(request)]
+    assert [update["name"].split("/")[-2:] for update in found] == [
+        ["sessions", session.id],
+        ["session_stats", stats.id],
+        *(["invokes", invoke.id] for invoke in stats.invokes),
+    ]
+    read_session = documents.from_session({"fields": found[0]["fields"]}, contract=CONTRACT)
+    assert (read_session.id, read_session.created_at) == (session.id, session.created_at)
+    assert read_session.environment == session.environment
+    read_stats, session_id = documents.from_session_stats({"fields": found[1]["fields"]}, read_session)
+    assert session_id == session.id
+    for update, invoke in zip(found[2:], stats.invokes, strict=True):
+        read, stats_id = documents.from_invoke({"fields": update["fields"]}, read_stats)
+        assert stats_id == stats.id
+        for name in ("id", "status", "execution_start", "execution_end", "duration_ms"):
+            assert getattr(read, name) == getattr(invoke, name)
+        assert read.context == {key: value for key, value in invoke.context.items() if key != "model"}
+    assert [documents.session_stats(read_stats, session_id)["fields"]] == [found[1]["fields"]]
+
+
+def test_an_empty_label_has_no_infinite_durations() -> None:
+    stats = Session("pkg", contract=CONTRACT).stats("fit")
+    fields = documents.session_stats(stats, "an id")["fields"]
+    assert [fields[f"{name}_duration_ms"]["doubleValue"] for name in ("min", "max", "total")] == [0.0, 0.0, 0.0]
+
+
+def test_what_is_private_leaves_only_after_it_was_shown_and_in_that_call_alone(server: Loopback) -> None:
+    telemetry = make(server)
+    with pytest.raises(ZeroDivisionError), telemetry.invoke("fit"):
+        raise ZeroDivisionError("what it said")
+    with pytest.raises(SharingError, match="look at what would leave"):
+        telemetry.share(include={"source"})
+    with pytest.raises(SharingError, match="can only name error_message and source"):
+        telemetry.preview(include={"everything"})
+    assert b"the source" in telemetry.preview(include={"source"}).content
+    telemetry.share(show_progress=False, include={"source"})
+    sent = b"".join(server.requests)
+    assert b"the source" in sent
+    assert b"what it said" not in sent
+    with pytest.raises(SharingError, match="look at what would leave"):
+        telemetry.share(include={"source", "error_message"})
+    server.requests.clear()
+    telemetry.share(show_progress=False)
+    assert b"the source" not in b"".join(server.requests)
+
+
+def test_a_label_that_nobody_declared_stays(server: Loopback) -> None:
+    telemetry = make(server)
+    with telemetry.invoke("undeclared secret"):
+        pass
+    assert telemetry.preview().withheld == ("undeclared secret",)
+    telemetry.share(show_progress=False)
+    assert b"undeclared" not in b"".join(server.requests)
+
+
+def test_without_commit_each_document_goes_by_itself() -> None:
+    with loopback(answer(404), OK) as server:
+        result = make(server).share(show_progress=False)
+        assert result.shared == {"sessions": 1, "session_stats": 1, "invokes": 3}
+        assert [request.split()[0] for request in server.requests][:3] == [b"POST", b"PATCH", b"PATCH"]
+
+
+def test_a_fault_in_one_document_keeps_no_other_back() -> None:
+    refused = answer(400, body=b'{"error": {"code": 400, "message": "The field steps is too large."}}')
+    with loopback(OK, refused, OK, refused, OK) as server:
+        result = make(server).share(show_progress=False)
+    assert (result.shared, result.failed) == ({"sessions": 1, "session_stats": 1, "invokes": 2}, {"invokes": 1})
+    assert result.reason == "The field steps is too large"
+    assert not result.complete
+    assert "Only a part could be shared: 1 runs failed" in str(result)
+
+
+@pytest.mark.parametrize(
+    ("answers", "requests", "reason"),
+    [
+        ((DENIED,), 2, "No such package"),
+        ((answer(503),), 3, "status 503"),
+        ((answer(302, "Location: http://x/"),), 1, "302"),
+    ],
+)
+def test_a_refusal_tells_why(answers: tuple[bytes, ...], requests: int, reason: str) -> None:
+    with loopback(*answers) as server, pytest.warns(RuntimeWarning, match="nothing was shared"):
+        result = make(server).share(show_progress=False)
+    assert len(server.requests) == requests
+    assert result.shared == {}
+    assert reason in str(result)
+    assert str(result).startswith("Nothing was shared")
+
+
+def test_a_server_that_is_not_there_is_told_of() -> None:
+    with loopback() as server:
+        telemetry = make(server)
+    with pytest.warns(RuntimeWarning, match="could not be reached: Connection refused"):
+        assert not telemetry.share(show_progress=False).complete
+
+
+def test_without_an_endpoint_or_a_session_nothing_is_sent_and_the_result_says_why() -> None:
+    telemetry = make(None)
+    with pytest.warns(RuntimeWarning, match="there is no endpoint"):
+        result = telemetry.share()
+    assert result.reason == "there is no endpoint to share it with"
+    telemetry.set_session(None)
+    with pytest.warns(RuntimeWarning, match="pkg keeps no session"):
+        assert telemetry.share().session_id is None
+    with pytest.raises(SharingError, match="enable_session_logging"):
+        telemetry.preview()
+
+
+def test_afterwards_it_says_what_to_do_with_the_id(server: Loopback, capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry = make(server, issues_url="https://github.com/example/pkg/issues")
+    result = telemetry.share()
+    said, bars = capsys.readouterr()
+    assert bars == ""  # nobody looks
+    assert said == f"{result}\n"
+    assert said.startswith("Thank you. 1 session, 1 statistics, 3 runs of pkg are shared")
+    assert result.issue_url is not None
+    assert result.issue_url.startswith("https://github.com/example/pkg/issues/new?title=pkg")
+    for told in (result.session_id, result.deletion_key, result.issue_url):
+        assert told is not None
+        assert told in said
+    assert str(result.session_id) in result.issue_url
+    assert str(result.deletion_key) not in result.issue_url
+    assert str(result.deletion_key).encode() not in b"".join(server.requests)
+
+
+def test_ctrl_c_says_what_was_shared_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    with loopback(held=True) as server:
+        telemetry = make(server)
+
+        def interrupt() -> None:
+            server.wait_for(1)
+            server.answers.append(OK)
+            server.release.set()
+            server.wait_for(2)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        server.answers[:] = [OK, answer(503, "Retry-After: 20")]
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            telemetry.share()
+        thread.join()
+        assert "1 session, 1 statistics of pkg are shared" in capsys.readouterr().out
+        server.answers[:] = [OK]
+        assert telemetry.share(show_progress=False).complete
+
+
+def test_a_saved_session_is_shared_from_elsewhere(server: Loopback, tmp_path: Path) -> None:
+    telemetry = make(server)
+    path = tmp_path / "session.json"
+    session_of(telemetry).save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    loaded = Session.load(path)
+    assert loaded.to_dict() == session_of(telemetry).to_dict()
+    telemetry.share(loaded, show_progress=False)
+    assert b"".join(server.requests) == telemetry.preview().content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"format": 2}',
+        b'{"format": 1}',
+        b"[" * 100_000,
+        b'{"format":1,"package":3}',
+        b"\xff",
+    ],
+)
+def test_a_file_that_is_no_session_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "session.json"
+    path.write_bytes(content)
+    with pytest.raises(DocumentError, match=r"saved session"):
+        Session.load(path)
+
+
+def test_an_edited_file_gets_nothing_past_the_contract(server: Loopback) -> None:
+    data = session_of(make(server)).to_dict()
+    data["labels"]["fit"]["invokes"][0]["context"] = {"steps": -1, "solver": "secret", "name": "secret"}
+    data["labels"]["fit"]["invokes"][1]["context"] = {"error": {"type": "x", "frames": ["/home/secret"]}}
+    loaded = Session.from_dict(data)
+    assert [dict(invoke.context) for invoke in loaded.stats("fit").invokes][:2] == [{}, {}]
+
+
+def test_forgetting_gives_the_receipt_of_the_collector() -> None:
+    body = b'{"receipt": {"session": "id", "deleted_at": "2026-11-24T00:00:00Z", "documents": 5, "hash": "abc"}}'
+    waiting = b'{"request": {"session": "id", "state": "waiting"}}'
+    with loopback(
+        answer(200, body=body), answer(200, body=waiting), DENIED, answer(404), answer(200, body=b"[]")
+    ) as server:
+        telemetry = make(server)
+        receipt = telemetry.forget("id", "the key")
+        assert receipt == sharing.Receipt("id", "deleted", "2026-11-24T00:00:00Z", 5, "abc")
+        assert "Receipt to quote: abc" in str(receipt)
+        assert telemetry.forget("id").state == "waiting"
+        for told in ("refused .No such package", "does not delete by itself", "no receipt"):
+            with pytest.raises(SharingError, match=told):
+                telemetry.forget("id", "the key")
+    assert server.requests[0].endswith(b'{"session": "id", "key": "the key"}')
+    with pytest.raises(SharingError, match="no endpoint"):
+        make(None).forget("id")
+
+
+AT_TERMINAL = """
+import sys
+for name in {missing!r}:
+    sys.modules[name] = None
+from plaintally import Telemetry
+from plaintally.contract import Contract, Label
+telemetry = Telemetry("pkg", endpoint={endpoint!r}, contract=Contract(labels={{"fit": Label()}}))
+for _ in range(5):
+    with telemetry.invoke("fit"):
+        pass
+telemetry.share()
+"""
+
+
+@pytest.mark.parametrize("missing", [(), ("rich",), ("rich", "tqdm")], ids=["rich", "tqdm", "neither"])
+def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missing: tuple[str, ...]) -> None:
+    code = AT_TERMINAL.format(missing=missing, endpoint=server.endpoint)
+    env = {"HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    seen = see_at_terminal([sys.executable, "-W", "error", "-c", code], env=env, cwd=tmp_path)
+    assert len(server.requests) == 2
+    assert re.search(r"statistics.*2/2", seen)
+    assert re.search(r"runs.*5/5", seen)
+    if "tqdm" not in missing:
+        assert "\x1b[" in seen  # colours
+    assert "Thank you. 1 session, 1 statistics, 5 runs" in seen
+
+
+def test_two_hosts_in_one_process_keep_apart(server: Loopback) -> None:
+    with loopback() as other_server:
+        one, other = make(server, 2), Telemetry("other", endpoint=other_server.endpoint, contract=CONTRACT)
+        with other.invoke("fit", session=other.create_session()):
+            pass
+        other.set_session(other.create_session())
+        with other.invoke("fit"):
+            pass
+        one.share(show_progress=False)
+        other.share(show_progress=False)
+        assert session_of(one).stats("fit").total_invokes == 2
+        assert session_of(other).stats("fit").total_invokes == 1
+        assert b"/other" not in b"".join(server.requests)
+        for mine, foreign in ((one, other_server), (other, server)):
+            assert session_of(mine).id.encode() not in b"".join(foreign.requests)
+        other.set_session(None)
+        assert one.session is not None
