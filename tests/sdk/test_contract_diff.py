@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintally import Contract
@@ -113,6 +113,18 @@ def test_what_is_not_wider_accepts_nothing_new_and_keeps_nothing_longer(pair: tu
             assert kind.private == before.private
             for value in SAMPLES:
                 assert before.accepts(value) or not kind.accepts(value), (key, value)
+
+
+@settings(max_examples=1000)
+@given(KINDS, KINDS)
+def test_of_two_kinds_the_wider_one_is_found(old: Kind, new: Kind) -> None:
+    """Nothing but the kind differs, so nothing else hides a wrong verdict."""
+    contracts = [Contract(labels={"fit": Label({"a": kind})}) for kind in (old, new)]
+    gained = [value for value in SAMPLES if new.accepts(value) and not old.accepts(value)]
+    wider = is_wider(compare(*contracts))
+    assert wider or not gained
+    if type(old) is not type(new):
+        assert wider
 
 
 @given(pairs())

@@ -113,7 +113,6 @@ def _diff(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contrac
             print(change)
         print(f"{package}: {_verdict(changes, wider=wider)}")
     if wider:
-        sys.stdout.flush()
         sys.exit(1)
 
 
