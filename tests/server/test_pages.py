@@ -86,7 +86,7 @@ def test_a_maintainer_looks_a_session_up(sharing: Collector, tmp_path: Path) -> 
     assert TOKEN not in page
     base = ["--database", str(sharing.database)]
     shown = run_server(tmp_path, "lookup", shared.session, *base).stdout
-    for text in (shared.session, "rxinfer", "3.13.1", "inference", "model_name=canary_model"):
+    for text in (shared.session, "rxinfer", "3.13.1", "inference", "canary_model"):
         assert text in page
         assert text in shown
     unknown = str(uuid.uuid4())
@@ -104,7 +104,7 @@ def test_a_session_that_did_not_arrive_whole_is_shown_as_far_as_it_did(sharing: 
     for name, document in list(shared.documents.items())[1:]:
         patch(sharing, name, document)
     shown = run_server(tmp_path, "lookup", shared.session, "--database", str(sharing.database)).stdout
-    assert "the session's own document did not arrive" in shown
+    assert "Its environment is not known." in shown
     assert "canary_model" in shown
 
 

@@ -204,7 +204,7 @@ class Name(Kind):
 
             try:
                 self._matches = re.compile(self.pattern, re.ASCII).fullmatch
-            except re.error:
+            except (re.error, OverflowError, RecursionError):
                 return False  # `plaintally contract check` tells the author
         return plain.isascii() and self._matches(plain) is not None
 

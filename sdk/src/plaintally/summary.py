@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from plaintally.contract import Choice, Description, ErrorType, Kind, Name, Source
+from plaintally.contract import Choice, Kind, Name, Source
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 _MAX_CELL = 40
@@ -57,7 +57,7 @@ class Summary:
 
     def to_text(self, marks: Marks = UNICODE) -> str:
         """The summary in plain text."""
-        lines = [_headline(self.session)]
+        lines = [_headline(self.session), _environment(self.session)]
         for part in self.parts(marks):
             lines += ["", f"{part.label}", *_aligned(part.facts)]
             if part.rows:
@@ -85,7 +85,7 @@ class Summary:
         from rich.table import Table
 
         marks = UNICODE if console.encoding.startswith("utf") else ASCII
-        yield f"[bold]{escape(_headline(self.session))}[/]"
+        yield f"[bold]{escape(_headline(self.session))}[/]\n{escape(_environment(self.session))}"
         for part in self.parts(marks):
             yield f"\n[bold cyan]{escape(part.label)}[/]"
             yield "\n".join(map(escape, _aligned(part.facts)))
@@ -105,19 +105,15 @@ class Summary:
     def _repr_html_(self) -> str:
         return self.to_html()
 
-    def to_html(self) -> str:
-        """The summary as a part of a page; all that it shows is escaped."""
-        parts = [f"<p><b>{html.escape(_headline(self.session))}</b></p>"]
+    def to_html(self, *, styled: bool = True) -> str:
+        """The summary as a part of a page; all that it shows is escaped. `styled` aligns what a notebook would not."""
+        style = ' style="text-align:left"' if styled else ""
+        lines = [f"<p><b>{html.escape(_headline(self.session))}</b><br>{html.escape(_environment(self.session))}</p>"]
         for part in self.parts(UNICODE):
-            facts = "".join(
-                f'<tr><th scope="row" style="text-align:left">{html.escape(name)}</th>'
-                f'<td style="text-align:left">{html.escape(value)}</td></tr>'
-                for name, value in part.facts
-            )
-            parts.append(f"<h4>{html.escape(part.label)}</h4><table>{facts}</table>")
+            lines.append(f"<h4>{html.escape(part.label)}</h4>{_html_facts(part, style)}")
             if part.rows:
-                parts.append(_html_table(part))
-        return f"<div>{''.join(parts)}<p><small>{legend(UNICODE)}.</small></p></div>"
+                lines.append(_html_table(part, style))
+        return f"<div>{''.join(lines)}<p><small>{legend(UNICODE)}.</small></p></div>"
 
     def parts(self, marks: Marks) -> list[Part]:
         """What is shown, label by label."""
@@ -143,14 +139,14 @@ def show_description(described: Mapping[str, Any], marks: Marks = UNICODE) -> st
 
 def _part(stats: SessionStats, n_last: int, marks: Marks) -> Part:
     declared = stats.session.contract.labels.get(stats.label) if stats.session.contract is not None else None
-    columns = declared.columns if declared is not None else {}
+    columns = declared.columns if declared is not None else {key: key for key in sorted(stats.context_keys)}
     last = list(stats.invokes)[::-1][:n_last]
     rows = [
         [
             invoke.id[:8],
             marks.yes if invoke.status == "success" else marks.no,
             f"{invoke.duration_ms:.2f} ms",
-            *(_cell(invoke, key, stats.fields[key], marks) for key in columns.values()),
+            *(_cell(invoke, key, stats.fields.get(key), marks) for key in columns.values()),
         ]
         for invoke in last
     ]
@@ -180,24 +176,33 @@ def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
         yield "Shown", f"the last {shown} of {len(stats.invokes)} kept; at most {stats.session.capacity} are"
 
 
-def _cell(invoke: SessionInvoke, key: str, kind: Kind, marks: Marks) -> str:
+def _cell(invoke: SessionInvoke, key: str, kind: Kind | None, marks: Marks) -> str:
     if key not in invoke.context:
         return marks.absent
     value = invoke.context[key]
     if isinstance(kind, Source):
         return marks.yes
-    if isinstance(kind, ErrorType):
-        return str(value["type"])
-    if isinstance(kind, Description):
-        text = show_description(value, marks)
-        return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 3] + "..."
     if isinstance(value, bool):
         return marks.yes if value else marks.no
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):  # an error, or a description
+        value = value["type"] if "frames" in value else show_description(value, marks)
+    text = " ".join(str(value).split())
+    return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 3] + "..."
 
 
 def _headline(session: Session) -> str:
     return f"Session {session.id} of {session.package}, since {session.created_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _environment(session: Session) -> str:
+    known = session.environment
+    if not known:
+        return "Its environment is not known."
+    version = f"{session.package} {known.get('package_version') or 'of unknown version'}"
+    machine = f"{known.get('os')} {known.get('machine')}, {known.get('cpu_threads')} CPU threads"
+    return f"{version}, Python {known.get('python_version')}, {machine}, {known.get('word_size')} bits"
 
 
 def _aligned(facts: list[tuple[str, str]]) -> list[str]:
@@ -213,11 +218,18 @@ def _text_table(part: Part, marks: Marks) -> list[str]:
     ]
 
 
-def _html_table(part: Part) -> str:
-    head = "".join(f'<th scope="col" style="text-align:left">{html.escape(title)}</th>' for title in part.titles)
+def _html_facts(part: Part, style: str) -> str:
+    rows = (
+        f'<tr><th scope="row"{style}>{html.escape(name)}</th><td{style}>{html.escape(value)}</td></tr>'
+        for name, value in part.facts
+    )
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _html_table(part: Part, style: str) -> str:
+    head = "".join(f'<th scope="col"{style}>{html.escape(title)}</th>' for title in part.titles)
     body = "".join(
-        "<tr>" + "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row) + "</tr>"
-        for row in part.rows
+        "<tr>" + "".join(f"<td{style}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in part.rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -89,5 +89,5 @@ class Support:
             shared = await run_in_threadpool(read_session, self.reader, session_id, contracts=self.settings.contracts)
         except Refusal as refusal:
             return render("support.html", refusal.code, is_form=True, problem=refusal.message, session=session_id)
-        page = Markup(summarize(shared).to_html())  # noqa: S704  # which has escaped what it shows
+        page = Markup(summarize(shared).to_html(styled=False))  # noqa: S704  # which has escaped what it shows
         return render("support.html", is_form=True, session=session_id, summary=page)
