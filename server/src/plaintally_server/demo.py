@@ -1,4 +1,4 @@
-"""The demonstration: a collector, a real package imported in many real processes, and what came of it.
+"""The demonstration: a collector, a real package imported in many processes, and a session shared and deleted.
 
 Everything happens on this machine's loopback and in a temporary folder that is gone afterwards; the home of whoever
 runs it is not looked at. The example package is told of the collector the way a person would do it, with the command
@@ -6,6 +6,7 @@ runs it is not looked at. The example package is told of the collector the way a
 """
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -44,9 +45,10 @@ def run(*, once: bool, port: int, imports: int) -> None:
     console = Console(highlight=False)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what is temporary goes then, too
     with tempfile.TemporaryDirectory(prefix="plaintally-demo-", ignore_cleanup_errors=True) as folder:
-        database = Path(folder) / "demo.sqlite3"
-        with _collector(database, port) as url:
-            environment = _environment(Path(folder))
+        environment = _environment(Path(folder))
+        contract, database = Path(folder) / "contract.json", Path(folder) / "demo.sqlite3"
+        contract.write_bytes(_plaintally(environment, "contract", "export", PACKAGE))
+        with _collector(database, contract, port) as url:
             _plaintally(environment, "endpoint", PACKAGE, f"{url}v1/projects/demo/databases/(default)/documents")
             console.print(f"\nA collector runs at {url}\nImporting [bold]{MODULE}[/] in {imports} processes:\n")
             _import(console, environment, imports)
@@ -56,6 +58,7 @@ def run(*, once: bool, port: int, imports: int) -> None:
                     f"{arrived} of {imports} imports were counted; ask `plaintally status {PACKAGE}` what refuses"
                 )
             _show(console, environment, SQLiteReader(database), url)
+            _share(console, environment, database, contract)
             if not once:
                 console.print("It stays up until Ctrl-C.")
                 _wait_for_the_end()
@@ -72,9 +75,10 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _collector(database: Path, port: int) -> Iterator[str]:
+def _collector(database: Path, contract: Path, port: int) -> Iterator[str]:
     """A collector in a process of its own; its URL."""
-    command = [sys.executable, "-m", "plaintally_server", "serve", "--package", PACKAGE, "--database", str(database)]
+    command = [sys.executable, "-m", "plaintally_server", "serve", "--contract", str(contract)]
+    command += ["--database", str(database)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY_SERVER_")}
     with subprocess.Popen(
         [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True, env=clean, cwd=database.parent
@@ -133,6 +137,25 @@ def _show(console: Console, environment: Mapping[str, str], store: SQLiteReader,
     console.print(f"\nImports of [bold]{PACKAGE}[/] per day, as stored (one bar: all were made just now):\n")
     console.print(Text(terminal_bars(series, width=console.width - 4, unicode=console.encoding.startswith("utf"))))
     console.print(f"\nThe same as a page: [link]{url}packages/{PACKAGE}[/link]")
+
+
+def _share(console: Console, environment: Mapping[str, str], database: Path, contract: Path) -> None:
+    """A user infers and shares; a maintainer looks it up; the user has it deleted."""
+    note = database.with_name("note.json")
+    console.print("\nIn one more process somebody infers something, and decides to share what was logged:\n")
+    command = [sys.executable, "-m", "plaintally_server.demo_inference", str(note)]
+    if subprocess.run(command, env=environment, check=False).returncode or not note.exists():
+        raise StartError(f"{MODULE} could not infer or share; its reason is above")
+    said = json.loads(note.read_text())
+    looked_up = ["lookup", said["session"], "--contract", str(contract), "--database", str(database)]
+    console.print(f"\nThe maintainer sees what was shared (plaintally-server lookup {said['session']}):\n")
+    server = [sys.executable, "-m", "plaintally_server", *looked_up]
+    console.print(
+        Text(subprocess.run(server, capture_output=True, text=True, env=environment, check=True).stdout), soft_wrap=True
+    )
+    console.print("And it is taken back, with the key that only its user has (plaintally forget):\n")
+    forgotten = _plaintally(environment, "forget", said["session"], "--package", PACKAGE, "--key", said["key"])
+    console.print(Text(forgotten.decode()), soft_wrap=True)
 
 
 def _wait_for_the_end() -> None:

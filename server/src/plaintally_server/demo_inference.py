@@ -1,0 +1,37 @@
+"""The part of the demonstration that a user of the example package plays: infer, look, share.
+
+It runs in a process of its own, as its user would run it, and writes what the demonstration needs for the rest, the
+session's ID and its deletion key, into the file it is given.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import rxinfer_py
+
+MAX_LINES, MAX_COLUMNS = 14, 110  # of the preview
+
+
+def main(note: Path) -> None:
+    """Infer the level of the Nile, show what was logged and what would leave, and share it."""
+    model = rxinfer_py.local_level(level_var=1000.0, obs_var=10_000.0)
+    result = rxinfer_py.infer(model=model, data={"y": rxinfer_py.nile()}, learn=True, iterations=50, free_energy=True)
+    print(f"{result}\nvariances learned: {', '.join(f'{n} {v:,.0f}' for n, v in result.parameters.items())}\n")
+    for _ in rxinfer_py.infer_stream(model=result.model, datastream=rxinfer_py.nile(), lag=5):
+        pass
+    try:
+        rxinfer_py.infer(model=model, data={"y": []})
+    except ValueError as error:
+        print(f"One run fails, as it should: {error}\n")
+    print(f"{rxinfer_py.summarize_session()}\n")
+    print("What sharing this would send (telemetry.preview()):\n")
+    lines = str(rxinfer_py.telemetry.preview()).splitlines()
+    print("\n".join(line[:MAX_COLUMNS] for line in lines[:MAX_LINES]))
+    print(f"    ... and {len(lines) - MAX_LINES} lines more\n\nNow it is shared (telemetry.share()):\n", flush=True)
+    shared = rxinfer_py.share_session_data()
+    note.write_text(json.dumps({"session": shared.session_id, "key": shared.deletion_key, "complete": shared.complete}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
