@@ -33,6 +33,13 @@ def test_fifty_processes_are_fifty_counts(tmp_path: Path) -> None:
     assert re.search(r'\{"fields":\{"id":\{"stringValue":"[0-9a-f-]{36}"\},"timestamp"', done.stdout)
     assert re.search(r"^\d{4}-\d\d-\d\d +\d+  █+", done.stdout, re.MULTILINE)
     assert re.search(r"page: http://127\.0\.0\.1:\d+/packages/rxinfer$", done.stdout, re.MULTILINE)
+    shared, looked_up = re.findall(r"^Session ([0-9a-f-]{36}) of rxinfer, since", done.stdout, re.MULTILINE)
+    assert shared == looked_up
+    assert done.stdout.count("y: tuple 100 float") == 2  # as its user sees it, and as the maintainer does
+    assert "5 documents (" in done.stdout
+    assert "Thank you. 1 session, 1 statistics, 3 runs of rxinfer are shared" in done.stdout
+    assert f"Session {shared} is deleted: 5 documents" in done.stdout
+    assert re.search(r"^Receipt to quote: [0-9a-f]{64}$", done.stdout, re.MULTILINE)
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []  # neither a preference in the home nor a temporary folder is left
 
@@ -50,7 +57,8 @@ def test_it_stays_until_it_is_ended(tmp_path: Path) -> None:
             assert found
             connection = http.client.HTTPConnection("127.0.0.1", int(found[1]))
             connection.request("GET", "/packages/rxinfer")
-            assert b'<strong id="total">3</strong>' in connection.getresponse().read()
+            # The one that inferred was counted, too.
+            assert b'<strong id="total">4</strong>' in connection.getresponse().read()
             connection.close()
             process.send_signal(number)
             assert process.wait(30) == code
