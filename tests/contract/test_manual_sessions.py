@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import rxinfer_py
-from collectors import ROOT, Collector, run_collector
+from collectors import ROOT, Collector, run_collector, run_server
 from hosts import wait_until_gone
 from loopback import loopback
 from plaintally import Telemetry, documents, firestore
@@ -317,7 +317,11 @@ def test_c5_documents_refer_to_their_parents_and_sharing_again_updates(person: P
     assert first == {"sessions": 1, "session_stats": 1, "invokes": 1}
     assert (again, failed) == ({"sessions": 1, "session_stats": 1, "invokes": 2}, {})
     tree = collector.store.session_tree(identifier)
-    assert tree is not None
+    assert tree.session is not None
+    [(stats, invokes)] = tree.stats
+    assert stats.fields["session"] == identifier
+    assert stats.fields["total_invokes"] == 2
+    assert [invoke.fields["session_stats"] for invoke in invokes] == [stats.fields["id"]] * 2
 
 
 def test_c6_automatic_sharing(person: Person) -> None:
@@ -354,6 +358,58 @@ def test_c8_what_would_leave_can_be_seen(person: Person) -> None:
         code = "infer(); tell(rx.telemetry.preview().content.decode()); rx.share_session_data(show_progress=False)"
         [shown] = person.run(code, LOG_USING_RXINFER="off")
         assert b"".join(server.requests).decode() == shown
+
+
+def shared_session(person: Person) -> tuple[str, str]:
+    """The id and the deletion key of a session with two runs that was shared."""
+    code = "infer(); infer(); r = rx.share_session_data(show_progress=False); tell(r.session_id, r.deletion_key)"
+    identifier, key = person.run(code)
+    return identifier, key
+
+
+def test_c9_deletion_with_the_key_at_once_and_without_it_by_a_maintainer(
+    person: Person, collector: Collector, tmp_path: Path
+) -> None:
+    with_key, key = shared_session(person)
+    without, _ = shared_session(person)
+    forget = [sys.executable, "-m", "plaintally", "forget", "--package", "rxinfer"]
+    for command, told in (
+        ([*forget, with_key, "--key", "wrong"], "refused"),
+        ([*forget, with_key, "--key", key], "4 documents"),
+        ([*forget, without], "waits for the maintainers"),
+    ):
+        done = subprocess.run(
+            command, env=person.environment, cwd=person.home, capture_output=True, text=True, check=False
+        )
+        assert told in done.stdout + done.stderr
+    assert collector.store.session_tree(with_key).session is None
+    assert collector.store.session_tree(without).session is not None
+    base = ["--database", str(collector.database)]
+    assert without in run_server(tmp_path, "forget", "list", *base).stdout
+    assert "documents   4" in run_server(tmp_path, "forget", "approve", without, *base).stdout
+    assert collector.store.session_tree(without).session is None
+    content = b"".join(path.read_bytes() for path in tmp_path.glob("collector.sqlite3*"))
+    assert without.encode() not in content
+    assert key.encode() not in content
+    form = f"session={with_key}".encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert collector.request("POST", "/forget", form, headers).status == 200  # the anonymous form
+
+
+def test_c10_an_id_lets_maintainers_help(person: Person, collector: Collector, tmp_path: Path) -> None:
+    code = "infer(); r = rx.share_session_data(show_progress=False); tell(r.session_id, str(rx.summarize_session()))"
+    identifier, own = person.run(code)
+    contract = ["--contract", str(tmp_path / "contract.json")]
+    shown = run_server(tmp_path, "lookup", identifier, "--database", str(collector.database), *contract).stdout
+    assert shown == own + "\n"
+
+
+def test_c11_the_aggregate_is_public(person: Person, collector: Collector) -> None:
+    for _ in range(3):
+        person.run("")
+    wait_until_gone(str(person.home))
+    page = collector.request("GET", "/packages/rxinfer").body.decode()
+    assert '<strong id="total">3</strong>' in page
 
 
 def test_d_the_developers_functions(person: Person) -> None:
