@@ -75,7 +75,7 @@ def test_status_of_all_packages_lists_those_that_declare_themselves(host: MakeHo
     """The example package, installed in the environment, declares itself by an entry point."""
     asked = host()
     assert asked.plaintally("status").stdout.startswith(
-        "rxinfer\n  endpoint        none (set by the author of the package)"
+        "rxinfer\n  endpoint         none (set by the author of the package)"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import plaintally
 from conftest import MakeHost
-from hosts import PACKAGE, Interpreter, make_host
+from hosts import PACKAGE, Host, Interpreter, make_host
 from loopback import loopback
 
 OWN = {"plaintally", "plaintally._telemetry", "plaintally._consent", "plaintally._preferences", "plaintally._sender"}
@@ -171,3 +171,43 @@ def test_one_rank_of_many_is_counted(host: MakeHost) -> None:
         assert len(server.wait_for(1)) == 1
         counted.run()
         assert len(server.wait_for(2)) == 2
+
+
+def test_what_a_session_needs_is_loaded_with_the_first_invoke(bare: Interpreter, tmp_path: Path) -> None:
+    code = """
+        import sys
+        before = set(sys.modules)
+        import rxinfer_py
+        print(*sorted(set(sys.modules) - before - {"rxinfer_py", "rxinfer_py.usage"}))
+        with rxinfer_py.telemetry.invoke("inference"): pass
+        print("plaintally.session" in sys.modules)
+    """
+    first, second = Host(bare, tmp_path, tmp_path).run(code).stdout.decode().splitlines()
+    assert set(first.split()) == OWN | {"plaintally.contract", "plaintally._kinds"}
+    assert second == "True"
+
+
+IN_SUBINTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+inside = '''
+from plaintally import Telemetry
+telemetry = Telemetry("pkg")
+with telemetry.invoke("fit"): pass
+assert telemetry.session.stats("fit").total_invokes == 1
+print(telemetry.session.id)
+'''
+exec(inside)
+created = interpreters.create()
+failed = interpreters.run_string(created, inside)
+assert not failed, failed
+interpreters.destroy(created)
+"""
+
+
+def test_a_subinterpreter_has_a_log_of_its_own(each_python: Interpreter, tmp_path: Path) -> None:
+    done = Host(each_python, tmp_path, tmp_path).run(IN_SUBINTERPRETER)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(set(done.stdout.split())) == 2

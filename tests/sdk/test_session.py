@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -462,20 +464,18 @@ def test_the_log_never_raises_into_its_host(telemetry: Telemetry) -> None:
         assert invoke is SKIPPED
 
 
-def test_places_in_the_package_are_told_and_no_others() -> None:
+def test_places_in_the_package_are_told_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The modules of the package are those below the name it was made in."""
-    source = "def inner(call):\n    call()\n"
-    module = type(sys)("hostpkg.solver")
-    exec(compile(source, "/home/user/secret/solver.py", "exec"), module.__dict__)  # noqa: S102
-    sys.modules["hostpkg.solver"] = module
-    session = Session("hostpkg", contract=CONTRACT, module="hostpkg")
+    (tmp_path / "placespkg").mkdir()
+    (tmp_path / "placespkg/__init__.py").touch()
+    (tmp_path / "placespkg/solver.py").write_text("def inner(call):\n    call()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    solver = importlib.import_module("placespkg.solver")
+    session = Session("placespkg", contract=CONTRACT, module="placespkg")
 
     def fail() -> None:
         raise ValueError("secret")
 
-    try:
-        with pytest.raises(ValueError, match="secret"), session.invoke("fit"):
-            module.inner(fail)
-    finally:
-        del sys.modules["hostpkg.solver"]
-    assert last(session).context["error"] == {"type": "ValueError", "frames": ["hostpkg.solver:2 inner"]}
+    with pytest.raises(ValueError, match="secret"), session.invoke("fit"):
+        solver.inner(fail)
+    assert last(session).context["error"] == {"type": "ValueError", "frames": ["placespkg.solver:2 inner"]}

@@ -319,3 +319,34 @@ def test_two_hosts_in_one_process_keep_apart(server: Loopback) -> None:
             assert session_of(mine).id.encode() not in b"".join(foreign.requests)
         other.set_session(None)
         assert one.session is not None
+
+
+def test_a_request_stays_below_nine_mebibytes(server: Loopback) -> None:
+    telemetry = make(server, 0)
+    for _ in range(600):
+        with telemetry.invoke("fit") as invoke:
+            invoke.add(model="\u20ac" * 10_000)  # 60,000 bytes as it is escaped
+    preview = telemetry.preview(include={"source"})
+    assert telemetry.share(show_progress=False, include={"source"}).complete
+    sizes = [len(request.body) for request in preview.requests]
+    assert 8 * 2**20 < max(sizes) < 9 * 2**20
+    assert sum(len(writes(request)) for request in server.requests) == 602
+
+
+def test_status_tells_what_was_logged_and_what_was_dropped(server: Loopback) -> None:
+    telemetry = make(server, 2)
+    with telemetry.invoke("fit") as invoke:
+        invoke.add(steps=-1, unknown=1)
+    said = str(telemetry.status())
+    assert f"session          {session_of(telemetry).id}: fit 3\n" in said
+    assert "dropped          steps of fit (1), unknown of fit (1)\n" in said
+
+
+def test_a_no_to_one_host_is_none_to_another() -> None:
+    one, other = Telemetry("one", contract=CONTRACT), Telemetry("other", contract=CONTRACT)
+    one._explicit["session_log"] = False
+    with one.invoke("fit"), other.invoke("fit"):
+        pass
+    assert one.session is None
+    assert other.session is not None
+    assert other.session.stats("fit").total_invokes == 1

@@ -162,4 +162,4 @@ def _attach(telemetry: Telemetry, session: Session) -> None:
 def _detach(session: Session) -> None:
     sink, session.sink = session.sink, None
     if sink is not None:
-        sink.close()  # type: ignore[attr-defined]
+        sink.close()

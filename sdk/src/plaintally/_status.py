@@ -65,7 +65,8 @@ class Status:
                 ("privacy", self.handle.privacy_url or ""),
                 ("issues", self.handle.issues_url or ""),
             ]
-        return [self.facts.package, *(f"  {name:<15} {value}" for name, value in rows if value)]
+            rows += _session_rows(self.handle)
+        return [self.facts.package, *(f"  {name:<16} {value}" for name, value in rows if value)]
 
     def _table(self, switch: str) -> "list[str]":
         decision, decided = self.decisions[switch], False
@@ -77,6 +78,19 @@ class Status:
             mark = ">" if decides else " "
             lines.append(f"  {mark} {_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} ({finding.where})")
         return lines
+
+
+def _session_rows(handle: "Telemetry") -> "list[tuple[str, str]]":
+    """What this process has logged, and what the contract did not let in."""
+    session = handle._session
+    if session is None or session is ...:
+        return []
+    stats = [session.stats(label) for label in session.labels]
+    invokes = ", ".join(f"{found.label} {found.total_invokes}" for found in stats) or "nothing logged yet"
+    dropped = [f"{key} of {found.label} ({count})" for found in stats for key, count in sorted(found.dropped.items())]
+    stream = session.sink
+    shared = f"{stream.sent} invokes; {stream.dropped} did not fit" if stream is not None else ""
+    return [("session", f"{session.id}: {invokes}"), ("dropped", ", ".join(dropped)), ("shared by itself", shared)]
 
 
 def _entry(found: "_consent.Decision | _consent.Finding") -> "dict[str, str | None]":

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from plaintally._automatic import Stream
     from plaintally._kinds import Kind
     from plaintally.contract import Contract
     from plaintally.summary import Summary
@@ -275,7 +276,7 @@ class Session:
         id: a random UUID.
         dropped_labels: how many invokes had a label beyond the first 64.
         shown: the private kinds that a preview has shown the user.
-        sink: is told of each invoke that ended, and of its label's stats, while the lock is held.
+        sink: what shares each invoke that ended; it is told while the lock is held.
     """
 
     __slots__ = (
@@ -298,7 +299,7 @@ class Session:
         self.package, self.contract, self.module = package, contract, module
         self.environment = dict(environment or {})
         self.capacity = valid_capacity(capacity)
-        self.sink: Callable[[SessionInvoke, SessionStats], None] | None = None
+        self.sink: Stream | None = None
         self._begin(time_ns() if created_at_ns is None else created_at_ns)
 
     def __repr__(self) -> str:
