@@ -17,8 +17,7 @@ NETWORK = {"socket", "_socket", "ssl", "_ssl", "http", "urllib", "asyncio", "soc
 CLOCKS_AND_RANDOMNESS = {"time", "random", "secrets", "uuid"}
 PURE = [SDK / f"{name}.py" for name in ("_consent", "_kinds", "_errors", "contract", "documents", "exceptions")]
 PURE += [*sorted((SDK / "firestore").glob("*.py"))]
-PURE += [SDK / f"_contract_{name}.py" for name in ("check", "diff", "docs", "docs_choices", "docs_data", "text")]
-PURE += [SDK / f"{name}.py" for name in ("_declaration", "_markup", "_markup_html")]
+PURE += [path for path in sorted((SDK / "_contract_tools").glob("*.py")) if path.name != "files.py"]
 PURE += [SERVER / f"{name}.py" for name in ("resource", "commits", "ingest", "deletion")]
 PURE += [*sorted((SERVER / "reports").glob("*.py"))]
 OPTIONAL = {"rich", "tqdm"}  # used for a summary and for bars where a user has them
@@ -72,7 +71,8 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
         "_notice.py",
         "_cli.py",
         "_session_files.py",
-        "_contract_files.py",
+        "_files.py",
+        "files.py",
     }
 
 

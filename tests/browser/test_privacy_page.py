@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from plaintally import Contract
-from plaintally._contract_docs import page
-from plaintally._declaration import Declaration
-from plaintally._markup_html import to_html
+from plaintally._contract_tools.declaration import Declaration
+from plaintally._contract_tools.html import to_html
+from plaintally._contract_tools.page import page
 from plaintally.contract import ErrorType, Integer, Label, Source
 
 pytestmark = pytest.mark.browser

@@ -42,7 +42,7 @@ from canary.plants import (
 from collectors import ROOT, run_collector
 from hosts import Host, Interpreter, wait_until_gone
 from loopback import loopback
-from plaintally import _relay, _sender, sharing
+from plaintally import _relay, _requests, _sender, sharing
 from plaintally._automatic import Stream, header
 from plaintally.contract import Contract, Label, Name
 from plaintally.session import Session
@@ -213,7 +213,7 @@ def relayed(lines: list[bytes]) -> bytes:
     batch = _relay._Batch(*marshal.loads(lines[0]))  # noqa: S302  # the SDK wrote it
     for line in lines[1:]:
         batch.add(*marshal.loads(line))  # noqa: S302
-    requests = sharing.make_requests([*batch.parents.values(), *batch.waiting], ENDPOINT)
+    requests = _requests.make_requests([*batch.parents.values(), *batch.waiting], ENDPOINT)
     return b"\n".join(request.target.encode() + request.body for request in requests)
 
 

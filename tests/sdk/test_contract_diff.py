@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintally import Contract
-from plaintally._contract_diff import compare, is_wider
+from plaintally._contract_tools.diff import compare, is_wider
 from plaintally._kinds import REFUSED
 from plaintally.contract import (
     COARSE,

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from plaintally import Contract, Telemetry, documents
-from plaintally._contract_check import ERROR, NOTE, check, is_wrong
-from plaintally._contract_docs import card, page
-from plaintally._contract_docs_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
-from plaintally._declaration import Declaration
-from plaintally._markup import (
+from plaintally._contract_tools.check import ERROR, NOTE, check, is_wrong
+from plaintally._contract_tools.declaration import Declaration
+from plaintally._contract_tools.html import to_html
+from plaintally._contract_tools.markup import (
     Block,
     Bullets,
     Code,
@@ -30,7 +29,8 @@ from plaintally._markup import (
     plain,
     to_markdown,
 )
-from plaintally._markup_html import to_html
+from plaintally._contract_tools.page import card, page
+from plaintally._contract_tools.page_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
 from plaintally.contract import ALWAYS, COARSE, Choice, Description, ErrorType, Label, Name, Real, Source
 from plaintally.session import Session, make_environment
 from plaintally.sharing import PRIVATE as INCLUDABLE

@@ -17,6 +17,7 @@ import time
 from plaintally import (
     __version__,
     _cli_contract,
+    _cli_sessions,
     _consent,
     _deliver,
     _preferences,
@@ -76,8 +77,6 @@ def _give_up_output() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    from plaintally import _cli_sessions
-
     root = argparse.ArgumentParser(
         prog="plaintally",
         description="See what packages count about your use of them, turn it off or on; share sessions, delete them.",
@@ -121,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
     endpoint.add_argument("url", nargs="?", help="the new address, none to send nothing, or default for the author's")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
-    _cli_sessions.add_commands(add)
+    _cli_sessions.add_commands(add, package=package_name, find=find)
     _cli_contract.add_commands(commands, package=package_name, find=find)
     return root
 

@@ -1,6 +1,6 @@
 """The commands about a contract: for authors, who declare one, and for whoever wants to know what is declared.
 
-What they print is made by pure modules: `_contract_text`, `_contract_check`, `_contract_diff` and `_contract_docs`.
+What they print is made by the pure modules of `_contract_tools`.
 Exit codes are those of the command, but for `diff`: 0 not wider, 1 wider, 2 nothing could be compared.
 """
 
@@ -8,10 +8,10 @@ import argparse
 import json
 import sys
 
-from plaintally import _contract_check, _contract_diff, _contract_docs, _contract_files, _contract_text
-from plaintally._declaration import Declaration
-from plaintally._markup import to_markdown
-from plaintally._markup_html import to_html
+from plaintally._contract_tools import check, diff, files, page, text
+from plaintally._contract_tools.declaration import Declaration
+from plaintally._contract_tools.html import to_html
+from plaintally._contract_tools.markup import to_markdown
 from plaintally.exceptions import ContractError, PlaintallyError
 
 TYPE_CHECKING = False
@@ -69,17 +69,17 @@ def _show(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contrac
     if arguments.json:
         print(_dump({"package": handle.package, "hash": contract.hash(), **contract.to_dict()}))
     else:
-        print(_contract_text.show(handle.package, contract))
+        print(text.show(handle.package, contract))
 
 
 def _check(_: argparse.Namespace, handle: "Telemetry", contract: "Contract") -> None:
     endpoint = None if handle._endpoint is None else str(handle._endpoint)
-    problems = _contract_check.check(contract, privacy_url=handle.privacy_url, endpoint=endpoint)
+    problems = check.check(contract, privacy_url=handle.privacy_url, endpoint=endpoint)
     for problem in problems:
         print(problem)
-    if _contract_check.is_wrong(problems):
+    if check.is_wrong(problems):
         sys.exit(1)
-    if all(problem.level == _contract_check.NOTE for problem in problems):
+    if all(problem.level == check.NOTE for problem in problems):
         print(f"{handle.package}: nothing to complain about")
 
 
@@ -100,11 +100,11 @@ def _compare(arguments: argparse.Namespace, find: "Callable[[str], Telemetry | N
 
 
 def _diff(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contract") -> None:
-    package, old = _contract_files.read_contract(arguments.file)
+    package, old = files.read_contract(arguments.file)
     if package != handle.package:
         raise ContractError(f"{arguments.file} holds the contract of {package!r}, not of {handle.package!r}")
-    changes = _contract_diff.compare(old, contract)
-    wider = _contract_diff.is_wider(changes)
+    changes = diff.compare(old, contract)
+    wider = diff.is_wider(changes)
     if arguments.json:
         found = {"old": old.hash(), "new": contract.hash(), "wider": wider}
         print(_dump({"package": package, **found, "changes": [change._asdict() for change in changes]}))
@@ -116,7 +116,7 @@ def _diff(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contrac
         sys.exit(1)
 
 
-def _verdict(changes: "tuple[_contract_diff.Change, ...]", *, wider: bool) -> str:
+def _verdict(changes: "tuple[diff.Change, ...]", *, wider: bool) -> str:
     if not changes:
         return "no change"
     return "wider: more may leave or stay than before" if wider else "not wider"
@@ -126,10 +126,10 @@ def _docs(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contrac
     if arguments.card and arguments.format == "html":
         arguments.usage_error("the card is Markdown; leave --format out")
     said = _declaration(handle, contract)
-    blocks = _contract_docs.card(said) if arguments.card else _contract_docs.page(said)
+    blocks = page.card(said) if arguments.card else page.page(said)
     _put(arguments.output, to_html(blocks) if arguments.format == "html" else to_markdown(blocks))
-    problems = _contract_check.check(contract, privacy_url=said.privacy_url, endpoint=said.endpoint)
-    if _contract_check.is_wrong(problems):
+    problems = check.check(contract, privacy_url=said.privacy_url, endpoint=said.endpoint)
+    if check.is_wrong(problems):
         print(f"plaintally: something is missing; see plaintally contract check {said.package}", file=sys.stderr)
 
 
@@ -168,7 +168,7 @@ def _put(path: "str | None", text: str) -> None:
     if path is None:
         sys.stdout.write(text)
     else:
-        _contract_files.write(path, text)
+        files.write(path, text)
 
 
 def _dump(data: object) -> str:

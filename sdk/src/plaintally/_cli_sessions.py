@@ -3,7 +3,7 @@
 import os
 import sys
 
-from plaintally import _cli, _preferences, _sender, _telemetry, sharing
+from plaintally import _preferences, _sender, _telemetry, sharing
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
@@ -13,10 +13,21 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from plaintally._telemetry import Telemetry
 
-def add_commands(add: "Callable[..., argparse.ArgumentParser]") -> None:
-    """Add them to the command's parser."""
-    share = add("share", _share, "share a session that was saved with session.save(FILE), also on another machine")
+
+def add_commands(
+    add: "Callable[..., argparse.ArgumentParser]",
+    *,
+    package: "Callable[[str], str]",
+    find: "Callable[[str], Telemetry | None]",
+) -> None:
+    """Add them to the command; `package` reads a name, `find` gives the handle of one."""
+    share = add(
+        "share",
+        lambda arguments: _share(arguments, find),
+        "share a session that was saved with session.save(FILE), also on another machine",
+    )
     share.add_argument("file", help="the saved session")
     share.add_argument(
         "--include",
@@ -26,29 +37,33 @@ def add_commands(add: "Callable[..., argparse.ArgumentParser]") -> None:
         help="what else goes along, and otherwise stays; may be given again",
     )
     share.add_argument("--preview", action="store_true", help="show what would be sent, and send nothing")
-    forget = add("forget", _forget, "have a shared session deleted")
+    forget = add("forget", lambda arguments: _forget(arguments, find), "have a shared session deleted")
     forget.add_argument("session", help="the ID of the session")
-    forget.add_argument("--package", required=True, type=_cli.package_name, help="the package it was shared with")
+    forget.add_argument("--package", required=True, type=package, help="the package it was shared with")
     forget.add_argument("--key", help="its deletion key; without it the request waits for a maintainer")
     for command in (share, forget):
         command.add_argument("--endpoint", help="the collector's address; by default that of the package")
 
 
-def _share(arguments: "argparse.Namespace") -> None:
+def _share(arguments: "argparse.Namespace", find: "Callable[[str], Telemetry | None]") -> None:
     session = _load(arguments.file)
-    endpoint = _endpoint(session.package, arguments.endpoint)
+    handle = find(session.package)
+    endpoint = _endpoint(session.package, handle, arguments.endpoint)
     preview = sharing.Preview(session, endpoint, include=arguments.include)
     if arguments.preview:
         print(preview)
         return
-    handle = _telemetry._handles.get(session.package)
     result = sharing.share(preview, show_progress=True, issues_url=handle.issues_url if handle else None)
     if not result.complete:
         sys.exit(1)
 
 
-def _forget(arguments: "argparse.Namespace") -> None:
-    print(sharing.forget(arguments.session, arguments.key, _endpoint(arguments.package, arguments.endpoint)))
+def _forget(arguments: "argparse.Namespace", find: "Callable[[str], Telemetry | None]") -> None:
+    print(
+        sharing.forget(
+            arguments.session, arguments.key, _endpoint(arguments.package, find(arguments.package), arguments.endpoint)
+        )
+    )
 
 
 def _load(path: "str | os.PathLike[str]") -> Session:
@@ -59,9 +74,8 @@ def _load(path: "str | os.PathLike[str]") -> Session:
         raise SharingError(f"cannot read {path} ({reason}); give a file that session.save wrote") from error
 
 
-def _endpoint(package: str, given: "str | None") -> Endpoint:
+def _endpoint(package: str, handle: "Telemetry | None", given: "str | None") -> Endpoint:
     """Where the package's sessions go: what was given, else its user's or author's address."""
-    handle = _cli.find(package)
     if given is not None:
         return _sender.parse_endpoint(given, allow_http=handle is not None and handle.allow_http)
     asked = handle or _telemetry.Telemetry(package)

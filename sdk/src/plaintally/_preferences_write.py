@@ -11,6 +11,7 @@ import re
 import sys
 
 from plaintally import _preferences
+from plaintally._files import replace_file
 from plaintally.exceptions import PreferencesError
 
 TYPE_CHECKING = False
@@ -45,7 +46,7 @@ def write_user(
             old = _read(path)
             new = edit(old, changes, path=path)
             if new != old:
-                _replace(path, new)
+                replace_file(path, new.encode(), mode=0o600)
     except OSError as error:
         if isinstance(error, PreferencesError):
             raise
@@ -154,21 +155,6 @@ def _read(path: str) -> str:
         raise PreferencesError(
             f"{path} is not UTF-8 text, and refuses everything until you mend or remove it"
         ) from error
-
-
-def _replace(path: str, text: str) -> None:
-    temporary = f"{path}.{os.urandom(8).hex()}.new"  # that of a process that was killed must not be in our way
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 @contextlib.contextmanager

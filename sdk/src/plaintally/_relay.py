@@ -12,11 +12,11 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from plaintally import _deliver, sharing
+from plaintally import _deliver, _requests
+from plaintally._requests import Document
 from plaintally._sender import Endpoint
 from plaintally.documents import FIGURES
 from plaintally.firestore import to_document
-from plaintally.sharing import Document
 
 GATHER_S = 1.0
 DRAIN_S = 8.0
@@ -106,8 +106,8 @@ class _Batch:
 
     def send(self, deadline: float) -> bool:
         """Try to share all that waits; False where the endpoint will have none of it."""
-        for request in sharing.make_requests([*self.parents.values(), *self.waiting], self.endpoint):
-            for sent, status, _ in sharing.send(request, self.endpoint, lambda request: self._try(request, deadline)):
+        for request in _requests.make_requests([*self.parents.values(), *self.waiting], self.endpoint):
+            for sent, status, _ in _requests.send(request, self.endpoint, lambda request: self._try(request, deadline)):
                 if status in (0, 429) or status >= 500:
                     self.due = time.monotonic() + PROBE_S
                     return True
@@ -120,9 +120,9 @@ class _Batch:
                         del self.parents[document.id]
         return True
 
-    def _try(self, request: sharing.Request, deadline: float) -> tuple[int, bytes]:
+    def _try(self, request: _requests.Request, deadline: float) -> tuple[int, bytes]:
         try:
-            return sharing.exchange_once(request, self.endpoint, deadline)
+            return _requests.exchange_once(request, self.endpoint, deadline)
         except OSError:
             return 0, b""
 

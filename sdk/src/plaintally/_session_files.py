@@ -2,8 +2,8 @@
 
 import json
 import os
-import tempfile
 
+from plaintally._files import replace_file
 from plaintally.exceptions import DocumentError
 from plaintally.session import Session
 
@@ -12,16 +12,7 @@ MAX_BYTES = 256 * 1024 * 1024
 
 def save(session: Session, path: "str | os.PathLike[str]") -> None:
     """See `Session.save`."""
-    content = json.dumps(session.to_dict(), indent=1).encode()
-    folder = os.path.dirname(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=".plaintally-", dir=folder)  # readable by its owner only
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    replace_file(path, json.dumps(session.to_dict(), indent=1).encode(), mode=0o600)
 
 
 def load(path: "str | os.PathLike[str]") -> Session:

@@ -12,173 +12,37 @@ import os
 import sys
 from _thread import RLock
 from collections import deque
-from time import perf_counter_ns, time_ns
+from time import time_ns
 
 from plaintally import _errors
-from plaintally._kinds import REFUSED, ErrorType
+from plaintally._invoke import MAX_DROPPED_KEYS, SKIPPED, SessionInvoke, SkippedInvoke, moment_of
+from plaintally._kinds import ErrorType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableSequence
+    from collections.abc import Iterable, Mapping, MutableSequence
     from datetime import datetime
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from plaintally._automatic import Stream
     from plaintally._kinds import Kind
     from plaintally.contract import Contract
     from plaintally.summary import Summary
 
+__all__ = [
+    "DEFAULT_CAPACITY",
+    "SKIPPED",
+    "Session",
+    "SessionInvoke",
+    "SessionStats",
+    "SkippedInvoke",
+    "make_environment",
+    "valid_capacity",
+]
+
 DEFAULT_CAPACITY = 1000
 MAX_LABELS = 64
-MAX_DROPPED_KEYS = 64
-
-
-class SessionInvoke:
-    """One call of what a label stands for; a context manager that times its block.
-
-    Attributes:
-        label: what was called.
-        status: `unknown` until it ended, then `success` or `error`.
-        context: by key, the plain values that the contract lets in.
-        dropped: by key, why a value was not let in.
-    """
-
-    __slots__ = (
-        "_clock_ns", "_elapsed_ns", "_id", "_start_ns", "_stats", "context", "dropped", "label", "status",
-    )  # fmt: skip
-
-    def __init__(self, stats: "SessionStats") -> None:
-        self._stats = stats
-        self.label = stats.label
-        self.status = "unknown"
-        self.context: dict[str, Any] = {}
-        self.dropped: dict[str, str] = {}
-        self._id: str | None = None
-        self._start_ns = self._clock_ns = self._elapsed_ns = 0
-
-    def __enter__(self) -> "Self":
-        self._start_ns = time_ns()
-        self._clock_ns = perf_counter_ns()
-        return self
-
-    def __exit__(
-        self,
-        kind: "type[BaseException] | None",
-        error: "BaseException | None",
-        traceback: "TracebackType | None",
-    ) -> None:
-        elapsed_ns = perf_counter_ns() - self._clock_ns
-        stats = self._stats
-        if self.status != "unknown":  # it has ended before
-            return
-        self._elapsed_ns = elapsed_ns
-        if error is None or kind is GeneratorExit:  # whoever closes a generator has had what he wanted
-            self.status = "success"
-        else:
-            self.status = "error"
-            try:
-                stats.note_error(self, error, traceback)
-            except Exception:  # noqa: BLE001, S110  # the host has an error of its own
-                pass
-        stats.session.record(self, stats)
-
-    async def __aenter__(self) -> "Self":
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: "type[BaseException] | None",
-        error: "BaseException | None",
-        traceback: "TracebackType | None",
-    ) -> None:
-        self.__exit__(kind, error, traceback)
-
-    def __repr__(self) -> str:
-        lasted = "" if self.status == "unknown" else f", {self.duration_ms:.3f} ms"
-        return f"SessionInvoke({self.label!r}, {self.status}{lasted}, context={self.context!r})"
-
-    def add(self, make: "Callable[[], Mapping[str, object]] | None" = None, /, **values: object) -> None:
-        """Add to the context: values by key, or a function that returns them, called only where something is logged.
-
-        What the contract does not declare is dropped, and an error in the function is noted; nothing is raised.
-        """
-        stats = self._stats
-        if make is not None:
-            try:
-                values = {**make(), **values}
-            except Exception as error:  # noqa: BLE001  # it is recorded, and none of the host's business
-                self._drop("context", f"{_errors.type_name(type(error), stats.session.module)} while making it")
-        fields, context = stats.fields, self.context
-        for key, value in values.items():
-            known = type(key) is str  # another may pass for a declared key, and be kept in its place
-            kind = fields.get(key) if known else None
-            if kind is None:
-                self._drop(key if known else "", "not declared")
-                continue
-            try:
-                taken = kind.take(value)
-            except Exception:  # noqa: BLE001
-                taken = REFUSED
-            if taken is REFUSED:
-                self._drop(key, "not of the declared kind or range")
-            else:
-                context[key] = taken
-
-    @property
-    def id(self) -> str:
-        """A random UUID, made when it is first asked for."""
-        return self._id or self._stats.session.name(self)
-
-    @property
-    def execution_start(self) -> "datetime":
-        """When it began, in UTC."""
-        return _moment(self._start_ns // 1000)
-
-    @property
-    def execution_end(self) -> "datetime | None":
-        """When it ended, in UTC: the beginning and the duration; None until then."""
-        return None if self.status == "unknown" else _moment(self._start_ns // 1000 + self._elapsed_ns // 1000)
-
-    @property
-    def duration_ms(self) -> float:
-        """How long it took by a clock that nobody sets, in milliseconds."""
-        return self._elapsed_ns / 1e6
-
-    def restore(self, *, identifier: str, status: str, start_ns: int, elapsed_ns: int) -> None:
-        """Be the invoke that a document tells of."""
-        self._id, self.status, self._start_ns, self._elapsed_ns = identifier, status, start_ns, elapsed_ns
-
-    def _drop(self, key: str, reason: str) -> None:
-        if len(self.dropped) < MAX_DROPPED_KEYS:
-            self.dropped[key] = reason
-
-
-class SkippedInvoke:
-    """Stands where nothing is logged; takes everything and keeps nothing."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> "Self":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    async def __aenter__(self) -> "Self":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-    def __repr__(self) -> str:
-        return "SkippedInvoke()"
-
-    def add(self, make: object = None, /, **values: object) -> None:
-        """Do nothing."""
-
-
-SKIPPED = SkippedInvoke()
 
 
 class SessionStats:
@@ -309,7 +173,7 @@ class Session:
     @property
     def created_at(self) -> "datetime":
         """When it began, in UTC."""
-        return _moment(self._created_at_ns // 1000)
+        return moment_of(self._created_at_ns // 1000)
 
     @property
     def labels(self) -> "tuple[str, ...]":
@@ -483,9 +347,3 @@ def format_uuid4(randomness: bytes) -> str:
     from plaintally._telemetry import _uuid4
 
     return _uuid4(randomness)
-
-
-def _moment(microseconds: int) -> "datetime":
-    from datetime import UTC, datetime, timedelta
-
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

@@ -6,46 +6,21 @@ updates what was shared before. Everything here happens because somebody asked f
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from plaintally import _deliver, documents
 from plaintally._progress import Progress, make_progress
+from plaintally._requests import LACKING, MAX_ANSWER, Document, Request, dump, make_requests, send
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
 
-MAX_DOCUMENTS = 500
-MAX_BYTES = 9 * 1024 * 1024
-MAX_ANSWER = 65_536
 MAX_SHOWN = 25  # documents in the text of a preview
 BUDGET_S = 30.0
 PAUSES_S = (0.5, 2.0)  # between three tries
 PRIVATE = ("error_message", "source")
-_LACKING = (404, 405, 501)  # how an endpoint answers that has no :commit
-_PARTIAL = (400, 403, 409, 413)  # one document of a batch may be at fault
-
-
-class Document(NamedTuple):
-    """A document on its way: its collection, its id, and its fields in Firestore's JSON."""
-
-    collection: str
-    id: str
-    fields: Mapping[str, Any]
-
-
-class Request(NamedTuple):
-    """One request: the bytes that go over the wire, and the documents in it."""
-
-    method: str
-    target: str
-    body: bytes
-    documents: tuple[Document, ...]
-
-
-Exchange = Callable[[Request], tuple[int, bytes]]
-"""Sends a request and returns the status and the body of the answer."""
 
 
 class Preview:
@@ -203,7 +178,7 @@ def forget(session_id: str, key: str | None, endpoint: Endpoint) -> Receipt:
     """
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
     status, answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
-    if status in _LACKING:
+    if status in LACKING:
         raise SharingError(f"{endpoint.host} does not delete by itself; ask the maintainers of the package for it")
     if status != 200:
         raise SharingError(f"{endpoint.host} refused ({_reason(status, answer)}); nothing was deleted")
@@ -215,35 +190,6 @@ def forget(session_id: str, key: str | None, endpoint: Endpoint) -> Receipt:
         return Receipt(session_id, "deleted", str(found["deleted_at"]), int(found["documents"]), str(found["hash"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SharingError(f"{endpoint.host} gave an answer that is no receipt; ask the maintainers") from error
-
-
-def make_requests(found: Iterable[Document], endpoint: Endpoint | None) -> Iterator[Request]:
-    """The requests that send documents, parents first and apart from invokes."""
-    root = _document_root(endpoint)
-    for batch in _batches(found, root):
-        yield _request(batch, root, endpoint)
-
-
-def send(request: Request, endpoint: Endpoint, exchange: Exchange) -> Iterator[tuple[Request, int, bytes]]:
-    """Send a request; what came of it, or of the single requests where all at once cannot be had."""
-    status, answer = exchange(request)
-    if request.target.endswith(":commit") and status in (*_LACKING, *_PARTIAL):
-        for document in request.documents:
-            single = _single(document, endpoint)
-            yield single, *exchange(single)
-    else:
-        yield request, status, answer
-
-
-def exchange_once(request: Request, endpoint: Endpoint, deadline: float) -> tuple[int, bytes]:
-    """The status and the body of an answer.
-
-    Raises:
-        OSError: there was none.
-    """
-    destination = (endpoint.scheme, endpoint.host, endpoint.port, request.target)
-    status, _, answer = _deliver.exchange(destination, request.body, deadline, method=request.method, limit=MAX_ANSWER)
-    return status, answer
 
 
 def _send_all(requests: Iterable[Request], endpoint: Endpoint, result: ShareResult, progress: Progress) -> None:
@@ -310,48 +256,9 @@ def _documents(session: Session, declared: Collection[str], include: Collection[
             yield Document("invokes", invoke.id, documents.invoke(invoke, stats.id, include=include)["fields"])
 
 
-def _batches(found: Iterable[Document], root: str | None) -> Iterator[list[Document]]:
-    """The documents in groups that fit into one request: parents apart from invokes."""
-    batch: list[Document] = []
-    size = 0
-    for document in found:
-        length = len(_dump(document.fields)) + len(root or "") + 200
-        begins = batch and batch[-1].collection != "invokes" and document.collection == "invokes"
-        if batch and (root is None or begins or len(batch) == MAX_DOCUMENTS or size + length > MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(document)
-        size += length
-    if batch:
-        yield batch
-
-
-def _request(batch: list[Document], root: str | None, endpoint: Endpoint | None) -> Request:
-    if root is None or endpoint is None:
-        return _single(batch[0], endpoint)
-    writes = [{"update": {"name": f"{root}/{doc.collection}/{doc.id}", "fields": doc.fields}} for doc in batch]
-    return Request("POST", f"{endpoint.path}:commit", _dump({"writes": writes}), tuple(batch))
-
-
-def _single(document: Document, endpoint: Endpoint | None) -> Request:
-    path = "" if endpoint is None else endpoint.path
-    target = f"{path}/{document.collection}/{document.id}"
-    return Request("PATCH", target, _dump({"fields": document.fields}), (document,))
-
-
-def _document_root(endpoint: Endpoint | None) -> str | None:
-    """The name below which the documents stand, which a commit needs; None where the endpoint's path has none."""
-    _, found, rest = ("", "", "") if endpoint is None else endpoint.path.partition("/projects/")
-    return f"projects/{rest}" if found else None
-
-
-def _dump(content: object) -> bytes:
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-
-
 def _shown(fields: Mapping[str, Any]) -> Iterator[str]:
     for name, value in fields.items():
-        yield f"    {name}: {_dump(value).decode()}"
+        yield f"    {name}: {dump(value).decode()}"
 
 
 def _valid_include(include: Collection[str]) -> frozenset[str]:

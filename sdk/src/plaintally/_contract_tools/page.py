@@ -2,15 +2,15 @@
 
 The page tells what the GDPR wants told (Articles 13 and 14): who answers, what for, on which ground, what, to whom, for
 how long, and how to refuse, look, delete and complain. It is the same for the same declaration: the count that it shows
-has made-up values, and nothing of the machine that it was made on is in it. `_contract_docs_data` says what leaves,
-`_contract_docs_choices` what the reader can do.
+has made-up values, and nothing of the machine that it was made on is in it. `page_data` says what leaves,
+`page_choices` what the reader can do.
 """
 
 from plaintally import _consent
-from plaintally._contract_docs_choices import choices
-from plaintally._contract_docs_data import data
-from plaintally._declaration import Declaration
-from plaintally._markup import Block, Bullets, Code, Facts, Heading, Link, Paragraph, Text, join, say
+from plaintally._contract_tools.declaration import Declaration
+from plaintally._contract_tools.markup import Block, Bullets, Code, Facts, Heading, Link, Paragraph, Text, join, say
+from plaintally._contract_tools.page_choices import choices
+from plaintally._contract_tools.page_data import data
 
 _UNLESS = {
     "opt-out": "unless you say no",

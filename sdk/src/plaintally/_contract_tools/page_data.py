@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from plaintally._contract_text import limits
-from plaintally._declaration import Declaration, days
-from plaintally._kinds import ErrorMessage, Kind
-from plaintally._markup import (
+from plaintally._contract_tools.declaration import Declaration, days
+from plaintally._contract_tools.markup import (
     Block,
     Bullets,
     Code,
@@ -18,6 +16,8 @@ from plaintally._markup import (
     join,
     say,
 )
+from plaintally._contract_tools.text import limits
+from plaintally._kinds import ErrorMessage, Kind
 from plaintally.contract import COARSE, Contract, Label
 
 UNTOLD = "not told yet"

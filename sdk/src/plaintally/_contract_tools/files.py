@@ -1,9 +1,9 @@
 """The files that the contract commands read and write: those that somebody names on the command line, and no others."""
 
-import contextlib
 import json
 import os
 
+from plaintally._files import replace_file
 from plaintally.contract import Contract
 from plaintally.exceptions import ContractError, PlaintallyError
 
@@ -21,21 +21,10 @@ def write(path: str, text: str) -> None:
         PlaintallyError: it cannot be written; what stood there before still does.
     """
     path = os.path.realpath(path)
-    temporary = f"{path}.{os.getpid()}.new"
     if os.path.exists(path) and not os.path.isfile(path):
         raise PlaintallyError(f"cannot write {path} (it is no regular file); name another file")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        replace_file(path, text.encode(), mode=0o666)
     except OSError as error:
         raise PlaintallyError(f"cannot write {path} ({error.strerror or error}); name another file") from error
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from plaintally._markup import Inline, Link
+from plaintally._contract_tools.markup import Inline, Link
 from plaintally.contract import Contract
 
 NOBODY = "not named yet"

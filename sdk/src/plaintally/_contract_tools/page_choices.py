@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from plaintally import _consent
-from plaintally._declaration import Declaration
-from plaintally._markup import Block, Bullets, Code, Heading, Link, Listing, Paragraph, Table, say
+from plaintally._contract_tools.declaration import Declaration
+from plaintally._contract_tools.markup import Block, Bullets, Code, Heading, Link, Listing, Paragraph, Table, say
 
 GOOGLE = ".googleapis.com"
 

@@ -1,4 +1,4 @@
-"""A page as values, and that page as Markdown. Pure; `_markup_html` makes HTML of the same values.
+"""A page as values, and that page as Markdown. Pure; `html` makes HTML of the same values.
 
 Whatever stands in a page as a `str` is text and nothing else: both renderers escape it, so no word of an author's can
 become markup. What is meant as more than text says so by its class.

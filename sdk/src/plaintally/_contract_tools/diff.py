@@ -8,9 +8,9 @@ compared counts as wider: another kind, another pattern. Two contracts without a
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from plaintally._contract_text import limits
+from plaintally._contract_tools.markup import plain
+from plaintally._contract_tools.text import limits
 from plaintally._kinds import Kind
-from plaintally._markup import plain
 from plaintally.contract import Contract, Label
 
 WIDENS, NARROWS, NEUTRAL = "widens", "narrows", "neutral"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from plaintally._markup import (
+from plaintally._contract_tools.markup import (
     Block,
     Bullets,
     Code,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from plaintally._contract_tools.markup import Code, Text, join, plain
 from plaintally._kinds import (
     Choice,
     Description,
@@ -14,7 +15,6 @@ from plaintally._kinds import (
     Real,
     Source,
 )
-from plaintally._markup import Code, Text, join, plain
 from plaintally.contract import Contract
 
 _ANY = Real()

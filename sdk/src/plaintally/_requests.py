@@ -1,0 +1,107 @@
+"""Documents on their way: which requests carry them, and how an endpoint that cannot take many at once is asked.
+
+Whoever sends (`sharing` with patience, `_relay` with one try) says how a single request is exchanged.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from plaintally import _deliver
+from plaintally._sender import Endpoint
+
+MAX_DOCUMENTS = 500
+MAX_BYTES = 9 * 1024 * 1024
+MAX_ANSWER = 65_536
+LACKING = (404, 405, 501)  # how an endpoint answers that has no :commit
+_PARTIAL = (400, 403, 409, 413)  # one document of a batch may be at fault
+
+
+class Document(NamedTuple):
+    """A document on its way: its collection, its id, and its fields in Firestore's JSON."""
+
+    collection: str
+    id: str
+    fields: Mapping[str, Any]
+
+
+class Request(NamedTuple):
+    """One request: the bytes that go over the wire, and the documents in it."""
+
+    method: str
+    target: str
+    body: bytes
+    documents: tuple[Document, ...]
+
+
+Exchange = Callable[[Request], tuple[int, bytes]]
+"""Sends a request and returns the status and the body of the answer."""
+
+
+def make_requests(found: Iterable[Document], endpoint: Endpoint | None) -> Iterator[Request]:
+    """The requests that send documents, parents first and apart from invokes."""
+    root = _document_root(endpoint)
+    for batch in _batches(found, root):
+        yield _request(batch, root, endpoint)
+
+
+def send(request: Request, endpoint: Endpoint, exchange: Exchange) -> Iterator[tuple[Request, int, bytes]]:
+    """Send a request; what came of it, or of the single requests where all at once cannot be had."""
+    status, answer = exchange(request)
+    if request.target.endswith(":commit") and status in (*LACKING, *_PARTIAL):
+        for document in request.documents:
+            single = _single(document, endpoint)
+            yield single, *exchange(single)
+    else:
+        yield request, status, answer
+
+
+def exchange_once(request: Request, endpoint: Endpoint, deadline: float) -> tuple[int, bytes]:
+    """The status and the body of an answer.
+
+    Raises:
+        OSError: there was none.
+    """
+    destination = (endpoint.scheme, endpoint.host, endpoint.port, request.target)
+    status, _, answer = _deliver.exchange(destination, request.body, deadline, method=request.method, limit=MAX_ANSWER)
+    return status, answer
+
+
+def _batches(found: Iterable[Document], root: str | None) -> Iterator[list[Document]]:
+    """The documents in groups that fit into one request: parents apart from invokes."""
+    batch: list[Document] = []
+    size = 0
+    for document in found:
+        length = len(dump(document.fields)) + len(root or "") + 200
+        begins = batch and batch[-1].collection != "invokes" and document.collection == "invokes"
+        if batch and (root is None or begins or len(batch) == MAX_DOCUMENTS or size + length > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(document)
+        size += length
+    if batch:
+        yield batch
+
+
+def _request(batch: list[Document], root: str | None, endpoint: Endpoint | None) -> Request:
+    if root is None or endpoint is None:
+        return _single(batch[0], endpoint)
+    writes = [{"update": {"name": f"{root}/{doc.collection}/{doc.id}", "fields": doc.fields}} for doc in batch]
+    return Request("POST", f"{endpoint.path}:commit", dump({"writes": writes}), tuple(batch))
+
+
+def _single(document: Document, endpoint: Endpoint | None) -> Request:
+    path = "" if endpoint is None else endpoint.path
+    target = f"{path}/{document.collection}/{document.id}"
+    return Request("PATCH", target, dump({"fields": document.fields}), (document,))
+
+
+def _document_root(endpoint: Endpoint | None) -> str | None:
+    """The name below which the documents stand, which a commit needs; None where the endpoint's path has none."""
+    _, found, rest = ("", "", "") if endpoint is None else endpoint.path.partition("/projects/")
+    return f"projects/{rest}" if found else None
+
+
+def dump(content: object) -> bytes:
+    """Compact JSON."""
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
