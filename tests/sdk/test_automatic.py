@@ -56,16 +56,16 @@ ENABLE = "telemetry.enable_automatic_sharing(persist=False)\n"
 def test_what_ended_is_shared_however_the_host_ends(host: MakeHost, end: str) -> None:
     with loopback() as server:
         made = host()
-        code = host_code(ENABLE + "for index in range(300): fit(index)\n" + end)
+        code = host_code(ENABLE + "for index in range(2500): fit(index)\n" + end)
         made.run(code, env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)})
         wait_until_gone(str(made.folder))
         found = shared(server)
-    assert sorted(int(fields["steps"]["integerValue"]) for fields in contexts(found)) == list(range(300))
+    assert sorted(int(fields["steps"]["integerValue"]) for fields in contexts(found)) == list(range(2500))
     [stats] = found["session_stats"].values()
-    assert stats["total_invokes"] == {"integerValue": "300"}
+    assert stats["total_invokes"] == {"integerValue": "2500"}
     assert list(found["sessions"]) == [stats["session"]["stringValue"]]
     assert b"secret" not in b"".join(server.requests)
-    assert len(server.requests) <= 4  # in batches
+    assert len(server.requests) <= 12  # in batches
 
 
 def contexts(found: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -205,3 +205,29 @@ def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None: 
         before.requests, after.requests = server.requests[:half], server.requests[half:]
         assert shared(before) == shared(after)
         assert not re.search(rb"secret", b"".join(server.requests))
+
+
+@pytest.mark.linux
+def test_off_is_off_for_every_session_of_the_package(host: MakeHost) -> None:
+    """Those that were made before, those that are used no more, and those whose address was taken away."""
+    with loopback() as server:
+        made = host()
+        code = """
+            old, given = telemetry.session, telemetry.create_session()
+            telemetry.set_session(given)
+            fit(1)
+            assert old.sink is not None and given.sink is not None
+            for off in (telemetry.disable_automatic_sharing, telemetry.disable_session_logging):
+                off(False) if off == telemetry.disable_automatic_sharing else off()
+                for session in (old, given):
+                    with telemetry.invoke("fit", session=session) as invoke: invoke.add(steps=2)
+                    assert session.sink is None
+                telemetry.enable_session_logging()
+                telemetry.enable_automatic_sharing(persist=False)
+            telemetry.set_endpoint(None)
+            fit(2)
+            assert telemetry.session.sink is None
+        """
+        run(made, server, ENABLE + textwrap.dedent(code))
+        wait_until_gone(str(made.folder))
+        assert {fields["steps"]["integerValue"] for fields in contexts(shared(server))} == {"1"}

@@ -1,6 +1,7 @@
 """The session log: what it counts, what it keeps, and that its host never notices."""
 
 import asyncio
+import functools
 import gc
 import importlib
 import signal
@@ -10,6 +11,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -240,11 +242,16 @@ thread = threading.Thread(target=hold)
 thread.start()
 held.wait()
 identifier = session.id
+open_invoke = session.invoke("fit")
+open_invoke.__enter__()
 pid = os.fork()
 if pid == 0:
+    fresh = session.id != identifier and session.labels == () and session.stats("fit").total_invokes == 0
+    open_invoke.__exit__(None, None, None)
+    fresh = fresh and session.stats("fit").total_invokes == 0 and session.deletion_key and open_invoke.id
     with session.invoke("fit"):
         pass
-    os._exit(0 if session.id != identifier and session.stats("fit").total_invokes == 1 else 1)
+    os._exit(0 if fresh and session.stats("fit").total_invokes == 1 else 1)
 _, status = os.waitpid(pid, 0)
 done.set()
 thread.join()
@@ -457,11 +464,42 @@ def test_an_invoke_is_an_async_context_manager_too(telemetry: Telemetry) -> None
 
 def test_the_log_never_raises_into_its_host(telemetry: Telemetry) -> None:
     """A session that is none, and a label that is none."""
-    telemetry.set_session("no session")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="must be a session of pkg"):
+        telemetry.set_session("no session")  # type: ignore[arg-type]
+    telemetry._session = "no session"  # type: ignore[assignment]
     for label in ("fit", ["fit"], None):
         with telemetry.invoke(label) as invoke:  # type: ignore[arg-type]
             invoke.add(steps=1)
         assert invoke is SKIPPED
+        assert (invoke.context, invoke.dropped, invoke.status, invoke.duration_ms) == ({}, {}, "unknown", 0.0)
+        assert invoke.id
+        assert invoke.execution_start < datetime.now(UTC)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, SessionInvoke, property(lambda self: self)])
+def test_what_is_no_function_is_not_tracked(telemetry: Telemetry, wrong: object) -> None:
+    with pytest.raises(ConfigurationError, match="takes a function or a method"):
+        telemetry.track("fit")(wrong)  # type: ignore[type-var]
+    with pytest.raises(ConfigurationError, match="needs a label first"):
+        telemetry.track(len)  # type: ignore[arg-type]
+
+
+def test_a_partial_and_an_object_are_what_they_call(telemetry: Telemetry) -> None:
+    async def fit(error: Exception) -> None:
+        await asyncio.sleep(0.02)
+        raise error
+
+    class Model:
+        async def __call__(self) -> None:
+            await fit(KeyError())
+
+    for function in (functools.partial(fit, KeyError()), Model()):
+        with pytest.raises(KeyError):
+            asyncio.run(telemetry.track("fit")(function)())
+    log = telemetry.session
+    assert log is not None
+    assert [invoke.status for invoke in log.stats("fit").invokes] == ["error", "error"]
+    assert all(invoke.duration_ms >= 20 for invoke in log.stats("fit").invokes)
 
 
 def test_places_in_the_package_are_told_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from loopback import OK, Loopback, answer, loopback
 from plaintally import Telemetry, documents, sharing
 from plaintally.contract import Choice, Contract, ErrorType, Integer, Label, Source
-from plaintally.exceptions import DocumentError, SharingError
+from plaintally.exceptions import ConfigurationError, DocumentError, SharingError
 from plaintally.session import Session
 from terminals import see_at_terminal
 
@@ -24,6 +25,7 @@ CONTRACT = Contract(
         "fit": Label({"solver": Choice("exact"), "steps": Integer(0, 10**6), "model": Source(), "error": ErrorType()})
     }
 )
+ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 DENIED = answer(403, body=b'{"error": {"code": 403, "message": "No such package.", "status": "PERMISSION_DENIED"}}')
 
 
@@ -138,7 +140,10 @@ def test_a_fault_in_one_document_keeps_no_other_back() -> None:
     assert (result.shared, result.failed) == ({"sessions": 1, "session_stats": 1, "invokes": 2}, {"invokes": 1})
     assert result.reason == "The field steps is too large"
     assert not result.complete
-    assert "Only a part could be shared: 1 runs failed" in str(result)
+    assert (
+        "Only a part could be shared (The field steps is too large): 1 runs failed, 0 documents were not sent"
+        in str(result)
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,16 +268,16 @@ def test_forgetting_gives_the_receipt_of_the_collector() -> None:
         answer(200, body=body), answer(200, body=waiting), DENIED, answer(404), answer(200, body=b"[]")
     ) as server:
         telemetry = make(server)
-        receipt = telemetry.forget("id", "the key")
-        assert receipt == sharing.Receipt("id", "deleted", "2026-11-24T00:00:00Z", 5, "abc")
+        receipt = telemetry.forget(ID, "the key")
+        assert receipt == sharing.Receipt(ID, "deleted", "2026-11-24T00:00:00Z", 5, "abc")
         assert "Receipt to quote: abc" in str(receipt)
-        assert telemetry.forget("id").state == "waiting"
+        assert telemetry.forget(ID).state == "waiting"
         for told in ("refused .No such package", "does not delete by itself", "no receipt"):
             with pytest.raises(SharingError, match=told):
-                telemetry.forget("id", "the key")
-    assert server.requests[0].endswith(b'{"session": "id", "key": "the key"}')
+                telemetry.forget(ID, "the key")
+    assert server.requests[0].endswith(json.dumps({"session": ID, "key": "the key"}).encode())
     with pytest.raises(SharingError, match="no endpoint"):
-        make(None).forget("id")
+        make(None).forget(ID)
 
 
 AT_TERMINAL = """
@@ -350,3 +355,73 @@ def test_a_no_to_one_host_is_none_to_another() -> None:
     assert one.session is None
     assert other.session is not None
     assert other.session.stats("fit").total_invokes == 1
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"x", "not-a-uuid", ""])
+def test_what_is_no_id_is_not_asked_about(server: Loopback, wrong: object) -> None:
+    with pytest.raises(SharingError, match="is no session ID"):
+        make(server).forget(wrong)  # type: ignore[arg-type]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("wrong", ["x", [], {}, 3, Session("other")])
+def test_what_is_no_session_of_the_package_is_not_shared(server: Loopback, wrong: Any) -> None:  # noqa: ANN401
+    telemetry = make(server)
+    for call in (telemetry.share, telemetry.preview, telemetry.set_session):
+        with pytest.raises(ConfigurationError, match="must be a session of pkg, or None"):
+            call(wrong)
+    assert server.requests == []
+
+
+def test_an_interruption_that_nobody_sees_carries_what_was_shared() -> None:
+    with loopback(OK, answer(503, "Retry-After: 20")) as server:
+        telemetry = make(server)
+
+        def interrupt() -> None:
+            server.wait_for(2)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt) as caught:
+            telemetry.share(show_progress=False)
+        thread.join()
+    assert "nothing failed, 3 documents were not sent" in caught.value.__notes__[0]
+
+
+def share_file(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "plaintally", "share", str(path), *options]
+    return subprocess.run(
+        command, env={"HOME": str(path.parent)}, cwd=path.parent, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_shares_a_file_from_a_machine_without_the_package(server: Loopback, tmp_path: Path) -> None:
+    """What it prints works where it was printed, and no module of the name in the file is imported."""
+    telemetry, path = make(server), tmp_path / "session.json"
+    session_of(telemetry).save(path)
+    (tmp_path / "pkg.py").write_text("print('imported')")
+    done = share_file(path)
+    assert (done.returncode, "name one with --endpoint" in done.stderr) == (1, True)
+    done = share_file(path, "--endpoint", server.endpoint)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert b"".join(server.requests) == telemetry.preview().content
+    assert f"--endpoint {server.endpoint}" in done.stdout
+    assert "imported" not in done.stdout
+    server.requests.clear()
+    done = share_file(path, "--endpoint", server.endpoint, "--include", "source")
+    assert done.returncode == 1
+    assert "leave only when somebody at a terminal has seen them" in done.stderr
+    assert server.requests == []
+    path.write_text(path.read_text().replace(session_of(telemetry).id, "../../x\\u001b[31m"))
+    done = share_file(path, "--endpoint", server.endpoint)
+    assert (done.returncode, "not a saved session: an id is a UUID" in done.stderr) == (1, True)
+
+
+def test_a_summary_takes_a_number_of_rows(server: Loopback) -> None:
+    session = session_of(make(server))
+    for wrong in (None, 2.5, -1, "3", True):
+        with pytest.raises(ConfigurationError, match="whole number, 0 or more"):
+            session.summarize(n_last=wrong)  # type: ignore[arg-type]
+    assert "ID" not in str(session.summarize(n_last=0))
+    assert len(str(session.summarize(n_last=10**9)).splitlines()) < 25

@@ -139,8 +139,8 @@ def test_a_contract_that_was_added_is_taken_up_at_the_next_start(tmp_path: Path)
         assert collector.post(collection="using_mine").error == (400, "INVALID_ARGUMENT")  # it wants python_version
         assert share(collector, Shared()).status == 200
     with run_collector(database, "--package", "mine") as collector:
-        assert collector.post(collection="using_mine").status == 200  # what is given wins
-        assert share(collector, Shared()).error[0] == 400
+        assert collector.post(collection="using_mine").error[0] == 400  # a bare name takes nothing back
+        assert share(collector, Shared()).status == 200
 
 
 def test_a_contract_that_cannot_be_used_is_not_added(tmp_path: Path) -> None:

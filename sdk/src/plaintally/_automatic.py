@@ -52,6 +52,9 @@ class Stream:
             self.dropped += 1
             self._dropped_in_a_row += 1
 
+    def __del__(self) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let the process at the other end finish."""
         pipe, self._pipe, self._rest = self._pipe, None, b""

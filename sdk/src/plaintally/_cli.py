@@ -49,6 +49,8 @@ def main(arguments: "Sequence[str] | None" = None) -> None:
             raise
     except BrokenPipeError:  # whoever read our output has seen enough
         _give_up_output()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as the shell has it; whatever there was to say has been said
     except PlaintallyError as error:
         sys.exit(f"plaintally: {error}")
     except OSError as error:  # all other files are read and written where such an error is understood
@@ -218,12 +220,15 @@ def _known_packages() -> "list[str]":
     return sorted(installed | set(_user_layer().table.get("packages", {})))
 
 
-def find(package: str) -> "Telemetry | None":
-    """The handle of a package: of the module of that name, or of the one that an entry point names for it."""
+def find(package: str, *, declared_only: bool = False) -> "Telemetry | None":
+    """The handle of a package: of the one that an entry point names for it, or of the module of that name.
+
+    Where the name is a stranger's, `declared_only` imports no module but those that installed packages declare.
+    """
     entries = importlib.metadata.entry_points(group="plaintally")
     modules = [entry.module for entry in entries if _preferences.normalise(entry.name) == package]
     with _looking_only():
-        for module in [*modules, package]:
+        for module in modules if declared_only else [*modules, package]:
             try:
                 importlib.import_module(module)
             except ModuleNotFoundError as error:

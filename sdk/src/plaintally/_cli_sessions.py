@@ -20,7 +20,7 @@ def add_commands(
     add: "Callable[..., argparse.ArgumentParser]",
     *,
     package: "Callable[[str], str]",
-    find: "Callable[[str], Telemetry | None]",
+    find: "Callable[..., Telemetry | None]",
 ) -> None:
     """Add them to the command; `package` reads a name, `find` gives the handle of one."""
     share = add(
@@ -45,20 +45,40 @@ def add_commands(
         command.add_argument("--endpoint", help="the collector's address; by default that of the package")
 
 
-def _share(arguments: "argparse.Namespace", find: "Callable[[str], Telemetry | None]") -> None:
+def _share(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | None]") -> None:
     session = _load(arguments.file)
-    handle = find(session.package)
+    handle = find(session.package, declared_only=True)  # the name comes out of a file
     endpoint = _endpoint(session.package, handle, arguments.endpoint)
     preview = sharing.Preview(session, endpoint, include=arguments.include)
-    if arguments.preview:
+    if arguments.preview or arguments.include:
         print(preview)
+    if arguments.preview:
         return
-    result = sharing.share(preview, show_progress=True, issues_url=handle.issues_url if handle else None)
+    if arguments.include:
+        _ask(arguments.include)
+    result = sharing.share(
+        preview,
+        show_progress=True,
+        issues_url=handle.issues_url if handle else None,
+        given_endpoint=arguments.endpoint,
+    )
     if not result.complete:
         sys.exit(1)
 
 
-def _forget(arguments: "argparse.Namespace", find: "Callable[[str], Telemetry | None]") -> None:
+def _ask(include: "list[str]") -> None:
+    """Go on only if somebody who has seen the preview says so."""
+    try:
+        word = input(f"\nShare all this, with {' and '.join(include)}? Type yes: ") if sys.stdin.isatty() else ""
+    except (AttributeError, EOFError):  # there is nobody
+        word = ""
+    if word.strip().lower() not in ("y", "yes"):
+        raise SharingError(
+            f"nothing was shared: {' and '.join(include)} leave only when somebody at a terminal has seen them"
+        )
+
+
+def _forget(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | None]") -> None:
     print(
         sharing.forget(
             arguments.session, arguments.key, _endpoint(arguments.package, find(arguments.package), arguments.endpoint)
@@ -81,5 +101,6 @@ def _endpoint(package: str, handle: "Telemetry | None", given: "str | None") -> 
     asked = handle or _telemetry.Telemetry(package)
     endpoint, where = asked._resolve_endpoint(_preferences.layers(os.environ))
     if endpoint is None:
-        raise SharingError(f"{package} has no endpoint (set by {where}); name one with --endpoint")
+        unknown = "" if handle else f"no package is installed here that calls its telemetry {package!r}, and "
+        raise SharingError(f"{unknown}{package} has no endpoint (set by {where}); name one with --endpoint")
     return endpoint

@@ -4,14 +4,16 @@ import os
 import warnings
 from _thread import allocate_lock
 from collections.abc import Collection
+from weakref import WeakSet
 
 from plaintally import _consent, _preferences, _preferences_write, _sender, _telemetry, sharing
 from plaintally._consent import Decision
 from plaintally._telemetry import Telemetry
-from plaintally.exceptions import SharingError
+from plaintally.exceptions import ConfigurationError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
 
 _beginning = allocate_lock()
+_streaming: WeakSet[Session] = WeakSet()  # the sessions that share by themselves
 
 
 def disable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
@@ -34,7 +36,10 @@ def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
     """See `Telemetry.set_endpoint`."""
     if endpoint is not None:
         _sender.parse_endpoint(endpoint, allow_http=telemetry.allow_http)
-    return _remember(telemetry, "endpoint", "none" if endpoint is None else endpoint)
+    decision = _remember(telemetry, "endpoint", "none" if endpoint is None else endpoint)
+    for session in _detach_all(telemetry):  # no more to the address of before
+        _attach_if_allowed(telemetry, session)
+    return decision
 
 
 def begin(telemetry: Telemetry) -> None:
@@ -47,8 +52,6 @@ def begin(telemetry: Telemetry) -> None:
             telemetry._session = None
             return
         telemetry._session = _create(telemetry, facts, created_at_ns=_telemetry._began_ns)
-        if _consent.decide("automatic_sharing", facts).allowed:
-            _attach(telemetry, telemetry._session)
 
 
 def create_session(telemetry: Telemetry) -> Session:
@@ -56,9 +59,16 @@ def create_session(telemetry: Telemetry) -> Session:
     return _create(telemetry, telemetry._facts(), created_at_ns=None)
 
 
+def set_session(telemetry: Telemetry, session: Session | None) -> None:
+    """See `Telemetry.set_session`."""
+    if session is not None:
+        _attach_if_allowed(telemetry, _own(telemetry, session))
+    telemetry._session = session
+
+
 def preview(telemetry: Telemetry, session: Session | None, include: Collection[str]) -> sharing.Preview:
     """See `Telemetry.preview`."""
-    chosen = session or telemetry.session
+    chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
         raise SharingError(f"{telemetry.package} keeps no session; turn it on with telemetry.enable_session_logging()")
     found = _look(telemetry, chosen, include)
@@ -70,7 +80,7 @@ def share(
     telemetry: Telemetry, session: Session | None, include: Collection[str], *, show_progress: bool
 ) -> sharing.ShareResult:
     """See `Telemetry.share`."""
-    chosen = session or telemetry.session
+    chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
         result = sharing.ShareResult(None)
         result.reason = f"{telemetry.package} keeps no session"
@@ -101,14 +111,15 @@ def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decis
         _remember(telemetry, name, True)
     telemetry._explicit[name] = on
     decision = _decide(telemetry, name)
+    if not decision.allowed:
+        _detach_all(telemetry)
     if name == "session_log":
-        telemetry._session = ... if decision.allowed and telemetry._session is None else telemetry._session
         if not decision.allowed:
             telemetry._session = None
-    elif telemetry.session is not None:
-        _detach(telemetry.session)
-        if decision.allowed:
-            _attach(telemetry, telemetry.session)
+        elif telemetry._session is None:
+            telemetry._session = ...
+    elif decision.allowed and telemetry.session is not None:
+        _attach_if_allowed(telemetry, telemetry.session)
     if persist and not on:
         _remember(telemetry, name, False)
     return decision
@@ -140,7 +151,7 @@ def _look(telemetry: Telemetry, session: Session, include: Collection[str]) -> s
 def _create(telemetry: Telemetry, facts: _consent.Facts, *, created_at_ns: int | None) -> Session:
     chosen = (layer.get(telemetry.package, "session_capacity") for layer in facts.layers)
     capacity = next((found for found in chosen if type(found) is int and 0 < found <= 1_000_000), DEFAULT_CAPACITY)
-    return Session(
+    session = Session(
         telemetry.package,
         contract=telemetry.contract,
         environment=make_environment(telemetry.version),
@@ -148,18 +159,38 @@ def _create(telemetry: Telemetry, facts: _consent.Facts, *, created_at_ns: int |
         created_at_ns=created_at_ns,
         module=telemetry.module,
     )
+    if _consent.decide("automatic_sharing", facts).allowed:
+        _attach_if_allowed(telemetry, session)
+    return session
 
 
-def _attach(telemetry: Telemetry, session: Session) -> None:
-    """Share the invokes of a session as they end, where there is an address to share them with."""
+def _own(telemetry: Telemetry, session: object) -> Session:
+    """The session, if it is one of this package's.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if not isinstance(session, Session) or session.package != telemetry.package:
+        raise ConfigurationError(f"session {session!r} must be a session of {telemetry.package}, or None")
+    return session
+
+
+def _attach_if_allowed(telemetry: Telemetry, session: Session) -> None:
+    """Share the invokes of a session as they end, where its user wants that and there is an address for them."""
     endpoint, _ = telemetry._resolve_endpoint(_preferences.layers(os.environ))
-    if endpoint is not None and session.sink is None:
+    if endpoint is not None and session.sink is None and _decide(telemetry, "automatic_sharing").allowed:
         from plaintally._automatic import Stream
 
         session.sink = Stream(session, endpoint)
+        _streaming.add(session)
 
 
-def _detach(session: Session) -> None:
-    sink, session.sink = session.sink, None
-    if sink is not None:
-        sink.close()
+def _detach_all(telemetry: Telemetry) -> list[Session]:
+    """Share no session of this package by itself any more; those that did so until now."""
+    found = [session for session in _streaming if session.package == telemetry.package]
+    for session in found:
+        _streaming.discard(session)
+        sink, session.sink = session.sink, None
+        if sink is not None:
+            sink.close()
+    return found

@@ -141,9 +141,30 @@ class SessionInvoke:
 
 
 class SkippedInvoke:
-    """Stands where nothing is logged; takes everything and keeps nothing."""
+    """Stands where nothing is logged; takes everything, keeps nothing, and reads like an invoke that never began."""
 
     __slots__ = ()
+
+    label = ""
+    status = "unknown"
+    id = "00000000-0000-0000-0000-000000000000"
+    duration_ms = 0.0
+    execution_end = None
+
+    @property
+    def context(self) -> "dict[str, Any]":
+        """Empty."""
+        return {}
+
+    @property
+    def dropped(self) -> "dict[str, str]":
+        """Empty."""
+        return {}
+
+    @property
+    def execution_start(self) -> "datetime":
+        """The beginning of 1970."""
+        return moment_of(0)
 
     def __enter__(self) -> "Self":
         return self

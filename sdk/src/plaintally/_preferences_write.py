@@ -38,7 +38,7 @@ def write_user(
     """
     path = _preferences.paths(environment).get("user")
     if path is None:
-        raise PreferencesError("there is no home directory to keep preferences in; set PLAINTALLY=off instead")
+        raise PreferencesError(f"there is no home directory to keep preferences in{_instead(changes)}")
     path = os.path.realpath(path)  # a link into somebody's collection of dotfiles stays a link
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -51,10 +51,14 @@ def write_user(
         if isinstance(error, PreferencesError):
             raise
         raise PreferencesError(
-            f"cannot write {path} ({error.strerror or error}); set the environment variable PLAINTALLY=off instead, "
-            "or make the file writable"
+            f"cannot write {path} ({error.strerror or error}); make the file writable{_instead(changes)}"
         ) from error
     return path
+
+
+def _instead(changes: "Mapping[tuple[str | None, str], bool | int | str | None]") -> str:
+    """What else somebody can do who wants to refuse."""
+    return ", or set the environment variable PLAINTALLY=off" if set(changes.values()) == {False} else ""
 
 
 def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | int | str | None]", *, path: str) -> str:

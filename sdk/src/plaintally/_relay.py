@@ -47,7 +47,9 @@ def relay(source: int) -> None:
             continue
         if batch.is_due(time.monotonic()) and not batch.send(time.monotonic() + TRY_S):
             return
-        if not _is_alive(batch.host):
+        if not _is_alive(batch.host):  # a forked child of its keeps the pipe open
+            for content in reader.read_rest():
+                batch.add(*marshal.loads(content))  # noqa: S302
             break
     deadline = time.monotonic() + DRAIN_S
     while batch and batch.waiting and batch.send(deadline) and batch.waiting and time.monotonic() < deadline - 1:
@@ -132,6 +134,13 @@ class _Reader:
 
     def __init__(self, source: int) -> None:
         self.source, self.buffer, self.ended = source, b"", False
+
+    def read_rest(self) -> list[bytes]:
+        """The frames that are in the pipe, where nobody writes any more."""
+        frames: list[bytes] = []
+        while not self.ended and select.select([self.source], [], [], 0)[0]:
+            frames += self.read(timeout_s=0)
+        return frames
 
     def read(self, *, timeout_s: float) -> list[bytes]:
         """The frames that are whole after at most one wait."""

@@ -90,6 +90,8 @@ def _session_rows(handle: "Telemetry") -> "list[tuple[str, str]]":
     dropped = [f"{key} of {found.label} ({count})" for found in stats for key, count in sorted(found.dropped.items())]
     stream = session.sink
     shared = f"{stream.sent} invokes; {stream.dropped} did not fit" if stream is not None else ""
+    if session.dropped_labels:
+        dropped.append(f"invokes of labels beyond the first 64 ({session.dropped_labels})")
     return [("session", f"{session.id}: {invokes}"), ("dropped", ", ".join(dropped)), ("shared by itself", shared)]
 
 

@@ -176,8 +176,14 @@ class Telemetry:
         return _controls.create_session(self)
 
     def set_session(self, session: "Session | None") -> None:
-        """Log into another session from now on, or with None nowhere, in this process."""
-        self._session = session
+        """Log into another session from now on, or with None nowhere, in this process.
+
+        Raises:
+            ConfigurationError: it is no session of this package; nothing has changed.
+        """
+        from plaintally import _controls
+
+        _controls.set_session(self, session)
 
     def invoke(self, label: str, *, session: "Session | EllipsisType | None" = ...) -> "SessionInvoke | SkippedInvoke":
         """A context manager, with or without `async`, that logs its block under a label.
@@ -210,9 +216,9 @@ class Telemetry:
             context: called with the arguments of the call; returns what is added to the context.
             session: see `invoke`.
         """
-        from plaintally._track import wrap
+        from plaintally._track import track
 
-        return lambda function: wrap(function, self, label, context=context, session=session)
+        return track(label, telemetry=self, context=context, session=session)
 
     def preview(self, session: "Session | None" = None, *, include: "Collection[str]" = ()) -> "Preview":
         """What `share` would send, to the byte; `include` adds `error_message` or `source`."""

@@ -19,7 +19,7 @@ _GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x10
 
 
 def track(
-    label: str,
+    label: object,
     *,
     telemetry: "Telemetry",
     context: "Callable[..., Mapping[str, object]] | None" = None,
@@ -28,7 +28,12 @@ def track(
     """A decorator like `Telemetry.track`, for functions of packages that know nothing of plaintally.
 
     `Estimator.fit = plaintally.track("fit", telemetry=telemetry)(Estimator.fit)`
+
+    Raises:
+        ConfigurationError: the label is none, or what it stands above is no function.
     """
+    if not isinstance(label, str):
+        raise _misused(f"track({label!r}) needs a label first: @telemetry.track('fit')")
     return lambda function: wrap(function, telemetry, label, context=context, session=session)
 
 
@@ -40,10 +45,17 @@ def wrap(
     context: "Callable[..., Mapping[str, object]] | None" = None,
     session: "Session | EllipsisType | None" = ...,
 ) -> "Any":  # noqa: ANN401
-    """The function with each call logged; a staticmethod or classmethod stays one."""
+    """The function with each call logged; a staticmethod or classmethod stays one.
+
+    Raises:
+        ConfigurationError: it is no function.
+    """
     if isinstance(function, (staticmethod, classmethod)):
         inner = wrap(function.__func__, telemetry, label, context=context, session=session)
         return type(function)(inner)
+
+    if not callable(function) or isinstance(function, type):
+        raise _misused(f"track takes a function or a method, not {function!r}; track the methods of a class one by one")
 
     def begin(arguments: "tuple[Any, ...]", keywords: "dict[str, Any]") -> "SessionInvoke | SkippedInvoke":
         invoke = telemetry.invoke(label, session=session)
@@ -51,7 +63,7 @@ def wrap(
             invoke.add(lambda: context(*arguments, **keywords))
         return invoke
 
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    flags = _flags(function)
     if flags & _ASYNC_GENERATOR:
         return _like(function, _async_generator(function, begin))
     if flags & (_COROUTINE | _ITERABLE_COROUTINE):
@@ -59,6 +71,21 @@ def wrap(
     if flags & _GENERATOR:
         return _like(function, _generator(function, begin))
     return _like(function, _plain(function, begin))
+
+
+def _flags(function: "Any") -> int:  # noqa: ANN401
+    """What kind of code is run when this is called, also where it is a partial or an object that can be called."""
+    while not hasattr(function, "__code__") and hasattr(function, "func"):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
+    flags: int = getattr(code, "co_flags", 0)
+    return flags
+
+
+def _misused(message: str) -> Exception:
+    from plaintally.exceptions import ConfigurationError
+
+    return ConfigurationError(message)
 
 
 def _plain(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401

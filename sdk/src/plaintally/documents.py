@@ -13,17 +13,20 @@ The minimum and maximum of a label without invokes, which are infinite, are writ
 """  # noqa: E501  # a table
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from plaintally._telemetry import valid_package
 from plaintally.contract import Contract
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import from_document, to_document
-from plaintally.session import Session, SessionInvoke, SessionStats
+from plaintally.session import DEFAULT_CAPACITY, Session, SessionInvoke, SessionStats
 
 FORMAT = 1
 COLLECTIONS = ("sessions", "session_stats", "invokes")
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTS = ("total_invokes", "success_count", "failed_count")
 _DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms")
@@ -74,8 +77,10 @@ def invoke(invoke: SessionInvoke, stats_id: str, *, include: Collection[str] = (
     )
 
 
-def from_session(document: Mapping[str, Any], *, contract: Contract | None = None) -> Session:
-    """The session of a document, without its stats.
+def from_session(
+    document: Mapping[str, Any], *, contract: Contract | None = None, capacity: int = DEFAULT_CAPACITY
+) -> Session:
+    """The session of a document, without its stats, and with room for `capacity` invokes of each label.
 
     Raises:
         DocumentError: it is no document of a session.
@@ -86,9 +91,10 @@ def from_session(document: Mapping[str, Any], *, contract: Contract | None = Non
             fields["package"],
             contract=contract,
             environment=fields["environment"],
+            capacity=capacity,
             created_at_ns=_nanoseconds(fields["created_at"]),
         )
-        restored.id = str(fields["id"])
+        restored.restore(identifier=_uuid(fields["id"]))
     return restored
 
 
@@ -141,14 +147,13 @@ def from_dict(data: Mapping[str, Any]) -> Session:
         if data["format"] != FORMAT:
             raise ValueError(f"it has the format {data['format']!r}, and this version reads {FORMAT}")
         restored = Session(
-            data["package"],
+            valid_package(data["package"]),
             contract=None if data["contract"] is None else Contract.from_dict(data["contract"]),
             environment=data["environment"],
             capacity=data["capacity"],
             created_at_ns=_nanoseconds(datetime.fromisoformat(data["created_at"])),
         )
-        restored.id = str(data["id"])
-        restored._key = str(data["deletion_key"])
+        restored.restore(identifier=_uuid(data["id"]), key=str(data["deletion_key"]))
         for label, fields in data["labels"].items():
             stats = _restore_stats(restored, label, fields)
             stats.dropped = {str(key): int(count) for key, count in fields["dropped"].items()}
@@ -197,7 +202,7 @@ def _restore_stats(session: Session, label: str, fields: Mapping[str, Any]) -> S
     stats = session.add_label(label)
     if stats is None:
         raise ValueError(f"{label!r} is no label, or one too many")
-    stats.id = str(fields["id"])
+    stats.id = _uuid(fields["id"])
     for name in _COUNTS:
         setattr(stats, name, int(fields[name]))
     for name in _DURATIONS if stats.total_invokes else ():
@@ -212,7 +217,7 @@ def _restore_invoke(stats: SessionStats, fields: Mapping[str, Any]) -> SessionIn
     if fields["label"] != stats.label or fields["status"] not in ("success", "error"):
         raise ValueError("an invoke has the label of its stats, and the status success or error")
     restored.restore(
-        identifier=str(fields["id"]),
+        identifier=_uuid(fields["id"]),
         status=fields["status"],
         start_ns=_nanoseconds(fields["execution_start"]),
         elapsed_ns=round(float(fields["duration_ms"]) * 1e6),
@@ -225,6 +230,17 @@ def _restore_invoke(stats: SessionStats, fields: Mapping[str, Any]) -> SessionIn
     }
     stats.invokes.append(restored)
     return restored
+
+
+def is_uuid(text: object) -> bool:
+    """Whether this is the text of a UUID, as ids are."""
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+def _uuid(text: object) -> str:
+    if not is_uuid(text):
+        raise ValueError("an id is a UUID such as 9eb898b5-76a4-49b0-b1b6-ba209ba39adf")
+    return str(text)
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -137,15 +137,28 @@ class Session:
         module: the dotted name of the package's modules, whose places in an error may be told.
 
     Attributes:
-        id: a random UUID.
         dropped_labels: how many invokes had a label beyond the first 64.
         shown: the private kinds that a preview has shown the user.
         sink: what shares each invoke that ended; it is told while the lock is held.
     """
 
     __slots__ = (
-        "_created_at_ns", "_key", "_lock", "_pending", "_pid", "_stats", "capacity", "contract",
-        "dropped_labels", "environment", "id", "module", "package", "shown", "sink",
+        "__weakref__",
+        "_created_at_ns",
+        "_id",
+        "_key",
+        "_lock",
+        "_pending",
+        "_pid",
+        "_stats",
+        "capacity",
+        "contract",
+        "dropped_labels",
+        "environment",
+        "module",
+        "package",
+        "shown",
+        "sink",
     )  # fmt: skip
 
     _key: str
@@ -171,6 +184,12 @@ class Session:
         return f"Session({self.id}, {self.package}, {labels or 'nothing logged yet'})"
 
     @property
+    def id(self) -> str:
+        """A random UUID."""
+        self.begin_after_fork()
+        return self._id
+
+    @property
     def created_at(self) -> "datetime":
         """When it began, in UTC."""
         return moment_of(self._created_at_ns // 1000)
@@ -178,19 +197,20 @@ class Session:
     @property
     def labels(self) -> "tuple[str, ...]":
         """The labels that were used."""
+        self.begin_after_fork()
         return tuple(self._stats)
 
     @property
     def deletion_key(self) -> str:
         """The secret that lets its holder delete what was shared of this session; a collector knows only its hash."""
+        self.begin_after_fork()
         with self._lock:
             self._key = self._key or os.urandom(16).hex()
             return self._key
 
     def invoke(self, label: str) -> "SessionInvoke | SkippedInvoke":
         """A context manager that logs its block under a label."""
-        if self._pid != os.getpid():
-            self.begin_after_fork()
+        self.begin_after_fork()
         try:
             stats = self._stats.get(label) or self.add_label(label)
         except TypeError:  # a label without a hash
@@ -264,8 +284,12 @@ class Session:
 
     def begin_after_fork(self) -> None:
         """Begin anew where this process was forked from the one that made the session: it has a log of its own."""
-        if self._pid != os.getpid():
+        if self._pid != os.getpid() and self._pid:
             self._begin(time_ns())
+
+    def restore(self, *, identifier: str, key: str = "") -> None:
+        """Be the session that a document or a file tells of, whatever process this is."""
+        self._id, self._key, self._pid = identifier, key, 0
 
     def add_label(self, label: str) -> "SessionStats | None":
         """The stats of a label, made where there are none; None for what cannot be one, or is one too many."""
@@ -276,12 +300,14 @@ class Session:
             return self._stats.setdefault(label, SessionStats(self, label))
 
     def record(self, invoke: SessionInvoke, stats: SessionStats) -> None:
-        """Take in an invoke that has ended."""
-        self._pending.append((invoke, stats))
-        self._drain()
+        """Take in an invoke that has ended, unless it began before a fork: then it is the parent's."""
+        if self._pid == os.getpid() or not self._pid:
+            self._pending.append((invoke, stats))
+            self._drain()
 
     def name(self, invoke: SessionInvoke) -> str:
         """Give an invoke its id, unless it has one."""
+        self.begin_after_fork()
         with self._lock:
             invoke._id = invoke._id or format_uuid4(os.urandom(16))
             return invoke._id
@@ -291,7 +317,7 @@ class Session:
         self._pending: deque[tuple[SessionInvoke, SessionStats]] = deque()
         self._stats: dict[str, SessionStats] = {}
         self._key = ""
-        self.id = format_uuid4(os.urandom(16))
+        self._id = format_uuid4(os.urandom(16))
         self.dropped_labels = 0
         self.shown: frozenset[str] = frozenset()
         self._created_at_ns = created_at_ns
@@ -299,6 +325,7 @@ class Session:
 
     def _drain(self) -> None:
         """Count what has ended, unless this interrupts the very code that does so, which will then go on with it."""
+        self.begin_after_fork()
         if self._lock._is_owned():  # type: ignore[attr-defined]
             return
         with self._lock:

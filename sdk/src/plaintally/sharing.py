@@ -86,17 +86,21 @@ class ShareResult:
         session_id: the id to quote, or None where there was no session.
         deletion_key: what `forget` needs to delete it at once; keep it to yourself.
         shared, failed: by collection, how many documents.
+        total: how many documents there were to share.
         reason: what went wrong, in a sentence, or None.
         issue_url: a page with a new issue that has the id in it, or None.
     """
 
-    def __init__(self, session: Session | None, *, issues_url: str | None = None) -> None:
+    def __init__(
+        self, session: Session | None, *, issues_url: str | None = None, total: int = 0, endpoint: str | None = None
+    ) -> None:
         self.session_id = session.id if session else None
         self.deletion_key = session.deletion_key if session else None
         self.package = session.package if session else ""
         self.shared: dict[str, int] = {}
         self.failed: dict[str, int] = {}
         self.reason: str | None = None
+        self.total, self._endpoint = total, endpoint
         self.issue_url = _issue_url(issues_url, session) if session else None
 
     @property
@@ -113,12 +117,15 @@ class ShareResult:
         lines = [f"Thank you. {_count(self.shared)} of {self.package} are shared under the session ID", ""]
         lines += [f"    {self.session_id}", ""]
         if not self.complete:
-            lines += [f"Only a part could be shared: {_count(self.failed)} failed ({self.reason}).", ""]
+            unsent = self.total - sum(self.shared.values()) - sum(self.failed.values())
+            missing = f"{_count(self.failed)} failed, {unsent} documents were not sent"
+            lines += [f"Only a part could be shared ({self.reason}): {missing}. Share again to complete it.", ""]
         if self.issue_url:
             lines += ["Put the ID into your issue, so that the maintainers can look it up:", f"    {self.issue_url}"]
         else:
             lines += ["Quote it when you ask the maintainers for help."]
         command = f"plaintally forget {self.session_id} --package {self.package} --key {self.deletion_key}"
+        command += f" --endpoint {self._endpoint}" if self._endpoint else ""
         lines += ["To delete what was shared, keep this key to yourself and type:", f"    {command}"]
         return "\n".join(lines)
 
@@ -149,9 +156,15 @@ class Receipt(NamedTuple):
         return f"The deletion of session {self.session_id} waits for the maintainers, since no key came with it."
 
 
-def share(preview: Preview, *, show_progress: bool, issues_url: str | None = None) -> ShareResult:
-    """Send what a preview holds; an interruption ends it between two requests' answers, and is raised again."""
-    result = ShareResult(preview.session, issues_url=issues_url)
+def share(
+    preview: Preview, *, show_progress: bool, issues_url: str | None = None, given_endpoint: str | None = None
+) -> ShareResult:
+    """Send what a preview holds; an interruption ends it between two requests' answers, and is raised again.
+
+    `given_endpoint` is the address where it is not the package's own, which deleting needs to be told, too.
+    """
+    total = len(preview.documents)
+    result = ShareResult(preview.session, issues_url=issues_url, total=total, endpoint=given_endpoint)
     endpoint = preview.endpoint
     if endpoint is None or not preview.requests:
         result.reason = "there is no endpoint to share it with"
@@ -160,10 +173,12 @@ def share(preview: Preview, *, show_progress: bool, issues_url: str | None = Non
     try:
         with make_progress(totals, shown=show_progress) as progress:
             _send_all(preview.requests, endpoint, result, progress)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         result.reason = "it was interrupted"
         if show_progress:
             print(result)  # noqa: T201  # it was asked for
+        else:
+            interruption.add_note(str(result))
         raise
     if show_progress:
         print(result)  # noqa: T201
@@ -176,6 +191,8 @@ def forget(session_id: str, key: str | None, endpoint: Endpoint) -> Receipt:
     Raises:
         SharingError: the collector refused or could not be reached; nothing was deleted as far as is known.
     """
+    if not documents.is_uuid(session_id):
+        raise SharingError(f"{session_id!r} is no session ID; it looks like 9eb898b5-76a4-49b0-b1b6-ba209ba39adf")
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
     status, answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
     if status in LACKING:
@@ -262,7 +279,10 @@ def _shown(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _valid_include(include: Collection[str]) -> frozenset[str]:
-    words = frozenset((include,) if isinstance(include, str) else include)
+    try:
+        words = frozenset((include,) if isinstance(include, str) else include)
+    except TypeError:
+        words = frozenset((str(include),))
     if words <= set(PRIVATE):
         return words
     raise SharingError(f"include={sorted(map(str, words))} can only name {' and '.join(PRIVATE)}")

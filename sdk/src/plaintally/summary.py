@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from plaintally.contract import Choice, Kind, Name, Source
+from plaintally.exceptions import ConfigurationError
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 _MAX_CELL = 40
@@ -46,7 +47,9 @@ class Summary:
 
     def __init__(self, session: Session, *, labels: Iterable[str], n_last: int = 5) -> None:
         self.session = session
-        self.n_last = max(0, n_last)
+        if type(n_last) is not int or n_last < 0:
+            raise ConfigurationError(f"n_last {n_last!r} must be a whole number, 0 or more")
+        self.n_last = n_last
         self.stats = [session.stats(label) for label in labels]
 
     def __repr__(self) -> str:
@@ -145,12 +148,13 @@ def _part(stats: SessionStats, n_last: int, marks: Marks) -> Part:
         [
             invoke.id[:8],
             marks.yes if invoke.status == "success" else marks.no,
-            f"{invoke.duration_ms:.2f} ms",
+            f"{_ms(invoke.duration_ms)} ms",
             *(_cell(invoke, key, stats.fields.get(key), marks) for key in columns.values()),
         ]
         for invoke in last
     ]
-    return Part(stats.label, list(_facts(stats, len(last))), ["ID", "OK", "Duration", *columns], rows)
+    label = "".join(character if character.isprintable() else "?" for character in stats.label)
+    return Part(label, list(_facts(stats, len(last))), ["ID", "OK", "Duration", *columns], rows)
 
 
 def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
@@ -161,8 +165,8 @@ def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
     )
     if total:
         mean = stats.total_duration_ms / total
-        spread = f"{stats.min_duration_ms:.2f} to {stats.max_duration_ms:.2f}"
-        yield "Duration", f"{mean:.2f} ms on average ({spread}), {stats.total_duration_ms:.2f} ms in all"
+        spread = f"{_ms(stats.min_duration_ms)} to {_ms(stats.max_duration_ms)}"
+        yield "Duration", f"{_ms(mean)} ms on average ({spread}), {_ms(stats.total_duration_ms)} ms in all"
     if stats.context_keys:
         yield "Context keys", ", ".join(sorted(stats.context_keys))
     for key, kind in stats.fields.items():
@@ -174,6 +178,10 @@ def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
         yield "Dropped", ", ".join(f"{key} ({count})" for key, count in sorted(stats.dropped.items()))
     if total:
         yield "Shown", f"the last {shown} of {len(stats.invokes)} kept; at most {stats.session.capacity} are"
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.2f}" if milliseconds >= 0.1 else f"{milliseconds:.4f}"
 
 
 def _cell(invoke: SessionInvoke, key: str, kind: Kind | None, marks: Marks) -> str:

@@ -33,14 +33,15 @@ on_session = click.argument("session_id", metavar="ID", callback=_read_id)
 @on_config
 @on_contracts
 @on_database
-def lookup(*, session_id: str, contracts: Sequence[Path], database: Path) -> None:
+@click.option("--last", type=click.IntRange(0), default=5, show_default=True, help="How many invokes of each label.")
+def lookup(*, session_id: str, contracts: Sequence[Path], database: Path, last: int) -> None:
     """Show a session that was shared."""
     maintenance = _open(database)
     try:
         shared = read_session(maintenance, session_id, contracts=collect_contracts(database, contracts))
     except Refusal as refusal:
         raise CommandError(refusal.message.rstrip(".").replace("Nothing", "nothing")) from refusal
-    click.echo(str(summarize(shared)))
+    click.echo(str(summarize(shared, n_last=last)))
 
 
 @click.group()

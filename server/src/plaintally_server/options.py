@@ -68,14 +68,14 @@ on_database = setting("database", type=click.Path(path_type=Path), default="plai
 
 
 def collect_contracts(database: Path, paths: Sequence[Path], packages: Sequence[str] = ()) -> dict[str, Contract]:
-    """The contracts by package: those that were added to the database, but those that are given here win.
+    """The contracts by package: those in files win over those in the database, and these over a bare name.
 
     Raises:
         ServerError: a contract cannot be read, or the database cannot.
     """
     stored = Maintenance(database).contracts() if database.exists() else ()
     return {
-        **dict(read_contract(content, f"of {package} in {database}") for package, content, _ in stored),
         **{package: Contract() for package in packages},
+        **dict(read_contract(content, f"of {package} in {database}") for package, content, _ in stored),
         **dict(map(load_contract, paths)),
     }

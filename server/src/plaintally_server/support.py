@@ -12,13 +12,15 @@ from starlette.routing import BaseRoute, Route
 from plaintally import documents
 from plaintally.contract import Contract
 from plaintally.firestore import to_document
-from plaintally.session import Session
+from plaintally.session import DEFAULT_CAPACITY, Session
 from plaintally.summary import Summary
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import Refusal, forbidden, not_found
 from plaintally_server.pages import read_form, render
 from plaintally_server.settings import Settings
 from plaintally_server.store import Reader, SessionTree
+
+MAX_ROWS = 50  # of each label, on the page
 
 
 class SharedSession(NamedTuple):
@@ -45,19 +47,20 @@ def read_session(reader: Reader, session_id: str, *, contracts: Mapping[str, Con
     return SharedSession(session_id, package, tree, contracts.get(package))
 
 
-def summarize(shared: SharedSession) -> Summary:
+def summarize(shared: SharedSession, *, n_last: int = 5) -> Summary:
     """What its user's own `summarize` shows, of what arrived."""
     tree = shared.tree
+    capacity = max([DEFAULT_CAPACITY, *(len(invokes) for _, invokes in tree.stats)])
     if tree.session is None:
-        session = Session(shared.package, contract=shared.contract)
-        session.id = shared.session_id
+        session = Session(shared.package, contract=shared.contract, capacity=capacity)
+        session.restore(identifier=shared.session_id)
     else:
-        session = documents.from_session(to_document(tree.session.fields), contract=shared.contract)
+        session = documents.from_session(to_document(tree.session.fields), contract=shared.contract, capacity=capacity)
     for stats, invokes in tree.stats:
         restored, _ = documents.from_session_stats(to_document(stats.fields), session)
         for invoke in invokes:
             documents.from_invoke(to_document(invoke.fields), restored)
-    return Summary(session, labels=session.labels, n_last=session.capacity)
+    return Summary(session, labels=session.labels, n_last=n_last)
 
 
 def routes(reader: Reader, *, settings: Settings) -> list[BaseRoute]:
@@ -89,5 +92,5 @@ class Support:
             shared = await run_in_threadpool(read_session, self.reader, session_id, contracts=self.settings.contracts)
         except Refusal as refusal:
             return render("support.html", refusal.code, is_form=True, problem=refusal.message, session=session_id)
-        page = Markup(summarize(shared).to_html(styled=False))  # noqa: S704  # which has escaped what it shows
+        page = Markup(summarize(shared, n_last=MAX_ROWS).to_html(styled=False))  # noqa: S704  # which has escaped what it shows
         return render("support.html", is_form=True, session=session_id, summary=page)
