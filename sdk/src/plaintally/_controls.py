@@ -1,19 +1,23 @@
 """What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked."""
 
 import os
-import warnings
 from _thread import allocate_lock
-from collections.abc import Collection
 from weakref import WeakSet
 
-from plaintally import _consent, _preferences, _preferences_write, _sender, _telemetry, sharing
+from plaintally import _consent, _preferences, _sender, _telemetry
 from plaintally._consent import Decision
 from plaintally._telemetry import Telemetry
 from plaintally.exceptions import ConfigurationError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from plaintally import sharing
+
 _beginning = allocate_lock()
-_streaming: WeakSet[Session] = WeakSet()  # the sessions that share by themselves
+_streaming: "WeakSet[Session]" = WeakSet()  # the sessions that share by themselves
 
 
 def disable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
@@ -66,7 +70,7 @@ def set_session(telemetry: Telemetry, session: Session | None) -> None:
     telemetry._session = session
 
 
-def preview(telemetry: Telemetry, session: Session | None, include: Collection[str]) -> sharing.Preview:
+def preview(telemetry: Telemetry, session: Session | None, include: "Collection[str]") -> "sharing.Preview":
     """See `Telemetry.preview`."""
     chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
@@ -77,9 +81,11 @@ def preview(telemetry: Telemetry, session: Session | None, include: Collection[s
 
 
 def share(
-    telemetry: Telemetry, session: Session | None, include: Collection[str], *, show_progress: bool
-) -> sharing.ShareResult:
+    telemetry: Telemetry, session: Session | None, include: "Collection[str]", *, show_progress: bool
+) -> "sharing.ShareResult":
     """See `Telemetry.share`."""
+    from plaintally import sharing
+
     chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
         result = sharing.ShareResult(None)
@@ -93,12 +99,16 @@ def share(
             )
         result = sharing.share(found, show_progress=show_progress, issues_url=telemetry.issues_url)
     if result.reason and not result.shared:
+        import warnings
+
         warnings.warn(f"nothing was shared: {result.reason}", RuntimeWarning, stacklevel=3)
     return result
 
 
-def forget(telemetry: Telemetry, session_id: str, key: str | None) -> sharing.Receipt:
+def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.Receipt":
     """See `Telemetry.forget`."""
+    from plaintally import sharing
+
     endpoint, where = telemetry._resolve_endpoint(_preferences.layers(os.environ))
     if endpoint is None:
         raise SharingError(f"{telemetry.package} has no endpoint that could delete anything (set by {where})")
@@ -136,13 +146,17 @@ def _decide(telemetry: Telemetry, name: str) -> Decision:
 
 def _remember(telemetry: Telemetry, key: str, value: bool | int | str) -> Decision:  # noqa: FBT001
     """Write a preference of the user's; return what holds of the counter from the next start on."""
+    from plaintally import _preferences_write
+
     _preferences_write.write_user(os.environ, {(telemetry.package, key): value})
     facts = telemetry._facts()
     facts.explicit = {}
     return _consent.decide("counter", facts)
 
 
-def _look(telemetry: Telemetry, session: Session, include: Collection[str]) -> sharing.Preview:
+def _look(telemetry: Telemetry, session: Session, include: "Collection[str]") -> "sharing.Preview":
+    from plaintally import sharing
+
     session.begin_after_fork()
     endpoint, _ = telemetry._resolve_endpoint(_preferences.layers(os.environ))
     return sharing.Preview(session, endpoint, include=include)

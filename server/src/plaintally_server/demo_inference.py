@@ -27,7 +27,7 @@ def main(note: Path) -> None:
     print(f"{rxinfer_py.summarize_session()}\n")
     print("What sharing this would send (telemetry.preview()):\n")
     lines = str(rxinfer_py.telemetry.preview()).splitlines()
-    print("\n".join(line[:MAX_COLUMNS] for line in lines[:MAX_LINES]))
+    print("\n".join((line if len(line) <= MAX_COLUMNS else f"{line[:MAX_COLUMNS]}…") for line in lines[:MAX_LINES]))
     print(f"    ... and {len(lines) - MAX_LINES} lines more\n\nNow it is shared (telemetry.share()):\n", flush=True)
     shared = rxinfer_py.share_session_data()
     note.write_text(json.dumps({"session": shared.session_id, "key": shared.deletion_key, "complete": shared.complete}))
