@@ -140,9 +140,8 @@ def test_a_fault_in_one_document_keeps_no_other_back() -> None:
     assert (result.shared, result.failed) == ({"sessions": 1, "session_stats": 1, "invokes": 2}, {"invokes": 1})
     assert result.reason == "The field steps is too large"
     assert not result.complete
-    assert (
-        "Only a part could be shared (The field steps is too large): 1 runs failed, 0 documents were not sent"
-        in str(result)
+    assert "Only a part could be shared (The field steps is too large): 1 run failed, 0 documents were not sent" in str(
+        result
     )
 
 
@@ -188,7 +187,7 @@ def test_afterwards_it_says_what_to_do_with_the_id(server: Loopback, capsys: pyt
     said, bars = capsys.readouterr()
     assert bars == ""  # nobody looks
     assert said == f"{result}\n"
-    assert said.startswith("Thank you. 1 session, 1 statistics, 3 runs of pkg are shared")
+    assert said.startswith("Thank you. 1 session, statistics of 1 label, 3 runs of pkg are shared")
     assert result.issue_url is not None
     assert result.issue_url.startswith("https://github.com/example/pkg/issues/new?title=pkg")
     for told in (result.session_id, result.deletion_key, result.issue_url):
@@ -216,7 +215,7 @@ def test_ctrl_c_says_what_was_shared_and_ends(capsys: pytest.CaptureFixture[str]
         with pytest.raises(KeyboardInterrupt):
             telemetry.share()
         thread.join()
-        assert "1 session, 1 statistics of pkg are shared" in capsys.readouterr().out
+        assert "1 session, statistics of 1 label of pkg are shared" in capsys.readouterr().out
         server.answers[:] = [OK]
         assert telemetry.share(show_progress=False).complete
 
@@ -304,7 +303,7 @@ def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missi
     assert re.search(r"runs.*5/5", seen)
     if "tqdm" not in missing:
         assert "\x1b[" in seen  # colours
-    assert "Thank you. 1 session, 1 statistics, 5 runs" in seen
+    assert "Thank you. 1 session, statistics of 1 label, 5 runs" in seen
 
 
 def test_two_hosts_in_one_process_keep_apart(server: Loopback) -> None:

@@ -37,7 +37,7 @@ def test_fifty_processes_are_fifty_counts(tmp_path: Path) -> None:
     assert shared == looked_up
     assert done.stdout.count("y: tuple 100 float") == 2  # as its user sees it, and as the maintainer does
     assert "5 documents (" in done.stdout
-    assert "Thank you. 1 session, 1 statistics, 3 runs of rxinfer are shared" in done.stdout
+    assert "Thank you. 1 session, statistics of 1 label, 3 runs of rxinfer are shared" in done.stdout
     assert f"Session {shared} is deleted: 5 documents" in done.stdout
     assert re.search(r"^Receipt to quote: [0-9a-f]{64}$", done.stdout, re.MULTILINE)
     assert done.stderr == ""

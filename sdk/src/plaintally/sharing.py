@@ -307,5 +307,6 @@ def _issue_url(issues_url: str | None, session: Session) -> str | None:
 
 
 def _count(counts: Mapping[str, int]) -> str:
-    names = {"sessions": "session", "session_stats": "statistics", "invokes": "runs"}
-    return ", ".join(f"{counts[name]} {word}" for name, word in names.items() if counts.get(name)) or "nothing"
+    words = {"sessions": "{} session{}", "session_stats": "statistics of {} label{}", "invokes": "{} run{}"}
+    found = [(word, counts[name]) for name, word in words.items() if counts.get(name)]
+    return ", ".join(word.format(number, "" if number == 1 else "s") for word, number in found) or "nothing"
