@@ -12,6 +12,7 @@ import os
 import sys
 from _thread import RLock
 from collections import deque
+from os import getpid
 from time import time_ns
 
 from plaintally import _errors
@@ -100,9 +101,12 @@ class SessionStats:
         else:
             self.failed_count += 1
         self.total_duration_ms += duration_ms
-        self.min_duration_ms = min(self.min_duration_ms, duration_ms)
-        self.max_duration_ms = max(self.max_duration_ms, duration_ms)
-        self.context_keys.update(invoke.context)
+        if duration_ms < self.min_duration_ms:  # noqa: PLR1730  # half the time of a call of min
+            self.min_duration_ms = duration_ms
+        if duration_ms > self.max_duration_ms:  # noqa: PLR1730
+            self.max_duration_ms = duration_ms
+        if invoke.context:
+            self.context_keys.update(invoke.context)
         for key in invoke.dropped:
             if key in self.dropped or len(self.dropped) < MAX_DROPPED_KEYS:
                 self.dropped[key] = self.dropped.get(key, 0) + 1
@@ -210,7 +214,8 @@ class Session:
 
     def invoke(self, label: str) -> "SessionInvoke | SkippedInvoke":
         """A context manager that logs its block under a label."""
-        self.begin_after_fork()
+        if self._pid != getpid():
+            self.begin_after_fork()
         try:
             stats = self._stats.get(label) or self.add_label(label)
         except TypeError:  # a label without a hash
@@ -219,6 +224,7 @@ class Session:
 
     def stats(self, label: str) -> SessionStats:
         """The figures of a label as they are now; those of an unknown label are empty."""
+        self.begin_after_fork()
         self._drain()
         with self._lock:
             found = self._stats.get(label)
@@ -284,7 +290,7 @@ class Session:
 
     def begin_after_fork(self) -> None:
         """Begin anew where this process was forked from the one that made the session: it has a log of its own."""
-        if self._pid != os.getpid() and self._pid:
+        if self._pid != getpid() and self._pid:
             self._begin(time_ns())
 
     def restore(self, *, identifier: str, key: str = "") -> None:
@@ -301,7 +307,7 @@ class Session:
 
     def record(self, invoke: SessionInvoke, stats: SessionStats) -> None:
         """Take in an invoke that has ended, unless it began before a fork: then it is the parent's."""
-        if self._pid == os.getpid() or not self._pid:
+        if self._pid == getpid() or not self._pid:
             self._pending.append((invoke, stats))
             self._drain()
 
@@ -325,7 +331,6 @@ class Session:
 
     def _drain(self) -> None:
         """Count what has ended, unless this interrupts the very code that does so, which will then go on with it."""
-        self.begin_after_fork()
         if self._lock._is_owned():  # type: ignore[attr-defined]
             return
         with self._lock:
