@@ -9,7 +9,7 @@ from plaintally_server.exceptions import invalid
 T = TypeVar("T")
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """An object of a request; a key that it does not declare is refused."""
 
 

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from plaintally.contract import Contract, Label
 from plaintally_server.exceptions import forbidden, invalid
-from plaintally_server.resource import Fields, Name
+from plaintally_server.fieldpaths import Fields
+from plaintally_server.resource import Name
 
 COUNTER_PREFIX = "using_"
 SESSIONS, STATS, INVOKES = "sessions", "session_stats", "invokes"

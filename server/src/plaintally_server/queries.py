@@ -90,7 +90,7 @@ class _RunQuery(Body):
     explain_options: Any = None
 
 
-_DIRECTIONS = {None: False, 0: False, 1: False, 2: True}
+_DIRECTIONS: dict[int | str | None, bool] = {None: False, 0: False, 1: False, 2: True}
 _DIRECTIONS |= {"DIRECTION_UNSPECIFIED": False, "ASCENDING": False, "DESCENDING": True}
 
 

@@ -8,8 +8,9 @@ from datetime import date, datetime
 from typing import NamedTuple, Protocol, TypeVar
 
 from plaintally_server.deletion import Receipt
+from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Fields, Name, Precondition, Stored
+from plaintally_server.resource import Name, Precondition, Stored
 
 T = TypeVar("T")
 

@@ -8,8 +8,9 @@ import msgspec
 
 from plaintally.firestore import from_document, to_document
 from plaintally_server.exceptions import invalid
+from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import INVOKES, SESSIONS, SHARED, STATS, Admitted
-from plaintally_server.resource import Fields, Name, Stored, check_precondition
+from plaintally_server.resource import Name, Stored, check_precondition
 from plaintally_server.store import SessionTree, StatsTree, Write, deletion
 from plaintally_server.store.times import from_us, to_us
 
