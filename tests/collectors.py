@@ -110,6 +110,8 @@ def run_collector(
     with process:
         assert process.stdout
         line = process.stdout.readline()
+        while line.startswith("Warning: "):
+            line = process.stdout.readline()
         found = re.fullmatch(r"Listening on http://[^ ]+:(\d+)/\n", line)
         if not found:
             process.kill()

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,7 +171,7 @@ def update(name: str, document: Document) -> dict[str, object]:
     return {"update": {"name": f"{PREFIX}/{name}", **document}}
 
 
-def commit(collector: Collector, *writes: dict[str, object], **more: object) -> Answer:
+def commit(collector: Collector, *writes: Mapping[str, object], **more: object) -> Answer:
     return collector.request("POST", f"{ROOT}:commit", {"writes": list(writes), **more})
 
 

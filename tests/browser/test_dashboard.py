@@ -17,8 +17,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from chromium import CONTRAST, QUIET
 from collectors import Collector, run_collector
+from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Fields, Name, Precondition
+from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
 from plaintally_server.store.sqlite import SQLiteStore
 

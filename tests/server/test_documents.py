@@ -103,7 +103,7 @@ def test_patch_with_a_mask(collector: Collector) -> None:
     assert ignored.json["fields"] == {"id": {"stringValue": ID}, "timestamp": {"timestampValue": TIME}}
     assert collector.request("PATCH", f"{path}?updateMask.fieldPaths=id", {}).error == (400, "INVALID_ARGUMENT")
     assert collector.request("PATCH", f"{ROOT}/using_rxinfer/new?updateMask.fieldPaths=id", count()).error[0] == 400
-    for field in ("a-b", "", "`a", "a.b", "%60%60", "1a"):
+    for field in ("a-b", "", "`a", "a.", "%60%60", "1a"):
         assert collector.request("PATCH", f"{path}?updateMask.fieldPaths={quote(field)}", count(ID)).error[0] == 400
     assert collector.get(ID).json == ignored.json
 
@@ -246,7 +246,8 @@ def test_what_is_no_count_is_refused_and_leaves_nothing(collector: Collector) ->
         ("POST", "/v1", 404),
         ("GET", "/packages/rxinfer/", 404),
         ("PUT", f"{ROOT}/using_rxinfer", 405),
-        ("DELETE", f"{ROOT}/using_rxinfer/x", 405),
+        ("DELETE", f"{ROOT}/using_rxinfer/x", 403),
+        ("DELETE", f"{ROOT}/using_rxinfer", 405),
         ("POST", "/packages/rxinfer", 405),
     ],
 )

@@ -16,8 +16,10 @@ import click
 import uvicorn
 
 from plaintally_server import desk
-from plaintally_server.exceptions import ServerError, StartError
+from plaintally_server.exceptions import Refusal, ServerError, StartError
+from plaintally_server.ingest import COUNTER_PREFIX, SHARED
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, setting
+from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings
 
 
@@ -66,6 +68,13 @@ for command in (desk.lookup, desk.forget, desk.contract):
 )
 @on_contracts
 @on_database
+@setting(
+    "open_collection",
+    parameter="open_collections",
+    multiple=True,
+    help="A collection that anybody may write, read and delete documents of any fields in: for tests and private "
+    "collectors; may be given again (in the variable: spaces between).",
+)
 @setting("host", default="127.0.0.1", help="Address to listen on.")
 @setting("port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one.")
 @setting("token", help="Lets a maintainer read documents; without one nobody can.")
@@ -79,12 +88,28 @@ def serve(*, packages: tuple[str, ...], contracts: tuple[Path, ...], database: P
     for package in packages:
         if not package.isidentifier() or package != package.lower():
             raise click.BadParameter(f"{package!r} must be in lower case with underscores.", param_hint="--package")
+    for name in options["open_collections"]:
+        check_open(name)
     collected = collect_contracts(database, contracts, packages)
-    if not collected:
+    if options["open_collections"]:
+        click.echo(
+            f"Warning: anybody may write, read and delete in {', '.join(options['open_collections'])}.", err=True
+        )
+    elif not collected:
         raise click.UsageError(
             "Nothing to collect: name a package with --package NAME, or add one with `plaintally-server contract add`."
         )
     run(Settings(contracts=collected, database=database, **options))
+
+
+def check_open(name: str) -> None:
+    """Raise unless a collection may be open."""
+    if name in SHARED or name.startswith(COUNTER_PREFIX):
+        raise click.BadParameter(f"{name!r} is of a contract.", param_hint="--open-collection")
+    try:
+        check_id(name, "collection")
+    except Refusal as refusal:
+        raise click.BadParameter(refusal.message, param_hint="--open-collection") from refusal
 
 
 def run(settings: Settings) -> None:

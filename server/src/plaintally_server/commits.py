@@ -1,23 +1,26 @@
-"""The bodies of `documents:commit`: several documents written as one. Pure."""
+"""The bodies of `documents:commit` and `documents:batchWrite`: several documents written at once. Pure."""
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, NamedTuple
-
-import msgspec
 
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import from_document
+from plaintally_server.bodies import Body, parse_body
 from plaintally_server.exceptions import Refusal, invalid
-from plaintally_server.resource import (
-    Fields,
-    Name,
-    Precondition,
-    make_precondition,
-    parse_field_path,
-    parse_name,
-)
+from plaintally_server.fieldpaths import FieldPath, Fields, parse_field_path
+from plaintally_server.resource import Name, Precondition, make_precondition, parse_document_name
 
 MAX_WRITES = 500
+_EXAMPLE = '{"writes": [{"update": {"name": NAME, "fields": {}}}]}'
+
+
+class Action(Enum):
+    """What a client wants of a document; to verify is to hold it against the precondition only."""
+
+    UPDATE = "update"
+    DELETE = "delete"
+    VERIFY = "verify"
 
 
 class Change(NamedTuple):
@@ -25,33 +28,45 @@ class Change(NamedTuple):
 
     name: Name
     fields: Fields
-    mask: Sequence[str] | None
+    mask: Sequence[FieldPath] | None
     precondition: Precondition
+    action: Action = Action.UPDATE
 
 
-class _Mask(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    field_paths: list[str] = []
+class Mask(Body):
+    """Field paths; with none of them it means no field."""
+
+    field_paths: list[str] | None = None
+
+    def paths(self) -> list[FieldPath]:
+        """The paths.
+
+        Raises:
+            Refusal: one of them is none.
+        """
+        return [parse_field_path(path) for path in self.field_paths or ()]
 
 
-class _Current(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+class _Current(Body):
     exists: bool | None = None
     update_time: str | None = None
 
 
-class _Write(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+class _Write(Body):
     update: dict[str, Any] | None = None
-    update_mask: _Mask | None = None
-    update_transforms: list[Any] = []
-    current_document: _Current = _Current()
-    delete: Any = None
+    delete: str | None = None
+    verify: str | None = None
     transform: Any = None
-    verify: Any = None
+    update_mask: Mask | None = None
+    update_transforms: list[Any] | None = None
+    current_document: _Current | None = None
 
 
-class _Commit(msgspec.Struct, forbid_unknown_fields=True):
-    writes: list[_Write] = []
-    database: str = ""
-    transaction: str = ""
+class _Writes(Body):
+    writes: list[_Write] | None = None
+    database: str | None = None
+    transaction: str | None = None
+    labels: dict[str, str] | None = None
 
 
 def parse_commit(body: bytes, *, project: str) -> list[Change]:
@@ -60,33 +75,51 @@ def parse_commit(body: bytes, *, project: str) -> list[Change]:
     Raises:
         Refusal: it is no such body, has too many writes, or asks for what this collector does not do.
     """
-    try:
-        commit = msgspec.json.decode(body or b"{}", type=_Commit)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise invalid('The body must be JSON such as {"writes": [{"update": {"name": NAME, "fields": {}}}]}.') from None
+    commit = parse_body(body, _Writes, example=_EXAMPLE)
     if commit.transaction:
-        raise _unimplemented("Transactions are not for this collector.")
-    if len(commit.writes) > MAX_WRITES:
-        raise invalid(f"A commit has at most {MAX_WRITES} writes.")
-    return [_read(write, project) for write in commit.writes]
+        raise unimplemented("Transactions are not for this collector.")
+    writes = commit.writes or []
+    if len(writes) > MAX_WRITES:
+        raise invalid(f"There are at most {MAX_WRITES} writes in one request.")
+    return [_read(write, project) for write in writes]
+
+
+def parse_batch(body: bytes, *, project: str) -> list[Change]:
+    """The changes in the body of a batchWrite to a project, each of another document.
+
+    Raises:
+        Refusal: see `parse_commit`; or two of them are of the same document.
+    """
+    changes = parse_commit(body, project=project)
+    if len({change.name for change in changes}) < len(changes):
+        raise invalid("A batchWrite cannot write a document twice; commit can.")
+    return changes
+
+
+def unimplemented(message: str) -> Refusal:
+    """A refusal of something that Firestore has and this collector has not."""
+    return Refusal(501, "UNIMPLEMENTED", message)
 
 
 def _read(write: _Write, project: str) -> Change:
-    if write.delete or write.transform or write.verify or write.update_transforms:
-        raise _unimplemented("A write must be an update; there is no other for this collector.")
-    if write.update is None or not isinstance(write.update.get("name"), str):
-        raise invalid("A write must have an update with the name of its document.")
-    name = parse_name(write.update["name"])
-    if name.project != project or name.document is None:
-        raise invalid("The name in a write must be that of a document in the project of the path.")
-    mask = None if write.update_mask is None else [parse_field_path(path) for path in write.update_mask.field_paths]
-    current = write.current_document
+    if write.transform or write.update_transforms:
+        raise unimplemented("Field transforms are not for this collector.")
+    operations = [action for action in Action if getattr(write, action.value) is not None]
+    if len(operations) != 1:
+        raise invalid("A write must have either an update with the name of its document, or a delete, or a verify.")
+    [action] = operations
+    if write.update is None:
+        name = parse_document_name(write.delete or write.verify, project=project)
+        return Change(name, {}, None, _precondition(write), action)
+    name = parse_document_name(write.update.get("name"), project=project)
+    mask = None if write.update_mask is None else write.update_mask.paths()
     try:
         fields = from_document(write.update)
     except DocumentError as error:
         raise invalid(f"An update is no document: {error}.") from None
-    return Change(name, fields, mask, make_precondition(current.exists, current.update_time))
+    return Change(name, fields, mask, _precondition(write), action)
 
 
-def _unimplemented(message: str) -> Refusal:
-    return Refusal(501, "UNIMPLEMENTED", message)
+def _precondition(write: _Write) -> Precondition:
+    current = write.current_document or _Current()
+    return make_precondition(current.exists, current.update_time)

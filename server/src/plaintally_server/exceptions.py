@@ -9,6 +9,19 @@ ServerError
 import traceback
 from pathlib import Path
 
+CODES = {
+    "INVALID_ARGUMENT": 3,
+    "NOT_FOUND": 5,
+    "ALREADY_EXISTS": 6,
+    "PERMISSION_DENIED": 7,
+    "RESOURCE_EXHAUSTED": 8,
+    "FAILED_PRECONDITION": 9,
+    "UNIMPLEMENTED": 12,
+    "INTERNAL": 13,
+    "UNAVAILABLE": 14,
+}
+"""The numbers of Google's errors, as https://cloud.google.com/apis/design/errors has them."""
+
 
 class ServerError(Exception):
     """The root of all errors of this package."""

@@ -2,19 +2,21 @@
 
 Four kinds of collection are taken: the counts of a package in `using_<package>`, and what users shared of their
 sessions in `sessions`, `session_stats` and `invokes`. Each document has exactly the fields of its kind. No message
-repeats what a client sent, but for names that a contract declares.
+repeats what a client sent, but for names that a contract declares. A collector may have open collections besides, for
+tests and private use, which take documents of any fields.
 """
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from plaintally.contract import Contract, Label
 from plaintally_server.exceptions import forbidden, invalid
-from plaintally_server.resource import Fields, Name
+from plaintally_server.fieldpaths import Fields
+from plaintally_server.resource import Name
 
 COUNTER_PREFIX = "using_"
 SESSIONS, STATS, INVOKES = "sessions", "session_stats", "invokes"
@@ -35,8 +37,15 @@ ENVIRONMENT = {
 """The fields of a session's environment, and their types."""
 
 
+class Policy(NamedTuple):
+    """What a collector takes: by package its contract, and collections that take documents of any fields."""
+
+    contracts: Mapping[str, Contract]
+    open_collections: Collection[str] = ()
+
+
 class Admitted(NamedTuple):
-    """A document that may be stored.
+    """A document that may be stored; one of an open collection has no package.
 
     `counted_id` is the id that is counted once (None for what is no count), `parent` the id of the document above: of
     stats their session, of an invoke its stats.
@@ -117,27 +126,31 @@ _LASTING = {
 }
 
 
-def check_collection(collection: str, contracts: Mapping[str, Contract]) -> None:
+def check_collection(collection: str, policy: Policy) -> None:
     """Raise unless documents of this collection may be stored at all.
 
     Raises:
-        Refusal: no contract here has such a collection.
+        Refusal: no contract here has such a collection, and it is not open.
     """
+    if collection in policy.open_collections or collection in SHARED:
+        return
     package = collection.removeprefix(COUNTER_PREFIX)
-    if collection not in SHARED and (package == collection or package not in contracts):
+    if package == collection or package not in policy.contracts:
         raise forbidden("Missing or insufficient permissions: no contract here has such a collection.")
 
 
-def admit(name: Name, fields: Fields, contracts: Mapping[str, Contract], *, current: Fields | None = None) -> Admitted:
+def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None = None) -> Admitted:
     """Admit a document; `current` holds the fields that are stored under its name, where there are any.
 
     Raises:
         Refusal: no contract has such a document, or it would take over one of somebody else's.
     """
-    check_collection(name.collection, contracts)
+    check_collection(name.collection, policy)
+    if name.collection in policy.open_collections:
+        return Admitted(fields, "")
     if name.collection in SHARED:
-        return _admit_shared(name, fields, contracts, current)
-    return _admit_count(name.collection, fields, contracts)
+        return _admit_shared(name, fields, policy.contracts, current)
+    return _admit_count(name.collection, fields, policy.contracts)
 
 
 def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contract]) -> Admitted:

@@ -1,4 +1,4 @@
-"""Firestore's names, masks and documents as the REST interface writes them. Pure.
+"""Firestore's names, preconditions and documents as the REST interface writes them. Pure.
 
 The rules are those of https://firebase.google.com/docs/firestore/quotas and of the REST reference, version 1.
 """
@@ -12,15 +12,12 @@ from urllib.parse import parse_qs, unquote_to_bytes
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import format_timestamp, from_value, to_document
 from plaintally_server.exceptions import Refusal, invalid, not_found
+from plaintally_server.fieldpaths import FieldPath, Fields, parse_field_path, project
 
 MAX_ID_BYTES = 1500
 AUTO_ID_LENGTH = 20
 AUTO_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
-_SIMPLE_FIELD = re.compile(r"[a-zA-Z_][a-zA-Z_0-9]*")
-_QUOTED_FIELD = re.compile(r"`((?:[^`\\]|\\[`\\])+)`")
-
-Fields = Mapping[str, Any]
 
 
 class Name(NamedTuple):
@@ -51,25 +48,41 @@ class Precondition(NamedTuple):
     update_time: datetime | None = None
 
 
-def parse_path(raw_path: bytes) -> Name:
-    """The name in the path of a request, `/v1/projects/P/databases/D/documents/C[/ID]`.
+class Method(NamedTuple):
+    """A method of a whole database, such as `commit`."""
+
+    project: str
+    database: str
+    verb: str
+
+
+def parse_path(raw_path: bytes) -> Name | Method:
+    """What a path asks for: `/v1/projects/P/databases/D/documents/C[/ID]` a name, `.../documents:VERB` a method.
 
     Each segment is percent-decoded once, after the path was split: an encoded slash makes no segment.
 
     Raises:
         Refusal: the path names nothing that this collector has.
     """
-    segments = [_decode(segment) for segment in raw_path.split(b"/")[1:]]
-    return _read_name(segments[1:] if segments[:1] == ["v1"] else [])
+    match [_decode(segment) for segment in raw_path.split(b"/")[1:]]:
+        case ["v1", "projects", project, "databases", database, last] if last.startswith("documents:"):
+            _check_database(project, database)
+            return Method(project, database, last.removeprefix("documents:"))
+        case ["v1", *segments]:
+            return _read_name(segments)
+    return _read_name([])
 
 
-def parse_name(text: str) -> Name:
-    """The name as it stands in a body, `projects/P/databases/D/documents/C/ID`: nothing in it is encoded.
+def parse_document_name(text: object, *, project: str) -> Name:
+    """The name of a document as it stands in a body, `projects/P/databases/D/documents/C/ID`: nothing is encoded.
 
     Raises:
-        Refusal: it names nothing that this collector has.
+        Refusal: it is none, or not of this project.
     """
-    return _read_name(text.split("/"))
+    name = _read_name(text.split("/")) if isinstance(text, str) else None
+    if name is None or name.project != project or name.document is None:
+        raise invalid("The name must be that of a document in the project of the path.")
+    return name
 
 
 def _read_name(segments: Sequence[str]) -> Name:
@@ -80,13 +93,17 @@ def _read_name(segments: Sequence[str]) -> Name:
             name = Name(project, database, collection, document)
         case _:
             raise not_found("There is no such collection or document that this collector knows.")
-    for part, what in ((name.project, "project"), (name.collection, "collection")):
-        check_id(part, what)
-    if name.database != "(default)":
-        raise not_found("The database is '(default)'; there is no other.")
+    _check_database(name.project, name.database)
+    check_id(name.collection, "collection")
     if name.document is not None:
         check_id(name.document, "document")
     return name
+
+
+def _check_database(project: str, database: str) -> None:
+    check_id(project, "project")
+    if database != "(default)":
+        raise not_found("The database is '(default)'; there is no other.")
 
 
 def parse_query(raw_query: bytes) -> Mapping[str, list[str]]:
@@ -144,28 +161,6 @@ def check_id(text: str, what: str) -> str:
     return text
 
 
-def parse_field_path(text: str) -> str:
-    """The field that a mask names; nested paths are none of a counter's.
-
-    Raises:
-        Refusal: the text is no field path.
-    """
-    if _SIMPLE_FIELD.fullmatch(text):
-        return text
-    quoted = _QUOTED_FIELD.fullmatch(text)
-    if quoted is None:
-        raise invalid("A field path must be a name such as timestamp, or be quoted with backticks.")
-    return re.sub(r"\\([`\\])", r"\1", quoted[1])
-
-
-def merge(current: Fields | None, given: Fields, mask: Sequence[str] | None) -> Fields:
-    """The fields after a patch: with a mask what it names is set or, where not given, removed; all else stays."""
-    if mask is None:
-        return given
-    kept = {name: value for name, value in (current or {}).items() if name not in mask}
-    return {**kept, **{name: value for name, value in given.items() if name in mask}}
-
-
 def check_precondition(current: Stored | None, precondition: Precondition, name: Name) -> None:
     """Raise unless the document is as the writer expects it to be.
 
@@ -180,11 +175,20 @@ def check_precondition(current: Stored | None, precondition: Precondition, name:
         raise Refusal(400, "FAILED_PRECONDITION", "The document was changed since; read it again.")
 
 
-def write_document(name: Name, stored: Stored) -> dict[str, Any]:
-    """A document as it is answered."""
+def parse_mask(query: Mapping[str, Sequence[str]], parameter: str) -> list[FieldPath] | None:
+    """The field paths of a mask in a request's query; None where it has none, which means all fields.
+
+    Raises:
+        Refusal: one of them is no field path.
+    """
+    return [parse_field_path(path) for path in query.get(parameter, [])] or None
+
+
+def write_document(name: Name, stored: Stored, mask: Sequence[FieldPath] | None = None) -> dict[str, Any]:
+    """A document as it is answered; with a mask, what that names."""
     return {
         "name": str(name),
-        **to_document(stored.fields),
+        **to_document(project(stored.fields, mask)),
         "createTime": format_timestamp(stored.create_time),
         "updateTime": format_timestamp(stored.update_time),
     }

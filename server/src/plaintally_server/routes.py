@@ -1,25 +1,37 @@
 """The REST endpoints: from a request to what the other modules take, and from what they return to an answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import islice
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from plaintally.contract import Contract
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import format_timestamp, from_document
-from plaintally_server import ingest, resource
-from plaintally_server.commits import Change, parse_commit
-from plaintally_server.exceptions import Refusal, forbidden, invalid, not_found
-from plaintally_server.resource import Fields, Name, Precondition
+from plaintally.firestore import from_document
+from plaintally_server import ingest, lookups, resource
+from plaintally_server.access import Access, bearer
+from plaintally_server.commits import Action, Change
+from plaintally_server.exceptions import Refusal, invalid, not_found
+from plaintally_server.fieldpaths import FieldPath, Fields
+from plaintally_server.ingest import Policy
+from plaintally_server.methods import Methods
+from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
+from plaintally_server.writes import prepare
+
+Query = Mapping[str, Sequence[str]]
+_Work = Callable[[Request, Name, Query], Awaitable[Response]]
+_VERBS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")
+_FROM_BROWSERS = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=_VERBS, allow_headers=["*"])
 
 
 class _Segments(PathConvertor):
@@ -37,7 +49,7 @@ class Documents:
     Args:
         store: where they are kept.
         contracts: by package, what may be kept.
-        settings: the limits and the maintainer's token.
+        settings: the limits, the maintainer's token, and what is open to all.
         now: the clock, aware.
         make_id: makes the id of a document that came without one.
     """
@@ -51,101 +63,118 @@ class Documents:
         now: Callable[[], datetime],
         make_id: Callable[[], str],
     ) -> None:
-        self.store, self.contracts, self.settings = store, contracts, settings
+        self.store, self.settings = store, settings
+        self.policy = Policy(contracts, settings.open_collections)
         self.now, self.make_id = now, make_id
+        self.methods = Methods(store, policy=self.policy, now=now)
+        self._work: tuple[Mapping[str, _Work], Mapping[str, _Work]] = (
+            {"POST": self.create, "GET": self.list, "HEAD": self.list},
+            {"PATCH": self.patch, "GET": self.get, "HEAD": self.get, "DELETE": self.delete},
+        )  # by whether a document is named
 
     def routes(self) -> list[Route]:
         """The routes, to be put into an application."""
-        return [
-            Route("/v1/projects/{project}/databases/(default)/documents:commit", self.commit, methods=["POST"]),
-            Route("/v1/{rest:segments}", self.answer, methods=["GET", "POST", "PATCH"]),
-        ]
+        return [Route("/v1/{rest:segments}", self.answer, methods=_VERBS, middleware=[_FROM_BROWSERS])]
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; refusals are answered by the application."""
-        name = resource.parse_path(request.scope["raw_path"].partition(b"?")[0])
-        match request.method, name.document is None:
-            case "POST", True:
-                return await self.create(request, name)
-            case "PATCH", False:
-                return await self.patch(request, name)
-            case "GET" | "HEAD", False:
-                return await self.get(request, name)
-        raise Refusal(
-            405,
-            "UNIMPLEMENTED",
-            f"{request.method} is not for {'collections' if name.document is None else 'documents'}.",
-        )
-
-    async def create(self, request: Request, name: Name) -> Response:
-        """POST a document to a collection, with or without a `documentId`."""
-        fields = await self._read_fields(request)
+        if request.method == "OPTIONS":  # a browser's own question was answered before
+            return Response(status_code=204, headers={"Allow": ", ".join(_VERBS)})
+        target = resource.parse_path(request.scope["raw_path"].partition(b"?")[0])
         query = resource.parse_query(request.scope["query_string"])
+        if isinstance(target, Method):
+            return await self.call(request, target)
+        work = self._work[target.document is not None].get(request.method)
+        if work is None:
+            kind = "collections" if target.document is None else "documents"
+            raise Refusal(405, "UNIMPLEMENTED", f"{request.method} is not for {kind}.")
+        return await work(request, target, query)
+
+    async def call(self, request: Request, method: Method) -> Response:
+        """POST to a method of the whole database."""
+        if request.method != "POST":
+            raise Refusal(405, "UNIMPLEMENTED", f"{request.method} is not for methods.")
+        body = await read_body(request, self.settings.body_limit)
+        return answer_json(await self.methods.call(method, body, self._access(request)))
+
+    async def create(self, request: Request, name: Name, query: Query) -> Response:
+        """POST a document to a collection, with or without a `documentId`."""
+        mask = resource.parse_mask(query, "mask.fieldPaths")
+        fields = await self._read_fields(request)
         document = self.make_id()
         if "documentId" in query:
             document = resource.check_id(query["documentId"][-1], "document")
         name = name._replace(document=document)
-        admitted = ingest.admit(name, fields, self.contracts)
-        return await self._write(Write(name, Precondition(exists=False), lambda _: admitted, self.now()))
+        admitted = ingest.admit(name, fields, self.policy)
+        return await self._write(Write(name, Precondition(exists=False), lambda _: admitted, self.now()), mask)
 
-    async def patch(self, request: Request, name: Name) -> Response:
+    async def patch(self, request: Request, name: Name, query: Query) -> Response:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
-        query = resource.parse_query(request.scope["query_string"])
         precondition = resource.parse_precondition(query)
-        paths = query.get("updateMask.fieldPaths", [])
-        mask = [resource.parse_field_path(path) for path in paths] or None
-        fields = await self._read_fields(request)
-        return await self._write(self._prepare(Change(name, fields, mask, precondition), self.now()))
+        update_mask = resource.parse_mask(query, "updateMask.fieldPaths")
+        mask = resource.parse_mask(query, "mask.fieldPaths")
+        fields = await self._read_fields(request, name)
+        return await self._write(
+            prepare(Change(name, fields, update_mask, precondition), self.policy, self.now()), mask
+        )
 
-    async def commit(self, request: Request) -> Response:
-        """POST to `documents:commit`: write several documents, all or none."""
-        project = resource.check_id(request.path_params["project"], "project")
-        body = await read_body(request, self.settings.body_limit)
-        changes = await run_in_threadpool(parse_commit, body, project=project)
-        now = self.now()
-        stored = await self.store.commit([self._prepare(change, now) for change in changes])
-        results = [{"updateTime": format_timestamp(one.update_time)} for one in stored]
-        return answer_json({"writeResults": results, "commitTime": format_timestamp(now)})
-
-    async def get(self, request: Request, name: Name) -> Response:
+    async def get(self, request: Request, name: Name, query: Query) -> Response:
         """GET a document, with the maintainer's token."""
-        self._check_token(request)
+        mask = resource.parse_mask(query, "mask.fieldPaths")
+        self._access(request).check([name.collection])
         stored = await run_in_threadpool(self.store.get, name)
         if stored is None:
             raise not_found(f'Document "{name}" not found.')
-        return answer_json(resource.write_document(name, stored))
+        return answer_json(resource.write_document(name, stored, mask))
 
-    def _prepare(self, change: Change, now: datetime) -> Write:
-        """The write that makes a change to whatever is stored when its turn comes."""
-        name, given, mask, precondition = change
-        ingest.check_collection(name.collection, self.contracts)
+    async def list(self, request: Request, name: Name, query: Query) -> Response:
+        """GET a page of a collection, with the maintainer's token."""
+        mask = resource.parse_mask(query, "mask.fieldPaths")
+        page = lookups.parse_page(query)
+        self._access(request).check([name.collection])
+        found = await run_in_threadpool(
+            self.store.scan,
+            name.collection,
+            lambda rows: [*islice(rows, page.size + 1)],
+            after=page.after,
+            descending=page.descending,
+        )
+        documents = [
+            resource.write_document(name._replace(document=document), stored, mask)
+            for document, stored in found[: page.size]
+        ]
+        more = {"nextPageToken": lookups.make_token(found[page.size - 1][0])} if len(found) > page.size else {}
+        return answer_json({"documents": documents, **more} if documents else {})
 
-        def settle(current: Fields | None) -> ingest.Admitted:
-            return ingest.admit(name, resource.merge(current, given, mask), self.contracts, current=current)
+    async def delete(self, request: Request, name: Name, query: Query) -> Response:
+        """DELETE a document, with the maintainer's token; one that is not there is deleted already."""
+        precondition = resource.parse_precondition(query)
+        self._access(request).check([name.collection])
+        await self.store.commit([prepare(Change(name, {}, None, precondition, Action.DELETE), self.policy, self.now())])
+        return answer_json({})
 
-        return Write(name, precondition, settle, now)
-
-    async def _write(self, write: Write) -> Response:
+    async def _write(self, write: Write, mask: Sequence[FieldPath] | None) -> Response:
         [stored] = await self.store.commit([write])
-        return answer_json(resource.write_document(write.name, stored))
+        assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
+        return answer_json(resource.write_document(write.name, stored, mask))
 
-    async def _read_fields(self, request: Request) -> Fields:
+    async def _read_fields(self, request: Request, name: Name | None = None) -> Fields:
+        """The fields in a body, which may repeat the name where there is one."""
         body = await read_body(request, self.settings.body_limit)
         try:
             document = msgspec.json.decode(body) if body else {}
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise invalid("The body is no JSON.") from None
-        if isinstance(document, dict) and "name" in document:
-            raise invalid("The name of a document belongs into the path, not into the body.")
+        if isinstance(document, dict) and document.get("name", str(name)) != str(name):
+            raise invalid("The name of a document belongs into the path; the body must have none or the same.")
         try:
             return from_document(document)
         except DocumentError as error:
             raise invalid(f"The body is no document: {error}.") from None
 
-    def _check_token(self, request: Request) -> None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self.settings.is_token(given):
-            raise forbidden("Missing or insufficient permissions: reading needs the maintainer's token.")
+    def _access(self, request: Request) -> Access:
+        given = bearer(request.headers.get("authorization", ""))
+        return Access(self.settings.is_token(given), self.settings.open_collections)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -165,7 +194,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def answer_json(content: Mapping[str, Any], status: int = 200) -> Response:
+def answer_json(content: object, status: int = 200) -> Response:
     """An answer in JSON."""
     return Response(msgspec.json.encode(content), status, media_type="application/json; charset=utf-8")
 

@@ -1,7 +1,7 @@
 """The settings of a collector. Where they come from (environment, file, defaults) is up to `cli`."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ class Settings(NamedTuple):
     """How a collector runs.
 
     `contracts` says by package what may be kept; `token` lets a maintainer read (nobody reads where it is None);
-    `body_limit` is in bytes; `queue_size` is the number of writes that may wait for the disk.
+    `open_collections` take, give and delete documents of any fields for anybody; `body_limit` is in bytes; `queue_size`
+    is the number of writes that may wait for the disk.
     """
 
     contracts: Mapping[str, Contract]
@@ -24,6 +25,7 @@ class Settings(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8080
     token: str | None = None
+    open_collections: Collection[str] = ()
     body_limit: int = 10_485_760
     queue_size: int = 10_000
 

@@ -3,26 +3,31 @@
 Only this package knows SQL. `Store` is what the rest of the collector uses; `sqlite` keeps it in one file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from plaintally_server.deletion import Receipt
+from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Fields, Name, Precondition, Stored
+from plaintally_server.resource import Name, Precondition, Stored
+
+T = TypeVar("T")
 
 
 class Write(NamedTuple):
     """One document to be written.
 
-    `settle` takes the document's present fields (None where there is none) and returns what is to be kept; it runs
-    inside the transaction, and whatever it raises is the answer to the writes that it came with.
+    `settle` takes the document's present fields (None where there is none) and returns what is to be kept (None for
+    nothing: what there is is deleted); it runs inside the transaction, and whatever it raises is the answer to the
+    writes that it came with. `erases` says that nothing of what was there may stay in the file.
     """
 
     name: Name
     precondition: Precondition
-    settle: Callable[[Fields | None], Admitted]
+    settle: Callable[[Fields | None], Admitted | None]
     received_at: datetime
+    erases: bool = False
 
 
 class StatsTree(NamedTuple):
@@ -44,6 +49,14 @@ class Reader(Protocol):
 
     def get(self, name: Name) -> Stored | None:
         """The document of this name, whatever its project."""
+
+    def get_all(self, names: Sequence[Name]) -> Sequence[Stored | None]:
+        """The documents of these names, as they are at one moment."""
+
+    def scan(
+        self, collection: str, work: Callable[[Iterator[tuple[str, Stored]]], T], *, after: str | None, descending: bool
+    ) -> T:
+        """What the work makes of a collection's ids and documents, in the order of the ids, behind the id `after`."""
 
     def session_tree(self, session_id: str) -> SessionTree:
         """A session, its stats by label and their invokes by start, as they are at one moment."""
@@ -67,8 +80,8 @@ class Store(Reader, Protocol):
     Every method raises a Refusal where the store is busy or cannot write.
     """
 
-    async def commit(self, writes: Sequence[Write]) -> Sequence[Stored]:
-        """Keep documents, all or none, in their order.
+    async def commit(self, writes: Sequence[Write]) -> Sequence[Stored | None]:
+        """Keep or delete documents, all or none, in their order; None stands for what is not there in the end.
 
         Raises:
             Refusal: a precondition does not hold, a `settle` refused, or what a document belongs to was deleted.

@@ -63,6 +63,30 @@ def forget(connection: sqlite3.Connection, session_id: str, *, key: str, at: dat
 
 def delete_tree(connection: sqlite3.Connection, session_id: str, *, at: datetime, salt: bytes) -> Receipt:
     """Delete a session with its stats and their invokes, and leave tombstones and a receipt."""
+    documents = _delete_session(connection, session_id)
+    _note_erasure(connection, at)
+    receipt = make_receipt(session_id, deleted_at=at, documents=documents, salt=salt)
+    row = (hash_text(session_id), to_us(at), documents, receipt.hash)
+    connection.execute("INSERT INTO receipts (session_hash, deleted_at, documents, hash) VALUES (?, ?, ?, ?)", row)
+    return receipt
+
+
+def discard(connection: sqlite3.Connection, name: Name, *, at: datetime | None) -> None:
+    """Delete a document, with all below it where it is a session or stats; with `at` its bytes go, too."""
+    document = str(name.document)
+    if name.collection == SESSIONS:
+        _delete_session(connection, document)
+    else:
+        connection.execute("DELETE FROM documents WHERE collection = ? AND id = ?", (name.collection, document))
+    if name.collection == STATS:
+        _delete_children(connection, INVOKES, document)
+        _bury(connection, document)
+    if at is not None:
+        _note_erasure(connection, at)
+
+
+def _delete_session(connection: sqlite3.Connection, session_id: str) -> int:
+    """Delete a session with its stats and their invokes, and leave tombstones; the number of documents."""
     key_hash = _key_hash(connection, session_id)
     query = "SELECT id FROM documents WHERE collection = ? AND parent = ?"
     stats_ids = [stats_id for (stats_id,) in connection.execute(query, (STATS, session_id))]
@@ -74,11 +98,7 @@ def delete_tree(connection: sqlite3.Connection, session_id: str, *, at: datetime
     for stats_id in stats_ids:
         _bury(connection, stats_id)
     _bury(connection, session_id, key_hash)
-    _note_erasure(connection, at)
-    receipt = make_receipt(session_id, deleted_at=at, documents=documents, salt=salt)
-    row = (hash_text(session_id), to_us(at), documents, receipt.hash)
-    connection.execute("INSERT INTO receipts (session_hash, deleted_at, documents, hash) VALUES (?, ?, ?, ?)", row)
-    return receipt
+    return documents
 
 
 def find_receipt(connection: sqlite3.Connection, session_id: str) -> Receipt | None:

@@ -1,14 +1,15 @@
 """Documents and counts as rows, by functions of a connection whose caller has begun a transaction."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
 
 from plaintally.firestore import from_document, to_document
 from plaintally_server.exceptions import invalid
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.fieldpaths import Fields
+from plaintally_server.ingest import INVOKES, SESSIONS, SHARED, STATS, Admitted
 from plaintally_server.resource import Name, Stored, check_precondition
 from plaintally_server.store import SessionTree, StatsTree, Write, deletion
 from plaintally_server.store.times import from_us, to_us
@@ -17,8 +18,8 @@ MAX_DOCUMENT_BYTES = 1_048_576
 _COLUMNS = "fields, create_time, update_time"
 
 
-def write(connection: sqlite3.Connection, wanted: Write) -> Stored:
-    """Write one document; a count is added to the total of its day.
+def write(connection: sqlite3.Connection, wanted: Write) -> Stored | None:
+    """Write or delete one document; a count is added to the total of its day, and stays there.
 
     Raises:
         Refusal: see `Store.commit`.
@@ -26,9 +27,13 @@ def write(connection: sqlite3.Connection, wanted: Write) -> Stored:
     current = get(connection, wanted.name)
     check_precondition(current, wanted.precondition, wanted.name)
     admitted = wanted.settle(None if current is None else current.fields)
-    if admitted.counted_id is None:
+    if admitted is None:
+        if current is not None:
+            deletion.discard(connection, wanted.name, at=wanted.received_at if wanted.erases else None)
+        return None
+    if wanted.name.collection in SHARED:
         deletion.check_not_forgotten(connection, wanted.name, admitted.parent, at=wanted.received_at)
-    if current is not None and current.fields == admitted.fields:
+    if current is not None and _canonical(current.fields) == _canonical(admitted.fields):
         return current
     created_at = wanted.received_at if current is None else current.create_time
     stored = Stored(admitted.fields, created_at, wanted.received_at)
@@ -43,6 +48,17 @@ def get(connection: sqlite3.Connection, name: Name) -> Stored | None:
     query = f"SELECT {_COLUMNS} FROM documents WHERE collection = ? AND id = ?"  # noqa: S608  # of our own
     found = list(_read(connection.execute(query, (name.collection, name.document))))
     return found[0] if found else None
+
+
+def scan(
+    connection: sqlite3.Connection, collection: str, *, after: str | None, descending: bool
+) -> Iterator[tuple[str, Stored]]:
+    """The ids and documents of a collection, in the order of the ids, behind the id `after`."""
+    compare, direction = ("<", "DESC") if descending else (">", "ASC")
+    behind = "" if after is None else f"AND id {compare} :after"
+    query = f"SELECT id, {_COLUMNS} FROM documents WHERE collection = :collection {behind} ORDER BY id {direction}"  # noqa: S608  # of our own
+    for document, *row in connection.execute(query, {"collection": collection, "after": after}):
+        yield document, _read_row(*row)
 
 
 def session_tree(connection: sqlite3.Connection, session_id: str) -> SessionTree:
@@ -66,8 +82,16 @@ def _children(connection: sqlite3.Connection, collection: str, parent: str) -> I
 
 
 def _read(rows: Iterable[tuple[bytes, int, int]]) -> Iterable[Stored]:
-    for fields, create_time, update_time in rows:
-        yield Stored(from_document(msgspec.json.decode(fields)), from_us(create_time), from_us(update_time))
+    return (_read_row(*row) for row in rows)
+
+
+def _read_row(fields: bytes, create_time: int, update_time: int) -> Stored:
+    return Stored(from_document(msgspec.json.decode(fields)), from_us(create_time), from_us(update_time))
+
+
+def _canonical(fields: Fields) -> bytes:
+    """The same bytes for the same fields, where 1 is another value than 1.0, and -0.0 than 0.0."""
+    return msgspec.json.encode(to_document(fields), order="sorted")
 
 
 def _put(connection: sqlite3.Connection, name: Name, stored: Stored, admitted: Admitted) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from plaintally_server.deletion import Receipt
 from plaintally_server.exceptions import Refusal, describe, failed, unavailable
@@ -19,6 +19,7 @@ from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.schema import connect, open_for_writing
 
 MAX_BATCH = 1000
+T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
@@ -42,6 +43,19 @@ class SQLiteReader:
         """See `Reader.get`."""
         with self._reading() as connection:
             return documents.get(connection, name)
+
+    def get_all(self, names: Sequence[Name]) -> Sequence[Stored | None]:
+        """See `Reader.get_all`."""
+        with self._reading() as connection:
+            connection.execute("BEGIN")
+            return [documents.get(connection, name) for name in names]
+
+    def scan(
+        self, collection: str, work: Callable[[Iterator[tuple[str, Stored]]], T], *, after: str | None, descending: bool
+    ) -> T:
+        """See `Reader.scan`."""
+        with self._reading() as connection:
+            return work(documents.scan(connection, collection, after=after, descending=descending))
 
     def session_tree(self, session_id: str) -> SessionTree:
         """See `Reader.session_tree`."""
@@ -106,13 +120,14 @@ class SQLiteStore(SQLiteReader):
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._thread.start()
 
-    async def commit(self, writes: Sequence[Write]) -> Sequence[Stored]:
+    async def commit(self, writes: Sequence[Write]) -> Sequence[Stored | None]:
         """See `Store.commit`."""
 
-        def work(connection: sqlite3.Connection) -> Sequence[Stored]:
+        def work(connection: sqlite3.Connection) -> Sequence[Stored | None]:
             return [documents.write(connection, write) for write in writes]
 
-        stored: Sequence[Stored] = await self._run(work, size=len(writes))
+        deletes = any(write.erases for write in writes)
+        stored: Sequence[Stored | None] = await self._run(work, size=len(writes), deletes=deletes)
         return stored
 
     async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:

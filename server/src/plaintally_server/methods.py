@@ -1,0 +1,119 @@
+"""The methods of a whole database: `documents:commit`, `:batchWrite`, `:batchGet` and `:runQuery`.
+
+Each takes the bytes of a body and returns what the answer says in JSON.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from plaintally.firestore import format_timestamp
+from plaintally_server import queries
+from plaintally_server.access import Access
+from plaintally_server.commits import Action, Change, parse_batch, parse_commit
+from plaintally_server.exceptions import CODES, Refusal, not_found
+from plaintally_server.filters import Found
+from plaintally_server.ingest import Policy
+from plaintally_server.lookups import parse_batch_get
+from plaintally_server.resource import Method, Name, Stored, write_document
+from plaintally_server.store import Store
+from plaintally_server.writes import prepare
+
+
+class Methods:
+    """The methods, by their names in a path.
+
+    Args:
+        store: where documents are kept.
+        policy: what may be stored.
+        now: the clock, aware.
+    """
+
+    def __init__(self, store: Store, *, policy: Policy, now: Callable[[], datetime]) -> None:
+        self.store, self.policy, self.now = store, policy, now
+        self._by_verb = {
+            "commit": self.commit,
+            "batchWrite": self.batch_write,
+            "batchGet": self.batch_get,
+            "runQuery": self.run_query,
+        }
+
+    async def call(self, method: Method, body: bytes, access: Access) -> object:
+        """What a method answers.
+
+        Raises:
+            Refusal: there is no such method, or it refuses.
+        """
+        if method.verb not in self._by_verb:
+            raise not_found("This collector has no such method.")
+        return await self._by_verb[method.verb](body, method, access)
+
+    async def commit(self, body: bytes, method: Method, access: Access) -> object:
+        """Write several documents, all or none, in their order."""
+        changes = await run_in_threadpool(parse_commit, body, project=method.project)
+        _check(changes, access)
+        now = self.now()
+        stored = await self.store.commit([prepare(change, self.policy, now) for change in changes])
+        return {"writeResults": [_result(one) for one in stored], "commitTime": format_timestamp(now)}
+
+    async def batch_write(self, body: bytes, method: Method, access: Access) -> object:
+        """Write several documents, each for itself, with a status for each."""
+        changes = await run_in_threadpool(parse_batch, body, project=method.project)
+        now = self.now()
+        outcomes = await asyncio.gather(*(self._write_one(change, access, now) for change in changes))
+        return {
+            "writeResults": [{} if isinstance(one, Refusal) else _result(one) for one in outcomes],
+            "status": [_status(one) if isinstance(one, Refusal) else {} for one in outcomes],
+        }
+
+    async def batch_get(self, body: bytes, method: Method, access: Access) -> object:
+        """Read several documents by their names."""
+        names, mask = await run_in_threadpool(parse_batch_get, body, project=method.project)
+        access.check(name.collection for name in names)
+        found = await run_in_threadpool(self.store.get_all, names)
+        read_time = format_timestamp(self.now())
+        return [
+            {"missing": str(name), "readTime": read_time}
+            if stored is None
+            else {"found": write_document(name, stored, mask), "readTime": read_time}
+            for name, stored in zip(names, found, strict=True)
+        ]
+
+    async def run_query(self, body: bytes, method: Method, access: Access) -> object:
+        """Read the documents of a collection that answer a query; where none does, one element tells the time."""
+        query = queries.parse_query(body)
+        access.check([query.collection])
+
+        def work(rows: Iterator[tuple[str, Stored]]) -> Sequence[Found]:
+            base = Name(method.project, method.database, query.collection)
+            return queries.run(query, (Found(base._replace(document=row[0]), row[1]) for row in rows))
+
+        found = await run_in_threadpool(self.store.scan, query.collection, work, after=None, descending=query.backwards)
+        read_time = format_timestamp(self.now())
+        documents = [write_document(name, stored, query.select) for name, stored in found]
+        return [{"document": document, "readTime": read_time} for document in documents] or [{"readTime": read_time}]
+
+    async def _write_one(self, change: Change, access: Access, now: datetime) -> Stored | Refusal | None:
+        try:
+            _check([change], access)
+            [stored] = await self.store.commit([prepare(change, self.policy, now)])
+        except Refusal as refusal:
+            return refusal
+        return stored
+
+
+def _check(changes: Sequence[Change], access: Access) -> None:
+    """Raise unless what is deleted, or only looked at, may be."""
+    access.check(change.name.collection for change in changes if change.action is not Action.UPDATE)
+
+
+def _result(stored: Stored | None) -> dict[str, Any]:
+    return {} if stored is None else {"updateTime": format_timestamp(stored.update_time)}
+
+
+def _status(refusal: Refusal) -> dict[str, Any]:
+    """A refusal as one write's status."""
+    return {"code": CODES[refusal.status], "message": refusal.message}

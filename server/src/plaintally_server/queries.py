@@ -1,0 +1,207 @@
+"""The bodies of `documents:runQuery`, and which documents answer them in which order. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cmp_to_key
+from itertools import islice
+from typing import Any, NamedTuple
+
+from msgspec import field
+
+from plaintally.exceptions import DocumentError
+from plaintally.firestore import from_value
+from plaintally_server.bodies import Body, parse_body
+from plaintally_server.commits import unimplemented
+from plaintally_server.exceptions import invalid
+from plaintally_server.fieldpaths import MISSING, NAME, FieldPath, parse_field_path
+from plaintally_server.filters import Condition, FieldBody, Filter, FilterBody, Found, read_filter, value_of
+from plaintally_server.ordering import SortKey, sort_key
+from plaintally_server.resource import check_id
+
+
+class Order(NamedTuple):
+    """What documents are ordered by."""
+
+    path: FieldPath
+    descending: bool
+
+
+class Cursor(NamedTuple):
+    """A place in the order, by the values of the first orders; `before` whatever is equal to them, or behind."""
+
+    keys: Sequence[SortKey]
+    before: bool
+
+
+class Query(NamedTuple):
+    """Which documents of a collection are wanted, in which order; `select` names the fields of each (None: all)."""
+
+    collection: str
+    condition: Condition
+    orders: Sequence[Order]
+    start: Cursor | None
+    end: Cursor | None
+    offset: int
+    limit: int | None
+    select: Sequence[FieldPath] | None
+
+    @property
+    def backwards(self) -> bool:
+        """Whether the order is that of names from the last to the first."""
+        return self.orders[0] == Order(NAME, descending=True)
+
+
+class _Selector(Body):
+    collection_id: str
+    all_descendants: bool | None = None  # a collection has no others below it here
+
+
+class _Order(Body):
+    field: FieldBody
+    direction: int | str | None = None
+
+
+class _Projection(Body):
+    fields: list[FieldBody] | None = None
+
+
+class _Cursor(Body):
+    values: list[dict[str, Any]] | None = None
+    before: bool | None = None
+
+
+class _StructuredQuery(Body):
+    sources: list[_Selector] | None = field(default=None, name="from")
+    where: FilterBody | None = None
+    order_by: list[_Order] | None = None
+    start_at: _Cursor | None = None
+    end_at: _Cursor | None = None
+    offset: int | None = None
+    limit: int | dict[str, int] | None = None
+    select: _Projection | None = None
+    find_nearest: Any = None
+
+
+class _RunQuery(Body):
+    structured_query: _StructuredQuery
+    parent: str | None = None
+    transaction: str | None = None
+    new_transaction: Any = None
+    read_time: str | None = None
+    explain_options: Any = None
+
+
+_DIRECTIONS: dict[int | str | None, bool] = {None: False, 0: False, 1: False, 2: True}
+_DIRECTIONS |= {"DIRECTION_UNSPECIFIED": False, "ASCENDING": False, "DESCENDING": True}
+
+
+def parse_query(body: bytes) -> Query:
+    """The query in the body of a runQuery.
+
+    Raises:
+        Refusal: it is no such body, or asks for what this collector does not do.
+    """
+    wanted = parse_body(body, _RunQuery, example='{"structuredQuery": {"from": [{"collectionId": ID}]}}')
+    query = wanted.structured_query
+    unknown = (wanted.new_transaction, wanted.explain_options, query.find_nearest)
+    if wanted.transaction or wanted.read_time or any(part is not None for part in unknown):
+        raise unimplemented("Transactions, reads of the past, plans and vectors are not for this collector.")
+    if query.sources is None or len(query.sources) != 1:
+        raise invalid("A query must be from one collection.")
+    condition = Filter((), lambda _: True) if query.where is None else read_filter(query.where)
+    orders = _complete([_read_order(order) for order in query.order_by or ()], condition.inequalities)
+    return Query(
+        check_id(query.sources[0].collection_id, "collection"),
+        condition.holds,
+        orders,
+        _read_cursor(query.start_at, orders),
+        _read_cursor(query.end_at, orders),
+        _at_least_zero(query.offset or 0, "offset"),
+        _read_limit(query.limit),
+        _read_selection(query.select),
+    )
+
+
+def run(query: Query, documents: Iterable[Found]) -> list[Found]:
+    """The documents that answer a query, out of those of its collection by name (from the last, if `backwards`)."""
+    compare = _comparison(query.orders)
+    start, end = query.start, query.end
+    keyed = (
+        (keys, found)
+        for found in documents
+        if query.condition(found) and (keys := _keys_of(found, query.orders)) is not None
+    )
+    within: Iterable[tuple[Sequence[SortKey], Found]] = (
+        (keys, found)
+        for keys, found in keyed
+        if (start is None or compare(keys, start.keys) > (-1 if start.before else 0))
+        and (end is None or compare(keys, end.keys) < (0 if end.before else 1))
+    )
+    if query.orders[0].path != NAME:
+        key = cmp_to_key(compare)
+        within = sorted(within, key=lambda pair: key(pair[0]))
+    stop = None if query.limit is None else query.offset + query.limit
+    return [found for _, found in islice(within, query.offset, stop)]
+
+
+def _read_order(order: _Order) -> Order:
+    if order.direction not in _DIRECTIONS:
+        raise invalid("The direction of an order must be ASCENDING or DESCENDING.")
+    return Order(parse_field_path(order.field.field_path), _DIRECTIONS[order.direction])
+
+
+def _complete(orders: Sequence[Order], inequalities: Sequence[FieldPath]) -> list[Order]:
+    """The orders with those that Firestore adds: of fields in inequalities, and of names last."""
+    descending = bool(orders) and orders[-1].descending
+    given = [order.path for order in orders]
+    added = [path for path in sorted(set(inequalities)) if path not in given and path != NAME]
+    if NAME not in given:
+        added.append(NAME)
+    return [*orders, *(Order(path, descending) for path in added)]
+
+
+def _read_cursor(cursor: _Cursor | None, orders: Sequence[Order]) -> Cursor | None:
+    if cursor is None or not cursor.values:
+        return None
+    if len(cursor.values) > len(orders):
+        raise invalid("A cursor has at most as many values as the query has orders.")
+    try:
+        keys = [sort_key(from_value(value)) for value in cursor.values]
+    except DocumentError as error:
+        raise invalid(f"A cursor has what is no value: {error}.") from None
+    return Cursor(keys, bool(cursor.before))
+
+
+def _read_limit(limit: int | Mapping[str, int] | None) -> int | None:
+    if isinstance(limit, Mapping):
+        limit = limit.get("value")
+    return None if limit is None else _at_least_zero(limit, "limit")
+
+
+def _at_least_zero(number: int, what: str) -> int:
+    if number < 0:
+        raise invalid(f"The {what} of a query must be at least 0.")
+    return number
+
+
+def _read_selection(select: _Projection | None) -> list[FieldPath] | None:
+    paths = [parse_field_path(field.field_path) for field in (select.fields if select else None) or ()]
+    return paths or None
+
+
+def _keys_of(found: Found, orders: Sequence[Order]) -> list[SortKey] | None:
+    """What a document is ordered by; None where it lacks a field of that."""
+    values = [value_of(found, order.path) for order in orders]
+    return None if any(value is MISSING for value in values) else [sort_key(value) for value in values]
+
+
+def _comparison(orders: Sequence[Order]) -> Callable[[Sequence[SortKey], Sequence[SortKey]], int]:
+    """Compares the keys of two documents, or of a document and a cursor, as far as both go."""
+    signs = [-1 if order.descending else 1 for order in orders]
+
+    def compare(left: Sequence[SortKey], right: Sequence[SortKey]) -> int:
+        for sign, one, other in zip(signs, left, right, strict=False):
+            if one != other:
+                return sign if one > other else -sign
+        return 0
+
+    return compare

@@ -1,0 +1,264 @@
+"""What every client of Firestore relies on, in a collection that takes any fields: lists, queries, deletes, batches."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from collectors import ROOT, TOKEN, Answer, Collector, count, run_collector, run_server
+from shared import PREFIX, Shared, commit, forget, integer, mapping, share, update, write_contract
+
+READ = {"Authorization": f"Bearer {TOKEN}"}
+CITY = f"{ROOT}/cities/zrh"
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    contract = f"--contract={write_contract(tmp_path)}"
+    with run_collector(tmp_path / "test.sqlite3", contract, "--open-collection=cities") as running:
+        yield running
+
+
+def patch(collector: Collector, query: str, **fields: Mapping[str, object]) -> Answer:
+    return collector.request("PATCH", f"{CITY}{query}", {"fields": fields})
+
+
+def test_nested_masks(collector: Collector) -> None:
+    patch(collector, "", a=mapping(b=integer(1), c=integer(2)), d=integer(3))
+    paths = "&".join(f"updateMask.fieldPaths={quote(path)}" for path in ("a.b", "a.c", "e.`f g`.h", "d.x", "n.m"))
+    answer = patch(
+        collector, f"?{paths}", a=mapping(b=integer(9), z=integer(0)), e=mapping(**{"f g": mapping(h=integer(4))})
+    )
+    assert answer.json["fields"] == {
+        "a": mapping(b=integer(9)),
+        "d": integer(3),
+        "e": mapping(**{"f g": mapping(h=integer(4))}),
+    }
+    for path in (".", "a.", ".a", "a..b", "`a`b", "`", "``", "a b", "é", "a\n", "`a\\b`"):
+        assert patch(collector, f"?updateMask.fieldPaths={quote(path)}").error == (400, "INVALID_ARGUMENT"), path
+        assert patch(collector, f"?mask.fieldPaths={quote(path)}", x=integer(1)).error[0] == 400
+    assert collector.request("GET", CITY).json == answer.json
+    assert patch(collector, "?mask.fieldPaths=a.b&mask.fieldPaths=zz&$alt=json;enum-encoding=int").json["fields"] == {}
+    seen = patch(collector, "?mask.fieldPaths=a.b", a=mapping(b=integer(1), c=integer(2)))
+    assert seen.json["fields"] == {"a": mapping(b=integer(1))}
+    made = collector.request("POST", f"{ROOT}/cities?mask.fieldPaths=a&documentId=new", {"fields": {"b": integer(1)}})
+    assert made.json["fields"] == {}
+    assert collector.request("GET", f"{ROOT}/cities/new").json["fields"] == {"b": integer(1)}
+
+
+def test_a_value_of_another_kind_is_another_value(collector: Collector) -> None:
+    times = [
+        patch(collector, "", a=value).json["updateTime"]
+        for value in (integer(1), {"doubleValue": 1}, {"booleanValue": True}, {"doubleValue": 0}, {"doubleValue": "-0"})
+    ]
+    assert len(set(times)) == len(times)
+    for _ in range(2):
+        patch(collector, "", a={"doubleValue": "NaN"}, b=integer(1))
+    before = collector.request("GET", CITY).json["updateTime"]
+    assert patch(collector, "", b=integer(1), a={"doubleValue": "NaN"}).json["updateTime"] == before
+
+
+def test_the_name_in_a_body_is_that_of_the_path(collector: Collector) -> None:
+    name = CITY.removeprefix("/v1/")
+    assert collector.request("PATCH", CITY, {"name": name, "fields": {}}).status == 200
+    assert collector.request("PATCH", CITY, {"name": f"{name}x", "fields": {}}).error == (400, "INVALID_ARGUMENT")
+    assert collector.request("POST", f"{ROOT}/cities?documentId=b", {"name": f"{ROOT}/cities/b"}).error[0] == 400
+    assert collector.request("POST", f"{ROOT}/cities?documentId=b").json["fields"] == {}
+    for wrong in (
+        "projects/q/databases/(default)/documents/cities/a",
+        f"{PREFIX}/cities",
+        f"{PREFIX}/cities/a/b/c",
+        "",
+        5,
+    ):
+        assert commit(collector, {"update": {"name": wrong, "fields": {}}}).error[0] in (400, 404)
+
+
+def test_a_list_in_pages(collector: Collector) -> None:
+    ids = ["B", "a", "aa", "é", "\uffff", "😀", " ", "\x00", "10", "9"]
+    commit(collector, *(update(f"cities/{one}", {"fields": {}}) for one in ids))
+    expected = [f"{PREFIX}/cities/{one}" for one in sorted(ids, key=str.encode)]
+    for query, wanted in (("", expected), ("&orderBy=__name__", expected), ("&orderBy=__name__+desc", expected[::-1])):
+        found, token = [], ""
+        while True:
+            page = collector.request("GET", f"{ROOT}/cities?pageSize=3{query}&pageToken={token}").json
+            found += [document["name"] for document in page["documents"]]  # type: ignore[attr-defined]
+            if "nextPageToken" not in page:
+                break
+            token = quote(str(page["nextPageToken"]))
+        assert found == wanted
+    for query in (
+        "pageSize=-1",
+        "pageSize=abc",
+        "pageSize=2147483648",
+        "pageSize=",
+        "pageToken=abc",
+        "orderBy=n",
+        "pageToken=%ff",
+    ):
+        assert collector.request("GET", f"{ROOT}/cities?{query}").error == (400, "INVALID_ARGUMENT"), query
+    assert collector.request("GET", f"{ROOT}/cities?pageSize=0&mask.fieldPaths=x").status == 200
+    assert collector.request("HEAD", f"{ROOT}/cities").status == 200
+
+
+def test_a_commit_in_order(collector: Collector) -> None:
+    one, two = (update("cities/a", {"fields": {"n": integer(n)}}) for n in (1, 2))
+    delete = {"delete": f"{PREFIX}/cities/a"}
+    absent, present = ({"currentDocument": {"exists": exists}} for exists in (False, True))
+    answer = commit(collector, {**one, **absent}, {**two, **present}, {**delete, **present}, {**one, **absent}).json
+    assert [list(result) for result in answer["writeResults"]] == [["updateTime"], ["updateTime"], [], ["updateTime"]]  # type: ignore[attr-defined]
+    assert commit(collector, {**two, "updateMask": {}}, delete, {**one, **present}).error == (404, "NOT_FOUND")
+    assert commit(collector, {**two, "updateMask": {}}).status == 200
+    assert collector.request("GET", f"{ROOT}/cities/a").json["fields"] == {"n": integer(1)}
+    verify = {"verify": f"{PREFIX}/cities/a"}
+    assert commit(collector, {**verify, **present}).status == 200
+    assert commit(collector, {**verify, **absent}).error == (409, "ALREADY_EXISTS")
+    wrongs: tuple[dict[str, object], ...] = (
+        {},
+        {**one, **delete},
+        {**one, "updateMask": {"fieldPaths": ["a b"]}},
+        {"update": {}},
+        {"delete": "x"},
+    )
+    for wrong in wrongs:
+        assert commit(collector, wrong).error[0] in (400, 404), wrong
+    assert collector.request("POST", f"{ROOT}:commit").json.keys() == {"writeResults", "commitTime"}
+
+
+def test_answers_to_many_are_arrays_and_nothing_else(collector: Collector) -> None:
+    query = {"structuredQuery": {"from": [{"collectionId": "cities"}]}}
+    empty = collector.request("POST", f"{ROOT}:runQuery", query)
+    assert [list(one) for one in json.loads(empty.body)] == [["readTime"]]
+    patch(collector, "", n=integer(1))
+    names = [f"{PREFIX}/cities/{one}" for one in ("zrh", "b")]
+    for verb, body in (("runQuery", query), ("batchGet", {"documents": names})):
+        answer = collector.request("POST", f"{ROOT}:{verb}", json.dumps(body).encode(), {"Content-Type": "text/plain"})
+        assert answer.headers["content-type"] == "application/json; charset=utf-8"
+        assert answer.body.startswith(b"[{")
+        assert answer.body.endswith(b"}]")
+        assert all("readTime" in one for one in json.loads(answer.body))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"from": []},
+        {"from": [{"collectionId": "a"}, {"collectionId": "b"}]},
+        {"limit": -1},
+        {"offset": -1},
+        {"limit": "x"},
+        {"orderBy": [{"field": {"fieldPath": "a b"}}]},
+        {"orderBy": [{"field": {"fieldPath": "a"}, "direction": 3}]},
+        {"startAt": {"values": [{"nullValue": None}] * 2}},
+        {"startAt": {"values": [{}]}},
+        {"where": {}},
+        {"where": {"fieldFilter": {"field": {"fieldPath": "a"}, "op": "LIKE", "value": {"nullValue": None}}}},
+        {"where": {"fieldFilter": {"field": {"fieldPath": "a"}, "op": True, "value": {"nullValue": None}}}},
+        {"where": {"fieldFilter": {"field": {"fieldPath": "a"}, "op": "IN", "value": {"nullValue": None}}}},
+        {"where": {"unaryFilter": {"field": {"fieldPath": "a"}, "op": "EQUAL"}}},
+        {"where": {"compositeFilter": {"op": "AND", "filters": []}}},
+        {"select": {"fields": [{"fieldPath": ""}]}},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+def test_a_query_that_is_none(collector: Collector, query: dict[str, object]) -> None:
+    whole = {"from": [{"collectionId": "cities"}], **query} if query else {}
+    assert collector.request("POST", f"{ROOT}:runQuery", {"structuredQuery": whole}).error == (400, "INVALID_ARGUMENT")
+
+
+def test_filters_of_any_depth(collector: Collector) -> None:
+    where: dict[str, object] = {"unaryFilter": {"field": {"fieldPath": "a"}, "op": "IS_NULL"}}
+    for depth in range(1, 3000):
+        where = {"compositeFilter": {"op": 1, "filters": [where]}}
+        if depth in (20, 21, 300):
+            body = {"structuredQuery": {"from": [{"collectionId": "cities"}], "where": where}}
+            assert collector.request("POST", f"{ROOT}:runQuery", body).status == (200 if depth == 20 else 400)
+        if depth == 300:
+            break
+
+
+def test_only_the_maintainer_reads_and_deletes_what_is_not_open(collector: Collector) -> None:
+    shared = Shared()
+    share(collector, shared)
+    collector.post("9eb898b5-76a4-49b0-b1b6-ba209ba39adf")
+    query = {"structuredQuery": {"from": [{"collectionId": "invokes"}]}}
+    both = {"documents": [f"{PREFIX}/cities/a", f"{PREFIX}/{shared.names[0]}"]}
+    delete = {"writes": [{"delete": f"{PREFIX}/{shared.names[0]}"}]}
+    verify = {"writes": [{"verify": f"{PREFIX}/{shared.names[0]}", "currentDocument": {"exists": True}}]}
+    requests: list[tuple[str, str, object]] = [
+        ("GET", f"{ROOT}/sessions", None),
+        ("DELETE", f"{ROOT}/{shared.names[0]}", None),
+        ("DELETE", f"{ROOT}/sessions/missing", None),
+        ("POST", f"{ROOT}:runQuery", query),
+        ("POST", f"{ROOT}:batchGet", both),
+        ("POST", f"{ROOT}:commit", delete),
+        ("POST", f"{ROOT}:commit", verify),
+    ]
+    for method, path, body in requests:
+        for headers in ({}, {"Authorization": "Bearer owner"}):
+            assert collector.request(method, path, body, headers).error == (403, "PERMISSION_DENIED"), path
+    assert len(json.loads(collector.request("POST", f"{ROOT}:runQuery", query, READ).body)) == 2
+    assert len(json.loads(collector.request("POST", f"{ROOT}:batchGet", both, READ).body)) == 2
+    assert collector.request("DELETE", f"{ROOT}/{shared.names[0]}", headers=READ).body == b"{}"
+    for name in shared.names:
+        assert collector.request("GET", f"{ROOT}/{name}", headers=READ).status == 404
+    assert share(collector, shared).error == (403, "PERMISSION_DENIED")
+    assert forget(collector, shared.session, shared.key).status == 200
+    assert (
+        collector.request("DELETE", f"{ROOT}/using_rxinfer/9eb898b5-76a4-49b0-b1b6-ba209ba39adf", headers=READ).status
+        == 200
+    )
+    assert collector.store.total("rxinfer") == 1
+
+
+def test_browsers_may_ask(collector: Collector) -> None:
+    asked = {
+        "Origin": "https://example.org",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,google-cloud-resource-prefix,authorization",
+    }
+    answer = collector.request("OPTIONS", f"{ROOT}:commit", headers=asked)
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-headers"] == asked["Access-Control-Request-Headers"]
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        assert method in answer.headers["access-control-allow-methods"]
+    origin = {"Origin": "https://example.org"}
+    for path, status in ((f"{ROOT}/cities", 200), (f"{ROOT}/users", 403), ("/v1/x", 404)):
+        answer = collector.request("GET", path, headers=origin)
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, "*")
+    assert "DELETE" in collector.request("OPTIONS", CITY).headers["allow"]
+    assert "access-control-allow-origin" not in collector.request("GET", "/", headers=origin).headers
+
+
+def test_many_requests_on_one_connection(collector: Collector) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30)
+    sockets = set()
+    for method, path, body in (
+        ("POST", f"{ROOT}/cities", b"{}"),
+        ("HEAD", CITY, None),
+        ("GET", CITY, None),
+        ("DELETE", CITY, None),
+        ("POST", f"{ROOT}/users", json.dumps(count()).encode()),
+        ("OPTIONS", CITY, None),
+    ):
+        connection.request(method, path, body)
+        with connection.getresponse() as response:
+            response.read()
+        assert isinstance(connection.sock, socket.socket)
+        sockets.add(connection.sock.getsockname())
+    connection.close()
+    assert len(sockets) == 1
+
+
+def test_what_cannot_be_open(tmp_path: Path) -> None:
+    for name in ("sessions", "using_rxinfer", "__a__", "a/b", ""):
+        done = run_server(tmp_path, "serve", f"--open-collection={name}", "--port=0")
+        assert done.returncode == 2, name
+        assert "Invalid value for --open-collection" in done.stderr
