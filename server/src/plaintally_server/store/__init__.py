@@ -16,13 +16,15 @@ class Write(NamedTuple):
     """One document to be written.
 
     `settle` takes the document's present fields (None where there is none) and returns what is to be kept; it runs
-    inside the transaction, and whatever it raises is the answer to the writes that it came with.
+    inside the transaction, and whatever it raises is the answer to the writes that it came with. `changed_at` is when
+    the document was last changed, where that was later than it was received.
     """
 
     name: Name
     precondition: Precondition
     settle: Callable[[Fields | None], Admitted]
     received_at: datetime
+    changed_at: datetime | None = None
 
 
 class StatsTree(NamedTuple):
