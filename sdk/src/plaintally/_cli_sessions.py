@@ -59,11 +59,10 @@ def _share(arguments: "argparse.Namespace", find: "Callable[[str], Telemetry | N
 
 
 def _forget(arguments: "argparse.Namespace", find: "Callable[[str], Telemetry | None]") -> None:
-    print(
-        sharing.forget(
-            arguments.session, arguments.key, _endpoint(arguments.package, find(arguments.package), arguments.endpoint)
-        )
-    )
+    handle = find(arguments.package)
+    endpoint = _endpoint(arguments.package, handle, arguments.endpoint)
+    issues_url = handle.issues_url if handle else None
+    print(sharing.forget(arguments.session, arguments.key, endpoint, issues_url=issues_url))
 
 
 def _load(path: "str | os.PathLike[str]") -> Session:

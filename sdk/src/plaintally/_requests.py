@@ -39,7 +39,7 @@ Exchange = Callable[[Request], tuple[int, bytes]]
 
 
 def is_firestore(endpoint: Endpoint) -> bool:
-    """Whether an endpoint is Google's own, where no collector answers: `firestore.googleapis.com` or one of a region."""
+    """Whether an endpoint is Google's own, where no collector answers: the one for all regions, or one of a region."""
     return endpoint.host.startswith("firestore.") and endpoint.host.endswith(".googleapis.com")
 
 

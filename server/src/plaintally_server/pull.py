@@ -180,6 +180,7 @@ def pull(
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         for collection in work.collections:
             work.walk(collection, progress)
+    opened.close()
     store.erase()
     for line in work.outcome.lines():
         click.echo(line)

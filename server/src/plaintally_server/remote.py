@@ -86,6 +86,10 @@ class Project:
                 else sum(self._delete(collection, [document]) for document in documents)
             )
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
     def _delete(self, collection: str, documents: Sequence[RemoteDocument]) -> bool:
         """Delete all or, where one was changed or is gone, none."""
         from google.api_core.exceptions import Aborted, FailedPrecondition, NotFound
@@ -142,5 +146,6 @@ def _explaining(project: str) -> Iterator[None]:
     try:
         yield
     except (GoogleAPIError, GoogleAuthError) as error:
-        reason = str(getattr(error, "message", None) or error).strip().rstrip(".") or type(error).__name__
+        last = getattr(error, "cause", None) or error  # of several tries
+        reason = str(getattr(last, "message", None) or last).strip().rstrip(".") or type(last).__name__
         raise CommandError(f"the project {project} cannot be used ({reason}); what was copied is kept") from error
