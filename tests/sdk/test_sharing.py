@@ -271,7 +271,7 @@ def test_forgetting_gives_the_receipt_of_the_collector() -> None:
         assert receipt == sharing.Receipt(ID, "deleted", "2026-11-24T00:00:00Z", 5, "abc")
         assert "Receipt to quote: abc" in str(receipt)
         assert telemetry.forget(ID).state == "waiting"
-        for told in ("refused .No such package", "does not delete by itself", "no receipt"):
+        for told in ("refused .No such package", "deletes nothing by itself", "no receipt"):
             with pytest.raises(SharingError, match=told):
                 telemetry.forget(ID, "the key")
     assert server.requests[0].endswith(json.dumps({"session": ID, "key": "the key"}).encode())

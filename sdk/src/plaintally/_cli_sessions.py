@@ -79,11 +79,10 @@ def _ask(include: "list[str]") -> None:
 
 
 def _forget(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | None]") -> None:
-    print(
-        sharing.forget(
-            arguments.session, arguments.key, _endpoint(arguments.package, find(arguments.package), arguments.endpoint)
-        )
-    )
+    handle = find(arguments.package)
+    endpoint = _endpoint(arguments.package, handle, arguments.endpoint)
+    issues_url = handle.issues_url if handle else None
+    print(sharing.forget(arguments.session, arguments.key, endpoint, issues_url=issues_url))
 
 
 def _load(path: "str | os.PathLike[str]") -> Session:

@@ -112,7 +112,7 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.R
     endpoint, where = telemetry._resolve_endpoint(_preferences.layers(os.environ))
     if endpoint is None:
         raise SharingError(f"{telemetry.package} has no endpoint that could delete anything (set by {where})")
-    return sharing.forget(session_id, key, endpoint)
+    return sharing.forget(session_id, key, endpoint, issues_url=telemetry.issues_url)
 
 
 def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decision:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from plaintally import _deliver, documents
 from plaintally._progress import Progress, make_progress
-from plaintally._requests import LACKING, MAX_ANSWER, Document, Request, dump, make_requests, send
+from plaintally._requests import LACKING, MAX_ANSWER, Document, Request, dump, is_firestore, make_requests, send
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
@@ -85,6 +85,7 @@ class ShareResult:
     Attributes:
         session_id: the id to quote, or None where there was no session.
         deletion_key: what `forget` needs to delete it at once; keep it to yourself.
+        forgets: whether the endpoint can delete; a Firestore project's maintainers have to be asked.
         shared, failed: by collection, how many documents.
         total: how many documents there were to share.
         reason: what went wrong, in a sentence, or None.
@@ -92,15 +93,23 @@ class ShareResult:
     """
 
     def __init__(
-        self, session: Session | None, *, issues_url: str | None = None, total: int = 0, endpoint: str | None = None
+        self,
+        session: Session | None,
+        *,
+        endpoint: Endpoint | None = None,
+        issues_url: str | None = None,
+        total: int = 0,
+        given_endpoint: str | None = None,
     ) -> None:
         self.session_id = session.id if session else None
         self.deletion_key = session.deletion_key if session else None
         self.package = session.package if session else ""
+        self.host = endpoint.host if endpoint else ""
+        self.forgets = endpoint is None or not is_firestore(endpoint)
         self.shared: dict[str, int] = {}
         self.failed: dict[str, int] = {}
         self.reason: str | None = None
-        self.total, self._endpoint = total, endpoint
+        self.total, self._given_endpoint = total, given_endpoint
         self.issue_url = _issue_url(issues_url, session) if session else None
 
     @property
@@ -124,9 +133,16 @@ class ShareResult:
             lines += ["Put the ID into your issue, so that the maintainers can look it up:", f"    {self.issue_url}"]
         else:
             lines += ["Quote it when you ask the maintainers for help."]
-        command = f"plaintally forget {self.session_id} --package {self.package} --key {self.deletion_key}"
-        command += f" --endpoint {self._endpoint}" if self._endpoint else ""
-        lines += ["To delete what was shared, keep this key to yourself and type:", f"    {command}"]
+        if self.forgets:
+            command = f"plaintally forget {self.session_id} --package {self.package} --key {self.deletion_key}"
+            command += f" --endpoint {self._given_endpoint}" if self._given_endpoint else ""
+            lines += ["To delete what was shared, keep this key to yourself and type:", f"    {command}"]
+        else:
+            lines += [
+                f"{self.host} deletes nothing by itself: to have it deleted, ask the maintainers, with the ID.",
+                "Keep this key, which shows that the session is yours:",
+                f"    {self.deletion_key}",
+            ]
         return "\n".join(lines)
 
 
@@ -163,9 +179,14 @@ def share(
 
     `given_endpoint` is the address where it is not the package's own, which deleting needs to be told, too.
     """
-    total = len(preview.documents)
-    result = ShareResult(preview.session, issues_url=issues_url, total=total, endpoint=given_endpoint)
     endpoint = preview.endpoint
+    result = ShareResult(
+        preview.session,
+        endpoint=endpoint,
+        issues_url=issues_url,
+        total=len(preview.documents),
+        given_endpoint=given_endpoint,
+    )
     if endpoint is None or not preview.requests:
         result.reason = "there is no endpoint to share it with"
         return result
@@ -185,18 +206,24 @@ def share(
     return result
 
 
-def forget(session_id: str, key: str | None, endpoint: Endpoint) -> Receipt:
+def forget(session_id: str, key: str | None, endpoint: Endpoint, *, issues_url: str | None = None) -> Receipt:
     """Ask a collector to delete a session: with its key at once, without it by a maintainer.
+
+    Google is not asked, and not given the key: a Firestore project has nobody who could hold it against the session.
 
     Raises:
         SharingError: the collector refused or could not be reached; nothing was deleted as far as is known.
     """
     if not documents.is_uuid(session_id):
         raise SharingError(f"{session_id!r} is no session ID; it looks like 9eb898b5-76a4-49b0-b1b6-ba209ba39adf")
+    where = f" ({issues_url})" if issues_url else ""
+    alone = f"{endpoint.host} deletes nothing by itself; ask the maintainers to delete session {session_id}{where}"
+    if is_firestore(endpoint):
+        raise SharingError(alone)
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
     status, answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
     if status in LACKING:
-        raise SharingError(f"{endpoint.host} does not delete by itself; ask the maintainers of the package for it")
+        raise SharingError(alone)
     if status != 200:
         raise SharingError(f"{endpoint.host} refused ({_reason(status, answer)}); nothing was deleted")
     try:

@@ -15,10 +15,10 @@ from typing import Any
 import click
 import uvicorn
 
-from plaintally_server import desk
+from plaintally_server import desk, pull
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED
-from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, setting
+from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings
 
@@ -54,18 +54,13 @@ def commands() -> None:
     """Collect counts of package imports and the sessions that users share, and show them."""
 
 
-for command in (desk.lookup, desk.forget, desk.contract):
+for command in (desk.lookup, desk.forget, desk.contract, pull.pull):
     commands.add_command(command)
 
 
 @commands.command()
 @on_config
-@setting(
-    "package",
-    parameter="packages",
-    multiple=True,
-    help="A package to count; may be given again (in the variable: spaces between).",
-)
+@on_packages
 @on_contracts
 @on_database
 @setting(
@@ -85,9 +80,6 @@ def serve(*, packages: tuple[str, ...], contracts: tuple[Path, ...], database: P
 
     What is not given here is taken from the environment, else from the settings file, else from the defaults.
     """
-    for package in packages:
-        if not package.isidentifier() or package != package.lower():
-            raise click.BadParameter(f"{package!r} must be in lower case with underscores.", param_hint="--package")
     for name in options["open_collections"]:
         check_open(name)
     collected = collect_contracts(database, contracts, packages)

@@ -27,6 +27,13 @@ def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
     return click.option(f"--{name.replace('_', '-')}", parameter, envvar=variable, show_envvar=True, **attributes)
 
 
+def _check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not name.isidentifier() or name != name.lower():
+            raise click.BadParameter(f"{name!r} must be in lower case with underscores.")
+    return names
+
+
 def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     """Take the defaults of all other options from the settings file."""
     found = path or Path("plaintally-server.toml")
@@ -55,6 +62,13 @@ on_config = setting(
     expose_value=False,
     show_default="plaintally-server.toml, if there is one",
     help="Settings file in TOML; its keys are the variables in lower case without PLAINTALLY_SERVER_.",
+)
+on_packages = setting(
+    "package",
+    parameter="packages",
+    multiple=True,
+    callback=lambda _, __, names: _check_packages(names),
+    help="A package to count; may be given again (in the variable: spaces between).",
 )
 on_contracts = setting(
     "contract",

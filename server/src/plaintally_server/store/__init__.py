@@ -20,7 +20,8 @@ class Write(NamedTuple):
 
     `settle` takes the document's present fields (None where there is none) and returns what is to be kept (None for
     nothing: what there is is deleted); it runs inside the transaction, and whatever it raises is the answer to the
-    writes that it came with. `erases` says that nothing of what was there may stay in the file.
+    writes that it came with. `erases` says that nothing of what was there may stay in the file; `changed_at` is when
+    the document was last changed, where that was later than it was received.
     """
 
     name: Name
@@ -28,6 +29,7 @@ class Write(NamedTuple):
     settle: Callable[[Fields | None], Admitted | None]
     received_at: datetime
     erases: bool = False
+    changed_at: datetime | None = None
 
 
 class StatsTree(NamedTuple):

@@ -4,8 +4,9 @@ What is deleted leaves tombstones: hashes of the ids of the session and its stat
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,7 @@ from plaintally_server.resource import Name
 from plaintally_server.store.times import from_us, to_us
 
 MAX_WAITING = 10_000
+T = TypeVar("T")
 
 
 class Forgotten(Refusal):
@@ -35,6 +37,22 @@ class Forgotten(Refusal):
         if found:
             _note_erasure(connection, self.at)
         return found
+
+
+def attempt(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> tuple[T | Refusal, bool]:
+    """Do one piece of a transaction's work, and tell whether bytes must go; what is refused leaves nothing behind."""
+    answer: T | Refusal
+    erased = False
+    connection.execute("SAVEPOINT work")
+    try:
+        answer = work(connection)
+    except Refusal as refusal:
+        connection.execute("ROLLBACK TO work")
+        if isinstance(refusal, Forgotten):
+            erased = refusal.settle(connection)
+        answer = refusal
+    connection.execute("RELEASE work")
+    return answer, erased
 
 
 def check_not_forgotten(connection: sqlite3.Connection, name: Name, parent: str | None, *, at: datetime) -> None:

@@ -36,7 +36,7 @@ def write(connection: sqlite3.Connection, wanted: Write) -> Stored | None:
     if current is not None and _canonical(current.fields) == _canonical(admitted.fields):
         return current
     created_at = wanted.received_at if current is None else current.create_time
-    stored = Stored(admitted.fields, created_at, wanted.received_at)
+    stored = Stored(admitted.fields, created_at, wanted.changed_at or wanted.received_at)
     _put(connection, wanted.name, stored, admitted)
     if admitted.counted_id is not None:
         _count(connection, admitted.package, admitted.counted_id.bytes, wanted.received_at)

@@ -4,11 +4,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from plaintally_server.deletion import ForgetRequest, Receipt
-from plaintally_server.exceptions import CommandError
-from plaintally_server.store import deletion, erasure
+from plaintally_server.exceptions import CommandError, Refusal
+from plaintally_server.resource import Stored
+from plaintally_server.store import Write, deletion, documents, erasure
 from plaintally_server.store.schema import open_for_writing
 from plaintally_server.store.sqlite import SQLiteReader
 from plaintally_server.store.times import from_us, to_us
@@ -48,10 +50,14 @@ class Maintenance(SQLiteReader):
                 if not asked and not deletion.count_tree(connection, session_id):
                     raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here")
                 receipt = deletion.delete_tree(connection, session_id, at=at, salt=salt)
-        with self._writing() as connection:
-            if not (erasure.empty_log(connection) and erasure.rewrite(connection)):
-                raise CommandError(f"{session_id} is deleted, but the file is being read; repeat this to erase it")
+        if not self.erase():
+            raise CommandError(f"{session_id} is deleted, but the file is being read; repeat this to erase it")
         return receipt
+
+    def erase(self) -> bool:
+        """Have the bytes of what was deleted go from the file; False where somebody reads it for too long."""
+        with self._writing() as connection:
+            return erasure.empty_log(connection) and erasure.rewrite(connection)
 
     def refuse(self, session_id: str) -> None:
         """Refuse a request that waits.
@@ -80,6 +86,25 @@ class Maintenance(SQLiteReader):
         """Keep the contract of a package, in place of an earlier one."""
         with self._changing() as connection:
             connection.execute("INSERT OR REPLACE INTO contracts VALUES (?, ?, ?)", (package, content, to_us(at)))
+
+    def take(self, writes: Sequence[Write]) -> Sequence[Stored | Refusal | None]:
+        """Keep documents in one transaction, each for itself: what came of it, or why it was refused."""
+        with self._changing() as connection:
+            return [deletion.attempt(connection, partial(documents.write, wanted=write))[0] for write in writes]
+
+    def pulled_until(self, project: str, collection: str) -> str | None:
+        """The id of the document up to which an unfinished walk through a project's collection has come."""
+        with self._reading() as connection:
+            query = "SELECT last_id FROM pulls WHERE project = ? AND collection = ?"
+            row = connection.execute(query, (project, collection)).fetchone()
+            return None if row is None else str(row[0])
+
+    def note_pulled(self, project: str, collection: str, last_id: str | None) -> None:
+        """Keep how far a walk has come; None where it has come to its end."""
+        with self._changing() as connection:
+            connection.execute("DELETE FROM pulls WHERE project = ? AND collection = ?", (project, collection))
+            if last_id is not None:
+                connection.execute("INSERT INTO pulls VALUES (?, ?, ?)", (project, collection, last_id))
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plaintally_server.exceptions import StartError
 
-VERSION = 1
+VERSION = 2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS documents (
     collection  TEXT NOT NULL,
@@ -54,6 +54,12 @@ CREATE TABLE IF NOT EXISTS contracts (
     package  TEXT PRIMARY KEY,
     content  BLOB NOT NULL,        -- JSON
     added_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pulls (
+    project    TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    last_id    TEXT NOT NULL,      -- of the document up to which an unfinished walk in the order of names has come
+    PRIMARY KEY (project, collection)
 ) WITHOUT ROWID;
 """
 _FROM_0 = """  -- all documents were counts, in using_<package>

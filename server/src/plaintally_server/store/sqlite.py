@@ -225,16 +225,9 @@ class SQLiteStore(SQLiteReader):
         return answers
 
     def _do(self, pending: _Pending) -> Any:  # noqa: ANN401  # what the work returns
-        """Do one piece of work; what is refused leaves nothing, and its neighbours as they are."""
-        self._writer.execute("SAVEPOINT work")
-        try:
-            answer = pending.work(self._writer)
-        except Refusal as refusal:
-            self._writer.execute("ROLLBACK TO work")
-            if isinstance(refusal, deletion.Forgotten):
-                self._erasure.due |= refusal.settle(self._writer)
-            answer = refusal
-        self._writer.execute("RELEASE work")
+        """Do one piece of work; what is refused leaves its neighbours as they are."""
+        answer, erased = deletion.attempt(self._writer, pending.work)
+        self._erasure.due |= erased
         return answer
 
 

@@ -1,0 +1,104 @@
+"""Every request that the SDK can send to a Firestore project is one that Firestore takes."""
+
+import json
+import marshal
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firestore_limits import ROOT, check_request
+from logged import CONTRACT, INVOKES, Logged, log, make
+from plaintally import Telemetry, _automatic, _relay, _requests, documents, sharing
+from plaintally.exceptions import SharingError
+from plaintally.session import Session
+
+URL = f"https://firestore.googleapis.com{ROOT}/"
+
+
+def relayed(session: Session) -> list[_requests.Request]:
+    """What automatic sharing sends, when all invokes have come through the pipe."""
+    batch = None
+    endpoint = make(URL)._endpoint
+    assert endpoint is not None
+    for stats in map(session.stats, CONTRACT.labels):
+        for invoke in stats.invokes:
+            batch = batch or _relay._Batch(*marshal.loads(_automatic.header(session, endpoint)))  # noqa: S302
+            batch.add(*marshal.loads(_automatic.encode(invoke, stats)))  # noqa: S302
+    if batch is None:
+        return []
+    return list(_requests.make_requests([*batch.parents.values(), *batch.waiting], endpoint))
+
+
+@settings(max_examples=300)
+@given(INVOKES, st.sampled_from([(), ("source",), sharing.PRIVATE]))
+def test_whatever_was_logged_is_sent_as_firestore_takes_it(invokes: list[Logged], include: tuple[str, ...]) -> None:
+    """At once, one by one where a project refuses that, and by itself; and the three send the same documents."""
+    telemetry = make(URL)
+    session = log(telemetry, invokes)
+    preview = telemetry.preview(include=include)
+    endpoint = preview.endpoint
+    assert endpoint is not None
+    assert all(request.target.endswith(":commit") for request in preview.requests)
+    sent = [document for request in preview.requests for document in check_request(request)]
+    singles = [_requests._single(document, endpoint) for document in preview.documents]
+    assert [document for single in singles for document in check_request(single)] == sent
+    assert Counter(name.partition("/")[0] for name, _ in sent) == Counter(
+        sessions=1, session_stats=len(set(session.labels) & set(CONTRACT.labels)),
+        invokes=sum(label != "undeclared" for label, _, _ in invokes),
+    )  # fmt: skip
+    automatic = [document for request in relayed(session) for document in check_request(request)]
+    if not include:
+        in_use = {name for name, fields in sent if fields.get("total_invokes") != {"integerValue": "0"}}
+        expected = {name: fields for name, fields in sent if name in in_use}
+        assert dict(automatic) == (expected if automatic else {})
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(0, 253_402_300_799_999_999_999))
+def test_a_count_is_sent_as_firestore_takes_it(randomness: bytes, now_ns: int) -> None:
+    target, body = make(URL)._document(randomness, now_ns)
+    [(name, fields)] = check_request(_requests.Request("POST", f"{ROOT}/{target}", body, ()))
+    assert name == f"using_pkg/{fields['id']['stringValue']}"
+    assert set(fields) == {"id", "timestamp", "package_version", "python_version"}
+
+
+def test_a_full_session_is_sent_in_requests_of_a_size_that_firestore_takes() -> None:
+    telemetry = make(URL)
+    log(telemetry, [("fit", {"model": "☃" * 9000}, None)] * 1000)
+    requests = telemetry.preview(include={"source"}).requests
+    assert len(requests) > 5
+    assert sum(len(check_request(request)) for request in requests) == 1002
+
+
+def test_the_checker_refuses_what_googles_types_let_pass() -> None:
+    wrong = [
+        {"stringValue": "a", "nullValue": None},
+        {},
+        {"bytesValue": "!!!!"},
+        {"arrayValue": {"values": [{"arrayValue": {"values": []}}]}},
+        {"mapValue": {"fields": {"__a__": {"nullValue": None}}}},
+        {"doubleValue": True},
+        {"nullValue": False},
+    ]
+    for value in wrong:
+        body = json.dumps({"fields": {"a": value}}).encode()
+        with pytest.raises((AssertionError, ValueError)):
+            check_request(_requests.Request("PATCH", f"{ROOT}/sessions/a", body, ()))
+
+
+@pytest.mark.parametrize("host", ["firestore.googleapis.com", "firestore.me-central2.rep.googleapis.com"])
+def test_google_is_given_no_deletion_key(host: str) -> None:
+    """There is no network in this test: it would fail, and with another message."""
+    url = f"https://{host}{ROOT}/"
+    telemetry = Telemetry("pkg", endpoint=url, issues_url="https://example.org/issues")
+    with pytest.raises(
+        SharingError, match=r"deletes nothing by itself; ask the maintainers to delete session id .*org"
+    ):
+        telemetry.forget("id", "the key")
+    telemetry.set_session(session := telemetry.create_session())
+    result = sharing.ShareResult(session, endpoint=telemetry._endpoint)
+    result.shared = {"sessions": 1}
+    assert "ask the maintainers" in str(result)
+    assert "plaintally forget" not in str(result)
+    assert documents.hash_key(str(result).splitlines()[-1].strip()) == documents.hash_key(session.deletion_key)
