@@ -68,7 +68,7 @@ class Emulator:
             try:
                 yield client
             finally:
-                client.close()
+                client.close()  # type: ignore[no-untyped-call]
 
     def put(self, documents: dict[str, Document]) -> None:
         """Write documents, by collection/id, as the project's owner."""

@@ -15,6 +15,8 @@ from plaintally.exceptions import SharingError
 from plaintally.session import Session
 
 URL = f"https://firestore.googleapis.com{ROOT}/"
+
+
 def relayed(session: Session) -> list[_requests.Request]:
     """What automatic sharing sends, when all invokes have come through the pipe."""
     batch = None
@@ -31,9 +33,7 @@ def relayed(session: Session) -> list[_requests.Request]:
 
 @settings(max_examples=300)
 @given(INVOKES, st.sampled_from([(), ("source",), sharing.PRIVATE]))
-def test_whatever_was_logged_is_sent_as_firestore_takes_it(
-    invokes: list[Logged], include: tuple[str, ...]
-) -> None:
+def test_whatever_was_logged_is_sent_as_firestore_takes_it(invokes: list[Logged], include: tuple[str, ...]) -> None:
     """At once, one by one where a project refuses that, and by itself; and the three send the same documents."""
     telemetry = make(URL)
     session = log(telemetry, invokes)

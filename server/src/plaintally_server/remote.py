@@ -88,7 +88,7 @@ class Project:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._client.close()
+        self._client.close()  # type: ignore[no-untyped-call]  # Google's
 
     def _delete(self, collection: str, documents: Sequence[RemoteDocument]) -> bool:
         """Delete all or, where one was changed or is gone, none."""
