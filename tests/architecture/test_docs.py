@@ -61,6 +61,11 @@ def test_every_command_is_mentioned() -> None:
     for option in commands.commands["serve"].params:
         if option.name != "help":
             assert f"| `{option.opts[0]}` | `{option.envvar}` |" in settings
+    project = (ROOT / "docs/howto/use-firestore.md").read_text()
+    for option in commands.commands["pull"].params:
+        if option.name != "help":
+            variable = f"`{option.envvar}`" if option.envvar else ""
+            assert f"| `{option.opts[0]}` | {variable}".rstrip() in project
     for field in COARSE:
         assert field in everything
     shared = (ROOT / "docs/reference/shared-documents.md").read_text()

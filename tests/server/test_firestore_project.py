@@ -5,10 +5,9 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from collectors import Collector, count, run_collector, run_server
 from conftest import MakeHost
@@ -19,6 +18,8 @@ from plaintally import _requests, sharing
 from plaintally.contract import COARSE
 from plaintally.exceptions import SharingError
 from plaintally_server import ingest
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.support import read_session, summarize
 from shared import Document, Shared, array, changed, double, integer, mapping, moment, string, update, write_contract
 
 TYPES = {
@@ -89,7 +90,7 @@ def test_every_kind_of_document_is_made_as_the_rules_have_it() -> None:
         assert set(document.fields) == set(ingest.SHARED[document.collection])
 
 
-def store(google: Emulator, documents: Mapping[str, Document]) -> None:
+def put(google: Emulator, documents: Mapping[str, Document]) -> None:
     for name, document in documents.items():
         assert google.request("PATCH", f"/{name}", document).status == 200
 
@@ -107,8 +108,8 @@ def test_the_rules_let_a_document_be_made_and_made_again_and_nothing_else(google
     target = f"/using_rxinfer?documentId={identifier}"
     assert google.request("POST", target, count(identifier)).status == 200
     assert google.request("POST", target, count(identifier)).status == 409
-    store(google, shared.documents)
-    store(google, shared.documents)
+    put(google, shared.documents)
+    put(google, shared.documents)
     writes = {"writes": [update(name, document) for name, document in shared.documents.items()]}
     body = json.loads(json.dumps(writes).replace("projects/p/", f"projects/{google.project}/"))
     assert google.request("POST", ":commit", body).status == 200
@@ -160,8 +161,12 @@ def test_the_rules_refuse_every_other_shape(google: Emulator) -> None:
             assert is_refused(google, target, wrong), wrong
         assert is_refused(google, target[:-1], document)
     environment = shared.session_document()["fields"]["environment"]["mapValue"]["fields"]  # type: ignore[index]
-    strange = (("os", string("x" * 65)), ("os", string("ü")), ("cpu_threads", integer(65_537)), ("b", integer(1)))
-    for key, value in strange:
+    for key, value in (
+        ("os", string("x" * 65)),
+        ("os", string("ü")),
+        ("cpu_threads", integer(65_537)),
+        ("b", integer(1)),
+    ):
         wrong = changed(shared.session_document(), environment=mapping(**{**environment, key: value}))
         assert is_refused(google, shared.names[0], wrong)
     for index, fields in (
@@ -191,7 +196,7 @@ def test_the_rules_keep_what_never_changes(google: Emulator) -> None:
     shared, other = Shared(invokes=1), str(uuid.uuid4())
     identifier = str(uuid.uuid4())
     plain: Document = count(identifier)  # type: ignore[assignment]
-    store(google, {**shared.documents, f"using_rxinfer/{identifier}": plain})
+    put(google, {**shared.documents, f"using_rxinfer/{identifier}": plain})
     assert is_refused(google, f"using_rxinfer/{identifier}", changed(plain, timestamp=moment("2026-11-24T00:00:00Z")))
     values = {"package": string("hostpkg"), "label": string("plot"), "deletion_key_hash": string("0" * 64)}
     for name, document in shared.documents.items():
@@ -202,24 +207,31 @@ def test_the_rules_keep_what_never_changes(google: Emulator) -> None:
 
 
 @needs_google
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(INVOKES)
-def test_whatever_was_logged_comes_through_the_rules_and_is_pulled(
-    google: Emulator, tmp_path: Path, invokes: list[Logged]
-) -> None:
-    """All projects of the examples are one, so that the last pull has seen every example."""
-    telemetry = make(google.endpoint)
-    session = log(telemetry, invokes)
-    result = telemetry.share(show_progress=False)
-    assert result.complete, result
-    database = tmp_path / "plaintally.sqlite3"
+def test_whatever_was_logged_comes_through_the_rules_and_is_pulled(google: Emulator, tmp_path: Path) -> None:
+    sessions: dict[str, int] = {}
+
+    @settings(max_examples=100)
+    @given(INVOKES)
+    def share(invokes: list[Logged]) -> None:
+        telemetry = make(google.endpoint)
+        session = log(telemetry, invokes)
+        result = telemetry.share(show_progress=False)
+        assert result.complete, result
+        sessions[session.id] = sum(result.shared.values())
+
+    share()
     contract = str(write_contract(tmp_path, "pkg", CONTRACT))
     done = run_server(tmp_path, "pull", "--contract", contract, "--delete", env=google.env)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Refused" not in done.stdout
-    assert f"Deleted {sum(result.shared.values())} in the project." in done.stdout
-    shown = run_server(tmp_path, "lookup", session.id, "--contract", contract, "--database", str(database))
-    assert shown.returncode == 0, shown.stderr
+    number = sum(sessions.values())
+    assert done.stdout.splitlines() == [
+        f"Looked at {number} documents; {number} of them are new or changed.",
+        f"Deleted {number} in the project.",
+    ]
+    store = Maintenance(tmp_path / "plaintally.sqlite3")
+    for session_id, documents in sessions.items():
+        tree = store.session_tree(session_id)
+        assert 1 + sum(1 + len(branch.invokes) for branch in tree.stats) == documents
+        assert session_id in str(summarize(read_session(store, session_id, contracts={"pkg": CONTRACT})))
 
 
 @needs_google
@@ -280,5 +292,4 @@ def test_a_host_counts_and_shares_by_itself(backend: Emulator | Collector, host:
         assert pulled.stdout == "Looked at 23 documents; 23 of them are new or changed.\n", pulled.stderr
     shown = run_server(tmp_path, "lookup", done.stdout.decode().strip(), "--contract", contract)
     assert "20" in shown.stdout, shown.stderr
-    counted: Any = Collector(None, 0, tmp_path / "plaintally.sqlite3").store.total(PACKAGE)  # type: ignore[arg-type]
-    assert counted == 1
+    assert Maintenance(tmp_path / "plaintally.sqlite3").total(PACKAGE) == 1
