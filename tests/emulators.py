@@ -32,7 +32,7 @@ RULES = REPOSITORY / "deploy/firestore.rules"
 PACKAGES = "['mypackage']"
 """How the packages stand in the rules."""
 has_google = JAR.exists() and shutil.which("java") is not None
-needs_google = pytest.mark.skipif(not has_google, reason="Google's Firestore emulator is not installed")
+needs_google = pytest.mark.google_emulator
 
 
 @dataclass(frozen=True)

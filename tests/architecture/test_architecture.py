@@ -19,9 +19,10 @@ PURE = [SDK / f"{name}.py" for name in ("_consent", "_kinds", "_errors", "contra
 PURE += [*sorted((SDK / "firestore").glob("*.py"))]
 PURE += [path for path in sorted((SDK / "_contract_tools").glob("*.py")) if path.name != "files.py"]
 PURE += [
-    SERVER / f"{name}.py" for name in ("access", "bodies", "commits", "deletion", "fieldpaths", "filters", "ingest")
+    SERVER / f"{name}.py"
+    for name in ("access", "bodies", "commits", "deletion", "dialects", "fieldpaths", "filters", "ingest")
 ]
-PURE += [SERVER / f"{name}.py" for name in ("lookups", "ordering", "queries", "resource", "writes")]
+PURE += [SERVER / f"{name}.py" for name in ("lookups", "ordering", "queries", "resource", "rules", "writes")]
 PURE += [*sorted((SERVER / "reports").glob("*.py"))]
 OPTIONAL = {"rich", "tqdm"}  # used for a summary and for bars where a user has them
 LEAVES = {

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALWAYS",
     "COARSE",
+    "DIALECTS",
     "Choice",
     "Contract",
     "Description",
@@ -63,6 +64,9 @@ COARSE = {
     "python_version": "the Python version, major and minor number only",
 }
 """The closed list of fields that an author may add to a count, and what each tells."""
+
+DIALECTS = ("rxinfer",)
+"""Shapes of documents that existed before this package: those of RxInfer.jl."""
 
 MAX_LABELS = MAX_FIELDS = 64
 
@@ -142,12 +146,14 @@ class Contract:
         retention_days: how long a collector keeps documents; daily totals stay.
         controller: who answers for what is collected, such as the name of a project or a person.
         contact: an e-mail address or a page where that controller can be asked.
+        dialect: one of `DIALECTS`, whose documents a collector takes besides those that are declared here; none by
+            default.
 
     Raises:
-        ContractError: a field is not in the closed list, or named twice; a label is no name.
+        ContractError: a field is not in the closed list, or named twice; a label is no name; there is no such dialect.
     """
 
-    __slots__ = ("contact", "controller", "counter", "labels", "purpose", "retention_days")
+    __slots__ = ("contact", "controller", "counter", "dialect", "labels", "purpose", "retention_days")
 
     counter: "tuple[str, ...]"
 
@@ -160,13 +166,15 @@ class Contract:
         retention_days: int = 396,
         controller: str = "",
         contact: str = "",
+        dialect: str = "",
     ) -> None:
         _require(hasattr(counter, "__iter__"), f"counter={counter!r} must be a list, such as ['package_version']")
         _require(hasattr(labels or {}, "items"), f"labels={labels!r} must be a dict from names to Label(...)")
         self.counter = tuple(counter)
         self.labels: dict[str, Label] = dict(labels or {})
         self.purpose, self.retention_days = purpose, retention_days
-        self.controller, self.contact = controller, contact
+        self.controller, self.contact, self.dialect = controller, contact, dialect
+        _require(dialect in ("", *DIALECTS), f"the dialect {dialect!r} must be one of {', '.join(DIALECTS)}, or none")
         unknown = [name for name in self.counter if name not in list(COARSE)]  # a list takes what has no hash
         _require(
             not unknown and len(set(self.counter)) == len(self.counter),
@@ -198,6 +206,7 @@ class Contract:
             "controller": self.controller,
             "contact": self.contact,
             "labels": {name: label.to_dict() for name, label in self.labels.items()},
+            **({"dialect": self.dialect} if self.dialect else {}),
         }
 
     @classmethod
@@ -207,7 +216,7 @@ class Contract:
         Raises:
             ContractError: the data has another shape.
         """
-        known = {"counter", "purpose", "retention_days", "controller", "contact", "labels"}
+        known = {"counter", "purpose", "retention_days", "controller", "contact", "labels", "dialect"}
         _require_keys(data, known, "a contract")
         labels = data.get("labels", {})
         _require(isinstance(data.get("counter", []), list), "the counter of a contract must be a list of field names")

@@ -13,7 +13,7 @@ import msgspec
 
 from plaintally.firestore import format_timestamp
 from plaintally_server.exceptions import Refusal, forbidden, invalid
-from plaintally_server.ingest import is_session_id
+from plaintally_server.rules import is_session_id
 
 
 class Receipt(NamedTuple):

@@ -6,27 +6,26 @@ repeats what a client sent, but for names that a contract declares. A collector 
 tests and private use, which take documents of any fields.
 """
 
-import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from plaintally.contract import Contract, Label
+from plaintally_server import dialects
 from plaintally_server.exceptions import forbidden, invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.resource import Name
+from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, SHARE, STRING, TIME, Rule, is_session_id
 
 COUNTER_PREFIX = "using_"
 SESSIONS, STATS, INVOKES = "sessions", "session_stats", "invokes"
-MAX_CONTEXT_KEYS = 128
 _COARSE = {
     "package_version": re.compile(r"[0-9A-Za-z.+!_-]{1,64}"),
     "python_version": re.compile(r"[0-9]{1,2}\.[0-9]{1,3}"),
 }
 _ANY_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TEXT = re.compile(r"[ -~]{0,64}")
 _NUMBER = range(65_537)
@@ -43,6 +42,15 @@ class Policy(NamedTuple):
     contracts: Mapping[str, Contract]
     open_collections: Collection[str] = ()
 
+    def dialect_of(self, collection: str, fields: Fields) -> str | None:
+        """The package whose dialect a document is of; None for one that is as all others are."""
+        package = dialects.find_package(self.contracts)
+        if package is None:
+            return None
+        if collection in SHARED:
+            return None if "package" in fields else package
+        return package if collection == f"{COUNTER_PREFIX}{package}" and dialects.is_count(fields) else None
+
 
 class Admitted(NamedTuple):
     """A document that may be stored; one of an open collection has no package.
@@ -57,16 +65,6 @@ class Admitted(NamedTuple):
     parent: str | None = None
 
 
-class _Rule(NamedTuple):
-    holds: Callable[[Any], object]
-    must_be: str
-
-
-def is_session_id(text: object) -> bool:
-    """Whether this is the id of something shared: a UUID in lower case."""
-    return isinstance(text, str) and _UUID.fullmatch(text) is not None
-
-
 def _is_environment(value: object) -> bool:
     return (
         isinstance(value, Mapping)
@@ -76,45 +74,36 @@ def _is_environment(value: object) -> bool:
     )
 
 
-def _is_list_of_keys(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= MAX_CONTEXT_KEYS and all(isinstance(key, str) for key in value)
-
-
-_ID = _Rule(is_session_id, "a stringValue with a UUID in lower case")
-_STRING = _Rule(lambda value: isinstance(value, str), "a stringValue")
-_TIME = _Rule(lambda value: isinstance(value, datetime), "a timestampValue")
-_COUNT = _Rule(lambda value: type(value) is int and value >= 0, "an integerValue of at least 0")
-_DURATION = _Rule(lambda value: type(value) is float and 0 <= value < math.inf, "a finite doubleValue of at least 0")
 SHARED = {
     SESSIONS: {
-        "id": _ID,
-        "package": _STRING,
-        "created_at": _TIME,
-        "environment": _Rule(_is_environment, f"a mapValue with exactly {', '.join(ENVIRONMENT)}, each in its limits"),
-        "deletion_key_hash": _Rule(
+        "id": ID,
+        "package": STRING,
+        "created_at": TIME,
+        "environment": Rule(_is_environment, f"a mapValue with exactly {', '.join(ENVIRONMENT)}, each in its limits"),
+        "deletion_key_hash": Rule(
             lambda value: isinstance(value, str) and _HASH.fullmatch(value), "a stringValue of 64 hexadecimal digits"
         ),
     },
     STATS: {
-        "id": _ID,
-        "package": _STRING,
-        "session": _ID,
-        "label": _STRING,
-        **dict.fromkeys(("total_invokes", "success_count", "failed_count"), _COUNT),
-        "success_rate": _Rule(lambda value: type(value) is float and 0 <= value <= 1, "a doubleValue from 0 to 1"),
-        **dict.fromkeys(("min_duration_ms", "max_duration_ms", "total_duration_ms"), _DURATION),
-        "context_keys": _Rule(_is_list_of_keys, f"an arrayValue of at most {MAX_CONTEXT_KEYS} stringValues"),
+        "id": ID,
+        "package": STRING,
+        "session": ID,
+        "label": STRING,
+        **dict.fromkeys(("total_invokes", "success_count", "failed_count"), COUNT),
+        "success_rate": SHARE,
+        **dict.fromkeys(("min_duration_ms", "max_duration_ms", "total_duration_ms"), DURATION),
+        "context_keys": KEYS,
     },
     INVOKES: {
-        "id": _ID,
-        "package": _STRING,
-        "session_stats": _ID,
-        "label": _STRING,
-        "status": _Rule(lambda value: value in ("success", "error"), "the stringValue success or error"),
-        "execution_start": _TIME,
-        "execution_end": _TIME,
-        "duration_ms": _DURATION,
-        "context": _Rule(lambda value: isinstance(value, Mapping), "a mapValue"),
+        "id": ID,
+        "package": STRING,
+        "session_stats": ID,
+        "label": STRING,
+        "status": Rule(lambda value: value in ("success", "error"), "the stringValue success or error"),
+        "execution_start": TIME,
+        "execution_end": TIME,
+        "duration_ms": DURATION,
+        "context": MAP,
     },
 }
 """By collection, the fields of what users share."""
@@ -148,43 +137,66 @@ def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None 
     check_collection(name.collection, policy)
     if name.collection in policy.open_collections:
         return Admitted(fields, "")
-    if name.collection in SHARED:
-        return _admit_shared(name, fields, policy.contracts, current)
-    return _admit_count(name.collection, fields, policy.contracts)
+    dialect_of = policy.dialect_of(name.collection, fields)
+    if name.collection not in SHARED:
+        return _admit_count(name.collection, fields, policy.contracts, is_dialect=dialect_of is not None)
+    if dialect_of is not None:
+        return _admit_dialect(name, fields, dialect_of, current)
+    return _admit_shared(name, fields, policy.contracts, current)
 
 
-def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contract]) -> Admitted:
+def name_by_id(collection: str, fields: Fields, policy: Policy) -> str | None:
+    """The id for a document that came without one, where its kind is named by a field; else None."""
+    found = fields.get("id") if collection in SHARED and policy.dialect_of(collection, fields) else None
+    return found if is_session_id(found) else None
+
+
+def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contract], *, is_dialect: bool) -> Admitted:
     package = collection.removeprefix(COUNTER_PREFIX)
-    _check_names(collection, fields, contracts[package].counter_fields)
+    if not is_dialect:
+        _check_names(collection, fields, contracts[package].counter_fields)
     identifier = fields["id"]
     if not isinstance(identifier, str) or not _ANY_UUID.fullmatch(identifier):
         raise invalid("The field id must be a stringValue with a UUID such as 9eb898b5-76a4-49b0-b1b6-ba209ba39adf.")
     if not isinstance(fields["timestamp"], datetime):
         raise invalid("The field timestamp must be a timestampValue.")
-    for field in contracts[package].counter:
+    for field in () if is_dialect else contracts[package].counter:
         value = fields[field]
         if not isinstance(value, str) or not _COARSE[field].fullmatch(value):
             raise invalid(f"The field {field} must be a stringValue that matches {_COARSE[field].pattern}.")
     return Admitted(fields, package, UUID(identifier))
 
 
+def _admit_dialect(name: Name, fields: Fields, package: str, current: Fields | None) -> Admitted:
+    _check_rules(name, fields, dialects.SHAPES[name.collection])
+    _check_lasting(name.collection, fields, current)
+    return Admitted(fields, package, parent=fields.get(_PARENT.get(name.collection, "")))
+
+
 def _admit_shared(name: Name, fields: Fields, contracts: Mapping[str, Contract], current: Fields | None) -> Admitted:
-    rules = SHARED[name.collection]
+    _check_rules(name, fields, SHARED[name.collection])
+    if fields["package"] not in contracts:
+        raise forbidden("Missing or insufficient permissions: no contract here is of such a package.")
+    if "label" in fields:
+        _check_label(fields, contracts[fields["package"]])
+    _check_lasting(name.collection, fields, current)
+    return Admitted(fields, fields["package"], parent=fields.get(_PARENT.get(name.collection, "")))
+
+
+def _check_rules(name: Name, fields: Fields, rules: Mapping[str, Rule]) -> None:
     _check_names(name.collection, fields, tuple(rules))
     for field, rule in rules.items():
         if not rule.holds(fields[field]):
             raise invalid(f"The field {field} must be {rule.must_be}.")
-    if fields["package"] not in contracts:
-        raise forbidden("Missing or insufficient permissions: no contract here is of such a package.")
     if fields["id"] != name.document:
         raise invalid("The name of a document that is shared must be its id.")
-    if "label" in fields:
-        _check_label(fields, contracts[fields["package"]])
-    if current is not None and any(current[field] != fields[field] for field in _LASTING[name.collection]):
-        raise forbidden(
-            f"Missing or insufficient permissions: {', '.join(_LASTING[name.collection])} never change here."
-        )
-    return Admitted(fields, fields["package"], parent=fields.get(_PARENT.get(name.collection, "")))
+
+
+def _check_lasting(collection: str, fields: Fields, current: Fields | None) -> None:
+    """Raise if something changes that never does, or goes."""
+    lasting = _LASTING[collection]
+    if current is not None and any(current.get(field) != fields.get(field) for field in lasting):
+        raise forbidden(f"Missing or insufficient permissions: {', '.join(lasting)} never change here.")
 
 
 def _check_label(fields: Fields, contract: Contract) -> None:

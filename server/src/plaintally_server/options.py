@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from plaintally.contract import Contract
+from plaintally_server.dialects import find_package
 from plaintally_server.settings import load_contract, read_contract
 from plaintally_server.store.maintenance import Maintenance
 
@@ -88,8 +89,10 @@ def collect_contracts(database: Path, paths: Sequence[Path], packages: Sequence[
         ServerError: a contract cannot be read, or the database cannot.
     """
     stored = Maintenance(database).contracts() if database.exists() else ()
-    return {
+    contracts = {
         **{package: Contract() for package in packages},
         **dict(read_contract(content, f"of {package} in {database}") for package, content, _ in stored),
         **dict(map(load_contract, paths)),
     }
+    find_package(contracts)  # which refuses what it cannot tell apart
+    return contracts

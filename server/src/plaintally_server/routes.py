@@ -101,10 +101,10 @@ class Documents:
         """POST a document to a collection, with or without a `documentId`."""
         mask = resource.parse_mask(query, "mask.fieldPaths")
         fields = await self._read_fields(request)
-        document = self.make_id()
-        if "documentId" in query:
-            document = resource.check_id(query["documentId"][-1], "document")
-        name = name._replace(document=document)
+        document = query["documentId"][-1] if "documentId" in query else None
+        if document is None:
+            document = ingest.name_by_id(name.collection, fields, self.policy) or self.make_id()
+        name = name._replace(document=resource.check_id(document, "document"))
         admitted = ingest.admit(name, fields, self.policy)
         return await self._write(Write(name, Precondition(exists=False), lambda _: admitted, self.now()), mask)
 

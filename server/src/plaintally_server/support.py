@@ -14,9 +14,11 @@ from plaintally.contract import Contract
 from plaintally.firestore import to_document
 from plaintally.session import DEFAULT_CAPACITY, Session
 from plaintally.summary import Summary
+from plaintally_server import dialects
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import Refusal, forbidden, not_found
 from plaintally_server.pages import read_form, render
+from plaintally_server.resource import Stored
 from plaintally_server.settings import Settings
 from plaintally_server.store import Reader, SessionTree
 
@@ -24,7 +26,7 @@ MAX_ROWS = 50  # of each label, on the page
 
 
 class SharedSession(NamedTuple):
-    """A session that was shared: what arrived of it, and the contract of its package, where there is one here."""
+    """A session that was shared: what arrived of it, and the contract of its package, where one here declares it."""
 
     session_id: str
     package: str
@@ -43,8 +45,9 @@ def read_session(reader: Reader, session_id: str, *, contracts: Mapping[str, Con
     found = [tree.session] if tree.session is not None else [branch.stats for branch in tree.stats]
     if not found:
         raise not_found(f"Nothing of the session {session_id} is here.")
-    package = str(found[0].fields["package"])
-    return SharedSession(session_id, package, tree, contracts.get(package))
+    package = str(found[0].fields.get("package") or dialects.find_package(contracts) or "unknown")
+    contract = contracts.get(package) if "package" in found[0].fields else None
+    return SharedSession(session_id, package, tree, contract)
 
 
 def summarize(shared: SharedSession, *, n_last: int = 5) -> Summary:
@@ -55,12 +58,17 @@ def summarize(shared: SharedSession, *, n_last: int = 5) -> Summary:
         session = Session(shared.package, contract=shared.contract, capacity=capacity)
         session.restore(identifier=shared.session_id)
     else:
-        session = documents.from_session(to_document(tree.session.fields), contract=shared.contract, capacity=capacity)
+        session = documents.from_session(_complete(tree.session, shared), contract=shared.contract, capacity=capacity)
     for stats, invokes in tree.stats:
-        restored, _ = documents.from_session_stats(to_document(stats.fields), session)
+        restored, _ = documents.from_session_stats(_complete(stats, shared), session)
         for invoke in invokes:
-            documents.from_invoke(to_document(invoke.fields), restored)
+            if invoke.fields["status"] != "unknown":  # which ended in no way
+                documents.from_invoke(_complete(invoke, shared, label=restored.label), restored)
     return Summary(session, labels=session.labels, n_last=n_last)
+
+
+def _complete(stored: Stored, shared: SharedSession, *, label: str = "") -> dict[str, object]:
+    return to_document(dialects.complete(stored.fields, shared.package, label=label))
 
 
 def routes(reader: Reader, *, settings: Settings) -> list[BaseRoute]:

@@ -184,7 +184,8 @@ def _key_hash(connection: sqlite3.Connection, session_id: str) -> bytes | None:
         return None if row[0] is None else bytes(row[0])
     query = "SELECT fields FROM documents WHERE collection = ? AND id = ?"
     row = connection.execute(query, (SESSIONS, session_id)).fetchone()
-    return None if row is None else bytes.fromhex(from_document(msgspec.json.decode(row[0]))["deletion_key_hash"])
+    key_hash = None if row is None else from_document(msgspec.json.decode(row[0])).get("deletion_key_hash")
+    return None if key_hash is None else bytes.fromhex(key_hash)
 
 
 def _is_buried(connection: sqlite3.Connection, document_id: str) -> bool:

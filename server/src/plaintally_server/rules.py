@@ -1,0 +1,36 @@
+"""What may stand in one field of a document. Pure."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+MAX_CONTEXT_KEYS = 128
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Rule(NamedTuple):
+    """A condition of a field's value, and how it goes on after "must be"."""
+
+    holds: Callable[[Any], object]
+    must_be: str
+
+
+def is_session_id(text: object) -> bool:
+    """Whether this is the id of something shared: a UUID in lower case."""
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+def _is_list_of_keys(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= MAX_CONTEXT_KEYS and all(isinstance(key, str) for key in value)
+
+
+ID = Rule(is_session_id, "a stringValue with a UUID in lower case")
+STRING = Rule(lambda value: isinstance(value, str), "a stringValue")
+TIME = Rule(lambda value: isinstance(value, datetime), "a timestampValue")
+COUNT = Rule(lambda value: type(value) is int and value >= 0, "an integerValue of at least 0")
+SHARE = Rule(lambda value: type(value) is float and 0 <= value <= 1, "a doubleValue from 0 to 1")
+DURATION = Rule(lambda value: type(value) is float and 0 <= value < math.inf, "a finite doubleValue of at least 0")
+KEYS = Rule(_is_list_of_keys, f"an arrayValue of at most {MAX_CONTEXT_KEYS} stringValues")
+MAP = Rule(lambda value: isinstance(value, Mapping), "a mapValue")
