@@ -88,11 +88,7 @@ class Project:
 
     def close(self) -> None:
         """Let go of the connection."""
-<<<<<<< HEAD
-        self._client.close()  # type: ignore[no-untyped-call]
-=======
         self._client.close()  # type: ignore[no-untyped-call]  # Google's
->>>>>>> 548831d0d2073280a5599e8e6286e174c5eb40da
 
     def _delete(self, collection: str, documents: Sequence[RemoteDocument]) -> bool:
         """Delete all or, where one was changed or is gone, none."""
