@@ -20,7 +20,17 @@ PURE += [*sorted((SDK / "firestore").glob("*.py"))]
 PURE += [path for path in sorted((SDK / "_contract_tools").glob("*.py")) if path.name != "files.py"]
 PURE += [
     SERVER / f"{name}.py"
-    for name in ("access", "bodies", "commits", "deletion", "dialects", "fieldpaths", "filters", "ingest")
+    for name in (
+        "access",
+        "bodies",
+        "commits",
+        "compression",
+        "deletion",
+        "dialects",
+        "fieldpaths",
+        "filters",
+        "ingest",
+    )
 ]
 PURE += [SERVER / f"{name}.py" for name in ("lookups", "ordering", "queries", "resource", "rules", "writes")]
 PURE += [*sorted((SERVER / "reports").glob("*.py"))]

@@ -1,5 +1,6 @@
 """What every client of Firestore relies on, in a collection that takes any fields: lists, queries, deletes, batches."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -10,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from collectors import ROOT, TOKEN, Answer, Collector, count, run_collector, run_server
-from shared import PREFIX, Shared, commit, forget, integer, mapping, share, update, write_contract
+from shared import PREFIX, Shared, commit, forget, integer, mapping, share, string, update, write_contract
 
 READ = {"Authorization": f"Bearer {TOKEN}"}
 CITY = f"{ROOT}/cities/zrh"
@@ -262,3 +263,24 @@ def test_what_cannot_be_open(tmp_path: Path) -> None:
         done = run_server(tmp_path, "serve", f"--open-collection={name}", "--port=0")
         assert done.returncode == 2, name
         assert "Invalid value for --open-collection" in done.stderr
+
+
+def test_compressed_bodies(collector: Collector) -> None:
+    body = json.dumps({"fields": {"a": string("x" * 1000)}}).encode()
+    packed = gzip.compress(body)
+    bomb = gzip.compress(bytes(30_000_000))
+    for content, encoding, status in (
+        (packed, "gzip", 200),
+        (packed, "X-GZIP", 200),
+        (gzip.compress(body[:50]) + gzip.compress(body[50:]), "gzip", 400),
+        (body, "identity", 200),
+        (packed[:-1], "gzip", 400),
+        (packed + b"x", "gzip", 400),
+        (body, "gzip", 400),
+        (b"", "gzip", 400),
+        (packed, "br", 415),
+        (packed, "", 400),
+        (bomb, "gzip", 413),
+    ):
+        answer = collector.request("PATCH", CITY, content, {"Content-Encoding": encoding})
+        assert answer.status == status, (content[:10], encoding)

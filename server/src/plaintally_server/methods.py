@@ -4,7 +4,7 @@ Each takes the bytes of a body and returns what the answer says in JSON.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,13 +14,15 @@ from plaintally.firestore import format_timestamp
 from plaintally_server import queries
 from plaintally_server.access import Access
 from plaintally_server.commits import Action, Change, parse_batch, parse_commit
-from plaintally_server.exceptions import CODES, Refusal, not_found
+from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.filters import Found
 from plaintally_server.ingest import Policy
 from plaintally_server.lookups import parse_batch_get
 from plaintally_server.resource import Method, Name, Stored, write_document
 from plaintally_server.store import Store
 from plaintally_server.writes import prepare
+
+_Work = Callable[[bytes, Method, Access], Awaitable[object]]
 
 
 class Methods:
@@ -34,22 +36,16 @@ class Methods:
 
     def __init__(self, store: Store, *, policy: Policy, now: Callable[[], datetime]) -> None:
         self.store, self.policy, self.now = store, policy, now
-        self._by_verb = {
+        self._by_verb: dict[str, _Work] = {
             "commit": self.commit,
             "batchWrite": self.batch_write,
             "batchGet": self.batch_get,
             "runQuery": self.run_query,
         }
 
-    async def call(self, method: Method, body: bytes, access: Access) -> object:
-        """What a method answers.
-
-        Raises:
-            Refusal: there is no such method, or it refuses.
-        """
-        if method.verb not in self._by_verb:
-            raise not_found("This collector has no such method.")
-        return await self._by_verb[method.verb](body, method, access)
+    def find(self, verb: str) -> _Work | None:
+        """The method of this name."""
+        return self._by_verb.get(verb)
 
     async def commit(self, body: bytes, method: Method, access: Access) -> object:
         """Write several documents, all or none, in their order."""

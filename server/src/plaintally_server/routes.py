@@ -19,6 +19,7 @@ from plaintally.firestore import from_document
 from plaintally_server import ingest, lookups, resource
 from plaintally_server.access import Access, bearer
 from plaintally_server.commits import Action, Change
+from plaintally_server.compression import decompress
 from plaintally_server.exceptions import Refusal, invalid, not_found
 from plaintally_server.fieldpaths import FieldPath, Fields
 from plaintally_server.ingest import Policy
@@ -92,10 +93,11 @@ class Documents:
 
     async def call(self, request: Request, method: Method) -> Response:
         """POST to a method of the whole database."""
-        if request.method != "POST":
-            raise Refusal(405, "UNIMPLEMENTED", f"{request.method} is not for methods.")
+        work = self.methods.find(method.verb) if request.method == "POST" else None
+        if work is None:
+            raise not_found("This collector has no such method.")
         body = await read_body(request, self.settings.body_limit)
-        return answer_json(await self.methods.call(method, body, self._access(request)))
+        return answer_json(await work(body, method, self._access(request)))
 
     async def create(self, request: Request, name: Name, query: Query) -> Response:
         """POST a document to a collection, with or without a `documentId`."""
@@ -178,10 +180,10 @@ class Documents:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body of a request, read no further than the limit in bytes.
+    """The body of a request, read no further than the limit in bytes, and unpacked no further.
 
     Raises:
-        Refusal: it is larger.
+        Refusal: it is larger, or compressed in a way that is unknown here.
     """
     too_large = Refusal(413, "INVALID_ARGUMENT", f"The body is larger than {limit} bytes.")
     if int(request.headers.get("content-length", 0)) > limit:  # the HTTP parser has seen that it is a number
@@ -191,7 +193,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         body += chunk
         if len(body) > limit:
             raise too_large
-    return bytes(body)
+    return decompress(bytes(body), request.headers.get("content-encoding", ""), limit=limit)
 
 
 def answer_json(content: object, status: int = 200) -> Response:
