@@ -167,6 +167,11 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(google: Emulator, tmp_path: 
 
 def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "key.json").write_text("{}")
+    (tmp_path / "without/google").mkdir(parents=True)
+    (tmp_path / "without/google/__init__.py").touch()  # stands before Google's client, as if that were not installed
+    done = run_server(tmp_path, "pull", "--project=p", "--package=pkg", env={"PYTHONPATH": f"{tmp_path}/without"})
+    told = "plaintally-server: Google's client is missing; pip install 'plaintally-server[firestore]'\n"
+    assert (done.returncode, done.stderr) == (1, told)
     for options, code, told in (
         ((), 2, "Missing option '--project'"),
         (("--project", "p/q"), 2, "no slash"),
