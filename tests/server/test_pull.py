@@ -18,7 +18,7 @@ from emulators import Emulator, needs_google
 from plaintally_server.pull import PAGE
 from plaintally_server.remote import Project
 from plaintally_server.store.sqlite import SQLiteReader
-from shared import Document, Shared, changed, integer, string, write_contract
+from shared import Document, Shared, changed, double, integer, string, write_contract
 
 ADDED = count(package_version={"stringValue": "1.0"})
 
@@ -66,8 +66,12 @@ def test_what_is_there_arrives_once(firestore: Emulator, tmp_path: Path) -> None
 def test_what_changes_is_taken_and_keeps_the_day_it_came(firestore: Emulator, tmp_path: Path) -> None:
     shared = Shared()
     firestore.put(shared.documents)
+    firestore.put({shared.names[1]: changed(shared.stats_document(), max_duration_ms=double(13.0))})
     pull(tmp_path, firestore)
     before = reader(tmp_path).session_tree(shared.session).stats[0].stats
+    with firestore.client() as client:
+        [there] = client.collection("session_stats").get()
+    assert before.create_time == there.create_time < there.update_time == before.update_time
     more = changed(shared.stats_document(), total_invokes=integer(3), failed_count=integer(1))
     firestore.put({shared.names[1]: more, shared.names[0]: changed(shared.session_document(), package=string("other"))})
     said = pull(tmp_path, firestore)
