@@ -18,7 +18,7 @@ from emulators import Emulator, needs_google
 from plaintally_server.pull import PAGE
 from plaintally_server.remote import Project
 from plaintally_server.store.sqlite import SQLiteReader
-from shared import Document, Shared, changed, integer, string, write_contract
+from shared import Document, Shared, changed, double, integer, string, write_contract
 
 ADDED = count(package_version={"stringValue": "1.0"})
 
@@ -66,8 +66,12 @@ def test_what_is_there_arrives_once(firestore: Emulator, tmp_path: Path) -> None
 def test_what_changes_is_taken_and_keeps_the_day_it_came(firestore: Emulator, tmp_path: Path) -> None:
     shared = Shared()
     firestore.put(shared.documents)
+    firestore.put({shared.names[1]: changed(shared.stats_document(), max_duration_ms=double(13.0))})
     pull(tmp_path, firestore)
     before = reader(tmp_path).session_tree(shared.session).stats[0].stats
+    with firestore.client() as client:
+        [there] = client.collection("session_stats").get()
+    assert before.create_time == there.create_time < there.update_time == before.update_time
     more = changed(shared.stats_document(), total_invokes=integer(3), failed_count=integer(1))
     firestore.put({shared.names[1]: more, shared.names[0]: changed(shared.session_document(), package=string("other"))})
     said = pull(tmp_path, firestore)
@@ -167,6 +171,11 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(google: Emulator, tmp_path: 
 
 def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "key.json").write_text("{}")
+    (tmp_path / "without/google").mkdir(parents=True)
+    (tmp_path / "without/google/__init__.py").touch()  # stands before Google's client, as if that were not installed
+    done = run_server(tmp_path, "pull", "--project=p", "--package=pkg", env={"PYTHONPATH": f"{tmp_path}/without"})
+    told = "plaintally-server: Google's client is missing; pip install 'plaintally-server[firestore]'\n"
+    assert (done.returncode, done.stderr) == (1, told)
     for options, code, told in (
         ((), 2, "Missing option '--project'"),
         (("--project", "p/q"), 2, "no slash"),

@@ -21,6 +21,7 @@ from plaintally.session import Session
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import Admitted, Policy, admit
 from plaintally_server.resource import Name
+from plaintally_server.store.schema import VERSION
 from shared import (
     CONTRACT,
     PREFIX,
