@@ -313,7 +313,7 @@ def test_an_older_file_is_brought_forward(tmp_path: Path) -> None:
             "rxinfer",
             None,
         )
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 CONTRACTS = {"rxinfer": CONTRACT}
