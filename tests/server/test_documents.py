@@ -97,9 +97,11 @@ def test_patch_with_a_mask(collector: Collector) -> None:
     path = f"{ROOT}/using_rxinfer/{ID}"
     collector.request("PATCH", path, count(ID))
     only = {"fields": {"timestamp": {"timestampValue": "2026-11-24T00:00:00Z"}}}
-    masked = collector.request("PATCH", f"{path}?updateMask.fieldPaths=timestamp", only)
+    masked = collector.request("PATCH", f"{path}?updateMask.fieldPaths=timestamp", only, READ)
     assert masked.json["fields"] == {"id": {"stringValue": ID}, **only["fields"]}
-    ignored = collector.request("PATCH", f"{path}?updateMask.fieldPaths=%60timestamp%60", count(str(uuid.uuid4())))
+    ignored = collector.request(
+        "PATCH", f"{path}?updateMask.fieldPaths=%60timestamp%60", count(str(uuid.uuid4())), READ
+    )
     assert ignored.json["fields"] == {"id": {"stringValue": ID}, "timestamp": {"timestampValue": TIME}}
     assert collector.request("PATCH", f"{path}?updateMask.fieldPaths=id", {}).error == (400, "INVALID_ARGUMENT")
     assert collector.request("PATCH", f"{ROOT}/using_rxinfer/new?updateMask.fieldPaths=id", count()).error[0] == 400
@@ -145,6 +147,21 @@ def test_reading_needs_the_maintainers_token(collector: Collector) -> None:
             answer = collector.request("GET", f"{ROOT}/using_rxinfer/{document}", headers=given)
             assert answer.error == (403, "PERMISSION_DENIED")
     assert collector.get("missing").error == (404, "NOT_FOUND")
+
+
+def test_a_patch_tells_nobody_what_others_wrote(collector: Collector) -> None:
+    path = f"{ROOT}/using_rxinfer/{ID}?updateMask.fieldPaths="
+    collector.post(ID)
+    time = {"timestamp": {"timestampValue": "2026-11-24T00:00:00Z"}}
+    for paths, seen in (
+        ("x", {}),
+        ("x&mask.fieldPaths=id", {}),
+        ("timestamp", time),
+        ("x&updateMask.fieldPaths=timestamp&mask.fieldPaths=id", {}),
+    ):
+        answer = collector.request("PATCH", f"{path}{paths}", {"fields": time}, {"Authorization": "Bearer owner"})
+        assert answer.json["fields"] == seen
+    assert collector.request("PATCH", f"{path}x", {}, READ).json["fields"] == {"id": {"stringValue": ID}, **time}
 
 
 def test_many_clients_with_the_same_ids(collector: Collector) -> None:

@@ -153,6 +153,7 @@ def test_answers_to_many_are_arrays_and_nothing_else(collector: Collector) -> No
         {"limit": -1},
         {"offset": -1},
         {"limit": "x"},
+        {"limit": 2**70},
         {"orderBy": [{"field": {"fieldPath": "a b"}}]},
         {"orderBy": [{"field": {"fieldPath": "a"}, "direction": 3}]},
         {"startAt": {"values": [{"nullValue": None}] * 2}},

@@ -12,13 +12,17 @@ class Access(NamedTuple):
     has_token: bool
     open_collections: Collection[str]
 
+    def allows(self, collection: str) -> bool:
+        """Whether documents of a collection may be read, and deleted."""
+        return self.has_token or collection in self.open_collections
+
     def check(self, collections: Iterable[str]) -> None:
         """Raise unless documents of these collections may be read, and deleted.
 
         Raises:
             Refusal: one of them is not open, and the token is missing.
         """
-        if not self.has_token and not all(collection in self.open_collections for collection in collections):
+        if not all(self.allows(collection) for collection in collections):
             raise forbidden("Missing or insufficient permissions: this needs the maintainer's token.")
 
 

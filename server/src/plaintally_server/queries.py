@@ -178,8 +178,8 @@ def _read_limit(limit: int | Mapping[str, int] | None) -> int | None:
 
 
 def _at_least_zero(number: int, what: str) -> int:
-    if number < 0:
-        raise invalid(f"The {what} of a query must be at least 0.")
+    if not 0 <= number < 2**31:
+        raise invalid(f"The {what} of a query must be a whole number of 32 bits, at least 0.")
     return number
 
 

@@ -21,7 +21,7 @@ from plaintally_server.access import Access, bearer
 from plaintally_server.commits import Action, Change
 from plaintally_server.compression import decompress
 from plaintally_server.exceptions import Refusal, invalid, not_found
-from plaintally_server.fieldpaths import FieldPath, Fields
+from plaintally_server.fieldpaths import MISSING, FieldPath, Fields, find, project
 from plaintally_server.ingest import Policy
 from plaintally_server.methods import Methods
 from plaintally_server.resource import Method, Name, Precondition
@@ -116,9 +116,11 @@ class Documents:
         update_mask = resource.parse_mask(query, "updateMask.fieldPaths")
         mask = resource.parse_mask(query, "mask.fieldPaths")
         fields = await self._read_fields(request, name)
-        return await self._write(
-            prepare(Change(name, fields, update_mask, precondition), self.policy, self.now()), mask
-        )
+        write = prepare(Change(name, fields, update_mask, precondition), self.policy, self.now())
+        if update_mask is None or self._access(request).allows(name.collection):
+            return await self._write(write, mask)
+        # Whoever may not read learns nothing of the fields that somebody else wrote.
+        return await self._write(write, mask, seen=[path for path in update_mask if find(fields, path) is not MISSING])
 
     async def get(self, request: Request, name: Name, query: Query) -> Response:
         """GET a document, with the maintainer's token."""
@@ -155,9 +157,13 @@ class Documents:
         await self.store.commit([prepare(Change(name, {}, None, precondition, Action.DELETE), self.policy, self.now())])
         return answer_json({})
 
-    async def _write(self, write: Write, mask: Sequence[FieldPath] | None) -> Response:
+    async def _write(
+        self, write: Write, mask: Sequence[FieldPath] | None, *, seen: Sequence[FieldPath] | None = None
+    ) -> Response:
+        """The answer to a write: what the mask names of the fields that may be seen."""
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
+        stored = stored._replace(fields=project(stored.fields, seen))
         return answer_json(resource.write_document(write.name, stored, mask))
 
     async def _read_fields(self, request: Request, name: Name | None = None) -> Fields:
