@@ -46,6 +46,19 @@ class SessionTree(NamedTuple):
     stats: Sequence[StatsTree]
 
 
+class DayState(NamedTuple):
+    """How many documents of a package and collection there are that were received on a UTC day.
+
+    `mark` is another number once any of them was changed, added or deleted: the sum of their update times in
+    microseconds since 1970, each modulo 2147483647.
+    """
+
+    collection: str
+    day: date
+    documents: int
+    mark: int
+
+
 class Reader(Protocol):
     """What reports need of a store. Safe in any thread; it waits for the disk."""
 
@@ -59,6 +72,14 @@ class Reader(Protocol):
         self, collection: str, work: Callable[[Iterator[tuple[str, Stored]]], T], *, after: str | None, descending: bool
     ) -> T:
         """What the work makes of a collection's ids and documents, in the order of the ids, behind the id `after`."""
+
+    def day_states(self, package: str) -> Sequence[DayState]:
+        """The state of each collection and day that has documents of a package, in the order of both."""
+
+    def documents_of_day(
+        self, package: str, collection: str, day: date, work: Callable[[Iterator[tuple[str, Stored]]], T]
+    ) -> T:
+        """What the work makes of the ids and documents received on a UTC day, in the order of receipt, then of ids."""
 
     def session_tree(self, session_id: str) -> SessionTree:
         """A session, its stats by label and their invokes by start, as they are at one moment."""

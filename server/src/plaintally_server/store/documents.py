@@ -1,8 +1,8 @@
 """Documents and counts as rows, by functions of a connection whose caller has begun a transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time
 
 import msgspec
 
@@ -11,8 +11,8 @@ from plaintally_server.exceptions import invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import INVOKES, SESSIONS, SHARED, STATS, Admitted
 from plaintally_server.resource import Name, Stored, check_precondition
-from plaintally_server.store import SessionTree, StatsTree, Write, deletion
-from plaintally_server.store.times import from_us, to_us
+from plaintally_server.store import DayState, SessionTree, StatsTree, Write, deletion
+from plaintally_server.store.times import DAY_US, from_us, to_us
 
 MAX_DOCUMENT_BYTES = 1_048_576
 _COLUMNS = "fields, create_time, update_time"
@@ -58,6 +58,27 @@ def scan(
     behind = "" if after is None else f"AND id {compare} :after"
     query = f"SELECT id, {_COLUMNS} FROM documents WHERE collection = :collection {behind} ORDER BY id {direction}"  # noqa: S608  # of our own
     for document, *row in connection.execute(query, {"collection": collection, "after": after}):
+        yield document, _read_row(*row)
+
+
+def day_states(connection: sqlite3.Connection, package: str) -> Sequence[DayState]:
+    """The state of each collection and UTC day of receipt that has documents of a package."""
+    query = """
+    SELECT collection, create_time / :day, count(*), sum(update_time % 2147483647)
+    FROM documents WHERE package = :package GROUP BY 1, 2 ORDER BY 1, 2
+    """
+    rows = connection.execute(query, {"package": package, "day": DAY_US})
+    return [DayState(collection, from_us(day * DAY_US).date(), count, mark) for collection, day, count, mark in rows]
+
+
+def of_day(connection: sqlite3.Connection, package: str, collection: str, day: date) -> Iterator[tuple[str, Stored]]:
+    """The ids and documents received on a UTC day, in the order of receipt, then of ids."""
+    query = f"""
+    SELECT id, {_COLUMNS} FROM documents
+    WHERE package = ? AND collection = ? AND create_time >= ? AND create_time < ? ORDER BY create_time, id
+    """  # noqa: S608  # of our own
+    start = to_us(datetime.combine(day, time(), UTC))
+    for document, *row in connection.execute(query, (package, collection, start, start + DAY_US)):
         yield document, _read_row(*row)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from plaintally_server.deletion import Receipt
 from plaintally_server.exceptions import Refusal, describe, failed, unavailable
 from plaintally_server.resource import Name, Stored
-from plaintally_server.store import SessionTree, Write, deletion, documents
+from plaintally_server.store import DayState, SessionTree, Write, deletion, documents
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.schema import connect, open_for_writing
 
@@ -56,6 +56,18 @@ class SQLiteReader:
         """See `Reader.scan`."""
         with self._reading() as connection:
             return work(documents.scan(connection, collection, after=after, descending=descending))
+
+    def day_states(self, package: str) -> Sequence[DayState]:
+        """See `Reader.day_states`."""
+        with self._reading() as connection:
+            return documents.day_states(connection, package)
+
+    def documents_of_day(
+        self, package: str, collection: str, day: date, work: Callable[[Iterator[tuple[str, Stored]]], T]
+    ) -> T:
+        """See `Reader.documents_of_day`."""
+        with self._reading() as connection:
+            return work(documents.of_day(connection, package, collection, day))
 
     def session_tree(self, session_id: str) -> SessionTree:
         """See `Reader.session_tree`."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+DAY_US = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
