@@ -30,6 +30,7 @@ PURE += [
         "fieldpaths",
         "filters",
         "ingest",
+        "jsontext",
     )
 ]
 PURE += [SERVER / f"{name}.py" for name in ("lookups", "ordering", "queries", "resource", "rules", "writes")]

@@ -4,7 +4,11 @@ from typing import TypeVar
 
 import msgspec
 
+from plaintally.exceptions import DocumentError
+from plaintally.firestore import from_document
 from plaintally_server.exceptions import invalid
+from plaintally_server.fieldpaths import Fields
+from plaintally_server.jsontext import read_json
 
 T = TypeVar("T")
 
@@ -19,7 +23,23 @@ def parse_body(body: bytes, kind: type[T], *, example: str) -> T:
     Raises:
         Refusal: it is no JSON, or has another shape.
     """
+    value = read_json(body or b"{}")
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
+        return msgspec.convert(value, kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise invalid(f"The body must be JSON such as {example}.") from None
+
+
+def parse_document(body: bytes, *, name: str | None = None) -> Fields:
+    """The fields of the document in a body, which may repeat the name that it is sent to; nothing stands for no fields.
+
+    Raises:
+        Refusal: it is no document, or has another name.
+    """
+    document = read_json(body or b"{}")
+    if isinstance(document, dict) and document.get("name") not in (None, name):
+        raise invalid("The name of a document belongs into the path; the body must have none or the same.")
+    try:
+        return from_document(document)
+    except DocumentError as error:
+        raise invalid(f"The body is no document: {error}.") from None

@@ -9,9 +9,8 @@ import json
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from plaintally.firestore import format_timestamp
+from plaintally_server.bodies import Body, parse_body
 from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.rules import is_session_id
 
@@ -38,7 +37,7 @@ class ForgetRequest(NamedTuple):
     documents: int
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
+class _Request(Body):
     session: str
     key: str | None = None
 
@@ -49,10 +48,7 @@ def parse_request(body: bytes) -> tuple[str, str | None]:
     Raises:
         Refusal: the body is none.
     """
-    try:
-        request = msgspec.json.decode(body, type=_Request)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise invalid('The body must be JSON such as {"session": UUID, "key": KEY}; the key may be left out.') from None
+    request = parse_body(body, _Request, example='{"session": UUID, "key": KEY}; the key may be left out')
     return parse_session_id(request.session), request.key or None
 
 

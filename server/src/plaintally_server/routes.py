@@ -14,13 +14,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from plaintally.contract import Contract
-from plaintally.exceptions import DocumentError
-from plaintally.firestore import from_document
 from plaintally_server import ingest, lookups, resource
 from plaintally_server.access import Access, bearer
+from plaintally_server.bodies import parse_document
 from plaintally_server.commits import Action, Change
 from plaintally_server.compression import decompress
-from plaintally_server.exceptions import Refusal, invalid, not_found
+from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.fieldpaths import MISSING, FieldPath, Fields, find, project
 from plaintally_server.ingest import Policy
 from plaintally_server.methods import Methods
@@ -169,16 +168,7 @@ class Documents:
     async def _read_fields(self, request: Request, name: Name | None = None) -> Fields:
         """The fields in a body, which may repeat the name where there is one."""
         body = await read_body(request, self.settings.body_limit)
-        try:
-            document = msgspec.json.decode(body) if body else {}
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            raise invalid("The body is no JSON.") from None
-        if isinstance(document, dict) and document.get("name", str(name)) != str(name):
-            raise invalid("The name of a document belongs into the path; the body must have none or the same.")
-        try:
-            return from_document(document)
-        except DocumentError as error:
-            raise invalid(f"The body is no document: {error}.") from None
+        return parse_document(body, name=None if name is None else str(name))
 
     def _access(self, request: Request) -> Access:
         given = bearer(request.headers.get("authorization", ""))
