@@ -94,13 +94,17 @@ def count(identifier: str | None = None, **more: object) -> dict[str, object]:
 
 @contextmanager
 def run_collector(
-    database: Path, *options: str, env: Mapping[str, str] | None = None, packages: tuple[str, ...] = ("rxinfer",)
+    database: Path,
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    packages: tuple[str, ...] = ("rxinfer",),
+    token: str | None = TOKEN,
 ) -> Iterator[Collector]:
     """A collector on a free port; it is told to end, and must, when the block ends."""
     command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0", "--database", str(database)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
     process = subprocess.Popen(
-        [*command, *(f"--package={package}" for package in packages), "--token", TOKEN, *options],
+        [*command, *(f"--package={package}" for package in packages), *(["--token", token] if token else []), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -112,7 +116,7 @@ def run_collector(
         line = process.stdout.readline()
         while line.startswith("Warning: "):
             line = process.stdout.readline()
-        found = re.fullmatch(r"Listening on http://[^ ]+:(\d+)/\n", line)
+        found = re.fullmatch(r"Listening on https?://[^ ]+:(\d+)/\n", line)
         if not found:
             process.kill()
             pytest.fail(line + process.stdout.read())

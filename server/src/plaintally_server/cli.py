@@ -6,21 +6,24 @@ has the default that `--help` shows. Exit codes: 0 done, 1 failed, 2 used wrongl
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
+import ssl
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import uvicorn
 
-from plaintally_server import desk, pull
+from plaintally_server import desk, diagnosis, pull, setup
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
 from plaintally_server.resource import check_id
-from plaintally_server.settings import Settings
+from plaintally_server.settings import Settings, read_token
 
 
 class Listening(uvicorn.Server):
@@ -30,8 +33,9 @@ class Listening(uvicorn.Server):
         """Start, then print the address, if anybody listens to that."""
         await super().startup(sockets)
         host, port = (sockets or [])[0].getsockname()[:2]
+        scheme = "https" if self.config.is_ssl else "http"
         try:
-            click.echo(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port}/")
+            click.echo(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
         except OSError:  # the output is full or its reader gone; what is left of it must not fail again at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -73,15 +77,27 @@ for command in (desk.lookup, desk.forget, desk.contract, pull.pull):
 @setting("host", default="127.0.0.1", help="Address to listen on.")
 @setting("port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one.")
 @setting("token", help="Lets a maintainer read documents; without one nobody can.")
+@setting("token_file", type=click.Path(path_type=Path), help="File that holds the token, where --token is not given.")
 @setting("body_limit", type=click.IntRange(1), default=10_485_760, help="Bytes of a request's body.")
 @setting("queue_size", type=click.IntRange(1), default=10_000, help="Writes that may wait for the disk.")
-def serve(*, packages: tuple[str, ...], contracts: tuple[Path, ...], database: Path, **options: Any) -> None:  # noqa: ANN401
+@setting("tls_certificate", type=click.Path(path_type=Path), help="Speak TLS, with the certificates in this PEM file.")
+@setting("tls_key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
+def serve(
+    *,
+    packages: tuple[str, ...],
+    contracts: tuple[Path, ...],
+    database: Path,
+    token_file: Path | None,
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Run a collector and its dashboard.
 
     What is not given here is taken from the environment, else from the settings file, else from the defaults.
     """
     for name in options["open_collections"]:
         check_open(name)
+    if token_file and not options["token"]:
+        options["token"] = read_token(token_file)
     collected = collect_contracts(database, contracts, packages)
     if options["open_collections"]:
         click.echo(
@@ -104,15 +120,35 @@ def check_open(name: str) -> None:
         raise click.BadParameter(refusal.message, param_hint="--open-collection") from refusal
 
 
+def check_tls(certificate: Path | None, key: Path | None) -> None:
+    """Raise unless these files hold a certificate and its key, or there are none.
+
+    Raises:
+        StartError: they do not.
+    """
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        raise StartError("TLS needs both --tls-certificate and --tls-key")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:
+        reason = "they do not fit" if isinstance(error, ssl.SSLError) else error.strerror
+        raise StartError(
+            f"cannot speak TLS with {certificate} and {key} ({reason}); name a certificate and its key, both in PEM"
+        ) from error
+
+
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; what was taken in is committed before it ends.
 
     Raises:
-        StartError: the address or the database cannot be used.
+        StartError: the address, the certificate or the database cannot be used.
     """
     from plaintally_server.app import create_app
     from plaintally_server.store.sqlite import SQLiteStore
 
+    check_tls(settings.tls_certificate, settings.tls_key)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again after everything has ended
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
@@ -133,11 +169,36 @@ def run(settings: Settings) -> None:
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=10,
+                ssl_certfile=settings.tls_certificate,
+                ssl_keyfile=settings.tls_key,
             )
             with contextlib.suppress(KeyboardInterrupt):
                 Listening(config).run(sockets=[listener])
         finally:
             store.close()
+
+
+@commands.command("init", params=setup.choices(serve))
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=".")
+def initialize(*, folder: Path, **_: Any) -> None:  # noqa: ANN401  # what was given is read with its source
+    """Write a settings file and a token into a folder, and say what to do next.
+
+    Every option of `serve` may be given, and is written into the file.
+    """
+    setup.run(folder.absolute(), click.get_current_context(), token=secrets.token_urlsafe(32))
+
+
+@commands.command(params=serve.params)
+def doctor(**options: Any) -> None:  # noqa: ANN401
+    """Check what a collector with these settings needs.
+
+    One line for each thing: ok, warning, or failed and what to do. The exit code is 1 where one failed.
+    """
+    findings = [*diagnosis.examine(now=datetime.now(UTC), **options)]
+    for finding in findings:
+        click.echo(f"{finding.state:7}  {finding.about:12}  {finding.says}")
+    if any(finding.state == "failed" for finding in findings):
+        raise SystemExit(1)
 
 
 @commands.command()

@@ -16,6 +16,7 @@ from plaintally_server.dialects import find_package
 from plaintally_server.settings import load_contract, read_contract
 from plaintally_server.store.maintenance import Maintenance
 
+CONFIG_FILE = "plaintally-server.toml"
 F = TypeVar("F", bound=Callable[..., Any])
 _multiple: dict[str, bool] = {}
 
@@ -37,7 +38,7 @@ def _check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     """Take the defaults of all other options from the settings file."""
-    found = path or Path("plaintally-server.toml")
+    found = path or Path(CONFIG_FILE)
     if path is None and not found.exists():
         return None
     try:
@@ -61,7 +62,7 @@ on_config = setting(
     callback=_read_file,
     is_eager=True,
     expose_value=False,
-    show_default="plaintally-server.toml, if there is one",
+    show_default=f"{CONFIG_FILE}, if there is one",
     help="Settings file in TOML; its keys are the variables in lower case without PLAINTALLY_SERVER_.",
 )
 on_packages = setting(

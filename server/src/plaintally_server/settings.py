@@ -17,7 +17,7 @@ class Settings(NamedTuple):
 
     `contracts` says by package what may be kept; `token` lets a maintainer read (nobody reads where it is None);
     `open_collections` take, give and delete documents of any fields for anybody; `body_limit` is in bytes; `queue_size`
-    is the number of writes that may wait for the disk.
+    is the number of writes that may wait for the disk; `tls_certificate` and `tls_key` are files in PEM, both or none.
     """
 
     contracts: Mapping[str, Contract]
@@ -28,10 +28,28 @@ class Settings(NamedTuple):
     open_collections: Collection[str] = ()
     body_limit: int = 10_485_760
     queue_size: int = 10_000
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
 
     def is_token(self, given: str) -> bool:
         """Whether this is the maintainer's token; where there is none, nothing is."""
         return bool(self.token) and hmac.compare_digest(given.encode(), str(self.token).encode())
+
+
+def read_token(path: Path) -> str:
+    """The maintainer's token in a file, as systemd, compose and Kubernetes hand out secrets.
+
+    Raises:
+        StartError: the file cannot be read, or is empty.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise StartError(f"the token file {path} cannot be read ({reason}); name another with --token-file") from error
+    if not token:
+        raise StartError(f"the token file {path} is empty; write a token into it")
+    return token
 
 
 def load_contract(path: Path) -> tuple[str, Contract]:

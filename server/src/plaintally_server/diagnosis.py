@@ -1,0 +1,179 @@
+"""What a collector needs, and whether it has it: one finding for each thing, in words for whoever runs it.
+
+It looks and changes nothing, also beside a running collector.
+"""
+
+import ctypes
+import http.client
+import os
+import shutil
+import ssl
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from plaintally_server.exceptions import ServerError
+from plaintally_server.options import collect_contracts
+from plaintally_server.settings import read_token
+from plaintally_server.store.inspection import Inspection, inspect
+
+SCARCE_BYTES, AMPLE_BYTES = 64 * 2**20, 2**30
+_TIMEOUT_S = 5
+_TIME_ERROR = 5  # what adjtimex(2) returns where nothing disciplines the clock
+
+
+class Finding(NamedTuple):
+    """What was found of one thing; where it is not ok, `says` also tells what to do."""
+
+    state: Literal["ok", "warning", "failed"]
+    about: str
+    says: str
+
+
+def examine(
+    *,
+    now: datetime,
+    database: Path,
+    packages: Sequence[str],
+    contracts: Sequence[Path],
+    **options: Any,  # noqa: ANN401
+) -> Iterator[Finding]:
+    """Look at everything in turn; the options are those of `serve`."""
+    yield from _check_files(database)
+    inspection = None
+    if database.exists():
+        try:
+            inspection = inspect(database)
+        except ServerError as error:
+            yield Finding("failed", "database", str(error))
+        else:
+            yield from check_database(inspection)
+    if inspection is None or inspection.version == inspection.known:  # asking an older one would bring it forward
+        yield _check_contracts(database, contracts, packages)
+    yield _check_token(options["token"], options["token_file"])
+    yield _check_open(options["open_collections"])
+    yield check_clock(now, inspection, is_synchronized=_is_synchronized())
+    yield _check_listening(options["host"], options["port"], uses_tls=options["tls_certificate"] is not None)
+
+
+def check_database(inspection: Inspection) -> Iterator[Finding]:
+    """What was found of the tables and of the pages that they are in."""
+    version, known = inspection.version, inspection.known
+    if version > known:
+        yield Finding("failed", "schema", f"version {version} is newer than this program's {known}; update it")
+    elif version < known:
+        yield Finding("warning", "schema", f"version {version}; the next start brings it to {known}: back it up before")
+    else:
+        yield Finding("ok", "schema", f"version {version}")
+    if inspection.fault:
+        yield Finding("failed", "integrity", f"{inspection.fault}; stop the collector and restore a backup")
+    else:
+        yield Finding("ok", "integrity", "every page and index is sound")
+
+
+def check_clock(now: datetime, inspection: Inspection | None, *, is_synchronized: bool) -> Finding:
+    """Whether the clock can be right: days are counted by it."""
+    newest = inspection.newest_day if inspection else None
+    if newest is not None and newest > now.date():
+        return Finding("failed", "clock", f"it says {now:%Y-%m-%d}, but there are counts of {newest}; set it right")
+    if not is_synchronized:
+        return Finding("warning", "clock", f"{now:%Y-%m-%d %H:%M} UTC, but nothing keeps it right; run an NTP client")
+    return Finding("ok", "clock", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def check_disk(free_bytes: int, database_bytes: int) -> Finding:
+    """Whether there is room to go on, and for another copy of the database, which erasing and backups need."""
+    says = f"{free_bytes / 2**20:,.0f} MiB are free beside the database"
+    if free_bytes < SCARCE_BYTES:
+        return Finding("failed", "disk", f"{says}; make room before it is full")
+    if free_bytes < max(AMPLE_BYTES, 2 * database_bytes):
+        return Finding("warning", "disk", f"{says}; erasing and backups need twice its size, and 1 GiB is little")
+    return Finding("ok", "disk", says)
+
+
+def _check_contracts(database: Path, paths: Sequence[Path], packages: Sequence[str]) -> Finding:
+    try:
+        names = sorted(collect_contracts(database, paths, packages))
+    except ServerError as error:
+        return Finding("failed", "contracts", str(error))
+    if not names:
+        return Finding("failed", "contracts", "nothing to collect; name a package or add a contract")
+    return Finding("ok", "contracts", f"of {', '.join(names)}")
+
+
+def _check_token(token: str | None, path: Path | None) -> Finding:
+    if not token and path is None:
+        return Finding("warning", "token", "there is none, so nobody can read documents; name one with --token-file")
+    if token or path is None:
+        return Finding("ok", "token", "there is one")
+    try:
+        read_token(path)
+    except ServerError as error:
+        return Finding("failed", "token", str(error))
+    return _check_owner_only("token", path)
+
+
+def _check_open(names: Sequence[str]) -> Finding:
+    if names:
+        return Finding("warning", "open", f"anybody may read and delete {', '.join(names)}; not for a public address")
+    return Finding("ok", "open", "no collection is")
+
+
+def _check_files(database: Path) -> Iterator[Finding]:
+    """Whether the database and its folder can be written, by us alone, and how much room there is."""
+    folder = database.absolute().parent
+    if not folder.is_dir():
+        yield Finding("failed", "database", f"there is no folder {folder}; make it")
+        return
+    if not os.access(folder, os.W_OK) or (database.exists() and not os.access(database, os.W_OK)):
+        yield Finding("failed", "permissions", f"{database} and its folder must be writable; you may be somebody else")
+    elif database.exists():
+        yield _check_owner_only("permissions", database)
+    else:
+        yield Finding("ok", "permissions", f"{database} can be made")
+    size = database.stat().st_size if database.exists() else 0
+    yield check_disk(shutil.disk_usage(folder).free, size)
+
+
+def _check_owner_only(about: str, path: Path) -> Finding:
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Finding("warning", about, f"others can read {path}; `chmod 600` it")
+    return Finding("ok", about, f"{path} is its owner's only")
+
+
+def _is_synchronized() -> bool:
+    """Whether the kernel says that something keeps its clock right; where it cannot say, true."""
+    if not sys.platform.startswith("linux"):
+        return True
+    timex = ctypes.create_string_buffer(512)  # all zero: it only asks; the structure is shorter
+    return int(ctypes.CDLL(None).adjtimex(timex)) != _TIME_ERROR
+
+
+def _check_listening(host: str, port: int, *, uses_tls: bool) -> Finding:
+    place = f"{f'[{host}]' if ':' in host else host}:{port}"
+    try:
+        status = _ask(host, port, uses_tls=uses_tls)
+    except ConnectionRefusedError:
+        return Finding("warning", "listening", f"nothing answers at {place}; start it with `plaintally-server serve`")
+    except (OSError, http.client.HTTPException) as error:
+        return Finding("failed", "listening", f"something at {place} does not answer as a collector ({error})")
+    if status >= 500:  # noqa: PLR2004  # of HTTP
+        return Finding("failed", "listening", f"the collector at {place} is not ready ({status}); see its log")
+    return Finding("ok", "listening", f"it answers at {place}")
+
+
+def _ask(host: str, port: int, *, uses_tls: bool) -> int:
+    """The status of the answer of whatever listens there; whose certificate it is does not matter."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # everywhere includes here
+    connection = http.client.HTTPConnection(here, port, timeout=_TIMEOUT_S)
+    if uses_tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(here, port, timeout=_TIMEOUT_S, context=context)
+    with closing(connection):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status

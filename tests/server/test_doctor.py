@@ -1,0 +1,108 @@
+"""`doctor`: one line for each thing, and the exit code 1 where one failed."""
+
+import contextlib
+import os
+import re
+import sqlite3
+import stat
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from collectors import Collector, run_collector, run_server
+from plaintally_server.diagnosis import check_clock, check_database, check_disk
+from plaintally_server.store.inspection import Inspection
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def _examine(folder: Path, *options: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    done = run_server(folder, "doctor", *options)
+    assert done.stderr == ""
+    lines = [re.fullmatch(r"(ok|warning|failed) +(\w+) +(\S.*)", line) for line in done.stdout.splitlines()]
+    assert all(lines)
+    return done.returncode, {line[2]: (line[1], line[3]) for line in lines if line}
+
+
+def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
+    assert collector.post().status == 200
+    (tmp_path / "token").touch(mode=0o600)
+    (tmp_path / "token").write_text("secret")
+    before = collector.database.read_bytes()
+    options = ["--database", "test.sqlite3", "--package", "rxinfer", "--port", str(collector.port)]
+    code, found = _examine(tmp_path, *options, "--token-file", "token")
+    assert code == 0
+    assert {about for about, (state, _) in found.items() if state != "ok"} <= {"clock", "disk"}  # of this machine
+    assert found.keys() == {
+        "permissions", "disk", "schema", "integrity", "contracts", "token", "open", "clock", "listening",
+    }  # fmt: skip
+    assert collector.database.read_bytes() == before
+
+
+def test_what_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:
+    code, found = _examine(tmp_path, "--package", "a", "--port", "1")
+    assert code == 0
+    assert found["listening"][0] == found["token"][0] == "warning"
+    assert found["permissions"][0] == "ok"
+    assert not list(tmp_path.iterdir())
+
+
+def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+    with run_collector(tmp_path / "test.sqlite3") as collector:
+        for _ in range(300):
+            assert collector.post().status == 200
+    with open(tmp_path / "test.sqlite3", "r+b") as file:  # noqa: PTH123
+        file.seek(4096)
+        file.write(b"\xff" * 4096)
+    (tmp_path / "test.sqlite3").chmod(0o644)
+    options = ["--database", "test.sqlite3", "--open-collection", "anything", "--token-file", "nowhere", "--port", "1"]
+    code, found = _examine(tmp_path, *options)
+    assert code == 1
+    assert found["integrity"][0] == "failed"
+    assert "restore a backup" in found["integrity"][1]
+    assert found["contracts"][0] == found["token"][0] == "failed"
+    assert found["open"][0] == "warning"
+    if os.name == "posix":
+        assert found["permissions"] == ("warning", "others can read test.sqlite3; `chmod 600` it")
+
+
+def test_a_database_of_an_older_version_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite3"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE documents (collection, id, fields, create_time, update_time)")
+    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    before = path.read_bytes()
+    _, found = _examine(tmp_path, "--database", "old.sqlite3", "--package", "a", "--port", "1")
+    assert found["schema"][0] == "warning"
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "a.sqlite3").write_bytes(b"this is a letter to my mother, and no database of anything" * 40)
+    code, found = _examine(tmp_path, "--database", "a.sqlite3", "--package", "a", "--port", "1")
+    assert code == 1
+    assert found["database"][0] == "failed"
+    code, found = _examine(tmp_path, "--database", "no/such/a.sqlite3", "--package", "a", "--port", "1")
+    assert code == 1
+    assert found["database"][1].startswith("there is no folder")
+
+
+@pytest.mark.parametrize(
+    ("newest", "is_synchronized", "state"),
+    [
+        (None, True, "ok"),
+        (date(2026, 11, 23), True, "ok"),
+        (None, False, "warning"),
+        (date(2026, 11, 24), True, "failed"),
+    ],
+)
+def test_the_clock(newest: date | None, is_synchronized: bool, state: str) -> None:  # noqa: FBT001
+    inspection = Inspection(2, 2, "", newest)
+    assert check_clock(NOW, inspection, is_synchronized=is_synchronized).state == state
+
+
+def test_the_schema_and_the_disk() -> None:
+    states = {version: next(iter(check_database(Inspection(version, 2, "", None)))).state for version in (1, 2, 3)}
+    assert states == {1: "warning", 2: "ok", 3: "failed"}
+    assert [check_disk(free, 2**32).state for free in (2**20, 2**32, 2**34)] == ["failed", "warning", "ok"]
