@@ -11,39 +11,54 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from plaintally_server import dashboard, forgetting, resource, support
+from plaintally_server import dashboard, resource, support
+from plaintally_server.asgi import make_app, refuse
 from plaintally_server.exceptions import Refusal, describe, failed
-from plaintally_server.routes import Documents, answer_refusal
+from plaintally_server.forgetting import Forgetting
+from plaintally_server.routes import FROM_BROWSERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
 
 _logger = logging.getLogger(__name__)
 
 
-def create_app(
-    settings: Settings, store: Store, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Starlette:
+def create_app(settings: Settings, store: Store, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> ASGIApp:
     """The application of a collector; it closes the store when it shuts down."""
-    documents = Documents(store, contracts=settings.contracts, settings=settings, now=now, make_id=_make_id)
+    forgetting = Forgetting(store, now=now, make_salt=partial(secrets.token_bytes, 16))
+    endpoints = Documents(
+        store, contracts=settings.contracts, settings=settings, now=now, make_id=_make_id, forget=forgetting.answer
+    )
+    documents = make_app(endpoints.answer, FROM_BROWSERS)
+    pages = _make_pages(settings, store, forgetting, now)
 
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["raw_path"].startswith(b"/v1/"):
+            await documents(scope, receive, send)
+        else:
+            await pages(scope, receive, send)
+
+    return app
+
+
+def _make_pages(settings: Settings, store: Store, forgetting: Forgetting, now: Callable[[], datetime]) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         store.close()
 
-    app = Starlette(
+    pages = Starlette(
         routes=[
-            *forgetting.routes(store, now=now, make_salt=partial(secrets.token_bytes, 16)),
+            *forgetting.routes(),
             *support.routes(store, settings=settings),
-            *documents.routes(),
             *dashboard.routes(store, contracts=settings.contracts, now=now),
         ],
-        exception_handlers={Refusal: answer_refusal, HTTPException: _answer_http_error, Exception: _answer_failure},
+        exception_handlers={HTTPException: _answer_http_error, Exception: _answer_failure},
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False  # what has no such path is refused like everything else
-    return app
+    pages.router.redirect_slashes = False  # what has no such path is refused like everything else
+    return pages
 
 
 def _make_id() -> str:
@@ -51,14 +66,19 @@ def _make_id() -> str:
     return "".join(secrets.choice(resource.AUTO_ID_ALPHABET) for _ in range(resource.AUTO_ID_LENGTH))
 
 
-async def _answer_http_error(request: Request, error: Exception) -> Response:
+async def _answer_http_error(_: Request, error: Exception) -> Response:
     """What the router refuses, in the form that everything else is refused in."""
     code = error.status_code if isinstance(error, HTTPException) else 500
     status = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}.get(code, "INVALID_ARGUMENT")
-    return await answer_refusal(request, Refusal(code, status, f"{request.method} finds nothing here."))
+    return _respond(Refusal(code, status, "There is no such page that answers this method."))
 
 
-async def _answer_failure(request: Request, error: Exception) -> Response:
+async def _answer_failure(_: Request, error: Exception) -> Response:
     """What should not have happened: whoever runs the collector reads where, the client reads nothing."""
     _logger.error("plaintally-server: a request failed (%s)", describe(error))
-    return await answer_refusal(request, failed())
+    return _respond(failed())
+
+
+def _respond(refusal: Refusal) -> Response:
+    answer = refuse(refusal)
+    return Response(answer.body, answer.status, {name.decode(): value.decode() for name, value in answer.headers})

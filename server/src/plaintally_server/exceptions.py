@@ -42,11 +42,12 @@ class Refusal(ServerError):  # noqa: N818  # it is an answer, not a failure
         code: the status of the HTTP answer.
         status: Google's name of the error, such as INVALID_ARGUMENT.
         message: one sentence for the client's author.
+        retry_after_s: when it is worth while to try again, in seconds; None where it is not.
     """
 
-    def __init__(self, code: int, status: str, message: str) -> None:
+    def __init__(self, code: int, status: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
-        self.code, self.status, self.message = code, status, message
+        self.code, self.status, self.message, self.retry_after_s = code, status, message, retry_after_s
 
     @property
     def body(self) -> dict[str, object]:
@@ -71,7 +72,7 @@ def forbidden(message: str) -> Refusal:
 
 def unavailable(message: str) -> Refusal:
     """A refusal that may go well when it is tried again."""
-    return Refusal(503, "UNAVAILABLE", message)
+    return Refusal(503, "UNAVAILABLE", message, retry_after_s=1)
 
 
 def failed() -> Refusal:

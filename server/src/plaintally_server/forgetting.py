@@ -3,27 +3,17 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from starlette.requests import Request
+from starlette.requests import Request as PageRequest
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from plaintally_server.asgi import Answer, Request, answer_json, read_body
 from plaintally_server.deletion import Receipt, parse_request, parse_session_id
 from plaintally_server.exceptions import Refusal
 from plaintally_server.pages import read_form, render
-from plaintally_server.routes import answer_json, read_body
 from plaintally_server.store import Store
 
 _BODY_LIMIT = 10_000
-
-
-def routes(store: Store, *, now: Callable[[], datetime], make_salt: Callable[[], bytes]) -> list[BaseRoute]:
-    """The routes of deletion."""
-    forgetting = Forgetting(store, now=now, make_salt=make_salt)
-    return [
-        Route("/v1/projects/{project}/databases/(default)/documents:forget", forgetting.answer, methods=["POST"]),
-        Route("/forget", forgetting.show_form, methods=["GET"]),
-        Route("/forget", forgetting.take_form, methods=["POST"]),
-    ]
 
 
 class Forgetting:
@@ -32,7 +22,14 @@ class Forgetting:
     def __init__(self, store: Store, *, now: Callable[[], datetime], make_salt: Callable[[], bytes]) -> None:
         self.store, self.now, self.make_salt = store, now, make_salt
 
-    async def answer(self, request: Request) -> Response:
+    def routes(self) -> list[BaseRoute]:
+        """The routes of the page."""
+        return [
+            Route("/forget", self.show_form, methods=["GET"]),
+            Route("/forget", self.take_form, methods=["POST"]),
+        ]
+
+    async def answer(self, request: Request) -> Answer:
         """POST to `documents:forget`: the receipt, or that the request waits."""
         session_id, key = parse_request(await read_body(request, _BODY_LIMIT))
         receipt = await self._forget(session_id, key)
@@ -40,11 +37,11 @@ class Forgetting:
             return answer_json({"receipt": receipt.to_dict()})
         return answer_json({"request": {"session": session_id, "state": "waiting"}})
 
-    async def show_form(self, _: Request) -> Response:
+    async def show_form(self, _: PageRequest) -> Response:
         """The form."""
         return render("forget.html", is_form=True)
 
-    async def take_form(self, request: Request) -> Response:
+    async def take_form(self, request: PageRequest) -> Response:
         """What came of the form; where it was refused, the form again with the reason."""
         session_id = ""
         try:

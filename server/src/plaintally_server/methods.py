@@ -1,6 +1,6 @@
 """The methods of a whole database: `documents:commit`, `:batchWrite`, `:batchGet` and `:runQuery`.
 
-Each takes the bytes of a body and returns what the answer says in JSON.
+Each takes the bytes of a body and returns the answer.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from plaintally.firestore import format_timestamp
 from plaintally_server import queries
 from plaintally_server.access import Access
+from plaintally_server.asgi import Answer, answer_json
 from plaintally_server.commits import Action, Change, parse_batch, parse_commit
 from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.filters import Found
@@ -22,7 +23,7 @@ from plaintally_server.resource import Method, Name, Stored, write_document
 from plaintally_server.store import Store
 from plaintally_server.writes import prepare
 
-_Work = Callable[[bytes, Method, Access], Awaitable[object]]
+_Work = Callable[[bytes, Method, Access], Awaitable[Answer]]
 
 
 class Methods:
@@ -47,38 +48,41 @@ class Methods:
         """The method of this name."""
         return self._by_verb.get(verb)
 
-    async def commit(self, body: bytes, method: Method, access: Access) -> object:
+    async def commit(self, body: bytes, method: Method, access: Access) -> Answer:
         """Write several documents, all or none, in their order."""
         changes = await run_in_threadpool(parse_commit, body, project=method.project)
         _check(changes, access)
         now = self.now()
         stored = await self.store.commit([prepare(change, self.policy, now) for change in changes])
-        return {"writeResults": [_result(one) for one in stored], "commitTime": format_timestamp(now)}
+        content = {"writeResults": [_result(one) for one in stored], "commitTime": format_timestamp(now)}
+        return answer_json(content, cost=max(1, len(changes)))
 
-    async def batch_write(self, body: bytes, method: Method, access: Access) -> object:
+    async def batch_write(self, body: bytes, method: Method, access: Access) -> Answer:
         """Write several documents, each for itself, with a status for each."""
         changes = await run_in_threadpool(parse_batch, body, project=method.project)
         now = self.now()
         outcomes = await asyncio.gather(*(self._write_one(change, access, now) for change in changes))
-        return {
+        content = {
             "writeResults": [{} if isinstance(one, Refusal) else _result(one) for one in outcomes],
             "status": [_status(one) if isinstance(one, Refusal) else {} for one in outcomes],
         }
+        return answer_json(content, cost=max(1, len(changes)))
 
-    async def batch_get(self, body: bytes, method: Method, access: Access) -> object:
+    async def batch_get(self, body: bytes, method: Method, access: Access) -> Answer:
         """Read several documents by their names."""
         names, mask = await run_in_threadpool(parse_batch_get, body, project=method.project)
         access.check(name.collection for name in names)
         found = await run_in_threadpool(self.store.get_all, names)
         read_time = format_timestamp(self.now())
-        return [
+        content = [
             {"missing": str(name), "readTime": read_time}
             if stored is None
             else {"found": write_document(name, stored, mask), "readTime": read_time}
             for name, stored in zip(names, found, strict=True)
         ]
+        return answer_json(content)
 
-    async def run_query(self, body: bytes, method: Method, access: Access) -> object:
+    async def run_query(self, body: bytes, method: Method, access: Access) -> Answer:
         """Read the documents of a collection that answer a query; where none does, one element tells the time."""
         query = queries.parse_query(body)
         access.check([query.collection])
@@ -90,7 +94,8 @@ class Methods:
         found = await run_in_threadpool(self.store.scan, query.collection, work, after=None, descending=query.backwards)
         read_time = format_timestamp(self.now())
         documents = [write_document(name, stored, query.select) for name, stored in found]
-        return [{"document": document, "readTime": read_time} for document in documents] or [{"readTime": read_time}]
+        content = [{"document": document, "readTime": read_time} for document in documents]
+        return answer_json(content or [{"readTime": read_time}])
 
     async def _write_one(self, change: Change, access: Access, now: datetime) -> Stored | Refusal | None:
         try:

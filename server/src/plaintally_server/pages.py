@@ -7,8 +7,8 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from plaintally_server.asgi import make_request, read_body
 from plaintally_server.exceptions import invalid
-from plaintally_server.routes import read_body
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -46,7 +46,7 @@ async def read_form(request: Request, *names: str) -> list[str]:
     Raises:
         Refusal: the body is no form.
     """
-    body = await read_body(request, _FORM_LIMIT)
+    body = await read_body(make_request(request.scope, request.receive), _FORM_LIMIT)
     try:
         found = parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=10)
     except ValueError:

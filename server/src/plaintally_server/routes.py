@@ -4,21 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.convertors import PathConvertor, register_url_convertor
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from plaintally.contract import Contract
 from plaintally_server import ingest, lookups, resource
 from plaintally_server.access import Access, bearer
+from plaintally_server.asgi import Answer, Request, Work, answer_json, read_body
 from plaintally_server.bodies import parse_document
 from plaintally_server.commits import Action, Change
-from plaintally_server.compression import decompress
 from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.fieldpaths import MISSING, FieldPath, Fields, find, project
 from plaintally_server.ingest import Policy
@@ -29,18 +22,19 @@ from plaintally_server.store import Store, Write
 from plaintally_server.writes import prepare
 
 Query = Mapping[str, Sequence[str]]
-_Work = Callable[[Request, Name, Query], Awaitable[Response]]
-_VERBS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")
-_FROM_BROWSERS = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=_VERBS, allow_headers=["*"])
-
-
-class _Segments(PathConvertor):
-    """Any path: an id may have a line feed, which Starlette's own convertor does not match."""
-
-    regex = "(?s:.*)"
-
-
-register_url_convertor("segments", _Segments())
+_Work = Callable[[Request, Name, Query], Awaitable[Answer]]
+_VERBS = b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+FROM_BROWSERS = ((b"access-control-allow-origin", b"*"),)
+"""The headers that let pages of any origin read an answer."""
+_TO_BROWSERS = Answer(
+    200,
+    headers=(
+        (b"allow", _VERBS),
+        (b"access-control-allow-methods", _VERBS),
+        (b"access-control-allow-headers", b"*, Authorization"),  # which the star does not stand for
+        (b"access-control-max-age", b"3600"),
+    ),
+)
 
 
 class Documents:
@@ -52,6 +46,7 @@ class Documents:
         settings: the limits, the maintainer's token, and what is open to all.
         now: the clock, aware.
         make_id: makes the id of a document that came without one.
+        forget: answers `documents:forget`.
     """
 
     def __init__(
@@ -62,26 +57,27 @@ class Documents:
         settings: Settings,
         now: Callable[[], datetime],
         make_id: Callable[[], str],
+        forget: Work,
     ) -> None:
         self.store, self.settings = store, settings
         self.policy = Policy(contracts, settings.open_collections)
-        self.now, self.make_id = now, make_id
+        self.now, self.make_id, self.forget = now, make_id, forget
         self.methods = Methods(store, policy=self.policy, now=now)
         self._work: tuple[Mapping[str, _Work], Mapping[str, _Work]] = (
             {"POST": self.create, "GET": self.list, "HEAD": self.list},
             {"PATCH": self.patch, "GET": self.get, "HEAD": self.get, "DELETE": self.delete},
         )  # by whether a document is named
 
-    def routes(self) -> list[Route]:
-        """The routes, to be put into an application."""
-        return [Route("/v1/{rest:segments}", self.answer, methods=_VERBS, middleware=[_FROM_BROWSERS])]
+    async def answer(self, request: Request) -> Answer:
+        """Answer one request.
 
-    async def answer(self, request: Request) -> Response:
-        """Answer one request; refusals are answered by the application."""
-        if request.method == "OPTIONS":  # a browser's own question was answered before
-            return Response(status_code=204, headers={"Allow": ", ".join(_VERBS)})
-        target = resource.parse_path(request.scope["raw_path"].partition(b"?")[0])
-        query = resource.parse_query(request.scope["query_string"])
+        Raises:
+            Refusal: it is refused.
+        """
+        if request.method == "OPTIONS":
+            return _TO_BROWSERS
+        target = resource.parse_path(request.path)
+        query = resource.parse_query(request.query)
         if isinstance(target, Method):
             return await self.call(request, target)
         work = self._work[target.document is not None].get(request.method)
@@ -90,15 +86,17 @@ class Documents:
             raise Refusal(405, "UNIMPLEMENTED", f"{request.method} is not for {kind}.")
         return await work(request, target, query)
 
-    async def call(self, request: Request, method: Method) -> Response:
+    async def call(self, request: Request, method: Method) -> Answer:
         """POST to a method of the whole database."""
+        if request.method == "POST" and method.verb == "forget":
+            return await self.forget(request)
         work = self.methods.find(method.verb) if request.method == "POST" else None
         if work is None:
             raise not_found("This collector has no such method.")
         body = await read_body(request, self.settings.body_limit)
-        return answer_json(await work(body, method, self._access(request)))
+        return await work(body, method, self._access(request))
 
-    async def create(self, request: Request, name: Name, query: Query) -> Response:
+    async def create(self, request: Request, name: Name, query: Query) -> Answer:
         """POST a document to a collection, with or without a `documentId`."""
         mask = resource.parse_mask(query, "mask.fieldPaths")
         fields = await self._read_fields(request)
@@ -109,7 +107,7 @@ class Documents:
         admitted = ingest.admit(name, fields, self.policy)
         return await self._write(Write(name, Precondition(exists=False), lambda _: admitted, self.now()), mask)
 
-    async def patch(self, request: Request, name: Name, query: Query) -> Response:
+    async def patch(self, request: Request, name: Name, query: Query) -> Answer:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
         precondition = resource.parse_precondition(query)
         update_mask = resource.parse_mask(query, "updateMask.fieldPaths")
@@ -121,7 +119,7 @@ class Documents:
         # Whoever may not read learns nothing of the fields that somebody else wrote.
         return await self._write(write, mask, seen=[path for path in update_mask if find(fields, path) is not MISSING])
 
-    async def get(self, request: Request, name: Name, query: Query) -> Response:
+    async def get(self, request: Request, name: Name, query: Query) -> Answer:
         """GET a document, with the maintainer's token."""
         mask = resource.parse_mask(query, "mask.fieldPaths")
         self._access(request).check([name.collection])
@@ -130,7 +128,7 @@ class Documents:
             raise not_found(f'Document "{name}" not found.')
         return answer_json(resource.write_document(name, stored, mask))
 
-    async def list(self, request: Request, name: Name, query: Query) -> Response:
+    async def list(self, request: Request, name: Name, query: Query) -> Answer:
         """GET a page of a collection, with the maintainer's token."""
         mask = resource.parse_mask(query, "mask.fieldPaths")
         page = lookups.parse_page(query)
@@ -149,7 +147,7 @@ class Documents:
         more = {"nextPageToken": lookups.make_token(found[page.size - 1][0])} if len(found) > page.size else {}
         return answer_json({"documents": documents, **more} if documents else {})
 
-    async def delete(self, request: Request, name: Name, query: Query) -> Response:
+    async def delete(self, request: Request, name: Name, query: Query) -> Answer:
         """DELETE a document, with the maintainer's token; one that is not there is deleted already."""
         precondition = resource.parse_precondition(query)
         self._access(request).check([name.collection])
@@ -158,7 +156,7 @@ class Documents:
 
     async def _write(
         self, write: Write, mask: Sequence[FieldPath] | None, *, seen: Sequence[FieldPath] | None = None
-    ) -> Response:
+    ) -> Answer:
         """The answer to a write: what the mask names of the fields that may be seen."""
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
@@ -171,36 +169,5 @@ class Documents:
         return parse_document(body, name=None if name is None else str(name))
 
     def _access(self, request: Request) -> Access:
-        given = bearer(request.headers.get("authorization", ""))
+        given = bearer(request.header(b"authorization"))
         return Access(self.settings.is_token(given), self.settings.open_collections)
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body of a request, read no further than the limit in bytes, and unpacked no further.
-
-    Raises:
-        Refusal: it is larger, or compressed in a way that is unknown here.
-    """
-    too_large = Refusal(413, "INVALID_ARGUMENT", f"The body is larger than {limit} bytes.")
-    if int(request.headers.get("content-length", 0)) > limit:  # the HTTP parser has seen that it is a number
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
-    return decompress(bytes(body), request.headers.get("content-encoding", ""), limit=limit)
-
-
-def answer_json(content: object, status: int = 200) -> Response:
-    """An answer in JSON."""
-    return Response(msgspec.json.encode(content), status, media_type="application/json; charset=utf-8")
-
-
-async def answer_refusal(_: Request, refusal: Exception) -> Response:
-    """The answer to a request that was refused."""
-    assert isinstance(refusal, Refusal)  # noqa: S101  # for the type checker: it is registered for no other
-    headers = {"Retry-After": "1"} if refusal.code == 503 else None  # noqa: PLR2004
-    response = answer_json(refusal.body, refusal.code)
-    response.headers.update(headers or {})
-    return response

@@ -1,0 +1,124 @@
+"""Requests and answers as values, and the way from ASGI to them and back.
+
+It stands between a server that speaks ASGI and the endpoints that programs use. A router, a request and a response of
+a framework would cost as much as everything else that happens to a count; pages for people have them.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from plaintally_server.compression import decompress
+from plaintally_server.exceptions import Refusal, describe, failed
+
+Headers = Sequence[tuple[bytes, bytes]]
+Work = Callable[["Request"], Awaitable["Answer"]]
+_JSON = (b"content-type", b"application/json; charset=utf-8")
+_encode = msgspec.json.Encoder().encode
+_logger = logging.getLogger(__name__)
+
+
+class Request(NamedTuple):
+    """A request whose body is still to be read.
+
+    `path` and `query` are as they were sent; `headers` have their names in lower case; `client` is the address at the
+    other end of the connection, which may be a proxy's.
+    """
+
+    method: str
+    path: bytes
+    query: bytes
+    headers: Headers
+    client: str
+    receive: Receive
+
+    def header(self, name: bytes) -> str:
+        """All that a header has, with commas between; empty where there is none."""
+        return b", ".join([value for found, value in self.headers if found == name]).decode("latin-1")
+
+
+class Answer(NamedTuple):
+    """What is answered; `cost` is how many documents were written, and 1 for anything else."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    cost: int = 1
+
+
+def make_request(scope: Scope, receive: Receive) -> Request:
+    """The request that a server hands over."""
+    client = scope["client"][0] if scope["client"] else ""
+    return Request(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], client, receive)
+
+
+def make_app(work: Work, headers: Headers = ()) -> ASGIApp:
+    """An application that answers with what `work` returns or refuses, and with these headers besides."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await _answer(work, make_request(scope, receive))
+        length = (b"content-length", b"%d" % len(answer.body))
+        found = [length, *answer.headers, *headers]
+        await send({"type": "http.response.start", "status": answer.status, "headers": found})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    return app
+
+
+async def _answer(work: Work, request: Request) -> Answer:
+    try:
+        return await work(request)
+    except Refusal as refusal:
+        return refuse(refusal)
+    except Exception as error:  # noqa: BLE001  # whoever runs the collector reads where, the client reads nothing
+        _logger.error("plaintally-server: a request failed (%s)", describe(error))  # noqa: TRY400  # no trace of values
+        return refuse(failed())
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body of a request, read no further than the limit in bytes, and unpacked no further.
+
+    Raises:
+        Refusal: it is larger, or compressed in a way that is unknown here.
+    """
+    check_length(request, limit)
+    chunks, length, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "INVALID_ARGUMENT", "The body ended before it was whole.")
+        chunks.append(message.get("body", b""))
+        length += len(chunks[-1])
+        if length > limit:
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    return decompress(b"".join(chunks), request.header(b"content-encoding"), limit=limit)
+
+
+def check_length(request: Request, limit: int) -> None:
+    """Raise if a body says of itself that it is larger than the limit in bytes.
+
+    Raises:
+        Refusal: it does.
+    """
+    if int(request.header(b"content-length") or 0) > limit:  # the HTTP parser has seen that it is a number
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, "INVALID_ARGUMENT", f"The body is larger than {limit} bytes.")
+
+
+def answer_json(content: Mapping[str, Any] | Sequence[Any], *, cost: int = 1) -> Answer:
+    """An answer in JSON."""
+    return Answer(200, _encode(content), (_JSON,), cost)
+
+
+def refuse(refusal: Refusal) -> Answer:
+    """The answer to a request that was refused."""
+    later = refusal.retry_after_s
+    headers = (_JSON,) if later is None else (_JSON, (b"retry-after", b"%d" % later))
+    return Answer(refusal.code, _encode(refusal.body), headers)
