@@ -1,0 +1,108 @@
+"""The files of deploy/, held against what reads them: linters, schemas, and the programs themselves."""
+
+import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hosts import ROOT
+from plaintally_server.cli import commands
+from proxies import CADDYFILE, configure_nginx
+
+pytestmark = [pytest.mark.deploy, pytest.mark.linux]
+DEPLOY = ROOT / "deploy"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVE = [option for option in commands.commands["serve"].params if option.envvar]
+AWAITED = {"PLAINTALLY_SERVER_TRUSTED_PROXIES", "PLAINTALLY_SERVER_METRICS_PORT"}
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+
+def _accepts(*command: str, folder: Path = ROOT) -> str:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _tool(name: str) -> str:
+    """A command that is installed beside the interpreter."""
+    return str(Path(sys.executable).parent / name)
+
+
+def test_the_scripts_and_the_style_of_what_is_yaml() -> None:
+    _accepts("shellcheck", *map(str, (ROOT / "scripts").iterdir()), ".ci/run")
+    _accepts(_tool("yamllint"), "--strict", "--config-file", "deploy/.yamllint", "deploy")
+
+
+def test_nginx_takes_its_file(tmp_path: Path) -> None:
+    configure_nginx(tmp_path, ssl.create_default_context(), port=443, plain_port=80, collectors=(8080, 8081))
+    _accepts("nginx", "-t", "-q", "-p", str(tmp_path), "-c", "main.conf", "-e", "stderr", folder=tmp_path)
+
+
+def test_caddy_takes_its_file_and_would_not_write_it_otherwise(tmp_path: Path) -> None:
+    _accepts("caddy", "validate", "--adapter", "caddyfile", "--config", str(CADDYFILE), folder=tmp_path)
+    assert _accepts("caddy", "fmt", str(CADDYFILE), folder=tmp_path) == CADDYFILE.read_text()
+
+
+def test_the_unit_is_right_and_shut(tmp_path: Path) -> None:
+    unit = tmp_path / "plaintally.service"
+    text = (DEPLOY / "plaintally.service").read_text()
+    unit.write_text(text.replace("/opt/plaintally/bin/plaintally-server", str(shutil.which("true"))))
+    assert _accepts("systemd-analyze", "verify", str(unit)) == ""
+    _accepts("systemd-analyze", "security", "--offline=yes", "--threshold=15", str(unit))  # 1.5 of 10 are exposed
+
+
+def test_the_containerfile() -> None:
+    _accepts(_tool("hadolint"), "--failure-threshold", "style", "deploy/Containerfile")
+    stages = re.split(r"^FROM .*$", CONTAINERFILE, flags=re.MULTILINE)
+    assert re.search(r"^USER 65532:65532$", stages[-1], re.MULTILINE)
+    assert "HEALTHCHECK" in stages[-1]
+    taken = re.findall(r"^COPY (\w+) ", CONTAINERFILE, re.MULTILINE)
+    assert re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE) == taken
+
+
+def test_compose() -> None:
+    from compose_spec import PyCompose
+
+    PyCompose.from_json(json.dumps(COMPOSE))
+    services = COMPOSE["services"]
+    for service in services.values():
+        assert set(service["networks"]) <= set(COMPOSE["networks"])
+        assert set(service.get("depends_on", ())) <= set(services)
+        assert set(service.get("secrets", ())) <= set(COMPOSE["secrets"])
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert service.get("ports") is None or service is services["caddy"]
+    shown = dict(line.split("=") for line in (DEPLOY / "compose.env.example").read_text().splitlines() if "=" in line)
+    assert set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text())) == shown.keys()
+    for name in services["caddy"]["environment"]:
+        assert f"{{${name}:" in CADDYFILE.read_text()
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_kubernetes(path: Path) -> None:
+    import kubernetes_validate
+
+    for manifest in yaml.safe_load_all(path.read_text()):
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
+        pod = manifest["spec"].get("template", {}).get("spec") if "spec" in manifest else None
+        for container in [*pod["containers"], *pod.get("initContainers", ())] if pod else ():
+            assert container["securityContext"] == RESTRICTED
+            assert container["resources"]["limits"]["memory"]
+        assert pod is None or (pod["securityContext"]["runAsNonRoot"] and not pod["enableServiceLinks"])
+
+
+def test_every_variable_is_a_setting() -> None:
+    """What is named here and nowhere read would be a setting that does nothing."""
+    known = {str(option.envvar) for option in SERVE} | AWAITED
+    for path in DEPLOY.rglob("*"):
+        if path.is_file():
+            assert set(re.findall(r"PLAINTALLY_SERVER_\w+", path.read_text())) <= known, path

@@ -1,0 +1,69 @@
+"""Caddy and nginx as they are shipped: counts go through, clients keep apart, and no log knows them."""
+
+import json
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from collectors import ROOT, count, run_collector
+from loopback import answer, loopback
+from proxies import CLIENT, Proxy, run_caddy, run_nginx
+
+pytestmark = [pytest.mark.deploy, pytest.mark.linux]
+ANSWER = answer(200, "Connection: close")
+Run = Callable[..., AbstractContextManager[Proxy]]
+
+
+@pytest.fixture(params=[run_caddy, run_nginx], ids=["caddy", "nginx"])
+def run_proxy(request: pytest.FixtureRequest) -> Run:
+    run: Run = request.param
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The proxy's own, apart from the collector's."""
+    (tmp_path / "proxy").mkdir()
+    return tmp_path / "proxy"
+
+
+def test_counts_and_pages_go_through_and_nothing_is_noted(run_proxy: Run, folder: Path) -> None:
+    identifier = str(uuid.uuid4())
+    with run_collector(folder.parent / "a.sqlite3") as collector, run_proxy(folder, collector.port) as proxy:
+        assert proxy.request("POST", f"{ROOT}/using_rxinfer", json.dumps(count(identifier)).encode()).status == 200
+        assert proxy.request("GET", "/packages/rxinfer").status == 200
+        big = b" " * 3_000_000 + json.dumps(count()).encode()
+        assert proxy.request("POST", f"{ROOT}/using_rxinfer", big).status == 200
+        assert proxy.request("POST", f"{ROOT}/using_rxinfer", b" " * 12_000_000).status == 413
+        collector.process.terminate()
+        collector.process.wait()
+        assert proxy.request("GET", f"/{identifier}", headers={"X-Secret": identifier}).status == 502
+        proxy.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        proxy.send(b"\x16\x03\x01\x00\x05hello")
+    assert collector.store.total("rxinfer") == 2
+    for path in folder.parent.rglob("*"):
+        if path.is_file() and path.suffix != ".sqlite3":
+            assert CLIENT not in path.read_text(errors="replace"), path
+            assert identifier not in path.read_text(errors="replace"), path
+
+
+def test_the_collector_is_told_the_clients_address_whatever_the_client_claims(run_proxy: Run, folder: Path) -> None:
+    with loopback(ANSWER) as upstream, run_proxy(folder, upstream.port) as proxy:
+        claims = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+        assert proxy.request("POST", "/v1/x", b"{}", claims).status == 200
+        [request] = upstream.wait_for(1)
+    headers = [line.partition(": ")[::2] for line in request.decode().split("\r\n\r\n")[0].split("\r\n")[1:]]
+    assert [value for name, value in headers if name.lower() == "x-forwarded-for"] == [CLIENT]
+    assert [value for name, value in headers if name.lower() == "x-forwarded-proto"] == ["https"]
+
+
+def test_one_collector_of_two_may_be_away(run_proxy: Run, folder: Path) -> None:
+    with loopback(ANSWER) as gone:
+        pass
+    with loopback(ANSWER) as upstream, run_proxy(folder, gone.port, upstream.port) as proxy:
+        statuses = [proxy.request("POST", "/v1/x", b"{}").status for _ in range(4)]
+    assert statuses.count(200) >= 3  # it takes one request to find out
+    assert set(statuses) <= {200, 502}
