@@ -459,3 +459,22 @@ def test_writing_runs_no_code_of_a_metaclass() -> None:
     assert to_value([Quiet(), Text("text")]) == {
         "arrayValue": {"values": [{"stringValue": "Quiet"}, {"stringValue": "text"}]}
     }
+
+
+@pytest.mark.parametrize(
+    ("beside", "refused"),
+    [
+        ({"name": None, "createTime": None}, None),
+        ({"name": "projects/p", "updateTime": "2026-11-23T20:15:30Z", "create_time": "2026-11-23T20:15:30Z"}, None),
+        ({"name": 5}, "name must be a string"),
+        ({"createTime": "now"}, "createTime must be a time"),
+        ({"updateTime": [[[]]]}, "updateTime must be a time"),
+    ],
+)
+def test_what_stands_beside_the_fields(beside: dict[str, object], refused: str | None) -> None:
+    document = {"fields": {"a": {"nullValue": None}}, **beside}
+    if refused is None:
+        assert from_document(document) == {"a": None}
+        return
+    with pytest.raises(DocumentError, match=refused):
+        from_document(document)

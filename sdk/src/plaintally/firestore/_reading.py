@@ -1,125 +1,192 @@
-"""Firestore's JSON to Python values: strict, and every refusal names its place."""
+"""Firestore's JSON to Python values: strict, and every refusal names its place.
+
+The place is put together on the way up, by whoever called what refused, so that reading what is right names none.
+"""
 
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NoReturn
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore._values import INT64, MAX_DEPTH, MAX_STRING_BYTES, GeoPoint, Reference, name_problem
+from plaintally.firestore._values import INT64, MAX_DEPTH, MAX_STRING_BYTES, GeoPoint, Reference, is_plain, name_problem
 
-_SPECIAL_DOUBLES = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf"), "-0": -0.0}
+_INFINITY = float("inf")
+_SPECIAL_DOUBLES = {"NaN": float("nan"), "Infinity": _INFINITY, "-Infinity": -_INFINITY, "-0": -0.0}
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _TIMESTAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 
 
+class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
+    """A refusal on its way up, at a place that is not known whole yet: `problem` has {} where it will stand."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem, self.place = problem, ""
+
+    def within(self, part: str) -> NoReturn:
+        """Raise it again, a part of the place further out."""
+        self.place = part + self.place
+        raise self
+
+    def at(self, root: str) -> DocumentError:
+        """The error for whoever asked."""
+        before, _, after = self.problem.partition("{}")
+        return DocumentError(f"{before}{root}{self.place}{after}")
+
+
 def from_document(document: object) -> dict[str, Any]:
-    """The fields of a document; its `name`, `createTime` and `updateTime`, where it has them, are not looked at.
+    """The fields of a document as `json.loads` gives it.
+
+    Its `name`, `createTime` and `updateTime`, where it has them, must be a text and times, and count for nothing.
 
     Raises:
         DocumentError: it is no document; the message names the place.
     """
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         raise DocumentError("a document must be a JSON object with the key 'fields'")
-    for key in document:
-        if key not in ("fields", "name", "createTime", "updateTime", "create_time", "update_time"):
-            raise DocumentError(f"a document has no key {_brief(key)}; its values belong into 'fields'")
-    return _read_fields(document.get("fields"), "fields", 0)
+    for key, content in document.items():
+        if key != "fields":
+            _check_beside_fields(key, content)
+    try:
+        return _read_fields(document.get("fields"), 0)
+    except Refused as refused:
+        raise refused.at("fields") from None
 
 
 def from_value(value: object) -> Any:  # noqa: ANN401  # any of the kinds
-    """The Python value of a value in Firestore's JSON.
+    """The Python value of a value in Firestore's JSON, as `json.loads` gives it.
 
     Raises:
         DocumentError: it is no value; the message names the place.
     """
-    return _read(value, "value", 0)
+    try:
+        return _read(value, 0)
+    except Refused as refused:
+        raise refused.at("value") from None
 
 
-def _read(value: object, place: str, depth: int) -> Any:  # noqa: ANN401
-    if not isinstance(value, Mapping) or len(value) != 1:
-        raise DocumentError(f"{place} must be a JSON object with exactly one key, the kind of the value")
+def _check_beside_fields(key: object, content: object) -> None:
+    reader = {"name": _read_string, **dict.fromkeys(_TIMES, _read_timestamp)}.get(str(key))
+    if reader is None:
+        raise DocumentError(f"a document has no key {_brief(key)}; its values belong into 'fields'")
+    if content is not None:
+        try:
+            reader(content)
+        except Refused as refused:
+            raise refused.at(str(key)) from None
+
+
+def _read(value: object, depth: int, *, in_array: bool = False) -> Any:  # noqa: ANN401
+    if not isinstance(value, dict) or len(value) != 1:
+        raise Refused("{} must be a JSON object with exactly one key, the kind of the value")
     [(kind, content)] = value.items()
-    kind = _SNAKE_CASE.get(kind, kind)
-    if kind in ("arrayValue", "mapValue"):
-        if depth >= MAX_DEPTH:
-            raise DocumentError(f"{place} is more than {MAX_DEPTH} arrays and maps deep")
-        reader = _read_array if kind == "arrayValue" else _read_map
-        return reader(content, f"{place}.{kind}", depth + 1)
-    if kind not in _READERS:
-        raise DocumentError(f"{place} has {_brief(kind)} where the kind of a value must stand")
-    return _READERS[kind](content, f"{place}.{kind}")
+    reader = _READERS.get(kind)
+    try:
+        if reader is not None:
+            return reader(content)
+    except Refused as refused:
+        refused.within(f".{kind}")
+    container = _CONTAINERS.get(kind)
+    if container is None:
+        raise Refused(f"{{}} has {_brief(kind)} where the kind of a value must stand")
+    if depth >= MAX_DEPTH:
+        raise Refused(f"{{}} is more than {MAX_DEPTH} arrays and maps deep")
+    if in_array and container is _read_array:
+        raise Refused("{} is an array directly in an array; put a map between them")
+    try:
+        return container(content, depth + 1)
+    except Refused as refused:
+        refused.within(f".{kind}")
 
 
-def _read_fields(fields: object, place: str, depth: int) -> dict[str, Any]:
+def _read_fields(fields: object, depth: int) -> dict[str, Any]:
     if fields is None:
         return {}
-    if not isinstance(fields, Mapping):
-        raise DocumentError(f"{place} must be a JSON object of values")
+    if not isinstance(fields, dict):
+        raise Refused("{} must be a JSON object of values")
     read = {}
     for name, value in fields.items():
-        _read_string(name, f"the name of a field in {place}")
-        problem = name_problem(name)
-        if problem:
-            raise DocumentError(f"the name of a field in {place} {problem}")
-        read[name] = _read(value, f"{place}.{_brief(name)}", depth)
+        if not is_plain(name):
+            _check_name(name)
+        try:
+            read[name] = _read(value, depth)
+        except Refused as refused:
+            refused.within(f".{_brief(name)}")
     return read
 
 
-def _read_map(content: object, place: str, depth: int) -> dict[str, Any]:
-    return _read_fields(_only(content, "fields", place), f"{place}.fields", depth)
+def _check_name(name: object) -> None:
+    try:
+        problem = name_problem(_read_string(name))
+    except Refused as refused:
+        raise Refused(refused.problem.replace("{}", "the name of a field in {}")) from None
+    if problem:
+        raise Refused(f"the name of a field in {{}} {problem}")
 
 
-def _read_array(content: object, place: str, depth: int) -> list[Any]:
-    values = _only(content, "values", place)
+def _read_map(content: object, depth: int) -> dict[str, Any]:
+    fields = _only(content, "fields")
+    try:
+        return _read_fields(fields, depth)
+    except Refused as refused:
+        refused.within(".fields")
+
+
+def _read_array(content: object, depth: int) -> list[Any]:
+    values = _only(content, "values")
     if values is None:
         return []
     if not isinstance(values, list):
-        raise DocumentError(f"{place}.values must be a JSON array of values")
-    for index, value in enumerate(values):
-        if isinstance(value, Mapping) and not value.keys().isdisjoint(("arrayValue", "array_value")):
-            raise DocumentError(f"{place}.values[{index}] is an array directly in an array; put a map between them")
-    return [_read(value, f"{place}.values[{index}]", depth) for index, value in enumerate(values)]
+        Refused("{} must be a JSON array of values").within(".values")
+    read: list[Any] = []
+    try:
+        for value in values:
+            read.append(_read(value, depth, in_array=True))  # noqa: PERF401  # what is read tells where it ended
+    except Refused as refused:
+        refused.within(f".values[{len(read)}]")
+    return read
 
 
-def _only(content: object, key: str, place: str) -> object:
-    if not isinstance(content, Mapping) or set(content) - {key}:
-        raise DocumentError(f"{place} must be a JSON object with no other key than {key!r}")
+def _only(content: object, key: str) -> object:
+    if not isinstance(content, dict) or not content.keys() <= {key}:
+        raise Refused(f"{{}} must be a JSON object with no other key than {key!r}")
     return content.get(key)
 
 
-def _read_null(content: object, place: str) -> None:
+def _read_null(content: object) -> None:
     if content is not None and content != "NULL_VALUE" and (type(content) is not int or content != 0):
-        raise DocumentError(f"{place} must be null")
+        raise Refused("{} must be null")
 
 
-def _read_boolean(content: object, place: str) -> bool:
+def _read_boolean(content: object) -> bool:
     if not isinstance(content, bool):
-        raise DocumentError(f"{place} must be true or false")
+        raise Refused("{} must be true or false")
     return content
 
 
-def _read_integer(content: object, place: str) -> int:
+def _read_integer(content: object) -> int:
     number = None
-    if isinstance(content, str) and _INTEGER.fullmatch(content):
-        number = int(content)
+    if isinstance(content, str):
+        number = int(content) if _INTEGER.fullmatch(content) else None
     elif isinstance(content, int | float) and not isinstance(content, bool):
         number = int(content) if isinstance(content, int) or content.is_integer() else None
     if number is None or number not in INT64:
-        raise DocumentError(f"{place} must be a whole number of 64 bits")
+        raise Refused("{} must be a whole number of 64 bits")
     return number
 
 
-def _read_double(content: object, place: str) -> float:
+def _read_double(content: object) -> float:
     if isinstance(content, str) and content in _SPECIAL_DOUBLES:
         return _SPECIAL_DOUBLES[content]
     number = _finite(content)
     if number is None:
-        raise DocumentError(f'{place} must be a number, or "NaN", "Infinity" or "-Infinity"')
+        raise Refused('{} must be a number, or "NaN", "Infinity" or "-Infinity"')
     return number
 
 
@@ -130,35 +197,33 @@ def _finite(content: object) -> float | None:
         number = float(content)
     except OverflowError:
         return None
-    return number if abs(number) < float("inf") else None
+    return number if abs(number) < _INFINITY else None
 
 
-def _read_timestamp(content: object, place: str) -> datetime:
-    match = _TIMESTAMP.fullmatch(content) if isinstance(content, str) else None
-    try:
-        if match:
-            day, time, fraction, zone = match.groups()
-            moment = datetime.fromisoformat(f"{day}T{time}{'+00:00' if zone in 'Zz' else zone}")
-            moment += timedelta(microseconds=int(f"{fraction or '':0<6.6}"))
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise DocumentError(f"{place} must be a time such as '2026-11-23T20:15:30.123456Z'")
+def _read_timestamp(content: object) -> datetime:
+    if isinstance(content, str) and _TIMESTAMP.fullmatch(content):
+        text = content.upper()
+        try:
+            moment = datetime.fromisoformat(text)  # which cuts what is finer than a microsecond
+            return moment if text[-1] == "Z" else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise Refused("{} must be a time such as '2026-11-23T20:15:30.123456Z'")
 
 
-def _read_string(content: object, place: str) -> str:
+def _read_string(content: object) -> str:
     if not isinstance(content, str):
-        raise DocumentError(f"{place} must be a string")
+        raise Refused("{} must be a string")
     try:
-        length = len(content.encode())
+        length = len(content) if content.isascii() else len(content.encode())
     except UnicodeEncodeError:
-        raise DocumentError(f"{place} has a lone surrogate, which is no character") from None
+        raise Refused("{} has a lone surrogate, which is no character") from None
     if length > MAX_STRING_BYTES:
-        raise DocumentError(f"{place} is longer than {MAX_STRING_BYTES} bytes")
+        raise Refused(f"{{}} is longer than {MAX_STRING_BYTES} bytes")
     return content
 
 
-def _read_bytes(content: object, place: str) -> bytes:
+def _read_bytes(content: object) -> bytes:
     try:
         if isinstance(content, str):
             bare = content.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
@@ -166,37 +231,52 @@ def _read_bytes(content: object, place: str) -> bytes:
                 return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError):
         pass
-    raise DocumentError(f"{place} must be base64 of at most {MAX_STRING_BYTES} bytes")
+    raise Refused(f"{{}} must be base64 of at most {MAX_STRING_BYTES} bytes")
 
 
-def _read_reference(content: object, place: str) -> Reference:
-    if not _read_string(content, place):
-        raise DocumentError(f"{place} must name a document")
-    return Reference(str(content))
+def _read_reference(content: object) -> Reference:
+    name = _read_string(content)
+    if not name:
+        raise Refused("{} must name a document")
+    return Reference(name)
 
 
-def read_geo_point(content: object, place: str) -> GeoPoint:
-    """A geo point from its JSON; `place` is named in a refusal."""
-    if not isinstance(content, Mapping) or set(content) - set(GeoPoint._fields):
-        raise DocumentError(f"{place} must be a JSON object with 'latitude' and 'longitude'")
+def read_geo_point(content: object) -> GeoPoint:
+    """A geo point from its JSON.
+
+    Raises:
+        Refused: it is none.
+    """
+    if not isinstance(content, dict) or not content.keys() <= set(GeoPoint._fields):
+        raise Refused("{} must be a JSON object with 'latitude' and 'longitude'")
     latitude, longitude = (_finite(content.get(name, 0)) for name in GeoPoint._fields)
     if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
-        raise DocumentError(f"{place} must be within 90 degrees of latitude and 180 of longitude")
+        raise Refused("{} must be within 90 degrees of latitude and 180 of longitude")
     return GeoPoint(latitude, longitude)
 
 
-_READERS: dict[str, Callable[[object, str], Any]] = {
-    "nullValue": _read_null,
-    "booleanValue": _read_boolean,
-    "integerValue": _read_integer,
-    "doubleValue": _read_double,
-    "timestampValue": _read_timestamp,
-    "stringValue": _read_string,
-    "bytesValue": _read_bytes,
-    "referenceValue": _read_reference,
-    "geoPointValue": read_geo_point,
-}
-_SNAKE_CASE = {re.sub("([A-Z])", r"_\1", kind).lower(): kind for kind in (*_READERS, "arrayValue", "mapValue")}
+def _in_both_cases(kinds: dict[str, Any]) -> dict[str, Any]:
+    """By the kinds as they are and in snake_case, which Firestore takes too."""
+    return kinds | {re.sub("([A-Z])", r"_\1", kind).lower(): reader for kind, reader in kinds.items()}
+
+
+_READERS: dict[str, Callable[[object], Any]] = _in_both_cases(
+    {
+        "stringValue": _read_string,
+        "integerValue": _read_integer,
+        "doubleValue": _read_double,
+        "booleanValue": _read_boolean,
+        "nullValue": _read_null,
+        "timestampValue": _read_timestamp,
+        "bytesValue": _read_bytes,
+        "referenceValue": _read_reference,
+        "geoPointValue": read_geo_point,
+    }
+)
+_CONTAINERS: dict[str, Callable[[object, int], Any]] = _in_both_cases(
+    {"arrayValue": _read_array, "mapValue": _read_map}
+)
+_TIMES = ("createTime", "updateTime", "create_time", "update_time")
 
 
 def _brief(text: object) -> str:

@@ -1,6 +1,5 @@
 """Firestore's own types and limits, which writing and reading share."""
 
-import re
 from typing import NamedTuple
 
 MAX_DEPTH = 20
@@ -16,8 +15,6 @@ MAX_VALUES = 100_000
 INT64 = range(-(2**63), 2**63)
 """What an integerValue holds."""
 
-_RESERVED_NAME = re.compile(r"__.*__", re.DOTALL)
-
 
 class Reference(NamedTuple):
     """The full name of another document, `projects/P/databases/D/documents/C/ID`."""
@@ -32,10 +29,16 @@ class GeoPoint(NamedTuple):
     longitude: float
 
 
+def is_plain(name: object) -> bool:
+    """Whether this can be the name of a field, as far as a glance tells; `name_problem` looks at all others."""
+    return type(name) is str and name.isascii() and 0 < len(name) <= MAX_NAME_BYTES and name[0] != "_"
+
+
 def name_problem(name: str) -> str | None:
     """What keeps a text from being the name of a field; None when nothing does."""
     if not name:
         return "is empty"
     if len(name.encode()) > MAX_NAME_BYTES:
         return f"is longer than {MAX_NAME_BYTES} bytes"
-    return "is reserved, as it begins and ends with two underscores" if _RESERVED_NAME.fullmatch(name) else None
+    reserved = name.startswith("__") and name.endswith("__") and len(name) >= len("____")
+    return "is reserved, as it begins and ends with two underscores" if reserved else None

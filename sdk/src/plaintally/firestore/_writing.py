@@ -15,6 +15,7 @@ from plaintally.firestore._values import (
     MAX_VALUES,
     GeoPoint,
     Reference,
+    is_plain,
     name_problem,
 )
 
@@ -39,9 +40,10 @@ def to_value(value: object) -> dict[str, Any]:
 
 def format_timestamp(moment: datetime) -> str:
     """An aware datetime as Firestore gives it back: in UTC with 0, 3 or 6 decimals and Z."""
-    moment = moment.astimezone(UTC)
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
     timespec = "seconds" if not moment.microsecond else "microseconds" if moment.microsecond % 1000 else "milliseconds"
-    return moment.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+    return moment.isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
 
 
 class _Writer:
@@ -54,9 +56,12 @@ class _Writer:
     def write(self, value: Any, depth: int, *, in_array: bool = False) -> dict[str, Any]:  # noqa: ANN401
         """The value, as it stands `depth` arrays and maps deep."""
         self.written += 1
-        kind, value = _resolve(value)
-        if kind in _PLAIN:
-            return _PLAIN[kind](value) or _type_name(value)
+        kind = _KNOWN.get(id(type(value)))
+        if kind is None:
+            kind, value = _resolve(value)
+        plain = _PLAIN.get(kind)
+        if plain is not None:
+            return plain(value) or _type_name(value)
         wrapped = in_array and kind in (list, tuple)
         deepest = depth + 1 if wrapped else depth
         if kind is None or deepest >= MAX_DEPTH or id(value) in self.inside or self.written > MAX_VALUES:
@@ -73,7 +78,7 @@ class _Writer:
     def _write_map(self, value: dict[Any, object], depth: int) -> dict[str, Any]:
         fields = {}
         for key, item in list(dict.items(value)):
-            name = _field_name(key)
+            name = key if is_plain(key) else _field_name(key)
             if name is not None and self.written <= MAX_VALUES:
                 fields[name] = self.write(item, depth + 1)
         return {"mapValue": {"fields": fields}}
@@ -156,8 +161,11 @@ def _write_double(value: float) -> dict[str, Any]:
 
 
 def _write_string(value: str) -> dict[str, Any] | None:
-    text = _well_formed(str.__str__(value))
-    return {"stringValue": text} if len(text.encode()) <= MAX_STRING_BYTES else None
+    text = str.__str__(value)
+    if not text.isascii():
+        text = _well_formed(text)
+        return {"stringValue": text} if len(text.encode()) <= MAX_STRING_BYTES else None
+    return {"stringValue": text} if len(text) <= MAX_STRING_BYTES else None
 
 
 def _write_bytes(value: bytes) -> dict[str, Any] | None:
@@ -167,6 +175,8 @@ def _write_bytes(value: bytes) -> dict[str, Any] | None:
 
 def _write_timestamp(value: datetime) -> dict[str, Any] | None:
     """An aware time in UTC; None for one that cannot be told, or whose zone cannot tell."""
+    if type(value) is datetime and value.tzinfo is UTC:  # which needs no code but Python's own
+        return {"timestampValue": format_timestamp(value)}
     parts = [date.__dict__[name].__get__(value) for name in ("year", "month", "day")]
     parts += [datetime.__dict__[name].__get__(value) for name in ("hour", "minute", "second", "microsecond", "tzinfo")]
     if not isinstance(parts[-1], tzinfo):
@@ -186,7 +196,7 @@ def _write_reference(value: Reference) -> dict[str, Any] | None:
 def _write_geo_point(value: GeoPoint) -> dict[str, Any] | None:
     written = {name: tuple.__getitem__(value, index) for index, name in enumerate(GeoPoint._fields)}
     try:
-        read_geo_point(written, "value")
+        read_geo_point(written)
     except DocumentError:
         return None
     return {"geoPointValue": {name: float(degrees) for name, degrees in written.items()}}
