@@ -204,7 +204,7 @@ SESSION = telemetry.create_session()
 def begin() -> tuple[Session, Lines]:
     """The session as if it had just been made, shared automatically."""
     SESSION._begin(0)
-    SESSION.sink = lines = Lines(SESSION, ENDPOINT)
+    SESSION.attach(lines := Lines(SESSION, ENDPOINT))
     return SESSION, lines
 
 
@@ -287,7 +287,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
 def test_a_secret_that_a_contract_lets_through_is_found_wherever_something_leaves() -> None:
     contract = Contract(labels={"fit": Label({"edition": Name(r"\w+")}), ASCII: Label()})
     session = Session("hostlib", contract=contract, module=telemetry.module)
-    session.sink = lines = Lines(session, ENDPOINT)
+    session.attach(lines := Lines(session, ENDPOINT))
     take(session, Step(partial(add, "edition")))
     take(session, Step(use_other_labels))
     found = {name for name, content in leaving(session, lines).items() if find_leaks(content)}

@@ -227,6 +227,42 @@ def test_a_finalizer_and_a_signal_handler_may_end_invokes_anywhere(session: Sess
     assert session.stats("signal").total_invokes > 0
 
 
+def test_what_ended_before_sharing_began_or_after_it_ended_is_not_shared(session: Session) -> None:
+    told: list[SessionInvoke] = []
+    with start(session):
+        pass
+    session.attach(lambda invoke, _: told.append(invoke))  # type: ignore[arg-type]
+    with start(session) as shared:
+        pass
+    session.attach(None)
+    with start(session):
+        pass
+    assert session.stats("fit").total_invokes == 3
+    assert told == [shared]
+
+
+def test_a_new_label_in_a_signal_handler_does_not_disturb_counting(session: Session) -> None:
+    numbers = iter(range(1_000_000))
+
+    def handle(*_: object) -> None:
+        with session.invoke(f"label {next(numbers) % 60}"):
+            pass
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+    try:
+        for number in range(20_000):
+            with start(session):
+                pass
+            if number % 100 == 0:
+                session.stats("fit")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert session.stats("fit").total_invokes == 20_000
+    assert sum(session.stats(label).total_invokes for label in session.labels) == 20_000 + next(numbers)
+
+
 FORK = """
 import os, threading
 from plaintally.session import Session

@@ -195,7 +195,7 @@ def _attach_if_allowed(telemetry: Telemetry, session: Session) -> None:
     if endpoint is not None and session.sink is None and _decide(telemetry, "automatic_sharing").allowed:
         from plaintally._automatic import Stream
 
-        session.sink = Stream(session, endpoint)
+        session.attach(Stream(session, endpoint))
         _streaming.add(session)
 
 
@@ -204,7 +204,8 @@ def _detach_all(telemetry: Telemetry) -> list[Session]:
     found = [session for session in _streaming if session.package == telemetry.package]
     for session in found:
         _streaming.discard(session)
-        sink, session.sink = session.sink, None
+        sink = session.sink
+        session.attach(None)
         if sink is not None:
             sink.close()
     return found

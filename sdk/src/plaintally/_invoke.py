@@ -24,24 +24,19 @@ class SessionInvoke:
     """One call of what a label stands for; a context manager that times its block.
 
     Attributes:
-        label: what was called.
         status: `unknown` until it ended, then `success` or `error`.
         context: by key, the plain values that the contract lets in.
-        dropped: by key, why a value was not let in.
     """
 
-    __slots__ = (
-        "_clock_ns", "_elapsed_ns", "_id", "_start_ns", "_stats", "context", "dropped", "label", "status",
-    )  # fmt: skip
+    # What an invoke has before it begins; to read these off the class costs less than to set them in each.
+    _id: "str | None" = None
+    _start_ns = _clock_ns = _elapsed_ns = 0
+    _dropped: "dict[str, str] | None" = None
 
     def __init__(self, stats: "SessionStats") -> None:
         self._stats = stats
-        self.label = stats.label
         self.status = "unknown"
         self.context: dict[str, Any] = {}
-        self.dropped: dict[str, str] = {}
-        self._id: str | None = None
-        self._start_ns = self._clock_ns = self._elapsed_ns = 0
 
     def __enter__(self) -> "Self":
         self._start_ns = time_ns()
@@ -67,7 +62,9 @@ class SessionInvoke:
                 stats.note_error(self, error, traceback)
             except Exception:  # noqa: BLE001, S110  # the host has an error of its own
                 pass
-        stats.session.record(self, stats)
+        stats.ended.append(self)
+        if len(stats.ended) >= stats.session.patience:
+            stats.session.drain(stats)
 
     async def __aenter__(self) -> "Self":
         return self.__enter__()
@@ -95,21 +92,27 @@ class SessionInvoke:
                 values = {**make(), **values}
             except Exception as error:  # noqa: BLE001  # it is recorded, and none of the host's business
                 self._drop("context", f"{_errors.type_name(type(error), stats.session.module)} while making it")
-        fields, context = stats.fields, self.context
+        takes, context = stats.takes, self.context
         for key, value in values.items():
-            known = type(key) is str  # another may pass for a declared key, and be kept in its place
-            kind = fields.get(key) if known else None
-            if kind is None:
-                self._drop(key if known else "", "not declared")
-                continue
             try:
-                taken = kind.take(value)
-            except Exception:  # noqa: BLE001
+                # A key of another type may pass for a declared one, and would be kept in its place.
+                taken = takes[key](value) if type(key) is str else REFUSED
+            except Exception:  # noqa: BLE001  # also where there is no such key
                 taken = REFUSED
             if taken is REFUSED:
-                self._drop(key, "not of the declared kind or range")
+                self._refuse(key)
             else:
                 context[key] = taken
+
+    @property
+    def label(self) -> str:
+        """What was called."""
+        return self._stats.label
+
+    @property
+    def dropped(self) -> "dict[str, str]":
+        """By key, why a value was not let in."""
+        return {} if self._dropped is None else self._dropped
 
     @property
     def id(self) -> str:
@@ -135,9 +138,17 @@ class SessionInvoke:
         """Be the invoke that a document tells of."""
         self._id, self.status, self._start_ns, self._elapsed_ns = identifier, status, start_ns, elapsed_ns
 
+    def _refuse(self, key: str) -> None:
+        if type(key) is str and key in self._stats.takes:
+            self._drop(key, "not of the declared kind or range")
+        else:
+            self._drop(key if type(key) is str else "", "not declared")
+
     def _drop(self, key: str, reason: str) -> None:
-        if len(self.dropped) < MAX_DROPPED_KEYS:
-            self.dropped[key] = reason
+        if self._dropped is None:
+            self._dropped = {}
+        if len(self._dropped) < MAX_DROPPED_KEYS:
+            self._dropped[key] = reason
 
 
 class SkippedInvoke:

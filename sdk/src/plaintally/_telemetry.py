@@ -193,7 +193,9 @@ class Telemetry:
             session: the session to log into; None logs nothing, nothing said takes `telemetry.session`.
         """
         try:
-            log = session if session is not ... else self._session if self._session is not ... else self.session
+            log = self._session if session is ... else session
+            if log is ...:
+                log = self.session
             if log is not None:
                 return log.invoke(label)
         except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host

@@ -4,8 +4,8 @@ A `Session` has one `SessionStats` for each label, and each of these keeps its l
 decided by the package's contract when it is added: what is not declared is dropped and counted, and no object of the
 user's is kept. Nothing here raises into the host.
 
-Ending an invoke never waits for another thread's work and cannot deadlock: it goes into a queue, and whoever holds the
-lock empties it. A signal handler or finalizer that ends an invoke while its own thread holds the lock leaves it there.
+Ending an invoke cannot deadlock: it goes into its label's list, which is counted when somebody looks, or when it has
+grown long. A signal handler or finalizer that ends an invoke while its own thread holds the lock leaves it there.
 """
 
 import os
@@ -44,6 +44,7 @@ __all__ = [
 
 DEFAULT_CAPACITY = 1000
 MAX_LABELS = 64
+PATIENCE = 64  # so many invokes that ended are counted together, unless somebody looks before or has each shared
 
 
 class SessionStats:
@@ -61,15 +62,17 @@ class SessionStats:
     """
 
     __slots__ = (
-        "context_keys", "dropped", "failed_count", "fields", "id", "invokes", "label", "max_duration_ms",
-        "min_duration_ms", "session", "success_count", "total_duration_ms", "total_invokes",
+        "context_keys", "dropped", "ended", "failed_count", "fields", "id", "invokes", "label", "max_duration_ms",
+        "min_duration_ms", "session", "success_count", "takes", "total_duration_ms", "total_invokes",
     )  # fmt: skip
 
     def __init__(self, session: "Session", label: str) -> None:
         declared = session.contract.labels.get(label) if session.contract is not None else None
         self.session, self.label = session, label
         self.fields: Mapping[str, Kind] = declared.fields if declared is not None else {}
+        self.takes = {key: kind.take for key, kind in self.fields.items()}
         self.invokes: MutableSequence[SessionInvoke] = deque(maxlen=session.capacity)
+        self.ended: list[SessionInvoke] = []  # and not yet counted
         self.clear()
 
     def __repr__(self) -> str:
@@ -92,25 +95,27 @@ class SessionStats:
         self.dropped: dict[str, int] = {}
         self.invokes.clear()
 
-    def fold(self, invoke: SessionInvoke) -> None:
-        """Count an invoke that has ended; the session's lock is held."""
-        duration_ms = invoke._elapsed_ns / 1e6
-        self.total_invokes += 1
-        if invoke.status == "success":
-            self.success_count += 1
-        else:
-            self.failed_count += 1
-        self.total_duration_ms += duration_ms
-        if duration_ms < self.min_duration_ms:  # noqa: PLR1730  # half the time of a call of min
-            self.min_duration_ms = duration_ms
-        if duration_ms > self.max_duration_ms:  # noqa: PLR1730
-            self.max_duration_ms = duration_ms
-        if invoke.context:
-            self.context_keys.update(invoke.context)
-        for key in invoke.dropped:
-            if key in self.dropped or len(self.dropped) < MAX_DROPPED_KEYS:
-                self.dropped[key] = self.dropped.get(key, 0) + 1
-        self.invokes.append(invoke)
+    def fold(self) -> "list[SessionInvoke]":
+        """Count those that have ended, and return them; the session's lock is held."""
+        invokes = self.ended[:]
+        if not invokes:
+            return invokes
+        del self.ended[: len(invokes)]  # and none that ended since
+        durations_ns = [invoke._elapsed_ns for invoke in invokes]
+        failed = sum([invoke.status == "error" for invoke in invokes])
+        self.total_invokes += len(invokes)
+        self.success_count += len(invokes) - failed
+        self.failed_count += failed
+        self.total_duration_ms += sum(durations_ns) / 1e6
+        self.min_duration_ms = min(self.min_duration_ms, min(durations_ns) / 1e6)
+        self.max_duration_ms = max(self.max_duration_ms, max(durations_ns) / 1e6)
+        for invoke in invokes:
+            if invoke.context:
+                self.context_keys.update(invoke.context)
+            if invoke._dropped:
+                self._count_dropped(invoke._dropped)
+        self.invokes.extend(invokes)
+        return invokes
 
     def note_error(self, invoke: SessionInvoke, error: BaseException, traceback: "TracebackType | None") -> None:
         """Put an exception into the context where the contract declares one."""
@@ -119,13 +124,18 @@ class SessionStats:
                 invoke.context[key] = _errors.describe_error(error, traceback, package=self.session.module)
                 invoke.context[f"{key}_message"] = _errors.read_message(error)
 
+    def _count_dropped(self, keys: "Iterable[str]") -> None:
+        for key in keys:
+            if key in self.dropped or len(self.dropped) < MAX_DROPPED_KEYS:
+                self.dropped[key] = self.dropped.get(key, 0) + 1
+
     def copy(self) -> "SessionStats":
         """These figures as they are now."""
         copied = object.__new__(SessionStats)
         for name in self.__slots__:
             setattr(copied, name, getattr(self, name))
         copied.context_keys, copied.dropped = set(self.context_keys), dict(self.dropped)
-        copied.invokes = list(self.invokes)
+        copied.invokes, copied.ended = list(self.invokes), []
         return copied
 
 
@@ -152,7 +162,6 @@ class Session:
         "_id",
         "_key",
         "_lock",
-        "_pending",
         "_pid",
         "_stats",
         "capacity",
@@ -161,6 +170,7 @@ class Session:
         "environment",
         "module",
         "package",
+        "patience",
         "shown",
         "sink",
     )  # fmt: skip
@@ -181,6 +191,7 @@ class Session:
         self.environment = dict(environment or {})
         self.capacity = valid_capacity(capacity)
         self.sink: Stream | None = None
+        self.patience = PATIENCE
         self._begin(time_ns() if created_at_ns is None else created_at_ns)
 
     def __repr__(self) -> str:
@@ -217,15 +228,15 @@ class Session:
         if self._pid != getpid():
             self.begin_after_fork()
         try:
-            stats = self._stats.get(label) or self.add_label(label)
-        except TypeError:  # a label without a hash
-            stats = None
+            return SessionInvoke(self._stats[label])
+        except (KeyError, TypeError):  # TypeError: a label without a hash
+            stats = self.add_label(label)
         return SKIPPED if stats is None else SessionInvoke(stats)
 
     def stats(self, label: str) -> SessionStats:
         """The figures of a label as they are now; those of an unknown label are empty."""
         self.begin_after_fork()
-        self._drain()
+        self.drain()
         with self._lock:
             found = self._stats.get(label)
             return SessionStats(self, label) if found is None else found.copy()
@@ -238,8 +249,9 @@ class Session:
 
     def reset(self, labels: "Iterable[str] | str | None" = None) -> None:
         """Forget all invokes, or those of some labels; a label that there is not gives a warning."""
+        self.begin_after_fork()
         wanted = self.labels if labels is None else (labels,) if isinstance(labels, str) else tuple(labels)
-        self._drain()
+        self.drain()
         with self._lock:
             for label in wanted:
                 if label in self._stats:
@@ -305,11 +317,25 @@ class Session:
                 return None
             return self._stats.setdefault(label, SessionStats(self, label))
 
-    def record(self, invoke: SessionInvoke, stats: SessionStats) -> None:
-        """Take in an invoke that has ended, unless it began before a fork: then it is the parent's."""
-        if self._pid == getpid() or not self._pid:
-            self._pending.append((invoke, stats))
-            self._drain()
+    def attach(self, sink: "Stream | None") -> None:
+        """Have `sink` told of each invoke that ends from now on, or nobody."""
+        self.drain()  # what ended before is not its business
+        with self._lock:
+            self.sink, self.patience = sink, 1 if sink is not None else PATIENCE
+
+    def drain(self, only: "SessionStats | None" = None) -> None:
+        """Count what has ended under all labels, or `only` one; an interrupted drain goes on with what ended meanwhile.
+
+        In a fork of the process whose log this still is nothing is counted: what ends there began in its parent.
+        """
+        if self._lock._is_owned() or (self._pid != getpid() and self._pid):  # type: ignore[attr-defined]
+            return
+        with self._lock:
+            sink = self.sink
+            for stats in list(self._stats.values()) if only is None else (only,):
+                while ended := stats.fold():
+                    if sink is not None and self._stats.get(stats.label) is stats:  # else it began before a fork
+                        _share(sink, ended)
 
     def name(self, invoke: SessionInvoke) -> str:
         """Give an invoke its id, unless it has one."""
@@ -320,7 +346,6 @@ class Session:
 
     def _begin(self, created_at_ns: int) -> None:
         self._lock = RLock()
-        self._pending: deque[tuple[SessionInvoke, SessionStats]] = deque()
         self._stats: dict[str, SessionStats] = {}
         self._key = ""
         self._id = format_uuid4(os.urandom(16))
@@ -329,23 +354,13 @@ class Session:
         self._created_at_ns = created_at_ns
         self._pid = os.getpid()
 
-    def _drain(self) -> None:
-        """Count what has ended, unless this interrupts the very code that does so, which will then go on with it."""
-        if self._lock._is_owned():  # type: ignore[attr-defined]
-            return
-        with self._lock:
-            while self._pending:
-                invoke, stats = self._pending.popleft()
-                stats.fold(invoke)
-                if self.sink is not None:
-                    self._tell_sink(invoke, stats)
 
-    def _tell_sink(self, invoke: SessionInvoke, stats: SessionStats) -> None:
-        try:
-            if self.sink is not None:
-                self.sink(invoke, stats)
-        except Exception:  # noqa: BLE001, S110  # sharing must not touch the log
-            pass
+def _share(sink: "Stream", ended: "list[SessionInvoke]") -> None:
+    try:
+        for invoke in ended:
+            sink(invoke, invoke._stats)
+    except Exception:  # noqa: BLE001, S110  # sharing must not touch the log
+        pass
 
 
 def make_environment(version: "str | None") -> "dict[str, object]":
