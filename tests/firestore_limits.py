@@ -5,6 +5,7 @@ array in an array), so what they read is written again and held against what was
 The limits are those of https://firebase.google.com/docs/firestore/quotas.
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -69,9 +70,18 @@ def _read_document(name: str, document: Any) -> tuple[str, Fields]:  # noqa: ANN
         assert identifier not in (".", "..")
         assert not re.fullmatch(r"__.*__", identifier, re.DOTALL)
     fields: Fields = document["fields"]
-    size = sum(len(part.encode()) + 1 for part in name.split("/")) + 16 + 32 + sum(_sizes(fields, 0))
+    size = size_of(name, fields)
     assert size <= MAX_DOCUMENT or len(json.dumps(fields)) > MAX_DOCUMENT  # what is too large is refused by itself
     return name, fields
+
+
+def size_of(name: str, fields: Fields) -> int:
+    """The size of a document, named as collection/id, as Firestore counts it; all in it is held against the limits."""
+    return _name_size(name) + 32 + sum(_sizes(fields, 0))
+
+
+def _name_size(name: str) -> int:
+    return sum(len(part.encode()) + 1 for part in name.split("/")) + 16
 
 
 def _sizes(fields: Any, depth: int) -> Iterator[int]:  # noqa: ANN401
@@ -88,12 +98,12 @@ def _size(value: Any, depth: int) -> int:  # noqa: ANN401
     if kind == "mapValue":
         assert set(content) == {"fields"}
         assert depth < MAX_DEPTH
-        return 32 + sum(_sizes(content["fields"], depth + 1))
+        return sum(_sizes(content["fields"], depth + 1)) or 1
     if kind == "arrayValue":
         assert set(content) == {"values"}
         assert depth < MAX_DEPTH
         assert not any("arrayValue" in item for item in content["values"])
-        return sum(_size(item, depth + 1) for item in content["values"])
+        return sum(_size(item, depth + 1) for item in content["values"]) or 1
     if kind == "stringValue":
         assert len(content.encode()) <= MAX_STRING
         return len(content.encode()) + 1
@@ -104,7 +114,11 @@ def _size(value: Any, depth: int) -> int:  # noqa: ANN401
         assert type(content) is float or content in ("NaN", "Infinity", "-Infinity")
     if kind == "timestampValue":
         assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.([0-9]{3}|[0-9]{6}))?Z", content)
-    return 8
+    if kind == "bytesValue":
+        return len(base64.b64decode(content))
+    if kind == "referenceValue":
+        return _name_size(content.partition("/documents/")[2])
+    return {"nullValue": 1, "booleanValue": 1, "geoPointValue": 16}.get(kind, 8)
 
 
 def _again(kind: Any, body: Any) -> Any:  # noqa: ANN401

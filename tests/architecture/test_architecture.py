@@ -33,7 +33,7 @@ PURE += [
         "jsontext",
     )
 ]
-PURE += [SERVER / f"{name}.py" for name in ("lookups", "ordering", "queries", "resource", "rules", "writes")]
+PURE += [SERVER / f"{name}.py" for name in ("lookups", "ordering", "queries", "resource", "rules", "sizes", "writes")]
 PURE += [*sorted((SERVER / "reports").glob("*.py"))]
 OPTIONAL = {"rich", "tqdm"}  # used for a summary and for bars where a user has them
 LEAVES = {

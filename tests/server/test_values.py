@@ -12,6 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors import ROOT, run_collector
+from firestore_limits import size_of
+from plaintally.firestore import from_document
+from plaintally_server.resource import Name
+from plaintally_server.sizes import document_size
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = TEXT.filter(lambda name: name and not re.fullmatch("__.*__", name, re.DOTALL))
@@ -101,3 +105,11 @@ def test_what_is_sent_comes_back(connection: http.client.HTTPConnection, pairs: 
             assert response.status == 200, answer
             # As text, 1 is not 1.0 and -0.0 is not 0.0, which they are when they are compared.
             assert json.dumps(answer["fields"], sort_keys=True) == json.dumps(expected, sort_keys=True)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=4), NAMES)
+def test_a_document_is_as_large_as_its_json_says(pairs: dict[str, Pair], identifier: str) -> None:
+    identifier = f"x{identifier}".replace("/", "_")
+    fields = {name: given_back for name, (_, given_back) in pairs.items()}
+    found = document_size(Name("p", "(default)", "cities", identifier), from_document({"fields": fields}))
+    assert found == size_of(f"cities/{identifier}", fields)

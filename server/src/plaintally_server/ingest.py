@@ -18,6 +18,7 @@ from plaintally_server.exceptions import forbidden, invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.resource import Name
 from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, SHARE, STRING, TIME, Rule, is_session_id
+from plaintally_server.sizes import check_size
 
 COUNTER_PREFIX = "using_"
 SESSIONS, STATS, INVOKES = "sessions", "session_stats", "invokes"
@@ -132,9 +133,10 @@ def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None 
     """Admit a document; `current` holds the fields that are stored under its name, where there are any.
 
     Raises:
-        Refusal: no contract has such a document, or it would take over one of somebody else's.
+        Refusal: no contract has such a document, it is too large, or it would take over one of somebody else's.
     """
     check_collection(name.collection, policy)
+    check_size(name, fields)
     if name.collection in policy.open_collections:
         return Admitted(fields, "")
     dialect_of = policy.dialect_of(name.collection, fields)

@@ -7,14 +7,12 @@ from datetime import UTC, date, datetime, time
 import msgspec
 
 from plaintally.firestore import from_document, to_document
-from plaintally_server.exceptions import invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import INVOKES, SESSIONS, SHARED, STATS, Admitted
 from plaintally_server.resource import Name, Stored, check_precondition
 from plaintally_server.store import DayState, SessionTree, StatsTree, Write, deletion
 from plaintally_server.store.times import DAY_US, from_us, to_us
 
-MAX_DOCUMENT_BYTES = 1_048_576
 _COLUMNS = "fields, create_time, update_time"
 
 
@@ -117,8 +115,6 @@ def _canonical(fields: Fields) -> bytes:
 
 def _put(connection: sqlite3.Connection, name: Name, stored: Stored, admitted: Admitted) -> None:
     content = msgspec.json.encode(to_document(stored.fields))
-    if len(content) > MAX_DOCUMENT_BYTES:
-        raise invalid(f"A document has at most {MAX_DOCUMENT_BYTES} bytes.")
     connection.execute(
         "INSERT OR REPLACE INTO documents (collection, id, fields, create_time, update_time, package, parent)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
