@@ -1,32 +1,33 @@
-"""What an export reads of a store, and what it writes."""
+"""Exports: what stands in them, and that they follow the store, deletions first of all."""
 
-import asyncio
+import http.client
+import random
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Name, Precondition, Stored
-from plaintally_server.store import DayState, Write
-from plaintally_server.store.sqlite import SQLiteReader, SQLiteStore
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
-DAY = date(2026, 11, 22)
+from collectors import run_server
+from made import at, commit, counts, delete, new_id, session, write
+from plaintally_server.export.command import carry_out, plan_packages
+from plaintally_server.export.files import SCHEMAS, Export
+from plaintally_server.export.layout import TABLES, Partition, affected_partitions, last_sealed, parse_path
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.resource import Stored
+from plaintally_server.store.sqlite import SQLiteReader
+
+DAY = date(2026, 10, 20)
+NEXT = DAY + timedelta(days=1)
+CANARY = "model-of-somebody-who-went"
 
 
-def write(number: int, received_at: datetime, *, package: str = "rxinfer", gone: bool = False) -> Write:
-    identifier = UUID(int=number)
-    admitted = Admitted({"id": str(identifier), "timestamp": received_at}, package, identifier)
-    name = Name("p", "(default)", f"using_{package}", str(identifier))
-    return Write(name, Precondition(), lambda _: None if gone else admitted, received_at)
-
-
-def commit(path: Path, *writes: Write) -> SQLiteReader:
-    with closing(SQLiteStore(path)) as store:
-        asyncio.run(store.commit(writes))
-    return SQLiteReader(path)
+def count(number: int, received_at: datetime) -> dict[str, object]:
+    return {"id": str(UUID(int=number)), "timestamp": received_at}
 
 
 def of_day(reader: SQLiteReader, day: date) -> list[tuple[str, Stored]]:
@@ -36,24 +37,205 @@ def of_day(reader: SQLiteReader, day: date) -> list[tuple[str, Stored]]:
     return reader.documents_of_day("rxinfer", "using_rxinfer", day, take)
 
 
+def export(folder: Path, *packages: str, days: tuple[date, date] = (date.min, date.max)) -> tuple[int, int]:
+    """Export as the command does; how many files were written and removed."""
+    reader, place = SQLiteReader(folder / "store"), Export(str(folder / "out"))
+    plan = plan_packages(reader, place, packages or reader.packages(), days)
+    carry_out(reader, place, plan)
+    return len(plan.write), len(plan.remove)
+
+
+def read(folder: Path, table: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = Export(str(folder / "out")).dataset(table).to_table().to_pylist()
+    return rows
+
+
+def files(folder: Path) -> dict[str, int]:
+    """All files, and when each was written."""
+    return {
+        path.relative_to(folder / "out").as_posix(): path.stat().st_mtime_ns
+        for path in (folder / "out").rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a store of some days, in which one session is of somebody who will go."""
+    chance = random.Random(7)  # noqa: S311
+    days = [DAY, NEXT]
+    writes = [*counts(chance, days, 40), *counts(chance, days, 9, package="another")]
+    writes += session(chance, at(DAY, 10), invokes=3)
+    writes += session(chance, at(NEXT, 10), invokes=2, model=CANARY)
+    commit(tmp_path / "store", writes)
+    return tmp_path
+
+
 def test_a_day_has_what_was_received_from_midnight_to_midnight(tmp_path: Path) -> None:
-    moments = [MIDNIGHT - timedelta(days=1), MIDNIGHT - timedelta(microseconds=1), MIDNIGHT]
-    writes = [write(number, moment) for number, moment in enumerate(moments)]
-    reader = commit(tmp_path / "store", *reversed(writes), write(9, MIDNIGHT, package="another"))
+    midnight = at(NEXT)
+    moments = [at(DAY), midnight - timedelta(microseconds=1), midnight]
+    writes = [write("using_rxinfer", count(number, moment), moment) for number, moment in enumerate(moments)]
+    writes.append(write("using_another", count(9, midnight), midnight, package="another"))
+    reader = commit(tmp_path / "store", writes[::-1])
     assert [UUID(document).int for document, _ in of_day(reader, DAY)] == [0, 1]
-    assert [stored.create_time for _, stored in of_day(reader, DAY + timedelta(days=1))] == [MIDNIGHT]
+    assert [stored.create_time for _, stored in of_day(reader, NEXT)] == [midnight]
     assert of_day(reader, DAY - timedelta(days=1)) == []
 
 
 def test_the_state_of_a_day_tells_what_was_added_changed_or_deleted(tmp_path: Path) -> None:
-    path, late = tmp_path / "store", MIDNIGHT - timedelta(hours=1)
-    [state] = commit(path, write(1, late)).day_states("rxinfer")
-    assert state == DayState("using_rxinfer", DAY, 1, state.mark)
     steps = [
-        write(2, late + timedelta(seconds=1)),
-        write(1, MIDNIGHT + timedelta(seconds=3)),
-        write(1, late, gone=True),
+        write("using_rxinfer", count(1, at(DAY)), at(DAY, 1)),
+        write("using_rxinfer", count(2, at(DAY)), at(DAY, 2)),
+        write("using_rxinfer", count(1, at(DAY, 9)), at(NEXT, 3)),
+        delete("using_rxinfer", str(UUID(int=1)), at(NEXT, 4)),
     ]
-    seen = {state, *(commit(path, step).day_states("rxinfer")[0] for step in steps)}
-    assert [one.documents for one in sorted(seen, key=lambda one: one.documents)] == [1, 1, 2, 2]
-    assert len({one.mark for one in seen}) == len(seen)
+    states = [commit(tmp_path / "store", [step]).day_states("rxinfer") for step in steps]
+    assert [[one.documents for one in state] for state in states] == [[1], [2], [2], [1]]
+    assert {(one.collection, one.day) for state in states for one in state} == {("using_rxinfer", DAY)}
+    assert len({one.mark for state in states for one in state}) == len(steps)
+
+
+def test_documents_are_rows_with_typed_columns_and_no_key(folder: Path) -> None:
+    assert export(folder) == (10, 0)
+    assert sorted(parse_path(path) or Partition("", path, DAY) for path in files(folder)) == [
+        *(Partition("counts", package, day) for package in ("another", "rxinfer") for day in (DAY, NEXT)),
+        *(Partition(table, "rxinfer", day) for table in ("invokes", "sessions", "stats") for day in (DAY, NEXT)),
+    ]
+    for path in files(folder):
+        assert pq.read_schema(folder / "out" / path).names == SCHEMAS[path.partition("/")[0]].names
+    stored = SQLiteReader(folder / "store")
+    [first, *_] = of_day(stored, DAY)
+    assert read(folder, "counts")[0].keys() == {*SCHEMAS["counts"].names, "package", "day"}
+    assert {**first[1].fields, "received_at": first[1].create_time, "package": "rxinfer", "day": DAY} in read(
+        folder, "counts"
+    )
+    assert {row["label"] for row in read(folder, "invokes")} <= {"inference", "plot"}
+    assert {row["duration_bucket"] for row in read(folder, "invokes") if row["duration_ms"] == 1} <= {0}
+    assert [row["python_version"] for row in read(folder, "sessions")] == ["3.12", "3.12"]
+    assert "5ec8e7" not in str([read(folder, table) for table in TABLES])
+
+
+def test_what_did_not_change_stays_and_what_was_deleted_goes(folder: Path) -> None:
+    export(folder)
+    before = files(folder)
+    assert export(folder) == (0, 0)
+    assert CANARY in str(read(folder, "invokes"))
+    [gone] = [row["id"] for row in read(folder, "sessions") if row["day"] == NEXT]
+    late = write("using_rxinfer", count(5, at(DAY)), at(DAY, 5))
+    commit(folder / "store", [delete(SESSIONS, str(gone), datetime.now(UTC)), late])
+    pending = run_server(folder, "export", "--to", "out", "--database", "store", "--check")
+    changed = {f"{table}/package=rxinfer/day={NEXT}/part.parquet" for table in ("sessions", "stats", "invokes")}
+    added = f"counts/package=rxinfer/day={DAY}/part.parquet"
+    assert pending.returncode == 1
+    assert {tuple(line.split()) for line in pending.stdout.splitlines()} == {
+        ("write", added),
+        *(("remove", path) for path in changed),
+    }
+    assert files(folder) == before
+    done = run_server(folder, "export", "--to", "out", "--database", "store")
+    assert (done.returncode, done.stdout) == (0, "Wrote 1 files, removed 3.\n"), done.stderr
+    after = files(folder)
+    assert {path for path in before if after.get(path) != before[path]} == {added, *changed}
+    assert CANARY not in str([read(folder, table) for table in TABLES])
+    assert export(folder) == (0, 0)
+
+
+def test_an_export_that_was_interrupted_goes_on(folder: Path) -> None:
+    export(folder)
+    before = {path: (folder / "out" / path).read_bytes() for path in files(folder)}
+    cut, gone, *_ = before
+    (folder / "out" / cut).write_bytes(before[cut][:-9])
+    (folder / "out" / gone).unlink()
+    (folder / "out" / gone).with_name(".1.unfinished").write_bytes(before[gone][:50])
+    assert export(folder) == (2, 0)
+    assert {path: (folder / "out" / path).read_bytes() for path in files(folder)} == before
+
+
+def test_days_and_packages_can_be_chosen(folder: Path) -> None:
+    assert export(folder, "another", days=(DAY, DAY)) == (1, 0)
+    assert export(folder, "rxinfer", days=(NEXT, date.max)) == (4, 0)
+    assert export(folder) == (5, 0)
+
+
+def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None:
+    export(folder)
+    before = files(folder)
+    commit(folder / "other", [write("using_rxinfer", count(1, at(DAY)), at(NEXT + timedelta(days=5)))])
+    done = run_server(folder, "export", "--to", "out", "--database", "other")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing that out has of rxinfer is in the database" in done.stderr
+    assert files(folder) == before
+
+
+def test_an_invoke_that_does_not_say_its_label_has_that_of_its_stats(tmp_path: Path) -> None:
+    chance = random.Random(3)  # noqa: S311
+    stats, invoke = new_id(chance), new_id(chance)
+    start = {"execution_start": at(DAY), "execution_end": at(DAY, 2)}
+    fields = {"id": invoke, "session_stats": stats, "status": "unknown", **start, "context": {"any": [1.5, None]}}
+    orphan = {**fields, "id": new_id(chance), "session_stats": new_id(chance)}
+    above = {"id": stats, "session": new_id(chance), "label": "inference", "context_keys": []}
+    counted = {"id": new_id(chance), "timestamp": at(DAY), "rxinferVersion": "4.1.0", "juliaVersion": "1.11.2"}
+    commit(
+        tmp_path / "store",
+        [
+            write(INVOKES, fields, at(DAY, 1), parent=stats),
+            write(INVOKES, orphan, at(DAY, 3), parent=str(orphan["session_stats"])),
+            write(STATS, above, at(DAY, 2), parent=str(above["session"])),
+            write("using_rxinfer", counted, at(DAY, 3)),
+        ],
+    )
+    export(tmp_path)
+    assert [(row["label"], row["duration_ms"], row["context"]) for row in read(tmp_path, "invokes")] == [
+        ("inference", 2000, '{"any":[1.5,null]}'),
+        ("", 2000, '{"any":[1.5,null]}'),
+    ]
+    assert [(row["package_version"], row["python_version"]) for row in read(tmp_path, "counts")] == [("4.1.0", None)]
+
+
+def test_a_day_is_over_an_hour_after_it_ended() -> None:
+    assert last_sealed(at(NEXT, 3600)) == DAY
+    assert last_sealed(at(NEXT, 3599)) == DAY - timedelta(days=1)
+
+
+@given(st.sampled_from(TABLES), st.from_regex(r"[a-z_][a-z0-9_]*", fullmatch=True), st.dates())
+def test_a_partition_is_found_again_by_its_path_and_by_its_documents(table: str, package: str, day: date) -> None:
+    partition = Partition(table, package, day)
+    assert parse_path(partition.path) == partition
+    assert affected_partitions(package, [(partition.collection, at(day, 86_399))]) == [partition]
+
+
+@pytest.mark.s3
+def test_a_bucket_takes_an_export_as_a_directory_does(folder: Path) -> None:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        connection = http.client.HTTPConnection(host, port, timeout=30)
+        connection.request("PUT", "/telemetry")
+        assert connection.getresponse().status == 200
+        connection.close()
+        check_bucket(folder, f"s3://telemetry/all?endpoint_override={host}:{port}&scheme=http")
+    finally:
+        server.stop()
+
+
+def check_bucket(folder: Path, place: str) -> None:
+    env = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}  # gitleaks:allow
+    env |= {"AWS_EC2_METADATA_DISABLED": "true", "PLAINTALLY_SERVER_EXPORT": place}
+
+    def run(*arguments: str) -> str:
+        done = run_server(folder, *arguments, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    export(folder)
+    asked = ("report", "--last", str(NEXT), "--days", "3", "--format", "csv", "--from", "parquet")
+    assert run("export", "--database", "store") == "Wrote 10 files, removed 0.\n"
+    [gone] = [row["id"] for row in read(folder, "sessions") if row["day"] == NEXT]
+    commit(folder / "store", [delete(SESSIONS, str(gone), datetime.now(UTC))])
+    assert run("export", "--database", "store") == "Wrote 0 files, removed 3.\n"
+    assert export(folder) == (0, 3)
+    assert f"rxinfer,sessions,{NEXT},sessions,0" in (found := run(*asked))
+    assert found == run(*asked, "--export", "out")

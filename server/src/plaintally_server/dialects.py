@@ -82,11 +82,13 @@ def is_count(fields: Fields) -> bool:
 
 
 def complete(fields: Fields, package: str, *, label: str = "") -> dict[str, Any]:
-    """The fields as any other package has them, for whoever reads a session; those that it has stay."""
+    """The fields as any other package has them, for whoever reads documents of both; those that it has stay."""
     completed = {"package": package, **fields}
     if "execution_start" in fields:
         start, end = fields["execution_start"], fields["execution_end"]
         completed = {"label": label, "duration_ms": _milliseconds(start, end), **completed}
+    if VERSIONS[0] in fields:
+        completed = {"package_version": fields[VERSIONS[0]], **completed}
     return completed
 
 

@@ -1,0 +1,161 @@
+"""`plaintally-server export`: writes the days that are over as Parquet files, and again those that have changed."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.export.layout import Partition, Plan, last_sealed, make_plan, stamps
+from plaintally_server.export.rows import Row, needs_label, to_row
+from plaintally_server.ingest import STATS
+from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
+from plaintally_server.resource import Name, Stored
+from plaintally_server.store import Reader
+from plaintally_server.store.maintenance import Maintenance
+
+if TYPE_CHECKING:
+    from plaintally_server.export.files import Export
+
+T = TypeVar("T")
+_CHUNK = 1000  # documents whose labels are looked up at once
+
+
+def on_export(flag: str, **attributes: Any) -> Callable[[Any], Any]:  # noqa: ANN401  # what click takes
+    """The option that names the export: for one command where it is written, for another where it is read."""
+    return setting(flag, parameter="export", metavar="PLACE", **attributes)
+
+
+def open_export(place: str) -> "Export":
+    """The export at a place.
+
+    Raises:
+        CommandError: what reads and writes it is not installed, or there is no such place.
+    """
+    with needing("export"):
+        from plaintally_server.export.files import Export
+    return Export(place)
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Say what to install where an import fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise CommandError(f"more has to be installed; type: pip install 'plaintally-server[{extra}]'") from error
+
+
+@click.command()
+@on_export("to", required=True, help="Directory, or a bucket such as s3://bucket/telemetry.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="This day alone, in UTC.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Days from this one on.")
+@click.option("--check", is_flag=True, help="Write nothing; list what is not as the store is, and exit with 1.")
+@on_config
+@on_packages
+@on_contracts
+@on_database
+def export(
+    *,
+    export: str,
+    day: datetime | None,
+    since: datetime | None,
+    check: bool,
+    packages: Sequence[str],
+    contracts: Sequence[Path],
+    database: Path,
+) -> None:
+    """Write days that are over as Parquet files.
+
+    What is there already and has not changed stays; what was deleted from the store goes. It may be interrupted, and
+    goes on when it is run again.
+    """
+    if not database.exists():
+        raise CommandError(f"there is no database {database}; name another with --database")
+    place, reader = open_export(export), Maintenance(database)
+    last = last_sealed(datetime.now(UTC))
+    first = (day or since).date() if day or since else date.min  # type: ignore[union-attr]
+    days = (first, min(last, day.date()) if day else last)
+    names = packages or sorted({*collect_contracts(database, contracts), *reader.packages()})
+    plan = plan_packages(reader, place, names, days)
+    if check:
+        _list_pending(plan)
+    else:
+        carry_out(reader, place, plan)
+        click.echo(f"Wrote {len(plan.write)} files, removed {len(plan.remove)}.")
+
+
+def plan_packages(reader: Reader, place: "Export", packages: Sequence[str], days: tuple[date, date]) -> Plan:
+    """What there is to do for packages and the days from the first to the last.
+
+    Raises:
+        CommandError: the store has nothing of all that the export has of a package, so that it may be another's.
+    """
+    found = place.stamps()
+    wanted: dict[Partition, str] = {}
+    for package in packages:
+        there = {partition for partition in found if partition.package == package}
+        of_package = stamps(package, reader.day_states(package))
+        if there and not there & of_package.keys():
+            raise CommandError(
+                f"nothing that {place.place} has of {package} is in the database; if it is the right one, "
+                f"delete the directories package={package} there, and export again"
+            )
+        wanted.update(of_package)
+    first, last = days
+    return make_plan(
+        {partition: stamp for partition, stamp in wanted.items() if first <= partition.day <= last},
+        {
+            partition: stamp
+            for partition, stamp in found.items()
+            if first <= partition.day <= last and partition.package in packages
+        },
+    )
+
+
+def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:
+    """Write and remove what is planned."""
+    place.sweep()
+    for partition in plan.remove:
+        place.remove(partition)
+    console = Console(stderr=True)
+    for partition, stamp in track(plan.write.items(), "Writing", console=console, disable=not console.is_terminal):
+        read_rows(reader, partition, partial(place.write, partition, stamp=stamp))
+
+
+def read_rows(reader: Reader, partition: Partition, work: Callable[[Iterator[Row]], T]) -> T:
+    """What the work makes of the rows of a partition, in the order of receipt."""
+    return reader.documents_of_day(
+        partition.package,
+        partition.collection,
+        partition.day,
+        lambda found: work(_to_rows(reader, partition, (stored for _, stored in found))),
+    )
+
+
+def _to_rows(reader: Reader, partition: Partition, found: Iterator[Stored]) -> Iterator[Row]:
+    while chunk := list(islice(found, _CHUNK)):
+        asking = {stored.fields["session_stats"] for stored in chunk if needs_label(partition.table, stored)}
+        ids = sorted(asking)
+        above = reader.get_all([Name("", "", STATS, stats_id) for stats_id in ids]) if ids else ()
+        labels = {stats_id: stats.fields["label"] for stats_id, stats in zip(ids, above, strict=True) if stats}
+        for stored in chunk:
+            label = labels.get(stored.fields.get("session_stats"))
+            yield to_row(partition.table, stored, package=partition.package, label=label)
+
+
+def _list_pending(plan: Plan) -> None:
+    for verb, partitions in (("write", plan.write), ("remove", plan.remove)):
+        for partition in partitions:
+            click.echo(f"{verb:6}  {partition.path}")
+    if plan.write or plan.remove:
+        sys.exit(1)
+    click.echo("The export is as the store is.")

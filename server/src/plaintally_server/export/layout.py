@@ -1,0 +1,88 @@
+"""Where an export has which documents, and which of its files are not as the store is. Pure.
+
+An export has a directory per table, in it one per package and one per UTC day of receipt, as Hive partitions them, and
+there one file: `invokes/package=rxinfer/day=2026-11-22/part.parquet`. Each file carries a stamp, the state of the day
+when it was written. A day whose state is another today is written anew, whatever made it so: a deletion, the end of a
+retention, a document that a project had received earlier. Nobody has to note that, so nobody can forget to.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
+from plaintally_server.store import DayState
+
+GRACE = timedelta(hours=1)
+"""How long after midnight a day counts as over: longer than any write waits."""
+FILE = "part.parquet"
+_VERSION = 1  # of the columns; with another, all files are written anew
+_TABLE_OF = {SESSIONS: "sessions", STATS: "stats", INVOKES: "invokes"}
+_COLLECTION_OF = {table: collection for collection, table in _TABLE_OF.items()}
+TABLES = ("counts", *_COLLECTION_OF)
+_PATH = re.compile(rf"({'|'.join(TABLES)})/package=([^/]+)/day=(\d{{4}}-\d\d-\d\d)/{re.escape(FILE)}")
+
+
+class Partition(NamedTuple):
+    """The documents of a package in one table that were received on a UTC day, which are one file."""
+
+    table: str
+    package: str
+    day: date
+
+    @property
+    def path(self) -> str:
+        """The path of the file in the export."""
+        return f"{self.table}/package={self.package}/day={self.day}/{FILE}"
+
+    @property
+    def collection(self) -> str:
+        """The collection that the documents are in."""
+        return _COLLECTION_OF.get(self.table, f"{COUNTER_PREFIX}{self.package}")
+
+
+class Plan(NamedTuple):
+    """What makes an export as the store is: the files to be written, with their stamps, and those to be removed."""
+
+    write: Mapping[Partition, str]
+    remove: Sequence[Partition]
+
+
+def parse_path(path: str) -> Partition | None:
+    """The partition whose file has this path in the export; None where no partition has."""
+    found = _PATH.fullmatch(path)
+    return Partition(found[1], found[2], date.fromisoformat(found[3])) if found else None
+
+
+def last_sealed(now: datetime) -> date:
+    """The last UTC day that is over, and by as much as no write takes."""
+    return (now - GRACE).date() - timedelta(days=1)
+
+
+def stamps(package: str, states: Iterable[DayState]) -> Mapping[Partition, str]:
+    """The stamps that the files of a package should have."""
+    return {
+        Partition(_TABLE_OF.get(state.collection, "counts"), package, state.day): (
+            f"{_VERSION} {state.documents} {state.mark}"
+        )
+        for state in states
+        if state.collection in (*_TABLE_OF, f"{COUNTER_PREFIX}{package}")
+    }
+
+
+def make_plan(wanted: Mapping[Partition, str], found: Mapping[Partition, str | None]) -> Plan:
+    """What to do so that the files found are those wanted; both have stamps, None where a file cannot be read."""
+    write = {partition: wanted[partition] for partition in sorted(wanted) if found.get(partition) != wanted[partition]}
+    return Plan(write, sorted(found.keys() - wanted.keys()))
+
+
+def affected_partitions(package: str, documents: Iterable[tuple[str, datetime]]) -> Sequence[Partition]:
+    """The partitions that documents are in, for whoever is about to delete these.
+
+    Args:
+        package: whose documents they are.
+        documents: the collection of each, and when it was received: its `create_time`, aware, in UTC.
+    """
+    days = {(_TABLE_OF.get(collection, "counts"), received_at.date()) for collection, received_at in documents}
+    return sorted(Partition(table, package, day) for table, day in days)

@@ -1,0 +1,89 @@
+"""Made stores: documents of several days, as a collector would have taken them."""
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.resource import Name, Precondition
+from plaintally_server.store import Write
+from plaintally_server.store.sqlite import SQLiteReader, SQLiteStore
+
+ENVIRONMENT = {
+    "python_version": "3.12",
+    "package_version": "1.2.0",
+    "os": "Linux",
+    "machine": "x86_64",
+    "cpu_threads": 8,
+    "word_size": 64,
+}
+
+
+def at(day: date, seconds: float = 0) -> datetime:
+    return datetime.combine(day, time(), UTC) + timedelta(seconds=seconds)
+
+
+def write(
+    collection: str, fields: dict[str, Any], received_at: datetime, *, package: str = "rxinfer", parent: str = ""
+) -> Write:
+    counted = UUID(fields["id"]) if collection.startswith("using_") else None
+    admitted = Admitted(fields, package, counted, parent or None)
+    return Write(Name("p", "(default)", collection, fields["id"]), Precondition(), lambda _: admitted, received_at)
+
+
+def delete(collection: str, document: str, received_at: datetime) -> Write:
+    return Write(Name("p", "(default)", collection, document), Precondition(), lambda _: None, received_at, erases=True)
+
+
+def commit(path: Path, writes: Sequence[Write]) -> SQLiteReader:
+    with closing(SQLiteStore(path)) as store:
+        asyncio.run(store.commit(writes))
+    return SQLiteReader(path)
+
+
+def counts(chance: random.Random, days: Sequence[date], number: int, *, package: str = "rxinfer") -> Iterator[Write]:
+    """Counts at any time of the days; those of rxinfer tell their versions."""
+    for _ in range(number):
+        moment = at(chance.choice(days), chance.randrange(86_400))
+        fields = {"id": new_id(chance), "timestamp": moment - timedelta(seconds=1)}
+        if package == "rxinfer":
+            fields |= {
+                "package_version": chance.choice(["1.1.0", "1.2.0"]),
+                "python_version": f"3.{chance.randint(11, 13)}",
+            }
+        yield write(f"using_{package}", fields, moment, package=package)
+
+
+def session(chance: random.Random, moment: datetime, *, invokes: int, model: str = "local_level") -> Iterator[Write]:
+    """A session with one label and its invokes, all received at a moment."""
+    session_id, stats_id = new_id(chance), new_id(chance)
+    label = chance.choice(["inference", "plot"])
+    names: dict[str, Any] = {"package": "rxinfer", "label": label}
+    fields: dict[str, Any] = {
+        "created_at": moment,
+        "environment": ENVIRONMENT,
+        "deletion_key_hash": "5ec8e7" * 10 + "abcd",
+    }
+    yield write(SESSIONS, {"id": session_id, "package": "rxinfer", **fields}, moment)
+    numbers: dict[str, float] = dict.fromkeys(("total_invokes", "success_count", "failed_count"), invokes)
+    numbers |= dict.fromkeys(("success_rate", "min_duration_ms", "max_duration_ms", "total_duration_ms"), 1.0)
+    stats = {"id": stats_id, "session": session_id, **names, **numbers, "context_keys": ["model_name"]}
+    yield write(STATS, stats, moment, parent=session_id)
+    for _ in range(invokes):
+        duration_ms = chance.choice([0.0, 1.0, chance.lognormvariate(3, 2)])
+        start, status = (
+            {"execution_start": moment, "execution_end": moment},
+            chance.choice(["success", "success", "error"]),
+        )
+        invoke = {"id": new_id(chance), "session_stats": stats_id, **names, "status": status, **start}
+        invoke |= {"duration_ms": duration_ms, "context": {"model_name": model}}
+        yield write(INVOKES, invoke, moment, parent=stats_id)
+
+
+def new_id(chance: random.Random) -> str:
+    return str(UUID(int=chance.getrandbits(128), version=4))
