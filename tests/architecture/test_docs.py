@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from hosts import ROOT
@@ -11,6 +12,7 @@ from plaintally import Telemetry, _cli, _consent, _preferences
 from plaintally.contract import COARSE
 from plaintally_server import ingest
 from plaintally_server.cli import commands
+from plaintally_server.export import rows
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 CONSENT = (ROOT / "docs/reference/consent.md").read_text()
@@ -71,3 +73,13 @@ def test_every_command_is_mentioned() -> None:
     shared = (ROOT / "docs/reference/shared-documents.md").read_text()
     for collection, fields in ingest.SHARED.items():
         assert all(f"`{name}`" in shared for name in (collection, *fields, *ingest.ENVIRONMENT))
+
+
+def test_exports_and_reports_are_documented() -> None:
+    exports = (ROOT / "docs/reference/export.md").read_text()
+    for option in [*commands.commands["export"].params, *commands.commands["report"].params]:
+        if isinstance(option, click.Option) and option.name != "help":
+            variable = f"`{option.envvar}`" if option.envvar else ""
+            assert f"| `{option.opts[0]}` | {variable}".rstrip() in exports
+    for table, columns in rows.COLUMNS.items():
+        assert all(f"`{name}`" in exports for name in (table, *columns))

@@ -18,8 +18,9 @@ from typing import Any
 import click
 import uvicorn
 
-from plaintally_server import desk, diagnosis, pull, setup
+from plaintally_server import desk, diagnosis, pull, report, setup
 from plaintally_server.exceptions import Refusal, ServerError, StartError
+from plaintally_server.export.command import export
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
 from plaintally_server.resource import check_id
@@ -58,7 +59,7 @@ def commands() -> None:
     """Collect counts of package imports and the sessions that users share, and show them."""
 
 
-for command in (desk.lookup, desk.forget, desk.contract, pull.pull):
+for command in (desk.lookup, desk.forget, desk.contract, pull.pull, export, report.report):
     commands.add_command(command)
 
 

@@ -1,0 +1,107 @@
+"""`plaintally-server report`: answers the questions of reports in the terminal, as CSV or as JSON."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.export.command import needing, on_export, open_export
+from plaintally_server.export.layout import last_sealed
+from plaintally_server.options import on_config, on_database
+from plaintally_server.reports import texts
+from plaintally_server.reports.answers import make_report
+from plaintally_server.reports.questions import Source
+from plaintally_server.sources import StoreSource
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.parquet import open_duckdb, open_spark
+
+
+@click.command()
+@click.argument("packages", metavar="[PACKAGE]...", nargs=-1)
+@click.option("--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="How many days.")
+@click.option("--last", type=click.DateTime(["%Y-%m-%d"]), help="The last of them; else the last that is over, in UTC.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(["store", "parquet", "spark"]),
+    default="store",
+    show_default=True,
+    help="The database, or an export as DuckDB or as Spark reads it.",
+)
+@on_export("export", help="Where the export is, for all but the store.")
+@click.option("--master", default="local[*]", show_default=True, help="Spark's cluster, such as spark://host:7077.")
+@click.option("--format", "form", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True)
+@on_config
+@on_database
+def report(
+    *,
+    packages: Sequence[str],
+    days: int,
+    last: datetime | None,
+    source: str,
+    export: str | None,
+    master: str,
+    form: str,
+    database: Path,
+) -> None:
+    """Report imports, sessions and invokes of packages, or of all."""
+    if source != "store" and not export:
+        raise click.UsageError("Name the export with --export PLACE.")
+    now = datetime.now(UTC)
+    until = last.date() if last else last_sealed(now)
+    with open_source(source, database=database, place=export or "", master=master) as opened:
+        known = opened.packages()
+        unknown = sorted(set(packages) - set(known))
+        if unknown:
+            raise CommandError(f"nothing is known of {', '.join(unknown)}; known are {', '.join(known) or 'none'}")
+        reports = [
+            make_report(opened, package, last=until, length=days, computed_at=now) for package in packages or known
+        ]
+    if form == "text":
+        console = Console()
+        text = texts.to_text(reports, width=console.width, unicode=console.encoding.startswith("utf"))
+    else:
+        text = texts.to_csv(reports) if form == "csv" else texts.to_json(reports)
+    click.echo(text)
+
+
+@contextmanager
+def open_source(kind: str, *, database: Path, place: str, master: str) -> Iterator[Source]:
+    """The source of this kind.
+
+    Raises:
+        CommandError: it is not there, or what reads it is not installed.
+    """
+    if kind == "store":
+        if not database.exists():
+            raise CommandError(f"there is no database {database}; name another with --database")
+        yield StoreSource(Maintenance(database))
+    elif kind == "parquet":
+        with needing("export"):
+            opened = open_duckdb(open_export(place))
+        yield opened
+    else:
+        with _spark(place, master) as source:
+            yield source
+
+
+@contextmanager
+def _spark(place: str, master: str) -> Iterator[Source]:
+    """Spark with this cluster, as long as it is needed."""
+    with needing("spark"):
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    builder = SparkSession.builder.appName("plaintally").config("spark.ui.enabled", "false")
+    try:
+        session = builder.master(master).getOrCreate()
+    except (PySparkException, OSError) as error:
+        raise CommandError(f"Spark does not start with {master}; see what it says above") from error
+    try:
+        session.sparkContext.setLogLevel("ERROR")
+        yield open_spark(session, place if "://" in place else Path(place).absolute().as_uri())
+    finally:
+        session.stop()

@@ -1,0 +1,85 @@
+"""The questions of reports as SQL over exported files, for DuckDB in this process and for Spark on many machines.
+
+Both are asked the same text. All they know of the files is a name for each table, whose rows have a package and a day.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from plaintally_server.export.layout import TABLES
+from plaintally_server.export.rows import COLUMNS
+from plaintally_server.reports.questions import Cells, Question
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from plaintally_server.export.files import Export
+
+Ask = Callable[[str, Sequence[str | date]], Iterable[Sequence[Any]]]
+"""Whoever runs SQL: the rows, for a query and the values of its question marks."""
+_SPARK_TYPES = {
+    "string": "STRING",
+    "time": "TIMESTAMP",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "bucket": "SMALLINT",
+    "json": "STRING",
+}
+
+
+class ParquetSource:
+    """An export as whoever runs SQL reads it; see `Source`."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def packages(self) -> Sequence[str]:
+        """See `Source.packages`."""
+        return [package for (package,) in self._ask("SELECT DISTINCT package FROM counts ORDER BY package", ())]
+
+    def first_day(self, package: str) -> date | None:
+        """See `Source.first_day`."""
+        [(day,)] = self._ask("SELECT min(day) FROM counts WHERE package = ?", (package,))
+        return day if isinstance(day, date) else None
+
+    def count(self, question: Question, package: str, first: date, last: date) -> Cells:
+        """See `Source.count`."""
+        columns = ", ".join(question.columns)
+        query = f"""
+        SELECT {columns}, count(*) FROM {question.table}
+        WHERE package = ? AND day BETWEEN ? AND ? GROUP BY {columns}
+        """  # noqa: S608  # names of our own
+        return {tuple(key): number for *key, number in self._ask(query, (package, first, last))}
+
+
+def open_duckdb(export: "Export") -> ParquetSource:
+    """An export as DuckDB reads it, which asks for the columns and the days that it needs."""
+    import duckdb
+
+    connection = duckdb.connect()
+    for table in TABLES:
+        connection.register(table, export.dataset(table))
+    return ParquetSource(lambda query, values: connection.execute(query, values).fetchall())
+
+
+def open_spark(session: "SparkSession", place: str) -> ParquetSource:
+    """An export as the executors of a session read it, at any place that they know."""
+    for table in TABLES:
+        _read_table(session, place, table).createOrReplaceTempView(table)
+    return ParquetSource(lambda query, values: session.sql(query, args=list(values)).collect())
+
+
+def _read_table(session: "SparkSession", place: str, table: str) -> "DataFrame":
+    from pyspark.errors import AnalysisException
+
+    columns = {
+        **{name: _SPARK_TYPES[kind] for name, kind in COLUMNS[table].items()},
+        "package": "STRING",
+        "day": "DATE",
+    }
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
+    try:
+        return session.read.schema(schema).parquet(f"{place}/{table}")
+    except AnalysisException:  # there is nothing of this kind
+        return session.createDataFrame([], schema)

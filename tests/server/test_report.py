@@ -1,0 +1,137 @@
+"""Reports: the same answers from the store, from files with DuckDB, and from files with Spark."""
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors import run_server
+from made import at, commit, counts, session
+from plaintally_server.export.command import carry_out, plan_packages
+from plaintally_server.export.files import Export
+from plaintally_server.reports import texts
+from plaintally_server.reports.answers import Report, make_report, per_day, per_label, per_version
+from plaintally_server.reports.histogram import ZERO, bucket_of
+from plaintally_server.reports.questions import QUESTIONS, SESSIONS, VERSIONS, Cells
+from plaintally_server.sources import StoreSource
+from plaintally_server.store.parquet import open_duckdb
+from plaintally_server.store.sqlite import SQLiteReader
+
+LAST = date(2026, 10, 20)
+NOW = datetime(2026, 10, 21, 9, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of some three thousand documents, and its export."""
+    folder = tmp_path_factory.mktemp("reports")
+    chance = random.Random(17)  # noqa: S311
+    days = [LAST - timedelta(days=back) for back in range(5)]
+    writes = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
+    for _ in range(80):
+        writes += session(chance, at(chance.choice(days), 5), invokes=chance.randint(0, 12))
+    reader = commit(folder / "store", writes)
+    place = Export(str(folder / "out"))
+    carry_out(reader, place, plan_packages(reader, place, ["another", "rxinfer"], (date.min, LAST)))
+    return folder
+
+
+def of_store(folder: Path) -> list[Report]:
+    source = StoreSource(SQLiteReader(folder / "store"))
+    return [make_report(source, package, last=LAST, length=7, computed_at=NOW) for package in source.packages()]
+
+
+def test_the_store_and_duckdb_over_files_give_the_same_answers(folder: Path) -> None:
+    store, files = StoreSource(SQLiteReader(folder / "store")), open_duckdb(Export(str(folder / "out")))
+    assert files.packages() == store.packages() == ["another", "rxinfer"]
+    for package in store.packages():
+        for length in (1, 3, 30):
+            first = LAST - timedelta(days=length - 1)
+            for question in QUESTIONS:
+                assert files.count(question, package, first, LAST) == store.count(question, package, first, LAST)
+        assert files.first_day(package) == store.first_day(package)
+
+
+def test_the_answers_are_those_of_the_documents(folder: Path) -> None:
+    [another, rxinfer] = of_store(folder)
+    answers = {answer.question.name: answer for answer in rxinfer.answers}
+    assert list(answers) == ["imports", "versions", "pythons", "sessions", "invokes"]
+    days: dict[Any, Any] = {row[0]: row[1] for row in answers["imports"].rows}
+    assert [days[LAST - timedelta(days=back)] is None for back in range(7)] == [False] * 5 + [True] * 2
+    assert sum(count or 0 for count in days.values()) == 2000
+    assert [sum(row[1] for row in answers[name].rows) for name in ("versions", "pythons")] == [2000, 2000]  # type: ignore[misc]
+    assert sum(row[1] or 0 for row in answers["sessions"].rows) == 80  # type: ignore[misc]
+    assert {answer.question.name for answer in another.answers} == {"imports", "sessions"}
+
+
+def test_a_number_of_nothing_is_unknown_and_not_zero() -> None:
+    cells: Cells = {
+        ("fit", "unknown", ZERO): 2,
+        ("plot", "success", bucket_of(8)): 3,
+        ("plot", "error", bucket_of(1000)): 1,
+    }
+    [fit, plot] = per_label(cells).rows
+    assert fit == ("fit", 2, None, 0.0, 0.0, 0.0)
+    assert plot[:3] == ("plot", 4, 0.75)
+    assert list(plot[3:]) == [pytest.approx(8, rel=0.0217), *[pytest.approx(1000, rel=0.0217)] * 2]
+    assert per_label({}).rows == []
+    before, since = LAST - timedelta(days=1), LAST
+    assert per_day(SESSIONS, {}, [before, since], known_from=since).rows == [(before, None), (since, 0)]
+    assert per_version(VERSIONS, {(None,): 5}).rows == ()
+    assert per_version(VERSIONS, {(None,): 1, ("2",): 3}).rows == [("2", 3, 0.75), (None, 1, 0.25)]
+
+
+def test_csv_and_json_have_the_same_numbers_as_the_answers(folder: Path) -> None:
+    reports = of_store(folder)
+    found = [dict(row) for row in csv.DictReader(texts.to_csv(reports).splitlines())]
+    wanted = [
+        (report.package, answer.question.name, str(row[0]), measure, "" if value is None else str(value))
+        for report in reports
+        for answer in report.answers
+        for row in answer.rows
+        for measure, value in zip(answer.columns[1:], row[1:], strict=True)
+    ]
+    assert [tuple(row.values()) for row in found] == wanted
+    [_, rxinfer] = json.loads(texts.to_json(reports))
+    assert (rxinfer["package"], rxinfer["last"]) == ("rxinfer", str(LAST))
+    assert Counter(len(rows) for rows in rxinfer["answers"].values()) == {7: 2, 2: 2, 3: 1}
+    assert rxinfer["answers"]["imports"][0] == {"day": str(LAST - timedelta(days=6)), "imports": None}
+
+
+def test_the_command_prints_a_report_and_says_what_is_wrong(folder: Path) -> None:
+    asked = ("report", "--database", "store", "--last", str(LAST), "--days", "7")
+    printed = run_server(folder, *asked, env={"PYTHONIOENCODING": "utf-8"})
+    assert printed.stdout.rstrip() == texts.to_text(of_store(folder), width=100)
+    nobody = run_server(folder, *asked, "nobody")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert nobody.stderr == "plaintally-server: nothing is known of nobody; known are another, rxinfer\n"
+    assert run_server(folder, *asked, "--from", "spark").returncode == 2
+
+
+@pytest.mark.spark
+def test_a_cluster_of_spark_gives_the_same_report(folder: Path, tmp_path: Path) -> None:
+    from sparks import ENVIRONMENT, run_cluster
+
+    options = ["--last", str(LAST), "--days", "7", "--export", "out", "--format", "csv", "--from", "spark"]
+    with run_cluster(tmp_path) as url:
+        done = subprocess.run(
+            [sys.executable, "-m", "plaintally_server", "report", "rxinfer", *options, "--master", url],
+            cwd=folder,
+            env={**os.environ, **ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        logs = "".join(path.read_text() for path in tmp_path.glob("worker*.log"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == texts.to_csv([of_store(folder)[1]]).splitlines()
+    assert logs.count("Asked to launch executor") == 2
