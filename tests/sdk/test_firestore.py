@@ -140,7 +140,7 @@ def test_other_forms_that_clients_send(wire: object, value: object) -> None:
         ({"integerValue": "1", "stringValue": "a"}, "value "),
         (None, "value "),
         ({"stringValue": None}, "value.stringValue "),
-        ({"frobValue": 1}, "value has frobValue"),
+        ({"frobValue": 1}, "value has a key that is no kind"),
         ({"integerValue": 5.5}, "value.integerValue "),
         ({"integerValue": True}, "value.integerValue "),
         ({"integerValue": 2**63}, "value.integerValue "),
@@ -211,6 +211,8 @@ def test_what_is_refused_names_its_place(wire: object, place: str) -> None:
     assert place in message
     assert "\n" not in message
     assert len(message) < 250
+    nameless = raised.value.nameless
+    assert nameless == message.replace("fields.a.", "fields.*.")
 
 
 def test_twenty_levels_are_read_and_twenty_one_are_not() -> None:

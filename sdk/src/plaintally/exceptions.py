@@ -32,4 +32,11 @@ class SharingError(PlaintallyError, RuntimeError):
 
 
 class DocumentError(PlaintallyError, ValueError):
-    """A value or a body is no Firestore document; the message names the place and the reason."""
+    """A value or a body is no Firestore document; the message names the place and the reason.
+
+    `nameless` is the message with a star for every name of a field, for whoever must not repeat what was sent.
+    """
+
+    def __init__(self, message: str, *, nameless: str = "") -> None:
+        super().__init__(message)
+        self.nameless = nameless or message

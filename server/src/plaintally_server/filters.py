@@ -97,7 +97,7 @@ def _read_comparison(body: _Comparison) -> Filter:
     try:
         value = from_value(body.value)
     except DocumentError as error:
-        raise invalid(f"A filter has what is no value: {error}.") from None
+        raise invalid(f"A filter has what is no value: {error.nameless}.") from None
     number = _OPERATORS.index(body.op) if body.op in _OPERATORS else body.op
     if number not in _TESTS:
         raise invalid("The op of a fieldFilter must be one of Firestore's.")

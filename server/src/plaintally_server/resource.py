@@ -161,16 +161,16 @@ def check_id(text: str, what: str) -> str:
     return text
 
 
-def check_precondition(current: Stored | None, precondition: Precondition, name: Name) -> None:
+def check_precondition(current: Stored | None, precondition: Precondition) -> None:
     """Raise unless the document is as the writer expects it to be.
 
     Raises:
         Refusal: 404, 409, or 400 FAILED_PRECONDITION.
     """
     if current is None and (precondition.exists or precondition.update_time):
-        raise not_found(f"No document to update: {name}")
+        raise not_found("There is no such document.")
     if precondition.exists is False and current is not None:
-        raise Refusal(409, "ALREADY_EXISTS", f"Document already exists: {name}")
+        raise Refusal(409, "ALREADY_EXISTS", "There is a document of this name already.")
     if current is not None and precondition.update_time not in (None, current.update_time):
         raise Refusal(400, "FAILED_PRECONDITION", "The document was changed since; read it again.")
 

@@ -125,7 +125,7 @@ class Documents:
         self._access(request).check([name.collection])
         stored = await run_in_threadpool(self.store.get, name)
         if stored is None:
-            raise not_found(f'Document "{name}" not found.')
+            raise not_found("There is no such document.")
         return answer_json(resource.write_document(name, stored, mask))
 
     async def list(self, request: Request, name: Name, query: Query) -> Answer:

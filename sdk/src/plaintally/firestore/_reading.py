@@ -27,17 +27,19 @@ class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
-        self.problem, self.place = problem, ""
+        self.problem, self.place, self.nameless_place = problem, "", ""
 
-    def within(self, part: str) -> NoReturn:
-        """Raise it again, a part of the place further out."""
+    def within(self, part: str, *, nameless: str = "") -> NoReturn:
+        """Raise it again, a part of the place further out; `nameless` stands for a part that is somebody's name."""
         self.place = part + self.place
+        self.nameless_place = (nameless or part) + self.nameless_place
         raise self
 
     def at(self, root: str) -> DocumentError:
         """The error for whoever asked."""
         before, _, after = self.problem.partition("{}")
-        return DocumentError(f"{before}{root}{self.place}{after}")
+        nameless = f"{before}{root}{self.nameless_place}{after}"
+        return DocumentError(f"{before}{root}{self.place}{after}", nameless=nameless)
 
 
 def from_document(document: object) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def from_value(value: object) -> Any:  # noqa: ANN401  # any of the kinds
 def _check_beside_fields(key: object, content: object) -> None:
     reader = {"name": _read_string, **dict.fromkeys(_TIMES, _read_timestamp)}.get(str(key))
     if reader is None:
-        raise DocumentError(f"a document has no key {_brief(key)}; its values belong into 'fields'")
+        raise DocumentError("a document has no keys but 'fields', 'name' and times; values belong into 'fields'")
     if content is not None:
         try:
             reader(content)
@@ -94,7 +96,7 @@ def _read(value: object, depth: int, *, in_array: bool = False) -> Any:  # noqa:
         refused.within(f".{kind}")
     container = _CONTAINERS.get(kind)
     if container is None:
-        raise Refused(f"{{}} has {_brief(kind)} where the kind of a value must stand")
+        raise Refused("{} has a key that is no kind of a value, such as 'stringValue'")
     if depth >= MAX_DEPTH:
         raise Refused(f"{{}} is more than {MAX_DEPTH} arrays and maps deep")
     if in_array and container is _read_array:
@@ -117,7 +119,7 @@ def _read_fields(fields: object, depth: int) -> dict[str, Any]:
         try:
             read[name] = _read(value, depth)
         except Refused as refused:
-            refused.within(f".{_brief(name)}")
+            refused.within(f".{_brief(name)}", nameless=".*")
     return read
 
 

@@ -23,7 +23,7 @@ def write(connection: sqlite3.Connection, wanted: Write) -> Stored | None:
         Refusal: see `Store.commit`.
     """
     current = get(connection, wanted.name)
-    check_precondition(current, wanted.precondition, wanted.name)
+    check_precondition(current, wanted.precondition)
     admitted = wanted.settle(None if current is None else current.fields)
     if admitted is None:
         if current is not None:
