@@ -2,21 +2,25 @@
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from plaintally_server import dashboard, resource, support
+from plaintally_server import dashboard, openapi, resource, support
 from plaintally_server.asgi import make_app, refuse
 from plaintally_server.exceptions import Refusal, describe, failed
 from plaintally_server.forgetting import Forgetting
+from plaintally_server.ingest import Policy
 from plaintally_server.routes import FROM_BROWSERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
@@ -31,7 +35,7 @@ def create_app(settings: Settings, store: Store, *, now: Callable[[], datetime] 
         store, contracts=settings.contracts, settings=settings, now=now, make_id=_make_id, forget=forgetting.answer
     )
     documents = make_app(endpoints.answer, FROM_BROWSERS)
-    pages = _make_pages(settings, store, forgetting, now)
+    pages = _make_pages(settings, store, forgetting, [_describe(endpoints.policy)], now)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["raw_path"].startswith(b"/v1/"):
@@ -42,7 +46,9 @@ def create_app(settings: Settings, store: Store, *, now: Callable[[], datetime] 
     return app
 
 
-def _make_pages(settings: Settings, store: Store, forgetting: Forgetting, now: Callable[[], datetime]) -> Starlette:
+def _make_pages(
+    settings: Settings, store: Store, forgetting: Forgetting, more: Sequence[Route], now: Callable[[], datetime]
+) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
@@ -50,6 +56,7 @@ def _make_pages(settings: Settings, store: Store, forgetting: Forgetting, now: C
 
     pages = Starlette(
         routes=[
+            *more,
             *forgetting.routes(),
             *support.routes(store, settings=settings),
             *dashboard.routes(store, contracts=settings.contracts, now=now),
@@ -59,6 +66,17 @@ def _make_pages(settings: Settings, store: Store, forgetting: Forgetting, now: C
     )
     pages.router.redirect_slashes = False  # what has no such path is refused like everything else
     return pages
+
+
+def _describe(policy: Policy) -> Route:
+    """The route of the description, which is written once."""
+    content = msgspec.json.encode(openapi.describe(policy, version=version("plaintally-server")))
+    headers = {name.decode(): value.decode() for name, value in FROM_BROWSERS}
+
+    async def answer(_: Request) -> Response:
+        return Response(content, media_type="application/json; charset=utf-8", headers=headers)
+
+    return Route("/openapi.json", answer)
 
 
 def _make_id() -> str:

@@ -62,7 +62,9 @@ class _Write(Body):
     current_document: _Current | None = None
 
 
-class _Writes(Body):
+class CommitBody(Body):
+    """The body of a commit, and of a batchWrite."""
+
     writes: list[_Write] | None = None
     database: str | None = None
     transaction: str | None = None
@@ -75,7 +77,7 @@ def parse_commit(body: bytes, *, project: str) -> list[Change]:
     Raises:
         Refusal: it is no such body, has too many writes, or asks for what this collector does not do.
     """
-    commit = parse_body(body, _Writes, example=_EXAMPLE)
+    commit = parse_body(body, CommitBody, example=_EXAMPLE)
     if commit.transaction:
         raise unimplemented("Transactions are not for this collector.")
     writes = commit.writes or []
@@ -116,7 +118,7 @@ def _read(write: _Write, project: str) -> Change:
     try:
         fields = from_document(write.update)
     except DocumentError as error:
-        raise invalid(f"An update is no document: {error}.") from None
+        raise invalid(f"An update is no document: {error.nameless}.") from None
     return Change(name, fields, mask, _precondition(write), action)
 
 

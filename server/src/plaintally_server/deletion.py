@@ -37,7 +37,9 @@ class ForgetRequest(NamedTuple):
     documents: int
 
 
-class _Request(Body):
+class ForgetBody(Body):
+    """The body of a request for deletion."""
+
     session: str
     key: str | None = None
 
@@ -48,7 +50,7 @@ def parse_request(body: bytes) -> tuple[str, str | None]:
     Raises:
         Refusal: the body is none.
     """
-    request = parse_body(body, _Request, example='{"session": UUID, "key": KEY}; the key may be left out')
+    request = parse_body(body, ForgetBody, example='{"session": UUID, "key": KEY}; the key may be left out')
     return parse_session_id(request.session), request.key or None
 
 

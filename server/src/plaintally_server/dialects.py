@@ -13,13 +13,19 @@ from datetime import datetime
 from typing import Any
 
 from plaintally.contract import Contract
+from plaintally_server import schemas
 from plaintally_server.exceptions import StartError
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, MAX_CONTEXT_KEYS, SHARE, TIME, Rule
 
 RXINFER = "rxinfer"
-_VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
-_LABEL = Rule(lambda value: isinstance(value, str) and 0 < len(value) <= 64, "a stringValue of at most 64 characters")  # noqa: PLR2004
+VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
+_LABEL = Rule(
+    lambda value: isinstance(value, str) and 0 < len(value) <= 64,  # noqa: PLR2004
+    "a stringValue of at most 64 characters",
+    schemas.text(minLength=1, maxLength=64),
+)
+_STATUSES = ("unknown", "success", "error")
 
 
 def _is_environment(value: object) -> bool:
@@ -39,7 +45,11 @@ SHAPES = {
     "sessions": {
         "id": ID,
         "created_at": TIME,
-        "environment": Rule(_is_environment, "a mapValue of booleans, numbers and short texts"),
+        "environment": Rule(
+            _is_environment,
+            "a mapValue of booleans, numbers and short texts",
+            schemas.mapping(schemas.refer("Fields")),
+        ),
     },
     "session_stats": {
         "id": ID,
@@ -53,7 +63,7 @@ SHAPES = {
     "invokes": {
         "id": ID,
         "session_stats": ID,
-        "status": Rule(lambda value: value in ("unknown", "success", "error"), "unknown, success or error"),
+        "status": Rule(lambda value: value in _STATUSES, "unknown, success or error", schemas.text(enum=_STATUSES)),
         "execution_start": TIME,
         "execution_end": TIME,
         "context": MAP,
@@ -77,7 +87,7 @@ def find_package(contracts: Mapping[str, Contract]) -> str | None:
 def is_count(fields: Fields) -> bool:
     """Whether these are the fields of a count, as far as this dialect goes beyond any other's."""
     return {"id", "timestamp"} <= set(fields) <= {"id", "timestamp", *VERSIONS} and all(
-        isinstance(fields[name], str) and _VERSION.fullmatch(fields[name]) for name in VERSIONS if name in fields
+        isinstance(fields[name], str) and VERSION.fullmatch(fields[name]) for name in VERSIONS if name in fields
     )
 
 

@@ -16,7 +16,8 @@ MISSING = object()
 NAME: FieldPath = ("__name__",)
 """The path that means the name of the document."""
 _SEGMENT = re.compile(r"([a-zA-Z_][a-zA-Z_0-9]*)|`((?:[^`\\]|\\[`\\])+)`")
-_PATH = re.compile(rf"(?:{_SEGMENT.pattern})(?:\.(?:{_SEGMENT.pattern}))*")
+PATH = re.compile(rf"(?:{_SEGMENT.pattern})(?:\.(?:{_SEGMENT.pattern}))*")
+"""A field path as it is written."""
 _ESCAPED = re.compile(r"\\([`\\])")
 _MAX_BYTES = 1500
 
@@ -27,7 +28,7 @@ def parse_field_path(text: str) -> FieldPath:
     Raises:
         Refusal: there is none.
     """
-    if not _PATH.fullmatch(text) or len(text.encode()) > _MAX_BYTES:
+    if not PATH.fullmatch(text) or len(text.encode()) > _MAX_BYTES:
         raise invalid(
             "A field path must be names such as timestamp, joined by dots; other names are quoted with backticks."
         )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from plaintally.contract import Contract, Label
-from plaintally_server import dialects
+from plaintally_server import dialects, schemas
 from plaintally_server.exceptions import forbidden, invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.resource import Name
@@ -22,11 +22,12 @@ from plaintally_server.sizes import check_size
 
 COUNTER_PREFIX = "using_"
 SESSIONS, STATS, INVOKES = "sessions", "session_stats", "invokes"
-_COARSE = {
+COARSE_PATTERNS = {
     "package_version": re.compile(r"[0-9A-Za-z.+!_-]{1,64}"),
     "python_version": re.compile(r"[0-9]{1,2}\.[0-9]{1,3}"),
 }
-_ANY_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""By coarse field of a count, what its text is like."""
+ANY_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TEXT = re.compile(r"[ -~]{0,64}")
 _NUMBER = range(65_537)
@@ -35,6 +36,8 @@ ENVIRONMENT = {
     **dict.fromkeys(("cpu_threads", "word_size"), int),
 }
 """The fields of a session's environment, and their types."""
+_ENVIRONMENT_SCHEMAS = {str: schemas.text(pattern=f"^{_TEXT.pattern}$"), int: schemas.whole(0, _NUMBER[-1])}
+_STATUSES = ("success", "error")
 
 
 class Policy(NamedTuple):
@@ -80,9 +83,15 @@ SHARED = {
         "id": ID,
         "package": STRING,
         "created_at": TIME,
-        "environment": Rule(_is_environment, f"a mapValue with exactly {', '.join(ENVIRONMENT)}, each in its limits"),
+        "environment": Rule(
+            _is_environment,
+            f"a mapValue with exactly {', '.join(ENVIRONMENT)}, each in its limits",
+            schemas.mapping(schemas.exactly({name: _ENVIRONMENT_SCHEMAS[kind] for name, kind in ENVIRONMENT.items()})),
+        ),
         "deletion_key_hash": Rule(
-            lambda value: isinstance(value, str) and _HASH.fullmatch(value), "a stringValue of 64 hexadecimal digits"
+            lambda value: isinstance(value, str) and _HASH.fullmatch(value),
+            "a stringValue of 64 hexadecimal digits",
+            schemas.text(pattern=f"^{_HASH.pattern}$"),
         ),
     },
     STATS: {
@@ -100,7 +109,9 @@ SHARED = {
         "package": STRING,
         "session_stats": ID,
         "label": STRING,
-        "status": Rule(lambda value: value in ("success", "error"), "the stringValue success or error"),
+        "status": Rule(
+            lambda value: value in _STATUSES, "the stringValue success or error", schemas.text(enum=_STATUSES)
+        ),
         "execution_start": TIME,
         "execution_end": TIME,
         "duration_ms": DURATION,
@@ -158,14 +169,14 @@ def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contra
     if not is_dialect:
         _check_names(collection, fields, contracts[package].counter_fields)
     identifier = fields["id"]
-    if not isinstance(identifier, str) or not _ANY_UUID.fullmatch(identifier):
+    if not isinstance(identifier, str) or not ANY_UUID.fullmatch(identifier):
         raise invalid("The field id must be a stringValue with a UUID such as 9eb898b5-76a4-49b0-b1b6-ba209ba39adf.")
     if not isinstance(fields["timestamp"], datetime):
         raise invalid("The field timestamp must be a timestampValue.")
     for field in () if is_dialect else contracts[package].counter:
         value = fields[field]
-        if not isinstance(value, str) or not _COARSE[field].fullmatch(value):
-            raise invalid(f"The field {field} must be a stringValue that matches {_COARSE[field].pattern}.")
+        if not isinstance(value, str) or not COARSE_PATTERNS[field].fullmatch(value):
+            raise invalid(f"The field {field} must be a stringValue that matches {COARSE_PATTERNS[field].pattern}.")
     return Admitted(fields, package, UUID(identifier))
 
 

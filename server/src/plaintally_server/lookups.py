@@ -35,7 +35,9 @@ class Page(NamedTuple):
     descending: bool
 
 
-class _BatchGet(Body):
+class BatchGetBody(Body):
+    """The body of a batchGet."""
+
     documents: list[str] | None = None
     mask: Mask | None = None
     database: str | None = None
@@ -50,7 +52,7 @@ def parse_batch_get(body: bytes, *, project: str) -> Lookup:
     Raises:
         Refusal: it is no such body, or asks for what this collector does not do.
     """
-    wanted = parse_body(body, _BatchGet, example='{"documents": [NAME]}')
+    wanted = parse_body(body, BatchGetBody, example='{"documents": [NAME]}')
     if wanted.transaction or wanted.new_transaction is not None or wanted.read_time:
         raise unimplemented("Transactions and reads of the past are not for this collector.")
     names = [parse_document_name(name, project=project) for name in dict.fromkeys(wanted.documents or ())]

@@ -81,7 +81,9 @@ class _StructuredQuery(Body):
     find_nearest: Any = None
 
 
-class _RunQuery(Body):
+class RunQueryBody(Body):
+    """The body of a runQuery."""
+
     structured_query: _StructuredQuery
     parent: str | None = None
     transaction: str | None = None
@@ -100,7 +102,7 @@ def parse_query(body: bytes) -> Query:
     Raises:
         Refusal: it is no such body, or asks for what this collector does not do.
     """
-    wanted = parse_body(body, _RunQuery, example='{"structuredQuery": {"from": [{"collectionId": ID}]}}')
+    wanted = parse_body(body, RunQueryBody, example='{"structuredQuery": {"from": [{"collectionId": ID}]}}')
     query = wanted.structured_query
     unknown = (wanted.new_transaction, wanted.explain_options, query.find_nearest)
     if wanted.transaction or wanted.read_time or any(part is not None for part in unknown):
@@ -167,7 +169,7 @@ def _read_cursor(cursor: _Cursor | None, orders: Sequence[Order]) -> Cursor | No
     try:
         keys = [sort_key(from_value(value)) for value in cursor.values]
     except DocumentError as error:
-        raise invalid(f"A cursor has what is no value: {error}.") from None
+        raise invalid(f"A cursor has what is no value: {error.nameless}.") from None
     return Cursor(keys, bool(cursor.before))
 
 

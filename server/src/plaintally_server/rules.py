@@ -6,15 +6,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from plaintally_server import schemas
+from plaintally_server.schemas import Schema
+
 MAX_CONTEXT_KEYS = 128
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Rule(NamedTuple):
-    """A condition of a field's value, and how it goes on after "must be"."""
+    """A condition of a field's value, how it goes on after "must be", and what a JSON Schema can tell of it."""
 
     holds: Callable[[Any], object]
     must_be: str
+    schema: Schema
 
 
 def is_session_id(text: object) -> bool:
@@ -26,11 +30,19 @@ def _is_list_of_keys(value: object) -> bool:
     return isinstance(value, list) and len(value) <= MAX_CONTEXT_KEYS and all(isinstance(key, str) for key in value)
 
 
-ID = Rule(is_session_id, "a stringValue with a UUID in lower case")
-STRING = Rule(lambda value: isinstance(value, str), "a stringValue")
-TIME = Rule(lambda value: isinstance(value, datetime), "a timestampValue")
-COUNT = Rule(lambda value: type(value) is int and value >= 0, "an integerValue of at least 0")
-SHARE = Rule(lambda value: type(value) is float and 0 <= value <= 1, "a doubleValue from 0 to 1")
-DURATION = Rule(lambda value: type(value) is float and 0 <= value < math.inf, "a finite doubleValue of at least 0")
-KEYS = Rule(_is_list_of_keys, f"an arrayValue of at most {MAX_CONTEXT_KEYS} stringValues")
-MAP = Rule(lambda value: isinstance(value, Mapping), "a mapValue")
+ID = Rule(is_session_id, "a stringValue with a UUID in lower case", schemas.text(pattern=f"^{_UUID.pattern}$"))
+STRING = Rule(lambda value: isinstance(value, str), "a stringValue", schemas.text())
+TIME = Rule(lambda value: isinstance(value, datetime), "a timestampValue", schemas.TIME)
+COUNT = Rule(lambda value: type(value) is int and value >= 0, "an integerValue of at least 0", schemas.whole(minimum=0))
+SHARE = Rule(lambda value: type(value) is float and 0 <= value <= 1, "a doubleValue from 0 to 1", schemas.real(0, 1))
+DURATION = Rule(
+    lambda value: type(value) is float and 0 <= value < math.inf,
+    "a finite doubleValue of at least 0",
+    schemas.real(0),
+)
+KEYS = Rule(
+    _is_list_of_keys,
+    f"an arrayValue of at most {MAX_CONTEXT_KEYS} stringValues",
+    schemas.sequence(schemas.text(), maxItems=MAX_CONTEXT_KEYS),
+)
+MAP = Rule(lambda value: isinstance(value, Mapping), "a mapValue", schemas.mapping(schemas.refer("Fields")))

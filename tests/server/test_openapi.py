@@ -1,0 +1,110 @@
+"""The description that a collector gives of itself is true: requests made from it are answered as it says."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi import checks
+
+import plaintally_server
+from battery import READ
+from collectors import ROOT, Collector, count, run_collector
+from hosts import ROOT as REPOSITORY
+from plaintally.contract import Contract
+from plaintally_server.ingest import Policy
+from plaintally_server.openapi import ERRORS, describe
+from shared import CONTRACT, Shared, write_contract
+
+CHECKS = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+]
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    folder = tmp_path_factory.mktemp("openapi")
+    contract = f"--contract={write_contract(folder)}"
+    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities") as running:
+        yield running
+
+
+def test_requests_made_from_it_are_answered_as_it_says(collector: Collector) -> None:
+    answer = collector.request("GET", "/openapi.json")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json; charset=utf-8")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    taken = {}
+    operations: Any = schemathesis.openapi.from_dict(answer.json).get_all_operations()
+    for operation in (found.ok() for found in operations):
+        taken[operation.label] = try_operation(operation, GenerationMode.POSITIVE, collector)
+        if not operation.definition.raw.get("security"):  # without the token all of those are refused
+            try_operation(operation, GenerationMode.NEGATIVE, collector)
+    assert len(taken) > 25
+    for label in ("POST /documents/using_rxinfer", "POST /documents/cities", "PATCH /documents/cities/{document}"):
+        assert taken[label] >= 2, label
+    assert collector.process.poll() is None
+
+
+def try_operation(operation: Any, mode: GenerationMode, collector: Collector) -> int:  # noqa: ANN401
+    """Send requests that the description allows, or rules out; return how many succeeded."""
+    statuses = []
+    headers = READ if mode is GenerationMode.POSITIVE else {}
+
+    @settings(
+        max_examples=6,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def check(case: Any) -> None:  # noqa: ANN401
+        response = case.call(base_url=collector.url + ROOT.removesuffix("/documents"), headers=headers)
+        assert response.status_code < 500 or response.status_code == 501
+        case.validate_response(response, checks=CHECKS)
+        statuses.append(response.status_code)
+
+    check()
+    return statuses.count(200)
+
+
+def test_it_names_every_error_and_every_method(collector: Collector) -> None:
+    sources = [path.read_text() for path in Path(plaintally_server.__file__).parent.rglob("*.py")]
+    raised = {int(code) for source in sources for code in re.findall(r"\bRefusal\(\s*(\d{3}),", source)}
+    assert raised | {405} == set(ERRORS)
+    documented = (REPOSITORY / "docs/reference/firestore.md").read_text()
+    for code, (names, _) in ERRORS.items():
+        assert re.search(rf"^\| [0-9, ]*{code}[0-9, ]* \| `{names.split()[0]}`", documented, re.MULTILINE), code
+    for path in describe(Policy({}), version="1")["paths"]:
+        assert collector.request("POST", f"{ROOT.removesuffix('/documents')}{path}", b"{").error[0] == 400, path
+        assert f"`POST {path.replace('/documents', 'ROOT')}`" in documented
+
+
+AS_THE_DIALECT_HAS_IT = {("using_rxinfer", "python_version"), ("session_stats", "package")}
+"""Collections and fields without which a document is one of RxInfer.jl's."""
+
+
+@pytest.mark.parametrize("dialect", ["", "rxinfer"])
+def test_what_is_right_fits_and_what_is_not_declared_does_not(dialect: str) -> None:
+    contract = Contract(labels=CONTRACT.labels, counter=["python_version"], dialect=dialect)
+    description = describe(Policy({"rxinfer": contract}), version="1")
+    documents: dict[str, Any] = {name.partition("/")[0]: one for name, one in Shared(invokes=1).documents.items()}
+    documents["using_rxinfer"] = count(python_version={"stringValue": "3.13"})
+    for collection, document in documents.items():
+        schema = {"$ref": f"#/components/schemas/fields.{collection}", "components": description["components"]}
+        validator = jsonschema_rs.validator_for(schema)
+        assert validator.is_valid(document["fields"])
+        for name in document["fields"]:
+            less = {key: value for key, value in document["fields"].items() if key != name}
+            other = {**document["fields"], name: {"booleanValue": True}}
+            assert validator.is_valid(less) == (bool(dialect) and (collection, name) in AS_THE_DIALECT_HAS_IT)
+            assert not validator.is_valid(other)
+        assert not validator.is_valid({**document["fields"], "more": {"stringValue": "x"}})
