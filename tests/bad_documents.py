@@ -57,7 +57,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         for text in _TEXTS
         if re.fullmatch(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2}={0,2}|[A-Za-z0-9+/_-]{3}=?)?", text)
     ),
-    "referenceValue": tuple(atom for atom in _TEXT_ATOMS if atom != '""'),
+    "referenceValue": (json.dumps(f"{PREFIX}/cities/a"),),
     "geoPointValue": ("{}", *_POINTS),
     "arrayValue": ("{}", *_EMPTY_ARRAYS),
     "mapValue": ("{}", *_EMPTY_MAPS),

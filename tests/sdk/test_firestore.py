@@ -31,6 +31,7 @@ from plaintally.firestore import (
 ZONES = st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NAMES = TEXT.filter(lambda name: name and not (name.startswith("__") and name.endswith("__")))
+IDS = NAMES.map(lambda name: name.replace("/", "").strip(".") or "x").filter(lambda name: name[:2] != "__")
 SCALARS = (
     st.none()
     | st.booleans()
@@ -39,7 +40,7 @@ SCALARS = (
     | TEXT
     | st.binary()
     | st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES)  # noqa: DTZ001
-    | st.builds(Reference, NAMES)
+    | st.builds("projects/{}/databases/{}/documents/{}/{}".format, IDS, IDS, IDS, IDS).map(Reference)
     | st.builds(GeoPoint, st.floats(-90, 90), st.floats(-180, 180))
 )
 VALUES = st.recursive(
@@ -123,7 +124,7 @@ def test_the_form_on_the_wire(value: object, wire: object) -> None:
         ({"arrayValue": {"values": None}}, []),
         ({"map_value": {"fields": None}}, {}),
         ({"geoPointValue": {}}, GeoPoint(0.0, 0.0)),
-        ({"geo_point_value": {"latitude": -90}}, GeoPoint(-90.0, 0.0)),
+        ({"geo_point_value": {"latitude": -90, "longitude": None}}, GeoPoint(-90.0, 0.0)),
         ({"timestampValue": "2026-11-23T20:15:30.999999999Z"}, datetime(2026, 11, 23, 20, 15, 30, 999_999, UTC)),
         ({"timestampValue": "2026-11-23T20:15:30.1+01:00"}, datetime(2026, 11, 23, 19, 15, 30, 100_000, UTC)),
         ({"arrayValue": {"values": [{"mapValue": {"fields": {"a": {"arrayValue": {}}}}}]}}, [{"a": []}]),
@@ -183,9 +184,27 @@ def test_other_forms_that_clients_send(wire: object, value: object) -> None:
                 1,
             )
         ],
-        ({"referenceValue": ""}, "value.referenceValue "),
+        *[
+            ({"referenceValue": name}, "value.referenceValue ")
+            for name in (
+                "",
+                "x",
+                "projects/p/databases/d/documents",
+                "projects/p/databases/d/documents/c",
+                "projects/p/databases/d/documents/c/i/c",
+                "projects/p/databases/d/documents/c/",
+                "projects/p/databases/d/documents//i",
+                "/projects/p/databases/d/documents/c/i",
+                "projects/p/databases/d/documents/c/..",
+                "projects/p/databases/d/documents/__c__/i",
+                "projects//databases/d/documents/c/i",
+                f"projects/p/databases/d/documents/c/{'x' * 1501}",
+                "projects/p/databases/d/documents" + f"/{'x' * 1000}" * 8,
+            )
+        ],
         ({"geoPointValue": {"latitude": 91}}, "value.geoPointValue "),
         ({"geoPointValue": {"longitude": "1"}}, "value.geoPointValue "),
+        *[({"geoPointValue": {"latitude": empty}}, "value.geoPointValue ") for empty in (False, "", [], {})],
         ({"geoPointValue": {"lat": 1}}, "value.geoPointValue "),
         ({"arrayValue": []}, "value.arrayValue "),
         ({"arrayValue": {"values": {}}}, "value.arrayValue.values "),
@@ -340,6 +359,7 @@ Pair = namedtuple("Pair", "left right")  # noqa: PYI024  # as hosts have them
         (GeoPoint(91, 0), {"stringValue": "GeoPoint"}),
         (GeoPoint(SECRET, 0), {"stringValue": "GeoPoint"}),  # type: ignore[arg-type]
         (Reference(""), {"stringValue": "Reference"}),
+        (Reference("c/i"), {"stringValue": "Reference"}),
         (Pair(1, 2), {"arrayValue": {"values": [{"integerValue": "1"}, {"integerValue": "2"}]}}),
         (OrderedDict(a=None), {"mapValue": {"fields": {"a": {"nullValue": None}}}}),
         (defaultdict(bool, a=True), {"mapValue": {"fields": {"a": {"booleanValue": True}}}}),

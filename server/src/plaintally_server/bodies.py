@@ -37,7 +37,7 @@ def parse_document(body: bytes, *, name: str | None = None) -> Fields:
         Refusal: it is no document, or has another name.
     """
     document = read_json(body or b"{}")
-    if isinstance(document, dict) and document.get("name") not in (None, name):
+    if isinstance(document, dict) and document.get("name") not in (None, "", name):
         raise invalid("The name of a document belongs into the path; the body must have none or the same.")
     try:
         return from_document(document)

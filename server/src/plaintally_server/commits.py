@@ -110,6 +110,10 @@ def _read(write: _Write, project: str) -> Change:
     if len(operations) != 1:
         raise invalid("A write must have either an update with the name of its document, or a delete, or a verify.")
     [action] = operations
+    if action is not Action.UPDATE and write.update_mask is not None:
+        raise invalid("An updateMask is for an update.")
+    if action is Action.VERIFY and write.current_document in (None, _Current()):
+        raise invalid("A verify must have a currentDocument to hold the document against.")
     if write.update is None:
         name = parse_document_name(write.delete or write.verify, project=project)
         return Change(name, {}, None, _precondition(write), action)

@@ -18,6 +18,7 @@ NAME: FieldPath = ("__name__",)
 _SEGMENT = re.compile(r"([a-zA-Z_][a-zA-Z_0-9]*)|`((?:[^`\\]|\\[`\\])+)`")
 PATH = re.compile(rf"(?:{_SEGMENT.pattern})(?:\.(?:{_SEGMENT.pattern}))*")
 """A field path as it is written."""
+_RESERVED = re.compile(r"__.*__", re.DOTALL)
 _ESCAPED = re.compile(r"\\([`\\])")
 _MAX_BYTES = 1500
 
@@ -32,7 +33,10 @@ def parse_field_path(text: str) -> FieldPath:
         raise invalid(
             "A field path must be names such as timestamp, joined by dots; other names are quoted with backticks."
         )
-    return tuple(plain or _ESCAPED.sub(r"\1", quoted) for plain, quoted in _SEGMENT.findall(text))
+    path = tuple(plain or _ESCAPED.sub(r"\1", quoted) for plain, quoted in _SEGMENT.findall(text))
+    if path != NAME and any(map(_RESERVED.fullmatch, path)):
+        raise invalid("A field path has no names in double underscores, but for __name__ alone.")
+    return path
 
 
 def find(fields: Fields, path: FieldPath) -> Any:  # noqa: ANN401  # any value, or MISSING

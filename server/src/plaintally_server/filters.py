@@ -13,6 +13,8 @@ from plaintally_server.ordering import sort_key
 from plaintally_server.resource import Name, Stored
 
 MAX_DEPTH = 20
+MAX_ALTERNATIVES = 30
+"""Values that an operator can be given at once."""
 _NULL, _NAN = sort_key(None), sort_key(float("nan"))
 
 
@@ -101,9 +103,11 @@ def _read_comparison(body: _Comparison) -> Filter:
     number = _OPERATORS.index(body.op) if body.op in _OPERATORS else body.op
     if number not in _TESTS:
         raise invalid("The op of a fieldFilter must be one of Firestore's.")
-    if number in _OF_LISTS and not isinstance(value, list):
-        raise invalid("IN, ARRAY_CONTAINS_ANY and NOT_IN need an arrayValue.")
+    if number in _OF_LISTS and not (isinstance(value, list) and 0 < len(value) <= MAX_ALTERNATIVES):
+        raise invalid(f"IN, ARRAY_CONTAINS_ANY and NOT_IN need an arrayValue of 1 to {MAX_ALTERNATIVES} values.")
     test, path = _TESTS[number], parse_field_path(body.field.field_path)
+    if path == NAME and not all(isinstance(one, Reference) for one in (value if number in _OF_LISTS else [value])):
+        raise invalid("__name__ is compared with the name of a document, as a referenceValue.")
 
     def holds(found: Found) -> bool:
         present = value_of(found, path)

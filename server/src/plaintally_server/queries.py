@@ -1,6 +1,6 @@
 """The bodies of `documents:runQuery`, and which documents answer them in which order. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cmp_to_key
 from itertools import islice
 from typing import Any, NamedTuple
@@ -76,7 +76,7 @@ class _StructuredQuery(Body):
     start_at: _Cursor | None = None
     end_at: _Cursor | None = None
     offset: int | None = None
-    limit: int | dict[str, int] | None = None
+    limit: int | None = None
     select: _Projection | None = None
     find_nearest: Any = None
 
@@ -118,7 +118,7 @@ def parse_query(body: bytes) -> Query:
         _read_cursor(query.start_at, orders),
         _read_cursor(query.end_at, orders),
         _at_least_zero(query.offset or 0, "offset"),
-        _read_limit(query.limit),
+        None if query.limit is None else _at_least_zero(query.limit, "limit"),
         _read_selection(query.select),
     )
 
@@ -155,6 +155,8 @@ def _complete(orders: Sequence[Order], inequalities: Sequence[FieldPath]) -> lis
     """The orders with those that Firestore adds: of fields in inequalities, and of names last."""
     descending = bool(orders) and orders[-1].descending
     given = [order.path for order in orders]
+    if len(set(given)) < len(given):
+        raise invalid("A query is ordered by each field once.")
     added = [path for path in sorted(set(inequalities)) if path not in given and path != NAME]
     if NAME not in given:
         added.append(NAME)
@@ -171,12 +173,6 @@ def _read_cursor(cursor: _Cursor | None, orders: Sequence[Order]) -> Cursor | No
     except DocumentError as error:
         raise invalid(f"A cursor has what is no value: {error.nameless}.") from None
     return Cursor(keys, bool(cursor.before))
-
-
-def _read_limit(limit: int | Mapping[str, int] | None) -> int | None:
-    if isinstance(limit, Mapping):
-        limit = limit.get("value")
-    return None if limit is None else _at_least_zero(limit, "limit")
 
 
 def _at_least_zero(number: int, what: str) -> int:

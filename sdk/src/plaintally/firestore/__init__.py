@@ -12,7 +12,7 @@ exactly one key, its kind.
 | timestampValue | datetime in UTC | RFC 3339 with Z, to the microsecond |
 | stringValue | str | a string |
 | bytesValue | bytes | base64 |
-| referenceValue | `Reference` | a string |
+| referenceValue | `Reference` | the full name of a document |
 | geoPointValue | `GeoPoint` | {"latitude": number, "longitude": number} |
 | arrayValue | list | {"values": [value]} |
 | mapValue | dict | {"fields": {name: value}} |

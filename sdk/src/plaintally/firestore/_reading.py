@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore._values import INT64, MAX_DEPTH, MAX_STRING_BYTES, GeoPoint, Reference, is_plain, name_problem
+from plaintally.firestore._values import (
+    INT64,
+    MAX_DEPTH,
+    MAX_STRING_BYTES,
+    GeoPoint,
+    Reference,
+    is_document_name,
+    is_plain,
+    name_problem,
+)
 
 _INFINITY = float("inf")
 _SPECIAL_DOUBLES = {"NaN": float("nan"), "Infinity": _INFINITY, "-Infinity": -_INFINITY, "-0": -0.0}
@@ -238,8 +247,8 @@ def _read_bytes(content: object) -> bytes:
 
 def _read_reference(content: object) -> Reference:
     name = _read_string(content)
-    if not name:
-        raise Refused("{} must name a document")
+    if not is_document_name(name):
+        raise Refused("{} must be the name of a document, projects/P/databases/D/documents/C/ID")
     return Reference(name)
 
 
@@ -251,7 +260,8 @@ def read_geo_point(content: object) -> GeoPoint:
     """
     if not isinstance(content, dict) or not content.keys() <= set(GeoPoint._fields):
         raise Refused("{} must be a JSON object with 'latitude' and 'longitude'")
-    latitude, longitude = (_finite(content.get(name, 0)) for name in GeoPoint._fields)
+    given = {name: degrees for name, degrees in content.items() if degrees is not None}
+    latitude, longitude = (_finite(given.get(name, 0)) for name in GeoPoint._fields)
     if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
         raise Refused("{} must be within 90 degrees of latitude and 180 of longitude")
     return GeoPoint(latitude, longitude)

@@ -8,6 +8,8 @@ MAX_STRING_BYTES = 1_048_487
 """Bytes of a string in UTF-8, and of a bytes value."""
 MAX_NAME_BYTES = 1_500
 """Bytes of a field's name in UTF-8."""
+MAX_PATH_BYTES = 6_144
+"""Bytes of a document's full name in UTF-8."""
 MAX_VALUES = 100_000
 """Values that are written into one document; what is beyond becomes the names of its types."""
 
@@ -42,3 +44,15 @@ def name_problem(name: str) -> str | None:
         return f"is longer than {MAX_NAME_BYTES} bytes"
     reserved = name.startswith("__") and name.endswith("__") and len(name) >= len("____")
     return "is reserved, as it begins and ends with two underscores" if reserved else None
+
+
+def is_document_name(text: str) -> bool:
+    """Whether this can be the full name of a document, of any project and at any level."""
+    parts = text.split("/")
+    return (
+        len(parts) > len(("projects", "P", "databases", "D", "documents"))
+        and len(parts) % 2 == 1
+        and (parts[0], parts[2], parts[4]) == ("projects", "databases", "documents")
+        and len(text.encode()) <= MAX_PATH_BYTES
+        and all(part not in (".", "..") and name_problem(part) is None for part in (parts[1], parts[3], *parts[5:]))
+    )

@@ -15,6 +15,7 @@ from plaintally.firestore._values import (
     MAX_VALUES,
     GeoPoint,
     Reference,
+    is_document_name,
     is_plain,
     name_problem,
 )
@@ -190,7 +191,10 @@ def _write_timestamp(value: datetime) -> dict[str, Any] | None:
 
 def _write_reference(value: Reference) -> dict[str, Any] | None:
     name = tuple.__getitem__(value, 0)
-    return {"referenceValue": _well_formed(name)} if type(name) is str and name else None
+    if type(name) is not str:
+        return None
+    name = _well_formed(name)
+    return {"referenceValue": name} if is_document_name(name) else None
 
 
 def _write_geo_point(value: GeoPoint) -> dict[str, Any] | None:
