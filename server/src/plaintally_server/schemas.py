@@ -76,6 +76,7 @@ TIMESTAMP: Schema = {
     "pattern": rf"^{_DAY}[Tt]{_CLOCK}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{_CLOCK})$",
     "examples": ["2026-11-23T20:15:30.123456Z"],
 }
+_DOCUMENT_NAME = "^projects/[^/]+/databases/[^/]+/documents(/[^/]+/[^/]+)+$"
 TIME = one_kind("timestampValue", TIMESTAMP)
 VALUE_KINDS = (
     one_kind("nullValue", {"enum": [None, "NULL_VALUE", 0]}),
@@ -85,10 +86,15 @@ VALUE_KINDS = (
     TIME,
     text(maxLength=MAX_STRING_BYTES),
     one_kind("bytesValue", {"type": "string", "pattern": "^[A-Za-z0-9+/_-]*={0,2}$"}),
-    one_kind("referenceValue", {"type": "string", "minLength": 1}),
+    one_kind("referenceValue", {"type": "string", "pattern": _DOCUMENT_NAME}),
     one_kind(
         "geoPointValue",
-        optional({name: {"type": "number", "minimum": -limit, "maximum": limit} for name, limit in _DEGREES.items()}),
+        optional(
+            {
+                name: {"type": ["number", "null"], "minimum": -limit, "maximum": limit}
+                for name, limit in _DEGREES.items()
+            }
+        ),
     ),
     sequence(refer("Value")),
     mapping(refer("Fields")),
