@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 import pytest
 
+import plaintally
 from hosts import ROOT
-from plaintally import Telemetry, _cli, _consent, _preferences
+from plaintally import Telemetry, _cli, _consent, _counting, _preferences, _preferences_text
 from plaintally.contract import COARSE
 from plaintally_server import ingest
 from plaintally_server.cli import commands
@@ -34,22 +35,23 @@ def test_every_decision_is_listed() -> None:
 def test_the_readme_is_short_and_shows_exactly_what_is_sent() -> None:
     assert len(README.splitlines()) <= 150
     [shown] = re.findall(r'^\{"fields".*\}$', README, re.MULTILINE)
-    _, body = Telemetry("rxinfer")._document(bytes(16), 0)
+    _, body = _counting.document(Telemetry("rxinfer"), bytes(16), 0)
     shape = re.compile(r'(?<=Value":")[^"]+')
     assert shape.sub("", shown) == shape.sub("", body.decode())
     assert json.loads(shown).keys() == {"fields"}
 
 
 def test_every_rule_variable_and_word_of_consent_is_documented() -> None:
-    for rule, _ in _consent.RULES:
-        assert f"| {rule} |" in CONSENT
+    enforcing = _preferences.Layer("system", "/", {"enforce": True})
+    for finding in _consent.examine("counter", _consent.Facts("rxinfer", environment={}, layers=[enforcing])):
+        assert f"| {finding.rule} |" in CONSENT
     for word in _consent.NO | _consent.YES:
         assert re.search(rf"\b{word}\b", CONSENT)
     for name in (*_consent.CIRCUMSTANCES["test run"], *_consent.CIRCUMSTANCES["rank above 0"], "READTHEDOCS"):
         assert f"`{name}`" in CONSENT
-    for key in _preferences.KEYS - {"session_capacity"}:
+    for key in _preferences_text.KEYS - {"session_capacity"}:
         assert key in CONSENT
-    for policy in _consent.POLICIES:
+    for policy in plaintally._POLICIES:
         assert f"`{policy}`" in README
 
 

@@ -42,7 +42,7 @@ from canary.plants import (
 from collectors import ROOT, run_collector
 from hosts import Host, Interpreter, wait_until_gone
 from loopback import loopback
-from plaintally import _relay, _requests, _sender, sharing
+from plaintally import _counting, _relay, _requests, _sender, sharing
 from plaintally._automatic import Stream, header
 from plaintally.contract import Contract, Label, Name
 from plaintally.session import Session
@@ -220,7 +220,7 @@ def relayed(lines: list[bytes]) -> bytes:
 def leaving(session: Session, lines: Lines) -> dict[str, bytes]:
     """Everything that leaves, and what a user is likely to pass on."""
     preview = telemetry.preview(session)
-    target, body = telemetry._document(os.urandom(16), 0)
+    target, body = _counting.document(telemetry, os.urandom(16), 0)
     found = {
         "preview": preview.content,
         "preview in words": f"{preview}{preview!r}".encode(),

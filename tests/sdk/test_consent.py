@@ -6,11 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaintally import _consent
-from plaintally._consent import CIRCUMSTANCES, POLICIES, RULES, SWITCHES, Decision, Facts, decide, examine
+from plaintally import _POLICIES, _consent, _says_no
+from plaintally._consent import CIRCUMSTANCES, SWITCHES, Decision, Facts, decide, examine
 from plaintally._preferences import Layer
 
 ENDPOINT = "https://telemetry.example.org/v1/documents"
+ORDER = (
+    "argument", "enforced", "telemetry variable", "log-using variable", "plaintally variable", "do-not-track variable",
+    *CIRCUMSTANCES, "pool worker", "endpoint", "preferences", "default",
+)  # fmt: skip
 WORDS = st.sampled_from(["1", "YES", "on", "0", "No", "off", "none", "", "perhaps", "2"])
 VARIABLES = [
     "RXINFER_TELEMETRY", "LOG_USING_RXINFER", "PLAINTALLY", "DO_NOT_TRACK",
@@ -43,7 +47,7 @@ FACTS = st.builds(
     layers=layers(),
     explicit=st.dictionaries(st.sampled_from(SWITCHES), st.booleans()),
     endpoint=st.none() | st.just(ENDPOINT),
-    policy=st.sampled_from(POLICIES),
+    policy=st.sampled_from(_POLICIES),
     notice_shown=st.booleans(),
     pool_worker=st.booleans(),
 )
@@ -144,11 +148,22 @@ def test_the_decision_tells_the_variable_of_a_circumstance_but_not_its_value() -
             assert decision.value == ("canary" if name == "CI" or rule == "rank above 0" else "set")
 
 
+@given(environment=ENVIRONMENTS, tables=st.lists(TABLES, max_size=2), policy=st.sampled_from(_POLICIES))
+def test_what_is_refused_at_once_is_refused_by_the_rules(
+    environment: Mapping[str, str], tables: list[Mapping[str, object]], policy: str
+) -> None:
+    """The short way out at a host's import never refuses what the rules would let pass."""
+    layers = [Layer("user", f"/{index}", table) for index, table in enumerate(tables)]
+    known = Facts("rxinfer", environment=environment, layers=layers, endpoint=ENDPOINT, policy=policy)
+    assert not (_says_no("rxinfer", environment) and decide("counter", known).allowed)
+
+
 @given(FACTS, st.sampled_from(SWITCHES))
 def test_a_decision_is_one_of_the_findings_that_explain_it(known: Facts, switch: str) -> None:
     decision = decide(switch, known)
     findings = list(examine(switch, known))
-    assert {finding.rule for finding in findings} <= {rule for rule, _ in RULES}
+    found = list(dict.fromkeys(finding.rule for finding in findings))
+    assert found == [rule for rule in ORDER if rule in found]
     explained = [(found.rule, found.value, found.where, found.verdict) for found in findings]
     assert (decision.rule, decision.value, decision.where, decision.allowed) in explained
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from plaintally import Contract, Telemetry, documents
+from plaintally import Contract, Telemetry, _counting, documents
 from plaintally._contract_tools.check import ERROR, NOTE, check, is_wrong
 from plaintally._contract_tools.declaration import Declaration
 from plaintally._contract_tools.html import to_html
@@ -152,7 +152,7 @@ def test_any_text_comes_out_as_it_went_in(title: str, text: tuple[Inline, ...], 
 def test_the_count_on_the_page_is_the_count_that_is_sent() -> None:
     for fields in ([], *([name] for name in COARSE), sorted(COARSE)):
         contract = Contract(counter=fields)
-        _, body = Telemetry("hostpkg_page", version="1.0", contract=contract)._document(bytes(16), 0)
+        _, body = _counting.document(Telemetry("hostpkg_page", version="1.0", contract=contract), bytes(16), 0)
         shape = re.compile(r'(?<=Value":")[^"]+')
         assert shape.sub("", sample_count(contract)) == shape.sub("", body.decode())
 

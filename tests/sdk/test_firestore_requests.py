@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firestore_limits import ROOT, check_request
 from logged import CONTRACT, INVOKES, Logged, log, make
-from plaintally import Telemetry, _automatic, _relay, _requests, documents, sharing
+from plaintally import Telemetry, _automatic, _counting, _relay, _requests, documents, sharing
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
 
@@ -57,7 +57,7 @@ def test_whatever_was_logged_is_sent_as_firestore_takes_it(invokes: list[Logged]
 
 @given(st.binary(min_size=16, max_size=16), st.integers(0, 253_402_300_799_999_999_999))
 def test_a_count_is_sent_as_firestore_takes_it(randomness: bytes, now_ns: int) -> None:
-    target, body = make(URL)._document(randomness, now_ns)
+    target, body = _counting.document(make(URL), randomness, now_ns)
     [(name, fields)] = check_request(_requests.Request("POST", f"{ROOT}/{target}", body, ()))
     assert name == f"using_pkg/{fields['id']['stringValue']}"
     assert set(fields) == {"id", "timestamp", "package_version", "python_version"}

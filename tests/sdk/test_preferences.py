@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conftest import MakeHost
 from hosts import PACKAGE
-from plaintally import _preferences, _preferences_write
+from plaintally import _preferences, _preferences_text, _preferences_write
 from plaintally.exceptions import PreferencesError
 
 LINES = st.sampled_from(
@@ -35,14 +35,14 @@ ENDINGS = st.sampled_from(["\n", "\r\n"])
 @example(["x = 1", "[x]"], "\n")
 def test_the_quick_reader_agrees_with_tomllib_or_leaves_the_file_to_it(lines: list[str], ending: str) -> None:
     text = ending.join(lines)
-    quick = _preferences._parse_plain(text)
+    quick = _preferences_text._parse_plain(text)
     if quick is not None:
         assert quick == tomllib.loads(text)
 
 
 @given(st.text(alphabet=st.sampled_from("a1=.[]\"'#\\ \t\n\r-_t\u0440ue,{}+"), max_size=30))
 def test_the_quick_reader_agrees_with_tomllib_on_any_text(text: str) -> None:
-    quick = _preferences._parse_plain(text)
+    quick = _preferences_text._parse_plain(text)
     if quick is not None:
         assert quick == tomllib.loads(text)
 
@@ -56,7 +56,7 @@ def test_the_quick_reader_agrees_with_tomllib_on_any_text(text: str) -> None:
     ],
 )  # fmt: skip
 def test_what_people_write_is_read_without_tomllib(text: str) -> None:
-    assert _preferences._parse_plain(text) == tomllib.loads(text)
+    assert _preferences_text._parse_plain(text) == tomllib.loads(text)
 
 
 PREFERENCES = st.dictionaries(
@@ -99,9 +99,9 @@ def test_an_edit_changes_one_key_and_keeps_every_comment(
     key: str,
     value: bool | None,  # noqa: FBT001
 ) -> None:
-    before = _preferences.understood(tomllib.loads(text))
+    before = _preferences_text.understood(tomllib.loads(text))
     new = _preferences_write.edit(text, {(package, key): value}, path="file")
-    after = _preferences.understood(tomllib.loads(new))
+    after = _preferences_text.understood(tomllib.loads(new))
     if value is None:
         (before if package is None else before["packages"].get(package, {})).pop(key, None)
     else:

@@ -6,19 +6,315 @@
   no file. So do CI, test runs and pool workers, without being asked.
 * The host package is never delayed, interrupted or printed over. What cannot be sent is forgotten.
 
-All that runs while a host is imported is here and in `_telemetry`, `_consent`, `_preferences` and `_sender`.
-The network is touched by `_deliver` alone.
+All that runs while a host is imported is here and in `_counting`, `_consent`, `_preferences` and `_sender`; where the
+environment says no in so many words, it is here alone. The network is touched by `_deliver` alone.
 """
 
-from plaintally._telemetry import Telemetry
+import os
+import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from types import EllipsisType
+    from typing import Any, TypeVar
+
+    from plaintally._consent import Decision
+    from plaintally._sender import Endpoint
+    from plaintally._status import Status
     from plaintally._track import track
     from plaintally.contract import Contract
+    from plaintally.session import Session, SessionInvoke, SkippedInvoke
+    from plaintally.sharing import Preview, Receipt, ShareResult
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = ["Contract", "Telemetry", "track"]
 __version__ = "0.1.0"
+
+_POLICIES = ("opt-out", "notice-first", "opt-in")
+_handles: "dict[str, Telemetry]" = {}  # the newest handle of each package, for the command line
+_began_ns = time.time_ns()  # when sessions begin: with the import
+_inspecting = False  # the command line imports packages to look at them, which is no use of them
+
+
+class Telemetry:
+    """The telemetry of one package.
+
+    Args:
+        package: the name that counts are kept under; the collection is `using_<package>`.
+        version: the package's version; it leaves only if the contract declares `package_version`.
+        endpoint: the URL of a collector or of a Firestore project, up to and with `/documents`; None sends nothing.
+        policy: `opt-out` (counts unless refused), `notice-first` (nothing is sent before a person has been shown the
+            notice) or `opt-in` (nothing is stored or sent before the user said yes).
+        contract: what a count holds beyond the id and the time; by default nothing.
+        issues_url: where users can ask and complain; shown by `status`.
+        privacy_url: where the author explains what is counted and why; shown in the notice and by `status`.
+        allow_http: send over plain http to another machine, too.
+
+    Raises:
+        ContractError: the package's name, the policy or the contract cannot work.
+        ConfigurationError: the endpoint or another URL cannot work. Where the environment says no, the endpoint is
+            looked at when somebody asks for it.
+    """
+
+    __slots__ = (
+        "_address", "_explicit", "_refused", "_session", "_url", "allow_http", "contract", "issues_url", "module",
+        "package", "policy", "privacy_url", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        package: str,
+        *,
+        version: "str | None" = None,
+        endpoint: "str | None" = None,
+        policy: str = "opt-out",
+        contract: "Contract | None" = None,
+        issues_url: "str | None" = None,
+        privacy_url: "str | None" = None,
+        allow_http: bool = False,
+    ) -> None:
+        self.package = _valid_package(package)
+        if policy not in _POLICIES:
+            raise _contract_error(f"policy {policy!r} must be one of {', '.join(map(repr, _POLICIES))}")
+        self.contract, self.version = contract, version
+        if contract is not None:
+            from plaintally.contract import check_version
+
+            check_version(version, contract)
+        if type(allow_http) is not bool:
+            raise _contract_error(f"allow_http={allow_http!r} must be True or False")
+        self.policy, self.allow_http, self._url = policy, allow_http, endpoint
+        self._address: Endpoint | None = None
+        if not _says_no(self.package, os.environ):
+            self._endpoint  # noqa: B018  # looks at what was given
+        self.issues_url = _valid_url("issues_url", issues_url)
+        self.privacy_url = _valid_url("privacy_url", privacy_url)
+        self._explicit: dict[str, bool] = {}
+        self._refused = False
+        self._session: Session | EllipsisType | None = ...  # made when somebody first asks for it
+        # Whose places in an error may be told: those of the package that makes this handle.
+        self.module = sys._getframe(1).f_globals.get("__package__") or ""  # noqa: SLF001
+        _handles[self.package] = self
+
+    def __repr__(self) -> str:
+        return f"Telemetry({self.package!r}, policy={self.policy!r})"
+
+    @property
+    def _endpoint(self) -> "Endpoint | None":
+        """Where counts go unless a preference says otherwise."""
+        if self._address is None and self._url is not None:
+            from plaintally._sender import parse_endpoint
+
+            self._address = parse_endpoint(self._url, allow_http=self.allow_http)
+        return self._address
+
+    @property
+    def fields(self) -> "tuple[str, ...]":
+        """The names of the fields of one count, in the order in which they are sent."""
+        return ("id", "timestamp", *(() if self.contract is None else self.contract.counter))
+
+    def count_import(self) -> None:
+        """Count that this process imported the package, once, unless anybody refuses.
+
+        Call it at the end of the package's `__init__.py`. It returns within a millisecond, raises nothing, prints
+        nothing but a notice to a person at a terminal, and leaves no trace in the process.
+        """
+        if _inspecting:
+            return
+        try:
+            self._refused = not self._explicit and _says_no(self.package, os.environ)
+            if not self._refused:
+                from plaintally import _counting
+
+                _counting.count(self)
+        except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
+            pass
+
+    def disable_counter(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002  # the manual's own form
+        """Turn the counter off: now, and from the next start on for good.
+
+        Args:
+            persist: write it to the user's preferences file; otherwise it holds for this process only.
+
+        Returns:
+            What counting the next import will come to.
+
+        Raises:
+            PreferencesError: the file could not be written; the counter is off in this process all the same.
+        """
+        from plaintally import _controls
+
+        return _controls.disable_counter(self, persist=persist)
+
+    def enable_counter(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002  # the manual's own form
+        """Turn the counter on: for good from the next start on, or for this process.
+
+        Args:
+            persist: write it to the user's preferences file, which leaves this process as it is. Otherwise this
+                process's import is counted, now if it was refused before.
+
+        Returns:
+            What counting the next import will come to.
+
+        Raises:
+            PreferencesError: the file could not be written; nothing has changed.
+        """
+        from plaintally import _controls
+
+        return _controls.enable_counter(self, persist=persist)
+
+    def set_endpoint(self, endpoint: "str | None") -> "Decision":
+        """Send counts to another address from now on, or with None nowhere at all; it is kept for the next starts.
+
+        Returns:
+            What counting the next import will come to.
+
+        Raises:
+            ConfigurationError: the URL cannot work; nothing has changed.
+            PreferencesError: the file could not be written; nothing has changed.
+        """
+        from plaintally import _controls
+
+        return _controls.set_endpoint(self, endpoint)
+
+    def status(self) -> "Status":
+        """Everything that was looked at to decide what is on, and the rule that decided; print it."""
+        from plaintally import _counting
+        from plaintally._status import Status
+
+        return Status(_counting.gather(self), handle=self)
+
+    @property
+    def session(self) -> "Session | None":
+        """The log of this process, from its import on; None where logging is off."""
+        if self._session is ...:
+            from plaintally import _controls
+
+            _controls.begin(self)
+        return None if self._session is ... else self._session
+
+    def create_session(self) -> "Session":
+        """Another log, for `set_session` or the `session` argument of the package's functions."""
+        from plaintally import _controls
+
+        return _controls.create_session(self)
+
+    def set_session(self, session: "Session | None") -> None:
+        """Log into another session from now on, or with None nowhere, in this process.
+
+        Raises:
+            ConfigurationError: it is no session of this package; nothing has changed.
+        """
+        from plaintally import _controls
+
+        _controls.set_session(self, session)
+
+    def invoke(self, label: str, *, session: "Session | EllipsisType | None" = ...) -> "SessionInvoke | SkippedInvoke":
+        """A context manager, with or without `async`, that logs its block under a label.
+
+        Args:
+            label: what is done; what its context may hold is declared in the contract.
+            session: the session to log into; None logs nothing, nothing said takes `telemetry.session`.
+        """
+        try:
+            log = session if session is not ... else self._session if self._session is not ... else self.session
+            if log is not None:
+                return log.invoke(label)
+        except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
+            pass
+        from plaintally.session import SKIPPED
+
+        return SKIPPED
+
+    def track(
+        self,
+        label: str,
+        *,
+        context: "Callable[..., Mapping[str, object]] | None" = None,
+        session: "Session | EllipsisType | None" = ...,
+    ) -> "Callable[[F], F]":
+        """A decorator that logs each call of a function, method, coroutine, generator or async generator.
+
+        Args:
+            label: see `invoke`.
+            context: called with the arguments of the call; returns what is added to the context.
+            session: see `invoke`.
+        """
+        from plaintally._track import track
+
+        return track(label, telemetry=self, context=context, session=session)
+
+    def preview(self, session: "Session | None" = None, *, include: "Collection[str]" = ()) -> "Preview":
+        """What `share` would send, to the byte; `include` adds `error_message` or `source`."""
+        from plaintally import _controls
+
+        return _controls.preview(self, session, include)
+
+    def share(
+        self, session: "Session | None" = None, *, show_progress: bool = True, include: "Collection[str]" = ()
+    ) -> "ShareResult":
+        """Send a session to the maintainers, once, because you ask for it; sharing again updates it.
+
+        Args:
+            session: the session; by default `telemetry.session`.
+            show_progress: show two bars and say afterwards what came of it.
+            include: `error_message`, `source`: what else goes along this time, after `preview` has shown it.
+        """
+        from plaintally import _controls
+
+        return _controls.share(self, session, include, show_progress=show_progress)
+
+    def forget(self, session_id: str, key: "str | None" = None) -> "Receipt":
+        """Have a shared session deleted: with its key at once, without it after a maintainer has looked.
+
+        Raises:
+            SharingError: there is no endpoint, or the collector refused.
+        """
+        from plaintally import _controls
+
+        return _controls.forget(self, session_id, key)
+
+    def enable_session_logging(self) -> "Decision":
+        """Keep the local log from now on and at the next starts; see `disable_session_logging`."""
+        from plaintally import _controls
+
+        return _controls.switch(self, "session_log", on=True, persist=True)
+
+    def disable_session_logging(self) -> "Decision":
+        """Keep no local log any more, now and at the next starts.
+
+        Raises:
+            PreferencesError: the file could not be written; it is off in this process all the same.
+        """
+        from plaintally import _controls
+
+        return _controls.switch(self, "session_log", on=False, persist=True)
+
+    def enable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
+        """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too."""
+        from plaintally import _controls
+
+        return _controls.switch(self, "automatic_sharing", on=True, persist=persist)
+
+    def disable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
+        """Share nothing by itself any more, in this process or, with `persist`, at the next starts too."""
+        from plaintally import _controls
+
+        return _controls.switch(self, "automatic_sharing", on=False, persist=persist)
+
+    def set_session_capacity(self, capacity: int) -> None:
+        """Keep so many invokes of each label in the sessions that begin from now on, and at the next starts.
+
+        Raises:
+            ConfigurationError: it is no positive whole number; nothing has changed.
+            PreferencesError: the file could not be written; nothing has changed.
+        """
+        from plaintally import _controls
+
+        _controls.set_capacity(self, capacity)
 
 
 def __getattr__(name: str) -> object:
@@ -32,3 +328,47 @@ def __getattr__(name: str) -> object:
 
         return track
     raise AttributeError(f"module 'plaintally' has no attribute {name!r}")
+
+
+def _says_no(package: str, environment: "Mapping[str, str]") -> bool:
+    """Whether the environment refuses in so many words: what `_consent` would come to whatever else there is."""
+    own = environment.get(f"{package.upper()}_TELEMETRY", environment.get(f"LOG_USING_{package.upper()}"))
+    said = environment.get("PLAINTALLY") if own is None else own
+    if said is None:
+        return environment.get("DO_NOT_TRACK") in ("1", "true")
+    return said.lower() in ("off", "0", "no", "false")
+
+
+def _normalise(package: str) -> str:
+    """The package's name as it stands in a collection's name: lower case, with underscores."""
+    return package.lower().replace("-", "_").replace(".", "_")
+
+
+def _valid_package(package: object) -> str:
+    """The name under which a package's counts are kept.
+
+    Raises:
+        ContractError: it cannot be the name of a package.
+    """
+    name = _normalise(package) if isinstance(package, str) else ""
+    if not name.isascii() or not name.isidentifier() or not name[0].isalpha() or len(name) > 64:
+        raise _contract_error(
+            f"package {package!r} must be a name such as 'mypackage': up to 64 of letters, digits, '-', '_' and '.', "
+            "beginning with a letter"
+        )
+    return name
+
+
+def _valid_url(name: str, url: object) -> "str | None":
+    text = url if isinstance(url, str) else ""
+    if url is None or (text.startswith("https://") and text[8:9].isalnum() and text.isprintable() and " " not in text):
+        return text or None
+    from plaintally.exceptions import ConfigurationError
+
+    raise ConfigurationError(f"{name} {url!r} must be the address of a page, such as 'https://example.org/privacy'")
+
+
+def _contract_error(message: str) -> Exception:
+    from plaintally.exceptions import ContractError
+
+    return ContractError(message)

@@ -14,25 +14,25 @@ import os
 import sys
 import time
 
+import plaintally
 from plaintally import (
+    Telemetry,
     __version__,
     _cli_contract,
     _cli_sessions,
     _consent,
+    _counting,
     _deliver,
     _preferences,
     _preferences_write,
     _sender,
     _status,
-    _telemetry,
 )
 from plaintally.exceptions import PlaintallyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from plaintally._telemetry import Telemetry
 
 
 def main(arguments: "Sequence[str] | None" = None) -> None:
@@ -179,11 +179,11 @@ def _preview(arguments: argparse.Namespace) -> None:
             f"no package that calls its telemetry {arguments.package!r} is installed here, so nobody can tell what it "
             "would send; ask in the environment that has it"
         )
-    endpoint, where = handle._resolve_endpoint(handle._facts().layers)
-    decision = _consent.decide("counter", handle._facts())
+    endpoint, where = _counting.resolve_endpoint(handle, _counting.gather(handle).layers)
+    decision = _consent.decide("counter", _counting.gather(handle))
     if endpoint is None:
         raise PlaintallyError(f"{arguments.package} sends nothing: it has no endpoint (set by {where})")
-    target, body = handle._document(os.urandom(16), time.time_ns())
+    target, body = _counting.document(handle, os.urandom(16), time.time_ns())
     sent = _deliver.request(endpoint.host, endpoint.port, f"{endpoint.path}/{target}", body, scheme=endpoint.scheme)
     state = "will be sent" if decision.allowed else f"will not be sent, because of {_status.because(decision)}"
     address = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
@@ -210,13 +210,13 @@ def _status_of(package: str) -> _status.Status:
             "its author's own settings are not known",
             file=sys.stderr,
         )
-        stranger = _telemetry.Telemetry(package)
-        return _status.Status(stranger._facts(), handle=None)
+        stranger = Telemetry(package)
+        return _status.Status(_counting.gather(stranger), handle=None)
     return handle.status()
 
 
 def _known_packages() -> "list[str]":
-    installed = {_preferences.normalise(entry.name) for entry in importlib.metadata.entry_points(group="plaintally")}
+    installed = {plaintally._normalise(entry.name) for entry in importlib.metadata.entry_points(group="plaintally")}
     return sorted(installed | set(_user_layer().table.get("packages", {})))
 
 
@@ -226,7 +226,7 @@ def find(package: str, *, declared_only: bool = False) -> "Telemetry | None":
     Where the name is a stranger's, `declared_only` imports no module but those that installed packages declare.
     """
     entries = importlib.metadata.entry_points(group="plaintally")
-    modules = [entry.module for entry in entries if _preferences.normalise(entry.name) == package]
+    modules = [entry.module for entry in entries if plaintally._normalise(entry.name) == package]
     with _looking_only():
         for module in modules if declared_only else [*modules, package]:
             try:
@@ -236,20 +236,20 @@ def find(package: str, *, declared_only: bool = False) -> "Telemetry | None":
                     _complain(module, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stranger does at import
                 _complain(module, error)
-            if package in _telemetry._handles:
+            if package in plaintally._handles:
                 break
-    return _telemetry._handles.get(package)
+    return plaintally._handles.get(package)
 
 
 @contextlib.contextmanager
 def _looking_only() -> "Iterator[None]":
     """Import without counting, and without a package's chatter in our output."""
-    _telemetry._inspecting = True
+    plaintally._inspecting = True
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        _telemetry._inspecting = False
+        plaintally._inspecting = False
 
 
 def _complain(module: str, error: BaseException) -> None:
@@ -269,6 +269,6 @@ def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]") -> 
 def package_name(name: str) -> str:
     """The name of a package, as an argument of a command."""
     try:
-        return _telemetry.valid_package(name)
+        return plaintally._valid_package(name)
     except PlaintallyError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

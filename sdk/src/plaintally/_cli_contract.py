@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plaintally._telemetry import Telemetry
+    from plaintally import Telemetry
     from plaintally.contract import Contract
 
     Run = Callable[[argparse.Namespace, Telemetry, Contract], None]

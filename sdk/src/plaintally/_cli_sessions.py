@@ -3,7 +3,7 @@
 import os
 import sys
 
-from plaintally import _preferences, _sender, _telemetry, sharing
+from plaintally import Telemetry, _counting, _preferences, _sender, sharing
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
@@ -12,8 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-    from plaintally._telemetry import Telemetry
 
 
 def add_commands(
@@ -97,8 +95,8 @@ def _endpoint(package: str, handle: "Telemetry | None", given: "str | None") -> 
     """Where the package's sessions go: what was given, else its user's or author's address."""
     if given is not None:
         return _sender.parse_endpoint(given, allow_http=handle is not None and handle.allow_http)
-    asked = handle or _telemetry.Telemetry(package)
-    endpoint, where = asked._resolve_endpoint(_preferences.layers(os.environ))
+    asked = handle or Telemetry(package)
+    endpoint, where = _counting.resolve_endpoint(asked, _preferences.layers(os.environ))
     if endpoint is None:
         unknown = "" if handle else f"no package is installed here that calls its telemetry {package!r}, and "
         raise SharingError(f"{unknown}{package} has no endpoint (set by {where}); name one with --endpoint")

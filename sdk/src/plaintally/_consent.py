@@ -1,6 +1,6 @@
 """Whether something may happen, and who said so: one pure function from what is known to a decision.
 
-Nothing here reads a file, a clock or the environment; `_telemetry` gathers the facts and passes them in. The rules
+Nothing here reads a file, a clock or the environment; `_counting` gathers the facts and passes them in. The rules
 stand in one order, the first one that says anything decides, and every rule can tell what it looked at.
 """
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from plaintally._preferences import Layer
 
 SWITCHES = ("counter", "session_log", "automatic_sharing")
-POLICIES = ("opt-out", "notice-first", "opt-in")
 
 NO = frozenset(("0", "false", "no", "off", "none", "disabled", "disable", "never", "n", "f"))
 YES = frozenset(("1", "true", "yes", "on", "enabled", "enable", "always", "y", "t"))
@@ -42,10 +41,6 @@ CIRCUMSTANCES: "dict[str, tuple[str, ...]]" = {
 }
 # fmt: on
 HARMLESS = {"CI": ("false", "0"), **dict.fromkeys(CIRCUMSTANCES["rank above 0"], ("0",))}
-
-_LOCAL_RULES = frozenset(
-    ("argument", "enforced", "telemetry variable", "plaintally variable", "preferences", "default")
-)
 
 
 class Finding:
@@ -86,7 +81,7 @@ class Facts:
         layers: the preferences files that exist, from the nearest (project) to the farthest (system).
         explicit: what was said in this very process about each switch.
         endpoint: the address counts go to, or None; `endpoint_where` names who set it, or what is wrong with it.
-        policy: the author's policy, one of `POLICIES`.
+        policy: the author's policy, one of `opt-out`, `notice-first`, `opt-in`.
         notice_shown: whether a person has been shown the notice of this contract.
         pool_worker: whether this process is a worker of a multiprocessing pool.
     """
@@ -138,9 +133,27 @@ def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
     The session log stays on the machine, so what is about leaving it (DO_NOT_TRACK, CI, the endpoint) says nothing
     about it.
     """
-    for rule, look in RULES:
-        if switch != "session_log" or rule in _LOCAL_RULES:
-            yield from look(rule, switch, facts)
+    own, log_using = variables(facts.package)
+    said = facts.explicit.get(switch)
+    yield Finding("argument", said, None if said is None else str(said).lower(), "said in this process")
+    for layer in facts.layers:
+        if layer.enforced:
+            yield _enforced(layer, switch, facts)
+    # A yes to telemetry as a whole is no request to share sessions.
+    yield _variable("telemetry variable", own, facts, may_allow=switch != "automatic_sharing")
+    if switch == "counter":
+        yield _variable("log-using variable", log_using, facts, may_allow=True)
+    yield _variable("plaintally variable", "PLAINTALLY", facts, may_allow=False)
+    if switch != "session_log":
+        yield _do_not_track(facts)
+        for rule in CIRCUMSTANCES:
+            yield from _circumstance(rule, facts)
+        worker = "started by multiprocessing" if facts.pool_worker else None
+        yield Finding("pool worker", False if worker else None, worker, "this process")
+        yield Finding("endpoint", None if facts.endpoint else False, facts.endpoint or "none", facts.endpoint_where)
+    for layer in facts.layers:
+        yield _preference(layer, switch, facts)
+    yield _default(switch, facts)
 
 
 def variables(package: str) -> "tuple[str, str]":
@@ -148,40 +161,19 @@ def variables(package: str) -> "tuple[str, str]":
     return f"{package.upper()}_TELEMETRY", f"LOG_USING_{package.upper()}"
 
 
-def _argument(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
-    said = facts.explicit.get(switch)
-    yield Finding(rule, said, None if said is None else str(said).lower(), "said in this process")
+def _enforced(layer: "Layer", switch: str, facts: Facts) -> Finding:
+    value = layer.get(facts.package, switch)
+    refused = layer.problem is not None or (value is not None and understand(value) is not True)
+    return Finding("enforced", False if refused else None, _shown(layer, switch, value), layer.path)
 
 
-def _enforced(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
-    for layer in facts.layers:
-        if layer.enforced:
-            value = layer.get(facts.package, switch)
-            refused = layer.problem is not None or (value is not None and understand(value) is not True)
-            yield Finding(rule, False if refused else None, _shown(layer, switch, value), layer.path)
-
-
-def _telemetry_variable(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
-    # A yes to telemetry as a whole is no request to share sessions.
-    yield _variable(rule, variables(facts.package)[0], facts, may_allow=switch != "automatic_sharing")
-
-
-def _log_using_variable(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
-    if switch == "counter":
-        yield _variable(rule, variables(facts.package)[1], facts, may_allow=True)
-
-
-def _plaintally_variable(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
-    yield _variable(rule, "PLAINTALLY", facts, may_allow=False)
-
-
-def _do_not_track(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
+def _do_not_track(facts: Facts) -> Finding:
     value = facts.environment.get("DO_NOT_TRACK")
     harmless = value is None or value.strip().lower() in ("", "0", "false", "no", "off")
-    yield Finding(rule, None if harmless else False, value, "DO_NOT_TRACK in the environment")
+    return Finding("do-not-track variable", None if harmless else False, value, "DO_NOT_TRACK in the environment")
 
 
-def _circumstance(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
+def _circumstance(rule: str, facts: Facts) -> "Iterator[Finding]":
     present = [name for name in CIRCUMSTANCES[rule] if name in facts.environment]
     for name in present:
         harmless = name in HARMLESS and facts.environment[name].strip().lower() in HARMLESS[name]
@@ -191,36 +183,24 @@ def _circumstance(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]": 
         yield Finding(rule, None, None, "the environment")
 
 
-def _pool_worker(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
-    found = "started by multiprocessing" if facts.pool_worker else None
-    yield Finding(rule, False if facts.pool_worker else None, found, "this process")
+def _preference(layer: "Layer", switch: str, facts: Facts) -> Finding:
+    value = layer.get(facts.package, switch)
+    verdict = None if value is None else understand(value) is True
+    if verdict and not layer.may_allow(switch):
+        verdict = None
+    if layer.problem is not None:
+        verdict = False
+    return Finding("preferences", verdict, _shown(layer, switch, value), layer.path)
 
 
-def _endpoint(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":  # noqa: ARG001
-    missing = facts.endpoint is None
-    yield Finding(rule, False if missing else None, "none" if missing else facts.endpoint, facts.endpoint_where)
-
-
-def _preferences(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
-    for layer in facts.layers:
-        value = layer.get(facts.package, switch)
-        verdict = None if value is None else understand(value) is True
-        if verdict and not layer.may_allow(switch):
-            verdict = None
-        if layer.problem is not None:
-            verdict = False
-        yield Finding(rule, verdict, _shown(layer, switch, value), layer.path)
-
-
-def _default(rule: str, switch: str, facts: Facts) -> "Iterator[Finding]":
+def _default(switch: str, facts: Facts) -> Finding:
     if switch == "session_log":
-        yield Finding(rule, True, "on", "kept in memory on this machine")
-    elif switch == "automatic_sharing":
-        yield Finding(rule, False, "off", "only the user can turn it on")
-    else:
-        asked = {"opt-out": True, "notice-first": facts.notice_shown}.get(facts.policy, False)
-        told = {"notice-first": ", notice shown" if asked else ", notice not shown yet"}.get(facts.policy, "")
-        yield Finding(rule, asked, facts.policy + told, "the policy of the package's author")
+        return Finding("default", True, "on", "kept in memory on this machine")
+    if switch == "automatic_sharing":
+        return Finding("default", False, "off", "only the user can turn it on")
+    asked = {"opt-out": True, "notice-first": facts.notice_shown}.get(facts.policy, False)
+    told = {"notice-first": ", notice shown" if asked else ", notice not shown yet"}.get(facts.policy, "")
+    return Finding("default", asked, facts.policy + told, "the policy of the package's author")
 
 
 def _variable(rule: str, name: str, facts: Facts, *, may_allow: bool) -> Finding:
@@ -240,19 +220,3 @@ def _shown(layer: "Layer", switch: str, value: object) -> "str | None":
         return None
     unclear = "" if understand(value) is not None else " (not understood, so it refuses)"
     return f"{switch} = {str(value).lower() if isinstance(value, bool) else value}{unclear}"
-
-
-RULES = (
-    ("argument", _argument),
-    ("enforced", _enforced),
-    ("telemetry variable", _telemetry_variable),
-    ("log-using variable", _log_using_variable),
-    ("plaintally variable", _plaintally_variable),
-    ("do-not-track variable", _do_not_track),
-    *((rule, _circumstance) for rule in CIRCUMSTANCES),
-    ("pool worker", _pool_worker),
-    ("endpoint", _endpoint),
-    ("preferences", _preferences),
-    ("default", _default),
-)
-"""Every rule there is, in the order in which they count."""

@@ -4,9 +4,9 @@ import os
 from _thread import allocate_lock
 from weakref import WeakSet
 
-from plaintally import _consent, _preferences, _sender, _telemetry
+import plaintally
+from plaintally import Telemetry, _consent, _counting, _preferences, _sender
 from plaintally._consent import Decision
-from plaintally._telemetry import Telemetry
 from plaintally.exceptions import ConfigurationError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
 
@@ -51,16 +51,16 @@ def begin(telemetry: Telemetry) -> None:
     with _beginning:
         if telemetry._session is not ...:
             return
-        facts = telemetry._facts()
+        facts = _counting.gather(telemetry)
         if not _consent.decide("session_log", facts).allowed:
             telemetry._session = None
             return
-        telemetry._session = _create(telemetry, facts, created_at_ns=_telemetry._began_ns)
+        telemetry._session = _create(telemetry, facts, created_at_ns=plaintally._began_ns)
 
 
 def create_session(telemetry: Telemetry) -> Session:
     """A session with the handle's contract and capacity."""
-    return _create(telemetry, telemetry._facts(), created_at_ns=None)
+    return _create(telemetry, _counting.gather(telemetry), created_at_ns=None)
 
 
 def set_session(telemetry: Telemetry, session: Session | None) -> None:
@@ -109,7 +109,7 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.R
     """See `Telemetry.forget`."""
     from plaintally import sharing
 
-    endpoint, where = telemetry._resolve_endpoint(_preferences.layers(os.environ))
+    endpoint, where = _counting.resolve_endpoint(telemetry, _preferences.layers(os.environ))
     if endpoint is None:
         raise SharingError(f"{telemetry.package} has no endpoint that could delete anything (set by {where})")
     return sharing.forget(session_id, key, endpoint, issues_url=telemetry.issues_url)
@@ -141,7 +141,7 @@ def set_capacity(telemetry: Telemetry, capacity: int) -> None:
 
 
 def _decide(telemetry: Telemetry, name: str) -> Decision:
-    return _consent.decide(name, telemetry._facts())
+    return _consent.decide(name, _counting.gather(telemetry))
 
 
 def _remember(telemetry: Telemetry, key: str, value: bool | int | str) -> Decision:  # noqa: FBT001
@@ -149,7 +149,7 @@ def _remember(telemetry: Telemetry, key: str, value: bool | int | str) -> Decisi
     from plaintally import _preferences_write
 
     _preferences_write.write_user(os.environ, {(telemetry.package, key): value})
-    facts = telemetry._facts()
+    facts = _counting.gather(telemetry)
     facts.explicit = {}
     return _consent.decide("counter", facts)
 
@@ -158,7 +158,7 @@ def _look(telemetry: Telemetry, session: Session, include: "Collection[str]") ->
     from plaintally import sharing
 
     session.begin_after_fork()
-    endpoint, _ = telemetry._resolve_endpoint(_preferences.layers(os.environ))
+    endpoint, _ = _counting.resolve_endpoint(telemetry, _preferences.layers(os.environ))
     return sharing.Preview(session, endpoint, include=include)
 
 
@@ -191,7 +191,7 @@ def _own(telemetry: Telemetry, session: object) -> Session:
 
 def _attach_if_allowed(telemetry: Telemetry, session: Session) -> None:
     """Share the invokes of a session as they end, where its user wants that and there is an address for them."""
-    endpoint, _ = telemetry._resolve_endpoint(_preferences.layers(os.environ))
+    endpoint, _ = _counting.resolve_endpoint(telemetry, _preferences.layers(os.environ))
     if endpoint is not None and session.sink is None and _decide(telemetry, "automatic_sharing").allowed:
         from plaintally._automatic import Stream
 

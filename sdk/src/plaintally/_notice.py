@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from plaintally._telemetry import Telemetry
+    from plaintally import Telemetry
 
 
 def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:

@@ -1,4 +1,6 @@
-"""The user's preferences files: where they are, and what stands in them. Writing them is in `_preferences_write`.
+"""The user's preferences files: where they are, and what they say.
+
+What stands in one is read by `_preferences_text`, if there is one; writing them is in `_preferences_write`.
 
 Four levels, the nearest first: `project` (`[tool.plaintally]` of a pyproject.toml, upwards from the working directory),
 `environment` (`sys.prefix`), `user` and `system`. All are TOML:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 FILE_NAME = "preferences.toml"
 _NOTHING: "dict[str, Any]" = {"packages": {}}
-KEYS = frozenset(("counter", "session_log", "session_capacity", "automatic_sharing", "endpoint"))
 
 
 class Layer:
@@ -65,11 +66,10 @@ def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
     """The paths of the three files that are ours, by level; no `user` where there is no home."""
     windows = sys.platform == "win32"
     system = environment.get("PROGRAMDATA", r"C:\ProgramData") if windows else "/etc"
-    user = user_directory(environment)
     found = {}
     if os.path.isabs(sys.prefix):  # an embedding program may have none
         found["environment"] = os.path.join(sys.prefix, "etc", "plaintally", FILE_NAME)
-    if user is not None:
+    if (user := user_directory(environment)) is not None:
         found["user"] = os.path.join(user, FILE_NAME)
     found["system"] = os.path.join(system, "plaintally", FILE_NAME)
     return found
@@ -93,109 +93,19 @@ def read(level: str, path: str) -> Layer:
     """What stands in the file at `path`; nothing when there is none."""
     try:
         content = read_bytes(path)
+        if not content or (level == "project" and b"plaintally" not in content):
+            return Layer(level, path, _NOTHING)  # as nearly every project, whose file may be long
+
+        from plaintally import _preferences_text
+
+        table = _preferences_text.parse(content)
         if level == "project":
-            # Nearly no project names us, and reading a whole pyproject.toml takes longer than all else here.
-            tools = parse(content).get("tool", {}) if b"plaintally" in content else {}
+            tools = table.get("tool", {})
             table = tools.get("plaintally", {}) if isinstance(tools, dict) else tools
-        else:
-            table = parse(content)
-        return Layer(level, path, understood(table))
+        return Layer(level, path, _preferences_text.understood(table))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return Layer(level, path, {}, f"cannot be understood ({reason}), so it refuses")
-
-
-def understood(table: "Any") -> "dict[str, Any]":  # noqa: ANN401  # what a file holds can be anything
-    """The table with the names of packages normalised.
-
-    Raises:
-        TypeError: it is no table, or holds no table where there must be one.
-        ValueError: a key is unknown, or a package stands there twice. A misspelt `counter = false` was meant as a no,
-            and must not pass for silence; nor must one that a second table would hide.
-    """
-    packages = table.get("packages", {}) if isinstance(table, dict) else None
-    if not isinstance(packages, dict) or not all(isinstance(own, dict) for own in packages.values()):
-        raise TypeError("preferences must be a table, and packages in it a table of tables, as [packages.rxinfer] is")
-    for keys in (set(table) - {"packages", "enforce"}, *packages.values()):
-        for key in keys:
-            if key not in KEYS:
-                raise ValueError(f"unknown key {key!r}; known are {', '.join(sorted(KEYS))}")
-    normalised = {normalise(name): own for name, own in packages.items()}
-    if len(normalised) < len(packages):
-        raise ValueError("a package stands there twice, with its name spelled in two ways")
-    return {**table, "packages": normalised}
-
-
-def normalise(package: str) -> str:
-    """The package's name as it stands in a collection's name: lower case, with underscores."""
-    return package.lower().replace("-", "_").replace(".", "_")
-
-
-def parse(content: bytes) -> "dict[str, Any]":
-    """The table in a TOML file.
-
-    What this package writes itself, and what most people write, is read without `tomllib`, whose import would take
-    most of the time that a host's import of us takes; everything else, and every doubt, goes to `tomllib`.
-
-    Raises:
-        ValueError: the content is no TOML, or no UTF-8.
-    """
-    text = content.decode().removeprefix("\ufeff")
-    table = _parse_plain(text)
-    if table is None:
-        import tomllib
-
-        return tomllib.loads(text)
-    return table
-
-
-def _parse_plain(text: str) -> "dict[str, Any] | None":
-    """The table in a TOML file of bare keys and booleans, whole numbers or plain strings; None for any other file."""
-    text = text.replace("\r\n", "\n")
-    if not text.replace("\n", "").replace("\t", "").isprintable():
-        return None
-    root: dict[str, Any] = {}
-    target, headers = root, set()
-    for line in (raw.strip(" \t") for raw in text.split("\n")):
-        if not line or line[0] == "#":
-            continue
-        if line[0] == "[":
-            if line in headers or (opened := _open_table(root, line)) is None:
-                return None
-            headers.add(line)
-            target = opened
-            continue
-        key, _, rest = line.partition("=")
-        key, value = key.rstrip(" \t"), _plain_value(rest.lstrip(" \t"))
-        if not _is_bare(key) or key in target or value is None:
-            return None
-        target[key] = value
-    return root
-
-
-def _open_table(root: "dict[str, Any]", line: str) -> "dict[str, Any] | None":
-    table: Any = root
-    for part in line[1:-1].split("."):
-        if not _is_bare(part) or line[-1] != "]" or not isinstance(table, dict):
-            return None
-        table = table.setdefault(part, {})
-    return table if isinstance(table, dict) else None
-
-
-def _plain_value(text: str) -> "bool | int | str | None":
-    """A boolean, a whole number or a plain string with perhaps a comment behind it; None for anything else."""
-    if text[:1] == '"':
-        inner, closed, behind = text[1:].partition('"')
-        plain = closed and "\\" not in inner and behind.lstrip(" \t")[:1] in ("", "#")
-        return inner if plain else None
-    word = text.partition("#")[0].rstrip(" \t")
-    if word in ("true", "false"):
-        return word == "true"
-    return int(word) if word.isascii() and word.isdigit() and str(int(word)) == word else None
-
-
-def _is_bare(key: str) -> bool:
-    return key.isascii() and key.replace("-", "_").replace("_", "a").isalnum()
 
 
 def _project_layers() -> "list[Layer]":

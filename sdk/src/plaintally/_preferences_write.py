@@ -10,7 +10,7 @@ import os
 import re
 import sys
 
-from plaintally import _preferences
+from plaintally import _normalise, _preferences, _preferences_text
 from plaintally._files import replace_file
 from plaintally.exceptions import PreferencesError
 
@@ -68,7 +68,7 @@ def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | int | str |
         PreferencesError: the text is no valid preferences file, or has a form that cannot be edited line by line.
     """
     try:
-        expected = _preferences.understood(_preferences.parse(text.encode()))
+        expected = _preferences_text.understood(_preferences_text.parse(text.encode()))
     except (ValueError, TypeError) as error:
         raise PreferencesError(
             f"{path} cannot be understood ({error}), and refuses everything until you mend or remove it"
@@ -79,7 +79,7 @@ def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | int | str |
         _apply(expected, package, key, value)
     result = "".join(f"{line}\n" for line in lines)
     try:
-        same = _preferences.understood(_preferences.parse(result.encode())) == expected
+        same = _preferences_text.understood(_preferences_text.parse(result.encode())) == expected
     except (ValueError, TypeError):
         same = False
     if not same:
@@ -135,7 +135,7 @@ def _section(lines: "list[str]", package: "str | None") -> "tuple[int, int]":
     start = 0
     if package is not None:
         names = {index: match["package"] for index in headers if (match := _HEADER.match(lines[index]))}
-        own = [index for index, name in names.items() if _preferences.normalise(name) == package]
+        own = [index for index, name in names.items() if _normalise(name) == package]
         start = own[0] + 1 if own else len(lines) + 1
     return start, next((index for index in headers if index >= start), len(lines))
 

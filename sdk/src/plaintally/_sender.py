@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_LOOPBACK = ("localhost", "[::1]")
 # Keeps the pipe at descriptor 0, which sh would otherwise replace for a command in the background.
 _SCRIPT = 'exec 3<&0; "$@" <&3 3<&- &'
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
@@ -66,7 +65,7 @@ def is_loopback(host: str) -> bool:
     """Whether a host name or address means this very machine."""
     octets = host.split(".")
     is_127 = octets[0] == "127" and len(octets) == 4 and all(octet.isdigit() for octet in octets)
-    return host in _LOOPBACK or host.endswith(".localhost") or is_127
+    return host in ("localhost", "[::1]") or host.endswith(".localhost") or is_127
 
 
 def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[str, str]") -> None:
@@ -130,8 +129,11 @@ def _spawn(job: bytes, environment: "Mapping[str, str]") -> bool:
 
 
 def can_spawn() -> bool:
-    """Whether there is an interpreter to start, and a file of ours for it to run."""
-    return _is_python(sys.executable) and os.path.isfile(os.path.join(os.path.dirname(__file__), "_deliver.py"))
+    """Whether there is an interpreter to start, which is no frozen or embedding program, and a file for it to run."""
+    executable = sys.executable or ""
+    is_python = os.path.basename(executable).lower().startswith(("python", "pypy")) and not hasattr(sys, "frozen")
+    ours = os.path.join(os.path.dirname(__file__), "_deliver.py")
+    return is_python and os.access(executable, os.X_OK) and os.path.isfile(ours)
 
 
 def command(boot: str, folder: str) -> "list[str]":
@@ -168,12 +170,6 @@ def spawn(
     except RuntimeError:  # no thread to be had
         _reap(pid, None)
     return True
-
-
-def _is_python(executable: "str | None") -> bool:
-    """Whether `sys.executable` is an interpreter: a frozen or embedding program must not be started a second time."""
-    name = os.path.basename(executable or "").lower()
-    return not hasattr(sys, "frozen") and name.startswith(("python", "pypy")) and os.access(executable or "", os.X_OK)
 
 
 def _reap(pid: int, otherwise: "Callable[[], None] | None") -> None:

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from plaintally._telemetry import Telemetry
+    from plaintally import Telemetry
 
 _VERDICTS = {True: "allows", False: "refuses", None: "-"}
 _NAMES = {"counter": "import counter", "session_log": "session log", "automatic_sharing": "automatic sharing"}

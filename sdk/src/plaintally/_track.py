@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any
 
-    from plaintally._telemetry import Telemetry
+    from plaintally import Telemetry
     from plaintally.session import Session, SessionInvoke, SkippedInvoke
 
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke | SkippedInvoke]

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from plaintally._telemetry import valid_package
+from plaintally import _valid_package
 from plaintally.contract import Contract
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import from_document, to_document
@@ -147,7 +147,7 @@ def from_dict(data: Mapping[str, Any]) -> Session:
         if data["format"] != FORMAT:
             raise ValueError(f"it has the format {data['format']!r}, and this version reads {FORMAT}")
         restored = Session(
-            valid_package(data["package"]),
+            _valid_package(data["package"]),
             contract=None if data["contract"] is None else Contract.from_dict(data["contract"]),
             environment=data["environment"],
             capacity=data["capacity"],

@@ -391,6 +391,6 @@ def valid_capacity(capacity: object) -> int:
 
 def format_uuid4(randomness: bytes) -> str:
     """A version 4 UUID (RFC 9562, section 5.4) of 16 random bytes."""
-    from plaintally._telemetry import _uuid4
+    from plaintally._counting import uuid4
 
-    return _uuid4(randomness)
+    return uuid4(randomness)
