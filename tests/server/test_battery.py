@@ -18,7 +18,9 @@ def battery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
     """One collector for all cases, which says nothing to anybody until it ends."""
     folder = tmp_path_factory.mktemp("battery")
     contract = write_contract(tmp_path_factory.mktemp("contract"))
-    with run_collector(folder / "test.sqlite3", f"--contract={contract}", "--open-collection=cities") as running:
+    with run_collector(
+        folder / "test.sqlite3", f"--contract={contract}", "--open-collection=cities", "--rate-limit=0"
+    ) as running:
         found = Battery(running)
         yield found
         found.connection.close()

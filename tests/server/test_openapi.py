@@ -33,7 +33,7 @@ CHECKS = [
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("openapi")
     contract = f"--contract={write_contract(folder)}"
-    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities") as running:
+    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities", "--rate-limit=0") as running:
         yield running
 
 
@@ -67,10 +67,8 @@ def try_operation(operation: Any, mode: GenerationMode, collector: Collector) ->
     )
     @given(operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:  # noqa: ANN401
-        assume(
-            len(f"{case.path_parameters}{case.query}") < 10_000
-        )  # what is longer never reaches those who are described
         response = case.call(base_url=collector.url + ROOT.removesuffix("/documents"), headers=headers)
+        assume(response.status_code != 414)  # what is too long never reaches those who are described
         assert response.status_code < 500 or response.status_code == 501
         case.validate_response(response, checks=CHECKS)
         statuses.append(response.status_code)

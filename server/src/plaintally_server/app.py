@@ -1,8 +1,8 @@
 """Puts a collector together: settings and a store in, an ASGI application out."""
 
-import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -13,29 +13,36 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plaintally_server import dashboard, openapi, resource, support
 from plaintally_server.asgi import make_app, refuse
-from plaintally_server.exceptions import Refusal, describe, failed
+from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
+from plaintally_server.gate import Gate
 from plaintally_server.ingest import Policy
 from plaintally_server.routes import FROM_BROWSERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
 
-_logger = logging.getLogger(__name__)
-
 
 def create_app(settings: Settings, store: Store, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> ASGIApp:
     """The application of a collector; it closes the store when it shuts down."""
-    forgetting = Forgetting(store, now=now, make_salt=partial(secrets.token_bytes, 16))
+    make_salt = partial(secrets.token_bytes, 16)
+    gate = Gate(settings, clock_s=time.monotonic, make_salt=make_salt)
+    forgetting = Forgetting(store, now=now, make_salt=make_salt, check=gate.check)
     endpoints = Documents(
         store, contracts=settings.contracts, settings=settings, now=now, make_id=_make_id, forget=forgetting.answer
     )
-    documents = make_app(endpoints.answer, FROM_BROWSERS)
-    pages = _make_pages(settings, store, forgetting, [_describe(endpoints.policy)], now)
+    documents = make_app(gate.around(endpoints.answer), FROM_BROWSERS)
+    pages = _make_pages(
+        store,
+        _describe(endpoints.policy),
+        *forgetting.routes(),
+        *support.routes(store, settings=settings, check=gate.check),
+        *dashboard.routes(store, contracts=settings.contracts, now=now),
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["raw_path"].startswith(b"/v1/"):
@@ -46,21 +53,14 @@ def create_app(settings: Settings, store: Store, *, now: Callable[[], datetime] 
     return app
 
 
-def _make_pages(
-    settings: Settings, store: Store, forgetting: Forgetting, more: Sequence[Route], now: Callable[[], datetime]
-) -> Starlette:
+def _make_pages(store: Store, *routes: BaseRoute) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         store.close()
 
     pages = Starlette(
-        routes=[
-            *more,
-            *forgetting.routes(),
-            *support.routes(store, settings=settings),
-            *dashboard.routes(store, contracts=settings.contracts, now=now),
-        ],
+        routes=routes,
         exception_handlers={HTTPException: _answer_http_error, Exception: _answer_failure},
         lifespan=lifespan,
     )
@@ -91,9 +91,8 @@ async def _answer_http_error(_: Request, error: Exception) -> Response:
     return _respond(Refusal(code, status, "There is no such page that answers this method."))
 
 
-async def _answer_failure(_: Request, error: Exception) -> Response:
-    """What should not have happened: whoever runs the collector reads where, the client reads nothing."""
-    _logger.error("plaintally-server: a request failed (%s)", describe(error))
+async def _answer_failure(_: Request, __: Exception) -> Response:
+    """What should not have happened; it is raised again, for the log."""
     return _respond(failed())
 
 

@@ -4,7 +4,6 @@ It stands between a server that speaks ASGI and the endpoints that programs use.
 a framework would cost as much as everything else that happens to a count; pages for people have them.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,13 +11,12 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plaintally_server.compression import decompress
-from plaintally_server.exceptions import Refusal, describe, failed
+from plaintally_server.exceptions import Refusal
 
 Headers = Sequence[tuple[bytes, bytes]]
 Work = Callable[["Request"], Awaitable["Answer"]]
 _JSON = (b"content-type", b"application/json; charset=utf-8")
 _encode = msgspec.json.Encoder().encode
-_logger = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
@@ -59,23 +57,16 @@ def make_app(work: Work, headers: Headers = ()) -> ASGIApp:
     """An application that answers with what `work` returns or refuses, and with these headers besides."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await _answer(work, make_request(scope, receive))
+        try:
+            answer = await work(make_request(scope, receive))
+        except Refusal as refusal:
+            answer = refuse(refusal)
         length = (b"content-length", b"%d" % len(answer.body))
         found = [length, *answer.headers, *headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": found})
         await send({"type": "http.response.body", "body": answer.body})
 
     return app
-
-
-async def _answer(work: Work, request: Request) -> Answer:
-    try:
-        return await work(request)
-    except Refusal as refusal:
-        return refuse(refusal)
-    except Exception as error:  # noqa: BLE001  # whoever runs the collector reads where, the client reads nothing
-        _logger.error("plaintally-server: a request failed (%s)", describe(error))  # noqa: TRY400  # no trace of values
-        return refuse(failed())
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -12,6 +12,7 @@ import socket
 import ssl
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,19 @@ import click
 import uvicorn
 
 from plaintally_server import desk, diagnosis, pull, report, setup
+from plaintally_server.connection import Connection, Limits
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED
-from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
+from plaintally_server.options import (
+    collect_contracts,
+    on_config,
+    on_contracts,
+    on_database,
+    on_packages,
+    on_trusted_proxies,
+    setting,
+)
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, read_token
 
@@ -81,6 +91,9 @@ for command in (desk.lookup, desk.forget, desk.contract, pull.pull, export, repo
 @setting("token_file", type=click.Path(path_type=Path), help="File that holds the token, where --token is not given.")
 @setting("body_limit", type=click.IntRange(1), default=10_485_760, help="Bytes of a request's body.")
 @setting("queue_size", type=click.IntRange(1), default=10_000, help="Writes that may wait for the disk.")
+@setting("rate_limit", type=click.IntRange(0), default=5, help="Documents per second and client; 0 is without limit.")
+@setting("rate_burst", type=click.IntRange(1), default=5_000, help="Documents that a client may write at once.")
+@on_trusted_proxies
 @setting("tls_certificate", type=click.Path(path_type=Path), help="Speak TLS, with the certificates in this PEM file.")
 @setting("tls_key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
 def serve(
@@ -108,6 +121,8 @@ def serve(
         raise click.UsageError(
             "Nothing to collect: name a package with --package NAME, or add one with `plaintally-server contract add`."
         )
+    if not options["rate_limit"]:
+        click.echo("Warning: every client may write as much as it likes.", err=True)
     run(Settings(contracts=collected, database=database, **options))
 
 
@@ -140,7 +155,7 @@ def check_tls(certificate: Path | None, key: Path | None) -> None:
         ) from error
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable
     """Serve until SIGINT or SIGTERM; what was taken in is committed before it ends.
 
     Raises:
@@ -165,6 +180,9 @@ def run(settings: Settings) -> None:
         try:
             config = uvicorn.Config(
                 create_app(settings, store),
+                http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is called like a class
+                ws="none",
+                interface="asgi3",
                 access_log=False,  # it would hold addresses
                 log_level="critical",
                 server_header=False,

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from plaintally_server.asgi import Answer, Request, answer_json, read_body
 from plaintally_server.deletion import Receipt, parse_request, parse_session_id
 from plaintally_server.exceptions import Refusal
-from plaintally_server.pages import read_form, render
+from plaintally_server.pages import Check, read_form, render
 from plaintally_server.store import Store
 
 _BODY_LIMIT = 10_000
@@ -19,8 +19,10 @@ _BODY_LIMIT = 10_000
 class Forgetting:
     """The endpoints of deletion: with a key it happens at once, without one it waits for a maintainer."""
 
-    def __init__(self, store: Store, *, now: Callable[[], datetime], make_salt: Callable[[], bytes]) -> None:
-        self.store, self.now, self.make_salt = store, now, make_salt
+    def __init__(
+        self, store: Store, *, now: Callable[[], datetime], make_salt: Callable[[], bytes], check: Check
+    ) -> None:
+        self.store, self.now, self.make_salt, self.check = store, now, make_salt, check
 
     def routes(self) -> list[BaseRoute]:
         """The routes of the page."""
@@ -45,7 +47,7 @@ class Forgetting:
         """What came of the form; where it was refused, the form again with the reason."""
         session_id = ""
         try:
-            session_id, key = await read_form(request, "session", "key")
+            session_id, key = await read_form(request, "session", "key", check=self.check)
             receipt = await self._forget(parse_session_id(session_id), key or None)
         except Refusal as refusal:
             return render("forget.html", refusal.code, is_form=True, problem=refusal.message, session=session_id)

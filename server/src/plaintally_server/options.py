@@ -13,6 +13,7 @@ import click
 
 from plaintally.contract import Contract
 from plaintally_server.dialects import find_package
+from plaintally_server.proxies import parse_networks
 from plaintally_server.settings import load_contract, read_contract
 from plaintally_server.store.maintenance import Maintenance
 
@@ -34,6 +35,14 @@ def _check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
         if not name.isidentifier() or name != name.lower():
             raise click.BadParameter(f"{name!r} must be in lower case with underscores.")
     return names
+
+
+def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        parse_networks(texts)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
+    return texts
 
 
 def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
@@ -81,6 +90,14 @@ on_contracts = setting(
     f"again (in the variable: {os.pathsep!r} between).",
 )
 on_database = setting("database", type=click.Path(path_type=Path), default="plaintally.sqlite3", help="SQLite file.")
+on_trusted_proxies = setting(
+    "trusted_proxy",
+    parameter="trusted_proxies",
+    multiple=True,
+    callback=lambda _, __, texts: _check_networks(texts),
+    help="A proxy, as an address or a network such as 10.0.0.0/8, that tells in X-Forwarded-For who its client is; may "
+    "be given again (in the variable: spaces between).",
+)
 
 
 def collect_contracts(database: Path, paths: Sequence[Path], packages: Sequence[str] = ()) -> dict[str, Contract]:

@@ -1,5 +1,6 @@
 """What all pages share: the templates, and the headers that let a page load nothing and run nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -7,6 +8,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from plaintally_server import asgi
 from plaintally_server.asgi import make_request, read_body
 from plaintally_server.exceptions import invalid
 
@@ -24,6 +26,8 @@ _FORM_HEADERS = {
     "Cache-Control": "no-store",
 }
 _FORM_LIMIT = 10_000
+Check = Callable[[asgi.Request], object]
+"""Refuses a request whose client has to wait."""
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -40,13 +44,15 @@ def render(template: str, status: int = 200, *, is_form: bool = False, **values:
     return HTMLResponse(page, status, headers=_FORM_HEADERS if is_form else HEADERS)
 
 
-async def read_form(request: Request, *names: str) -> list[str]:
+async def read_form(page: Request, *names: str, check: Check) -> list[str]:
     """The values of a form's fields, without the spaces around them; empty where there is none.
 
     Raises:
-        Refusal: the body is no form.
+        Refusal: the body is no form, or the check refuses the request.
     """
-    body = await read_body(make_request(request.scope, request.receive), _FORM_LIMIT)
+    request = make_request(page.scope, page.receive)
+    check(request)
+    body = await read_body(request, _FORM_LIMIT)
     try:
         found = parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=10)
     except ValueError:

@@ -17,7 +17,9 @@ class Settings(NamedTuple):
 
     `contracts` says by package what may be kept; `token` lets a maintainer read (nobody reads where it is None);
     `open_collections` take, give and delete documents of any fields for anybody; `body_limit` is in bytes; `queue_size`
-    is the number of writes that may wait for the disk; `tls_certificate` and `tls_key` are files in PEM, both or none.
+    is the number of writes that may wait for the disk; `rate_limit` is in documents per second and client (0: without
+    limit), `rate_burst` what a client may write at once; `trusted_proxies` are addresses and networks whose word about
+    their client is believed; `tls_certificate` and `tls_key` are files in PEM, both or none.
     """
 
     contracts: Mapping[str, Contract]
@@ -28,6 +30,9 @@ class Settings(NamedTuple):
     open_collections: Collection[str] = ()
     body_limit: int = 10_485_760
     queue_size: int = 10_000
+    rate_limit: int = 5
+    rate_burst: int = 5_000
+    trusted_proxies: Collection[str] = ()
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 

@@ -17,7 +17,7 @@ from plaintally.summary import Summary
 from plaintally_server import dialects
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import Refusal, forbidden, not_found
-from plaintally_server.pages import read_form, render
+from plaintally_server.pages import Check, read_form, render
 from plaintally_server.resource import Stored
 from plaintally_server.settings import Settings
 from plaintally_server.store import Reader, SessionTree
@@ -71,9 +71,9 @@ def _complete(stored: Stored, shared: SharedSession, *, label: str = "") -> dict
     return to_document(dialects.complete(stored.fields, shared.package, label=label))
 
 
-def routes(reader: Reader, *, settings: Settings) -> list[BaseRoute]:
+def routes(reader: Reader, *, settings: Settings, check: Check) -> list[BaseRoute]:
     """The routes of the page for maintainers."""
-    support = Support(reader, settings=settings)
+    support = Support(reader, settings=settings, check=check)
     return [
         Route("/support", support.show_form, methods=["GET"]),
         Route("/support", support.take_form, methods=["POST"]),
@@ -83,8 +83,8 @@ def routes(reader: Reader, *, settings: Settings) -> list[BaseRoute]:
 class Support:
     """The page for maintainers: it takes the token with each question and remembers nothing."""
 
-    def __init__(self, reader: Reader, *, settings: Settings) -> None:
-        self.reader, self.settings = reader, settings
+    def __init__(self, reader: Reader, *, settings: Settings, check: Check) -> None:
+        self.reader, self.settings, self.check = reader, settings, check
 
     async def show_form(self, _: Request) -> Response:
         """The form."""
@@ -94,7 +94,7 @@ class Support:
         """The session, or the form again with the reason why not."""
         session_id = ""
         try:
-            session_id, token = await read_form(request, "session", "token")
+            session_id, token = await read_form(request, "session", "token", check=self.check)
             if not self.settings.is_token(token):
                 raise forbidden("This is not the maintainer's token.")
             shared = await run_in_threadpool(read_session, self.reader, session_id, contracts=self.settings.contracts)

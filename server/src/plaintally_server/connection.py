@@ -1,0 +1,367 @@
+"""A connection of the collector: requests are parsed under limits and deadlines, and answered in their order.
+
+uvicorn runs the server; this takes the place of its own protocol, which knows no deadline but that of an idle
+connection, no limit of a head's size, and answers broken requests in plain text, ahead of whole ones before them.
+llhttp, by way of httptools, does the parsing. Where framing is in doubt the connection says so and closes: what comes
+behind is nobody's request.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import httptools
+from starlette.types import Scope
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from plaintally_server.asgi import refuse
+from plaintally_server.exceptions import Refusal, invalid, unavailable
+from plaintally_server.exchange import Exchange, write_answer
+
+_BUFFER_BYTES = 65_536  # of a body that is waiting for its application, and of one that is read for nothing
+_FRAMING_SHARE = 8  # times the body: one byte in a chunk of its own takes six
+
+
+class Limits(NamedTuple):
+    """What a connection may take: seconds, bytes and numbers.
+
+    `head_s` is for the head of a request, from its first byte or from the connection; `body_s` for the body;
+    `request_s` for all of it, until the answer was read; `idle_s` is between two requests; `linger_s` for a client to
+    read why it is refused. They are looked at every `check_s`.
+    """
+
+    head_s: float = 10
+    body_s: float = 20
+    request_s: float = 30
+    idle_s: float = 10
+    linger_s: float = 5
+    check_s: float = 1
+    target_bytes: int = 16_384
+    head_bytes: int = 16_384
+    headers: int = 100
+    pipelined: int = 50
+    connections: int = 800
+
+
+class Connection(asyncio.Protocol):
+    """One connection; uvicorn makes it, and ends it by `shutdown`."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+    ) -> None:
+        self.app, self.server_state, self.app_state, self.limits = config.loaded_app, server_state, app_state, limits
+        self.loop = _loop or asyncio.get_running_loop()
+        self.parser = httptools.HttpRequestParser(self)
+        self.pending: deque[Exchange] = deque()  # the first is at work, the others wait for their turn
+        self.refusal: Refusal | None = None  # the last answer, when those before it are through
+        self.is_last = False  # no request may follow, and nothing more is parsed
+        self.is_in_head = False
+        self.url, self.headers = b"", list[tuple[bytes, bytes]]()
+        self.serial = self.read_bytes = self.head_bytes = self.body_bytes = 0  # of the message that is being parsed
+        self.is_paused = False
+        self.writable: asyncio.Future[None] | None = None
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is one of streams
+        """Start to wait for a head, unless too many are connected."""
+        self.transport, connections = transport, self.server_state.connections
+        connections.add(self)  # type: ignore[arg-type]  # which names the protocols of uvicorn's own
+        peer = transport.get_extra_info("peername")
+        self.is_tls = transport.get_extra_info("sslcontext") is not None
+        self.base: Scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "https" if self.is_tls else "http",
+            "root_path": "",
+            "server": None,
+            "client": (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None,
+        }
+        self._expect_within(self.limits.head_s)
+        self.timer = self.loop.call_later(self.limits.check_s, self._check)
+        if len(connections) > self.limits.connections + self.limits.connections // 8:
+            transport.abort()
+        elif len(connections) > self.limits.connections:
+            self._refuse(unavailable("Too many connections; try again in a moment."))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the name is the protocol's
+        """Tell whoever is still at work."""
+        self.server_state.connections.discard(self)
+        self.timer.cancel()
+        self._abandon_all()
+        self.resume_writing()
+        self.parser = None  # type: ignore[assignment]  # it refers to the connection
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, within the limits."""
+        if self.is_last:
+            return
+        serial = self.serial
+        try:
+            self.parser.feed_data(data)
+            if serial == self.serial:  # all of it is of one message, or of none
+                self.read_bytes += len(data)
+                self._check_overhead()
+        except httptools.HttpParserError as error:
+            if not self.is_last:
+                refusal = error.__context__
+                self._refuse(refusal if isinstance(refusal, Refusal) else invalid("The request is no HTTP/1.1."))
+        except Refusal as refusal:
+            self._refuse(refusal)
+        self._steer()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; it may still read, if what it sent was whole."""
+        if self.is_in_head or (self.pending and self.pending[-1].has_more):
+            self._refuse(invalid("The request ended before it was whole."))
+        self.is_last = True
+        return bool(self.pending) and not self.is_tls
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        self.writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        writable, self.writable = self.writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+            self._advance()
+
+    def shutdown(self) -> None:
+        """Answer what is at work, then close."""
+        self.is_last = self.is_last or not (self.pending and self.pending[-1].has_more)
+        for exchange in self.pending:
+            exchange.keeps_alive = False
+        if not self.pending and not self.transport.is_closing():
+            self.transport.close()
+
+    # What the parser tells.
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        if self.is_last:
+            raise invalid("No request may follow.")
+        self.url, self.headers, self.is_in_head = b"", [], True
+        self.serial += 1
+        self.read_bytes = self.head_bytes = self.body_bytes = 0
+        if not self.pending:
+            self._expect_within(self.limits.head_s)
+
+    def on_url(self, url: bytes) -> None:
+        """Some of the target."""
+        self.url += url
+        if len(self.url) > self.limits.target_bytes:
+            raise Refusal(414, "INVALID_ARGUMENT", f"A target has at most {self.limits.target_bytes} bytes.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A line of the head, or behind the chunks of a body."""
+        if not self.is_in_head:
+            raise invalid("Nothing may follow the last chunk of a body.")
+        self.head_bytes += len(name) + len(value)
+        if self.head_bytes > self.limits.head_bytes or len(self.headers) == self.limits.headers:
+            raise self._too_large_head()
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the request starts, or waits until those before it are through."""
+        self.is_in_head = False
+        if len(self.pending) == self.limits.pipelined:
+            raise Refusal(429, "RESOURCE_EXHAUSTED", f"At most {self.limits.pipelined} requests may wait in a row.")
+        version, found = self.parser.get_http_version(), dict(self.headers)
+        check_head(version, self.url, self.headers, upgrades=self.parser.should_upgrade())
+        exchange = Exchange(
+            self._make_scope(version),
+            expects_continue=b"expect" in found and version == "1.1",
+            keeps_alive=version == "1.1" and self.parser.should_keep_alive(),
+            is_short=int(found.get(b"content-length", _BUFFER_BYTES + 1)) <= _BUFFER_BYTES,
+            write=self._write,
+            until_writable=lambda: self.writable,
+            on_read=self._steer,
+            default_headers=self.server_state.default_headers,
+        )
+        self.pending.append(exchange)
+        if len(self.pending) == 1:
+            self._start(exchange)
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body."""
+        self.body_bytes += len(body)
+        self.pending[-1].feed(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        exchange = self.pending[-1]
+        exchange.end()
+        if not exchange.keeps_alive:
+            self.is_last = True
+        if exchange is self.pending[0]:
+            self._expect_within(self.began_s + self.limits.request_s - self.loop.time())
+            self._advance()
+
+    # What follows from it.
+
+    def _make_scope(self, version: str) -> Scope:
+        path, _, query = self.url.partition(b"?")
+        text = path.decode("ascii")
+        return {
+            **self.base,
+            "http_version": version,
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(text) if "%" in text else text,
+            "raw_path": path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
+
+    def _start(self, exchange: Exchange) -> None:
+        self.began_s = self.loop.time()
+        self._expect_within(self.limits.body_s if exchange.has_more else self.limits.request_s)
+        task = self.loop.create_task(exchange.run(self.app))
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
+
+    def _write(self, content: bytes, is_last: bool) -> None:  # noqa: FBT001  # a callback
+        """Write some of the answer to the first request; the last of it makes room for the next."""
+        if not self.transport.is_closing():
+            self.transport.write(content)
+        if is_last:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Go on to the next request when the first was sent, answered, and the answer read."""
+        if not self.pending or self.writable is not None or self.transport.is_closing():
+            return
+        first = self.pending[0]
+        if not first.is_answered or (first.has_more and first.keeps_alive):
+            return
+        self.pending.popleft()
+        self.server_state.total_requests += 1
+        if not first.keeps_alive:
+            self._close(lingers=first.has_more)
+        elif self.pending:
+            self._start(self.pending[0])
+        elif self.refusal is not None:
+            self._write_refusal(self.refusal)
+        elif self.is_last:
+            self._close(lingers=False)
+        else:
+            self._expect_within(self.limits.head_s if self.is_in_head else self.limits.idle_s)
+        self._steer()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer what is being parsed with a refusal, behind all that came before it, and close."""
+        self.is_last, self.is_in_head = True, False
+        if self.pending and self.pending[-1].has_more:
+            broken = self.pending.pop()
+            broken.abandon()
+            if broken.is_started:
+                self._close(lingers=True)
+                return
+        self.refusal = refusal
+        if not self.pending:
+            self._write_refusal(refusal)
+
+    def _write_refusal(self, refusal: Refusal) -> None:
+        self.transport.write(write_answer(refuse(refusal), self.server_state.default_headers))
+        self._close(lingers=True)
+
+    def _close(self, *, lingers: bool) -> None:
+        """Close; where the client may still be sending, let it come to the answer first: a reset would undo that."""
+        self.is_last = True
+        self._abandon_all()
+        self._expect_within(self.limits.linger_s)
+        if not lingers:
+            self.transport.close()
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._steer()
+
+    def _abandon_all(self) -> None:
+        for exchange in self.pending:
+            exchange.abandon()
+        self.pending.clear()
+
+    def _steer(self) -> None:
+        """Read only while there is room for what comes."""
+        pending = self.pending
+        is_full = len(pending) > 1 or (len(pending) == 1 and pending[0].waiting_bytes > _BUFFER_BYTES)
+        if is_full != self.is_paused and not self.transport.is_closing():
+            self.is_paused = is_full
+            (self.transport.pause_reading if is_full else self.transport.resume_reading)()
+
+    def _check_overhead(self) -> None:
+        """Raise where a message has far more framing than content: a head without end, extensions of chunks."""
+        room = self.limits.target_bytes + self.limits.head_bytes + _FRAMING_SHARE * self.body_bytes
+        if self.read_bytes - self.body_bytes > room:
+            raise self._too_large_head() if self.is_in_head else invalid("The body has more framing than content.")
+
+    def _too_large_head(self) -> Refusal:
+        return Refusal(
+            431,
+            "INVALID_ARGUMENT",
+            f"A head has at most {self.limits.headers} lines and {self.limits.head_bytes} bytes.",
+        )
+
+    # What happens when it takes too long.
+
+    def _expect_within(self, seconds: float) -> None:
+        self.deadline_s = self.loop.time() + seconds
+
+    def _check(self) -> None:
+        """Look at the deadline; one timer that goes on is cheaper than one for every request."""
+        self.timer = self.loop.call_later(self.limits.check_s, self._check)
+        if self.loop.time() >= self.deadline_s:
+            self._expire()
+
+    def _expire(self) -> None:
+        first = self.pending[0] if self.pending else None
+        if self.transport.is_closing() or (first is not None and first.is_started):
+            self.transport.abort()  # the client does not read
+        elif first is None and (self.is_last or not self.is_in_head):
+            self._expect_within(self.limits.linger_s)
+            self.transport.close()  # nothing was asked, or everything said
+        elif first is None or first.has_more:
+            self._give_up(Refusal(408, "DEADLINE_EXCEEDED", "The request took too long to arrive."))
+        else:
+            self._give_up(unavailable("The collector took too long; try again in a moment."))
+
+    def _give_up(self, refusal: Refusal) -> None:
+        self._abandon_all()
+        self._refuse(refusal)
+
+
+def check_head(version: str, url: bytes, headers: list[tuple[bytes, bytes]], *, upgrades: bool) -> None:
+    """Raise unless the head of a request is one that can mean but one thing.
+
+    Raises:
+        Refusal: it is of another version of HTTP, asks for another protocol, or is framed in two ways.
+    """
+    names = [name for name, _ in headers]
+    if version not in ("1.1", "1.0"):
+        raise invalid("The request is no HTTP/1.1.")
+    if upgrades:
+        raise invalid("This collector speaks no protocol but HTTP/1.1.")
+    if not url.startswith(b"/") or b"#" in url or not url.isascii():
+        raise invalid("The target must be a path, with a query or without.")
+    if names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
+        raise invalid("A request has exactly one Host.")
+    if b"transfer-encoding" in names and (
+        version == "1.0"
+        or b"content-length" in names
+        or [value.strip().lower() for name, value in headers if name == b"transfer-encoding"] != [b"chunked"]
+    ):
+        raise invalid("A body has a Content-Length, or comes in chunks and is encoded in no other way.")
+    if b"expect" in names and [value.lower() for name, value in headers if name == b"expect"] != [b"100-continue"]:
+        raise Refusal(417, "INVALID_ARGUMENT", "Nothing can be expected but 100-continue.")

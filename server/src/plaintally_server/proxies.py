@@ -1,0 +1,51 @@
+"""Which client a request is from, where proxies stand between. Pure.
+
+A proxy appends the address it was called from to X-Forwarded-For; what stands to the left of that may be anybody's
+invention. So the header is read from the right, and only as long as whoever wrote it is trusted.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+MAX_HOPS = 16
+_HOP = re.compile(r"\[(?P<six>[^\]]*)\](:[0-9]+)?|(?P<four>[0-9.]+):[0-9]+")
+
+
+def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """The networks of proxies that are trusted: each an address, or a network such as 10.0.0.0/8.
+
+    Raises:
+        ValueError: one of them is neither.
+    """
+    return tuple(ip_network(text) for text in texts)
+
+
+def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
+    """The client of a request: its IPv4 address, or the /64 of its IPv6 address, which one household has for itself.
+
+    `peer` is the other end of the connection and `forwarded` all of X-Forwarded-For. A trusted proxy that forwards
+    something that is no address is taken for the client itself.
+    """
+    if not trusted and ":" not in peer:
+        return peer
+    address = _parse(peer)
+    for hop in reversed(forwarded.rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
+        found = _parse(hop)
+        if address is None or found is None or not any(address in network for network in trusted):
+            break
+        address = found
+    if address is None:
+        return peer
+    return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))  # noqa: PLR2004
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    """The address in one entry, which may have a port and, in version 6, brackets; None for what is no address."""
+    entry = _HOP.fullmatch(text.strip())
+    try:
+        address = ip_address((entry["six"] or entry["four"]) if entry else text.strip())
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
