@@ -199,32 +199,34 @@ def other_shapes() -> Iterator[Case]:
 
 def mark_values(body: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     """The body with a mark instead of each of its values in turn."""
-    for place in _places(body, ()):
+    for place in places(body):
         if place:
             changed = copy.deepcopy(body)
             *above, last = place
-            _at(changed, above)[last] = _MARK
+            at(changed, above)[last] = _MARK
             yield _show(place), json.dumps(changed).encode()
 
 
 def mark_members(body: dict[str, Any]) -> Iterator[tuple[str, bytes, tuple[str, Any]]]:
     """The body with a marked member in each of its objects in turn, and the first member of that object."""
-    for place in _places(body, ()):
-        found = _at(body, place)
+    for place in places(body):
+        found = at(body, place)
         if isinstance(found, dict) and found:
             changed = copy.deepcopy(body)
-            _at(changed, place)[_MARK] = 0
+            at(changed, place)[_MARK] = 0
             yield _show(place), json.dumps(changed).encode(), next(iter(found.items()))
 
 
-def _places(value: Any, place: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+    """The way to a value and to each that is in it, as keys and indexes."""
     yield place
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in inner:
-        yield from _places(item, (*place, key))
+        yield from places(item, (*place, key))
 
 
-def _at(value: Any, place: Any) -> Any:  # noqa: ANN401
+def at(value: Any, place: Any) -> Any:  # noqa: ANN401
+    """The value at such a place."""
     for key in place:
         value = value[key]
     return value

@@ -45,7 +45,8 @@ def test_requests_made_from_it_are_answered_as_it_says(collector: Collector) -> 
     operations: Any = schemathesis.openapi.from_dict(answer.json).get_all_operations()
     for operation in (found.ok() for found in operations):
         taken[operation.label] = try_operation(operation, GenerationMode.POSITIVE, collector)
-        if not operation.definition.raw.get("security"):  # without the token all of those are refused
+        # Without the token all reading is refused, and a part of a document is no wrong document.
+        if "cities" in operation.label or not re.match("GET|DELETE|PATCH", operation.label):
             try_operation(operation, GenerationMode.NEGATIVE, collector)
     assert len(taken) > 25
     for label in ("POST /documents/using_rxinfer", "POST /documents/cities", "PATCH /documents/cities/{document}"):
