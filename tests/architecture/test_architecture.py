@@ -29,7 +29,10 @@ PURE += [
         "dialects",
         "fieldpaths",
         "filters",
+        "heads",
         "ingest",
+        "limiter",
+        "proxies",
         "jsontext",
     )
 ]

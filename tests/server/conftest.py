@@ -21,7 +21,7 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
 def sharing(tmp_path: Path) -> Iterator[Collector]:
     """A collector that takes sessions of the packages rxinfer and another."""
     contracts = [f"--contract={write_contract(tmp_path, package)}" for package in ("rxinfer", "another")]
-    with run_collector(tmp_path / "test.sqlite3", *contracts) as running:
+    with run_collector(tmp_path / "test.sqlite3", *contracts, "--rate-limit=0") as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 
 from collectors import ROOT, Answer, Collector, count, run_collector
-from plaintally_server.connection import Limits
+from plaintally_server.heads import Limits
 
 USING = f"{ROOT}/using_rxinfer"
 HASTY = Limits(head_s=0.6, body_s=0.6, request_s=1.2, idle_s=0.6, linger_s=0.3, check_s=0.1, connections=30)
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import ClassVar
 from plaintally.contract import Contract
 from plaintally_server.cli import run
-from plaintally_server.connection import Limits
+from plaintally_server.heads import Limits
 from plaintally_server.settings import Settings
 
 settings = Settings({"rxinfer": Contract()}, Path(sys.argv[1]), port=0, rate_limit=0, open_collections=["cities"])

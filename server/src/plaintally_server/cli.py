@@ -20,9 +20,10 @@ import click
 import uvicorn
 
 from plaintally_server import desk, diagnosis, pull, report, setup
-from plaintally_server.connection import Connection, Limits
+from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
+from plaintally_server.heads import Limits
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED
 from plaintally_server.options import (
     collect_contracts,

@@ -8,41 +8,20 @@ behind is nobody's request.
 
 import asyncio
 from collections import deque
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any
 
 import httptools
-from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from plaintally_server.asgi import refuse
 from plaintally_server.exceptions import Refusal, invalid, unavailable
 from plaintally_server.exchange import Exchange, write_answer
+from plaintally_server.heads import Head, Limits, too_large
 
 _BUFFER_BYTES = 65_536  # of a body that is waiting for its application, and of one that is read for nothing
+_LONG = b"65537"  # how long a body is taken to be that does not say
 _FRAMING_SHARE = 8  # times the body: one byte in a chunk of its own takes six
-
-
-class Limits(NamedTuple):
-    """What a connection may take: seconds, bytes and numbers.
-
-    `head_s` is for the head of a request, from its first byte or from the connection; `body_s` for the body;
-    `request_s` for all of it, until the answer was read; `idle_s` is between two requests; `linger_s` for a client to
-    read why it is refused. They are looked at every `check_s`.
-    """
-
-    head_s: float = 10
-    body_s: float = 20
-    request_s: float = 30
-    idle_s: float = 10
-    linger_s: float = 5
-    check_s: float = 1
-    target_bytes: int = 16_384
-    head_bytes: int = 16_384
-    headers: int = 100
-    pipelined: int = 50
-    connections: int = 800
 
 
 class Connection(asyncio.Protocol):
@@ -64,8 +43,8 @@ class Connection(asyncio.Protocol):
         self.refusal: Refusal | None = None  # the last answer, when those before it are through
         self.is_last = False  # no request may follow, and nothing more is parsed
         self.is_in_head = False
-        self.url, self.headers = b"", list[tuple[bytes, bytes]]()
-        self.serial = self.read_bytes = self.head_bytes = self.body_bytes = 0  # of the message that is being parsed
+        self.head = Head(limits)
+        self.serial = self.read_bytes = self.body_bytes = 0  # of the message that is being parsed
         self.is_paused = False
         self.writable: asyncio.Future[None] | None = None
 
@@ -77,7 +56,7 @@ class Connection(asyncio.Protocol):
         connections.add(self)  # type: ignore[arg-type]  # which names the protocols of uvicorn's own
         peer = transport.get_extra_info("peername")
         self.is_tls = transport.get_extra_info("sslcontext") is not None
-        self.base: Scope = {
+        self.base = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
@@ -151,39 +130,35 @@ class Connection(asyncio.Protocol):
         """The first byte of a request."""
         if self.is_last:
             raise invalid("No request may follow.")
-        self.url, self.headers, self.is_in_head = b"", [], True
+        self.head, self.is_in_head = Head(self.limits), True
         self.serial += 1
-        self.read_bytes = self.head_bytes = self.body_bytes = 0
+        self.read_bytes = self.body_bytes = 0
         if not self.pending:
             self._expect_within(self.limits.head_s)
 
     def on_url(self, url: bytes) -> None:
         """Some of the target."""
-        self.url += url
-        if len(self.url) > self.limits.target_bytes:
-            raise Refusal(414, "INVALID_ARGUMENT", f"A target has at most {self.limits.target_bytes} bytes.")
+        self.head.add_target(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of the head, or behind the chunks of a body."""
         if not self.is_in_head:
             raise invalid("Nothing may follow the last chunk of a body.")
-        self.head_bytes += len(name) + len(value)
-        if self.head_bytes > self.limits.head_bytes or len(self.headers) == self.limits.headers:
-            raise self._too_large_head()
-        self.headers.append((name.lower(), value))
+        self.head.add_line(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole: the request starts, or waits until those before it are through."""
         self.is_in_head = False
         if len(self.pending) == self.limits.pipelined:
             raise Refusal(429, "RESOURCE_EXHAUSTED", f"At most {self.limits.pipelined} requests may wait in a row.")
-        version, found = self.parser.get_http_version(), dict(self.headers)
-        check_head(version, self.url, self.headers, upgrades=self.parser.should_upgrade())
+        head, version = self.head, self.parser.get_http_version()
+        head.check(version, upgrades=self.parser.should_upgrade())
+        [length] = head.find(b"content-length") or [_LONG]
         exchange = Exchange(
-            self._make_scope(version),
-            expects_continue=b"expect" in found and version == "1.1",
+            head.make_scope({**self.base, "state": self.app_state.copy()}, self.parser.get_method(), version),
+            expects_continue=bool(head.find(b"expect")) and version == "1.1",
             keeps_alive=version == "1.1" and self.parser.should_keep_alive(),
-            is_short=int(found.get(b"content-length", _BUFFER_BYTES + 1)) <= _BUFFER_BYTES,
+            is_short=int(length) <= _BUFFER_BYTES,
             write=self._write,
             until_writable=lambda: self.writable,
             on_read=self._steer,
@@ -210,21 +185,8 @@ class Connection(asyncio.Protocol):
 
     # What follows from it.
 
-    def _make_scope(self, version: str) -> Scope:
-        path, _, query = self.url.partition(b"?")
-        text = path.decode("ascii")
-        return {
-            **self.base,
-            "http_version": version,
-            "method": self.parser.get_method().decode("ascii"),
-            "path": unquote(text) if "%" in text else text,
-            "raw_path": path,
-            "query_string": query,
-            "headers": self.headers,
-            "state": self.app_state.copy(),
-        }
-
     def _start(self, exchange: Exchange) -> None:
+        """Have the application answer the first request."""
         self.began_s = self.loop.time()
         self._expect_within(self.limits.body_s if exchange.has_more else self.limits.request_s)
         task = self.loop.create_task(exchange.run(self.app))
@@ -273,8 +235,9 @@ class Connection(asyncio.Protocol):
             self._write_refusal(refusal)
 
     def _write_refusal(self, refusal: Refusal) -> None:
-        self.transport.write(write_answer(refuse(refusal), self.server_state.default_headers))
-        self._close(lingers=True)
+        if not self.transport.is_closing():
+            self.transport.write(write_answer(refuse(refusal), self.server_state.default_headers))
+            self._close(lingers=True)
 
     def _close(self, *, lingers: bool) -> None:
         """Close; where the client may still be sending, let it come to the answer first: a reset would undo that."""
@@ -305,14 +268,7 @@ class Connection(asyncio.Protocol):
         """Raise where a message has far more framing than content: a head without end, extensions of chunks."""
         room = self.limits.target_bytes + self.limits.head_bytes + _FRAMING_SHARE * self.body_bytes
         if self.read_bytes - self.body_bytes > room:
-            raise self._too_large_head() if self.is_in_head else invalid("The body has more framing than content.")
-
-    def _too_large_head(self) -> Refusal:
-        return Refusal(
-            431,
-            "INVALID_ARGUMENT",
-            f"A head has at most {self.limits.headers} lines and {self.limits.head_bytes} bytes.",
-        )
+            raise too_large(self.limits) if self.is_in_head else invalid("The body has more framing than content.")
 
     # What happens when it takes too long.
 
@@ -326,6 +282,7 @@ class Connection(asyncio.Protocol):
             self._expire()
 
     def _expire(self) -> None:
+        """End what took too long, with a word where the client may still be listening."""
         first = self.pending[0] if self.pending else None
         if self.transport.is_closing() or (first is not None and first.is_started):
             self.transport.abort()  # the client does not read
@@ -340,28 +297,3 @@ class Connection(asyncio.Protocol):
     def _give_up(self, refusal: Refusal) -> None:
         self._abandon_all()
         self._refuse(refusal)
-
-
-def check_head(version: str, url: bytes, headers: list[tuple[bytes, bytes]], *, upgrades: bool) -> None:
-    """Raise unless the head of a request is one that can mean but one thing.
-
-    Raises:
-        Refusal: it is of another version of HTTP, asks for another protocol, or is framed in two ways.
-    """
-    names = [name for name, _ in headers]
-    if version not in ("1.1", "1.0"):
-        raise invalid("The request is no HTTP/1.1.")
-    if upgrades:
-        raise invalid("This collector speaks no protocol but HTTP/1.1.")
-    if not url.startswith(b"/") or b"#" in url or not url.isascii():
-        raise invalid("The target must be a path, with a query or without.")
-    if names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
-        raise invalid("A request has exactly one Host.")
-    if b"transfer-encoding" in names and (
-        version == "1.0"
-        or b"content-length" in names
-        or [value.strip().lower() for name, value in headers if name == b"transfer-encoding"] != [b"chunked"]
-    ):
-        raise invalid("A body has a Content-Length, or comes in chunks and is encoded in no other way.")
-    if b"expect" in names and [value.lower() for name, value in headers if name == b"expect"] != [b"100-continue"]:
-        raise Refusal(417, "INVALID_ARGUMENT", "Nothing can be expected but 100-continue.")
