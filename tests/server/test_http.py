@@ -10,9 +10,12 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collectors import ROOT, Answer, Collector, count, run_collector
 from plaintally_server.heads import Limits
@@ -299,6 +302,32 @@ def test_answers_come_in_the_order_of_requests(collector: Collector) -> None:
     *answers, last = client.answers()
     assert [str(answer.json["name"]).rpartition("/")[2] for answer in answers] == names
     assert last.error[0] == 400
+
+
+@settings(max_examples=25)
+@given(
+    chosen=st.lists(st.sampled_from(range(5)), max_size=8),
+    cuts=st.sets(st.integers(1, 1500), max_size=12),
+    is_broken=st.booleans(),
+)
+def test_it_makes_no_difference_how_requests_are_cut(
+    collector: Collector, *, chosen: list[int], cuts: set[int], is_broken: bool
+) -> None:
+    known = [
+        (EMPTY, 200),
+        (f"{CHUNKED}\r\n1\r\n{{\r\n1;a\r\n}}\r\n0\r\n\r\n", 200),
+        (f"GET {OPEN}/none HTTP/1.1\r\n{HOST}\r\n", 404),
+        (f"PUT {OPEN} HTTP/1.1\r\n{HOST}Content-Length: 20\r\n\r\n{'x' * 20}", 405),
+        (f"GET /nowhere HTTP/1.1\r\n{HOST}\r\n", 404),
+    ]
+    content = "".join(known[number][0] for number in chosen) + ("X\r\n" if is_broken else "")
+    client = Client(collector.port)
+    places = [0, *sorted(cut for cut in cuts if cut < len(content)), len(content)]
+    for start, end in pairwise(places):
+        client.send(content[start:end])
+        time.sleep(0.001)
+    client.socket.shutdown(socket.SHUT_WR)
+    assert [answer.status for answer in client.answers()] == [known[n][1] for n in chosen] + [400] * is_broken
 
 
 def test_a_broken_body_does_not_take_the_place_of_what_was_asked_before(collector: Collector) -> None:
