@@ -142,7 +142,7 @@ def test_a_long_name_and_large_numbers_fit_a_telephone(
     today = datetime.now(UTC).date()
     rows = [(package, (today - timedelta(days=back)).isoformat(), daily) for back in range(400)]
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.executemany("INSERT INTO daily_totals VALUES (?, ?, ?)", rows)
+        connection.executemany("INSERT INTO rollups VALUES ('imports', ?, ?, '', ?)", rows)
     with run_collector(database, "--package", package) as collector:
         visit = Visit(browser, f"{collector.url}/packages/{package}?days={days}", width=360)
         save(visit.page, f"dashboard-large-{daily}-{days}", tmp_path)

@@ -41,7 +41,7 @@ def check_all(database: Path, answered: list[str]) -> None:
     """Every answered document is there, and the totals are those of the documents."""
     connection = sqlite3.connect(database)
     stored = {identifier for (identifier,) in connection.execute("SELECT id FROM documents")}
-    (total,) = connection.execute("SELECT sum(count) FROM daily_totals").fetchone()
+    (total,) = connection.execute("SELECT sum(value) FROM rollups").fetchone()
     (counted,) = connection.execute("SELECT count(*) FROM counted_ids").fetchone()
     connection.close()
     assert set(answered) <= stored
@@ -174,8 +174,7 @@ def test_a_write_that_fails_unexpectedly_fails_alone(tmp_path: Path) -> None:
 
 def test_a_disk_that_cannot_be_written_is_told_and_recovers(tmp_path: Path) -> None:
     """Another process holds the file for longer than anyone waits."""
-    store = SQLiteStore(tmp_path / "locked.sqlite3")
-    store._writer.execute("PRAGMA busy_timeout = 50")
+    store = SQLiteStore(tmp_path / "locked.sqlite3", timeout_s=0.05)
     other = sqlite3.connect(store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     [refused] = asyncio.run(write_all(store, [make_write("a")]))

@@ -36,6 +36,7 @@ from plaintally_server.options import (
 )
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, read_token
+from plaintally_server.store.database import Database
 
 
 class Listening(uvicorn.Server):
@@ -70,7 +71,7 @@ def commands() -> None:
     """Collect counts of package imports and the sessions that users share, and show them."""
 
 
-for command in (desk.lookup, desk.forget, desk.contract, pull.pull, export, report.report):
+for command in (desk.lookup, desk.forget, desk.contract, desk.migrate, pull.pull, export, report.report):
     commands.add_command(command)
 
 
@@ -101,7 +102,7 @@ def serve(
     *,
     packages: tuple[str, ...],
     contracts: tuple[Path, ...],
-    database: Path,
+    database: Database,
     token_file: Path | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
@@ -163,7 +164,7 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         StartError: the address, the certificate or the database cannot be used.
     """
     from plaintally_server.app import create_app
-    from plaintally_server.store.sqlite import SQLiteStore
+    from plaintally_server.store.opening import open_store
 
     check_tls(settings.tls_certificate, settings.tls_key)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again after everything has ended
@@ -177,7 +178,7 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
             f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port or --host"
         ) from error
     with listener:
-        store = SQLiteStore(settings.database, queue_size=settings.queue_size)
+        store = open_store(settings.database, queue_size=settings.queue_size)
         try:
             config = uvicorn.Config(
                 create_app(settings, store),

@@ -14,7 +14,10 @@ from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database
 from plaintally_server.settings import load_contract, read_contract, write_contract
+from plaintally_server.store import schema
+from plaintally_server.store.database import Database, describe, exists
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.tables import HEAD
 from plaintally_server.support import read_session, summarize
 
 
@@ -34,7 +37,7 @@ on_session = click.argument("session_id", metavar="ID", callback=_read_id)
 @on_contracts
 @on_database
 @click.option("--last", type=click.IntRange(0), default=5, show_default=True, help="How many invokes of each label.")
-def lookup(*, session_id: str, contracts: Sequence[Path], database: Path, last: int) -> None:
+def lookup(*, session_id: str, contracts: Sequence[Path], database: Database, last: int) -> None:
     """Show a session that was shared."""
     maintenance = _open(database)
     try:
@@ -42,6 +45,21 @@ def lookup(*, session_id: str, contracts: Sequence[Path], database: Path, last: 
     except Refusal as refusal:
         raise CommandError(refusal.message.rstrip(".").replace("Nothing", "nothing")) from refusal
     click.echo(str(summarize(shared, n_last=last)))
+
+
+@click.command()
+@on_config
+@on_database
+def migrate(*, database: Database) -> None:
+    """Bring the tables to this version, or make them; `serve` does that itself with a file, never on PostgreSQL."""
+    before = schema.migrate(database)
+    click.echo(f"The tables of {describe(database)} are of version {HEAD}; they were {_tell(before)}.")
+
+
+def _tell(version: str | None) -> str:
+    if version is None:
+        return "older, or not there"
+    return "so before" if version == HEAD else f"of version {version}"
 
 
 @click.group()
@@ -55,7 +73,7 @@ def forget() -> None:
 @forget.command("list")
 @on_config
 @on_database
-def list_requests(*, database: Path) -> None:
+def list_requests(*, database: Database) -> None:
     """List the requests, with the number of documents each is about."""
     requests = _open(database).forget_requests()
     for request in requests:
@@ -69,7 +87,7 @@ def list_requests(*, database: Path) -> None:
 @on_session
 @on_config
 @on_database
-def approve(*, session_id: str, database: Path) -> None:
+def approve(*, session_id: str, database: Database) -> None:
     """Delete a session and all that was shared of it, and print the receipt."""
     receipt = _open(database).approve(session_id, at=datetime.now(UTC), salt=secrets.token_bytes(16))
     for name, value in receipt.to_dict().items():
@@ -80,7 +98,7 @@ def approve(*, session_id: str, database: Path) -> None:
 @on_session
 @on_config
 @on_database
-def refuse(*, session_id: str, database: Path) -> None:
+def refuse(*, session_id: str, database: Database) -> None:
     """Refuse a request; it stays in the list, and waits anew when somebody asks again."""
     _open(database).refuse(session_id)
     click.echo(f"Refused; {session_id} stays.")
@@ -90,7 +108,7 @@ def refuse(*, session_id: str, database: Path) -> None:
 @click.argument("receipt_hash", metavar="HASH")
 @on_config
 @on_database
-def show_receipt(*, receipt_hash: str, database: Path) -> None:
+def show_receipt(*, receipt_hash: str, database: Database) -> None:
     """Tell whether a receipt is one of this collector's."""
     found = _open(database).receipt(receipt_hash.strip().lower())
     if found is None:
@@ -108,7 +126,7 @@ def contract() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @on_config
 @on_database
-def add(*, file: Path, database: Path) -> None:
+def add(*, file: Path, database: Database) -> None:
     """Add the contract in a JSON file, in place of an earlier one of that package."""
     package, declared = load_contract(file)
     Maintenance(database).add_contract(package, write_contract(package, declared), at=datetime.now(UTC))
@@ -118,18 +136,18 @@ def add(*, file: Path, database: Path) -> None:
 @contract.command("list")
 @on_config
 @on_database
-def list_contracts(*, database: Path) -> None:
+def list_contracts(*, database: Database) -> None:
     """List the contracts that were added."""
     contracts = _open(database).contracts()
     for package, content, added_at in contracts:
-        _, declared = read_contract(content, f"of {package} in {database}")
+        _, declared = read_contract(content, f"of {package} in {describe(database)}")
         labels = ", ".join(declared.labels) or "no labels"
         click.echo(f"{package}  {added_at:%Y-%m-%d %H:%M}  {declared.hash()[:12]}  {labels}")
     if not contracts:
         click.echo("No contract was added.")
 
 
-def _open(database: Path) -> Maintenance:
-    if not database.exists():
+def _open(database: Database) -> Maintenance:
+    if not exists(database):
         raise CommandError(f"there is no database {database}; name another with --database")
     return Maintenance(database)

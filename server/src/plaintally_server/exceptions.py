@@ -83,4 +83,5 @@ def failed() -> Refusal:
 def describe(error: Exception) -> str:
     """The kind of an error and where it arose, for the log; its message may hold what a client sent."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{getattr(error, 'sqlite_errorname', type(error).__name__)} in {Path(place.filename).name}:{place.lineno}"
+    cause = getattr(error, "orig", None) or error  # of SQLAlchemy's, what the database said
+    return f"{getattr(cause, 'sqlite_errorname', type(cause).__name__)} in {Path(place.filename).name}:{place.lineno}"

@@ -13,8 +13,10 @@ import click
 
 from plaintally.contract import Contract
 from plaintally_server.dialects import find_package
+from plaintally_server.exceptions import StartError
 from plaintally_server.proxies import parse_networks
 from plaintally_server.settings import load_contract, read_contract
+from plaintally_server.store.database import Database, describe, exists, locate
 from plaintally_server.store.maintenance import Maintenance
 
 CONFIG_FILE = "plaintally-server.toml"
@@ -43,6 +45,13 @@ def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     except ValueError as error:
         raise click.BadParameter(f"{error}.") from error
     return texts
+
+
+def _locate(_: click.Context, __: click.Parameter, text: str) -> Database:
+    try:
+        return locate(text)
+    except StartError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
@@ -89,7 +98,12 @@ on_contracts = setting(
     help="Contract of a package, as JSON, where counts hold more than id and time or sessions are taken; may be given "
     f"again (in the variable: {os.pathsep!r} between).",
 )
-on_database = setting("database", type=click.Path(path_type=Path), default="plaintally.sqlite3", help="SQLite file.")
+on_database = setting(
+    "database",
+    callback=_locate,
+    default="plaintally.sqlite3",
+    help="SQLite file, or an address of PostgreSQL's such as postgresql://user@host/name.",
+)
 on_trusted_proxies = setting(
     "trusted_proxy",
     parameter="trusted_proxies",
@@ -100,16 +114,16 @@ on_trusted_proxies = setting(
 )
 
 
-def collect_contracts(database: Path, paths: Sequence[Path], packages: Sequence[str] = ()) -> dict[str, Contract]:
+def collect_contracts(database: Database, paths: Sequence[Path], packages: Sequence[str] = ()) -> dict[str, Contract]:
     """The contracts by package: those in files win over those in the database, and these over a bare name.
 
     Raises:
         ServerError: a contract cannot be read, or the database cannot.
     """
-    stored = Maintenance(database).contracts() if database.exists() else ()
+    stored = Maintenance(database).contracts() if exists(database) else ()
     contracts = {
         **{package: Contract() for package in packages},
-        **dict(read_contract(content, f"of {package} in {database}") for package, content, _ in stored),
+        **dict(read_contract(content, f"of {package} in {describe(database)}") for package, content, _ in stored),
         **dict(map(load_contract, paths)),
     }
     find_package(contracts)  # which refuses what it cannot tell apart

@@ -21,7 +21,8 @@ from plaintally_server.options import collect_contracts, on_config, on_contracts
 from plaintally_server.remote import Project, RemoteDocument
 from plaintally_server.resource import Name, Precondition, check_id
 from plaintally_server.store import Write
-from plaintally_server.store.deletion import Forgotten
+from plaintally_server.store.batch import Forgotten
+from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 
 PAGE = 100
@@ -160,7 +161,7 @@ def pull(
     credentials: Path | None,
     packages: tuple[str, ...],
     contracts: tuple[Path, ...],
-    database: Path,
+    database: Database,
     delete: bool,
     delete_forgotten: bool,
 ) -> None:

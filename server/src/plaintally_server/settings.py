@@ -23,7 +23,7 @@ class Settings(NamedTuple):
     """
 
     contracts: Mapping[str, Contract]
-    database: Path = Path("plaintally.sqlite3")
+    database: Path | str = Path("plaintally.sqlite3")
     host: str = "127.0.0.1"
     port: int = 8080
     token: str | None = None

@@ -1,6 +1,8 @@
 """The store: documents, the daily totals that are folded from counts, and what is left of a deletion.
 
-Only this package knows SQL. `Store` is what the rest of the collector uses; `sqlite` keeps it in one file.
+Only this package knows SQL. `Store` is what the rest of the collector uses; `opening` opens one. Batches of writes go
+from `writer` through the pure `batch` to the fastest statements of `sqlite`; all else (`reading`, `rows`, `deletion`,
+`maintenance`) is the same for every database.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +21,9 @@ class Write(NamedTuple):
     """One document to be written.
 
     `settle` takes the document's present fields (None where there is none) and returns what is to be kept (None for
-    nothing: what there is is deleted); it runs inside the transaction, and whatever it raises is the answer to the
-    writes that it came with. `erases` says that nothing of what was there may stay in the file; `changed_at` is when
-    the document was last changed, where that was later than it was received.
+    nothing: what there is is deleted); it runs inside the transaction, may run again, and whatever it raises is the
+    answer to the writes that it came with. `erases` says that what it deletes goes with all below it, and to the last
+    byte; `changed_at` is when the document was last changed, where that was later than it was received.
     """
 
     name: Name

@@ -1,51 +1,77 @@
-"""Sees to it that what was deleted is gone from the file, byte by byte.
+"""Sees to it that what was deleted is gone from the database, byte by byte.
 
-`secure_delete` overwrites rows where they stand, and emptying the write-ahead log removes what they looked like before.
-That is done after each deletion. But when SQLite moves rows between pages it leaves their bytes in the pages' unused
-parts (about one row in a hundred), where no deletion finds them. Only VACUUM, which writes the whole file anew, does;
-as it takes the time of reading and writing all of it, it runs at most once in ten minutes.
+On SQLite, `secure_delete` overwrites rows where they stand, and emptying the write-ahead log removes what they looked
+like before. That is done after each deletion. But when SQLite moves rows between pages it leaves their bytes in the
+pages' unused parts (about one row in a hundred), where no deletion finds them. Only VACUUM, which writes the whole file
+anew, does; as it takes the time of reading and writing all of it, it runs at most once in ten minutes.
+
+On PostgreSQL, a deleted row stays where it is until VACUUM frees its place and something else is written there, and in
+the write-ahead log until that is recycled. VACUUM is run as often; the rest is the database's own time.
 """
 
 import logging
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from time import monotonic
+from typing import Any
+
+from sqlalchemy import Engine, delete, func, select
 
 from plaintally_server.exceptions import describe
+from plaintally_server.store.database import ERRORS
+from plaintally_server.store.tables import erasures
 
 PAUSE_S = 600.0
 _logger = logging.getLogger(__name__)
 
 
-def empty_log(connection: sqlite3.Connection) -> bool:
-    """Move the write-ahead log into the file and empty it; False where somebody reads for too long."""
-    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy
-
-
-def rewrite(connection: sqlite3.Connection) -> bool:
-    """Write the file anew if something was deleted since the last time; False where not all of it is gone."""
-    (last,) = connection.execute("SELECT max(id) FROM erasures").fetchone()
-    if last is None:
+def empty_log(engine: Engine) -> bool:
+    """Move SQLite's write-ahead log into the file and empty it; False where somebody reads for too long."""
+    if engine.dialect.name != "sqlite":
         return True
-    connection.execute("VACUUM")
-    if not empty_log(connection):
+    with _outside(engine) as connection:
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+
+def erase(engine: Engine) -> bool:
+    """Rewrite the tables if something was deleted since the last time; False where not all of it is gone."""
+    with engine.connect() as connection:
+        last = connection.execute(select(func.max(erasures.c.id))).scalar()
+    if last is None:
+        return empty_log(engine)
+    with _outside(engine) as connection:
+        connection.execute("VACUUM" if engine.dialect.name == "sqlite" else _VACUUM)
+    if not empty_log(engine):
         return False
-    connection.execute("DELETE FROM erasures WHERE id <= ?", (last,))
+    with engine.begin() as connection:
+        connection.execute(delete(erasures).where(erasures.c.id <= last))
     return True
 
 
-def is_due(connection: sqlite3.Connection) -> bool:
-    """Whether something was deleted since the file was last written anew."""
-    return connection.execute("SELECT 1 FROM erasures").fetchone() is not None
+_VACUUM = "VACUUM documents, names, forget_requests"
+
+
+@contextmanager
+def _outside(engine: Engine) -> Iterator[Any]:
+    """The driver's own connection, outside of any transaction."""
+    with closing(engine.raw_connection()) as pooled:
+        connection: Any = pooled.driver_connection
+        if engine.dialect.name == "sqlite":
+            yield connection
+            return
+        connection.autocommit = True
+        yield connection
+        connection.autocommit = False
 
 
 class Erasure:
     """Erases in the thread that writes, when there is time for it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.due = is_due(connection)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        with engine.connect() as connection:
+            self.due = connection.execute(select(erasures.c.id).limit(1)).scalar() is not None
         self._not_before = monotonic()
 
     @property
@@ -59,13 +85,13 @@ class Erasure:
         self._attempt(empty_log)
 
     def finish(self) -> None:
-        """Write the file anew if that is due; a failure is tried again later."""
+        """Rewrite the tables if that is due; a failure is tried again later."""
         self._not_before = monotonic() + PAUSE_S
-        self.due = not self._attempt(rewrite)
+        self.due = not self._attempt(erase)
 
-    def _attempt(self, step: Callable[[sqlite3.Connection], bool]) -> bool:
+    def _attempt(self, step: Callable[[Engine], bool]) -> bool:
         try:
-            return step(self.connection)
-        except sqlite3.Error as error:
+            return step(self._engine)
+        except ERRORS as error:
             _logger.error("plaintally-server: cannot erase what was deleted (%s)", describe(error))  # noqa: TRY400
             return False

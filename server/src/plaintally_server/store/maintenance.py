@@ -1,36 +1,46 @@
-"""What a maintainer does to the file, also while a collector runs on it: a connection for each change."""
+"""What a maintainer does to the database, also while a collector runs on it: a transaction for each change."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
-from pathlib import Path
+
+from sqlalchemy import Connection, delete, select
 
 from plaintally_server.deletion import ForgetRequest, Receipt
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.resource import Stored
-from plaintally_server.store import Write, deletion, documents, erasure
-from plaintally_server.store.schema import open_for_writing
-from plaintally_server.store.sqlite import SQLiteReader
+from plaintally_server.store import Write, deletion, erasure, rows, schema
+from plaintally_server.store.database import (
+    ERRORS,
+    Database,
+    describe,
+    exclusively,
+    open_for_reading,
+    open_for_writing,
+    reason,
+)
+from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.tables import contracts, pulls, receipts
 from plaintally_server.store.times import from_us, to_us
 
 _TIMEOUT_S = 30
 
 
-class Maintenance(SQLiteReader):
+class Maintenance(SQLReader):
     """The store as the commands use it.
 
     Args:
-        path: the file; it is made where there is none.
+        database: a file, which is made and brought forward where need be, or an address.
 
     Raises:
-        StartError: the file cannot be opened, or is no store of ours.
+        StartError: the database cannot be opened, is no store of ours, or `migrate` has to be run.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        open_for_writing(path).close()  # brings it forward
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        schema.prepare(database)
+        super().__init__(open_for_reading(database))
+        self._writes = open_for_writing(database, timeout_s=_TIMEOUT_S)
 
     def forget_requests(self) -> Sequence[ForgetRequest]:
         """The requests without a key, those that wait first."""
@@ -55,9 +65,9 @@ class Maintenance(SQLiteReader):
         return receipt
 
     def erase(self) -> bool:
-        """Have the bytes of what was deleted go from the file; False where somebody reads it for too long."""
-        with self._writing() as connection:
-            return erasure.empty_log(connection) and erasure.rewrite(connection)
+        """Have the bytes of what was deleted go from the database; False where somebody reads it for too long."""
+        with self._telling():
+            return erasure.erase(self._writes)
 
     def refuse(self, session_id: str) -> None:
         """Refuse a request that waits.
@@ -72,50 +82,65 @@ class Maintenance(SQLiteReader):
     def receipt(self, receipt_hash: str) -> tuple[datetime, int] | None:
         """When the deletion with this receipt was, and of how many documents."""
         with self._reading() as connection:
-            query = "SELECT deleted_at, documents FROM receipts WHERE hash = ?"
-            row = connection.execute(query, (receipt_hash,)).fetchone()
+            query = select(receipts.c.deleted_at, receipts.c.documents).where(receipts.c.hash == receipt_hash)
+            row = connection.execute(query).one_or_none()
             return None if row is None else (from_us(row[0]), row[1])
 
     def contracts(self) -> Sequence[tuple[str, bytes, datetime]]:
         """The contracts that were added: package, JSON, and when."""
         with self._reading() as connection:
-            rows = connection.execute("SELECT package, content, added_at FROM contracts ORDER BY package")
-            return [(package, content, from_us(added_at)) for package, content, added_at in rows]
+            found = connection.execute(select(contracts)).all()
+            return sorted((row.package, bytes(row.content), from_us(row.added_at)) for row in found)
 
     def add_contract(self, package: str, content: bytes, *, at: datetime) -> None:
         """Keep the contract of a package, in place of an earlier one."""
         with self._changing() as connection:
-            connection.execute("INSERT OR REPLACE INTO contracts VALUES (?, ?, ?)", (package, content, to_us(at)))
+            connection.execute(delete(contracts).where(contracts.c.package == package))
+            connection.execute(contracts.insert().values(package=package, content=content, added_at=to_us(at)))
 
     def take(self, writes: Sequence[Write]) -> Sequence[Stored | Refusal | None]:
         """Keep documents in one transaction, each for itself: what came of it, or why it was refused."""
         with self._changing() as connection:
-            return [deletion.attempt(connection, partial(documents.write, wanted=write))[0] for write in writes]
+            planned = rows.write(connection, [[write] for write in writes])
+            for stats_id, at in planned.late.items():
+                deletion.bury_late(connection, stats_id, at=at)
+        return list(map(_unwrap, planned.answers))
 
     def pulled_until(self, project: str, collection: str) -> str | None:
         """The id of the document up to which an unfinished walk through a project's collection has come."""
         with self._reading() as connection:
-            query = "SELECT last_id FROM pulls WHERE project = ? AND collection = ?"
-            row = connection.execute(query, (project, collection)).fetchone()
-            return None if row is None else str(row[0])
+            query = select(pulls.c.last_id).where(pulls.c.project == project, pulls.c.collection == collection)
+            found: str | None = connection.execute(query).scalar()
+            return found
 
     def note_pulled(self, project: str, collection: str, last_id: str | None) -> None:
         """Keep how far a walk has come; None where it has come to its end."""
         with self._changing() as connection:
-            connection.execute("DELETE FROM pulls WHERE project = ? AND collection = ?", (project, collection))
+            this = (pulls.c.project == project, pulls.c.collection == collection)
+            connection.execute(delete(pulls).where(*this))
             if last_id is not None:
-                connection.execute("INSERT INTO pulls VALUES (?, ?, ?)", (project, collection, last_id))
+                connection.execute(pulls.insert().values(project=project, collection=collection, last_id=last_id))
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with closing(open_for_writing(self.path, timeout_s=_TIMEOUT_S)) as connection:
-            try:
-                yield connection
-            except sqlite3.Error as error:
-                raise CommandError(f"cannot write the database {self.path} ({error}); try again") from error
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._writing() as connection, connection:  # commits in the end, or rolls back
-            connection.execute("BEGIN IMMEDIATE")
+    def _changing(self) -> Iterator[Connection]:
+        with self._telling(), exclusively(self._writes) as connection:
             yield connection
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except ERRORS as error:
+            raise CommandError(
+                f"cannot write the database {describe(self.database)} ({reason(error)}); try again"
+            ) from error
+
+
+def _unwrap(answer: Sequence[Stored | None] | Exception) -> Stored | Refusal | None:
+    """What came of a group of one."""
+    if isinstance(answer, Refusal):
+        return answer
+    if isinstance(answer, Exception):
+        raise answer
+    [stored] = answer
+    return stored

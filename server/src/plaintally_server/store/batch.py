@@ -1,0 +1,173 @@
+"""What a batch of writes comes to: the answers, and what is to be put, dropped and counted. Pure.
+
+A batch holds groups of writes; a group is done as a whole or not at all, and sees what those before it did. The stores
+load the documents that a batch names, have it planned here, and apply the plan in one transaction.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+from plaintally_server.deletion import hash_text
+from plaintally_server.exceptions import Refusal
+from plaintally_server.fieldpaths import Fields
+from plaintally_server.ingest import SHARED, STATS, Admitted
+from plaintally_server.resource import Stored, check_precondition
+from plaintally_server.store import Write
+from plaintally_server.store.content import is_same, read_fields, write_fields
+from plaintally_server.store.times import from_us, to_us
+
+Key = tuple[str, str]
+"""A collection and an id."""
+Answer = Sequence[Stored | None] | Exception
+"""What came of a group: its documents, why it was refused, or what went wrong."""
+
+
+class Row(NamedTuple):
+    """A document as it is kept; times are in microseconds since 1970."""
+
+    content: bytes
+    create_time: int
+    update_time: int
+    package: str
+    parent: str | None
+
+
+class Tally(NamedTuple):
+    """What counts are added up by: a package, and the UTC day they were received on."""
+
+    package: str
+    day: date
+
+
+class Plan(NamedTuple):
+    """What is to be done for a batch.
+
+    Attributes:
+        answers: by group.
+        puts: the documents as they are to be in the end.
+        drops: the documents that are to go.
+        counts: by package and day, the ids that are counted if they never were.
+        asked: hashes of the ids that must not have been deleted; where one of them was, the batch is planned anew.
+        late: stats that came after their session was deleted; they are buried, and the invokes that came before go.
+    """
+
+    answers: list[Answer]
+    puts: dict[Key, Row]
+    drops: set[Key]
+    counts: dict[Tally, list[bytes]]
+    asked: set[bytes]
+    late: dict[str, datetime]
+
+
+class Forgotten(Refusal):
+    """A document came late: its session was deleted. `late` are stats that nobody knew of then, and when they came."""
+
+    def __init__(self, late: Mapping[str, datetime]) -> None:
+        super().__init__(403, "PERMISSION_DENIED", "Missing or insufficient permissions: its session was deleted.")
+        self.late = late
+
+
+def keys_of(groups: Iterable[Sequence[Write]]) -> list[Key]:
+    """The documents that a batch names, each once, in the order of their names."""
+    return sorted({(write.name.collection, str(write.name.document)) for group in groups for write in group})
+
+
+def plan(groups: Iterable[Sequence[Write]], rows: Mapping[Key, Row], buried: Collection[bytes] = ()) -> Plan:
+    """Plan a batch.
+
+    Args:
+        groups: the writes.
+        rows: the documents that are there, of those that the batch names.
+        buried: the hashes of ids that were deleted, of those that an earlier plan asked for.
+    """
+    planner = _Planner(rows, set(buried))
+    for group in groups:
+        planner.take(group)
+    return planner.plan
+
+
+class _Planner:
+    """Plans group after group; `plan` grows with each."""
+
+    def __init__(self, rows: Mapping[Key, Row], buried: set[bytes]) -> None:
+        self.plan = Plan([], {}, set(), {}, set(), {})
+        self._rows, self._buried = rows, buried
+        self._changed: dict[Key, Row | None] = {}  # by the group that is being planned
+        self._counted: list[tuple[Tally, bytes]] = []
+
+    def take(self, group: Sequence[Write]) -> None:
+        """Plan a group; where it is refused or fails, nothing of it stays."""
+        self._changed.clear()
+        self._counted.clear()
+        answer: Answer
+        try:
+            answer = [self._write(write) for write in group]
+        except Forgotten as refusal:
+            self._buried |= set(map(hash_text, refusal.late))
+            self.plan.late.update(refusal.late)
+            answer = refusal
+        except Exception as error:  # noqa: BLE001  # its neighbours are without fault
+            answer = error
+        else:
+            self._keep()
+        self.plan.answers.append(answer)
+
+    def _write(self, write: Write) -> Stored | None:
+        key = (write.name.collection, str(write.name.document))
+        row = self._find(key)
+        current = None if row is None else _stored(row, read_fields(row.content))
+        check_precondition(current, write.precondition, write.name)
+        admitted = write.settle(None if current is None else current.fields)
+        if admitted is None:
+            if row is not None:
+                self._changed[key] = None
+            return None
+        if key[0] in SHARED:
+            self._check_not_forgotten(key, admitted.parent, write.received_at)
+        content = write_fields(admitted.fields)
+        if row is not None and is_same(row.content, content):
+            return current
+        created = to_us(write.received_at) if row is None else row.create_time
+        changed = to_us(write.changed_at or write.received_at)
+        self._changed[key] = new = Row(content, created, changed, admitted.package, admitted.parent)
+        self._count(admitted, write.received_at)
+        return _stored(new, admitted.fields)
+
+    def _find(self, key: Key) -> Row | None:
+        for changed in (self._changed, self.plan.puts):
+            if key in changed:
+                return changed[key]
+        return None if key in self.plan.drops else self._rows.get(key)
+
+    def _check_not_forgotten(self, key: Key, parent: str | None, at: datetime) -> None:
+        if self._is_buried(key[1]):
+            raise Forgotten({})
+        if parent is not None and self._is_buried(parent):
+            raise Forgotten({key[1]: at} if key[0] == STATS else {})
+
+    def _is_buried(self, document: str) -> bool:
+        id_hash = hash_text(document)
+        self.plan.asked.add(id_hash)
+        return id_hash in self._buried
+
+    def _count(self, admitted: Admitted, at: datetime) -> None:
+        if admitted.counted_id is not None:
+            day = at.astimezone(UTC).date()
+            self._counted.append((Tally(admitted.package, day), admitted.counted_id.bytes))
+
+    def _keep(self) -> None:
+        """Make what the group changes part of the plan."""
+        for key, row in self._changed.items():
+            if row is None:
+                self.plan.puts.pop(key, None)
+                self.plan.drops.add(key)
+            else:
+                self.plan.drops.discard(key)
+                self.plan.puts[key] = row
+        for tally, counted_id in self._counted:
+            self.plan.counts.setdefault(tally, []).append(counted_id)
+
+
+def _stored(row: Row, fields: Fields) -> Stored:
+    return Stored(fields, from_us(row.create_time), from_us(row.update_time))

@@ -1,0 +1,126 @@
+"""Where a database is, and connections to it: one file for SQLite, or an address for PostgreSQL."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, Pool, StaticPool, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from plaintally_server.exceptions import StartError
+
+Database = Path | str
+"""A file, or an address such as postgresql://user@host/name."""
+LOCK = 0x706C7461
+"""The advisory lock of PostgreSQL's that whoever writes shares, and whoever deletes has alone."""
+_SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
+ERRORS = (sqlite3.Error, DBAPIError, OSError)
+"""What is raised where a database cannot be opened, read or written."""
+
+
+def locate(text: str) -> Database:
+    """The database that a setting names.
+
+    Raises:
+        StartError: it looks like an address, and is none.
+    """
+    if "://" not in text:
+        return Path(text)
+    try:
+        if make_url(text).get_backend_name() == "postgresql":
+            return text
+    except ArgumentError:
+        pass
+    raise StartError("the database must be a file, or an address such as postgresql://user@host/name")
+
+
+def exists(database: Database) -> bool:
+    """Whether there is such a file; of an address that is found out when it is opened."""
+    return isinstance(database, str) or database.exists()
+
+
+def describe(database: Database) -> str:
+    """The database in a message; an address without its password."""
+    return str(database) if isinstance(database, Path) else make_url(database).render_as_string()
+
+
+def open_for_reading(database: Database) -> Engine:
+    """Connections that only read; each transaction sees one moment."""
+    if isinstance(database, str):
+        return _postgres(database, options="-c default_transaction_read_only=on")
+    return _sqlite(database, {"query_only": "ON"}, begin="BEGIN")
+
+
+def open_for_writing(database: Database, *, timeout_s: float = 5, alone: bool = False) -> Engine:
+    """Connections that write (or one, `alone`); a file is made, readable by its owner only, where there is none.
+
+    Raises:
+        StartError: the database cannot be opened.
+    """
+    if isinstance(database, str):
+        return _postgres(database)
+    with opening(database):
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+    return _sqlite(
+        database, _SETTINGS, begin="BEGIN IMMEDIATE", timeout_s=timeout_s, pool=StaticPool if alone else NullPool
+    )
+
+
+@contextmanager
+def exclusively(engine: Engine) -> Iterator[Connection]:
+    """A transaction during which nobody else writes."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        yield connection
+
+
+@contextmanager
+def opening(database: Database) -> Iterator[None]:
+    """Turn what is raised where a database cannot be used into one sentence."""
+    try:
+        yield
+    except ERRORS as error:
+        raise StartError(
+            f"cannot open the database {describe(database)} ({reason(error)}); name another with --database"
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """What a database gave as its reason, in one line."""
+    cause = getattr(error, "orig", None) or error
+    return str(getattr(cause, "strerror", None) or cause).strip().partition("\n")[0]
+
+
+def _sqlite(
+    path: Path, pragmas: dict[str, str], *, begin: str, timeout_s: float = 5, pool: type[Pool] = NullPool
+) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=pool,  # a pooled connection that nobody uses would keep the write-ahead log
+        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": timeout_s},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, _: object) -> None:
+        for name, value in pragmas.items():
+            connection.execute(f"PRAGMA {name} = {value}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)  # the driver would begin a transaction when it likes
+
+    return engine
+
+
+def _postgres(url: str, **arguments: Any) -> Engine:  # noqa: ANN401
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        isolation_level="REPEATABLE READ" if arguments else "READ COMMITTED",
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, **arguments},
+    )

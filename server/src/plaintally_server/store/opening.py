@@ -1,0 +1,28 @@
+"""Opens the store, or the reading side of it, that a database is for."""
+
+from plaintally_server.exceptions import StartError
+from plaintally_server.store import Store
+from plaintally_server.store.database import Database, open_for_reading
+from plaintally_server.store.reading import SQLReader
+
+
+def open_store(database: Database, *, queue_size: int = 10_000) -> Store:
+    """The store in a database.
+
+    Args:
+        database: a file, or an address of PostgreSQL's.
+        queue_size: how many writes may wait; more are refused as UNAVAILABLE.
+
+    Raises:
+        StartError: the database cannot be used.
+    """
+    if isinstance(database, str):
+        raise StartError("this version keeps no store in PostgreSQL yet; name a file with --database")
+    from plaintally_server.store.sqlite import SQLiteStore
+
+    return SQLiteStore(database, queue_size=queue_size)
+
+
+def open_reader(database: Database) -> SQLReader:
+    """The reading side of a store, also while a collector writes it."""
+    return SQLReader(open_for_reading(database))

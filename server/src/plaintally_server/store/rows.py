@@ -1,0 +1,141 @@
+"""Documents and counts as rows, by functions of a connection whose caller has begun a transaction.
+
+These are for what is rare: maintenance, deletion, what comes out of another database. What a collector writes all the
+time goes the faster ways of `sqlite` and `postgres`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Table,
+    and_,
+    delete,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects import sqlite
+
+from plaintally_server.store import Write
+from plaintally_server.store.batch import Key, Plan, Row, Tally, keys_of, plan
+from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rollups, tombstones
+
+Discard = Callable[[Connection, str, str], None]
+_AT_ONCE = 400  # parameters of a statement are limited
+_ROW = (
+    documents.c.fields,
+    documents.c.create_time,
+    documents.c.update_time,
+    documents.c.package,
+    documents.c.parent,
+)
+
+
+def located(connection: Connection) -> tuple[FromClause, Any]:
+    """Documents as they are found by name, and the columns to name them by: on PostgreSQL by way of the registry."""
+    if connection.dialect.name != "postgresql":
+        return documents, documents.c
+    same = [names.c[column] == documents.c[column] for column in ("collection", "id", "create_time")]
+    return names.join(documents, and_(*same)), names.c
+
+
+def parents_are(collection: str, parent: str) -> ColumnElement[bool]:
+    """That a document is of a collection, and belongs to another."""
+    return and_(documents.c.collection == collection, documents.c.parent == parent)
+
+
+def load(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
+    """The documents that are there of these."""
+    place, key = located(connection)
+    query = select(key.collection, key.id, *_ROW).select_from(place)
+    if connection.dialect.name == "postgresql":
+        query = query.order_by(key.collection, key.id).with_for_update(of=documents)
+    found = {}
+    for start in range(0, len(keys), _AT_ONCE):
+        wanted = tuple_(key.collection, key.id).in_(keys[start : start + _AT_ONCE])
+        for collection, document, *row in connection.execute(query.where(wanted)):
+            found[collection, document] = Row(*row)
+    return found
+
+
+def find_buried(connection: Connection, hashes: Sequence[bytes]) -> set[bytes]:
+    """Which of these ids were deleted."""
+    found: set[bytes] = set()
+    for start in range(0, len(hashes), _AT_ONCE):
+        query = select(tombstones.c.id_hash).where(tombstones.c.id_hash.in_(hashes[start : start + _AT_ONCE]))
+        found |= {bytes(id_hash) for id_hash in connection.execute(query).scalars()}
+    return found
+
+
+def write(connection: Connection, groups: Sequence[Sequence[Write]], *, discard: Discard | None = None) -> Plan:
+    """Plan a batch and do it; `discard` deletes what is dropped with all that belongs to it."""
+    keys = keys_of(groups)
+    rows = load(connection, keys)
+    planned = plan(groups, rows)
+    if planned.asked and (buried := find_buried(connection, sorted(planned.asked))):
+        planned = plan(groups, rows, buried)
+    for key in planned.drops:
+        if discard is None:
+            remove(connection, is_document(connection, *key))
+        elif key in rows:
+            discard(connection, *key)
+    _put(connection, planned.puts)
+    for tally, ids in sorted(planned.counts.items()):
+        _count(connection, tally, ids)
+    return planned
+
+
+def _put(connection: Connection, puts: Mapping[Key, Row]) -> None:
+    for key in puts:
+        remove(connection, is_document(connection, *key))
+    columns = [column.name for column in _ROW]
+    rows = [dict(zip(("collection", "id", *columns), (*key, *row), strict=True)) for key, row in sorted(puts.items())]
+    if rows and connection.dialect.name == "postgresql":
+        connection.execute(
+            names.insert(), [{column: row[column] for column in ("collection", "id", "create_time")} for row in rows]
+        )
+    if rows:
+        connection.execute(documents.insert(), rows)
+
+
+def is_document(connection: Connection, collection: str, document: str) -> ColumnElement[bool]:
+    """That a document has this name."""
+    same = and_(documents.c.collection == collection, documents.c.id == document)
+    if connection.dialect.name != "postgresql":
+        return same
+    named = and_(names.c.collection == collection, names.c.id == document)
+    return and_(documents.c.create_time == select(names.c.create_time).where(named).scalar_subquery(), same)
+
+
+def remove(connection: Connection, which: ColumnElement[bool]) -> int:
+    """Delete documents; their number."""
+    if connection.dialect.name == "postgresql":
+        found = select(documents.c.collection, documents.c.id).where(which)
+        connection.execute(delete(names).where(tuple_(names.c.collection, names.c.id).in_(found)))
+    return connection.execute(delete(documents).where(which)).rowcount
+
+
+def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of either dialect, with the same methods
+    """An insertion that may say what is to happen where there is such a row."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # only where it is loaded anyway
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def _count(connection: Connection, tally: Tally, ids: Sequence[bytes]) -> None:
+    """Add to the imports of a day those that never were counted."""
+    statement = insert(connection, counted_ids).on_conflict_do_nothing()
+    new = sum(connection.execute(statement, {"package": tally.package, "id": one}).rowcount for one in sorted(ids))
+    if new:
+        row = {"series": IMPORTS, "package": tally.package, "day": tally.day, "key": "", "value": new}
+        added = insert(connection, rollups).values(row)
+        connection.execute(
+            added.on_conflict_do_update(
+                index_elements=list(rollups.primary_key), set_={"value": rollups.c.value + added.excluded.value}
+            )
+        )

@@ -1,0 +1,197 @@
+"""The tables, for SQLite and PostgreSQL alike, and what stands in each column.
+
+Migrations make them; a test holds what they make against what is declared here. Keys of documents are bytes on
+PostgreSQL: an id may hold a zero character, which PostgreSQL's texts cannot, and bytes sort the same everywhere.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+HEAD = "0001"
+"""The migration that makes the tables of this version."""
+IMPORTS = "imports"
+"""The series of rollups that holds how often a package was imported on a day, under the empty key."""
+
+
+class Key(TypeDecorator[str]):
+    """A collection or an id: a text on SQLite, its UTF-8 on PostgreSQL."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The type in the database."""
+        return dialect.type_descriptor(LargeBinary() if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | bytes | None:
+        """The value as the database has it."""
+        return value.encode() if value is not None and dialect.name == "postgresql" else value
+
+    def process_result_value(self, value: str | bytes | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """The inverse."""
+        return bytes(value).decode() if value is not None and not isinstance(value, str) else value
+
+
+def _text() -> TypeEngine[str]:
+    """A text that sorts by its code points."""
+    return Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _time(name: str, comment: str, **more: Any) -> "Column[int]":  # noqa: ANN401
+    return Column(name, BigInteger, nullable=False, comment=f"{comment}, in microseconds since 1970", **more)
+
+
+metadata = MetaData()
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("collection", Key, primary_key=True, comment="the collection that it is in"),
+    Column("id", Key, primary_key=True, comment="its id there; the project of a name is not looked at"),
+    Column("fields", LargeBinary, nullable=False, comment="a Firestore document as JSON"),
+    _time("create_time", "when it was received; on PostgreSQL this begins the primary key, and chooses the partition"),
+    _time("update_time", "when it was last changed"),
+    Column("package", _text(), nullable=False, comment="whose contract admitted it; empty in an open collection"),
+    Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
+    Index("documents_by_parent", "collection", "parent"),
+    Index("documents_by_time", "package", "create_time"),
+    comment="what was counted and shared, by month of receipt on PostgreSQL",
+    sqlite_with_rowid=False,
+)
+names = Table(
+    "names",
+    metadata,
+    Column("collection", Key, primary_key=True, comment="the collection of a document"),
+    Column("id", Key, primary_key=True, comment="its id there"),
+    _time("create_time", "when it was received, which says in which partition it is"),
+    Index("names_by_time", "create_time", postgresql_using="brin"),
+    comment="which documents there are: keeps a name unique, which no key of a partitioned table can",
+    info={"only": "postgresql"},
+)
+counted_ids = Table(
+    "counted_ids",
+    metadata,
+    Column("package", _text(), primary_key=True, comment="the package that was imported"),
+    Column("id", LargeBinary, primary_key=True, comment="the 16 bytes of the count's UUID, so that it counts once"),
+    comment="the ids that were counted",
+    sqlite_with_rowid=False,
+)
+rollups = Table(
+    "rollups",
+    metadata,
+    Column("series", _text(), primary_key=True, comment="what is counted or summed, such as imports"),
+    Column("package", _text(), primary_key=True, comment="of which package"),
+    Column("day", Date, primary_key=True, comment="the UTC day of receipt"),
+    Column("key", _text(), primary_key=True, comment="of which part of the series, such as a version or a bucket"),
+    Column("value", BigInteger, nullable=False, comment="a count or a sum; what is added up stays exact"),
+    comment="what reports add up: narrow, additive, by day",
+    sqlite_with_rowid=False,
+)
+dirty_days = Table(
+    "dirty_days",
+    metadata,
+    Column("package", _text(), primary_key=True, comment="of which package"),
+    Column("day", Date, primary_key=True, comment="the UTC day whose documents changed after it was rolled up"),
+    comment="days that are to be rolled up anew",
+    sqlite_with_rowid=False,
+)
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("id_hash", LargeBinary, primary_key=True, comment="SHA-256 of the id of a session or of stats"),
+    Column("key_hash", LargeBinary, comment="of a session: SHA-256 of its deletion key"),
+    Column("buried_at", BigInteger, comment="when it was deleted, in microseconds since 1970; null in older files"),
+    comment="what was deleted: keeps out what arrives late, and deletes it again after a restore",
+    sqlite_with_rowid=False,
+)
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("session_hash", LargeBinary, primary_key=True, comment="SHA-256 of the id of a session that was deleted"),
+    _time("deleted_at", "when"),
+    Column("documents", Integer, nullable=False, comment="how many documents went with it"),
+    Column("hash", Text, nullable=False, unique=True, comment="the receipt's own hash, under which it is looked up"),
+    comment="what is left of the sessions that were deleted",
+    sqlite_with_rowid=False,
+)
+forget_requests = Table(
+    "forget_requests",
+    metadata,
+    Column("session", Text, primary_key=True, comment="the session that somebody wants to be deleted"),
+    _time("requested_at", "when it was asked for"),
+    Column("state", Text, nullable=False, comment="waiting or refused"),
+    comment="requests for deletion without a key, which wait for a maintainer",
+    sqlite_with_rowid=False,
+)
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="their order"),
+    _time("due_at", "when something was deleted of which stray bytes may be in the database yet"),
+    comment="deletions whose bytes are still to be erased",
+)
+contracts = Table(
+    "contracts",
+    metadata,
+    Column("package", Text, primary_key=True, comment="whose contract it is"),
+    Column("content", LargeBinary, nullable=False, comment="the contract as JSON"),
+    _time("added_at", "when it was added"),
+    comment="contracts that need not be named at the start",
+    sqlite_with_rowid=False,
+)
+pulls = Table(
+    "pulls",
+    metadata,
+    Column("project", Text, primary_key=True, comment="the Firestore project"),
+    Column("collection", Text, primary_key=True, comment="the collection that is being walked through"),
+    Column("last_id", Key, nullable=False, comment="the document up to which an unfinished walk has come"),
+    comment="walks through Firestore projects that were interrupted",
+    sqlite_with_rowid=False,
+)
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("name", Text, primary_key=True, comment="what its maintainer calls it"),
+    Column("hash", LargeBinary, nullable=False, unique=True, comment="SHA-256 of the token, which is kept nowhere"),
+    Column("packages", Text, nullable=False, comment="the packages it may read, with spaces between; * is all"),
+    _time("created_at", "when it was made"),
+    Column("last_used_day", Date, comment="the last UTC day it was used on"),
+    Column("revoked_at", BigInteger, comment="when it was revoked, in microseconds since 1970"),
+    comment="what lets maintainers read",
+)
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="their order"),
+    _time("at", "when it was done"),
+    Column("actor", Text, nullable=False, comment="the token's or the system account's name; never an address"),
+    Column("action", Text, nullable=False, comment="what was done"),
+    Column("detail", Text, nullable=False, comment="to what"),
+    comment="what maintainers did",
+)
+purges = Table(
+    "purges",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="their order"),
+    _time("at", "when it ended"),
+    Column("package", Text, nullable=False, comment="of which package"),
+    Column("what", Text, nullable=False, comment="what was removed: contexts, documents or counted ids"),
+    _time("until", "all that was received before went"),
+    Column("removed", BigInteger, nullable=False, comment="how many"),
+    comment="what was removed because its time was over",
+)
+struck = Table(
+    "struck",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="their order"),
+    Column("package", Text, nullable=False, comment="of which package"),
+    _time("first_at", "counts received from then on"),
+    _time("until", "and before then are left out of the figures"),
+    Column("reason", Text, nullable=False, comment="why, for the public page"),
+    Column("actor", Text, nullable=False, comment="who did so"),
+    _time("at", "when it was struck"),
+    comment="windows of fabricated counts",
+)

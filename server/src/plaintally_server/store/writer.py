@@ -1,0 +1,193 @@
+"""Group commit: one thread writes, in transactions that hold all that was waiting, and answers after they hold.
+
+What a database has to do for it is a `Backend`'s. Work that deletes is done alone, in its turn between the batches.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol
+
+from plaintally_server.exceptions import Refusal, describe, failed, unavailable
+from plaintally_server.store import Write
+from plaintally_server.store.batch import Answer
+
+MAX_BATCH = 1000
+Work = Callable[[], Any]
+_logger = logging.getLogger(__name__)
+
+
+class Backend(Protocol):
+    """What a database does for the thread that writes; only that thread calls it."""
+
+    def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
+        """Do a batch in one transaction."""
+
+    def refuse(self, error: Exception) -> Refusal | None:
+        """The answer where the database raised this; None where something else did."""
+
+    @property
+    def wait_s(self) -> float | None:
+        """For how long the thread may wait for work before `tidy` is called; None for ever."""
+
+    def tidy(self) -> None:
+        """Do what is to be done when there is time for it."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+class _Pending(NamedTuple):
+    """Writes, or work to be done alone; `size` is the number of documents."""
+
+    job: Sequence[Write] | Work
+    answer: "asyncio.Future[Any]"
+    size: int
+
+
+class Writer:
+    """The thread that writes, and the queue before it.
+
+    Args:
+        backend: what it writes with.
+        queue_size: how many writes may wait; more are refused as UNAVAILABLE.
+    """
+
+    def __init__(self, backend: Backend, *, queue_size: int) -> None:
+        self.commits = 0
+        self._backend, self._queue_size = backend, queue_size
+        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()  # a write must not come behind the sign to end
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, group: Sequence[Write]) -> Sequence[Any]:
+        """What came of a group of writes, once it is on the disk."""
+        answer: Sequence[Any] = await self._take(group, len(group))
+        return answer
+
+    async def run(self, work: Work, *, size: int = 1) -> Any:  # noqa: ANN401  # what the work returns
+        """What the work returns, which is done alone."""
+        return await self._take(work, size)
+
+    def close(self) -> None:
+        """Do what was taken in, and let go of the database; idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+
+    def _take(self, job: Sequence[Write] | Work, size: int) -> "asyncio.Future[Any]":
+        answer = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if self._closed:
+                raise unavailable("The collector is closing; try again in a moment.")
+            if self._waiting >= self._queue_size:
+                raise unavailable("The collector is busy; try again in a moment.")
+            self._waiting += size
+            self._queue.put(_Pending(job, answer, size))
+        return answer
+
+    def _work(self) -> None:
+        while True:
+            wait_s = self._backend.wait_s
+            if wait_s == 0:
+                self._backend.tidy()
+                continue
+            try:
+                first = self._queue.get(timeout=wait_s)
+            except queue.Empty:
+                continue
+            if first is None:
+                break
+            for alone, run in groupby(self._take_batch(first), key=lambda pending: callable(pending.job)):
+                self._do(list(run), alone=alone)
+        if self._backend.wait_s is not None:
+            self._backend.tidy()
+        self._backend.close()
+
+    def _take_batch(self, first: _Pending) -> Sequence[_Pending]:
+        """What is waiting already, as far as a transaction should hold; the sign to end stays in the queue."""
+        batch, size = [first], first.size
+        with suppress(queue.Empty):
+            while size < MAX_BATCH:
+                more = self._queue.get_nowait()
+                if more is None:
+                    self._queue.put(None)
+                    break
+                batch.append(more)
+                size += more.size
+        with self._lock:
+            self._waiting -= size
+        return batch
+
+    def _do(self, batch: Sequence[_Pending], *, alone: bool) -> None:
+        """Do a batch, or each piece of work alone, and tell what came of it."""
+        jobs: Sequence[Any] = [pending.job for pending in batch]
+        answers = list(map(self._try, jobs)) if alone else self._write(jobs)
+        _tell_all(batch, [_judge(answer) for answer in answers])
+
+    def _write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Any]:
+        """Do a batch; whatever happens to it, the thread goes on, since without it all would wait for ever."""
+        answers = self._try(lambda: self._backend.write(groups))
+        if isinstance(answers, Refusal):
+            return [answers] * len(groups)
+        if isinstance(answers, Exception):
+            # Its neighbours are without fault.
+            return [answers] if len(groups) == 1 else [one for group in groups for one in self._write([group])]
+        found: Sequence[Any] = answers
+        return found
+
+    def _try(self, work: Work) -> Any:  # noqa: ANN401
+        try:
+            answer = work()
+        except Refusal as refusal:
+            return refusal
+        except Exception as error:  # noqa: BLE001
+            answer = self._backend.refuse(error) or error
+            if isinstance(answer, Refusal):
+                _logger.error("plaintally-server: cannot write (%s)", describe(error))  # noqa: TRY400
+            return answer
+        self.commits += 1
+        return answer
+
+
+def disk_full() -> Refusal:
+    """The answer where nothing fits on the disk any more."""
+    return Refusal(507, "RESOURCE_EXHAUSTED", "The collector's disk is full; try again later.")
+
+
+def _judge(answer: Any) -> Any:  # noqa: ANN401
+    """The answer, or what is told of something that should not have happened."""
+    if not isinstance(answer, Exception) or isinstance(answer, Refusal):
+        return answer
+    _logger.error("plaintally-server: a write failed (%s)", describe(answer))
+    return failed()
+
+
+def _tell_all(batch: Sequence[_Pending], answers: Iterable[Any]) -> None:
+    """Wake each loop that waits once."""
+    told: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for pending, answer in zip(batch, answers, strict=True):
+        told.setdefault(pending.answer.get_loop(), []).append((pending.answer, answer))
+    for loop, settled in told.items():
+        with suppress(RuntimeError):  # the loop has ended, and with it the connections
+            loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(settled: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
+    for future, answer in settled:
+        if future.cancelled():  # the client went away; what was written stays written
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

@@ -1,0 +1,110 @@
+"""The writing side of a store in a database: what SQLite and PostgreSQL have in common."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Engine
+
+from plaintally_server.deletion import Receipt
+from plaintally_server.resource import Stored
+from plaintally_server.store import Write, deletion, rows
+from plaintally_server.store.batch import Forgotten
+from plaintally_server.store.database import exclusively
+from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.writer import Backend, Writer
+
+
+class Deletions:
+    """Work that deletes, or is rare: each piece alone, in a transaction of its own.
+
+    Args:
+        engine: the connections that write.
+        erase: called when something was deleted, before that is answered.
+    """
+
+    def __init__(self, engine: Engine, erase: Callable[[], None]) -> None:
+        self._engine, self._erase = engine, erase
+
+    def write(self, group: Sequence[Write]) -> Sequence[Stored | None]:
+        """Do a group with deletions: one write after the other, since what is deleted takes others with it."""
+        answers: list[Stored | None] = []
+        try:
+            with exclusively(self._engine) as connection:
+                for write in group:
+                    discard = partial(deletion.discard, at=write.received_at) if write.erases else None
+                    planned = rows.write(connection, [[write]], discard=discard)
+                    [answer] = planned.answers
+                    if isinstance(answer, Exception):
+                        raise answer
+                    answers += answer
+        except Forgotten as refusal:
+            self.bury(refusal.late)
+            raise
+        self._erase()
+        return answers
+
+    def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
+        """See `Store.forget`."""
+        with exclusively(self._engine) as connection:
+            receipt = deletion.forget(connection, session_id, key=key, at=at, salt=salt)
+        self._erase()
+        return receipt
+
+    def request(self, session_id: str, *, at: datetime) -> None:
+        """See `Store.request_forgetting`."""
+        with exclusively(self._engine) as connection:
+            deletion.request(connection, session_id, at=at)
+
+    def bury(self, late: Mapping[str, datetime]) -> None:
+        """Keep out the stats that came late, and delete the invokes that came before them."""
+        if not late:
+            return
+        with exclusively(self._engine) as connection:
+            found = [deletion.bury_late(connection, stats_id, at=at) for stats_id, at in late.items()]
+        if any(found):
+            self._erase()
+
+
+class SQLStore(SQLReader):
+    """A store in a database; see `Store`.
+
+    Args:
+        reads: the connections that read.
+        backend: what writes batches.
+        deletions: what does the rest.
+        queue_size: how many writes may wait; more are refused as UNAVAILABLE.
+    """
+
+    def __init__(self, reads: Engine, backend: Backend, deletions: Deletions, *, queue_size: int) -> None:
+        super().__init__(reads)
+        self._deletions = deletions
+        self._writer = Writer(backend, queue_size=queue_size)
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed."""
+        return self._writer.commits
+
+    async def commit(self, writes: Sequence[Write]) -> Sequence[Stored | None]:
+        """See `Store.commit`."""
+        if any(write.erases for write in writes):
+            stored: Sequence[Stored | None] = await self._writer.run(
+                lambda: self._deletions.write(writes), size=len(writes)
+            )
+            return stored
+        return await self._writer.write(writes)
+
+    async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
+        """See `Store.forget`."""
+        receipt: Receipt = await self._writer.run(lambda: self._deletions.forget(session_id, key=key, at=at, salt=salt))
+        return receipt
+
+    async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
+        """See `Store.request_forgetting`."""
+        await self._writer.run(lambda: self._deletions.request(session_id, at=at))
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._writer.close()
+        self._reads.dispose()
