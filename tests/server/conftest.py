@@ -7,6 +7,7 @@ import pytest
 
 from collectors import Collector, run_collector
 from emulators import Emulator, needs_google, run_emulator
+from postgresql import Postgres, run_postgres
 from shared import write_contract
 
 
@@ -22,6 +23,13 @@ def sharing(tmp_path: Path) -> Iterator[Collector]:
     """A collector that takes sessions of the packages rxinfer and another."""
     contracts = [f"--contract={write_contract(tmp_path, package)}" for package in ("rxinfer", "another")]
     with run_collector(tmp_path / "test.sqlite3", *contracts, "--rate-limit=0") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; each test takes databases of its own."""
+    with run_postgres() as running:
         yield running
 
 

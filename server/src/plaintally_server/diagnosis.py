@@ -19,7 +19,8 @@ from typing import Any, Literal, NamedTuple
 from plaintally_server.exceptions import ServerError
 from plaintally_server.options import collect_contracts
 from plaintally_server.settings import read_token
-from plaintally_server.store.inspection import Inspection, inspect
+from plaintally_server.store.database import Database, exists
+from plaintally_server.store.inspection import Inspection, look_at
 
 SCARCE_BYTES, AMPLE_BYTES = 64 * 2**20, 2**30
 _TIMEOUT_S = 5
@@ -37,17 +38,18 @@ class Finding(NamedTuple):
 def examine(
     *,
     now: datetime,
-    database: Path,
+    database: Database,
     packages: Sequence[str],
     contracts: Sequence[Path],
     **options: Any,  # noqa: ANN401
 ) -> Iterator[Finding]:
     """Look at everything in turn; the options are those of `serve`."""
-    yield from _check_files(database)
+    if isinstance(database, Path):
+        yield from _check_files(database)
     inspection = None
-    if database.exists():
+    if exists(database):
         try:
-            inspection = inspect(database)
+            inspection = look_at(database)
         except ServerError as error:
             yield Finding("failed", "database", str(error))
         else:
@@ -95,7 +97,7 @@ def check_disk(free_bytes: int, database_bytes: int) -> Finding:
     return Finding("ok", "disk", says)
 
 
-def _check_contracts(database: Path, paths: Sequence[Path], packages: Sequence[str]) -> Finding:
+def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequence[str]) -> Finding:
     try:
         names = sorted(collect_contracts(database, paths, packages))
     except ServerError as error:

@@ -16,6 +16,7 @@ from plaintally_server.reports import texts
 from plaintally_server.reports.answers import make_report
 from plaintally_server.reports.questions import Source
 from plaintally_server.sources import StoreSource
+from plaintally_server.store.database import Database, exists
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.parquet import open_duckdb, open_spark
 
@@ -46,7 +47,7 @@ def report(
     export: str | None,
     master: str,
     form: str,
-    database: Path,
+    database: Database,
 ) -> None:
     """Report imports, sessions and invokes of packages, or of all."""
     if source != "store" and not export:
@@ -70,14 +71,14 @@ def report(
 
 
 @contextmanager
-def open_source(kind: str, *, database: Path, place: str, master: str) -> Iterator[Source]:
+def open_source(kind: str, *, database: Database, place: str, master: str) -> Iterator[Source]:
     """The source of this kind.
 
     Raises:
         CommandError: it is not there, or what reads it is not installed.
     """
     if kind == "store":
-        if not database.exists():
+        if not exists(database):
             raise CommandError(f"there is no database {database}; name another with --database")
         yield StoreSource(Maintenance(database))
     elif kind == "parquet":

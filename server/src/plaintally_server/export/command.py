@@ -20,6 +20,7 @@ from plaintally_server.ingest import STATS
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
 from plaintally_server.resource import Name, Stored
 from plaintally_server.store import Reader
+from plaintally_server.store.database import Database, exists
 from plaintally_server.store.maintenance import Maintenance
 
 if TYPE_CHECKING:
@@ -71,14 +72,14 @@ def export(
     check: bool,
     packages: Sequence[str],
     contracts: Sequence[Path],
-    database: Path,
+    database: Database,
 ) -> None:
     """Write days that are over as Parquet files.
 
     What is there already and has not changed stays; what was deleted from the store goes. It may be interrupted, and
     goes on when it is run again.
     """
-    if not database.exists():
+    if not exists(database):
         raise CommandError(f"there is no database {database}; name another with --database")
     place, reader = open_export(export), Maintenance(database)
     last = last_sealed(datetime.now(UTC))

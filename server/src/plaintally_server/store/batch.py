@@ -95,6 +95,7 @@ class _Planner:
         self._rows, self._buried = rows, buried
         self._changed: dict[Key, Row | None] = {}  # by the group that is being planned
         self._counted: list[tuple[Tally, bytes]] = []
+        self._seen: set[tuple[str, bytes]] = set()
 
     def take(self, group: Sequence[Write]) -> None:
         """Plan a group; where it is refused or fails, nothing of it stays."""
@@ -166,7 +167,9 @@ class _Planner:
                 self.plan.drops.discard(key)
                 self.plan.puts[key] = row
         for tally, counted_id in self._counted:
-            self.plan.counts.setdefault(tally, []).append(counted_id)
+            if (tally.package, counted_id) not in self._seen:
+                self._seen.add((tally.package, counted_id))
+                self.plan.counts.setdefault(tally, []).append(counted_id)
 
 
 def _stored(row: Row, fields: Fields) -> Stored:

@@ -7,10 +7,8 @@ from typing import Any
 import msgspec
 
 from plaintally.firestore import from_document, to_value
-from plaintally_server.exceptions import invalid
 from plaintally_server.fieldpaths import Fields
 
-MAX_DOCUMENT_BYTES = 1_048_576
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -21,15 +19,8 @@ def read_fields(content: bytes) -> Fields:
 
 
 def write_fields(fields: Fields) -> bytes:
-    """The bytes of a document, as `plaintally.firestore.to_document` has it.
-
-    Raises:
-        Refusal: it has more than 1 MiB.
-    """
-    content = _encode({"fields": _write_all(fields)})
-    if len(content) > MAX_DOCUMENT_BYTES:
-        raise invalid(f"A document has at most {MAX_DOCUMENT_BYTES} bytes.")
-    return content
+    """The bytes of a document, as `plaintally.firestore.to_document` has it."""
+    return _encode({"fields": _write_all(fields)})
 
 
 def is_same(content: bytes, other: bytes) -> bool:

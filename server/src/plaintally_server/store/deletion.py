@@ -81,10 +81,15 @@ def request(connection: Connection, session_id: str, *, at: datetime) -> None:
     if connection.execute(select(state).where(asked.session == session_id)).scalar() == "waiting":
         return
     if connection.execute(select(func.count()).where(state == "waiting")).scalar_one() >= MAX_WAITING:
-        raise Refusal(429, "RESOURCE_EXHAUSTED", "Too many requests wait for a maintainer; try again tomorrow.")
+        raise too_many()
     row = {"requested_at": to_us(at), "state": "waiting"}
     added = insert(connection, forget_requests).values(session=session_id, **row)
     connection.execute(added.on_conflict_do_update(index_elements=[asked.session], set_=row))
+
+
+def too_many() -> Refusal:
+    """The answer to a request for deletion when the queue is full."""
+    return Refusal(429, "RESOURCE_EXHAUSTED", "Too many requests wait for a maintainer; try again tomorrow.")
 
 
 def is_requested(connection: Connection, session_id: str) -> bool:

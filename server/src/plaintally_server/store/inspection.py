@@ -1,13 +1,14 @@
 """What a database says of itself, read without changing a byte of it."""
 
-import sqlite3
-from contextlib import closing
 from datetime import date
-from pathlib import Path
 from typing import NamedTuple
 
+from sqlalchemy import Connection, func, inspect, select
+
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store.schema import VERSION, connect
+from plaintally_server.store import schema
+from plaintally_server.store.database import ERRORS, Database, describe, open_for_reading, reason
+from plaintally_server.store.tables import HEAD, IMPORTS, rollups
 
 
 class Inspection(NamedTuple):
@@ -19,25 +20,31 @@ class Inspection(NamedTuple):
     newest_day: date | None
 
 
-def inspect(path: Path) -> Inspection:
+def look_at(database: Database) -> Inspection:
     """Look at a database, also while a collector runs on it.
 
     Raises:
         CommandError: it cannot be read.
     """
+    engine = open_for_reading(database)
     try:
-        with closing(connect(path)) as connection:
-            connection.execute("PRAGMA query_only = ON")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (fault,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            fault = "" if fault == "ok" else fault.splitlines()[-1]
-            return Inspection(version, VERSION, fault, _newest_day(connection))
-    except sqlite3.Error as error:
-        raise CommandError(f"cannot read the database {path} ({error})") from error
+        with engine.connect() as connection:
+            version = int(schema.version(connection) or 0)
+            return Inspection(version, int(HEAD), _find_fault(connection), _newest_day(connection))
+    except ERRORS as error:
+        raise CommandError(f"cannot read the database {describe(database)} ({reason(error)})") from error
 
 
-def _newest_day(connection: sqlite3.Connection) -> date | None:
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'daily_totals'").fetchone() is None:
+def _find_fault(connection: Connection) -> str:
+    """What SQLite finds; PostgreSQL checks what it reads."""
+    if connection.dialect.name != "sqlite":
+        return ""
+    fault = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+    return "" if fault == "ok" else fault.splitlines()[-1]
+
+
+def _newest_day(connection: Connection) -> date | None:
+    if not inspect(connection).has_table(rollups.name):
         return None
-    (day,) = connection.execute("SELECT max(day) FROM daily_totals").fetchone()
-    return None if day is None else date.fromisoformat(day)
+    found: date | None = connection.execute(select(func.max(rollups.c.day)).where(rollups.c.series == IMPORTS)).scalar()
+    return found

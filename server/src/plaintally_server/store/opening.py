@@ -1,6 +1,5 @@
 """Opens the store, or the reading side of it, that a database is for."""
 
-from plaintally_server.exceptions import StartError
 from plaintally_server.store import Store
 from plaintally_server.store.database import Database, open_for_reading
 from plaintally_server.store.reading import SQLReader
@@ -17,7 +16,9 @@ def open_store(database: Database, *, queue_size: int = 10_000) -> Store:
         StartError: the database cannot be used.
     """
     if isinstance(database, str):
-        raise StartError("this version keeps no store in PostgreSQL yet; name a file with --database")
+        from plaintally_server.store.postgres import PostgresStore  # which needs the extra
+
+        return PostgresStore(database, queue_size=queue_size)
     from plaintally_server.store.sqlite import SQLiteStore
 
     return SQLiteStore(database, queue_size=queue_size)

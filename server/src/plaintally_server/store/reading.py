@@ -17,7 +17,7 @@ from plaintally_server.store.times import DAY_US, from_us, to_us
 
 T = TypeVar("T")
 _COLUMNS = (documents.c.fields, documents.c.create_time, documents.c.update_time)
-_MARK = 2_147_483_647
+MARK = 2_147_483_647
 _READ_AT_ONCE = 200
 
 
@@ -53,7 +53,7 @@ class SQLReader:
     def day_states(self, package: str) -> Sequence[DayState]:
         """See `Reader.day_states`."""
         collection, day = documents.c.collection, documents.c.create_time // DAY_US
-        mark = func.sum(documents.c.update_time % _MARK)
+        mark = func.sum(documents.c.update_time % MARK)
         query = select(collection, day, func.count(), mark).where(documents.c.package == package)
         with self._reading() as connection:
             rows = connection.execute(query.group_by(collection, day).order_by(collection, day))
@@ -122,10 +122,11 @@ def _children(connection: Connection, collection: str, parent: str) -> Iterator[
 
 
 def _invokes(connection: Connection, stats_id: str) -> Sequence[Stored]:
-    return sorted(_children(connection, INVOKES, stats_id), key=_start_of)
+    return sorted(_children(connection, INVOKES, stats_id), key=start_of)
 
 
-def _start_of(stored: Stored) -> datetime:
+def start_of(stored: Stored) -> datetime:
+    """What invokes are ordered by."""
     start: datetime = stored.fields["execution_start"]
     return start
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from plaintally_server.store import Write
+from plaintally_server.store import Write, partitions
 from plaintally_server.store.batch import Key, Plan, Row, Tally, keys_of, plan
 from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rollups, tombstones
 
@@ -94,6 +94,7 @@ def _put(connection: Connection, puts: Mapping[Key, Row]) -> None:
     columns = [column.name for column in _ROW]
     rows = [dict(zip(("collection", "id", *columns), (*key, *row), strict=True)) for key, row in sorted(puts.items())]
     if rows and connection.dialect.name == "postgresql":
+        partitions.ensure(connection, {partitions.month_of(row.create_time) for row in puts.values()})
         connection.execute(
             names.insert(), [{column: row[column] for column in ("collection", "id", "create_time")} for row in rows]
         )
@@ -112,10 +113,12 @@ def is_document(connection: Connection, collection: str, document: str) -> Colum
 
 def remove(connection: Connection, which: ColumnElement[bool]) -> int:
     """Delete documents; their number."""
+    statement = delete(documents).where(which)
     if connection.dialect.name == "postgresql":
-        found = select(documents.c.collection, documents.c.id).where(which)
-        connection.execute(delete(names).where(tuple_(names.c.collection, names.c.id).in_(found)))
-    return connection.execute(delete(documents).where(which)).rowcount
+        gone = statement.returning(documents.c.collection, documents.c.id).cte("gone")
+        named = tuple_(names.c.collection, names.c.id).in_(select(gone))
+        return connection.execute(delete(names).where(named)).rowcount
+    return connection.execute(statement).rowcount
 
 
 def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of either dialect, with the same methods

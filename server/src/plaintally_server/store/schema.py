@@ -18,7 +18,6 @@ from plaintally_server.store.database import (
 from plaintally_server.store.tables import HEAD, metadata
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-_USER_VERSION = 3
 
 
 def migrate(database: Database) -> str | None:
@@ -74,10 +73,6 @@ def version_of(database: Database) -> str | None:
 
 def version(connection: Connection) -> str | None:
     """The version of the tables; None where there are none, or those of a file from before there were versions."""
-    if connection.dialect.name == "sqlite":
-        (number,) = connection.exec_driver_sql("PRAGMA user_version").one()
-        if number > _USER_VERSION:
-            return f"user_version {number}"
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(select(text("version_num")).select_from(text("alembic_version"))).scalar()

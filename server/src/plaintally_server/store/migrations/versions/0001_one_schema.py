@@ -83,8 +83,9 @@ def _make_documents(*, sqlite: bool) -> None:
         sqlite_where=has_parent,
         postgresql_where=has_parent,
     )
-    op.create_index("documents_by_time", "documents", ["package", "create_time"])
-    if not sqlite:
+    if sqlite:
+        op.create_index("documents_by_time", "documents", ["package", "create_time"])
+    else:
         names = (_key("collection", sqlite=sqlite), _key("id", sqlite=sqlite), _time("create_time"))
         _make("names", *names, sa.PrimaryKeyConstraint("collection", "id"))
         op.create_index("names_by_time", "names", ["create_time"], postgresql_using="brin")

@@ -1,0 +1,98 @@
+"""A real PostgreSQL server of Debian's package, in a folder of its own, as whoever may run one."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from plaintally_server.store import schema
+
+_PLACES = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ.get("PATH", "").split(os.pathsep))]
+
+
+@dataclass
+class Postgres:
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    _numbers: Iterator[int] = field(default_factory=count)
+    _template: str = ""
+
+    def url(self, name: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    def new(self, template: str = "template1") -> str:
+        """The address of a new database, made like another."""
+        name = f"test{next(self._numbers)}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        return self.url(name)
+
+    def new_store(self) -> str:
+        """The address of a new database with our tables."""
+        if not self._template:
+            url = self.new()
+            schema.migrate(url)
+            self._template = url.rpartition("/")[2]
+        return self.new(self._template)
+
+    def start(self) -> None:
+        options = ["-p", str(self.port), "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
+        command = [_program("postgres"), "-D", str(self.folder / "data"), *options, "-c", "shared_buffers=32MB"]
+        log = (self.folder / "log").open("ab")
+        with log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **_as_somebody())
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                psycopg.connect(self.url()).close()
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: at once and in order with SIGINT, as after a crash with SIGQUIT."""
+        assert self.process
+        self.process.send_signal(how)
+        self.process.wait(60)
+
+
+@contextmanager
+def run_postgres() -> Iterator[Postgres]:
+    """A server on a free port of the loopback address, which ends with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="plaintally-postgres-"))
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+    initdb = [_program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, **_as_somebody())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = Postgres(folder, port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def _program(name: str) -> str:
+    return next(str(place / name) for place in _PLACES if (place / name).exists())
+
+
+def _as_somebody() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root; its package has a user for it."""
+    return {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}

@@ -1,0 +1,207 @@
+"""The three stores are one: whatever is done to them, they answer and hold the same."""
+
+import asyncio
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plaintally_server.exceptions import Refusal
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.resource import Name, Precondition, Stored
+from plaintally_server.store import Store, Write
+from plaintally_server.store.content import write_fields
+from plaintally_server.store.memory import MemoryStore
+from plaintally_server.store.opening import open_store
+from postgresql import Postgres
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+KEY = "the key"
+_spaces = itertools.count()
+
+
+class Step(NamedTuple):
+    """One write, told so that it can be made anew for each store."""
+
+    kind: str
+    slot: int
+    parent: int
+    value: Any
+    exists: bool | None
+    stale: bool
+    delete: bool
+    hours: int
+
+
+class Ask(NamedTuple):
+    """A request to delete a session, with the right key, a wrong one, or none."""
+
+    slot: int
+    key: str | None
+
+
+class Space:
+    """The names of one example, which no other has."""
+
+    def __init__(self) -> None:
+        self.number = next(_spaces)
+        self.package = f"package{self.number}"
+
+    def document(self, kind: str, slot: int) -> str:
+        if kind in (SESSIONS, STATS, INVOKES):
+            return str(uuid5(NAMESPACE_OID, f"{self.number} {kind} {slot}"))
+        return ("a", "b\x00", "é\n", "\uffff", "😀")[slot] + kind
+
+    def collection(self, kind: str) -> str:
+        return {"counts": f"using_{self.package}", "open": f"open{self.number}"}.get(kind, kind)
+
+    def write(self, step: Step) -> Write:
+        name = Name("p", "(default)", self.collection(step.kind), self.document(step.kind, step.slot))
+        precondition = Precondition(step.exists, NOON if step.stale else None)
+        erases = step.delete and step.kind != "open"
+        admitted = None if step.delete else self.admitted(step)
+        return Write(name, precondition, lambda _: admitted, NOON + timedelta(hours=step.hours), erases)
+
+    def admitted(self, step: Step) -> Admitted:
+        fields = {"id": self.document(step.kind, step.slot), "value": step.value}
+        if step.kind == "open":
+            return Admitted(fields, "")
+        if step.kind == "counts":
+            return Admitted(fields, self.package, UUID(int=step.parent))
+        above = {SESSIONS: None, STATS: SESSIONS, INVOKES: STATS}[step.kind]
+        more = {"deletion_key_hash": hashlib.sha256(KEY.encode()).hexdigest()} if step.kind == SESSIONS else {}
+        fields |= {"label": f"label{step.slot}", "execution_start": NOON + timedelta(hours=step.slot), **more}
+        return Admitted(fields, self.package, parent=above and self.document(above, step.parent))
+
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=5), st.binary(max_size=5)
+)
+steps = st.builds(
+    Step,
+    kind=st.sampled_from(["counts", SESSIONS, STATS, STATS, INVOKES, INVOKES, "open"]),
+    slot=st.integers(0, 2),
+    parent=st.integers(0, 2),
+    value=values | st.dictionaries(st.sampled_from("ab"), st.lists(values, max_size=2), max_size=2),
+    exists=st.sampled_from([None, None, None, True, False]),
+    stale=st.sampled_from([False] * 9 + [True]),
+    delete=st.sampled_from([False, False, False, True]),
+    hours=st.integers(0, 40),
+)
+asks = st.builds(Ask, slot=st.integers(0, 2), key=st.sampled_from([KEY, KEY, "wrong", None]))
+groups = st.lists(steps, min_size=1, max_size=3)
+rounds = st.lists(st.lists(groups | asks, min_size=1, max_size=6), min_size=1, max_size=6)
+"""What is asked at once, round after round."""
+
+
+def told(answer: object) -> object:
+    """An answer, so that it can be compared."""
+    if isinstance(answer, Refusal):
+        return answer.body
+    assert not isinstance(answer, BaseException), answer
+    if isinstance(answer, Stored):
+        return write_fields(answer.fields), answer.create_time, answer.update_time
+    return [told(one) for one in answer] if isinstance(answer, list) else answer
+
+
+async def do(store: Store, space: Space, what: Sequence[Step] | Ask, salt: bytes) -> object:
+    if not isinstance(what, Ask):
+        return list(await store.commit([space.write(step) for step in what]))
+    session = space.document(SESSIONS, what.slot)
+    if what.key is None:
+        await store.request_forgetting(session, at=NOON)
+        return None
+    return await store.forget(session, key=what.key, at=NOON, salt=salt)
+
+
+async def play(store: Store, space: Space, script: Sequence[Sequence[Any]]) -> list[object]:
+    answers: list[object] = []
+    for number, together in enumerate(script):
+        works = [do(store, space, what, bytes([number])) for what in together]
+        answers += [told(one) for one in await asyncio.gather(*works, return_exceptions=True)]
+    return answers
+
+
+def held(store: Store, space: Space) -> Iterator[object]:
+    """All that a store tells of the documents of a space."""
+
+    def take(found: Iterator[tuple[str, Stored]]) -> list[object]:
+        return [(document, told(stored)) for document, stored in found]
+
+    for kind in ("counts", "open"):
+        collection = space.collection(kind)
+        yield take_all(store, collection)
+        yield store.scan(collection, take, after=None, descending=True)
+        yield store.scan(collection, take, after="b\x00", descending=False)
+        yield store.scan(collection, take, after="é", descending=True)
+    for slot in range(3):
+        tree = store.session_tree(space.document(SESSIONS, slot))
+        yield told(tree.session), [(told(one.stats), [told(invoke) for invoke in one.invokes]) for one in tree.stats]
+    names = [
+        Name("", "", space.collection(kind), space.document(kind, slot))
+        for kind in ("counts", "open", SESSIONS, STATS, INVOKES)
+        for slot in range(3)
+    ]
+    yield told(list(store.get_all(names)))
+    yield store.get(names[0]) == store.get_all(names[:1])[0] or "NaN"
+    yield list(store.day_states(space.package))
+    for day in range(29, 33):
+        at = date(2026, 11, 1) + timedelta(days=day - 1)
+        yield store.documents_of_day(space.package, space.collection("counts"), at, take)
+        yield store.documents_of_day(space.package, STATS, at, take)
+    yield space.package in store.packages()
+    yield store.total(space.package)
+    yield list(store.daily_counts(space.package, date(2026, 11, 30), date(2026, 12, 1)))
+    yield store.first_day(space.package)
+
+
+def take_all(store: Store, collection: str) -> Mapping[str, object]:
+    return store.scan(
+        collection, lambda rows: {document: told(stored) for document, stored in rows}, after=None, descending=False
+    )
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[list[Store]]:
+    folder = tmp_path_factory.mktemp("stores")
+    made = [MemoryStore(), open_store(folder / "store.sqlite3"), open_store(postgres.new_store())]
+    yield made
+    for store in made:
+        store.close()
+
+
+@pytest.mark.postgres
+@settings(max_examples=60)
+@given(script=rounds)
+def test_whatever_is_done_they_answer_and_hold_the_same(stores: list[Store], script: Sequence[Sequence[Any]]) -> None:
+    space = Space()
+    memory, *others = [(asyncio.run(play(store, space, script)), list(held(store, space))) for store in stores]
+    for other in others:
+        assert other == memory
+
+
+def make_count(space: Space, identifier: UUID, hours: int = 0) -> Write:
+    admitted = Admitted({"id": str(identifier), "timestamp": NOON}, space.package, identifier)
+    name = Name("p", "(default)", f"using_{space.package}", str(identifier))
+    return Write(name, Precondition(exists=False), lambda _: admitted, NOON + timedelta(hours=hours))
+
+
+@pytest.mark.postgres
+def test_a_thousand_at_once_are_counted_once_each(stores: list[Store]) -> None:
+    for store in stores:
+        space, ids = Space(), [uuid4() for _ in range(1000)]
+
+        async def write(store: Store = store, space: Space = space, ids: list[UUID] = ids) -> list[object]:
+            writes = [store.commit([make_count(space, one, hours=16 * (one.int % 2))]) for one in ids + ids[:10]]
+            return await asyncio.gather(*writes, return_exceptions=True)
+
+        answers = asyncio.run(write())
+        assert sum(isinstance(answer, Refusal) and answer.code == 409 for answer in answers) == 10
+        assert store.total(space.package) == 1000
+        assert len(store.daily_counts(space.package, date.min, date.max)) == 2
