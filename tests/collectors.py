@@ -99,9 +99,13 @@ def run_collector(
     env: Mapping[str, str] | None = None,
     packages: tuple[str, ...] = ("rxinfer",),
     token: str | None = TOKEN,
+    url: str | None = None,
 ) -> Iterator[Collector]:
-    """A collector on a free port; it is told to end, and must, when the block ends."""
-    command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0", "--database", str(database)]
+    """A collector on a free port; it is told to end, and must, when the block ends.
+
+    With the address of a database, the file is none, but the collector runs in its folder.
+    """
+    command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0", "--database", url or str(database)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
     process = subprocess.Popen(
         [*command, *(f"--package={package}" for package in packages), *(["--token", token] if token else []), *options],

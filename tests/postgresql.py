@@ -6,9 +6,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -96,3 +97,60 @@ def _program(name: str) -> str:
 def _as_somebody() -> dict[str, Any]:
     """PostgreSQL refuses to run as root; its package has a user for it."""
     return {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
+
+
+class Cutter:
+    """A way to a server that can be cut at a moment."""
+
+    def __init__(self, target: int) -> None:
+        self.target, self.cuts = target, 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._cut: tuple[bytes, bool] | None = None
+        self._sockets: list[socket.socket] = [self._listener]
+
+    def cut_at(self, word: bytes, *, arrives: bool) -> None:
+        """Cut the next connection on which a client says this word, after the server did it, or before it hears it."""
+        self._cut = (word, arrives)
+
+    def run(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.target))
+                self._sockets += [client, server]
+                for source, sink in ((client, server), (server, client)):
+                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def close(self) -> None:
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if self._cut and self._cut[0] in data:
+                    _, arrives = self._cut
+                    self._cut, self.cuts = None, self.cuts + 1
+                    source.shutdown(socket.SHUT_RDWR)
+                    if arrives:
+                        sink.sendall(data)
+                    else:
+                        sink.shutdown(socket.SHUT_RDWR)
+                    return
+                sink.sendall(data)
+
+
+@contextmanager
+def run_cutter(target: int) -> Iterator[Cutter]:
+    """A way to the server on a port."""
+    cutter = Cutter(target)
+    thread = threading.Thread(target=cutter.run, daemon=True)
+    thread.start()
+    try:
+        yield cutter
+    finally:
+        cutter.close()
+        thread.join()

@@ -287,32 +287,6 @@ def test_a_commit_is_whole_even_when_the_collector_is_killed(tmp_path: Path) -> 
     assert rows == 32 * len(found)
 
 
-def test_an_older_file_is_brought_forward(tmp_path: Path) -> None:
-    database = tmp_path / "old.sqlite3"
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(
-            "CREATE TABLE documents (collection TEXT NOT NULL, id TEXT NOT NULL, fields BLOB NOT NULL, create_time"
-            " INTEGER NOT NULL, update_time INTEGER NOT NULL, PRIMARY KEY (collection, id)) WITHOUT ROWID"
-        )
-        connection.execute(
-            "CREATE TABLE daily_totals (package TEXT, day TEXT, count INTEGER, PRIMARY KEY (package, day))"
-        )
-        content = b'{"fields": {"id": {"stringValue": "x"}}}'
-        connection.execute("INSERT INTO documents VALUES ('using_rxinfer', 'old', ?, 1, 2)", (content,))
-        connection.execute("INSERT INTO daily_totals VALUES ('rxinfer', '2026-11-01', 7)")
-    for _ in range(2):
-        with run_collector(database, "--contract", str(write_contract(tmp_path))) as collector:
-            assert collector.get("old").json["fields"] == {"id": {"stringValue": "x"}}
-            assert share(collector, Shared()).status == 200
-            assert collector.store.total("rxinfer") == 7
-    with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT package, parent FROM documents WHERE id = 'old'").fetchone() == (
-            "rxinfer",
-            None,
-        )
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
-
-
 CONTRACTS = {"rxinfer": CONTRACT}
 ENVIRONMENT = {
     "python_version": "3.13.1",

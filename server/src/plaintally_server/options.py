@@ -101,8 +101,9 @@ on_contracts = setting(
 on_database = setting(
     "database",
     callback=_locate,
+    metavar="FILE|URL",
     default="plaintally.sqlite3",
-    help="SQLite file, or an address of PostgreSQL's such as postgresql://user@host/name.",
+    help="SQLite file, or postgresql://user@host/name.",
 )
 on_trusted_proxies = setting(
     "trusted_proxy",

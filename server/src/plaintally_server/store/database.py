@@ -33,7 +33,7 @@ def locate(text: str) -> Database:
     try:
         if make_url(text).get_backend_name() == "postgresql":
             return text
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         pass
     raise StartError("the database must be a file, or an address such as postgresql://user@host/name")
 
@@ -48,10 +48,10 @@ def describe(database: Database) -> str:
     return str(database) if isinstance(database, Path) else make_url(database).render_as_string()
 
 
-def open_for_reading(database: Database) -> Engine:
+def open_for_reading(database: Database, *, pool: type[Pool] = NullPool) -> Engine:
     """Connections that only read; each transaction sees one moment."""
     if isinstance(database, str):
-        return _postgres(database, options="-c default_transaction_read_only=on")
+        return _postgres(database, pool, options="-c default_transaction_read_only=on")
     return _sqlite(database, {"query_only": "ON"}, begin="BEGIN")
 
 
@@ -62,7 +62,7 @@ def open_for_writing(database: Database, *, timeout_s: float = 5, alone: bool = 
         StartError: the database cannot be opened.
     """
     if isinstance(database, str):
-        return _postgres(database)
+        return _postgres(database, NullPool)
     with opening(database):
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
     return _sqlite(
@@ -117,10 +117,11 @@ def _sqlite(
     return engine
 
 
-def _postgres(url: str, **arguments: Any) -> Engine:  # noqa: ANN401
+def _postgres(url: str, pool: type[Pool], **arguments: Any) -> Engine:  # noqa: ANN401
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         isolation_level="REPEATABLE READ" if arguments else "READ COMMITTED",
+        poolclass=pool,
         pool_pre_ping=True,
         connect_args={"connect_timeout": 10, **arguments},
     )

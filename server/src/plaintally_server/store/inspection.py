@@ -29,8 +29,10 @@ def look_at(database: Database) -> Inspection:
     engine = open_for_reading(database)
     try:
         with engine.connect() as connection:
-            version = int(schema.version(connection) or 0)
-            return Inspection(version, int(HEAD), _find_fault(connection), _newest_day(connection))
+            fault = _find_fault(connection)
+            if fault:  # it may be in what tells the version
+                return Inspection(int(HEAD), int(HEAD), fault, None)
+            return Inspection(int(schema.version(connection) or 0), int(HEAD), fault, _newest_day(connection))
     except ERRORS as error:
         raise CommandError(f"cannot read the database {describe(database)} ({reason(error)})") from error
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+from sqlalchemy import QueuePool
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -25,8 +26,6 @@ from plaintally_server.store.times import to_us
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import Deletions, SQLStore
 
-PATIENCE_S = 8.0
-"""For how long a batch waits for a database that is not there."""
 _LOST = (
     OSError,
     TimeoutError,
@@ -85,15 +84,16 @@ class PostgresStore(SQLStore):
     Args:
         url: its address.
         queue_size: how many writes may wait; more are refused as UNAVAILABLE.
+        patience_s: for how long a batch waits for a database that is not there.
 
     Raises:
         StartError: the database cannot be opened, or `migrate` has to be run.
     """
 
-    def __init__(self, url: str, *, queue_size: int = 10_000) -> None:
+    def __init__(self, url: str, *, queue_size: int = 10_000, patience_s: float = 8) -> None:
         schema.prepare(url)
-        server = _Server(url)
-        super().__init__(open_for_reading(url), server, server.deletions, queue_size=queue_size)
+        server = _Server(url, patience_s)
+        super().__init__(open_for_reading(url, pool=QueuePool), server, server.deletions, queue_size=queue_size)
 
 
 class _Quicker(Exception):  # noqa: N818  # no failure
@@ -103,7 +103,8 @@ class _Quicker(Exception):  # noqa: N818  # no failure
 class _Server:
     """The connection that writes; see `Backend`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience_s: float) -> None:
+        self._patience_s = patience_s
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._engine = open_for_writing(url)
         self._erasure = Erasure(self._engine)
@@ -155,7 +156,7 @@ class _Server:
     async def _persist(self, groups: Sequence[Sequence[Write]]) -> Plan:
         """Try until it is done, or the database was not there for too long."""
         attempt = _Attempt(groups)
-        give_up, pause_s = time.monotonic() + PATIENCE_S, 0.05
+        give_up, pause_s = time.monotonic() + self._patience_s, 0.05
         while True:
             try:
                 return await attempt.run(await self._connect())

@@ -132,8 +132,11 @@ def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of e
 
 def _count(connection: Connection, tally: Tally, ids: Sequence[bytes]) -> None:
     """Add to the imports of a day those that never were counted."""
-    statement = insert(connection, counted_ids).on_conflict_do_nothing()
-    new = sum(connection.execute(statement, {"package": tally.package, "id": one}).rowcount for one in sorted(ids))
+    new = 0
+    for start in range(0, len(ids), _AT_ONCE):
+        counted = [{"package": tally.package, "id": one} for one in sorted(ids)[start : start + _AT_ONCE]]
+        statement = insert(connection, counted_ids).values(counted).on_conflict_do_nothing()
+        new += len(connection.execute(statement.returning(counted_ids.c.id)).all())
     if new:
         row = {"series": IMPORTS, "package": tally.package, "day": tally.day, "key": "", "value": new}
         added = insert(connection, rollups).values(row)

@@ -57,7 +57,7 @@ documents = Table(
     Column("package", _text(), nullable=False, comment="whose contract admitted it; empty in an open collection"),
     Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
     Index("documents_by_parent", "collection", "parent"),
-    Index("documents_by_time", "package", "create_time").ddl_if(dialect="sqlite"),
+    Index("documents_by_time", "package", "create_time", info={"only": "sqlite"}),  # PostgreSQL has the primary key
     comment="what was counted and shared, by month of receipt on PostgreSQL",
     sqlite_with_rowid=False,
 )

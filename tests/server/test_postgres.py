@@ -1,0 +1,199 @@
+"""The store in PostgreSQL: several collectors on one database, a server that goes away, partitions, deletions."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from collectors import ROOT, count, in_threads, run_collector, run_server
+from plaintally_server.exceptions import Refusal
+from plaintally_server.ingest import Admitted
+from plaintally_server.resource import Name, Precondition
+from plaintally_server.store import Store, Write
+from plaintally_server.store.opening import open_reader, open_store
+from plaintally_server.store.postgres import PostgresStore
+from postgresql import Postgres, run_cutter, run_postgres
+from shared import KEY, Shared, forget, share, write_contract
+
+pytestmark = pytest.mark.postgres
+NOW = datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC)
+
+
+def make_write(document: str, *, exists: bool | None = False, at: datetime = NOW, value: int = 0) -> Write:
+    counted = uuid4()
+    fields = {"id": str(counted), "timestamp": NOW, "value": value}
+    admitted = Admitted(fields, "rxinfer", counted)
+    name = Name("p", "(default)", "using_rxinfer", document)
+    return Write(name, Precondition(exists), lambda _: admitted, at)
+
+
+async def write_all(store: Store, groups: Sequence[Sequence[Write]]) -> list[object]:
+    return await asyncio.gather(*(store.commit(group) for group in groups), return_exceptions=True)
+
+
+def codes(answers: Sequence[object]) -> list[int]:
+    return [answer.code if isinstance(answer, Refusal) else 200 for answer in answers]
+
+
+def test_of_all_who_make_a_name_one_does(postgres: Postgres) -> None:
+    """Four collectors want the same three hundred names, each in an order and in groups of its own."""
+    url = postgres.new_store()
+    stores = [open_store(url) for _ in range(4)]
+    answers: dict[int, list[int]] = {}
+
+    def work(index: int) -> None:
+        names = [f"{number * 7 % 300 if index % 2 else number}" for number in range(300)]
+        size = index + 1
+        groups = [[make_write(name) for name in names[start : start + size]] for start in range(0, 300, size)]
+        answers[index] = codes(asyncio.run(write_all(stores[index], groups)))
+
+    in_threads(4, work)
+    made = sum(
+        len(range(start, min(start + index + 1, 300)))
+        for index, found in answers.items()
+        for start, code in zip(range(0, 300, index + 1), found, strict=True)
+        if code == 200
+    )
+    assert {code for found in answers.values() for code in found} <= {200, 409}
+    for store in stores:
+        store.close()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM names").fetchone() == (made,)
+        assert connection.execute("SELECT count(*) FROM documents").fetchone() == (made,)
+        assert connection.execute("SELECT sum(value) FROM rollups").fetchone() == (made,)
+
+
+def test_no_change_is_lost_between_collectors(postgres: Postgres) -> None:
+    """Each adds one to the same documents again and again, in opposite orders."""
+    url = postgres.new_store()
+    stores = [open_store(url) for _ in range(3)]
+
+    def add(document: str) -> Write:
+        def settle(current: object) -> Admitted:
+            value = current["value"] if isinstance(current, dict) else 0
+            return Admitted({"value": value + 1}, "rxinfer")
+
+        name = Name("p", "(default)", "using_rxinfer", document)
+        return Write(name, Precondition(), settle, NOW)
+
+    def work(index: int) -> None:
+        order = ["a", "b"] if index % 2 else ["b", "a"]
+
+        async def repeat() -> None:
+            for _ in range(30):
+                await stores[index].commit([add(name) for name in order])
+
+        asyncio.run(repeat())
+
+    in_threads(3, work)
+    found = stores[0].get_all([Name("", "", "using_rxinfer", name) for name in "ab"])
+    assert [stored and stored.fields["value"] for stored in found] == [90, 90]
+    for store in stores:
+        store.close()
+
+
+def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
+    """It crashes and comes back three times under load; what is refused was not kept, and what is not was, once."""
+    with run_postgres() as server:
+        url = server.new_store()
+        answered: list[str] = []
+        store, ended = open_store(url), threading.Event()
+
+        async def load() -> None:
+            while not ended.is_set():
+                ids = [str(uuid4()) for _ in range(20)]
+                answers = codes(await write_all(store, [[make_write(one)] for one in ids]))
+                assert set(answers) <= {200, 503}
+                answered.extend(one for one, code in zip(ids, answers, strict=True) if code == 200)
+
+        thread = threading.Thread(target=asyncio.run, args=(load(),))
+        thread.start()
+        for _ in range(3):
+            before = len(answered)
+            while len(answered) < before + 100:
+                assert thread.is_alive()
+                ended.wait(0.01)
+            server.stop(signal.SIGQUIT)
+            server.start()
+        ended.set()
+        thread.join()
+        with psycopg.connect(url) as connection:
+            kept = {bytes(row[0]).decode() for row in connection.execute("SELECT id FROM documents")}
+        assert set(answered) <= kept
+        assert store.total("rxinfer") == len(kept)
+        store.close()
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_commit_of_which_no_answer_came_is_asked_for(postgres: Postgres, *, arrives: bool) -> None:
+    """The connection is cut behind the commit, or before it: either way it is done once, and answered with 200."""
+    with run_cutter(postgres.port) as cutter:
+        url = postgres.new_store().replace(f":{postgres.port}/", f":{cutter.port}/")
+        store = open_store(url)
+        assert codes(asyncio.run(write_all(store, [[make_write("a")]]))) == [200]
+        cutter.cut_at(b"COMMIT", arrives=arrives)
+        assert codes(asyncio.run(write_all(store, [[make_write("b")], [make_write("a")]]))) == [200, 409]
+        assert cutter.cuts == 1
+        assert store.total("rxinfer") == 2
+        store.close()
+
+
+def test_a_server_that_is_gone_is_told() -> None:
+    with run_postgres() as server:
+        store = PostgresStore(server.new_store(), patience_s=0.2)
+        server.stop()
+        answers = asyncio.run(write_all(store, [[make_write("a")], [make_write("b")]]))
+        assert codes(answers) == [503, 503]
+        server.start()
+        assert codes(asyncio.run(write_all(store, [[make_write("a")]]))) == [200]
+        store.close()
+
+
+def test_months_have_partitions_before_they_come(postgres: Postgres) -> None:
+    url = postgres.new_store()
+    store = open_store(url)
+    moments = [NOW, NOW + timedelta(days=40), NOW - timedelta(days=400), datetime(2026, 12, 1, tzinfo=UTC)]
+    writes = [[make_write(str(number), at=at)] for number, at in enumerate(moments)]
+    assert codes(asyncio.run(write_all(store, writes))) == [200] * 4
+    assert codes(asyncio.run(write_all(store, [[make_write("0")]]))) == [409]
+    store.close()
+    with psycopg.connect(url) as connection:
+        query = "SELECT tableoid::regclass::text, convert_from(id, 'UTF8') FROM documents ORDER BY 2"
+        months = [month for month, _ in connection.execute(query)]
+        assert months == ["documents_2026_11", "documents_2027_01", "documents_2025_10", "documents_2026_12"]
+        query = "SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'documents'::regclass"
+        assert connection.execute(query).fetchone() == ("documents_2027_03",)
+
+
+def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> None:
+    url, contract = postgres.new(), f"--contract={write_contract(tmp_path)}"
+    done = run_server(tmp_path, "serve", "--package", "rxinfer", "--port", "0", "--database", url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("are not of this version; run plaintally-server migrate\n")
+    assert run_server(tmp_path, "migrate", "--database", url).returncode == 0
+    run = partial(run_collector, tmp_path / "none", contract, url=url)
+    with run() as one, run() as other:
+        document = str(UUID(int=1))
+        assert one.post(document).status == 200
+        assert other.post(document).status == 409
+        assert other.get(document).json["fields"] == one.get(document).json["fields"]
+        shared = Shared(invokes=3)
+        assert share(one, shared).status == 200
+        assert forget(other, shared.session, "wrong").status == 403
+        assert forget(other, shared.session, KEY).status == 200
+        assert one.request("PATCH", f"{ROOT}/sessions/{shared.session}", shared.session_document()).status == 403
+        assert one.request("POST", f"{ROOT}/using_rxinfer?documentId={document}", count(document)).status == 409
+    reader = open_reader(url)
+    assert reader.total("rxinfer") == 1
+    assert reader.session_tree(shared.session) == (None, [])
+    listed = run_server(tmp_path, "forget", "list", "--database", url)
+    assert listed.stdout == "No request waits.\n"
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM erasures").fetchone() == (0,)
