@@ -118,7 +118,7 @@ class _Planner:
         key = (write.name.collection, str(write.name.document))
         row = self._find(key)
         current = None if row is None else _stored(row, read_fields(row.content))
-        check_precondition(current, write.precondition, write.name)
+        check_precondition(current, write.precondition)
         admitted = write.settle(None if current is None else current.fields)
         if admitted is None:
             if row is not None:
