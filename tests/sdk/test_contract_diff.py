@@ -10,6 +10,7 @@ from plaintally._contract_tools.diff import compare, is_wider
 from plaintally._kinds import REFUSED
 from plaintally.contract import (
     COARSE,
+    DIALECTS,
     Choice,
     Description,
     ErrorType,
@@ -59,6 +60,7 @@ CONTRACTS = st.builds(
     purpose=PURPOSES,
     retention_days=DAYS,
     contact=PURPOSES,
+    dialect=st.sampled_from(["", *DIALECTS]),
 )
 
 
@@ -81,7 +83,14 @@ def pairs(draw: st.DrawFn) -> tuple[Contract, Contract]:
             if sensible(context):
                 mixed[name] = Label(context, purpose=label.purpose, retention_days=draw(DAYS))
         days = draw(DAYS)
-        new = Contract(counter=old.counter, labels=mixed, purpose=new.purpose, retention_days=days, contact=old.contact)
+        new = Contract(
+            counter=old.counter,
+            labels=mixed,
+            purpose=new.purpose,
+            retention_days=days,
+            contact=old.contact,
+            dialect=draw(st.sampled_from([old.dialect, new.dialect])),
+        )
     return old, new
 
 
@@ -106,6 +115,7 @@ def test_what_is_not_wider_accepts_nothing_new_and_keeps_nothing_longer(pair: tu
         return
     assert set(new.counter) <= set(old.counter)
     assert new.retention_days <= old.retention_days
+    assert new.dialect in ("", old.dialect)
     for name, label in new.labels.items():
         assert label.retention_days <= old.labels[name].retention_days
         for key, kind in label.fields.items():
@@ -144,3 +154,10 @@ def test_a_contract_survives_its_json(contract: Contract) -> None:
 def test_another_order_of_fields_is_neutral() -> None:
     changes = compare(Contract(counter=sorted(COARSE)), Contract(counter=sorted(COARSE)[::-1]))
     assert [change.effect for change in changes] == ["neutral"]
+
+
+def test_a_dialect_widens() -> None:
+    for old, new, effect in (("", "rxinfer", "widens"), ("rxinfer", "", "narrows")):
+        [change] = compare(Contract(dialect=old), Contract(dialect=new))
+        assert (change.effect, change.place) == (effect, "dialect")
+        assert "rxinfer" in change.what

@@ -1,5 +1,6 @@
 """The privacy page: complete, true to what is sent, and never made of an author's words as markup."""
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -31,6 +32,7 @@ from plaintally._contract_tools.markup import (
 )
 from plaintally._contract_tools.page import card, page
 from plaintally._contract_tools.page_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
+from plaintally._contract_tools.text import show
 from plaintally.contract import ALWAYS, COARSE, Choice, Description, ErrorType, Label, Name, Real, Source
 from plaintally.session import Session, make_environment
 from plaintally.sharing import PRIVATE as INCLUDABLE
@@ -266,3 +268,15 @@ def test_check_judges_a_contract() -> None:
     notes = check(good(), privacy_url="https://example.org", endpoint=None)
     assert NOTE not in {problem.level for problem in notes}
     assert not is_wrong(notes)
+
+
+def test_a_dialect_is_told() -> None:
+    contract = good(dialect="rxinfer")
+    told = "contexts of any keys and texts"
+    [note] = check(contract, privacy_url="https://example.org", endpoint=ENDPOINT)
+    assert note.level == NOTE
+    for text in (note.what, show("hostpkg", contract), to_markdown(page(Declaration("hostpkg", contract)))):
+        assert "rxinfer" in text
+        assert told in text
+    assert told not in show("hostpkg", good()) + to_markdown(page(Declaration("hostpkg", good())))
+    assert '"dialect": "rxinfer"' in json.dumps(contract.to_dict())

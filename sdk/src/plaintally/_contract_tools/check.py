@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from plaintally._contract_tools.text import DIALECT
 from plaintally._kinds import ErrorType, Kind, Name, Real, Source
 from plaintally.contract import Contract
 
@@ -34,6 +35,8 @@ class Problem(NamedTuple):
 def check(contract: Contract, *, privacy_url: str | None = None, endpoint: str | None = None) -> tuple[Problem, ...]:
     """All that there is to say, errors first."""
     found = [*_parties(contract, privacy_url, endpoint), *_retention("contract", contract.retention_days)]
+    if contract.dialect:
+        found.append(Problem(NOTE, "contract", f"has the dialect {contract.dialect}, so {DIALECT}"))
     for name, label in contract.labels.items():
         place = f"label {name}"
         if not label.purpose:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from plaintally._contract_tools.markup import plain
-from plaintally._contract_tools.text import limits
+from plaintally._contract_tools.text import DIALECT, limits
 from plaintally._kinds import Kind
 from plaintally.contract import Contract, Label
 
@@ -40,6 +40,7 @@ def compare(old: Contract, new: Contract) -> tuple[Change, ...]:
         *_words("", old, new, ("purpose", "controller", "contact")),
         *_retention("retention_days", old.retention_days, new.retention_days),
         *_labels(old.labels, new.labels),
+        *_dialect(old.dialect, new.dialect),
     )
 
 
@@ -53,6 +54,12 @@ def _counter(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[Change]:
     yield from (Change(NARROWS, f"counter.{name}", "no field of a count any more") for name in old if name not in new)
     if old != new and set(old) == set(new):
         yield Change(NEUTRAL, "counter", "the fields stand in another order")
+
+
+def _dialect(old: str, new: str) -> Iterator[Change]:
+    if old != new:
+        what = f"{new}: {DIALECT}" if new else f"no {old} any more"
+        yield Change(WIDENS if new else NARROWS, "dialect", what)
 
 
 def _labels(old: Mapping[str, Label], new: Mapping[str, Label]) -> Iterator[Change]:

@@ -67,6 +67,7 @@ def data(said: Declaration) -> Iterator[Block]:
     yield from _counting(said)
     yield from _sharing(said)
     yield from _automatic_sharing(said)
+    yield from _dialect(said)
     yield from _private(said)
     yield from _never()
 
@@ -165,6 +166,20 @@ def _automatic_sharing(said: Declaration) -> Iterator[Block]:
             Code(f"{said.handle}.disable_automatic_sharing()"),
         )
     )
+
+
+def _dialect(said: Declaration) -> Iterator[Block]:
+    """What this page cannot answer for, since it is not this client that sends it."""
+    if said.contract.dialect:
+        yield Heading(3, "Older clients")
+        yield Paragraph(
+            say(
+                "The collector also takes documents in the form {}, from clients older than this notice: what those "
+                "share has contexts of any keys and texts, and no deletion key, so that only the maintainers can "
+                "delete it. The package that this notice is about does not send them.",
+                Code(said.contract.dialect),
+            )
+        )
 
 
 def _private(said: Declaration) -> Iterator[Block]:

@@ -17,6 +17,8 @@ from plaintally._kinds import (
 )
 from plaintally.contract import Contract
 
+DIALECT = "a collector also takes documents as older clients send them, with contexts of any keys and texts"
+"""What a dialect means, after its name."""
 _ANY = Real()
 
 
@@ -63,6 +65,8 @@ def show(package: str, contract: Contract) -> str:
         ("kept for", f"{contract.retention_days} days"),
         ("a count holds", ", ".join(contract.counter_fields)),
     ]
+    if contract.dialect:
+        rows.append(("dialect", f"{contract.dialect}: {DIALECT}"))
     head = [package, *(f"  {name:<15} {value}" for name, value in rows)]
     return "\n".join([*head, *(line for name in contract.labels for line in ("", *_label(name, contract)))])
 
