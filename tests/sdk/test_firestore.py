@@ -238,7 +238,9 @@ def test_twenty_levels_are_read_and_twenty_one_are_not() -> None:
     value: dict[str, object] = {"nullValue": None}
     for _ in range(MAX_DEPTH):
         value = {"mapValue": {"fields": {"a": value}}}
-    from_value(value)
+    read = from_value(value)
+    assert to_value(read) == value
+    assert to_document({"a": read}) == {"fields": {"a": value}}
     with pytest.raises(DocumentError, match="more than 20 arrays and maps deep"):
         from_value({"mapValue": {"fields": {"a": value}}})
 

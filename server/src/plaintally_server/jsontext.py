@@ -11,7 +11,6 @@ of a string as an escape. With such an escape the text is read once more, pair b
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -71,16 +70,17 @@ def _without_strings(text: bytes) -> bytes:
 
 def _check_nesting(value: object) -> None:
     """Look at a value level by level; raise below the deepest that may be."""
-    level: list[Any] = [value]
-    for _ in range(MAX_NESTING):
-        level = [item for outer in level for item in _items(outer) if isinstance(item, dict | list)]
+    level: list[Any] = [[value]]
+    for _ in range(MAX_NESTING + 1):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if type(outer) is dict else outer)
+            if type(item) is dict or type(item) is list
+        ]
         if not level:
             return
     raise invalid(f"The body is more than {MAX_NESTING} objects and arrays deep.")
-
-
-def _items(value: Any) -> Iterator[Any]:  # noqa: ANN401
-    return iter(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
 
 
 def _repeats(text: bytes, value: object) -> bool:

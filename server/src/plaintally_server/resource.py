@@ -17,6 +17,7 @@ from plaintally_server.fieldpaths import FieldPath, Fields, parse_field_path, pr
 MAX_ID_BYTES = 1500
 AUTO_ID_LENGTH = 20
 AUTO_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_DATABASE = "(default)"
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
 
 
@@ -79,21 +80,30 @@ def parse_document_name(text: object, *, project: str) -> Name:
     Raises:
         Refusal: it is none, or not of this project.
     """
-    name = _read_name(text.split("/")) if isinstance(text, str) else None
-    if name is None or name.project != project or name.document is None:
+    name = _match_name(text.split("/")) if isinstance(text, str) else None
+    if name is None or name.document is None or (name.project, name.database) != (project, _DATABASE):
         raise invalid("The name must be that of a document in the project of the path.")
-    return name
+    return _check_ids(name)
 
 
 def _read_name(segments: Sequence[str]) -> Name:
+    name = _match_name(segments)
+    if name is None:
+        raise not_found("There is no such collection or document that this collector knows.")
+    _check_database(name.project, name.database)
+    return _check_ids(name)
+
+
+def _match_name(segments: Sequence[str]) -> Name | None:
     match segments:
         case ["projects", project, "databases", database, "documents", collection]:
-            name = Name(project, database, collection)
+            return Name(project, database, collection)
         case ["projects", project, "databases", database, "documents", collection, document]:
-            name = Name(project, database, collection, document)
-        case _:
-            raise not_found("There is no such collection or document that this collector knows.")
-    _check_database(name.project, name.database)
+            return Name(project, database, collection, document)
+    return None
+
+
+def _check_ids(name: Name) -> Name:
     check_id(name.collection, "collection")
     if name.document is not None:
         check_id(name.document, "document")
@@ -102,7 +112,7 @@ def _read_name(segments: Sequence[str]) -> Name:
 
 def _check_database(project: str, database: str) -> None:
     check_id(project, "project")
-    if database != "(default)":
+    if database != _DATABASE:
         raise not_found("The database is '(default)'; there is no other.")
 
 

@@ -23,8 +23,7 @@ from plaintally.firestore._values import (
 
 def to_document(fields: Mapping[str, object]) -> dict[str, Any]:
     """The document with these fields. Keys that cannot name a field are left out."""
-    value = to_value(dict(fields))
-    return {"fields": value["mapValue"]["fields"]}
+    return {"fields": _Writer().write_fields(dict(fields), 0)}
 
 
 def to_value(value: object) -> dict[str, Any]:
@@ -70,19 +69,20 @@ class _Writer:
         self.inside.append(id(value))
         try:
             if kind is dict:
-                return self._write_map(value, depth)
+                return {"mapValue": {"fields": self.write_fields(value, depth + 1)}}
             array = self._write_array(kind.__getitem__(value, slice(MAX_VALUES)), deepest)
         finally:
             self.inside.pop()
         return {"mapValue": {"fields": {"values": array}}} if wrapped else array
 
-    def _write_map(self, value: dict[Any, object], depth: int) -> dict[str, Any]:
+    def write_fields(self, items: dict[Any, object], depth: int) -> dict[str, Any]:
+        """The values by their names, as each of them stands `depth` arrays and maps deep."""
         fields = {}
-        for key, item in list(dict.items(value)):
+        for key, item in list(dict.items(items)):
             name = key if is_plain(key) else _field_name(key)
             if name is not None and self.written <= MAX_VALUES:
-                fields[name] = self.write(item, depth + 1)
-        return {"mapValue": {"fields": fields}}
+                fields[name] = self.write(item, depth)
+        return fields
 
     def _write_array(self, items: "list[object]", depth: int) -> dict[str, Any]:
         values = []
