@@ -60,7 +60,7 @@ def test_patch_get_and_delete(documents: Any) -> None:
     assert status_of(documents.delete(name=CITY, currentDocument_exists=True).execute)[0] == 404
     code, reason = status_of(documents.get(name=CITY).execute)
     assert code == 404
-    assert "not found" in reason
+    assert "no such document" in reason
 
 
 def test_listing_in_pages(documents: Any) -> None:
