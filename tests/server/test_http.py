@@ -374,6 +374,23 @@ def test_a_long_body_is_left_after_an_early_answer_that_arrives(collector: Colle
     assert (answer.error[0], answer.headers["connection"]) == (405, "close")
 
 
+def test_long_bodies_that_arrive_at_once_have_no_more_room_than_there_is(collector: Collector) -> None:
+    clients = [Client(collector.port).send(f"{POST}Content-Length: 10000000\r\n\r\n") for _ in range(20)]
+    for client in clients:
+        with suppress(ConnectionError):
+            client.send(b" " * 9_999_998)
+    assert Client(collector.port).send(EMPTY).answer().status == 200
+    answers = []
+    for client in clients:
+        with suppress(ConnectionError):
+            client.send(b"{}")
+        answers.append(client.answer())
+    assert {answer.status for answer in answers} == {200, 503}
+    refused = next(answer for answer in answers if answer.status == 503)
+    assert (refused.error[1], refused.headers["retry-after"]) == ("UNAVAILABLE", "1")
+    assert collector.request("POST", OPEN, b" " * 1_000_000 + b"{}").status == 200
+
+
 def bomb(layers: int) -> bytes:
     content = b"{" + b" " * 50_000_000 + b"}"
     for _ in range(layers):

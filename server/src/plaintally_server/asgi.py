@@ -89,14 +89,16 @@ async def read_body(request: Request, limit: int) -> bytes:
     return decompress(b"".join(chunks), request.header(b"content-encoding"), limit=limit)
 
 
-def check_length(request: Request, limit: int) -> None:
-    """Raise if a body says of itself that it is larger than the limit in bytes.
+def check_length(request: Request, limit: int) -> int | None:
+    """What a body says of its length in bytes, unless that is more than the limit; None where it does not say.
 
     Raises:
         Refusal: it does.
     """
-    if int(request.header(b"content-length") or 0) > limit:  # the HTTP parser has seen that it is a number
+    given = request.header(b"content-length")
+    if given and int(given) > limit:  # the HTTP parser has seen that it is a number
         raise _too_large(limit)
+    return int(given) if given else None
 
 
 def _too_large(limit: int) -> Refusal:

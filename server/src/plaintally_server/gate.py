@@ -1,14 +1,23 @@
-"""What every request that programs or forms send has to pass first: the limit of its size, and that of its client."""
+"""What every request that programs or forms send has to pass first.
+
+The limit of its size, that of its client, and room in memory, of which short bodies need none.
+"""
 
 import math
 from collections.abc import Callable
 
+from starlette.types import Message
+
 from plaintally_server.access import bearer
 from plaintally_server.asgi import Answer, Request, Work, check_length
-from plaintally_server.exceptions import Refusal
+from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.limiter import Limiter
 from plaintally_server.proxies import find_client, parse_networks
 from plaintally_server.settings import Settings
+
+SHORT_BYTES = 65_536
+HELD_BYTES = 64 * 2**20
+"""How much of all bodies longer than SHORT_BYTES is in memory at once."""
 
 
 class Gate:
@@ -22,6 +31,7 @@ class Gate:
 
     def __init__(self, settings: Settings, *, clock_s: Callable[[], float], make_salt: Callable[[], bytes]) -> None:
         self.settings, self.clock_s = settings, clock_s
+        self.held_bytes = 0  # of bodies that are being read, or worked on
         self.trusted = parse_networks(settings.trusted_proxies)
         self.limiter = (
             Limiter(rate=settings.rate_limit, burst=settings.rate_burst, make_salt=make_salt)
@@ -33,14 +43,34 @@ class Gate:
         """The same work, for those who pass."""
 
         async def guarded(request: Request) -> Answer:
-            check_length(request, self.settings.body_limit)
+            length = check_length(request, self.settings.body_limit)
             client = self.check(request)
-            answer = await work(request)
+            is_short = length is not None and length <= SHORT_BYTES
+            answer = await (work(request) if is_short else self._hold(work, request))
             if answer.cost > 1 and client is not None and self.limiter is not None:
                 self.limiter.charge(client, answer.cost - 1, now_s=self.clock_s())
             return answer
 
         return guarded
+
+    async def _hold(self, work: Work, request: Request) -> Answer:
+        """The same work, while the bytes of the body are counted with those of all other long bodies."""
+        held_bytes = 0
+
+        async def receive() -> Message:
+            nonlocal held_bytes
+            message = await request.receive()
+            size = len(message.get("body", b""))
+            held_bytes += size
+            self.held_bytes += size
+            if held_bytes > SHORT_BYTES and self.held_bytes > HELD_BYTES:
+                raise unavailable("Too many long bodies arrive at once; try again in a moment.")
+            return message
+
+        try:
+            return await work(request._replace(receive=receive))
+        finally:
+            self.held_bytes -= held_bytes
 
     def check(self, request: Request) -> str | None:
         """Count a request; the client that it is from, or None where nobody counts.
