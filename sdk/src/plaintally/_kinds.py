@@ -232,11 +232,10 @@ class Description(Kind):
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
-        from plaintally.describe import describe, describe_data, is_sealed, keep_names
+        from plaintally.describe import is_sealed, make, without_names
 
-        if is_sealed(value):
-            return dict(keep_names(value, self.names))
-        return dict(keep_names(describe_data(value) if type(value) is dict else describe(value), self.names))
+        made = value if is_sealed(value) else make(value, of_data=type(value) is dict)
+        return without_names(made, self.names)
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""

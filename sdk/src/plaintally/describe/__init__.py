@@ -42,9 +42,9 @@ in `sys.modules`. Iterators, files and lazy frames are not touched.
 """
 
 from plaintally.describe._classes import LIBRARIES
-from plaintally.describe._describing import describe, describe_data
+from plaintally.describe._describing import describe, describe_data, make
 from plaintally.describe._plain import UNKNOWN, plain
-from plaintally.describe._vocabulary import DEVICES, Described, is_description, is_sealed, keep_names
+from plaintally.describe._vocabulary import DEVICES, Described, is_description, is_sealed, keep_names, without_names
 
 __all__ = [
     "DEVICES",
@@ -56,5 +56,7 @@ __all__ = [
     "is_description",
     "is_sealed",
     "keep_names",
+    "make",
     "plain",
+    "without_names",
 ]

@@ -36,10 +36,7 @@ _MAX_BASES = 64
 
 def describe(value: object) -> "Described":
     """What kind of thing the value is and how large. Never raises, and never runs code of the value's."""
-    try:
-        return Described(_Describer().describe(value, 1)).seal()
-    except Exception:  # noqa: BLE001  # out of memory, or of stack
-        return Described(type="object")
+    return Described(make(value)).seal()
 
 
 def describe_data(mapping: "Mapping[str, object]") -> "Described":
@@ -47,12 +44,17 @@ def describe_data(mapping: "Mapping[str, object]") -> "Described":
 
     A mapping that extends no dict is described as the value that it is, since its keys are only known to its own code.
     """
+    return Described(make(mapping, of_data=any(base is dict for base in bases(type(mapping))))).seal()
+
+
+def make(value: object, *, of_data: bool = False) -> "dict[str, Any]":
+    """The content of a description; with `of_data` that of a dict with its keys as names."""
     try:
-        if any(base is dict for base in bases(type(mapping))):
-            return Described(_Describer().gather("dict", _items(mapping), 1)).seal()  # type: ignore[arg-type]
+        if of_data:
+            return _Describer().gather("dict", _items(value), 1)  # type: ignore[arg-type]
+        return _Describer().describe(value, 1)
     except Exception:  # noqa: BLE001  # out of memory, or of stack
-        return Described(type="dict")
-    return describe(mapping)
+        return {"type": "dict" if of_data else "object"}
 
 
 def _items(mapping: "dict[object, object]") -> "Facts":

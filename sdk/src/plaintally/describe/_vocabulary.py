@@ -130,15 +130,16 @@ def keep_names(described: "Described", names: "frozenset[str]") -> "Described":
     """A copy without all names of columns and entries but these. What is no description becomes that of an object."""
     if type(described) is not Described or not is_description(described):
         return Described(type="object")
-    kept = Described(_without_names(described, names))
+    kept = Described(without_names(described, names))
     return kept.seal() if is_sealed(described) else kept
 
 
-def _without_names(described: "dict[str, Any]", names: "frozenset[str]") -> "dict[str, Any]":
+def without_names(described: "dict[str, Any]", names: "frozenset[str]") -> "dict[str, Any]":
+    """A copy of a valid description without all names of columns and entries but these."""
     kept = {key: value for key, value in described.items() if key != "name" or value in names}
     for key in ("columns", "entries"):
         if key in kept:
-            kept[key] = [_without_names(nested, names) for nested in kept[key]]
+            kept[key] = [without_names(nested, names) for nested in kept[key]]
     if "shape" in kept:
         kept["shape"] = list(kept["shape"])
     return kept
@@ -167,8 +168,9 @@ def _parts(plain: "dict[object, Any]", depth: int, *, named: bool) -> int:
 
 def fits_together(plain: "dict[Any, Any]") -> bool:
     """Whether what the keys say, each of them valid, can be said of one value."""
-    if any(key in plain and needed not in plain for key, needed in NEEDS.items()):
-        return False
+    for key in plain:
+        if key in NEEDS and NEEDS[key] not in plain:
+            return False
     if "length" in plain:
         return "shape" not in plain and len(plain.get("entries", ())) <= plain["length"]
     if "columns" in plain:
