@@ -11,7 +11,6 @@ import sqlite3
 import time
 import uuid
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,11 +18,8 @@ import pytest
 from collectors import ROOT, Collector, count, in_threads, run_collector
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write
 from plaintally_server.store.sqlite import SQLiteStore
-
-NOW = datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC)
+from stores import NOW, make_write, write_all
 
 
 def post_and_kill(collector: Collector, answered: list[str], last: int) -> None:
@@ -128,17 +124,6 @@ def test_what_should_not_happen_is_an_internal_error_without_details(collector: 
         "plaintally-server: a write failed (DocumentError in _reading.py:N)\n"
     )
     assert not [answer for answer in failures if b"canary" in answer.body or b"Document" in answer.body]
-
-
-def make_write(document: str, *, exists: bool | None = False, identifier: uuid.UUID | None = None) -> Write:
-    counted = identifier or uuid.uuid4()
-    admitted = Admitted({"id": str(counted), "timestamp": NOW}, "rxinfer", counted)
-    name = Name("p", "(default)", "using_rxinfer", document)
-    return Write(name, Precondition(exists), lambda _: admitted, NOW)
-
-
-async def write_all(store: SQLiteStore, writes: list[Write]) -> list[object]:
-    return await asyncio.gather(*(store.commit([write]) for write in writes), return_exceptions=True)
 
 
 def test_many_writes_share_a_transaction(tmp_path: Path) -> None:

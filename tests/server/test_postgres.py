@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,33 +12,16 @@ import psycopg
 import pytest
 
 from collectors import ROOT, count, in_threads, run_collector, run_server
-from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Store, Write
+from plaintally_server.store import Write
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.postgres import PostgresStore
 from postgresql import Postgres, run_cutter, run_postgres
 from shared import KEY, Shared, forget, share, write_contract
+from stores import NOW, codes, make_write, write_all
 
 pytestmark = pytest.mark.postgres
-NOW = datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC)
-
-
-def make_write(document: str, *, exists: bool | None = False, at: datetime = NOW, value: int = 0) -> Write:
-    counted = uuid4()
-    fields = {"id": str(counted), "timestamp": NOW, "value": value}
-    admitted = Admitted(fields, "rxinfer", counted)
-    name = Name("p", "(default)", "using_rxinfer", document)
-    return Write(name, Precondition(exists), lambda _: admitted, at)
-
-
-async def write_all(store: Store, groups: Sequence[Sequence[Write]]) -> list[object]:
-    return await asyncio.gather(*(store.commit(group) for group in groups), return_exceptions=True)
-
-
-def codes(answers: Sequence[object]) -> list[int]:
-    return [answer.code if isinstance(answer, Refusal) else 200 for answer in answers]
 
 
 def test_of_all_who_make_a_name_one_does(postgres: Postgres) -> None:

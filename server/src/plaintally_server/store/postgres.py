@@ -52,7 +52,7 @@ WITH row AS (
 ), kept AS (
     INSERT INTO documents (collection, id, fields, create_time, update_time, package, parent) SELECT * FROM row
 )
-SELECT count(*) FROM named
+SELECT count(*), pg_current_xact_id()::text FROM named
 """
 _TRANSACTION = "SELECT pg_current_xact_id()::text"
 _UPDATE = """
@@ -211,8 +211,7 @@ class _Attempt:
                 return planned
         await connection.execute(_BEGIN)
         planned = await self._plan(connection)
-        await self._apply(connection, planned)
-        self._uncertain = (await connection.fetchval(_TRANSACTION), planned)
+        self._uncertain = (await self._apply(connection, planned), planned)
         await connection.execute("COMMIT")
         return planned
 
@@ -231,7 +230,8 @@ class _Attempt:
             planned = plan(self._groups, found, buried) if buried else planned
         return planned
 
-    async def _apply(self, connection: asyncpg.Connection, planned: Plan) -> None:
+    async def _apply(self, connection: asyncpg.Connection, planned: Plan) -> str:
+        """Put, drop and count; the number of the transaction."""
         puts = sorted(planned.puts.items())
         new = [item for item in puts if not self._stays(item)]
         gone = [(key, self._found[key]) for key in sorted({*planned.drops, *dict(new)} & self._found.keys())]
@@ -239,10 +239,14 @@ class _Attempt:
             await connection.execute(_DROP, *_columns([(*_row(*item)[:2], item[1].create_time) for item in gone], 3))
         if len(new) < len(puts):
             await connection.execute(_UPDATE, *_columns([_row(*item) for item in puts if self._stays(item)], 7))
-        if new and await connection.fetchval(_INSERT, *_columns([_row(*item) for item in new], 7)) < len(new):
-            raise _Quicker
+        transaction: str | None = None
+        if new:
+            made, transaction = await connection.fetchrow(_INSERT, *_columns([_row(*item) for item in new], 7))
+            if made < len(new):
+                raise _Quicker
         for tally, ids in sorted(planned.counts.items()):
             await connection.execute(_COUNT, tally.package, tally.day, sorted(ids))
+        return transaction or str(await connection.fetchval(_TRANSACTION))
 
     def _stays(self, item: tuple[Key, Row]) -> bool:
         """Whether a document is there, in the partition that it is to be in."""

@@ -162,7 +162,7 @@ class Writer:
 
 def disk_full() -> Refusal:
     """The answer where nothing fits on the disk any more."""
-    return Refusal(507, "RESOURCE_EXHAUSTED", "The collector's disk is full; try again later.")
+    return Refusal(507, "RESOURCE_EXHAUSTED", "The collector's disk is full; try again later.", retry_after_s=60)
 
 
 def _judge(answer: Any) -> Any:  # noqa: ANN401

@@ -1,0 +1,83 @@
+"""What is SQLite's own: one collector at a time, a check after a crash, and a disk that is full."""
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from collectors import Collector, run_collector, run_server
+from plaintally_server.exceptions import Refusal, StartError
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.sqlite import SQLiteStore
+from stores import make_write, write_all
+
+
+def test_a_second_collector_is_told_why_it_cannot_start(collector: Collector, tmp_path: Path) -> None:
+    assert collector.post().status == 200
+    serve = ["serve", "--package", "rxinfer", "--port", "0", "--database", str(collector.database)]
+    done = run_server(tmp_path, *serve)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"plaintally-server: another collector runs on the database {collector.database}; "
+        "stop it, or name another with --database\n"
+    )
+    (tmp_path / "another.json").write_text(json.dumps({"package": "another"}))
+    added = run_server(tmp_path, "contract", "add", "another.json", "--database", str(collector.database))
+    assert added.returncode == 0, added.stderr  # a maintainer's commands work beside it
+    assert collector.post().status == 200
+    collector.process.kill()
+    collector.process.wait()
+    with run_collector(collector.database) as next_one:  # the lock went with the process that had it
+        assert next_one.post().status == 200
+        assert next_one.store.total("rxinfer") == 3
+
+
+def spoil(path: Path) -> None:
+    """Overwrite the middle of a table, as a failing disk may."""
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT pageno FROM dbstat WHERE name = 'documents' AND pagetype = 'leaf' LIMIT 1"
+        try:
+            (page,) = connection.execute(query).fetchone()
+        except sqlite3.OperationalError:  # built without that table
+            page = 3
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size + 8 : page * size] = b"\xa5" * (size - 8)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("ended_well", [True, False])
+def test_a_damaged_file_is_found_after_a_crash(tmp_path: Path, *, ended_well: bool) -> None:
+    """An orderly end is noted, and the next start does not read the whole file."""
+    path = tmp_path / "a.sqlite3"
+    store = SQLiteStore(path)
+    asyncio.run(write_all(store, [make_write(str(number)) for number in range(500)]))
+    store.close()
+    spoil(path)
+    if ended_well:
+        SQLiteStore(path).close()
+        return
+    path.with_name("a.sqlite3-lock").write_bytes(b"open")
+    for _ in range(2):
+        with pytest.raises(
+            StartError, match=r"^the database .*a\.sqlite3 is damaged \(.+\); put a backup in its place$"
+        ):
+            SQLiteStore(path)
+
+
+def test_a_full_disk_is_told_and_recovers(tmp_path: Path) -> None:
+    """SQLite's own limit of pages is to it what a full disk is; a deletion finds room, too, once there is some."""
+    store = SQLiteStore(tmp_path / "full.sqlite3")
+    raw = store._writer._backend._raw  # type: ignore[attr-defined]
+    (pages,) = raw.execute("PRAGMA page_count").fetchone()
+    raw.execute(f"PRAGMA max_page_count = {pages}")
+    answers = asyncio.run(write_all(store, [make_write(str(number)) for number in range(300)]))
+    refused = [answer for answer in answers if isinstance(answer, Refusal)]
+    assert {(refusal.code, refusal.status) for refusal in refused} == {(507, "RESOURCE_EXHAUSTED")}
+    raw.execute("PRAGMA max_page_count = 1000000")
+    assert not isinstance(asyncio.run(write_all(store, [make_write("late")]))[0], BaseException)
+    store.close()
+    assert Maintenance(store.path).total("rxinfer") == 301 - len(refused)
