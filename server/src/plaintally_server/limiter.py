@@ -1,8 +1,9 @@
 """How many documents one client may write. Pure: the clock is passed in, and so is what makes a salt.
 
 Every client has a bucket that holds `burst` documents and fills at `rate` a second. A bucket is one number, the moment
-at which it is full again; a full one is as good as none. Clients are known by an HMAC of their address under a salt
-that is made anew every day and is never written down: no address is kept, and none can be found again tomorrow.
+at which it is full again; a full one is as good as none. Clients are known by a MAC of their address, BLAKE2b with a
+key (RFC 7693), which is made anew every day and never written down: no address is kept, and none can be found again
+tomorrow.
 """
 
 import hashlib
