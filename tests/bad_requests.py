@@ -100,11 +100,26 @@ def methods_of_everything() -> Iterator[Case]:
         "/forget": "POST",
         "/static/style.css": "",
     }
-    methods = ("PUT", "TRACE", "POST", "PATCH", "DELETE", "PROPFIND", "LINK", "PURGE", "SEARCH", "HEAD", "OPTIONS")
+    methods = (
+        "PUT",
+        "TRACE",
+        "POST",
+        "PATCH",
+        "DELETE",
+        "PROPFIND",
+        "LINK",
+        "PURGE",
+        "SEARCH",
+        "CONNECT",
+        "get",
+        "FOO",
+        "HEAD",
+        "OPTIONS",
+    )
     for path, taken in resources.items():
         for method in methods:
             if method not in taken.split() and not (method == "HEAD" and not path.startswith("/v1/")):
-                yield Case("a method", method, path, None, (404, 405, 501))
+                yield Case("a method", method, path, None, (400, 404, 405, 501))
             elif path.startswith("/v1/"):
                 yield Case("a method", method, path, None, (200, 204, *REFUSED))
 

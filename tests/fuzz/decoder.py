@@ -1,0 +1,148 @@
+"""Fuzzes what stands between the bytes of a request and the store, in one process: `scripts/fuzz`.
+
+The first byte of an input chooses what reads the rest. A refusal is an answer; any other exception is a finding, and so
+is a document that is not the same when it is written and read again.
+"""
+
+import copy
+import json
+import random
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
+    from plaintally.firestore import from_document, to_document
+    from plaintally_server import commits, deletion, filters, ingest, lookups, queries, resource
+    from plaintally_server.bodies import parse_document
+    from plaintally_server.compression import decompress
+    from plaintally_server.exceptions import Refusal
+    from plaintally_server.fieldpaths import Fields, parse_field_path, project
+    from plaintally_server.ingest import Policy
+    from plaintally_server.resource import Name, Stored
+    from plaintally_server.writes import prepare
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from bad_documents import ATOMS as TEXTS
+from bad_json import at, places
+from plaintally.contract import Contract
+from shared import CONTRACT, Shared
+
+ATOMS = [json.loads(text) for text in TEXTS]
+POLICY = Policy(
+    {"rxinfer": Contract(labels=CONTRACT.labels, counter=["python_version"], dialect="rxinfer")}, {"cities"}
+)
+NOW = datetime(2026, 11, 23, 20, 15, 30, tzinfo=UTC)
+BASE = Name("p", "(default)", "cities", "a")
+CURRENT = [
+    (BASE._replace(collection=name.partition("/")[0], document=name.partition("/")[2]), from_document(document))
+    for name, document in Shared(invokes=1).documents.items()
+]
+FOUND = [filters.Found(name, Stored(fields, NOW, NOW)) for name, fields in CURRENT]
+
+
+def read_document(data: bytes) -> None:
+    """A document on its way into each collection."""
+    fields = parse_document(data)
+    check_round_trip(fields)
+    for collection in (*ingest.SHARED, "using_rxinfer", "cities"):
+        name = BASE._replace(collection=collection, document=str(fields.get("id")))
+        try:
+            ingest.admit(name, fields, POLICY)
+        except Refusal as refusal:
+            check_refusal(refusal)
+
+
+def read_writes(data: bytes) -> None:
+    """A commit, whose changes meet nothing, and then what is stored."""
+    for change in commits.parse_commit(data, project="p"):
+        write = prepare(change, POLICY, NOW)
+        for current in (None, *(fields for name, fields in CURRENT if name.collection == change.name.collection)):
+            try:
+                admitted = write.settle(current)
+            except Refusal as refusal:
+                check_refusal(refusal)
+            else:
+                check_round_trip(admitted.fields if admitted else {})
+
+
+def read_query(data: bytes) -> None:
+    """A query, which is asked of a few documents."""
+    query = queries.parse_query(data)
+    for found in queries.run(query, FOUND):
+        project(found.stored.fields, query.select)
+
+
+def read_parameters(data: bytes) -> None:
+    """All that may stand behind the question mark."""
+    query = resource.parse_query(data)
+    resource.parse_precondition(query)
+    lookups.parse_page(query)
+    for name in ("mask.fieldPaths", "updateMask.fieldPaths"):
+        for _, fields in CURRENT:
+            project(fields, resource.parse_mask(query, name))
+
+
+def read_path(data: bytes) -> None:
+    """A path; what it names is written as it is read."""
+    name = resource.parse_path(data)
+    if isinstance(name, Name) and name.document is not None:
+        assert resource.parse_document_name(str(name), project=name.project) == name
+
+
+READERS: list[Callable[[bytes], object]] = [
+    read_document,
+    read_writes,
+    read_query,
+    read_parameters,
+    read_path,
+    lambda data: commits.parse_batch(data, project="p"),
+    lambda data: lookups.parse_batch_get(data, project="p"),
+    lambda data: parse_field_path(data.decode(errors="surrogateescape")),
+    lambda data: decompress(data, "gzip", limit=100_000),
+    deletion.parse_request,
+]
+
+
+def check_round_trip(fields: Fields) -> None:
+    """What is written is what is read again, to the sign of a zero."""
+    written = to_document(fields)
+    assert str(to_document(from_document(written))) == str(written)
+
+
+def check_refusal(refusal: Refusal) -> None:
+    """It can be answered, and tells of no failure."""
+    assert 400 <= refusal.code < 500 or refusal.code == 501
+    refusal.message.encode()
+
+
+def try_one(data: bytes) -> None:
+    """One input."""
+    try:
+        READERS[data[0] % len(READERS) if data else 0](data[1:])
+    except Refusal as refusal:
+        check_refusal(refusal)
+
+
+def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+    """Another input: every other time a body stays JSON, with one of its values put in another's place."""
+    chance = random.Random(seed)  # noqa: S311  # no secret
+    try:
+        body = json.loads(data[1:]) if seed % 2 else None
+    except (ValueError, RecursionError):
+        body = None
+    ways = [place for place in places(body) if place]
+    if ways:
+        to, taken = chance.choice(ways), copy.deepcopy(at(body, chance.choice(ways)))
+        at(body, to[:-1])[to[-1]] = taken if chance.random() < 0.5 else chance.choice(ATOMS)
+        return (data[:1] + json.dumps(body).encode())[:max_size]
+    mutated: bytes = atheris.Mutate(data, max_size)
+    return mutated
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, try_one, custom_mutator=mutate)
+    atheris.Fuzz()
