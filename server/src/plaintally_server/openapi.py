@@ -38,6 +38,7 @@ ERRORS: Mapping[int, tuple[str, str]] = {
     500: ("INTERNAL", "the collector failed, which is a mistake of its own"),
     501: ("UNIMPLEMENTED", "Firestore has this, and a collector has not"),
     503: ("UNAVAILABLE", "the collector is busy or cannot write; try again"),
+    507: ("RESOURCE_EXHAUSTED", "the collector's disk is full; try again later"),
 }
 """By HTTP code of an answer, Google's name of the error, and when it is given."""
 
