@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from glob import escape
 from itertools import islice
 from pathlib import Path
 from uuid import uuid4
@@ -108,6 +109,13 @@ class Export:
                 partitioning=_PARTITIONING,
                 partition_base_dir=f"{self._root}/{table}",
             )
+
+    def pattern(self, table: str) -> str | None:
+        """What matches the paths of all files of a table; None in a bucket, and where there are none."""
+        with _naming(self.place, "read"):
+            if not self._is_local or not any(one.table == table for one in self._partitions()):
+                return None
+            return f"{escape(self._root)}/{table}/*/*/{FILE}"
 
     def _partitions(self) -> list[Partition]:
         found = (parse_path(info.path.removeprefix(f"{self._root}/")) for info in self._list())

@@ -54,12 +54,16 @@ class ParquetSource:
 
 
 def open_duckdb(export: "Export") -> ParquetSource:
-    """An export as DuckDB reads it, which asks for the columns and the days that it needs."""
+    """An export as DuckDB reads it: local files itself, with an eighth of the work, and a bucket's through pyarrow."""
     import duckdb
 
     connection = duckdb.connect()
     for table in TABLES:
-        connection.register(table, export.dataset(table))
+        pattern = export.pattern(table)
+        if pattern is None:
+            connection.register(table, export.dataset(table))
+        else:
+            connection.read_parquet(pattern, hive_partitioning=True).create_view(table)
     return ParquetSource(lambda query, values: connection.execute(query, values).fetchall())
 
 
