@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from plaintally import _deliver, _requests
-from plaintally._requests import Document
+from plaintally._requests import Document, make_document
 from plaintally._sender import Endpoint
 from plaintally.documents import FIGURES
 from plaintally.firestore import to_document
@@ -63,7 +63,7 @@ class _Batch:
         self, host: int, address: tuple[str, str, int, str], package: str, session: str, fields: dict[str, Any]
     ) -> None:
         self.host, self.endpoint, self.package, self.session = host, Endpoint(*address), package, session
-        self.parents: dict[str, Document] = {session: Document("sessions", session, fields)}
+        self.parents: dict[str, Document] = {session: make_document("sessions", session, fields)}
         self.waiting: deque[Document] = deque(maxlen=MAX_WAITING)
         self.due = 0.0
 
@@ -157,7 +157,7 @@ class _Reader:
 
 
 def _document(collection: str, identifier: str, **fields: object) -> Document:
-    return Document(collection, identifier, to_document({"id": identifier, **fields})["fields"])
+    return make_document(collection, identifier, to_document({"id": identifier, **fields})["fields"])
 
 
 def _moment(microseconds: int) -> datetime:

@@ -12,7 +12,17 @@ from urllib.parse import quote
 
 from plaintally import _deliver, documents
 from plaintally._progress import Progress, make_progress
-from plaintally._requests import LACKING, MAX_ANSWER, Document, Request, dump, is_firestore, make_requests, send
+from plaintally._requests import (
+    LACKING,
+    MAX_ANSWER,
+    Document,
+    Request,
+    dump,
+    is_firestore,
+    make_document,
+    make_requests,
+    send,
+)
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
@@ -291,13 +301,13 @@ def _declared(session: Session) -> Collection[str]:
 
 
 def _documents(session: Session, declared: Collection[str], include: Collection[str]) -> Iterator[Document]:
-    yield Document("sessions", session.id, documents.session(session)["fields"])
+    yield make_document("sessions", session.id, documents.session(session)["fields"])
     kept = [session.stats(label) for label in session.labels if label in declared]
     for stats in kept:
-        yield Document("session_stats", stats.id, documents.session_stats(stats, session.id)["fields"])
+        yield make_document("session_stats", stats.id, documents.session_stats(stats, session.id)["fields"])
     for stats in kept:
         for invoke in stats.invokes:
-            yield Document("invokes", invoke.id, documents.invoke(invoke, stats.id, include=include)["fields"])
+            yield make_document("invokes", invoke.id, documents.invoke(invoke, stats.id, include=include)["fields"])
 
 
 def _shown(fields: Mapping[str, Any]) -> Iterator[str]:
