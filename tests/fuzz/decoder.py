@@ -31,7 +31,19 @@ from bad_json import at, places
 from plaintally.contract import Contract
 from shared import CONTRACT, Shared
 
-ATOMS = [json.loads(text) for text in TEXTS]
+OPERATORS = [
+    "LESS_THAN",
+    "EQUAL",
+    "NOT_EQUAL",
+    "ARRAY_CONTAINS",
+    "IN",
+    "ARRAY_CONTAINS_ANY",
+    "NOT_IN",
+    "IS_NAN",
+    "OR",
+    "a",
+]
+ATOMS = [*(json.loads(text) for text in TEXTS), *OPERATORS, *range(1, 11)]
 POLICY = Policy(
     {"rxinfer": Contract(labels=CONTRACT.labels, counter=["python_version"], dialect="rxinfer")}, {"cities"}
 )
@@ -41,7 +53,8 @@ CURRENT = [
     (BASE._replace(collection=name.partition("/")[0], document=name.partition("/")[2]), from_document(document))
     for name, document in Shared(invokes=1).documents.items()
 ]
-FOUND = [filters.Found(name, Stored(fields, NOW, NOW)) for name, fields in CURRENT]
+KINDS = (None, True, 1, 0.5, NOW, "x", b"x", [1, "x"], {"b": 1})
+FOUND = [filters.Found(BASE, Stored(fields, NOW, NOW)) for fields in [{"a": kind} for kind in KINDS]]
 
 
 def read_document(data: bytes) -> None:

@@ -22,6 +22,13 @@ def reader_of(path: str) -> int:
     return next((reader for verb, reader in _VERBS.items() if path.endswith(verb)), DOCUMENT)
 
 
+def ask(op: int) -> dict[str, object]:
+    """A query with one operator."""
+    values: dict[str, object] = {"arrayValue": {"values": [{"integerValue": 1}]}}
+    where = {"fieldFilter": {"field": {"fieldPath": "a"}, "op": op, "value": values}}
+    return {"structuredQuery": {"from": [{"collectionId": "cities"}], "where": where}}
+
+
 def seeds() -> list[tuple[int, bytes]]:
     """What each reader starts from."""
     right = [json.dumps(document).encode() for document in [count(), *Shared(invokes=1).documents.values()]]
@@ -34,6 +41,7 @@ def seeds() -> list[tuple[int, bytes]]:
         *((GZIP, gzip.compress(body, mtime=0)) for body in right),
         *((reader_of(endpoint.path), json.dumps(endpoint.body).encode()) for endpoint in ENDPOINTS.values()),
         *((reader_of(path), body) for path, body in bodies if len(body) < 4000),
+        *((QUERY, json.dumps(ask(op)).encode()) for op in range(1, 11)),
         *((PATH, f"{ROOT}{path}".encode()) for path in [*PATHS, "/cities/x", ":commit"] if len(path) < 2000),
         *((PARAMETERS, case.path.partition("?")[2].encode()) for case in wrong_parameters() if len(case.path) < 4000),
         *((FIELD_PATH, path.encode()) for path in [*FIELD_PATHS, "a", "a.`b c`.d"] if len(path) < 2000),
