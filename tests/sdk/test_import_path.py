@@ -73,7 +73,7 @@ def lines_of_code(source: str) -> int:
 
 
 LINGER = """
-    import json, os, signal, sys, warnings, logging, threading
+    import atexit, gc, json, os, signal, sys, warnings, logging, threading
     def state():
         return {
             "environment": dict(os.environ),
@@ -82,6 +82,11 @@ LINGER = """
             "filters": [str(entry) for entry in warnings.filters],
             "loggers": sorted(logging.root.manager.loggerDict),
             "hooks": [str(sys.excepthook), str(sys.unraisablehook), str(threading.excepthook)],
+            "exits": atexit._ncallbacks(),
+            "finders": [str(entry) for entry in (*sys.meta_path, *sys.path_hooks)],
+            "tracing": [str(sys.gettrace()), str(sys.getprofile())],
+            "garbage": [gc.isenabled(), gc.get_threshold(), len(gc.callbacks)],
+            "limits": [sys.getrecursionlimit(), sys.getswitchinterval()],
             "umask": os.umask(0o22),
             "directory": os.getcwd(),
             "path": sys.path[:],
