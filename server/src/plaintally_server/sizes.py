@@ -71,4 +71,6 @@ def _value_size(value: Any) -> int:  # noqa: ANN401  # any of Firestore's
         return _fields_size(value) or 1
     if kind is list:
         return sum(map(_value_size, value)) or 1
-    return _name_size(value.name) if kind is Reference else len(value)
+    if kind is Reference:
+        return _name_size(value.name)
+    return len(value) if kind is bytes else 8  # a time of Google's client extends datetime
