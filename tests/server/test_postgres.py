@@ -33,7 +33,9 @@ def test_of_all_who_make_a_name_one_does(postgres: Postgres) -> None:
     def work(index: int) -> None:
         names = [f"{number * 7 % 300 if index % 2 else number}" for number in range(300)]
         size = index + 1
-        groups = [[make_write(name) for name in names[start : start + size]] for start in range(0, 300, size)]
+        at = NOW + timedelta(microseconds=index)  # else the documents' own key would tell them apart
+        made = [make_write(name, at=at) for name in names]
+        groups = [made[start : start + size] for start in range(0, 300, size)]
         answers[index] = codes(asyncio.run(write_all(stores[index], groups)))
 
     in_threads(4, work)
