@@ -104,7 +104,7 @@ class _Server:
     """The connection that writes; see `Backend`."""
 
     def __init__(self, url: str, patience_s: float) -> None:
-        self._patience_s = patience_s
+        self._patience_s, self._is_there = patience_s, True
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._engine = open_for_writing(url)
         self._erasure = Erasure(self._engine)
@@ -156,14 +156,16 @@ class _Server:
     async def _persist(self, groups: Sequence[Sequence[Write]]) -> Plan:
         """Try until it is done, or the database was not there for too long."""
         attempt = _Attempt(groups)
-        give_up, pause_s = time.monotonic() + self._patience_s, 0.05
+        # Once one batch has waited in vain, those behind it do not, until one succeeds.
+        give_up, pause_s = time.monotonic() + self._patience_s * self._is_there, 0.05
         while True:
             try:
-                return await attempt.run(await self._connect())
+                planned = await attempt.run(await self._connect())
             except (_Quicker, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
                 await self._roll_back()
             except _LOST:
                 self._disconnect()
+                self._is_there = False
                 if time.monotonic() + pause_s > give_up:
                     raise
                 await asyncio.sleep(pause_s)
@@ -171,6 +173,9 @@ class _Server:
             except BaseException:
                 self._disconnect()  # which ends the transaction
                 raise
+            else:
+                self._is_there = True
+                return planned
 
     async def _connect(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():

@@ -1,0 +1,73 @@
+"""What a maintainer's commands do, on a file and on a server alike."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from plaintally_server.deletion import hash_text
+from plaintally_server.exceptions import CommandError, Refusal
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.resource import Name, Precondition
+from plaintally_server.store import Write
+from plaintally_server.store.batch import Forgotten
+from plaintally_server.store.maintenance import Maintenance
+from stores import NOW, make_write
+
+LONG_AGO = NOW - timedelta(days=500)
+
+
+@pytest.fixture(params=["file", pytest.param("server", marks=pytest.mark.postgres)])
+def maintenance(request: pytest.FixtureRequest) -> Iterator[Maintenance]:
+    if request.param == "file":
+        yield Maintenance(request.getfixturevalue("tmp_path") / "a.sqlite3")
+    else:
+        yield Maintenance(request.getfixturevalue("postgres").new_store())
+
+
+def shared(collection: str, document: str, parent: str | None = None) -> Write:
+    fields = {"id": document, "label": "a", "execution_start": NOW, "deletion_key_hash": hash_text("key").hex()}
+    admitted = Admitted(fields, "rxinfer", parent=parent)
+    return Write(Name("p", "(default)", collection, document), Precondition(), lambda _: admitted, LONG_AGO)
+
+
+def test_what_a_project_had_is_taken_each_for_itself(maintenance: Maintenance) -> None:
+    writes = [make_write(name, at=LONG_AGO) for name in ("a", "b\x00", "a")]
+    first, second, third = maintenance.take(writes)
+    assert not isinstance(first, Refusal)
+    assert not isinstance(second, Refusal)
+    assert isinstance(third, Refusal)
+    assert third.code == 409
+    assert maintenance.get(writes[1].name) == second
+    assert maintenance.daily_counts("rxinfer", LONG_AGO.date(), NOW.date()) == [(LONG_AGO.date(), 2)]
+    with pytest.raises(ZeroDivisionError):
+        maintenance.take([make_write("c")._replace(settle=lambda _: 1 // 0)])  # type: ignore[arg-type, return-value]
+    for last in ("b\x00", "z", None):
+        maintenance.note_pulled("project", "sessions", last)
+        assert maintenance.pulled_until("project", "sessions") == last
+
+
+def test_a_session_is_deleted_with_all_below_it_and_stays_away(maintenance: Maintenance) -> None:
+    session, stats, late, invoke, early = (str(uuid4()) for _ in range(5))
+    tree = [shared(SESSIONS, session), shared(STATS, stats, session), shared(INVOKES, invoke, stats)]
+    maintenance.take([*tree, shared(INVOKES, early, late)])
+    receipt = maintenance.approve(session, at=NOW, salt=b"salt")
+    assert receipt.documents == 3
+    assert maintenance.approve(session, at=datetime.now(UTC), salt=b"other") == receipt
+    assert maintenance.receipt(receipt.hash) == (NOW, 3)
+    assert all(isinstance(answer, Forgotten) for answer in maintenance.take([*tree, shared(STATS, late, session)]))
+    assert maintenance.get(Name("", "", INVOKES, early)) is None  # its stats told whose it was
+    assert maintenance.forget_requests() == []
+    with pytest.raises(CommandError, match="nobody asked to delete"):
+        maintenance.approve(str(uuid4()), at=NOW, salt=b"salt")
+    with pytest.raises(CommandError, match="no request to delete"):
+        maintenance.refuse(session)
+    assert maintenance.receipt("0") is None
+
+
+def test_a_contract_takes_the_place_of_an_earlier_one(maintenance: Maintenance) -> None:
+    for content in (b"one", b"two"):
+        maintenance.add_contract("rxinfer", content, at=NOW)
+    maintenance.add_contract("another", b"three", at=LONG_AGO)
+    assert maintenance.contracts() == [("another", b"three", LONG_AGO), ("rxinfer", b"two", NOW)]
