@@ -5,14 +5,15 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
-from plaintally_server.store.sqlite import SQLiteReader, SQLiteStore
+from plaintally_server.store.database import Database
+from plaintally_server.store.opening import open_reader, open_store
+from plaintally_server.store.reading import SQLReader
 
 ENVIRONMENT = {
     "python_version": "3.12",
@@ -40,10 +41,10 @@ def delete(collection: str, document: str, received_at: datetime) -> Write:
     return Write(Name("p", "(default)", collection, document), Precondition(), lambda _: None, received_at, erases=True)
 
 
-def commit(path: Path, writes: Sequence[Write]) -> SQLiteReader:
-    with closing(SQLiteStore(path)) as store:
+def commit(database: Database, writes: Sequence[Write]) -> SQLReader:
+    with closing(open_store(database)) as store:
         asyncio.run(store.commit(writes))
-    return SQLiteReader(path)
+    return open_reader(database)
 
 
 def counts(chance: random.Random, days: Sequence[date], number: int, *, package: str = "rxinfer") -> Iterator[Write]:

@@ -19,7 +19,9 @@ from plaintally_server.export.files import SCHEMAS, Export
 from plaintally_server.export.layout import TABLES, Partition, affected_partitions, last_sealed, parse_path
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Stored
+from plaintally_server.store import Reader, Write
 from plaintally_server.store.sqlite import SQLiteReader
+from postgresql import Postgres
 
 DAY = date(2026, 10, 20)
 NEXT = DAY + timedelta(days=1)
@@ -30,7 +32,7 @@ def count(number: int, received_at: datetime) -> dict[str, object]:
     return {"id": str(UUID(int=number)), "timestamp": received_at}
 
 
-def of_day(reader: SQLiteReader, day: date) -> list[tuple[str, Stored]]:
+def of_day(reader: Reader, day: date) -> list[tuple[str, Stored]]:
     def take(found: Iterator[tuple[str, Stored]]) -> list[tuple[str, Stored]]:
         return list(found)
 
@@ -59,15 +61,20 @@ def files(folder: Path) -> dict[str, int]:
     }
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a store of some days, in which one session is of somebody who will go."""
+def some_writes() -> list[Write]:
+    """Documents of two days, in which one session is of somebody who will go."""
     chance = random.Random(7)  # noqa: S311
     days = [DAY, NEXT]
     writes = [*counts(chance, days, 40), *counts(chance, days, 9, package="another")]
     writes += session(chance, at(DAY, 10), invokes=3)
     writes += session(chance, at(NEXT, 10), invokes=2, model=CANARY)
-    commit(tmp_path / "store", writes)
+    return writes
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a store of them."""
+    commit(tmp_path / "store", some_writes())
     return tmp_path
 
 
@@ -138,6 +145,17 @@ def test_what_did_not_change_stays_and_what_was_deleted_goes(folder: Path) -> No
     assert {path for path in before if after.get(path) != before[path]} == {added, *changed}
     assert CANARY not in str([read(folder, table) for table in TABLES])
     assert export(folder) == (0, 0)
+
+
+@pytest.mark.postgres
+def test_postgresql_exports_what_a_file_does(folder: Path, postgres: Postgres) -> None:
+    export(folder)
+    place = Export(str(folder / "from-postgresql"))
+    reader = commit(postgres.new_store(), some_writes())
+    carry_out(reader, place, plan_packages(reader, place, reader.packages(), (DAY, NEXT)))
+    assert place.stamps() == Export(str(folder / "out")).stamps()
+    for table in TABLES:
+        assert place.dataset(table).to_table().to_pylist() == read(folder, table)
 
 
 def test_an_export_that_was_interrupted_goes_on(folder: Path) -> None:
