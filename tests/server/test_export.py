@@ -2,7 +2,7 @@
 
 import http.client
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -39,10 +39,12 @@ def of_day(reader: Reader, day: date) -> list[tuple[str, Stored]]:
     return reader.documents_of_day("rxinfer", "using_rxinfer", day, take)
 
 
-def export(folder: Path, *packages: str, days: tuple[date, date] = (date.min, date.max)) -> tuple[int, int]:
+def export(
+    folder: Path, *packages: str, days: tuple[date, date] = (date.min, date.max), tables: Sequence[str] = TABLES
+) -> tuple[int, int]:
     """Export as the command does; how many files were written and removed."""
     reader, place = SQLiteReader(folder / "store"), Export(str(folder / "out"))
-    plan = plan_packages(reader, place, packages or reader.packages(), days)
+    plan = plan_packages(reader, place, packages or reader.packages(), days, tables=tables)
     carry_out(reader, place, plan)
     return len(plan.write), len(plan.remove)
 
@@ -169,10 +171,15 @@ def test_an_export_that_was_interrupted_goes_on(folder: Path) -> None:
     assert {path: (folder / "out" / path).read_bytes() for path in files(folder)} == before
 
 
-def test_days_and_packages_can_be_chosen(folder: Path) -> None:
+def test_days_packages_and_tables_can_be_chosen(folder: Path) -> None:
     assert export(folder, "another", days=(DAY, DAY)) == (1, 0)
     assert export(folder, "rxinfer", days=(NEXT, date.max)) == (4, 0)
-    assert export(folder) == (5, 0)
+    assert export(folder, tables=["counts"]) == (2, 0)
+    [gone] = [row["id"] for row in read(folder, "sessions") if row["day"] == NEXT]
+    commit(folder / "store", [delete(SESSIONS, str(gone), at(NEXT, 99))])
+    assert export(folder, days=(DAY, DAY)) == (3, 0)
+    assert export(folder, tables=["sessions"]) == (0, 1)
+    assert export(folder) == (0, 2)
 
 
 def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """`plaintally-server export`: writes the days that are over as Parquet files, and again those that have changed."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.layout import Partition, Plan, last_sealed, make_plan, stamps
+from plaintally_server.export.layout import TABLES, Partition, Plan, last_sealed, make_plan, stamps
 from plaintally_server.export.rows import Row, needs_label, to_row
 from plaintally_server.ingest import STATS
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from plaintally_server.export.files import Export
 
 T = TypeVar("T")
+F = TypeVar("F", str, str | None)
 _CHUNK = 1000  # documents whose labels are looked up at once
 
 
@@ -59,6 +60,7 @@ def needing(extra: str) -> Iterator[None]:
 @on_export("to", required=True, help="Directory, or a bucket such as s3://bucket/telemetry.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="This day alone, in UTC.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Days from this one on.")
+@click.option("--table", "tables", multiple=True, type=click.Choice(TABLES), help="This table; may be given again.")
 @click.option("--check", is_flag=True, help="Write nothing; list what is not as the store is, and exit with 1.")
 @on_config
 @on_packages
@@ -69,6 +71,7 @@ def export(
     export: str,
     day: datetime | None,
     since: datetime | None,
+    tables: Sequence[str],
     check: bool,
     packages: Sequence[str],
     contracts: Sequence[Path],
@@ -86,7 +89,7 @@ def export(
     first = (day or since).date() if day or since else date.min  # type: ignore[union-attr]
     days = (first, min(last, day.date()) if day else last)
     names = packages or sorted({*collect_contracts(database, contracts), *reader.packages()})
-    plan = plan_packages(reader, place, names, days)
+    plan = plan_packages(reader, place, names, days, tables=tables or TABLES)
     if check:
         _list_pending(plan)
     else:
@@ -94,8 +97,10 @@ def export(
         click.echo(f"Wrote {len(plan.write)} files, removed {len(plan.remove)}.")
 
 
-def plan_packages(reader: Reader, place: "Export", packages: Sequence[str], days: tuple[date, date]) -> Plan:
-    """What there is to do for packages and the days from the first to the last.
+def plan_packages(
+    reader: Reader, place: "Export", packages: Sequence[str], days: tuple[date, date], *, tables: Sequence[str] = TABLES
+) -> Plan:
+    """What there is to do for packages, the days from the first to the last, and tables.
 
     Raises:
         CommandError: the store has nothing of all that the export has of a package, so that it may be another's.
@@ -112,14 +117,15 @@ def plan_packages(reader: Reader, place: "Export", packages: Sequence[str], days
             )
         wanted.update(of_package)
     first, last = days
-    return make_plan(
-        {partition: stamp for partition, stamp in wanted.items() if first <= partition.day <= last},
-        {
+
+    def choose(partitions: Mapping[Partition, F]) -> Mapping[Partition, F]:
+        return {
             partition: stamp
-            for partition, stamp in found.items()
-            if first <= partition.day <= last and partition.package in packages
-        },
-    )
+            for partition, stamp in partitions.items()
+            if partition.package in packages and partition.table in tables and first <= partition.day <= last
+        }
+
+    return make_plan(choose(wanted), choose(found))
 
 
 def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:
