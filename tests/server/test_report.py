@@ -114,6 +114,14 @@ def test_the_command_prints_a_report_and_says_what_is_wrong(folder: Path) -> Non
     assert (nobody.returncode, nobody.stdout) == (1, "")
     assert nobody.stderr == "plaintally-server: nothing is known of nobody; known are another, rxinfer\n"
     assert run_server(folder, *asked, "--from", "spark").returncode == 2
+    nothing = run_server(folder, *asked, "--from", "parquet", "--export", "s3://name:secret@none/at?region=a&bad=1")
+    assert (nothing.returncode, "secret" in nothing.stderr, "cannot open s3://none/at" in nothing.stderr) == (
+        1,
+        False,
+        True,
+    )
+    nothing = run_server(folder, *asked, "--from", "parquet", "--export", "empty")
+    assert (nothing.returncode, nothing.stderr.count("nothing was counted there yet")) == (1, 1)
 
 
 @pytest.mark.spark

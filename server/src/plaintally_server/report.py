@@ -56,9 +56,11 @@ def report(
     until = last.date() if last else last_sealed(now)
     with open_source(source, database=database, place=export or "", master=master) as opened:
         known = opened.packages()
+        if not known:
+            raise CommandError("nothing was counted there yet; name another place with --database or --export")
         unknown = sorted(set(packages) - set(known))
         if unknown:
-            raise CommandError(f"nothing is known of {', '.join(unknown)}; known are {', '.join(known) or 'none'}")
+            raise CommandError(f"nothing is known of {', '.join(unknown)}; known are {', '.join(known)}")
         reports = [
             make_report(opened, package, last=until, length=days, computed_at=now) for package in packages or known
         ]

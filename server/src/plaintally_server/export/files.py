@@ -4,6 +4,7 @@ A file is there whole or not at all: in a directory it gets its name when it is 
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -51,8 +52,8 @@ class Export:
     """
 
     def __init__(self, place: str) -> None:
-        self.place = place
-        with _naming(place, "open"):
+        self.place = re.sub(r"//[^/@]*@", "//", place)  # for messages, without a secret
+        with _naming(self.place, "open"):
             if "://" in place:
                 self._files, self._root = fs.FileSystem.from_uri(place)
             else:
