@@ -138,7 +138,19 @@ def wrong_parameters() -> Iterator[Case]:
     pages = [
         *(f"pageSize={size}" for size in sizes),
         *(f"pageToken={token}" for token in ("abc", "AAAA", "%3D", "%00", "A" * 5000, SECRET, "%C3%BC")),
-        *(f"orderBy={order}" for order in ("n", "__name__%20up", "__name__,n", "%60", "__name__%00", SECRET)),
+        *(
+            f"orderBy={order}"
+            for order in (
+                "n,",
+                ",n",
+                "n,n",
+                "n%20desc%20n",
+                "__name__%20up",
+                "%60",
+                "__name__%00",
+                f"{SECRET}%20{SECRET}",
+            )
+        ),
     ]
     for mask in masks:
         for name in ("mask", "updateMask"):

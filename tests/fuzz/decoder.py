@@ -93,7 +93,7 @@ def read_parameters(data: bytes) -> None:
     """All that may stand behind the question mark."""
     query = resource.parse_query(data)
     resource.parse_precondition(query)
-    lookups.parse_page(query)
+    lookups.parse_page("c", query)
     for name in ("mask.fieldPaths", "updateMask.fieldPaths"):
         for _, fields in CURRENT:
             project(fields, resource.parse_mask(query, name))

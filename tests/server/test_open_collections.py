@@ -84,26 +84,52 @@ def test_a_list_in_pages(collector: Collector) -> None:
     commit(collector, *(update(f"cities/{one}", {"fields": {}}) for one in ids))
     expected = [f"{PREFIX}/cities/{one}" for one in sorted(ids, key=str.encode)]
     for query, wanted in (("", expected), ("&orderBy=__name__", expected), ("&orderBy=__name__+desc", expected[::-1])):
-        found, token = [], ""
-        while True:
-            page = collector.request("GET", f"{ROOT}/cities?pageSize=3{query}&pageToken={token}").json
-            found += [document["name"] for document in page["documents"]]  # type: ignore[attr-defined]
-            if "nextPageToken" not in page:
-                break
-            token = quote(str(page["nextPageToken"]))
-        assert found == wanted
+        assert list_in_pages(collector, query) == wanted
     for query in (
         "pageSize=-1",
         "pageSize=abc",
         "pageSize=2147483648",
         "pageSize=",
         "pageToken=abc",
-        "orderBy=n",
+        "orderBy=n,",
+        "orderBy=n+up",
+        "orderBy=n,n",
         "pageToken=%ff",
     ):
         assert collector.request("GET", f"{ROOT}/cities?{query}").error == (400, "INVALID_ARGUMENT"), query
     assert collector.request("GET", f"{ROOT}/cities?pageSize=0&mask.fieldPaths=x").status == 200
     assert collector.request("HEAD", f"{ROOT}/cities").status == 200
+
+
+def test_a_list_in_the_order_of_fields(collector: Collector) -> None:
+    values = {"a": integer(2), "b": {"doubleValue": 1.5}, "c": integer(2), "d": {"stringValue": "x"}}
+    for one, value in values.items():
+        commit(collector, update(f"cities/{one}", {"fields": {"n m": {"mapValue": {"fields": {"x": value}}}}}))
+    commit(collector, update("cities/without", {"fields": {}}))
+    for order, wanted in (
+        ("`n m`.x", "bacd"),
+        ("`n m`.x desc", "dcab"),
+        ("`n m`.x  DESC , __name__ asc", "dacb"),
+        ("__name__ desc,`n m`.x", "dcba"),
+        ("missing", ""),
+    ):
+        found = list_in_pages(collector, f"&orderBy={quote(order)}", size=2)
+        assert [name.rpartition("/")[2] for name in found] == list(wanted), order
+    token = collector.request("GET", f"{ROOT}/cities?pageSize=1").json["nextPageToken"]
+    mixed = collector.request("GET", f"{ROOT}/cities?pageSize=1&orderBy=n&pageToken={quote(str(token))}")
+    assert mixed.error == (400, "INVALID_ARGUMENT")
+
+
+def list_in_pages(collector: Collector, query: str, *, size: int = 3) -> list[str]:
+    """The names in a list of the collection cities, page by page."""
+    found: list[str] = []
+    token = ""
+    while True:
+        page = collector.request("GET", f"{ROOT}/cities?pageSize={size}{query}&pageToken={token}").json
+        found += [document["name"] for document in page.get("documents", ())]  # type: ignore[attr-defined]
+        if "nextPageToken" not in page:
+            return found
+        token = quote(str(page["nextPageToken"]))
 
 
 def test_a_commit_in_order(collector: Collector) -> None:

@@ -1,4 +1,4 @@
-"""Which documents a client wants to read by name: the body of `documents:batchGet` and pages of a list. Pure."""
+"""Which documents a client wants to read: the body of `documents:batchGet`, and pages of a list. Pure."""
 
 import base64
 import binascii
@@ -7,17 +7,24 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
+from plaintally.exceptions import DocumentError
+from plaintally.firestore import Reference, from_value, to_value
 from plaintally_server.bodies import Body, parse_body
 from plaintally_server.commits import Mask, unimplemented
 from plaintally_server.exceptions import invalid
-from plaintally_server.fieldpaths import FieldPath
+from plaintally_server.fieldpaths import NAME, PATH, FieldPath, parse_field_path
+from plaintally_server.filters import Found, value_of
+from plaintally_server.ordering import sort_key
+from plaintally_server.queries import Cursor, Order, Query, complete_orders
 from plaintally_server.resource import Name, parse_document_name
 
 PAGE_SIZE = 300
 MAX_PAGE_SIZE = 1000
 _INT32 = 2**31
 _WHOLE = re.compile(r"[+-]?[0-9]{1,10}")
-_ORDER = re.compile(r"(?:__name__(?: +(asc|desc))?)?", re.IGNORECASE)
+_ORDER = re.compile(rf" *(?P<path>{PATH.pattern})(?: +(?P<direction>asc|desc))? *(?:,|$)", re.IGNORECASE)
 
 
 class Lookup(NamedTuple):
@@ -28,11 +35,11 @@ class Lookup(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page of a list in the order of names: at most `size` documents behind the id `after`."""
+    """A page of a list: what the query finds, one document more than the page has; `after` is an id to begin behind."""
 
+    query: Query
     size: int
     after: str | None
-    descending: bool
 
 
 class BatchGetBody(Body):
@@ -59,34 +66,52 @@ def parse_batch_get(body: bytes, *, project: str) -> Lookup:
     return Lookup(names, None if wanted.mask is None else wanted.mask.paths())
 
 
-def parse_page(query: Mapping[str, Sequence[str]]) -> Page:
-    """The page that the parameters `pageSize`, `pageToken` and `orderBy` ask for.
+def parse_page(collection: str, parameters: Mapping[str, Sequence[str]]) -> Page:
+    """The page of a collection that the parameters `pageSize`, `pageToken` and `orderBy` ask for.
 
     Raises:
         Refusal: one of them is none.
     """
-    size = query.get("pageSize", ["0"])[-1]
-    if not _WHOLE.fullmatch(size) or not 0 <= int(size) < _INT32:
+    wanted = parameters.get("pageSize", ["0"])[-1]
+    if not _WHOLE.fullmatch(wanted) or not 0 <= int(wanted) < _INT32:
         raise invalid("pageSize must be a whole number of 32 bits, at least 0.")
-    order = _ORDER.fullmatch(query.get("orderBy", [""])[-1].strip())
-    if order is None:
-        raise invalid("A list can be ordered by __name__ only; documents:runQuery orders by any field.")
-    descending = (order[1] or "").lower() == "desc"
-    token = query.get("pageToken", [""])[-1]
-    return Page(min(int(size) or PAGE_SIZE, MAX_PAGE_SIZE), _read_token(token) if token else None, descending)
+    size = min(int(wanted) or PAGE_SIZE, MAX_PAGE_SIZE)
+    orders = complete_orders(_read_orders(parameters.get("orderBy", [""])[-1]))
+    token = parameters.get("pageToken", [""])[-1]
+    values = _read_token(token, orders) if token else []
+    start = Cursor([sort_key(value) for value in values], before=False) if values else None
+    after = values[0].name.rpartition("/")[2] if values and orders[0].path == NAME else None
+    return Page(Query(collection, lambda _: True, orders, start, None, 0, size + 1, None), size, after)
 
 
-def make_token(document: str) -> str:
-    """The token of the page behind a document."""
-    content = document.encode()
+def make_token(found: Found, orders: Sequence[Order]) -> str:
+    """The token of the page behind a document: what it is ordered by, with a checksum."""
+    content = msgspec.json.encode([to_value(value_of(found, order.path)) for order in orders])
     return base64.urlsafe_b64encode(zlib.crc32(content).to_bytes(4) + content).decode()
 
 
-def _read_token(token: str) -> str:
+def _read_orders(text: str) -> list[Order]:
+    """The orders in an `orderBy` such as "n desc, __name__"; none in an empty one."""
+    orders: list[Order] = []
+    rest = text.strip()
+    while rest:
+        found = _ORDER.match(rest)
+        if found is None or rest.endswith(","):
+            raise invalid("orderBy must be field paths with commas between, each with asc or desc behind it, or none.")
+        orders.append(Order(parse_field_path(found["path"]), (found["direction"] or "").lower() == "desc"))
+        rest = rest[found.end() :]
+    return orders
+
+
+def _read_token(token: str, orders: Sequence[Order]) -> list[Any]:
+    """The values in a token, one for each order; that of the name is a reference."""
     try:
         content = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
         if content[:4] == zlib.crc32(content[4:]).to_bytes(4):
-            return content[4:].decode()
-    except (binascii.Error, ValueError):
+            values = [from_value(value) for value in msgspec.json.decode(content[4:], type=list[Any])]
+            named = {order.path: value for order, value in zip(orders, values, strict=True)}
+            if isinstance(named[NAME], Reference):
+                return values
+    except (binascii.Error, ValueError, msgspec.MsgspecError, DocumentError, RecursionError):
         pass
-    raise invalid("pageToken must be the nextPageToken of an earlier answer.")
+    raise invalid("pageToken must be the nextPageToken of an earlier answer to the same list.")

@@ -19,6 +19,7 @@ from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.filters import Found
 from plaintally_server.ingest import Policy
 from plaintally_server.lookups import parse_batch_get
+from plaintally_server.queries import Query
 from plaintally_server.resource import Method, Name, Stored, write_document
 from plaintally_server.store import Store
 from plaintally_server.writes import prepare
@@ -86,12 +87,7 @@ class Methods:
         """Read the documents of a collection that answer a query; where none does, one element tells the time."""
         query = queries.parse_query(body)
         access.check([query.collection])
-
-        def work(rows: Iterator[tuple[str, Stored]]) -> Sequence[Found]:
-            base = Name(method.project, method.database, query.collection)
-            return queries.run(query, (Found(base._replace(document=row[0]), row[1]) for row in rows))
-
-        found = await run_in_threadpool(self.store.scan, query.collection, work, after=None, descending=query.backwards)
+        found = await find(self.store, query, Name(method.project, method.database, query.collection))
         read_time = format_timestamp(self.now())
         documents = [write_document(name, stored, query.select) for name, stored in found]
         content = [{"document": document, "readTime": read_time} for document in documents]
@@ -104,6 +100,15 @@ class Methods:
         except Refusal as refusal:
             return refusal
         return stored
+
+
+async def find(store: Store, query: Query, collection: Name, *, after: str | None = None) -> Sequence[Found]:
+    """The documents that answer a query of a collection, whose walk in the order of names begins behind an id."""
+
+    def work(rows: Iterator[tuple[str, Stored]]) -> Sequence[Found]:
+        return queries.run(query, (Found(collection._replace(document=row[0]), row[1]) for row in rows))
+
+    return await run_in_threadpool(store.scan, query.collection, work, after=after, descending=query.backwards)
 
 
 def _check(changes: Sequence[Change], access: Access) -> None:

@@ -94,7 +94,10 @@ _PARAMETERS: Mapping[str, tuple[str, Schema]] = {
         {"type": "integer", "minimum": 0, "maximum": _INT32},
     ),
     "pageToken": ("the nextPageToken of the page before", TEXT),
-    "orderBy": ("the order of names", {"enum": ["__name__", "__name__ asc", "__name__ desc"]}),
+    "orderBy": (
+        "the order: field paths with commas between, each with asc or desc behind it",
+        {"enum": ["__name__", "__name__ desc", "id, __name__ desc"]},
+    ),
 }
 _PRECONDITION = ("currentDocument.exists", "currentDocument.updateTime")
 

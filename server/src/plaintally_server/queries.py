@@ -110,7 +110,7 @@ def parse_query(body: bytes) -> Query:
     if query.sources is None or len(query.sources) != 1:
         raise invalid("A query must be from one collection.")
     condition = Filter((), lambda _: True) if query.where is None else read_filter(query.where)
-    orders = _complete([_read_order(order) for order in query.order_by or ()], condition.inequalities)
+    orders = complete_orders([_read_order(order) for order in query.order_by or ()], condition.inequalities)
     return Query(
         check_id(query.sources[0].collection_id, "collection"),
         condition.holds,
@@ -145,14 +145,12 @@ def run(query: Query, documents: Iterable[Found]) -> list[Found]:
     return [found for _, found in islice(within, query.offset, stop)]
 
 
-def _read_order(order: _Order) -> Order:
-    if order.direction not in _DIRECTIONS:
-        raise invalid("The direction of an order must be ASCENDING or DESCENDING.")
-    return Order(parse_field_path(order.field.field_path), _DIRECTIONS[order.direction])
+def complete_orders(orders: Sequence[Order], inequalities: Sequence[FieldPath] = ()) -> list[Order]:
+    """The orders with those that Firestore adds: of fields in inequalities, and of names last.
 
-
-def _complete(orders: Sequence[Order], inequalities: Sequence[FieldPath]) -> list[Order]:
-    """The orders with those that Firestore adds: of fields in inequalities, and of names last."""
+    Raises:
+        Refusal: a field is there twice.
+    """
     descending = bool(orders) and orders[-1].descending
     given = [order.path for order in orders]
     if len(set(given)) < len(given):
@@ -161,6 +159,12 @@ def _complete(orders: Sequence[Order], inequalities: Sequence[FieldPath]) -> lis
     if NAME not in given:
         added.append(NAME)
     return [*orders, *(Order(path, descending) for path in added)]
+
+
+def _read_order(order: _Order) -> Order:
+    if order.direction not in _DIRECTIONS:
+        raise invalid("The direction of an order must be ASCENDING or DESCENDING.")
+    return Order(parse_field_path(order.field.field_path), _DIRECTIONS[order.direction])
 
 
 def _read_cursor(cursor: _Cursor | None, orders: Sequence[Order]) -> Cursor | None:

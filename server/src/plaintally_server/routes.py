@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 
 from starlette.concurrency import run_in_threadpool
 
@@ -13,9 +12,10 @@ from plaintally_server.asgi import Answer, Request, Work, answer_json, read_body
 from plaintally_server.bodies import parse_document
 from plaintally_server.commits import Action, Change
 from plaintally_server.exceptions import Refusal, not_found
-from plaintally_server.fieldpaths import MISSING, FieldPath, Fields, find, project
+from plaintally_server.fieldpaths import MISSING, FieldPath, Fields, project
+from plaintally_server.fieldpaths import find as find_value
 from plaintally_server.ingest import Policy
-from plaintally_server.methods import Methods
+from plaintally_server.methods import Methods, find
 from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
@@ -117,7 +117,9 @@ class Documents:
         if update_mask is None or self._access(request).allows(name.collection):
             return await self._write(write, mask)
         # Whoever may not read learns nothing of the fields that somebody else wrote.
-        return await self._write(write, mask, seen=[path for path in update_mask if find(fields, path) is not MISSING])
+        return await self._write(
+            write, mask, seen=[path for path in update_mask if find_value(fields, path) is not MISSING]
+        )
 
     async def get(self, request: Request, name: Name, query: Query) -> Answer:
         """GET a document, with the maintainer's token."""
@@ -131,21 +133,12 @@ class Documents:
     async def list(self, request: Request, name: Name, query: Query) -> Answer:
         """GET a page of a collection, with the maintainer's token."""
         mask = resource.parse_mask(query, "mask.fieldPaths")
-        page = lookups.parse_page(query)
+        page = lookups.parse_page(name.collection, query)
         self._access(request).check([name.collection])
-        found = await run_in_threadpool(
-            self.store.scan,
-            name.collection,
-            lambda rows: [*islice(rows, page.size + 1)],
-            after=page.after,
-            descending=page.descending,
-        )
-        documents = [
-            resource.write_document(name._replace(document=document), stored, mask)
-            for document, stored in found[: page.size]
-        ]
-        more = {"nextPageToken": lookups.make_token(found[page.size - 1][0])} if len(found) > page.size else {}
-        return answer_json({"documents": documents, **more} if documents else {})
+        found = await find(self.store, page.query, name, after=page.after)
+        documents = [resource.write_document(*one, mask) for one in found[: page.size]]
+        more = len(found) > page.size and {"nextPageToken": lookups.make_token(found[page.size - 1], page.query.orders)}
+        return answer_json({"documents": documents, **(more or {})} if documents else {})
 
     async def delete(self, request: Request, name: Name, query: Query) -> Answer:
         """DELETE a document, with the maintainer's token; one that is not there is deleted already."""
