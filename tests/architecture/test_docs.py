@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -53,6 +54,17 @@ def test_every_rule_variable_and_word_of_consent_is_documented() -> None:
         assert key in CONSENT
     for policy in plaintally._POLICIES:
         assert f"`{policy}`" in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_line_of_the_server_is_one_that_it_takes(page: Path) -> None:
+    for line in re.findall(r"^ {4}(?:\S+/)?plaintally-server (.*?)(?: [|>#].*)?$", page.read_text(), re.MULTILINE):
+        command: click.Command = commands
+        words = shlex.split(line)
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        _, more, _ = command.make_parser(click.Context(command)).parse_args(words)  # which raises at what it knows not
+        assert not more, line
 
 
 def test_every_command_is_mentioned() -> None:

@@ -5,13 +5,13 @@ import os
 import re
 import sqlite3
 import stat
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from collectors import Collector, run_collector, run_server
-from plaintally_server.diagnosis import check_clock, check_database, check_disk
+from plaintally_server.diagnosis import check_clock, check_disk, check_tables
 from plaintally_server.store.inspection import Inspection
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -31,11 +31,11 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     (tmp_path / "token").write_text("secret")
     before = collector.database.read_bytes()
     options = ["--database", "test.sqlite3", "--package", "rxinfer", "--port", str(collector.port)]
-    code, found = _examine(tmp_path, *options, "--token-file", "token")
+    code, found = _examine(tmp_path, *options, "--token-file", "token", "--trusted-proxy", "127.0.0.1")
     assert code == 0
     assert {about for about, (state, _) in found.items() if state != "ok"} <= {"clock", "disk"}  # of this machine
     assert found.keys() == {
-        "permissions", "disk", "schema", "integrity", "contracts", "token", "open", "clock", "listening",
+        "permissions", "disk", "tables", "contracts", "token", "open", "proxies", "clock", "listening",
     }  # fmt: skip
     assert collector.database.read_bytes() == before
 
@@ -59,9 +59,7 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     options = ["--database", "test.sqlite3", "--open-collection", "anything", "--token-file", "nowhere", "--port", "1"]
     code, found = _examine(tmp_path, *options)
     assert code == 1
-    assert found["integrity"][0] == "failed"
-    assert "restore a backup" in found["integrity"][1]
-    assert found["contracts"][0] == found["token"][0] == "failed"
+    assert found["database"][0] == found["contracts"][0] == found["token"][0] == "failed"
     assert found["open"][0] == "warning"
     if os.name == "posix":
         assert found["permissions"] == ("warning", "others can read test.sqlite3; `chmod 600` it")
@@ -74,7 +72,7 @@ def test_a_database_of_an_older_version_is_left_as_it_is(tmp_path: Path) -> None
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     before = path.read_bytes()
     _, found = _examine(tmp_path, "--database", "old.sqlite3", "--package", "a", "--port", "1")
-    assert found["schema"][0] == "warning"
+    assert found["tables"][0] == "warning"
     assert path.read_bytes() == before
 
 
@@ -98,11 +96,18 @@ def test_what_is_no_database(tmp_path: Path) -> None:
     ],
 )
 def test_the_clock(newest: date | None, is_synchronized: bool, state: str) -> None:  # noqa: FBT001
-    inspection = Inspection(2, 2, "", newest)
+    inspection = Inspection("current", newest)
     assert check_clock(NOW, inspection, is_synchronized=is_synchronized).state == state
 
 
+def test_the_clocks_of_two_machines() -> None:
+    for apart_s, state in ((59, "ok"), (-59, "ok"), (61, "failed"), (-61, "failed")):
+        inspection = Inspection("current", None, NOW + timedelta(seconds=apart_s))
+        assert check_clock(NOW, inspection, is_synchronized=True).state == state
+
+
 def test_the_schema_and_the_disk() -> None:
-    states = {version: next(iter(check_database(Inspection(version, 2, "", None)))).state for version in (1, 2, 3)}
-    assert states == {1: "warning", 2: "ok", 3: "failed"}
+    assert check_tables(Inspection("older", None)).state == "warning"
+    assert check_tables(Inspection("current", None)).state == "ok"
+    assert check_tables(Inspection("newer", None)).state == "failed"
     assert [check_disk(free, 2**32).state for free in (2**20, 2**32, 2**34)] == ["failed", "warning", "ok"]

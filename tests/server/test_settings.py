@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 COMMANDS = ["", "serve", "demo", "lookup", "forget", "forget list", "forget approve", "forget refuse", "forget receipt"]
-COMMANDS += ["pull", "contract", "contract add", "contract list", "migrate"]
+COMMANDS += ["backup", "restore", "copy", "forget log", "pull", "contract", "contract add", "contract list", "migrate"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -19,7 +19,7 @@ from typing import Any
 import click
 import uvicorn
 
-from plaintally_server import desk, diagnosis, pull, report, setup
+from plaintally_server import backup, copying, desk, diagnosis, pull, report, setup
 from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
@@ -72,6 +72,8 @@ def commands() -> None:
 
 
 for command in (desk.lookup, desk.forget, desk.contract, desk.migrate, pull.pull, export, report.report):
+    commands.add_command(command)
+for command in (backup.backup, backup.restore, copying.copy):
     commands.add_command(command)
 
 

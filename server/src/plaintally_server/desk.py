@@ -15,6 +15,7 @@ from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database
 from plaintally_server.settings import load_contract, read_contract, write_contract
 from plaintally_server.store import schema
+from plaintally_server.store.backup import read_deletions
 from plaintally_server.store.database import Database, describe, exists
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.tables import HEAD
@@ -115,6 +116,15 @@ def show_receipt(*, receipt_hash: str, database: Database) -> None:
         raise CommandError("this collector gave no receipt with that hash")
     deleted_at, documents = found
     click.echo(f"Deleted {documents} documents on {deleted_at:%Y-%m-%d at %H:%M} UTC.")
+
+
+@forget.command("log")
+@on_config
+@on_database
+def print_log(*, database: Database) -> None:
+    """Print hashes of what was deleted, for `restore`."""
+    for line in read_deletions(database):
+        click.echo(line)
 
 
 @click.group()

@@ -12,7 +12,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +24,7 @@ from plaintally_server.store.inspection import Inspection, look_at
 
 SCARCE_BYTES, AMPLE_BYTES = 64 * 2**20, 2**30
 _TIMEOUT_S = 5
+_CLOCKS_APART = timedelta(minutes=1)
 _TIME_ERROR = 5  # what adjtimex(2) returns where nothing disciplines the clock
 
 
@@ -38,7 +39,7 @@ class Finding(NamedTuple):
 def examine(
     *,
     now: datetime,
-    database: Database,
+    database: Path,
     packages: Sequence[str],
     contracts: Sequence[Path],
     **options: Any,  # noqa: ANN401
@@ -53,35 +54,32 @@ def examine(
         except ServerError as error:
             yield Finding("failed", "database", str(error))
         else:
-            yield from check_database(inspection)
-    if inspection is None or inspection.version == inspection.known:  # asking an older one would bring it forward
+            yield check_tables(inspection)
+    if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
     yield _check_token(options["token"], options["token_file"])
     yield _check_open(options["open_collections"])
+    yield _check_proxies(options["trusted_proxies"], options["host"])
     yield check_clock(now, inspection, is_synchronized=_is_synchronized())
     yield _check_listening(options["host"], options["port"], uses_tls=options["tls_certificate"] is not None)
 
 
-def check_database(inspection: Inspection) -> Iterator[Finding]:
-    """What was found of the tables and of the pages that they are in."""
-    version, known = inspection.version, inspection.known
-    if version > known:
-        yield Finding("failed", "schema", f"version {version} is newer than this program's {known}; update it")
-    elif version < known:
-        yield Finding("warning", "schema", f"version {version}; the next start brings it to {known}: back it up before")
-    else:
-        yield Finding("ok", "schema", f"version {version}")
-    if inspection.fault:
-        yield Finding("failed", "integrity", f"{inspection.fault}; stop the collector and restore a backup")
-    else:
-        yield Finding("ok", "integrity", "every page and index is sound")
+def check_tables(inspection: Inspection) -> Finding:
+    """Whether the tables are those of this program."""
+    if inspection.tables == "newer":
+        return Finding("failed", "tables", "they are of a newer version; update plaintally-server")
+    if inspection.tables == "older":
+        return Finding("warning", "tables", "they are older; back up, then run `plaintally-server migrate`")
+    return Finding("ok", "tables", "they are of this version, and nothing is found broken")
 
 
 def check_clock(now: datetime, inspection: Inspection | None, *, is_synchronized: bool) -> Finding:
     """Whether the clock can be right: days are counted by it."""
-    newest = inspection.newest_day if inspection else None
-    if newest is not None and newest > now.date():
-        return Finding("failed", "clock", f"it says {now:%Y-%m-%d}, but there are counts of {newest}; set it right")
+    if inspection and inspection.newest_day and inspection.newest_day > now.date():
+        says = f"it says {now:%Y-%m-%d}, but there are counts of {inspection.newest_day}; set it right"
+        return Finding("failed", "clock", says)
+    if inspection and inspection.time and abs(now - inspection.time) > _CLOCKS_APART:
+        return Finding("failed", "clock", f"it says {now:%H:%M:%S}, PostgreSQL's {inspection.time:%H:%M:%S}; set both")
     if not is_synchronized:
         return Finding("warning", "clock", f"{now:%Y-%m-%d %H:%M} UTC, but nothing keeps it right; run an NTP client")
     return Finding("ok", "clock", f"{now:%Y-%m-%d %H:%M} UTC")
@@ -123,6 +121,13 @@ def _check_open(names: Sequence[str]) -> Finding:
     if names:
         return Finding("warning", "open", f"anybody may read and delete {', '.join(names)}; not for a public address")
     return Finding("ok", "open", "no collection is")
+
+
+def _check_proxies(trusted: Sequence[str], host: str) -> Finding:
+    if not trusted and host in ("127.0.0.1", "::1", "localhost"):
+        says = "none is trusted, so all clients behind one share its rate limit; name it with --trusted-proxy"
+        return Finding("warning", "proxies", says)
+    return Finding("ok", "proxies", f"trusted: {', '.join(trusted) or 'none'}")
 
 
 def _check_files(database: Path) -> Iterator[Finding]:

@@ -47,7 +47,8 @@ def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
-def _locate(_: click.Context, __: click.Parameter, text: str) -> Database:
+def read_database(_: click.Context, __: click.Parameter, text: str) -> Database:
+    """The database that an option names, as its callback."""
     try:
         return locate(text)
     except StartError as error:
@@ -100,7 +101,7 @@ on_contracts = setting(
 )
 on_database = setting(
     "database",
-    callback=_locate,
+    callback=read_database,
     metavar="FILE|URL",
     default="plaintally.sqlite3",
     help="SQLite file, or postgresql://user@host/name.",

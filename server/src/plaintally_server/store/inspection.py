@@ -1,52 +1,60 @@
 """What a database says of itself, read without changing a byte of it."""
 
-from datetime import date
-from typing import NamedTuple
+from datetime import date, datetime
+from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy import Connection, func, select
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import schema
 from plaintally_server.store.database import ERRORS, Database, describe, open_for_reading, reason
-from plaintally_server.store.tables import HEAD, IMPORTS, rollups
+from plaintally_server.store.tables import HEAD, rollups
 
 
 class Inspection(NamedTuple):
-    """The version of the tables, that which this program writes, what is broken (empty: nothing), the last day."""
+    """How its tables are beside those of this program, the last day that was counted, its clock.
 
-    version: int
-    known: int
-    fault: str
+    `time` is that of the machine that PostgreSQL runs on; None on SQLite, which has no clock of its own.
+    """
+
+    tables: Literal["current", "older", "newer"]
     newest_day: date | None
+    time: datetime | None = None
 
 
 def look_at(database: Database) -> Inspection:
     """Look at a database, also while a collector runs on it.
 
     Raises:
-        CommandError: it cannot be read.
+        CommandError: it is damaged, or cannot be read.
     """
     engine = open_for_reading(database)
     try:
         with engine.connect() as connection:
-            fault = _find_fault(connection)
-            if fault:  # it may be in what tells the version
-                return Inspection(int(HEAD), int(HEAD), fault, None)
-            return Inspection(int(schema.version(connection) or 0), int(HEAD), fault, _newest_day(connection))
+            if connection.dialect.name == "sqlite":
+                _check(connection)
+            tables = _compare(schema.version(connection))
+            newest = connection.execute(select(func.max(rollups.c.day))).scalar() if tables == "current" else None
+            is_far = connection.dialect.name == "postgresql"
+            return Inspection(tables, newest, connection.execute(select(func.now())).scalar_one() if is_far else None)
     except ERRORS as error:
         raise CommandError(f"cannot read the database {describe(database)} ({reason(error)})") from error
+    finally:
+        engine.dispose()
 
 
-def _find_fault(connection: Connection) -> str:
-    """What SQLite finds; PostgreSQL checks what it reads."""
-    if connection.dialect.name != "sqlite":
-        return ""
-    fault = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-    return "" if fault == "ok" else fault.splitlines()[-1]
+def _compare(version: str | None) -> Literal["current", "older", "newer"]:
+    if version == HEAD:
+        return "current"
+    return "older" if schema.is_known(version) else "newer"
 
 
-def _newest_day(connection: Connection) -> date | None:
-    if not inspect(connection).has_table(rollups.name):
-        return None
-    found: date | None = connection.execute(select(func.max(rollups.c.day)).where(rollups.c.series == IMPORTS)).scalar()
-    return found
+def _check(connection: Connection) -> None:
+    """Look at every page of a file.
+
+    Raises:
+        CommandError: one is damaged.
+    """
+    found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+    if found != "ok":
+        raise CommandError(f"it is damaged ({found.splitlines()[-1]}); stop the collector and restore a backup")

@@ -6,6 +6,8 @@ stands `closed` after an orderly end; whoever finds anything else checks the dat
 
 import importlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,19 @@ class Lock:
         os.lseek(self._file, 0, os.SEEK_SET)
         os.write(self._file, content.ljust(_LENGTH))
         os.fsync(self._file)
+
+
+@contextmanager
+def held(database: Path) -> Iterator[None]:
+    """Keep collectors off a file while something else is done with it; whether it was left clean stays noted."""
+    lock = Lock(database)
+    try:
+        yield
+    finally:
+        if lock.is_clean:
+            lock.release()
+        else:
+            lock.abandon()
 
 
 try:

@@ -78,9 +78,14 @@ def version(connection: Connection) -> str | None:
     return connection.execute(select(text("version_num")).select_from(text("alembic_version"))).scalar()
 
 
-def _check_known(found: str | None, database: Database) -> None:
+def is_known(found: str | None) -> bool:
+    """Whether a version is this one or an earlier one."""
     known = {path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("0*.py")}
-    if found is not None and found not in known:
+    return found is None or found in known
+
+
+def _check_known(found: str | None, database: Database) -> None:
+    if not is_known(found):
         raise StartError(
             f"the database {describe(database)} is of a newer version; run the plaintally-server that made it"
         )

@@ -1,0 +1,81 @@
+"""The commands that keep a database from being lost: a copy of it, and what puts a copy into its place."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.options import on_config, on_database
+from plaintally_server.store import backup as copies
+from plaintally_server.store.database import Database, describe
+
+_PG_DUMP = "PostgreSQL is backed up by its own tools; run: pg_dump --format=custom --file={file} {database}"
+_PG_RESTORE = (
+    "PostgreSQL is restored by its own tools; run: pg_restore --clean --if-exists --dbname={database} {file}"
+    " and then plaintally-server restore --deletions FILE"
+)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@on_config
+@on_database
+def backup(*, file: Path, database: Database) -> None:
+    """Copy the database into a new file, also while a collector runs on it.
+
+    The copy is of one moment, sound, readable by its owner only, and holds nothing that was deleted.
+    """
+    if isinstance(database, str):
+        raise CommandError(_PG_DUMP.format(file=file, database=describe(database)))
+    if not database.exists():
+        raise CommandError(f"there is no database {database}; name another with --database")
+    size = copies.back_up(database, file)
+    click.echo(f"Wrote {file}: {size:,} bytes, every page and index sound.")
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--deletions",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What was deleted, as `plaintally-server forget log` wrote it; what the present database has is added.",
+)
+@click.option("--without-deletions", is_flag=True, help="Go on where nobody knows what was deleted since the backup.")
+@on_config
+@on_database
+def restore(*, file: Path | None, deletions: Path | None, without_deletions: bool, database: Database) -> None:
+    """Put a backup in the place of the database, and delete again what was deleted since.
+
+    The collector must not run. The database that is replaced stays beside it. Without FILE, the deletions of
+    --deletions are applied to the database as it is.
+    """
+    if file is not None and isinstance(database, str):
+        raise CommandError(_PG_RESTORE.format(file=file, database=describe(database)))
+    if file is None and deletions is None:
+        raise click.UsageError("Name the backup, or what to delete again with --deletions.")
+    lines = deletions.read_text(encoding="utf-8").splitlines() if deletions else []
+    at = datetime.now(UTC)
+    if file is None or isinstance(database, str):
+        deleted = copies.delete_again(database, lines, at=at)
+    else:
+        lines += _read_present(database, is_needed=deletions is None and not without_deletions)
+        deleted, replaced = copies.restore(file, database, deletions=lines, at=at)
+        click.echo(f"{file} is now {database}.")
+        if replaced:
+            click.echo(f"What was there is {replaced}; delete it when you are content, for nobody else will.")
+    click.echo(f"Deleted again: {deleted} sessions and stats.")
+
+
+def _read_present(database: Path, *, is_needed: bool) -> Sequence[str]:
+    """What was deleted, out of the database that is to be replaced."""
+    try:
+        return copies.read_deletions(database)
+    except CommandError as error:
+        if is_needed:
+            raise CommandError(
+                f"{error}: what was deleted since the backup would come back; name a file with --deletions, or go on "
+                "with --without-deletions"
+            ) from error
+        return []

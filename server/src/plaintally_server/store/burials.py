@@ -1,0 +1,88 @@
+"""What was deleted, as lines of JSON that outlive a database: hashes of ids and receipts, telling of nobody.
+
+A backup brings back what was deleted after it was made. Whoever restores it has these lines from elsewhere, from the
+database that is replaced or from a file, and deletes it again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, Table, inspect, null, select
+
+from plaintally_server.deletion import hash_text
+from plaintally_server.exceptions import CommandError
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.store.deletion import discard
+from plaintally_server.store.rows import insert
+from plaintally_server.store.tables import documents, receipts, tombstones
+
+_TABLES = {str(table.name): table for table in (tombstones, receipts)}
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of one of the tables; bytes are in hexadecimal digits."""
+
+    table: str
+    row: dict[str, str | int | None]
+
+
+def read(connection: Connection) -> Iterator[str]:
+    """A line for each tombstone and each receipt; the tables may be of another version, which lacks a column."""
+    for name, table in _TABLES.items():
+        there = {column["name"] for column in inspect(connection).get_columns(name)}
+        columns = [column if column.name in there else null().label(column.name) for column in table.columns]
+        for row in connection.execute(select(*columns).order_by(*table.primary_key)).mappings():
+            values = {str(column): value.hex() if isinstance(value, bytes) else value for column, value in row.items()}
+            yield msgspec.json.encode(Line(name, values)).decode()
+
+
+def bury(connection: Connection, lines: Iterable[str], *, at: datetime) -> int:
+    """Delete again what these lines are about, in a transaction of the caller's; the number of sessions and stats.
+
+    Raises:
+        CommandError: a line is none of `read`'s.
+    """
+    rows: dict[str, list[Mapping[str, object]]] = {name: [] for name in _TABLES}
+    for line in lines:
+        name, row = _parse(line)
+        rows[name].append(row)
+    for name, table in _TABLES.items():
+        if rows[name]:
+            connection.execute(insert(connection, table).on_conflict_do_nothing(), rows[name])
+    buried = {row["id_hash"] for row in rows[tombstones.name]}
+    count = 0
+    for collection, below in ((SESSIONS, STATS), (STATS, INVOKES)):
+        for document in _named(connection, collection, below):
+            if hash_text(document) in buried:
+                discard(connection, collection, document, at=at)
+                count += 1
+    return count
+
+
+def _named(connection: Connection, collection: str, below: str) -> Sequence[str]:
+    """The ids of a collection's documents, and those that came too late for documents that belong to them."""
+    there = select(documents.c.id).where(documents.c.collection == collection)
+    missing = select(documents.c.parent).where(documents.c.collection == below, documents.c.parent.is_not(None))
+    return connection.execute(there.union(missing)).scalars().all()
+
+
+def _parse(line: str) -> tuple[str, Mapping[str, object]]:
+    try:
+        parsed = msgspec.json.decode(line, type=Line)
+        table = _TABLES[parsed.table]
+        return parsed.table, {column.name: _value(table, column.name, parsed.row) for column in table.columns}
+    except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
+        raise CommandError("this is no file of deletions; `plaintally-server forget log` writes one") from error
+
+
+def _value(table: Table, name: str, row: Mapping[str, str | int | None]) -> bytes | str | int | None:
+    value = row[name]
+    kind = table.columns[name].type.python_type
+    if value is None and table.columns[name].nullable:
+        return None
+    if kind is bytes:
+        return bytes.fromhex(value)  # type: ignore[arg-type]  # which raises where it is none
+    if not isinstance(value, str | int) or not isinstance(value, kind):
+        raise TypeError(name)
+    return value

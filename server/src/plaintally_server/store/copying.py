@@ -1,0 +1,97 @@
+"""Moves everything from one database into another that is empty, of either kind, in one transaction on either side."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Integer, Table, func, select
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.store import partitions, schema
+from plaintally_server.store.database import (
+    ERRORS,
+    Database,
+    describe,
+    exclusively,
+    open_for_reading,
+    open_for_writing,
+    reason,
+)
+from plaintally_server.store.tables import documents, metadata, names
+
+_AT_ONCE = 1000
+_TABLES = [table for table in metadata.sorted_tables if table is not names]  # which follows from the documents
+
+
+def copy(source: Database, target: Database) -> Mapping[str, int]:
+    """Copy every table; the number of rows of each. Nothing is in the target unless all of it is.
+
+    Raises:
+        StartError: one of them cannot be opened, or the source is not of this version.
+        CommandError: the target is not empty, or one of them fails on the way.
+    """
+    schema.check(source)
+    schema.migrate(target)
+    try:
+        with (
+            _opened(open_for_reading(source)) as reading,
+            _opened(open_for_writing(target)) as writing,
+            reading.connect() as reads,
+            exclusively(writing) as writes,
+        ):
+            _check_empty(writes, target)
+            for table in _TABLES:
+                _copy(table, reads, writes)
+            counts = _count(reads)
+            if _count(writes) != counts:
+                raise CommandError(f"not everything arrived in {describe(target)}; nothing was kept")
+    except ERRORS as error:
+        raise CommandError(f"the copy failed ({reason(error)}); nothing was kept, so try again") from error
+    return counts
+
+
+@contextmanager
+def _opened(engine: Engine) -> Iterator[Engine]:
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _check_empty(connection: Connection, target: Database) -> None:
+    for name, count in _count(connection).items():
+        if count:
+            raise CommandError(f"{describe(target)} is not empty: it has {count} {name}; name another")
+
+
+def _count(connection: Connection) -> Mapping[str, int]:
+    count = select(func.count())
+    return {str(table.name): connection.execute(count.select_from(table)).scalar_one() for table in _TABLES}
+
+
+def _copy(table: Table, reads: Connection, writes: Connection) -> None:
+    order = table.primary_key if table is not documents else [documents.c.create_time]  # a month after the other
+    query = select(table).order_by(*order).execution_options(yield_per=_AT_ONCE)
+    with closing(reads.execute(query)) as result:
+        for part in result.mappings().partitions():
+            rows = [dict(row) for row in part]
+            if table is documents and writes.dialect.name == "postgresql":
+                _prepare(writes, rows)
+            writes.execute(table.insert(), rows)
+    if writes.dialect.name == "postgresql":
+        _number_on(table, writes)
+
+
+def _prepare(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Make the partitions that documents go into, and have their names registered."""
+    partitions.ensure(connection, {partitions.month_of(row["create_time"]) for row in rows})
+    columns = [column.name for column in names.columns]
+    connection.execute(names.insert(), [{column: row[column] for column in columns} for row in rows])
+
+
+def _number_on(table: Table, connection: Connection) -> None:
+    """Have PostgreSQL number new rows behind those that came with a number."""
+    for column in table.primary_key:
+        if isinstance(column.type, Integer) and (last := connection.execute(select(func.max(column))).scalar()):
+            sequence = func.pg_get_serial_sequence(str(table.name), str(column.name))
+            connection.execute(select(func.setval(sequence, last)))
