@@ -50,7 +50,7 @@ class Postgres:
 
     def start(self) -> None:
         options = ["-p", str(self.port), "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
-        command = [_program("postgres"), "-D", str(self.folder / "data"), *options, "-c", "shared_buffers=32MB"]
+        command = [program("postgres"), "-D", str(self.folder / "data"), *options, "-c", "shared_buffers=32MB"]
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **_as_somebody())
@@ -77,7 +77,7 @@ def run_postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="plaintally-postgres-"))
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
-    initdb = [_program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    initdb = [program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
     subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, **_as_somebody())
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -90,7 +90,8 @@ def run_postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """One of PostgreSQL's programs, of the version that Debian brings."""
     return next(str(place / name) for place in _PLACES if (place / name).exists())
 
 

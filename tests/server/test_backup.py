@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import subprocess
 import sys
 import threading
 from contextlib import AbstractContextManager, closing
@@ -13,6 +14,7 @@ import pytest
 from collectors import Collector, run_collector, run_server
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store.backup import delete_again
+from postgresql import Postgres, program
 from shared import KEY, Shared, forget, patch, share, write_contract
 
 DATABASE = ("--database", "test.sqlite3")
@@ -151,10 +153,32 @@ def test_a_backup_that_is_damaged_replaces_nothing(tmp_path: Path) -> None:
             ["backup", "b", "--database", "postgresql://me@host/name"],
             "run: pg_dump --format=custom --file=b postgresql://me",
         ),
-        (["restore", "log", "--database", "postgresql://me@host/name"], "run: pg_restore --clean"),
+        (["restore", "log", "--database", "postgresql://me@host/name"], "run: pg_restore --exit-on-error"),
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
     _done(tmp_path, "migrate", *DATABASE)
     (tmp_path / "log").touch()
     assert message in _refused(tmp_path, *arguments)
+
+
+@pytest.mark.postgres
+def test_on_postgresql_its_own_tools_and_the_log_do_the_same(tmp_path: Path, postgres: Postgres) -> None:
+    url, shared, stays = postgres.new_store(), Shared(), Shared()
+    database = ("--database", url)
+    with run_collector(tmp_path / "x", *database, f"--contract={write_contract(tmp_path)}") as collector:
+        share(collector, shared)
+        share(collector, stays)
+        subprocess.run([program("pg_dump"), "--format=custom", f"--file={tmp_path}/dump", url], check=True)
+        forget(collector, shared.session, KEY)
+        (tmp_path / "log").write_text(_done(tmp_path, "forget", "log", *database))
+        found = run_server(tmp_path, "doctor", *database, "--package=a", "--port", str(collector.port))
+        assert "ok       tables" in found.stdout
+        assert "failed" not in found.stdout
+    database = ("--database", postgres.new())
+    restore = [program("pg_restore"), "--exit-on-error", f"--dbname={database[1]}", str(tmp_path / "dump")]
+    subprocess.run(restore, check=True)
+    assert "inference" in _done(tmp_path, "lookup", shared.session, *database)  # it is there again
+    assert "Deleted again: 1" in _done(tmp_path, "restore", *database, "--deletions", "log")
+    assert "nothing" in _refused(tmp_path, "lookup", shared.session, *database)
+    assert "inference" in _done(tmp_path, "lookup", stays.session, *database)

@@ -13,8 +13,8 @@ from plaintally_server.store.database import Database, describe
 
 _PG_DUMP = "PostgreSQL is backed up by its own tools; run: pg_dump --format=custom --file={file} {database}"
 _PG_RESTORE = (
-    "PostgreSQL is restored by its own tools; run: pg_restore --clean --if-exists --dbname={database} {file}"
-    " and then plaintally-server restore --deletions FILE"
+    "PostgreSQL is restored by its own tools, into a new database; run: pg_restore --exit-on-error --dbname={database}"
+    " {file} and then plaintally-server restore --deletions FILE"
 )
 
 
