@@ -22,7 +22,7 @@ MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVE = [option for option in commands.commands["serve"].params if option.envvar]
-AWAITED = {"PLAINTALLY_SERVER_METRICS_PORT"}
+AWAITED = {"PLAINTALLY_SERVER_METRICS_HOST", "PLAINTALLY_SERVER_METRICS_PORT"}
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
