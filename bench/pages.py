@@ -1,0 +1,37 @@
+"""Writes what a bench found into a page of the documentation, between two marks: each bench has a part of it."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PERFORMANCE = ROOT / "docs" / "reference" / "performance.md"
+FIGURES = "performance"  # the folder of pictures beside the page
+
+
+def write_part(bench: str, text: str, *, page: Path = PERFORMANCE) -> None:
+    """Replace a bench's part of the page, or add it at the end.
+
+    Args:
+        bench: the bench's name, which stands in the marks.
+        text: Markdown, from its heading of the second level on.
+        page: the page, which exists.
+    """
+    begin, end = f"<!-- {bench}: written by scripts/bench {bench} -->", f"<!-- {bench}: end -->"
+    whole = page.read_text()
+    before, found, rest = whole.partition(begin)
+    after = rest.partition(end)[2] if found else "\n"
+    page.write_text(f"{before.rstrip()}\n\n{begin}\n\n{text.strip()}\n\n{end}{after}")
+
+
+def write_picture(name: str, svg: str, *, page: Path = PERFORMANCE) -> str:
+    """Write a picture beside the page; the address by which the page can show it."""
+    folder = page.parent / FIGURES
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(svg)
+    return f"{FIGURES}/{name}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown: the first column to the left, figures to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
