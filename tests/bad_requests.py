@@ -251,8 +251,11 @@ def more_than_there_is() -> Iterator[Case]:
     deep: dict[str, Any] = {"unaryFilter": {"field": {"fieldPath": "a"}, "op": "IS_NULL"}}
     for _ in range(100):
         deep = {"compositeFilter": {"op": "AND", "filters": [deep]}}
-    wide = {"compositeFilter": {"op": "OR", "filters": [_equals(index) for index in range(5000)]}}
-    for where, codes in ((deep, (400,)), (wide, (200, 400)), (_equals("x" * 1_000_000), (200,))):
+    wide, wider = (
+        {"compositeFilter": {"op": "OR", "filters": [_equals(index) for index in range(number)]}}
+        for number in (100, 101)
+    )
+    for where, codes in ((deep, (400,)), (wide, (200,)), (wider, (400,)), (_equals("x" * 1_000_000), (200,))):
         yield Case("a filter", "POST", f"{ROOT}:runQuery", {"structuredQuery": {**query, "where": where}}, codes)
     yield Case("names", "POST", f"{ROOT}:batchGet", {"documents": [f"{name}{n}" for n in range(1000)]}, (200, 400))
     yield Case("a collection of all", "POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": [{}]}})

@@ -29,10 +29,11 @@ Condition = Callable[[Found], bool]
 
 
 class Filter(NamedTuple):
-    """What must hold of a document, and the fields of which more than equality is asked."""
+    """What must hold of a document, the fields of which more than equality is asked, and of how many filters it is."""
 
     inequalities: Sequence[FieldPath]
     holds: Condition
+    number: int = 1
 
 
 class FieldBody(Body):
@@ -92,7 +93,8 @@ def _read_composite(body: _Composite, depth: int) -> Filter:
         raise invalid(f"A compositeFilter must have the op AND or OR, and filters at most {MAX_DEPTH} deep.")
     parts = [read_filter(part, depth + 1) for part in body.filters]
     inequalities = [path for part in parts for path in part.inequalities]
-    return Filter(inequalities, lambda found: combine(part.holds(found) for part in parts))
+    number = sum(part.number for part in parts)
+    return Filter(inequalities, lambda found: combine(part.holds(found) for part in parts), number)
 
 
 def _read_comparison(body: _Comparison) -> Filter:

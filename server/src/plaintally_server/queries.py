@@ -17,6 +17,9 @@ from plaintally_server.filters import Condition, FieldBody, Filter, FilterBody, 
 from plaintally_server.ordering import SortKey, sort_key
 from plaintally_server.resource import check_id
 
+MAX_PARTS = 100
+"""Filters and orders of a query, as https://firebase.google.com/docs/firestore/query-data/queries has it."""
+
 
 class Order(NamedTuple):
     """What documents are ordered by."""
@@ -109,7 +112,9 @@ def parse_query(body: bytes) -> Query:
         raise unimplemented("Transactions, reads of the past, plans and vectors are not for this collector.")
     if query.sources is None or len(query.sources) != 1:
         raise invalid("A query must be from one collection.")
-    condition = Filter((), lambda _: True) if query.where is None else read_filter(query.where)
+    condition = Filter((), lambda _: True, 0) if query.where is None else read_filter(query.where)
+    if condition.number + len(query.order_by or ()) > MAX_PARTS:
+        raise invalid(f"A query has at most {MAX_PARTS} filters and orders.")
     orders = complete_orders([_read_order(order) for order in query.order_by or ()], condition.inequalities)
     return Query(
         check_id(query.sources[0].collection_id, "collection"),
