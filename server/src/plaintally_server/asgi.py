@@ -15,7 +15,8 @@ from plaintally_server.exceptions import Refusal
 
 Headers = Sequence[tuple[bytes, bytes]]
 Work = Callable[["Request"], Awaitable["Answer"]]
-_JSON = (b"content-type", b"application/json; charset=utf-8")
+JSON: Headers = ((b"content-type", b"application/json; charset=utf-8"),)
+"""The headers of an answer in JSON."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -29,13 +30,13 @@ class Request(NamedTuple):
     method: str
     path: bytes
     query: bytes
-    headers: Headers
+    headers: Mapping[bytes, bytes]
     client: str
     receive: Receive
 
     def header(self, name: bytes) -> str:
         """All that a header has, with commas between; empty where there is none."""
-        return b", ".join([value for found, value in self.headers if found == name]).decode("latin-1")
+        return self.headers.get(name, b"").decode("latin-1")
 
 
 class Answer(NamedTuple):
@@ -50,7 +51,10 @@ class Answer(NamedTuple):
 def make_request(scope: Scope, receive: Receive) -> Request:
     """The request that a server hands over."""
     client = scope["client"][0] if scope["client"] else ""
-    return Request(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], client, receive)
+    headers = dict(scope["headers"])
+    if len(headers) < len(scope["headers"]):
+        headers = {name: b", ".join(value for found, value in scope["headers"] if found == name) for name in headers}
+    return Request(scope["method"], scope["raw_path"], scope["query_string"], headers, client, receive)
 
 
 def make_app(work: Work, headers: Headers = ()) -> ASGIApp:
@@ -86,7 +90,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         if length > limit:
             raise _too_large(limit)
         more = message.get("more_body", False)
-    return decompress(b"".join(chunks), request.header(b"content-encoding"), limit=limit)
+    encoding = request.header(b"content-encoding")
+    return decompress(b"".join(chunks), encoding, limit=limit) if encoding else b"".join(chunks)
 
 
 def check_length(request: Request, limit: int) -> int | None:
@@ -95,7 +100,7 @@ def check_length(request: Request, limit: int) -> int | None:
     Raises:
         Refusal: it does.
     """
-    given = request.header(b"content-length")
+    given = request.headers.get(b"content-length")
     if given and int(given) > limit:  # the HTTP parser has seen that it is a number
         raise _too_large(limit)
     return int(given) if given else None
@@ -107,11 +112,11 @@ def _too_large(limit: int) -> Refusal:
 
 def answer_json(content: Mapping[str, Any] | Sequence[Any], *, cost: int = 1) -> Answer:
     """An answer in JSON."""
-    return Answer(200, _encode(content), (_JSON,), cost)
+    return Answer(200, _encode(content), JSON, cost)
 
 
 def refuse(refusal: Refusal) -> Answer:
     """The answer to a request that was refused."""
     later = refusal.retry_after_s
-    headers = (_JSON,) if later is None else (_JSON, (b"retry-after", b"%d" % later))
+    headers = JSON if later is None else (*JSON, (b"retry-after", b"%d" % later))
     return Answer(refusal.code, _encode(refusal.body), headers)

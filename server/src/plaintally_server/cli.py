@@ -5,6 +5,7 @@ has the default that `--help` shows. Exit codes: 0 done, 1 failed, 2 used wrongl
 """
 
 import contextlib
+import gc
 import os
 import secrets
 import signal
@@ -37,6 +38,8 @@ from plaintally_server.options import (
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, read_token
 from plaintally_server.store.database import Database
+
+_GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
 
 
 class Listening(uvicorn.Server):
@@ -195,6 +198,8 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
                 ssl_certfile=settings.tls_certificate,
                 ssl_keyfile=settings.tls_key,
             )
+            gc.freeze()  # what is there now stays; looking through it again and again would hold up all requests
+            gc.set_threshold(_GARBAGE)
             with contextlib.suppress(KeyboardInterrupt):
                 Listening(config).run(sockets=[listener])
         finally:

@@ -153,10 +153,11 @@ class Connection(asyncio.Protocol):
             raise Refusal(429, "RESOURCE_EXHAUSTED", f"At most {self.limits.pipelined} requests may wait in a row.")
         head, version = self.head, self.parser.get_http_version()
         head.check(version, upgrades=self.parser.should_upgrade())
-        [length] = head.find(b"content-length") or [_LONG]
+        named = dict(head.headers)
+        length = named.get(b"content-length", _LONG)
         exchange = Exchange(
             head.make_scope({**self.base, "state": self.app_state.copy()}, self.parser.get_method(), version),
-            expects_continue=bool(head.find(b"expect")) and version == "1.1",
+            expects_continue=b"expect" in named and version == "1.1",
             keeps_alive=version == "1.1" and self.parser.should_keep_alive(),
             is_short=int(length) <= _BUFFER_BYTES,
             write=self._write,

@@ -129,15 +129,16 @@ class Exchange:
         assert self._start is not None  # noqa: S101  # for the type checker
         status, headers = self._start["status"], list(self._start.get("headers", ()))
         self._start, self.is_started = None, True
-        lengths = [value for name, value in headers if name == b"content-length"]
-        if not lengths and is_last and status not in _WITHOUT_BODY:
-            lengths = [b"%d" % len(body)]
-            headers.append((b"content-length", lengths[0]))
-        if lengths and status not in _WITHOUT_BODY and self.scope["method"] != "HEAD":
-            self._left = int(lengths[0])
+        length = next((value for name, value in headers if name == b"content-length"), None)
+        if status not in _WITHOUT_BODY:
+            if length is None and is_last:
+                length = b"%d" % len(body)
+                headers.append((b"content-length", length))
+            if length is None:
+                self.keeps_alive = False
+            elif self.scope["method"] != "HEAD":
+                self._left = int(length)
         if self.has_more and (self.expects_continue or not self._is_short):
-            self.keeps_alive = False
-        if not lengths and status not in _WITHOUT_BODY:
             self.keeps_alive = False
         return write_head(status, [*self._default_headers, *headers], closes=not self.keeps_alive) + body
 
@@ -148,13 +149,13 @@ class Exchange:
 
 def write_head(status: int, headers: Iterable[tuple[bytes, bytes]], *, closes: bool) -> bytes:
     """The head of an answer."""
-    lines = [name + b": " + value for name, value in headers]
+    lines = [b"%b: %b\r\n" % header for header in headers]
     if closes:
-        lines.append(b"connection: close")
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") > len(lines) - 1:
+        lines.append(b"connection: close\r\n")
+    head = b"".join(lines)
+    if head.count(b"\n") > len(lines):
         raise ValueError("a header has a line feed")
-    return b"".join([_STATUS_LINES[status], head, b"\r\n\r\n"])
+    return b"%b%b\r\n" % (_STATUS_LINES[status], head)
 
 
 def write_answer(answer: Answer, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:

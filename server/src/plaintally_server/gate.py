@@ -78,7 +78,10 @@ class Gate:
         Raises:
             Refusal: the client has to wait.
         """
-        if self.limiter is None or self.settings.is_token(bearer(request.header(b"authorization"))):
+        if self.limiter is None:
+            return None
+        authorization = request.header(b"authorization")
+        if authorization and self.settings.is_token(bearer(authorization)):
             return None
         forwarded = request.header(b"x-forwarded-for") if self.trusted else ""
         client = find_client(request.client, forwarded, self.trusted)

@@ -60,13 +60,14 @@ class Admitted(NamedTuple):
     """A document that may be stored; one of an open collection has no package.
 
     `counted_id` is the id that is counted once (None for what is no count), `parent` the id of the document above: of
-    stats their session, of an invoke its stats.
+    stats their session, of an invoke its stats. `content` is what the store keeps of the fields, where that is known.
     """
 
     fields: Fields
     package: str
     counted_id: UUID | None = None
     parent: str | None = None
+    content: bytes | None = None
 
 
 def _is_environment(value: object) -> bool:

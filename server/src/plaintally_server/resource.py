@@ -6,8 +6,11 @@ The rules are those of https://firebase.google.com/docs/firestore/quotas and of 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote_to_bytes
+
+import msgspec
 
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import format_timestamp, from_value, to_document
@@ -17,7 +20,9 @@ from plaintally_server.fieldpaths import FieldPath, Fields, parse_field_path, pr
 MAX_ID_BYTES = 1500
 AUTO_ID_LENGTH = 20
 AUTO_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_encode = msgspec.json.Encoder().encode
 _DATABASE = "(default)"
+_PLAIN_QUERY = re.compile(rb"([A-Za-z.]+)=([A-Za-z0-9.:-]*)")  # as that of every count: one parameter, nothing encoded
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
 
 
@@ -57,6 +62,7 @@ class Method(NamedTuple):
     verb: str
 
 
+@lru_cache(256)
 def parse_path(raw_path: bytes) -> Name | Method:
     """What a path asks for: `/v1/projects/P/databases/D/documents/C[/ID]` a name, `.../documents:VERB` a method.
 
@@ -122,6 +128,8 @@ def parse_query(raw_query: bytes) -> Mapping[str, list[str]]:
     Raises:
         Refusal: the query is no percent-encoded UTF-8.
     """
+    if plain := _PLAIN_QUERY.fullmatch(raw_query):
+        return {plain[1].decode(): [plain[2].decode()]}
     try:
         return parse_qs(raw_query.decode(), keep_blank_values=True, errors="strict")
     except ValueError:
@@ -202,6 +210,14 @@ def write_document(name: Name, stored: Stored, mask: Sequence[FieldPath] | None 
         "createTime": format_timestamp(stored.create_time),
         "updateTime": format_timestamp(stored.update_time),
     }
+
+
+def join_document(name: Name, content: bytes, stored: Stored) -> bytes:
+    """The JSON text of a document that was just stored, of which the text with its fields is known."""
+    created = format_timestamp(stored.create_time)
+    changed = created if stored.update_time is stored.create_time else format_timestamp(stored.update_time)
+    times = b',"createTime":"%b","updateTime":"%b"}' % (created.encode(), changed.encode())
+    return b'{"name":' + _encode(str(name)) + b"," + content[1:-1] + times
 
 
 def _decode(segment: bytes) -> str:

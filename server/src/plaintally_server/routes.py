@@ -8,9 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from plaintally.contract import Contract
 from plaintally_server import ingest, lookups, resource
 from plaintally_server.access import Access, bearer
-from plaintally_server.asgi import Answer, Request, Work, answer_json, read_body
+from plaintally_server.asgi import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.bodies import parse_document
 from plaintally_server.commits import Action, Change
+from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.fieldpaths import MISSING, FieldPath, Fields, project
 from plaintally_server.fieldpaths import find as find_value
@@ -23,6 +24,7 @@ from plaintally_server.writes import prepare
 
 Query = Mapping[str, Sequence[str]]
 _Work = Callable[[Request, Name, Query], Awaitable[Answer]]
+_IS_NEW = Precondition(exists=False)
 _VERBS = b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 FROM_BROWSERS = ((b"access-control-allow-origin", b"*"),)
 """The headers that let pages of any origin read an answer."""
@@ -60,7 +62,7 @@ class Documents:
         forget: Work,
     ) -> None:
         self.store, self.settings = store, settings
-        self.policy = Policy(contracts, settings.open_collections)
+        self.policy, self.counts = Policy(contracts, settings.open_collections), Counts(contracts)
         self.now, self.make_id, self.forget = now, make_id, forget
         self.methods = Methods(store, policy=self.policy, now=now)
         self._work: tuple[Mapping[str, _Work], Mapping[str, _Work]] = (
@@ -99,13 +101,20 @@ class Documents:
     async def create(self, request: Request, name: Name, query: Query) -> Answer:
         """POST a document to a collection, with or without a `documentId`."""
         mask = resource.parse_mask(query, "mask.fieldPaths")
-        fields = await self._read_fields(request)
+        body = await read_body(request, self.settings.body_limit)
+        admitted = self.counts.read(name.collection, body)
+        fields = parse_document(body) if admitted is None else admitted.fields
         document = query["documentId"][-1] if "documentId" in query else None
         if document is None:
             document = ingest.name_by_id(name.collection, fields, self.policy) or self.make_id()
-        name = name._replace(document=resource.check_id(document, "document"))
-        admitted = ingest.admit(name, fields, self.policy)
-        return await self._write(Write(name, Precondition(exists=False), lambda _: admitted, self.now()), mask)
+        name = Name(name.project, name.database, name.collection, resource.check_id(document, "document"))
+        admitted = admitted or ingest.admit(name, fields, self.policy)
+        write = Write(name, _IS_NEW, lambda _: admitted, self.now())
+        if admitted.content is None or mask is not None:
+            return await self._write(write, mask)
+        [stored] = await self.store.commit([write])
+        assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
+        return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
 
     async def patch(self, request: Request, name: Name, query: Query) -> Answer:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
@@ -156,10 +165,9 @@ class Documents:
         stored = stored._replace(fields=project(stored.fields, seen))
         return answer_json(resource.write_document(write.name, stored, mask))
 
-    async def _read_fields(self, request: Request, name: Name | None = None) -> Fields:
-        """The fields in a body, which may repeat the name where there is one."""
-        body = await read_body(request, self.settings.body_limit)
-        return parse_document(body, name=None if name is None else str(name))
+    async def _read_fields(self, request: Request, name: Name) -> Fields:
+        """The fields in a body, which may repeat the name."""
+        return parse_document(await read_body(request, self.settings.body_limit), name=str(name))
 
     def _access(self, request: Request) -> Access:
         given = bearer(request.header(b"authorization"))

@@ -5,17 +5,17 @@ load the documents that a batch names, have it planned here, and apply the plan 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import SHARED, STATS, Admitted
+from plaintally_server.ingest import SHARED, STATS
 from plaintally_server.resource import Stored, check_precondition
 from plaintally_server.store import Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
-from plaintally_server.store.times import from_us, to_us
+from plaintally_server.store.times import day_of, from_us, to_us
 
 Key = tuple[str, str]
 """A collection and an id."""
@@ -92,6 +92,7 @@ class _Planner:
 
     def __init__(self, rows: Mapping[Key, Row], buried: set[bytes]) -> None:
         self.plan = Plan([], {}, set(), {}, set(), {})
+        self._puts, self._drops = self.plan.puts, self.plan.drops
         self._rows, self._buried = rows, buried
         self._changed: dict[Key, Row | None] = {}  # by the group that is being planned
         self._counted: list[tuple[Tally, bytes]] = []
@@ -126,20 +127,24 @@ class _Planner:
             return None
         if key[0] in SHARED:
             self._check_not_forgotten(key, admitted.parent, write.received_at)
-        content = write_fields(admitted.fields)
+        content = admitted.content or write_fields(admitted.fields)
         if row is not None and is_same(row.content, content):
             return current
-        created = to_us(write.received_at) if row is None else row.create_time
-        changed = to_us(write.changed_at or write.received_at)
-        self._changed[key] = new = Row(content, created, changed, admitted.package, admitted.parent)
-        self._count(admitted, write.received_at)
-        return _stored(new, admitted.fields)
+        received_us = to_us(write.received_at)
+        created = received_us if row is None else row.create_time
+        changed = received_us if write.changed_at is None else to_us(write.changed_at)
+        self._changed[key] = Row(content, created, changed, admitted.package, admitted.parent)
+        if admitted.counted_id is not None:
+            self._counted.append((Tally(admitted.package, day_of(received_us)), admitted.counted_id.bytes))
+        created_at = write.received_at if row is None else from_us(created)
+        return Stored(admitted.fields, created_at, write.changed_at or write.received_at)
 
     def _find(self, key: Key) -> Row | None:
-        for changed in (self._changed, self.plan.puts):
-            if key in changed:
-                return changed[key]
-        return None if key in self.plan.drops else self._rows.get(key)
+        if key in self._changed:
+            return self._changed[key]
+        if key in self._puts:
+            return self._puts[key]
+        return None if key in self._drops else self._rows.get(key)
 
     def _check_not_forgotten(self, key: Key, parent: str | None, at: datetime) -> None:
         if self._is_buried(key[1]):
@@ -152,20 +157,15 @@ class _Planner:
         self.plan.asked.add(id_hash)
         return id_hash in self._buried
 
-    def _count(self, admitted: Admitted, at: datetime) -> None:
-        if admitted.counted_id is not None:
-            day = at.astimezone(UTC).date()
-            self._counted.append((Tally(admitted.package, day), admitted.counted_id.bytes))
-
     def _keep(self) -> None:
         """Make what the group changes part of the plan."""
         for key, row in self._changed.items():
             if row is None:
-                self.plan.puts.pop(key, None)
-                self.plan.drops.add(key)
+                self._puts.pop(key, None)
+                self._drops.add(key)
             else:
-                self.plan.drops.discard(key)
-                self.plan.puts[key] = row
+                self._drops.discard(key)
+                self._puts[key] = row
         for tally, counted_id in self._counted:
             if (tally.package, counted_id) not in self._seen:
                 self._seen.add((tally.package, counted_id))

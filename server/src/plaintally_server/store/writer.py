@@ -7,6 +7,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -17,6 +18,7 @@ from plaintally_server.store import Write
 from plaintally_server.store.batch import Answer
 
 MAX_BATCH = 1000
+_GATHERING_S = 0.001  # that a first write waits for others: those that come then need no transaction of their own
 Work = Callable[[], Any]
 _logger = logging.getLogger(__name__)
 
@@ -67,14 +69,13 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._thread.start()
 
-    async def write(self, group: Sequence[Write]) -> Sequence[Any]:
-        """What came of a group of writes, once it is on the disk."""
-        answer: Sequence[Any] = await self._take(group, len(group))
-        return answer
+    def write(self, group: Sequence[Write]) -> "asyncio.Future[Sequence[Any]]":
+        """What comes of a group of writes, once it is on the disk."""
+        return self._take(group, len(group))
 
-    async def run(self, work: Work, *, size: int = 1) -> Any:  # noqa: ANN401  # what the work returns
+    def run(self, work: Work, *, size: int = 1) -> "asyncio.Future[Any]":
         """What the work returns, which is done alone."""
-        return await self._take(work, size)
+        return self._take(work, size)
 
     def close(self) -> None:
         """Do what was taken in, and let go of the database; idempotent."""
@@ -108,7 +109,7 @@ class Writer:
                 continue
             if first is None:
                 break
-            for alone, run in groupby(self._take_batch(first), key=lambda pending: callable(pending.job)):
+            for alone, run in groupby(self._take_batch(first), key=_is_alone):
                 self._do(list(run), alone=alone)
         if self._backend.wait_s is not None:
             self._backend.tidy()
@@ -116,6 +117,7 @@ class Writer:
 
     def _take_batch(self, first: _Pending) -> Sequence[_Pending]:
         """What is waiting already, as far as a transaction should hold; the sign to end stays in the queue."""
+        time.sleep(_GATHERING_S)
         batch, size = [first], first.size
         with suppress(queue.Empty):
             while size < MAX_BATCH:
@@ -133,7 +135,7 @@ class Writer:
         """Do a batch, or each piece of work alone, and tell what came of it."""
         jobs: Sequence[Any] = [pending.job for pending in batch]
         answers = list(map(self._try, jobs)) if alone else self._write(jobs)
-        _tell_all(batch, [_judge(answer) for answer in answers])
+        _tell_all(batch, [_judge(answer) if isinstance(answer, Exception) else answer for answer in answers])
 
     def _write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Any]:
         """Do a batch; whatever happens to it, the thread goes on, since without it all would wait for ever."""
@@ -165,9 +167,14 @@ def disk_full() -> Refusal:
     return Refusal(507, "RESOURCE_EXHAUSTED", "The collector's disk is full; try again later.", retry_after_s=60)
 
 
-def _judge(answer: Any) -> Any:  # noqa: ANN401
-    """The answer, or what is told of something that should not have happened."""
-    if not isinstance(answer, Exception) or isinstance(answer, Refusal):
+def _is_alone(pending: _Pending) -> bool:
+    """Whether this is work to be done alone."""
+    return callable(pending.job)
+
+
+def _judge(answer: Exception) -> Exception:
+    """The refusal, or what is told of something that should not have happened."""
+    if isinstance(answer, Refusal):
         return answer
     _logger.error("plaintally-server: a write failed (%s)", describe(answer))
     return failed()
@@ -175,12 +182,14 @@ def _judge(answer: Any) -> Any:  # noqa: ANN401
 
 def _tell_all(batch: Sequence[_Pending], answers: Iterable[Any]) -> None:
     """Wake each loop that waits once."""
-    told: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for pending, answer in zip(batch, answers, strict=True):
-        told.setdefault(pending.answer.get_loop(), []).append((pending.answer, answer))
-    for loop, settled in told.items():
+    settled = zip((pending.answer for pending in batch), answers, strict=True)
+    for loop, told in groupby(settled, key=_loop_of):
         with suppress(RuntimeError):  # the loop has ended, and with it the connections
-            loop.call_soon_threadsafe(_settle, settled)
+            loop.call_soon_threadsafe(_settle, [*told])
+
+
+def _loop_of(settled: tuple["asyncio.Future[Any]", Any]) -> asyncio.AbstractEventLoop:
+    return settled[0].get_loop()
 
 
 def _settle(settled: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:

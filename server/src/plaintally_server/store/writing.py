@@ -88,11 +88,12 @@ class SQLStore(SQLReader):
 
     async def commit(self, writes: Sequence[Write]) -> Sequence[Stored | None]:
         """See `Store.commit`."""
-        if any(write.erases for write in writes):
-            stored: Sequence[Stored | None] = await self._writer.run(
-                lambda: self._deletions.write(writes), size=len(writes)
-            )
-            return stored
+        for write in writes:
+            if write.erases:
+                stored: Sequence[Stored | None] = await self._writer.run(
+                    lambda: self._deletions.write(writes), size=len(writes)
+                )
+                return stored
         return await self._writer.write(writes)
 
     async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:

@@ -1,0 +1,93 @@
+"""Counts that are recognised at a glance are what they would be had they been read like all documents."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors import TIME
+from plaintally.contract import Contract
+from plaintally_server import resource
+from plaintally_server.bodies import parse_document
+from plaintally_server.counts import Counts
+from plaintally_server.exceptions import Refusal
+from plaintally_server.ingest import Admitted, Policy, admit
+from plaintally_server.resource import Name, Stored
+from plaintally_server.store.content import write_fields
+
+CONTRACTS = {"plain": Contract(), "coarse": Contract(counter=["package_version", "python_version"])}
+COUNTS, POLICY = Counts(CONTRACTS), Policy(CONTRACTS)
+ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
+texts = st.sampled_from([ID, ID.upper(), ID[1:], "1.2.3", "3.13", TIME, "", "é", '"', "\\u0039"]) | st.text(max_size=40)
+times = st.builds(
+    "{}-{}-{}T{}:{}:{}{}".format,
+    st.sampled_from(["2026", "0000", "0001", "9999"]),
+    *[st.integers(0, most).map("{:02}".format) for most in (13, 32, 25, 60, 60)],
+    st.sampled_from(["Z", "z", ".1Z", ".000Z", ".120Z", ".120000Z", ".000001Z", ".123456Z", ".1234567Z", "+00:00"]),
+)
+values = {
+    "id": st.just(ID) | st.uuids().map(str) | texts,
+    "timestamp": st.just(TIME) | times | texts,
+    "package_version": st.just("1.2.3rc1+local") | texts,
+    "python_version": st.just("3.13") | texts,
+}
+separators = st.sampled_from([(",", ":"), (", ", ": "), (" ,", " :"), (",\n", ": ")])
+
+
+def read_generally(collection: str, text: bytes) -> Admitted | None:
+    try:
+        return admit(Name("p", "(default)", collection, "d"), parse_document(text), POLICY)
+    except Refusal:
+        return None
+
+
+@st.composite
+def bodies(draw: st.DrawFn, package: str) -> bytes:
+    """The text of a count, most often right."""
+    names = list(CONTRACTS[package].counter_fields)
+    names = draw(st.just(names) | st.permutations(names) | st.lists(st.sampled_from([*values]), unique=True))
+    kinds = {name: "timestampValue" if name == "timestamp" else "stringValue" for name in names}
+    document = {"fields": {name: {kinds[name]: draw(values[name])} for name in names}}
+    return json.dumps(document, separators=draw(separators), ensure_ascii=draw(st.booleans())).encode()
+
+
+@pytest.mark.parametrize("package", CONTRACTS)
+@given(data=st.data())
+def test_a_glance_admits_what_reading_admits(package: str, data: st.DataObject) -> None:
+    text, collection = data.draw(bodies(package)), f"using_{package}"
+    quick = COUNTS.read(collection, text)
+    if quick is not None:
+        slow = read_generally(collection, text)
+        assert slow is not None
+        assert quick == slow._replace(content=write_fields(slow.fields))
+
+
+@pytest.mark.parametrize("package", CONTRACTS)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_what_the_sdk_sends_is_recognised_and_written_alike(package: str, separators: tuple[str, str]) -> None:
+    contents = {"timestamp": {"timestampValue": TIME}, "package_version": {"stringValue": "1.0"}}
+    contents |= {"id": {"stringValue": ID}, "python_version": {"stringValue": "3.13"}}
+    fields = {name: contents[name] for name in CONTRACTS[package].counter_fields}
+    admitted = COUNTS.read(f"using_{package}", json.dumps({"fields": fields}, separators=separators).encode())
+    assert admitted is not None
+    assert admitted.content is not None
+    name = Name('p"', "(default)", f"using_{package}", ID)
+    for changed in (datetime(2026, 11, 25, tzinfo=UTC), datetime(2026, 11, 25, 1, 2, 3, 456, tzinfo=UTC)):
+        stored = Stored(admitted.fields, datetime(2026, 11, 25, tzinfo=UTC), changed)
+        written = msgspec.json.encode(resource.write_document(name, stored))
+        assert resource.join_document(name, admitted.content, stored) == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"fields":{{"id":{{"stringValue":"{ID}"}},"id":{{"stringValue":"{ID}"}},"timestamp":{{"timestampValue":"{TIME}"}}}}}}',
+        f'{{"fields":{{"id":{{"stringValue":"{ID}"}},"timestamp":{{"timestampValue":"2026-02-30T00:00:00Z"}}}}}}',
+        f'{{"fields":{{"id":{{"stringValue":"{ID}"}},"timestamp":{{"timestampValue":"{TIME}"}}}}}}}}',
+    ],
+)
+def test_what_is_refused_is_not_recognised(text: str) -> None:
+    assert COUNTS.read("using_plain", text.encode()) is None
