@@ -1,8 +1,11 @@
 """The store in PostgreSQL: several collectors on one database, a server that goes away, partitions, deletions."""
 
 import asyncio
+import http.client
 import signal
 import threading
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +14,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from collectors import ROOT, count, in_threads, run_collector, run_server
+from collectors import ROOT, Collector, count, in_threads, run_collector, run_server
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
@@ -113,6 +116,43 @@ def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
         assert set(answered) <= kept
         assert store.total("rxinfer") == len(kept)
         store.close()
+
+
+def test_nothing_that_a_collector_answered_is_lost(tmp_path: Path) -> None:
+    """Under load the server crashes twice and the collector waits for it; then the collector is killed, twice too."""
+    with run_postgres() as server:
+        url, answered = server.new_store(), list[str]()
+
+        def post(collector: Collector) -> None:
+            while collector.process.poll() is None:
+                identifier = str(uuid4())
+                with suppress(OSError, http.client.HTTPException):
+                    status = collector.post(identifier).status
+                    assert status in {200, 503}
+                    answered.extend([identifier] * (status == 200))
+
+        def until_more() -> None:
+            enough, deadline = len(answered) + 50, time.monotonic() + 60
+            while len(answered) < enough:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        for crashes in (2, 0):
+            with run_collector(tmp_path / "none", "--rate-limit=0", url=url) as collector:
+                clients = threading.Thread(target=in_threads, args=(4, lambda _, one=collector: post(one)))
+                clients.start()
+                until_more()
+                for _ in range(crashes):
+                    server.stop(signal.SIGQUIT)
+                    server.start()
+                    until_more()
+                collector.process.kill()
+                clients.join()
+        reader = open_reader(url)
+        with psycopg.connect(url) as connection:
+            kept = {bytes(row[0]).decode() for row in connection.execute("SELECT id FROM documents")}
+        assert set(answered) <= kept
+        assert reader.total("rxinfer") == len(kept)
 
 
 @pytest.mark.parametrize("arrives", [True, False])

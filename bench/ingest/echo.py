@@ -1,0 +1,48 @@
+"""The yardstick: an ASGI application that sends the body back, run as the collector is: `python -m ingest.echo`.
+
+It speaks by uvicorn's protocol, or with the argument `ours` by the collector's.
+"""
+
+import socket
+import sys
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from plaintally_server.connection import Connection
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the body back."""
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    print(f"Listening on http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
+    protocol = Connection if sys.argv[1:] == ["ours"] else "httptools"
+    config = uvicorn.Config(
+        app,
+        http=protocol,  # type: ignore[arg-type]  # it is called like a class of uvicorn's
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_level="critical",
+        server_header=False,
+        proxy_headers=False,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
