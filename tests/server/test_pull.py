@@ -9,9 +9,9 @@ import uuid
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
-from sqlite3 import OperationalError
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from collectors import count, run_server
 from emulators import Emulator, needs_google
