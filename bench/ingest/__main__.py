@@ -3,7 +3,7 @@
 All servers run at once and are loaded in turn, round after round, so that what disturbs the machine disturbs all. `L`
 is how many requests the echo of a count answers per second of CPU; every other figure is held against it.
 
-    --seconds S           of one load (default 3)
+    --seconds S           of one load (default 2)
     --rounds N            of all loads (default 5)
     --peer DIR            measure migas' server, too, in this checkout of its repository (it needs redis-server)
     --peer-python FILE    the interpreter that has what it needs
@@ -33,6 +33,7 @@ from postgresql import run_postgres  # noqa: E402
 
 RESULT = ROOT / "bench/results/ingest.json"
 CONNECTIONS = 64
+LATENCIES = ("sqlite", "postgresql")  # whose counts are also asked for at half the rate that was just reached
 
 
 class Case(NamedTuple):
@@ -67,7 +68,7 @@ CASES = [
 def main() -> None:
     """Measure, write the result, and write the page from it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer", type=Path)
     parser.add_argument("--peer-python", default=sys.executable)
@@ -97,24 +98,25 @@ def start(stack: ExitStack, peer: Path | None, python: str) -> dict[str, Server]
 
 
 def measure(servers: dict[str, Server], seconds: float, rounds: int) -> dict[str, Any]:
-    """All cases, round after round; then latencies at half load, and the memory that is held in the end."""
+    """All cases, round after round; beside them latencies at half load; and the memory that is held in the end."""
     cases = [case for case in CASES if case.server in servers]
     for case in cases:
         load(servers[case.server], case, 0.5)  # the first time is not like the others
     found: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
+    halves: dict[str, list[dict[str, float]]] = {name: [] for name in LATENCIES}
     for number in range(rounds):
         for case in cases:
             found[case.name].append(load(servers[case.server], case, seconds))
+            if case in map(Case, LATENCIES):
+                rate = found[case.name][-1]["per_s"] / 2
+                halves[case.server].append(load(servers[case.server], case, seconds, rate=rate))
             print(f"round {number + 1}: {case.name}: {found[case.name][-1]['per_cpu_s']:,.0f} per CPU s", flush=True)
-    latencies = {}
-    for server in ("sqlite", "postgresql"):
-        case = Case(server)
-        rate = statistics.median(one["per_s"] for one in found[case.name]) / 2
-        tries = [load(servers[server], case, seconds, rate=rate) for _ in range(rounds)]
-        latencies[server] = {"rate": rate, "p50_ms": spread(tries, "p50_ms"), "p99_ms": spread(tries, "p99_ms")}
     memory = {name: dict(zip(("rss_mb", "pss_mb"), servers[name].memory_mb(), strict=True)) for name in servers}
     figures = ("per_cpu_s", "per_s", "cpu_us", "database_us", "p50_ms", "p99_ms")
-    loads = {name: {figure: spread(tries, figure) for figure in figures} for name, tries in found.items()}
+    loads, latencies = (
+        {name: {figure: spread(tries, figure) for figure in figures} for name, tries in group.items()}
+        for group in (found, halves)
+    )
     return {"loads": loads, "half_load": latencies, "memory": memory}
 
 
@@ -160,6 +162,7 @@ def describe(peer: Path | None) -> dict[str, Any]:
             **{name: version(name) for name in ("uvicorn", "uvloop", "httptools", "asyncpg")},
         },
         "connections": CONNECTIONS,
+        "load": os.getloadavg()[0],
         "peer": peer_version(peer),
     }
 

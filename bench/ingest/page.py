@@ -20,7 +20,9 @@ _HEAD = """## The collector
 
 What it takes for what arrives over HTTP, measured by `{command}` on {date}.
 
-Machine: {machine}. {versions}. Each figure is the median of interleaved rounds, with the least and the most behind it.
+Machine: {machine}, with others at work (load {load:.1f} in the end).
+{versions}. Each figure is the
+median of interleaved rounds, with the least and the most behind it.
 
 Everything is on: the limiter, the contract, daily totals, `synchronous=FULL` or `fsync`; an answer comes after the data
 is on the disk. Loads come from {connections} connections (commits from 4) of one client process on the same machine.
@@ -55,7 +57,7 @@ def _table(result: dict[str, Any]) -> str:
 
 def _latencies(result: dict[str, Any]) -> str:
     rows = [
-        [server, f"{one['rate']:,.0f}", _spread(one["p50_ms"], "{:.1f}"), _spread(one["p99_ms"], "{:.1f}")]
+        [server, _spread(one["per_s"], "{:,.0f}"), _spread(one["p50_ms"], "{:.1f}"), _spread(one["p99_ms"], "{:.1f}")]
         for server, one in result["half_load"].items()
     ]
     table = pages.table(["count", "a second", "p50, ms", "p99, ms"], rows)

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -44,11 +44,9 @@ def create_app(settings: Settings, store: Store, *, now: Callable[[], datetime] 
         *dashboard.routes(store, contracts=settings.contracts, now=now),
     )
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["raw_path"].startswith(b"/v1/"):
-            await documents(scope, receive, send)
-        else:
-            await pages(scope, receive, send)
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        is_document = scope["type"] == "http" and scope["raw_path"].startswith(b"/v1/")
+        return (documents if is_document else pages)(scope, receive, send)
 
     return app
 

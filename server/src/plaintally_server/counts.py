@@ -15,7 +15,7 @@ from plaintally_server.ingest import ANY_UUID, COARSE_PATTERNS, COUNTER_PREFIX, 
 # Decimals are those that a time is written back with: none, three or six. The days of a month are left to `datetime`.
 _DECIMALS = r"(?:\.(?!000Z)[0-9]{3}(?:(?!000)[0-9]{3})?)?"
 _TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]{_DECIMALS}Z"
-_ALWAYS = {"id": ("stringValue", ANY_UUID.pattern), "timestamp": ("timestampValue", _TIME)}
+_ALWAYS = {"id": ("stringValue", ANY_UUID.pattern.replace("(", "(?:")), "timestamp": ("timestampValue", _TIME)}
 
 
 class Counts:
@@ -36,7 +36,7 @@ class _Shape:
     def __init__(self, package: str, contract: Contract) -> None:
         self._package, self._names = package, contract.counter_fields
         kinds = {name: _ALWAYS.get(name) or ("stringValue", COARSE_PATTERNS[name].pattern) for name in self._names}
-        values = [rf'"{name}": ?\{{"{kind}": ?"(?P<{name}>{form})"\}}' for name, (kind, form) in kinds.items()]
+        values = [rf'"{name}": ?\{{"{kind}": ?"({form})"\}}' for name, (kind, form) in kinds.items()]
         self._match = re.compile(rf'\{{"fields": ?\{{{", ?".join(values)}\}}\}}'.encode()).fullmatch
         written = ",".join(f'"{name}":{{"{kind}":"%b"}}' for name, (kind, _) in kinds.items())
         self._content = f'{{"fields":{{{written}}}}}'.encode()
@@ -45,10 +45,12 @@ class _Shape:
         found = self._match(text)
         if found is None:
             return None
-        values = found.group(*self._names)
-        fields: dict[str, object] = {name: value.decode() for name, value in zip(self._names, values, strict=True)}
+        values = found.groups()
+        identifier, moment, *coarse = [value.decode() for value in values]
         try:
-            fields["timestamp"] = datetime.fromisoformat(str(fields["timestamp"]))
+            timestamp = datetime.fromisoformat(moment)
         except ValueError:
             return None
-        return Admitted(fields, self._package, UUID(str(fields["id"])), content=self._content % values)
+        counted = UUID(int=int(identifier.replace("-", ""), 16))
+        fields = dict(zip(self._names, (identifier, timestamp, *coarse), strict=True))
+        return Admitted(fields, self._package, counted, content=self._content % values)

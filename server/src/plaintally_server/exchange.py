@@ -129,7 +129,10 @@ class Exchange:
         assert self._start is not None  # noqa: S101  # for the type checker
         status, headers = self._start["status"], list(self._start.get("headers", ()))
         self._start, self.is_started = None, True
-        length = next((value for name, value in headers if name == b"content-length"), None)
+        length = None
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
         if status not in _WITHOUT_BODY:
             if length is None and is_last:
                 length = b"%d" % len(body)

@@ -71,22 +71,23 @@ class Head:
         Raises:
             Refusal: it is of another version of HTTP, asks for another protocol, or is framed in two ways.
         """
-        names = [name for name, _ in self.headers]
+        named = dict(self.headers)
+        hosts = int(b"host" in named) if len(named) == len(self.headers) else len(self.find(b"host"))
         if version not in ("1.1", "1.0"):
             raise invalid("The request is no HTTP/1.1.")
         if upgrades:
             raise invalid("This collector speaks no protocol but HTTP/1.1.")
         if not self.target.startswith(b"/") or b"#" in self.target or not self.target.isascii():
             raise invalid("The target must be a path, with a query or without.")
-        if names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
+        if hosts > 1 or (version == "1.1" and not hosts):
             raise invalid("A request has exactly one Host.")
-        if b"transfer-encoding" in names and (
+        if b"transfer-encoding" in named and (
             version == "1.0"
-            or b"content-length" in names
+            or b"content-length" in named
             or [value.strip().lower() for value in self.find(b"transfer-encoding")] != [b"chunked"]
         ):
             raise invalid("A body has a Content-Length, or comes in chunks and is encoded in no other way.")
-        if b"expect" in names and [value.lower() for value in self.find(b"expect")] != [b"100-continue"]:
+        if b"expect" in named and [value.lower() for value in self.find(b"expect")] != [b"100-continue"]:
             raise Refusal(417, "INVALID_ARGUMENT", "Nothing can be expected but 100-continue.")
 
     def make_scope(self, base: Mapping[str, Any], method: bytes, version: str) -> dict[str, Any]:
