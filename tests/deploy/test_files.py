@@ -22,7 +22,6 @@ MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVE = [option for option in commands.commands["serve"].params if option.envvar]
-AWAITED = {"PLAINTALLY_SERVER_METRICS_HOST", "PLAINTALLY_SERVER_METRICS_PORT"}
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -102,7 +101,7 @@ def test_kubernetes(path: Path) -> None:
 
 def test_every_variable_is_a_setting() -> None:
     """What is named here and nowhere read would be a setting that does nothing."""
-    known = {str(option.envvar) for option in SERVE} | AWAITED
+    known = {str(option.envvar) for option in SERVE}
     for path in DEPLOY.rglob("*"):
         if path.is_file():
             assert set(re.findall(r"PLAINTALLY_SERVER_\w+", path.read_text())) <= known, path

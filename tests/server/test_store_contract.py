@@ -170,7 +170,7 @@ def take_all(store: Store, collection: str) -> Mapping[str, object]:
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[list[Store]]:
     folder = tmp_path_factory.mktemp("stores")
-    made = [MemoryStore(), open_store(folder / "store.sqlite3"), open_store(postgres.new_store())]
+    made: list[Store] = [MemoryStore(), open_store(folder / "store.sqlite3"), open_store(postgres.new_store())]
     yield made
     for store in made:
         store.close()

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from plaintally_server import dashboard, openapi, resource, support
-from plaintally_server.asgi import make_app, refuse
+from plaintally_server import dashboard, health, openapi, resource, support
+from plaintally_server.asgi import Work, make_app, refuse
 from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
 from plaintally_server.gate import Gate
@@ -27,18 +27,25 @@ from plaintally_server.settings import Settings
 from plaintally_server.store import Store
 
 
-def create_app(settings: Settings, store: Store, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> ASGIApp:
-    """The application of a collector; it closes the store when it shuts down."""
+def create_app(
+    settings: Settings,
+    store: Store,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    measured: Callable[[Work], Work] = lambda work: work,
+) -> ASGIApp:
+    """The application of a collector; it closes the store when it shuts down. `measured` wraps what programs ask."""
     make_salt = partial(secrets.token_bytes, 16)
     gate = Gate(settings, clock_s=time.monotonic, make_salt=make_salt)
     forgetting = Forgetting(store, now=now, make_salt=make_salt, check=gate.check)
     endpoints = Documents(
         store, contracts=settings.contracts, settings=settings, now=now, make_id=_make_id, forget=forgetting.answer
     )
-    documents = make_app(gate.around(endpoints.answer), FROM_BROWSERS)
+    documents = make_app(measured(gate.around(endpoints.answer)), FROM_BROWSERS)
     pages = _make_pages(
         store,
         _describe(endpoints.policy),
+        *health.routes(store),
         *forgetting.routes(),
         *support.routes(store, settings=settings, check=gate.check),
         *dashboard.routes(store, contracts=settings.contracts, now=now),

@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 import uvicorn
+from starlette.types import ASGIApp
 
 from plaintally_server import backup, copying, desk, diagnosis, pull, report, setup
 from plaintally_server.connection import Connection
@@ -38,6 +39,7 @@ from plaintally_server.options import (
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, read_token
 from plaintally_server.store.database import Database
+from plaintally_server.store.writing import SQLStore
 
 _GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
 
@@ -103,6 +105,8 @@ for command in (backup.backup, backup.restore, copying.copy):
 @on_trusted_proxies
 @setting("tls_certificate", type=click.Path(path_type=Path), help="Speak TLS, with the certificates in this PEM file.")
 @setting("tls_key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
+@setting("metrics_host", default="127.0.0.1", help="Address to show metrics on.")
+@setting("metrics_port", type=click.IntRange(1, 65535), help="Port for Prometheus; without one there are no metrics.")
 def serve(
     *,
     packages: tuple[str, ...],
@@ -168,7 +172,6 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
     Raises:
         StartError: the address, the certificate or the database cannot be used.
     """
-    from plaintally_server.app import create_app
     from plaintally_server.store.opening import open_store
 
     check_tls(settings.tls_certificate, settings.tls_key)
@@ -182,28 +185,40 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         raise StartError(
             f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port or --host"
         ) from error
-    with listener:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(listener)
         store = open_store(settings.database, queue_size=settings.queue_size)
-        try:
-            config = uvicorn.Config(
-                create_app(settings, store),
-                http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is called like a class
-                ws="none",
-                interface="asgi3",
-                access_log=False,  # it would hold addresses
-                log_level="critical",
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=10,
-                ssl_certfile=settings.tls_certificate,
-                ssl_keyfile=settings.tls_key,
-            )
-            gc.freeze()  # what is there now stays; looking through it again and again would hold up all requests
-            gc.set_threshold(_GARBAGE)
-            with contextlib.suppress(KeyboardInterrupt):
-                Listening(config).run(sockets=[listener])
-        finally:
-            store.close()
+        stack.callback(store.close)
+        app = _make_app(settings, store, stack)
+        config = uvicorn.Config(
+            app,
+            http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is called like a class
+            ws="none",
+            interface="asgi3",
+            access_log=False,  # it would hold addresses
+            log_level="critical",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=10,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+        gc.freeze()  # what is there now stays; looking through it again and again would hold up all requests
+        gc.set_threshold(_GARBAGE)
+        with contextlib.suppress(KeyboardInterrupt):
+            Listening(config).run(sockets=[listener])
+
+
+def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> ASGIApp:
+    from plaintally_server.app import create_app
+
+    if settings.metrics_port is None:
+        return create_app(settings, store)
+    from plaintally_server.metrics import Metrics
+
+    metrics = Metrics()
+    metrics.serve(stack, store, host=settings.metrics_host, port=settings.metrics_port)
+    return create_app(settings, store, measured=metrics.around)
 
 
 @commands.command("init", params=setup.choices(serve))

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -168,7 +169,7 @@ def _check_listening(host: str, port: int, *, uses_tls: bool) -> Finding:
         return Finding("warning", "listening", f"nothing answers at {place}; start it with `plaintally-server serve`")
     except (OSError, http.client.HTTPException) as error:
         return Finding("failed", "listening", f"something at {place} does not answer as a collector ({error})")
-    if status >= 500:  # noqa: PLR2004  # of HTTP
+    if status != HTTPStatus.OK:
         return Finding("failed", "listening", f"the collector at {place} is not ready ({status}); see its log")
     return Finding("ok", "listening", f"it answers at {place}")
 

@@ -19,7 +19,8 @@ class Settings(NamedTuple):
     `open_collections` take, give and delete documents of any fields for anybody; `body_limit` is in bytes; `queue_size`
     is the number of writes that may wait for the disk; `rate_limit` is in documents per second and client (0: without
     limit), `rate_burst` what a client may write at once; `trusted_proxies` are addresses and networks whose word about
-    their client is believed; `tls_certificate` and `tls_key` are files in PEM, both or none.
+    their client is believed; `tls_certificate` and `tls_key` are files in PEM, both or
+    none; figures for Prometheus are on `metrics_host` and `metrics_port` (None: nowhere).
     """
 
     contracts: Mapping[str, Contract]
@@ -35,6 +36,8 @@ class Settings(NamedTuple):
     trusted_proxies: Collection[str] = ()
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
 
     def is_token(self, given: str) -> bool:
         """Whether this is the maintainer's token; where there is none, nothing is."""

@@ -1,11 +1,11 @@
 """Opens the store, or the reading side of it, that a database is for."""
 
-from plaintally_server.store import Store
 from plaintally_server.store.database import Database, open_for_reading
 from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.writing import SQLStore
 
 
-def open_store(database: Database, *, queue_size: int = 10_000) -> Store:
+def open_store(database: Database, *, queue_size: int = 10_000) -> SQLStore:
     """The store in a database.
 
     Args:

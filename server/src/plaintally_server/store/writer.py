@@ -63,7 +63,7 @@ class Writer:
         self.commits = 0
         self._backend, self._queue_size = backend, queue_size
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
-        self._waiting = 0
+        self.waiting = 0
         self._lock = threading.Lock()  # a write must not come behind the sign to end
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
@@ -91,9 +91,9 @@ class Writer:
         with self._lock:
             if self._closed:
                 raise unavailable("The collector is closing; try again in a moment.")
-            if self._waiting >= self._queue_size:
+            if self.waiting >= self._queue_size:
                 raise unavailable("The collector is busy; try again in a moment.")
-            self._waiting += size
+            self.waiting += size
             self._queue.put(_Pending(job, answer, size))
         return answer
 
@@ -128,7 +128,7 @@ class Writer:
                 batch.append(more)
                 size += more.size
         with self._lock:
-            self._waiting -= size
+            self.waiting -= size
         return batch
 
     def _do(self, batch: Sequence[_Pending], *, alone: bool) -> None:

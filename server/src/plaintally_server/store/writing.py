@@ -86,6 +86,11 @@ class SQLStore(SQLReader):
         """How many transactions were committed."""
         return self._writer.commits
 
+    @property
+    def waiting(self) -> int:
+        """How many documents wait to be written."""
+        return self._writer.waiting
+
     async def commit(self, writes: Sequence[Write]) -> Sequence[Stored | None]:
         """See `Store.commit`."""
         for write in writes:
