@@ -1,9 +1,10 @@
 """Puts a collector together: settings and a store in, an ASGI application out."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -26,6 +27,8 @@ from plaintally_server.routes import FROM_BROWSERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
 
+Lifespan = AbstractAsyncContextManager[None]
+
 
 def create_app(
     settings: Settings,
@@ -33,8 +36,12 @@ def create_app(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     measured: Callable[[Work], Work] = lambda work: work,
+    beside: Callable[[], Awaitable[None]] | None = None,
 ) -> ASGIApp:
-    """The application of a collector; it closes the store when it shuts down. `measured` wraps what programs ask."""
+    """The application of a collector; it closes the store when it shuts down.
+
+    `measured` wraps what programs ask; `beside` is done as long as the application runs.
+    """
     make_salt = partial(secrets.token_bytes, 16)
     gate = Gate(settings, clock_s=time.monotonic, make_salt=make_salt)
     forgetting = Forgetting(store, now=now, make_salt=make_salt, check=gate.check)
@@ -43,7 +50,7 @@ def create_app(
     )
     documents = make_app(measured(gate.around(endpoints.answer)), FROM_BROWSERS)
     pages = _make_pages(
-        store,
+        _running(store, beside),
         _describe(endpoints.policy),
         *health.routes(store),
         *forgetting.routes(),
@@ -58,12 +65,21 @@ def create_app(
     return app
 
 
-def _make_pages(store: Store, *routes: BaseRoute) -> Starlette:
+def _running(store: Store, beside: Callable[[], Awaitable[None]] | None) -> Callable[[Starlette], Lifespan]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        task = None if beside is None else asyncio.ensure_future(beside())
         yield
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         store.close()
 
+    return lifespan
+
+
+def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -> Starlette:
     pages = Starlette(
         routes=routes,
         exception_handlers={HTTPException: _answer_http_error, Exception: _answer_failure},

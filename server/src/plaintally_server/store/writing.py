@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 
 from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
-from plaintally_server.store import Write, deletion, rows
+from plaintally_server.retention import Due, Place, Step
+from plaintally_server.store import Write, deletion, purging, rows
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively
 from plaintally_server.store.reading import SQLReader
@@ -55,6 +56,16 @@ class Deletions:
         """See `Store.request_forgetting`."""
         with exclusively(self._engine) as connection:
             deletion.request(connection, session_id, at=at)
+
+    def purge(self, due: Due, after: Place, *, at: datetime) -> Step:
+        """See `retention.Purging.purge`."""
+        with exclusively(self._engine) as connection:
+            return purging.purge(connection, due, after, at=at)
+
+    def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
+        """See `retention.Purging.record_purge`."""
+        with exclusively(self._engine) as connection:
+            purging.record(connection, due, removed=removed, at=at)
 
     def bury(self, late: Mapping[str, datetime]) -> None:
         """Keep out the stats that came late, and delete the invokes that came before them."""
@@ -109,6 +120,15 @@ class SQLStore(SQLReader):
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
         """See `Store.request_forgetting`."""
         await self._writer.run(lambda: self._deletions.request(session_id, at=at))
+
+    async def purge(self, due: Due, after: Place, *, at: datetime) -> Step:
+        """See `retention.Purging.purge`."""
+        step: Step = await self._writer.run(lambda: self._deletions.purge(due, after, at=at))
+        return step
+
+    async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
+        """See `retention.Purging.record_purge`."""
+        await self._writer.run(lambda: self._deletions.record_purge(due, removed=removed, at=at))
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -1,0 +1,100 @@
+"""Keeps what contracts promise: contexts and documents go when their time is over. Daily totals stay.
+
+A running collector looks once a day, and at its start looks at everything. It works in short steps that take their turn
+among the writes, so that nobody waits for it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple, Protocol
+
+from plaintally.contract import Contract
+from plaintally_server.exceptions import Refusal, describe
+
+STEP = 500
+"""Documents that a step looks at."""
+PAUSE = timedelta(days=1)
+CONTEXT_DAYS = 90
+"""For how long contexts stay that no label tells of."""
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_logger = logging.getLogger(__name__)
+
+What = Literal["contexts", "documents"]
+
+
+Place = tuple[int, str, str]
+"""A time of receipt in microseconds since 1970, a collection and an id: documents are looked at in this order."""
+
+
+class Due(NamedTuple):
+    """What is over: of a package, all that was received before a moment; `labels` are those meant, None is all."""
+
+    package: str
+    what: What
+    before: datetime
+    labels: frozenset[str] | None = None
+
+
+class Step(NamedTuple):
+    """What came of a step: how many documents went or changed, and where the next begins (None: it was the last)."""
+
+    removed: int
+    next: "Place | None"
+
+
+class Purging(Protocol):
+    """What is needed of a store."""
+
+    async def purge(self, due: Due, after: Place, *, at: datetime) -> Step:
+        """Look at the next documents behind a place, and remove of them what is due."""
+
+    async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
+        """Keep that something was looked for, and how much of it went."""
+
+
+def dues(contracts: Mapping[str, Contract], now: datetime) -> Iterator[Due]:
+    """What is over by now, package by package: contexts by their labels' retention, documents by their contract's."""
+    for package, contract in contracts.items():
+        by_days: dict[int, set[str]] = {}
+        for name, label in contract.labels.items():
+            by_days.setdefault(label.retention_days, set()).add(name)
+        for days, names in sorted(by_days.items()):
+            yield Due(package, "contexts", _ago(now, days), frozenset(names))
+        if contract.dialect:  # whose invokes have no label
+            yield Due(package, "contexts", _ago(now, CONTEXT_DAYS), frozenset({""}))
+        yield Due(package, "documents", _ago(now, contract.retention_days))
+
+
+async def purge(store: Purging, due: Due, *, since: datetime = _EARLIEST, now: Callable[[], datetime]) -> int:
+    """Remove what is due of all that was received from a moment on; how many documents that was."""
+    removed = 0
+    place: Place = ((since - _EARLIEST) // timedelta(microseconds=1), "", "")
+    while True:
+        step = await store.purge(due, place, at=now())
+        removed += step.removed
+        if step.next is None:
+            break
+        place = step.next
+        await asyncio.sleep(0.01)  # what waits to be written goes first
+    await store.record_purge(due, removed=removed, at=now())
+    return removed
+
+
+async def keep(store: Purging, contracts: Mapping[str, Contract], *, now: Callable[[], datetime]) -> None:
+    """Purge at once, then every day, until cancelled; a failure is told, and tried again the next day."""
+    since = _EARLIEST
+    while True:
+        begun = now()
+        try:
+            for due in dues(contracts, begun):
+                await purge(store, due, since=max(_EARLIEST, since - (begun - due.before)), now=now)
+            since = begun
+        except Refusal as refusal:
+            _logger.error("plaintally-server: cannot purge (%s)", describe(refusal))  # noqa: TRY400
+        await asyncio.sleep(PAUSE.total_seconds())
+
+
+def _ago(now: datetime, days: int) -> datetime:
+    return now - timedelta(days=days)

@@ -1,0 +1,150 @@
+"""What a contract says of retention is kept: contexts and documents go when their time is over, and their bytes."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors import ROOT, TOKEN, run_collector
+from plaintally.contract import Choice, Contract, Label
+from plaintally_server import retention
+from plaintally_server.ingest import Admitted
+from plaintally_server.resource import Name, Precondition
+from plaintally_server.store import Write
+from plaintally_server.store.opening import open_store
+from plaintally_server.store.writing import SQLStore
+from shared import write_contract
+
+if TYPE_CHECKING:
+    from postgresql import Postgres
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SECRET = "canary7f3a"
+CONTRACT = Contract(
+    labels={"short": Label({"word": Choice(SECRET)}, retention_days=10), "long": Label({"word": Choice(SECRET)})},
+    retention_days=200,
+)
+CONTRACTS = {"rxinfer": CONTRACT, "other": Contract()}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLStore]:
+    if request.param == "sqlite":
+        opened = open_store(tmp_path / "a.sqlite3")
+    else:
+        postgres: Postgres = request.getfixturevalue("postgres")
+        opened = open_store(postgres.new_store())
+    yield opened
+    opened.close()
+
+
+def count(*, days: int, package: str = "rxinfer") -> Write:
+    identifier = str(uuid4())
+    admitted = Admitted({"id": identifier, "timestamp": NOW}, package, UUID(identifier))
+    name = Name("p", "(default)", f"using_{package}", identifier)
+    return Write(name, Precondition(), lambda _: admitted, NOW - timedelta(days=days))
+
+
+def invoke(label: str, *, days: int) -> Write:
+    fields = {"id": str(uuid4()), "label": label, "context": {"word": SECRET}}
+    admitted = Admitted(fields, "rxinfer", parent=str(uuid4()))
+    name = Name("p", "(default)", "invokes", str(fields["id"]))
+    return Write(name, Precondition(), lambda _: admitted, NOW - timedelta(days=days))
+
+
+async def purge_all(store: SQLStore) -> dict[tuple[str, str], int]:
+    removed: dict[tuple[str, str], int] = {}
+    for due in retention.dues(CONTRACTS, NOW):
+        key = (due.package, due.what)
+        removed[key] = removed.get(key, 0) + await retention.purge(store, due, now=lambda: NOW)
+    return removed
+
+
+def test_what_is_over_goes_and_nothing_else(store: SQLStore) -> None:
+    counts = {days: count(days=days) for days in (0, 199, 201, 500)}
+    strange = count(days=500, package="without_contract")
+    invokes = {(label, days): invoke(label, days=days) for label in ("short", "long") for days in (5, 11, 89, 91, 300)}
+
+    async def work() -> dict[tuple[str, str], int]:
+        for write in (*counts.values(), strange, *invokes.values()):
+            await store.commit([write])
+        assert await purge_all(store) == {
+            ("rxinfer", "contexts"): 6,
+            ("rxinfer", "documents"): 4,
+            ("other", "documents"): 0,
+        }
+        return await purge_all(store)
+
+    assert asyncio.run(work()) == {("rxinfer", "contexts"): 0, ("rxinfer", "documents"): 0, ("other", "documents"): 0}
+    assert {days for days, write in counts.items() if store.get(write.name)} == {0, 199}
+    assert store.get(strange.name)
+    assert store.total("rxinfer") == 4
+    found = {key: stored for key, write in invokes.items() if (stored := store.get(write.name))}
+    assert {key for key in found if key[1] == 300} == set()
+    assert {key for key, stored in found.items() if stored.fields["context"]} == {
+        ("short", 5), ("long", 5), ("long", 11), ("long", 89),
+    }  # fmt: skip
+
+
+def test_many_go_in_steps(store: SQLStore) -> None:
+    """All were received at one moment, so that a step has to begin in the midst of it."""
+    writes = [count(days=300) for _ in range(retention.STEP * 2 + 1)]
+
+    async def work() -> dict[tuple[str, str], int]:
+        for start in range(0, len(writes), 100):
+            await store.commit(writes[start : start + 100])
+        return await purge_all(store)
+
+    assert asyncio.run(work())["rxinfer", "documents"] == len(writes)
+    assert not any(store.get_all([write.name for write in writes]))
+
+
+def test_the_bytes_of_a_context_go(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "a.sqlite3")
+
+    async def work() -> None:
+        for days in range(9, 15):
+            await store.commit([invoke("short", days=days)._replace(changed_at=None)])
+        await purge_all(store)
+
+    asyncio.run(work())
+    store.close()
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert content.count(SECRET.encode()) == 2  # those of nine and of ten days
+
+
+def test_a_collector_purges_by_itself(tmp_path: Path) -> None:
+    contract = write_contract(tmp_path, "rxinfer")
+    store = open_store(tmp_path / "a.sqlite3")
+    old = count(days=10_000)
+    asyncio.run(_commit(store, old))
+    store.close()
+    with run_collector(tmp_path / "a.sqlite3", f"--contract={contract}") as collector:
+        for _ in range(200):
+            path = f"{ROOT}/using_rxinfer/{old.name.document}"
+            if collector.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"}).status == 404:
+                break
+        else:
+            pytest.fail("it is still there")
+        assert collector.post().status == 200
+
+
+async def _commit(store: SQLStore, write: Write) -> None:
+    await store.commit([write])
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.integers(1, 3650)), st.integers(1, 3650))
+def test_nothing_is_due_before_its_time(by_label: dict[str, int], days: int) -> None:
+    contract = Contract(
+        labels={name: Label(retention_days=kept) for name, kept in by_label.items()}, retention_days=days
+    )
+    found = list(retention.dues({"p": contract}, NOW))
+    ages = {label: (NOW - due.before).days for due in found if due.labels for label in due.labels}
+    assert ages == by_label
+    assert [(NOW - due.before).days for due in found if due.what == "documents"] == [days]
