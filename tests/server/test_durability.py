@@ -124,8 +124,11 @@ def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> N
     collector.process.terminate()
     assert collector.process.stdout
     told = collector.process.stdout.read().splitlines()
-    assert len(told) == 3
-    assert all(line.startswith("plaintally-server: cannot write (SQLITE_") for line in told)
+    assert len([line for line in told if line.startswith("plaintally-server: cannot write (SQLITE_")]) >= 3
+    # The purge at the start may find the disk full, too.
+    assert {line.partition(" (")[0] for line in told} <= {
+        f"plaintally-server: cannot {do}" for do in ("write", "purge")
+    }
 
 
 def test_what_should_not_happen_is_an_internal_error_without_details(collector: Collector) -> None:
