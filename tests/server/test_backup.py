@@ -17,6 +17,8 @@ from plaintally_server.store.backup import delete_again
 from postgresql import Postgres, program
 from shared import KEY, Shared, forget, patch, share, write_contract
 
+pytestmark = pytest.mark.once
+
 DATABASE = ("--database", "test.sqlite3")
 
 

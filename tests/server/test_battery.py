@@ -12,6 +12,8 @@ from battery import Battery, Case
 from collectors import run_collector
 from shared import write_contract
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="session")
 def battery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:

@@ -18,6 +18,8 @@ from plaintally_server.openapi import describe
 from shared import CONTRACT, PREFIX, Shared, write_contract
 from wire_values import NAMES, TEXT, VALUES
 
+pytestmark = pytest.mark.once
+
 SHARED = Shared(invokes=1)
 RIGHT: dict[str, Any] = {**SHARED.documents, "using_rxinfer/x": count()}
 COLLECTIONS = [name.partition("/")[0] for name in RIGHT]

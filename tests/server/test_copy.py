@@ -18,7 +18,7 @@ from plaintally_server.store.tables import IMPORTS, audit, contracts, documents,
 from plaintally_server.store.times import to_us
 from postgresql import Postgres
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.once]
 TABLES = [table for table in metadata.sorted_tables if table is not names]
 START = datetime(2026, 9, 23, tzinfo=UTC)
 

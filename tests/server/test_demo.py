@@ -16,6 +16,8 @@ import pytest
 
 from plaintally_server.store.sqlite import SQLiteReader
 
+pytestmark = pytest.mark.once
+
 COMMAND = [sys.executable, "-m", "plaintally_server", "demo"]
 
 

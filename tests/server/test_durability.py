@@ -28,6 +28,8 @@ from plaintally_server.settings import Settings
 from plaintally_server.store.sqlite import SQLiteStore
 from stores import NOW, make_write, write_all
 
+pytestmark = pytest.mark.once
+
 
 def serve(database: Path, port: int) -> None:
     """A collector, in a process of which all imports were there before it was forked."""

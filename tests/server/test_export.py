@@ -23,6 +23,8 @@ from plaintally_server.store import Reader, Write
 from plaintally_server.store.sqlite import SQLiteReader
 from postgresql import Postgres
 
+pytestmark = pytest.mark.once
+
 DAY = date(2026, 10, 20)
 NEXT = DAY + timedelta(days=1)
 CANARY = "model-of-somebody-who-went"

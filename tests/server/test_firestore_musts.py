@@ -15,6 +15,8 @@ from emulators import Emulator, needs_google
 from plaintally.firestore import MAX_DEPTH, GeoPoint, Reference, from_value
 from shared import array, double, integer, mapping, string
 
+pytestmark = pytest.mark.once
+
 NAME = "projects/p/databases/(default)/documents"
 Ask = Callable[[str, str, object], Answer]
 

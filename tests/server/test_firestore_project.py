@@ -22,6 +22,8 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.support import read_session, summarize
 from shared import Document, Shared, array, changed, double, integer, mapping, moment, string, update, write_contract
 
+pytestmark = pytest.mark.once
+
 TYPES = {
     "stringValue": "string",
     "integerValue": "int",

@@ -7,8 +7,12 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from collectors import ROOT, TOKEN, Collector, run_collector, run_server
 from plaintally_server.metrics import kind_of
+
+pytestmark = pytest.mark.once
 
 
 def free_port() -> int:

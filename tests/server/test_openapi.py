@@ -21,6 +21,8 @@ from plaintally_server.ingest import Policy
 from plaintally_server.openapi import ERRORS, describe
 from shared import CONTRACT, Shared, write_contract
 
+pytestmark = pytest.mark.once
+
 CHECKS = [
     checks.status_code_conformance,
     checks.content_type_conformance,

@@ -20,6 +20,8 @@ from plaintally_server.remote import Project
 from plaintally_server.store.sqlite import SQLiteReader
 from shared import Document, Shared, changed, double, integer, string, write_contract
 
+pytestmark = pytest.mark.once
+
 ADDED = count(package_version={"stringValue": "1.0"})
 
 

@@ -25,6 +25,8 @@ from plaintally_server.sources import StoreSource
 from plaintally_server.store.parquet import open_duckdb
 from plaintally_server.store.sqlite import SQLiteReader
 
+pytestmark = pytest.mark.once
+
 LAST = date(2026, 10, 20)
 NOW = datetime(2026, 10, 21, 9, tzinfo=UTC)
 

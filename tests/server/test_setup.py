@@ -11,6 +11,8 @@ import pytest
 from collectors import Collector, run_collector, run_server
 from plaintally_server.cli import commands
 
+pytestmark = pytest.mark.once
+
 SERVE = [option for option in commands.commands["serve"].params if option.name != "config"]
 
 
