@@ -173,6 +173,7 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(google: Emulator, tmp_path: 
 
 def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "key.json").write_text("{}")
+    (tmp_path / "list.json").write_text("[]")
     (tmp_path / "without/google").mkdir(parents=True)
     (tmp_path / "without/google/__init__.py").touch()  # stands before Google's client, as if that were not installed
     done = run_server(tmp_path, "pull", "--project=p", "--package=pkg", env={"PYTHONPATH": f"{tmp_path}/without"})
@@ -184,6 +185,7 @@ def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
         (("--project", "p"), 2, "Nothing to copy: name a package"),
         (("--project", "p", "--package", "A b"), 2, "must be in lower case"),
         (("--project", "p", "--package", "pkg", "--credentials", "key.json"), 1, "no key of a service account"),
+        (("--project", "p", "--package", "pkg", "--credentials", "list.json"), 1, "it holds no JSON object"),
         (("--project", "p", "--package", "pkg"), 1, "the project p cannot be used (Your default credentials"),
     ):
         env = {"NO_GCE_CHECK": "true", "HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path)}

@@ -4,6 +4,7 @@ The client comes with the extra `plaintally-server[firestore]` and is imported w
 variable FIRESTORE_EMULATOR_HOST is set, the client talks to that emulator and needs no credentials.
 """
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,8 +120,11 @@ def _make_client(name: str, path: Path | None) -> "Client":
     if path is None or "FIRESTORE_EMULATOR_HOST" in os.environ:
         return Client(project=name)
     try:
-        read: Any = Credentials.from_service_account_file  # which has no types
-        return Client(project=name, credentials=read(str(path)))
+        key = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(key, dict):
+            raise ValueError("it holds no JSON object")  # noqa: TRY004, TRY301  # told below, as what Google's class raises
+        read: Any = Credentials.from_service_account_info  # which has no types
+        return Client(project=name, credentials=read(key))
     except (OSError, ValueError) as error:
         raise CommandError(
             f"{path} is no key of a service account ({error}); name another with --credentials"
