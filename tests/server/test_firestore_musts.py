@@ -314,3 +314,9 @@ def test_what_google_leaves_to_its_front_end(cities: Collector) -> None:
     for time in ("2026-11-23T20:15:60Z", "2026-11-23T20:15:30.1234567890Z", "2026-13-01T00:00:00Z"):
         body = json.dumps({"fields": {"a": {"timestampValue": time}}}).encode()
         assert cities.request("PATCH", f"{ROOT}/cities/b", body).error[0] == 400
+
+
+def test_the_past_is_not_answered_with_the_present(cities: Collector) -> None:
+    for asked in ("readTime=2026-11-23T20:15:30Z", "transaction=AAAA"):
+        for path in ("/cities", "/cities/b"):
+            assert cities.request("GET", f"{ROOT}{path}?{asked}").error == (501, "UNIMPLEMENTED")

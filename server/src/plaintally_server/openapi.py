@@ -45,7 +45,7 @@ ERRORS: Mapping[int, tuple[str, str]] = {
 _ABOUT = (
     "The part of Firestore REST v1 by which the users of a package write counts and sessions, and its maintainer reads "
     "them. Writes need no credentials. Bodies are JSON whatever their Content-Type says, also in gzip; parameters that "
-    "are not named here are ignored."
+    "are not named here are ignored, but readTime and transaction answered 501."
 )
 _TIME: Schema = {"type": "string", "description": "in UTC, to the microsecond", "examples": ["2026-11-23T20:15:30Z"]}
 _NAME: Schema = {"type": "string", "description": "projects/P/databases/(default)/documents/COLLECTION/ID"}

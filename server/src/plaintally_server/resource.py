@@ -193,6 +193,12 @@ def check_precondition(current: Stored | None, precondition: Precondition) -> No
         raise Refusal(400, "FAILED_PRECONDITION", "The document was changed since; read it again.")
 
 
+def check_present(query: Mapping[str, Sequence[str]]) -> None:
+    """Raise where a read asks for the past, or is of a transaction: the present would be a wrong answer."""
+    if any(query.get("readTime", ())) or any(query.get("transaction", ())):
+        raise Refusal(501, "UNIMPLEMENTED", "Transactions and reads of the past are not for this collector.")
+
+
 def parse_mask(query: Mapping[str, Sequence[str]], parameter: str) -> list[FieldPath] | None:
     """The field paths of a mask in a request's query; None where it has none, which means all fields.
 

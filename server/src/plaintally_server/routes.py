@@ -132,6 +132,7 @@ class Documents:
 
     async def get(self, request: Request, name: Name, query: Query) -> Answer:
         """GET a document, with the maintainer's token."""
+        resource.check_present(query)
         mask = resource.parse_mask(query, "mask.fieldPaths")
         self._access(request).check([name.collection])
         stored = await run_in_threadpool(self.store.get, name)
@@ -141,6 +142,7 @@ class Documents:
 
     async def list(self, request: Request, name: Name, query: Query) -> Answer:
         """GET a page of a collection, with the maintainer's token."""
+        resource.check_present(query)
         mask = resource.parse_mask(query, "mask.fieldPaths")
         page = lookups.parse_page(name.collection, query)
         self._access(request).check([name.collection])
