@@ -21,7 +21,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
-from plaintally_server import backup, copying, desk, diagnosis, pull, report, retention, setup
+from plaintally_server import backup, copying, desk, diagnosis, pull, report, retention, setup, watch
 from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
@@ -76,7 +76,7 @@ def commands() -> None:
     """Collect counts of package imports and the sessions that users share, and show them."""
 
 
-for command in (desk.lookup, desk.forget, desk.contract, desk.migrate, pull.pull, export, report.report):
+for command in (desk.lookup, desk.forget, desk.contract, desk.migrate, pull.pull, export, report.report, watch.watch):
     commands.add_command(command)
 for command in (backup.backup, backup.restore, copying.copy):
     commands.add_command(command)

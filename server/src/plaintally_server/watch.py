@@ -1,0 +1,108 @@
+"""`plaintally-server watch`: tells when a package, or a release of it, has stopped to report."""
+
+import json
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import click
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.export.layout import last_sealed
+from plaintally_server.options import on_config, on_database
+from plaintally_server.report import open_source
+from plaintally_server.reports.questions import IMPORTS, Cells, Question, Source
+from plaintally_server.reports.silence import LOOK_BACK, Silence, find_silence
+from plaintally_server.store.database import Database
+
+RELEASES = Question("releases", "Imports per day and release", "imports", "counts", ("package_version", "day"))
+_TIMEOUT_S = 10
+
+
+class Alarm(NamedTuple):
+    """A silence, and whose it is; `release` is None where it is the whole package's."""
+
+    package: str
+    release: str | None
+    silence: Silence
+
+    def __str__(self) -> str:
+        whose = self.package if self.release is None else f"{self.package} {self.release}"
+        since, expected = self.silence
+        return f"{whose}: no import since {since}; the days since then had at least {expected} in each of four weeks"
+
+    def to_dict(self) -> dict[str, object]:
+        """The alarm as plain JSON types."""
+        since, expected = self.silence
+        return {"package": self.package, "release": self.release, "since": since.isoformat(), "expected": expected}
+
+
+def find_alarms(source: Source, package: str, *, last: date) -> Iterator[Alarm]:
+    """The silence of a package; where it is not silent, those of its releases."""
+    first = last - timedelta(days=LOOK_BACK)
+    silence = find_silence(_by_day(source.count(IMPORTS, package, first, last)), last=last)
+    if silence is not None:
+        yield Alarm(package, None, silence)
+        return
+    by_release: dict[str, dict[date, int]] = defaultdict(dict)
+    for (release, day), count in source.count(RELEASES, package, first, last).items():
+        if isinstance(release, str) and isinstance(day, date):
+            by_release[release][day] = count
+    for release, counts in sorted(by_release.items()):
+        silence = find_silence(counts, last=last)
+        if silence is not None:
+            yield Alarm(package, release, silence)
+
+
+def _by_day(cells: Cells) -> Mapping[date, int]:
+    return {day: count for (day,), count in cells.items() if isinstance(day, date)}
+
+
+def _check_webhook(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    if url is not None:
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not (
+            parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        ):
+            raise click.BadParameter("must be an address with https, or on this machine.")
+    return url
+
+
+@click.command()
+@click.argument("packages", metavar="[PACKAGE]...", nargs=-1)
+@click.option("--webhook", metavar="URL", callback=_check_webhook, help="Where to POST the alarms to, as JSON.")
+@on_config
+@on_database
+def watch(*, packages: Sequence[str], webhook: str | None, database: Database) -> None:
+    """Tell which packages, or releases of them, have stopped to report.
+
+    For a timer, once a day. The exit code is 1 where one has; nothing is sent where none has.
+    """
+    with open_source("store", database=database, place="", master="") as source:
+        last = last_sealed(datetime.now(UTC))
+        alarms = [
+            alarm for package in packages or source.packages() for alarm in find_alarms(source, package, last=last)
+        ]
+    for alarm in alarms:
+        click.echo(str(alarm))
+    if not alarms:
+        click.echo("All that used to report does.")
+        return
+    if webhook is not None:
+        _post(webhook, {"silent": [alarm.to_dict() for alarm in alarms]})
+    raise SystemExit(1)
+
+
+def _post(url: str, content: object) -> None:
+    headers = {"Content-Type": "application/json", "User-Agent": "plaintally-server"}
+    request = urllib.request.Request(url, json.dumps(content).encode(), headers)  # noqa: S310  # https was checked
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310
+            pass
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise CommandError(f"the webhook could not be told ({reason}); the alarms above stand") from error

@@ -1,0 +1,93 @@
+"""The alarm when somebody stops to report, and none on a quiet Sunday."""
+
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors import run_server
+from loopback import loopback
+from made import commit
+from plaintally_server.ingest import Admitted
+from plaintally_server.reports.silence import ENOUGH, Silence, find_silence
+from plaintally_server.resource import Name, Precondition
+from plaintally_server.store import Write
+
+TODAY = datetime.now(UTC).date()
+LAST = date(2026, 11, 22)  # a Sunday
+DAYS = [LAST - timedelta(days=back) for back in range(70)]
+
+
+@given(st.lists(st.integers(1, 100), min_size=70, max_size=70))
+def test_who_reports_every_day_is_not_silent(counts: list[int]) -> None:
+    assert find_silence(dict(zip(DAYS, counts, strict=True)), last=LAST) is None
+
+
+@given(st.integers(1, 10_000))
+def test_a_weekend_that_is_always_quiet_is_no_silence(number: int) -> None:
+    counts = {day: number for day in DAYS if day.weekday() < 5}
+    assert find_silence(counts, last=LAST) is None
+    assert find_silence(counts, last=LAST + timedelta(days=1)) == (
+        Silence(date(2026, 11, 20), number) if number >= ENOUGH else None
+    )
+
+
+@given(st.integers(1, 30), st.integers(1, 40))
+def test_a_silence_is_told_once_it_is_no_chance(number: int, length: int) -> None:
+    since = LAST - timedelta(days=length)
+    found = find_silence({day: number for day in DAYS if day <= since}, last=LAST)
+    assert found == (Silence(since, number * length) if number * length >= ENOUGH else None)
+
+
+@pytest.mark.parametrize("days", [{}, {LAST: 5}, dict.fromkeys(DAYS[1:10], 1000), {DAYS[60]: 1000}])
+def test_what_was_new_or_is_long_gone_is_not_told(days: dict[date, int]) -> None:
+    assert find_silence(days, last=LAST) is None
+
+
+def count(day: date, package: str, version: str) -> Write:
+    identifier = str(uuid4())
+    at = datetime.combine(day, time(12), UTC)
+    fields = {"id": identifier, "timestamp": at, "package_version": version}
+    admitted = Admitted(fields, package, UUID(identifier))
+    return Write(Name("p", "(default)", f"using_{package}", identifier), Precondition(), lambda _: admitted, at)
+
+
+def test_the_command_tells_and_tells_on(tmp_path: Path) -> None:
+    """One package has stopped, of another a release has, a third goes on."""
+    writes = []
+    for back in range(2, 45):
+        day = TODAY - timedelta(days=back)
+        writes += [count(day, "goes_on", "1.0") for _ in range(3)]
+        if back > 10:
+            writes += [count(day, "gone", "2.0") for _ in range(3)]
+            writes += [count(day, "half", "3.0") for _ in range(3)]
+        writes += [count(day, "half", "3.1") for _ in range(3)]
+    writes += [count(TODAY - timedelta(days=1), package, "3.1") for package in ("goes_on", "half")]
+    commit(tmp_path / "plaintally.sqlite3", writes)
+    with loopback() as server:
+        done = run_server(tmp_path, "watch", "--webhook", f"http://127.0.0.1:{server.port}/hook")
+        [request] = server.wait_for(1)
+    since = TODAY - timedelta(days=11)
+    assert (done.returncode, done.stderr) == (1, "")
+    told = done.stdout.splitlines()
+    assert [line.partition(";")[0] for line in told] == [
+        f"gone: no import since {since}",
+        f"half 3.0: no import since {since}",
+    ]
+    silent = json.loads(request.partition(b"\r\n\r\n")[2])["silent"]
+    assert [(one["package"], one["release"], one["since"]) for one in silent] == [
+        ("gone", None, since.isoformat()),
+        ("half", "3.0", since.isoformat()),
+    ]
+    quiet = run_server(tmp_path, "watch", "goes_on", "--webhook", f"http://127.0.0.1:{server.port}/hook")
+    assert (quiet.returncode, quiet.stdout) == (0, "All that used to report does.\n")
+    lost = run_server(tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook")
+    assert (lost.returncode, lost.stdout.count("\n")) == (1, 1)
+    assert lost.stderr.startswith("plaintally-server: the webhook could not be told (")
+    wrong = run_server(tmp_path, "watch", "--webhook", "http://example.org/")
+    assert wrong.returncode == 2
+    assert "must be an address with https, or on this machine." in wrong.stderr
