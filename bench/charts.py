@@ -135,7 +135,9 @@ def _mark(x: float, y: float, halves: tuple[str, str]) -> Iterable[str]:
 
 
 def figure(value: float) -> str:
-    """A number with as many digits as tell something: 0.64, 7.9, 73, 1,039."""
+    """A number with as many digits as tell something: 0, 0.64, 7.9, 73, 1,039."""
+    if value == int(value):
+        return f"{value:,.0f}"
     for limit, digits in ((1, 2), (10, 1)):
         if abs(value) < limit:
             return f"{value:.{digits}f}"

@@ -30,7 +30,7 @@ COUNTED = Case("plaintally", OURS)
 OWN = (
     Case("plaintally, refused by variable", OURS, variables=(("PLAINTALLY", "off"),)),
     Case("plaintally, refused by preferences", OURS, preferences=REFUSED),
-    Case("numpy", LIBRARIES, before="numpy"),
+    Case("numpy", LIBRARIES._replace(module=BARE.module), before="numpy"),
     Case("numpy, plaintally", LIBRARIES._replace(module=OURS.module), before="numpy"),
 )
 BESIDE = tuple(Case(system.name, system) for system in (STANDARD, *PEERS))
@@ -53,7 +53,7 @@ class Size(NamedTuple):
 
 
 _BAD = dict.fromkeys(("slow", "silent", "refused", "unresolvable", "unanswered name"), 7)
-FULL = Size({"healthy": 15, "tls": 7, **_BAD}, 65.0, 50, 3, 5, 10_000, 3)
+FULL = Size({"healthy": 15, "tls": 7, **_BAD}, 65.0, 50, 3, 5, 10_000, 2)
 ONCE = Size(dict.fromkeys(servers.MODES, 1), 10.0, 3, 1, 1, 1000, 1)
 SIZES = {"full": FULL, "once": ONCE, "quick": ONCE._replace(cap_s=3.0)}
 QUICK = ("standard library", "migas", "sentry-sdk", "opentelemetry-sdk")

@@ -10,7 +10,7 @@ from host.payloads import texts
 from host.servers import MODES
 
 FIGURES = ("wall_ms", "blocked_ms", "import_cpu_ms", "cpu_ms", "exit_ms", "peak_kb")
-HELD_UP_S = 1.5
+HELD_UP_S = 1.0
 STAGGER_S = 0.4
 
 
