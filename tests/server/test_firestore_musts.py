@@ -279,6 +279,8 @@ def queries() -> Iterator[Case]:
         where("IN", string("a")),
         where("IN", array()),
         where("IN", array(*(integer(number) for number in range(31)))),
+        query(startAt={"values": [integer(1)]}),
+        query(startAt={"values": [{"referenceValue": f"{NAME}/other/x"}]}),
         {**query(), "x": 1},
     ):
         yield Case("POST", ":runQuery", wrong, 400)

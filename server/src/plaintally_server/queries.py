@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from msgspec import field
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import from_value
+from plaintally.firestore import Reference, from_value
 from plaintally_server.bodies import Body, parse_body
 from plaintally_server.commits import unimplemented
 from plaintally_server.exceptions import invalid
@@ -116,12 +116,13 @@ def parse_query(body: bytes) -> Query:
     if condition.number + len(query.order_by or ()) > MAX_PARTS:
         raise invalid(f"A query has at most {MAX_PARTS} filters and orders.")
     orders = complete_orders([_read_order(order) for order in query.order_by or ()], condition.inequalities)
+    collection = check_id(query.sources[0].collection_id, "collection")
     return Query(
-        check_id(query.sources[0].collection_id, "collection"),
+        collection,
         condition.holds,
         orders,
-        _read_cursor(query.start_at, orders),
-        _read_cursor(query.end_at, orders),
+        _read_cursor(query.start_at, orders, collection),
+        _read_cursor(query.end_at, orders, collection),
         _at_least_zero(query.offset or 0, "offset"),
         None if query.limit is None else _at_least_zero(query.limit, "limit"),
         _read_selection(query.select),
@@ -172,16 +173,19 @@ def _read_order(order: _Order) -> Order:
     return Order(parse_field_path(order.field.field_path), _DIRECTIONS[order.direction])
 
 
-def _read_cursor(cursor: _Cursor | None, orders: Sequence[Order]) -> Cursor | None:
+def _read_cursor(cursor: _Cursor | None, orders: Sequence[Order], collection: str) -> Cursor | None:
     if cursor is None or not cursor.values:
         return None
     if len(cursor.values) > len(orders):
         raise invalid("A cursor has at most as many values as the query has orders.")
     try:
-        keys = [sort_key(from_value(value)) for value in cursor.values]
+        values = [from_value(value) for value in cursor.values]
     except DocumentError as error:
         raise invalid(f"A cursor has what is no value: {error.nameless}.") from None
-    return Cursor(keys, bool(cursor.before))
+    for order, value in zip(orders, values, strict=False):
+        if order.path == NAME and not (isinstance(value, Reference) and value.name.split("/")[-2:-1] == [collection]):
+            raise invalid("The value of __name__ in a cursor must be the reference of a document in the collection.")
+    return Cursor([sort_key(value) for value in values], bool(cursor.before))
 
 
 def _at_least_zero(number: int, what: str) -> int:
