@@ -10,7 +10,7 @@ import pytest
 
 import plaintally
 from hosts import ROOT
-from plaintally import Telemetry, _cli, _consent, _counting, _preferences, _preferences_text
+from plaintally import Telemetry, _cli, _consent, _counting, _preferences_text
 from plaintally.contract import COARSE
 from plaintally_server import ingest
 from plaintally_server.cli import commands
@@ -43,12 +43,12 @@ def test_the_readme_is_short_and_shows_exactly_what_is_sent() -> None:
 
 
 def test_every_rule_variable_and_word_of_consent_is_documented() -> None:
-    enforcing = _preferences.Layer("system", "/", {"enforce": True})
+    enforcing = _consent.Layer("system", "/", {"enforce": True})
     for finding in _consent.examine("counter", _consent.Facts("rxinfer", environment={}, layers=[enforcing])):
         assert f"| {finding.rule} |" in CONSENT
     for word in _consent.NO | _consent.YES:
         assert re.search(rf"\b{word}\b", CONSENT)
-    for name in (*_consent.CIRCUMSTANCES["test run"], *_consent.CIRCUMSTANCES["rank above 0"], "READTHEDOCS"):
+    for name in (*_counting.CIRCUMSTANCES["test run"], *_counting.CIRCUMSTANCES["rank above 0"], "READTHEDOCS"):
         assert f"`{name}`" in CONSENT
     for key in _preferences_text.KEYS - {"session_capacity"}:
         assert key in CONSENT

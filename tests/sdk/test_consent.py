@@ -1,14 +1,16 @@
 """The pure decision: the order of its rules, and properties that hold whatever is said where."""
 
+import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaintally import _POLICIES, _consent, _says_no
-from plaintally._consent import CIRCUMSTANCES, SWITCHES, Decision, Facts, decide, examine
-from plaintally._preferences import Layer
+from plaintally import _POLICIES, Telemetry, _consent, _counting, _preferences, _says_no
+from plaintally._consent import SWITCHES, Decision, Facts, Layer, decide, examine
+from plaintally._counting import CIRCUMSTANCES
 
 ENDPOINT = "https://telemetry.example.org/v1/documents"
 ORDER = (
@@ -156,6 +158,36 @@ def test_what_is_refused_at_once_is_refused_by_the_rules(
     layers = [Layer("user", f"/{index}", table) for index, table in enumerate(tables)]
     known = Facts("rxinfer", environment=environment, layers=layers, endpoint=ENDPOINT, policy=policy)
     assert not (_says_no("rxinfer", environment) and decide("counter", known).allowed)
+
+
+@given(
+    environment=ENVIRONMENTS,
+    said=st.sampled_from(
+        [None, "", "# no\n", "counter = false\n", "counter = true\n", 'endpoint = "none"\n', "counter ="]
+    ),
+    project=st.sampled_from([None, "[tool.other]\n", "[tool.plaintally]\ncounter = false\n", '"plaintally']),
+    policy=st.sampled_from(_POLICIES),
+)
+def test_what_is_counted_at_once_is_counted_by_the_authors_default(
+    tmp_path_factory: pytest.TempPathFactory,
+    environment: Mapping[str, str],
+    said: str | None,
+    project: str | None,
+    policy: str,
+) -> None:
+    """The short way at a host's import is taken only where the rules would say the same."""
+    folder = tmp_path_factory.mktemp("silence")
+    whole = {**environment, "HOME": str(folder), "APPDATA": str(folder)}
+    for path, content in ((Path(_preferences.paths(whole)["user"]), said), (folder / "pyproject.toml", project)):
+        if content is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+    with contextlib.chdir(folder):
+        silent = _counting.is_silent(Telemetry("rxinfer", endpoint=ENDPOINT, policy=policy), whole)
+        layers = _preferences.layers(whole)
+    decision = decide("counter", Facts("rxinfer", environment=whole, layers=layers, endpoint=ENDPOINT, policy=policy))
+    assert not silent or (decision.allowed, decision.rule) == (True, "default")
+    assert silent or environment or said or (project and "plaintally" in project) or policy != "opt-out"
 
 
 @given(FACTS, st.sampled_from(SWITCHES))

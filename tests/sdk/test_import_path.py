@@ -14,8 +14,8 @@ from conftest import MakeHost
 from hosts import PACKAGE, Host, Interpreter, make_host
 from loopback import loopback
 
-OWN = {"plaintally", "plaintally._counting", "plaintally._consent", "plaintally._preferences", "plaintally._sender"}
-READER = "plaintally._preferences_text"  # where there is a file
+OWN = {"plaintally", "plaintally._counting", "plaintally._preferences", "plaintally._sender"}
+RULES = {"plaintally._consent", "plaintally._preferences_text"}  # where somebody said something in a file
 REPORT = """
     import sys
     before = set(sys.modules)
@@ -34,13 +34,13 @@ def test_counting_loads_our_own_small_modules_and_nothing_else(
             host.prefer(preferences)
         loaded = host.run(REPORT).stdout.decode().split()
         assert len(server.wait_for(1)) == 1
-    assert set(loaded) == {*OWN, READER} if preferences else OWN
+    assert set(loaded) == OWN | RULES if preferences else OWN
 
 
 def test_refusing_by_a_preference_loads_no_more(host: MakeHost) -> None:
     refused = host(endpoint="https://telemetry.example.org/v1/projects/p/databases/(default)/documents")
     refused.prefer("# I said no.\r\ncounter = false\r\n")
-    assert set(refused.run(REPORT).stdout.decode().split()) == {*OWN, READER}
+    assert set(refused.run(REPORT).stdout.decode().split()) == OWN | RULES
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_who_says_no_in_a_variable_loads_one_module(host: MakeHost, said: dict[s
 
 def test_all_that_runs_at_a_hosts_import_can_be_read_in_a_sitting() -> None:
     folder = Path(plaintally.__file__).parent
-    names = ["__init__", *(name.partition(".")[2] for name in {*OWN, READER} if "." in name), "_notice"]
+    names = ["__init__", *(name.partition(".")[2] for name in OWN | RULES if "." in name), "_notice"]
     assert sum(lines_of_code((folder / f"{name}.py").read_text()) for name in names) <= 700
 
 

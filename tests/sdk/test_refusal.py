@@ -9,7 +9,7 @@ import pytest
 from conftest import MakeHost
 from hosts import PACKAGE, Host, Trace, trace
 from loopback import Loopback, loopback
-from plaintally._consent import CIRCUMSTANCES
+from plaintally._counting import CIRCUMSTANCES
 
 pytestmark = [pytest.mark.linux, pytest.mark.strace]
 

@@ -6,8 +6,9 @@
   no file. So do CI, test runs and pool workers, without being asked.
 * The host package is never delayed, interrupted or printed over. What cannot be sent is forgotten.
 
-All that runs while a host is imported is here and in `_counting`, `_consent`, `_preferences` and `_sender`; where the
-environment says no in so many words, it is here alone. The network is touched by `_deliver` alone.
+All that runs while a host is imported is here and in `_counting`, `_preferences` and `_sender`, and where somebody said
+something in `_consent` and `_preferences_text`, too; where the environment says no in so many words, it is here alone.
+The network is touched by `_deliver` alone.
 """
 
 import os
@@ -59,10 +60,8 @@ class Telemetry:
             looked at when somebody asks for it.
     """
 
-    __slots__ = (
-        "_address", "_explicit", "_refused", "_session", "_url", "allow_http", "contract", "issues_url", "module",
-        "package", "policy", "privacy_url", "version",
-    )  # fmt: skip
+    __slots__ = ("_address", "_explicit", "_refused", "_session", "_url", "allow_http", "contract",
+                 "issues_url", "module", "package", "policy", "privacy_url", "version")  # fmt: skip
 
     def __init__(
         self,

@@ -256,7 +256,7 @@ def _complain(module: str, error: BaseException) -> None:
     print(f"plaintally: {module} cannot be imported ({type(error).__name__}: {error})", file=sys.stderr)
 
 
-def _user_layer() -> _preferences.Layer:
+def _user_layer() -> _consent.Layer:
     path = _preferences.paths(os.environ).get("user", "")
     return _preferences.read("user", path)
 

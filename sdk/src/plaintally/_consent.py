@@ -2,45 +2,53 @@
 
 Nothing here reads a file, a clock or the environment; `_counting` gathers the facts and passes them in. The rules
 stand in one order, the first one that says anything decides, and every rule can tell what it looked at.
+
+A host's import loads this only where somebody said something: else `_counting.is_silent` knows what it would come to.
 """
+
+from plaintally._counting import CIRCUMSTANCES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from plaintally._preferences import Layer
+    from typing import Any
 
 SWITCHES = ("counter", "session_log", "automatic_sharing")
 
 NO = frozenset(("0", "false", "no", "off", "none", "disabled", "disable", "never", "n", "f"))
 YES = frozenset(("1", "true", "yes", "on", "enabled", "enable", "always", "y", "t"))
 
-# Where counting would mean nothing and nobody can consent. The presence of the variable is enough, but for the values
-# named in HARMLESS. BUILD_ID, RUN_ID, RENDER and VERCEL also occur on hosts that run for long: the decision names the
-# variable, so that whoever looks can see why. (Taskcluster's TASK_ID counts only with a RUN_ID, which is here.)
-# fmt: off
-CIRCUMSTANCES: "dict[str, tuple[str, ...]]" = {
-    "CI": (
-        "CI", "CONTINUOUS_INTEGRATION", "BUILD_NUMBER", "BUILD_ID", "RUN_ID", "CI_NAME", "CI_APP_ID",
-        "CI_BUILD_ID", "CI_BUILD_NUMBER", "AGOLA_GIT_REF", "AC_APPCIRCLE", "APPVEYOR", "CODEBUILD_BUILD_ARN",
-        "TF_BUILD", "bamboo_planKey", "BITBUCKET_COMMIT", "BITRISE_IO", "BUDDY_WORKSPACE_ID", "BUILDKITE",
-        "CIRCLECI", "CIRRUS_CI", "CF_PAGES", "WORKERS_CI", "CF_BUILD_ID", "CM_BUILD_ID", "DRONE", "DSARI",
-        "EARTHLY_CI", "EAS_BUILD", "GERRIT_PROJECT", "GITEA_ACTIONS", "GITHUB_ACTIONS", "GITLAB_CI",
-        "GO_PIPELINE_LABEL", "BUILDER_OUTPUT", "HARNESS_BUILD_ID", "HUDSON_URL", "JENKINS_URL", "LAYERCI",
-        "MAGNUM", "NETLIFY", "NEVERCODE", "PROW_JOB_ID", "RELEASE_BUILD_ID", "RENDER", "SAILCI", "SCREWDRIVER",
-        "SEMAPHORE", "STRIDER", "TEAMCITY_VERSION", "TRAVIS", "VELA", "NOW_BUILDER", "VERCEL",
-        "APPCENTER_BUILD_ID", "CI_XCODE_PROJECT", "XCS", "SHIPPABLE", "TDDIUM",
-    ),
-    "test run": ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION"),
-    "documentation build": ("READTHEDOCS",),
-    "AI agent": (
-        "CLAUDECODE", "CURSOR_AGENT", "CURSOR_TRACE_ID", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT",
-        "COPILOT_CLI", "OPENCODE_CLIENT", "REPL_ID",
-    ),
-    "rank above 0": ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", "RANK"),
-}
-# fmt: on
 HARMLESS = {"CI": ("false", "0"), **dict.fromkeys(CIRCUMSTANCES["rank above 0"], ("0",))}
+
+
+class Layer:
+    """One preferences file: its level, its path, its table, and what is wrong with it (None when nothing is)."""
+
+    __slots__ = ("level", "path", "problem", "table")
+
+    def __init__(self, level: str, path: str, table: "Mapping[str, Any]", problem: "str | None" = None) -> None:
+        self.level, self.path, self.table, self.problem = level, path, table, problem
+
+    @property
+    def enforced(self) -> bool:
+        """Whether what this file refuses is refused for everybody.
+
+        A broken system file counts as such, and so does anything but true or false behind `enforce`.
+        """
+        return self.level == "system" and (self.problem is not None or self.table.get("enforce", False) is not False)
+
+    def may_allow(self, switch: str) -> bool:
+        """Whether a yes in this file counts, or the address in it.
+
+        A project's file comes with a clone and an environment's may come with a wheel, so they can only refuse.
+        Sharing, which nobody but the user may turn on, is heard from the user's own file alone.
+        """
+        return self.level == "user" or (self.level == "system" and switch != "automatic_sharing")
+
+    def get(self, package: str, key: str) -> object:
+        """What stands under `key` for the package, else for all packages, else None."""
+        own = self.table.get("packages", {}).get(package, {})
+        return own.get(key, self.table.get(key))
 
 
 class Finding:
@@ -86,10 +94,8 @@ class Facts:
         pool_worker: whether this process is a worker of a multiprocessing pool.
     """
 
-    __slots__ = (
-        "endpoint", "endpoint_where", "environment", "explicit", "layers", "notice_shown", "package", "policy",
-        "pool_worker",
-    )  # fmt: skip
+    __slots__ = ("endpoint", "endpoint_where", "environment", "explicit", "layers",
+                 "notice_shown", "package", "policy", "pool_worker")  # fmt: skip
 
     def __init__(
         self,
@@ -161,7 +167,7 @@ def variables(package: str) -> "tuple[str, str]":
     return f"{package.upper()}_TELEMETRY", f"LOG_USING_{package.upper()}"
 
 
-def _enforced(layer: "Layer", switch: str, facts: Facts) -> Finding:
+def _enforced(layer: Layer, switch: str, facts: Facts) -> Finding:
     value = layer.get(facts.package, switch)
     refused = layer.problem is not None or (value is not None and understand(value) is not True)
     return Finding("enforced", False if refused else None, _shown(layer, switch, value), layer.path)
@@ -183,7 +189,7 @@ def _circumstance(rule: str, facts: Facts) -> "Iterator[Finding]":
         yield Finding(rule, None, None, "the environment")
 
 
-def _preference(layer: "Layer", switch: str, facts: Facts) -> Finding:
+def _preference(layer: Layer, switch: str, facts: Facts) -> Finding:
     value = layer.get(facts.package, switch)
     verdict = None if value is None else understand(value) is True
     if verdict and not layer.may_allow(switch):
@@ -213,10 +219,8 @@ def _variable(rule: str, name: str, facts: Facts, *, may_allow: bool) -> Finding
     return Finding(rule, verdict, value, f"{name} in the environment")
 
 
-def _shown(layer: "Layer", switch: str, value: object) -> "str | None":
-    if layer.problem is not None:
+def _shown(layer: Layer, switch: str, value: object) -> "str | None":
+    if layer.problem is not None or value is None:
         return layer.problem
-    if value is None:
-        return None
     unclear = "" if understand(value) is not None else " (not understood, so it refuses)"
     return f"{switch} = {str(value).lower() if isinstance(value, bool) else value}{unclear}"

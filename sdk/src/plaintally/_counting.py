@@ -1,22 +1,44 @@
-"""Counts one import: gathers the facts that `_consent` decides on, and passes what may leave to `_sender`.
+"""Counts one import: finds out whether it may, and passes what may leave to `_sender`.
 
-It keeps no state but which packages this process has counted.
+Where nobody said anything, the author's default holds, and nothing more is loaded; else the facts are gathered for
+`_consent` to decide on. It keeps no state but which packages this process has counted.
 """
 
 import os
 import sys
 import time
 
-from plaintally import _consent, _preferences, _sender
+from plaintally import _preferences, _sender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from plaintally import Telemetry
-    from plaintally._preferences import Layer
+    from plaintally._consent import Facts, Layer
     from plaintally._sender import Endpoint
 
+# Where counting would mean nothing and nobody can consent. The presence of the variable is enough, but for the values
+# named in HARMLESS. BUILD_ID, RUN_ID, RENDER and VERCEL also occur on hosts that run for long: the decision names the
+# variable, so that whoever looks can see why. (Taskcluster's TASK_ID counts only with a RUN_ID, which is here.)
+# fmt: off
+CIRCUMSTANCES: "dict[str, tuple[str, ...]]" = {
+    "CI": ("CI", "CONTINUOUS_INTEGRATION", "BUILD_NUMBER", "BUILD_ID", "RUN_ID", "CI_NAME", "CI_APP_ID",
+        "CI_BUILD_ID", "CI_BUILD_NUMBER", "AGOLA_GIT_REF", "AC_APPCIRCLE", "APPVEYOR", "CODEBUILD_BUILD_ARN",
+        "TF_BUILD", "bamboo_planKey", "BITBUCKET_COMMIT", "BITRISE_IO", "BUDDY_WORKSPACE_ID", "BUILDKITE",
+        "CIRCLECI", "CIRRUS_CI", "CF_PAGES", "WORKERS_CI", "CF_BUILD_ID", "CM_BUILD_ID", "DRONE", "DSARI",
+        "EARTHLY_CI", "EAS_BUILD", "GERRIT_PROJECT", "GITEA_ACTIONS", "GITHUB_ACTIONS", "GITLAB_CI",
+        "GO_PIPELINE_LABEL", "BUILDER_OUTPUT", "HARNESS_BUILD_ID", "HUDSON_URL", "JENKINS_URL", "LAYERCI", "MAGNUM",
+        "NETLIFY", "NEVERCODE", "PROW_JOB_ID", "RELEASE_BUILD_ID", "RENDER", "SAILCI", "SCREWDRIVER", "SEMAPHORE",
+        "STRIDER", "TEAMCITY_VERSION", "TRAVIS", "VELA", "NOW_BUILDER", "VERCEL", "APPCENTER_BUILD_ID",
+        "CI_XCODE_PROJECT", "XCS", "SHIPPABLE", "TDDIUM"),
+    "test run": ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION"),
+    "documentation build": ("READTHEDOCS",),
+    "AI agent": ("CLAUDECODE", "CURSOR_AGENT", "CURSOR_TRACE_ID", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT",
+        "COPILOT_CLI", "OPENCODE_CLIENT", "REPL_ID"),
+    "rank above 0": ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", "RANK"),
+}
+# fmt: on
 _counted: "dict[str, object]" = {}  # the packages whose import this process, or the one it was forked from, counted
 
 
@@ -24,20 +46,32 @@ def count(telemetry: "Telemetry") -> None:
     """Count that this process imported the package, once, unless anybody refuses."""
     if telemetry.package in _counted:
         return
-    facts = gather(telemetry)
-    decision = _consent.decide("counter", facts)
-    if decision.rule == "default" and telemetry.policy != "opt-in" and _is_interactive():
+    environment = dict(os.environ)
+    endpoint = telemetry._endpoint
+    rule = "endpoint" if endpoint is None else "default"
+    if not is_silent(telemetry, environment):
+        from plaintally import _consent
+
+        facts = gather(telemetry)
+        decision = _consent.decide("counter", facts)
+        rule, endpoint = decision.rule, resolve_endpoint(telemetry, facts.layers)[0] if decision.allowed else None
+    if rule == "default" and telemetry.policy != "opt-in" and _is_interactive():
         from plaintally import _notice
 
-        _notice.show_once(telemetry, facts.environment)
-    telemetry._refused = not decision.allowed
+        _notice.show_once(telemetry, environment)
     token = object()
-    if telemetry._refused or _counted.setdefault(telemetry.package, token) is not token:
-        return
-    endpoint, _ = resolve_endpoint(telemetry, facts.layers)
-    if endpoint is not None:
+    telemetry._refused = endpoint is None
+    if endpoint is not None and _counted.setdefault(telemetry.package, token) is token:
         target, body = document(telemetry, os.urandom(16), time.time_ns())
-        _sender.send(endpoint, target, body, environment=facts.environment)
+        _sender.send(endpoint, target, body, environment=environment)
+
+
+def is_silent(telemetry: "Telemetry", environment: "dict[str, str]") -> bool:
+    """Whether nobody said anything, so that a package is counted that may be unless refused: what `_consent` finds."""
+    own = telemetry.package.upper()
+    names = (f"{own}_TELEMETRY", f"LOG_USING_{own}", "PLAINTALLY", "DO_NOT_TRACK"), *CIRCUMSTANCES.values()
+    said = telemetry._explicit or _is_pool_worker() or not all(map(environment.keys().isdisjoint, names))
+    return telemetry.policy == "opt-out" and not said and not _preferences.any_speaks(environment)
 
 
 def document(telemetry: "Telemetry", randomness: bytes, now_ns: int) -> "tuple[str, bytes]":
@@ -54,8 +88,10 @@ def document(telemetry: "Telemetry", randomness: bytes, now_ns: int) -> "tuple[s
     return f"using_{telemetry.package}?documentId={identifier}", f'{{"fields":{{{inside}}}}}'.encode()
 
 
-def gather(telemetry: "Telemetry") -> _consent.Facts:
+def gather(telemetry: "Telemetry") -> "Facts":
     """All that a decision about the package depends on."""
+    from plaintally._consent import Facts
+
     environment = dict(os.environ)
     layers = _preferences.layers(environment)
     endpoint, where = resolve_endpoint(telemetry, layers)
@@ -64,7 +100,7 @@ def gather(telemetry: "Telemetry") -> _consent.Facts:
         from plaintally import _notice
 
         shown = _notice.was_shown(telemetry, environment)
-    return _consent.Facts(
+    return Facts(
         telemetry.package,
         environment=environment,
         layers=layers,
@@ -82,12 +118,14 @@ def resolve_endpoint(telemetry: "Telemetry", layers: "Sequence[Layer]") -> "tupl
 
     That there be none is also heard from a file that enforces, and from one that may not name another address.
     """
+    from plaintally._consent import understand
+
     chosen = None
     for layer in layers:
         said = layer.get(telemetry.package, "endpoint")
         if said is None or (chosen is not None and not layer.enforced):
             continue
-        if _consent.understand(said) is False:
+        if understand(said) is False:
             return None, layer.path
         try:
             named = _sender.parse_endpoint(said, allow_http=telemetry.allow_http)
@@ -114,13 +152,10 @@ def timestamp(now_ns: int) -> str:
 
 def _is_interactive() -> bool:
     """Whether a person sits there to read a notice: a prompt, a notebook, or a terminal at both ends."""
-    if sys.stderr is None:
-        return False
-    if hasattr(sys, "ps1") or sys.flags.interactive:
-        return True
     try:
-        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
-    except (AttributeError, ValueError):  # a stream that the host has replaced or closed
+        prompts = hasattr(sys, "ps1") or bool(sys.flags.interactive)
+        return sys.stderr is not None and (prompts or (sys.stdin.isatty() and sys.stderr.isatty()))
+    except (AttributeError, ValueError):  # a stream that is none, or that the host replaced or closed
         return False
 
 

@@ -23,49 +23,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from plaintally._consent import Layer
+
 FILE_NAME = "preferences.toml"
 _NOTHING: "dict[str, Any]" = {"packages": {}}
 
 
-class Layer:
-    """One preferences file: its level, its path, its table, and what is wrong with it (None when nothing is)."""
-
-    __slots__ = ("level", "path", "problem", "table")
-
-    def __init__(self, level: str, path: str, table: "Mapping[str, Any]", problem: "str | None" = None) -> None:
-        self.level, self.path, self.table, self.problem = level, path, table, problem
-
-    @property
-    def enforced(self) -> bool:
-        """Whether what this file refuses is refused for everybody.
-
-        A broken system file counts as such, and so does anything but true or false behind `enforce`.
-        """
-        return self.level == "system" and (self.problem is not None or self.table.get("enforce", False) is not False)
-
-    def may_allow(self, switch: str) -> bool:
-        """Whether a yes in this file counts, or the address in it.
-
-        A project's file comes with a clone and an environment's may come with a wheel, so they can only refuse.
-        Sharing, which nobody but the user may turn on, is heard from the user's own file alone.
-        """
-        return self.level == "user" or (self.level == "system" and switch != "automatic_sharing")
-
-    def get(self, package: str, key: str) -> object:
-        """What stands under `key` for the package, else for all packages, else None."""
-        own = self.table.get("packages", {}).get(package, {})
-        return own.get(key, self.table.get(key))
+def any_speaks(environment: "Mapping[str, str]") -> bool:
+    """Whether any file says something, or cannot be read; what projects say of others is nothing."""
+    try:
+        ours = any(map(read_bytes, paths(environment).values()))
+        return ours or any(b"plaintally" in read_bytes(path) for path in _project_paths())
+    except (OSError, ValueError):
+        return True
 
 
 def layers(environment: "Mapping[str, str]") -> "list[Layer]":
     """Every preferences file, from the nearest to the farthest; those that are ours also where there is none yet."""
-    return [*_project_layers(), *(read(level, path) for level, path in paths(environment).items())]
+    projects = [read("project", path) for path in _project_paths()]
+    told = [layer for layer in projects if layer.problem is not None or layer.table != _NOTHING]
+    return [*told, *(read(level, path) for level, path in paths(environment).items())]
 
 
 def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
     """The paths of the three files that are ours, by level; no `user` where there is no home."""
-    windows = sys.platform == "win32"
-    system = environment.get("PROGRAMDATA", r"C:\ProgramData") if windows else "/etc"
+    system = environment.get("PROGRAMDATA", r"C:\ProgramData") if sys.platform == "win32" else "/etc"
     found = {}
     if os.path.isabs(sys.prefix):  # an embedding program may have none
         found["environment"] = os.path.join(sys.prefix, "etc", "plaintally", FILE_NAME)
@@ -77,7 +59,7 @@ def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
 
 def user_directory(environment: "Mapping[str, str]") -> "str | None":
     """The folder for the user's own settings as the platform has it, or None where there is no home."""
-    home = environment.get("HOME", os.path.expanduser("~"))  # an empty one names no folder
+    home = environment["HOME"] if "HOME" in environment else os.path.expanduser("~")  # an empty one names no folder
     if sys.platform == "win32":
         base = environment.get("APPDATA", "")
     elif sys.platform == "darwin":
@@ -89,8 +71,10 @@ def user_directory(environment: "Mapping[str, str]") -> "str | None":
     return os.path.join(base, "plaintally") if os.path.isabs(base) else None
 
 
-def read(level: str, path: str) -> Layer:
+def read(level: str, path: str) -> "Layer":
     """What stands in the file at `path`; nothing when there is none."""
+    from plaintally._consent import Layer
+
     try:
         content = read_bytes(path)
         if not content or (level == "project" and b"plaintally" not in content):
@@ -108,20 +92,15 @@ def read(level: str, path: str) -> Layer:
         return Layer(level, path, {}, f"cannot be understood ({reason}), so it refuses")
 
 
-def _project_layers() -> "list[Layer]":
+def _project_paths() -> "list[str]":
+    """Where a project may have its file, from the working directory upwards."""
     try:
-        directory = os.getcwd()
+        folders = [os.getcwd()]
     except OSError:  # the working directory is gone
         return []
-    found = []
-    while True:
-        layer = read("project", os.path.join(directory, "pyproject.toml"))
-        if layer.problem is not None or layer.table != _NOTHING:
-            found.append(layer)
-        parent = os.path.dirname(directory)
-        if parent == directory:
-            return found
-        directory = parent
+    while (parent := os.path.dirname(folders[-1])) != folders[-1]:
+        folders.append(parent)
+    return [os.path.join(folder, "pyproject.toml") for folder in folders]
 
 
 def read_bytes(path: str) -> bytes:
