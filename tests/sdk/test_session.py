@@ -300,6 +300,23 @@ def test_a_forked_process_has_a_log_of_its_own_even_where_the_lock_was_held() ->
     assert subprocess.run([sys.executable, "-c", FORK], timeout=30, check=False).returncode == 0
 
 
+MARKS = """
+import os
+from plaintally import _forks
+marks = [_forks._page(), _forks._Process(), _forks.mark()]
+assert all(mark[0] for mark in marks)
+pid = os.fork()
+if pid == 0:
+    os._exit(any(mark[0] for mark in marks) or not _forks.mark()[0])
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) or not all(mark[0] for mark in marks))
+"""
+
+
+@pytest.mark.linux
+def test_a_mark_is_lost_in_a_fork_and_there_alone() -> None:
+    assert subprocess.run([sys.executable, "-c", MARKS], timeout=30, check=False).returncode == 0
+
+
 def test_memory_is_bounded_by_the_capacity(session: Session) -> None:
     small = Session("pkg", contract=CONTRACT, capacity=100)
     for index in range(3000):

@@ -12,10 +12,9 @@ import os
 import sys
 from _thread import RLock
 from collections import deque
-from os import getpid
 from time import time_ns
 
-from plaintally import _errors
+from plaintally import _errors, _forks
 from plaintally._invoke import MAX_DROPPED_KEYS, SKIPPED, SessionInvoke, SkippedInvoke, moment_of
 from plaintally._kinds import ErrorType
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from plaintally._automatic import Stream
+    from plaintally._forks import Mark
     from plaintally._kinds import Kind
     from plaintally.contract import Contract
     from plaintally.summary import Summary
@@ -44,7 +44,7 @@ __all__ = [
 
 DEFAULT_CAPACITY = 1000
 MAX_LABELS = 64
-PATIENCE = 64  # so many invokes that ended are counted together, unless somebody looks before or has each shared
+PATIENCE = 128  # so many invokes that ended are counted together, unless somebody looks before or has each shared
 
 
 class SessionStats:
@@ -109,11 +109,9 @@ class SessionStats:
         self.total_duration_ms += sum(durations_ns) / 1e6
         self.min_duration_ms = min(self.min_duration_ms, min(durations_ns) / 1e6)
         self.max_duration_ms = max(self.max_duration_ms, max(durations_ns) / 1e6)
-        for invoke in invokes:
-            if invoke.context:
-                self.context_keys.update(invoke.context)
-            if invoke._dropped:
-                self._count_dropped(invoke._dropped)
+        self.context_keys.update(*[invoke.context for invoke in invokes if invoke.context])
+        for dropped in [invoke._dropped for invoke in invokes if invoke._dropped]:
+            self._count_dropped(dropped)
         self.invokes.extend(invokes)
         return invokes
 
@@ -162,7 +160,7 @@ class Session:
         "_id",
         "_key",
         "_lock",
-        "_pid",
+        "_ours",
         "_stats",
         "capacity",
         "contract",
@@ -176,6 +174,7 @@ class Session:
     )  # fmt: skip
 
     _key: str
+    _ours: "Mark"
 
     def __init__(
         self,
@@ -225,7 +224,7 @@ class Session:
 
     def invoke(self, label: str) -> "SessionInvoke | SkippedInvoke":
         """A context manager that logs its block under a label."""
-        if self._pid != getpid():
+        if not self._ours[0]:
             self.begin_after_fork()
         try:
             return SessionInvoke(self._stats[label])
@@ -302,12 +301,12 @@ class Session:
 
     def begin_after_fork(self) -> None:
         """Begin anew where this process was forked from the one that made the session: it has a log of its own."""
-        if self._pid != getpid() and self._pid:
+        if not self._ours[0]:
             self._begin(time_ns())
 
     def restore(self, *, identifier: str, key: str = "") -> None:
         """Be the session that a document or a file tells of, whatever process this is."""
-        self._id, self._key, self._pid = identifier, key, 0
+        self._id, self._key, self._ours = identifier, key, (1,)
 
     def add_label(self, label: str) -> "SessionStats | None":
         """The stats of a label, made where there are none; None for what cannot be one, or is one too many."""
@@ -328,7 +327,7 @@ class Session:
 
         In a fork of the process whose log this still is nothing is counted: what ends there began in its parent.
         """
-        if self._lock._is_owned() or (self._pid != getpid() and self._pid):  # type: ignore[attr-defined]
+        if self._lock._is_owned() or not self._ours[0]:  # type: ignore[attr-defined]
             return
         with self._lock:
             sink = self.sink
@@ -352,7 +351,7 @@ class Session:
         self.dropped_labels = 0
         self.shown: frozenset[str] = frozenset()
         self._created_at_ns = created_at_ns
-        self._pid = os.getpid()
+        self._ours = _forks.mark()
 
 
 def _share(sink: "Stream", ended: "list[SessionInvoke]") -> None:
