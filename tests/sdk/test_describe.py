@@ -771,6 +771,20 @@ def test_all_that_is_described_is_a_description_and_a_small_one(value: object, n
         assert depth(found) <= 4
         assert is_description(keep_names(found, names))
         assert set(kept_names(keep_names(found, names))) <= names
+    assert plaintally.describe.make(value, named=False) == plaintally.describe.without_names(
+        plaintally.describe.make(value), NO_NAMES
+    )
+
+
+def test_where_nothing_is_to_be_named_all_but_the_names_is_told() -> None:
+    frames = [pd.DataFrame({"a": [1], "b": ["x"]}), pl.DataFrame({"a": [1]}), pa.table({"a": [1]})]
+    data = {"frame": frames[0], "dataset": xr.Dataset({"a": ("x", [1])}), "list": frames}
+    for value, of_data in ((data, True), *((frame, False) for frame in [*frames, data["dataset"]])):
+        full = plaintally.describe.make(value, of_data=of_data)
+        assert set(kept_names(full))
+        assert plaintally.describe.make(value, of_data=of_data, named=False) == plaintally.describe.without_names(
+            full, NO_NAMES
+        )
 
 
 def depth(described: dict[str, Any]) -> int:

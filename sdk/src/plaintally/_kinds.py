@@ -234,8 +234,10 @@ class Description(Kind):
         """See `Kind.take`."""
         from plaintally.describe import is_sealed, make, without_names
 
-        made = value if is_sealed(value) else make(value, of_data=type(value) is dict)
-        return without_names(made, self.names)
+        if is_sealed(value):
+            return without_names(value, self.names)
+        made = make(value, of_data=type(value) is dict, named=bool(self.names))
+        return without_names(made, self.names) if self.names else made
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""

@@ -24,6 +24,13 @@ def ndarray(value: object) -> "Facts":
 
 
 def element_type(dtype: object) -> "Facts":
+    """What a dtype of numpy's stands for."""
+    kind, size = kind_and_size(dtype)
+    yield "element_type", kind
+    yield "element_bytes", size
+
+
+def kind_and_size(dtype: object) -> "tuple[str, int]":
     """The kind of element that a dtype of numpy's stands for, in numpy's words, and its bytes."""
     cls = held("numpy", "dtype")
     kind, size = in_class(cls, "kind").__get__(dtype), in_class(cls, "itemsize").__get__(dtype)
@@ -37,8 +44,7 @@ def element_type(dtype: object) -> "Facts":
     else:
         known = genuine(in_class(cls, "type").__get__(dtype))
         name = known[1] if known and known[0] == "ml_dtypes" else "void"
-    yield "element_type", name
-    yield "element_bytes", size
+    return name, size
 
 
 def _sparse(value: object) -> "Facts":
@@ -82,9 +88,10 @@ def _jax_array(value: object) -> "Facts":
         raise UnknownValueError
     shape = list(in_class(cls, "shape").__get__(value))
     yield "shape", shape
-    kind = dict(element_type(in_class(cls, "dtype").__get__(value)))
-    yield from kind.items()
-    yield "nbytes", _product(shape) * kind["element_bytes"]
+    kind, size = kind_and_size(in_class(cls, "dtype").__get__(value))
+    yield "element_type", kind
+    yield "element_bytes", size
+    yield "nbytes", _product(shape) * size
 
 
 def _product(sizes: "list[int]") -> int:

@@ -1,7 +1,7 @@
 """What is told about arrays and tables of pyarrow."""
 
 from plaintally.describe._classes import UnknownValueError, contents, extends, genuine, held, in_class
-from plaintally.describe._vocabulary import MAX_COLUMNS, columns_of
+from plaintally.describe._vocabulary import MAX_COLUMNS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ def _table_of(name: str) -> "Callable[[Any], Facts]":
             return
         schema, field = in_class(cls, "schema").__get__(value), held("pyarrow.lib", "Field")
         fields = [held("pyarrow.lib", "Schema").field(schema, index) for index in range(min(width, MAX_COLUMNS))]
-        names = [in_class(field, "name").__get__(column) for column in fields]
         kinds = [_element_type(in_class(field, "type").__get__(column)) for column in fields]
-        yield "columns", columns_of(names, kinds)
+        yield "columns", (lambda: [in_class(field, "name").__get__(column) for column in fields], kinds)
 
     return facts
 

@@ -9,6 +9,7 @@ from plaintally.describe._vocabulary import (
     MAX_PARTS,
     NEEDS,
     Described,
+    columns_of,
     fits_together,
     is_class_name,
     is_label,
@@ -47,12 +48,16 @@ def describe_data(mapping: "Mapping[str, object]") -> "Described":
     return Described(make(mapping, of_data=any(base is dict for base in bases(type(mapping))))).seal()
 
 
-def make(value: object, *, of_data: bool = False) -> "dict[str, Any]":
-    """The content of a description; with `of_data` that of a dict with its keys as names."""
+def make(value: object, *, of_data: bool = False, named: bool = True) -> "dict[str, Any]":
+    """The content of a description; with `of_data` that of a dict with its keys as names.
+
+    Where nothing is to be `named`, no name of a user's is read where that can be left.
+    """
     try:
+        describer = _Describer(named=named)
         if of_data:
-            return _Describer().gather("dict", _items(value), 1)  # type: ignore[arg-type]
-        return _Describer().describe(value, 1)
+            return describer.gather("dict", _items(value), 1)  # type: ignore[arg-type]
+        return describer.describe(value, 1)
     except Exception:  # noqa: BLE001  # out of memory, or of stack
         return {"type": "dict" if of_data else "object"}
 
@@ -79,10 +84,10 @@ def _kind(cls: type) -> "tuple[str, Handler | None]":
 class _Describer:
     """Makes one description, and remembers how many parts it may still have."""
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "named")
 
-    def __init__(self) -> None:
-        self.left = MAX_PARTS
+    def __init__(self, *, named: bool) -> None:
+        self.left, self.named = MAX_PARTS, named
 
     def describe(self, value: object, depth: int) -> "dict[str, Any]":
         """The description of the value, as it stands `depth` descriptions deep."""
@@ -103,7 +108,8 @@ class _Describer:
     def _admit(self, described: "dict[str, Any]", key: str, fact: "Any", depth: int) -> None:  # noqa: ANN401
         admitted = fact
         if key == "columns":
-            admitted = fact[: self.left]
+            names, kinds = fact
+            admitted = columns_of(names() if self.named else (), kinds[: self.left])
         elif key == "entries":
             admitted = self._entries(fact, depth)
         elif key == "elements":
@@ -117,7 +123,7 @@ class _Describer:
         for name, value in items:
             if self.left <= 0 or depth >= MAX_DEPTH:
                 break
-            named = {"name": name} if is_label(name) else {}
+            named = {"name": name} if self.named and is_label(name) else {}
             entries.append({**named, **self.describe(value, depth + 1)})
         return entries
 

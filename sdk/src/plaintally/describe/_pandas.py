@@ -4,10 +4,10 @@ Only of its very own classes: what another class adds to them is Python, and wha
 user's code. So shapes come from what the index of a frame is made of, and kinds of elements from the arrays' classes.
 """
 
-from plaintally.describe._arrays import element_type, is_array
+from plaintally.describe._arrays import is_array, kind_and_size
 from plaintally.describe._arrow import text_head
 from plaintally.describe._classes import UnknownValueError, extends, genuine, held, in_class, part
-from plaintally.describe._vocabulary import MAX_COLUMNS, UNITS, columns_of
+from plaintally.describe._vocabulary import MAX_COLUMNS, UNITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def _frame(value: object) -> "Facts":
     yield "shape", [index_length(index), width]
     blocks = part(manager, "blocks")
     if width <= _MAX_PLACED and len(blocks) <= _MAX_BLOCKS:
-        placed = manager.blknos[:MAX_COLUMNS].tolist()
+        shown = min(width, MAX_COLUMNS)
+        placed = [0] * shown if len(blocks) == 1 else manager.blknos[:shown].tolist()
         kinds = {number: _kind(part(blocks[number], "values"))[0] for number in set(placed)}
-        names = _texts(columns) or [None] * len(placed)
-        yield "columns", columns_of(names, [kinds[number] for number in placed])
+        yield "columns", (lambda: _texts(columns), [kinds[number] for number in placed])
         yield "nbytes", sum(_nbytes(part(block, "values")) for block in blocks)
 
 
@@ -88,15 +88,15 @@ def _exact(value: object, cls: "Any") -> "Any":  # noqa: ANN401
 
 
 def _length(values: object) -> int:
+    name = (genuine(type(values)) or ("", ""))[1]
+    if name.startswith("Arrow"):
+        arrow = held("pyarrow.lib", "ChunkedArray")
+        return int(arrow.__len__(part(values, "_pa_array")))
     if is_array(values):
         length: int = in_class(held("numpy", "ndarray"), "shape").__get__(values)[-1]
         return length
     if extends(values, held("pandas._libs.arrays", "NDArrayBacked")):
         return _length(part(values, "_ndarray"))
-    name = (genuine(type(values)) or ("", ""))[1]
-    if name.startswith("Arrow"):
-        arrow = held("pyarrow.lib", "ChunkedArray")
-        return int(arrow.__len__(part(values, "_pa_array")))
     if name == "IntervalArray":
         left = part(values, "_left")
         return _length(left) if is_array(left) else index_length(left)
@@ -108,8 +108,7 @@ def _length(values: object) -> int:
 def _kind(values: object) -> "tuple[str, int | None]":
     """The kind of element that an array of pandas's holds, and its bytes when numpy knows them."""
     if is_array(values):
-        facts = dict(element_type(in_class(held("numpy", "ndarray"), "dtype").__get__(values)))
-        return facts["element_type"], facts["element_bytes"]
+        return kind_and_size(in_class(held("numpy", "ndarray"), "dtype").__get__(values))
     root, name = genuine(type(values)) or ("", "")
     if root != "pandas":
         return "extension", None  # a user's
@@ -125,8 +124,7 @@ def _kind(values: object) -> "tuple[str, int | None]":
 
 def _with_zone(dtype: object) -> str:
     if genuine(type(dtype)) != ("pandas", "DatetimeTZDtype"):
-        name: str = dict(element_type(dtype))["element_type"]
-        return name
+        return kind_and_size(dtype)[0]
     unit = part(dtype, "_unit")
     return f"datetime64[{unit}, tz]" if type(unit) is str and unit in UNITS else "datetime64"
 

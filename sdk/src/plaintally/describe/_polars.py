@@ -1,7 +1,7 @@
 """What is told about frames and series of polars. Lazy ones are known by their type alone."""
 
 from plaintally.describe._classes import UnknownValueError, held, part
-from plaintally.describe._vocabulary import MAX_COLUMNS, columns_of
+from plaintally.describe._vocabulary import MAX_COLUMNS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +29,13 @@ def _frame(value: object) -> "Facts":
     rows, width = cls.shape(frame)
     yield "shape", [rows, width]
     columns = [cls.to_series(frame, index) for index in range(min(width, MAX_COLUMNS))]
-    names = [_core("PySeries", column).name(column) for column in columns]
-    yield "columns", columns_of(names, _element_types(cls, columns))
+    yield (
+        "columns",
+        (
+            lambda: [_core("PySeries", column).name(column) for column in columns],
+            _element_types(cls, columns),
+        ),
+    )
 
 
 def _series(value: object) -> "Facts":

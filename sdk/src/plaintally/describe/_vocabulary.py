@@ -55,14 +55,17 @@ def is_shape(shape: object) -> bool:
 
 
 def columns_of(names: "Iterable[object]", kinds: "Iterable[str]") -> "list[dict[str, str]]":
-    """Columns with these kinds of elements, and these names where they are names."""
-    pairs = zip(names, kinds, strict=True)
-    return [{"name": name, "element_type": kind} if is_label(name) else {"element_type": kind} for name, kind in pairs]
+    """Columns with these kinds of elements, and these names where there are any and they are names."""
+    columns = [{"element_type": kind} for kind in kinds]
+    for name, column in zip(names, columns, strict=False):
+        if is_label(name):
+            column["name"] = name
+    return columns
 
 
 def is_columns(columns: object) -> bool:
     """Whether this is a list of columns."""
-    return type(columns) is list and 0 < len(columns) <= MAX_COLUMNS and all(_is_column(column) for column in columns)
+    return type(columns) is list and 0 < len(columns) <= MAX_COLUMNS and all(map(_is_column, columns))
 
 
 def _is_column(column: object) -> bool:
