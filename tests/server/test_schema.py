@@ -18,11 +18,12 @@ from sqlalchemy import select, text
 from collectors import run_server
 from plaintally_server.exceptions import StartError
 from plaintally_server.resource import Name
-from plaintally_server.store import schema
+from plaintally_server.store import partitions, schema
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
-from plaintally_server.store.tables import HEAD, metadata, tombstones
+from plaintally_server.store.tables import HEAD, documents, metadata, rolled_days, tombstones
+from plaintally_server.store.times import to_us
 from postgresql import Postgres
 
 OLD = sorted((Path(__file__).parent / "old").glob("version-*.sql"))
@@ -49,6 +50,10 @@ def test_an_older_file_keeps_all_that_is_in_it(tmp_path: Path, dump: Path) -> No
     assert count == ({"id": uid(1), "timestamp": AT}, AT, AT)
     assert store.daily_counts("rxinfer", date.min, date.max) == [(AT.date(), 3)]
     assert len(store.documents_of_day("rxinfer", "using_rxinfer", AT.date(), list)) == 3
+    engine = open_for_reading(path)
+    with engine.connect() as connection:
+        assert connection.execute(select(rolled_days)).all() == [("rxinfer", AT.date(), 1, None)]
+    engine.dispose()
     if dump == OLD[0]:
         return
     [branch] = store.session_tree(uid(10)).stats
@@ -57,7 +62,7 @@ def test_an_older_file_keeps_all_that_is_in_it(tmp_path: Path, dump: Path) -> No
     [request] = store.forget_requests()
     assert (request.session, request.requested_at, request.documents) == (uid(10), AT, 3)
     assert [package for package, _, _ in store.contracts()] == ["rxinfer"]
-    assert store.pulled_until("project", "sessions") == ("abc" if dump == OLD[2] else None)
+    assert store.pulled_until("project", "sessions") == ("abc" if dump in OLD[2:] else None)
     reopened = open_store(path)
     receipt = asyncio.run(reopened.forget(uid(20), key="the key", at=datetime.now(UTC), salt=b"other"))
     reopened.close()
@@ -102,6 +107,23 @@ def test_postgres_has_what_is_declared_and_says_what_it_is(postgres: Postgres) -
     query = "SELECT col_description('tombstones'::regclass, attnum) FROM pg_attribute WHERE attname = 'id_hash'"
     with open_for_reading(url).connect() as connection:
         assert connection.execute(text(query)).scalar() == tombstones.c.id_hash.comment
+
+
+@pytest.mark.postgres
+def test_an_older_server_keeps_all_that_is_in_it(postgres: Postgres) -> None:
+    url = postgres.new()
+    engine = open_for_writing(url)
+    with engine.begin() as connection:
+        schema.upgrade(connection, "0001")
+        partitions.ensure(connection, [AT.date().replace(day=1)])
+        key = {"collection": "using_rxinfer", "create_time": to_us(AT), "update_time": to_us(AT)}
+        rows = [{**key, "id": name, "fields": b"{}", "package": name} for name in ("rxinfer", "")]
+        connection.execute(documents.insert(), rows)
+    assert schema.migrate(url) == "0001"
+    with engine.connect() as connection:
+        assert connection.execute(select(rolled_days)).all() == [("rxinfer", AT.date(), 1, None)]
+        assert len(connection.execute(select(documents)).all()) == 2
+    engine.dispose()
 
 
 @pytest.mark.parametrize("kind", ["file", pytest.param("server", marks=pytest.mark.postgres)])

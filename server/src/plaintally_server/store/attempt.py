@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from plaintally_server.store import Write
-from plaintally_server.store.batch import Key, Plan, Row, keys_of, plan
+from plaintally_server.store.batch import Key, Plan, Row, changed_days, keys_of, plan
 from plaintally_server.store.database import LOCK
 from plaintally_server.store.tables import IMPORTS
 
@@ -52,6 +52,11 @@ INSERT INTO rollups (series, package, day, key, value)
 SELECT '{IMPORTS}', $1, $2::date, '', count(*) FROM new HAVING count(*) > 0
 ON CONFLICT (series, package, day, key) DO UPDATE SET value = rollups.value + excluded.value
 """  # noqa: S608  # of our own
+_NOTE = """
+INSERT INTO rolled_days (package, day, changes)
+SELECT package, day, 1 FROM unnest($1::text[], $2::date[]) AS changed (package, day)
+ON CONFLICT (package, day) DO UPDATE SET changes = rolled_days.changes + 1
+"""
 
 
 class Quicker(Exception):  # noqa: N818  # no failure
@@ -113,6 +118,8 @@ class Attempt:
                 raise Quicker
         for tally, ids in sorted(planned.counts.items()):
             await connection.execute(_COUNT, tally.package, tally.day, sorted(ids))
+        if days := changed_days(planned, self._found):
+            await connection.execute(_NOTE, *_columns(days, 2))
         return transaction or str(await connection.fetchval(_TRANSACTION))
 
     def _stays(self, item: tuple[Key, Row]) -> bool:

@@ -15,7 +15,7 @@ from plaintally_server.ingest import SHARED, STATS
 from plaintally_server.resource import Stored, check_precondition
 from plaintally_server.store import Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
-from plaintally_server.store.times import day_of, from_us, to_us
+from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
 
 Key = tuple[str, str]
 """A collection and an id."""
@@ -85,6 +85,13 @@ def plan(groups: Iterable[Sequence[Write]], rows: Mapping[Key, Row], buried: Col
     for group in groups:
         planner.take(group)
     return planner.plan
+
+
+def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Tally]:
+    """Of which packages and days a plan changes documents; `rows` are those that it was made with."""
+    before = [rows[key] for key in (planned.puts.keys() | planned.drops) & rows.keys()]
+    found = {(row.package, row.create_time // DAY_US) for row in (*planned.puts.values(), *before)}
+    return [Tally(package, day_of(day * DAY_US)) for package, day in sorted(found) if package]
 
 
 class _Planner:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, and_, delete, or_, select, tuple_, updat
 from plaintally_server.ingest import COUNTER_PREFIX, INVOKES
 from plaintally_server.retention import STEP, Due, Place, Step
 from plaintally_server.store.content import read_fields, write_fields
-from plaintally_server.store.rows import remove
+from plaintally_server.store.rows import delete_rows
 from plaintally_server.store.tables import counted_ids, documents, purges
 from plaintally_server.store.times import to_us
 
@@ -76,4 +76,4 @@ def _remove(connection: Connection, due: Due, found: Sequence[Found]) -> int:
     first, last = found[0].create_time, found[-1].create_time
     names = tuple_(_COLUMNS.collection, _COLUMNS.id)
     gone = [(one.collection, one.id) for one in found]
-    return remove(connection, and_(_COLUMNS.create_time.between(first, last), names.in_(gone)))
+    return delete_rows(connection, and_(_COLUMNS.create_time.between(first, last), names.in_(gone)))

@@ -4,7 +4,7 @@ These are for what is rare: maintenance, deletion, what comes out of another dat
 time goes the faster ways of `sqlite` and `postgres`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -20,8 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from plaintally_server.store import Write, partitions
-from plaintally_server.store.batch import Key, Plan, Row, Tally, keys_of, plan
-from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rollups, tombstones
+from plaintally_server.store.batch import Key, Plan, Row, Tally, changed_days, keys_of, plan
+from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rolled_days, rollups, tombstones
+from plaintally_server.store.times import DAY_US, day_of
 
 Discard = Callable[[Connection, str, str], None]
 _AT_ONCE = 400  # parameters of a statement are limited
@@ -79,18 +80,19 @@ def write(connection: Connection, groups: Sequence[Sequence[Write]], *, discard:
         planned = plan(groups, rows, buried)
     for key in planned.drops:
         if discard is None:
-            remove(connection, is_document(connection, *key))
+            delete_rows(connection, is_document(connection, *key))
         elif key in rows:
             discard(connection, *key)
     _put(connection, planned.puts)
     for tally, ids in sorted(planned.counts.items()):
         _count(connection, tally, ids)
+    note_changes(connection, changed_days(planned, rows))
     return planned
 
 
 def _put(connection: Connection, puts: Mapping[Key, Row]) -> None:
     for key in puts:
-        remove(connection, is_document(connection, *key))
+        delete_rows(connection, is_document(connection, *key))
     columns = [column.name for column in _ROW]
     rows = [dict(zip(("collection", "id", *columns), (*key, *row), strict=True)) for key, row in sorted(puts.items())]
     if rows and connection.dialect.name == "postgresql":
@@ -112,7 +114,24 @@ def is_document(connection: Connection, collection: str, document: str) -> Colum
 
 
 def remove(connection: Connection, which: ColumnElement[bool]) -> int:
-    """Delete documents; their number."""
+    """Delete documents, and note that their days have changed; their number."""
+    columns = (documents.c.package, documents.c.create_time // DAY_US)
+    days = connection.execute(select(*columns).where(which).distinct()).all()
+    note_changes(connection, [Tally(package, day_of(day * DAY_US)) for package, day in sorted(map(tuple, days))])
+    return delete_rows(connection, which)
+
+
+def note_changes(connection: Connection, days: Iterable[Tally]) -> None:
+    """Note that documents of these packages and days have changed, so that they are rolled up anew."""
+    rows = [{"package": package, "day": day, "changes": 1} for package, day in days if package]
+    if rows:
+        noted = insert(connection, rolled_days)
+        changes = {"changes": rolled_days.c.changes + 1}
+        connection.execute(noted.on_conflict_do_update(index_elements=[*rolled_days.primary_key], set_=changes), rows)
+
+
+def delete_rows(connection: Connection, which: ColumnElement[bool]) -> int:
+    """Delete documents, as the end of their time does; their number."""
     statement = delete(documents).where(which)
     if connection.dialect.name == "postgresql":
         gone = statement.returning(documents.c.collection, documents.c.id).cte("gone")

@@ -33,7 +33,7 @@ def migrate(database: Database) -> str | None:
     _check_known(found, database)
     with opening(database), exclusively(engine) as connection:
         if version(connection) != HEAD:  # another process may have been quicker
-            _upgrade(connection)
+            upgrade(connection)
     engine.dispose()
     return found
 
@@ -91,7 +91,8 @@ def _check_known(found: str | None, database: Database) -> None:
         )
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, to: str = HEAD) -> None:
+    """Bring the tables to a version, this one or an older."""
     from alembic.config import Config  # takes a fifth of a second, once in a version
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
@@ -99,12 +100,12 @@ def _upgrade(connection: Connection) -> None:
     script = ScriptDirectory(str(MIGRATIONS))
 
     def steps(revision: Any, _: object) -> Any:  # noqa: ANN401  # Alembic's own types are private
-        return script._upgrade_revs("head", revision)  # noqa: SLF001  # which its own command calls just so
+        return script._upgrade_revs(to, revision)  # noqa: SLF001  # which its own command calls just so
 
-    with EnvironmentContext(Config(), script, fn=steps, destination_rev="head") as environment:
+    with EnvironmentContext(Config(), script, fn=steps, destination_rev=to) as environment:
         environment.configure(connection=connection)
         environment.run_migrations()
-    if connection.dialect.name == "postgresql":
+    if connection.dialect.name == "postgresql" and to == HEAD:
         _comment(connection)
 
 

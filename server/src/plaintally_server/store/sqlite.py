@@ -1,7 +1,7 @@
 """The store in one SQLite file: one thread writes it, in one process; many may read."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, StartError, unavailable
 from plaintally_server.store import Write, schema
-from plaintally_server.store.batch import Answer, Key, Plan, Row, Tally, keys_of, plan
+from plaintally_server.store.batch import Answer, Key, Plan, Row, Tally, changed_days, keys_of, plan
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.lock import Lock
@@ -28,6 +28,10 @@ _PUT = (
 _ADD = """
 INSERT INTO rollups (series, package, day, key, value) VALUES (?, ?, ?, '', ?)
 ON CONFLICT (series, package, day, key) DO UPDATE SET value = value + excluded.value
+"""
+_NOTE = """
+INSERT INTO rolled_days (package, day, changes) VALUES (?, ?, 1)
+ON CONFLICT (package, day) DO UPDATE SET changes = changes + 1
 """
 
 
@@ -80,7 +84,7 @@ class _File:
             planned = plan(groups, found)
             if planned.asked and (buried := self._find_buried(planned.asked)):
                 planned = plan(groups, found, buried)
-            self._apply(planned)
+            self._apply(planned, found)
         self.deletions.bury(planned.late)
         return planned.answers
 
@@ -128,11 +132,12 @@ class _File:
         query = "SELECT 1 FROM tombstones WHERE id_hash = ?"
         return {id_hash for id_hash in hashes if self._raw.execute(query, (id_hash,)).fetchone()}
 
-    def _apply(self, planned: Plan) -> None:
+    def _apply(self, planned: Plan, found: Mapping[Key, Row]) -> None:
         self._raw.executemany("DELETE FROM documents WHERE collection = ? AND id = ?", planned.drops)
         self._raw.executemany(_PUT, [(*key, *row) for key, row in sorted(planned.puts.items())])
         for tally, ids in planned.counts.items():
             self._count(tally, ids)
+        self._raw.executemany(_NOTE, [(package, day.isoformat()) for package, day in changed_days(planned, found)])
 
     def _count(self, tally: Tally, ids: Sequence[bytes]) -> None:
         """Add to the imports of a day those that never were counted."""

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, Me
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
@@ -90,12 +90,25 @@ rollups = Table(
     comment="what reports add up: narrow, additive, by day",
     sqlite_with_rowid=False,
 )
-dirty_days = Table(
-    "dirty_days",
+monthly_rollups = Table(
+    "monthly_rollups",
+    metadata,
+    Column("series", _text(), primary_key=True, comment="as in rollups"),
+    Column("package", _text(), primary_key=True, comment="of which package"),
+    Column("month", Date, primary_key=True, comment="the first day of the month"),
+    Column("key", _text(), primary_key=True, comment="as in rollups"),
+    Column("value", BigInteger, nullable=False, comment="the sum over the days of the month"),
+    comment="the rollups of days, added up by month, so that a year is read as quickly as a month",
+    sqlite_with_rowid=False,
+)
+rolled_days = Table(
+    "rolled_days",
     metadata,
     Column("package", _text(), primary_key=True, comment="of which package"),
-    Column("day", Date, primary_key=True, comment="the UTC day whose documents changed after it was rolled up"),
-    comment="days that are to be rolled up anew",
+    Column("day", Date, primary_key=True, comment="a UTC day on which documents were received"),
+    Column("changes", BigInteger, nullable=False, comment="how many transactions have changed its documents"),
+    Column("rolled", BigInteger, comment="how many of those are in the rollups; null: it was never rolled up"),
+    comment="which days the rollups hold, and whether as their documents are now",
     sqlite_with_rowid=False,
 )
 tombstones = Table(
