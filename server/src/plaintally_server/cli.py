@@ -21,7 +21,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
-from plaintally_server import backup, copying, desk, diagnosis, pull, report, retention, setup, watch
+from plaintally_server import backup, copying, desk, diagnosis, pull, report, setup, upkeep, watch
 from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
@@ -212,14 +212,14 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
 def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> ASGIApp:
     from plaintally_server.app import create_app
 
-    purging = partial(retention.keep, store, settings.contracts, now=lambda: datetime.now(UTC))
+    keeping = partial(upkeep.keep, store, settings.contracts, now=lambda: datetime.now(UTC))
     if settings.metrics_port is None:
-        return create_app(settings, store, beside=purging)
+        return create_app(settings, store, beside=keeping)
     from plaintally_server.metrics import Metrics
 
     metrics = Metrics()
     metrics.serve(stack, store, host=settings.metrics_host, port=settings.metrics_port)
-    return create_app(settings, store, measured=metrics.around, beside=purging)
+    return create_app(settings, store, measured=metrics.around, beside=keeping)
 
 
 @commands.command("init", params=setup.choices(serve))

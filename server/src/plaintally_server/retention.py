@@ -1,25 +1,21 @@
-"""Keeps what contracts promise: contexts and documents go when their time is over. Daily totals stay.
+"""Keeps what contracts promise: contexts and documents go when their time is over. Rollups stay.
 
-A running collector looks once a day, and at its start looks at everything. It works in short steps that take their turn
-among the writes, so that nobody waits for it.
+A running collector looks once a day, and at its start looks at everything (see `upkeep`). It works in short steps that
+take their turn among the writes, so that nobody waits for it.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from plaintally.contract import Contract
-from plaintally_server.exceptions import Refusal, describe
 
 STEP = 500
 """Documents that a step looks at."""
-PAUSE = timedelta(days=1)
 CONTEXT_DAYS = 90
 """For how long contexts stay that no label tells of."""
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_logger = logging.getLogger(__name__)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 What = Literal["contexts", "documents"]
 
@@ -55,7 +51,10 @@ class Purging(Protocol):
 
 
 def dues(contracts: Mapping[str, Contract], now: datetime) -> Iterator[Due]:
-    """What is over by now, package by package: contexts by their labels' retention, documents by their contract's."""
+    """What is over by now, package by package: contexts by their labels' retention, documents by their contract's.
+
+    Documents go by whole UTC days, as rollups have them, when the youngest of a day is over.
+    """
     for package, contract in contracts.items():
         by_days: dict[int, set[str]] = {}
         for name, label in contract.labels.items():
@@ -64,13 +63,14 @@ def dues(contracts: Mapping[str, Contract], now: datetime) -> Iterator[Due]:
             yield Due(package, "contexts", _ago(now, days), frozenset(names))
         if contract.dialect:  # whose invokes have no label
             yield Due(package, "contexts", _ago(now, CONTEXT_DAYS), frozenset({""}))
-        yield Due(package, "documents", _ago(now, contract.retention_days))
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        yield Due(package, "documents", _ago(midnight, contract.retention_days))
 
 
-async def purge(store: Purging, due: Due, *, since: datetime = _EARLIEST, now: Callable[[], datetime]) -> int:
+async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Callable[[], datetime]) -> int:
     """Remove what is due of all that was received from a moment on; how many documents that was."""
     removed = 0
-    place: Place = ((since - _EARLIEST) // timedelta(microseconds=1), "", "")
+    place: Place = ((since - EARLIEST) // timedelta(microseconds=1), "", "")
     while True:
         step = await store.purge(due, place, at=now())
         removed += step.removed
@@ -80,20 +80,6 @@ async def purge(store: Purging, due: Due, *, since: datetime = _EARLIEST, now: C
         await asyncio.sleep(0.01)  # what waits to be written goes first
     await store.record_purge(due, removed=removed, at=now())
     return removed
-
-
-async def keep(store: Purging, contracts: Mapping[str, Contract], *, now: Callable[[], datetime]) -> None:
-    """Purge at once, then every day, until cancelled; a failure is told, and tried again the next day."""
-    since = _EARLIEST
-    while True:
-        begun = now()
-        try:
-            for due in dues(contracts, begun):
-                await purge(store, due, since=max(_EARLIEST, since - (begun - due.before)), now=now)
-            since = begun
-        except Refusal as refusal:
-            _logger.error("plaintally-server: cannot purge (%s)", describe(refusal))  # noqa: TRY400
-        await asyncio.sleep(PAUSE.total_seconds())
 
 
 def _ago(now: datetime, days: int) -> datetime:

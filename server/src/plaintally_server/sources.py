@@ -1,21 +1,20 @@
 """Where reports take their figures from: the store, or an export that DuckDB or Spark reads."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
-from plaintally_server.export.command import read_rows
-from plaintally_server.export.layout import Partition, stamps
-from plaintally_server.export.rows import COLUMNS, Row
-from plaintally_server.reports.questions import IMPORTS, Cells, Key, Question, count_rows
+from plaintally_server.reports.questions import IMPORTS, Cells, Key, Question
+from plaintally_server.rolling import count_day, read_key
 from plaintally_server.store import Reader
 
 
 class StoreSource:
-    """The documents of the store, one by one, and its daily totals; see `Source`."""
+    """What the store has rolled up, and the documents of the days that are not rolled up yet; see `Source`."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._counted: dict[tuple[str, date], Mapping[str, Mapping[Key, int]]] = {}
 
     def packages(self) -> Sequence[str]:
         """See `Source.packages`."""
@@ -29,19 +28,26 @@ class StoreSource:
         """See `Source.count`; imports per day are the totals, which outlast the documents."""
         if question == IMPORTS:
             return {(day,): count for day, count in self._reader.daily_counts(package, first, last)}
-        partitions = [
-            partition
-            for partition in stamps(package, self._reader.day_states(package))
-            if partition.table == question.table and first <= partition.day <= last
-        ]
+        by_day = "day" in question.columns
+        rolled = self._reader.rolled(question.series, package, first, last, by_day=by_day)
         total: Counter[Key] = Counter()
-        for partition in partitions:
-            total.update(self._count_partition(question, partition))
+        for day, key, value in rolled.cells:
+            total[_with_day(question, read_key(key), day)] += value
+        for day in rolled.missing:
+            for found, value in self._count_day(package, day)[question.series].items():
+                total[_with_day(question, found, day)] += value
         return total
 
-    def _count_partition(self, question: Question, partition: Partition) -> Cells:
-        def work(rows: Iterator[Row]) -> Cells:
-            names = COLUMNS[partition.table]
-            return count_rows(question, ({"day": partition.day, **dict(zip(names, row, strict=True))} for row in rows))
+    def _count_day(self, package: str, day: date) -> Mapping[str, Mapping[Key, int]]:
+        """The cells of a day that is not rolled up, counted once."""
+        if (package, day) not in self._counted:
+            self._counted[package, day] = count_day(self._reader, package, day)
+        return self._counted[package, day]
 
-        return read_rows(self._reader, partition, work)
+
+def _with_day(question: Question, key: Key, day: date | None) -> Key:
+    """A key with the day where the question has it among its columns."""
+    if "day" not in question.columns:
+        return key
+    place = question.columns.index("day")
+    return (*key[:place], day, *key[place:])

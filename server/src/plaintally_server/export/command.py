@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,10 +14,8 @@ from rich.progress import track
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import TABLES, Partition, Plan, last_sealed, make_plan, stamps
-from plaintally_server.export.rows import Row, needs_label, to_row
-from plaintally_server.ingest import STATS
+from plaintally_server.export.reading import read_rows
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
-from plaintally_server.resource import Name, Stored
 from plaintally_server.store import Reader
 from plaintally_server.store.database import Database, exists
 from plaintally_server.store.maintenance import Maintenance
@@ -26,9 +23,7 @@ from plaintally_server.store.maintenance import Maintenance
 if TYPE_CHECKING:
     from plaintally_server.export.files import Export
 
-T = TypeVar("T")
 F = TypeVar("F", str, str | None)
-_CHUNK = 1000  # documents whose labels are looked up at once
 
 
 def on_export(flag: str, **attributes: Any) -> Callable[[Any], Any]:  # noqa: ANN401  # what click takes
@@ -136,27 +131,6 @@ def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:
     console = Console(stderr=True)
     for partition, stamp in track(plan.write.items(), "Writing", console=console, disable=not console.is_terminal):
         read_rows(reader, partition, partial(place.write, partition, stamp=stamp))
-
-
-def read_rows(reader: Reader, partition: Partition, work: Callable[[Iterator[Row]], T]) -> T:
-    """What the work makes of the rows of a partition, in the order of receipt."""
-    return reader.documents_of_day(
-        partition.package,
-        partition.collection,
-        partition.day,
-        lambda found: work(_to_rows(reader, partition, (stored for _, stored in found))),
-    )
-
-
-def _to_rows(reader: Reader, partition: Partition, found: Iterator[Stored]) -> Iterator[Row]:
-    while chunk := list(islice(found, _CHUNK)):
-        asking = {stored.fields["session_stats"] for stored in chunk if needs_label(partition.table, stored)}
-        ids = sorted(asking)
-        above = reader.get_all([Name("", "", STATS, stats_id) for stats_id in ids]) if ids else ()
-        labels = {stats_id: stats.fields["label"] for stats_id, stats in zip(ids, above, strict=True) if stats}
-        for stored in chunk:
-            label = labels.get(stored.fields.get("session_stats"))
-            yield to_row(partition.table, stored, package=partition.package, label=label)
 
 
 def _list_pending(plan: Plan) -> None:

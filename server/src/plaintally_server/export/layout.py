@@ -17,7 +17,7 @@ from plaintally_server.store import DayState
 GRACE = timedelta(hours=1)
 """How long after midnight a day counts as over: longer than any write waits."""
 FILE = "part.parquet"
-_VERSION = 1  # of the columns; with another, all files are written anew
+_VERSION = 2  # of the columns; with another, all files are written anew
 _TABLE_OF = {SESSIONS: "sessions", STATS: "stats", INVOKES: "invokes"}
 _COLLECTION_OF = {table: collection for collection, table in _TABLE_OF.items()}
 TABLES = ("counts", *_COLLECTION_OF)

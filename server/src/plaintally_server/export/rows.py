@@ -54,6 +54,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "execution_start": "time",
         "execution_end": "time",
         "duration_ms": "number",
+        "duration_us": "integer",
         "duration_bucket": "bucket",
         "context": "json",
     },
@@ -92,7 +93,9 @@ def _of_stats(fields: Fields) -> Fields:
 
 
 def _of_invoke(fields: Fields) -> Fields:
-    return {"duration_bucket": bucket_of(fields["duration_ms"]), "context": _json(fields["context"])}
+    duration_ms = fields["duration_ms"]
+    durations = {"duration_us": round(duration_ms * 1000), "duration_bucket": bucket_of(duration_ms)}
+    return {**durations, "context": _json(fields["context"])}
 
 
 def _nothing(_: Fields) -> Fields:

@@ -61,6 +61,33 @@ class DayState(NamedTuple):
     mark: int
 
 
+class Rolled(NamedTuple):
+    """What rollups hold of a series for a span of days.
+
+    `cells` are days (None where all are added up), keys and values; `missing` are the days that have documents and no
+    rollups.
+    """
+
+    cells: Sequence[tuple[date | None, str, int]]
+    missing: Sequence[date]
+
+
+class Window(NamedTuple):
+    """A span of time whose documents are left out of the figures of a package: from `first_at` to before `until`."""
+
+    number: int
+    package: str
+    first_at: datetime
+    until: datetime
+    reason: str
+    actor: str
+    at: datetime
+
+    def holds(self, received_at: datetime) -> bool:
+        """Whether a document that was received then is left out."""
+        return self.first_at <= received_at < self.until
+
+
 class Reader(Protocol):
     """What reports need of a store. Safe in any thread; it waits for the disk."""
 
@@ -86,14 +113,20 @@ class Reader(Protocol):
     def session_tree(self, session_id: str) -> SessionTree:
         """A session, its stats by label and their invokes by start, as they are at one moment."""
 
+    def rolled(self, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:
+        """What rollups hold of a series for the days from the first to the last, each with its day or all added up."""
+
+    def struck(self, package: str) -> Sequence[Window]:
+        """The spans of time that are left out of a package's figures, in their order."""
+
     def packages(self) -> Sequence[str]:
         """The packages that have ever been counted, in the order of their names."""
 
     def total(self, package: str) -> int:
-        """All counts of a package."""
+        """All counts of a package, but for those that were struck."""
 
     def daily_counts(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
-        """The days from `first` to `last` that have counts, in their order; days are UTC days of receipt."""
+        """The days from `first` to `last` that have counts, in their order, without those that were struck."""
 
     def first_day(self, package: str) -> date | None:
         """The day of a package's first count."""

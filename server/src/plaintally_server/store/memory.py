@@ -10,7 +10,7 @@ from plaintally_server.deletion import Receipt, hash_text, make_receipt, opens, 
 from plaintally_server.exceptions import unavailable
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Name, Stored
-from plaintally_server.store import DayState, SessionTree, StatsTree, Write
+from plaintally_server.store import DayState, Rolled, SessionTree, StatsTree, Window, Write
 from plaintally_server.store.batch import Forgotten, Key, Row, Tally, plan
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.deletion import MAX_WAITING, too_many
@@ -77,6 +77,14 @@ class MemoryStore:
             )
             branches = [StatsTree(one, self._invokes(one.fields["id"])) for one in stats]
             return SessionTree(self.get(Name("", "", SESSIONS, session_id)), branches)
+
+    def rolled(self, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:  # noqa: ARG002
+        """See `Reader.rolled`; nothing is rolled up here."""
+        return Rolled([], sorted({state.day for state in self.day_states(package) if first <= state.day <= last}))
+
+    def struck(self, package: str) -> Sequence[Window]:  # noqa: ARG002
+        """See `Reader.struck`; nothing is struck here."""
+        return ()
 
     def packages(self) -> Sequence[str]:
         """See `Reader.packages`."""

@@ -46,11 +46,12 @@ class ParquetSource:
     def count(self, question: Question, package: str, first: date, last: date) -> Cells:
         """See `Source.count`."""
         columns = ", ".join(question.columns)
+        value = f"sum({question.adds})" if question.adds else "count(*)"
         query = f"""
-        SELECT {columns}, count(*) FROM {question.table}
+        SELECT {columns}, {value} FROM {question.table}
         WHERE package = ? AND day BETWEEN ? AND ? GROUP BY {columns}
         """  # noqa: S608  # names of our own
-        return {tuple(key): number for *key, number in self._ask(query, (package, first, last))}
+        return {tuple(key): int(number) for *key, number in self._ask(query, (package, first, last))}
 
 
 def open_duckdb(export: "Export") -> ParquetSource:

@@ -9,7 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select
 
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Name, Stored
-from plaintally_server.store import DayState, SessionTree, StatsTree
+from plaintally_server.rolling import STRUCK_IMPORTS, Changed
+from plaintally_server.store import DayState, Rolled, SessionTree, StatsTree, Window
+from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.rows import located, parents_are
 from plaintally_server.store.tables import IMPORTS, documents, rollups
@@ -78,6 +80,21 @@ class SQLReader:
             stats = sorted(_children(connection, STATS, session_id), key=lambda one: str(one.fields["label"]))
             return SessionTree(session, [StatsTree(one, _invokes(connection, one.fields["id"])) for one in stats])
 
+    def rolled(self, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:
+        """See `Reader.rolled`."""
+        with self._reading() as connection:
+            return rolled_up.read(connection, series, package, first, last, by_day=by_day)
+
+    def struck(self, package: str) -> Sequence[Window]:
+        """See `Reader.struck`."""
+        with self._reading() as connection:
+            return rolled_up.windows(connection, package)
+
+    def changed_days(self, last: date) -> Sequence[Changed]:
+        """See `rolling.Rolling.changed_days`."""
+        with self._reading() as connection:
+            return rolled_up.changed(connection, last)
+
     def packages(self) -> Sequence[str]:
         """See `Reader.packages`."""
         package = rollups.c.package
@@ -94,8 +111,8 @@ class SQLReader:
         """See `Reader.daily_counts`."""
         day = rollups.c.day
         with self._reading() as connection:
-            query = _imports(package, day, rollups.c.value).where(day.between(first, last)).order_by(day)
-            return [(day, count) for day, count in connection.execute(query)]
+            query = _imports(package, day, func.sum(rollups.c.value)).where(day.between(first, last))
+            return [(day, int(count)) for day, count in connection.execute(query.group_by(day).order_by(day))]
 
     def first_day(self, package: str) -> date | None:
         """See `Reader.first_day`."""
@@ -132,7 +149,7 @@ def start_of(stored: Stored) -> datetime:
 
 
 def _imports(package: str, *columns: ColumnElement[Any]) -> Select[Any]:
-    return select(*columns).where(rollups.c.series == IMPORTS, rollups.c.package == package)
+    return select(*columns).where(rollups.c.series.in_([IMPORTS, STRUCK_IMPORTS]), rollups.c.package == package)
 
 
 def _read(fields: bytes, create_time: int, update_time: int) -> Stored:

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
 from plaintally_server.retention import Due, Place, Step
-from plaintally_server.store import Write, deletion, purging, rows
+from plaintally_server.rolling import Changed
+from plaintally_server.store import Write, deletion, purging, rollups, rows
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively
 from plaintally_server.store.reading import SQLReader
@@ -66,6 +67,16 @@ class Deletions:
         """See `retention.Purging.record_purge`."""
         with exclusively(self._engine) as connection:
             purging.record(connection, due, removed=removed, at=at)
+
+    def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
+        """See `rolling.Rolling.roll`."""
+        with exclusively(self._engine) as connection:
+            return rollups.put(connection, day, cells)
+
+    def renew_below(self, day: Changed) -> None:
+        """See `rolling.Rolling.renew_below`."""
+        with exclusively(self._engine) as connection:
+            rows.note_changes(connection, rollups.days_below(connection, day))
 
     def bury(self, late: Mapping[str, datetime]) -> None:
         """Keep out the stats that came late, and delete the invokes that came before them."""
@@ -125,6 +136,15 @@ class SQLStore(SQLReader):
         """See `retention.Purging.purge`."""
         step: Step = await self._writer.run(lambda: self._deletions.purge(due, after, at=at))
         return step
+
+    async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
+        """See `rolling.Rolling.roll`."""
+        kept: bool = await self._writer.run(lambda: self._deletions.roll(day, cells))
+        return kept
+
+    async def renew_below(self, day: Changed) -> None:
+        """See `rolling.Rolling.renew_below`."""
+        await self._writer.run(lambda: self._deletions.renew_below(day))
 
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """See `retention.Purging.record_purge`."""

@@ -1,0 +1,139 @@
+"""Rollups, by functions of a connection whose caller has begun a transaction.
+
+A day is rolled up as a whole, in place of what was there of it, and the sums of its month change by the difference. So
+rollups are what the documents were when the day was last rolled up, whatever was deleted or changed in between.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlalchemy import Connection, Table, and_, delete, func, or_, select, update
+
+from plaintally_server.ingest import INVOKES, STATS
+from plaintally_server.reports.questions import ROLLED
+from plaintally_server.rolling import STRUCK_IMPORTS, Changed
+from plaintally_server.store import Rolled, Window
+from plaintally_server.store.batch import Tally
+from plaintally_server.store.rows import insert
+from plaintally_server.store.tables import documents, monthly_rollups, purges, rolled_days, rollups, struck
+from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
+
+SERIES = (STRUCK_IMPORTS, *dict.fromkeys(question.series for question in ROLLED))
+Cells = Mapping[str, Mapping[str, int]]
+"""By series, the value of each key."""
+
+
+def read(connection: Connection, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:
+    """See `Reader.rolled`."""
+    days = rolled_days.c
+    query = select(days.day).where(days.package == package, days.day.between(first, last), days.rolled.is_(None))
+    missing = connection.execute(query.order_by(days.day)).scalars().all()
+    day, key, value = rollups.c.day, rollups.c.key, rollups.c.value
+    of_series = and_(rollups.c.series == series, rollups.c.package == package)
+    if by_day:
+        rows = connection.execute(select(day, key, value).where(of_series, day.between(first, last)))
+        return Rolled([(day, key, value) for day, key, value in rows], missing)
+    total: dict[str, int] = {}
+    for table, start, end in _spans(first, last):
+        when = table.c.month if table is monthly_rollups else table.c.day
+        query = select(table.c.key, func.sum(table.c.value)).where(
+            table.c.series == series, table.c.package == package, when.between(start, end)
+        )
+        for key, value in connection.execute(query.group_by(table.c.key)):
+            total[key] = total.get(key, 0) + int(value)
+    return Rolled([(None, key, value) for key, value in total.items()], missing)
+
+
+def changed(connection: Connection, last: date, *, package: str | None = None) -> Sequence[Changed]:
+    """The days up to the last that are to be rolled up, the oldest first.
+
+    A day whose documents went because their time was over stays as it was rolled up before.
+    """
+    days = rolled_days.c
+    query = select(days.package, days.day, days.changes, days.rolled).where(
+        days.day <= last, or_(days.rolled.is_(None), days.rolled != days.changes)
+    )
+    if package is not None:
+        query = query.where(days.package == package)
+    purged = purged_until(connection)
+    return [
+        Changed(package, day, changes)
+        for package, day, changes, rolled in connection.execute(query.order_by(days.day, days.package))
+        if rolled is None or package not in purged or day >= purged[package].date()
+    ]
+
+
+def purged_until(connection: Connection) -> Mapping[str, datetime]:
+    """By package, when the documents were received that are the first ones not to be over."""
+    query = select(purges.c.package, func.max(purges.c.until)).where(purges.c.what == "documents")
+    return {package: from_us(until) for package, until in connection.execute(query.group_by(purges.c.package))}
+
+
+def put(connection: Connection, day: Changed, cells: Cells) -> bool:
+    """Have the rollups of a day be these; False where the day has changed since its documents were read."""
+    days = rolled_days.c
+    same = and_(days.package == day.package, days.day == day.day, days.changes == day.changes)
+    if not connection.execute(update(rolled_days).where(same).values(rolled=day.changes)).rowcount:
+        return False
+    put_series(connection, day.package, day.day, {series: cells.get(series, {}) for series in SERIES})
+    return True
+
+
+def put_series(connection: Connection, package: str, day: date, cells: Cells) -> None:
+    """Have these series of a day be as given."""
+    this = and_(rollups.c.package == package, rollups.c.day == day, rollups.c.series.in_(cells))
+    changes = {(series, key): value for series, found in cells.items() for key, value in found.items()}
+    new = dict(changes)
+    for series, key, value in connection.execute(select(rollups.c.series, rollups.c.key, rollups.c.value).where(this)):
+        changes[series, key] = changes.get((series, key), 0) - value
+    connection.execute(delete(rollups).where(this))
+    _add(connection, rollups, {"package": package, "day": day}, new)
+    month = {"package": package, "month": day.replace(day=1)}
+    _add(connection, monthly_rollups, month, changes)
+    empty = and_(*(monthly_rollups.c[name] == value for name, value in month.items()), monthly_rollups.c.value == 0)
+    connection.execute(delete(monthly_rollups).where(empty, monthly_rollups.c.series.in_(cells)))
+
+
+def _add(
+    connection: Connection, table: Table, place: Mapping[str, object], values: Mapping[tuple[str, str], int]
+) -> None:
+    rows = [{"series": series, "key": key, "value": value, **place} for (series, key), value in values.items() if value]
+    if rows:
+        added = insert(connection, table)
+        total = {"value": table.c.value + added.excluded.value}
+        connection.execute(added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows)
+
+
+def days_below(connection: Connection, day: Changed) -> Sequence[Tally]:
+    """The earlier days of invokes whose stats were received on a day."""
+    start = to_us(datetime.combine(day.day, time(), UTC))
+    stats, invokes = documents.alias(), documents.alias()
+    received = and_(stats.c.create_time >= start, stats.c.create_time < start + DAY_US)
+    ids = select(stats.c.id).where(stats.c.package == day.package, stats.c.collection == STATS, received)
+    below = and_(invokes.c.collection == INVOKES, invokes.c.parent.in_(ids), invokes.c.create_time < start)
+    found = connection.execute(select(invokes.c.create_time // DAY_US).where(below).distinct()).scalars()
+    return [Tally(day.package, day_of(number * DAY_US)) for number in sorted(found)]
+
+
+def windows(connection: Connection, package: str) -> Sequence[Window]:
+    """See `Reader.struck`."""
+    query = select(struck).where(struck.c.package == package).order_by(struck.c.first_at, struck.c.id)
+    return [
+        Window(row.id, row.package, from_us(row.first_at), from_us(row.until), row.reason, row.actor, from_us(row.at))
+        for row in connection.execute(query)
+    ]
+
+
+def _spans(first: date, last: date) -> Iterable[tuple[Table, date, date]]:
+    """Whole months by their sums, and the days before and behind them: tables with their first and last time."""
+    start = first if first.day == 1 else _next_month(first)
+    end = last if _next_month(last) - timedelta(days=1) == last else last.replace(day=1) - timedelta(days=1)
+    if start > end:
+        return [(rollups, first, last)]
+    before, behind = start - timedelta(days=1), end + timedelta(days=1)
+    spans = [(rollups, first, before), (monthly_rollups, start, end), (rollups, behind, last)]
+    return [(table, one, other) for table, one, other in spans if one <= other]
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)

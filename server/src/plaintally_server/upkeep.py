@@ -1,0 +1,44 @@
+"""What a collector does by itself as long as it runs: rolls days up, and removes what is over its time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from plaintally.contract import Contract
+from plaintally_server.exceptions import describe
+from plaintally_server.retention import EARLIEST, Purging, dues, purge
+from plaintally_server.rolling import Rolling, roll_up
+
+PAUSE_S = 60.0
+"""After how long a day that has changed is rolled up anew at the latest."""
+BETWEEN_PURGES = timedelta(days=1)
+_rest = partial(time.sleep, 0.005)  # of a thread that counts: requests go first
+_logger = logging.getLogger(__name__)
+
+
+class Upkeep(Rolling, Purging, Protocol):
+    """What is needed of a store."""
+
+
+async def keep(store: Upkeep, contracts: Mapping[str, Contract], *, now: Callable[[], datetime]) -> None:
+    """Roll up what has changed, again and again, and purge at once and then every day, until cancelled.
+
+    What has not been rolled up is not purged. A failure is told, and tried again.
+    """
+    dialects = [package for package, contract in contracts.items() if contract.dialect]
+    since = due_at = EARLIEST
+    while True:
+        begun = now()
+        try:
+            left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
+            if begun >= due_at and not left:
+                for due in dues(contracts, begun):
+                    await purge(store, due, since=max(EARLIEST, since - (begun - due.before)), now=now)
+                since, due_at = begun, begun + BETWEEN_PURGES
+        except Exception as error:  # noqa: BLE001  # the database may be away for a while
+            _logger.error("plaintally-server: cannot roll up or purge (%s)", describe(error))  # noqa: TRY400
+        await asyncio.sleep(PAUSE_S)
