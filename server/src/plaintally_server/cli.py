@@ -21,7 +21,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
-from plaintally_server import backup, copying, desk, diagnosis, pull, report, setup, upkeep, watch
+from plaintally_server import backup, copying, desk, diagnosis, pull, report, setup, strikes, upkeep, watch
 from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
@@ -78,7 +78,7 @@ def commands() -> None:
 
 for command in (desk.lookup, desk.forget, desk.contract, desk.migrate, pull.pull, export, report.report, watch.watch):
     commands.add_command(command)
-for command in (backup.backup, backup.restore, copying.copy):
+for command in (backup.backup, backup.restore, copying.copy, strikes.strike):
     commands.add_command(command)
 
 

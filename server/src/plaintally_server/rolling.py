@@ -41,6 +41,9 @@ class Rolling(Reader, Protocol):
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """Keep the rollups of a day, unless it has changed again; whether they were kept."""
 
+    async def note_up(self, at: datetime) -> None:
+        """Note that a collector is running in this minute."""
+
     async def renew_below(self, day: Changed) -> None:
         """Note that earlier days have changed if invokes of these have their stats only since this day."""
 

@@ -34,6 +34,7 @@ async def keep(store: Upkeep, contracts: Mapping[str, Contract], *, now: Callabl
     while True:
         begun = now()
         try:
+            await store.note_up(begun)
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
             if begun >= due_at and not left:
                 for due in dues(contracts, begun):

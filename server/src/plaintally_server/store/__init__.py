@@ -5,7 +5,7 @@ from `writer` through the pure `batch` to the fastest statements of `sqlite`; al
 `maintenance`) is the same for every database.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -88,6 +88,13 @@ class Window(NamedTuple):
         return self.first_at <= received_at < self.until
 
 
+class Purge(NamedTuple):
+    """When something was removed because its time was over, and before when it had been received."""
+
+    at: datetime
+    until: datetime
+
+
 class Reader(Protocol):
     """What reports need of a store. Safe in any thread; it waits for the disk."""
 
@@ -116,8 +123,14 @@ class Reader(Protocol):
     def rolled(self, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:
         """What rollups hold of a series for the days from the first to the last, each with its day or all added up."""
 
-    def struck(self, package: str) -> Sequence[Window]:
-        """The spans of time that are left out of a package's figures, in their order."""
+    def struck(self, package: str | None = None) -> Sequence[Window]:
+        """The spans of time that are left out of a package's figures, or of all packages', in their order."""
+
+    def hours_up(self, first: date, last: date) -> Mapping[date, Collection[int]]:
+        """By UTC day, the hours in which a collector was running; nothing of days before that was noted."""
+
+    def last_purges(self, package: str) -> Mapping[str, Purge]:
+        """By what was looked for, "documents" or "contexts", the last time that what was over its time went."""
 
     def packages(self) -> Sequence[str]:
         """The packages that have ever been counted, in the order of their names."""

@@ -8,7 +8,9 @@ from sqlalchemy import Connection, func, select
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import schema
 from plaintally_server.store.database import ERRORS, Database, describe, open_for_reading, reason
-from plaintally_server.store.tables import HEAD, rollups
+from plaintally_server.store.tables import HEAD, IMPORTS, rollups
+
+_NEWEST = select(func.max(rollups.c.day)).where(rollups.c.series == IMPORTS)
 
 
 class Inspection(NamedTuple):
@@ -34,7 +36,7 @@ def look_at(database: Database) -> Inspection:
             if connection.dialect.name == "sqlite":
                 _check(connection)
             tables = _compare(schema.version(connection))
-            newest = connection.execute(select(func.max(rollups.c.day))).scalar() if tables == "current" else None
+            newest = connection.execute(_NEWEST).scalar() if tables == "current" else None
             is_far = connection.dialect.name == "postgresql"
             return Inspection(tables, newest, connection.execute(select(func.now())).scalar_one() if is_far else None)
     except ERRORS as error:

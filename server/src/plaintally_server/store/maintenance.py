@@ -1,15 +1,16 @@
 """What a maintainer does to the database, also while a collector runs on it: a transaction for each change."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, delete, select
 
 from plaintally_server.deletion import ForgetRequest, Receipt
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.resource import Stored
-from plaintally_server.store import Write, deletion, erasure, rows, schema
+from plaintally_server.rolling import STRUCK_IMPORTS, Changed
+from plaintally_server.store import Window, Write, deletion, erasure, rollups, rows, schema, striking
 from plaintally_server.store.database import (
     ERRORS,
     Database,
@@ -97,6 +98,41 @@ class Maintenance(SQLReader):
         with self._changing() as connection:
             connection.execute(delete(contracts).where(contracts.c.package == package))
             connection.execute(contracts.insert().values(package=package, content=content, added_at=to_us(at)))
+
+    def hourly_counts(self, package: str, first_at: datetime) -> Sequence[tuple[datetime, int]]:
+        """The counts of a package that were received since a time, by hour, the empty ones left out."""
+        with self._reading() as connection:
+            return striking.hourly_counts(connection, package, first_at)
+
+    def strike(
+        self, package: str, first_at: datetime, until: datetime, *, reason: str, actor: str, at: datetime
+    ) -> Window:
+        """Leave what was received in a window out of the figures, and write down who did so.
+
+        Raises:
+            CommandError: nothing was received then, or it is no longer here to be counted again without the window.
+        """
+        with self._changing() as connection:
+            return striking.strike(connection, package, first_at, until, reason=reason, actor=actor, at=at)
+
+    def take_back(self, number: int, *, actor: str, at: datetime) -> Window:
+        """Have what was received in a window count again.
+
+        Raises:
+            CommandError: there is no such window, or what it left out is no longer here to be counted.
+        """
+        with self._changing() as connection:
+            return striking.take_back(connection, number, actor=actor, at=at)
+
+    def keep_rollups(self, day: Changed, cells: rollups.Cells) -> None:
+        """Keep the rollups of a day, unless it has changed again."""
+        with self._changing() as connection:
+            rollups.put(connection, day, cells)
+
+    def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
+        """Keep how many imports of a day are left out."""
+        with self._changing() as connection:
+            rollups.put_series(connection, package, day, {STRUCK_IMPORTS: cells})
 
     def take(self, writes: Sequence[Write]) -> Sequence[Stored | Refusal | None]:
         """Keep documents in one transaction, each for itself: what came of it, or why it was refused."""

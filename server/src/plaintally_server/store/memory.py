@@ -1,6 +1,6 @@
 """The store in memory, for tests and for embedding: nothing is kept when the process ends."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import date, datetime
 from threading import RLock
@@ -10,7 +10,7 @@ from plaintally_server.deletion import Receipt, hash_text, make_receipt, opens, 
 from plaintally_server.exceptions import unavailable
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Name, Stored
-from plaintally_server.store import DayState, Rolled, SessionTree, StatsTree, Window, Write
+from plaintally_server.store import DayState, Purge, Rolled, SessionTree, StatsTree, Window, Write
 from plaintally_server.store.batch import Forgotten, Key, Row, Tally, plan
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.deletion import MAX_WAITING, too_many
@@ -82,9 +82,17 @@ class MemoryStore:
         """See `Reader.rolled`; nothing is rolled up here."""
         return Rolled([], sorted({state.day for state in self.day_states(package) if first <= state.day <= last}))
 
-    def struck(self, package: str) -> Sequence[Window]:  # noqa: ARG002
+    def struck(self, package: str | None = None) -> Sequence[Window]:  # noqa: ARG002
         """See `Reader.struck`; nothing is struck here."""
         return ()
+
+    def hours_up(self, first: date, last: date) -> Mapping[date, Collection[int]]:  # noqa: ARG002
+        """See `Reader.hours_up`; nobody notes it here."""
+        return {}
+
+    def last_purges(self, package: str) -> Mapping[str, Purge]:  # noqa: ARG002
+        """See `Reader.last_purges`; nothing is purged here."""
+        return {}
 
     def packages(self) -> Sequence[str]:
         """See `Reader.packages`."""

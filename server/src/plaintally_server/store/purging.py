@@ -4,18 +4,19 @@ A step looks at the next documents in the order of receipt. A context is replace
 its name, and a count with the id that it was counted by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, delete, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, delete, func, or_, select, tuple_, update
 
 from plaintally_server.ingest import COUNTER_PREFIX, INVOKES
 from plaintally_server.retention import STEP, Due, Place, Step
+from plaintally_server.store import Purge
 from plaintally_server.store.content import read_fields, write_fields
 from plaintally_server.store.rows import delete_rows
 from plaintally_server.store.tables import counted_ids, documents, purges
-from plaintally_server.store.times import to_us
+from plaintally_server.store.times import from_us, to_us
 
 _COLUMNS = documents.c
 Found = Row[str, str, bytes, int]
@@ -49,6 +50,13 @@ def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> N
     """Keep that a purge came to its end; see `retention.Purging.record_purge`."""
     row = {"package": due.package, "what": due.what, "until": to_us(due.before), "removed": removed, "at": to_us(at)}
     connection.execute(purges.insert().values(row))
+
+
+def last_purges(connection: Connection, package: str) -> Mapping[str, Purge]:
+    """See `Reader.last_purges`."""
+    columns = (purges.c.what, func.max(purges.c.at), func.max(purges.c.until))
+    query = select(*columns).where(purges.c.package == package).group_by(purges.c.what)
+    return {what: Purge(from_us(at), from_us(until)) for what, at, until in connection.execute(query)}
 
 
 def _empty(connection: Connection, due: Due, found: Sequence[Found], at: datetime) -> int:

@@ -1,6 +1,6 @@
 """The reading side of a store in a database, the same for SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Name, Stored
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
-from plaintally_server.store import DayState, Rolled, SessionTree, StatsTree, Window
+from plaintally_server.store import DayState, Purge, Rolled, SessionTree, StatsTree, Window, purging
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.rows import located, parents_are
@@ -85,10 +85,20 @@ class SQLReader:
         with self._reading() as connection:
             return rolled_up.read(connection, series, package, first, last, by_day=by_day)
 
-    def struck(self, package: str) -> Sequence[Window]:
+    def struck(self, package: str | None = None) -> Sequence[Window]:
         """See `Reader.struck`."""
         with self._reading() as connection:
             return rolled_up.windows(connection, package)
+
+    def hours_up(self, first: date, last: date) -> Mapping[date, set[int]]:
+        """See `Reader.hours_up`."""
+        with self._reading() as connection:
+            return rolled_up.hours_up(connection, first, last)
+
+    def last_purges(self, package: str) -> Mapping[str, Purge]:
+        """See `Reader.last_purges`."""
+        with self._reading() as connection:
+            return purging.last_purges(connection, package)
 
     def changed_days(self, last: date) -> Sequence[Changed]:
         """See `rolling.Rolling.changed_days`."""

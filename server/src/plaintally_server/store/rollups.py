@@ -6,8 +6,9 @@ rollups are what the documents were when the day was last rolled up, whatever wa
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, update
 
 from plaintally_server.ingest import INVOKES, STATS
 from plaintally_server.reports.questions import ROLLED
@@ -15,7 +16,7 @@ from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Rolled, Window
 from plaintally_server.store.batch import Tally
 from plaintally_server.store.rows import insert
-from plaintally_server.store.tables import documents, monthly_rollups, purges, rolled_days, rollups, struck
+from plaintally_server.store.tables import UP, documents, monthly_rollups, purges, rolled_days, rollups, struck
 from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
 
 SERIES = (STRUCK_IMPORTS, *dict.fromkeys(question.series for question in ROLLED))
@@ -104,6 +105,20 @@ def _add(
         connection.execute(added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows)
 
 
+def note_up(connection: Connection, at: datetime) -> None:
+    """Note that a collector is running in this minute."""
+    _add(connection, rollups, {"package": "", "day": at.date()}, {(UP, f"{at:%H}"): 1})
+
+
+def hours_up(connection: Connection, first: date, last: date) -> Mapping[date, set[int]]:
+    """See `Reader.hours_up`."""
+    query = select(rollups.c.day, rollups.c.key).where(rollups.c.series == UP, rollups.c.day.between(first, last))
+    found: dict[date, set[int]] = {}
+    for day, hour in connection.execute(query):
+        found.setdefault(day, set()).add(int(hour))
+    return found
+
+
 def days_below(connection: Connection, day: Changed) -> Sequence[Tally]:
     """The earlier days of invokes whose stats were received on a day."""
     start = to_us(datetime.combine(day.day, time(), UTC))
@@ -115,13 +130,19 @@ def days_below(connection: Connection, day: Changed) -> Sequence[Tally]:
     return [Tally(day.package, day_of(number * DAY_US)) for number in sorted(found)]
 
 
-def windows(connection: Connection, package: str) -> Sequence[Window]:
+def windows(connection: Connection, package: str | None) -> Sequence[Window]:
     """See `Reader.struck`."""
-    query = select(struck).where(struck.c.package == package).order_by(struck.c.first_at, struck.c.id)
-    return [
-        Window(row.id, row.package, from_us(row.first_at), from_us(row.until), row.reason, row.actor, from_us(row.at))
-        for row in connection.execute(query)
-    ]
+    query = select(struck).order_by(struck.c.package, struck.c.first_at, struck.c.id)
+    if package is not None:
+        query = query.where(struck.c.package == package)
+    return [to_window(row) for row in connection.execute(query)]
+
+
+def to_window(row: "Row[Any]") -> Window:
+    """The window in a row of `struck`."""
+    return Window(
+        row.id, row.package, from_us(row.first_at), from_us(row.until), row.reason, row.actor, from_us(row.at)
+    )
 
 
 def _spans(first: date, last: date) -> Iterable[tuple[Table, date, date]]:

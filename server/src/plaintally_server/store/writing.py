@@ -73,6 +73,11 @@ class Deletions:
         with exclusively(self._engine) as connection:
             return rollups.put(connection, day, cells)
 
+    def note_up(self, at: datetime) -> None:
+        """See `rolling.Rolling.note_up`."""
+        with exclusively(self._engine) as connection:
+            rollups.note_up(connection, at)
+
     def renew_below(self, day: Changed) -> None:
         """See `rolling.Rolling.renew_below`."""
         with exclusively(self._engine) as connection:
@@ -141,6 +146,10 @@ class SQLStore(SQLReader):
         """See `rolling.Rolling.roll`."""
         kept: bool = await self._writer.run(lambda: self._deletions.roll(day, cells))
         return kept
+
+    async def note_up(self, at: datetime) -> None:
+        """See `rolling.Rolling.note_up`."""
+        await self._writer.run(lambda: self._deletions.note_up(at))
 
     async def renew_below(self, day: Changed) -> None:
         """See `rolling.Rolling.renew_below`."""

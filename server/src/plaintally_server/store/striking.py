@@ -1,0 +1,96 @@
+"""Windows that are left out of the figures, by functions of a connection whose caller has begun a transaction."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from sqlalchemy import Connection, and_, delete, func, select
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.ingest import COUNTER_PREFIX
+from plaintally_server.store import Window
+from plaintally_server.store.batch import Tally
+from plaintally_server.store.rollups import purged_until, to_window
+from plaintally_server.store.rows import note_changes
+from plaintally_server.store.tables import audit, documents, rolled_days, struck
+from plaintally_server.store.times import from_us, to_us
+
+HOUR_US = 3_600_000_000
+
+
+def strike(
+    connection: Connection, package: str, first_at: datetime, until: datetime, *, reason: str, actor: str, at: datetime
+) -> Window:
+    """Leave what was received in a window out of the figures.
+
+    Raises:
+        CommandError: nothing was received then, or it is no longer here to be counted again without the window.
+    """
+    _check_kept(connection, package, first_at)
+    times = and_(documents.c.create_time >= to_us(first_at), documents.c.create_time < to_us(until))
+    if connection.execute(select(documents.c.id).where(documents.c.package == package, times).limit(1)).first() is None:
+        raise CommandError(f"nothing of {package} was received then; see `plaintally-server strike look {package}`")
+    row = {"package": package, "first_at": to_us(first_at), "until": to_us(until), "reason": reason, "actor": actor}
+    number = connection.execute(struck.insert().values(**row, at=to_us(at)).returning(struck.c.id)).scalar_one()
+    window = Window(number, package, first_at, until, reason, actor, at)
+    note(connection, actor, "strike", describe(window), at=at)
+    _renew(connection, window)
+    return window
+
+
+def take_back(connection: Connection, number: int, *, actor: str, at: datetime) -> Window:
+    """Have what was received in a window count again.
+
+    Raises:
+        CommandError: there is no such window, or what it left out is no longer here to be counted.
+    """
+    row = connection.execute(select(struck).where(struck.c.id == number)).one_or_none()
+    if row is None:
+        raise CommandError(f"there is no window {number}; see `plaintally-server strike list`")
+    window = to_window(row)
+    _check_kept(connection, window.package, window.first_at)
+    connection.execute(delete(struck).where(struck.c.id == number))
+    note(connection, actor, "take back", describe(window), at=at)
+    _renew(connection, window)
+    return window
+
+
+def describe(window: Window) -> str:
+    """A window in a line of the audit."""
+    return f"{window.package} from {window.first_at.isoformat()} to {window.until.isoformat()}: {window.reason}"
+
+
+def note(connection: Connection, actor: str, action: str, detail: str, *, at: datetime) -> None:
+    """Write down what a maintainer did."""
+    connection.execute(audit.insert().values(at=to_us(at), actor=actor, action=action, detail=detail))
+
+
+def hourly_counts(connection: Connection, package: str, first_at: datetime) -> Sequence[tuple[datetime, int]]:
+    """The counts of a package that were received since a time, by hour, the empty ones left out."""
+    hour = documents.c.create_time // HOUR_US
+    query = select(hour, func.count()).where(
+        documents.c.package == package,
+        documents.c.collection == f"{COUNTER_PREFIX}{package}",
+        documents.c.create_time >= to_us(first_at),
+    )
+    found = connection.execute(query.group_by(hour).order_by(hour))
+    return [(from_us(number * HOUR_US), count) for number, count in found]
+
+
+def _check_kept(connection: Connection, package: str, first_at: datetime) -> None:
+    kept_since = purged_until(connection).get(package)
+    if kept_since is not None and first_at < kept_since:
+        raise CommandError(
+            f"what {package} received before {kept_since:%Y-%m-%d} is over its time and gone; its figures stay"
+        )
+
+
+def _renew(connection: Connection, window: Window) -> None:
+    """Have the days of a window rolled up anew."""
+    days = rolled_days.c
+    within = days.day.between(window.first_at.date(), window.until.date())
+    found: Sequence[date] = (
+        connection.execute(select(days.day).where(days.package == window.package, within).order_by(days.day))
+        .scalars()
+        .all()
+    )
+    note_changes(connection, [Tally(window.package, day) for day in found])

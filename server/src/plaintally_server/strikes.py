@@ -1,0 +1,138 @@
+"""`plaintally-server strike`: leaves fabricated counts out of the figures, with a record of who did so."""
+
+import getpass
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.export.layout import last_sealed
+from plaintally_server.options import on_config, on_database
+from plaintally_server.reports.floods import HOUR, Flood, find_floods
+from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
+from plaintally_server.store import Window
+from plaintally_server.store.database import Database, exists
+from plaintally_server.store.maintenance import Maintenance
+
+_TIMES = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
+_TIME = "%Y-%m-%dT%H:%M"
+
+
+@click.group()
+def strike() -> None:
+    """Leave a window of fabricated counts out of the figures.
+
+    Nothing is deleted: the documents stay as long as any, and a window can be taken back.
+    """
+
+
+@strike.command()
+@click.argument("package")
+@click.option("--days", type=click.IntRange(2, 400), default=28, show_default=True, help="How many days to look at.")
+@on_config
+@on_database
+def look(*, package: str, days: int, database: Database) -> None:
+    """Show hours that have far more counts than the same hour of other days."""
+    store, now = _open(database), datetime.now(UTC)
+    until = now.replace(minute=0, second=0, microsecond=0)
+    first_at = until - timedelta(days=days)
+    counts = {
+        hour: count
+        for hour, count in store.hourly_counts(package, first_at)
+        if not any(window.holds(hour) for window in store.struck(package))
+    }
+    floods = find_floods({**counts}, first_at=first_at, until=until)
+    for flood in floods:
+        click.echo(_tell(package, flood))
+    if not floods:
+        click.echo(f"No hour of {package} in the last {days} days stands out.")
+
+
+def _tell(package: str, flood: Flood) -> str:
+    hours = (flood.until - flood.first_at) // HOUR
+    when = "1 hour" if hours == 1 else f"{hours} hours"
+    return (
+        f"{flood.first_at:%Y-%m-%d %H:%M}  {when}: {flood.counts:,} counts, where {flood.usual:,.0f} are usual\n"
+        f"    plaintally-server strike add {package} --from {flood.first_at:{_TIME}} --until {flood.until:{_TIME}}"
+        " --reason '...'"
+    )
+
+
+def _on_time(name: str, parameter: str, text: str) -> Callable[[Any], Any]:
+    return click.option(name, parameter, type=click.DateTime(_TIMES), required=True, help=text)
+
+
+@strike.command()
+@click.argument("package")
+@_on_time("--from", "first_at", "The first moment, in UTC.")
+@_on_time("--until", "until", "The first moment behind, in UTC.")
+@click.option("--reason", required=True, help="Why, in a line; the public page shows it.")
+@on_config
+@on_database
+def add(*, package: str, first_at: datetime, until: datetime, reason: str, database: Database) -> None:
+    """Leave all that was received in a window out of the figures of a package."""
+    now = datetime.now(UTC)
+    start, end = first_at.replace(tzinfo=UTC), until.replace(tzinfo=UTC)
+    if not start < end <= now:
+        raise click.UsageError("--until must be behind --from, and not in the future.")
+    if not reason.strip() or len(reason) > 200 or not reason.isprintable():  # noqa: PLR2004
+        raise click.UsageError("--reason must be a line of at most 200 characters.")
+    store = _open(database)
+    window = store.strike(package, start, end, reason=reason.strip(), actor=find_actor(), at=now)
+    _count_anew(store, window, now)
+    click.echo(f"Struck window {window.number}; `plaintally-server strike undo {window.number}` takes it back.")
+
+
+@strike.command()
+@click.argument("number", type=int)
+@on_config
+@on_database
+def undo(*, number: int, database: Database) -> None:
+    """Have what was received in a window count again."""
+    store, now = _open(database), datetime.now(UTC)
+    window = store.take_back(number, actor=find_actor(), at=now)
+    _count_anew(store, window, now)
+    click.echo(f"What {window.package} received from {window.first_at:{_TIME}} to {window.until:{_TIME}} counts again.")
+
+
+@strike.command("list")
+@on_config
+@on_database
+def list_windows(*, database: Database) -> None:
+    """List the windows that are left out."""
+    windows = _open(database).struck()
+    for window in windows:
+        click.echo(
+            f"{window.number:>4}  {window.package}  {window.first_at:{_TIME}} to {window.until:{_TIME}}  "
+            f"by {window.actor} on {window.at:%Y-%m-%d}: {window.reason}"
+        )
+    if not windows:
+        click.echo("Nothing is struck.")
+
+
+def find_actor() -> str:
+    """The name of the account that runs a command, for the audit."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return "unknown"
+
+
+def _count_anew(store: Maintenance, window: Window, now: datetime) -> None:
+    """Roll the days of a window up at once; of today there are but the imports to be left out."""
+    changed = {(day.package, day.day): day for day in store.changed_days(now.date())}
+    days = (window.until.date() - window.first_at.date()).days + 1
+    for day in (window.first_at.date() + timedelta(days=ahead) for ahead in range(days)):
+        cells = write_cells(count_day(store, window.package, day))
+        if day <= last_sealed(now) and (window.package, day) in changed:
+            store.keep_rollups(changed[window.package, day], cells)
+        else:
+            store.keep_struck_imports(window.package, day, cells.get(STRUCK_IMPORTS, {}))
+
+
+def _open(database: Database) -> Maintenance:
+    if not exists(database):
+        raise CommandError(f"there is no database {database}; name another with --database")
+    return Maintenance(database)

@@ -1,0 +1,148 @@
+"""Fabricated counts: they are seen, left out of the figures, and taken back, with a record of who did so."""
+
+import getpass
+import random
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from collectors import run_server
+from made import at, commit, counts
+from plaintally_server.reports.floods import HOUR, find_floods
+from plaintally_server.reports.questions import IMPORTS, PYTHONS
+from plaintally_server.sources import StoreSource
+from plaintally_server.store.database import Database, open_for_reading, open_for_writing
+from plaintally_server.store.opening import open_reader
+from plaintally_server.store.tables import audit, purges
+from plaintally_server.store.times import to_us
+
+if TYPE_CHECKING:
+    from postgresql import Postgres
+
+TODAY = datetime.now(UTC).date()
+DAYS = [TODAY - timedelta(days=back) for back in range(1, 29)]
+FLOODED = TODAY - timedelta(days=3)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """Four weeks of some three hundred counts a day, and 2,000 that somebody made up within an hour."""
+    if request.param == "sqlite":
+        found: Database = tmp_path / "a.sqlite3"
+    else:
+        postgres: Postgres = request.getfixturevalue("postgres")
+        found = postgres.new_store()
+    chance = random.Random(11)  # noqa: S311
+    usual = list(counts(chance, DAYS, 300 * len(DAYS)))
+    made_up = counts(chance, [FLOODED], 2000)
+    flood = [one._replace(received_at=at(FLOODED, 13 * 3600 + chance.random() * 3599)) for one in made_up]
+    commit(found, [*usual, *flood])
+    return found
+
+
+def figures(database: Database) -> Mapping[str, int]:
+    reader = open_reader(database)
+    source = StoreSource(reader)
+    return {
+        "total": reader.total("rxinfer"),
+        "flooded": source.count(IMPORTS, "rxinfer", FLOODED, FLOODED)[FLOODED,],
+        "pythons": sum(source.count(PYTHONS, "rxinfer", DAYS[-1], TODAY).values()),
+    }
+
+
+def run(folder: Path, database: Database, *arguments: str) -> Any:  # noqa: ANN401
+    return run_server(folder, "strike", *arguments, "--database", str(database))
+
+
+def test_a_flood_is_seen_struck_and_taken_back(database: Database, tmp_path: Path) -> None:
+    before = figures(database)
+    assert before["total"] == before["pythons"] == 300 * 28 + 2000
+    seen = run(tmp_path, database, "look", "rxinfer").stdout.splitlines()
+    assert len(seen) == 2
+    assert seen[0].startswith(f"{FLOODED} 13:00  1 hour: 2,0")
+    command = seen[1].split()
+    assert command[:4] == ["plaintally-server", "strike", "add", "rxinfer"]
+    done = run(tmp_path, database, *command[2:-1], "a script in a loop")
+    assert done.stdout == "Struck window 1; `plaintally-server strike undo 1` takes it back.\n"
+    struck = figures(database)
+    genuine = before["flooded"] - struck["flooded"] - 2000  # of that hour, which go with it
+    assert 0 <= genuine < 40
+    assert before["total"] - struck["total"] == before["pythons"] - struck["pythons"] == 2000 + genuine
+    assert run(tmp_path, database, "look", "rxinfer").stdout == "No hour of rxinfer in the last 28 days stands out.\n"
+    listed = run(tmp_path, database, "list").stdout
+    assert f"rxinfer  {FLOODED}T13:00 to {FLOODED}T14:00  by {getpass.getuser()} on " in listed
+    assert listed.endswith(": a script in a loop\n")
+    assert run(tmp_path, database, "undo", "1").returncode == 0
+    assert figures(database) == before
+    assert run(tmp_path, database, "list").stdout == "Nothing is struck.\n"
+    with closing(open_for_reading(database).connect()) as connection:
+        found = connection.execute(select(audit.c.actor, audit.c.action, audit.c.detail).order_by(audit.c.id)).all()
+    detail = f"rxinfer from {FLOODED}T13:00:00+00:00 to {FLOODED}T14:00:00+00:00: a script in a loop"
+    assert found == [(getpass.getuser(), "strike", detail), (getpass.getuser(), "take back", detail)]
+
+
+def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
+    database, now = tmp_path / "a.sqlite3", datetime.now(UTC)
+    moments = [now - timedelta(minutes=5), now - timedelta(hours=30)]
+    made = counts(random.Random(2), [TODAY], 20)  # noqa: S311
+    commit(database, [one._replace(received_at=moments[number % 2]) for number, one in enumerate(made)])
+    start, end = [f"{now - timedelta(minutes=back):%Y-%m-%dT%H:%M}" for back in (2400, 1)]
+    window = ("--from", start, "--until", end)
+    assert open_reader(database).total("rxinfer") == 20
+    assert run(tmp_path, database, "add", "rxinfer", *window, "--reason", "x").returncode == 0
+    assert open_reader(database).total("rxinfer") == 0
+    assert run(tmp_path, database, "undo", "1").returncode == 0
+    assert open_reader(database).total("rxinfer") == 20
+
+
+YEAR = ("--from", "2025-01-01", "--until")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("add", "rxinfer", *YEAR, "2025-01-01", "--reason", "x"), 2, "must be behind --from"),
+        (("add", "rxinfer", *YEAR, "2999-01-01", "--reason", "x"), 2, "not in the future"),
+        (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "a\nb"), 2, "must be a line"),
+        (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "x"), 1, "nothing of rxinfer was received then"),
+        (("add", "old", *YEAR, "2026-01-02", "--reason", "x"), 1, "is over its time and gone"),
+        (("undo", "7"), 1, "there is no window 7"),
+    ],
+)
+def test_a_window_that_cannot_be_struck(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+    database = tmp_path / "a.sqlite3"
+    commit(database, list(counts(random.Random(2), [date(2026, 1, 1)], 5, package="old")))  # noqa: S311
+    with open_for_writing(database).begin() as connection:
+        row = {"at": 0, "package": "old", "what": "documents", "until": to_us(at(date(2026, 1, 2))), "removed": 1}
+        connection.execute(purges.insert().values(row))
+    done = run(tmp_path, database, *arguments)
+    assert done.returncode == code
+    assert says in " ".join(done.stderr.split())
+    assert run(tmp_path, database, "list").stdout == "Nothing is struck.\n"
+
+
+@given(st.lists(st.integers(0, 60), min_size=24 * 7, max_size=24 * 7), st.integers(0, 24 * 7 - 1), st.integers(0, 3))
+def test_a_flood_stands_out_and_is_told_whole(usual: list[int], start: int, more: int) -> None:
+    first_at = datetime(2026, 11, 1, tzinfo=UTC)
+    hours = [first_at + HOUR * number for number in range(len(usual))]
+    flood = hours[start : start + 1 + more]
+    counts_by_hour = dict(zip(hours, usual, strict=True)) | dict.fromkeys(flood, 5000)
+    floods = find_floods(counts_by_hour, first_at=first_at, until=hours[-1] + HOUR)
+    [found] = [one for one in floods if one.counts >= 5000]
+    assert (found.first_at <= flood[0], found.until >= flood[-1] + HOUR) == (True, True)
+    assert found.counts >= 5000 * len(flood)
+
+
+def test_a_steady_load_has_no_flood() -> None:
+    first_at = datetime(2026, 11, 1, tzinfo=UTC)
+    chance = random.Random(4)  # noqa: S311
+    hours = [first_at + HOUR * number for number in range(24 * 28)]
+    by_hour = {hour: round(chance.gauss(100 + 50 * (hour.hour > 8), 10)) for hour in hours}
+    assert find_floods(by_hour, first_at=first_at, until=hours[-1] + HOUR) == []
