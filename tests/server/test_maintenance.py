@@ -52,17 +52,17 @@ def test_a_session_is_deleted_with_all_below_it_and_stays_away(maintenance: Main
     session, stats, late, invoke, early = (str(uuid4()) for _ in range(5))
     tree = [shared(SESSIONS, session), shared(STATS, stats, session), shared(INVOKES, invoke, stats)]
     maintenance.take([*tree, shared(INVOKES, early, late)])
-    receipt = maintenance.approve(session, at=NOW, salt=b"salt")
+    receipt = maintenance.approve(session, at=NOW, salt=b"salt", actor="somebody")
     assert receipt.documents == 3
-    assert maintenance.approve(session, at=datetime.now(UTC), salt=b"other") == receipt
+    assert maintenance.approve(session, at=datetime.now(UTC), salt=b"other", actor="somebody") == receipt
     assert maintenance.receipt(receipt.hash) == (NOW, 3)
     assert all(isinstance(answer, Forgotten) for answer in maintenance.take([*tree, shared(STATS, late, session)]))
     assert maintenance.get(Name("", "", INVOKES, early)) is None  # its stats told whose it was
     assert maintenance.forget_requests() == []
     with pytest.raises(CommandError, match="nobody asked to delete"):
-        maintenance.approve(str(uuid4()), at=NOW, salt=b"salt")
+        maintenance.approve(str(uuid4()), at=NOW, salt=b"salt", actor="somebody")
     with pytest.raises(CommandError, match="no request to delete"):
-        maintenance.refuse(session)
+        maintenance.refuse(session, actor="somebody", at=NOW)
     assert maintenance.receipt("0") is None
 
 

@@ -1,5 +1,6 @@
 """The pure parts: names and masks, admission, series and charts."""
 
+import itertools
 import re
 import string
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import merge
 from plaintally_server.ingest import Policy, admit
 from plaintally_server.reports import charts
+from plaintally_server.reports.disclosure import show_bars, show_shares
+from plaintally_server.reports.outages import hours_down
 from plaintally_server.reports.series import daily_counts
 from plaintally_server.resource import Name
 
@@ -117,7 +120,7 @@ def test_a_series_tells_zero_from_unknown(counts: list[tuple[date, int]], length
 @given(COUNTS, st.sampled_from([1, 7, 30, 90, 365]))
 def test_bars_are_as_high_as_their_counts_and_stay_in_the_plot(counts: list[tuple[date, int]], length: int) -> None:
     series = daily_counts("pkg", counts, length=length, first_day=date(2020, 1, 1), computed_at=NOW)
-    chart = charts.bar_chart(series)
+    chart = charts.bar_chart(series.buckets)
     top = charts.axis_top(series.largest)
     assert len(chart.bars) == length
     for bar in chart.bars:
@@ -152,16 +155,63 @@ def test_an_axis_ends_at_a_round_number_and_has_whole_steps(largest: int) -> Non
 )
 def test_ticks_are_short_and_of_one_unit(largest: int, texts: list[str]) -> None:
     series = daily_counts("pkg", [(TODAY, largest)], length=7, first_day=TODAY, computed_at=NOW)
-    assert [tick.text for tick in charts.bar_chart(series).ticks] == texts
+    assert [tick.text for tick in charts.bar_chart(series.buckets).ticks] == texts
 
 
 def test_the_base_line_begins_where_counting_did() -> None:
     """A day without counts stands on it; a day before the first count has neither bar nor line."""
     first = TODAY - timedelta(days=3)
-    for first_day, known_from, bars in ((None, 100, 0), (first, 60, 4), (date(2020, 1, 1), 0, 10)):
+    for first_day, base, bars in ((None, [], 0), (first, [(60, 100)], 4), (date(2020, 1, 1), [(0, 100)], 10)):
         series = daily_counts("pkg", [(first, 5)], length=10, first_day=first_day, computed_at=NOW)
-        chart = charts.bar_chart(series)
-        assert (chart.known_from, len(chart.bars)) == (known_from, bars)
+        chart = charts.bar_chart(series.buckets)
+        assert (chart.base, len(chart.bars)) == (base, bars)
+
+
+def test_an_outage_is_a_gap_and_not_a_zero() -> None:
+    """Of what was counted on a day that was not counted whole, the bar stays."""
+    partly, gone = TODAY - timedelta(days=4), TODAY - timedelta(days=2)
+    notes = {partly: "down", gone: "down", TODAY - timedelta(days=30): "before the period"}
+    series = daily_counts("pkg", [(partly, 5)], length=10, first_day=partly, computed_at=NOW, notes=notes)
+    assert dict(series.days) == {
+        **{TODAY - timedelta(days=back): None for back in range(5, 10)}, partly: 5, gone: None,
+        **{TODAY - timedelta(days=back): 0 for back in (3, 1, 0)},
+    }  # fmt: skip
+    chart = charts.bar_chart(series.buckets)
+    assert chart.base == [(50, 70), (80, 100)]
+    assert [place.bucket.first for place in chart.noted] == [partly, gone]
+
+
+def test_hours_without_a_collector() -> None:
+    """Of the time before the first hour that was noted nothing is known, and today is not over."""
+    first, now = TODAY - timedelta(days=3), NOW.replace(hour=15)
+    up = {first: range(10, 24), TODAY - timedelta(days=1): [0, 1, 5], TODAY: range(12)}
+    assert hours_down({}, now=now) == {}
+    assert hours_down(up, now=now) == {TODAY - timedelta(days=2): 24, TODAY - timedelta(days=1): 21, TODAY: 3}
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 30), max_size=15), st.integers(1, 12))
+def test_no_row_and_no_rest_stands_for_fewer_than_five(cells: dict[str, int], most: int) -> None:
+    shares = show_shares(cells, most=most)
+    assert all(cells[name] == number >= 5 for name, number in shares.rows)
+    assert shares.rest == 0 or shares.rest >= 5
+    assert len(shares.rows) <= most
+    hidden = sum(cells.values()) - sum(number for _, number in shares.rows)
+    assert shares.rest == hidden or (hidden < 5 and not shares.rows)  # what is shown tells of nothing that is not
+
+
+@given(st.lists(st.none(), max_size=20), st.lists(st.integers(0, 12), min_size=1, max_size=120))
+def test_no_bar_stands_for_fewer_than_five(unknown: list[None], counts: list[int]) -> None:
+    found = [*unknown, *counts]
+    days = [(TODAY - timedelta(days=back), found[-1 - back]) for back in reversed(range(len(found)))]
+    bars = show_bars(days)
+    assert all(not bucket.number or bucket.number >= 5 for bucket in bars.buckets)
+    spans = [(bucket.first, bucket.last) for bucket in bars.buckets]
+    if spans:  # each day is in one, and only what stands at an end was left out
+        assert [spans[0][0], spans[-1][1]] == [days[0][0], days[-1][0]]
+        assert all(one[1] + timedelta(days=1) == other[0] for one, other in itertools.pairwise(spans))
+        assert sum(counts) - bars.total <= 8
+    if all(not count or count >= 5 for count in counts[1:-1]) and not unknown:
+        assert bars.unit == "day"
 
 
 def test_bars_of_a_terminal() -> None:

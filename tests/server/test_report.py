@@ -21,7 +21,9 @@ from plaintally_server.reports import texts
 from plaintally_server.reports.answers import Report, make_report, per_day, per_label, per_version
 from plaintally_server.reports.histogram import ZERO, bucket_of
 from plaintally_server.reports.questions import QUESTIONS, SESSIONS, VERSIONS, Cells
+from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
 from plaintally_server.sources import StoreSource
+from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.parquet import open_duckdb
 from plaintally_server.store.sqlite import SQLiteReader
 
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.once
 
 LAST = date(2026, 10, 20)
 NOW = datetime(2026, 10, 21, 9, tzinfo=UTC)
+WINDOW = (at(LAST - timedelta(days=1), 3600), at(LAST - timedelta(days=1), 36_000))
+"""What is left out: nine hours of a day."""
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +44,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writes = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
     for _ in range(80):
         writes += session(chance, at(chance.choice(days), 5), invokes=chance.randint(0, 12))
-    reader = commit(folder / "store", writes)
+    commit(folder / "store", writes)
+    reader = Maintenance(folder / "store")
+    reader.strike("rxinfer", *WINDOW, reason="made up", actor="a maintainer", at=NOW)
+    day = WINDOW[0].date()
+    reader.keep_struck_imports("rxinfer", day, write_cells(count_day(reader, "rxinfer", day))[STRUCK_IMPORTS])
     place = Export(str(folder / "out"))
     carry_out(reader, place, plan_packages(reader, place, ["another", "rxinfer"], (date.min, LAST)))
     return folder
+
+
+def of_documents(folder: Path, collection: str) -> int:
+    """How many documents were received outside of the window."""
+    times = SQLiteReader(folder / "store").scan(
+        collection, lambda found: [stored.create_time for _, stored in found], after=None, descending=False
+    )
+    return sum(not WINDOW[0] <= time < WINDOW[1] for time in times)
 
 
 def of_store(folder: Path) -> list[Report]:
@@ -65,12 +81,16 @@ def test_the_store_and_duckdb_over_files_give_the_same_answers(folder: Path) -> 
 def test_the_answers_are_those_of_the_documents(folder: Path) -> None:
     [another, rxinfer] = of_store(folder)
     answers = {answer.question.name: answer for answer in rxinfer.answers}
-    assert list(answers) == ["imports", "versions", "pythons", "sessions", "invokes"]
+    assert list(answers) == [
+        "imports", "versions", "pythons", "sessions", "session_versions", "session_pythons", "invokes",
+    ]  # fmt: skip
     days: dict[Any, Any] = {row[0]: row[1] for row in answers["imports"].rows}
     assert [days[LAST - timedelta(days=back)] is None for back in range(7)] == [False] * 5 + [True] * 2
-    assert sum(count or 0 for count in days.values()) == 2000
-    assert [sum(row[1] for row in answers[name].rows) for name in ("versions", "pythons")] == [2000, 2000]  # type: ignore[misc]
-    assert sum(row[1] or 0 for row in answers["sessions"].rows) == 80  # type: ignore[misc]
+    counted = of_documents(folder, "using_rxinfer")
+    assert 1800 < counted < 2000
+    assert sum(count or 0 for count in days.values()) == counted
+    assert [sum(row[1] for row in answers[name].rows) for name in ("versions", "pythons")] == [counted] * 2  # type: ignore[misc]
+    assert sum(row[1] or 0 for row in answers["sessions"].rows) == of_documents(folder, "sessions")  # type: ignore[misc]
     assert {answer.question.name for answer in another.answers} == {"imports", "sessions"}
 
 
@@ -80,11 +100,11 @@ def test_a_number_of_nothing_is_unknown_and_not_zero() -> None:
         ("plot", "success", bucket_of(8)): 3,
         ("plot", "error", bucket_of(1000)): 1,
     }
-    [fit, plot] = per_label(cells).rows
-    assert fit == ("fit", 2, None, 0.0, 0.0, 0.0)
-    assert plot[:3] == ("plot", 4, 0.75)
-    assert list(plot[3:]) == [pytest.approx(8, rel=0.0217), *[pytest.approx(1000, rel=0.0217)] * 2]
-    assert per_label({}).rows == []
+    [fit, plot] = per_label(cells, {("plot",): 1_024_000}, {("plot",): 2}).rows
+    assert fit == ("fit", 0, 2, None, 0.0, 0.0, 0.0, 0.0)
+    assert plot[:5] == ("plot", 2, 4, 0.75, 256.0)
+    assert list(plot[5:]) == [pytest.approx(8, rel=0.0217), *[pytest.approx(1000, rel=0.0217)] * 2]
+    assert per_label({}, {}, {}).rows == []
     before, since = LAST - timedelta(days=1), LAST
     assert per_day(SESSIONS, {}, [before, since], known_from=since).rows == [(before, None), (since, 0)]
     assert per_version(VERSIONS, {(None,): 5}).rows == ()
@@ -104,7 +124,7 @@ def test_csv_and_json_have_the_same_numbers_as_the_answers(folder: Path) -> None
     assert [tuple(row.values()) for row in found] == wanted
     [_, rxinfer] = json.loads(texts.to_json(reports))
     assert (rxinfer["package"], rxinfer["last"]) == ("rxinfer", str(LAST))
-    assert Counter(len(rows) for rows in rxinfer["answers"].values()) == {7: 2, 2: 2, 3: 1}
+    assert Counter(len(rows) for rows in rxinfer["answers"].values()) == {7: 2, 2: 2, 3: 1, 1: 2}
     assert rxinfer["answers"]["imports"][0] == {"day": str(LAST - timedelta(days=6)), "imports": None}
 
 

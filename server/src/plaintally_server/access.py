@@ -1,32 +1,92 @@
-"""Who may read and delete: whoever has the maintainer's token, and in an open collection everybody. Pure."""
+"""Who may read and delete what: whoever has a maintainer's token, and in an open collection everybody. Pure.
 
-from collections.abc import Collection, Iterable
+A token is 256 random bits, so that it cannot be guessed, and only its SHA-256 is kept. How long it takes to find a hash
+tells of the hash of what was sent, and nothing of a token: to come nearer to one, its hash had to be foreseen.
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
 from typing import NamedTuple
 
 from plaintally_server.exceptions import forbidden
+from plaintally_server.fieldpaths import Fields
+from plaintally_server.ingest import COUNTER_PREFIX, SHARED, Admitted, Policy
+from plaintally_server.store import Write
+
+PREFIX = "plaintally_"
+"""What tokens begin with, so that whoever finds one knows what it is."""
+
+
+class Scope(NamedTuple):
+    """What somebody may see: the packages (None: all), and the name that the audit has for them."""
+
+    name: str
+    packages: frozenset[str] | None
+
+    def holds(self, package: str) -> bool:
+        """Whether a package is one of them."""
+        return self.packages is None or package in self.packages
 
 
 class Access(NamedTuple):
-    """What the sender of a request may do besides writing, which needs nothing."""
+    """What the sender of a request may do besides writing, which needs nothing; `scope` is None without a token."""
 
-    has_token: bool
-    open_collections: Collection[str]
-
-    def allows(self, collection: str) -> bool:
-        """Whether documents of a collection may be read, and deleted."""
-        return self.has_token or collection in self.open_collections
+    scope: Scope | None
+    policy: Policy
 
     def check(self, collections: Iterable[str]) -> None:
-        """Raise unless documents of these collections may be read, and deleted.
+        """Raise unless documents of these collections may be read and deleted, or at least some of each.
 
         Raises:
-            Refusal: one of them is not open, and the token is missing.
+            Refusal: one of them is not open, and the token is missing or of other packages.
         """
-        if not all(self.allows(collection) for collection in collections):
-            raise forbidden("Missing or insufficient permissions: this needs the maintainer's token.")
+        if not all(self._is_open(collection) for collection in collections):
+            raise forbidden("Missing or insufficient permissions: this needs a maintainer's token for its package.")
+
+    def sees(self, collection: str, fields: Fields) -> bool:
+        """Whether a document may be read and deleted."""
+        if collection in self.policy.open_collections:
+            return True
+        if self.scope is None:
+            return False
+        return self.scope.packages is None or self.scope.holds(self._package_of(collection, fields))
+
+    def guard(self, write: Write) -> Write:
+        """The same write, for what may be read and deleted.
+
+        Its `settle` raises a Refusal where there is a document that may not.
+        """
+        if self.scope is not None and self.scope.packages is None:
+            return write
+        collection, settle = write.name.collection, write.settle
+
+        def settle_seen(current: Fields | None) -> Admitted | None:
+            if current is not None and not self.sees(collection, current):
+                raise forbidden("Missing or insufficient permissions: this needs a maintainer's token for its package.")
+            return settle(current)
+
+        return write._replace(settle=settle_seen)
+
+    def _is_open(self, collection: str) -> bool:
+        if collection in self.policy.open_collections:
+            return True
+        if self.scope is None:
+            return False
+        package = collection.removeprefix(COUNTER_PREFIX)
+        return collection in SHARED or self.scope.packages is None or self.scope.holds(package)
+
+    def _package_of(self, collection: str, fields: Fields) -> str:
+        if collection in SHARED:
+            return str(fields.get("package") or self.policy.dialect_of(collection, fields) or "")
+        return collection.removeprefix(COUNTER_PREFIX)
 
 
 def bearer(authorization: str) -> str:
     """The token in an Authorization header; empty where it has another scheme."""
     scheme, _, token = authorization.partition(" ")
     return token if scheme.lower() == "bearer" else ""
+
+
+def hash_token(token: str) -> bytes:
+    """What is kept of a token."""
+    return sha256(token.encode(errors="surrogateescape")).digest()

@@ -23,9 +23,12 @@ from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
 from plaintally_server.gate import Gate
 from plaintally_server.ingest import Policy
-from plaintally_server.routes import FROM_BROWSERS, Documents
+from plaintally_server.maintaining import Maintaining
+from plaintally_server.routes import HEADERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.tokens import Tokens
 
 Lifespan = AbstractAsyncContextManager[None]
 
@@ -37,24 +40,34 @@ def create_app(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     measured: Callable[[Work], Work] = lambda work: work,
     beside: Callable[[], Awaitable[None]] | None = None,
+    maintenance: Maintenance | None = None,
 ) -> ASGIApp:
     """The application of a collector; it closes the store when it shuts down.
 
-    `measured` wraps what programs ask; `beside` is done as long as the application runs.
+    `measured` wraps what programs ask; `beside` is done as long as the application runs; maintainers have pages where
+    there is a `maintenance`.
     """
     make_salt = partial(secrets.token_bytes, 16)
-    gate = Gate(settings, clock_s=time.monotonic, make_salt=make_salt)
+    tokens = Tokens(settings.token)
+    gate = Gate(settings, tokens, clock_s=time.monotonic, make_salt=make_salt)
     forgetting = Forgetting(store, now=now, make_salt=make_salt, check=gate.check)
     endpoints = Documents(
-        store, contracts=settings.contracts, settings=settings, now=now, make_id=_make_id, forget=forgetting.answer
+        store,
+        contracts=settings.contracts,
+        settings=settings,
+        tokens=tokens,
+        now=now,
+        make_id=_make_id,
+        forget=forgetting.answer,
     )
-    documents = make_app(measured(gate.around(endpoints.answer)), FROM_BROWSERS)
+    documents = make_app(measured(gate.around(endpoints.answer)), HEADERS)
     pages = _make_pages(
-        _running(store, beside),
+        _running(store, partial(tokens.follow, store, now=now), *([beside] if beside else [])),
         _describe(endpoints.policy),
         *health.routes(store),
         *forgetting.routes(),
-        *support.routes(store, settings=settings, check=gate.check),
+        *support.routes(store, contracts=settings.contracts, tokens=tokens, check=gate.check),
+        *_maintaining(maintenance, settings, tokens, gate, now=now, make_salt=make_salt),
         *dashboard.routes(store, contracts=settings.contracts, now=now),
     )
 
@@ -65,18 +78,34 @@ def create_app(
     return app
 
 
-def _running(store: Store, beside: Callable[[], Awaitable[None]] | None) -> Callable[[Starlette], Lifespan]:
+def _running(store: Store, *beside: Callable[[], Awaitable[None]]) -> Callable[[Starlette], Lifespan]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        task = None if beside is None else asyncio.ensure_future(beside())
+        tasks = [asyncio.ensure_future(work()) for work in beside]
         yield
-        if task is not None:
+        for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
         store.close()
 
     return lifespan
+
+
+def _maintaining(
+    maintenance: Maintenance | None,
+    settings: Settings,
+    tokens: Tokens,
+    gate: Gate,
+    *,
+    now: Callable[[], datetime],
+    make_salt: Callable[[], bytes],
+) -> list[BaseRoute]:
+    if maintenance is None:
+        return []
+    return Maintaining(
+        maintenance, contracts=settings.contracts, tokens=tokens, gate=gate, now=now, make_salt=make_salt
+    ).routes()
 
 
 def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -> Starlette:
@@ -92,7 +121,7 @@ def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -
 def _describe(policy: Policy) -> Route:
     """The route of the description, which is written once."""
     content = msgspec.json.encode(openapi.describe(policy, version=version("plaintally-server")))
-    headers = {name.decode(): value.decode() for name, value in FROM_BROWSERS}
+    headers = {name.decode(): value.decode() for name, value in HEADERS}
 
     async def answer(_: Request) -> Response:
         return Response(content, media_type="application/json; charset=utf-8", headers=headers)

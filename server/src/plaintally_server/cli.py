@@ -21,7 +21,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
-from plaintally_server import backup, copying, desk, diagnosis, pull, report, setup, strikes, upkeep, watch
+from plaintally_server import backup, copying, credentials, desk, diagnosis, pull, report, setup, strikes, upkeep, watch
 from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
@@ -39,6 +39,7 @@ from plaintally_server.options import (
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, read_token
 from plaintally_server.store.database import Database
+from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.writing import SQLStore
 
 _GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
@@ -78,7 +79,7 @@ def commands() -> None:
 
 for command in (desk.lookup, desk.forget, desk.contract, desk.migrate, pull.pull, export, report.report, watch.watch):
     commands.add_command(command)
-for command in (backup.backup, backup.restore, copying.copy, strikes.strike):
+for command in (backup.backup, backup.restore, copying.copy, strikes.strike, credentials.token, credentials.audit):
     commands.add_command(command)
 
 
@@ -96,7 +97,7 @@ for command in (backup.backup, backup.restore, copying.copy, strikes.strike):
 )
 @setting("host", default="127.0.0.1", help="Address to listen on.")
 @setting("port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one.")
-@setting("token", help="Lets a maintainer read documents; without one nobody can.")
+@setting("token", help="Lets a maintainer read the documents of all packages; see also `token create`.")
 @setting("token_file", type=click.Path(path_type=Path), help="File that holds the token, where --token is not given.")
 @setting("body_limit", type=click.IntRange(1), default=10_485_760, help="Bytes of a request's body.")
 @setting("queue_size", type=click.IntRange(1), default=10_000, help="Writes that may wait for the disk.")
@@ -200,6 +201,10 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=10,
+            headers=[
+                ("x-content-type-options", "nosniff"),
+                *([("strict-transport-security", "max-age=31536000")] if settings.tls_certificate else []),
+            ],
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
         )
@@ -212,14 +217,15 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
 def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> ASGIApp:
     from plaintally_server.app import create_app
 
+    maintenance = Maintenance(settings.database)
     keeping = partial(upkeep.keep, store, settings.contracts, now=lambda: datetime.now(UTC))
     if settings.metrics_port is None:
-        return create_app(settings, store, beside=keeping)
+        return create_app(settings, store, beside=keeping, maintenance=maintenance)
     from plaintally_server.metrics import Metrics
 
     metrics = Metrics()
     metrics.serve(stack, store, host=settings.metrics_host, port=settings.metrics_port)
-    return create_app(settings, store, measured=metrics.around, beside=keeping)
+    return create_app(settings, store, measured=metrics.around, beside=keeping, maintenance=maintenance)
 
 
 @commands.command("init", params=setup.choices(serve))

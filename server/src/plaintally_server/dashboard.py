@@ -1,7 +1,7 @@
-"""The public pages: how often each package was imported, for everybody to read, without a line of JavaScript."""
+"""The public pages: what each package counts, for everybody to read, without a line of JavaScript."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -11,9 +11,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from plaintally.contract import COARSE, Contract
+from plaintally_server.figures import read_figures
 from plaintally_server.pages import HEADERS, render
 from plaintally_server.reports.charts import PLOT_HEIGHT, bar_chart
-from plaintally_server.reports.series import DailyCounts, daily_counts
+from plaintally_server.reports.disclosure import LEAST
+from plaintally_server.sources import StoreSource
 from plaintally_server.store import Reader
 
 PERIODS = (7, 30, 90, 365)
@@ -29,18 +31,12 @@ def routes(store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[]
     ]
 
 
-def read_series(store: Reader, package: str, *, length: int, now: datetime) -> DailyCounts:
-    """The daily counts of a package in the `length` days up to now."""
-    last = now.date()
-    counts = store.daily_counts(package, last - timedelta(days=length - 1), last)
-    return daily_counts(package, counts, length=length, first_day=store.first_day(package), computed_at=now)
-
-
 class Pages:
     """The pages and what they are made of."""
 
     def __init__(self, store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
         self.store, self.contracts, self.packages, self.now = store, contracts, sorted(contracts), now
+        self.source = StoreSource(store, now=now)
 
     async def home(self, _: Request) -> Response:
         """All packages; where there is but one, its page."""
@@ -50,7 +46,7 @@ class Pages:
         return render("home.html", totals=totals)
 
     async def package(self, request: Request) -> Response:
-        """The counts of one package in a period."""
+        """The figures of one package in a period."""
         package = request.path_params["package"]
         if package not in self.packages:
             return render("problem.html", 404, title="No such package", text="No package of this name is counted here.")
@@ -58,15 +54,18 @@ class Pages:
         if length not in map(str, PERIODS):
             text = f"A period has {', '.join(map(str, PERIODS[:-1]))} or {PERIODS[-1]} days."
             return render("problem.html", 400, title="No such period", text=text, package=package)
-        series = await run_in_threadpool(read_series, self.store, package, length=int(length), now=self.now())
-        total = await run_in_threadpool(self.store.total, package)
-        more = [COARSE[field] for field in self.contracts[package].counter]
+        figures = await run_in_threadpool(
+            read_figures, self.store, self.source, package, length=int(length), now=self.now()
+        )
         return render(
             "package.html",
             periods=PERIODS,
             height=PLOT_HEIGHT,
-            series=series,
-            chart=bar_chart(series),
-            all_time=total,
-            more=more,
+            least=LEAST,
+            figures=figures,
+            series=figures.imports,
+            contract=self.contracts[package],
+            chart=bar_chart(figures.imports.buckets),
+            sessions_chart=bar_chart(figures.sessions.buckets) if figures.sessions.total else None,
+            more=[COARSE[field] for field in self.contracts[package].counter],
         )

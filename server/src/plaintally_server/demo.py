@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from plaintally_server.dashboard import read_series
 from plaintally_server.exceptions import StartError
+from plaintally_server.figures import read_series
 from plaintally_server.reports.charts import terminal_bars
 from plaintally_server.store.sqlite import SQLiteReader
 

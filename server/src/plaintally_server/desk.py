@@ -16,9 +16,10 @@ from plaintally_server.options import collect_contracts, on_config, on_contracts
 from plaintally_server.settings import load_contract, read_contract, write_contract
 from plaintally_server.store import schema
 from plaintally_server.store.backup import read_deletions
-from plaintally_server.store.database import Database, describe, exists
-from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.database import Database, describe
+from plaintally_server.store.maintenance import Maintenance, open_existing
 from plaintally_server.store.tables import HEAD
+from plaintally_server.strikes import find_actor
 from plaintally_server.support import read_session, summarize
 
 
@@ -40,7 +41,7 @@ on_session = click.argument("session_id", metavar="ID", callback=_read_id)
 @click.option("--last", type=click.IntRange(0), default=5, show_default=True, help="How many invokes of each label.")
 def lookup(*, session_id: str, contracts: Sequence[Path], database: Database, last: int) -> None:
     """Show a session that was shared."""
-    maintenance = _open(database)
+    maintenance = open_existing(database)
     try:
         shared = read_session(maintenance, session_id, contracts=collect_contracts(database, contracts))
     except Refusal as refusal:
@@ -76,7 +77,7 @@ def forget() -> None:
 @on_database
 def list_requests(*, database: Database) -> None:
     """List the requests, with the number of documents each is about."""
-    requests = _open(database).forget_requests()
+    requests = open_existing(database).forget_requests()
     for request in requests:
         documents = "1 document" if request.documents == 1 else f"{request.documents} documents"
         click.echo(f"{request.session}  {request.requested_at:%Y-%m-%d %H:%M}  {request.state}  {documents}")
@@ -90,7 +91,9 @@ def list_requests(*, database: Database) -> None:
 @on_database
 def approve(*, session_id: str, database: Database) -> None:
     """Delete a session and all that was shared of it, and print the receipt."""
-    receipt = _open(database).approve(session_id, at=datetime.now(UTC), salt=secrets.token_bytes(16))
+    receipt = open_existing(database).approve(
+        session_id, at=datetime.now(UTC), salt=secrets.token_bytes(16), actor=find_actor()
+    )
     for name, value in receipt.to_dict().items():
         click.echo(f"{name.replace('_', ' '):10}  {value}")
 
@@ -101,7 +104,7 @@ def approve(*, session_id: str, database: Database) -> None:
 @on_database
 def refuse(*, session_id: str, database: Database) -> None:
     """Refuse a request; it stays in the list, and waits anew when somebody asks again."""
-    _open(database).refuse(session_id)
+    open_existing(database).refuse(session_id, actor=find_actor(), at=datetime.now(UTC))
     click.echo(f"Refused; {session_id} stays.")
 
 
@@ -111,7 +114,7 @@ def refuse(*, session_id: str, database: Database) -> None:
 @on_database
 def show_receipt(*, receipt_hash: str, database: Database) -> None:
     """Tell whether a receipt is one of this collector's."""
-    found = _open(database).receipt(receipt_hash.strip().lower())
+    found = open_existing(database).receipt(receipt_hash.strip().lower())
     if found is None:
         raise CommandError("this collector gave no receipt with that hash")
     deleted_at, documents = found
@@ -148,16 +151,10 @@ def add(*, file: Path, database: Database) -> None:
 @on_database
 def list_contracts(*, database: Database) -> None:
     """List the contracts that were added."""
-    contracts = _open(database).contracts()
+    contracts = open_existing(database).contracts()
     for package, content, added_at in contracts:
         _, declared = read_contract(content, f"of {package} in {describe(database)}")
         labels = ", ".join(declared.labels) or "no labels"
         click.echo(f"{package}  {added_at:%Y-%m-%d %H:%M}  {declared.hash()[:12]}  {labels}")
     if not contracts:
         click.echo("No contract was added.")
-
-
-def _open(database: Database) -> Maintenance:
-    if not exists(database):
-        raise CommandError(f"there is no database {database}; name another with --database")
-    return Maintenance(database)

@@ -10,7 +10,8 @@ from starlette.routing import BaseRoute, Route
 from plaintally_server.asgi import Answer, Request, answer_json, read_body
 from plaintally_server.deletion import Receipt, parse_request, parse_session_id
 from plaintally_server.exceptions import Refusal
-from plaintally_server.pages import Check, read_form, render
+from plaintally_server.gate import Check
+from plaintally_server.pages import read_form, render
 from plaintally_server.store import Store
 
 _BODY_LIMIT = 10_000

@@ -12,9 +12,12 @@ from plaintally_server.access import bearer
 from plaintally_server.asgi import Answer, Request, Work, check_length
 from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.limiter import Limiter
-from plaintally_server.proxies import find_client, parse_networks
+from plaintally_server.proxies import find_client, is_trusted, parse_networks
 from plaintally_server.settings import Settings
+from plaintally_server.tokens import Tokens
 
+Check = Callable[[Request], object]
+"""Refuses a request whose client has to wait."""
 SHORT_BYTES = 65_536
 HELD_BYTES = 64 * 2**20
 """How much of all bodies longer than SHORT_BYTES is in memory at once."""
@@ -24,13 +27,16 @@ class Gate:
     """The gate of a collector.
 
     Args:
-        settings: the limits, the trusted proxies, and the maintainer's token, which opens the gate.
+        settings: the limits, and the trusted proxies.
+        tokens: those of maintainers, which open the gate.
         clock_s: a clock that never goes back, in seconds.
         make_salt: makes 16 random bytes or more.
     """
 
-    def __init__(self, settings: Settings, *, clock_s: Callable[[], float], make_salt: Callable[[], bytes]) -> None:
-        self.settings, self.clock_s = settings, clock_s
+    def __init__(
+        self, settings: Settings, tokens: Tokens, *, clock_s: Callable[[], float], make_salt: Callable[[], bytes]
+    ) -> None:
+        self.settings, self.tokens, self.clock_s = settings, tokens, clock_s
         self.held_bytes = 0  # of bodies that are being read, or worked on
         self.trusted = parse_networks(settings.trusted_proxies)
         self.limiter = (
@@ -81,13 +87,30 @@ class Gate:
         if self.limiter is None:
             return None
         authorization = request.header(b"authorization")
-        if authorization and self.settings.is_token(bearer(authorization)):
+        if authorization and self.tokens.find(bearer(authorization)) is not None:
             return None
         forwarded = request.header(b"x-forwarded-for") if self.trusted else ""
         client = find_client(request.client, forwarded, self.trusted)
-        wait_s = math.ceil(self.limiter.ask(client, now_s=self.clock_s()))
+        self._ask(self.limiter, client)
+        return client
+
+    def check_try(self, limiter: Limiter) -> Check:
+        """Counts a request by another limiter, whoever it is from."""
+
+        def check(request: Request) -> None:
+            forwarded = request.header(b"x-forwarded-for") if self.trusted else ""
+            self._ask(limiter, find_client(request.client, forwarded, self.trusted))
+
+        return check
+
+    def is_secure(self, request: Request, scheme: str) -> bool:
+        """Whether a request came over TLS: to us, or to a proxy that is trusted and says so."""
+        forwarded = request.header(b"x-forwarded-proto")
+        return scheme == "https" or (forwarded == "https" and is_trusted(request.client, self.trusted))
+
+    def _ask(self, limiter: Limiter, client: str) -> None:
+        wait_s = math.ceil(limiter.ask(client, now_s=self.clock_s()))
         if wait_s:
             raise Refusal(
                 429, "RESOURCE_EXHAUSTED", f"Too many requests; try again in {wait_s} s.", retry_after_s=wait_s
             )
-        return client

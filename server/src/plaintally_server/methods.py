@@ -21,7 +21,7 @@ from plaintally_server.ingest import Policy
 from plaintally_server.lookups import parse_batch_get
 from plaintally_server.queries import Query
 from plaintally_server.resource import Method, Name, Stored, write_document
-from plaintally_server.store import Store
+from plaintally_server.store import Store, Write
 from plaintally_server.writes import prepare
 
 _Work = Callable[[bytes, Method, Access], Awaitable[Answer]]
@@ -54,7 +54,7 @@ class Methods:
         changes = await run_in_threadpool(parse_commit, body, project=method.project)
         _check(changes, access)
         now = self.now()
-        stored = await self.store.commit([prepare(change, self.policy, now) for change in changes])
+        stored = await self.store.commit([self._prepare(change, access, now) for change in changes])
         content = {"writeResults": [_result(one) for one in stored], "commitTime": format_timestamp(now)}
         return answer_json(content, cost=max(1, len(changes)))
 
@@ -77,7 +77,7 @@ class Methods:
         read_time = format_timestamp(self.now())
         content = [
             {"missing": str(name), "readTime": read_time}
-            if stored is None
+            if stored is None or not access.sees(name.collection, stored.fields)
             else {"found": write_document(name, stored, mask), "readTime": read_time}
             for name, stored in zip(names, found, strict=True)
         ]
@@ -87,26 +87,36 @@ class Methods:
         """Read the documents of a collection that answer a query; where none does, one element tells the time."""
         query = queries.parse_query(body)
         access.check([query.collection])
-        found = await find(self.store, query, Name(method.project, method.database, query.collection))
+        found = await find(self.store, query, Name(method.project, method.database, query.collection), access)
         read_time = format_timestamp(self.now())
         documents = [write_document(name, stored, query.select) for name, stored in found]
         content = [{"document": document, "readTime": read_time} for document in documents]
         return answer_json(content or [{"readTime": read_time}])
 
+    def _prepare(self, change: Change, access: Access, now: datetime) -> Write:
+        write = prepare(change, self.policy, now)
+        return write if change.action is Action.UPDATE else access.guard(write)
+
     async def _write_one(self, change: Change, access: Access, now: datetime) -> Stored | Refusal | None:
         try:
             _check([change], access)
-            [stored] = await self.store.commit([prepare(change, self.policy, now)])
+            [stored] = await self.store.commit([self._prepare(change, access, now)])
         except Refusal as refusal:
             return refusal
         return stored
 
 
-async def find(store: Store, query: Query, collection: Name, *, after: str | None = None) -> Sequence[Found]:
-    """The documents that answer a query of a collection, whose walk in the order of names begins behind an id."""
+async def find(
+    store: Store, query: Query, collection: Name, access: Access, *, after: str | None = None
+) -> Sequence[Found]:
+    """The documents of those that may be seen that answer a query of a collection.
+
+    The walk in the order of names begins behind an id.
+    """
 
     def work(rows: Iterator[tuple[str, Stored]]) -> Sequence[Found]:
-        return queries.run(query, (Found(collection._replace(document=row[0]), row[1]) for row in rows))
+        seen = (row for row in rows if access.sees(query.collection, row[1].fields))
+        return queries.run(query, (Found(collection._replace(document=document), stored) for document, stored in seen))
 
     return await run_in_threadpool(store.scan, query.collection, work, after=after, descending=query.backwards)
 

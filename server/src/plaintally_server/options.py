@@ -32,7 +32,8 @@ def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
     return click.option(f"--{name.replace('_', '-')}", parameter, envvar=variable, show_envvar=True, **attributes)
 
 
-def _check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
+def check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Raise unless these can be names of packages."""
     for name in names:
         if not name.isidentifier() or name != name.lower():
             raise click.BadParameter(f"{name!r} must be in lower case with underscores.")
@@ -88,7 +89,7 @@ on_packages = setting(
     "package",
     parameter="packages",
     multiple=True,
-    callback=lambda _, __, names: _check_packages(names),
+    callback=lambda _, __, names: check_packages(names),
     help="A package to count; may be given again (in the variable: spaces between).",
 )
 on_contracts = setting(

@@ -1,6 +1,5 @@
 """What all pages share: the templates, and the headers that let a page load nothing and run nothing."""
 
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -8,9 +7,9 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from plaintally_server import asgi
 from plaintally_server.asgi import make_request, read_body
 from plaintally_server.exceptions import invalid
+from plaintally_server.gate import Check
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -18,16 +17,14 @@ HEADERS = {
         "frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
-_FORM_HEADERS = {
+FORM_HEADERS = {
     **HEADERS,
     "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'"),
     "Cache-Control": "no-store",
 }
 _FORM_LIMIT = 10_000
-Check = Callable[[asgi.Request], object]
-"""Refuses a request whose client has to wait."""
+_NOTHING = "\N{EN DASH}"
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -36,12 +33,32 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.filters["number"] = lambda number: f"{number:,}"
 _TEMPLATES.filters["day"] = lambda day: f"{day.day} {day:%B %Y}"
+_TEMPLATES.filters["moment"] = lambda moment: f"{moment.day} {moment:%B %Y at %H:%M} UTC"
+
+
+def tell_share(share: float | None) -> str:
+    """A share from 0 to 1 in per cent."""
+    return _NOTHING if share is None else f"{share:.1%}" if share < 1 else "100%"
+
+
+def tell_duration(duration_ms: float | None) -> str:
+    """A duration in milliseconds for a person, with three digits."""
+    if duration_ms is None:
+        return _NOTHING
+    for size, unit in ((3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")):
+        if duration_ms >= size:
+            value = duration_ms / size
+            return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"  # noqa: PLR2004
+    return f"{duration_ms * 1000:.3g} \N{MICRO SIGN}s"
+
+
+_TEMPLATES.filters |= {"share": tell_share, "duration": tell_duration}
 
 
 def render(template: str, status: int = 200, *, is_form: bool = False, **values: object) -> Response:
     """A page; one that is a form may be sent to this collector, and is kept in no cache."""
     page = _TEMPLATES.get_template(template).render(**values)
-    return HTMLResponse(page, status, headers=_FORM_HEADERS if is_form else HEADERS)
+    return HTMLResponse(page, status, headers=FORM_HEADERS if is_form else HEADERS)
 
 
 async def read_form(page: Request, *names: str, check: Check) -> list[str]:

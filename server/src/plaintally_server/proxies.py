@@ -41,6 +41,12 @@ def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
     return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))  # noqa: PLR2004
 
 
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether the other end of a connection is a proxy whose word is believed."""
+    address = _parse(peer) if trusted else None
+    return address is not None and any(address in network for network in trusted)
+
+
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
     """The address in one entry, which may have a port and, in version 6, brackets; None for what is no address."""
     entry = _HOP.fullmatch(text.strip())

@@ -13,21 +13,22 @@ from plaintally_server.bodies import parse_document
 from plaintally_server.commits import Action, Change
 from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
-from plaintally_server.fieldpaths import MISSING, FieldPath, Fields, project
+from plaintally_server.fieldpaths import MISSING, Fields, project
 from plaintally_server.fieldpaths import find as find_value
 from plaintally_server.ingest import Policy
 from plaintally_server.methods import Methods, find
-from plaintally_server.resource import Method, Name, Precondition
+from plaintally_server.resource import Method, Name, Precondition, Stored
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
+from plaintally_server.tokens import Tokens
 from plaintally_server.writes import prepare
 
 Query = Mapping[str, Sequence[str]]
 _Work = Callable[[Request, Name, Query], Awaitable[Answer]]
 _IS_NEW = Precondition(exists=False)
 _VERBS = b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"
-FROM_BROWSERS = ((b"access-control-allow-origin", b"*"),)
-"""The headers that let pages of any origin read an answer."""
+HEADERS = ((b"access-control-allow-origin", b"*"), (b"cache-control", b"no-store"))
+"""The headers of all answers: pages of any origin may read them, and no cache keeps them."""
 _TO_BROWSERS = Answer(
     200,
     headers=(
@@ -45,7 +46,8 @@ class Documents:
     Args:
         store: where they are kept.
         contracts: by package, what may be kept.
-        settings: the limits, the maintainer's token, and what is open to all.
+        settings: the limits, and what is open to all.
+        tokens: those of maintainers.
         now: the clock, aware.
         make_id: makes the id of a document that came without one.
         forget: answers `documents:forget`.
@@ -57,11 +59,12 @@ class Documents:
         *,
         contracts: Mapping[str, Contract],
         settings: Settings,
+        tokens: Tokens,
         now: Callable[[], datetime],
         make_id: Callable[[], str],
         forget: Work,
     ) -> None:
-        self.store, self.settings = store, settings
+        self.store, self.settings, self.tokens = store, settings, tokens
         self.policy, self.counts = Policy(contracts, settings.open_collections), Counts(contracts)
         self.now, self.make_id, self.forget = now, make_id, forget
         self.methods = Methods(store, policy=self.policy, now=now)
@@ -110,10 +113,9 @@ class Documents:
         name = Name(name.project, name.database, name.collection, resource.check_id(document, "document"))
         admitted = admitted or ingest.admit(name, fields, self.policy)
         write = Write(name, _IS_NEW, lambda _: admitted, self.now())
+        stored = await self._commit(write)
         if admitted.content is None or mask is not None:
-            return await self._write(write, mask)
-        [stored] = await self.store.commit([write])
-        assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
+            return answer_json(resource.write_document(name, stored, mask))
         return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
 
     async def patch(self, request: Request, name: Name, query: Query) -> Answer:
@@ -123,49 +125,49 @@ class Documents:
         mask = resource.parse_mask(query, "mask.fieldPaths")
         fields = await self._read_fields(request, name)
         write = prepare(Change(name, fields, update_mask, precondition), self.policy, self.now())
-        if update_mask is None or self._access(request).allows(name.collection):
-            return await self._write(write, mask)
-        # Whoever may not read learns nothing of the fields that somebody else wrote.
-        return await self._write(
-            write, mask, seen=[path for path in update_mask if find_value(fields, path) is not MISSING]
-        )
+        stored = await self._commit(write)
+        if update_mask is not None and not self._access(request).sees(name.collection, stored.fields):
+            # Whoever may not read learns nothing of the fields that somebody else wrote.
+            sent = [path for path in update_mask if find_value(fields, path) is not MISSING]
+            stored = stored._replace(fields=project(stored.fields, sent))
+        return answer_json(resource.write_document(name, stored, mask))
 
     async def get(self, request: Request, name: Name, query: Query) -> Answer:
-        """GET a document, with the maintainer's token."""
+        """GET a document, with a token for its package."""
         resource.check_present(query)
         mask = resource.parse_mask(query, "mask.fieldPaths")
-        self._access(request).check([name.collection])
+        access = self._access(request)
+        access.check([name.collection])
         stored = await run_in_threadpool(self.store.get, name)
-        if stored is None:
+        if stored is None or not access.sees(name.collection, stored.fields):
             raise not_found("There is no such document.")
         return answer_json(resource.write_document(name, stored, mask))
 
     async def list(self, request: Request, name: Name, query: Query) -> Answer:
-        """GET a page of a collection, with the maintainer's token."""
+        """GET a page of a collection, of what a token is for."""
         resource.check_present(query)
         mask = resource.parse_mask(query, "mask.fieldPaths")
         page = lookups.parse_page(name.collection, query)
-        self._access(request).check([name.collection])
-        found = await find(self.store, page.query, name, after=page.after)
+        access = self._access(request)
+        access.check([name.collection])
+        found = await find(self.store, page.query, name, access, after=page.after)
         documents = [resource.write_document(*one, mask) for one in found[: page.size]]
         more = len(found) > page.size and {"nextPageToken": lookups.make_token(found[page.size - 1], page.query.orders)}
         return answer_json({"documents": documents, **(more or {})} if documents else {})
 
     async def delete(self, request: Request, name: Name, query: Query) -> Answer:
-        """DELETE a document, with the maintainer's token; one that is not there is deleted already."""
+        """DELETE a document, with a token for its package; one that is not there is deleted already."""
         precondition = resource.parse_precondition(query)
-        self._access(request).check([name.collection])
-        await self.store.commit([prepare(Change(name, {}, None, precondition, Action.DELETE), self.policy, self.now())])
+        access = self._access(request)
+        access.check([name.collection])
+        write = prepare(Change(name, {}, None, precondition, Action.DELETE), self.policy, self.now())
+        await self.store.commit([access.guard(write)])
         return answer_json({})
 
-    async def _write(
-        self, write: Write, mask: Sequence[FieldPath] | None, *, seen: Sequence[FieldPath] | None = None
-    ) -> Answer:
-        """The answer to a write: what the mask names of the fields that may be seen."""
+    async def _commit(self, write: Write) -> Stored:
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
-        stored = stored._replace(fields=project(stored.fields, seen))
-        return answer_json(resource.write_document(write.name, stored, mask))
+        return stored
 
     async def _read_fields(self, request: Request, name: Name) -> Fields:
         """The fields in a body, which may repeat the name."""
@@ -173,4 +175,4 @@ class Documents:
 
     def _access(self, request: Request) -> Access:
         given = bearer(request.header(b"authorization"))
-        return Access(self.settings.is_token(given), self.settings.open_collections)
+        return Access(self.tokens.find(given), self.policy)

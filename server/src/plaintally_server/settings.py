@@ -1,6 +1,5 @@
 """The settings of a collector. Where they come from (environment, file, defaults) is up to `cli`."""
 
-import hmac
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from plaintally_server.exceptions import StartError
 class Settings(NamedTuple):
     """How a collector runs.
 
-    `contracts` says by package what may be kept; `token` lets a maintainer read (nobody reads where it is None);
+    `contracts` says by package what may be kept; `token` lets a maintainer read everything;
     `open_collections` take, give and delete documents of any fields for anybody; `body_limit` is in bytes; `queue_size`
     is the number of writes that may wait for the disk; `rate_limit` is in documents per second and client (0: without
     limit), `rate_burst` what a client may write at once; `trusted_proxies` are addresses and networks whose word about
@@ -38,10 +37,6 @@ class Settings(NamedTuple):
     tls_key: Path | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
-
-    def is_token(self, given: str) -> bool:
-        """Whether this is the maintainer's token; where there is none, nothing is."""
-        return bool(self.token) and hmac.compare_digest(given.encode(), str(self.token).encode())
 
 
 def read_token(path: Path) -> str:

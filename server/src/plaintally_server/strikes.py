@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from plaintally_server.exceptions import CommandError
+from plaintally_server.exceptions import Refusal, invalid
 from plaintally_server.export.layout import last_sealed
 from plaintally_server.options import on_config, on_database
 from plaintally_server.reports.floods import HOUR, Flood, find_floods
 from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
 from plaintally_server.store import Window
-from plaintally_server.store.database import Database, exists
-from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.database import Database
+from plaintally_server.store.maintenance import Maintenance, open_existing
 
 _TIMES = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
 _TIME = "%Y-%m-%dT%H:%M"
@@ -35,7 +35,7 @@ def strike() -> None:
 @on_database
 def look(*, package: str, days: int, database: Database) -> None:
     """Show hours that have far more counts than the same hour of other days."""
-    store, now = _open(database), datetime.now(UTC)
+    store, now = open_existing(database), datetime.now(UTC)
     until = now.replace(minute=0, second=0, microsecond=0)
     first_at = until - timedelta(days=days)
     counts = {
@@ -75,13 +75,13 @@ def add(*, package: str, first_at: datetime, until: datetime, reason: str, datab
     """Leave all that was received in a window out of the figures of a package."""
     now = datetime.now(UTC)
     start, end = first_at.replace(tzinfo=UTC), until.replace(tzinfo=UTC)
-    if not start < end <= now:
-        raise click.UsageError("--until must be behind --from, and not in the future.")
-    if not reason.strip() or len(reason) > 200 or not reason.isprintable():  # noqa: PLR2004
-        raise click.UsageError("--reason must be a line of at most 200 characters.")
-    store = _open(database)
-    window = store.strike(package, start, end, reason=reason.strip(), actor=find_actor(), at=now)
-    _count_anew(store, window, now)
+    try:
+        why = check_window(start, end, reason, now=now)
+    except Refusal as refusal:
+        raise click.UsageError(refusal.message) from refusal
+    store = open_existing(database)
+    window = store.strike(package, start, end, reason=why, actor=find_actor(), at=now)
+    count_anew(store, window, now)
     click.echo(f"Struck window {window.number}; `plaintally-server strike undo {window.number}` takes it back.")
 
 
@@ -91,9 +91,9 @@ def add(*, package: str, first_at: datetime, until: datetime, reason: str, datab
 @on_database
 def undo(*, number: int, database: Database) -> None:
     """Have what was received in a window count again."""
-    store, now = _open(database), datetime.now(UTC)
+    store, now = open_existing(database), datetime.now(UTC)
     window = store.take_back(number, actor=find_actor(), at=now)
-    _count_anew(store, window, now)
+    count_anew(store, window, now)
     click.echo(f"What {window.package} received from {window.first_at:{_TIME}} to {window.until:{_TIME}} counts again.")
 
 
@@ -102,7 +102,7 @@ def undo(*, number: int, database: Database) -> None:
 @on_database
 def list_windows(*, database: Database) -> None:
     """List the windows that are left out."""
-    windows = _open(database).struck()
+    windows = open_existing(database).struck()
     for window in windows:
         click.echo(
             f"{window.number:>4}  {window.package}  {window.first_at:{_TIME}} to {window.until:{_TIME}}  "
@@ -110,6 +110,19 @@ def list_windows(*, database: Database) -> None:
         )
     if not windows:
         click.echo("Nothing is struck.")
+
+
+def check_window(first_at: datetime, until: datetime, reason: str, *, now: datetime) -> str:
+    """The reason, where the window and it can be taken.
+
+    Raises:
+        Refusal: they cannot.
+    """
+    if not first_at < until <= now:
+        raise invalid("The end of a window must be behind its beginning, and not in the future.")
+    if not reason.strip() or len(reason) > 200 or not reason.isprintable():  # noqa: PLR2004
+        raise invalid("The reason must be a line of at most 200 characters.")
+    return reason.strip()
 
 
 def find_actor() -> str:
@@ -120,7 +133,7 @@ def find_actor() -> str:
         return "unknown"
 
 
-def _count_anew(store: Maintenance, window: Window, now: datetime) -> None:
+def count_anew(store: Maintenance, window: Window, now: datetime) -> None:
     """Roll the days of a window up at once; of today there are but the imports to be left out."""
     changed = {(day.package, day.day): day for day in store.changed_days(now.date())}
     days = (window.until.date() - window.first_at.date()).days + 1
@@ -130,9 +143,3 @@ def _count_anew(store: Maintenance, window: Window, now: datetime) -> None:
             store.keep_rollups(changed[window.package, day], cells)
         else:
             store.keep_struck_imports(window.package, day, cells.get(STRUCK_IMPORTS, {}))
-
-
-def _open(database: Database) -> Maintenance:
-    if not exists(database):
-        raise CommandError(f"there is no database {database}; name another with --database")
-    return Maintenance(database)

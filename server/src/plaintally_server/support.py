@@ -17,10 +17,11 @@ from plaintally.summary import Summary
 from plaintally_server import dialects
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import Refusal, forbidden, not_found
-from plaintally_server.pages import Check, read_form, render
+from plaintally_server.gate import Check
+from plaintally_server.pages import read_form, render
 from plaintally_server.resource import Stored
-from plaintally_server.settings import Settings
 from plaintally_server.store import Reader, SessionTree
+from plaintally_server.tokens import Tokens
 
 MAX_ROWS = 50  # of each label, on the page
 
@@ -71,9 +72,9 @@ def _complete(stored: Stored, shared: SharedSession, *, label: str = "") -> dict
     return to_document(dialects.complete(stored.fields, shared.package, label=label))
 
 
-def routes(reader: Reader, *, settings: Settings, check: Check) -> list[BaseRoute]:
+def routes(reader: Reader, *, contracts: Mapping[str, Contract], tokens: Tokens, check: Check) -> list[BaseRoute]:
     """The routes of the page for maintainers."""
-    support = Support(reader, settings=settings, check=check)
+    support = Support(reader, contracts=contracts, tokens=tokens, check=check)
     return [
         Route("/support", support.show_form, methods=["GET"]),
         Route("/support", support.take_form, methods=["POST"]),
@@ -83,8 +84,8 @@ def routes(reader: Reader, *, settings: Settings, check: Check) -> list[BaseRout
 class Support:
     """The page for maintainers: it takes the token with each question and remembers nothing."""
 
-    def __init__(self, reader: Reader, *, settings: Settings, check: Check) -> None:
-        self.reader, self.settings, self.check = reader, settings, check
+    def __init__(self, reader: Reader, *, contracts: Mapping[str, Contract], tokens: Tokens, check: Check) -> None:
+        self.reader, self.contracts, self.tokens, self.check = reader, contracts, tokens, check
 
     async def show_form(self, _: Request) -> Response:
         """The form."""
@@ -95,9 +96,12 @@ class Support:
         session_id = ""
         try:
             session_id, token = await read_form(request, "session", "token", check=self.check)
-            if not self.settings.is_token(token):
-                raise forbidden("This is not the maintainer's token.")
-            shared = await run_in_threadpool(read_session, self.reader, session_id, contracts=self.settings.contracts)
+            scope = self.tokens.find(token)
+            if scope is None:
+                raise forbidden("This token opens nothing here.")
+            shared = await run_in_threadpool(read_session, self.reader, session_id, contracts=self.contracts)
+            if not scope.holds(shared.package):
+                raise not_found(f"Nothing of the session {shared.session_id} is here.")
         except Refusal as refusal:
             return render("support.html", refusal.code, is_form=True, problem=refusal.message, session=session_id)
         page = Markup(summarize(shared, n_last=MAX_ROWS).to_html(styled=False))  # noqa: S704  # which has escaped what it shows

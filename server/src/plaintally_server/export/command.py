@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.layout import TABLES, Partition, Plan, last_sealed, make_plan, stamps
+from plaintally_server.export.layout import STRUCK, TABLES, Partition, Plan, last_sealed, make_plan, stamps
 from plaintally_server.export.reading import read_rows
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
 from plaintally_server.store import Reader
@@ -120,12 +120,16 @@ def plan_packages(
             if partition.package in packages and partition.table in tables and first <= partition.day <= last
         }
 
-    return make_plan(choose(wanted), choose(found))
+    struck = [(window.package, window.first_at, window.until) for window in reader.struck()]
+    plan = make_plan(choose(wanted), choose(found))
+    return plan if struck == place.struck() else plan._replace(struck=struck)
 
 
 def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:
     """Write and remove what is planned."""
     place.sweep()
+    if plan.struck is not None:
+        place.write_struck(plan.struck)
     for partition in plan.remove:
         place.remove(partition)
     console = Console(stderr=True)
@@ -137,6 +141,8 @@ def _list_pending(plan: Plan) -> None:
     for verb, partitions in (("write", plan.write), ("remove", plan.remove)):
         for partition in partitions:
             click.echo(f"{verb:6}  {partition.path}")
-    if plan.write or plan.remove:
+    if plan.struck is not None:
+        click.echo(f"write   {STRUCK}")
+    if plan.write or plan.remove or plan.struck is not None:
         sys.exit(1)
     click.echo("The export is as the store is.")

@@ -5,12 +5,13 @@ A file is there whole or not at all: in a directory it gets its name when it is 
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from glob import escape
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
@@ -19,9 +20,10 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.layout import FILE, Partition, parse_path
+from plaintally_server.export.layout import FILE, STRUCK, Partition, Struck, parse_path
 from plaintally_server.export.rows import COLUMNS, Row
 
+T = TypeVar("T")
 _ROWS = 100_000  # of a row group, which is converted at once
 _AT_ONCE = 16  # requests to a bucket
 _STAMP = b"plaintally"
@@ -38,6 +40,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     table: pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()]) for table, columns in COLUMNS.items()
 }
 """By table, its columns as they are in the files."""
+_STRUCK = pa.schema([("package", pa.string()), ("first_at", _TYPES["time"]), ("until", _TYPES["time"])])
 _PARTITIONING = ds.partitioning(pa.schema([("package", pa.string()), ("day", pa.date32())]), flavor="hive")
 
 
@@ -68,20 +71,43 @@ class Export:
 
     def write(self, partition: Partition, rows: Iterator[Row], *, stamp: str) -> int:
         """Write the file of a partition, in place of an earlier one; the number of its rows."""
-        path = f"{self._root}/{partition.path}"
+        return self._put(partition.path, lambda output: _write_rows(output, partition.table, rows, stamp=stamp))
+
+    def _put(self, path: str, write: Callable[[object], T]) -> T:
+        """Have a file of the export be what is written, in place of an earlier one."""
+        target = f"{self._root}/{path}"
         with _naming(self.place, "write"):
             if not self._is_local:
                 buffer = pa.BufferOutputStream()
-                count = _write_rows(buffer, partition.table, rows, stamp=stamp)
-                with self._files.open_output_stream(path) as output:
+                done = write(buffer)
+                with self._files.open_output_stream(target) as output:
                     output.write(buffer.getvalue())
-                return count
-            self._make_directories(Path(path).parent)
-            unfinished = f"{path.removesuffix(FILE)}.{uuid4()}{_UNFINISHED}"
+                return done
+            self._make_directories(Path(target).parent)
+            unfinished = f"{target.removesuffix(FILE)}.{uuid4()}{_UNFINISHED}"
             with self._files.open_output_stream(unfinished) as output:
-                count = _write_rows(output, partition.table, rows, stamp=stamp)
-            self._files.move(unfinished, path)
-            return count
+                done = write(output)
+            self._files.move(unfinished, target)
+            return done
+
+    def struck(self) -> Sequence[Struck]:
+        """The windows that reports leave out."""
+        table = self.struck_table()
+        return [(row["package"], row["first_at"], row["until"]) for row in table.to_pylist()]
+
+    def struck_table(self) -> pa.Table:
+        """The same as a table."""
+        with _naming(self.place, "read"):
+            try:
+                return pq.read_table(f"{self._root}/{STRUCK}", filesystem=self._files, schema=_STRUCK)
+            except FileNotFoundError:
+                return _STRUCK.empty_table()
+
+    def write_struck(self, windows: Sequence[Struck]) -> None:
+        """Have these be the windows."""
+        columns = zip(*windows, strict=True) if windows else ((), (), ())
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, _STRUCK, strict=True)]
+        self._put(STRUCK, lambda output: pq.write_table(pa.table(arrays, schema=_STRUCK), output))
 
     def remove(self, partition: Partition) -> None:
         """Remove the file of a partition."""

@@ -17,6 +17,10 @@ from plaintally_server.store import DayState
 GRACE = timedelta(hours=1)
 """How long after midnight a day counts as over: longer than any write waits."""
 FILE = "part.parquet"
+STRUCK = f"struck/{FILE}"
+"""The file with the windows that reports leave out."""
+Struck = tuple[str, datetime, datetime]
+"""A package, and from when to before when."""
 _VERSION = 2  # of the columns; with another, all files are written anew
 _TABLE_OF = {SESSIONS: "sessions", STATS: "stats", INVOKES: "invokes"}
 _COLLECTION_OF = {table: collection for collection, table in _TABLE_OF.items()}
@@ -43,10 +47,14 @@ class Partition(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What makes an export as the store is: the files to be written, with their stamps, and those to be removed."""
+    """What makes an export as the store is: the files to be written, with their stamps, and those to be removed.
+
+    `struck` are the windows that are to be written, None where the export has them as they are.
+    """
 
     write: Mapping[Partition, str]
     remove: Sequence[Partition]
+    struck: Sequence[Struck] | None = None
 
 
 def parse_path(path: str) -> Partition | None:

@@ -9,7 +9,21 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from plaintally_server.reports.histogram import quantile
-from plaintally_server.reports.questions import IMPORTS, INVOKES, PYTHONS, SESSIONS, VERSIONS, Cells, Question, Source
+from plaintally_server.reports.questions import (
+    DURATIONS,
+    IMPORTS,
+    INVOKES,
+    LABEL_SESSIONS,
+    PYTHONS,
+    QUESTIONS,
+    SESSION_PYTHONS,
+    SESSION_VERSIONS,
+    SESSIONS,
+    VERSIONS,
+    Cells,
+    Question,
+    Source,
+)
 
 Value = str | int | float | date | None
 QUANTILES = {"median_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
@@ -38,16 +52,13 @@ def make_report(source: Source, package: str, *, last: date, length: int, comput
     first = last - timedelta(days=length - 1)
     known_from = source.first_day(package) or date.max
     days = [first + timedelta(days=ahead) for ahead in range(length)]
-    cells = {
-        question: source.count(question, package, first, last)
-        for question in (IMPORTS, VERSIONS, PYTHONS, SESSIONS, INVOKES)
-    }
+    cells = {question: source.count(question, package, first, last) for question in QUESTIONS}
     answers = [
         per_day(IMPORTS, cells[IMPORTS], days, known_from=known_from),
-        per_version(VERSIONS, cells[VERSIONS]),
-        per_version(PYTHONS, cells[PYTHONS]),
+        *(per_version(question, cells[question]) for question in (VERSIONS, PYTHONS)),
         per_day(SESSIONS, cells[SESSIONS], days, known_from=known_from),
-        per_label(cells[INVOKES]),
+        *(per_version(question, cells[question]) for question in (SESSION_VERSIONS, SESSION_PYTHONS)),
+        per_label(cells[INVOKES], cells[DURATIONS], cells[LABEL_SESSIONS]),
     ]
     return Report(package, first, last, computed_at, [answer for answer in answers if answer.rows])
 
@@ -67,8 +78,14 @@ def per_version(question: Question, cells: Cells) -> Answer:
     return Answer(question, (*question.columns, question.unit, "share"), rows if is_declared else ())
 
 
-def per_label(cells: Cells) -> Answer:
-    """Of each label the number of invokes, the share of those that succeeded, and quantiles of their durations."""
+def per_label(cells: Cells, durations_us: Cells, sessions: Cells) -> Answer:
+    """Of each label the numbers of sessions and invokes, the share of successes, the mean and quantiles of durations.
+
+    Args:
+        cells: those of INVOKES.
+        durations_us: those of DURATIONS.
+        sessions: those of LABEL_SESSIONS.
+    """
     statuses: defaultdict[Any, Counter[Any]] = defaultdict(Counter)
     durations: defaultdict[Any, Counter[Any]] = defaultdict(Counter)
     for (label, status, bucket), number in cells.items():
@@ -78,6 +95,7 @@ def per_label(cells: Cells) -> Answer:
     for label in sorted(statuses):
         ended = statuses[label]["success"] + statuses[label]["error"]
         share = statuses[label]["success"] / ended if ended else None
+        mean_ms = durations_us.get((label,), 0) / statuses[label].total() / 1000
         quantiles = (quantile(durations[label], rank) for rank in QUANTILES.values())
-        rows.append((label, statuses[label].total(), share, *quantiles))
-    return Answer(INVOKES, ("label", INVOKES.unit, "success_share", *QUANTILES), rows)
+        rows.append((label, sessions.get((label,), 0), statuses[label].total(), share, mean_ms, *quantiles))
+    return Answer(INVOKES, ("label", SESSIONS.unit, INVOKES.unit, "success_share", "mean_ms", *QUANTILES), rows)

@@ -1,9 +1,9 @@
 """Charts of series: the geometry of bars for a page, and bars of text for a terminal."""
 
-from datetime import date
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from plaintally_server.reports.series import DailyCounts
+from plaintally_server.reports.series import Bucket, DailyCounts
 
 PLOT_HEIGHT = 200.0
 """Height of the plot in pixels; its width is a hundred per cent of whatever there is."""
@@ -16,12 +16,19 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 class Bar(NamedTuple):
     """One bar: `x` and `width` in per cent of the plot's width, `y` and `height` in pixels from its top."""
 
-    day: date
+    bucket: Bucket
     value: int
     x: float
     width: float
     y: float
     height: float
+
+
+class Line(NamedTuple):
+    """A part of the base line, from one place to another in per cent: where anything is known."""
+
+    x1: float
+    x2: float
 
 
 class Tick(NamedTuple):
@@ -33,7 +40,7 @@ class Tick(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A day on the horizontal axis and the middle of its bar in per cent."""
+    """A bucket's first day on the horizontal axis and the middle of its bar in per cent."""
 
     text: str
     x: float
@@ -41,30 +48,42 @@ class Label(NamedTuple):
 
 
 class BarChart(NamedTuple):
-    """All that a template needs to draw a series; `known_from` is where its first known day begins, in per cent."""
+    """All that a template needs to draw buckets in a row; `noted` are the whole places of those that have a note."""
 
     bars: list[Bar]
     ticks: list[Tick]
     labels: list[Label]
-    known_from: float
+    base: list[Line]
+    noted: list[Bar]
 
 
-def bar_chart(series: DailyCounts) -> BarChart:
-    """The geometry of a series; days of which nothing is known have no bar."""
-    top = axis_top(series.largest)
-    slot = 100 / len(series.days)
-    gap = slot * (0.28 if len(series.days) <= 31 else 0.18 if len(series.days) <= 120 else 0)  # noqa: PLR2004
+def bar_chart(buckets: Sequence[Bucket]) -> BarChart:
+    """The geometry of buckets; those of which nothing is known have no bar."""
+    top = axis_top(max((bucket.number or 0 for bucket in buckets), default=0))
+    slot = 100 / len(buckets)
+    gap = slot * (0.28 if len(buckets) <= 31 else 0.18 if len(buckets) <= 120 else 0)  # noqa: PLR2004
     bars = []
-    for index, (day, count) in enumerate(series.days):
-        if count is not None:
-            height = PLOT_HEIGHT * count / top
-            bar = Bar(day, count, index * slot + gap / 2, slot - gap, PLOT_HEIGHT - height, height)
-            bars.append(Bar(*bar[:2], *(round(number, 3) for number in bar[2:])))
+    base: list[Line] = []
+    for index, bucket in enumerate(buckets):
+        if bucket.number is None:
+            continue
+        height = PLOT_HEIGHT * bucket.number / top
+        place = (index * slot + gap / 2, slot - gap, PLOT_HEIGHT - height, height)
+        bars.append(Bar(bucket, bucket.number, *(round(number, 3) for number in place)))
+        start, end = round(index * slot, 3), round((index + 1) * slot, 3)
+        if base and base[-1].x2 == start:
+            start = base.pop().x1
+        base.append(Line(start, end))
     ticks = [
         Tick(value, tick_text(value, top=top), PLOT_HEIGHT * (1 - value / top))
         for value in range(0, top + 1, axis_step(top))
     ]
-    return BarChart(bars, ticks, _labels(series, slot), round(100 - len(bars) * slot, 3))
+    noted = [
+        Bar(bucket, bucket.number or 0, round(index * slot, 3), round(slot, 3), 0, PLOT_HEIGHT)
+        for index, bucket in enumerate(buckets)
+        if bucket.note
+    ]
+    return BarChart(bars, ticks, _labels(buckets, slot), base, noted)
 
 
 def axis_top(largest: int) -> int:
@@ -107,15 +126,15 @@ def _text_bar(length: float) -> str:
     return "█" * whole + _EIGHTHS[eighths].strip()
 
 
-def _labels(series: DailyCounts, slot: float) -> list[Label]:
+def _labels(buckets: Sequence[Bucket], slot: float) -> list[Label]:
     """At most four days, evenly apart, the first and the last among them; where bars are narrow these stay inside."""
-    count = len(series.days)
+    count = len(buckets)
     steps = max(min(_LABELS, count) - 1, 1)
     places = sorted({round(step * (count - 1) / steps) for step in range(steps + 1)})
     edges = {0: ("start", 0.0), count - 1: ("end", 100.0)} if slot < _WIDE_SLOT else {}
     labels = []
     for place in places:
-        day = series.days[place][0]
+        day = buckets[place].first
         anchor, x = edges.get(place, ("middle", (place + 0.5) * slot))
         labels.append(Label(f"{day.day} {day:%b}", round(x, 3), anchor))
     return labels

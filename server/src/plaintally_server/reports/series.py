@@ -1,8 +1,17 @@
 """Series: what is counted, day by day, with what is not known kept apart from what is zero."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
+
+
+class Bucket(NamedTuple):
+    """Days in a row, the number of what was counted in them (None: nobody knows), and what else is to be known."""
+
+    first: date
+    last: date
+    number: int | None
+    note: str = ""
 
 
 class DailyCounts(NamedTuple):
@@ -11,13 +20,15 @@ class DailyCounts(NamedTuple):
     Attributes:
         package: whose imports were counted.
         days: each day of the period with its count; None for days before the package was first counted, which
-            nobody knows anything about.
+            nobody knows anything about, and for days without a count whose note says why.
         computed_at: when the figures were read; the last day may not be over.
+        notes: by day, why its count is not all there was.
     """
 
     package: str
     days: Sequence[tuple[date, int | None]]
     computed_at: datetime
+    notes: Mapping[date, str] = {}
 
     @property
     def total(self) -> int:
@@ -39,6 +50,16 @@ class DailyCounts(NamedTuple):
         """The last day of the period."""
         return self.days[-1][0]
 
+    @property
+    def known_from(self) -> date | None:
+        """The first day of which anything is known; None where there is none."""
+        return next((day for day, count in self.days if count is not None or day in self.notes), None)
+
+    @property
+    def buckets(self) -> Sequence[Bucket]:
+        """The days as buckets."""
+        return [Bucket(day, day, count, self.notes.get(day, "")) for day, count in self.days]
+
 
 def daily_counts(
     package: str,
@@ -47,6 +68,7 @@ def daily_counts(
     length: int,
     first_day: date | None,
     computed_at: datetime,
+    notes: Mapping[date, str] | None = None,
 ) -> DailyCounts:
     """The series of the `length` days that end with the day of `computed_at`.
 
@@ -56,12 +78,15 @@ def daily_counts(
         length: the number of days of the period, at least 1.
         first_day: the day of the package's first count ever, or None.
         computed_at: the time of reading, aware, in UTC.
+        notes: by day, why its count is not all there was.
     """
-    known = dict(counts)
-    last = computed_at.date()
+    known, last = dict(counts), computed_at.date()
     days = [last - timedelta(days=back) for back in range(length - 1, -1, -1)]
-    return DailyCounts(
-        package,
-        [(day, known.get(day, 0) if first_day is not None and day >= first_day else None) for day in days],
-        computed_at,
-    )
+    noted = {day: note for day, note in (notes or {}).items() if first_day is not None and first_day <= day <= last}
+
+    def count_of(day: date) -> int | None:
+        if first_day is None or day < first_day:
+            return None
+        return known.get(day, 0) or (None if day in noted else 0)
+
+    return DailyCounts(package, [(day, count_of(day)) for day in days], computed_at, noted)

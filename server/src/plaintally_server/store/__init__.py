@@ -7,12 +7,15 @@ from `writer` through the pure `batch` to the fastest statements of `sqlite`; al
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from plaintally_server.deletion import Receipt
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Name, Precondition, Stored
+
+if TYPE_CHECKING:
+    from plaintally_server.tokens import Token
 
 T = TypeVar("T")
 
@@ -171,6 +174,12 @@ class Store(Reader, Protocol):
         Raises:
             Refusal: too many wait.
         """
+
+    def tokens(self) -> "Sequence[Token]":
+        """See `tokens.TokenStore.tokens`."""
+
+    async def note_used(self, names: Sequence[str], day: date) -> None:
+        """See `tokens.TokenStore.note_used`."""
 
     def close(self) -> None:
         """Commit what was taken in and let go of the file; idempotent."""

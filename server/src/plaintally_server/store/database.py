@@ -64,7 +64,8 @@ def open_for_writing(database: Database, *, timeout_s: float = 5, alone: bool = 
     if isinstance(database, str):
         return _postgres(database, NullPool)
     with opening(database):
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+        if not database.exists():  # to close a file that this process has open elsewhere would end its locks
+            os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
     return _sqlite(
         database, _SETTINGS, begin="BEGIN IMMEDIATE", timeout_s=timeout_s, pool=StaticPool if alone else NullPool
     )

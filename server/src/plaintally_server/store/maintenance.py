@@ -10,12 +10,14 @@ from plaintally_server.deletion import ForgetRequest, Receipt
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.resource import Stored
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
-from plaintally_server.store import Window, Write, deletion, erasure, rollups, rows, schema, striking
+from plaintally_server.store import Window, Write, credentials, deletion, erasure, rollups, rows, schema, striking
+from plaintally_server.store.credentials import Deed
 from plaintally_server.store.database import (
     ERRORS,
     Database,
     describe,
     exclusively,
+    exists,
     open_for_reading,
     open_for_writing,
     reason,
@@ -48,7 +50,7 @@ class Maintenance(SQLReader):
         with self._reading() as connection:
             return deletion.list_requests(connection)
 
-    def approve(self, session_id: str, *, at: datetime, salt: bytes) -> Receipt:
+    def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt:
         """Delete a session with all below it; one that was deleted before has the same receipt.
 
         Raises:
@@ -61,6 +63,7 @@ class Maintenance(SQLReader):
                 if not asked and not deletion.count_tree(connection, session_id):
                     raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here")
                 receipt = deletion.delete_tree(connection, session_id, at=at, salt=salt)
+                credentials.note(connection, Deed(at, actor, "delete", f"a session; its receipt is {receipt.hash}"))
         if not self.erase():
             raise CommandError(f"{session_id} is deleted, but the file is being read; repeat this to erase it")
         return receipt
@@ -70,7 +73,7 @@ class Maintenance(SQLReader):
         with self._telling():
             return erasure.erase(self._writes)
 
-    def refuse(self, session_id: str) -> None:
+    def refuse(self, session_id: str, *, actor: str, at: datetime) -> None:
         """Refuse a request that waits.
 
         Raises:
@@ -79,6 +82,7 @@ class Maintenance(SQLReader):
         with self._changing() as connection:
             if not deletion.refuse(connection, session_id):
                 raise CommandError(f"no request to delete {session_id} waits")
+            credentials.note(connection, Deed(at, actor, "refuse to delete", session_id))
 
     def receipt(self, receipt_hash: str) -> tuple[datetime, int] | None:
         """When the deletion with this receipt was, and of how many documents."""
@@ -103,6 +107,26 @@ class Maintenance(SQLReader):
         """The counts of a package that were received since a time, by hour, the empty ones left out."""
         with self._reading() as connection:
             return striking.hourly_counts(connection, package, first_at)
+
+    def add_token(
+        self, name: str, token_hash: bytes, packages: frozenset[str] | None, *, actor: str, at: datetime
+    ) -> None:
+        """Keep a token by its hash.
+
+        Raises:
+            CommandError: there is or was one of this name.
+        """
+        with self._changing() as connection:
+            credentials.add_token(connection, name, token_hash, packages, actor=actor, at=at)
+
+    def revoke_token(self, name: str, *, actor: str, at: datetime) -> None:
+        """Have a token open nothing any more.
+
+        Raises:
+            CommandError: there is none of this name that does.
+        """
+        with self._changing() as connection:
+            credentials.revoke_token(connection, name, actor=actor, at=at)
 
     def strike(
         self, package: str, first_at: datetime, until: datetime, *, reason: str, actor: str, at: datetime
@@ -180,3 +204,14 @@ def _unwrap(answer: Sequence[Stored | None] | Exception) -> Stored | Refusal | N
         raise answer
     [stored] = answer
     return stored
+
+
+def open_existing(database: Database) -> Maintenance:
+    """The store, which must be there.
+
+    Raises:
+        StartError, CommandError: it is not, or cannot be opened.
+    """
+    if not exists(database):
+        raise CommandError(f"there is no database {describe(database)}; name another with --database")
+    return Maintenance(database)

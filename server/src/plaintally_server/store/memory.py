@@ -16,6 +16,7 @@ from plaintally_server.store.content import read_fields
 from plaintally_server.store.deletion import MAX_WAITING, too_many
 from plaintally_server.store.reading import MARK, start_of
 from plaintally_server.store.times import from_us
+from plaintally_server.tokens import Token
 
 T = TypeVar("T")
 _UNDONE = ("_rows", "_counted", "_imports", "_tombstones", "_waiting")
@@ -93,6 +94,13 @@ class MemoryStore:
     def last_purges(self, package: str) -> Mapping[str, Purge]:  # noqa: ARG002
         """See `Reader.last_purges`; nothing is purged here."""
         return {}
+
+    def tokens(self) -> Sequence[Token]:
+        """See `tokens.TokenStore.tokens`; there are none here."""
+        return ()
+
+    async def note_used(self, names: Sequence[str], day: date) -> None:
+        """See `tokens.TokenStore.note_used`."""
 
     def packages(self) -> Sequence[str]:
         """See `Reader.packages`."""

@@ -3,7 +3,7 @@
 Both are asked the same text. All they know of the files is a name for each table, whose rows have a package and a day.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +48,12 @@ class ParquetSource:
         columns = ", ".join(question.columns)
         value = f"sum({question.adds})" if question.adds else "count(*)"
         query = f"""
-        SELECT {columns}, {value} FROM {question.table}
-        WHERE package = ? AND day BETWEEN ? AND ? GROUP BY {columns}
+        SELECT {columns}, {value} FROM {question.table} AS found
+        WHERE package = ? AND day BETWEEN ? AND ? AND NOT EXISTS (
+            SELECT 1 FROM struck
+            WHERE struck.package = found.package AND found.received_at >= first_at AND found.received_at < until
+        )
+        GROUP BY {columns}
         """  # noqa: S608  # names of our own
         return {tuple(key): int(number) for *key, number in self._ask(query, (package, first, last))}
 
@@ -65,26 +69,26 @@ def open_duckdb(export: "Export") -> ParquetSource:
             connection.register(table, export.dataset(table))
         else:
             connection.read_parquet(pattern, hive_partitioning=True).create_view(table)
+    connection.register("struck", export.struck_table())
     return ParquetSource(lambda query, values: connection.execute(query, values).fetchall())
 
 
 def open_spark(session: "SparkSession", place: str) -> ParquetSource:
     """An export as the executors of a session read it, at any place that they know."""
     for table in TABLES:
-        _read_table(session, place, table).createOrReplaceTempView(table)
+        columns = {name: _SPARK_TYPES[kind] for name, kind in COLUMNS[table].items()}
+        columns |= {"package": "STRING", "day": "DATE"}
+        _read(session, f"{place}/{table}", columns).createOrReplaceTempView(table)
+    columns = {"package": "STRING", "first_at": "TIMESTAMP", "until": "TIMESTAMP"}
+    _read(session, f"{place}/struck", columns).createOrReplaceTempView("struck")
     return ParquetSource(lambda query, values: session.sql(query, args=list(values)).collect())
 
 
-def _read_table(session: "SparkSession", place: str, table: str) -> "DataFrame":
+def _read(session: "SparkSession", path: str, columns: Mapping[str, str]) -> "DataFrame":
     from pyspark.errors import AnalysisException
 
-    columns = {
-        **{name: _SPARK_TYPES[kind] for name, kind in COLUMNS[table].items()},
-        "package": "STRING",
-        "day": "DATE",
-    }
     schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
     try:
-        return session.read.schema(schema).parquet(f"{place}/{table}")
+        return session.read.schema(schema).parquet(path)
     except AnalysisException:  # there is nothing of this kind
         return session.createDataFrame([], schema)

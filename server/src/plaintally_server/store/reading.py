@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Name, Stored
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
-from plaintally_server.store import DayState, Purge, Rolled, SessionTree, StatsTree, Window, purging
+from plaintally_server.store import DayState, Purge, Rolled, SessionTree, StatsTree, Window, credentials, purging
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.rows import located, parents_are
 from plaintally_server.store.tables import IMPORTS, documents, rollups
 from plaintally_server.store.times import DAY_US, from_us, to_us
+from plaintally_server.tokens import Token
 
 T = TypeVar("T")
 _COLUMNS = (documents.c.fields, documents.c.create_time, documents.c.update_time)
@@ -99,6 +100,16 @@ class SQLReader:
         """See `Reader.last_purges`."""
         with self._reading() as connection:
             return purging.last_purges(connection, package)
+
+    def tokens(self) -> Sequence[Token]:
+        """See `tokens.TokenStore.tokens`."""
+        with self._reading() as connection:
+            return credentials.read_tokens(connection)
+
+    def audit(self, *, last: int) -> Sequence[credentials.Deed]:
+        """What maintainers did last, the newest first."""
+        with self._reading() as connection:
+            return credentials.read_audit(connection, last=last)
 
     def changed_days(self, last: date) -> Sequence[Changed]:
         """See `rolling.Rolling.changed_days`."""

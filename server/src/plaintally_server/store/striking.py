@@ -9,9 +9,10 @@ from plaintally_server.exceptions import CommandError
 from plaintally_server.ingest import COUNTER_PREFIX
 from plaintally_server.store import Window
 from plaintally_server.store.batch import Tally
+from plaintally_server.store.credentials import Deed, note
 from plaintally_server.store.rollups import purged_until, to_window
 from plaintally_server.store.rows import note_changes
-from plaintally_server.store.tables import audit, documents, rolled_days, struck
+from plaintally_server.store.tables import documents, rolled_days, struck
 from plaintally_server.store.times import from_us, to_us
 
 HOUR_US = 3_600_000_000
@@ -32,7 +33,7 @@ def strike(
     row = {"package": package, "first_at": to_us(first_at), "until": to_us(until), "reason": reason, "actor": actor}
     number = connection.execute(struck.insert().values(**row, at=to_us(at)).returning(struck.c.id)).scalar_one()
     window = Window(number, package, first_at, until, reason, actor, at)
-    note(connection, actor, "strike", describe(window), at=at)
+    note(connection, Deed(at, actor, "strike", describe(window)))
     _renew(connection, window)
     return window
 
@@ -49,7 +50,7 @@ def take_back(connection: Connection, number: int, *, actor: str, at: datetime) 
     window = to_window(row)
     _check_kept(connection, window.package, window.first_at)
     connection.execute(delete(struck).where(struck.c.id == number))
-    note(connection, actor, "take back", describe(window), at=at)
+    note(connection, Deed(at, actor, "take back", describe(window)))
     _renew(connection, window)
     return window
 
@@ -57,11 +58,6 @@ def take_back(connection: Connection, number: int, *, actor: str, at: datetime) 
 def describe(window: Window) -> str:
     """A window in a line of the audit."""
     return f"{window.package} from {window.first_at.isoformat()} to {window.until.isoformat()}: {window.reason}"
-
-
-def note(connection: Connection, actor: str, action: str, detail: str, *, at: datetime) -> None:
-    """Write down what a maintainer did."""
-    connection.execute(audit.insert().values(at=to_us(at), actor=actor, action=action, detail=detail))
 
 
 def hourly_counts(connection: Connection, package: str, first_at: datetime) -> Sequence[tuple[datetime, int]]:

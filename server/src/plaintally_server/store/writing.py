@@ -1,7 +1,7 @@
 """The writing side of a store in a database: what SQLite and PostgreSQL have in common."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 
 from sqlalchemy import Engine
@@ -10,7 +10,7 @@ from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
 from plaintally_server.retention import Due, Place, Step
 from plaintally_server.rolling import Changed
-from plaintally_server.store import Write, deletion, purging, rollups, rows
+from plaintally_server.store import Write, credentials, deletion, purging, rollups, rows
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively
 from plaintally_server.store.reading import SQLReader
@@ -72,6 +72,11 @@ class Deletions:
         """See `rolling.Rolling.roll`."""
         with exclusively(self._engine) as connection:
             return rollups.put(connection, day, cells)
+
+    def note_used(self, names: Sequence[str], day: date) -> None:
+        """See `tokens.TokenStore.note_used`."""
+        with exclusively(self._engine) as connection:
+            credentials.note_used(connection, names, day)
 
     def note_up(self, at: datetime) -> None:
         """See `rolling.Rolling.note_up`."""
@@ -146,6 +151,10 @@ class SQLStore(SQLReader):
         """See `rolling.Rolling.roll`."""
         kept: bool = await self._writer.run(lambda: self._deletions.roll(day, cells))
         return kept
+
+    async def note_used(self, names: Sequence[str], day: date) -> None:
+        """See `tokens.TokenStore.note_used`."""
+        await self._writer.run(lambda: self._deletions.note_used(names, day))
 
     async def note_up(self, at: datetime) -> None:
         """See `rolling.Rolling.note_up`."""

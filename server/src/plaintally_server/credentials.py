@@ -1,0 +1,81 @@
+"""`plaintally-server token`: who may read, besides whoever has the token of the settings."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import click
+
+from plaintally_server.access import PREFIX, hash_token
+from plaintally_server.options import check_packages, on_config, on_database
+from plaintally_server.store.database import Database
+from plaintally_server.store.maintenance import open_existing
+from plaintally_server.strikes import find_actor
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+@click.group()
+def token() -> None:
+    """Make and revoke tokens, with which maintainers read.
+
+    A running collector knows of both within seconds.
+    """
+
+
+@token.command()
+@click.argument("name")
+@click.option("--package", "packages", multiple=True, help="A package that it is for; may be given again.")
+@click.option("--all-packages", "everything", is_flag=True, help="It is for all packages.")
+@on_config
+@on_database
+def create(*, name: str, packages: Sequence[str], everything: bool, database: Database) -> None:
+    """Make a token and print it, once: only its hash is kept."""
+    if not _NAME.fullmatch(name):
+        raise click.UsageError("A name has up to 64 letters, digits and . _ @ - and begins with a letter or digit.")
+    if everything == bool(packages):
+        raise click.UsageError("Say what the token is for: --package NAME, once or more, or --all-packages.")
+    scope = None if everything else frozenset(check_packages(tuple(packages)))
+    made = PREFIX + secrets.token_urlsafe(32)
+    store = open_existing(database)
+    store.add_token(name, hash_token(made), scope, actor=find_actor(), at=datetime.now(UTC))
+    click.echo(made)
+
+
+@token.command("list")
+@on_config
+@on_database
+def list_tokens(*, database: Database) -> None:
+    """List the tokens: what each is for, when it was made, last used, and revoked."""
+    tokens = open_existing(database).tokens()
+    for one in tokens:
+        scope = "all packages" if one.packages is None else ", ".join(sorted(one.packages))
+        used = f"last used {one.last_used_day}" if one.last_used_day else "never used"
+        end = f"; revoked {one.revoked_at:%Y-%m-%d}" if one.revoked_at else ""
+        click.echo(f"{one.name}  {scope}  made {one.created_at:%Y-%m-%d}, {used}{end}")
+    if not tokens:
+        click.echo("No token was made.")
+
+
+@token.command()
+@click.argument("name")
+@on_config
+@on_database
+def revoke(*, name: str, database: Database) -> None:
+    """Have a token open nothing any more."""
+    open_existing(database).revoke_token(name, actor=find_actor(), at=datetime.now(UTC))
+    click.echo(f"Revoked; {name} opens nothing any more.")
+
+
+@click.command()
+@click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@on_config
+@on_database
+def audit(*, last: int, database: Database) -> None:
+    """Show what maintainers did: tokens, windows that were struck, deletions that were approved."""
+    deeds = open_existing(database).audit(last=last)
+    for deed in reversed(deeds):
+        click.echo(f"{deed.at:%Y-%m-%d %H:%M}  {deed.actor}  {deed.action}  {deed.detail}")
+    if not deeds:
+        click.echo("Nothing was done.")

@@ -1,0 +1,113 @@
+"""The figures of a public page, out of the store: what everybody may know of a package."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from plaintally_server.reports.answers import Value, per_day, per_label
+from plaintally_server.reports.disclosure import LEAST, Bars, Shares, show_bars, show_shares
+from plaintally_server.reports.outages import hours_down
+from plaintally_server.reports.questions import (
+    DURATIONS,
+    INVOKES,
+    LABEL_SESSIONS,
+    PYTHONS,
+    SESSION_PYTHONS,
+    SESSION_VERSIONS,
+    SESSIONS,
+    VERSIONS,
+    Cells,
+    Question,
+    Source,
+)
+from plaintally_server.reports.series import DailyCounts, daily_counts
+from plaintally_server.store import Purge, Reader, Window
+
+_LOOK_BACK = timedelta(days=366)  # for the first hour that a collector noted
+
+
+class Versions(NamedTuple):
+    """A table of versions: its title, what its numbers count, and its rows."""
+
+    title: str
+    unit: str
+    shares: Shares
+
+
+class Figures(NamedTuple):
+    """What a page shows of a package in a period.
+
+    `all_time` is the number of all imports ever; `labels` are rows of `answers.per_label`, those of labels that fewer
+    than five sessions have left out; `struck` are the windows in the period.
+    """
+
+    imports: DailyCounts
+    all_time: int
+    sessions: Bars
+    labels: Sequence[Sequence[Value]]
+    versions: Sequence[Versions]
+    struck: Sequence[Window]
+    purges: Mapping[str, Purge]
+
+
+def read_series(store: Reader, package: str, *, length: int, now: datetime) -> DailyCounts:
+    """The daily counts of a package in the `length` days up to now, with what is to be known of them."""
+    last = now.date()
+    first = last - timedelta(days=length - 1)
+    return daily_counts(
+        package,
+        store.daily_counts(package, first, last),
+        length=length,
+        first_day=store.first_day(package),
+        computed_at=now,
+        notes=_notes(hours_down(store.hours_up(first - _LOOK_BACK, last), now=now), store.struck(package)),
+    )
+
+
+def read_figures(store: Reader, source: Source, package: str, *, length: int, now: datetime) -> Figures:
+    """The figures of a package in the `length` UTC days that end with today."""
+    imports = read_series(store, package, length=length, now=now)
+    first, last = imports.first, imports.last
+
+    def count(question: Question) -> Cells:
+        return source.count(question, package, first, last)
+
+    known_from = imports.known_from or date.max
+    sessions = per_day(SESSIONS, count(SESSIONS), [day for day, _ in imports.days], known_from=known_from)
+    labels = per_label(count(INVOKES), count(DURATIONS), count(LABEL_SESSIONS)).rows
+    struck = [one for one in store.struck(package) if one.first_at.date() <= last and one.until.date() >= first]
+    return Figures(
+        imports,
+        store.total(package),
+        show_bars([(day, number) for day, number in sessions.rows]),  # type: ignore[misc]  # of per_day
+        [row for row in labels if row[1] >= LEAST],  # type: ignore[operator]  # of per_label
+        [
+            *_versions("Version of the package", count(VERSIONS), count(SESSION_VERSIONS)),
+            *_versions("Version of Python", count(PYTHONS), count(SESSION_PYTHONS)),
+        ],
+        struck,
+        store.last_purges(package),
+    )
+
+
+def _versions(title: str, imports: Cells, sessions: Cells) -> Sequence[Versions]:
+    """The table of versions, of the imports where these tell, else of the sessions; none where there is nothing."""
+    for unit, cells in (("imports", imports), ("sessions", sessions)):
+        shares = show_shares({version: number for (version,), number in cells.items() if isinstance(version, str)})
+        if shares.rows:
+            return [Versions(title, unit, shares)]
+    return ()
+
+
+def _notes(down: Mapping[date, int], struck: Sequence[Window]) -> Mapping[date, str]:
+    """By day, why its count is not all there was."""
+    notes = {day: f"no collector was running{_tell_hours(hours)}" for day, hours in down.items()}
+    for window in struck:
+        for ahead in range((window.until.date() - window.first_at.date()).days + 1):
+            day = window.first_at.date() + timedelta(days=ahead)
+            notes[day] = "; ".join(filter(None, [notes.get(day, ""), f"a part is left out: {window.reason}"]))
+    return notes
+
+
+def _tell_hours(hours: int) -> str:
+    return "" if hours == 24 else " for an hour" if hours == 1 else f" for {hours} hours"  # noqa: PLR2004

@@ -1,0 +1,297 @@
+"""Who may read: tokens for some packages, and the pages of maintainers behind a login."""
+
+import random
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
+from pathlib import Path
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import pytest
+
+from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
+from made import at, commit, counts, session
+from plaintally_server.access import PREFIX, hash_token
+from plaintally_server.logins import LIFETIME_S, make_cookie, read_cookie
+from plaintally_server.tokens import Token, Tokens
+from shared import write_contract
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SECRET = "canary9d27"
+NAME = "projects/p/databases/(default)/documents"
+
+
+def make_token(folder: Path, name: str, *options: str) -> str:
+    made = run_server(folder, "token", "create", name, *options, "--database", "a.sqlite3")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith(PREFIX)
+    return made.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, Mapping[str, str], list[str]]]:
+    """A collector of two packages, a token for each, and the names of the documents of one of them."""
+    folder = tmp_path_factory.mktemp("access")
+    chance = random.Random(1)  # noqa: S311
+    moment = at(NOW.date(), 5)
+    mine = [*session(chance, moment, invokes=2, model=SECRET), *counts(chance, [NOW.date()], 2)]
+    commit(folder / "a.sqlite3", mine)
+    names = [f"{one.name.collection}/{one.name.document}" for one in mine]
+    tokens = {name: make_token(folder, name, f"--package={name}") for name in ("rxinfer", "another")}
+    contracts = [f"--contract={write_contract(folder, name)}" for name in ("rxinfer", "another")]
+    with run_collector(folder / "a.sqlite3", *contracts, packages=()) as collector:
+        yield collector, tokens, names
+
+
+def ask(collector: Collector, token: str, method: str, path: str, body: object = None) -> Answer:
+    return collector.request(method, path, body, headers={"Authorization": f"Bearer {token}"})
+
+
+def all_asked(names: list[str]) -> Iterator[tuple[str, str, object]]:
+    """Every way to read or delete these documents."""
+    for name in names:
+        yield "GET", f"{ROOT}/{name}", None
+        yield (
+            "PATCH",
+            f"{ROOT}/{name}?updateMask.fieldPaths=id",
+            {"fields": {"id": {"stringValue": name.split("/")[1]}}},
+        )
+        yield "DELETE", f"{ROOT}/{name}", None
+    for collection in dict.fromkeys(name.split("/")[0] for name in names):
+        yield "GET", f"{ROOT}/{collection}", None
+        yield "GET", f"{ROOT}/{collection}?pageSize=1&orderBy=id%20desc", None
+        for more in ({}, {"offset": 1}, {"orderBy": [{"field": {"fieldPath": "id"}}]}):
+            yield "POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": [{"collectionId": collection}], **more}}
+    full = [f"{NAME}/{name}" for name in names]
+    yield "POST", f"{ROOT}:batchGet", {"documents": full}
+    for kind in ("commit", "batchWrite"):
+        for write in ({"delete": full[0]}, {"verify": full[0], "currentDocument": {"exists": True}}):
+            yield "POST", f"{ROOT}:{kind}", {"writes": [write]}
+
+
+def test_a_token_of_another_package_shows_and_deletes_nothing(
+    found: tuple[Collector, Mapping[str, str], list[str]],
+) -> None:
+    collector, tokens, names = found
+    for method, path, body in all_asked(names):
+        answer = ask(collector, tokens["another"], method, path, body)
+        assert SECRET.encode() not in answer.body, (method, path)
+        if method != "PATCH":  # whose fields somebody wrote who could
+            assert b'"fields"' not in answer.body, (method, path)
+    shown = {name for name in names if ask(collector, tokens["rxinfer"], "GET", f"{ROOT}/{name}").status == 200}
+    assert shown == set(names)  # also after all of the above
+    listed = ask(collector, tokens["rxinfer"], "GET", f"{ROOT}/invokes")
+    assert listed.body.count(SECRET.encode()) == 2
+    assert ask(collector, TOKEN, "GET", f"{ROOT}/invokes").body == listed.body
+    assert ask(collector, tokens["another"], "GET", f"{ROOT}/invokes").json == {}
+    assert ask(collector, tokens["another"], "GET", f"{ROOT}/using_rxinfer").status == 403
+
+
+def test_a_token_opens_within_seconds_and_revoked_nothing(tmp_path: Path) -> None:
+    with run_collector(tmp_path / "a.sqlite3", token=None) as collector:
+        collector.post(identifier := str(uuid4()))
+        path = f"{ROOT}/using_rxinfer/{identifier}"
+        token = make_token(tmp_path, "ada", "--all-packages")
+
+        def wait_for(status: int) -> None:
+            deadline = time.monotonic() + 20
+            while ask(collector, token, "GET", path).status != status:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+
+        wait_for(200)
+        time.sleep(2.5)  # what was used is kept when the tokens are read next
+        listed = run_server(tmp_path, "token", "list", "--database", "a.sqlite3").stdout
+        assert re.fullmatch(r"ada  all packages  made [0-9-]{10}, last used [0-9-]{10}\n", listed)
+        assert run_server(tmp_path, "token", "revoke", "ada", "--database", "a.sqlite3").returncode == 0
+        wait_for(403)
+    content = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+    assert token.encode() not in content
+    audit = run_server(tmp_path, "audit", "--database", "a.sqlite3").stdout.splitlines()
+    assert [line.split("  ")[2:] for line in audit] == [
+        ["create token", "ada for all packages"],
+        ["revoke token", "ada"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("create", "ada"), 2, "Say what the token is for"),
+        (("create", "ada", "--package", "a", "--all-packages"), 2, "Say what the token is for"),
+        (("create", "ada", "--package", "A b"), 2, "must be in lower case"),
+        (("create", "-", "--all-packages"), 2, "A name has up to 64"),
+        (("create", "there", "--all-packages"), 1, "there is or was a token there already"),
+        (("revoke", "nobody"), 1, "there is no token nobody that opens anything"),
+    ],
+)
+def test_a_token_that_cannot_be_made(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+    commit(tmp_path / "a.sqlite3", [])
+    make_token(tmp_path, "there", "--all-packages")
+    done = run_server(tmp_path, "token", *arguments, "--database", "a.sqlite3")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert says in " ".join(done.stderr.split())
+
+
+def test_a_cookie_is_of_its_token_and_its_time() -> None:
+    tokens = Tokens("the setting")
+    kept = Token("ada", hash_token("a"), frozenset({"rxinfer"}), NOW, None, None)
+    tokens.take([kept])
+    cookie = make_cookie(hash_token("a"), "ada", now_s=1000)
+    login = read_cookie(cookie, tokens, now_s=1000 + LIFETIME_S)
+    assert login is not None
+    assert (login.scope.name, login.scope.holds("rxinfer"), login.scope.holds("another")) == ("ada", True, False)
+    assert read_cookie(cookie, tokens, now_s=1001 + LIFETIME_S) is None
+    for place in range(len(cookie)):
+        assert (
+            read_cookie(f"{cookie[:place]}{'0' if cookie[place] != '0' else '1'}{cookie[place + 1 :]}", tokens, now_s=0)
+            is None
+        )
+    assert read_cookie(make_cookie(hash_token("b"), "ada", now_s=1000), tokens, now_s=1000) is None
+    for nonsense in ("", ".", "..", "é.1.0", "YWRh.x.0"):
+        assert read_cookie(nonsense, tokens, now_s=0) is None
+    tokens.take([kept._replace(revoked_at=NOW)])
+    assert read_cookie(cookie, tokens, now_s=1000) is None
+
+
+class Browser:
+    """Keeps cookies, and sends forms as a browser does."""
+
+    def __init__(self, collector: Collector, **headers: str) -> None:
+        self.collector, self.headers, self.cookie = collector, headers, ""
+
+    def get(self, path: str) -> Answer:
+        return self.collector.request("GET", path, headers={"Cookie": self.cookie, **self.headers})
+
+    def send(self, path: str, values: Mapping[str, str], **headers: str) -> Answer:
+        kind = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+        sent = {**kind, "Cookie": self.cookie, **self.headers, **headers}
+        answer = self.collector.request("POST", path, urlencode(values).encode(), headers=sent)
+        for morsel in SimpleCookie(answer.headers.get("set-cookie", "")).values():
+            self.cookie = f"{morsel.key}={morsel.value}"
+        return answer
+
+    def form_key(self) -> str:
+        found = re.search(r'name="form_key" value="([0-9a-f]{64})"', self.get("/maintain").body.decode())
+        assert found
+        return found[1]
+
+
+def test_a_login_is_remembered_by_a_cookie_that_scripts_and_other_pages_cannot_use(
+    found: tuple[Collector, Mapping[str, str], list[str]],
+) -> None:
+    collector, tokens, _ = found
+    browser = Browser(collector)
+    assert (browser.get("/maintain").status, browser.get("/maintain").headers["location"]) == (303, "/login")
+    refused = browser.send("/login", {"token": "wrong"})
+    assert (refused.status, browser.cookie) == (403, "")
+    assert b"This token opens nothing here." in refused.body
+    assert browser.send("/login", {"token": TOKEN}, **{"Sec-Fetch-Site": "cross-site"}).status == 403
+    answer = browser.send("/login", {"token": tokens["rxinfer"]})
+    assert (answer.status, answer.headers["location"]) == (303, "/maintain")
+    flags = answer.headers["set-cookie"].split("; ")[1:]
+    assert sorted(flags) == ["HttpOnly", f"Max-Age={LIFETIME_S}", "Path=/", "SameSite=strict"]
+    assert tokens["rxinfer"] not in browser.cookie
+    page = browser.get("/maintain")
+    assert (page.status, page.headers["cache-control"]) == (200, "no-store")
+    assert b"rxinfer" in page.body
+    assert b"/packages/another" not in page.body
+    assert browser.get("/login").headers["location"] == "/maintain"
+    key = browser.form_key()
+    for values, headers in (
+        ({"do": "look up"}, {}),
+        ({"do": "look up", "form_key": "0" * 64}, {}),
+        ({"do": "look up", "form_key": key}, {"Sec-Fetch-Site": "cross-site"}),
+        ({"do": "look up", "form_key": key}, {"Sec-Fetch-Site": "same-site"}),
+    ):
+        assert browser.send("/maintain", values, **headers).status == 403
+    assert browser.send("/maintain", {"do": "nothing", "form_key": key}).status == 400
+    assert browser.send("/logout", {"form_key": key}).headers["location"] == "/login"
+    assert browser.get("/maintain").status == 303
+
+
+def test_a_cookie_is_for_tls_where_there_is_tls(tmp_path: Path) -> None:
+    with run_collector(tmp_path / "a.sqlite3", "--trusted-proxy", "127.0.0.1") as collector:
+        browser = Browser(collector, **{"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"})
+        flags = browser.send("/login", {"token": TOKEN}).headers["set-cookie"]
+        assert flags.startswith("__Host-plaintally=")
+        assert "; Secure" in flags
+        assert browser.get("/maintain").status == 200
+        assert Browser(collector).send("/login", {"token": TOKEN}).headers["set-cookie"].startswith("plaintally=")
+
+
+def test_whoever_tries_tokens_has_to_wait(tmp_path: Path) -> None:
+    with run_collector(tmp_path / "a.sqlite3", "--rate-limit=0") as collector:
+        browser = Browser(collector)
+        codes = [browser.send("/login", {"token": f"try {number}"}).status for number in range(14)]
+        assert codes[:10] == [403] * 10
+        assert set(codes[11:]) == {429}
+        assert browser.send("/login", {"token": TOKEN}).status == 429
+
+
+def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:
+    """Deletions, look-ups, windows; whoever has one package can do nothing to another's."""
+    chance, database = random.Random(6), tmp_path / "a.sqlite3"  # noqa: S311
+    moment = datetime.now(UTC)
+    mine = list(session(chance, moment, invokes=3, model=SECRET))
+    other = list(session(chance, moment, invokes=1))
+    flood = moment.replace(minute=0, second=0, microsecond=0) - timedelta(hours=30)
+    made_up = [one._replace(received_at=flood + timedelta(minutes=3)) for one in counts(chance, [moment.date()], 200)]
+    commit(database, [*mine, *other, *made_up])
+    ids = [str(writes[0].name.document) for writes in (mine, other)]
+    contract = write_contract(tmp_path, "rxinfer")
+    scoped = make_token(tmp_path, "bob", "--package=another")
+    with run_collector(database, f"--contract={contract}", "--package=another", packages=()) as collector:
+        for one in ids:
+            collector.request("POST", f"{ROOT}:forget", {"session": one})
+        bob, browser = Browser(collector), Browser(collector)
+        bob.send("/login", {"token": scoped})
+        browser.send("/login", {"token": TOKEN})
+        key = browser.form_key()
+        page = browser.get("/maintain").body.decode()
+        assert all(one in page for one in ids)
+        assert not any(one in bob.get("/maintain").body.decode() for one in ids)
+        for values in (
+            {"do": "look up", "session": ids[0]},
+            {"do": "approve", "session": ids[0]},
+            {"do": "refuse", "session": ids[0]},
+            {"do": "strike", "package": "rxinfer", "reason": "x", "first_at": "2026-01-01", "until": "2026-01-02"},
+            {"do": "undo", "number": "1"},
+        ):
+            refused = bob.send("/maintain", {**values, "form_key": bob.form_key()})
+            assert refused.status == 404, values
+            assert b"Summary of the session" not in refused.body
+        looked = browser.send("/maintain", {"do": "look up", "session": ids[0], "form_key": key}).body.decode()
+        assert "Summary of the session" in looked
+        done = browser.send("/maintain", {"do": "approve", "session": ids[0], "form_key": key}).body.decode()
+        assert f"Deleted {len(mine)} documents" in done
+        assert (
+            f"Refused; {ids[1]} stays."
+            in browser.send("/maintain", {"do": "refuse", "session": ids[1], "form_key": key}).body.decode()
+        )
+        assert collector.store.session_tree(ids[0]).session is None
+        assert collector.store.session_tree(ids[1]).session is not None
+        strike = dict(re.findall(r'name="(package|first_at|until)" value="([^"]+)"', page))
+        answer = browser.send("/maintain", {**strike, "do": "strike", "reason": "a <b>script</b>", "form_key": key})
+        assert "Left out what rxinfer received" in answer.body.decode()
+        assert "a &lt;b&gt;script&lt;/b&gt;" in answer.body.decode()
+        assert collector.store.total("rxinfer") == 0
+        assert browser.send("/maintain", {"do": "undo", "number": "1", "form_key": key}).status == 200
+        assert collector.store.total("rxinfer") == 200
+        bad = browser.send("/maintain", {**strike, "until": "soon", "do": "strike", "reason": "x", "form_key": key})
+        assert (bad.status, b"A time must be one such as" in bad.body) == (400, True)
+    audit = run_server(tmp_path, "audit", "--database", "a.sqlite3").stdout
+    actions = re.findall(r"the token of the settings  (delete|refuse to delete|strike|take back)  ", audit)
+    assert actions == ["delete", "refuse to delete", "strike", "take back"]
+
+
+def test_every_answer_says_that_it_is_what_it_says(found: tuple[Collector, Mapping[str, str], list[str]]) -> None:
+    collector, *_ = found
+    for path in (f"{ROOT}/nothing", f"{ROOT}/invokes", "/", "/login", "/openapi.json", "/healthz", "/nowhere"):
+        headers = collector.request("GET", path).headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        if path.startswith("/v1"):
+            assert headers["cache-control"] == "no-store"
