@@ -60,6 +60,13 @@ def test_the_unit_is_right_and_shut(tmp_path: Path) -> None:
     _accepts("systemd-analyze", "security", "--offline=yes", "--threshold=15", str(unit))  # 1.5 of 10 are exposed
 
 
+def test_the_units_of_the_alarm_are_right(tmp_path: Path) -> None:
+    for name in ("plaintally-watch.service", "plaintally-watch.timer"):
+        text = (DEPLOY / name).read_text()
+        (tmp_path / name).write_text(text.replace("/opt/plaintally/bin/plaintally-server", str(shutil.which("true"))))
+    assert _accepts("systemd-analyze", "verify", str(tmp_path / "plaintally-watch.timer")) == ""
+
+
 def test_the_containerfile() -> None:
     _accepts(_tool("hadolint"), "--failure-threshold", "style", "deploy/Containerfile")
     stages = re.split(r"^FROM .*$", CONTAINERFILE, flags=re.MULTILINE)

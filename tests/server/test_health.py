@@ -1,15 +1,21 @@
 """What whoever runs a collector is told of it: whether it lives, whether it can write, and its figures."""
 
+import json
+import random
 import re
+import signal
 import socket
 import sqlite3
+import time
 import urllib.request
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from collectors import ROOT, TOKEN, Collector, run_collector, run_server
+from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
+from made import at, commit, counts
 from plaintally_server.metrics import kind_of
 
 pytestmark = pytest.mark.once
@@ -84,3 +90,44 @@ def test_no_kind_is_what_a_client_sent() -> None:
         ("/", "other"),
     ):
         assert kind_of(path.encode()) == kind
+
+
+def test_the_log_is_lines_of_json_and_tells_of_nobody(tmp_path: Path) -> None:
+    """A disk error, a purge, and requests with canaries in them."""
+    database = tmp_path / "a.sqlite3"
+    old = at(date(2020, 1, 1))
+    commit(database, [one._replace(received_at=old) for one in counts(random.Random(1), [old.date()], 3)])  # noqa: S311
+    with run_collector(database, "--log-format=json") as collector:
+        deadline = time.monotonic() + 30
+        while collector.store.documents_of_day("rxinfer", "using_rxinfer", old.date(), list):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            headers = {"User-Agent": "canary2b7", "X-Forwarded-For": "192.0.2.77", "Authorization": "Bearer canary2b7"}
+            refused = collector.request("POST", f"{ROOT}/using_rxinfer?documentId=canary2b7", count(), headers)
+            assert refused.status == 503
+        collector.request("GET", "/canary2b7?canary2b7", headers=headers)
+        time.sleep(0.5)
+        collector.process.send_signal(signal.SIGINT)
+        assert collector.process.stdout
+        lines = [json.loads(line) for line in collector.process.stdout if not line.startswith("Listening")]
+    assert {"error", "info"} <= {line["level"] for line in lines}
+    assert all(list(line) == ["time", "level", "logger", "message"] for line in lines)
+    assert any(line["message"] == "purged documents of rxinfer: 3" for line in lines)
+    assert not re.search(r"canary2b7|192\.0\.2|127\.0\.0\.1", json.dumps(lines))
+
+
+def test_whoever_asks_again_and_again_makes_no_write(tmp_path: Path) -> None:
+    port = free_port()
+    with run_collector(tmp_path / "a.sqlite3", f"--metrics-port={port}") as collector:
+
+        def commits() -> float:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+                found = re.search(r"^plaintally_commits_total (.*)$", response.read().decode(), re.MULTILINE)
+            assert found
+            return float(found[1])
+
+        before = commits()
+        assert {collector.request("GET", "/readyz").status for _ in range(50)} == {200}
+        assert commits() - before < 25

@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors import run_server
+from collectors import ROOT, run_collector, run_server
 from loopback import loopback
 from made import commit
 from plaintally_server.ingest import Admitted
 from plaintally_server.reports.silence import ENOUGH, Silence, find_silence
 from plaintally_server.resource import Name, Precondition
+from plaintally_server.sources import StoreSource
 from plaintally_server.store import Write
+from plaintally_server.store.opening import open_reader
+from plaintally_server.watch import find_refused
+from shared import write_contract
 
 TODAY = datetime.now(UTC).date()
 LAST = date(2026, 11, 22)  # a Sunday
@@ -78,7 +82,9 @@ def test_the_command_tells_and_tells_on(tmp_path: Path) -> None:
         f"gone: no import since {since}",
         f"half 3.0: no import since {since}",
     ]
-    silent = json.loads(request.partition(b"\r\n\r\n")[2])["silent"]
+    told_on = json.loads(request.partition(b"\r\n\r\n")[2])
+    silent = told_on["silent"]
+    assert told_on["refused"] == []
     assert [(one["package"], one["release"], one["since"]) for one in silent] == [
         ("gone", None, since.isoformat()),
         ("half", "3.0", since.isoformat()),
@@ -91,3 +97,29 @@ def test_the_command_tells_and_tells_on(tmp_path: Path) -> None:
     wrong = run_server(tmp_path, "watch", "--webhook", "http://example.org/")
     assert wrong.returncode == 2
     assert "must be an address with https, or on this machine." in wrong.stderr
+
+
+def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path) -> None:
+    """Of counts and of what is shared, by number alone; what is refused for another reason counts for none."""
+    database = tmp_path / "a.sqlite3"
+    contract = write_contract(tmp_path, "rxinfer")
+    with run_collector(database, f"--contract={contract}", "--package=another", packages=()) as collector:
+        for _ in range(6):
+            assert collector.request("POST", f"{ROOT}/using_rxinfer", {"fields": {"canary5a1": {}}}).status == 400
+            fields = {"package": {"stringValue": "rxinfer"}, "id": {"stringValue": "canary5a1"}}
+            name = f"projects/p/databases/(default)/documents/sessions/{uuid4()}"
+            body = {"writes": [{"update": {"name": name, "fields": fields}}]}
+            assert collector.request("POST", f"{ROOT}:commit", body).status == 400
+            assert collector.request("GET", f"{ROOT}/using_rxinfer").status == 403
+            assert collector.request("POST", f"{ROOT}/using_nobody", {"fields": {}}).status == 403
+        for _ in range(12):
+            collector.post(collection="using_another")
+        assert collector.request("POST", f"{ROOT}/using_another", {"fields": {}}).status == 400
+    reader = open_reader(database)
+    assert reader.daily_refusals("rxinfer", TODAY, TODAY) == [(TODAY, 12)]
+    source = StoreSource(reader)
+    found = find_refused(reader, source, "rxinfer", last=TODAY)
+    assert found == ("rxinfer", TODAY, 12, 0)
+    assert str(found).startswith(f"rxinfer: of 12 documents on {TODAY}, 12 were refused; ")
+    assert find_refused(reader, source, "another", last=TODAY) is None
+    assert b"canary5a1" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())

@@ -41,11 +41,12 @@ def create_app(
     measured: Callable[[Work], Work] = lambda work: work,
     beside: Callable[[], Awaitable[None]] | None = None,
     maintenance: Maintenance | None = None,
+    note_refused: Callable[[str], None] = lambda _: None,
 ) -> ASGIApp:
     """The application of a collector; it closes the store when it shuts down.
 
     `measured` wraps what programs ask; `beside` is done as long as the application runs; maintainers have pages where
-    there is a `maintenance`.
+    there is a `maintenance`; `note_refused` is told the package of a document that is not admitted.
     """
     make_salt = partial(secrets.token_bytes, 16)
     tokens = Tokens(settings.token)
@@ -59,12 +60,13 @@ def create_app(
         now=now,
         make_id=_make_id,
         forget=forgetting.answer,
+        note_refused=note_refused,
     )
     documents = make_app(measured(gate.around(endpoints.answer)), HEADERS)
     pages = _make_pages(
         _running(store, partial(tokens.follow, store, now=now), *([beside] if beside else [])),
         _describe(endpoints.policy),
-        *health.routes(store),
+        *health.routes(store, clock_s=time.monotonic),
         *forgetting.routes(),
         *support.routes(store, contracts=settings.contracts, tokens=tokens, check=gate.check),
         *_maintaining(maintenance, settings, tokens, gate, now=now, make_salt=make_salt),

@@ -21,7 +21,20 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
-from plaintally_server import backup, copying, credentials, desk, diagnosis, pull, report, setup, strikes, upkeep, watch
+from plaintally_server import (
+    backup,
+    copying,
+    credentials,
+    desk,
+    diagnosis,
+    logs,
+    pull,
+    report,
+    setup,
+    strikes,
+    upkeep,
+    watch,
+)
 from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
@@ -36,6 +49,7 @@ from plaintally_server.options import (
     on_trusted_proxies,
     setting,
 )
+from plaintally_server.refusals import Refusals
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, read_token
 from plaintally_server.store.database import Database
@@ -108,18 +122,21 @@ for command in (backup.backup, backup.restore, copying.copy, strikes.strike, cre
 @setting("tls_key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
 @setting("metrics_host", default="127.0.0.1", help="Address to show metrics on.")
 @setting("metrics_port", type=click.IntRange(1, 65535), help="Port for Prometheus; without one there are no metrics.")
+@setting("log_format", type=click.Choice(logs.FORMATS), default="text", help="What each line of the log is.")
 def serve(
     *,
     packages: tuple[str, ...],
     contracts: tuple[Path, ...],
     database: Database,
     token_file: Path | None,
+    log_format: str,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Run a collector and its dashboard.
 
     What is not given here is taken from the environment, else from the settings file, else from the defaults.
     """
+    logs.set_up(log_format)
     for name in options["open_collections"]:
         check_open(name)
     if token_file and not options["token"]:
@@ -217,15 +234,22 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
 def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> ASGIApp:
     from plaintally_server.app import create_app
 
-    maintenance = Maintenance(settings.database)
-    keeping = partial(upkeep.keep, store, settings.contracts, now=lambda: datetime.now(UTC))
+    maintenance, refusals = Maintenance(settings.database), Refusals()
+    create = partial(
+        create_app,
+        settings,
+        store,
+        beside=partial(upkeep.keep, store, settings.contracts, refusals, now=lambda: datetime.now(UTC)),
+        maintenance=maintenance,
+        note_refused=refusals.note,
+    )
     if settings.metrics_port is None:
-        return create_app(settings, store, beside=keeping, maintenance=maintenance)
+        return create()
     from plaintally_server.metrics import Metrics
 
     metrics = Metrics()
     metrics.serve(stack, store, host=settings.metrics_host, port=settings.metrics_port)
-    return create_app(settings, store, measured=metrics.around, beside=keeping, maintenance=maintenance)
+    return create(measured=metrics.around)
 
 
 @commands.command("init", params=setup.choices(serve))

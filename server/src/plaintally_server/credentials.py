@@ -73,7 +73,7 @@ def revoke(*, name: str, database: Database) -> None:
 @on_config
 @on_database
 def audit(*, last: int, database: Database) -> None:
-    """Show what maintainers did: tokens, windows that were struck, deletions that were approved."""
+    """Show what maintainers did to tokens, figures and sessions."""
     deeds = open_existing(database).audit(last=last)
     for deed in reversed(deeds):
         click.echo(f"{deed.at:%Y-%m-%d %H:%M}  {deed.actor}  {deed.action}  {deed.detail}")

@@ -81,7 +81,7 @@ class Exchange:
         try:
             await app(self.scope, self.receive, self.send)
         except Exception as error:  # noqa: BLE001  # whoever runs the collector reads where, the client reads nothing
-            _logger.error("plaintally-server: a request failed (%s)", describe(error))  # noqa: TRY400  # no values
+            _logger.error("a request failed (%s)", describe(error))  # noqa: TRY400  # no values
         if not self.is_answered and not self.is_gone:
             answer = refuse(failed())
             self.is_answered, self.keeps_alive = True, False

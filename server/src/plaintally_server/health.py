@@ -1,6 +1,7 @@
 """Whether a collector is alive, and whether it can write: `/healthz` and `/readyz`, for whoever runs it."""
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -11,19 +12,44 @@ from plaintally_server.store import Store
 
 PATIENCE_S = 5.0
 """How long a collector that is ready may take to write nothing."""
+TRUST_S = 1.0
+"""For how long it is still ready then: nobody who asks again and again makes it write."""
 
 
-def routes(store: Store) -> list[BaseRoute]:
+def routes(store: Store, *, clock_s: Callable[[], float]) -> list[BaseRoute]:
     """The routes; both answer 200, or the second 503."""
+    ready = _Readiness(store, clock_s)
 
     async def is_alive(_: Request) -> Response:
         return PlainTextResponse("alive\n")
 
     async def is_ready(_: Request) -> Response:
-        try:
-            await asyncio.wait_for(store.commit([]), PATIENCE_S)  # goes all the way that a document goes
-        except (Refusal, TimeoutError):
-            return PlainTextResponse("not ready: the collector cannot write\n", 503)
-        return PlainTextResponse("ready\n")
+        if await ready.check():
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("not ready: the collector cannot write\n", 503)
 
     return [Route("/healthz", is_alive), Route("/readyz", is_ready)]
+
+
+class _Readiness:
+    """Whether a store can write; asked by many at once, it tries once."""
+
+    def __init__(self, store: Store, clock_s: Callable[[], float]) -> None:
+        self._store, self._clock_s = store, clock_s
+        self._ready_until_s = float("-inf")
+        self._trial: asyncio.Future[bool] | None = None
+
+    async def check(self) -> bool:
+        if self._clock_s() < self._ready_until_s:
+            return True
+        if self._trial is None or self._trial.done():
+            self._trial = asyncio.ensure_future(self._try())
+        return await asyncio.shield(self._trial)
+
+    async def _try(self) -> bool:
+        try:
+            await asyncio.wait_for(self._store.commit([]), PATIENCE_S)  # goes all the way that a document goes
+        except (Refusal, TimeoutError):
+            return False
+        self._ready_until_s = self._clock_s() + TRUST_S
+        return True

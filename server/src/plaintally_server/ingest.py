@@ -7,14 +7,14 @@ tests and private use, which take documents of any fields.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from plaintally.contract import Contract, Label
 from plaintally_server import dialects, schemas
-from plaintally_server.exceptions import forbidden, invalid
+from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.resource import Name
 from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, SHARE, STRING, TIME, Rule, is_session_id
@@ -41,10 +41,14 @@ _STATUSES = ("success", "error")
 
 
 class Policy(NamedTuple):
-    """What a collector takes: by package its contract, and collections that take documents of any fields."""
+    """What a collector takes: by package its contract, and collections that take documents of any fields.
+
+    `note_refused` is told the package whenever something that is shared is not admitted.
+    """
 
     contracts: Mapping[str, Contract]
     open_collections: Collection[str] = ()
+    note_refused: Callable[[str], None] = lambda _: None
 
     def dialect_of(self, collection: str, fields: Fields) -> str | None:
         """The package whose dialect a document is of; None for one that is as all others are."""
@@ -154,9 +158,15 @@ def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None 
     dialect_of = policy.dialect_of(name.collection, fields)
     if name.collection not in SHARED:
         return _admit_count(name.collection, fields, policy.contracts, is_dialect=dialect_of is not None)
-    if dialect_of is not None:
-        return _admit_dialect(name, fields, dialect_of, current)
-    return _admit_shared(name, fields, policy.contracts, current)
+    try:
+        if dialect_of is not None:
+            return _admit_dialect(name, fields, dialect_of, current)
+        return _admit_shared(name, fields, policy.contracts, current)
+    except Refusal:
+        package = dialect_of or fields["package"]
+        if isinstance(package, str) and package in policy.contracts:
+            policy.note_refused(package)
+        raise
 
 
 def name_by_id(collection: str, fields: Fields, policy: Policy) -> str | None:

@@ -4,8 +4,9 @@ Their labels are the few kinds of requests and the codes of answers: no package,
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from plaintally_server.asgi import Answer, Request, Work
 from plaintally_server.exceptions import Refusal, StartError
+from plaintally_server.export.layout import last_sealed
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _VERBS = frozenset({b"commit", b"batchWrite", b"batchGet", b"runQuery", b"forget"})
@@ -28,8 +30,22 @@ class Measured(Protocol):
         """How many transactions were committed."""
 
     @property
+    def documents(self) -> int:
+        """How many documents were in them."""
+
+    @property
     def waiting(self) -> int:
         """How many documents wait to be written."""
+
+    @property
+    def erasing(self) -> bool:
+        """Whether bytes of what was deleted are still to be erased."""
+
+    def last_purge(self) -> datetime | None:
+        """When what is over its time was last looked for."""
+
+    def changed_days(self, last: date) -> Sequence[object]:
+        """The days up to the last that are to be rolled up."""
 
 
 class Metrics:
@@ -95,6 +111,19 @@ class _OfStore(Collector):
         """The figures as they are now."""
         yield GaugeMetricFamily("plaintally_waiting", "Documents that wait to be written.", value=self._store.waiting)
         yield CounterMetricFamily("plaintally_commits", "Transactions committed.", value=self._store.commits)
+        yield CounterMetricFamily("plaintally_documents", "Documents in these.", value=self._store.documents)
+        yield GaugeMetricFamily(
+            "plaintally_erasing", "1 where bytes of what was deleted are to be erased.", value=self._store.erasing
+        )
+        purged_at = self._store.last_purge()
+        if purged_at is not None:
+            yield GaugeMetricFamily(
+                "plaintally_last_purge_timestamp_seconds",
+                "When what is over its time was last looked for.",
+                value=purged_at.timestamp(),
+            )
+        changed = len(self._store.changed_days(last_sealed(datetime.now(UTC))))
+        yield GaugeMetricFamily("plaintally_changed_days", "Days that are to be rolled up.", value=changed)
 
 
 def kind_of(path: bytes) -> str:

@@ -41,8 +41,8 @@ class Rolling(Reader, Protocol):
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """Keep the rollups of a day, unless it has changed again; whether they were kept."""
 
-    async def note_up(self, at: datetime) -> None:
-        """Note that a collector is running in this minute."""
+    async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
+        """Note that a collector is running, and by package how many documents it has refused since the last time."""
 
     async def renew_below(self, day: Changed) -> None:
         """Note that earlier days have changed if invokes of these have their stats only since this day."""

@@ -25,6 +25,8 @@ from plaintally_server.writes import prepare
 
 Query = Mapping[str, Sequence[str]]
 _Work = Callable[[Request, Name, Query], Awaitable[Answer]]
+_UNFIT = (400, 403, 413)
+"""Refusals of what was sent, and not of how often, or of when."""
 _IS_NEW = Precondition(exists=False)
 _VERBS = b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 HEADERS = ((b"access-control-allow-origin", b"*"), (b"cache-control", b"no-store"))
@@ -51,6 +53,7 @@ class Documents:
         now: the clock, aware.
         make_id: makes the id of a document that came without one.
         forget: answers `documents:forget`.
+        note_refused: is told the package of a document that is not admitted.
     """
 
     def __init__(
@@ -63,9 +66,11 @@ class Documents:
         now: Callable[[], datetime],
         make_id: Callable[[], str],
         forget: Work,
+        note_refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.store, self.settings, self.tokens = store, settings, tokens
-        self.policy, self.counts = Policy(contracts, settings.open_collections), Counts(contracts)
+        self.policy = Policy(contracts, settings.open_collections, note_refused)
+        self.counts = Counts(contracts)
         self.now, self.make_id, self.forget = now, make_id, forget
         self.methods = Methods(store, policy=self.policy, now=now)
         self._work: tuple[Mapping[str, _Work], Mapping[str, _Work]] = (
@@ -89,7 +94,13 @@ class Documents:
         if work is None:
             kind = "collections" if target.document is None else "documents"
             raise Refusal(405, "UNIMPLEMENTED", f"{request.method} is not for {kind}.")
-        return await work(request, target, query)
+        try:
+            return await work(request, target, query)
+        except Refusal as refusal:
+            package = target.collection.removeprefix(ingest.COUNTER_PREFIX)
+            if refusal.code in _UNFIT and package in self.policy.contracts and request.method in ("POST", "PATCH"):
+                self.policy.note_refused(package)
+            raise
 
     async def call(self, request: Request, method: Method) -> Answer:
         """POST to a method of the whole database."""

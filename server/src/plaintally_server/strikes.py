@@ -61,12 +61,13 @@ def _tell(package: str, flood: Flood) -> str:
 
 
 def _on_time(name: str, parameter: str, text: str) -> Callable[[Any], Any]:
-    return click.option(name, parameter, type=click.DateTime(_TIMES), required=True, help=text)
+    times = click.DateTime(_TIMES)
+    return click.option(name, parameter, metavar="TIME", type=times, required=True, help=text)
 
 
 @strike.command()
 @click.argument("package")
-@_on_time("--from", "first_at", "The first moment, in UTC.")
+@_on_time("--from", "first_at", "The first moment, in UTC, such as 2026-11-22T13:00.")
 @_on_time("--until", "until", "The first moment behind, in UTC.")
 @click.option("--reason", required=True, help="Why, in a line; the public page shows it.")
 @on_config

@@ -81,5 +81,5 @@ class Tokens:
                 if used:
                     await store.note_used(sorted(used), today)
             except Exception as error:  # noqa: BLE001  # the database may be away for a while
-                _logger.error("plaintally-server: cannot read the tokens (%s)", describe(error))  # noqa: TRY400
+                _logger.error("cannot read the tokens (%s)", describe(error))  # noqa: TRY400
             await asyncio.sleep(PAUSE_S)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from plaintally.contract import Contract
 from plaintally_server.exceptions import describe
+from plaintally_server.refusals import Refusals
 from plaintally_server.retention import EARLIEST, Purging, dues, purge
 from plaintally_server.rolling import Rolling, roll_up
 
@@ -24,22 +25,36 @@ class Upkeep(Rolling, Purging, Protocol):
     """What is needed of a store."""
 
 
-async def keep(store: Upkeep, contracts: Mapping[str, Contract], *, now: Callable[[], datetime]) -> None:
+async def keep(
+    store: Upkeep, contracts: Mapping[str, Contract], refusals: Refusals, *, now: Callable[[], datetime]
+) -> None:
     """Roll up what has changed, again and again, and purge at once and then every day, until cancelled.
 
-    What has not been rolled up is not purged. A failure is told, and tried again.
+    What was refused is kept by its number. What has not been rolled up is not purged. A failure is told, and the work
+    tried again.
     """
+    try:
+        await _keep(store, contracts, refusals, now)
+    finally:
+        await store.note_minute(now(), refusals.take())
+
+
+async def _keep(
+    store: Upkeep, contracts: Mapping[str, Contract], refusals: Refusals, now: Callable[[], datetime]
+) -> None:
     dialects = [package for package, contract in contracts.items() if contract.dialect]
     since = due_at = EARLIEST
     while True:
         begun = now()
         try:
-            await store.note_up(begun)
+            await store.note_minute(begun, refusals.take())
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
             if begun >= due_at and not left:
                 for due in dues(contracts, begun):
-                    await purge(store, due, since=max(EARLIEST, since - (begun - due.before)), now=now)
+                    removed = await purge(store, due, since=max(EARLIEST, since - (begun - due.before)), now=now)
+                    if removed:
+                        _logger.info("purged %s of %s: %d", due.what, due.package, removed)
                 since, due_at = begun, begun + BETWEEN_PURGES
         except Exception as error:  # noqa: BLE001  # the database may be away for a while
-            _logger.error("plaintally-server: cannot roll up or purge (%s)", describe(error))  # noqa: TRY400
+            _logger.error("cannot roll up or purge (%s)", describe(error))  # noqa: TRY400
         await asyncio.sleep(PAUSE_S)

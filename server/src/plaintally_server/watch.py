@@ -1,4 +1,4 @@
-"""`plaintally-server watch`: tells when a package, or a release of it, has stopped to report."""
+"""`plaintally-server watch`: tells when a package, or a release of it, has stopped to report, or is refused."""
 
 import json
 import urllib.error
@@ -13,11 +13,13 @@ import click
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import last_sealed
-from plaintally_server.options import on_config, on_database
-from plaintally_server.report import open_source
-from plaintally_server.reports.questions import IMPORTS, Cells, Question, Source
-from plaintally_server.reports.silence import LOOK_BACK, Silence, find_silence
+from plaintally_server.options import collect_contracts, on_config, on_database
+from plaintally_server.reports.questions import IMPORTS, INVOKES, SESSIONS, Cells, Question, Source
+from plaintally_server.reports.silence import ENOUGH, LOOK_BACK, Silence, find_silence
+from plaintally_server.sources import StoreSource
+from plaintally_server.store import Reader
 from plaintally_server.store.database import Database
+from plaintally_server.store.maintenance import open_existing
 
 RELEASES = Question("releases", "Imports per day and release", "imports", "counts", ("package_version", "day"))
 _TIMEOUT_S = 10
@@ -58,6 +60,34 @@ def find_alarms(source: Source, package: str, *, last: date) -> Iterator[Alarm]:
             yield Alarm(package, release, silence)
 
 
+class Refused(NamedTuple):
+    """Most documents of a package were refused on the last day that is over."""
+
+    package: str
+    day: date
+    refused: int
+    taken: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.package}: of {self.refused + self.taken:,} documents on {self.day}, {self.refused:,} were refused; "
+            "does a release send what the contract does not declare?"
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """The alarm as plain JSON types."""
+        return {**self._asdict(), "day": self.day.isoformat()}
+
+
+def find_refused(reader: Reader, source: Source, package: str, *, last: date) -> Refused | None:
+    """What was refused of a package on the last day, where that is much."""
+    refused = dict(reader.daily_refusals(package, last, last)).get(last, 0)
+    if refused < ENOUGH:
+        return None
+    taken = sum(sum(source.count(asked, package, last, last).values()) for asked in (IMPORTS, SESSIONS, INVOKES))
+    return Refused(package, last, refused, taken) if refused >= taken else None
+
+
 def _by_day(cells: Cells) -> Mapping[date, int]:
     return {day: count for (day,), count in cells.items() if isinstance(day, date)}
 
@@ -78,22 +108,23 @@ def _check_webhook(_: click.Context, __: click.Parameter, url: str | None) -> st
 @on_config
 @on_database
 def watch(*, packages: Sequence[str], webhook: str | None, database: Database) -> None:
-    """Tell which packages, or releases of them, have stopped to report.
+    """Tell which packages or releases have gone silent, or are refused.
 
     For a timer, once a day. The exit code is 1 where one has; nothing is sent where none has.
     """
-    with open_source("store", database=database, place="", master="") as source:
-        last = last_sealed(datetime.now(UTC))
-        alarms = [
-            alarm for package in packages or source.packages() for alarm in find_alarms(source, package, last=last)
-        ]
-    for alarm in alarms:
+    reader, last = open_existing(database), last_sealed(datetime.now(UTC))
+    names = packages or sorted({*reader.packages(), *collect_contracts(database, ())})
+    source = StoreSource(reader)
+    alarms = [alarm for package in names for alarm in find_alarms(source, package, last=last)]
+    refused = [found for package in names if (found := find_refused(reader, source, package, last=last))]
+    for alarm in (*alarms, *refused):
         click.echo(str(alarm))
-    if not alarms:
+    if not alarms and not refused:
         click.echo("All that used to report does.")
         return
     if webhook is not None:
-        _post(webhook, {"silent": [alarm.to_dict() for alarm in alarms]})
+        silent = [alarm.to_dict() for alarm in alarms]
+        _post(webhook, {"silent": silent, "refused": [found.to_dict() for found in refused]})
     raise SystemExit(1)
 
 

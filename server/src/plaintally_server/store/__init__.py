@@ -132,6 +132,9 @@ class Reader(Protocol):
     def hours_up(self, first: date, last: date) -> Mapping[date, Collection[int]]:
         """By UTC day, the hours in which a collector was running; nothing of days before that was noted."""
 
+    def daily_refusals(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
+        """The days from `first` to `last` on which documents of a package were refused, and how many."""
+
     def last_purges(self, package: str) -> Mapping[str, Purge]:
         """By what was looked for, "documents" or "contexts", the last time that what was over its time went."""
 

@@ -93,5 +93,5 @@ class Erasure:
         try:
             return step(self._engine)
         except ERRORS as error:
-            _logger.error("plaintally-server: cannot erase what was deleted (%s)", describe(error))  # noqa: TRY400
+            _logger.error("cannot erase what was deleted (%s)", describe(error))  # noqa: TRY400
             return False

@@ -91,6 +91,10 @@ class MemoryStore:
         """See `Reader.hours_up`; nobody notes it here."""
         return {}
 
+    def daily_refusals(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:  # noqa: ARG002
+        """See `Reader.daily_refusals`; nobody notes them here."""
+        return ()
+
     def last_purges(self, package: str) -> Mapping[str, Purge]:  # noqa: ARG002
         """See `Reader.last_purges`; nothing is purged here."""
         return {}

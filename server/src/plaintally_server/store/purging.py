@@ -59,6 +59,12 @@ def last_purges(connection: Connection, package: str) -> Mapping[str, Purge]:
     return {what: Purge(from_us(at), from_us(until)) for what, at, until in connection.execute(query)}
 
 
+def last_purge(connection: Connection) -> datetime | None:
+    """When what is over its time was last looked for."""
+    at = connection.execute(select(func.max(purges.c.at))).scalar()
+    return None if at is None else from_us(at)
+
+
 def _empty(connection: Connection, due: Due, found: Sequence[Found], at: datetime) -> int:
     """Empty the contexts of invokes of these labels."""
     emptied = 0

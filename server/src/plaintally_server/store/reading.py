@@ -96,6 +96,11 @@ class SQLReader:
         with self._reading() as connection:
             return rolled_up.hours_up(connection, first, last)
 
+    def daily_refusals(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
+        """See `Reader.daily_refusals`."""
+        with self._reading() as connection:
+            return rolled_up.daily_refusals(connection, package, first, last)
+
     def last_purges(self, package: str) -> Mapping[str, Purge]:
         """See `Reader.last_purges`."""
         with self._reading() as connection:
@@ -110,6 +115,11 @@ class SQLReader:
         """What maintainers did last, the newest first."""
         with self._reading() as connection:
             return credentials.read_audit(connection, last=last)
+
+    def last_purge(self) -> datetime | None:
+        """When what is over its time was last looked for."""
+        with self._reading() as connection:
+            return purging.last_purge(connection)
 
     def changed_days(self, last: date) -> Sequence[Changed]:
         """See `rolling.Rolling.changed_days`."""

@@ -16,7 +16,7 @@ from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Rolled, Window
 from plaintally_server.store.batch import Tally
 from plaintally_server.store.rows import insert
-from plaintally_server.store.tables import UP, documents, monthly_rollups, purges, rolled_days, rollups, struck
+from plaintally_server.store.tables import REFUSED, UP, documents, monthly_rollups, purges, rolled_days, rollups, struck
 from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
 
 SERIES = (STRUCK_IMPORTS, *dict.fromkeys(question.series for question in ROLLED))
@@ -105,9 +105,18 @@ def _add(
         connection.execute(added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows)
 
 
-def note_up(connection: Connection, at: datetime) -> None:
-    """Note that a collector is running in this minute."""
+def note_minute(connection: Connection, at: datetime, refused: Mapping[str, int]) -> None:
+    """See `rolling.Rolling.note_minute`."""
     _add(connection, rollups, {"package": "", "day": at.date()}, {(UP, f"{at:%H}"): 1})
+    for package, number in refused.items():
+        _add(connection, rollups, {"package": package, "day": at.date()}, {(REFUSED, ""): number})
+
+
+def daily_refusals(connection: Connection, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
+    """See `Reader.daily_refusals`."""
+    query = select(rollups.c.day, rollups.c.value).where(rollups.c.series == REFUSED, rollups.c.package == package)
+    found = connection.execute(query.where(rollups.c.day.between(first, last)).order_by(rollups.c.day))
+    return [(day, number) for day, number in found]
 
 
 def hours_up(connection: Connection, first: date, last: date) -> Mapping[date, set[int]]:

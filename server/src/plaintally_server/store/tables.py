@@ -14,6 +14,8 @@ HEAD = "0002"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
+REFUSED = "refused"
+"""The series of rollups that holds how many documents of a package were refused on a day, under the empty key."""
 UP = "up"
 """The series of rollups that holds in how many minutes of an hour a collector was running, under the hour."""
 

@@ -60,7 +60,7 @@ class Writer:
     """
 
     def __init__(self, backend: Backend, *, queue_size: int) -> None:
-        self.commits = 0
+        self.commits = self.documents = 0
         self._backend, self._queue_size = backend, queue_size
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self.waiting = 0
@@ -76,6 +76,11 @@ class Writer:
     def run(self, work: Work, *, size: int = 1) -> "asyncio.Future[Any]":
         """What the work returns, which is done alone."""
         return self._take(work, size)
+
+    @property
+    def wait_s(self) -> float | None:
+        """See `Backend.wait_s`."""
+        return self._backend.wait_s
 
     def close(self) -> None:
         """Do what was taken in, and let go of the database; idempotent."""
@@ -145,6 +150,7 @@ class Writer:
         if isinstance(answers, Exception):
             # Its neighbours are without fault.
             return [answers] if len(groups) == 1 else [one for group in groups for one in self._write([group])]
+        self.documents += sum(map(len, groups))
         found: Sequence[Any] = answers
         return found
 
@@ -156,7 +162,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001
             answer = self._backend.refuse(error) or error
             if isinstance(answer, Refusal):
-                _logger.error("plaintally-server: cannot write (%s)", describe(error))  # noqa: TRY400
+                _logger.error("cannot write (%s)", describe(error))  # noqa: TRY400
             return answer
         self.commits += 1
         return answer
@@ -176,7 +182,7 @@ def _judge(answer: Exception) -> Exception:
     """The refusal, or what is told of something that should not have happened."""
     if isinstance(answer, Refusal):
         return answer
-    _logger.error("plaintally-server: a write failed (%s)", describe(answer))
+    _logger.error("a write failed (%s)", describe(answer))
     return failed()
 
 

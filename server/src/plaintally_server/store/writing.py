@@ -78,10 +78,10 @@ class Deletions:
         with exclusively(self._engine) as connection:
             credentials.note_used(connection, names, day)
 
-    def note_up(self, at: datetime) -> None:
-        """See `rolling.Rolling.note_up`."""
+    def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
+        """See `rolling.Rolling.note_minute`."""
         with exclusively(self._engine) as connection:
-            rollups.note_up(connection, at)
+            rollups.note_minute(connection, at, refused)
 
     def renew_below(self, day: Changed) -> None:
         """See `rolling.Rolling.renew_below`."""
@@ -117,6 +117,16 @@ class SQLStore(SQLReader):
     def commits(self) -> int:
         """How many transactions were committed."""
         return self._writer.commits
+
+    @property
+    def documents(self) -> int:
+        """How many documents were in them."""
+        return self._writer.documents
+
+    @property
+    def erasing(self) -> bool:
+        """Whether bytes of what was deleted are still to be erased."""
+        return self._writer.wait_s is not None
 
     @property
     def waiting(self) -> int:
@@ -156,9 +166,9 @@ class SQLStore(SQLReader):
         """See `tokens.TokenStore.note_used`."""
         await self._writer.run(lambda: self._deletions.note_used(names, day))
 
-    async def note_up(self, at: datetime) -> None:
-        """See `rolling.Rolling.note_up`."""
-        await self._writer.run(lambda: self._deletions.note_up(at))
+    async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
+        """See `rolling.Rolling.note_minute`."""
+        await self._writer.run(lambda: self._deletions.note_minute(at, refused))
 
     async def renew_below(self, day: Changed) -> None:
         """See `rolling.Rolling.renew_below`."""
