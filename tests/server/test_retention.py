@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from collectors import ROOT, TOKEN, run_collector
 from plaintally.contract import Choice, Contract, Label
@@ -17,6 +18,7 @@ from plaintally_server import retention
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
+from plaintally_server.store.database import open_for_reading
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
 from shared import write_contract
@@ -117,6 +119,38 @@ def test_the_bytes_of_a_context_go(tmp_path: Path) -> None:
     store.close()
     content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert content.count(SECRET.encode()) == 2  # those of nine and of ten days
+
+
+@pytest.mark.postgres
+def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
+    """Not one with a package that keeps its documents for longer or has no contract; one that is read, later."""
+    url = postgres.new_store()
+    store = open_store(url)
+    kept = [count(days=300), count(days=300, package="other"), count(days=400, package="without_contract")]
+    gone = [*(count(days=500) for _ in range(5)), invoke("long", days=500)]
+    reader = open_for_reading(url)
+
+    async def work() -> list[int]:
+        for write in (*kept, *gone):
+            await store.commit([write])
+        before = {due.package: due.before for due in retention.dues(CONTRACTS, NOW) if due.what == "documents"}
+        with reader.connect() as connection:
+            connection.execute(text("SELECT 1 FROM documents"))
+            dropped = [await store.drop_months(before)]
+        return [*dropped, await store.drop_months(before)]
+
+    assert asyncio.run(work()) == [6, 0]
+    assert all(store.get_all([write.name for write in kept]))
+    assert not any(store.get_all([write.name for write in gone]))
+    with reader.connect() as connection:
+        tables = connection.execute(text("SELECT inhrelid::regclass::text FROM pg_inherits")).scalars().all()
+        assert connection.execute(text("SELECT count(*) FROM counted_ids")).scalar() == len(kept)
+    month = (NOW - timedelta(days=500)).strftime("documents_%Y_%m")
+    assert month not in tables
+    assert (NOW - timedelta(days=400)).strftime("documents_%Y_%m") in tables
+    asyncio.run(_commit(store, gone[0]))  # what comes late is counted, and makes its month anew
+    assert store.get(gone[0].name)
+    store.close()
 
 
 def test_a_collector_purges_by_itself(tmp_path: Path) -> None:

@@ -46,6 +46,12 @@ class Purging(Protocol):
     async def purge(self, due: Due, after: Place, *, at: datetime) -> Step:
         """Look at the next documents behind a place, and remove of them what is due."""
 
+    async def drop_months(self, before: Mapping[str, datetime]) -> int:
+        """Drop whole months in which all is over, where the store keeps months apart; how many documents went.
+
+        `before` says by package what is over: all that was received before then.
+        """
+
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """Keep that something was looked for, and how much of it went."""
 

@@ -50,7 +50,11 @@ async def _keep(
             await store.note_minute(begun, refusals.take())
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
             if begun >= due_at and not left:
-                for due in dues(contracts, begun):
+                found = list(dues(contracts, begun))
+                before = {due.package: due.before for due in found if due.what == "documents"}
+                if dropped := await store.drop_months(before):
+                    _logger.info("dropped months with %d documents", dropped)
+                for due in found:
                     removed = await purge(store, due, since=max(EARLIEST, since - (begun - due.before)), now=now)
                     if removed:
                         _logger.info("purged %s of %s: %d", due.what, due.package, removed)

@@ -1,10 +1,12 @@
-"""The monthly partitions of PostgreSQL's documents: made before they are needed.
+"""The monthly partitions of PostgreSQL's documents: made before they are needed, and dropped when all in them is over.
 
 A month's partition is made beside the table and then attached to it, since that keeps nobody from reading or writing.
+Before one is dropped, its documents lose their names and its counts their ids, in steps; with a name that is left a
+document could never be made again.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
 
 from sqlalchemy import Connection, text
 
@@ -12,6 +14,25 @@ from plaintally_server.store.times import from_us, to_us
 
 AHEAD = 2
 """For how many months to come there are partitions."""
+NAMES_STEP = 2000
+"""Documents that lose their names in one step."""
+_PATIENCE = "SET LOCAL lock_timeout = '100ms'"  # with somebody who reads for long, while nobody can begin to
+_FORGET = """
+WITH gone AS (
+    DELETE FROM names WHERE (collection, id) IN (
+        SELECT collection, id FROM names WHERE create_time >= :start AND create_time < :end LIMIT :step
+    ) RETURNING collection, id, create_time
+), counted AS (
+    SELECT package, replace(convert_from(fields, 'UTF8')::jsonb #>> '{fields,id,stringValue}', '-', '') AS uuid
+    FROM gone JOIN documents USING (create_time, collection, id)
+    WHERE gone.collection = convert_to('using_' || package, 'UTF8')
+), forgotten AS (
+    DELETE FROM counted_ids USING counted
+    WHERE (counted_ids.package, counted_ids.id) = (counted.package, decode(uuid, 'hex'))
+)
+SELECT count(*) FROM gone
+"""
+_PACKAGES = "SELECT DISTINCT package FROM rolled_days WHERE day >= :first AND day < :behind"
 _FIND = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'documents'::regclass"
 
 
@@ -47,3 +68,39 @@ def _next(month: date) -> date:
 
 def _start(month: date) -> int:
     return to_us(datetime(month.year, month.month, 1, tzinfo=UTC))
+
+
+def months_over(connection: Connection, before: Mapping[str, datetime]) -> list[date]:
+    """The months that have a partition in which everything is over.
+
+    Args:
+        connection: one that reads.
+        before: by package, what was received before then is over; of others, nothing is.
+    """
+    found = []
+    for name in sorted(connection.execute(text(_FIND)).scalars()):
+        month = date.fromisoformat(f"{name.removeprefix('documents_').replace('_', '-')}-01")
+        end = datetime.combine(_next(month), time(), UTC)
+        days = {"first": month, "behind": _next(month)}
+        packages = connection.execute(text(_PACKAGES), days).scalars().all()
+        if (
+            packages
+            and all(package in before and end <= before[package] for package in packages)
+            and not connection.execute(text(f"SELECT 1 FROM {name} WHERE package = '' LIMIT 1")).first()  # noqa: S608
+        ):
+            found.append(month)
+    return found
+
+
+def forget_names(connection: Connection, month: date) -> int:
+    """Have documents of a month lose their names, and counts their ids; how many did, 0 when all have."""
+    span = {"start": _start(month), "end": _start(_next(month)), "step": NAMES_STEP}
+    return int(connection.execute(text(_FORGET), span).scalar_one())
+
+
+def drop(connection: Connection, month: date) -> None:
+    """Drop the partition of a month."""
+    name = f"documents_{month:%Y_%m}"
+    connection.execute(text(_PATIENCE))
+    connection.execute(text(f"ALTER TABLE documents DETACH PARTITION {name}"))
+    connection.execute(text(f"DROP TABLE {name}"))

@@ -8,10 +8,14 @@ being deleted, and nobody waits in a circle.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from functools import partial
+from typing import TypeVar
 
 import asyncpg
-from sqlalchemy import QueuePool
+from sqlalchemy import Connection, QueuePool
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -25,6 +29,7 @@ from plaintally_server.store.times import to_us
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import Deletions, SQLStore
 
+T = TypeVar("T")
 _LOST = (
     OSError,
     TimeoutError,
@@ -49,8 +54,27 @@ class PostgresStore(SQLStore):
 
     def __init__(self, url: str, *, queue_size: int = 10_000, patience_s: float = 8) -> None:
         schema.prepare(url)
-        server = _Server(url, patience_s)
-        super().__init__(open_for_reading(url, pool=QueuePool), server, server.deletions, queue_size=queue_size)
+        self._server = _Server(url, patience_s)
+        reads = open_for_reading(url, pool=QueuePool)
+        super().__init__(reads, self._server, self._server.deletions, queue_size=queue_size)
+
+    async def drop_months(self, before: Mapping[str, datetime]) -> int:
+        """See `retention.Purging.drop_months`; a month that somebody reads is left for the next time."""
+        gone = 0
+        for month in await asyncio.to_thread(self._months_over, before):
+            while count := await self._writer.run(partial(self._change, partitions.forget_names, month)):
+                gone += count
+            with suppress(Refusal):
+                await self._writer.run(partial(self._change, partitions.drop, month))
+        return gone
+
+    def _months_over(self, before: Mapping[str, datetime]) -> list[date]:
+        with self._reading() as connection:
+            return partitions.months_over(connection, before)
+
+    def _change(self, work: Callable[[Connection, date], T], month: date) -> T:
+        with exclusively(self._server.engine) as connection:
+            return work(connection, month)
 
 
 class _Server:
@@ -59,9 +83,9 @@ class _Server:
     def __init__(self, url: str, patience_s: float) -> None:
         self._patience_s, self._is_there = patience_s, True
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self._engine = open_for_writing(url)
-        self._erasure = Erasure(self._engine)
-        self.deletions = Deletions(self._engine, self._erasure.begin)
+        self.engine = open_for_writing(url)
+        self._erasure = Erasure(self.engine)
+        self.deletions = Deletions(self.engine, self._erasure.begin)
         self._loop = asyncio.new_event_loop()
         self._connection: asyncpg.Connection | None = None
         self._partitions: set[object] = set()
@@ -69,7 +93,12 @@ class _Server:
     def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
         """Do a batch in one transaction, over a lost connection and against other collectors if need be."""
         self._make_partitions(groups)
-        planned = self._loop.run_until_complete(self._persist(groups))
+        try:
+            planned = self._loop.run_until_complete(self._persist(groups))
+        except asyncpg.CheckViolationError:  # a month was dropped that this was about to come late into
+            self._partitions.clear()
+            self._make_partitions(groups)
+            planned = self._loop.run_until_complete(self._persist(groups))
         self.deletions.bury(planned.late)
         return planned.answers
 
@@ -96,13 +125,13 @@ class _Server:
         self._disconnect()
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
-        self._engine.dispose()
+        self.engine.dispose()
 
     def _make_partitions(self, groups: Sequence[Sequence[Write]]) -> None:
         times = [write.received_at for group in groups for write in group]
         months = partitions.spanning(to_us(min(times)), to_us(max(times))) if times else []
         if not self._partitions.issuperset(months):
-            with exclusively(self._engine) as connection:
+            with exclusively(self.engine) as connection:
                 partitions.ensure(connection, months)
             self._partitions.update(months)
 

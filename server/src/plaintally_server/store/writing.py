@@ -174,6 +174,10 @@ class SQLStore(SQLReader):
         """See `rolling.Rolling.renew_below`."""
         await self._writer.run(lambda: self._deletions.renew_below(day))
 
+    async def drop_months(self, before: Mapping[str, datetime]) -> int:  # noqa: ARG002
+        """See `retention.Purging.drop_months`; here there are none."""
+        return 0
+
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """See `retention.Purging.record_purge`."""
         await self._writer.run(lambda: self._deletions.record_purge(due, removed=removed, at=at))
