@@ -56,6 +56,11 @@ def read(folder: Path, table: str) -> list[dict[str, object]]:
     return rows
 
 
+def content(folder: Path) -> bytes:
+    """The bytes of all files."""
+    return b"".join((folder / "out" / path).read_bytes() for path in files(folder))
+
+
 def files(folder: Path) -> dict[str, int]:
     """All files, and when each was written."""
     return {
@@ -149,6 +154,20 @@ def test_what_did_not_change_stays_and_what_was_deleted_goes(folder: Path) -> No
     assert {path for path in before if after.get(path) != before[path]} == {added, *changed}
     assert CANARY not in str([read(folder, table) for table in TABLES])
     assert export(folder) == (0, 0)
+
+
+def test_whoever_approves_a_deletion_is_told_what_is_exported_of_it(folder: Path) -> None:
+    """No byte of it is in the files after the next export, also not among their statistics."""
+    export(folder)
+    [gone] = [str(row["id"]) for row in read(folder, "sessions") if row["day"] == NEXT]
+    assert gone.encode() in content(folder)
+    done = run_server(folder, "forget", "approve", gone, "--database", "store")
+    assert [line.split("  ")[1] for line in done.stdout.splitlines() if line.startswith("in exports")] == [
+        f"{table}/package=rxinfer/day={NEXT}/part.parquet" for table in ("invokes", "sessions", "stats")
+    ]
+    export(folder)
+    assert gone.encode() not in content(folder)
+    assert gone not in str([read(folder, table) for table in TABLES])
 
 
 @pytest.mark.postgres

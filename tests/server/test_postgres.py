@@ -221,3 +221,22 @@ def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> N
     assert listed.stdout == "No request waits.\n"
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM erasures").fetchone() == (0,)
+
+
+def test_no_byte_of_what_was_deleted_is_in_the_tables_once_they_are_written_anew(tmp_path: Path) -> None:
+    """The write-ahead log is the server's: it is recycled in its own time."""
+    contract = f"--contract={write_contract(tmp_path)}"
+    with run_postgres() as server:
+        url = server.new_store()
+        with run_collector(tmp_path / "none", contract, url=url) as collector:
+            gone, kept = Shared(invokes=30), Shared(invokes=30)
+            for one in (gone, kept):
+                assert share(collector, one).status == 200
+            assert forget(collector, gone.session, KEY).status == 200
+        done = run_server(tmp_path, "forget", "erase", "--database", url)
+        assert (done.returncode, done.stdout) == (0, "Erased.\n"), done.stderr
+        server.stop()
+        content = b"".join(path.read_bytes() for path in (server.folder / "data/base").rglob("*") if path.is_file())
+        assert all(text.encode() in content for text in kept.ids)
+        assert not [text for text in gone.ids if text.encode() in content]
+        server.start()

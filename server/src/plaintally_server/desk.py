@@ -5,16 +5,18 @@ They work on the database, also while a collector runs on it.
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
 
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import CommandError, Refusal
+from plaintally_server.export.layout import Partition, affected_partitions, last_sealed
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database
 from plaintally_server.settings import load_contract, read_contract, write_contract
-from plaintally_server.store import schema
+from plaintally_server.store import SessionTree, schema
 from plaintally_server.store.backup import read_deletions
 from plaintally_server.store.database import Database, describe
 from plaintally_server.store.maintenance import Maintenance, open_existing
@@ -90,12 +92,31 @@ def list_requests(*, database: Database) -> None:
 @on_config
 @on_database
 def approve(*, session_id: str, database: Database) -> None:
-    """Delete a session and all that was shared of it, and print the receipt."""
-    receipt = open_existing(database).approve(
-        session_id, at=datetime.now(UTC), salt=secrets.token_bytes(16), actor=find_actor()
-    )
+    """Delete a session and all that was shared of it, and print the receipt.
+
+    If you export: also the files that have it until `export` is run again.
+    """
+    store, now = open_existing(database), datetime.now(UTC)
+    exported = find_exported(store.session_tree(session_id), until=last_sealed(now))
+    receipt = store.approve(session_id, at=now, salt=secrets.token_bytes(16), actor=find_actor())
     for name, value in receipt.to_dict().items():
         click.echo(f"{name.replace('_', ' '):10}  {value}")
+    for partition in exported:
+        click.echo(f"in exports  {partition.path}")
+
+
+@forget.command()
+@on_config
+@on_database
+def erase(*, database: Database) -> None:
+    """Write the tables anew, so that no byte of what was deleted is left between their rows.
+
+    A collector on SQLite does so by itself. On PostgreSQL everybody waits meanwhile, and what is in its write-ahead
+    log, in backups and in replicas is for you to delete.
+    """
+    if not open_existing(database).rewrite():
+        raise CommandError("the file is being read; repeat this in a moment")
+    click.echo("Erased.")
 
 
 @forget.command()
@@ -128,6 +149,19 @@ def print_log(*, database: Database) -> None:
     """Print hashes of what was deleted, for `restore`."""
     for line in read_deletions(database):
         click.echo(line)
+
+
+def find_exported(tree: SessionTree, *, until: date) -> Sequence[Partition]:
+    """The files that an export has of a session, of days up to one."""
+    documents = [(SESSIONS, tree.session), *((STATS, stats) for stats, _ in tree.stats)]
+    documents += [(INVOKES, invoke) for _, invokes in tree.stats for invoke in invokes]
+    found = {
+        partition
+        for collection, stored in documents
+        if stored is not None
+        for partition in affected_partitions(str(stored.fields.get("package")), [(collection, stored.create_time)])
+    }
+    return sorted(partition for partition in found if partition.day <= until)
 
 
 @click.group()

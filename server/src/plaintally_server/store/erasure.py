@@ -6,7 +6,8 @@ pages' unused parts (about one row in a hundred), where no deletion finds them. 
 anew, does; as it takes the time of reading and writing all of it, it runs at most once in ten minutes.
 
 On PostgreSQL, a deleted row stays where it is until VACUUM frees its place and something else is written there, and in
-the write-ahead log until that is recycled. VACUUM is run as often; the rest is the database's own time.
+the write-ahead log until that is recycled. VACUUM is run as often; the rest is the database's own time, or that of
+whoever has the tables written anew.
 """
 
 import logging
@@ -34,6 +35,16 @@ def empty_log(engine: Engine) -> bool:
         return not busy
 
 
+def rewrite(engine: Engine) -> bool:
+    """Write the tables anew, so that nothing of what was deleted is between their rows; False where somebody reads.
+
+    On PostgreSQL nobody else reads or writes meanwhile.
+    """
+    with _outside(engine) as connection:
+        connection.execute("VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM FULL {_TABLES}")
+    return empty_log(engine)
+
+
 def erase(engine: Engine) -> bool:
     """Rewrite the tables if something was deleted since the last time; False where not all of it is gone."""
     with engine.connect() as connection:
@@ -41,7 +52,7 @@ def erase(engine: Engine) -> bool:
     if last is None:
         return empty_log(engine)
     with _outside(engine) as connection:
-        connection.execute("VACUUM" if engine.dialect.name == "sqlite" else _VACUUM)
+        connection.execute("VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM {_TABLES}")
     if not empty_log(engine):
         return False
     with engine.begin() as connection:
@@ -49,7 +60,7 @@ def erase(engine: Engine) -> bool:
     return True
 
 
-_VACUUM = "VACUUM documents, names, forget_requests"
+_TABLES = "documents, names, forget_requests"
 
 
 @contextmanager

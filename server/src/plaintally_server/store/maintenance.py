@@ -73,6 +73,11 @@ class Maintenance(SQLReader):
         with self._telling():
             return erasure.erase(self._writes)
 
+    def rewrite(self) -> bool:
+        """Write the tables anew; False where somebody reads for too long. On PostgreSQL everybody waits meanwhile."""
+        with self._telling():
+            return erasure.rewrite(self._writes)
+
     def refuse(self, session_id: str, *, actor: str, at: datetime) -> None:
         """Refuse a request that waits.
 
