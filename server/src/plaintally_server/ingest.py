@@ -163,7 +163,7 @@ def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None 
             return _admit_dialect(name, fields, dialect_of, current)
         return _admit_shared(name, fields, policy.contracts, current)
     except Refusal:
-        package = dialect_of or fields["package"]
+        package = dialect_of or fields.get("package")
         if isinstance(package, str) and package in policy.contracts:
             policy.note_refused(package)
         raise
