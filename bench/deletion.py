@@ -1,7 +1,7 @@
-"""What deleting a session takes in a large file of SQLite: the transaction, and the VACUUM that comes later.
+"""What deleting a session takes in a large database: the transaction, and the VACUUM that comes later.
 
-A session has 9 stats of 10 invokes each. Ids are such that what belongs together is scattered over the file, as random
-ids have it; the disk's cache is as filling the file left it.
+A session has 9 stats of 10 invokes each. Ids are such that what belongs together is scattered over the tables, as
+random ids have it; the disk's cache is as filling them left it.
 """
 
 import argparse
@@ -9,25 +9,34 @@ import os
 import secrets
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
+from pages import ROOT, table, write_part
+
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
-from plaintally_server.store import schema
+from plaintally_server.store import partitions, schema
 from plaintally_server.store.content import write_fields
-from plaintally_server.store.database import exclusively, open_for_writing
+from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.deletion import delete_tree
 from plaintally_server.store.erasure import empty_log, erase
+from plaintally_server.store.opening import open_store
 from plaintally_server.store.times import to_us
+
+sys.path.append(str(ROOT / "tests"))
+from postgresql import run_postgres
 
 STATS_EACH, INVOKES_EACH = 9, 10
 TREE = 1 + STATS_EACH * (1 + INVOKES_EACH)
 DELETIONS = 200
+GOAL_MS = 50
 _STRIDE = 1_000_003  # a prime that divides none of the numbers of documents below
 _CONTENT = write_fields({"label": "a", "deletion_key_hash": "00" * 32, "context": "x" * 150})
 
@@ -49,7 +58,7 @@ def documents(sessions: int) -> Iterator[tuple[object, ...]]:
             yield collection, str(UUID(int=rank << 64)), _CONTENT, now, now, "bench", parent
 
 
-def fill(file: Path, sessions: int) -> None:
+def fill_file(file: Path, sessions: int) -> None:
     """Make a file with so many sessions; its indices are made at the end."""
     schema.prepare(file)
     with closing(sqlite3.connect(file)) as connection:
@@ -66,9 +75,33 @@ def fill(file: Path, sessions: int) -> None:
         connection.commit()
 
 
-def measure(file: Path, sessions: int) -> None:
-    """Delete sessions one by one, then have their bytes go; print what each took."""
-    engine, took_ms, log_ms = open_for_writing(file, alone=True), [], []
+def fill_server(url: str, sessions: int) -> None:
+    """The same on PostgreSQL."""
+    open_store(url).close()
+    engine = open_for_writing(url)
+    with exclusively(engine) as own:
+        partitions.ensure(own, [datetime.now(UTC).date().replace(day=1)])
+    engine.dispose()
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        query = "SELECT indexdef FROM pg_indexes WHERE indexname = 'documents_by_parent'"
+        [(definition,)] = cursor.execute(query).fetchall()
+        cursor.execute("DROP INDEX documents_by_parent")
+        columns = "collection, id, fields, create_time, update_time, package, parent"
+        with cursor.copy(f"COPY documents ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["bytea", "bytea", "bytea", "int8", "int8", "text", "bytea"])
+            for collection, one, content, created, updated, package, parent in documents(sessions):
+                texts = (None if text is None else str(text).encode() for text in (collection, one, parent))
+                key, name, above = texts
+                copy.write_row((key, name, content, created, updated, package, above))
+        cursor.execute("INSERT INTO names SELECT collection, id, create_time FROM documents ORDER BY collection, id")
+        cursor.execute(definition)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
+def measure(database: Database, sessions: int) -> list[str]:
+    """Delete sessions one by one, then have their bytes go; what each took."""
+    engine, took_ms, log_ms = open_for_writing(database, alone=True), [], []
     for number in range(0, sessions, max(1, sessions // DELETIONS)):
         began = time.perf_counter()
         with exclusively(engine) as connection:
@@ -81,30 +114,46 @@ def measure(file: Path, sessions: int) -> None:
         log_ms.append((time.perf_counter() - ended) * 1000)
         if receipt.documents != TREE:
             raise SystemExit(f"{receipt.documents} documents were deleted instead of {TREE}")
-    _tell("the transaction of a deletion", took_ms)
-    _tell("emptying the log after it", log_ms)
     began = time.perf_counter()
     erase(engine)
-    print(f"VACUUM of {file.stat().st_size / 1e9:.2f} GB: {time.perf_counter() - began:.1f} s")
+    vacuum_s = time.perf_counter() - began
+    engine.dispose()
+    return [*_tell(took_ms), *(_tell(log_ms) if isinstance(database, Path) else ["", "", ""]), f"{vacuum_s:.0f}"]
 
 
-def _tell(what: str, values_ms: list[float]) -> None:
+def _tell(values_ms: Sequence[float]) -> list[str]:
     percentile = statistics.quantiles(values_ms, n=100)[98]
-    print(f"{what}: median {statistics.median(values_ms):.1f} ms, 99 % {percentile:.1f}, most {max(values_ms):.1f}")
+    return [f"{value:.1f}" for value in (statistics.median(values_ms), percentile, max(values_ms))]
 
 
 def main() -> None:
-    """Fill a file and measure."""
+    """Fill databases, measure, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000, help="how many documents the file has, about")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="how many documents there are, about")
     sessions = max(DELETIONS, parser.parse_args().rows // TREE)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "bench.sqlite3"
-        began = time.perf_counter()
-        fill(file, sessions)
-        filled_s, load = time.perf_counter() - began, os.getloadavg()[0]
-        print(f"{sessions * TREE:,} documents, filled in {filled_s:.0f} s; load {load:.1f}")
-        measure(file, sessions)
+    found = []
+    with ExitStack() as stack:
+        file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "bench.sqlite3"
+        fill_file(file, sessions)
+        found.append(["SQLite", *measure(file, sessions)])
+        print(*found[-1])
+        file.unlink()
+        url = stack.enter_context(run_postgres()).new_store()
+        fill_server(url, sessions)
+        found.append(["PostgreSQL", *measure(url, sessions)])
+        print(*found[-1])
+    head = ["", "median, ms", "99 %", "most", "emptying the log: median, ms", "99 %", "most", "VACUUM, s"]
+    text = f"""
+## Deleting a session
+
+`scripts/bench deletion` on {datetime.now(UTC):%Y-%m-%d} (load {os.getloadavg()[0]:.1f} in the end): {DELETIONS}
+sessions of {TREE} documents each, one after the other, out of {sessions * TREE:,} documents. The transaction is to take at
+most {GOAL_MS} ms. The log is emptied on SQLite after each; VACUUM, which rewrites what pages still hold, comes at most
+every ten minutes.
+
+{table(head, found)}
+"""
+    write_part("deletion", text)
 
 
 if __name__ == "__main__":
