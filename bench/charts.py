@@ -9,6 +9,8 @@ from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
+from plaintally_server.reports.charts import axis_top
+
 WIDTH, ROW, LABEL = 860, 24, 200
 _SEEN = 1.5  # pixels; a shorter line is none
 STYLE = """
@@ -98,6 +100,29 @@ def cells(title: str, note: str, columns: Sequence[str], rows: Sequence[tuple[st
                 parts.append(f'<rect class="h{cell.shade}" x="{left + 1.5:.1f}" y="{middle - 10.5}" {size}/>')
             parts.append(_text(left + span / 2, middle + 4.5, cell.text, f"cell{' own' * own}"))
     return _svg(78 + ROW * len(rows) + 12, parts)
+
+
+def columns(title: str, note: str, panels: Sequence[tuple[str, Sequence[tuple[str, float, float]]]]) -> str:
+    """Columns in panels one below the other, on one scale: a label, how high, and how much of it to mark on top."""
+    left, height = 60, 110
+    top = axis_top(round(max(value for _, found in panels for _, value, _ in found)))
+    parts = _heading(title, note)
+    for index, (name, found) in enumerate(panels):
+        base, span = 90 + (index + 1) * (height + 56) - 56, (WIDTH - left - 16) / len(found)
+        parts.append(_text(16, base - height - 16, name, "small"))
+        for share in (0, 0.5, 1):
+            y = base - height * share
+            parts.append(f'<line class="line" x1="{left}" x2="{WIDTH - 16}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(_text(left - 8, y + 4, figure(top * share), "small end"))
+        for number, (label, value, marked) in enumerate(found):
+            x, tall, above = left + span * number, height * (value - marked) / top, height * marked / top
+            size = f'x="{x + span * 0.14:.1f}" width="{span * 0.72:.1f}"'
+            parts.append(f'<rect class="bar own" {size} y="{base - tall:.1f}" height="{tall:.1f}"/>')
+            if marked:
+                parts.append(f'<rect class="mark" {size} y="{base - tall - above:.1f}" height="{above:.1f}"/>')
+            if number % 7 == 0:
+                parts.append(_text(x + span / 2, base + 16, label, "small middle"))
+    return _svg(90 + len(panels) * (height + 56) - 20, parts)
 
 
 def marks(

@@ -147,9 +147,9 @@ def main() -> None:
 ## Deleting a session
 
 `scripts/bench deletion` on {datetime.now(UTC):%Y-%m-%d} (load {os.getloadavg()[0]:.1f} in the end): {DELETIONS}
-sessions of {TREE} documents each, one after the other, out of {sessions * TREE:,} documents. The transaction is to take at
-most {GOAL_MS} ms. The log is emptied on SQLite after each; VACUUM, which rewrites what pages still hold, comes at most
-every ten minutes.
+sessions of {TREE} documents each, one after the other, out of {sessions * TREE:,} documents. The transaction is to take
+at most {GOAL_MS} ms. The log is emptied on SQLite after each; VACUUM, which rewrites what pages still hold, comes at
+most every ten minutes.
 
 {table(head, found)}
 """

@@ -5,7 +5,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PERFORMANCE = ROOT / "docs" / "reference" / "performance.md"
-FIGURES = "performance"  # the folder of pictures beside the page
 
 
 def write_part(bench: str, text: str, *, page: Path = PERFORMANCE) -> None:
@@ -25,10 +24,10 @@ def write_part(bench: str, text: str, *, page: Path = PERFORMANCE) -> None:
 
 def write_picture(name: str, svg: str, *, page: Path = PERFORMANCE) -> str:
     """Write a picture beside the page; the address by which the page can show it."""
-    folder = page.parent / FIGURES
+    folder = page.with_suffix("")
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(svg)
-    return f"{FIGURES}/{name}"
+    return f"{folder.name}/{name}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

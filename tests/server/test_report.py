@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from collectors import run_server
-from made import at, commit, counts, session
+from made import at, commit, counts, new_id, session, write
 from plaintally_server.export.command import carry_out, plan_packages
 from plaintally_server.export.files import Export
+from plaintally_server.export.rows import judge_clock
 from plaintally_server.reports import texts
 from plaintally_server.reports.answers import Report, make_report, per_day, per_label, per_version
 from plaintally_server.reports.histogram import ZERO, bucket_of
@@ -165,3 +166,30 @@ def test_a_cluster_of_spark_gives_the_same_report(folder: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == texts.to_csv([of_store(folder)[1]]).splitlines()
     assert logs.count("Asked to launch executor") == 2
+
+
+@pytest.mark.parametrize(
+    ("hours", "clock"),
+    [
+        (0, "near"),
+        (24, "near"),
+        (-24, "near"),
+        (24.001, "ahead"),
+        (-24.001, "behind"),
+        (9e6, "ahead"),
+        (-9e6, "behind"),
+    ],
+)
+def test_a_clock_that_cannot_be_right(hours: float, clock: str) -> None:
+    assert judge_clock(NOW + timedelta(hours=hours), NOW) == clock
+
+
+def test_clocks_are_told_of_where_one_is_wrong(tmp_path: Path) -> None:
+    moment = at(LAST, 60)
+    fields = [{"id": new_id(random.Random(n)), "timestamp": moment - timedelta(days=3 * n)} for n in range(3)]  # noqa: S311
+    reader = commit(tmp_path / "store", [write("using_rxinfer", one, moment) for one in fields[:1]])
+    for more, rows in (([], None), (fields[1:], [("behind", 2, 2 / 3), ("near", 1, 1 / 3)])):
+        reader = commit(tmp_path / "store", [write("using_rxinfer", one, moment) for one in more])
+        report = make_report(StoreSource(reader), "rxinfer", last=LAST, length=2, computed_at=NOW)
+        answers = {answer.question.name: answer.rows for answer in report.answers}
+        assert answers.get("clocks") == rows

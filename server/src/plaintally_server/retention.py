@@ -11,8 +11,13 @@ from typing import Literal, NamedTuple, Protocol
 
 from plaintally.contract import Contract
 
-STEP = 500
-"""Documents that a step looks at."""
+STEP, LEAST = 500, 20
+"""Documents that a step looks at, and how few they become where that takes long."""
+LONG, SHORT = timedelta(milliseconds=12), timedelta(milliseconds=4)
+"""A step that takes longer makes the next one shorter, and one that takes less makes it longer."""
+PAUSE = timedelta(milliseconds=10)
+REST = 3
+"""How much longer than a step the pause behind it is, so that writes have most of the time."""
 CONTEXT_DAYS = 90
 """For how long contexts stay that no label tells of."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,8 +48,8 @@ class Step(NamedTuple):
 class Purging(Protocol):
     """What is needed of a store."""
 
-    async def purge(self, due: Due, after: Place, *, at: datetime) -> Step:
-        """Look at the next documents behind a place, and remove of them what is due."""
+    async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
+        """Look at the next documents behind a place, so many at most, and remove of them what is due."""
 
     async def drop_months(self, before: Mapping[str, datetime]) -> int:
         """Drop whole months in which all is over, where the store keeps months apart; how many documents went.
@@ -75,15 +80,18 @@ def dues(contracts: Mapping[str, Contract], now: datetime) -> Iterator[Due]:
 
 async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Callable[[], datetime]) -> int:
     """Remove what is due of all that was received from a moment on; how many documents that was."""
-    removed = 0
+    removed, limit = 0, STEP
     place: Place = ((since - EARLIEST) // timedelta(microseconds=1), "", "")
     while True:
-        step = await store.purge(due, place, at=now())
+        begun = now()
+        step = await store.purge(due, place, limit=limit, at=begun)
+        took = now() - begun
         removed += step.removed
         if step.next is None:
             break
         place = step.next
-        await asyncio.sleep(0.01)  # what waits to be written goes first
+        limit = max(LEAST, limit // 2) if took > LONG else min(STEP, limit * 2) if took < SHORT else limit
+        await asyncio.sleep(max(PAUSE, REST * took).total_seconds())
     await store.record_purge(due, removed=removed, at=now())
     return removed
 

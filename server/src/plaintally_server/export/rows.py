@@ -5,6 +5,7 @@ is named by, where it is another than the one it is counted by.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from plaintally_server.reports.histogram import bucket_of
 from plaintally_server.resource import Stored
 
 Row = tuple[Any, ...]
+_NEAR = timedelta(days=1)
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "counts": {
@@ -23,6 +25,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "timestamp": "time",
         "package_version": "string",
         "python_version": "string",
+        "clock": "string",
     },
     "sessions": {
         "id": "string",
@@ -73,7 +76,19 @@ def to_row(table: str, stored: Stored, *, package: str, label: str | None = None
     """
     fields = dialects.complete(stored.fields, package, label=label or "")
     found = {**fields, "received_at": stored.create_time, **_MORE.get(table, _nothing)(fields)}
+    if table == "counts":
+        found["clock"] = judge_clock(fields["timestamp"], stored.create_time)
     return tuple(found.get(column) for column in COLUMNS[table])
+
+
+def judge_clock(sent_at: datetime, received_at: datetime) -> str:
+    """Whether a sender's clock can be right: `near`, or else more than a day `ahead` or `behind`.
+
+    A day lets pass whoever takes local time for UTC, and whatever waited for a network.
+    """
+    if abs(sent_at - received_at) <= _NEAR:
+        return "near"
+    return "ahead" if sent_at > received_at else "behind"
 
 
 def needs_label(table: str, stored: Stored) -> bool:

@@ -43,6 +43,7 @@ class Question(NamedTuple):
 IMPORTS = Question("imports", "Imports per day", "imports", "counts", ("day",))
 VERSIONS = Question("versions", "Imports by version of the package", "imports", "counts", ("package_version",))
 PYTHONS = Question("pythons", "Imports by version of Python", "imports", "counts", ("python_version",))
+CLOCKS = Question("clocks", "Imports by the sender's clock", "imports", "counts", ("clock",))
 SESSIONS = Question("sessions", "Shared sessions per day", "sessions", "sessions", ("day",))
 SESSION_VERSIONS = Question(
     "session_versions", "Shared sessions by version of the package", "sessions", "sessions", ("package_version",)

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ Database = Path | str
 """A file, or an address such as postgresql://user@host/name."""
 LOCK = 0x706C7461
 """The advisory lock of PostgreSQL's that whoever writes shares, and whoever deletes has alone."""
+BY_INDEX = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_hashjoin": "off", "jit": "off"}
+"""Settings of PostgreSQL's for whoever writes: a new table has no statistics, and the planner would read all of it."""
 _SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
 ERRORS = (sqlite3.Error, DBAPIError, OSError)
 """What is raised where a database cannot be opened, read or written."""
@@ -51,7 +53,7 @@ def describe(database: Database) -> str:
 def open_for_reading(database: Database, *, pool: type[Pool] = NullPool) -> Engine:
     """Connections that only read; each transaction sees one moment."""
     if isinstance(database, str):
-        return _postgres(database, pool, options="-c default_transaction_read_only=on")
+        return _postgres(database, pool, "REPEATABLE READ", {"default_transaction_read_only": "on"})
     return _sqlite(database, {"query_only": "ON"}, begin="BEGIN")
 
 
@@ -62,7 +64,7 @@ def open_for_writing(database: Database, *, timeout_s: float = 5, alone: bool = 
         StartError: the database cannot be opened.
     """
     if isinstance(database, str):
-        return _postgres(database, NullPool)
+        return _postgres(database, NullPool, "READ COMMITTED", BY_INDEX)
     with opening(database):
         if not database.exists():  # to close a file that this process has open elsewhere would end its locks
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
@@ -118,11 +120,14 @@ def _sqlite(
     return engine
 
 
-def _postgres(url: str, pool: type[Pool], **arguments: Any) -> Engine:  # noqa: ANN401
+def _postgres(url: str, pool: type[Pool], isolation_level: Any, settings: Mapping[str, str]) -> Engine:  # noqa: ANN401
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
-        isolation_level="REPEATABLE READ" if arguments else "READ COMMITTED",
+        isolation_level=isolation_level,
         poolclass=pool,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, **arguments},
+        connect_args={
+            "connect_timeout": 10,
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+        },
     )

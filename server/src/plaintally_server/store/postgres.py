@@ -23,7 +23,7 @@ from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.store import Write, partitions, schema
 from plaintally_server.store.attempt import Attempt, Quicker
 from plaintally_server.store.batch import Answer, Plan
-from plaintally_server.store.database import exclusively, open_for_reading, open_for_writing
+from plaintally_server.store.database import BY_INDEX, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.times import to_us
 from plaintally_server.store.writer import disk_full
@@ -161,11 +161,7 @@ class _Server:
 
     async def _connect(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            settings = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_hashjoin": "off"}
-            # A new table has no statistics yet, without which the planner would read all of it.
-            self._connection = await asyncpg.connect(
-                self._url, timeout=5, command_timeout=60, server_settings={**settings, "jit": "off"}
-            )
+            self._connection = await asyncpg.connect(self._url, timeout=5, command_timeout=60, server_settings=BY_INDEX)
         return self._connection
 
     def _disconnect(self) -> None:

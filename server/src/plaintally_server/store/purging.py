@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, and_, delete, func, or_, select, tuple_, update
 
 from plaintally_server.ingest import COUNTER_PREFIX, INVOKES
-from plaintally_server.retention import STEP, Due, Place, Step
+from plaintally_server.retention import Due, Place, Step
 from plaintally_server.store import Purge
 from plaintally_server.store.content import read_fields, write_fields
 from plaintally_server.store.rows import delete_rows
@@ -22,7 +22,7 @@ _COLUMNS = documents.c
 Found = Row[str, str, bytes, int]
 
 
-def purge(connection: Connection, due: Due, after: Place, *, at: datetime) -> Step:
+def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
     """Do a step; see `retention.Purging.purge`."""
     time, collection, document = after
     behind = or_(
@@ -39,11 +39,11 @@ def purge(connection: Connection, due: Due, after: Place, *, at: datetime) -> St
             behind,
         )
         .order_by(_COLUMNS.create_time, _COLUMNS.collection, _COLUMNS.id)
-        .limit(STEP)
+        .limit(limit)
     )
     found = connection.execute(query).all()
     removed = _empty(connection, due, found, at) if due.what == "contexts" else _remove(connection, due, found)
-    return Step(removed, (found[-1].create_time, found[-1].collection, found[-1].id) if len(found) == STEP else None)
+    return Step(removed, (found[-1].create_time, found[-1].collection, found[-1].id) if len(found) == limit else None)
 
 
 def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> None:
@@ -90,4 +90,5 @@ def _remove(connection: Connection, due: Due, found: Sequence[Found]) -> int:
     first, last = found[0].create_time, found[-1].create_time
     names = tuple_(_COLUMNS.collection, _COLUMNS.id)
     gone = [(one.collection, one.id) for one in found]
-    return delete_rows(connection, and_(_COLUMNS.create_time.between(first, last), names.in_(gone)))
+    received = and_(_COLUMNS.package == due.package, _COLUMNS.create_time.between(first, last))  # which an index finds
+    return delete_rows(connection, and_(received, names.in_(gone)))

@@ -58,10 +58,10 @@ class Deletions:
         with exclusively(self._engine) as connection:
             deletion.request(connection, session_id, at=at)
 
-    def purge(self, due: Due, after: Place, *, at: datetime) -> Step:
+    def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
         """See `retention.Purging.purge`."""
         with exclusively(self._engine) as connection:
-            return purging.purge(connection, due, after, at=at)
+            return purging.purge(connection, due, after, limit=limit, at=at)
 
     def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """See `retention.Purging.record_purge`."""
@@ -152,9 +152,9 @@ class SQLStore(SQLReader):
         """See `Store.request_forgetting`."""
         await self._writer.run(lambda: self._deletions.request(session_id, at=at))
 
-    async def purge(self, due: Due, after: Place, *, at: datetime) -> Step:
+    async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
         """See `retention.Purging.purge`."""
-        step: Step = await self._writer.run(lambda: self._deletions.purge(due, after, at=at))
+        step: Step = await self._writer.run(lambda: self._deletions.purge(due, after, limit=limit, at=at))
         return step
 
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
