@@ -139,7 +139,7 @@ def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
             dropped = [await store.drop_months(before)]
         return [*dropped, await store.drop_months(before)]
 
-    assert asyncio.run(work()) == [6, 0]
+    assert asyncio.run(work()) == [0, 6]
     assert all(store.get_all([write.name for write in kept]))
     assert not any(store.get_all([write.name for write in gone]))
     with reader.connect() as connection:

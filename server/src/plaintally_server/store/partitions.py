@@ -14,23 +14,27 @@ from plaintally_server.store.times import from_us, to_us
 
 AHEAD = 2
 """For how many months to come there are partitions."""
-NAMES_STEP = 2000
+NAMES_STEP = 200
 """Documents that lose their names in one step."""
+Place = tuple[int, bytes, bytes]
+"""When a document was received, its collection and its id."""
+START: Place = (0, b"", b"")
 _PATIENCE = "SET LOCAL lock_timeout = '100ms'"  # with somebody who reads for long, while nobody can begin to
 _FORGET = """
-WITH gone AS (
-    DELETE FROM names WHERE (collection, id) IN (
-        SELECT collection, id FROM names WHERE create_time >= :start AND create_time < :end LIMIT :step
-    ) RETURNING collection, id, create_time
+WITH found AS (
+    SELECT create_time, collection, id, package, fields FROM {partition}
+    WHERE (create_time, collection, id) > (:time, :collection, :id) ORDER BY create_time, collection, id LIMIT :step
+), named AS (
+    DELETE FROM names USING found WHERE (names.collection, names.id) = (found.collection, found.id)
 ), counted AS (
-    SELECT package, replace(convert_from(fields, 'UTF8')::jsonb #>> '{fields,id,stringValue}', '-', '') AS uuid
-    FROM gone JOIN documents USING (create_time, collection, id)
-    WHERE gone.collection = convert_to('using_' || package, 'UTF8')
+    SELECT package, replace(convert_from(fields, 'UTF8')::jsonb #>> '{{fields,id,stringValue}}', '-', '') AS uuid
+    FROM found WHERE collection = convert_to('using_' || package, 'UTF8')
 ), forgotten AS (
     DELETE FROM counted_ids USING counted
     WHERE (counted_ids.package, counted_ids.id) = (counted.package, decode(uuid, 'hex'))
 )
-SELECT count(*) FROM gone
+SELECT create_time, collection, id, count(*) OVER () FROM found
+ORDER BY create_time DESC, collection DESC, id DESC LIMIT 1
 """
 _PACKAGES = "SELECT DISTINCT package FROM rolled_days WHERE day >= :first AND day < :behind"
 _FIND = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'documents'::regclass"
@@ -92,10 +96,16 @@ def months_over(connection: Connection, before: Mapping[str, datetime]) -> list[
     return found
 
 
-def forget_names(connection: Connection, month: date) -> int:
-    """Have documents of a month lose their names, and counts their ids; how many did, 0 when all have."""
-    span = {"start": _start(month), "end": _start(_next(month)), "step": NAMES_STEP}
-    return int(connection.execute(text(_FORGET), span).scalar_one())
+def forget_names(connection: Connection, month: date, after: Place) -> tuple[int, Place] | None:
+    """Have the next documents of a month lose their names, and counts their ids.
+
+    Returns:
+        How many did, and the last of them; None where all have.
+    """
+    place = dict(zip(("time", "collection", "id"), after, strict=True))
+    query = text(_FORGET.format(partition=f"documents_{month:%Y_%m}"))
+    row = connection.execute(query, {**place, "step": NAMES_STEP}).one_or_none()
+    return None if row is None else (row[3], (row[0], bytes(row[1]), bytes(row[2])))
 
 
 def drop(connection: Connection, month: date) -> None:

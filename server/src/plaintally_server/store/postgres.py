@@ -15,11 +15,12 @@ from functools import partial
 from typing import TypeVar
 
 import asyncpg
-from sqlalchemy import Connection, QueuePool
+from sqlalchemy import QueuePool
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, unavailable
+from plaintally_server.retention import PAUSE, REST
 from plaintally_server.store import Write, partitions, schema
 from plaintally_server.store.attempt import Attempt, Quicker
 from plaintally_server.store.batch import Answer, Plan
@@ -60,21 +61,25 @@ class PostgresStore(SQLStore):
 
     async def drop_months(self, before: Mapping[str, datetime]) -> int:
         """See `retention.Purging.drop_months`; a month that somebody reads is left for the next time."""
-        gone = 0
+        gone, clock_s = 0, asyncio.get_running_loop().time
         for month in await asyncio.to_thread(self._months_over, before):
-            while count := await self._writer.run(partial(self._change, partitions.forget_names, month)):
-                gone += count
+            count, place, begun_s = 0, partitions.START, clock_s()
+            while found := await self._writer.run(partial(self._change, partitions.forget_names, month, place)):
+                count, place = count + found[0], found[1]
+                await asyncio.sleep(max(PAUSE.total_seconds(), REST * (clock_s() - begun_s)))
+                begun_s = clock_s()
             with suppress(Refusal):
                 await self._writer.run(partial(self._change, partitions.drop, month))
+                gone += count
         return gone
 
     def _months_over(self, before: Mapping[str, datetime]) -> list[date]:
         with self._reading() as connection:
             return partitions.months_over(connection, before)
 
-    def _change(self, work: Callable[[Connection, date], T], month: date) -> T:
+    def _change(self, work: Callable[..., T], *arguments: object) -> T:
         with exclusively(self._server.engine) as connection:
-            return work(connection, month)
+            return work(connection, *arguments)
 
 
 class _Server:

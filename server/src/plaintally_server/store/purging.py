@@ -6,9 +6,10 @@ its name, and a count with the id that it was counted by.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, literal, select, tuple_, update
 
 from plaintally_server.ingest import COUNTER_PREFIX, INVOKES
 from plaintally_server.retention import Due, Place, Step
@@ -19,31 +20,29 @@ from plaintally_server.store.tables import counted_ids, documents, purges
 from plaintally_server.store.times import from_us, to_us
 
 _COLUMNS = documents.c
+_KEY = (_COLUMNS.create_time, _COLUMNS.collection, _COLUMNS.id)
+_ORDER = tuple_(*_KEY)
 Found = Row[str, str, bytes, int]
 
 
 def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
     """Do a step; see `retention.Purging.purge`."""
-    time, collection, document = after
-    behind = or_(
-        _COLUMNS.create_time > time,
-        and_(_COLUMNS.create_time == time, _COLUMNS.collection > collection),
-        and_(_COLUMNS.create_time == time, _COLUMNS.collection == collection, _COLUMNS.id > document),
-    )
     query = (
         select(_COLUMNS.collection, _COLUMNS.id, _COLUMNS.fields, _COLUMNS.create_time)
         .where(
             _COLUMNS.package == due.package,
-            _COLUMNS.create_time >= time,
+            _place(after) < _ORDER,
             _COLUMNS.create_time < to_us(due.before),
-            behind,
         )
-        .order_by(_COLUMNS.create_time, _COLUMNS.collection, _COLUMNS.id)
+        .order_by(*_KEY)
         .limit(limit)
     )
     found = connection.execute(query).all()
-    removed = _empty(connection, due, found, at) if due.what == "contexts" else _remove(connection, due, found)
-    return Step(removed, (found[-1].create_time, found[-1].collection, found[-1].id) if len(found) == limit else None)
+    if due.what == "contexts":
+        removed = _empty(connection, due, found, at)
+    else:
+        removed = _remove(connection, due, found, after) if found else 0
+    return Step(removed, _place_of(found[-1]) if len(found) == limit else None)
 
 
 def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> None:
@@ -79,16 +78,20 @@ def _empty(connection: Connection, due: Due, found: Sequence[Found], at: datetim
     return emptied
 
 
-def _remove(connection: Connection, due: Due, found: Sequence[Found]) -> int:
-    """Remove documents, and the ids by which counts were counted."""
+def _remove(connection: Connection, due: Due, found: Sequence[Found], after: Place) -> int:
+    """Remove documents, which are all of the package's behind a place, and the ids by which counts were counted."""
     counts = [read_fields(one.fields) for one in found if one.collection.startswith(COUNTER_PREFIX)]
-    ids = sorted(UUID(fields["id"]).bytes for fields in counts)
-    if ids:
-        connection.execute(delete(counted_ids).where(counted_ids.c.package == due.package, counted_ids.c.id.in_(ids)))
-    if not found:
-        return 0
-    first, last = found[0].create_time, found[-1].create_time
-    names = tuple_(_COLUMNS.collection, _COLUMNS.id)
-    gone = [(one.collection, one.id) for one in found]
-    received = and_(_COLUMNS.package == due.package, _COLUMNS.create_time.between(first, last))  # which an index finds
-    return delete_rows(connection, and_(received, names.in_(gone)))
+    if counts:
+        one_id = and_(counted_ids.c.package == due.package, counted_ids.c.id == bindparam("one"))
+        ids = sorted(UUID(fields["id"]).bytes for fields in counts)
+        connection.execute(delete(counted_ids).where(one_id), [{"one": found_id} for found_id in ids])
+    span = and_(_place(after) < _ORDER, _place(_place_of(found[-1])) >= _ORDER)
+    return delete_rows(connection, and_(_COLUMNS.package == due.package, span))
+
+
+def _place(place: Place) -> Any:  # noqa: ANN401  # to be compared with _ORDER
+    return tuple_(*map(literal, place, [column.type for column in _KEY]))
+
+
+def _place_of(found: Found) -> Place:
+    return found.create_time, found.collection, found.id
