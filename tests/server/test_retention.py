@@ -127,6 +127,8 @@ def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
     url = postgres.new_store()
     store = open_store(url)
     kept = [count(days=300), count(days=300, package="other"), count(days=400, package="without_contract")]
+    kept.append(count(days=600, package=""))  # of an open collection
+    kept.append(count(days=600))
     gone = [*(count(days=500) for _ in range(5)), invoke("long", days=500)]
     reader = open_for_reading(url)
 

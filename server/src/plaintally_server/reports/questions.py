@@ -54,19 +54,9 @@ SESSION_PYTHONS = Question(
 LABEL_SESSIONS = Question("label_sessions", "Shared sessions by label", "sessions", "stats", ("label",))
 INVOKES = Question("invokes", "Shared invokes by label", "invokes", "invokes", ("label", "status", "duration_bucket"))
 DURATIONS = Question("durations", "Time in shared invokes by label", "us", "invokes", ("label",), adds="duration_us")
-QUESTIONS = (
-    IMPORTS,
-    VERSIONS,
-    PYTHONS,
-    SESSIONS,
-    SESSION_VERSIONS,
-    SESSION_PYTHONS,
-    LABEL_SESSIONS,
-    INVOKES,
-    DURATIONS,
-)
-ROLLED = tuple(question for question in QUESTIONS if question is not IMPORTS)
+ROLLED = (VERSIONS, PYTHONS, CLOCKS, SESSIONS, SESSION_VERSIONS, SESSION_PYTHONS, LABEL_SESSIONS, INVOKES, DURATIONS)
 """Those whose cells rollups hold; imports are added up as they arrive."""
+QUESTIONS = (IMPORTS, *ROLLED)
 
 
 class Source(Protocol):

@@ -91,7 +91,7 @@ def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Tally]:
     """Of which packages and days a plan changes documents; `rows` are those that it was made with."""
     before = [rows[key] for key in (planned.puts.keys() | planned.drops) & rows.keys()]
     found = {(row.package, row.create_time // DAY_US) for row in (*planned.puts.values(), *before)}
-    return [Tally(package, day_of(day * DAY_US)) for package, day in sorted(found) if package]
+    return [Tally(package, day_of(day * DAY_US)) for package, day in sorted(found)]
 
 
 class _Planner:

@@ -79,7 +79,7 @@ def months_over(connection: Connection, before: Mapping[str, datetime]) -> list[
 
     Args:
         connection: one that reads.
-        before: by package, what was received before then is over; of others, nothing is.
+        before: by package, what was received before then is over; of others, such as open collections, nothing is.
     """
     found = []
     for name in sorted(connection.execute(text(_FIND)).scalars()):
@@ -87,11 +87,7 @@ def months_over(connection: Connection, before: Mapping[str, datetime]) -> list[
         end = datetime.combine(_next(month), time(), UTC)
         days = {"first": month, "behind": _next(month)}
         packages = connection.execute(text(_PACKAGES), days).scalars().all()
-        if (
-            packages
-            and all(package in before and end <= before[package] for package in packages)
-            and not connection.execute(text(f"SELECT 1 FROM {name} WHERE package = '' LIMIT 1")).first()  # noqa: S608
-        ):
+        if packages and all(package in before and end <= before[package] for package in packages):
             found.append(month)
     return found
 

@@ -52,7 +52,7 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
     """
     days = rolled_days.c
     query = select(days.package, days.day, days.changes, days.rolled).where(
-        days.day <= last, or_(days.rolled.is_(None), days.rolled != days.changes)
+        days.package != "", days.day <= last, or_(days.rolled.is_(None), days.rolled != days.changes)
     )
     if package is not None:
         query = query.where(days.package == package)

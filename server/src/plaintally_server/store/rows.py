@@ -123,7 +123,7 @@ def remove(connection: Connection, which: ColumnElement[bool]) -> int:
 
 def note_changes(connection: Connection, days: Iterable[Tally]) -> None:
     """Note that documents of these packages and days have changed, so that they are rolled up anew."""
-    rows = [{"package": package, "day": day, "changes": 1} for package, day in days if package]
+    rows = [{"package": package, "day": day, "changes": 1} for package, day in days]
     if rows:
         noted = insert(connection, rolled_days)
         changes = {"changes": rolled_days.c.changes + 1}

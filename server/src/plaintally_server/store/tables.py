@@ -112,7 +112,7 @@ rolled_days = Table(
     Column("day", Date, primary_key=True, comment="a UTC day on which documents were received"),
     Column("changes", BigInteger, nullable=False, comment="how many transactions have changed its documents"),
     Column("rolled", BigInteger, comment="how many of those are in the rollups; null: it was never rolled up"),
-    comment="which days the rollups hold, and whether as their documents are now",
+    comment="which days the rollups hold, and whether as their documents are now; open collections are noted only",
     sqlite_with_rowid=False,
 )
 tombstones = Table(

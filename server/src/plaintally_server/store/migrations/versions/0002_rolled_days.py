@@ -37,7 +37,6 @@ def upgrade() -> None:
     day = f"date({days} * 86400, 'unixepoch')" if sqlite else f"DATE '1970-01-01' + ({days})::integer"
     op.execute(
         f"INSERT INTO rolled_days (package, day, changes) SELECT DISTINCT package, {day}, 1 FROM documents"  # noqa: S608
-        " WHERE package <> ''"
     )
 
 
