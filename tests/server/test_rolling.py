@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from made import at, counts, delete, session
+from made import at, counts, delete, new_id, session, write
 from plaintally.contract import Contract
 from plaintally_server import retention
 from plaintally_server.ingest import INVOKES, SESSIONS
@@ -181,3 +181,18 @@ def test_rollups_outlast_the_documents(store: SQLStore) -> None:
     assert cells_of(store) == before
     source = StoreSource(store)
     assert sum(source.count(VERSIONS, PACKAGE, days[0], days[0]).values()) == 20
+
+
+def test_a_document_that_cannot_be_read_spoils_its_day_only(store: SQLStore) -> None:
+    days = [date(2026, 1, 20), date(2026, 1, 21)]
+    chance = random.Random(5)  # noqa: S311
+    spoilt = write(INVOKES, {"id": new_id(chance)}, at(days[0]))
+
+    async def work() -> int:
+        for one in (spoilt, *counts(chance, days, 30)):
+            await store.commit([one])
+        return await roll_up(store, dialects=(), now=lambda: at(date(2026, 1, 30)))
+
+    assert asyncio.run(work()) == 0
+    assert [one.day for one in store.changed_days(days[1])] == [days[0]]
+    assert store.rolled(VERSIONS.series, PACKAGE, days[1], days[1], by_day=False).cells

@@ -116,7 +116,7 @@ for command in (backup.backup, backup.restore, copying.copy, strikes.strike, cre
 @setting("body_limit", type=click.IntRange(1), default=10_485_760, help="Bytes of a request's body.")
 @setting("queue_size", type=click.IntRange(1), default=10_000, help="Writes that may wait for the disk.")
 @setting("rate_limit", type=click.IntRange(0), default=5, help="Documents per second and client; 0 is without limit.")
-@setting("rate_burst", type=click.IntRange(1), default=5_000, help="Documents that a client may write at once.")
+@setting("rate_burst", type=click.IntRange(1), default=20_000, help="Documents that a client may write at once.")
 @on_trusted_proxies
 @setting("tls_certificate", type=click.Path(path_type=Path), help="Speak TLS, with the certificates in this PEM file.")
 @setting("tls_key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")

@@ -5,6 +5,7 @@ by the same function when somebody asks.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
@@ -12,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from plaintally_server.exceptions import describe
 from plaintally_server.export.layout import Partition, last_sealed
 from plaintally_server.export.reading import read_rows
 from plaintally_server.export.rows import COLUMNS, Row
@@ -22,6 +24,7 @@ STRUCK_IMPORTS = "imports/struck"
 """The series of the imports in struck windows, as negative numbers: added to the imports they leave these out."""
 Cells = Mapping[str, Mapping[Key, int]]
 """By series, the value of each key."""
+_logger = logging.getLogger(__name__)
 
 
 class Changed(NamedTuple):
@@ -111,6 +114,8 @@ async def roll_up(
 ) -> int:
     """Roll up all days that are over and have changed; how many of them changed again meanwhile, and are left.
 
+    A day with a document that cannot be read is passed over: it keeps nobody else's from being rolled up and purged.
+
     Args:
         store: the store.
         dialects: the packages whose invokes are told apart by their stats only.
@@ -119,7 +124,11 @@ async def roll_up(
     """
     left = 0
     for day in await asyncio.to_thread(store.changed_days, last_sealed(now())):
-        cells = await asyncio.to_thread(count_day, store, day.package, day.day, pace=pace)
+        try:
+            cells = await asyncio.to_thread(count_day, store, day.package, day.day, pace=pace)
+        except (LookupError, TypeError, ValueError) as error:  # a document that no contract can have admitted
+            _logger.error("cannot roll up a day (%s)", describe(error))  # noqa: TRY400
+            continue
         if not await store.roll(day, write_cells(cells)):
             left += 1
         elif day.package in dialects:

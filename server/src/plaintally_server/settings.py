@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     body_limit: int = 10_485_760
     queue_size: int = 10_000
     rate_limit: int = 5
-    rate_burst: int = 5_000
+    rate_burst: int = 20_000
     trusted_proxies: Collection[str] = ()
     tls_certificate: Path | None = None
     tls_key: Path | None = None

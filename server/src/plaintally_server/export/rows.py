@@ -76,8 +76,8 @@ def to_row(table: str, stored: Stored, *, package: str, label: str | None = None
     """
     fields = dialects.complete(stored.fields, package, label=label or "")
     found = {**fields, "received_at": stored.create_time, **_MORE.get(table, _nothing)(fields)}
-    if table == "counts":
-        found["clock"] = judge_clock(fields["timestamp"], stored.create_time)
+    if isinstance(sent_at := fields.get("timestamp"), datetime):
+        found["clock"] = judge_clock(sent_at, stored.create_time)
     return tuple(found.get(column) for column in COLUMNS[table])
 
 
