@@ -48,6 +48,14 @@ def test_what_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_token_that_was_made_is_one(tmp_path: Path, collector: Collector) -> None:
+    options = ("--database", "test.sqlite3")
+    for arguments, state in ((("create", "ada", "--all-packages"), "ok"), (("revoke", "ada"), "warning")):
+        assert run_server(tmp_path, "token", *arguments, *options).returncode == 0
+        _, found = _examine(tmp_path, *options, "--package", "rxinfer", "--port", str(collector.port))
+        assert found["token"][0] == state
+
+
 def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     with run_collector(tmp_path / "test.sqlite3") as collector:
         for _ in range(300):

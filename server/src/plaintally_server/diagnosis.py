@@ -22,6 +22,7 @@ from plaintally_server.options import collect_contracts
 from plaintally_server.settings import read_token
 from plaintally_server.store.database import Database, exists
 from plaintally_server.store.inspection import Inspection, look_at
+from plaintally_server.store.maintenance import Maintenance
 
 SCARCE_BYTES, AMPLE_BYTES = 64 * 2**20, 2**30
 _TIMEOUT_S = 5
@@ -56,9 +57,12 @@ def examine(
             yield Finding("failed", "database", str(error))
         else:
             yield check_tables(inspection)
+    made = 0
     if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
-    yield _check_token(options["token"], options["token_file"])
+    if inspection is not None and inspection.tables == "current":
+        made = sum(token.revoked_at is None for token in Maintenance(database).tokens())
+    yield _check_token(options["token"], options["token_file"], made)
     yield _check_open(options["open_collections"])
     yield _check_proxies(options["trusted_proxies"], options["host"])
     yield check_clock(now, inspection, is_synchronized=_is_synchronized())
@@ -106,9 +110,12 @@ def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequen
     return Finding("ok", "contracts", f"of {', '.join(names)}")
 
 
-def _check_token(token: str | None, path: Path | None) -> Finding:
+def _check_token(token: str | None, path: Path | None, made: int) -> Finding:
     if not token and path is None:
-        return Finding("warning", "token", "there is none, so nobody can read documents; name one with --token-file")
+        if made:
+            return Finding("ok", "token", f"{made} {'was' if made == 1 else 'were'} made and not revoked")
+        says = "there is none, so nobody can read documents; make one with `plaintally-server token create`"
+        return Finding("warning", "token", says)
     if token or path is None:
         return Finding("ok", "token", "there is one")
     try:
