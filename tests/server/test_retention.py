@@ -26,12 +26,14 @@ from shared import write_contract
 if TYPE_CHECKING:
     from postgresql import Postgres
 
+pytestmark = pytest.mark.once
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECRET = "canary7f3a"
 CONTRACT = Contract(
     labels={"short": Label({"word": Choice(SECRET)}, retention_days=10), "long": Label({"word": Choice(SECRET)})},
     retention_days=200,
 )
+
 CONTRACTS = {"rxinfer": CONTRACT, "other": Contract()}
 
 

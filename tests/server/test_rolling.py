@@ -28,6 +28,7 @@ from plaintally_server.store.writing import SQLStore
 if TYPE_CHECKING:
     from postgresql import Postgres
 
+pytestmark = pytest.mark.once
 FIRST = date(2026, 1, 20)
 DAYS = [FIRST + timedelta(days=ahead) for ahead in (0, 1, 12, 39, 40, 70)]  # of January, February and March
 SPANS = [

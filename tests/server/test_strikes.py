@@ -26,6 +26,8 @@ from plaintally_server.store.times import to_us
 if TYPE_CHECKING:
     from postgresql import Postgres
 
+pytestmark = pytest.mark.once
+
 TODAY = datetime.now(UTC).date()
 DAYS = [TODAY - timedelta(days=back) for back in range(1, 29)]
 FLOODED = TODAY - timedelta(days=3)

@@ -21,6 +21,8 @@ from plaintally_server.store.opening import open_reader
 from plaintally_server.watch import find_refused
 from shared import write_contract
 
+pytestmark = pytest.mark.once
+
 TODAY = datetime.now(UTC).date()
 LAST = date(2026, 11, 22)  # a Sunday
 DAYS = [LAST - timedelta(days=back) for back in range(70)]
