@@ -94,7 +94,7 @@ def fill_server(url: str, sessions: int) -> None:
                 key, name, above = texts
                 copy.write_row((key, name, content, created, updated, package, above))
         cursor.execute("INSERT INTO names SELECT collection, id, create_time FROM documents ORDER BY collection, id")
-        cursor.execute(definition)
+        cursor.execute(definition.replace(" ON ONLY ", " ON "))  # of the partitions, too
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
 

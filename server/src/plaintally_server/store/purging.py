@@ -86,7 +86,7 @@ def _remove(connection: Connection, due: Due, found: Sequence[Found], after: Pla
         ids = sorted(UUID(fields["id"]).bytes for fields in counts)
         connection.execute(delete(counted_ids).where(one_id), [{"one": found_id} for found_id in ids])
     span = and_(_place(after) < _ORDER, _place(_place_of(found[-1])) >= _ORDER)
-    return delete_rows(connection, and_(_COLUMNS.package == due.package, span))
+    return len(delete_rows(connection, and_(_COLUMNS.package == due.package, span)))
 
 
 def _place(place: Place) -> Any:  # noqa: ANN401  # to be compared with _ORDER

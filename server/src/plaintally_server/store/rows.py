@@ -22,7 +22,7 @@ from sqlalchemy.dialects import sqlite
 from plaintally_server.store import Write, partitions
 from plaintally_server.store.batch import Key, Plan, Row, Tally, changed_days, keys_of, plan
 from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rolled_days, rollups, tombstones
-from plaintally_server.store.times import DAY_US, day_of
+from plaintally_server.store.times import day_of
 
 Discard = Callable[[Connection, str, str], None]
 _AT_ONCE = 400  # parameters of a statement are limited
@@ -115,10 +115,9 @@ def is_document(connection: Connection, collection: str, document: str) -> Colum
 
 def remove(connection: Connection, which: ColumnElement[bool]) -> int:
     """Delete documents, and note that their days have changed; their number."""
-    columns = (documents.c.package, documents.c.create_time // DAY_US)
-    days = connection.execute(select(*columns).where(which).distinct()).all()
-    note_changes(connection, [Tally(package, day_of(day * DAY_US)) for package, day in sorted(map(tuple, days))])
-    return delete_rows(connection, which)
+    gone = delete_rows(connection, which)
+    note_changes(connection, sorted({Tally(package, day_of(received)) for package, received in gone}))
+    return len(gone)
 
 
 def note_changes(connection: Connection, days: Iterable[Tally]) -> None:
@@ -130,14 +129,15 @@ def note_changes(connection: Connection, days: Iterable[Tally]) -> None:
         connection.execute(noted.on_conflict_do_update(index_elements=[*rolled_days.primary_key], set_=changes), rows)
 
 
-def delete_rows(connection: Connection, which: ColumnElement[bool]) -> int:
-    """Delete documents, as the end of their time does; their number."""
-    statement = delete(documents).where(which)
+def delete_rows(connection: Connection, which: ColumnElement[bool]) -> Sequence[tuple[str, int]]:
+    """Delete documents, as the end of their time does; the package of each, and when it was received."""
+    told = (documents.c.package, documents.c.create_time)
+    query: Any = delete(documents).where(which).returning(*told)
     if connection.dialect.name == "postgresql":
-        gone = statement.returning(documents.c.collection, documents.c.id).cte("gone")
-        named = tuple_(names.c.collection, names.c.id).in_(select(gone))
-        return connection.execute(delete(names).where(named)).rowcount
-    return connection.execute(statement).rowcount
+        gone = query.returning(documents.c.collection, documents.c.id).cte("gone")
+        named = tuple_(names.c.collection, names.c.id).in_(select(gone.c.collection, gone.c.id))
+        query = select(gone.c.package, gone.c.create_time).add_cte(delete(names).where(named).cte("named"))
+    return [(package, received) for package, received in connection.execute(query)]
 
 
 def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of either dialect, with the same methods
