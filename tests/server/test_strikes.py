@@ -18,6 +18,7 @@ from made import at, commit, counts
 from plaintally_server.reports.floods import HOUR, find_floods
 from plaintally_server.reports.questions import IMPORTS, PYTHONS
 from plaintally_server.sources import StoreSource
+from plaintally_server.store import Window
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
 from plaintally_server.store.opening import open_reader
 from plaintally_server.store.tables import audit, purges
@@ -148,3 +149,10 @@ def test_a_steady_load_has_no_flood() -> None:
     hours = [first_at + HOUR * number for number in range(24 * 28)]
     by_hour = {hour: round(chance.gauss(100 + 50 * (hour.hour > 8), 10)) for hour in hours}
     assert find_floods(by_hour, first_at=first_at, until=hours[-1] + HOUR) == []
+
+
+def test_a_window_that_ends_at_midnight_has_no_part_in_the_next_day() -> None:
+    first_at = at(date(2026, 11, 20), 3600)
+    for until, days in ((at(date(2026, 11, 21)), 1), (at(date(2026, 11, 21), 1), 2), (at(date(2026, 12, 1)), 11)):
+        window = Window(1, "rxinfer", first_at, until, "made up", "me", first_at)
+        assert window.days == [date(2026, 11, 20) + timedelta(days=ahead) for ahead in range(days)]

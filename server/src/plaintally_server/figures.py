@@ -75,7 +75,7 @@ def read_figures(store: Reader, source: Source, package: str, *, length: int, no
     known_from = imports.known_from or date.max
     sessions = per_day(SESSIONS, count(SESSIONS), [day for day, _ in imports.days], known_from=known_from)
     labels = per_label(count(INVOKES), count(DURATIONS), count(LABEL_SESSIONS)).rows
-    struck = [one for one in store.struck(package) if one.first_at.date() <= last and one.until.date() >= first]
+    struck = [one for one in store.struck(package) if one.days[0] <= last and one.days[-1] >= first]
     return Figures(
         imports,
         store.total(package),
@@ -103,8 +103,7 @@ def _notes(down: Mapping[date, int], struck: Sequence[Window]) -> Mapping[date, 
     """By day, why its count is not all there was."""
     notes = {day: f"no collector was running{_tell_hours(hours)}" for day, hours in down.items()}
     for window in struck:
-        for ahead in range((window.until.date() - window.first_at.date()).days + 1):
-            day = window.first_at.date() + timedelta(days=ahead)
+        for day in window.days:
             notes[day] = "; ".join(filter(None, [notes.get(day, ""), f"a part is left out: {window.reason}"]))
     return notes
 

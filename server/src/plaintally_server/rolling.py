@@ -60,7 +60,7 @@ def count_day(reader: Reader, package: str, day: date, *, pace: Callable[[], Non
         day: the UTC day of their receipt.
         pace: called after every thousand documents.
     """
-    windows = [window for window in reader.struck(package) if window.first_at.date() <= day <= window.until.date()]
+    windows = [window for window in reader.struck(package) if day in window.days]
     found: dict[str, Mapping[Key, int]] = {}
     for table in dict.fromkeys(question.table for question in ROLLED):
         columns, ids = list(COLUMNS[table]), set[bytes]()

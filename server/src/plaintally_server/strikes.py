@@ -137,8 +137,7 @@ def find_actor() -> str:
 def count_anew(store: Maintenance, window: Window, now: datetime) -> None:
     """Roll the days of a window up at once; of today there are but the imports to be left out."""
     changed = {(day.package, day.day): day for day in store.changed_days(now.date())}
-    days = (window.until.date() - window.first_at.date()).days + 1
-    for day in (window.first_at.date() + timedelta(days=ahead) for ahead in range(days)):
+    for day in window.days:
         cells = write_cells(count_day(store, window.package, day))
         if day <= last_sealed(now) and (window.package, day) in changed:
             store.keep_rollups(changed[window.package, day], cells)

@@ -6,7 +6,7 @@ from `writer` through the pure `batch` to the fastest statements of `sqlite`; al
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from plaintally_server.deletion import Receipt
@@ -89,6 +89,12 @@ class Window(NamedTuple):
     def holds(self, received_at: datetime) -> bool:
         """Whether a document that was received then is left out."""
         return self.first_at <= received_at < self.until
+
+    @property
+    def days(self) -> Sequence[date]:
+        """The UTC days that have a part in it, in their order."""
+        first, last = self.first_at.date(), (self.until - timedelta(microseconds=1)).date()
+        return [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
 
 
 class Purge(NamedTuple):

@@ -83,7 +83,7 @@ def _check_kept(connection: Connection, package: str, first_at: datetime) -> Non
 def _renew(connection: Connection, window: Window) -> None:
     """Have the days of a window rolled up anew."""
     days = rolled_days.c
-    within = days.day.between(window.first_at.date(), window.until.date())
+    within = days.day.between(window.days[0], window.days[-1])
     found: Sequence[date] = (
         connection.execute(select(days.day).where(days.package == window.package, within).order_by(days.day))
         .scalars()
