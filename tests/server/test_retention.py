@@ -109,6 +109,25 @@ def test_many_go_in_steps(store: SQLStore) -> None:
     assert not any(store.get_all([write.name for write in writes]))
 
 
+def test_a_midnight_between_two_purges_spares_nothing(store: SQLStore) -> None:
+    """The second is a day and a moment later, so that two days have become due."""
+    first, second = datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC), datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC)
+    received = [datetime(2026, 11, day, 1, tzinfo=UTC) - timedelta(days=200) for day in (21, 22, 23, 24)]
+    writes = [count(days=0)._replace(received_at=moment) for moment in received]
+    ended: dict[retention.Due, datetime] = {}
+
+    async def work() -> list[list[bool]]:
+        for one in writes:
+            await store.commit([one])
+        found = []
+        for moment in (first, second):
+            await retention.purge_all(store, CONTRACTS, ended, now=lambda moment=moment: moment)  # type: ignore[misc]
+            found.append([one is not None for one in store.get_all([write.name for write in writes])])
+        return found
+
+    assert asyncio.run(work()) == [[False, True, True, True], [False, False, False, True]]
+
+
 def test_the_bytes_of_a_context_go(tmp_path: Path) -> None:
     store = open_store(tmp_path / "a.sqlite3")
 

@@ -5,6 +5,7 @@ take their turn among the writes, so that nobody waits for it.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
@@ -21,6 +22,7 @@ REST = 3
 CONTEXT_DAYS = 90
 """For how long contexts stay that no label tells of."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_logger = logging.getLogger(__name__)
 
 What = Literal["contexts", "documents"]
 
@@ -76,6 +78,24 @@ def dues(contracts: Mapping[str, Contract], now: datetime) -> Iterator[Due]:
             yield Due(package, "contexts", _ago(now, CONTEXT_DAYS), frozenset({""}))
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         yield Due(package, "documents", _ago(midnight, contract.retention_days))
+
+
+async def purge_all(
+    store: Purging, contracts: Mapping[str, Contract], ended: dict[Due, datetime], *, now: Callable[[], datetime]
+) -> None:
+    """Remove all that is over by now; `ended` tells where the last time ended, and takes where this one does.
+
+    Whatever is looked at again has become due since, also where a midnight came between two times that are a day apart.
+    """
+    found = list(dues(contracts, now()))
+    before = {due.package: due.before for due in found if due.what == "documents"}
+    if dropped := await store.drop_months(before):
+        _logger.info("dropped months with %d documents", dropped)
+    for due in found:
+        kind = due._replace(before=EARLIEST)
+        if removed := await purge(store, due, since=ended.get(kind, EARLIEST), now=now):
+            _logger.info("purged %s of %s: %d", due.what, due.package, removed)
+        ended[kind] = due.before
 
 
 async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Callable[[], datetime]) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 from plaintally.contract import Contract
 from plaintally_server.exceptions import describe
 from plaintally_server.refusals import Refusals
-from plaintally_server.retention import EARLIEST, Purging, dues, purge
+from plaintally_server.retention import EARLIEST, Due, Purging, purge_all
 from plaintally_server.rolling import Rolling, roll_up
 
 PAUSE_S = 60.0
@@ -43,22 +43,15 @@ async def _keep(
     store: Upkeep, contracts: Mapping[str, Contract], refusals: Refusals, now: Callable[[], datetime]
 ) -> None:
     dialects = [package for package, contract in contracts.items() if contract.dialect]
-    since = due_at = EARLIEST
+    due_at, ended = EARLIEST, dict[Due, datetime]()
     while True:
         begun = now()
         try:
             await store.note_minute(begun, refusals.take())
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
             if begun >= due_at and not left:
-                found = list(dues(contracts, begun))
-                before = {due.package: due.before for due in found if due.what == "documents"}
-                if dropped := await store.drop_months(before):
-                    _logger.info("dropped months with %d documents", dropped)
-                for due in found:
-                    removed = await purge(store, due, since=max(EARLIEST, since - (begun - due.before)), now=now)
-                    if removed:
-                        _logger.info("purged %s of %s: %d", due.what, due.package, removed)
-                since, due_at = begun, begun + BETWEEN_PURGES
+                await purge_all(store, contracts, ended, now=now)
+                due_at = begun + BETWEEN_PURGES
         except Exception as error:  # noqa: BLE001  # the database may be away for a while
             _logger.error("cannot roll up or purge (%s)", describe(error))  # noqa: TRY400
         await asyncio.sleep(PAUSE_S)
