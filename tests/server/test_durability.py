@@ -129,7 +129,7 @@ def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> N
     assert len([line for line in told if line.startswith("plaintally-server: cannot write (SQLITE_")]) >= 3
     # What a collector does by itself at the start may find the disk full, too.
     assert {line.partition(" (")[0] for line in told} <= {
-        f"plaintally-server: cannot {do}" for do in ("write", "roll up or purge")
+        f"plaintally-server: cannot {do}" for do in ("write", "roll up or purge", "note the minute")
     }
 
 

@@ -1,6 +1,8 @@
 """What a contract says of retention is kept: contexts and documents go when their time is over, and their bytes."""
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +16,9 @@ from sqlalchemy import text
 
 from collectors import ROOT, TOKEN, run_collector
 from plaintally.contract import Choice, Contract, Label
-from plaintally_server import retention
+from plaintally_server import retention, upkeep
 from plaintally_server.ingest import Admitted
+from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
 from plaintally_server.store.database import open_for_reading
@@ -174,6 +177,26 @@ def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
     asyncio.run(_commit(store, gone[0]))  # what comes late is counted, and makes its month anew
     assert store.get(gone[0].name)
     store.close()
+
+
+def test_a_long_purge_looks_like_no_outage(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes are noted while there is still something to be removed."""
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(retention, "PAUSE", timedelta(seconds=60))
+    clock = itertools.count()
+    writes = [count(days=300) for _ in range(retention.STEP + 1)]
+
+    async def work() -> None:
+        await store.commit([count(days=300, package="other")])  # which keeps its month
+        for start in range(0, len(writes), 100):
+            await store.commit(writes[start : start + 100])
+        keeping = upkeep.keep(store, CONTRACTS, Refusals(), now=lambda: NOW + timedelta(minutes=next(clock)))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(keeping, 3)
+
+    asyncio.run(work())
+    assert any(store.get_all([write.name for write in writes]))  # the purge had not come to its end
+    assert len(store.hours_up(NOW.date(), NOW.date())[NOW.date()]) > 1  # of which the first note alone is one
 
 
 def test_a_collector_purges_by_itself(tmp_path: Path) -> None:

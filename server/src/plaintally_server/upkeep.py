@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -28,30 +29,42 @@ class Upkeep(Rolling, Purging, Protocol):
 async def keep(
     store: Upkeep, contracts: Mapping[str, Contract], refusals: Refusals, *, now: Callable[[], datetime]
 ) -> None:
-    """Roll up what has changed, again and again, and purge at once and then every day, until cancelled.
+    """Roll up, purge, and note that this is running and what was refused, until cancelled.
 
-    What was refused is kept by its number. What has not been rolled up is not purged. A failure is told, and the work
-    tried again.
+    What has not been rolled up is not purged, so both take their turns. A failure is told, and the work tried again.
     """
     try:
-        await _keep(store, contracts, refusals, now)
+        await asyncio.gather(_note(store, refusals, now), _tend(store, contracts, now))
     finally:
         await store.note_minute(now(), refusals.take())
 
 
-async def _keep(
-    store: Upkeep, contracts: Mapping[str, Contract], refusals: Refusals, now: Callable[[], datetime]
-) -> None:
+async def _note(store: Upkeep, refusals: Refusals, now: Callable[[], datetime]) -> None:
+    """Note each minute; a long purge must not look like an outage."""
+    while True:
+        with _telling("note the minute"):
+            await store.note_minute(now(), refusals.take())
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _tend(store: Upkeep, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
+    """Roll up what has changed, again and again, and purge at once and then every day."""
     dialects = [package for package, contract in contracts.items() if contract.dialect]
     due_at, ended = EARLIEST, dict[Due, datetime]()
     while True:
-        begun = now()
-        try:
-            await store.note_minute(begun, refusals.take())
+        with _telling("roll up or purge"):
+            begun = now()
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
             if begun >= due_at and not left:
                 await purge_all(store, contracts, ended, now=now)
                 due_at = begun + BETWEEN_PURGES
-        except Exception as error:  # noqa: BLE001  # the database may be away for a while
-            _logger.error("cannot roll up or purge (%s)", describe(error))  # noqa: TRY400
         await asyncio.sleep(PAUSE_S)
+
+
+@contextmanager
+def _telling(work: str) -> Iterator[None]:
+    """Tell of a failure and go on: the database may be away for a while."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        _logger.error("cannot %s (%s)", work, describe(error))  # noqa: TRY400
