@@ -108,12 +108,16 @@ def test_a_token_opens_within_seconds_and_revoked_nothing(tmp_path: Path) -> Non
         assert re.fullmatch(r"ada  all packages  made [0-9-]{10}, last used [0-9-]{10}\n", listed)
         assert run_server(tmp_path, "token", "revoke", "ada", "--database", "a.sqlite3").returncode == 0
         wait_for(403)
+        token = make_token(tmp_path, "eve", "--all-packages")
+    with run_collector(tmp_path / "a.sqlite3", token=None) as collector:
+        assert ask(collector, token, "GET", path).status == 200  # at once, where it was there before
     content = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     assert token.encode() not in content
     audit = run_server(tmp_path, "audit", "--database", "a.sqlite3").stdout.splitlines()
     assert [line.split("  ")[2:] for line in audit] == [
         ["create token", "ada for all packages"],
         ["revoke token", "ada"],
+        ["create token", "eve for all packages"],
     ]
 
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plaintally_server import dashboard, health, openapi, resource, support
 from plaintally_server.asgi import Work, make_app, refuse
+from plaintally_server.entrance import Entrance
 from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
 from plaintally_server.gate import Gate
@@ -62,14 +63,19 @@ def create_app(
         forget=forgetting.answer,
         note_refused=note_refused,
     )
+    maintaining: list[BaseRoute] = []
+    if maintenance is not None:
+        entrance = Entrance(gate, now=now, make_salt=make_salt)
+        desk = Maintaining(maintenance, contracts=settings.contracts, entrance=entrance, now=now, make_salt=make_salt)
+        maintaining = [*entrance.routes(), *desk.routes()]
     documents = make_app(measured(gate.around(endpoints.answer)), HEADERS)
     pages = _make_pages(
-        _running(store, partial(tokens.follow, store, now=now), *([beside] if beside else [])),
+        _running(store, tokens, now, *([beside] if beside else [])),
         _describe(endpoints.policy),
         *health.routes(store, clock_s=time.monotonic),
         *forgetting.routes(),
         *support.routes(store, contracts=settings.contracts, tokens=tokens, check=gate.check),
-        *_maintaining(maintenance, settings, tokens, gate, now=now, make_salt=make_salt),
+        *maintaining,
         *dashboard.routes(store, contracts=settings.contracts, now=now),
     )
 
@@ -80,10 +86,14 @@ def create_app(
     return app
 
 
-def _running(store: Store, *beside: Callable[[], Awaitable[None]]) -> Callable[[Starlette], Lifespan]:
+def _running(
+    store: Store, tokens: Tokens, now: Callable[[], datetime], *beside: Callable[[], Awaitable[None]]
+) -> Callable[[Starlette], Lifespan]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.ensure_future(work()) for work in beside]
+        await tokens.read(store, today=now().date())  # so that the first request finds them
+        follow = partial(tokens.follow, store, now=now)
+        tasks = [asyncio.ensure_future(follow()), *(asyncio.ensure_future(work()) for work in beside)]
         yield
         for task in tasks:
             task.cancel()
@@ -92,22 +102,6 @@ def _running(store: Store, *beside: Callable[[], Awaitable[None]]) -> Callable[[
         store.close()
 
     return lifespan
-
-
-def _maintaining(
-    maintenance: Maintenance | None,
-    settings: Settings,
-    tokens: Tokens,
-    gate: Gate,
-    *,
-    now: Callable[[], datetime],
-    make_salt: Callable[[], bytes],
-) -> list[BaseRoute]:
-    if maintenance is None:
-        return []
-    return Maintaining(
-        maintenance, contracts=settings.contracts, tokens=tokens, gate=gate, now=now, make_salt=make_salt
-    ).routes()
 
 
 def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -> Starlette:

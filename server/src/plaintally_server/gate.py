@@ -89,8 +89,7 @@ class Gate:
         authorization = request.header(b"authorization")
         if authorization and self.tokens.find(bearer(authorization)) is not None:
             return None
-        forwarded = request.header(b"x-forwarded-for") if self.trusted else ""
-        client = find_client(request.client, forwarded, self.trusted)
+        client = self._find_client(request)
         self._ask(self.limiter, client)
         return client
 
@@ -98,8 +97,7 @@ class Gate:
         """Counts a request by another limiter, whoever it is from."""
 
         def check(request: Request) -> None:
-            forwarded = request.header(b"x-forwarded-for") if self.trusted else ""
-            self._ask(limiter, find_client(request.client, forwarded, self.trusted))
+            self._ask(limiter, self._find_client(request))
 
         return check
 
@@ -107,6 +105,10 @@ class Gate:
         """Whether a request came over TLS: to us, or to a proxy that is trusted and says so."""
         forwarded = request.header(b"x-forwarded-proto")
         return scheme == "https" or (forwarded == "https" and is_trusted(request.client, self.trusted))
+
+    def _find_client(self, request: Request) -> str:
+        forwarded = request.header(b"x-forwarded-for") if self.trusted else ""
+        return find_client(request.client, forwarded, self.trusted)
 
     def _ask(self, limiter: Limiter, client: str) -> None:
         wait_s = math.ceil(limiter.ask(client, now_s=self.clock_s()))

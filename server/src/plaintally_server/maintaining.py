@@ -1,37 +1,30 @@
-"""The pages of maintainers: `/login`, and `/maintain` with what there is to be decided and to be seen."""
+"""The page of maintainers, `/maintain`: what there is to be decided, and to be seen."""
 
-import hmac
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally.contract import Contract
-from plaintally_server.access import Scope, hash_token
-from plaintally_server.asgi import make_request
+from plaintally_server.access import Scope
 from plaintally_server.deletion import ForgetRequest, parse_session_id
-from plaintally_server.exceptions import CommandError, Refusal, forbidden, invalid, not_found
-from plaintally_server.gate import Gate
-from plaintally_server.limiter import Limiter
-from plaintally_server.logins import LIFETIME_S, Login, cookie_name, make_cookie, read_cookie
-from plaintally_server.pages import FORM_HEADERS, read_form, render
-from plaintally_server.reports.floods import Flood, find_floods
+from plaintally_server.entrance import Entrance, go
+from plaintally_server.exceptions import CommandError, Refusal, invalid, not_found
+from plaintally_server.logins import Login
+from plaintally_server.pages import render
+from plaintally_server.reports.floods import Flood
 from plaintally_server.store import Purge, Window
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.strikes import check_window, count_anew
+from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, look_for_floods
 from plaintally_server.support import MAX_ROWS, read_session, summarize
-from plaintally_server.tokens import Tokens
 
-LOOK_BACK = timedelta(days=28)
-TRIES, TRIES_PER_S = 10, 0.1
-"""How often a client may try a token at once, and after that."""
+_FIELDS = ("do", "session", "package", "first_at", "until", "reason", "number")
 
 
 class Package(NamedTuple):
@@ -49,8 +42,7 @@ class Maintaining:
     Args:
         store: what maintainers do to the database.
         contracts: by package.
-        tokens: those that open something.
-        gate: knows clients, and which proxies are trusted.
+        entrance: knows who is logged in.
         now: the clock, aware.
         make_salt: makes 16 random bytes.
     """
@@ -60,14 +52,12 @@ class Maintaining:
         store: Maintenance,
         *,
         contracts: Mapping[str, Contract],
-        tokens: Tokens,
-        gate: Gate,
+        entrance: Entrance,
         now: Callable[[], datetime],
         make_salt: Callable[[], bytes],
     ) -> None:
-        self.store, self.contracts, self.tokens, self.gate = store, contracts, tokens, gate
+        self.store, self.contracts, self.entrance = store, contracts, entrance
         self.now, self.make_salt = now, make_salt
-        self._tries = Limiter(rate=TRIES_PER_S, burst=TRIES, make_salt=make_salt)
         self._deeds = {
             "approve": self._approve,
             "refuse": self._refuse,
@@ -78,61 +68,22 @@ class Maintaining:
     def routes(self) -> list[BaseRoute]:
         """The routes of the pages."""
         return [
-            Route("/login", self.show_login, methods=["GET"]),
-            Route("/login", self.log_in, methods=["POST"]),
-            Route("/logout", self.log_out, methods=["POST"]),
             Route("/maintain", self.show, methods=["GET"]),
             Route("/maintain", self.take, methods=["POST"]),
         ]
 
-    async def show_login(self, request: Request) -> Response:
-        """The form; whoever is logged in has no need of it."""
-        if self._login(request) is not None:
-            return _go("/maintain")
-        return render("login.html", is_form=True)
-
-    async def log_in(self, request: Request) -> Response:
-        """The way to the pages, with a cookie; or the form again with the reason why not."""
-        try:
-            _check_origin(request)
-            [token] = await read_form(request, "token", check=self.gate.check_try(self._tries))
-            token_hash = hash_token(token)
-            scope = self.tokens.find_hash(token_hash)
-            if scope is None:
-                raise forbidden("This token opens nothing here.")
-        except Refusal as refusal:
-            return render("login.html", refusal.code, is_form=True, problem=refusal.message)
-        answer = _go("/maintain")
-        secure = self._is_secure(request)
-        cookie = make_cookie(token_hash, scope.name, now_s=self.now().timestamp())
-        answer.set_cookie(
-            cookie_name(secure=secure), cookie, LIFETIME_S, path="/", secure=secure, httponly=True, samesite="strict"
-        )
-        return answer
-
-    async def log_out(self, request: Request) -> Response:
-        """The way out."""
-        answer = _go("/login")
-        try:
-            await self._check(request)
-        except Refusal as refusal:
-            return render("login.html", refusal.code, is_form=True, problem=refusal.message)
-        secure = self._is_secure(request)
-        answer.delete_cookie(cookie_name(secure=secure), path="/", secure=secure, httponly=True, samesite="strict")
-        return answer
-
     async def show(self, request: Request) -> Response:
         """What there is to be decided, and to be seen."""
-        login = self._login(request)
-        return _go("/login") if login is None else await self._render(login)
+        login = self.entrance.find(request)
+        return go("/login") if login is None else await self._render(login)
 
     async def take(self, request: Request) -> Response:
         """Do what a form asks for, and show what came of it."""
-        login = self._login(request)
+        login = self.entrance.find(request)
         if login is None:
-            return _go("/login")
+            return go("/login")
         try:
-            login, values = await self._check(request)
+            login, values = await self.entrance.read(request, *_FIELDS)
             if values["do"] == "look up":
                 return await self._look_up(login, values["session"])
             deed = self._deeds.get(values["do"])
@@ -144,27 +95,6 @@ class Maintaining:
         except CommandError as error:
             return await self._render(login, 409, problem=f"{str(error)[:1].upper()}{str(error)[1:]}.")
         return await self._render(login, says=says)
-
-    async def _check(self, request: Request) -> tuple[Login, Mapping[str, str]]:
-        """Who sent a form of ours, and what stands in it.
-
-        Raises:
-            Refusal: nobody who is logged in did, or another page.
-        """
-        _check_origin(request)
-        names = ("form_key", "do", "session", "package", "first_at", "until", "reason", "number")
-        values = dict(zip(names, await read_form(request, *names, check=self.gate.check), strict=True))
-        login = self._login(request)
-        if login is None or not hmac.compare_digest(values["form_key"].encode(), login.form_key.encode()):
-            raise forbidden("This form is too old; load the page again.")
-        return login, values
-
-    def _login(self, request: Request) -> Login | None:
-        cookie = request.cookies.get(cookie_name(secure=self._is_secure(request)), "")
-        return read_cookie(cookie, self.tokens, now_s=self.now().timestamp()) if cookie else None
-
-    def _is_secure(self, request: Request) -> bool:
-        return self.gate.is_secure(make_request(request.scope, request.receive), request.url.scheme)
 
     async def _render(self, login: Login, status: int = 200, **more: object) -> Response:
         packages, requests, deeds = await run_in_threadpool(self._read, login.scope)
@@ -191,15 +121,8 @@ class Maintaining:
         )
 
     def _read_package(self, name: str) -> Package:
-        until = self.now().replace(minute=0, second=0, microsecond=0)
-        struck = self.store.struck(name)
-        counts = {
-            hour: count
-            for hour, count in self.store.hourly_counts(name, until - LOOK_BACK)
-            if not any(window.holds(hour) for window in struck)
-        }
-        floods = find_floods(counts, first_at=until - LOOK_BACK, until=until)
-        return Package(name, floods, struck, self.store.last_purges(name))
+        floods = look_for_floods(self.store, name, days=LOOK_BACK_DAYS, now=self.now())
+        return Package(name, floods, self.store.struck(name), self.store.last_purges(name))
 
     def _may(self, scope: Scope, session_id: str) -> bool:
         """Whether a session is of one's packages; one of which nothing is here concerns whoever has all."""
@@ -257,19 +180,3 @@ def _parse_time(text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
         raise invalid("A time must be one such as 2026-11-23T20:00, in UTC.") from None
-
-
-def _check_origin(request: Request) -> None:
-    """Raise if a page of somebody else's sent a form, as far as the browser says.
-
-    Raises:
-        Refusal: it did.
-    """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
-    if site not in (None, "same-origin", "none") or (site is None and is_foreign):
-        raise forbidden("This form was sent by another page.")
-
-
-def _go(path: str) -> RedirectResponse:
-    return RedirectResponse(path, status_code=303, headers=FORM_HEADERS)

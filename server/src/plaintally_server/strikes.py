@@ -1,7 +1,7 @@
 """`plaintally-server strike`: leaves fabricated counts out of the figures, with a record of who did so."""
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from plaintally_server.store import Window
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance, open_existing
 
+LOOK_BACK_DAYS = 28
 _TIMES = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
 _TIME = "%Y-%m-%dT%H:%M"
 
@@ -30,20 +31,14 @@ def strike() -> None:
 
 @strike.command()
 @click.argument("package")
-@click.option("--days", type=click.IntRange(2, 400), default=28, show_default=True, help="How many days to look at.")
+@click.option(
+    "--days", type=click.IntRange(2, 400), default=LOOK_BACK_DAYS, show_default=True, help="How many days to look at."
+)
 @on_config
 @on_database
 def look(*, package: str, days: int, database: Database) -> None:
     """Show hours that have far more counts than the same hour of other days."""
-    store, now = open_existing(database), datetime.now(UTC)
-    until = now.replace(minute=0, second=0, microsecond=0)
-    first_at = until - timedelta(days=days)
-    counts = {
-        hour: count
-        for hour, count in store.hourly_counts(package, first_at)
-        if not any(window.holds(hour) for window in store.struck(package))
-    }
-    floods = find_floods({**counts}, first_at=first_at, until=until)
+    floods = look_for_floods(open_existing(database), package, days=days, now=datetime.now(UTC))
     for flood in floods:
         click.echo(_tell(package, flood))
     if not floods:
@@ -111,6 +106,18 @@ def list_windows(*, database: Database) -> None:
         )
     if not windows:
         click.echo("Nothing is struck.")
+
+
+def look_for_floods(store: Maintenance, package: str, *, days: int, now: datetime) -> Sequence[Flood]:
+    """The floods of a package in so many days up to this hour, but for those that were struck."""
+    until = now.replace(minute=0, second=0, microsecond=0)
+    first_at, struck = until - timedelta(days=days), store.struck(package)
+    counts = {
+        hour: count
+        for hour, count in store.hourly_counts(package, first_at)
+        if not any(window.holds(hour) for window in struck)
+    }
+    return find_floods(counts, first_at=first_at, until=until)
 
 
 def check_window(first_at: datetime, until: datetime, reason: str, *, now: datetime) -> str:

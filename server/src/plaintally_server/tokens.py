@@ -72,14 +72,17 @@ class Tokens:
     async def follow(self, store: TokenStore, *, now: Callable[[], datetime]) -> None:
         """Know what the store has, until cancelled, and keep there which tokens are used."""
         while True:
-            try:
-                tokens = await asyncio.to_thread(store.tokens)
-                self.take(tokens)
-                today = now().date()
-                used = {token.name for token in tokens if token.last_used_day != today} & self._used
-                self._used.clear()
-                if used:
-                    await store.note_used(sorted(used), today)
-            except Exception as error:  # noqa: BLE001  # the database may be away for a while
-                _logger.error("cannot read the tokens (%s)", describe(error))  # noqa: TRY400
             await asyncio.sleep(PAUSE_S)
+            await self.read(store, today=now().date())
+
+    async def read(self, store: TokenStore, *, today: date) -> None:
+        """Know what the store has now; a failure is told, and what was known holds."""
+        try:
+            tokens = await asyncio.to_thread(store.tokens)
+            self.take(tokens)
+            used = {token.name for token in tokens if token.last_used_day != today} & self._used
+            self._used.clear()
+            if used:
+                await store.note_used(sorted(used), today)
+        except Exception as error:  # noqa: BLE001  # the database may be away for a while
+            _logger.error("cannot read the tokens (%s)", describe(error))  # noqa: TRY400
