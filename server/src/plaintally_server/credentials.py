@@ -1,4 +1,4 @@
-"""`plaintally-server token`: who may read, besides whoever has the token of the settings."""
+"""`plaintally-server token` and `audit`: who may read, besides whoever has the settings' token, and who did what."""
 
 import re
 import secrets

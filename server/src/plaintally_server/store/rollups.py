@@ -81,18 +81,16 @@ def put(connection: Connection, day: Changed, cells: Cells) -> bool:
 
 
 def put_series(connection: Connection, package: str, day: date, cells: Cells) -> None:
-    """Have these series of a day be as given."""
+    """Have these series of a day be as given; only what differs is written."""
     this = and_(rollups.c.package == package, rollups.c.day == day, rollups.c.series.in_(cells))
     changes = {(series, key): value for series, found in cells.items() for key, value in found.items()}
-    new = dict(changes)
     for series, key, value in connection.execute(select(rollups.c.series, rollups.c.key, rollups.c.value).where(this)):
         changes[series, key] = changes.get((series, key), 0) - value
-    connection.execute(delete(rollups).where(this))
-    _add(connection, rollups, {"package": package, "day": day}, new)
-    month = {"package": package, "month": day.replace(day=1)}
-    _add(connection, monthly_rollups, month, changes)
-    empty = and_(*(monthly_rollups.c[name] == value for name, value in month.items()), monthly_rollups.c.value == 0)
-    connection.execute(delete(monthly_rollups).where(empty, monthly_rollups.c.series.in_(cells)))
+    for table, when in ((rollups, {"day": day}), (monthly_rollups, {"month": day.replace(day=1)})):
+        place = {"package": package, **when}
+        _add(connection, table, place, changes)
+        empty = and_(*(table.c[name] == value for name, value in place.items()), table.c.value == 0)
+        connection.execute(delete(table).where(empty, table.c.series.in_(cells)))
 
 
 def _add(
