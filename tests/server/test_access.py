@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
 from made import at, commit, counts, session
 from plaintally_server.access import PREFIX, hash_token
 from plaintally_server.logins import LIFETIME_S, make_cookie, read_cookie
+from plaintally_server.store.database import Database
 from plaintally_server.tokens import Token, Tokens
 from shared import write_contract
 
@@ -24,8 +26,8 @@ SECRET = "canary9d27"
 NAME = "projects/p/databases/(default)/documents"
 
 
-def make_token(folder: Path, name: str, *options: str) -> str:
-    made = run_server(folder, "token", "create", name, *options, "--database", "a.sqlite3")
+def make_token(folder: Path, name: str, *options: str, database: Database = "a.sqlite3") -> str:
+    made = run_server(folder, "token", "create", name, *options, "--database", str(database))
     assert made.returncode == 0, made.stderr
     assert made.stdout.startswith(PREFIX)
     return made.stdout.strip()
@@ -90,11 +92,22 @@ def test_a_token_of_another_package_shows_and_deletes_nothing(
     assert ask(collector, tokens["another"], "GET", f"{ROOT}/using_rxinfer").status == 403
 
 
-def test_a_token_opens_within_seconds_and_revoked_nothing(tmp_path: Path) -> None:
-    with run_collector(tmp_path / "a.sqlite3", token=None) as collector:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Database, Path]:
+    """A database, and the folder where its bytes are."""
+    if request.param == "sqlite":
+        return tmp_path / "a.sqlite3", tmp_path
+    postgres = request.getfixturevalue("postgres")
+    return postgres.new_store(), postgres.folder / "data"
+
+
+def test_a_token_opens_within_seconds_and_revoked_nothing(kept: tuple[Database, Path], tmp_path: Path) -> None:
+    database, place = kept
+    run = partial(run_collector, tmp_path / "a.sqlite3", token=None, url=str(database))
+    with run() as collector:
         collector.post(identifier := str(uuid4()))
         path = f"{ROOT}/using_rxinfer/{identifier}"
-        token = make_token(tmp_path, "ada", "--all-packages")
+        token = make_token(tmp_path, "ada", "--all-packages", database=database)
 
         def wait_for(status: int) -> None:
             deadline = time.monotonic() + 20
@@ -104,16 +117,16 @@ def test_a_token_opens_within_seconds_and_revoked_nothing(tmp_path: Path) -> Non
 
         wait_for(200)
         time.sleep(2.5)  # what was used is kept when the tokens are read next
-        listed = run_server(tmp_path, "token", "list", "--database", "a.sqlite3").stdout
+        listed = run_server(tmp_path, "token", "list", "--database", str(database)).stdout
         assert re.fullmatch(r"ada  all packages  made [0-9-]{10}, last used [0-9-]{10}\n", listed)
-        assert run_server(tmp_path, "token", "revoke", "ada", "--database", "a.sqlite3").returncode == 0
+        assert run_server(tmp_path, "token", "revoke", "ada", "--database", str(database)).returncode == 0
         wait_for(403)
-        token = make_token(tmp_path, "eve", "--all-packages")
-    with run_collector(tmp_path / "a.sqlite3", token=None) as collector:
+        token = make_token(tmp_path, "eve", "--all-packages", database=database)
+    with run() as collector:
         assert ask(collector, token, "GET", path).status == 200  # at once, where it was there before
-    content = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+    content = b"".join(one.read_bytes() for one in place.rglob("*") if one.is_file())
     assert token.encode() not in content
-    audit = run_server(tmp_path, "audit", "--database", "a.sqlite3").stdout.splitlines()
+    audit = run_server(tmp_path, "audit", "--database", str(database)).stdout.splitlines()
     assert [line.split("  ")[2:] for line in audit] == [
         ["create token", "ada for all packages"],
         ["revoke token", "ada"],
