@@ -49,7 +49,8 @@ def spread(values: Iterable[float]) -> Spread:
     """The median, the quartiles, the least, and of how many."""
     found = sorted(values)
     low, _, high = statistics.quantiles(found, n=4, method="inclusive") if len(found) > 1 else found * 3
-    return Spread(*(round(value, 4) for value in (statistics.median(found), low, high, found[0])), len(found))
+    middle = statistics.median(found)
+    return Spread(round(middle, 4), round(low, 4), round(high, 4), round(found[0], 4), len(found))
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,20 @@ import urllib.parse
 import zlib
 from collections.abc import Iterator
 
+_CODING = re.compile(rb"(?im)^content-encoding:([^\r\n]*)")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 
 def texts(request: bytes) -> Iterator[bytes]:
-    """The request as it came, and every way to unpack it: compression, percent-encoding, base64 within it."""
+    """The request as it came, and every way to unpack it: compression, percent-encoding, base64 within it.
+
+    Raises:
+        ValueError: the request is in a coding that is not unpacked here, so nothing could be said of it.
+    """
     head, _, body = request.partition(b"\r\n\r\n")
+    for coding in _CODING.findall(head):
+        if coding.strip().lower() not in (b"gzip", b"deflate", b"identity"):
+            raise ValueError(f"a request is in {coding.decode()}, which is not searched yet")
     unpacked = _decompress(body)
     for text in dict.fromkeys((head, body, unpacked)):
         yield text
@@ -26,7 +34,7 @@ def texts(request: bytes) -> Iterator[bytes]:
 
 
 def _decompress(body: bytes) -> bytes:
-    """Gzip and zlib are known by how they begin; nothing else was found in use."""
+    """Gzip and zlib are known by how they begin, whatever the request calls them."""
     try:
         if body.startswith(b"\x1f\x8b"):
             return gzip.decompress(body)
