@@ -4,7 +4,7 @@ import getpass
 import random
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,10 @@ def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
     assert open_reader(database).total("rxinfer") == 0
     assert run(tmp_path, database, "undo", "1").returncode == 0
     assert open_reader(database).total("rxinfer") == 20
+    elsewhere = (now - timedelta(minutes=1)).astimezone(timezone(timedelta(hours=-9)))  # nine hours ago, were it UTC
+    window = ("--from", f"{start}Z", "--until", elsewhere.isoformat())
+    assert run(tmp_path, database, "add", "rxinfer", *window, "--reason", "x").returncode == 0
+    assert open_reader(database).total("rxinfer") == 0
 
 
 YEAR = ("--from", "2025-01-01", "--until")
@@ -116,6 +120,8 @@ YEAR = ("--from", "2025-01-01", "--until")
         (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "a\nb"), 2, "must be a line"),
         (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "x"), 1, "nothing of rxinfer was received then"),
         (("add", "old", *YEAR, "2026-01-02", "--reason", "x"), 1, "is over its time and gone"),
+        (("add", "rxinfer", *YEAR, "yesterday", "--reason", "x"), 2, "'yesterday' is no time such as"),
+        (("look", "rxinfer"), 1, "nothing of rxinfer was counted there, only of old"),
         (("undo", "7"), 1, "there is no window 7"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from plaintally_server.exceptions import Refusal, invalid
+from plaintally_server.exceptions import CommandError, Refusal, invalid
 from plaintally_server.export.layout import last_sealed
 from plaintally_server.options import on_config, on_database
 from plaintally_server.reports.floods import HOUR, Flood, find_floods
@@ -17,7 +17,6 @@ from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance, open_existing
 
 LOOK_BACK_DAYS = 28
-_TIMES = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
 _TIME = "%Y-%m-%dT%H:%M"
 
 
@@ -38,7 +37,10 @@ def strike() -> None:
 @on_database
 def look(*, package: str, days: int, database: Database) -> None:
     """Show hours that have far more counts than the same hour of other days."""
-    floods = look_for_floods(open_existing(database), package, days=days, now=datetime.now(UTC))
+    store = open_existing(database)
+    if package not in (known := store.packages()):
+        raise CommandError(f"nothing of {package} was counted there, only of {', '.join(known) or 'no package'}")
+    floods = look_for_floods(store, package, days=days, now=datetime.now(UTC))
     for flood in floods:
         click.echo(_tell(package, flood))
     if not floods:
@@ -55,28 +57,34 @@ def _tell(package: str, flood: Flood) -> str:
     )
 
 
+def _read_time(_: click.Context, __: click.Parameter, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{text!r} is no time such as 2026-11-22T13:00.") from error
+
+
 def _on_time(name: str, parameter: str, text: str) -> Callable[[Any], Any]:
-    times = click.DateTime(_TIMES)
-    return click.option(name, parameter, metavar="TIME", type=times, required=True, help=text)
+    return click.option(name, parameter, metavar="TIME", callback=_read_time, required=True, help=text)
 
 
 @strike.command()
 @click.argument("package")
-@_on_time("--from", "first_at", "The first moment, in UTC, such as 2026-11-22T13:00.")
-@_on_time("--until", "until", "The first moment behind, in UTC.")
+@_on_time("--from", "first_at", "The first moment, such as 2026-11-22T13:00; in UTC, unless it says otherwise.")
+@_on_time("--until", "until", "The first moment behind.")
 @click.option("--reason", required=True, help="Why, in a line; the public page shows it.")
 @on_config
 @on_database
 def add(*, package: str, first_at: datetime, until: datetime, reason: str, database: Database) -> None:
     """Leave all that was received in a window out of the figures of a package."""
     now = datetime.now(UTC)
-    start, end = first_at.replace(tzinfo=UTC), until.replace(tzinfo=UTC)
     try:
-        why = check_window(start, end, reason, now=now)
+        why = check_window(first_at, until, reason, now=now)
     except Refusal as refusal:
         raise click.UsageError(refusal.message) from refusal
     store = open_existing(database)
-    window = store.strike(package, start, end, reason=why, actor=find_actor(), at=now)
+    window = store.strike(package, first_at, until, reason=why, actor=find_actor(), at=now)
     count_anew(store, window, now)
     click.echo(f"Struck window {window.number}; `plaintally-server strike undo {window.number}` takes it back.")
 
