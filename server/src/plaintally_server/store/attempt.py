@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from plaintally_server.store import Write
-from plaintally_server.store.batch import Key, Plan, Row, changed_days, keys_of, plan
+from plaintally_server.store.batch import Key, Plan, Quicker, Row, changed_days, keys_of, plan, plan_as_new
 from plaintally_server.store.database import LOCK
 from plaintally_server.store.tables import IMPORTS
 
@@ -59,15 +59,11 @@ ON CONFLICT (package, day) DO UPDATE SET changes = rolled_days.changes + 1
 """
 
 
-class Quicker(Exception):  # noqa: N818  # no failure
-    """Another collector made a document that this one was about to make."""
-
-
 class Attempt:
     """The attempts at one batch; it remembers the transaction of which nobody knows whether it holds."""
 
     def __init__(self, groups: Sequence[Sequence[Write]]) -> None:
-        self._groups, self._keys = groups, keys_of(groups)
+        self._groups, self._new = groups, plan_as_new(groups)
         self._found: dict[Key, Row] = {}
         self._uncertain: tuple[str, Plan] | None = None
 
@@ -88,19 +84,24 @@ class Attempt:
         return planned
 
     async def _plan(self, connection: asyncpg.Connection) -> Plan:
-        found = {}
-        for row in await connection.fetch(
-            _LOAD, *_columns([(name.encode(), id_.encode()) for name, id_ in self._keys], 2)
-        ):
-            collection, document, content, created, changed, package, parent = row
-            key = (collection.decode(), document.decode())
-            found[key] = Row(content, created, changed, package, None if parent is None else parent.decode())
-        self._found = found
+        planned, self._new = self._new, None  # should there be another attempt
+        if planned is not None:
+            return planned
+        found = self._found = await self._load(connection)
         planned = plan(self._groups, found)
         if planned.asked:
             buried = {row[0] for row in await connection.fetch(_BURIED, list(planned.asked))}
             planned = plan(self._groups, found, buried) if buried else planned
         return planned
+
+    async def _load(self, connection: asyncpg.Connection) -> dict[Key, Row]:
+        found = {}
+        keys = [(collection.encode(), document.encode()) for collection, document in keys_of(self._groups)]
+        for row in await connection.fetch(_LOAD, *_columns(keys, 2)):
+            collection, document, content, created, changed, package, parent = row
+            key = (collection.decode(), document.decode())
+            found[key] = Row(content, created, changed, package, None if parent is None else parent.decode())
+        return found
 
     async def _apply(self, connection: asyncpg.Connection, planned: Plan) -> str:
         """Put, drop and count; the number of the transaction."""

@@ -68,6 +68,10 @@ class Forgotten(Refusal):
         self.late = late
 
 
+class Quicker(Exception):  # noqa: N818  # no failure
+    """A document was there that a plan was about to make."""
+
+
 def keys_of(groups: Iterable[Sequence[Write]]) -> list[Key]:
     """The documents that a batch names, each once, in the order of their names."""
     return sorted({(write.name.collection, str(write.name.document)) for group in groups for write in group})
@@ -85,6 +89,18 @@ def plan(groups: Iterable[Sequence[Write]], rows: Mapping[Key, Row], buried: Col
     for group in groups:
         planner.take(group)
     return planner.plan
+
+
+def plan_as_new(groups: Sequence[Sequence[Write]]) -> Plan | None:
+    """The plan of a batch all of whose documents are to be new, as counts are, made without a look at what is there.
+
+    Whoever applies it has to see whether they were. None where that is not all that the batch asks for.
+    """
+    if any(write.precondition.exists is not False for group in groups for write in group):
+        return None
+    planned = plan(groups, {})
+    is_all = len(planned.puts) == sum(map(len, groups)) and not planned.asked
+    return planned if is_all else None
 
 
 def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Tally]:

@@ -22,8 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.retention import PAUSE, REST
 from plaintally_server.store import Write, partitions, schema
-from plaintally_server.store.attempt import Attempt, Quicker
-from plaintally_server.store.batch import Answer, Plan
+from plaintally_server.store.attempt import Attempt
+from plaintally_server.store.batch import Answer, Plan, Quicker
 from plaintally_server.store.database import BY_INDEX, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.times import to_us

@@ -3,14 +3,15 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, StartError, unavailable
 from plaintally_server.store import Write, schema
-from plaintally_server.store.batch import Answer, Key, Plan, Row, Tally, changed_days, keys_of, plan
+from plaintally_server.store.batch import Answer, Key, Plan, Quicker, Row, changed_days, keys_of, plan, plan_as_new
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.lock import Lock
@@ -20,11 +21,11 @@ from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import Deletions, SQLStore
 
 _AT_ONCE = 500
+_ROWS = (64, 16, 4, 1)  # of one statement; whenever one runs, this thread lets go of the interpreter
 _FIND = "SELECT id, fields, create_time, update_time, package, parent FROM documents WHERE collection = ? AND id IN"
-_PUT = (
-    "INSERT OR REPLACE INTO documents (collection, id, fields, create_time, update_time, package, parent)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
+_PUT = "INSERT OR IGNORE INTO documents (collection, id, fields, create_time, update_time, package, parent)"
+_DROP = "DELETE FROM documents WHERE collection = ? AND id = ?"
+_COUNT = "INSERT OR IGNORE INTO counted_ids (package, id)"
 _ADD = """
 INSERT INTO rollups (series, package, day, key, value) VALUES (?, ?, ?, '', ?)
 ON CONFLICT (series, package, day, key) DO UPDATE SET value = value + excluded.value
@@ -78,13 +79,17 @@ class _File:
         self.deletions = Deletions(self._engine, self._erasure.begin)
 
     def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
-        """Do a batch in one transaction."""
-        with self._transaction():
-            found = self._load(keys_of(groups))
-            planned = plan(groups, found)
-            if planned.asked and (buried := self._find_buried(planned.asked)):
-                planned = plan(groups, found, buried)
-            self._apply(planned, found)
+        """Do a batch in one transaction; where all of it is to be new, at first as if it were."""
+        planned = plan_as_new(groups)
+        try:
+            with self._transaction():
+                if planned is None:
+                    planned = self._plan_and_apply(groups)
+                else:
+                    self._apply(planned, {})
+        except Quicker:
+            with self._transaction():
+                planned = self._plan_and_apply(groups)
         self.deletions.bury(planned.late)
         return planned.answers
 
@@ -117,6 +122,14 @@ class _File:
             self._raw.execute("BEGIN IMMEDIATE")
             yield
 
+    def _plan_and_apply(self, groups: Sequence[Sequence[Write]]) -> Plan:
+        found = self._load(keys_of(groups))
+        planned = plan(groups, found)
+        if planned.asked and (buried := self._find_buried(planned.asked)):
+            planned = plan(groups, found, buried)
+        self._apply(planned, found)
+        return planned
+
     def _load(self, keys: Sequence[Key]) -> dict[Key, Row]:
         found = {}
         for collection, named in groupby(keys, key=lambda key: key[0]):
@@ -133,18 +146,24 @@ class _File:
         return {id_hash for id_hash in hashes if self._raw.execute(query, (id_hash,)).fetchone()}
 
     def _apply(self, planned: Plan, found: Mapping[Key, Row]) -> None:
-        self._raw.executemany("DELETE FROM documents WHERE collection = ? AND id = ?", planned.drops)
-        self._raw.executemany(_PUT, [(*key, *row) for key, row in sorted(planned.puts.items())])
+        self._raw.executemany(_DROP, planned.drops | (planned.puts.keys() & found.keys()))
+        if self._insert(_PUT, [(*key, *row) for key, row in sorted(planned.puts.items())]) < len(planned.puts):
+            raise Quicker
         for tally, ids in planned.counts.items():
-            self._count(tally, ids)
+            if new := self._insert(_COUNT, [(tally.package, one) for one in sorted(ids)]):
+                self._raw.execute(_ADD, (IMPORTS, tally.package, tally.day.isoformat(), new))
         self._raw.executemany(_NOTE, [(package, day.isoformat()) for package, day in changed_days(planned, found)])
 
-    def _count(self, tally: Tally, ids: Sequence[bytes]) -> None:
-        """Add to the imports of a day those that never were counted."""
-        counted = [(tally.package, one) for one in sorted(ids)]
-        new = self._raw.executemany("INSERT OR IGNORE INTO counted_ids (package, id) VALUES (?, ?)", counted).rowcount
-        if new:
-            self._raw.execute(_ADD, (IMPORTS, tally.package, tally.day.isoformat(), new))
+    def _insert(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert rows of which none may be there; how many were not."""
+        made = start = 0
+        for size in _ROWS:
+            values = f" VALUES {','.join([_places(rows[0])] * size)}" if rows[start:] else ""
+            while len(rows) - start >= size:
+                part = rows[start : start + size]
+                made += self._raw.execute(statement + values, [*chain.from_iterable(part)]).rowcount
+                start += size
+        return made
 
     def _check(self, path: Path) -> None:
         """Raise if the file is damaged.
@@ -161,3 +180,7 @@ class _File:
             self._lock.abandon()
             reason = found.partition("\n")[0]
             raise StartError(f"the database {path} is damaged ({reason}); put a backup in its place")
+
+
+def _places(row: Sequence[Any]) -> str:
+    return f"({','.join('?' * len(row))})"

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, Me
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-HEAD = "0002"
+HEAD = "0003"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
@@ -62,8 +62,7 @@ documents = Table(
     Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
     Index("documents_by_parent", "collection", "parent"),
     Index("documents_by_time", "package", "create_time", info={"only": "sqlite"}),  # PostgreSQL has the primary key
-    comment="what was counted and shared, by month of receipt on PostgreSQL",
-    sqlite_with_rowid=False,
+    comment="what was counted and shared: by month of receipt on PostgreSQL, in the order of receipt on SQLite",
 )
 names = Table(
     "names",
