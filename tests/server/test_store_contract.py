@@ -23,6 +23,7 @@ from postgresql import Postgres
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 KEY = "the key"
+NAMED = 2  # of the counts are named by an id, which may be another's
 _spaces = itertools.count()
 
 
@@ -56,6 +57,8 @@ class Space:
     def document(self, kind: str, slot: int) -> str:
         if kind in (SESSIONS, STATS, INVOKES):
             return str(uuid5(NAMESPACE_OID, f"{self.number} {kind} {slot}"))
+        if kind == "counts" and slot < NAMED:
+            return str(UUID(int=slot))
         return ("a", "b\x00", "é\n", "\uffff", "😀")[slot] + kind
 
     def collection(self, kind: str) -> str:
@@ -73,7 +76,8 @@ class Space:
         if step.kind == "open":
             return Admitted(fields, "")
         if step.kind == "counts":
-            return Admitted(fields, self.package, UUID(int=step.parent))
+            counted = UUID(int=step.parent)
+            return Admitted({**fields, "id": str(counted)}, self.package, counted)
         above = {SESSIONS: None, STATS: SESSIONS, INVOKES: STATS}[step.kind]
         more = {"deletion_key_hash": hashlib.sha256(KEY.encode()).hexdigest()} if step.kind == SESSIONS else {}
         fields |= {"label": f"label{step.slot}", "execution_start": NOON + timedelta(hours=step.slot), **more}
@@ -85,11 +89,11 @@ values = st.one_of(
 )
 steps = st.builds(
     Step,
-    kind=st.sampled_from(["counts", SESSIONS, STATS, STATS, INVOKES, INVOKES, "open"]),
-    slot=st.integers(0, 2),
+    kind=st.sampled_from(["counts", "counts", SESSIONS, STATS, STATS, INVOKES, INVOKES, "open"]),
+    slot=st.integers(0, 3),
     parent=st.integers(0, 2),
     value=values | st.dictionaries(st.sampled_from("ab"), st.lists(values, max_size=2), max_size=2),
-    exists=st.sampled_from([None, None, None, True, False]),
+    exists=st.sampled_from([None, None, True, False, False]),
     stale=st.sampled_from([False] * 9 + [True]),
     delete=st.sampled_from([False, False, False, True]),
     hours=st.integers(0, 40),
@@ -140,13 +144,13 @@ def held(store: Store, space: Space) -> Iterator[object]:
         yield store.scan(collection, take, after=None, descending=True)
         yield store.scan(collection, take, after="b\x00", descending=False)
         yield store.scan(collection, take, after="é", descending=True)
-    for slot in range(3):
+    for slot in range(4):
         tree = store.session_tree(space.document(SESSIONS, slot))
         yield told(tree.session), [(told(one.stats), [told(invoke) for invoke in one.invokes]) for one in tree.stats]
     names = [
         Name("", "", space.collection(kind), space.document(kind, slot))
         for kind in ("counts", "open", SESSIONS, STATS, INVOKES)
-        for slot in range(3)
+        for slot in range(4)
     ]
     yield told(list(store.get_all(names)))
     yield store.get(names[0]) == store.get_all(names[:1])[0] or "NaN"

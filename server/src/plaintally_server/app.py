@@ -1,4 +1,4 @@
-"""Puts a collector together: settings and a store in, an ASGI application out."""
+"""Puts a collector together: settings and a store in, an application out."""
 
 import asyncio
 import secrets
@@ -15,10 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plaintally_server import dashboard, health, openapi, resource, support
-from plaintally_server.asgi import Work, make_app, refuse
+from plaintally_server.asgi import Application, Work, refuse
 from plaintally_server.entrance import Entrance
 from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
@@ -43,7 +42,7 @@ def create_app(
     beside: Callable[[], Awaitable[None]] | None = None,
     maintenance: Maintenance | None = None,
     note_refused: Callable[[str], None] = lambda _: None,
-) -> ASGIApp:
+) -> Application:
     """The application of a collector; it closes the store when it shuts down.
 
     `measured` wraps what programs ask; `beside` is done as long as the application runs; maintainers have pages where
@@ -68,7 +67,6 @@ def create_app(
         entrance = Entrance(gate, now=now, make_salt=make_salt)
         desk = Maintaining(maintenance, contracts=settings.contracts, entrance=entrance, now=now, make_salt=make_salt)
         maintaining = [*entrance.routes(), *desk.routes()]
-    documents = make_app(measured(gate.around(endpoints.answer)), HEADERS)
     pages = _make_pages(
         _running(store, tokens, now, *([beside] if beside else [])),
         _describe(endpoints.policy),
@@ -79,11 +77,7 @@ def create_app(
         *dashboard.routes(store, contracts=settings.contracts, now=now),
     )
 
-    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        is_document = scope["type"] == "http" and scope["raw_path"].startswith(b"/v1/")
-        return (documents if is_document else pages)(scope, receive, send)
-
-    return app
+    return Application(measured(gate.around(endpoints.answer)), pages, HEADERS)
 
 
 def _running(

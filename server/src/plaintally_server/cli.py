@@ -19,7 +19,6 @@ from typing import Any
 
 import click
 import uvicorn
-from starlette.types import ASGIApp
 
 from plaintally_server import (
     backup,
@@ -35,6 +34,7 @@ from plaintally_server import (
     upkeep,
     watch,
 )
+from plaintally_server.asgi import Application
 from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
@@ -231,7 +231,7 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
             Listening(config).run(sockets=[listener])
 
 
-def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> ASGIApp:
+def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> Application:
     from plaintally_server.app import create_app
 
     maintenance, refusals = Maintenance(settings.database), Refusals()

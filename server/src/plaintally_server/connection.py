@@ -14,13 +14,11 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from plaintally_server.asgi import refuse
+from plaintally_server.asgi import Application, refuse
 from plaintally_server.exceptions import Refusal, invalid, unavailable
-from plaintally_server.exchange import Exchange, write_answer
+from plaintally_server.exchange import BUFFER_BYTES, Exchange, write_answer
 from plaintally_server.heads import Head, Limits, too_large
 
-_BUFFER_BYTES = 65_536  # of a body that is waiting for its application, and of one that is read for nothing
-_LONG = b"65537"  # how long a body is taken to be that does not say
 _FRAMING_SHARE = 8  # times the body: one byte in a chunk of its own takes six
 
 
@@ -55,6 +53,7 @@ class Connection(asyncio.Protocol):
         self.transport, connections = transport, self.server_state.connections
         connections.add(self)  # type: ignore[arg-type]  # which names the protocols of uvicorn's own
         peer = transport.get_extra_info("peername")
+        self.client = str(peer[0]) if isinstance(peer, tuple) else ""
         self.is_tls = transport.get_extra_info("sslcontext") is not None
         self.base = {
             "type": "http",
@@ -96,7 +95,7 @@ class Connection(asyncio.Protocol):
                 self._refuse(refusal if isinstance(refusal, Refusal) else invalid("The request is no HTTP/1.1."))
         except Refusal as refusal:
             self._refuse(refusal)
-        self._steer()
+        self.steer()
 
     def eof_received(self) -> bool:
         """The client sends no more; it may still read, if what it sent was whole."""
@@ -151,20 +150,9 @@ class Connection(asyncio.Protocol):
         self.is_in_head = False
         if len(self.pending) == self.limits.pipelined:
             raise Refusal(429, "RESOURCE_EXHAUSTED", f"At most {self.limits.pipelined} requests may wait in a row.")
-        head, version = self.head, self.parser.get_http_version()
-        head.check(version, upgrades=self.parser.should_upgrade())
-        named = dict(head.headers)
-        length = named.get(b"content-length", _LONG)
-        exchange = Exchange(
-            head.make_scope({**self.base, "state": self.app_state.copy()}, self.parser.get_method(), version),
-            expects_continue=b"expect" in named and version == "1.1",
-            keeps_alive=version == "1.1" and self.parser.should_keep_alive(),
-            is_short=int(length) <= _BUFFER_BYTES,
-            write=self._write,
-            until_writable=lambda: self.writable,
-            on_read=self._steer,
-            default_headers=self.server_state.default_headers,
-        )
+        head, parser = self.head, self.parser
+        head.end(parser.get_method().decode(), parser.get_http_version(), upgrades=parser.should_upgrade())
+        exchange = Exchange(self, head, keeps_alive=head.version == "1.1" and parser.should_keep_alive())
         self.pending.append(exchange)
         if len(self.pending) == 1:
             self._start(exchange)
@@ -186,15 +174,25 @@ class Connection(asyncio.Protocol):
 
     # What follows from it.
 
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer has; the time is one of them."""
+        return self.server_state.default_headers
+
     def _start(self, exchange: Exchange) -> None:
         """Have the application answer the first request."""
         self.began_s = self.loop.time()
         self._expect_within(self.limits.body_s if exchange.has_more else self.limits.request_s)
-        task = self.loop.create_task(exchange.run(self.app))
+        app = self.app
+        if isinstance(app, Application) and app.is_for(exchange.head.target):
+            work = exchange.answer(app)
+        else:
+            work = exchange.run(app, exchange.head.make_scope({**self.base, "state": self.app_state.copy()}))
+        task = self.loop.create_task(work)
         self.server_state.tasks.add(task)
         task.add_done_callback(self.server_state.tasks.discard)
 
-    def _write(self, content: bytes, is_last: bool) -> None:  # noqa: FBT001  # a callback
+    def write(self, content: bytes, *, is_last: bool) -> None:
         """Write some of the answer to the first request; the last of it makes room for the next."""
         if not self.transport.is_closing():
             self.transport.write(content)
@@ -220,7 +218,7 @@ class Connection(asyncio.Protocol):
             self._close(lingers=False)
         else:
             self._expect_within(self.limits.head_s if self.is_in_head else self.limits.idle_s)
-        self._steer()
+        self.steer()
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what is being parsed with a refusal, behind all that came before it, and close."""
@@ -237,7 +235,7 @@ class Connection(asyncio.Protocol):
 
     def _write_refusal(self, refusal: Refusal) -> None:
         if not self.transport.is_closing():
-            self.transport.write(write_answer(refuse(refusal), self.server_state.default_headers))
+            self.transport.write(write_answer(refuse(refusal), self.default_headers))
             self._close(lingers=True)
 
     def _close(self, *, lingers: bool) -> None:
@@ -250,17 +248,17 @@ class Connection(asyncio.Protocol):
             return
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._steer()
+        self.steer()
 
     def _abandon_all(self) -> None:
         for exchange in self.pending:
             exchange.abandon()
         self.pending.clear()
 
-    def _steer(self) -> None:
+    def steer(self) -> None:
         """Read only while there is room for what comes."""
         pending = self.pending
-        is_full = len(pending) > 1 or (len(pending) == 1 and pending[0].waiting_bytes > _BUFFER_BYTES)
+        is_full = len(pending) > 1 or (len(pending) == 1 and pending[0].waiting_bytes > BUFFER_BYTES)
         if is_full != self.is_paused and not self.transport.is_closing():
             self.is_paused = is_full
             (self.transport.pause_reading if is_full else self.transport.resume_reading)()

@@ -1,18 +1,25 @@
-"""One request and its answer on a connection: ASGI's `receive` and `send` on one side, bytes on the other.
+"""One request and its answer on a connection: an application on one side, bytes on the other.
 
-An answer is written at once, head and body together. One whose length nobody tells ends with its connection; chunks
-are never written.
+A program is answered by a value, everybody else by ASGI's `receive` and `send`. An answer is written at once, head and
+body together. One whose length nobody tells ends with its connection; chunks are never written.
 """
 
 import asyncio
 import http
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope
 
-from plaintally_server.asgi import Answer, refuse
-from plaintally_server.exceptions import describe, failed
+from plaintally_server.asgi import Answer, Application, refuse
+from plaintally_server.exceptions import Refusal, describe, failed
+from plaintally_server.heads import Head
+
+BUFFER_BYTES = 65_536
+"""Of a body that is waiting for its application, and of one that is read for nothing."""
+_LENGTH, _LONG = b"content-length", b"65537"  # how long a body is taken to be that does not say
 
 _STATUS_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in http.HTTPStatus}
 _WITHOUT_BODY = (204, 304)
@@ -21,35 +28,35 @@ _logger = logging.getLogger(__name__)
 _GONE: Message = {"type": "http.disconnect"}
 
 
+class Channel(Protocol):
+    """What an exchange needs of its connection; `writable` is there while the client reads too slowly."""
+
+    client: str
+    writable: asyncio.Future[None] | None
+
+    @property
+    def default_headers(self) -> Iterable[tuple[bytes, bytes]]:
+        """What every answer has."""
+
+    def write(self, content: bytes, *, is_last: bool) -> None:
+        """Take bytes of the answer."""
+
+    def steer(self) -> None:
+        """Take note that what came of the body was taken."""
+
+
 class Exchange:
     """What an application sees of a connection.
 
     Args:
-        scope: the request as ASGI has it.
-        expects_continue: its client waits to be asked for the body.
+        channel: the connection.
+        head: the request.
         keeps_alive: whether another request may follow.
-        is_short: the body is so short that the rest of it is worth reading when it is answered early.
-        write: takes the bytes of the answer, and whether they are the last.
-        until_writable: waits where the client reads too slowly.
-        on_read: is called when what came of the body was taken.
-        default_headers: what every answer has.
     """
 
-    def __init__(
-        self,
-        scope: Scope,
-        *,
-        expects_continue: bool,
-        keeps_alive: bool,
-        is_short: bool,
-        write: Callable[[bytes, bool], None],
-        until_writable: Callable[[], asyncio.Future[None] | None],
-        on_read: Callable[[], None],
-        default_headers: Iterable[tuple[bytes, bytes]],
-    ) -> None:
-        self.scope, self.expects_continue, self.keeps_alive = scope, expects_continue, keeps_alive
-        self._write, self._until_writable, self._on_read = write, until_writable, on_read
-        self._is_short, self._default_headers = is_short, default_headers
+    def __init__(self, channel: Channel, head: Head, *, keeps_alive: bool) -> None:
+        self.head, self.keeps_alive, self._channel = head, keeps_alive, channel
+        self.expects_continue = b"expect" in head.named and head.version == "1.1"  # to be asked for the body
         self._body: list[bytes] = []
         self.waiting_bytes = 0  # of the body, which the application has not taken yet
         self.has_more, self._is_delivered = True, False
@@ -76,22 +83,42 @@ class Exchange:
         self.is_gone = True
         self._wake()
 
-    async def run(self, app: ASGIApp) -> None:
-        """Have an application answer; where it does not, 500 is answered, or the connection cut."""
+    async def answer(self, app: Application) -> None:
+        """Have an application answer a program."""
         try:
-            await app(self.scope, self.receive, self.send)
+            answer = await app.work(self.head.make_request(self._channel.client, self.receive))
+        except Refusal as refusal:
+            answer = refuse(refusal)
+        except Exception as error:  # noqa: BLE001  # as below
+            _logger.error("a request failed (%s)", describe(error))  # noqa: TRY400
+            answer, self.keeps_alive = refuse(failed()), False
+        if self._channel.writable:
+            await self._channel.writable
+        if self.is_gone:
+            return
+        self.is_answered = True
+        self._stop_where_more_comes()
+        content = write_answer(
+            answer, self._channel.default_headers, app.headers, closes=not self.keeps_alive, method=self.head.method
+        )
+        self._channel.write(content, is_last=True)
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        """Have an application of ASGI answer; where it does not, 500 is answered, or the connection cut."""
+        try:
+            await app(scope, self.receive, self.send)
         except Exception as error:  # noqa: BLE001  # whoever runs the collector reads where, the client reads nothing
             _logger.error("a request failed (%s)", describe(error))  # noqa: TRY400  # no values
         if not self.is_answered and not self.is_gone:
-            answer = refuse(failed())
             self.is_answered, self.keeps_alive = True, False
-            self._write(b"" if self.is_started else write_answer(answer, self._default_headers), True)
+            content = b"" if self.is_started else write_answer(refuse(failed()), self._channel.default_headers)
+            self._channel.write(content, is_last=True)
 
     async def receive(self) -> Message:
         """More of the body; `http.disconnect` when there will be none."""
         if self.expects_continue and self.has_more and not self.is_gone:
             self.expects_continue = False
-            self._write(_CONTINUE, False)
+            self._channel.write(_CONTINUE, is_last=False)
         while not (self.is_gone or self.is_answered or self._body or not (self.has_more or self._is_delivered)):
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -100,13 +127,13 @@ class Exchange:
         body, self._is_delivered = b"".join(self._body), not self.has_more
         self._body.clear()
         self.waiting_bytes = 0
-        self._on_read()
+        self._channel.steer()
         return {"type": "http.request", "body": body, "more_body": self.has_more}
 
     async def send(self, message: Message) -> None:
         """Write what the application answers; its head waits for the first of its body."""
-        if writable := self._until_writable():
-            await writable
+        if self._channel.writable:
+            await self._channel.writable
         if self.is_gone or self.is_answered:
             return
         if message["type"] == "http.response.start":
@@ -114,7 +141,7 @@ class Exchange:
             return
         body, is_last = message.get("body", b""), not message.get("more_body", False)
         content = self._begin(body, is_last=is_last) if self._start else body
-        if self.scope["method"] == "HEAD":
+        if self.head.method == "HEAD":
             content = content[: len(content) - len(body)]
         elif self._left is not None:
             self._left -= len(body)
@@ -122,7 +149,7 @@ class Exchange:
             self.is_answered = True
             self.keeps_alive = self.keeps_alive and not self._left
             self._wake()
-        self._write(content, is_last)
+        self._channel.write(content, is_last=is_last)
 
     def _begin(self, body: bytes, *, is_last: bool) -> bytes:
         """The head of the answer, and the first of its body."""
@@ -139,29 +166,39 @@ class Exchange:
                 headers.append((b"content-length", length))
             if length is None:
                 self.keeps_alive = False
-            elif self.scope["method"] != "HEAD":
+            elif self.head.method != "HEAD":
                 self._left = int(length)
-        if self.has_more and (self.expects_continue or not self._is_short):
+        self._stop_where_more_comes()
+        return write_head(status, self._channel.default_headers, headers, closes=not self.keeps_alive) + body
+
+    def _stop_where_more_comes(self) -> None:
+        """Let no request follow where a body comes that is not worth reading to its end."""
+        if self.has_more and (self.expects_continue or int(self.head.named.get(_LENGTH, _LONG)) > BUFFER_BYTES):
             self.keeps_alive = False
-        return write_head(status, [*self._default_headers, *headers], closes=not self.keeps_alive) + body
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
-def write_head(status: int, headers: Iterable[tuple[bytes, bytes]], *, closes: bool) -> bytes:
+def write_head(status: int, *headers: Iterable[tuple[bytes, bytes]], closes: bool) -> bytes:
     """The head of an answer."""
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    if closes:
-        lines.append(b"connection: close\r\n")
-    head = b"".join(lines)
-    if head.count(b"\n") > len(lines):
+    lines = b"".join([_write_lines(tuple(some)) for some in headers])
+    return b"%b%b%b\r\n" % (_STATUS_LINES[status], lines, b"connection: close\r\n" if closes else b"")
+
+
+def write_answer(
+    answer: Answer, *headers: Iterable[tuple[bytes, bytes]], closes: bool = True, method: str = "GET"
+) -> bytes:
+    """The bytes of a whole answer; by default it is the last on its connection."""
+    length = b"content-length: %d\r\n" % len(answer.body)
+    head = write_head(answer.status, *headers, answer.headers, closes=closes)
+    return b"%b%b%b" % (head[:-2], length, b"\r\n" if method == "HEAD" else b"\r\n" + answer.body)
+
+
+@lru_cache(256)  # most answers have the same
+def _write_lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if lines.count(b"\n") > len(headers):
         raise ValueError("a header has a line feed")
-    return b"%b%b\r\n" % (_STATUS_LINES[status], head)
-
-
-def write_answer(answer: Answer, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The bytes of an answer that is the last on its connection."""
-    headers = [*default_headers, (b"content-length", b"%d" % len(answer.body)), *answer.headers]
-    return write_head(answer.status, headers, closes=True) + answer.body
+    return lines

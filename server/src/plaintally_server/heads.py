@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from starlette.types import Receive
+
+from plaintally_server.asgi import Request
 from plaintally_server.exceptions import Refusal, invalid
 
 
@@ -34,11 +37,13 @@ class Limits(NamedTuple):
 class Head:
     """The target and the headers of one request, under limits."""
 
-    __slots__ = ("headers", "limits", "size_bytes", "target")
+    __slots__ = ("headers", "limits", "method", "named", "size_bytes", "target", "version")
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.target, self.size_bytes = limits, b"", 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.named: dict[bytes, bytes] = {}  # when it is whole: each header once, all its values with commas between
+        self.method = self.version = ""
 
     def add_target(self, piece: bytes) -> None:
         """Take some of the target.
@@ -65,14 +70,17 @@ class Head:
         """All values of a header."""
         return [value for found, value in self.headers if found == name]
 
-    def check(self, version: str, *, upgrades: bool) -> None:
-        """Raise unless the request can mean but one thing.
+    def end(self, method: str, version: str, *, upgrades: bool) -> None:
+        """Take note that it is whole.
 
         Raises:
-            Refusal: it is of another version of HTTP, asks for another protocol, or is framed in two ways.
+            Refusal: it is of another version of HTTP, asks for another protocol, or could mean more than one thing.
         """
-        named = dict(self.headers)
-        hosts = int(b"host" in named) if len(named) == len(self.headers) else len(self.find(b"host"))
+        self.method, self.version, named = method, version, dict(self.headers)
+        hosts = int(b"host" in named)
+        if len(named) < len(self.headers):
+            hosts, named = len(self.find(b"host")), {name: b", ".join(self.find(name)) for name in named}
+        self.named = named
         if version not in ("1.1", "1.0"):
             raise invalid("The request is no HTTP/1.1.")
         if upgrades:
@@ -90,19 +98,24 @@ class Head:
         if b"expect" in named and [value.lower() for value in self.find(b"expect")] != [b"100-continue"]:
             raise Refusal(417, "INVALID_ARGUMENT", "Nothing can be expected but 100-continue.")
 
-    def make_scope(self, base: Mapping[str, Any], method: bytes, version: str) -> dict[str, Any]:
+    def make_scope(self, base: Mapping[str, Any]) -> dict[str, Any]:
         """The request as ASGI has it; `base` holds what is the same for all requests of a connection."""
         path, _, query = self.target.partition(b"?")
         text = path.decode("ascii")
         return {
             **base,
-            "http_version": version,
-            "method": method.decode("ascii"),
+            "http_version": self.version,
+            "method": self.method,
             "path": unquote(text) if "%" in text else text,
             "raw_path": path,
             "query_string": query,
             "headers": self.headers,
         }
+
+    def make_request(self, client: str, receive: Receive) -> Request:
+        """The request as our own endpoints have it."""
+        path, _, query = self.target.partition(b"?")
+        return Request(self.method, path, query, self.named, client, receive)
 
 
 def too_large(limits: Limits) -> Refusal:

@@ -6,11 +6,25 @@ from typing import Any
 import asyncpg
 
 from plaintally_server.store import Write
-from plaintally_server.store.batch import Key, Plan, Quicker, Row, changed_days, keys_of, plan, plan_as_new
-from plaintally_server.store.database import LOCK
+from plaintally_server.store.batch import (
+    Key,
+    Plan,
+    Quicker,
+    Row,
+    bearers,
+    changed_days,
+    keys_of,
+    plan,
+    plan_as_new,
+    uncounted,
+)
+from plaintally_server.store.database import COUNTING, LOCK
 from plaintally_server.store.tables import IMPORTS
 
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({LOCK})"
+# Whether an id was counted is seen in two places. Whoever writes in the one while looking into the other does so alone.
+_NAMED = f"SELECT pg_advisory_xact_lock_shared({COUNTING})"
+_OTHERS = f"SELECT pg_advisory_xact_lock({COUNTING})"
 _LOAD = """
 SELECT collection, id, fields, create_time, update_time, package, parent
 FROM unnest($1::bytea[], $2::bytea[]) AS wanted (collection, id)
@@ -52,6 +66,17 @@ INSERT INTO rollups (series, package, day, key, value)
 SELECT '{IMPORTS}', $1, $2::date, '', count(*) FROM new HAVING count(*) > 0
 ON CONFLICT (series, package, day, key) DO UPDATE SET value = rollups.value + excluded.value
 """  # noqa: S608  # of our own
+_COUNT_NAMED = f"""
+INSERT INTO rollups (series, package, day, key, value)
+SELECT '{IMPORTS}', $1, $2::date, '', count(*) FROM unnest($3::bytea[]) AS given (id)
+WHERE NOT EXISTS (SELECT FROM counted_ids WHERE counted_ids.package = $1 AND counted_ids.id = given.id)
+HAVING count(*) > 0
+ON CONFLICT (series, package, day, key) DO UPDATE SET value = rollups.value + excluded.value
+"""  # noqa: S608  # of our own
+_FREE = """
+INSERT INTO counted_ids (package, id) SELECT package, id FROM unnest($1::text[], $2::bytea[]) AS freed (package, id)
+ON CONFLICT DO NOTHING
+"""
 _NOTE = """
 INSERT INTO rolled_days (package, day, changes)
 SELECT package, day, 1 FROM unnest($1::text[], $2::date[]) AS changed (package, day)
@@ -77,34 +102,29 @@ class Attempt:
             self._uncertain = None
             if status == "committed":
                 return planned
-        await connection.execute(_BEGIN)
-        planned = await self._plan(connection)
+        if self._new is not None:
+            planned, self._new = self._new, None  # should there be another attempt
+            await connection.execute(f"{_BEGIN}; {_NAMED}")
+        else:
+            await connection.execute(_BEGIN)
+            planned = await self._plan(connection)
+            if planned.counts or planned.named:
+                await connection.execute(_OTHERS if planned.counts else _NAMED)
         self._uncertain = (await self._apply(connection, planned), planned)
         await connection.execute("COMMIT")
         return planned
 
     async def _plan(self, connection: asyncpg.Connection) -> Plan:
-        planned, self._new = self._new, None  # should there be another attempt
-        if planned is not None:
-            return planned
-        found = self._found = await self._load(connection)
+        found = self._found = await _load(connection, keys_of(self._groups))
         planned = plan(self._groups, found)
         if planned.asked:
             buried = {row[0] for row in await connection.fetch(_BURIED, list(planned.asked))}
             planned = plan(self._groups, found, buried) if buried else planned
         return planned
 
-    async def _load(self, connection: asyncpg.Connection) -> dict[Key, Row]:
-        found = {}
-        keys = [(collection.encode(), document.encode()) for collection, document in keys_of(self._groups)]
-        for row in await connection.fetch(_LOAD, *_columns(keys, 2)):
-            collection, document, content, created, changed, package, parent = row
-            key = (collection.decode(), document.decode())
-            found[key] = Row(content, created, changed, package, None if parent is None else parent.decode())
-        return found
-
     async def _apply(self, connection: asyncpg.Connection, planned: Plan) -> str:
         """Put, drop and count; the number of the transaction."""
+        counts = uncounted(planned, await _load(connection, bearers(planned)))  # by what is there before
         puts = sorted(planned.puts.items())
         new = [item for item in puts if not self._stays(item)]
         gone = [(key, self._found[key]) for key in sorted({*planned.drops, *dict(new)} & self._found.keys())]
@@ -117,8 +137,12 @@ class Attempt:
             made, transaction = await connection.fetchrow(_INSERT, *_columns([_row(*item) for item in new], 7))
             if made < len(new):
                 raise Quicker
-        for tally, ids in sorted(planned.counts.items()):
+        for tally, ids in sorted(planned.named.items()):
+            await connection.execute(_COUNT_NAMED, tally.package, tally.day, ids)
+        for tally, ids in sorted(counts.items()):
             await connection.execute(_COUNT, tally.package, tally.day, sorted(ids))
+        if planned.freed:
+            await connection.execute(_FREE, *_columns(sorted(planned.freed), 2))
         if days := changed_days(planned, self._found):
             await connection.execute(_NOTE, *_columns(days, 2))
         return transaction or str(await connection.fetchval(_TRANSACTION))
@@ -127,6 +151,17 @@ class Attempt:
         """Whether a document is there, in the partition that it is to be in."""
         key, row = item
         return key in self._found and self._found[key].create_time == row.create_time
+
+
+async def _load(connection: asyncpg.Connection, keys: Sequence[Key]) -> dict[Key, Row]:
+    """The documents that are there of these; whoever else would change them waits."""
+    found = {}
+    given = [(collection.encode(), document.encode()) for collection, document in keys]
+    for row in await connection.fetch(_LOAD, *_columns(given, 2)) if keys else ():
+        collection, document, content, created, changed, package, parent = row
+        key = (collection.decode(), document.decode())
+        found[key] = Row(content, created, changed, package, None if parent is None else parent.decode())
+    return found
 
 
 def _row(key: Key, row: Row) -> tuple[Any, ...]:

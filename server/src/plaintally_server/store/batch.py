@@ -7,11 +7,12 @@ load the documents that a batch names, have it planned here, and apply the plan 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import SHARED, STATS
+from plaintally_server.ingest import ANY_UUID, COUNTER_PREFIX, SHARED, STATS
 from plaintally_server.resource import Stored, check_precondition
 from plaintally_server.store import Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
@@ -47,7 +48,9 @@ class Plan(NamedTuple):
         answers: by group.
         puts: the documents as they are to be in the end.
         drops: the documents that are to go.
-        counts: by package and day, the ids that are counted if they never were.
+        named: by package and day, ids that are counted if they never were, and whose documents are named by them.
+        counts: the same, of documents that are not.
+        freed: packages and ids, counted before, whose documents change or go: nothing but a list can hold them now.
         asked: hashes of the ids that must not have been deleted; where one of them was, the batch is planned anew.
         late: stats that came after their session was deleted; they are buried, and the invokes that came before go.
     """
@@ -55,7 +58,9 @@ class Plan(NamedTuple):
     answers: list[Answer]
     puts: dict[Key, Row]
     drops: set[Key]
+    named: dict[Tally, list[bytes]]
     counts: dict[Tally, list[bytes]]
+    freed: set[tuple[str, bytes]]
     asked: set[bytes]
     late: dict[str, datetime]
 
@@ -99,8 +104,28 @@ def plan_as_new(groups: Sequence[Sequence[Write]]) -> Plan | None:
     if any(write.precondition.exists is not False for group in groups for write in group):
         return None
     planned = plan(groups, {})
-    is_all = len(planned.puts) == sum(map(len, groups)) and not planned.asked
+    is_all = len(planned.puts) == sum(map(len, groups)) and not planned.asked and not planned.counts
     return planned if is_all else None
+
+
+def bearers(planned: Plan) -> list[Key]:
+    """The documents that would be named by ids that a plan counts, and whose own documents are not."""
+    return sorted(
+        (f"{COUNTER_PREFIX}{tally.package}", str(UUID(bytes=one)))
+        for tally, ids in planned.counts.items()
+        for one in ids
+    )
+
+
+def uncounted(planned: Plan, rows: Mapping[Key, Row]) -> dict[Tally, list[bytes]]:
+    """What a plan counts of documents that are not named by their ids, without what was counted by these rows' names.
+
+    Args:
+        planned: the plan.
+        rows: those of its `bearers` that were there before it.
+    """
+    borne = {key[1] for key, row in rows.items() if read_fields(row.content).get("id") == key[1]}
+    return {tally: [one for one in ids if str(UUID(bytes=one)) not in borne] for tally, ids in planned.counts.items()}
 
 
 def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Tally]:
@@ -114,17 +139,19 @@ class _Planner:
     """Plans group after group; `plan` grows with each."""
 
     def __init__(self, rows: Mapping[Key, Row], buried: set[bytes]) -> None:
-        self.plan = Plan([], {}, set(), {}, set(), {})
+        self.plan = Plan([], {}, set(), {}, {}, set(), set(), {})
         self._puts, self._drops = self.plan.puts, self.plan.drops
         self._rows, self._buried = rows, buried
         self._changed: dict[Key, Row | None] = {}  # by the group that is being planned
-        self._counted: list[tuple[Tally, bytes]] = []
+        self._counted: list[tuple[Tally, bytes, bool]] = []
+        self._freed: list[tuple[str, bytes]] = []
         self._seen: set[tuple[str, bytes]] = set()
 
     def take(self, group: Sequence[Write]) -> None:
         """Plan a group; where it is refused or fails, nothing of it stays."""
         self._changed.clear()
         self._counted.clear()
+        self._freed.clear()
         answer: Answer
         try:
             answer = [self._write(write) for write in group]
@@ -147,6 +174,7 @@ class _Planner:
         if admitted is None:
             if row is not None:
                 self._changed[key] = None
+                self._free(key, row)
             return None
         if key[0] in SHARED:
             self._check_not_forgotten(key, admitted.parent, write.received_at)
@@ -157,8 +185,11 @@ class _Planner:
         created = received_us if row is None else row.create_time
         changed = received_us if write.changed_at is None else to_us(write.changed_at)
         self._changed[key] = Row(content, created, changed, admitted.package, admitted.parent)
+        if row is not None:
+            self._free(key, row)
         if admitted.counted_id is not None:
-            self._counted.append((Tally(admitted.package, day_of(received_us)), admitted.counted_id.bytes))
+            tally, counted_id = Tally(admitted.package, day_of(received_us)), admitted.counted_id
+            self._counted.append((tally, counted_id.bytes, row is None and str(counted_id) == key[1]))
         created_at = write.received_at if row is None else from_us(created)
         return Stored(admitted.fields, created_at, write.changed_at or write.received_at)
 
@@ -168,6 +199,13 @@ class _Planner:
         if key in self._puts:
             return self._puts[key]
         return None if key in self._drops else self._rows.get(key)
+
+    def _free(self, key: Key, row: Row) -> None:
+        """Have the id of a count that changes or goes stay counted."""
+        if row.package and key[0] == f"{COUNTER_PREFIX}{row.package}":
+            counted = read_fields(row.content).get("id")
+            if isinstance(counted, str) and ANY_UUID.fullmatch(counted):
+                self._freed.append((row.package, UUID(counted).bytes))
 
     def _check_not_forgotten(self, key: Key, parent: str | None, at: datetime) -> None:
         if self._is_buried(key[1]):
@@ -189,10 +227,12 @@ class _Planner:
             else:
                 self._drops.discard(key)
                 self._puts[key] = row
-        for tally, counted_id in self._counted:
+        for tally, counted_id, is_named in self._counted:
             if (tally.package, counted_id) not in self._seen:
                 self._seen.add((tally.package, counted_id))
-                self.plan.counts.setdefault(tally, []).append(counted_id)
+                counted = self.plan.named if is_named else self.plan.counts
+                counted.setdefault(tally, []).append(counted_id)
+        self.plan.freed.update(self._freed)
 
 
 def _stored(row: Row, fields: Fields) -> Stored:

@@ -17,6 +17,8 @@ Database = Path | str
 """A file, or an address such as postgresql://user@host/name."""
 LOCK = 0x706C7461
 """The advisory lock of PostgreSQL's that whoever writes shares, and whoever deletes has alone."""
+COUNTING = LOCK + 1
+"""The advisory lock that whoever counts shares; whoever counts ids that name no documents has it alone."""
 BY_INDEX = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_hashjoin": "off"}
 BY_INDEX |= {"enable_bitmapscan": "off", "jit": "off"}
 """Settings of PostgreSQL's for whoever writes: a new table has no statistics, and the planner would read all of it."""

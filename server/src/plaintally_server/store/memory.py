@@ -177,7 +177,7 @@ class MemoryStore:
             else:
                 del self._rows[key]
         self._rows.update(planned.puts)
-        for tally, ids in planned.counts.items():
+        for tally, ids in (*planned.named.items(), *planned.counts.items()):
             self._count(tally, ids)
         self._bury_late(planned.late)
         [answer] = planned.answers

@@ -14,13 +14,14 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
+    func,
     select,
     tuple_,
 )
 from sqlalchemy.dialects import sqlite
 
 from plaintally_server.store import Write, partitions
-from plaintally_server.store.batch import Key, Plan, Row, Tally, changed_days, keys_of, plan
+from plaintally_server.store.batch import Key, Plan, Row, Tally, bearers, changed_days, keys_of, plan, uncounted
 from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rolled_days, rollups, tombstones
 from plaintally_server.store.times import day_of
 
@@ -78,14 +79,20 @@ def write(connection: Connection, groups: Sequence[Sequence[Write]], *, discard:
     planned = plan(groups, rows)
     if planned.asked and (buried := find_buried(connection, sorted(planned.asked))):
         planned = plan(groups, rows, buried)
+    counts = uncounted(planned, load(connection, bearers(planned)))  # by what is there before
     for key in planned.drops:
         if discard is None:
             delete_rows(connection, is_document(connection, *key))
         elif key in rows:
             discard(connection, *key)
     _put(connection, planned.puts)
-    for tally, ids in sorted(planned.counts.items()):
-        _count(connection, tally, ids)
+    for tally, ids in sorted(planned.named.items()):
+        there = and_(counted_ids.c.package == tally.package, counted_ids.c.id.in_(ids))
+        counted = connection.execute(select(func.count()).select_from(counted_ids).where(there)).scalar_one()
+        _add(connection, tally, len(ids) - counted)
+    for tally, ids in sorted(counts.items()):
+        _add(connection, tally, _keep(connection, [(tally.package, one) for one in ids]))
+    _keep(connection, planned.freed)
     note_changes(connection, changed_days(planned, rows))
     return planned
 
@@ -149,13 +156,17 @@ def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of e
     return sqlite.insert(table)
 
 
-def _count(connection: Connection, tally: Tally, ids: Sequence[bytes]) -> None:
-    """Add to the imports of a day those that never were counted."""
-    new = 0
-    for start in range(0, len(ids), _AT_ONCE):
-        counted = [{"package": tally.package, "id": one} for one in sorted(ids)[start : start + _AT_ONCE]]
-        statement = insert(connection, counted_ids).values(counted).on_conflict_do_nothing()
+def _keep(connection: Connection, ids: Iterable[tuple[str, bytes]]) -> int:
+    """Keep that ids were counted, each with its package; the number of those of which that was not kept."""
+    new, rows = 0, [{"package": package, "id": one} for package, one in sorted(ids)]
+    for start in range(0, len(rows), _AT_ONCE):
+        statement = insert(connection, counted_ids).values(rows[start : start + _AT_ONCE]).on_conflict_do_nothing()
         new += len(connection.execute(statement.returning(counted_ids.c.id)).all())
+    return new
+
+
+def _add(connection: Connection, tally: Tally, new: int) -> None:
+    """Add to the imports of a day."""
     if new:
         row = {"series": IMPORTS, "package": tally.package, "day": tally.day, "key": "", "value": new}
         added = insert(connection, rollups).values(row)

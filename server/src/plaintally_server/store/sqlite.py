@@ -11,7 +11,20 @@ from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, StartError, unavailable
 from plaintally_server.store import Write, schema
-from plaintally_server.store.batch import Answer, Key, Plan, Quicker, Row, changed_days, keys_of, plan, plan_as_new
+from plaintally_server.store.batch import (
+    Answer,
+    Key,
+    Plan,
+    Quicker,
+    Row,
+    Tally,
+    bearers,
+    changed_days,
+    keys_of,
+    plan,
+    plan_as_new,
+    uncounted,
+)
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.lock import Lock
@@ -25,6 +38,7 @@ _ROWS = (64, 16, 4, 1)  # of one statement; whenever one runs, this thread lets 
 _FIND = "SELECT id, fields, create_time, update_time, package, parent FROM documents WHERE collection = ? AND id IN"
 _PUT = "INSERT OR IGNORE INTO documents (collection, id, fields, create_time, update_time, package, parent)"
 _DROP = "DELETE FROM documents WHERE collection = ? AND id = ?"
+_COUNTED = "SELECT count(*) FROM counted_ids WHERE package = ? AND id IN"
 _COUNT = "INSERT OR IGNORE INTO counted_ids (package, id)"
 _ADD = """
 INSERT INTO rollups (series, package, day, key, value) VALUES (?, ?, ?, '', ?)
@@ -146,13 +160,29 @@ class _File:
         return {id_hash for id_hash in hashes if self._raw.execute(query, (id_hash,)).fetchone()}
 
     def _apply(self, planned: Plan, found: Mapping[Key, Row]) -> None:
+        counts = uncounted(planned, self._load(bearers(planned)))  # by what is there before
         self._raw.executemany(_DROP, planned.drops | (planned.puts.keys() & found.keys()))
         if self._insert(_PUT, [(*key, *row) for key, row in sorted(planned.puts.items())]) < len(planned.puts):
             raise Quicker
-        for tally, ids in planned.counts.items():
-            if new := self._insert(_COUNT, [(tally.package, one) for one in sorted(ids)]):
-                self._raw.execute(_ADD, (IMPORTS, tally.package, tally.day.isoformat(), new))
+        for tally, ids in planned.named.items():
+            self._add(tally, len(ids) - self._number_counted(tally.package, ids))
+        for tally, ids in counts.items():
+            self._add(tally, self._insert(_COUNT, [(tally.package, one) for one in sorted(ids)]))
+        self._insert(_COUNT, sorted(planned.freed))
         self._raw.executemany(_NOTE, [(package, day.isoformat()) for package, day in changed_days(planned, found)])
+
+    def _add(self, tally: Tally, new: int) -> None:
+        if new:
+            self._raw.execute(_ADD, (IMPORTS, tally.package, tally.day.isoformat(), new))
+
+    def _number_counted(self, package: str, ids: Sequence[bytes]) -> int:
+        """How many of these ids were counted already."""
+        number = 0
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            [found] = self._raw.execute(f"{_COUNTED} ({','.join('?' * len(part))})", (package, *part)).fetchone()
+            number += found
+        return number
 
     def _insert(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
         """Insert rows of which none may be there; how many were not."""

@@ -79,7 +79,7 @@ counted_ids = Table(
     metadata,
     Column("package", _text(), primary_key=True, comment="the package that was imported"),
     Column("id", LargeBinary, primary_key=True, comment="the 16 bytes of the count's UUID, so that it counts once"),
-    comment="the ids that were counted",
+    comment="the ids that were counted, without those that are the names of their documents",
     sqlite_with_rowid=False,
 )
 rollups = Table(
