@@ -130,7 +130,7 @@ def make_write(index: int, number: int) -> Write:
     fields = dict(zip(COLUMNS["counts"], make_row(index, received_at), strict=True))
     del fields["received_at"]
     name = Name("p", "(default)", f"using_{PACKAGE}", fields["id"])
-    return Write(name, Precondition(), lambda _: Admitted(fields, PACKAGE, UUID(fields["id"])), received_at)
+    return Write(name, Precondition(), lambda _: Admitted(fields, PACKAGE, fields["id"]), received_at)
 
 
 def make_row(index: int, received_at: datetime) -> Row:

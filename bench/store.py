@@ -26,7 +26,7 @@ CONTEXT = {"model_name": "local_level", "iterations": 50, "data": {"type": "Arra
 def make_count() -> Write:
     """A count as the SDK posts it."""
     identifier, now = uuid4(), datetime.now(UTC)
-    admitted = Admitted({"id": str(identifier), "timestamp": now}, "rxinfer", identifier)
+    admitted = Admitted({"id": str(identifier), "timestamp": now}, "rxinfer", str(identifier))
     return _write("using_rxinfer", identifier, admitted, now)
 
 

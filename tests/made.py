@@ -32,7 +32,7 @@ def at(day: date, seconds: float = 0) -> datetime:
 def write(
     collection: str, fields: dict[str, Any], received_at: datetime, *, package: str = "rxinfer", parent: str = ""
 ) -> Write:
-    counted = UUID(fields["id"]) if collection.startswith("using_") else None
+    counted = fields["id"] if collection.startswith("using_") else None
     admitted = Admitted(fields, package, counted, parent or None)
     return Write(Name("p", "(default)", collection, fields["id"]), Precondition(), lambda _: admitted, received_at)
 

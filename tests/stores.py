@@ -18,7 +18,7 @@ def make_write(
 ) -> Write:
     """A count of rxinfer's, which must not be there unless `exists` says otherwise."""
     counted = identifier or uuid4()
-    admitted = Admitted({"id": str(counted), "timestamp": NOW}, "rxinfer", counted)
+    admitted = Admitted({"id": str(counted), "timestamp": NOW}, "rxinfer", str(counted))
     name = Name("p", "(default)", "using_rxinfer", document)
     return Write(name, Precondition(exists), lambda _: admitted, at)
 

@@ -44,7 +44,7 @@ def fill(database: Path, days: int) -> dict[date, int]:
             received_at = datetime(day.year, day.month, day.day, 0, 0, 1, tzinfo=UTC)
             for _ in range(count):
                 identifier = uuid.uuid4()
-                admitted = Admitted({"id": str(identifier), "timestamp": received_at}, "rxinfer", identifier)
+                admitted = Admitted({"id": str(identifier), "timestamp": received_at}, "rxinfer", str(identifier))
                 name = Name("p", "(default)", "using_rxinfer", str(identifier))
                 writes.append(store.commit([Write(name, Precondition(), keep(admitted), received_at)]))
         await asyncio.gather(*writes)

@@ -179,8 +179,9 @@ def test_b7_context_is_appended_and_an_error_in_doing_so_is_recorded(person: Per
 def test_b8_data_is_described_and_not_kept(person: Person) -> None:
     code = """
         import numpy
-        infer(data={"y": numpy.array(rx.nile())})
-        tell(rx.get_session_stats().invokes[-1].context["data"], "1160" in json.dumps(rx.default_session().to_dict()))
+        infer(data={"y": numpy.array(rx.nile()) + 867_530_000})  # no time and no id has 867531160
+        log = json.dumps(rx.default_session().to_dict())
+        tell(rx.get_session_stats().invokes[-1].context["data"], "867531160" in log)
     """
     described, leaked = person.run(code)
     [entry] = described["entries"]

@@ -256,7 +256,7 @@ def test_settle_sees_the_fields_that_are_there(tmp_path: Path) -> None:
 
     def settle(current: object) -> Admitted:
         seen.append(current)
-        return Admitted({"id": str(identifier), "timestamp": NOW}, "rxinfer", identifier)
+        return Admitted({"id": str(identifier), "timestamp": NOW}, "rxinfer", str(identifier))
 
     write = make_write("a", exists=None)._replace(settle=settle)
     asyncio.run(write_all(store, [write]))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -53,7 +53,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLStore]:
 
 def count(*, days: int, package: str = "rxinfer", prefix: str = "") -> Write:
     identifier = str(uuid4())
-    admitted = Admitted({"id": identifier, "timestamp": NOW}, package, UUID(identifier))
+    admitted = Admitted({"id": identifier, "timestamp": NOW}, package, identifier)
     name = Name("p", "(default)", f"using_{package}", prefix + identifier)
     return Write(name, Precondition(), lambda _: admitted, NOW - timedelta(days=days))
 

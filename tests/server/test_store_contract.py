@@ -76,8 +76,8 @@ class Space:
         if step.kind == "open":
             return Admitted(fields, "")
         if step.kind == "counts":
-            counted = UUID(int=step.parent)
-            return Admitted({**fields, "id": str(counted)}, self.package, counted)
+            counted = str(UUID(int=step.parent))
+            return Admitted({**fields, "id": counted}, self.package, counted)
         above = {SESSIONS: None, STATS: SESSIONS, INVOKES: STATS}[step.kind]
         more = {"deletion_key_hash": hashlib.sha256(KEY.encode()).hexdigest()} if step.kind == SESSIONS else {}
         fields |= {"label": f"label{step.slot}", "execution_start": NOON + timedelta(hours=step.slot), **more}
@@ -191,7 +191,7 @@ def test_whatever_is_done_they_answer_and_hold_the_same(stores: list[Store], scr
 
 
 def make_count(space: Space, identifier: UUID, hours: int = 0) -> Write:
-    admitted = Admitted({"id": str(identifier), "timestamp": NOON}, space.package, identifier)
+    admitted = Admitted({"id": str(identifier), "timestamp": NOON}, space.package, str(identifier))
     name = Name("p", "(default)", f"using_{space.package}", str(identifier))
     return Write(name, Precondition(exists=False), lambda _: admitted, NOON + timedelta(hours=hours))
 

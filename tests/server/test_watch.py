@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -58,7 +58,7 @@ def count(day: date, package: str, version: str) -> Write:
     identifier = str(uuid4())
     at = datetime.combine(day, time(12), UTC)
     fields = {"id": identifier, "timestamp": at, "package_version": version}
-    admitted = Admitted(fields, package, UUID(identifier))
+    admitted = Admitted(fields, package, identifier)
     return Write(Name("p", "(default)", f"using_{package}", identifier), Precondition(), lambda _: admitted, at)
 
 

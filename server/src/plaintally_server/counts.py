@@ -7,7 +7,6 @@ pass that `ingest.admit` refuses, and what it does not let pass, right or wrong,
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from uuid import UUID
 
 from plaintally.contract import Contract
 from plaintally_server.ingest import ANY_UUID, COARSE_PATTERNS, COUNTER_PREFIX, Admitted
@@ -51,6 +50,5 @@ class _Shape:
             timestamp = datetime.fromisoformat(moment)
         except ValueError:
             return None
-        counted = UUID(int=int(identifier.replace("-", ""), 16))
         fields = dict(zip(self._names, (identifier, timestamp, *coarse), strict=True))
-        return Admitted(fields, self._package, counted, content=self._content % values)
+        return Admitted(fields, self._package, identifier.lower(), content=self._content % values)

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from plaintally.contract import Contract, Label
 from plaintally_server import dialects, schemas
@@ -63,13 +62,14 @@ class Policy(NamedTuple):
 class Admitted(NamedTuple):
     """A document that may be stored; one of an open collection has no package.
 
-    `counted_id` is the id that is counted once (None for what is no count), `parent` the id of the document above: of
-    stats their session, of an invoke its stats. `content` is what the store keeps of the fields, where that is known.
+    `counted_id` is the UUID that is counted once, in lower case (None for what is no count), `parent` the id of the
+    document above: of stats their session, of an invoke its stats. `content` is what the store keeps of the fields,
+    where that is known.
     """
 
     fields: Fields
     package: str
-    counted_id: UUID | None = None
+    counted_id: str | None = None
     parent: str | None = None
     content: bytes | None = None
 
@@ -188,7 +188,7 @@ def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contra
         value = fields[field]
         if not isinstance(value, str) or not COARSE_PATTERNS[field].fullmatch(value):
             raise invalid(f"The field {field} must be a stringValue that matches {COARSE_PATTERNS[field].pattern}.")
-    return Admitted(fields, package, UUID(identifier))
+    return Admitted(fields, package, identifier.lower())
 
 
 def _admit_dialect(name: Name, fields: Fields, package: str, current: Fields | None) -> Admitted:

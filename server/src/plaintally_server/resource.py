@@ -220,10 +220,10 @@ def write_document(name: Name, stored: Stored, mask: Sequence[FieldPath] | None 
 
 def join_document(name: Name, content: bytes, stored: Stored) -> bytes:
     """The JSON text of a document that was just stored, of which the text with its fields is known."""
-    created = format_timestamp(stored.create_time)
-    changed = created if stored.update_time is stored.create_time else format_timestamp(stored.update_time)
-    times = b',"createTime":"%b","updateTime":"%b"}' % (created.encode(), changed.encode())
-    return b'{"name":' + _encode(str(name)) + b"," + content[1:-1] + times
+    created = format_timestamp(stored.create_time).encode()
+    changed = created if stored.update_time is stored.create_time else format_timestamp(stored.update_time).encode()
+    parts = (_encode(str(name)), content[1:-1], created, changed)
+    return b'{"name":%b,%b,"createTime":"%b","updateTime":"%b"}' % parts
 
 
 def _decode(segment: bytes) -> str:

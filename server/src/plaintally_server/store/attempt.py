@@ -14,6 +14,7 @@ from plaintally_server.store.batch import (
     bearers,
     changed_days,
     keys_of,
+    pack,
     plan,
     plan_as_new,
     uncounted,
@@ -138,11 +139,13 @@ class Attempt:
             if made < len(new):
                 raise Quicker
         for tally, ids in sorted(planned.named.items()):
-            await connection.execute(_COUNT_NAMED, tally.package, tally.day, ids)
+            await connection.execute(_COUNT_NAMED, tally.package, tally.day, [*map(pack, ids)])
         for tally, ids in sorted(counts.items()):
-            await connection.execute(_COUNT, tally.package, tally.day, sorted(ids))
+            await connection.execute(_COUNT, tally.package, tally.day, [*map(pack, sorted(ids))])
         if planned.freed:
-            await connection.execute(_FREE, *_columns(sorted(planned.freed), 2))
+            await connection.execute(
+                _FREE, *_columns([(package, pack(one)) for package, one in sorted(planned.freed)], 2)
+            )
         if days := changed_days(planned, self._found):
             await connection.execute(_NOTE, *_columns(days, 2))
         return transaction or str(await connection.fetchval(_TRANSACTION))

@@ -7,7 +7,6 @@ load the documents that a batch names, have it planned here, and apply the plan 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import Refusal
@@ -48,7 +47,7 @@ class Plan(NamedTuple):
         answers: by group.
         puts: the documents as they are to be in the end.
         drops: the documents that are to go.
-        named: by package and day, ids that are counted if they never were, and whose documents are named by them.
+        named: by package and day, UUIDs that are counted if they never were, and whose documents are named by them.
         counts: the same, of documents that are not.
         freed: packages and ids, counted before, whose documents change or go: nothing but a list can hold them now.
         asked: hashes of the ids that must not have been deleted; where one of them was, the batch is planned anew.
@@ -58,9 +57,9 @@ class Plan(NamedTuple):
     answers: list[Answer]
     puts: dict[Key, Row]
     drops: set[Key]
-    named: dict[Tally, list[bytes]]
-    counts: dict[Tally, list[bytes]]
-    freed: set[tuple[str, bytes]]
+    named: dict[Tally, list[str]]
+    counts: dict[Tally, list[str]]
+    freed: set[tuple[str, str]]
     asked: set[bytes]
     late: dict[str, datetime]
 
@@ -96,36 +95,51 @@ def plan(groups: Iterable[Sequence[Write]], rows: Mapping[Key, Row], buried: Col
     return planner.plan
 
 
-def plan_as_new(groups: Sequence[Sequence[Write]]) -> Plan | None:
-    """The plan of a batch all of whose documents are to be new, as counts are, made without a look at what is there.
+def plan_as_new(groups: Iterable[Sequence[Write]]) -> Plan | None:
+    """The plan of a batch of which all is new counts, each named by its id, made without a look at what is there.
 
-    Whoever applies it has to see whether they were. None where that is not all that the batch asks for.
+    Whoever applies it has to see whether they were new. None where the batch is of anything else.
     """
-    if any(write.precondition.exists is not False for group in groups for write in group):
-        return None
-    planned = plan(groups, {})
-    is_all = len(planned.puts) == sum(map(len, groups)) and not planned.asked and not planned.counts
-    return planned if is_all else None
+    planned = Plan([], {}, set(), {}, {}, set(), set(), {})
+    for group in groups:
+        if len(group) != 1 or group[0].precondition.exists is not False:
+            return None
+        [write] = group
+        document = str(write.name.document)
+        key = (write.name.collection, document)
+        try:
+            admitted = write.settle(None)
+        except Refusal:
+            return None
+        if admitted is None or admitted.counted_id != document or key in planned.puts:
+            return None
+        at = to_us(write.received_at)
+        content = admitted.content or write_fields(admitted.fields)
+        planned.puts[key] = Row(content, at, at, admitted.package, None)
+        planned.named.setdefault(Tally(admitted.package, day_of(at)), []).append(document)
+        planned.answers.append([Stored(admitted.fields, write.received_at, write.received_at)])
+    return planned
 
 
 def bearers(planned: Plan) -> list[Key]:
     """The documents that would be named by ids that a plan counts, and whose own documents are not."""
-    return sorted(
-        (f"{COUNTER_PREFIX}{tally.package}", str(UUID(bytes=one)))
-        for tally, ids in planned.counts.items()
-        for one in ids
-    )
+    return sorted((f"{COUNTER_PREFIX}{tally.package}", one) for tally, ids in planned.counts.items() for one in ids)
 
 
-def uncounted(planned: Plan, rows: Mapping[Key, Row]) -> dict[Tally, list[bytes]]:
+def uncounted(planned: Plan, rows: Mapping[Key, Row]) -> dict[Tally, list[str]]:
     """What a plan counts of documents that are not named by their ids, without what was counted by these rows' names.
 
     Args:
         planned: the plan.
         rows: those of its `bearers` that were there before it.
     """
-    borne = {key[1] for key, row in rows.items() if read_fields(row.content).get("id") == key[1]}
-    return {tally: [one for one in ids if str(UUID(bytes=one)) not in borne] for tally, ids in planned.counts.items()}
+    borne = {key[1] for key, row in rows.items() if str(read_fields(row.content).get("id")).lower() == key[1]}
+    return {tally: [one for one in ids if one not in borne] for tally, ids in planned.counts.items()}
+
+
+def pack(identifier: str) -> bytes:
+    """A UUID as its 16 bytes."""
+    return bytes.fromhex(identifier.replace("-", ""))
 
 
 def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Tally]:
@@ -143,9 +157,9 @@ class _Planner:
         self._puts, self._drops = self.plan.puts, self.plan.drops
         self._rows, self._buried = rows, buried
         self._changed: dict[Key, Row | None] = {}  # by the group that is being planned
-        self._counted: list[tuple[Tally, bytes, bool]] = []
-        self._freed: list[tuple[str, bytes]] = []
-        self._seen: set[tuple[str, bytes]] = set()
+        self._counted: list[tuple[Tally, str, bool]] = []
+        self._freed: list[tuple[str, str]] = []
+        self._seen: set[tuple[str, str]] = set()
 
     def take(self, group: Sequence[Write]) -> None:
         """Plan a group; where it is refused or fails, nothing of it stays."""
@@ -189,7 +203,7 @@ class _Planner:
             self._free(key, row)
         if admitted.counted_id is not None:
             tally, counted_id = Tally(admitted.package, day_of(received_us)), admitted.counted_id
-            self._counted.append((tally, counted_id.bytes, row is None and str(counted_id) == key[1]))
+            self._counted.append((tally, counted_id, row is None and counted_id == key[1]))
         created_at = write.received_at if row is None else from_us(created)
         return Stored(admitted.fields, created_at, write.changed_at or write.received_at)
 
@@ -205,7 +219,7 @@ class _Planner:
         if row.package and key[0] == f"{COUNTER_PREFIX}{row.package}":
             counted = read_fields(row.content).get("id")
             if isinstance(counted, str) and ANY_UUID.fullmatch(counted):
-                self._freed.append((row.package, UUID(counted).bytes))
+                self._freed.append((row.package, counted.lower()))
 
     def _check_not_forgotten(self, key: Key, parent: str | None, at: datetime) -> None:
         if self._is_buried(key[1]):

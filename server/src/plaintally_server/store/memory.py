@@ -27,7 +27,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._rows: dict[Key, Row] = {}
-        self._counted: set[tuple[str, bytes]] = set()
+        self._counted: set[tuple[str, str]] = set()
         self._imports: dict[Tally, int] = {}
         self._tombstones: dict[bytes, bytes | None] = {}
         self._receipts: dict[str, Receipt] = {}
@@ -199,7 +199,7 @@ class MemoryStore:
             raise
         return answers
 
-    def _count(self, tally: Tally, ids: Sequence[bytes]) -> None:
+    def _count(self, tally: Tally, ids: Sequence[str]) -> None:
         new = {(tally.package, one) for one in ids} - self._counted
         self._counted |= new
         if new:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from plaintally_server.store import Write, partitions
-from plaintally_server.store.batch import Key, Plan, Row, Tally, bearers, changed_days, keys_of, plan, uncounted
+from plaintally_server.store.batch import Key, Plan, Row, Tally, bearers, changed_days, keys_of, pack, plan, uncounted
 from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rolled_days, rollups, tombstones
 from plaintally_server.store.times import day_of
 
@@ -87,7 +87,7 @@ def write(connection: Connection, groups: Sequence[Sequence[Write]], *, discard:
             discard(connection, *key)
     _put(connection, planned.puts)
     for tally, ids in sorted(planned.named.items()):
-        there = and_(counted_ids.c.package == tally.package, counted_ids.c.id.in_(ids))
+        there = and_(counted_ids.c.package == tally.package, counted_ids.c.id.in_([*map(pack, ids)]))
         counted = connection.execute(select(func.count()).select_from(counted_ids).where(there)).scalar_one()
         _add(connection, tally, len(ids) - counted)
     for tally, ids in sorted(counts.items()):
@@ -156,9 +156,9 @@ def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of e
     return sqlite.insert(table)
 
 
-def _keep(connection: Connection, ids: Iterable[tuple[str, bytes]]) -> int:
+def _keep(connection: Connection, ids: Iterable[tuple[str, str]]) -> int:
     """Keep that ids were counted, each with its package; the number of those of which that was not kept."""
-    new, rows = 0, [{"package": package, "id": one} for package, one in sorted(ids)]
+    new, rows = 0, [{"package": package, "id": pack(one)} for package, one in sorted(ids)]
     for start in range(0, len(rows), _AT_ONCE):
         statement = insert(connection, counted_ids).values(rows[start : start + _AT_ONCE]).on_conflict_do_nothing()
         new += len(connection.execute(statement.returning(counted_ids.c.id)).all())

@@ -21,6 +21,7 @@ from plaintally_server.store.batch import (
     bearers,
     changed_days,
     keys_of,
+    pack,
     plan,
     plan_as_new,
     uncounted,
@@ -167,19 +168,19 @@ class _File:
         for tally, ids in planned.named.items():
             self._add(tally, len(ids) - self._number_counted(tally.package, ids))
         for tally, ids in counts.items():
-            self._add(tally, self._insert(_COUNT, [(tally.package, one) for one in sorted(ids)]))
-        self._insert(_COUNT, sorted(planned.freed))
+            self._add(tally, self._insert(_COUNT, [(tally.package, pack(one)) for one in sorted(ids)]))
+        self._insert(_COUNT, [(package, pack(one)) for package, one in sorted(planned.freed)])
         self._raw.executemany(_NOTE, [(package, day.isoformat()) for package, day in changed_days(planned, found)])
 
     def _add(self, tally: Tally, new: int) -> None:
         if new:
             self._raw.execute(_ADD, (IMPORTS, tally.package, tally.day.isoformat(), new))
 
-    def _number_counted(self, package: str, ids: Sequence[bytes]) -> int:
+    def _number_counted(self, package: str, ids: Sequence[str]) -> int:
         """How many of these ids were counted already."""
         number = 0
         for start in range(0, len(ids), _AT_ONCE):
-            part = ids[start : start + _AT_ONCE]
+            part = [pack(one) for one in ids[start : start + _AT_ONCE]]
             [found] = self._raw.execute(f"{_COUNTED} ({','.join('?' * len(part))})", (package, *part)).fetchone()
             number += found
         return number
