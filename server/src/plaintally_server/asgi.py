@@ -21,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Request(NamedTuple):
-    """A request whose body is still to be read.
+    """A request whose body is still to be read; a short one that has come already is `whole`.
 
     `path` and `query` are as they were sent; `headers` have their names in lower case; `client` is the address at the
     other end of the connection, which may be a proxy's.
@@ -33,6 +33,7 @@ class Request(NamedTuple):
     headers: Mapping[bytes, bytes]
     client: str
     receive: Receive
+    whole: bytes | None = None
 
     def header(self, name: bytes) -> str:
         """All that a header has, with commas between; empty where there is none."""
@@ -84,6 +85,9 @@ async def read_body(request: Request, limit: int) -> bytes:
     Raises:
         Refusal: it is larger, or compressed in a way that is unknown here.
     """
+    encoding = request.headers.get(b"content-encoding")
+    if request.whole is not None and encoding is None and len(request.whole) <= limit:
+        return request.whole
     check_length(request, limit)
     chunks, length, more = [], 0, True
     while more:
@@ -95,8 +99,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         if length > limit:
             raise _too_large(limit)
         more = message.get("more_body", False)
-    encoding = request.header(b"content-encoding")
-    return decompress(b"".join(chunks), encoding, limit=limit) if encoding else b"".join(chunks)
+    body = b"".join(chunks)
+    return decompress(body, encoding.decode("latin-1"), limit=limit) if encoding else body
 
 
 def check_length(request: Request, limit: int) -> int | None:
@@ -106,9 +110,10 @@ def check_length(request: Request, limit: int) -> int | None:
         Refusal: it does.
     """
     given = request.headers.get(b"content-length")
-    if given and int(given) > limit:  # the HTTP parser has seen that it is a number
+    length = int(given) if given else None  # the HTTP parser has seen that it is a number
+    if length is not None and length > limit:
         raise _too_large(limit)
-    return int(given) if given else None
+    return length
 
 
 def _too_large(limit: int) -> Refusal:

@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
         """A line of the head, or behind the chunks of a body."""
         if not self.is_in_head:
             raise invalid("Nothing may follow the last chunk of a body.")
-        self.head.add_line(name, value)
+        self.head.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: the request starts, or waits until those before it are through."""
@@ -169,8 +169,9 @@ class Connection(asyncio.Protocol):
         if not exchange.keeps_alive:
             self.is_last = True
         if exchange is self.pending[0]:
-            self._expect_within(self.began_s + self.limits.request_s - self.loop.time())
-            self._advance()
+            self.deadline_s = self.began_s + self.limits.request_s
+            if exchange.is_answered:
+                self._advance()
 
     # What follows from it.
 

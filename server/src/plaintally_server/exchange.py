@@ -85,8 +85,10 @@ class Exchange:
 
     async def answer(self, app: Application) -> None:
         """Have an application answer a program."""
+        is_whole = not self.has_more and self.waiting_bytes <= BUFFER_BYTES
+        request = self.head.make_request(self._channel.client, self.receive, b"".join(self._body) if is_whole else None)
         try:
-            answer = await app.work(self.head.make_request(self._channel.client, self.receive))
+            answer = await app.work(request)
         except Refusal as refusal:
             answer = refuse(refusal)
         except Exception as error:  # noqa: BLE001  # as below
@@ -184,16 +186,17 @@ class Exchange:
 def write_head(status: int, *headers: Iterable[tuple[bytes, bytes]], closes: bool) -> bytes:
     """The head of an answer."""
     lines = b"".join([_write_lines(tuple(some)) for some in headers])
-    return b"%b%b%b\r\n" % (_STATUS_LINES[status], lines, b"connection: close\r\n" if closes else b"")
+    return b"%b%b%b" % (_STATUS_LINES[status], lines, b"connection: close\r\n\r\n" if closes else b"\r\n")
 
 
 def write_answer(
     answer: Answer, *headers: Iterable[tuple[bytes, bytes]], closes: bool = True, method: str = "GET"
 ) -> bytes:
     """The bytes of a whole answer; by default it is the last on its connection."""
-    length = b"content-length: %d\r\n" % len(answer.body)
-    head = write_head(answer.status, *headers, answer.headers, closes=closes)
-    return b"%b%b%b" % (head[:-2], length, b"\r\n" if method == "HEAD" else b"\r\n" + answer.body)
+    body = answer.body
+    length = ((b"content-length", b"%d" % len(body)),)
+    head = write_head(answer.status, *headers, answer.headers, length, closes=closes)
+    return head if method == "HEAD" else head + body
 
 
 @lru_cache(256)  # most answers have the same

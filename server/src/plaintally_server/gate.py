@@ -86,8 +86,10 @@ class Gate:
         """
         if self.limiter is None:
             return None
-        authorization = request.header(b"authorization")
-        if authorization and self.tokens.find(bearer(authorization)) is not None:
+        if (
+            b"authorization" in request.headers
+            and self.tokens.find(bearer(request.header(b"authorization"))) is not None
+        ):
             return None
         client = self._find_client(request)
         self._ask(self.limiter, client)

@@ -37,10 +37,10 @@ class Limits(NamedTuple):
 class Head:
     """The target and the headers of one request, under limits."""
 
-    __slots__ = ("headers", "limits", "method", "named", "size_bytes", "target", "version")
+    __slots__ = ("headers", "limits", "method", "named", "target", "version")
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.target, self.size_bytes = limits, b"", 0
+        self.limits, self.target = limits, b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.named: dict[bytes, bytes] = {}  # when it is whole: each header once, all its values with commas between
         self.method = self.version = ""
@@ -55,17 +55,6 @@ class Head:
         if len(self.target) > self.limits.target_bytes:
             raise Refusal(414, "INVALID_ARGUMENT", f"A target has at most {self.limits.target_bytes} bytes.")
 
-    def add_line(self, name: bytes, value: bytes) -> None:
-        """Take a header.
-
-        Raises:
-            Refusal: there are too many, or they are too long.
-        """
-        self.size_bytes += len(name) + len(value)
-        if self.size_bytes > self.limits.head_bytes or len(self.headers) == self.limits.headers:
-            raise too_large(self.limits)
-        self.headers.append((name.lower(), value))
-
     def find(self, name: bytes) -> list[bytes]:
         """All values of a header."""
         return [value for found, value in self.headers if found == name]
@@ -74,8 +63,12 @@ class Head:
         """Take note that it is whole.
 
         Raises:
-            Refusal: it is of another version of HTTP, asks for another protocol, or could mean more than one thing.
+            Refusal: it is too large, of another version of HTTP, asks for another protocol, or could mean more than one
+                thing.
         """
+        size_bytes = sum([len(name) + len(value) for name, value in self.headers])
+        if size_bytes > self.limits.head_bytes or len(self.headers) > self.limits.headers:
+            raise too_large(self.limits)
         self.method, self.version, named = method, version, dict(self.headers)
         hosts = int(b"host" in named)
         if len(named) < len(self.headers):
@@ -112,10 +105,10 @@ class Head:
             "headers": self.headers,
         }
 
-    def make_request(self, client: str, receive: Receive) -> Request:
+    def make_request(self, client: str, receive: Receive, whole: bytes | None) -> Request:
         """The request as our own endpoints have it."""
         path, _, query = self.target.partition(b"?")
-        return Request(self.method, path, query, self.named, client, receive)
+        return Request(self.method, path, query, self.named, client, receive, whole)
 
 
 def too_large(limits: Limits) -> Refusal:

@@ -17,7 +17,7 @@ from plaintally_server.fieldpaths import MISSING, Fields, project
 from plaintally_server.fieldpaths import find as find_value
 from plaintally_server.ingest import Policy
 from plaintally_server.methods import Methods, find
-from plaintally_server.resource import Method, Name, Precondition, Stored
+from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
 from plaintally_server.tokens import Tokens
@@ -124,7 +124,8 @@ class Documents:
         name = Name(name.project, name.database, name.collection, resource.check_id(document, "document"))
         admitted = admitted or ingest.admit(name, fields, self.policy)
         write = Write(name, _IS_NEW, lambda _: admitted, self.now())
-        stored = await self._commit(write)
+        [stored] = await self.store.commit([write])
+        assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
         if admitted.content is None or mask is not None:
             return answer_json(resource.write_document(name, stored, mask))
         return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
@@ -136,7 +137,8 @@ class Documents:
         mask = resource.parse_mask(query, "mask.fieldPaths")
         fields = await self._read_fields(request, name)
         write = prepare(Change(name, fields, update_mask, precondition), self.policy, self.now())
-        stored = await self._commit(write)
+        [stored] = await self.store.commit([write])
+        assert stored is not None  # noqa: S101  # as above
         if update_mask is not None and not self._access(request).sees(name.collection, stored.fields):
             # Whoever may not read learns nothing of the fields that somebody else wrote.
             sent = [path for path in update_mask if find_value(fields, path) is not MISSING]
@@ -174,11 +176,6 @@ class Documents:
         write = prepare(Change(name, {}, None, precondition, Action.DELETE), self.policy, self.now())
         await self.store.commit([access.guard(write)])
         return answer_json({})
-
-    async def _commit(self, write: Write) -> Stored:
-        [stored] = await self.store.commit([write])
-        assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
-        return stored
 
     async def _read_fields(self, request: Request, name: Name) -> Fields:
         """The fields in a body, which may repeat the name."""
