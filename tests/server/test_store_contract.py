@@ -209,3 +209,32 @@ def test_a_thousand_at_once_are_counted_once_each(stores: list[Store]) -> None:
         assert sum(isinstance(answer, Refusal) and answer.code == 409 for answer in answers) == 10
         assert store.total(space.package) == 1000
         assert len(store.daily_counts(space.package, date.min, date.max)) == 2
+
+
+@pytest.mark.postgres
+def test_an_id_counts_once_whatever_its_documents_are_named_and_whatever_becomes_of_them(stores: list[Store]) -> None:
+    for store in stores:
+        space = Space()
+        one, two, three, four = (uuid4() for _ in range(4))
+
+        async def commit(*writes: Write, store: Store = store) -> None:
+            await asyncio.gather(*(store.commit([write]) for write in writes))
+
+        def other(identifier: UUID, name: str, space: Space = space) -> Write:
+            write = make_count(space, identifier)
+            return write._replace(name=write.name._replace(document=name), precondition=Precondition())
+
+        def gone(identifier: UUID, space: Space = space) -> Write:
+            write = make_count(space, identifier)
+            return write._replace(precondition=Precondition(), settle=lambda _: None, erases=True)
+
+        asyncio.run(commit(other(one, "first")))
+        asyncio.run(commit(make_count(space, one), make_count(space, two)))
+        assert store.total(space.package) == 2
+        asyncio.run(commit(other(two, "second"), other(three, str(two).upper())))
+        assert store.total(space.package) == 3
+        asyncio.run(commit(other(four, str(two)), other(two, "third")))
+        asyncio.run(commit(gone(one)))
+        asyncio.run(commit(gone(two)))
+        asyncio.run(commit(make_count(space, one), make_count(space, two), make_count(space, four)))
+        assert store.total(space.package) == 4

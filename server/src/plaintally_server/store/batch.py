@@ -12,7 +12,7 @@ from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import ANY_UUID, COUNTER_PREFIX, SHARED, STATS
-from plaintally_server.resource import Stored, check_precondition
+from plaintally_server.resource import Precondition, Stored, check_precondition
 from plaintally_server.store import Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
 from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
@@ -21,6 +21,8 @@ Key = tuple[str, str]
 """A collection and an id."""
 Answer = Sequence[Stored | None] | Exception
 """What came of a group: its documents, why it was refused, or what went wrong."""
+
+_IS_NEW = Precondition(exists=False)
 
 
 class Row(NamedTuple):
@@ -102,7 +104,7 @@ def plan_as_new(groups: Iterable[Sequence[Write]]) -> Plan | None:
     """
     planned = Plan([], {}, set(), {}, {}, set(), set(), {})
     for group in groups:
-        if len(group) != 1 or group[0].precondition.exists is not False:
+        if len(group) != 1 or group[0].precondition != _IS_NEW:
             return None
         [write] = group
         document = str(write.name.document)
