@@ -189,9 +189,8 @@ class Connection(asyncio.Protocol):
             work = exchange.answer(app)
         else:
             work = exchange.run(app, exchange.head.make_scope({**self.base, "state": self.app_state.copy()}))
-        task = self.loop.create_task(work)
-        self.server_state.tasks.add(task)
-        task.add_done_callback(self.server_state.tasks.discard)
+        exchange.task = self.loop.create_task(work)
+        self.server_state.tasks.add(exchange.task)
 
     def write(self, content: bytes, *, is_last: bool) -> None:
         """Write some of the answer to the first request; the last of it makes room for the next."""
@@ -209,6 +208,7 @@ class Connection(asyncio.Protocol):
             return
         self.pending.popleft()
         self.server_state.total_requests += 1
+        self.server_state.tasks.discard(first.task)
         if not first.keeps_alive:
             self._close(lingers=first.has_more)
         elif self.pending:
@@ -219,14 +219,15 @@ class Connection(asyncio.Protocol):
             self._close(lingers=False)
         else:
             self._expect_within(self.limits.head_s if self.is_in_head else self.limits.idle_s)
-        self.steer()
+        if self.is_paused:
+            self.steer()
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what is being parsed with a refusal, behind all that came before it, and close."""
         self.is_last, self.is_in_head = True, False
         if self.pending and self.pending[-1].has_more:
             broken = self.pending.pop()
-            broken.abandon()
+            self._abandon(broken)
             if broken.is_started:
                 self._close(lingers=True)
                 return
@@ -253,8 +254,13 @@ class Connection(asyncio.Protocol):
 
     def _abandon_all(self) -> None:
         for exchange in self.pending:
-            exchange.abandon()
+            self._abandon(exchange)
         self.pending.clear()
+
+    def _abandon(self, exchange: Exchange) -> None:
+        exchange.abandon()
+        if exchange.task is not None:  # it goes on: what was taken in is written
+            exchange.task.add_done_callback(self.server_state.tasks.discard)
 
     def steer(self) -> None:
         """Read only while there is room for what comes."""

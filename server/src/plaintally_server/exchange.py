@@ -57,6 +57,7 @@ class Exchange:
     def __init__(self, channel: Channel, head: Head, *, keeps_alive: bool) -> None:
         self.head, self.keeps_alive, self._channel = head, keeps_alive, channel
         self.expects_continue = b"expect" in head.named and head.version == "1.1"  # to be asked for the body
+        self.task: asyncio.Task[None] | None = None  # of the application, when it is at work
         self._body: list[bytes] = []
         self.waiting_bytes = 0  # of the body, which the application has not taken yet
         self.has_more, self._is_delivered = True, False

@@ -22,7 +22,9 @@ COUNTING = LOCK + 1
 BY_INDEX = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_hashjoin": "off"}
 BY_INDEX |= {"enable_bitmapscan": "off", "jit": "off"}
 """Settings of PostgreSQL's for whoever writes: a new table has no statistics, and the planner would read all of it."""
-_SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON", "cache_size": "-8192"}
+_SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
+_SETTINGS |= {"cache_size": "-8192"}  # KiB
+_SETTINGS |= {"wal_autocheckpoint": "400"}  # pages: all that is to be written waits while they go into the file
 ERRORS = (sqlite3.Error, DBAPIError, OSError)
 """What is raised where a database cannot be opened, read or written."""
 
