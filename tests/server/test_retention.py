@@ -21,7 +21,7 @@ from plaintally_server.ingest import Admitted
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
-from plaintally_server.store.database import open_for_reading
+from plaintally_server.store.database import open_for_reading, open_for_writing
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
 from shared import write_contract
@@ -156,6 +156,8 @@ def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
     kept.append(count(days=300, prefix="other name "))
     gone = [*(count(days=500, prefix=prefix) for prefix in ("", "", "a", "b", "c")), invoke("long", days=500)]
     reader = open_for_reading(url)
+    with open_for_writing(url).begin() as connection:  # as a collector leaves it that ended too soon
+        connection.execute(text("CREATE TABLE dropped_documents_2020_01 (id bigint)"))
 
     async def work() -> list[int]:
         for write in (*kept, *gone):
@@ -172,6 +174,7 @@ def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
     with reader.connect() as connection:
         tables = connection.execute(text("SELECT inhrelid::regclass::text FROM pg_inherits")).scalars().all()
         assert connection.execute(text("SELECT count(*) FROM counted_ids")).scalar() == 1  # of the other name
+        assert connection.execute(text("SELECT relname FROM pg_class WHERE relname LIKE 'dropped%'")).all() == []
     month = (NOW - timedelta(days=500)).strftime("documents_%Y_%m")
     assert month not in tables
     assert (NOW - timedelta(days=400)).strftime("documents_%Y_%m") in tables

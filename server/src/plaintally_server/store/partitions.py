@@ -19,7 +19,7 @@ NAMES_STEP = 200
 Place = tuple[int, bytes, bytes]
 """When a document was received, its collection and its id."""
 START: Place = (0, b"", b"")
-_PATIENCE = "SET LOCAL lock_timeout = '100ms'"  # with somebody who reads for long, while nobody can begin to
+_PATIENCE = "SET LOCAL lock_timeout = '30ms'"  # with somebody who reads for long, while nobody can begin to
 _FORGET = """
 WITH found AS (
     SELECT create_time, collection, id, package, fields FROM {partition}
@@ -37,6 +37,8 @@ SELECT create_time, collection, id, count(*) OVER () FROM found
 ORDER BY create_time DESC, collection DESC, id DESC LIMIT 1
 """
 _PACKAGES = "SELECT DISTINCT package FROM rolled_days WHERE day >= :first AND day < :behind"
+_ALONE = "dropped_documents_"
+_FIND_ALONE = f"SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND starts_with(relname, '{_ALONE}')"  # noqa: S608
 _FIND = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'documents'::regclass"
 
 
@@ -104,9 +106,16 @@ def forget_names(connection: Connection, month: date, after: Place) -> tuple[int
     return None if row is None else (row[3], (row[0], bytes(row[1]), bytes(row[2])))
 
 
-def drop(connection: Connection, month: date) -> None:
-    """Drop the partition of a month."""
-    name = f"documents_{month:%Y_%m}"
+def detach(connection: Connection, month: date) -> None:
+    """Make the partition of a month a table of its own, which nobody finds; to drop it there and then takes long."""
+    partition, alone = f"documents_{month:%Y_%m}", f"{_ALONE}{month:%Y_%m}"
     connection.execute(text(_PATIENCE))
-    connection.execute(text(f"ALTER TABLE documents DETACH PARTITION {name}"))
-    connection.execute(text(f"DROP TABLE {name}"))
+    connection.execute(text(f"DROP TABLE IF EXISTS {alone}"))
+    connection.execute(text(f"ALTER TABLE documents DETACH PARTITION {partition}"))
+    connection.execute(text(f"ALTER TABLE {partition} RENAME TO {alone}"))
+
+
+def drop_detached(connection: Connection) -> None:
+    """Drop the tables that were partitions, also those of a collector that ended too soon."""
+    for name in connection.execute(text(_FIND_ALONE)).scalars():
+        connection.execute(text(f"DROP TABLE IF EXISTS {name}"))

@@ -69,9 +69,14 @@ class PostgresStore(SQLStore):
                 await asyncio.sleep(max(PAUSE.total_seconds(), REST * (clock_s() - begun_s)))
                 begun_s = clock_s()
             with suppress(Refusal):
-                await self._writer.run(partial(self._change, partitions.drop, month))
+                await self._writer.run(partial(self._change, partitions.detach, month))
                 gone += count
+        await asyncio.to_thread(self._drop_detached)
         return gone
+
+    def _drop_detached(self) -> None:
+        with self._server.engine.begin() as connection:
+            partitions.drop_detached(connection)
 
     def _months_over(self, before: Mapping[str, datetime]) -> list[date]:
         with self._reading() as connection:
