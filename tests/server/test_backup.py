@@ -185,3 +185,31 @@ def test_on_postgresql_its_own_tools_and_the_log_do_the_same(tmp_path: Path, pos
     assert "Deleted again: 1" in _done(tmp_path, "restore", *database, "--deletions", "log")
     assert "nothing" in _refused(tmp_path, "lookup", shared.session, *database)
     assert "inference" in _done(tmp_path, "lookup", stays.session, *database)
+
+
+@pytest.mark.parametrize("what", ["empty", "of another program"])
+def test_what_is_no_database_of_a_collector_takes_the_place_of_none(tmp_path: Path, what: str) -> None:
+    (tmp_path / "other").touch()
+    if what != "empty":
+        with closing(sqlite3.connect(tmp_path / "other")) as connection:
+            connection.execute("CREATE TABLE recipes (name TEXT)")
+    with _run(tmp_path) as collector:
+        assert collector.post().status == 200
+    before = (tmp_path / "test.sqlite3").read_bytes()
+    for command in (["restore", "other", *DATABASE], ["backup", "copy", "--database", "other"]):
+        assert "other is no database of a collector; name another" in _refused(tmp_path, *command)
+    assert (tmp_path / "test.sqlite3").read_bytes() == before
+    if what != "empty":
+        assert "is no database of a collector" in _refused(tmp_path, "migrate", "--database", "other")
+
+
+def test_a_restore_that_fails_leaves_nothing_beside(tmp_path: Path) -> None:
+    with _run(tmp_path) as collector:
+        share(collector, Shared())
+        _done(tmp_path, "backup", "backup.sqlite3", *DATABASE)
+    before = sorted(tmp_path.iterdir())
+    for content in (b"no line of a log\n", b"\xff\xfe"):
+        (tmp_path / "log").write_bytes(content)
+        assert "log" in _refused(tmp_path, "restore", "backup.sqlite3", *DATABASE, "--deletions", "log")
+        (tmp_path / "log").unlink()
+    assert sorted(tmp_path.iterdir()) == before

@@ -35,7 +35,7 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     assert code == 0
     assert {about for about, (state, _) in found.items() if state != "ok"} <= {"clock", "disk"}  # of this machine
     assert found.keys() == {
-        "permissions", "disk", "tables", "contracts", "token", "open", "proxies", "clock", "listening",
+        "permissions", "disk", "tables", "contracts", "token", "tls", "open", "proxies", "clock", "listening",
     }  # fmt: skip
     assert collector.database.read_bytes() == before
 
@@ -89,6 +89,12 @@ def test_what_is_no_database(tmp_path: Path) -> None:
     code, found = _examine(tmp_path, "--database", "a.sqlite3", "--package", "a", "--port", "1")
     assert code == 1
     assert found["database"][0] == "failed"
+    with contextlib.closing(sqlite3.connect(tmp_path / "b.sqlite3")) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    code, found = _examine(tmp_path, "--database", "b.sqlite3", "--package", "a", "--port", "1", "--tls-key", "key.pem")
+    assert code == 1
+    assert found["database"] == ("failed", "b.sqlite3 is no database of a collector; name another with --database")
+    assert found["tls"] == ("failed", "TLS needs both --tls-certificate and --tls-key")
     code, found = _examine(tmp_path, "--database", "no/such/a.sqlite3", "--package", "a", "--port", "1")
     assert code == 1
     assert found["database"][1].startswith("there is no folder")

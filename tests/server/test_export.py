@@ -209,7 +209,27 @@ def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None
     done = run_server(folder, "export", "--to", "out", "--database", "other")
     assert (done.returncode, done.stdout) == (1, "")
     assert "nothing that out has of rxinfer is in the database" in done.stderr
+    for options, says in (
+        (["--package", "rxinfre"], "nothing is known of rxinfre; known are another, rxinfer"),
+        (["--day", "2999-01-01"], "2999-01-01 is not over yet"),
+    ):
+        done = run_server(folder, "export", "--to", "out", "--database", "store", *options)
+        assert (done.returncode != 0, done.stdout) == (True, "")
+        assert says in " ".join(done.stderr.split())
     assert files(folder) == before
+
+
+def test_a_file_that_was_damaged_is_told_of_and_written_again(folder: Path) -> None:
+    export(folder)
+    damaged = min((folder / "out").glob("**/*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:-4])
+    report = ("report", "--from", "parquet", "--export", "out")
+    done = run_server(folder, *report)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the export cannot be read" in done.stderr
+    assert damaged.parent.name in done.stderr
+    assert run_server(folder, "export", "--to", "out", "--database", "store").returncode == 0
+    assert run_server(folder, *report).returncode == 0
 
 
 def test_an_invoke_that_does_not_say_its_label_has_that_of_its_stats(tmp_path: Path) -> None:

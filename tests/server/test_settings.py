@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from collectors import ROOT, Collector, run_collector, run_server
+from plaintally_server.cli import commands
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -151,3 +154,17 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         f"plaintally-server: cannot listen on 127.0.0.1:{port} (Address already in use); "
         "choose another --port or --host\n"
     )
+
+
+def test_a_settings_file_speaks_to_settings_alone() -> None:
+    """What is no setting must not be named like one: it would take its value from the file."""
+
+    def find(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
+        for one in getattr(command, "commands", {}).values():
+            yield from find(one)
+        if any(one.name == "config" for one in command.params):
+            yield from ((f"{command.name} {one.name}", one) for one in command.params)
+
+    variables = {one.name: one.envvar for _, one in find(commands) if one.envvar}
+    assert {"packages", "database", "export"} <= variables.keys()
+    assert [where for where, one in find(commands) if one.name in variables and one.envvar is None] == []

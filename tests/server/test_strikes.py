@@ -107,6 +107,8 @@ def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
     window = ("--from", f"{start}Z", "--until", elsewhere.isoformat())
     assert run(tmp_path, database, "add", "rxinfer", *window, "--reason", "x").returncode == 0
     assert open_reader(database).total("rxinfer") == 0
+    done = run(tmp_path, database, "add", "rxinfer", *window, "--reason", "again")
+    assert (done.returncode, "leaves all of that out already" in done.stderr) == (2, True)
 
 
 YEAR = ("--from", "2025-01-01", "--until")

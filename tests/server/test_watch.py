@@ -125,3 +125,12 @@ def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path) -> Non
     assert str(found).startswith(f"rxinfer: of 12 documents on {TODAY}, 12 were refused; ")
     assert find_refused(reader, source, "another", last=TODAY) is None
     assert b"canary5a1" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_package_that_is_not_there_is_no_silence_that_went_unnoticed(tmp_path: Path) -> None:
+    commit(tmp_path / "a.sqlite3", [count(TODAY - timedelta(days=2), "known", "1.0")])
+    (tmp_path / "plaintally-server.toml").write_text('database = "a.sqlite3"\npackages = ["other"]\n')
+    done = run_server(tmp_path, "watch", "knwon")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "plaintally-server: nothing is known of knwon; known are known\n"
+    assert run_server(tmp_path, "watch").returncode == 0

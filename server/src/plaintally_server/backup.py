@@ -55,7 +55,7 @@ def restore(*, file: Path | None, deletions: Path | None, without_deletions: boo
         raise CommandError(_PG_RESTORE.format(file=file, database=describe(database)))
     if file is None and deletions is None:
         raise click.UsageError("Name the backup, or what to delete again with --deletions.")
-    lines = deletions.read_text(encoding="utf-8").splitlines() if deletions else []
+    lines = _read_lines(deletions) if deletions else []
     at = datetime.now(UTC)
     if file is None or isinstance(database, str):
         deleted = copies.delete_again(database, lines, at=at)
@@ -66,6 +66,17 @@ def restore(*, file: Path | None, deletions: Path | None, without_deletions: boo
         if replaced:
             click.echo(f"What was there is {replaced}; delete it when you are content, for nobody else will.")
     click.echo(f"Deleted again: {deleted} sessions and stats.")
+
+
+def _read_lines(path: Path) -> list[str]:
+    """What was deleted, out of a file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise CommandError(f"{path} cannot be read as what `plaintally-server forget log` wrote") from error
+    if not lines:
+        click.echo(f"Warning: {path} is empty; it tells of no deletion.", err=True)
+    return lines
 
 
 def _read_present(database: Path, *, is_needed: bool) -> Sequence[str]:

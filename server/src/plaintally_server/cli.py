@@ -10,7 +10,6 @@ import os
 import secrets
 import signal
 import socket
-import ssl
 import sys
 from datetime import UTC, datetime
 from functools import partial
@@ -51,7 +50,7 @@ from plaintally_server.options import (
 )
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import check_id
-from plaintally_server.settings import Settings, read_token
+from plaintally_server.settings import Settings, check_tls, read_token
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.writing import SQLStore
@@ -163,25 +162,6 @@ def check_open(name: str) -> None:
         check_id(name, "collection")
     except Refusal as refusal:
         raise click.BadParameter(refusal.message, param_hint="--open-collection") from refusal
-
-
-def check_tls(certificate: Path | None, key: Path | None) -> None:
-    """Raise unless these files hold a certificate and its key, or there are none.
-
-    Raises:
-        StartError: they do not.
-    """
-    if certificate is None and key is None:
-        return
-    if certificate is None or key is None:
-        raise StartError("TLS needs both --tls-certificate and --tls-key")
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-    except OSError as error:
-        reason = "they do not fit" if isinstance(error, ssl.SSLError) else error.strerror
-        raise StartError(
-            f"cannot speak TLS with {certificate} and {key} ({reason}); name a certificate and its key, both in PEM"
-        ) from error
 
 
 def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable

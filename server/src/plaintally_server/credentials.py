@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from plaintally_server.access import PREFIX, hash_token
-from plaintally_server.options import check_packages, on_config, on_database
+from plaintally_server.options import check_packages, collect_contracts, on_config, on_database
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_existing
 from plaintally_server.strikes import find_actor
@@ -26,21 +26,23 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option("--package", "packages", multiple=True, help="A package that it is for; may be given again.")
+@click.option("--package", "names", multiple=True, help="A package that it is for; may be given again.")
 @click.option("--all-packages", "everything", is_flag=True, help="It is for all packages.")
 @on_config
 @on_database
-def create(*, name: str, packages: Sequence[str], everything: bool, database: Database) -> None:
+def create(*, name: str, names: Sequence[str], everything: bool, database: Database) -> None:
     """Make a token and print it, once: only its hash is kept."""
     if not _NAME.fullmatch(name):
         raise click.UsageError("A name has up to 64 letters, digits and . _ @ - and begins with a letter or digit.")
-    if everything == bool(packages):
+    if everything == bool(names):
         raise click.UsageError("Say what the token is for: --package NAME, once or more, or --all-packages.")
-    scope = None if everything else frozenset(check_packages(tuple(packages)))
+    scope = None if everything else frozenset(check_packages(tuple(names)))
     made = PREFIX + secrets.token_urlsafe(32)
     store = open_existing(database)
     store.add_token(name, hash_token(made), scope, actor=find_actor(), at=datetime.now(UTC))
     click.echo(made)
+    if unknown := sorted({*names} - {*store.packages(), *collect_contracts(database, ())}):
+        click.echo(f"Nothing was counted of {', '.join(unknown)} yet.", err=True)
 
 
 @token.command("list")

@@ -177,7 +177,8 @@ def add(*, file: Path, database: Database) -> None:
     """Add the contract in a JSON file, in place of an earlier one of that package."""
     package, declared = load_contract(file)
     Maintenance(database).add_contract(package, write_contract(package, declared), at=datetime.now(UTC))
-    click.echo(f"Added the contract of {package}; a collector takes it up when it starts next.")
+    place = describe(database)
+    click.echo(f"Added the contract of {package} to {place}; a collector takes it up when it starts next.")
 
 
 @contract.command("list")

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 from plaintally_server.exceptions import ServerError
 from plaintally_server.options import collect_contracts
-from plaintally_server.settings import read_token
+from plaintally_server.settings import check_tls, read_token
 from plaintally_server.store.database import Database, exists
 from plaintally_server.store.inspection import Inspection, look_at
 from plaintally_server.store.maintenance import Maintenance
@@ -63,6 +63,7 @@ def examine(
     if inspection is not None and inspection.tables == "current":
         made = sum(token.revoked_at is None for token in Maintenance(database).tokens())
     yield _check_token(options["token"], options["token_file"], made)
+    yield _check_tls(options["tls_certificate"], options["tls_key"])
     yield _check_open(options["open_collections"])
     yield _check_proxies(options["trusted_proxies"], options["host"])
     yield check_clock(now, inspection, is_synchronized=_is_synchronized())
@@ -125,6 +126,14 @@ def _check_token(token: str | None, path: Path | None, made: int) -> Finding:
     return _check_owner_only("token", path)
 
 
+def _check_tls(certificate: Path | None, key: Path | None) -> Finding:
+    try:
+        check_tls(certificate, key)
+    except ServerError as error:
+        return Finding("failed", "tls", str(error))
+    return Finding("ok", "tls", "not spoken by the collector itself" if certificate is None else f"with {certificate}")
+
+
 def _check_open(names: Sequence[str]) -> Finding:
     if names:
         return Finding("warning", "open", f"anybody may read and delete {', '.join(names)}; not for a public address")
@@ -176,6 +185,8 @@ def _check_listening(host: str, port: int, *, uses_tls: bool) -> Finding:
         return Finding("warning", "listening", f"nothing answers at {place}; start it with `plaintally-server serve`")
     except (OSError, http.client.HTTPException) as error:
         return Finding("failed", "listening", f"something at {place} does not answer as a collector ({error})")
+    if status == HTTPStatus.NOT_FOUND:
+        return Finding("failed", "listening", f"something at {place} is no collector; choose another --port")
     if status != HTTPStatus.OK:
         return Finding("failed", "listening", f"the collector at {place} is not ready ({status}); see its log")
     return Finding("ok", "listening", f"it answers at {place}")

@@ -161,7 +161,7 @@ class Maintaining:
         if package not in self.contracts or not scope.holds(package):
             raise not_found("No package of this name is counted here.")
         first_at, until = _parse_time(values["first_at"]), _parse_time(values["until"])
-        reason = check_window(first_at, until, values["reason"], now=now)
+        reason = check_window(first_at, until, values["reason"], now=now, struck=self.store.struck(package))
         window = self.store.strike(package, first_at, until, reason=reason, actor=scope.name, at=now)
         count_anew(self.store, window, now)
         return f"Left out what {package} received in that time."

@@ -5,7 +5,7 @@ A setting is declared where it is used, by `setting`; the settings file may hold
 
 import os
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import click
 
 from plaintally.contract import Contract
 from plaintally_server.dialects import find_package
-from plaintally_server.exceptions import StartError
+from plaintally_server.exceptions import CommandError, StartError
 from plaintally_server.proxies import parse_networks
 from plaintally_server.settings import load_contract, read_contract
 from plaintally_server.store.database import Database, describe, exists, locate
@@ -38,6 +38,17 @@ def check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
         if not name.isidentifier() or name != name.lower():
             raise click.BadParameter(f"{name!r} must be in lower case with underscores.")
     return names
+
+
+def choose_packages(names: Sequence[str], known: Collection[str]) -> Sequence[str]:
+    """The packages that are named, or all that are known.
+
+    Raises:
+        CommandError: one of them is not.
+    """
+    if unknown := sorted(set(names) - set(known)):
+        raise CommandError(f"nothing is known of {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return names or sorted(known)
 
 
 def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:

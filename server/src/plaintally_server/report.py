@@ -11,7 +11,7 @@ from rich.console import Console
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.command import needing, on_export, open_export
 from plaintally_server.export.layout import last_sealed
-from plaintally_server.options import on_config, on_database
+from plaintally_server.options import choose_packages, on_config, on_database
 from plaintally_server.reports import texts
 from plaintally_server.reports.answers import make_report
 from plaintally_server.reports.questions import Source
@@ -22,7 +22,7 @@ from plaintally_server.store.parquet import open_duckdb, open_spark
 
 
 @click.command()
-@click.argument("packages", metavar="[PACKAGE]...", nargs=-1)
+@click.argument("names", metavar="[PACKAGE]...", nargs=-1)
 @click.option("--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="How many days.")
 @click.option("--last", type=click.DateTime(["%Y-%m-%d"]), help="The last of them; else the last that is over, in UTC.")
 @click.option(
@@ -40,7 +40,7 @@ from plaintally_server.store.parquet import open_duckdb, open_spark
 @on_database
 def report(
     *,
-    packages: Sequence[str],
+    names: Sequence[str],
     days: int,
     last: datetime | None,
     source: str,
@@ -58,12 +58,8 @@ def report(
         known = opened.packages()
         if not known:
             raise CommandError("nothing was counted there yet; name another place with --database or --export")
-        unknown = sorted(set(packages) - set(known))
-        if unknown:
-            raise CommandError(f"nothing is known of {', '.join(unknown)}; known are {', '.join(known)}")
-        reports = [
-            make_report(opened, package, last=until, length=days, computed_at=now) for package in packages or known
-        ]
+        packages = choose_packages(names, known)
+        reports = [make_report(opened, package, last=until, length=days, computed_at=now) for package in packages]
     if form == "text":
         console = Console()
         text = texts.to_text(reports, width=console.width, unicode=console.encoding.startswith("utf"))

@@ -1,5 +1,6 @@
 """The settings of a collector. Where they come from (environment, file, defaults) is up to `cli`."""
 
+import ssl
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +54,25 @@ def read_token(path: Path) -> str:
     if not token:
         raise StartError(f"the token file {path} is empty; write a token into it")
     return token
+
+
+def check_tls(certificate: Path | None, key: Path | None) -> None:
+    """Raise unless these files hold a certificate and its key, or there are none.
+
+    Raises:
+        StartError: they do not.
+    """
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        raise StartError("TLS needs both --tls-certificate and --tls-key")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:
+        reason = "they do not fit" if isinstance(error, ssl.SSLError) else error.strerror
+        raise StartError(
+            f"cannot speak TLS with {certificate} and {key} ({reason}); name a certificate and its key, both in PEM"
+        ) from error
 
 
 def load_contract(path: Path) -> tuple[str, Contract]:

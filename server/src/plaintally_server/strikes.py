@@ -78,12 +78,11 @@ def _on_time(name: str, parameter: str, text: str) -> Callable[[Any], Any]:
 @on_database
 def add(*, package: str, first_at: datetime, until: datetime, reason: str, database: Database) -> None:
     """Leave all that was received in a window out of the figures of a package."""
-    now = datetime.now(UTC)
+    store, now = open_existing(database), datetime.now(UTC)
     try:
-        why = check_window(first_at, until, reason, now=now)
+        why = check_window(first_at, until, reason, now=now, struck=store.struck(package))
     except Refusal as refusal:
         raise click.UsageError(refusal.message) from refusal
-    store = open_existing(database)
     window = store.strike(package, first_at, until, reason=why, actor=find_actor(), at=now)
     count_anew(store, window, now)
     click.echo(f"Struck window {window.number}; `plaintally-server strike undo {window.number}` takes it back.")
@@ -128,14 +127,17 @@ def look_for_floods(store: Maintenance, package: str, *, days: int, now: datetim
     return find_floods(counts, first_at=first_at, until=until)
 
 
-def check_window(first_at: datetime, until: datetime, reason: str, *, now: datetime) -> str:
-    """The reason, where the window and it can be taken.
+def check_window(first_at: datetime, until: datetime, reason: str, *, now: datetime, struck: Sequence[Window]) -> str:
+    """The reason, where the window and it can be taken; `struck` are those that are left out already.
 
     Raises:
         Refusal: they cannot.
     """
     if not first_at < until <= now:
         raise invalid("The end of a window must be behind its beginning, and not in the future.")
+    for window in struck:
+        if window.first_at <= first_at and until <= window.until:
+            raise invalid(f"Window {window.number} leaves all of that out already.")
     if not reason.strip() or len(reason) > 200 or not reason.isprintable():  # noqa: PLR2004
         raise invalid("The reason must be a line of at most 200 characters.")
     return reason.strip()

@@ -13,7 +13,7 @@ import click
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import last_sealed
-from plaintally_server.options import collect_contracts, on_config, on_database
+from plaintally_server.options import choose_packages, collect_contracts, on_config, on_database
 from plaintally_server.reports.questions import IMPORTS, INVOKES, SESSIONS, Cells, Question, Source
 from plaintally_server.reports.silence import ENOUGH, LOOK_BACK, Silence, find_silence
 from plaintally_server.sources import StoreSource
@@ -103,20 +103,20 @@ def _check_webhook(_: click.Context, __: click.Parameter, url: str | None) -> st
 
 
 @click.command()
-@click.argument("packages", metavar="[PACKAGE]...", nargs=-1)
+@click.argument("names", metavar="[PACKAGE]...", nargs=-1)
 @click.option("--webhook", metavar="URL", callback=_check_webhook, help="Where to POST the alarms to, as JSON.")
 @on_config
 @on_database
-def watch(*, packages: Sequence[str], webhook: str | None, database: Database) -> None:
+def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> None:
     """Tell which packages or releases have gone silent, or are refused.
 
     For a timer, once a day. The exit code is 1 where one has; nothing is sent where none has.
     """
     reader, last = open_existing(database), last_sealed(datetime.now(UTC))
-    names = packages or sorted({*reader.packages(), *collect_contracts(database, ())})
+    packages = choose_packages(names, {*reader.packages(), *collect_contracts(database, ())})
     source = StoreSource(reader)
-    alarms = [alarm for package in names for alarm in find_alarms(source, package, last=last)]
-    refused = [found for package in names if (found := find_refused(reader, source, package, last=last))]
+    alarms = [alarm for package in packages for alarm in find_alarms(source, package, last=last)]
+    refused = [found for package in packages if (found := find_refused(reader, source, package, last=last))]
     for alarm in (*alarms, *refused):
         click.echo(str(alarm))
     if not alarms and not refused:

@@ -15,7 +15,7 @@ from rich.progress import track
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import STRUCK, TABLES, Partition, Plan, last_sealed, make_plan, stamps
 from plaintally_server.export.reading import read_rows
-from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
+from plaintally_server.options import choose_packages, collect_contracts, on_config, on_contracts, on_database, setting
 from plaintally_server.store import Reader
 from plaintally_server.store.database import Database, exists
 from plaintally_server.store.maintenance import Maintenance
@@ -58,7 +58,12 @@ def needing(extra: str) -> Iterator[None]:
 @click.option("--table", "tables", multiple=True, type=click.Choice(TABLES), help="This table; may be given again.")
 @click.option("--check", is_flag=True, help="Write nothing; list what is not as the store is, and exit with 1.")
 @on_config
-@on_packages
+@click.option(
+    "--package",
+    "names",
+    multiple=True,
+    help="This package; may be given again. Else all that have a contract or counts.",
+)
 @on_contracts
 @on_database
 def export(
@@ -68,7 +73,7 @@ def export(
     since: datetime | None,
     tables: Sequence[str],
     check: bool,
-    packages: Sequence[str],
+    names: Sequence[str],
     contracts: Sequence[Path],
     database: Database,
 ) -> None:
@@ -83,8 +88,10 @@ def export(
     last = last_sealed(datetime.now(UTC))
     first = (day or since).date() if day or since else date.min  # type: ignore[union-attr]
     days = (first, min(last, day.date()) if day else last)
-    names = packages or sorted({*collect_contracts(database, contracts), *reader.packages()})
-    plan = plan_packages(reader, place, names, days, tables=tables or TABLES)
+    if day and day.date() > last:
+        raise click.UsageError(f"{day:%Y-%m-%d} is not over yet, in UTC; the last day that is over is {last}.")
+    packages = choose_packages(names, {*collect_contracts(database, contracts), *reader.packages()})
+    plan = plan_packages(reader, place, packages, days, tables=tables or TABLES)
     if check:
         _list_pending(plan)
     else:

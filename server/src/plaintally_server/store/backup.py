@@ -40,8 +40,10 @@ def back_up(database: Path, target: Path) -> int:
     """Write a copy of a database, readable by its owner only; its size in bytes.
 
     Raises:
+        StartError: the database is none of ours.
         CommandError: the copy is there already, cannot be written, or is not sound.
     """
+    schema.check_known(database, may_be_empty=False)
     with _telling(f"cannot back up {database} to {target}"):
         if target.exists():
             raise CommandError(f"{target} is there already; name another file")
@@ -61,17 +63,24 @@ def restore(backup: Path, database: Path, *, deletions: Sequence[str], at: datet
         at: the time of the deletion.
 
     Raises:
-        StartError: a collector runs on the database, or the copy is of a newer version.
+        StartError: a collector runs on the database, or the copy is of a newer version, or none of ours.
         CommandError: the copy is not sound, or something cannot be written.
     """
-    with _telling(f"cannot restore {backup} to {database}"), held(database):
+    schema.check_known(backup, may_be_empty=False)
+    with _telling(f"cannot restore {backup} to {database}"), held(database) as lock:
+        _give(lock, to_owner_of=database)
         old = database.with_name(f"{database.name}.replaced")
         if old.exists():
             raise CommandError(f"{old} is there already; move it away")
         part = database.with_name(f"{database.name}.part")
         _copy(backup, part)
-        deleted = delete_again(part, deletions, at=at)
-        _give(part, to_owner_of=database)
+        try:
+            deleted = delete_again(part, deletions, at=at)
+            _give(part, to_owner_of=database)
+        except BaseException:
+            for suffix in _PARTS:  # what was deleted may be in it yet
+                part.with_name(f"{part.name}{suffix}").unlink(missing_ok=True)
+            raise
         found = database.exists()
         for suffix in _PARTS:
             with suppress(FileNotFoundError):

@@ -35,6 +35,8 @@ def look_at(database: Database) -> Inspection:
         with engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 _check(connection)
+            if connection.dialect.name == "sqlite" and schema.is_ours(connection) is False:
+                raise CommandError(f"{describe(database)} is no database of a collector; name another with --database")
             tables = _compare(schema.version(connection))
             newest = connection.execute(_NEWEST).scalar() if tables == "current" else None
             is_far = connection.dialect.name == "postgresql"

@@ -28,8 +28,8 @@ class Lock:
     """
 
     def __init__(self, database: Path) -> None:
-        path = database.with_name(f"{database.name}-lock")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self.path = database.with_name(f"{database.name}-lock")
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(self._file)
         except OSError as error:
@@ -56,11 +56,11 @@ class Lock:
 
 
 @contextmanager
-def held(database: Path) -> Iterator[None]:
+def held(database: Path) -> Iterator[Path]:
     """Keep collectors off a file while something else is done with it; whether it was left clean stays noted."""
     lock = Lock(database)
     try:
-        yield
+        yield lock.path
     finally:
         if lock.is_clean:
             lock.release()

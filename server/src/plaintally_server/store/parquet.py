@@ -3,10 +3,12 @@
 Both are asked the same text. All they know of the files is a name for each table, whose rows have a package and a day.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import TABLES
 from plaintally_server.export.rows import COLUMNS
 from plaintally_server.reports.questions import Cells, Question
@@ -62,15 +64,28 @@ def open_duckdb(export: "Export") -> ParquetSource:
     """An export as DuckDB reads it: local files itself, with an eighth of the work, and a bucket's through pyarrow."""
     import duckdb
 
+    @contextmanager
+    def telling() -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            what = str(error).partition("\n")[0]
+            raise CommandError(f"the export cannot be read ({what}); run `plaintally-server export` again") from error
+
+    def ask(query: str, values: Sequence[str | date]) -> Iterable[Sequence[Any]]:
+        with telling():
+            return connection.execute(query, values).fetchall()
+
     connection = duckdb.connect()
     for table in TABLES:
         pattern = export.pattern(table)
         if pattern is None:
             connection.register(table, export.dataset(table))
         else:
-            connection.read_parquet(pattern, hive_partitioning=True).create_view(table)
+            with telling():
+                connection.read_parquet(pattern, hive_partitioning=True).create_view(table)
     connection.register("struck", export.struck_table())
-    return ParquetSource(lambda query, values: connection.execute(query, values).fetchall())
+    return ParquetSource(ask)
 
 
 def open_spark(session: "SparkSession", place: str) -> ParquetSource:

@@ -30,7 +30,7 @@ def migrate(database: Database) -> str | None:
     found = version_of(database)
     if found == HEAD:  # nobody is to wait for whoever writes just now
         return HEAD
-    _check_known(found, database)
+    check_known(database)
     with opening(database), exclusively(engine) as connection:
         if version(connection) != HEAD:  # another process may have been quicker
             upgrade(connection)
@@ -56,9 +56,8 @@ def check(database: Database) -> None:
     Raises:
         StartError: they are older, newer, or the database cannot be opened.
     """
-    found = version_of(database)
-    _check_known(found, database)
-    if found != HEAD:
+    check_known(database)
+    if version_of(database) != HEAD:
         raise StartError(f"the tables of {describe(database)} are not of this version; run plaintally-server migrate")
 
 
@@ -84,11 +83,28 @@ def is_known(found: str | None) -> bool:
     return found is None or found in known
 
 
-def _check_known(found: str | None, database: Database) -> None:
+def is_ours(connection: Connection) -> bool | None:
+    """Whether the tables are a collector's; None where there are none."""
+    tables = inspect(connection).get_table_names()
+    return bool({"alembic_version", "documents"} & {*tables}) if tables else None
+
+
+def check_known(database: Database, *, may_be_empty: bool = True) -> None:
+    """Raise unless the tables are a collector's, of this version or an earlier one.
+
+    Raises:
+        StartError: they are not, or the database cannot be opened.
+    """
+    engine = open_for_reading(database)
+    with opening(database), engine.connect() as connection:
+        found, ours = version(connection), is_ours(connection)
+    engine.dispose()
     if not is_known(found):
         raise StartError(
             f"the database {describe(database)} is of a newer version; run the plaintally-server that made it"
         )
+    if not (ours or (ours is None and may_be_empty)) and isinstance(database, Path):
+        raise StartError(f"{database} is no database of a collector; name another")
 
 
 def upgrade(connection: Connection, to: str = HEAD) -> None:
