@@ -30,7 +30,7 @@ def backup(*, file: Path, database: Database) -> None:
     if isinstance(database, str):
         raise CommandError(_PG_DUMP.format(file=file, database=describe(database)))
     if not database.exists():
-        raise CommandError(f"there is no database {database}; name another with --database")
+        raise CommandError(f"there is no database {database}; name another with --database or --config")
     size = copies.back_up(database, file)
     click.echo(f"Wrote {file}: {size:,} bytes, every page and index sound.")
 

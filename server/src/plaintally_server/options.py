@@ -75,7 +75,8 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
     try:
         values = tomllib.loads(found.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise click.BadParameter(f"{found} cannot be read ({error}).") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise click.BadParameter(f"{found} cannot be read ({reason}).") from error
     known = sorted(_multiple.keys() - {"config"})
     for name, value in values.items():
         if name not in known:
@@ -83,7 +84,7 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
         wanted, what = ((list,), "a list of texts") if _multiple[name] else ((str, int), "a text or whole number")
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise click.BadParameter(f"{found} must have {what} for {name}.")
-    context.default_map = values
+    context.default_map = {name: value for name, value in values.items() if value != ""}  # which means: not set
     return found
 
 

@@ -77,7 +77,7 @@ def open_source(kind: str, *, database: Database, place: str, master: str) -> It
     """
     if kind == "store":
         if not exists(database):
-            raise CommandError(f"there is no database {database}; name another with --database")
+            raise CommandError(f"there is no database {database}; name another with --database or --config")
         yield StoreSource(Maintenance(database))
     elif kind == "parquet":
         with needing("export"):

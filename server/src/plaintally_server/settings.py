@@ -109,4 +109,5 @@ def write_contract(package: str, contract: Contract) -> bytes:
 
 
 def _unusable(place: str, error: Exception) -> StartError:
-    return StartError(f"the contract {place} cannot be used ({error}); mend it or leave it out")
+    reason = error.strerror if isinstance(error, OSError) else error
+    return StartError(f"the contract {place} cannot be used ({reason}); mend it or leave it out")

@@ -83,7 +83,7 @@ def export(
     goes on when it is run again.
     """
     if not exists(database):
-        raise CommandError(f"there is no database {database}; name another with --database")
+        raise CommandError(f"there is no database {database}; name another with --database or --config")
     place, reader = open_export(export), Maintenance(database)
     last = last_sealed(datetime.now(UTC))
     first = (day or since).date() if day or since else date.min  # type: ignore[union-attr]

@@ -218,5 +218,5 @@ def open_existing(database: Database) -> Maintenance:
         StartError, CommandError: it is not, or cannot be opened.
     """
     if not exists(database):
-        raise CommandError(f"there is no database {describe(database)}; name another with --database")
+        raise CommandError(f"there is no database {describe(database)}; name another with --database or --config")
     return Maintenance(database)
