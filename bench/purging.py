@@ -28,7 +28,7 @@ from plaintally_server.store.content import write_fields
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.partitions import ensure, month_of
-from plaintally_server.store.tables import counted_ids, documents, names
+from plaintally_server.store.tables import documents, names
 from plaintally_server.store.times import to_us
 from plaintally_server.store.writing import SQLStore
 
@@ -72,9 +72,6 @@ def fill(database: Database, number: int, received_at: datetime) -> None:
         for _ in range(-(-number // _AT_ONCE)):
             part = [row for row, _ in zip(waiting, range(_AT_ONCE), strict=False)]
             connection.execute(documents.insert(), part)
-            counts = [row for row in part if row["collection"] != INVOKES]
-            ids = [{"package": PACKAGE, "id": UUID(str(row["id"])).bytes} for row in counts]
-            connection.execute(counted_ids.insert(), ids)
             if is_postgres:
                 columns = [column.name for column in names.columns]
                 connection.execute(names.insert(), [{name: row[name] for name in columns} for row in part])
