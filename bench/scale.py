@@ -121,7 +121,8 @@ def measure_questions(place: str, number: int, kind: str) -> None:
 async def take(store: Any, number: int) -> None:  # noqa: ANN401  # a store of either kind
     """Commit counts in batches, as a busy collector does."""
     for start in range(0, number, BATCH):
-        await store.commit([make_write(index, number) for index in range(start, min(start + BATCH, number))])
+        writes = (make_write(index, number) for index in range(start, min(start + BATCH, number)))
+        await asyncio.gather(*(store.commit([write]) for write in writes))
 
 
 def make_write(index: int, number: int) -> Write:
@@ -130,7 +131,7 @@ def make_write(index: int, number: int) -> Write:
     fields = dict(zip(COLUMNS["counts"], make_row(index, received_at), strict=True))
     del fields["received_at"]
     name = Name("p", "(default)", f"using_{PACKAGE}", fields["id"])
-    return Write(name, Precondition(), lambda _: Admitted(fields, PACKAGE, fields["id"]), received_at)
+    return Write(name, Precondition(exists=False), lambda _: Admitted(fields, PACKAGE, fields["id"]), received_at)
 
 
 def make_row(index: int, received_at: datetime) -> Row:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,15 +100,22 @@ def run_collector(
     packages: tuple[str, ...] = ("rxinfer",),
     token: str | None = TOKEN,
     url: str | None = None,
+    program: Sequence[str] = (),
 ) -> Iterator[Collector]:
     """A collector on a free port; it is told to end, and must, when the block ends.
 
-    With the address of a database, the file is none, but the collector runs in its folder.
+    With the address of a database, the file is none, but the collector runs in its folder. `program` is what runs it.
     """
     command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0", "--database", url or str(database)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
     process = subprocess.Popen(
-        [*command, *(f"--package={package}" for package in packages), *(["--token", token] if token else []), *options],
+        [
+            *program,
+            *command,
+            *(f"--package={package}" for package in packages),
+            *(["--token", token] if token else []),
+            *options,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

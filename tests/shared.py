@@ -135,7 +135,8 @@ class Shared:
 
     def invoke_document(self, index: int = 0) -> Document:
         length = index * 397 % (self.longest_source + 1)
-        source = {"source": string("x" * length)} if length else {}
+        text = f"{self.invoke_ids[index]} " * (length // 37 + 1)  # so that any part of it tells whose it is
+        source = {"source": string(text[:length])} if length else {}
         return {
             "fields": {
                 "id": string(self.invoke_ids[index]),

@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,3 +94,17 @@ def test_what_was_shared_is_shown_once_it_is_of_enough(tmp_path: Path) -> None:
 def label_of(writes: Sequence[Write]) -> object:
     admitted = writes[-1].settle(None)
     return admitted and admitted.fields["label"]
+
+
+def test_the_page_says_when_the_last_purge_was(collector: Collector) -> None:
+    deadline = time.monotonic() + 20  # the first is soon after the start
+    while "<time" not in (
+        page := collector.request("GET", "/packages/rxinfer").body.decode().partition('id="kept"')[2]
+    ):
+        assert "has not had to look for what is over its time yet" in page
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    today = datetime.now(UTC)
+    assert f'<time datetime="{today:%Y-%m-%d}T' in page
+    assert "and removed what it had received before" in page
+    assert "396 days" in page

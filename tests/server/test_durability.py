@@ -13,13 +13,14 @@ import sqlite3
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collectors import ROOT, Collector, count, in_threads
+from collectors import ROOT, Collector, count, in_threads, run_collector
 from plaintally.contract import Contract
 from plaintally_server.cli import run
 from plaintally_server.exceptions import Refusal, StartError
@@ -263,3 +264,38 @@ def test_settle_sees_the_fields_that_are_there(tmp_path: Path) -> None:
     asyncio.run(write_all(store, [write]))
     store.close()
     assert seen == [None, {"id": str(identifier), "timestamp": NOW}]
+
+
+def test_a_full_queue_is_answered_with_when_to_come_again(tmp_path: Path) -> None:
+    with run_collector(tmp_path / "a.sqlite3", "--queue-size=1") as collector, ThreadPoolExecutor(8) as pool:
+        with closing(sqlite3.connect(collector.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            posts = [pool.submit(collector.post) for _ in range(8)]
+            first = next(as_completed(posts)).result()
+            other.execute("ROLLBACK")
+        answers = [post.result() for post in posts]
+    assert first.error == (503, "UNAVAILABLE")
+    assert int(first.headers["retry-after"]) >= 1
+    assert 200 in [answer.status for answer in answers]
+
+
+@pytest.mark.linux
+def test_a_disk_that_is_full_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    """A file system of its own, of 3 MB, in a namespace of its own."""
+    mount = f"mount -t tmpfs -o size=3m none {tmp_path} && head -c 2200000 /dev/zero > {tmp_path}/fill"
+    program = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    with run_collector(tmp_path / "a.sqlite3", program=program) as collector:
+        answered, refused = [], None
+        while refused is None:
+            identifier = str(uuid.uuid4())
+            answer = collector.post(identifier)
+            if answer.status == 200:
+                answered.append(identifier)
+            else:
+                refused = answer
+        assert refused.error == (507, "RESOURCE_EXHAUSTED")
+        inside = Path(f"/proc/{collector.process.pid}/root{tmp_path}")
+        (inside / "fill").unlink()
+        late = str(uuid.uuid4())
+        assert collector.post(late).status == 200
+        assert {collector.get(identifier).status for identifier in (*answered, late)} == {200}

@@ -3,11 +3,13 @@
 import base64
 import socket
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from collectors import ROOT, TOKEN, count, run_collector
+from postgresql import run_postgres
 
 ADDRESS = "127.99.88.77"
 CANARIES = {
@@ -35,8 +37,19 @@ def found_in(folder: Path, output: str) -> list[str]:
     return [name for name, forms in wanted.items() if any(form in haystack for form in forms)]
 
 
-def test_no_address_and_no_header_is_kept(tmp_path: Path) -> None:
-    with run_collector(tmp_path / "kept.sqlite3") as collector:
+@pytest.fixture(params=["file", pytest.param("server", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, str | None]]:
+    """The folder in which everything is kept, and the address of a database there."""
+    if request.param == "file":
+        yield tmp_path, None
+        return
+    with run_postgres() as server:
+        yield server.folder, server.new_store()
+
+
+def test_no_address_and_no_header_is_kept(place: tuple[Path, str | None], tmp_path: Path) -> None:
+    folder, url = place
+    with run_collector(tmp_path / "kept.sqlite3", url=url) as collector:
         requests: list[tuple[str, str, object]] = [
             ("POST", f"{ROOT}/using_rxinfer", count()),
             ("PATCH", f"{ROOT}/using_rxinfer/a", count()),
@@ -50,13 +63,15 @@ def test_no_address_and_no_header_is_kept(tmp_path: Path) -> None:
             ("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4()), "key": "canary-cookie"}),
             ("POST", "/forget", f"session={uuid.uuid4()}".encode()),
             ("POST", "/support", f"session={uuid.uuid4()}&token=canary-cookie".encode()),
+            ("POST", "/login", b"token=canary-cookie"),
+            ("GET", "/maintain", None),
             ("PUT", "/v1/x", b"x" * 100_000),
         ]
         statuses = [
             collector.request(method, path, body, CANARIES, source=ADDRESS).status for method, path, body in requests
         ]
         assert statuses[:2] == [200, 200]
-        assert found_in(tmp_path, "") == []  # while the write-ahead log is there
+        assert found_in(folder, "") == []  # while the write-ahead log is there
         with socket.create_connection(("127.0.0.1", collector.port), source_address=(ADDRESS, 0)) as garbage:
             garbage.sendall(b"canary-agent/1.0 \x00\r\nHost: \xff\r\n\r\n")
             garbage.recv(1000)
@@ -64,7 +79,7 @@ def test_no_address_and_no_header_is_kept(tmp_path: Path) -> None:
         assert collector.process.stdout
         output = collector.process.stdout.read()
     assert output == ""
-    assert found_in(tmp_path, output) == []
+    assert found_in(folder, output) == []
     assert TOKEN not in output
 
 

@@ -81,3 +81,14 @@ def test_a_full_disk_is_told_and_recovers(tmp_path: Path) -> None:
     assert not isinstance(asyncio.run(write_all(store, [make_write("late")]))[0], BaseException)
     store.close()
     assert Maintenance(store.path).total("rxinfer") == 301 - len(refused)
+
+
+def test_what_was_written_is_on_the_disk_and_what_was_deleted_is_overwritten(tmp_path: Path) -> None:
+    """No test of a killed process can tell whether the system's own cache was written out."""
+    store = SQLiteStore(tmp_path / "a.sqlite3")
+    raw = store._writer._backend._raw  # type: ignore[attr-defined]
+    found = {
+        name: raw.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "secure_delete")
+    }
+    store.close()
+    assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}

@@ -21,7 +21,9 @@ def test_a_count_arrives_by_tls(tmp_path: Path) -> None:
         authority.configure_trust(context)
         connection = http.client.HTTPSConnection("localhost", collector.port, timeout=30, context=context)
         connection.request("POST", f"{ROOT}/using_rxinfer", json.dumps(count()))
-        assert connection.getresponse().status == 200
+        response = connection.getresponse()
+        assert response.status == 200
+        assert response.getheader("strict-transport-security") == "max-age=31536000"
         connection.close()
         doctor = run_server(tmp_path, "doctor", "--package=a", *options, "--port", str(collector.port))
         assert "it answers at" in doctor.stdout
