@@ -26,6 +26,7 @@ _PLACES = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ.get
 class Postgres:
     folder: Path
     port: int
+    buffers: str
     process: subprocess.Popen[bytes] | None = None
     _numbers: Iterator[int] = field(default_factory=count)
     _template: str = ""
@@ -50,7 +51,8 @@ class Postgres:
 
     def start(self) -> None:
         options = ["-p", str(self.port), "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
-        command = [program("postgres"), "-D", str(self.folder / "data"), *options, "-c", "shared_buffers=32MB"]
+        options += ["-c", f"shared_buffers={self.buffers}"]
+        command = [program("postgres"), "-D", str(self.folder / "data"), *options]
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **_as_somebody())
@@ -72,7 +74,7 @@ class Postgres:
 
 
 @contextmanager
-def run_postgres() -> Iterator[Postgres]:
+def run_postgres(buffers: str = "32MB") -> Iterator[Postgres]:
     """A server on a free port of the loopback address, which ends with the block."""
     folder = Path(tempfile.mkdtemp(prefix="plaintally-postgres-"))
     if os.getuid() == 0:
@@ -81,7 +83,7 @@ def run_postgres() -> Iterator[Postgres]:
     subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, **_as_somebody())
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = Postgres(folder, port)
+    server = Postgres(folder, port, buffers)
     server.start()
     try:
         yield server

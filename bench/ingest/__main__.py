@@ -85,7 +85,7 @@ def start(stack: ExitStack, peer: Path | None, python: str) -> dict[str, Server]
     """All servers; they end with the stack."""
     enter = stack.enter_context
     folders = [Path(enter(tempfile.TemporaryDirectory(prefix="plaintally-ingest-"))) for _ in range(3)]
-    postgres = enter(run_postgres())
+    postgres = enter(run_postgres("1GB"))
     servers = {
         "echo": enter(run_echo()),
         "echo-ours": enter(run_echo(ours=True)),

@@ -26,7 +26,7 @@ median of interleaved rounds, with the least and the most behind it.
 
 Everything is on: the limiter, the contract, daily totals, `synchronous=FULL` or `fsync`; an answer comes after the data
 is on the disk. Loads come from {connections} connections (commits from 4) of one client process on the same machine.
-CPU is that of the collector's process; what PostgreSQL takes itself stands beside it.
+CPU is that of the collector's process; what PostgreSQL, with buffers of 1 GB, takes itself stands beside it.
 """
 
 
