@@ -121,7 +121,7 @@ def test_a_contract_that_was_added_is_taken_up_at_the_next_start(tmp_path: Path)
     added = run_server(tmp_path, "contract", "add", str(write_contract(tmp_path)), *base)
     assert (added.returncode, added.stdout) == (
         0,
-        "Added the contract of rxinfer; a collector takes it up when it starts next.\n",
+        f"Added the contract of rxinfer to {database}; a collector takes it up when it starts next.\n",
     )
     assert database.stat().st_mode & 0o777 == 0o600
     coarse = Contract(counter=["python_version"])
