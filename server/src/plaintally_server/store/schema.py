@@ -27,10 +27,9 @@ def migrate(database: Database) -> str | None:
         StartError: the database cannot be opened, is of a newer version, or is no store of ours.
     """
     engine = open_for_writing(database, timeout_s=30)
-    found = version_of(database)
+    found = check_known(database)
     if found == HEAD:  # nobody is to wait for whoever writes just now
         return HEAD
-    check_known(database)
     with opening(database), exclusively(engine) as connection:
         if version(connection) != HEAD:  # another process may have been quicker
             upgrade(connection)
@@ -56,18 +55,8 @@ def check(database: Database) -> None:
     Raises:
         StartError: they are older, newer, or the database cannot be opened.
     """
-    check_known(database)
-    if version_of(database) != HEAD:
+    if check_known(database) != HEAD:
         raise StartError(f"the tables of {describe(database)} are not of this version; run plaintally-server migrate")
-
-
-def version_of(database: Database) -> str | None:
-    """The version of a database's tables; see `version`."""
-    engine = open_for_reading(database)
-    with opening(database), engine.connect() as connection:
-        found = version(connection)
-    engine.dispose()
-    return found
 
 
 def version(connection: Connection) -> str | None:
@@ -89,8 +78,8 @@ def is_ours(connection: Connection) -> bool | None:
     return bool({"alembic_version", "documents"} & {*tables}) if tables else None
 
 
-def check_known(database: Database, *, may_be_empty: bool = True) -> None:
-    """Raise unless the tables are a collector's, of this version or an earlier one.
+def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:
+    """The version of a database's tables (see `version`), which are a collector's, and this one or an earlier.
 
     Raises:
         StartError: they are not, or the database cannot be opened.
@@ -105,6 +94,7 @@ def check_known(database: Database, *, may_be_empty: bool = True) -> None:
         )
     if not (ours or (ours is None and may_be_empty)) and isinstance(database, Path):
         raise StartError(f"{database} is no database of a collector; name another")
+    return found
 
 
 def upgrade(connection: Connection, to: str = HEAD) -> None:
