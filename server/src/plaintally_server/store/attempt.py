@@ -33,7 +33,8 @@ JOIN names USING (collection, id) JOIN documents USING (collection, id, create_t
 ORDER BY collection, id FOR UPDATE OF documents
 """
 _BURIED = "SELECT id_hash FROM tombstones WHERE id_hash = ANY($1::bytea[])"
-_INSERT = """
+# Rows as `_row` has them, their names and themselves.
+_ROWS = """
 WITH row AS (
     SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[])
         AS row (collection, id, fields, create_time, update_time, package, parent)
@@ -43,8 +44,9 @@ WITH row AS (
 ), kept AS (
     INSERT INTO documents (collection, id, fields, create_time, update_time, package, parent) SELECT * FROM row
 )
-SELECT count(*), pg_current_xact_id()::text FROM named
 """
+_MADE = "SELECT count(*), pg_current_xact_id()::text FROM named"
+_INSERT = f"{_ROWS} {_MADE}"
 _TRANSACTION = "SELECT pg_current_xact_id()::text"
 _UPDATE = """
 UPDATE documents SET fields = row.fields, update_time = row.update_time, package = row.package, parent = row.parent
@@ -83,17 +85,9 @@ INSERT INTO rolled_days (package, day, changes)
 SELECT package, day, 1 FROM unnest($1::text[], $2::date[]) AS changed (package, day)
 ON CONFLICT (package, day) DO UPDATE SET changes = rolled_days.changes + 1
 """
-# All of the above for a batch of new counts: a way to the server and back takes a collector as long as ten counts.
-_ALL_NEW = f"""
-WITH row AS (
-    SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[])
-        AS row (collection, id, fields, create_time, update_time, package, parent)
-), named AS (
-    INSERT INTO names (collection, id, create_time) SELECT collection, id, create_time FROM row
-    ON CONFLICT DO NOTHING RETURNING 1
-), kept AS (
-    INSERT INTO documents (collection, id, fields, create_time, update_time, package, parent) SELECT * FROM row
-), given AS (
+# All of the above for a batch of new counts: two ways fewer to the server and back take a collector a tenth less CPU.
+_ALL_NEW = f"""{_ROWS}
+, given AS (
     SELECT package, DATE '1970-01-01' + (create_time / 86400000000)::integer AS day,
         decode(replace(convert_from(id, 'UTF8'), '-', ''), 'hex') AS uuid FROM row
 ), tally AS (
@@ -108,7 +102,7 @@ WITH row AS (
     INSERT INTO rolled_days (package, day, changes) SELECT package, day, 1 FROM tally
     ON CONFLICT (package, day) DO UPDATE SET changes = rolled_days.changes + 1
 )
-SELECT count(*), pg_current_xact_id()::text FROM named
+{_MADE}
 """  # noqa: S608  # of our own
 
 

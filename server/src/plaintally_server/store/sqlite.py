@@ -189,10 +189,10 @@ class _File:
         """Insert rows of which none may be there; how many were not."""
         made = start = 0
         for size in _ROWS:
-            values = f" VALUES {','.join([_places(rows[0])] * size)}" if rows[start:] else ""
             while len(rows) - start >= size:
                 part = rows[start : start + size]
-                made += self._raw.execute(statement + values, [*chain.from_iterable(part)]).rowcount
+                values = ",".join([f"({','.join('?' * len(part[0]))})"] * size)
+                made += self._raw.execute(f"{statement} VALUES {values}", [*chain.from_iterable(part)]).rowcount
                 start += size
         return made
 
@@ -211,7 +211,3 @@ class _File:
             self._lock.abandon()
             reason = found.partition("\n")[0]
             raise StartError(f"the database {path} is damaged ({reason}); put a backup in its place")
-
-
-def _places(row: Sequence[Any]) -> str:
-    return f"({','.join('?' * len(row))})"
