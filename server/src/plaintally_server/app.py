@@ -17,13 +17,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally_server import dashboard, health, openapi, resource, support
-from plaintally_server.asgi import Application, Work, refuse
 from plaintally_server.entrance import Entrance
 from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
 from plaintally_server.gate import Gate
 from plaintally_server.ingest import Policy
 from plaintally_server.maintaining import Maintaining
+from plaintally_server.messages import Application, Work, refuse
 from plaintally_server.routes import HEADERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store

@@ -33,12 +33,12 @@ from plaintally_server import (
     upkeep,
     watch,
 )
-from plaintally_server.asgi import Application
 from plaintally_server.connection import Connection
 from plaintally_server.exceptions import Refusal, ServerError, StartError
 from plaintally_server.export.command import export
 from plaintally_server.heads import Limits
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED
+from plaintally_server.messages import Application
 from plaintally_server.options import (
     collect_contracts,
     on_config,

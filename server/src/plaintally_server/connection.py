@@ -14,10 +14,10 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from plaintally_server.asgi import Application, refuse
 from plaintally_server.exceptions import Refusal, invalid, unavailable
 from plaintally_server.exchange import BUFFER_BYTES, Exchange, write_answer
 from plaintally_server.heads import Head, Limits, too_large
+from plaintally_server.messages import Application, refuse
 
 _FRAMING_SHARE = 8  # times the body: one byte in a chunk of its own takes six
 

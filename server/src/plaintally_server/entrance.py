@@ -10,11 +10,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally_server.access import hash_token
-from plaintally_server.asgi import make_request
 from plaintally_server.exceptions import Refusal, forbidden
 from plaintally_server.gate import Gate
 from plaintally_server.limiter import Limiter
 from plaintally_server.logins import LIFETIME_S, Login, cookie_name, make_cookie, read_cookie
+from plaintally_server.messages import make_request
 from plaintally_server.pages import FORM_HEADERS, read_form, render
 
 TRIES, TRIES_PER_S = 10, 0.1

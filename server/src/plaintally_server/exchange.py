@@ -13,9 +13,9 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope
 
-from plaintally_server.asgi import Answer, Application, refuse
 from plaintally_server.exceptions import Refusal, describe, failed
 from plaintally_server.heads import Head
+from plaintally_server.messages import Answer, Application, refuse
 
 BUFFER_BYTES = 65_536
 """Of a body that is waiting for its application, and of one that is read for nothing."""

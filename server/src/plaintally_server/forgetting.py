@@ -7,10 +7,10 @@ from starlette.requests import Request as PageRequest
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from plaintally_server.asgi import Answer, Request, answer_json, read_body
 from plaintally_server.deletion import Receipt, parse_request, parse_session_id
 from plaintally_server.exceptions import Refusal
 from plaintally_server.gate import Check
+from plaintally_server.messages import Answer, Request, answer_json, read_body
 from plaintally_server.pages import read_form, render
 from plaintally_server.store import Store
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from starlette.types import Message
 
 from plaintally_server.access import bearer
-from plaintally_server.asgi import Answer, Request, Work, check_length
 from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.limiter import Limiter
+from plaintally_server.messages import Answer, Request, Work, check_length
 from plaintally_server.proxies import find_client, is_trusted, parse_networks
 from plaintally_server.settings import Settings
 from plaintally_server.tokens import Tokens

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 from starlette.types import Receive
 
-from plaintally_server.asgi import Request
 from plaintally_server.exceptions import Refusal, invalid
+from plaintally_server.messages import Request
 
 
 class Limits(NamedTuple):

@@ -13,12 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from plaintally.firestore import format_timestamp
 from plaintally_server import queries
 from plaintally_server.access import Access
-from plaintally_server.asgi import Answer, answer_json
 from plaintally_server.commits import Action, Change, parse_batch, parse_commit
 from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.filters import Found
 from plaintally_server.ingest import Policy
 from plaintally_server.lookups import parse_batch_get
+from plaintally_server.messages import Answer, answer_json
 from plaintally_server.queries import Query
 from plaintally_server.resource import Method, Name, Stored, write_document
 from plaintally_server.store import Store, Write

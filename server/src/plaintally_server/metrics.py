@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from plaintally_server.asgi import Answer, Request, Work
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.export.layout import last_sealed
+from plaintally_server.messages import Answer, Request, Work
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _VERBS = frozenset({b"commit", b"batchWrite", b"batchGet", b"runQuery", b"forget"})

@@ -7,9 +7,9 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from plaintally_server.asgi import make_request, read_body
 from plaintally_server.exceptions import invalid
 from plaintally_server.gate import Check
+from plaintally_server.messages import make_request, read_body
 
 HEADERS = {
     "Content-Security-Policy": (

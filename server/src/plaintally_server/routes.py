@@ -8,7 +8,6 @@ from starlette.concurrency import run_in_threadpool
 from plaintally.contract import Contract
 from plaintally_server import ingest, lookups, resource
 from plaintally_server.access import Access, bearer
-from plaintally_server.asgi import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.bodies import parse_document
 from plaintally_server.commits import Action, Change
 from plaintally_server.counts import Counts
@@ -16,6 +15,7 @@ from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.fieldpaths import MISSING, Fields, project
 from plaintally_server.fieldpaths import find as find_value
 from plaintally_server.ingest import Policy
+from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.methods import Methods, find
 from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings

@@ -1,4 +1,4 @@
-"""Requests and answers as values, which the endpoints that programs use take and give.
+"""HTTP's messages as values: the requests and answers that the endpoints which programs use take and give.
 
 Pages for people are an application of ASGI. A router, a request and a response of a framework would cost as much as
 everything else that happens to a count, and ASGI's own messages a tenth of it.
