@@ -129,7 +129,7 @@ def make_write(index: int, number: int) -> Write:
     """One count; all are spread over the days."""
     received_at = START + timedelta(seconds=86_400 * DAYS * index / number)
     fields = dict(zip(COLUMNS["counts"], make_row(index, received_at), strict=True))
-    del fields["received_at"]
+    del fields["received_at"], fields["clock"]  # which an export adds
     name = Name("p", "(default)", f"using_{PACKAGE}", fields["id"])
     return Write(name, Precondition(exists=False), lambda _: Admitted(fields, PACKAGE, fields["id"]), received_at)
 
@@ -138,7 +138,7 @@ def make_row(index: int, received_at: datetime) -> Row:
     """A count as an export has it."""
     identifier = str(UUID(bytes=os.urandom(16), version=4))
     sent_at = received_at - timedelta(microseconds=hash(identifier) % 900_000)
-    return identifier, received_at, sent_at, f"1.{index % 7}.0", f"3.{11 + index % 3}"
+    return identifier, received_at, sent_at, f"1.{index % 7}.0", f"3.{11 + index % 3}", "near"
 
 
 @contextmanager
