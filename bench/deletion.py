@@ -97,6 +97,7 @@ def fill_server(url: str, sessions: int) -> None:
         cursor.execute(definition.replace(" ON ONLY ", " ON "))  # of the partitions, too
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")  # a database that has grown in months has its pages on the disk
 
 
 def measure(database: Database, sessions: int) -> list[str]:

@@ -12,11 +12,12 @@ from plaintally_server.deletion import ForgetRequest, Receipt, hash_text, make_r
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.rows import find_buried, insert, is_document, parents_are, remove
+from plaintally_server.store.rows import find_buried, insert, is_document, parent_is, remove
 from plaintally_server.store.tables import documents, erasures, forget_requests, receipts, tombstones
 from plaintally_server.store.times import from_us, to_us
 
 MAX_WAITING = 10_000
+_AT_ONCE = 400  # parameters of a statement are limited
 
 
 def forget(connection: Connection, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
@@ -48,15 +49,15 @@ def discard(connection: Connection, collection: str, document: str, *, at: datet
     else:
         remove(connection, is_document(connection, collection, document))
     if collection == STATS:
-        remove(connection, parents_are(INVOKES, document))
-        _bury(connection, document, at)
+        remove(connection, parent_is(INVOKES, document))
+        _bury(connection, [document], at)
     _note_erasure(connection, at)
 
 
 def bury_late(connection: Connection, stats_id: str, *, at: datetime) -> bool:
     """Keep out stats that came after their session was deleted; whether invokes had come before them, which go."""
-    _bury(connection, stats_id, at)
-    found = remove(connection, parents_are(INVOKES, stats_id)) > 0
+    _bury(connection, [stats_id], at)
+    found = remove(connection, parent_is(INVOKES, stats_id)) > 0
     if found:
         _note_erasure(connection, at)
     return found
@@ -116,10 +117,10 @@ def list_requests(connection: Connection) -> Sequence[ForgetRequest]:
 
 def count_tree(connection: Connection, session_id: str) -> int:
     """How many documents a session has, itself included."""
-    below = documents.c.parent.in_(select(documents.c.id).where(parents_are(STATS, session_id)).scalar_subquery())
+    below = documents.c.parent.in_(select(documents.c.id).where(parent_is(STATS, session_id)).scalar_subquery())
     wanted = (
         is_document(connection, SESSIONS, session_id),
-        parents_are(STATS, session_id),
+        parent_is(STATS, session_id),
         and_(documents.c.collection == INVOKES, below),
     )
     count = select(func.count()).select_from(documents)
@@ -129,14 +130,14 @@ def count_tree(connection: Connection, session_id: str) -> int:
 def _delete_session(connection: Connection, session_id: str, at: datetime) -> int:
     """Delete a session with its stats and their invokes, and leave tombstones; the number of documents."""
     key_hash = _key_hash(connection, session_id)
-    stats_ids = connection.execute(select(documents.c.id).where(parents_are(STATS, session_id))).scalars().all()
-    count = sum(remove(connection, parents_are(INVOKES, stats_id)) for stats_id in stats_ids)
-    count += remove(connection, parents_are(STATS, session_id))
+    stats_ids = connection.execute(select(documents.c.id).where(parent_is(STATS, session_id))).scalars().all()
+    parts = [stats_ids[start : start + _AT_ONCE] for start in range(0, len(stats_ids), _AT_ONCE)]
+    count = sum(remove(connection, parent_is(INVOKES, *part)) for part in parts)
+    count += remove(connection, parent_is(STATS, session_id))
     count += remove(connection, is_document(connection, SESSIONS, session_id))
     connection.execute(delete(forget_requests).where(forget_requests.c.session == session_id))
-    for stats_id in stats_ids:
-        _bury(connection, stats_id, at)
-    _bury(connection, session_id, at, key_hash)
+    _bury(connection, stats_ids, at)
+    _bury(connection, [session_id], at, key_hash)
     return count
 
 
@@ -152,9 +153,10 @@ def _key_hash(connection: Connection, session_id: str) -> bytes | None:
     return None if key_hash is None else bytes.fromhex(key_hash)
 
 
-def _bury(connection: Connection, document_id: str, at: datetime, key_hash: bytes | None = None) -> None:
-    row = {"id_hash": hash_text(document_id), "key_hash": key_hash, "buried_at": to_us(at)}
-    connection.execute(insert(connection, tombstones).values(row).on_conflict_do_nothing())
+def _bury(connection: Connection, ids: Sequence[str], at: datetime, key_hash: bytes | None = None) -> None:
+    rows = [{"id_hash": hash_text(one), "key_hash": key_hash, "buried_at": to_us(at)} for one in ids]
+    if rows:
+        connection.execute(insert(connection, tombstones).on_conflict_do_nothing(), rows)
 
 
 def _note_erasure(connection: Connection, at: datetime) -> None:

@@ -13,7 +13,7 @@ from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import DayState, Purge, Rolled, SessionTree, StatsTree, Window, credentials, purging
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.rows import located, parents_are
+from plaintally_server.store.rows import located, parent_is
 from plaintally_server.store.tables import IMPORTS, documents, rollups
 from plaintally_server.store.times import DAY_US, from_us, to_us
 from plaintally_server.tokens import Token
@@ -166,7 +166,7 @@ def _get(connection: Connection, name: Name) -> Stored | None:
 
 
 def _children(connection: Connection, collection: str, parent: str) -> Iterator[Stored]:
-    return (_read(*row) for row in connection.execute(select(*_COLUMNS).where(parents_are(collection, parent))))
+    return (_read(*row) for row in connection.execute(select(*_COLUMNS).where(parent_is(collection, parent))))
 
 
 def _invokes(connection: Connection, stats_id: str) -> Sequence[Stored]:

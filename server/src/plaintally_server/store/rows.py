@@ -44,9 +44,9 @@ def located(connection: Connection) -> tuple[FromClause, Any]:
     return names.join(documents, and_(*same)), names.c
 
 
-def parents_are(collection: str, parent: str) -> ColumnElement[bool]:
-    """That a document is of a collection, and belongs to another."""
-    return and_(documents.c.collection == collection, documents.c.parent == parent)
+def parent_is(collection: str, *parents: str) -> ColumnElement[bool]:
+    """That a document is of a collection, and belongs to one of these."""
+    return and_(documents.c.collection == collection, documents.c.parent.in_(parents))
 
 
 def load(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
