@@ -1,7 +1,8 @@
 """What deleting a session takes in a large database: the transaction, and the VACUUM that comes later.
 
 A session has 9 stats of 10 invokes each. Ids are such that what belongs together is scattered over the tables, as
-random ids have it; the disk's cache is as filling them left it.
+random ids have it. All of it is on the disk before, as in a database that has grown in months; the disk's cache is as
+filling left it.
 """
 
 import argparse
@@ -73,6 +74,8 @@ def fill_file(file: Path, sessions: int) -> None:
         for _, sql in indices:
             connection.execute(sql)
         connection.commit()
+    with file.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def fill_server(url: str, sessions: int) -> None:
@@ -97,7 +100,7 @@ def fill_server(url: str, sessions: int) -> None:
         cursor.execute(definition.replace(" ON ONLY ", " ON "))  # of the partitions, too
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
-        connection.execute("CHECKPOINT")  # a database that has grown in months has its pages on the disk
+        connection.execute("CHECKPOINT")
 
 
 def measure(database: Database, sessions: int) -> list[str]:

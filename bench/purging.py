@@ -1,7 +1,8 @@
 """How long writes wait while what is over its time is removed, on SQLite and on PostgreSQL.
 
-A store is filled with old documents, half of them counts and half invokes. Then counts arrive at an even rate, in turn
-beside nothing and beside the purge, and how long each took to be on the disk is held against the other.
+A store is filled with old documents, half of them counts and half invokes, all of which are on the disk then. Counts
+arrive at an even rate, in turn beside nothing and beside the purge, and how long each took to be on the disk is held
+against the other.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 from pages import ROOT, table, write_part
 from store import make_count
 
@@ -76,6 +78,10 @@ def fill(database: Database, number: int, received_at: datetime) -> None:
                 columns = [column.name for column in names.columns]
                 connection.execute(names.insert(), [{name: row[name] for name in columns} for row in part])
     engine.dispose()
+    if is_postgres:
+        with psycopg.connect(str(database), autocommit=True) as settling:
+            settling.execute("VACUUM ANALYZE")
+            settling.execute("CHECKPOINT")
 
 
 async def write_evenly(store: SQLStore, seconds: float) -> list[float]:

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -27,6 +27,7 @@ class Postgres:
     folder: Path
     port: int
     buffers: str
+    before: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
     _numbers: Iterator[int] = field(default_factory=count)
     _template: str = ""
@@ -52,7 +53,7 @@ class Postgres:
     def start(self) -> None:
         options = ["-p", str(self.port), "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
         options += ["-c", f"shared_buffers={self.buffers}"]
-        command = [program("postgres"), "-D", str(self.folder / "data"), *options]
+        command = [*self.before, program("postgres"), "-D", str(self.folder / "data"), *options]
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **_as_somebody())
@@ -74,8 +75,8 @@ class Postgres:
 
 
 @contextmanager
-def run_postgres(buffers: str = "32MB") -> Iterator[Postgres]:
-    """A server on a free port of the loopback address, which ends with the block."""
+def run_postgres(buffers: str = "32MB", before: Sequence[str] = ()) -> Iterator[Postgres]:
+    """A server on a free port of the loopback address, which ends with the block; `before` are words that start it."""
     folder = Path(tempfile.mkdtemp(prefix="plaintally-postgres-"))
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
@@ -83,7 +84,7 @@ def run_postgres(buffers: str = "32MB") -> Iterator[Postgres]:
     subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, **_as_somebody())
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = Postgres(folder, port, buffers)
+    server = Postgres(folder, port, buffers, before)
     server.start()
     try:
         yield server

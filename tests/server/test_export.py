@@ -212,6 +212,7 @@ def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None
     for options, says in (
         (["--package", "rxinfre"], "nothing is known of rxinfre; known are another, rxinfer"),
         (["--day", "2999-01-01"], "2999-01-01 is not over yet"),
+        (["--day", "2026-01-01", "--since", "2026-01-01"], "--day and --since exclude each other"),
     ):
         done = run_server(folder, "export", "--to", "out", "--database", "store", *options)
         assert (done.returncode != 0, done.stdout) == (True, "")

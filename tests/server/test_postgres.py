@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import signal
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 
 from collectors import ROOT, Collector, count, in_threads, run_collector, run_server
+from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
@@ -116,6 +118,37 @@ def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
         assert set(answered) <= kept
         assert store.total("rxinfer") == len(kept)
         store.close()
+
+
+@pytest.mark.linux
+def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
+    """The documents are on a file system of their own, of 3 MB, in a namespace of the server's own."""
+    with tempfile.TemporaryDirectory() as small:
+        mount = f"mount -t tmpfs -o size=3m none {small} && head -c 2000000 /dev/zero > {small}/fill"
+        before = ["unshare", "--map-current-user", "--mount", "--keep-caps", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+        with run_postgres(before=before) as server:
+            url, answered = server.new_store(), list[str]()
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
+                connection.execute(f"ALTER DATABASE {connection.info.dbname} SET default_tablespace = small".encode())
+            store = open_store(url)
+
+            async def fill() -> Refusal:
+                while True:
+                    ids = [str(uuid4()) for _ in range(50)]
+                    answers = await write_all(store, [[make_write(one)] for one in ids])
+                    answered.extend(one for one, code in zip(ids, codes(answers), strict=True) if code == 200)
+                    if refused := [answer for answer in answers if isinstance(answer, Refusal)]:
+                        return refused[0]
+
+            refusal = asyncio.run(fill())
+            assert (refusal.code, refusal.status) == (507, "RESOURCE_EXHAUSTED")
+            assert server.process
+            Path(f"/proc/{server.process.pid}/root{small}/fill").unlink()
+            late = str(uuid4())
+            assert codes(asyncio.run(write_all(store, [make_write(late)]))) == [200]
+            assert all(store.get_all([Name("", "", "using_rxinfer", one) for one in (*answered, late)]))
+            store.close()
 
 
 def test_nothing_that_a_collector_answered_is_lost(tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         (["serve"], 2, "name a package with --package NAME, or add one with `plaintally-server contract add`"),
         (["serve", "--package", "My-Package"], 2, "must be in lower case with underscores"),
         (["serve", "--package", "a", "--port", "70000"], 2, "70000 is not in the range"),
+        (["serve", "--config", "far.toml"], 2, "Invalid value for 'port' in far.toml: 70000 is not in the range"),
         (["serve", "--package", "a", "--config", "nowhere.toml"], 2, "nowhere.toml cannot be read"),
         (["serve", "--package", "a", "--config", "broken.toml"], 2, "broken.toml cannot be read"),
         (
@@ -133,6 +134,7 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str],
     (tmp_path / "unknown.toml").write_text("prot = 1\n")
     (tmp_path / "text.toml").write_text('packages = "a"\n')
     (tmp_path / "number.toml").write_text("port = 1.5\n")
+    (tmp_path / "far.toml").write_text("port = 70000\n")
     (tmp_path / "table.toml").write_text('packages = ["a"]\n[token]\na = 1\n')
     (tmp_path / "nested.json").write_text('{"package": "a", "counter": [[]]}')
     (tmp_path / "nobody.json").write_text("{}")

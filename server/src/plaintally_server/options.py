@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from plaintally.contract import Contract
 from plaintally_server.dialects import find_package
@@ -24,12 +25,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 _multiple: dict[str, bool] = {}
 
 
+class _Setting(click.Option):
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What a wrong value is a value of, which may stand in the settings file."""
+        if ctx and ctx.get_parameter_source(str(self.name)) is ParameterSource.DEFAULT_MAP:
+            return f"{self.name!r} in {ctx.meta[CONFIG_FILE]}"
+        return super().get_error_hint(ctx)
+
+
 def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
     """An option that is also a variable and a key of the settings file, named after its parameter."""
     parameter = attributes.pop("parameter", name)
     _multiple[parameter] = attributes.get("multiple", False)
     variable = f"PLAINTALLY_SERVER_{parameter.upper()}"
-    return click.option(f"--{name.replace('_', '-')}", parameter, envvar=variable, show_envvar=True, **attributes)
+    flag = f"--{name.replace('_', '-')}"
+    return click.option(flag, parameter, cls=_Setting, envvar=variable, show_envvar=True, **attributes)
 
 
 def check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -84,6 +94,7 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
         wanted, what = ((list,), "a list of texts") if _multiple[name] else ((str, int), "a text or whole number")
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise click.BadParameter(f"{found} must have {what} for {name}.")
+    context.meta[CONFIG_FILE] = found
     context.default_map = {name: value for name, value in values.items() if value != ""}  # which means: not set
     return found
 

@@ -86,6 +86,8 @@ def export(
         raise CommandError(f"there is no database {database}; name another with --database or --config")
     place, reader = open_export(export), Maintenance(database)
     last = last_sealed(datetime.now(UTC))
+    if day and since:
+        raise click.UsageError("--day and --since exclude each other; leave one out.")
     first = (day or since).date() if day or since else date.min  # type: ignore[union-attr]
     days = (first, min(last, day.date()) if day else last)
     if day and day.date() > last:
