@@ -1,4 +1,4 @@
-"""What a million counts take: `python bench/scale.py`.
+"""What a million counts take: `scripts/bench scale`.
 
 Prints the bytes of a count in each store and in Parquet, the rate of an export, and the time of questions on DuckDB and
 Spark. Seconds are of a clock, CPU seconds of this process.

@@ -9,7 +9,7 @@ from host.bench import Bench, Case, spread
 from host.payloads import texts
 from host.servers import MODES
 
-FIGURES = ("wall_ms", "blocked_ms", "import_cpu_ms", "cpu_ms", "exit_ms", "peak_kb")
+FIGURES = ("wall_ms", "blocked_ms", "import_cpu_ms", "thread_cpu_ms", "cpu_ms", "exit_ms", "peak_kb")
 HELD_UP_S = 1.0
 STAGGER_S = 0.4
 

@@ -1,0 +1,42 @@
+"""Each bench runs to its end, at a small size, in a copy of what it reads, and writes its part of the page there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.once, pytest.mark.linux]
+
+
+@pytest.mark.parametrize(
+    ("bench", "options", "tells"),
+    [
+        ("invoke", [], "invoke, a described list"),
+        ("scale", ["--stored", "2000", "--rows", "10000"], "pythons of all days, again"),
+        pytest.param("deletion", ["--rows", "20000"], "PostgreSQL", marks=pytest.mark.postgres),
+        pytest.param("purging", ["--rows", "2000", "--seconds", "3"], "a month", marks=pytest.mark.postgres),
+        pytest.param("ingest", ["--seconds", "0.2", "--rounds", "1"], "round 1", marks=pytest.mark.postgres),
+        ("host", ["--quick"], "imports, unanswered name"),
+    ],
+)
+def test_a_bench_runs_to_its_end(tmp_path: Path, bench: str, options: list[str], tells: str) -> None:
+    for folder in ("bench", "sdk", "docs/reference"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests/postgresql.py", tmp_path / "tests")
+    done = subprocess.run(
+        [sys.executable, "-m", bench, *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": "bench"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert tells in done.stdout
