@@ -20,6 +20,7 @@ from plaintally_server.export.layout import TABLES, Partition, affected_partitio
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Stored
 from plaintally_server.store import Reader, Write
+from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.sqlite import SQLiteReader
 from postgresql import Postgres
 
@@ -218,6 +219,21 @@ def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None
         assert (done.returncode != 0, done.stdout) == (True, "")
         assert says in " ".join(done.stderr.split())
     assert files(folder) == before
+
+
+def test_collectors_that_share_an_export_leave_each_others_windows(folder: Path) -> None:
+    def run(database: str, *options: str) -> str:
+        return run_server(folder, "export", "--to", "out", "--database", database, *options).stdout
+
+    export(folder)
+    Maintenance(folder / "store").strike("rxinfer", at(DAY), at(NEXT), reason="made up", actor="me", at=at(NEXT))
+    assert run("store") == "Wrote 1 files, removed 0.\n"
+    windows = Export(str(folder / "out")).struck()
+    assert [package for package, *_ in windows] == ["rxinfer"]
+    commit(folder / "other", [write("using_elsewhere", count(1, at(DAY)), at(DAY), package="elsewhere")])
+    assert run("other") == "Wrote 1 files, removed 0.\n"
+    assert run("store", "--package", "another") == "Wrote 0 files, removed 0.\n"
+    assert Export(str(folder / "out")).struck() == windows
 
 
 def test_a_file_that_was_damaged_is_told_of_and_written_again(folder: Path) -> None:

@@ -98,7 +98,8 @@ def export(
         _list_pending(plan)
     else:
         carry_out(reader, place, plan)
-        click.echo(f"Wrote {len(plan.write)} files, removed {len(plan.remove)}.")
+        written = len(plan.write) + (plan.struck is not None)
+        click.echo(f"Wrote {written} files, removed {len(plan.remove)}.")
 
 
 def plan_packages(
@@ -129,9 +130,11 @@ def plan_packages(
             if partition.package in packages and partition.table in tables and first <= partition.day <= last
         }
 
-    struck = [(window.package, window.first_at, window.until) for window in reader.struck()]
+    there = place.struck()
+    own = [(window.package, window.first_at, window.until) for window in reader.struck() if window.package in packages]
+    struck = sorted([*own, *(window for window in there if window[0] not in packages)])
     plan = make_plan(choose(wanted), choose(found))
-    return plan if struck == place.struck() else plan._replace(struck=struck)
+    return plan if struck == sorted(there) else plan._replace(struck=struck)
 
 
 def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:
