@@ -1,7 +1,10 @@
 """The tables: files of every older version are brought forward, and what migrations make is what is declared."""
 
 import asyncio
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,6 +23,7 @@ from plaintally_server.exceptions import StartError
 from plaintally_server.resource import Name
 from plaintally_server.store import partitions, schema
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
+from plaintally_server.store.lock import held
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.tables import HEAD, documents, metadata, rolled_days, tombstones
@@ -67,6 +71,36 @@ def test_an_older_file_keeps_all_that_is_in_it(tmp_path: Path, dump: Path) -> No
     receipt = asyncio.run(reopened.forget(uid(20), key="the key", at=datetime.now(UTC), salt=b"other"))
     reopened.close()
     assert (receipt.deleted_at, receipt.documents) == (AT, 3)
+
+
+def test_a_file_on_which_an_older_collector_runs_stays_as_it_is(tmp_path: Path) -> None:
+    path = restore(OLD[-2], tmp_path / "old.sqlite3")
+    with closing(sqlite3.connect(path)) as connection:
+        before = list(connection.iterdump())
+    with held(path):
+        done = run_server(tmp_path, "migrate", "--database", "old.sqlite3")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "another collector runs on the database old.sqlite3; stop it" in done.stderr
+        with closing(sqlite3.connect(path)) as connection:
+            assert list(connection.iterdump()) == before
+    assert run_server(tmp_path, "migrate", "--database", "old.sqlite3").returncode == 0
+
+
+@pytest.mark.linux
+def test_a_file_that_root_makes_belongs_to_whom_the_folder_belongs(tmp_path: Path) -> None:
+    """In a namespace in which whoever runs the tests is root, and somebody else is, too."""
+    script = f"""
+import os
+from pathlib import Path
+from plaintally_server.store import schema
+os.chown({str(tmp_path)!r}, 1, 1)
+schema.migrate(Path({str(tmp_path / "new.sqlite3")!r}))
+print(*(file.stat().st_uid for file in Path({str(tmp_path)!r}).iterdir()))
+os.chown({str(tmp_path)!r}, 0, 0)
+"""
+    program = [] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--map-users=auto", "--map-groups=auto"]
+    done = subprocess.run([*program, sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"1"}
 
 
 def differences(database: Database) -> list[Any]:

@@ -130,11 +130,11 @@ def plan_packages(
             if partition.package in packages and partition.table in tables and first <= partition.day <= last
         }
 
-    there = place.struck()
+    windows = place.struck()
     own = [(window.package, window.first_at, window.until) for window in reader.struck() if window.package in packages]
-    struck = sorted([*own, *(window for window in there if window[0] not in packages)])
+    struck = sorted([*own, *(window for window in windows if window[0] not in packages)])
     plan = make_plan(choose(wanted), choose(found))
-    return plan if struck == sorted(there) else plan._replace(struck=struck)
+    return plan if struck == sorted(windows) else plan._replace(struck=struck)
 
 
 def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:

@@ -20,6 +20,7 @@ from plaintally_server.store.database import (
     describe,
     exclusively,
     exists,
+    give,
     open_for_reading,
     open_for_writing,
     reason,
@@ -68,7 +69,7 @@ def restore(backup: Path, database: Path, *, deletions: Sequence[str], at: datet
     """
     schema.check_known(backup, may_be_empty=False)
     with _telling(f"cannot restore {backup} to {database}"), held(database) as lock:
-        _give(lock, to_owner_of=database)
+        give(lock, to_owner_of=database)
         old = database.with_name(f"{database.name}.replaced")
         if old.exists():
             raise CommandError(f"{old} is there already; move it away")
@@ -76,7 +77,7 @@ def restore(backup: Path, database: Path, *, deletions: Sequence[str], at: datet
         _copy(backup, part)
         try:
             deleted = delete_again(part, deletions, at=at)
-            _give(part, to_owner_of=database)
+            give(part, to_owner_of=database)
         except BaseException:
             for suffix in _PARTS:  # what was deleted may be in it yet
                 part.with_name(f"{part.name}{suffix}").unlink(missing_ok=True)
@@ -145,13 +146,6 @@ def _check(source: Path, part: Path) -> None:
         (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
         raise CommandError(f"{source} is damaged ({found.splitlines()[-1]}); take another copy")
-
-
-def _give(path: Path, *, to_owner_of: Path) -> None:
-    """Have a file belong to whom the database belongs, or its folder: root may restore what a service then opens."""
-    if hasattr(os, "chown") and os.geteuid() == 0:
-        like = (to_owner_of if to_owner_of.exists() else to_owner_of.absolute().parent).stat()
-        os.chown(path, like.st_uid, like.st_gid)
 
 
 @contextmanager

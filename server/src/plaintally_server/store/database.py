@@ -73,9 +73,17 @@ def open_for_writing(database: Database, *, timeout_s: float = 5, alone: bool = 
     with opening(database):
         if not database.exists():  # to close a file that this process has open elsewhere would end its locks
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+            give(database, to_owner_of=database.absolute().parent)
     return _sqlite(
         database, _SETTINGS, begin="BEGIN IMMEDIATE", timeout_s=timeout_s, pool=StaticPool if alone else NullPool
     )
+
+
+def give(path: Path, *, to_owner_of: Path) -> None:
+    """Have a file belong to whom the database belongs, or its folder: root may make what a service then opens."""
+    if hasattr(os, "chown") and os.geteuid() == 0:
+        like = (to_owner_of if to_owner_of.exists() else to_owner_of.absolute().parent).stat()
+        os.chown(path, like.st_uid, like.st_gid)
 
 
 @contextmanager

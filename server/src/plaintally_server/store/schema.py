@@ -1,5 +1,7 @@
 """The version of the tables: what a database has, and how it is brought to that of this code."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from plaintally_server.store.database import (
     Database,
     describe,
     exclusively,
+    give,
     open_for_reading,
     open_for_writing,
     opening,
 )
+from plaintally_server.store.lock import held
 from plaintally_server.store.tables import HEAD, metadata
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -24,7 +28,8 @@ def migrate(database: Database) -> str | None:
     """Bring the tables to the version of this code, and make them where there are none; the version that they had.
 
     Raises:
-        StartError: the database cannot be opened, is of a newer version, or is no store of ours.
+        StartError: the database cannot be opened, is of a newer version, or is no store of ours; or a collector runs on
+            a file of an older version, which would not know its tables any more.
     """
     engine = open_for_writing(database, timeout_s=30)
     found = check_known(database)
@@ -32,9 +37,21 @@ def migrate(database: Database) -> str | None:
         return HEAD
     with opening(database), exclusively(engine) as connection:
         if version(connection) != HEAD:  # another process may have been quicker
-            upgrade(connection)
+            with _kept_off(database, connection):
+                upgrade(connection)
     engine.dispose()
     return found
+
+
+@contextmanager
+def _kept_off(database: Database, connection: Connection) -> Iterator[None]:
+    """Keep collectors off a file that is not new."""
+    if isinstance(database, str) or not is_ours(connection):
+        yield
+        return
+    with held(database) as lock:
+        give(lock, to_owner_of=database)
+        yield
 
 
 def prepare(database: Database) -> None:
