@@ -126,6 +126,6 @@ class Bench:
         given = (*case.system.variables, *case.variables)
         return found | {name: value.format(url=url, certificates=self.certificates) for name, value in given}
 
-    def received(self, case: Case, mode: str) -> list[bytes]:
-        """All requests of a case's hosts so far."""
-        return servers.requests(self.folder / "requests", mode, case.name)
+    def received(self, case: Case, mode: str, *, since: int = 0) -> list[bytes]:
+        """All requests of a case's hosts so far, in order, without the first `since` of them."""
+        return servers.requests(self.folder / "requests", mode, case.name, since=since)

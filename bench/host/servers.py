@@ -41,9 +41,10 @@ def running(folder: Path, certificate: Path, names: list[str]) -> Iterator[dict[
             process.stdin.close()
 
 
-def requests(folder: Path, mode: str, name: str) -> list[bytes]:
-    """What was received, in no order."""
-    return [path.read_bytes() for path in (folder / mode / name).glob("*[0-9]")]
+def requests(folder: Path, mode: str, name: str, *, since: int = 0) -> list[bytes]:
+    """What was received, in order, without the first `since` of them."""
+    paths = sorted((folder / mode / name).glob("*[0-9]"), key=lambda path: int(path.name))
+    return [path.read_bytes() for path in paths[since:]]
 
 
 def _url(mode: str, port: int) -> str:
