@@ -9,7 +9,7 @@ from host.bench import Bench, Case, spread
 from host.payloads import texts
 from host.servers import MODES
 
-FIGURES = ("wall_ms", "blocked_ms", "import_cpu_ms", "thread_cpu_ms", "cpu_ms", "exit_ms", "peak_kb")
+FIGURES = ("wall_ms", "blocked_ms", "import_cpu_ms", "thread_cpu_ms", "cpu_ms", "children_cpu_ms", "exit_ms", "peak_kb")
 HELD_UP_S = 1.0
 STAGGER_S = 0.4
 
@@ -64,16 +64,16 @@ def _settle_s(mode: str) -> float:
 
 
 def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The spread of all figures of some runs, and of the costliest process that each left behind."""
+    """The spread of all figures of some runs, and of all processes that each left behind together."""
     found: dict[str, Any] = {"runs": len(runs), "capped": sum(run["capped"] for run in runs)}
     for figure in FIGURES:
         values = [run[figure] for run in runs if figure in run]
         if values:
             found[figure] = spread(values)._asdict()
-    others = [max(run["others"], key=lambda other: other["cpu_ms"]) for run in runs if run["others"]]
-    if others:
-        found["left_cpu_ms"] = spread(other["cpu_ms"] for other in others)._asdict()
-        found["left_peak_kb"] = spread(other["peak_kb"] for other in others)._asdict()
+    left = [run["others"] for run in runs if run["others"]]
+    if left:
+        found["left_cpu_ms"] = spread(sum(other["cpu_ms"] for other in others) for others in left)._asdict()
+        found["left_peak_kb"] = spread(max(other["peak_kb"] for other in others) for others in left)._asdict()
     found["printed"] = sum(bool(run["stderr"]) for run in runs)
     found["raised"] = sorted({run["raised"] for run in runs if run.get("raised")})
     return found

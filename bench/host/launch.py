@@ -2,13 +2,14 @@
 
 `python -I -S launch.py SPECIFICATION` with JSON `{command, variables, folder, report, cap_s, settle_s}` prints JSON:
 
-- `cpu_ms` of the host without its children, `wall_ms`, `exit_ms` between the end of the script and the end of the
-  process, `capped` where it had to be killed after `cap_s` seconds, `status` as of `waitpid`;
+- `cpu_ms` of the host without its children, `children_cpu_ms` of those that it started and collected, `wall_ms`,
+  `exit_ms` between the end of the script and the end of the process, `capped` where it had to be killed after `cap_s`
+  seconds, `status` as of `waitpid`;
 - what the host wrote into `report`;
 - `others`: CPU and peak memory of the processes that it left behind, which are waited for `settle_s` seconds.
 
 The host's CPU is read from its process clock (`clock_getcpuclockid(3)`) before it is collected: it holds all threads
-and no child, and ticks in nanoseconds.
+and no child, and ticks in nanoseconds. What `wait4` says beyond that is its children's.
 """
 
 import ctypes
@@ -47,8 +48,10 @@ def measure(
         os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     ended = time.monotonic_ns()
-    found: dict[str, object] = {"cpu_ms": cpu_ms(pid), "wall_ms": (ended - begun) / 1e6, "capped": capped}
-    found["status"] = os.waitpid(pid, 0)[1]
+    own = cpu_ms(pid)
+    found: dict[str, object] = {"cpu_ms": own, "wall_ms": (ended - begun) / 1e6, "capped": capped}
+    _, found["status"], usage = os.wait4(pid, 0)
+    found["children_cpu_ms"] = max(0.0, (usage.ru_utime + usage.ru_stime) * 1000 - own)
     reported = _read(report)
     if "ended_ns" in reported:
         found["exit_ms"] = (ended - reported.pop("ended_ns")) / 1e6  # type: ignore[operator]
