@@ -123,7 +123,7 @@ GOALS = (
         lambda results: _import(OURS.name, "left_peak_kb", mode="tls")(results) / 1024,
     ),
     Goal("an invoke with three scalars", "us", 2.0, _call("invoke, three scalars")),
-    Goal("an invoke as a decorator", "us", 3.0, _call("invoke as a decorator")),
+    Goal("an invoke as a decorator, three scalars", "us", 3.0, _call("invoke as a decorator, three scalars")),
     Goal("describing an array of 10^8", "us", 10, _call("invoke, an array of 10^8 described", less="invoke")),
     Goal("describing a frame of 10^6 rows", "us", 10, _call("invoke, a frame of 10^6 rows described", less="invoke")),
     Goal(

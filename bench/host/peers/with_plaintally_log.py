@@ -3,6 +3,7 @@
 import os
 import time
 from collections import deque
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -53,8 +54,8 @@ def calls():
         with telemetry.invoke("fit"):
             pass
 
-    @telemetry.track("fit")
-    def decorated():
+    @telemetry.track("fit", context=lambda solver, steps: {"solver": solver, "steps": steps, "verbose": True})
+    def decorated(solver, steps):
         pass
 
     def three():
@@ -74,7 +75,7 @@ def calls():
     return {
         "two clocks and a deque (the least)": least,
         "invoke": empty,
-        "invoke as a decorator": decorated,
+        "invoke as a decorator, three scalars": partial(decorated, "exact", 3),
         "invoke, three scalars": three,
         "invoke, an array of 10^8 described": array_described,
         "invoke, a frame of 10^6 rows described": frame_described,
