@@ -1,6 +1,6 @@
 """`python -m host [--quick]`: make the environments, enter the namespaces, measure, and write what was found.
 
-A full run takes a quarter of an hour and writes the documentation; the others write to `build/bench` alone. `--report`
+A full run takes ten minutes and writes the documentation; the others write to `build/bench` alone. `--report`
 writes the page anew from the figures of the last run.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import trustme
 
-from host import calls, canaries, endings, environments, imports, isolation, leftovers, report, servers, sharing
+from host import calls, canaries, endings, environments, goals, imports, isolation, leftovers, report, servers, sharing
 from host.bench import Bench, Case
 from host.systems import BARE, LIBRARIES, LOG, OURS, PEERS, STANDARD
 
@@ -31,7 +31,7 @@ OWN = (
     Case("plaintally, refused by variable", OURS, variables=(("PLAINTALLY", "off"),)),
     Case("plaintally, refused by preferences", OURS, preferences=REFUSED),
     Case("numpy", LIBRARIES._replace(module=BARE.module), before="numpy"),
-    Case("numpy, plaintally", LIBRARIES._replace(module=OURS.module), before="numpy"),
+    Case(goals.WITH_NUMPY, LIBRARIES._replace(module=OURS.module), before="numpy"),
 )
 BESIDE = tuple(Case(system.name, system) for system in (STANDARD, *PEERS))
 SHARED = Case(LOG.name, LOG, variables=(("BENCH_SHARES", "1"),))

@@ -10,6 +10,7 @@ from host.leftovers import COUNTED
 from host.systems import LOG, OURS
 
 Results = Mapping[str, Any]
+WITH_NUMPY = "numpy, plaintally"
 
 
 class Goal(NamedTuple):
@@ -32,7 +33,9 @@ def section(results: Results) -> str:
         )
     return f"""### What we promise ourselves
 
-{pages.table(["what", "at most", "found", "holds"], rows)}"""
+{pages.table(["what", "at most", "found", "holds"], rows)}
+
+With numpy loaded before, and for the end of the host, the worst counts of all that the server may do."""
 
 
 def _import(case: str, figure: str, *, mode: str = "healthy", less: str = "") -> Callable[[Results], float]:
@@ -45,10 +48,13 @@ def _import(case: str, figure: str, *, mode: str = "healthy", less: str = "") ->
     return find
 
 
-def _latest_exit(results: Results) -> float:
+def _worst(case: str, figure: str, *, less: str) -> Callable[[Results], float]:
     """The worst of all modes."""
-    modes = results["imports"].values()
-    return max(cases[OURS.name]["exit_ms"]["median"] - cases["nothing"]["exit_ms"]["median"] for cases in modes)
+
+    def find(results: Results) -> float:
+        return max(_import(case, figure, mode=mode, less=less)(results) for mode in results["imports"])
+
+    return find
 
 
 def _lost(ending: str) -> Callable[[Results], float]:
@@ -88,14 +94,18 @@ def _let_out(results: Results) -> float:
 GOALS = (
     Goal("an import is blocked", "ms", 1.0, _import(OURS.name, "blocked_ms", less="nothing")),
     Goal("an import takes the host's CPU", "ms", 1.5, _import(OURS.name, "import_cpu_ms", less="nothing")),
+    Goal("an import is blocked, numpy loaded before", "ms", 1.0, _worst(WITH_NUMPY, "blocked_ms", less="numpy")),
     Goal(
-        "an import is blocked, numpy loaded before", "ms", 1.0, _import("numpy, plaintally", "blocked_ms", less="numpy")
-    ),
-    Goal(
-        "an import takes its thread's CPU, numpy before",  # other threads, which numpy started, are busy then
+        "an import takes its thread's CPU, numpy loaded before",
         "ms",
         1.5,
-        _import("numpy, plaintally", "thread_cpu_ms", less="numpy"),
+        _worst(WITH_NUMPY, "thread_cpu_ms", less="numpy"),
+    ),
+    Goal(
+        "an import takes the host's CPU, numpy loaded before, all its threads",
+        "ms",
+        1.5,
+        _worst(WITH_NUMPY, "import_cpu_ms", less="numpy"),
     ),
     Goal(
         "refused by a variable",
@@ -109,7 +119,8 @@ GOALS = (
         1.3,
         _import(f"{OURS.name}, refused by preferences", "import_cpu_ms", less="nothing"),
     ),
-    Goal("the host ends later, whatever the server does", "ms", 1.0, _latest_exit),
+    Goal("the host ends later, whatever the server does", "ms", 1.0, _worst(OURS.name, "exit_ms", less="nothing")),
+    Goal("the host ends later, numpy loaded before", "ms", 1.0, _worst(WITH_NUMPY, "exit_ms", less="numpy")),
     Goal("lost when the script ends at once", "of 50", 0, _lost("ends at once")),
     Goal("lost after `os._exit`", "of 50", 0, _lost("os._exit")),
     Goal("lost after SIGKILL", "of 50", 0, _lost("SIGKILL")),

@@ -18,7 +18,7 @@ def measure(
     bench: Bench, cases: Sequence[Case], *, rounds: Mapping[str, int], cap_s: float
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """For each mode and case: the spread of each figure, what raised, and how many arrived."""
-    found = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for mode in MODES:
         able = [case for case in cases if mode != "tls" or not case.system.no_tls]
         if mode == "healthy":  # compiled files and first-time folders are no cost of an import

@@ -80,7 +80,7 @@ def _read(report: str) -> dict[str, object]:
 
 def _collect(seconds: float) -> "list[dict[str, float]]":
     """Wait for all orphans, end those that stay, and say what each cost."""
-    found = []
+    found: list[dict[str, float]] = []
     deadline = time.monotonic() + seconds
     while True:
         try:

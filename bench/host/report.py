@@ -1,6 +1,6 @@
 """Writes the page and its pictures from the results: which figures stand beside which, and in what words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,12 @@ def _pictures(results: Results) -> dict[str, str]:
 
 def _opening(results: Results) -> str:
     machine = results["machine"]
+    libraries = dict(one.split() for one in results["installed"]["libraries"]["distributions"])
     return f"""## What embedding us costs a host, beside the others
 
 `scripts/bench host` measured this on {machine["date"][:10]} in {machine["minutes"]} minutes: {machine["cores"]} cores
-({machine["processor"]}), {machine["memory_gb"]} GB, {machine["system"]}, CPython {machine["python"]}. Every system
+({machine["processor"]}), {machine["memory_gb"]} GB, {machine["system"]}, CPython {machine["python"]}, numpy
+{libraries["numpy"]}, pandas {libraries["pandas"]}; the machine's load was {machine["load"]:.1f} before. Every system
 has an environment of its own and runs as its documentation says, in processes that import it, send one event and end;
 all take turns. The servers are on loopback, in namespaces that no packet leaves. Ratios count; absolute figures differ
 between machines. Figures are medians, with the quartiles in brackets; all of them are in
@@ -115,14 +117,31 @@ def _bad_servers(results: Results) -> str:
         [_name(name), *(_delay(results, mode, name)[1] for mode in modes)]
         for name in _by_blocking(results["imports"]["healthy"])
     )
+    runs = sorted({results["imports"][mode]["nothing"]["runs"] for mode in modes})
     return f"""### When the network is bad
 
 ![How much longer a script takes, by system and by what the server does](delays.svg)
 
 How much longer a script takes that imports, counts and ends: the import and the exit together. † raises an
-exception in the host; ‡ prints to its standard error.
+exception in the host; ‡ prints to its standard error. Whatever holds a host up for more than a second was run once, all
+such hosts side by side; the others are medians of {" or ".join(map(str, runs))} interleaved runs.
 
-{pages.table(head, rows)}"""
+{pages.table(head, rows)}
+
+How long the host takes to end, from the end of the script to the end of the process, in milliseconds:
+
+{pages.table(["host", *head[1:]], _exits(results, modes))}"""
+
+
+def _exits(results: Results, modes: Sequence[str]) -> Iterator[list[str]]:
+    """For ours and for the same host without it, beside numpy too: how long it takes to end, and how much longer."""
+    for bare, ours in (("nothing", OURS.name), ("numpy", goals.WITH_NUMPY)):
+        found = [results["imports"][mode] for mode in modes]
+        cases = [(one[bare]["exit_ms"], one[ours]["exit_ms"]) for one in found]
+        yield [bare, *(_span(without) for without, _ in cases)]
+        yield [f"**{ours}**", *(_span(with_us) for _, with_us in cases)]
+        later = (charts.figure(with_us["median"] - without["median"]) for without, with_us in cases)
+        yield [f"{ours}, later by", *later]
 
 
 def _picture_of_delays(results: Results) -> str:

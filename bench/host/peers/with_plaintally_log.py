@@ -54,8 +54,11 @@ def calls():
         with telemetry.invoke("fit"):
             pass
 
-    @telemetry.track("fit", context=lambda solver, steps: {"solver": solver, "steps": steps, "verbose": True})
-    def decorated(solver, steps):
+    def scalars(solver, steps, verbose):
+        return {"solver": solver, "steps": steps, "verbose": verbose}
+
+    @telemetry.track("fit", context=scalars)
+    def decorated(solver, steps, verbose):
         pass
 
     def three():
@@ -75,7 +78,7 @@ def calls():
     return {
         "two clocks and a deque (the least)": least,
         "invoke": empty,
-        "invoke as a decorator, three scalars": partial(decorated, "exact", 3),
+        "invoke as a decorator, three scalars": partial(decorated, "exact", 3, True),
         "invoke, three scalars": three,
         "invoke, an array of 10^8 described": array_described,
         "invoke, a frame of 10^6 rows described": frame_described,
