@@ -1,9 +1,18 @@
 """What a host's runs are summed up to holds all that they cost."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import pytest
 from host.goals import GOALS, WITH_NUMPY
 from host.imports import summarise
+
+LAUNCH = Path(__file__).resolve().parents[2] / "bench/host/launch.py"
+BUSY = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"
 
 RUN: dict[str, Any] = {"capped": False, "stderr": "", "children_cpu_ms": 1.0, "others": []}
 
@@ -23,3 +32,21 @@ def test_the_worst_server_decides_beside_numpy() -> None:
     }
     goal = next(goal for goal in GOALS if goal.what == "the host ends later, numpy loaded before")
     assert goal.find({"imports": modes}) == 4
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(("ending", "collected"), [("wait $!", True), ("", False)])
+def test_a_child_is_told_apart_from_its_host(tmp_path: Path, ending: str, collected: bool) -> None:  # noqa: FBT001
+    specification = {
+        "command": ["/bin/sh", "-c", f"({BUSY}) & {ending}"],
+        "variables": dict(os.environ),
+        "folder": str(tmp_path),
+        "report": str(tmp_path / "report"),
+        "cap_s": 30,
+        "settle_s": 30,
+    }
+    command = [sys.executable, "-I", "-S", str(LAUNCH), json.dumps(specification)]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    left = sum(other["cpu_ms"] for other in found["others"])
+    assert (found["children_cpu_ms"] > found["cpu_ms"]) is collected
+    assert (left > found["cpu_ms"]) is not collected
