@@ -155,7 +155,9 @@ def describe(peer: Path | None) -> dict[str, Any]:
     )
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "command": shlex.join(["scripts/bench", "ingest", *(["--peer", "MIGAS"] if peer else [])]),
+        "command": shlex.join(
+            ["scripts/bench", "ingest", *(["--peer", "MIGAS", "--peer-python", "PYTHON"] if peer else [])]
+        ),
         "machine": f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "versions": {
             "Python": platform.python_version(),

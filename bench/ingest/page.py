@@ -4,6 +4,7 @@ from typing import Any
 
 import pages
 
+_PEER = "migas/breadcrumb/kept"
 _NAMES = {
     "echo/count/kept": "echo, uvicorn's protocol: L",
     "echo-ours/count/kept": "echo, the collector's protocol",
@@ -14,7 +15,7 @@ _NAMES = {
     "postgresql/count/new": "count, PostgreSQL, a connection for each",
     "sqlite/commit/kept": "invoke, 500 in a commit, SQLite",
     "postgresql/commit/kept": "invoke, 500 in a commit, PostgreSQL",
-    "migas/breadcrumb/kept": "breadcrumb, migas' server, `wait=true`",
+    _PEER: "breadcrumb, migas' server, `wait=true`",
 }
 _HEAD = """## The collector
 
@@ -33,21 +34,53 @@ CPU is that of the collector's process; what PostgreSQL, with buffers of 1 GB, t
 def write(result: dict[str, Any]) -> None:
     """Write the part."""
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    parts = [_HEAD.format(**{**result, "versions": versions}), _table(result), _latencies(result), _memory(result)]
-    if "migas/breadcrumb/kept" in result["loads"]:
+    head = _HEAD.format(**{**result, "versions": versions})
+    parts = [head, _goals(result), _table(result), _latencies(result), _memory(result)]
+    if _PEER in result["loads"]:
         parts.append(_peer(result))
     pages.write_part("ingest", "\n".join(parts))
 
 
+def _goals(result: dict[str, Any]) -> str:
+    """What we promise ourselves, and what was found."""
+    loads, rows = result["loads"], []
+    for server, label, share in (("sqlite", "SQLite", 0.35), ("postgresql", "PostgreSQL", 0.40)):
+        goals = [
+            (f"a count, {label}", "at least", share, "L", _share(loads, f"{server}/count/kept")),
+            (f"a count, {label}, a connection for each", "at least", share, "L", _share(loads, f"{server}/count/new")),
+            (f"p99 at half load, {label}", "at most", 10, "ms", result["half_load"][server]["p99_ms"][1]),
+            (f"memory, {label}", "at most", 100, "MB", result["memory"][server]["rss_mb"]),
+        ]
+        if _PEER in loads:
+            goals.append((f"beside migas' server, {label}", "at least", 30, "times", _times(loads, server, "per_s")))
+        for what, direction, bound, unit, found in goals:
+            holds = found >= bound if direction == "at least" else found <= bound
+            form = "{:.2f}" if unit == "L" else "{:.0f}" if found >= 20 else "{:.1f}"  # noqa: PLR2004
+            rows.append([what, f"{direction} {bound} {unit}", form.format(found), "yes" if holds else "**no**"])
+    why = "[What stands in the way](../decisions/0023-ingest-speed.md) of those that do not hold.\n"
+    return f"### What the collector promises\n\n{pages.table(['what', 'goal', 'found', 'holds'], rows)}\n\n{why}"
+
+
+def _share(loads: dict[str, Any], name: str) -> float:
+    """Of L, the echo on connections of the same kind."""
+    share: float = loads[name]["per_cpu_s"][1] / loads[f"echo/count/{name.rpartition('/')[2]}"]["per_cpu_s"][1]
+    return share
+
+
+def _times(loads: dict[str, Any], server: str, figure: str) -> float:
+    """How many times as much as the peer."""
+    times: float = loads[f"{server}/count/kept"][figure][1] / loads[_PEER][figure][1]
+    return times
+
+
 def _table(result: dict[str, Any]) -> str:
     loads = result["loads"]
-    yardstick = {keeps: loads[f"echo/count/{keeps}"]["per_cpu_s"][1] for keeps in ("kept", "new")}
     head, rows = ["per document", "CPU, us", "PostgreSQL's, us", "a second of CPU", "L", "a second"], []
     for name, label in _NAMES.items():
         if name not in loads:
             continue
         one = loads[name]
-        share = one["per_cpu_s"][1] / yardstick[name.rpartition("/")[2]]
+        share = _share(loads, name)
         behind = _spread(one["database_us"], "{:.0f}") if one["database_us"][1] else ""
         per_cpu, per_s = _spread(one["per_cpu_s"], "{:,.0f}"), _spread(one["per_s"], "{:,.0f}")
         rows.append([label, _spread(one["cpu_us"], "{:.1f}"), behind, per_cpu, f"{share:.2f}", per_s])
@@ -72,16 +105,17 @@ def _memory(result: dict[str, Any]) -> str:
 
 def _peer(result: dict[str, Any]) -> str:
     loads = result["loads"]
-    peer = loads["migas/breadcrumb/kept"]
     times = {
-        server: [loads[f"{server}/count/kept"][figure][1] / peer[figure][1] for figure in ("per_s", "per_cpu_s")]
+        server: [_times(loads, server, figure) for figure in ("per_s", "per_cpu_s")]
         for server in ("sqlite", "postgresql")
     }
     return (
         f"### Beside migas' server\n\nCommit {result['peer']}, on the same PostgreSQL with the same durability, "
         f"its rate limit off. Ours takes {times['sqlite'][0]:.0f} times as many documents a second on SQLite and "
         f"{times['postgresql'][0]:.0f} times on PostgreSQL; for a second of CPU, {times['sqlite'][1]:.0f} and "
-        f"{times['postgresql'][1]:.0f} times as many.\n"
+        f"{times['postgresql'][1]:.0f} times as many.\n\n"
+        "MIGAS is a checkout of the repository nipreps/migas-server. It needs redis-server, and an environment into "
+        "which it was installed with pip, whose interpreter is given by `--peer-python`.\n"
     )
 
 
