@@ -93,7 +93,7 @@ def measure_export(reader: Reader, folder: Path, number: int) -> None:
     place = Export(str(folder))
     with timed("  exported", number):
         carry_out(reader, place, plan_packages(reader, place, [PACKAGE], (START.date(), LAST)))
-    print(f"    {sum(file.stat().st_size for file in folder.rglob('*.parquet')) / number:.1f} bytes per count")
+    print(f"    {_bytes(folder) / number:.1f} bytes per count")
     with timed("  looked at again", number):
         plan_packages(reader, place, [PACKAGE], (START.date(), LAST))
 
@@ -106,6 +106,11 @@ def make_files(place: str, number: int) -> None:
             day = START + timedelta(days=ahead)
             rows = (make_row(index, day + timedelta(seconds=86_400 * index / per_day)) for index in range(per_day))
             export.write(Partition("counts", PACKAGE, day.date()), rows, stamp="made")
+    print(f"  {_bytes(Path(place)) / number:.1f} bytes per count")
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*.parquet"))
 
 
 def measure_questions(place: str, number: int, kind: str) -> None:
