@@ -74,7 +74,7 @@ With a server that answers at once, over plain HTTP. "nothing" is the same scrip
 {_span(healthy["nothing"]["cpu_ms"])} ms of CPU. The host's CPU is that of its own process, all threads together. What
 it started and collected are child processes whose end it saw, which that does not hold; what is left behind are
 processes that live on when the host goes on or ends. The shell that starts our sender is in the one or the other: a
-host that ends at once may not see its end.
+host that ends at once may not see its end. Where nothing arrived, a thread that was to send it ended with the host.
 
 {pages.table(head, (_import_row(name, healthy) for name in names))}
 
