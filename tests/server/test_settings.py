@@ -122,8 +122,9 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         (["serve", "--package", "a", "--database", "no/such/folder.db"], 1, "name another with --database"),
         (["serve", "--contract", "nested.json"], 1, "the contract nested.json cannot be used"),
         (["serve", "--config", "text.toml"], 2, "text.toml must have a list of texts for packages"),
-        (["serve", "--config", "number.toml"], 2, "number.toml must have a text or whole number for port"),
-        (["serve", "--config", "table.toml"], 2, "table.toml must have a text or whole number for token"),
+        (["serve", "--config", "number.toml"], 2, "number.toml must have a whole number for port"),
+        (["serve", "--config", "name.toml"], 2, "name.toml must have a text for database"),
+        (["serve", "--config", "table.toml"], 2, "table.toml must have a text for token"),
         (["serve", "--package", "a", "--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
         (["serve", "--package", "a", "--host", "a..b"], 1, "cannot listen on a..b:8080 (no such host)"),
         (["collect"], 2, "No such command 'collect'"),
@@ -134,6 +135,7 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str],
     (tmp_path / "unknown.toml").write_text("prot = 1\n")
     (tmp_path / "text.toml").write_text('packages = "a"\n')
     (tmp_path / "number.toml").write_text("port = 1.5\n")
+    (tmp_path / "name.toml").write_text("database = 5\n")
     (tmp_path / "far.toml").write_text("port = 70000\n")
     (tmp_path / "table.toml").write_text('packages = ["a"]\n[token]\na = 1\n')
     (tmp_path / "nested.json").write_text('{"package": "a", "counter": [[]]}')

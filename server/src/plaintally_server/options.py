@@ -22,7 +22,9 @@ from plaintally_server.store.maintenance import Maintenance
 
 CONFIG_FILE = "plaintally-server.toml"
 F = TypeVar("F", bound=Callable[..., Any])
-_multiple: dict[str, bool] = {}
+_TEXT, _NUMBER, _LIST = ((str,), "a text"), ((int, str), "a whole number"), ((list,), "a list of texts")
+_values: dict[str, tuple[tuple[type, ...], str]] = {}
+"""What a settings file may hold under each key, and what that is called."""
 
 
 class _Setting(click.Option):
@@ -36,7 +38,8 @@ class _Setting(click.Option):
 def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
     """An option that is also a variable and a key of the settings file, named after its parameter."""
     parameter = attributes.pop("parameter", name)
-    _multiple[parameter] = attributes.get("multiple", False)
+    is_number = isinstance(attributes.get("type"), click.IntRange)
+    _values[parameter] = _LIST if attributes.get("multiple") else _NUMBER if is_number else _TEXT
     variable = f"PLAINTALLY_SERVER_{parameter.upper()}"
     flag = f"--{name.replace('_', '-')}"
     return click.option(flag, parameter, cls=_Setting, envvar=variable, show_envvar=True, **attributes)
@@ -87,11 +90,11 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.BadParameter(f"{found} cannot be read ({reason}).") from error
-    known = sorted(_multiple.keys() - {"config"})
+    known = sorted(_values.keys() - {"config"})
     for name, value in values.items():
         if name not in known:
             raise click.BadParameter(f"{found} has the unknown setting {name!r}; known are {', '.join(known)}.")
-        wanted, what = ((list,), "a list of texts") if _multiple[name] else ((str, int), "a text or whole number")
+        wanted, what = _values[name]
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise click.BadParameter(f"{found} must have {what} for {name}.")
     context.meta[CONFIG_FILE] = found
