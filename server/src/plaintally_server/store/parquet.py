@@ -4,9 +4,10 @@ Both are asked the same text. All they know of the files is a name for each tabl
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from plaintally_server.exceptions import CommandError
@@ -53,7 +54,7 @@ class ParquetSource:
     def count(self, question: Question, package: str, first: date, last: date) -> Cells:
         """See `Source.count`; only days that a struck window touches are held against windows, which takes long."""
         of_days, values = "package = ? AND day BETWEEN ? AND ?", (package, first, last)
-        touched = self._touched(package)
+        touched = self._touched.get(package, ())
         if not touched:
             return self._cells(question, of_days, values)
         among = f"day IN ({', '.join('?' * len(touched))})"
@@ -61,14 +62,16 @@ class ParquetSource:
         cells.update(self._cells(question, f"{of_days} AND {among} AND {_NOT_STRUCK}", (*values, *touched)))
         return cells
 
-    def _touched(self, package: str) -> Sequence[date]:
-        """The days of which something is struck, in UTC, and those beside them, since an engine has its own zone."""
-        windows = self._ask(
-            "SELECT CAST(first_at AS DATE), CAST(until AS DATE) FROM struck WHERE package = ?", (package,)
-        )
-        return sorted(
-            {begin + timedelta(days=ahead) for begin, end in windows for ahead in range(-1, (end - begin).days + 2)}
-        )
+    @cached_property
+    def _touched(self) -> Mapping[str, Collection[date]]:
+        """By package, the days of which something is struck, and those beside them: an engine has its own time zone."""
+        found: dict[str, set[date]] = {}
+        for package, begin, end in self._ask(
+            "SELECT package, CAST(first_at AS DATE), CAST(until AS DATE) FROM struck", ()
+        ):
+            days = (begin + timedelta(days=ahead) for ahead in range(-1, (end - begin).days + 2))
+            found.setdefault(package, set()).update(days)
+        return found
 
     def _cells(self, question: Question, condition: str, values: Sequence[str | date]) -> Cells:
         columns = ", ".join(question.columns)
