@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.layout import STRUCK, TABLES, Partition, Plan, last_sealed, make_plan, stamps
+from plaintally_server.export.layout import STRUCK, TABLES, Partition, Plan, Struck, last_sealed, make_plan, stamps
 from plaintally_server.export.reading import read_rows
 from plaintally_server.options import choose_packages, collect_contracts, on_config, on_contracts, on_database, setting
 from plaintally_server.store import Reader
@@ -130,11 +130,15 @@ def plan_packages(
             if partition.package in packages and partition.table in tables and first <= partition.day <= last
         }
 
-    windows = place.struck()
+    return make_plan(choose(wanted), choose(found))._replace(struck=_plan_struck(reader, place, packages))
+
+
+def _plan_struck(reader: Reader, place: "Export", packages: Sequence[str]) -> Sequence[Struck] | None:
+    """The windows that are to be written, with those that are there of other packages; None where they are there."""
+    there = place.struck()
     own = [(window.package, window.first_at, window.until) for window in reader.struck() if window.package in packages]
-    struck = sorted([*own, *(window for window in windows if window[0] not in packages)])
-    plan = make_plan(choose(wanted), choose(found))
-    return plan if struck == sorted(windows) else plan._replace(struck=struck)
+    wanted = sorted([*own, *(window for window in there if window[0] not in packages)])
+    return None if wanted == sorted(there) else wanted
 
 
 def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:
