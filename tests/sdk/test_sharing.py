@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from loopback import OK, Loopback, answer, loopback
 from plaintally import Telemetry, documents, sharing
@@ -279,7 +281,7 @@ def test_forgetting_gives_the_receipt_of_the_collector() -> None:
         make(None).forget(ID)
 
 
-AT_TERMINAL = """
+SHARING = """
 import sys
 for name in {missing!r}:
     sys.modules[name] = None
@@ -295,7 +297,7 @@ telemetry.share()
 
 @pytest.mark.parametrize("missing", [(), ("rich",), ("rich", "tqdm")], ids=["rich", "tqdm", "neither"])
 def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missing: tuple[str, ...]) -> None:
-    code = AT_TERMINAL.format(missing=missing, endpoint=server.endpoint)
+    code = SHARING.format(missing=missing, endpoint=server.endpoint)
     env = {"HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     seen = see_at_terminal([sys.executable, "-W", "error", "-c", code], env=env, cwd=tmp_path)
     assert len(server.requests) == 2
@@ -304,6 +306,25 @@ def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missi
     if "tqdm" not in missing:
         assert "\x1b[" in seen  # colours
     assert "Thank you. 1 session, statistics of 1 label, 5 runs" in seen
+
+
+def test_a_notebook_shows_two_bars_and_who_drives_one_none(
+    server: Loopback, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = SHARING.format(missing=(), endpoint=server.endpoint)
+    notebook = new_notebook(cells=[new_code_cell(code)])  # type: ignore[no-untyped-call]
+    NotebookClient(notebook, timeout=60).execute()
+    bars, said, _ = notebook.cells[0].outputs
+    assert len(server.requests) == 2
+    assert bars["data"]["text/plain"] == "Sharing: statistics 2/2   runs 5/5"
+    assert re.findall(r'value="(\d)" max="(\d)" style="accent-color:(\w+)"', bars["data"]["text/html"]) == [
+        ("2", "2", "blue"),
+        ("5", "5", "green"),
+    ]
+    assert said["text"].startswith("Thank you.")
+    assert "ipykernel" in sys.modules  # which makes no notebook of this process
+    make(server).share()
+    assert capsys.readouterr().err == ""
 
 
 def test_two_hosts_in_one_process_keep_apart(server: Loopback) -> None:

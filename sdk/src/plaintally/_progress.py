@@ -1,9 +1,11 @@
 """The bars that sharing shows: a blue one for statistics, a green one for runs.
 
-With rich or tqdm where they are installed, else one plain line on a terminal; nothing where nobody looks.
+A notebook shows HTML; a terminal what rich or tqdm draw where they are installed, else one plain line. Nothing where
+nobody looks.
 """
 
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -22,11 +24,12 @@ class Progress(Protocol):
 @contextmanager
 def make_progress(totals: Mapping[str, int], *, shown: bool) -> Iterator[Progress]:
     """Bars for so many documents of each collection, while the block runs."""
-    if not shown or not _is_watched():
+    sums = {name: sum(totals[collection] for collection in collections) for name, collections in _BARS.items()}
+    in_notebook = shown and _is_notebook()
+    if not in_notebook and not (shown and _is_terminal()):
         yield _Silent()
         return
-    sums = {name: sum(totals[collection] for collection in collections) for name, collections in _BARS.items()}
-    for make in (_with_rich, _with_tqdm):
+    for make in (_in_notebook,) if in_notebook else (_with_rich, _with_tqdm):
         try:
             made = make(sums)
         except ImportError:
@@ -52,11 +55,40 @@ class _Plain:
     def __init__(self, sums: Mapping[str, int]) -> None:
         self.sums, self.done = sums, dict.fromkeys(sums, 0)
 
+    def __repr__(self) -> str:
+        return "Sharing: " + "   ".join(f"{name} {self.done[name]}/{total}" for name, total in self.sums.items())
+
     def advance(self, collection: str) -> None:
         self.done[_bar(collection)] += 1
-        line = "   ".join(f"{name} {self.done[name]}/{total}" for name, total in self.sums.items())
-        sys.stderr.write(f"\rSharing: {line}")
+        self.show()
+
+    def show(self) -> None:
+        sys.stderr.write(f"\r{self!r}")
         sys.stderr.flush()
+
+
+class _Html(_Plain):
+    """An output of a notebook's cell that is changed, at most ten times a second: each change is a message."""
+
+    def __init__(self, sums: Mapping[str, int], display: Any) -> None:  # noqa: ANN401
+        super().__init__(sums)
+        self.output, self.changed_at = display(self, display_id=True), time.monotonic()
+
+    def show(self) -> None:
+        now = time.monotonic()
+        if now - self.changed_at >= 0.1 or self.done == self.sums:
+            self.changed_at = now
+            self.output.update(self)
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f'<tr><td style="text-align:left">{name}</td>'
+            f'<td><progress value="{self.done[name]}" max="{total}" style="accent-color:{_COLOURS[name]}">'
+            f"</progress></td>"
+            f'<td style="text-align:left">{self.done[name]}/{total}</td></tr>'
+            for name, total in self.sums.items()
+        )
+        return f"<table>{''.join(rows)}</table>"
 
 
 class _Bars:
@@ -67,6 +99,18 @@ class _Bars:
 
     def advance(self, collection: str) -> None:
         self.step(self.bars[_bar(collection)])
+
+
+@contextmanager
+def _in_notebook(sums: Mapping[str, int]) -> Iterator[Progress]:
+    """What every front end shows: the bars of rich and of tqdm want ipywidgets, and warn where they are not."""
+    from IPython.display import display
+
+    bars = _Html(sums, display)
+    try:
+        yield bars
+    finally:
+        bars.output.update(bars)
 
 
 def _with_rich(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
@@ -96,7 +140,7 @@ def _with_rich(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
 
 
 def _with_tqdm(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
-    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     @contextmanager
     def running() -> Iterator[Progress]:
@@ -114,10 +158,13 @@ def _bar(collection: str) -> str:
     return next(name for name, collections in _BARS.items() if collection in collections)
 
 
-def _is_watched() -> bool:
-    """Whether somebody sees the bars: at a terminal, or in a notebook."""
-    if "ipykernel" in sys.modules:
-        return True
+def _is_notebook() -> bool:
+    """Whether this process is a notebook's kernel; one that drives notebooks may have loaded the same modules."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def _is_terminal() -> bool:
     try:
         return sys.stderr is not None and sys.stderr.isatty()
     except (AttributeError, ValueError):  # a stream that the host has replaced or closed
