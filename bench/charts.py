@@ -50,9 +50,9 @@ class Cell(NamedTuple):
 def bars(title: str, note: str, panels: Sequence[tuple[str, Sequence[Bar]]], *, logarithmic: bool = False) -> str:
     """Horizontal bars in one or more panels side by side that share their labels."""
     rows = panels[0][1]
-    label_width = max(LABEL, 7.2 * max(len(bar.label) for bar in rows) + 24)
+    label_width = max(LABEL, 7.5 * max(len(bar.label) for bar in rows) + 24)
     span = (WIDTH - label_width - 16) / len(panels)
-    height = 78 + ROW * len(rows) + 14
+    height = 78 + ROW * len(rows) + 14 + 16 * logarithmic
     parts = _heading(title, note)
     for number, bar in enumerate(rows):
         parts.append(_text(label_width - 10, _middle(number) + 4.5, bar.label, f"end{' own' * bar.own}"))
@@ -65,7 +65,8 @@ def bars(title: str, note: str, panels: Sequence[tuple[str, Sequence[Bar]]], *, 
 
 def _panel(found: Sequence[Bar], left: float, width: float, *, logarithmic: bool) -> Iterable[str]:
     most = max(max(bar.value, bar.high) for bar in found)
-    least = min(bar.value for bar in found if bar.value > 0) / 2 if logarithmic else 0.0
+    decade = math.floor(math.log10(min(bar.value for bar in found if bar.value > 0))) if logarithmic else 0
+    least = 10.0**decade  # where a logarithmic scale begins
 
     def place(value: float) -> float:
         if not logarithmic:
@@ -73,7 +74,11 @@ def _panel(found: Sequence[Bar], left: float, width: float, *, logarithmic: bool
         return left + width * math.log(max(value, least) / least) / math.log(most / least)
 
     bottom = 78 + ROW * len(found)
-    yield f'<line class="line" x1="{left:.1f}" x2="{left:.1f}" y1="76" y2="{bottom}"/>'
+    for tick in (10.0**power for power in range(decade, math.floor(math.log10(most)) + 1)) if logarithmic else (0.0,):
+        x = place(tick)
+        yield f'<line class="line" x1="{x:.1f}" x2="{x:.1f}" y1="76" y2="{bottom}"/>'
+        if logarithmic:
+            yield _text(x, bottom + 16, f"{tick:g}", "small middle")
     for number, bar in enumerate(found):
         middle = _middle(number)
         length = max(place(bar.value) - left, _SEEN)
