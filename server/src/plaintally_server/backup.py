@@ -9,7 +9,7 @@ import click
 from plaintally_server.exceptions import CommandError
 from plaintally_server.options import on_config, on_database
 from plaintally_server.store import backup as copies
-from plaintally_server.store.database import Database, describe
+from plaintally_server.store.database import Database, describe, must_exist
 
 _PG_DUMP = "PostgreSQL is backed up by its own tools; run: pg_dump --format=custom --file={file} {database}"
 _PG_RESTORE = (
@@ -29,8 +29,7 @@ def backup(*, file: Path, database: Database) -> None:
     """
     if isinstance(database, str):
         raise CommandError(_PG_DUMP.format(file=file, database=describe(database)))
-    if not database.exists():
-        raise CommandError(f"there is no database {database}; name another with --database or --config")
+    must_exist(database)
     size = copies.back_up(database, file)
     click.echo(f"Wrote {file}: {size:,} bytes, every page and index sound.")
 

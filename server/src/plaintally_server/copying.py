@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 
-from plaintally_server.exceptions import CommandError
 from plaintally_server.options import read_database
 from plaintally_server.store import copying
-from plaintally_server.store.database import Database, describe, exists
+from plaintally_server.store.database import Database, describe, must_exist
 from plaintally_server.store.lock import held
 
 
@@ -20,8 +19,7 @@ def copy(*, source: Database, target: Database) -> None:
 
     The collector must not run: what arrives meanwhile would be lost. The source stays as it is.
     """
-    if not exists(source):
-        raise CommandError(f"there is no database {describe(source)}")
+    must_exist(source)
     with held(source) if isinstance(source, Path) else nullcontext():
         counts = copying.copy(source, target)
     for name, count in counts.items():

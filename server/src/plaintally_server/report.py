@@ -16,8 +16,8 @@ from plaintally_server.reports import texts
 from plaintally_server.reports.answers import make_report
 from plaintally_server.reports.questions import Source
 from plaintally_server.sources import StoreSource
-from plaintally_server.store.database import Database, exists
-from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.database import Database
+from plaintally_server.store.maintenance import open_existing
 from plaintally_server.store.parquet import open_duckdb, open_spark
 
 
@@ -76,9 +76,7 @@ def open_source(kind: str, *, database: Database, place: str, master: str) -> It
         CommandError: it is not there, or what reads it is not installed.
     """
     if kind == "store":
-        if not exists(database):
-            raise CommandError(f"there is no database {database}; name another with --database or --config")
-        yield StoreSource(Maintenance(database))
+        yield StoreSource(open_existing(database))
     elif kind == "parquet":
         with needing("export"):
             opened = open_duckdb(open_export(place))

@@ -17,8 +17,8 @@ from plaintally_server.export.layout import STRUCK, TABLES, Partition, Plan, Str
 from plaintally_server.export.reading import read_rows
 from plaintally_server.options import choose_packages, collect_contracts, on_config, on_contracts, on_database, setting
 from plaintally_server.store import Reader
-from plaintally_server.store.database import Database, exists
-from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.database import Database
+from plaintally_server.store.maintenance import open_existing
 
 if TYPE_CHECKING:
     from plaintally_server.export.files import Export
@@ -82,9 +82,7 @@ def export(
     What is there already and has not changed stays; what was deleted from the store goes. It may be interrupted, and
     goes on when it is run again.
     """
-    if not exists(database):
-        raise CommandError(f"there is no database {database}; name another with --database or --config")
-    place, reader = open_export(export), Maintenance(database)
+    reader, place = open_existing(database), open_export(export)
     last = last_sealed(datetime.now(UTC))
     if day and since:
         raise click.UsageError("--day and --since exclude each other; leave one out.")

@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, Pool, StaticPool, crea
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from plaintally_server.exceptions import StartError
+from plaintally_server.exceptions import CommandError, StartError
 
 Database = Path | str
 """A file, or an address such as postgresql://user@host/name."""
@@ -48,6 +48,18 @@ def locate(text: str) -> Database:
 def exists(database: Database) -> bool:
     """Whether there is such a file; of an address that is found out when it is opened."""
     return isinstance(database, str) or database.exists()
+
+
+def must_exist(database: Database) -> None:
+    """See that there is a database where a command needs one that a collector has made.
+
+    Raises:
+        CommandError: there is none.
+    """
+    if not exists(database):
+        raise CommandError(
+            f"there is no database {describe(database)}; name another, or make one with `plaintally-server serve`"
+        )
 
 
 def describe(database: Database) -> str:
@@ -102,7 +114,8 @@ def opening(database: Database) -> Iterator[None]:
         yield
     except ERRORS as error:
         raise StartError(
-            f"cannot open the database {describe(database)} ({reason(error)}); name another with --database"
+            f"cannot open the database {describe(database)} ({reason(error)}); "
+            "see that it can be reached, or name another with --database"
         ) from error
 
 

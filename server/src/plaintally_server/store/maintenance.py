@@ -17,7 +17,7 @@ from plaintally_server.store.database import (
     Database,
     describe,
     exclusively,
-    exists,
+    must_exist,
     open_for_reading,
     open_for_writing,
     reason,
@@ -217,6 +217,5 @@ def open_existing(database: Database) -> Maintenance:
     Raises:
         StartError, CommandError: it is not, or cannot be opened.
     """
-    if not exists(database):
-        raise CommandError(f"there is no database {describe(database)}; name another with --database or --config")
+    must_exist(database)
     return Maintenance(database)
