@@ -39,7 +39,7 @@ PURE += [
 PURE += [SERVER / f"{name}.py" for name in ("lookups", "ordering", "queries", "resource", "rules", "sizes", "writes")]
 PURE += [SERVER / f"{name}.py" for name in ("openapi", "schemas", "shapes")]
 PURE += [*sorted((SERVER / "reports").glob("*.py")), SERVER / "export/layout.py", SERVER / "export/rows.py"]
-OPTIONAL = {"rich", "tqdm"}  # used for a summary and for bars where a user has them
+OPTIONAL = {"IPython", "rich", "tqdm"}  # used for a summary and for bars where a user has them
 LEAVES = {
     f"plaintally.{name}"
     for name in ("contract", "describe", "documents", "exceptions", "firestore", "session", "summary")
