@@ -5,18 +5,20 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from plaintally_server.store.sqlite import SQLiteReader
+from plaintally_server.store.tables import metadata
 
 ROOT = "/v1/projects/p/databases/(default)/documents"
 TOKEN = "maintainers-token"
@@ -137,6 +139,14 @@ def run_collector(
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 assert process.wait() == 0
+
+
+def emptied(collector: Collector) -> Collector:
+    """A collector that others had before, which knows its contracts and nothing else."""
+    with closing(sqlite3.connect(collector.database)) as database, database:
+        for table in set(metadata.tables) - {"contracts", "names"}:  # names are PostgreSQL's
+            database.execute(f"DELETE FROM {table}")  # noqa: S608  # our own name
+    return collector
 
 
 def run_server(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

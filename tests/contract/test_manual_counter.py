@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import ROOT, Collector, run_collector
+from collectors import ROOT, Collector, emptied, run_collector
 from hosts import Host, Interpreter, trace, wait_until_gone
 from loopback import answer, loopback
 
@@ -33,23 +33,33 @@ class Site:
     @property
     def total(self) -> int:
         """The collector's total, when every sender has ended."""
-        wait_until_gone(f"MARKER={self.host.home}")
+        self.wait()
         return self.collector.store.total("rxinfer")
+
+    def wait(self) -> None:
+        """Until every sender has ended."""
+        wait_until_gone(f"MARKER={self.host.home}")
 
     def run(self, code: str = IMPORT, **env: str) -> None:
         completed = self.host.run(code, env={"MARKER": str(self.host.home), **env})
         assert (completed.returncode, completed.stdout, completed.stderr) == (0, b"", b"")
 
 
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    with run_collector(tmp_path_factory.mktemp("collector") / "collector.sqlite3") as running:
+        yield running
+
+
 @pytest.fixture
-def site(bare: Interpreter, tmp_path: Path) -> Iterator[Site]:
+def site(bare: Interpreter, tmp_path: Path, collector: Collector) -> Iterator[Site]:
     home, folder = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     folder.mkdir()
-    with run_collector(tmp_path / "collector.sqlite3") as collector:
-        site = Site(Host(bare, folder, home), collector)
-        site.run(f"import rxinfer_py; rxinfer_py.set_telemetry_endpoint({site.endpoint!r})", PLAINTALLY="off")
-        yield site
+    site = Site(Host(bare, folder, home), emptied(collector))
+    site.run(f"import rxinfer_py; rxinfer_py.set_telemetry_endpoint({site.endpoint!r})", PLAINTALLY="off")
+    yield site
+    site.wait()  # what is left would reach the next test
 
 
 @pytest.mark.linux
@@ -114,10 +124,10 @@ def test_a4_no_code_data_or_environment_information(site: Site, tmp_path: Path) 
 
 
 @pytest.mark.linux
-def test_a5_entirely_anonymous(site: Site, tmp_path: Path) -> None:
+def test_a5_entirely_anonymous(site: Site) -> None:
     site.run()
     assert site.total == 1
-    kept = b"".join(path.read_bytes() for path in tmp_path.glob("collector.sqlite3*"))
+    kept = b"".join(path.read_bytes() for path in site.collector.database.parent.iterdir())
     assert b"using_rxinfer" in kept
     for trace_of_a_person in (
         b"127.0.0.1",

@@ -1,28 +1,57 @@
 """Collectors for the tests of this folder."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from collectors import Collector, run_collector
+from collectors import Collector, emptied, run_collector
 from emulators import Emulator, needs_google, run_emulator
 from postgresql import Postgres, run_postgres
 from shared import write_contract
 
 
+def _run_sharing(folder: Path) -> AbstractContextManager[Collector]:
+    contracts = [f"--contract={write_contract(folder, package)}" for package in ("rxinfer", "another")]
+    return run_collector(folder / "test.sqlite3", *contracts, "--rate-limit=0")
+
+
+@pytest.fixture(scope="module")
+def _collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    with run_collector(tmp_path_factory.mktemp("collector") / "test.sqlite3") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def _sharing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    with _run_sharing(tmp_path_factory.mktemp("sharing")) as running:
+        yield running
+
+
 @pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    """A collector of its own for one test."""
+def collector(_collector: Collector) -> Collector:
+    """A collector that holds nothing."""
+    return emptied(_collector)
+
+
+@pytest.fixture
+def sharing(_sharing: Collector) -> Collector:
+    """A collector that takes sessions of the packages rxinfer and another, and holds nothing."""
+    return emptied(_sharing)
+
+
+@pytest.fixture
+def own_collector(tmp_path: Path) -> Iterator[Collector]:
+    """A collector of this test alone, which may be ended, and whose files may be looked at."""
     with run_collector(tmp_path / "test.sqlite3") as running:
         yield running
 
 
 @pytest.fixture
-def sharing(tmp_path: Path) -> Iterator[Collector]:
-    """A collector that takes sessions of the packages rxinfer and another."""
-    contracts = [f"--contract={write_contract(tmp_path, package)}" for package in ("rxinfer", "another")]
-    with run_collector(tmp_path / "test.sqlite3", *contracts, "--rate-limit=0") as running:
+def own_sharing(tmp_path: Path) -> Iterator[Collector]:
+    """The same, which takes sessions."""
+    with _run_sharing(tmp_path) as running:
         yield running
 
 

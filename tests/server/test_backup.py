@@ -44,6 +44,11 @@ def _bytes(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("test.sqlite3*") if "replaced" not in path.name)
 
 
+@pytest.fixture
+def sharing(own_sharing: Collector) -> Collector:
+    return own_sharing  # which is ended, or whose files are looked at
+
+
 def test_a_backup_is_of_one_moment_while_a_collector_writes(tmp_path: Path, sharing: Collector) -> None:
     gone = Shared()
     share(sharing, gone)

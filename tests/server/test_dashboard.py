@@ -96,10 +96,10 @@ def label_of(writes: Sequence[Write]) -> object:
     return admitted and admitted.fields["label"]
 
 
-def test_the_page_says_when_the_last_purge_was(collector: Collector) -> None:
+def test_the_page_says_when_the_last_purge_was(own_collector: Collector) -> None:
     deadline = time.monotonic() + 20  # the first is soon after the start
     while "<time" not in (
-        page := collector.request("GET", "/packages/rxinfer").body.decode().partition('id="kept"')[2]
+        page := own_collector.request("GET", "/packages/rxinfer").body.decode().partition('id="kept"')[2]
     ):
         assert "has not had to look for what is over its time yet" in page
         assert time.monotonic() < deadline

@@ -48,6 +48,11 @@ def wait_until_gone(database: Path, ids: list[str]) -> None:
         time.sleep(0.1)
 
 
+@pytest.fixture
+def sharing(own_sharing: Collector) -> Collector:
+    return own_sharing  # which is ended, or whose files are looked at
+
+
 def test_with_the_key_all_of_it_is_deleted_at_once(sharing: Collector) -> None:
     shared, other = Shared(invokes=5), Shared()
     for one in (shared, other):

@@ -25,6 +25,11 @@ def _examine(folder: Path, *options: str) -> tuple[int, dict[str, tuple[str, str
     return done.returncode, {line[2]: (line[1], line[3]) for line in lines if line}
 
 
+@pytest.fixture
+def collector(own_collector: Collector) -> Collector:
+    return own_collector  # which is ended, or whose files are looked at
+
+
 def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     assert collector.post().status == 200
     (tmp_path / "token").touch(mode=0o600)

@@ -59,6 +59,11 @@ def check_all(database: Path, answered: list[str]) -> None:
     assert total == len(stored)
 
 
+@pytest.fixture
+def collector(own_collector: Collector) -> Collector:
+    return own_collector  # which is ended, or whose files are looked at
+
+
 def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
     """Killed at fifty random moments under load from four clients, some while it starts, always on the same file."""
     context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")

@@ -35,13 +35,13 @@ def test_it_is_alive_and_ready(collector: Collector) -> None:
     assert collector.store.packages() == []
 
 
-def test_it_is_not_ready_while_it_cannot_write(collector: Collector) -> None:
-    with closing(sqlite3.connect(collector.database, isolation_level=None)) as other:
+def test_it_is_not_ready_while_it_cannot_write(own_collector: Collector) -> None:
+    with closing(sqlite3.connect(own_collector.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        answer = collector.request("GET", "/readyz")
+        answer = own_collector.request("GET", "/readyz")
         assert (answer.status, answer.body) == (503, b"not ready: the collector cannot write\n")
-        assert collector.request("GET", "/healthz").status == 200
-    assert collector.request("GET", "/readyz").status == 200
+        assert own_collector.request("GET", "/healthz").status == 200
+    assert own_collector.request("GET", "/readyz").status == 200
 
 
 def test_the_figures_tell_of_requests_and_of_nobody(tmp_path: Path) -> None:

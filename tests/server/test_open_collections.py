@@ -10,18 +10,24 @@ from urllib.parse import quote
 
 import pytest
 
-from collectors import ROOT, TOKEN, Answer, Collector, count, run_collector, run_server
+from collectors import ROOT, TOKEN, Answer, Collector, count, emptied, run_collector, run_server
 from shared import PREFIX, Shared, commit, forget, integer, mapping, share, string, update, write_contract
 
 READ = {"Authorization": f"Bearer {TOKEN}"}
 CITY = f"{ROOT}/cities/zrh"
 
 
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    contract = f"--contract={write_contract(tmp_path)}"
-    with run_collector(tmp_path / "test.sqlite3", contract, "--open-collection=cities") as running:
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    folder = tmp_path_factory.mktemp("open")
+    contract = f"--contract={write_contract(folder)}"
+    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities") as running:
         yield running
+
+
+@pytest.fixture
+def collector(lasting: Collector) -> Collector:
+    return emptied(lasting)
 
 
 def patch(collector: Collector, query: str, **fields: Mapping[str, object]) -> Answer:

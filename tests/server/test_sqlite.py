@@ -15,6 +15,11 @@ from plaintally_server.store.sqlite import SQLiteStore
 from stores import make_write, write_all
 
 
+@pytest.fixture
+def collector(own_collector: Collector) -> Collector:
+    return own_collector  # which is ended, or whose files are looked at
+
+
 def test_a_second_collector_is_told_why_it_cannot_start(collector: Collector, tmp_path: Path) -> None:
     assert collector.post().status == 200
     serve = ["serve", "--package", "rxinfer", "--port", "0", "--database", str(collector.database)]
