@@ -22,9 +22,9 @@ import pytest
 
 from collectors import ROOT, Collector, count, in_threads, run_collector
 from plaintally.contract import Contract
-from plaintally_server.cli import run
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.ingest import Admitted
+from plaintally_server.serving import run
 from plaintally_server.settings import Settings
 from plaintally_server.store.sqlite import SQLiteStore
 from stores import NOW, make_write, write_all

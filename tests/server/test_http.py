@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 from plaintally.contract import Contract
-from plaintally_server.cli import run
+from plaintally_server.serving import run
 from plaintally_server.heads import Limits
 from plaintally_server.settings import Settings
 

@@ -164,8 +164,12 @@ def test_a_settings_file_speaks_to_settings_alone() -> None:
     """What is no setting must not be named like one: it would take its value from the file."""
 
     def find(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
-        for one in getattr(command, "commands", {}).values():
-            yield from find(one)
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                one = command.get_command(context, name)
+                assert one
+                yield from find(one)
         if any(one.name == "config" for one in command.params):
             yield from ((f"{command.name} {one.name}", one) for one in command.params)
 

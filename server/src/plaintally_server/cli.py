@@ -1,44 +1,22 @@
-"""The command `plaintally-server`: reads the settings, runs the collector.
+"""The command `plaintally-server`, and how a collector is told its settings.
 
 Every setting comes from the command line, else from the environment, else from the settings file, else it
 has the default that `--help` shows. Exit codes: 0 done, 1 failed, 2 used wrongly.
 """
 
-import contextlib
-import gc
 import os
 import secrets
-import signal
-import socket
 import sys
 from datetime import UTC, datetime
-from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
-import uvicorn
 
-from plaintally_server import (
-    backup,
-    copying,
-    credentials,
-    desk,
-    diagnosis,
-    logs,
-    pull,
-    report,
-    setup,
-    strikes,
-    upkeep,
-    watch,
-)
-from plaintally_server.connection import Connection
-from plaintally_server.exceptions import Refusal, ServerError, StartError
-from plaintally_server.export.command import export
-from plaintally_server.heads import Limits
+from plaintally_server import logs, setup
+from plaintally_server.exceptions import Refusal, ServerError
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED
-from plaintally_server.messages import Application
 from plaintally_server.options import (
     collect_contracts,
     on_config,
@@ -48,28 +26,16 @@ from plaintally_server.options import (
     on_trusted_proxies,
     setting,
 )
-from plaintally_server.refusals import Refusals
 from plaintally_server.resource import check_id
-from plaintally_server.settings import Settings, check_tls, read_token
+from plaintally_server.settings import Settings, read_token
 from plaintally_server.store.database import Database
-from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.writing import SQLStore
 
-_GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
-
-
-class Listening(uvicorn.Server):
-    """A server that says where it listens once it does."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then print the address, if anybody listens to that."""
-        await super().startup(sockets)
-        host, port = (sockets or [])[0].getsockname()[:2]
-        scheme = "https" if self.config.is_ssl else "http"
-        try:
-            click.echo(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
-        except OSError:  # the output is full or its reader gone; what is left of it must not fail again at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+_ELSEWHERE = {
+    "audit": "credentials", "backup": "backup", "contract": "desk", "copy": "copying", "export": "export.command",
+    "forget": "desk", "lookup": "desk", "migrate": "desk", "pull": "pull", "report": "report", "restore": "backup",
+    "strike": "strikes", "token": "credentials", "watch": "watch",
+}  # fmt: skip
+"""The commands that are not in this module, and the modules that they are in."""
 
 
 def main() -> None:
@@ -84,16 +50,29 @@ def main() -> None:
         sys.exit(1)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100})
+class Commands(click.Group):
+    """Loads the module of a command when somebody asks for it, since the others take a while."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted({*super().list_commands(ctx), *_ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f"plaintally_server.{_ELSEWHERE[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100},
+)
 @click.version_option(package_name="plaintally-server", message="%(prog)s %(version)s")
 def commands() -> None:
     """Collect counts of package imports and the sessions that users share, and show them."""
-
-
-for command in (desk.lookup, desk.forget, desk.contract, desk.migrate, pull.pull, export, report.report, watch.watch):
-    commands.add_command(command)
-for command in (backup.backup, backup.restore, copying.copy, strikes.strike, credentials.token, credentials.audit):
-    commands.add_command(command)
 
 
 @commands.command()
@@ -151,7 +130,9 @@ def serve(
         )
     if not options["rate_limit"]:
         click.echo("Warning: every client may write as much as it likes.", err=True)
-    run(Settings(contracts=collected, database=database, **options))
+    from plaintally_server import serving
+
+    serving.run(Settings(contracts=collected, database=database, **options))
 
 
 def check_open(name: str) -> None:
@@ -162,74 +143,6 @@ def check_open(name: str) -> None:
         check_id(name, "collection")
     except Refusal as refusal:
         raise click.BadParameter(refusal.message, param_hint="--open-collection") from refusal
-
-
-def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable
-    """Serve until SIGINT or SIGTERM; what was taken in is committed before it ends.
-
-    Raises:
-        StartError: the address, the certificate or the database cannot be used.
-    """
-    from plaintally_server.store.opening import open_store
-
-    check_tls(settings.tls_certificate, settings.tls_key)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again after everything has ended
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        number = error.errno or 0  # that of a failed look-up is negative
-        reason = os.strerror(number) if number > 0 else "no such host"
-        raise StartError(
-            f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port or --host"
-        ) from error
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(listener)
-        store = open_store(settings.database, queue_size=settings.queue_size)
-        stack.callback(store.close)
-        app = _make_app(settings, store, stack)
-        config = uvicorn.Config(
-            app,
-            http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is called like a class
-            ws="none",
-            interface="asgi3",
-            access_log=False,  # it would hold addresses
-            log_level="critical",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=10,
-            headers=[
-                ("x-content-type-options", "nosniff"),
-                *([("strict-transport-security", "max-age=31536000")] if settings.tls_certificate else []),
-            ],
-            ssl_certfile=settings.tls_certificate,
-            ssl_keyfile=settings.tls_key,
-        )
-        gc.freeze()  # what is there now stays; looking through it again and again would hold up all requests
-        gc.set_threshold(_GARBAGE)
-        with contextlib.suppress(KeyboardInterrupt):
-            Listening(config).run(sockets=[listener])
-
-
-def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> Application:
-    from plaintally_server.app import create_app
-
-    maintenance, refusals = Maintenance(settings.database), Refusals()
-    create = partial(
-        create_app,
-        settings,
-        store,
-        beside=partial(upkeep.keep, store, settings.contracts, refusals, now=lambda: datetime.now(UTC)),
-        maintenance=maintenance,
-        note_refused=refusals.note,
-    )
-    if settings.metrics_port is None:
-        return create()
-    from plaintally_server.metrics import Metrics
-
-    metrics = Metrics()
-    metrics.serve(stack, store, host=settings.metrics_host, port=settings.metrics_port)
-    return create(measured=metrics.around)
 
 
 @commands.command("init", params=setup.choices(serve))
@@ -248,6 +161,8 @@ def doctor(**options: Any) -> None:  # noqa: ANN401
 
     One line for each thing: ok, warning, or failed and what to do. The exit code is 1 where one failed.
     """
+    from plaintally_server import diagnosis
+
     findings = [*diagnosis.examine(now=datetime.now(UTC), **options)]
     for finding in findings:
         click.echo(f"{finding.state:7}  {finding.about:12}  {finding.says}")

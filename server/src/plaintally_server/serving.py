@@ -1,0 +1,105 @@
+"""Runs the collector with its settings, from the socket to the last commit."""
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+from datetime import UTC, datetime
+from functools import partial
+
+import click
+import uvicorn
+
+from plaintally_server import upkeep
+from plaintally_server.app import create_app
+from plaintally_server.connection import Connection
+from plaintally_server.exceptions import StartError
+from plaintally_server.heads import Limits
+from plaintally_server.messages import Application
+from plaintally_server.refusals import Refusals
+from plaintally_server.settings import Settings, check_tls
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.opening import open_store
+from plaintally_server.store.writing import SQLStore
+
+_GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
+
+
+class Listening(uvicorn.Server):
+    """A server that says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then print the address, if anybody listens to that."""
+        await super().startup(sockets)
+        host, port = (sockets or [])[0].getsockname()[:2]
+        scheme = "https" if self.config.is_ssl else "http"
+        try:
+            click.echo(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
+        except OSError:  # the output is full or its reader gone; what is left of it must not fail again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable
+    """Serve until SIGINT or SIGTERM; what was taken in is committed before it ends.
+
+    Raises:
+        StartError: the address, the certificate or the database cannot be used.
+    """
+    check_tls(settings.tls_certificate, settings.tls_key)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again after everything has ended
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        number = error.errno or 0  # that of a failed look-up is negative
+        reason = os.strerror(number) if number > 0 else "no such host"
+        raise StartError(
+            f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port or --host"
+        ) from error
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(listener)
+        store = open_store(settings.database, queue_size=settings.queue_size)
+        stack.callback(store.close)
+        app = _make_app(settings, store, stack)
+        config = uvicorn.Config(
+            app,
+            http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is called like a class
+            ws="none",
+            interface="asgi3",
+            access_log=False,  # it would hold addresses
+            log_level="critical",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=10,
+            headers=[
+                ("x-content-type-options", "nosniff"),
+                *([("strict-transport-security", "max-age=31536000")] if settings.tls_certificate else []),
+            ],
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+        gc.freeze()  # what is there now stays; looking through it again and again would hold up all requests
+        gc.set_threshold(_GARBAGE)
+        with contextlib.suppress(KeyboardInterrupt):
+            Listening(config).run(sockets=[listener])
+
+
+def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> Application:
+    maintenance, refusals = Maintenance(settings.database), Refusals()
+    create = partial(
+        create_app,
+        settings,
+        store,
+        beside=partial(upkeep.keep, store, settings.contracts, refusals, now=lambda: datetime.now(UTC)),
+        maintenance=maintenance,
+        note_refused=refusals.note,
+    )
+    if settings.metrics_port is None:
+        return create()
+    from plaintally_server.metrics import Metrics
+
+    metrics = Metrics()
+    metrics.serve(stack, store, host=settings.metrics_host, port=settings.metrics_port)
+    return create(measured=metrics.around)
