@@ -193,6 +193,9 @@ def test_a_maintainer_decides_while_the_collector_runs(sharing: Collector, tmp_p
     assert sharing.store.session_tree(stays.session).session is not None
     forget(sharing, stays.session)  # somebody asks again
     assert "waiting  4 documents" in run_server(tmp_path, "forget", "list", *base).stdout
+    audit = run_server(tmp_path, "audit", *base).stdout
+    assert len(re.findall("refuse to delete  a session", audit)) == 1
+    assert not re.search(rf"{stays.session}|{shared.session}", audit)
 
 
 def test_what_a_maintainer_mistypes_is_told_in_one_sentence(sharing: Collector, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from plaintally_server.store.database import Database, open_for_reading, open_fo
 from plaintally_server.store.lock import held
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
-from plaintally_server.store.tables import HEAD, documents, metadata, rolled_days, tombstones
+from plaintally_server.store.tables import HEAD, audit, documents, erasures, metadata, rolled_days, tombstones
 from plaintally_server.store.times import to_us
 from postgresql import Postgres
 
@@ -159,6 +159,30 @@ def test_an_older_server_keeps_all_that_is_in_it(postgres: Postgres) -> None:
         assert found == [("", AT.date(), 1, None), ("rxinfer", AT.date(), 1, None)]
         assert len(connection.execute(select(documents)).all()) == 2
     engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["file", pytest.param("server", marks=pytest.mark.postgres)])
+def test_the_audit_of_an_older_database_loses_the_sessions(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    database: Database = tmp_path / "a" if kind == "file" else request.getfixturevalue("postgres").new()
+    engine = open_for_writing(database)
+    deeds = [("refuse to delete", uid(10)), ("refuse to delete", uid(20)), ("delete", "a session; its receipt is a")]
+    with engine.begin() as connection:
+        schema.upgrade(connection, "0003")
+        rows = [{"at": to_us(AT), "actor": "ada", "action": action, "detail": detail} for action, detail in deeds]
+        connection.execute(audit.insert(), rows)
+    assert schema.migrate(database) == "0003"
+    with engine.connect() as connection:
+        assert connection.execute(select(audit.c.detail).order_by(audit.c.id)).scalars().all() == [
+            *("a session", "a session"),
+            "a session; its receipt is a",
+        ]
+        assert len(connection.execute(select(erasures)).all()) == 1
+    engine.dispose()
+    open_store(database).close()  # which erases what is noted
+    if isinstance(database, Path):
+        assert uid(10).encode() not in database.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["file", pytest.param("server", marks=pytest.mark.postgres)])

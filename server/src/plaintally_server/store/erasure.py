@@ -60,7 +60,7 @@ def erase(engine: Engine) -> bool:
     return True
 
 
-_TABLES = "documents, names, forget_requests"
+_TABLES = "documents, names, forget_requests, audit"
 
 
 @contextmanager

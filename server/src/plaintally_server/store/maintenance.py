@@ -87,7 +87,7 @@ class Maintenance(SQLReader):
         with self._changing() as connection:
             if not deletion.refuse(connection, session_id):
                 raise CommandError(f"no request to delete {session_id} waits")
-            credentials.note(connection, Deed(at, actor, "refuse to delete", session_id))
+            credentials.note(connection, Deed(at, actor, "refuse to delete", "a session"))
 
     def receipt(self, receipt_hash: str) -> tuple[datetime, int] | None:
         """When the deletion with this receipt was, and of how many documents."""

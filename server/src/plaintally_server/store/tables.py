@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, Me
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-HEAD = "0003"
+HEAD = "0004"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
