@@ -74,6 +74,34 @@ def test_opt_in_stores_and_says_nothing(host: MakeHost) -> None:
     assert list(told.home.iterdir()) == []
 
 
+def test_a_prompt_that_nobody_reads_is_shown_nothing_and_sends_nothing(host: MakeHost) -> None:
+    with loopback() as server:
+        told = host(endpoint=server.endpoint, policy="notice-first")
+        for _ in range(2):
+            done = told.run(f"import {PACKAGE}", "-i")
+            assert b"counts how often" not in done.stderr
+        assert server.connections == 0
+        assert not told.preferences.parent.exists()
+
+
+def test_a_notice_that_could_not_be_written_was_not_shown(host: MakeHost) -> None:
+    with loopback() as server:
+        told = host(endpoint=server.endpoint)
+        broken = f"""
+import sys
+class Broken:
+    def write(self, text): raise RuntimeError("a stream of the host's")
+    def flush(self): pass
+    def isatty(self): return True
+kept, sys.stderr = sys.stderr, Broken()
+import {PACKAGE}
+sys.stderr = kept
+"""
+        assert run_at_terminal(told, code=broken) == ""
+        assert len(server.wait_for(1)) == 1  # it is counted all the same
+        assert "hostpkg counts" in run_at_terminal(told)
+
+
 def test_a_notice_that_cannot_be_remembered_is_not_shown(host: MakeHost) -> None:
     told = host(endpoint="https://telemetry.example.org/v1/documents", policy="notice-first")
     (told.home / ".config").write_text("a file where a folder should be")

@@ -1,9 +1,12 @@
 """The session log: what it counts, what it keeps, and that its host never notices."""
 
 import asyncio
+import base64
+import copy
 import functools
 import gc
 import importlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from hypothesis import given
@@ -40,6 +44,60 @@ CONTRACT = Contract(
         )
     }
 )
+
+
+WAITS = """
+from plaintally import Contract, Telemetry
+from plaintally.contract import Label
+telemetry = Telemetry("pkg", contract=Contract(labels={"fit": Label()}))
+class Never:
+    def __await__(self):
+        yield
+@telemetry.track("fit")
+async def count():
+    await Never()
+    yield 1
+waiting = count().__anext__()
+waiting.send(None)
+del waiting
+"""
+INTERRUPTED = """
+import signal, sys
+from plaintally import Contract, Telemetry
+from plaintally.contract import Label
+telemetry = Telemetry("pkg", contract=Contract(labels={"fit": Label()}))
+raised = []
+def interrupt(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("preferences.toml") and not raised:
+        raised.append(True)
+        signal.raise_signal(signal.SIGINT)
+def handle(*_):
+    with telemetry.invoke("fit"):
+        pass
+signal.signal(signal.SIGINT, handle)
+sys.addaudithook(interrupt)
+with telemetry.invoke("fit"):
+    pass
+assert raised and telemetry.session.stats("fit").total_invokes == 2
+"""
+TOGETHER = """
+import sys, threading
+from plaintally import Contract, Telemetry, _controls
+from plaintally.contract import Label
+sys.setswitchinterval(1e-6)
+for index in range(100):
+    telemetry = Telemetry(f"pkg{index}", contract=Contract(labels={"fit": Label()}))
+    barrier, logs = threading.Barrier(4), []
+    def begin():
+        barrier.wait()
+        logs.append(telemetry.session)
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(log) for log in logs}) == 1 and not _controls._begun
+"""
 
 
 @pytest.fixture
@@ -553,6 +611,50 @@ def test_a_partial_and_an_object_are_what_they_call(telemetry: Telemetry) -> Non
     assert log is not None
     assert [invoke.status for invoke in log.stats("fit").invokes] == ["error", "error"]
     assert all(invoke.duration_ms >= 20 for invoke in log.stats("fit").invokes)
+
+
+def test_what_makes_up_its_attributes_is_called_as_it_is(telemetry: Telemetry) -> None:
+    """As a module that documentation mocks: each `func` has another."""
+    mock = MagicMock(return_value=3)
+    assert telemetry.track("fit")(mock)() == 3
+    mock.assert_called_once_with()
+
+
+def test_an_async_generator_that_is_collected_while_it_waits_says_nothing() -> None:
+    assert (
+        subprocess.run([sys.executable, "-W", "error", "-c", WAITS], timeout=30, check=True, capture_output=True).stderr
+        == b""
+    )
+
+
+def test_what_is_copied_or_sent_elsewhere(telemetry: Telemetry, session: Session) -> None:
+    """A handle is its package's wherever it arrives; a log stays in its process."""
+    with session.invoke("fit"):
+        pass
+    assert copy.deepcopy([telemetry, session]) == [telemetry, session]
+    assert copy.copy(session) is session
+    program = f"""
+import base64, pickle, sys
+handle, log = pickle.loads(base64.b64decode({base64.b64encode(pickle.dumps((telemetry, session)))!r}))
+assert (handle.package, handle.contract.labels.keys(), handle.module) == ("pkg", {{"fit"}}, {telemetry.module!r})
+assert log.id != {session.id!r} and log.stats("fit").total_invokes == 0
+with handle.invoke("fit"), log.invoke("fit") as invoke:
+    invoke.add(steps=1)
+assert [one.stats("fit").total_invokes for one in (handle.session, log)] == [1, 1]
+assert dict(log.stats("fit").invokes[0].context) == {{"steps": 1}}
+assert pickle.loads(pickle.dumps(handle)) is handle
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
+
+
+def test_whoever_begins_a_session_first_begins_it_for_all(tmp_path: Path) -> None:
+    """A handler that interrupts the beginning has one; and all threads have the same."""
+    folder = tmp_path / ".config" / "plaintally"
+    folder.mkdir(parents=True)
+    (folder / "preferences.toml").write_text("session_log = true\n")
+    environment = {"HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", INTERRUPTED], env=environment, timeout=30, check=True)
+    subprocess.run([sys.executable, "-c", TOGETHER], env=environment, timeout=30, check=True)
 
 
 def test_places_in_the_package_are_told_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,11 @@ class Telemetry:
     def __repr__(self) -> str:
         return f"Telemetry({self.package!r}, policy={self.policy!r})"
 
+    def __reduce__(self) -> "tuple[Any, ...]":
+        from plaintally import _controls
+
+        return _controls.reduce(self)
+
     @property
     def _endpoint(self) -> "Endpoint | None":
         """Where counts go unless a preference says otherwise."""

@@ -1,7 +1,6 @@
 """What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked."""
 
 import os
-from _thread import allocate_lock
 from weakref import WeakSet
 
 import plaintally
@@ -13,11 +12,32 @@ from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, vali
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Any
 
     from plaintally import sharing
 
-_beginning = allocate_lock()
+_begun: "dict[Telemetry, Session | None]" = {}  # while threads begin one at once: the session of the first
+_SETTINGS = ("version", "policy", "contract", "issues_url", "privacy_url", "allow_http")
 _streaming: "WeakSet[Session]" = WeakSet()  # the sessions that share by themselves
+
+
+def reduce(telemetry: Telemetry) -> "tuple[Any, ...]":
+    """How a handle goes to another process, or is copied: as the one that its package has there."""
+    settings = {name: getattr(telemetry, name) for name in _SETTINGS}
+    return _restore, (telemetry.package, telemetry.module, {**settings, "endpoint": telemetry._url})
+
+
+def _restore(package: str, module: str, settings: "dict[str, Any]") -> Telemetry:
+    if package not in plaintally._handles and module:
+        try:
+            __import__(module)
+        except ImportError:
+            pass
+    found = plaintally._handles.get(package)
+    if found is None:  # of a script, or of a package that makes it later
+        found = Telemetry(package, **settings)
+        found.module = module
+    return found
 
 
 def disable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
@@ -48,14 +68,15 @@ def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
 
 def begin(telemetry: Telemetry) -> None:
     """Give the handle the session of its process, or None where logging is refused."""
-    with _beginning:
-        if telemetry._session is not ...:
-            return
-        facts = _counting.gather(telemetry)
-        if not _consent.decide("session_log", facts).allowed:
-            telemetry._session = None
-            return
-        telemetry._session = _create(telemetry, facts, created_at_ns=plaintally._began_ns)
+    facts, made = _counting.gather(telemetry), None
+    if _consent.decide("session_log", facts).allowed:
+        made = _create(telemetry, facts, created_at_ns=plaintally._began_ns)
+    first = _begun.setdefault(telemetry, made)  # in one step: a lock would stay locked in a fork or a signal handler
+    if telemetry._session is ...:
+        telemetry._session = first
+    _begun.pop(telemetry, None)
+    if made is not None and telemetry._session is not made:  # another thread or a handler was quicker
+        _detach(made)
 
 
 def create_session(telemetry: Telemetry) -> Session:
@@ -203,9 +224,13 @@ def _detach_all(telemetry: Telemetry) -> list[Session]:
     """Share no session of this package by itself any more; those that did so until now."""
     found = [session for session in _streaming if session.package == telemetry.package]
     for session in found:
-        _streaming.discard(session)
-        sink = session.sink
-        session.attach(None)
-        if sink is not None:
-            sink.close()
+        _detach(session)
     return found
+
+
+def _detach(session: Session) -> None:
+    _streaming.discard(session)
+    sink = session.sink
+    session.attach(None)
+    if sink is not None:
+        sink.close()

@@ -150,11 +150,19 @@ def timestamp(now_ns: int) -> str:
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanoseconds // 1000:06}Z"
 
 
+def is_notebook() -> bool:
+    """Whether this process is a notebook's kernel; one that drives notebooks may have loaded the same modules."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
 def _is_interactive() -> bool:
-    """Whether a person sits there to read a notice: a prompt, a notebook, or a terminal at both ends."""
+    """Whether a person sits there to read a notice: at a prompt, a notebook, or a terminal at both ends."""
     try:
+        if is_notebook():
+            return True
         prompts = hasattr(sys, "ps1") or bool(sys.flags.interactive)
-        return sys.stderr is not None and (prompts or (sys.stdin.isatty() and sys.stderr.isatty()))
+        return sys.stderr.isatty() and (prompts or sys.stdin.isatty())
     except (AttributeError, ValueError):  # a stream that is none, or that the host replaced or closed
         return False
 

@@ -30,8 +30,11 @@ def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:
             os.close(descriptor)
     except OSError:
         return
-    sys.stderr.write(text(telemetry))
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(text(telemetry))
+        sys.stderr.flush()
+    except Exception:  # noqa: BLE001  # a stream of the host's; nobody was shown anything
+        os.unlink(path)
 
 
 def was_shown(telemetry: "Telemetry", environment: "Mapping[str, str]") -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from plaintally._counting import is_notebook
+
 _BARS = {"statistics": ("sessions", "session_stats"), "runs": ("invokes",)}
 _COLOURS = {"statistics": "blue", "runs": "green"}
 
@@ -25,7 +27,7 @@ class Progress(Protocol):
 def make_progress(totals: Mapping[str, int], *, shown: bool) -> Iterator[Progress]:
     """Bars for so many documents of each collection, while the block runs."""
     sums = {name: sum(totals[collection] for collection in collections) for name, collections in _BARS.items()}
-    in_notebook = shown and _is_notebook()
+    in_notebook = shown and is_notebook()
     if not in_notebook and not (shown and _is_terminal()):
         yield _Silent()
         return
@@ -142,9 +144,14 @@ def _with_rich(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
 def _with_tqdm(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
     from tqdm import tqdm  # type: ignore[import-untyped]
 
+    class Bar(tqdm):  # type: ignore[misc]
+        """A bar without a thread that looks after all bars, and stays."""
+
+        monitor_interval = 0
+
     @contextmanager
     def running() -> Iterator[Progress]:
-        bars = {name: tqdm(total=total, desc=name, colour=_COLOURS[name]) for name, total in sums.items()}
+        bars = {name: Bar(total=total, desc=name, colour=_COLOURS[name]) for name, total in sums.items()}
         try:
             yield _Bars(bars, lambda bar: bar.update())
         finally:
@@ -156,12 +163,6 @@ def _with_tqdm(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
 
 def _bar(collection: str) -> str:
     return next(name for name, collections in _BARS.items() if collection in collections)
-
-
-def _is_notebook() -> bool:
-    """Whether this process is a notebook's kernel; one that drives notebooks may have loaded the same modules."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 def _is_terminal() -> bool:

@@ -4,6 +4,8 @@ What is wrapped stays what it is: its name, signature and kind. A generator's in
 ends when it is exhausted, closed or fails.
 """
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Mapping
@@ -74,12 +76,15 @@ def wrap(
 
 
 def _flags(function: "Any") -> int:  # noqa: ANN401
-    """What kind of code is run when this is called, also where it is a partial or an object that can be called."""
-    while not hasattr(function, "__code__") and hasattr(function, "func"):
+    """What kind of code is run when this is called, also where it is a partial or an object that can be called.
+
+    No other attribute is followed: what makes up attributes, such as a mock, has another `func` in each.
+    """
+    functools = sys.modules.get("functools")  # which is loaded where there is a partial
+    while functools is not None and isinstance(function, functools.partial):
         function = function.func
     code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
-    flags: int = getattr(code, "co_flags", 0)
-    return flags
+    return code.co_flags if isinstance(code, type(_flags.__code__)) else 0
 
 
 def _misused(message: str) -> Exception:
@@ -130,7 +135,8 @@ def _async_generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
             except StopAsyncIteration:
                 return
             finally:
-                await inner.aclose()
+                if not inner.ag_running:  # else it is collected while it waits, and ends with this
+                    await inner.aclose()
 
     return logged
 
@@ -138,8 +144,9 @@ def _async_generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
 def _like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
     """Give the wrapper the name, the documentation and, through `__wrapped__`, the signature of the function."""
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-        if hasattr(function, name):
-            setattr(wrapper, name, getattr(function, name))
+        found = getattr(function, name, None)
+        if isinstance(found, str):
+            setattr(wrapper, name, found)
     wrapper.__dict__.update(getattr(function, "__dict__", {}))
     wrapper.__wrapped__ = function
     return wrapper

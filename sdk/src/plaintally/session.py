@@ -137,6 +137,12 @@ class SessionStats:
         return copied
 
 
+def _restore(
+    package: str, contract: "Contract | None", environment: "Mapping[str, object]", capacity: int, module: str
+) -> "Session":
+    return Session(package, contract=contract, environment=environment, capacity=capacity, module=module)
+
+
 class Session:
     """The log of one process.
 
@@ -196,6 +202,17 @@ class Session:
     def __repr__(self) -> str:
         labels = ", ".join(f"{label}: {self.stats(label).total_invokes}" for label in self.labels)
         return f"Session({self.id}, {self.package}, {labels or 'nothing logged yet'})"
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """What a process is given begins a log of its own, as a fork does."""
+        return _restore, (self.package, self.contract, self.environment, self.capacity, self.module)
+
+    def __copy__(self) -> "Session":
+        return self
+
+    def __deepcopy__(self, _: object) -> "Session":
+        """What is copied with an object goes on to log into the same."""
+        return self
 
     @property
     def id(self) -> str:
