@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
         ("scale", ["--stored", "2000", "--rows", "10000"], "pythons of all days, again"),
         pytest.param("deletion", ["--rows", "20000"], "PostgreSQL", marks=pytest.mark.postgres),
         pytest.param("purging", ["--rows", "2000", "--seconds", "3"], "a month", marks=pytest.mark.postgres),
-        pytest.param("ingest", ["--seconds", "1", "--rounds", "1"], "round 1", marks=pytest.mark.postgres),
+        pytest.param("ingest", ["--seconds", "2", "--rounds", "1"], "round 1", marks=pytest.mark.postgres),
         ("host", ["--quick"], "imports, unanswered name"),
     ],
 )
