@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, suppress
 from pathlib import Path
@@ -26,7 +27,10 @@ from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.ingest import Admitted
 from plaintally_server.serving import run
 from plaintally_server.settings import Settings
+from plaintally_server.store import Write
+from plaintally_server.store.batch import Answer
 from plaintally_server.store.sqlite import SQLiteStore
+from plaintally_server.store.writer import Writer
 from stores import NOW, make_write, write_all
 
 pytestmark = pytest.mark.once
@@ -204,6 +208,38 @@ def test_a_disk_that_cannot_be_written_is_told_and_recovers(tmp_path: Path) -> N
     assert (refused.code, refused.status) == (503, "UNAVAILABLE")
     assert not isinstance(accepted, BaseException)
     assert store.total("rxinfer") == 1
+
+
+class Untidy:
+    """A database that fails whenever there is time to tidy up."""
+
+    wait_s: float | None = 0.0
+
+    def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
+        return [[None] for _ in groups]
+
+    def refuse(self, error: Exception) -> Refusal | None:
+        raise error
+
+    def tidy(self) -> None:
+        self.wait_s = 600.0
+        raise RuntimeError
+
+    def close(self) -> None:
+        self.wait_s = None
+
+
+def test_the_thread_that_writes_outlives_a_failure_to_tidy_up(caplog: pytest.LogCaptureFixture) -> None:
+    backend = Untidy()
+    writer = Writer(backend, queue_size=10)
+
+    async def write() -> Sequence[object]:
+        return await asyncio.wait_for(writer.write([make_write("a")]), 20)
+
+    assert asyncio.run(write()) == [None]
+    writer.close()
+    assert backend.wait_s is None
+    assert [one.message.partition(" in ")[0] for one in caplog.records] == ["cannot tidy up (RuntimeError"] * 2
 
 
 def test_a_full_queue_and_a_closed_store_refuse(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ whoever has the tables written anew.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from time import monotonic
 from typing import Any
 
@@ -30,9 +30,8 @@ def empty_log(engine: Engine) -> bool:
     """Move SQLite's write-ahead log into the file and empty it; False where somebody reads for too long."""
     if engine.dialect.name != "sqlite":
         return True
-    with _outside(engine) as connection:
-        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
+    (busy, _, _) = _run(engine, "PRAGMA wal_checkpoint(TRUNCATE)")
+    return not busy
 
 
 def rewrite(engine: Engine) -> bool:
@@ -40,8 +39,7 @@ def rewrite(engine: Engine) -> bool:
 
     On PostgreSQL nobody else reads or writes meanwhile.
     """
-    with _outside(engine) as connection:
-        connection.execute("VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM FULL {_TABLES}")
+    _run(engine, "VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM FULL {_TABLES}")
     return empty_log(engine)
 
 
@@ -51,8 +49,7 @@ def erase(engine: Engine) -> bool:
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     if last is None:
         return empty_log(engine)
-    with _outside(engine) as connection:
-        connection.execute("VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM {_TABLES}")
+    _run(engine, "VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM {_TABLES}")
     if not empty_log(engine):
         return False
     with engine.begin() as connection:
@@ -63,17 +60,15 @@ def erase(engine: Engine) -> bool:
 _TABLES = "documents, names, forget_requests, audit"
 
 
-@contextmanager
-def _outside(engine: Engine) -> Iterator[Any]:
-    """The driver's own connection, outside of any transaction."""
-    with closing(engine.raw_connection()) as pooled:
-        connection: Any = pooled.driver_connection
-        if engine.dialect.name == "sqlite":
-            yield connection
-            return
-        connection.autocommit = True
-        yield connection
-        connection.autocommit = False
+def _run(engine: Engine, statement: str) -> Any:  # noqa: ANN401
+    """Run a statement outside of any transaction; on SQLite, its first row."""
+    if engine.dialect.name == "sqlite":
+        with closing(engine.raw_connection()) as pooled:
+            raw: Any = pooled.driver_connection
+            return raw.execute(statement).fetchone()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(statement)
+        return None
 
 
 class Erasure:

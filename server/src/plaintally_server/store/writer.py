@@ -106,7 +106,7 @@ class Writer:
         while True:
             wait_s = self._backend.wait_s
             if wait_s == 0:
-                self._backend.tidy()
+                self._tidy()
                 continue
             try:
                 first = self._queue.get(timeout=wait_s)
@@ -117,8 +117,15 @@ class Writer:
             for alone, run in groupby(self._take_batch(first), key=_is_alone):
                 self._do(list(run), alone=alone)
         if self._backend.wait_s is not None:
-            self._backend.tidy()
+            self._tidy()
         self._backend.close()
+
+    def _tidy(self) -> None:
+        """Tidy up; a failure is told, since without this thread all would wait for ever."""
+        try:
+            self._backend.tidy()
+        except Exception as error:  # noqa: BLE001
+            _logger.error("cannot tidy up (%s)", describe(error))  # noqa: TRY400
 
     def _take_batch(self, first: _Pending) -> Sequence[_Pending]:
         """What is waiting already, as far as a transaction should hold; the sign to end stays in the queue."""
