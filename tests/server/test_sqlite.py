@@ -3,16 +3,24 @@
 import asyncio
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from collectors import Collector, run_collector, run_server
+from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import Refusal, StartError
+from plaintally_server.ingest import SESSIONS, Admitted
+from plaintally_server.resource import Name, Precondition
+from plaintally_server.store import Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.sqlite import SQLiteStore
-from stores import make_write, write_all
+from shared import KEY
+from stores import NOW, make_write, write_all
+
+_ANY = Precondition()
 
 
 @pytest.fixture
@@ -97,3 +105,30 @@ def test_what_was_written_is_on_the_disk_and_what_was_deleted_is_overwritten(tmp
     }
     store.close()
     assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+
+
+def test_a_deletion_waits_for_nobody_who_reads(tmp_path: Path) -> None:
+    """The log is emptied when the reader has gone; the store may wait longer for others than this test does."""
+    path, content = tmp_path / "a.sqlite3", {"id": "gone-for-good", "deletion_key_hash": hash_text(KEY).hex()}
+    store = SQLiteStore(path, timeout_s=60)
+    session = Write(Name("p", "(default)", SESSIONS, "gone-for-good"), _ANY, lambda _: Admitted(content, "a"), NOW)
+
+    async def delete() -> None:
+        forgotten = asyncio.ensure_future(store.forget("gone-for-good", key=KEY, at=NOW, salt=b"salt"))
+        await asyncio.wait_for(store.commit([make_write("beside")]), 20)
+        await asyncio.wait_for(forgotten, 20)
+        await asyncio.wait_for(store.commit([make_write("behind")]), 20)
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM documents")
+        asyncio.run(write_all(store, [session]))
+        asyncio.run(delete())
+        log = path.with_name("a.sqlite3-wal")
+        assert b"gone-for-good" in log.read_bytes()
+        reader.execute("ROLLBACK")
+        deadline = time.monotonic() + 30
+        while b"gone-for-good" in log.read_bytes() + path.read_bytes():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    store.close()

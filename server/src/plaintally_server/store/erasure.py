@@ -1,7 +1,8 @@
 """Sees to it that what was deleted is gone from the database, byte by byte.
 
 On SQLite, `secure_delete` overwrites rows where they stand, and emptying the write-ahead log removes what they looked
-like before. That is done after each deletion. But when SQLite moves rows between pages it leaves their bytes in the
+like before. That is done after each deletion, or within seconds of the end of whoever reads meanwhile: the thread that
+writes waits for no reader. But when SQLite moves rows between pages it leaves their bytes in the
 pages' unused parts (about one row in a hundred), where no deletion finds them. Only VACUUM, which writes the whole file
 anew, does; as it takes the time of reading and writing all of it, it runs at most once in ten minutes.
 
@@ -13,6 +14,7 @@ whoever has the tables written anew.
 import logging
 from collections.abc import Callable
 from contextlib import closing
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -22,15 +24,23 @@ from plaintally_server.exceptions import describe
 from plaintally_server.store.database import ERRORS
 from plaintally_server.store.tables import erasures
 
-PAUSE_S = 600.0
+PAUSE_S, AGAIN_S = 600.0, 2.0
+"""Between rewriting the tables twice, and between trying to empty the log while somebody reads."""
 _logger = logging.getLogger(__name__)
 
 
-def empty_log(engine: Engine) -> bool:
-    """Move SQLite's write-ahead log into the file and empty it; False where somebody reads for too long."""
+def empty_log(engine: Engine, *, waits: bool = True) -> bool:
+    """Move SQLite's write-ahead log into the file and empty it; False where somebody reads, or does so for too long."""
     if engine.dialect.name != "sqlite":
         return True
-    (busy, _, _) = _run(engine, "PRAGMA wal_checkpoint(TRUNCATE)")
+    with closing(engine.raw_connection()) as pooled:
+        connection: Any = pooled.driver_connection
+        (timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {timeout_ms if waits else 0}")
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
     return not busy
 
 
@@ -43,14 +53,14 @@ def rewrite(engine: Engine) -> bool:
     return empty_log(engine)
 
 
-def erase(engine: Engine) -> bool:
+def erase(engine: Engine, *, waits: bool = True) -> bool:
     """Rewrite the tables if something was deleted since the last time; False where not all of it is gone."""
     with engine.connect() as connection:
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     if last is None:
-        return empty_log(engine)
+        return empty_log(engine, waits=waits)
     _run(engine, "VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM {_TABLES}")
-    if not empty_log(engine):
+    if not empty_log(engine, waits=waits):
         return False
     with engine.begin() as connection:
         connection.execute(delete(erasures).where(erasures.c.id <= last))
@@ -60,44 +70,49 @@ def erase(engine: Engine) -> bool:
 _TABLES = "documents, names, forget_requests, audit"
 
 
-def _run(engine: Engine, statement: str) -> Any:  # noqa: ANN401
-    """Run a statement outside of any transaction; on SQLite, its first row."""
+def _run(engine: Engine, statement: str) -> None:
+    """Run a statement outside of any transaction."""
     if engine.dialect.name == "sqlite":
         with closing(engine.raw_connection()) as pooled:
             raw: Any = pooled.driver_connection
-            return raw.execute(statement).fetchone()
+            raw.execute(statement)
+        return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(statement)
-        return None
 
 
 class Erasure:
-    """Erases in the thread that writes, when there is time for it."""
+    """Erases in the thread that writes, when there is time for it; that thread waits for nobody who reads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         with engine.connect() as connection:
             self.due = connection.execute(select(erasures.c.id).limit(1)).scalar() is not None
-        self._not_before = monotonic()
+        self._rewrite_at = monotonic()
+        self._empty_at = inf
 
     @property
     def wait_s(self) -> float | None:
         """For how long the thread may wait for work; None where nothing is to be erased."""
-        return max(0.0, self._not_before - monotonic()) if self.due else None
+        return max(0.0, min(self._rewrite_at, self._empty_at) - monotonic()) if self.due else None
 
     def begin(self) -> None:
-        """Note a deletion, and empty the log."""
+        """Note a deletion, and empty the log, or try that again soon."""
         self.due = True
-        self._attempt(empty_log)
+        self._empty_at = inf if self._attempt(empty_log) else monotonic() + AGAIN_S
 
     def finish(self) -> None:
-        """Rewrite the tables if that is due; a failure is tried again later."""
-        self._not_before = monotonic() + PAUSE_S
+        """Rewrite the tables, or only empty the log where it is time for that; a failure is tried again later."""
+        now = monotonic()
+        if self._empty_at <= now < self._rewrite_at:
+            self.begin()
+            return
+        self._rewrite_at, self._empty_at = now + PAUSE_S, now + AGAIN_S
         self.due = not self._attempt(erase)
 
-    def _attempt(self, step: Callable[[Engine], bool]) -> bool:
+    def _attempt(self, step: Callable[..., bool]) -> bool:
         try:
-            return step(self._engine)
+            return step(self._engine, waits=False)
         except ERRORS as error:
             _logger.error("cannot erase what was deleted (%s)", describe(error))  # noqa: TRY400
             return False
