@@ -304,6 +304,25 @@ def test_answers_come_in_the_order_of_requests(collector: Collector) -> None:
     assert last.error[0] == 400
 
 
+LENGTH, CHUNKS = "Content-Length: 9\r\n\r\n123", "Transfer-Encoding: chunked\r\n\r\n3\r\n123"
+
+
+@pytest.mark.parametrize("target", [f"{OPEN}/none", "/nowhere"])
+@pytest.mark.parametrize(
+    ("body", "end"), [(LENGTH, "never"), (LENGTH, "early"), (CHUNKS, "never"), (CHUNKS, "early"), (CHUNKS, "broken")]
+)
+def test_a_body_that_ends_badly_is_not_refused_where_its_request_was_answered(
+    hasty: int, target: str, body: str, end: str
+) -> None:
+    client = Client(hasty).send(f"GET {target} HTTP/1.1\r\n{HOST}{body}")
+    assert client.answer().error[0] == 404
+    if end == "early":
+        client.socket.shutdown(socket.SHUT_WR)
+    elif end == "broken":
+        client.send("X", SMUGGLED)
+    assert client.answers() == []
+
+
 @settings(max_examples=25)
 @given(
     chosen=st.lists(st.sampled_from(range(5)), max_size=8),

@@ -99,7 +99,7 @@ class Exchange:
             await self._channel.writable
         if self.is_gone:
             return
-        self.is_answered = True
+        self.is_started = self.is_answered = True
         self._stop_where_more_comes()
         content = write_answer(
             answer, self._channel.default_headers, app.headers, closes=not self.keeps_alive, method=self.head.method
@@ -113,8 +113,8 @@ class Exchange:
         except Exception as error:  # noqa: BLE001  # whoever runs the collector reads where, the client reads nothing
             _logger.error("a request failed (%s)", describe(error))  # noqa: TRY400  # no values
         if not self.is_answered and not self.is_gone:
-            self.is_answered, self.keeps_alive = True, False
             content = b"" if self.is_started else write_answer(refuse(failed()), self._channel.default_headers)
+            self.is_started, self.is_answered, self.keeps_alive = True, True, False
             self._channel.write(content, is_last=True)
 
     async def receive(self) -> Message:
