@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import ROOT, Answer, Collector, run_collector, run_server
+from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
 from plaintally_server.store import deletion
 from shared import KEY, Shared, commit, forget, patch, share, update, write_contract
 
@@ -151,13 +151,58 @@ def test_the_queue_is_bounded(sharing: Collector) -> None:
     first = str(uuid.uuid4())
     forget(sharing, first)
     with closing(sqlite3.connect(sharing.database)) as other, other:
-        many = [(str(uuid.uuid4()),) for _ in range(deletion.MAX_WAITING - 1)]
-        other.executemany("INSERT INTO forget_requests VALUES (?, 0, 'waiting')", many)
+        many = [(str(uuid.uuid4()), time.time_ns() // 1000) for _ in range(deletion.MAX_WAITING - 1)]
+        other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting')", many)
     assert forget(sharing, str(uuid.uuid4())).error == (429, "RESOURCE_EXHAUSTED")
     assert forget(sharing, first).status == 200
     shared = Shared()
     share(sharing, shared)
     receipt(forget(sharing, shared.session, KEY))
+
+
+def test_one_client_does_not_fill_the_queue(tmp_path: Path) -> None:
+    with run_collector(tmp_path / "a.sqlite3") as collector:
+        page = {"Content-Type": "application/x-www-form-urlencoded"}
+
+        def ask(**more: str) -> int:
+            return collector.request("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4()), **more}).status
+
+        assert [ask() for _ in range(20)] == [200] * 20
+        assert ask() == 429
+        assert collector.request("POST", "/forget", f"session={uuid.uuid4()}".encode(), page).status == 429
+        assert ask(key="wrong") == 403  # whoever has a key asks nobody
+        other = collector.request("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4())}, source="127.0.0.2")
+        assert other.status == 200
+        assert rows(collector.database, "SELECT count(*) FROM forget_requests") == [(21,)]
+
+
+def test_a_long_queue_is_told_in_part_and_what_is_about_nothing_is_refused_at_once(
+    sharing: Collector, tmp_path: Path
+) -> None:
+    shared, base = Shared(), ["--database", str(sharing.database)]
+    share(sharing, shared)
+    with closing(sqlite3.connect(sharing.database)) as other, other:
+        many = [(str(uuid.uuid4()), time.time_ns() // 1000) for _ in range(1200)]
+        other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting')", many)
+    forget(sharing, shared.session)
+    listed = run_server(tmp_path, "forget", "list", "--limit", "3", *base).stdout.splitlines()
+    assert len(listed) == 4
+    assert listed[0].startswith(shared.session)
+    assert listed[-1] == "1,198 more are waiting; see --limit."
+    login = sharing.request("POST", "/login", f"token={TOKEN}".encode())
+    cookie = {"Cookie": login.headers["set-cookie"].partition(";")[0]}
+    page = sharing.request("GET", "/maintain", headers=cookie).body.decode()
+    assert page.count(">Delete</button>") == 50
+    assert "1,151 more wait." in page
+    form_key = re.findall('name="form_key" value="([^"]+)"', page)[0]
+    form = f"form_key={form_key}&do=refuse+empty".encode()
+    answer = sharing.request("POST", "/maintain", form, cookie).body.decode()
+    assert "Refused 1,200 requests about no document." in answer
+    assert rows(sharing.database, "SELECT session FROM forget_requests") == [(shared.session,)]
+    done = run_server(tmp_path, "forget", "refuse", "--empty", *base)
+    assert (done.returncode, done.stdout) == (0, "Refused 0 requests about no document.\n")
+    for wrong in ([], ["--empty", shared.session]):
+        assert run_server(tmp_path, "forget", "refuse", *wrong, *base).returncode == 2
 
 
 def test_a_maintainer_decides_while_the_collector_runs(sharing: Collector, tmp_path: Path) -> None:

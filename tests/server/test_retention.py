@@ -17,11 +17,12 @@ from sqlalchemy import text
 from collectors import ROOT, TOKEN, run_collector
 from plaintally.contract import Choice, Contract, Label
 from plaintally_server import retention, upkeep
-from plaintally_server.ingest import Admitted
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write
-from plaintally_server.store.database import open_for_reading, open_for_writing
+from plaintally_server.store import Write, deletion
+from plaintally_server.store.database import Database, open_for_reading, open_for_writing
+from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
 from shared import write_contract
@@ -41,12 +42,16 @@ CONTRACTS = {"rxinfer": CONTRACT, "other": Contract()}
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLStore]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     if request.param == "sqlite":
-        opened = open_store(tmp_path / "a.sqlite3")
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        opened = open_store(postgres.new_store())
+        return tmp_path / "a.sqlite3"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new_store()
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[SQLStore]:
+    opened = open_store(database)
     yield opened
     opened.close()
 
@@ -129,6 +134,34 @@ def test_a_midnight_between_two_purges_spares_nothing(store: SQLStore) -> None:
         return found
 
     assert asyncio.run(work()) == [[False, True, True, True], [False, False, False, True]]
+
+
+def test_requests_for_deletion_go_that_nobody_can_decide_or_somebody_has(store: SQLStore, database: Database) -> None:
+    here, only_stats, refused, young = (str(uuid4()) for _ in range(4))
+    stats = str(uuid4())
+    tree = [(SESSIONS, here, None), (STATS, stats, here), (INVOKES, str(uuid4()), stats), (INVOKES, "i", stats)]
+    tree += [(STATS, str(uuid4()), only_stats), (SESSIONS, refused, None)]
+    old = [here, only_stats, refused, *(str(uuid4()) for _ in range(2 * deletion.STEP))]
+
+    async def go() -> None:
+        for collection, name, parent in tree:
+            admitted = Admitted({"id": name}, "rxinfer", parent=parent)
+            place = Name("p", "(default)", collection, name)
+            await _commit(store, Write(place, Precondition(), lambda _, one=admitted: one, NOW))  # type: ignore[misc]
+        for session in old:
+            await store.request_forgetting(session, at=NOW - timedelta(days=31))
+        await store.request_forgetting(young, at=NOW - timedelta(days=29))
+        Maintenance(database).refuse(refused, actor="ada", at=NOW)
+        await retention.purge_all(store, CONTRACTS, {}, now=lambda: NOW)
+
+    asyncio.run(go())
+    maintenance = Maintenance(database)
+    found = [(one.session, one.documents, one.package) for one in maintenance.forget_requests()]
+    assert sorted(found[:2]) == sorted([(here, 4, "rxinfer"), (only_stats, 1, "rxinfer")])
+    assert found[2:] == [(young, 0, None)]
+    assert maintenance.forget_requests("refused") == []
+    assert maintenance.refuse_empty(actor="ada", at=NOW) == 1
+    assert {one.session for one in maintenance.forget_requests()} == {here, only_stats}
 
 
 def test_the_bytes_of_a_context_go(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def create_app(
     make_salt = partial(secrets.token_bytes, 16)
     tokens = Tokens(settings.token)
     gate = Gate(settings, tokens, clock_s=time.monotonic, make_salt=make_salt)
-    forgetting = Forgetting(store, now=now, make_salt=make_salt, check=gate.check)
+    forgetting = Forgetting(store, now=now, make_salt=make_salt, gate=gate)
     endpoints = Documents(
         store,
         contracts=settings.contracts,

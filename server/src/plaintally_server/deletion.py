@@ -29,12 +29,16 @@ class Receipt(NamedTuple):
 
 
 class ForgetRequest(NamedTuple):
-    """A request without a key, which waits for a maintainer; `state` is `waiting` or `refused`."""
+    """A request without a key, which waits for a maintainer.
+
+    `state` is `waiting` or `refused`, `package` whose session it is (None where nothing of it is here).
+    """
 
     session: str
     requested_at: datetime
     state: str
     documents: int
+    package: str | None
 
 
 class ForgetBody(Body):

@@ -75,16 +75,22 @@ def forget() -> None:
 
 
 @forget.command("list")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many of each state.")
 @on_config
 @on_database
-def list_requests(*, database: Database) -> None:
+def list_requests(*, limit: int, database: Database) -> None:
     """List the requests, with the number of documents each is about."""
-    requests = open_existing(database).forget_requests()
+    store = open_existing(database)
+    asked = {state: store.forget_requests(state) for state in ("waiting", "refused")}
+    requests = [request for found in asked.values() for request in found[:limit]]
     for request in requests:
         documents = "1 document" if request.documents == 1 else f"{request.documents} documents"
         click.echo(f"{request.session}  {request.requested_at:%Y-%m-%d %H:%M}  {request.state}  {documents}")
     if not requests:
         click.echo("No request waits.")
+    for state, found in asked.items():
+        if len(found) > limit:
+            click.echo(f"{len(found) - limit:,} more are {state}; see --limit.")
 
 
 @forget.command()
@@ -120,12 +126,24 @@ def erase(*, database: Database) -> None:
 
 
 @forget.command()
-@on_session
+@click.argument(
+    "session_id", metavar="[ID]", callback=lambda *given: _read_id(*given) if given[2] else None, default=""
+)
+@click.option("--empty", is_flag=True, help="Refuse all that are about no document, in place of one.")
 @on_config
 @on_database
-def refuse(*, session_id: str, database: Database) -> None:
-    """Refuse a request; it stays in the list, and waits anew when somebody asks again."""
-    open_existing(database).refuse(session_id, actor=find_actor(), at=datetime.now(UTC))
+def refuse(*, session_id: str | None, empty: bool, database: Database) -> None:
+    """Refuse a request; it stays in the list, and waits anew when somebody asks again.
+
+    It leaves the list 30 days after it came, and those about no document do so, too: at once with --empty.
+    """
+    if (session_id is None) is not empty:
+        raise click.UsageError("Give either an ID or --empty.")
+    store, now = open_existing(database), datetime.now(UTC)
+    if session_id is None:
+        click.echo(f"Refused {store.refuse_empty(actor=find_actor(), at=now):,} requests about no document.")
+        return
+    store.refuse(session_id, actor=find_actor(), at=now)
     click.echo(f"Refused; {session_id} stays.")
 
 

@@ -14,7 +14,7 @@ from plaintally.contract import Contract
 from plaintally_server.access import Scope
 from plaintally_server.deletion import ForgetRequest, parse_session_id
 from plaintally_server.entrance import Entrance, go
-from plaintally_server.exceptions import CommandError, Refusal, invalid, not_found
+from plaintally_server.exceptions import CommandError, Refusal, forbidden, invalid, not_found
 from plaintally_server.logins import Login
 from plaintally_server.pages import render
 from plaintally_server.reports.floods import Flood
@@ -24,6 +24,8 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, look_for_floods
 from plaintally_server.support import MAX_ROWS, read_session, summarize
 
+MAX_REQUESTS = 50
+"""Requests for deletion on the page."""
 _FIELDS = ("do", "session", "package", "first_at", "until", "reason", "number")
 
 
@@ -61,6 +63,7 @@ class Maintaining:
         self._deeds = {
             "approve": self._approve,
             "refuse": self._refuse,
+            "refuse empty": self._refuse_empty,
             "strike": self._strike,
             "undo": self._undo,
         }
@@ -97,7 +100,7 @@ class Maintaining:
         return await self._render(login, says=says)
 
     async def _render(self, login: Login, status: int = 200, **more: object) -> Response:
-        packages, requests, deeds = await run_in_threadpool(self._read, login.scope)
+        packages, requests, unseen, deeds = await run_in_threadpool(self._read, login.scope)
         return render(
             "maintain.html",
             status,
@@ -105,18 +108,22 @@ class Maintaining:
             login=login,
             packages=packages,
             requests=requests,
+            unseen=unseen,
             deeds=deeds,
             **more,
         )
 
-    def _read(self, scope: Scope) -> tuple[Sequence[Package], Sequence[ForgetRequest], Sequence[Deed]]:
+    def _read(self, scope: Scope) -> tuple[Sequence[Package], Sequence[ForgetRequest], int, Sequence[Deed]]:
         names = [name for name in sorted(self.contracts) if scope.holds(name)]
         requests = [
-            one for one in self.store.forget_requests() if one.state == "waiting" and self._may(scope, one.session)
+            one
+            for one in self.store.forget_requests()
+            if scope.packages is None or (one.package is not None and scope.holds(one.package))
         ]
         return (
             [self._read_package(name) for name in names],
-            requests,
+            requests[:MAX_REQUESTS],
+            max(0, len(requests) - MAX_REQUESTS),
             self.store.audit(last=20) if scope.packages is None else (),
         )
 
@@ -149,6 +156,12 @@ class Maintaining:
         session_id = self._own_session(scope, values)
         self.store.refuse(session_id, actor=scope.name, at=self.now())
         return f"Refused; {session_id} stays."
+
+    def _refuse_empty(self, scope: Scope, _: Mapping[str, str]) -> str:
+        if scope.packages is not None:
+            raise forbidden("This needs a token for all packages.")
+        count = self.store.refuse_empty(actor=scope.name, at=self.now())
+        return f"Refused {count:,} requests about no document."
 
     def _own_session(self, scope: Scope, values: Mapping[str, str]) -> str:
         session_id = parse_session_id(values["session"])

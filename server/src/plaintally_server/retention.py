@@ -21,6 +21,8 @@ REST = 3
 """How much longer than a step the pause behind it is, so that writes have most of the time."""
 CONTEXT_DAYS = 90
 """For how long contexts stay that no label tells of."""
+REQUEST_DAYS = 30
+"""For how long a request for deletion stays that was refused or is about no document."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _logger = logging.getLogger(__name__)
 
@@ -59,6 +61,9 @@ class Purging(Protocol):
         `before` says by package what is over: all that was received before then.
         """
 
+    async def drop_requests(self, before: datetime) -> int:
+        """Drop what was asked for before then without a key, and is refused or about no document; how many went."""
+
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """Keep that something was looked for, and how much of it went."""
 
@@ -96,6 +101,8 @@ async def purge_all(
         if removed := await purge(store, due, since=ended.get(kind, EARLIEST), now=now):
             _logger.info("purged %s of %s: %d", due.what, due.package, removed)
         ended[kind] = due.before
+    if dropped := await store.drop_requests(_ago(now(), REQUEST_DAYS)):
+        _logger.info("dropped %d requests for deletion that were refused or are about no document", dropped)
 
 
 async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Callable[[], datetime]) -> int:

@@ -3,7 +3,8 @@
 What is deleted leaves tombstones: hashes of the ids of the session and its stats, so that what arrives late is refused.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, func, select, update
@@ -12,11 +13,14 @@ from plaintally_server.deletion import ForgetRequest, Receipt, hash_text, make_r
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.rows import find_buried, insert, is_document, parent_is, remove
+from plaintally_server.store.rows import find_buried, insert, is_document, located, parent_is, remove
 from plaintally_server.store.tables import documents, erasures, forget_requests, receipts, tombstones
 from plaintally_server.store.times import from_us, to_us
 
 MAX_WAITING = 10_000
+"""Requests without a key that wait at once."""
+STEP = 200
+"""Requests that are looked at in one transaction."""
 _AT_ONCE = 400  # parameters of a statement are limited
 
 
@@ -99,40 +103,80 @@ def is_requested(connection: Connection, session_id: str) -> bool:
     return connection.execute(query).scalar() is not None
 
 
+def is_here(connection: Connection, session_id: str) -> bool:
+    """Whether anything of a session is here."""
+    return session_id in _find_trees(connection, [session_id])
+
+
 def refuse(connection: Connection, session_id: str) -> bool:
     """Refuse a request that waits; False where there is none."""
     waits = and_(forget_requests.c.session == session_id, forget_requests.c.state == "waiting")
     return connection.execute(update(forget_requests).where(waits).values(state="refused")).rowcount > 0
 
 
-def list_requests(connection: Connection) -> Sequence[ForgetRequest]:
-    """The requests, those that wait first, each with the number of documents that it is about."""
-    order = (forget_requests.c.state.desc(), forget_requests.c.requested_at)
-    rows = connection.execute(select(forget_requests).order_by(*order)).all()
-    return [
-        ForgetRequest(row.session, from_us(row.requested_at), row.state, count_tree(connection, row.session))
-        for row in rows
-    ]
+def list_requests(connection: Connection, state: str) -> Sequence[ForgetRequest]:
+    """The requests in a state, those about documents first, then the oldest."""
+    asked = forget_requests.c
+    query = select(asked.session, asked.requested_at).where(asked.state == state).order_by(asked.requested_at)
+    rows = connection.execute(query).all()
+    trees = _find_trees(connection, [session for session, _ in rows])
+    found = [ForgetRequest(session, from_us(at), state, *trees.get(session, (0, None))) for session, at in rows]
+    return sorted(found, key=lambda request: request.documents == 0)
 
 
-def count_tree(connection: Connection, session_id: str) -> int:
-    """How many documents a session has, itself included."""
-    below = documents.c.parent.in_(select(documents.c.id).where(parent_is(STATS, session_id)).scalar_subquery())
-    wanted = (
-        is_document(connection, SESSIONS, session_id),
-        parent_is(STATS, session_id),
-        and_(documents.c.collection == INVOKES, below),
-    )
-    count = select(func.count()).select_from(documents)
-    return sum(connection.execute(count.where(which)).scalar_one() for which in wanted)
+def drop_requests(connection: Connection, after: str, *, before: datetime, refused: bool) -> tuple[int, str | None]:
+    """Drop those of the next requests, in the order of their sessions, that are about no document.
+
+    Args:
+        connection: one whose caller has begun a transaction.
+        after: the session behind which they are looked for.
+        before: those that were asked for later stay.
+        refused: whether those that were refused go, too, whatever they are about.
+
+    Returns:
+        How many went, and behind which session to look next (None: there is no more).
+    """
+    asked = forget_requests.c
+    behind = and_(asked.session > after, asked.requested_at < to_us(before))
+    query = select(asked.session, asked.state).where(behind).order_by(asked.session).limit(STEP)
+    found = connection.execute(query).all()
+    trees = _find_trees(connection, [session for session, _ in found])
+    gone = [session for session, state in found if session not in trees or (refused and state == "refused")]
+    connection.execute(delete(forget_requests).where(asked.session.in_(gone)))
+    return len(gone), found[-1].session if len(found) == STEP else None
+
+
+def _find_trees(connection: Connection, sessions: Sequence[str]) -> Mapping[str, tuple[int, str]]:
+    """How many documents these sessions have, themselves included, and of which package they are."""
+    place, key = located(connection)
+    found = dict[str, tuple[int, str]]()
+    for part in _parts(sessions):
+        own = select(key.id, documents.c.package).select_from(place).where(key.collection == SESSIONS, key.id.in_(part))
+        found |= {session: (1, package) for session, package in connection.execute(own)}
+        below = select(documents.c.parent, documents.c.package, documents.c.id).where(parent_is(STATS, *part))
+        stats = connection.execute(below).all()
+        session_of = {one.id: one.parent for one in stats}
+        counts = Counter(one.parent for one in stats)
+        for few in _parts([*session_of]):
+            each = select(documents.c.parent, func.count()).where(parent_is(INVOKES, *few)).group_by(documents.c.parent)
+            for parent, count in connection.execute(each):
+                counts[session_of[parent]] += count
+        for session, package, _ in stats:
+            found.setdefault(session, (0, package))
+        for session, count in counts.items():
+            found[session] = (found[session][0] + count, found[session][1])
+    return found
+
+
+def _parts(ids: Sequence[str]) -> Sequence[Sequence[str]]:
+    return [ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE)]
 
 
 def _delete_session(connection: Connection, session_id: str, at: datetime) -> int:
     """Delete a session with its stats and their invokes, and leave tombstones; the number of documents."""
     key_hash = _key_hash(connection, session_id)
     stats_ids = connection.execute(select(documents.c.id).where(parent_is(STATS, session_id))).scalars().all()
-    parts = [stats_ids[start : start + _AT_ONCE] for start in range(0, len(stats_ids), _AT_ONCE)]
-    count = sum(remove(connection, parent_is(INVOKES, *part)) for part in parts)
+    count = sum(remove(connection, parent_is(INVOKES, *part)) for part in _parts(stats_ids))
     count += remove(connection, parent_is(STATS, session_id))
     count += remove(connection, is_document(connection, SESSIONS, session_id))
     connection.execute(delete(forget_requests).where(forget_requests.c.session == session_id))

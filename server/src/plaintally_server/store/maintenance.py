@@ -45,10 +45,10 @@ class Maintenance(SQLReader):
         super().__init__(open_for_reading(database))
         self._writes = open_for_writing(database, timeout_s=_TIMEOUT_S)
 
-    def forget_requests(self) -> Sequence[ForgetRequest]:
-        """The requests without a key, those that wait first."""
+    def forget_requests(self, state: str = "waiting") -> Sequence[ForgetRequest]:
+        """The requests without a key that wait, or were refused: those about documents first, then the oldest."""
         with self._reading() as connection:
-            return deletion.list_requests(connection)
+            return deletion.list_requests(connection, state)
 
     def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt:
         """Delete a session with all below it; one that was deleted before has the same receipt.
@@ -60,7 +60,7 @@ class Maintenance(SQLReader):
             receipt = deletion.find_receipt(connection, session_id)
             if receipt is None:
                 asked = deletion.is_requested(connection, session_id)
-                if not asked and not deletion.count_tree(connection, session_id):
+                if not asked and not deletion.is_here(connection, session_id):
                     raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here")
                 receipt = deletion.delete_tree(connection, session_id, at=at, salt=salt)
                 credentials.note(connection, Deed(at, actor, "delete", f"a session; its receipt is {receipt.hash}"))
@@ -88,6 +88,19 @@ class Maintenance(SQLReader):
             if not deletion.refuse(connection, session_id):
                 raise CommandError(f"no request to delete {session_id} waits")
             credentials.note(connection, Deed(at, actor, "refuse to delete", "a session"))
+
+    def refuse_empty(self, *, actor: str, at: datetime) -> int:
+        """Drop all requests about no document; how many there were."""
+        count, after = 0, ""
+        while True:
+            with self._changing() as connection:
+                gone, next_after = deletion.drop_requests(connection, after, before=at, refused=False)
+                count += gone
+                if next_after is None:
+                    what = f"{count} requests about no document"
+                    credentials.note(connection, Deed(at, actor, "refuse to delete", what))
+                    return count
+            after = next_after
 
     def receipt(self, receipt_hash: str) -> tuple[datetime, int] | None:
         """When the deletion with this receipt was, and of how many documents."""

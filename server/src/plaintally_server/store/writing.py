@@ -1,5 +1,6 @@
 """The writing side of a store in a database: what SQLite and PostgreSQL have in common."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
@@ -8,7 +9,7 @@ from sqlalchemy import Engine
 
 from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
-from plaintally_server.retention import Due, Place, Step
+from plaintally_server.retention import PAUSE, Due, Place, Step
 from plaintally_server.rolling import Changed
 from plaintally_server.store import Write, credentials, deletion, purging, rollups, rows
 from plaintally_server.store.batch import Forgotten
@@ -67,6 +68,11 @@ class Deletions:
         """See `retention.Purging.record_purge`."""
         with exclusively(self._engine) as connection:
             purging.record(connection, due, removed=removed, at=at)
+
+    def drop_requests(self, after: str, *, before: datetime) -> tuple[int, str | None]:
+        """See `deletion.drop_requests`."""
+        with exclusively(self._engine) as connection:
+            return deletion.drop_requests(connection, after, before=before, refused=True)
 
     def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """See `rolling.Rolling.roll`."""
@@ -181,6 +187,18 @@ class SQLStore(SQLReader):
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """See `retention.Purging.record_purge`."""
         await self._writer.run(lambda: self._deletions.record_purge(due, removed=removed, at=at))
+
+    async def drop_requests(self, before: datetime) -> int:
+        """See `retention.Purging.drop_requests`."""
+        count, after = 0, ""
+        while True:
+            step = partial(self._deletions.drop_requests, after, before=before)
+            gone, behind = await self._writer.run(step)
+            count += int(gone)
+            if behind is None:
+                return count
+            after = behind
+            await asyncio.sleep(PAUSE.total_seconds())
 
     def close(self) -> None:
         """See `Store.close`."""
