@@ -7,6 +7,8 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
+import textwrap
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -334,6 +336,39 @@ def test_a_host_with_its_own_idea_of_children(host: MakeHost, setting: str) -> N
     """
     with loopback() as server:
         assert_unharmed(host(endpoint=server.endpoint), code=code)
+        assert len(server.wait_for(1)) == 1
+
+
+LEFT_BEHIND = """
+import os, time
+def left_behind():
+    "Threads and children that are still there when they have had time to go."
+    for _ in range(100):
+        threads = os.listdir("/proc/self/task")
+        children = [child for thread in threads for child in open(f"/proc/self/task/{thread}/children").read().split()]
+        if len(threads) == 1 and not children:
+            break
+        time.sleep(0.01)
+    return len(threads) - 1, len(children)
+"""
+
+
+def test_a_host_of_gevent(host: MakeHost) -> None:
+    """What it replaces in `os` and `_thread` would keep its loop from ever ending, or stop it while it waits."""
+    code = f"""
+        from gevent import monkey
+        wait = __import__("time").sleep
+        monkey.patch_all()
+        import {PACKAGE}, gevent
+        time.sleep = wait  # which lets no greenlet run
+        assert left_behind() == (0, 0)
+        assert gevent.wait(timeout=20) is True
+        assert gevent.get_hub().join(timeout=20) is True
+    """
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        counted = Host(Interpreter(Path(sys.executable), sys.version_info[:2]), counted.folder, counted.home)
+        assert_unharmed(counted, code=LEFT_BEHIND + textwrap.dedent(code))
         assert len(server.wait_for(1)) == 1
 
 

@@ -12,6 +12,9 @@ import _thread
 import os
 import sys
 
+if sys.platform != "win32":
+    import posix  # what gevent replaces in `os` and `_thread` it leaves alone there, and so `_thread.start_new`
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -151,7 +154,7 @@ def spawn(
     if not can_spawn():
         return False
     try:
-        pid = os.posix_spawn(
+        pid = posix.posix_spawn(
             "/bin/sh",
             ["sh", "-c", _SCRIPT, "sh", *arguments],
             environment,
@@ -165,21 +168,29 @@ def spawn(
         )
     except (OSError, AttributeError, NotImplementedError):
         return False
-    try:
-        _thread.start_new_thread(_reap, (pid, otherwise))
-    except RuntimeError:  # no thread to be had
-        _reap(pid, None)
-    return True
+    start = getattr(_thread, "start_new", _thread.start_new_thread)
+    if not hasattr(start, "__code__"):  # no green thread, which would stop all others while it waits
+        try:
+            start(_reap, (pid, otherwise))
+        except RuntimeError:  # no thread to be had
+            pass
+        else:
+            return True
+    return not _wait(pid)
 
 
-def _reap(pid: int, otherwise: "Callable[[], None] | None") -> None:
+def _reap(pid: int, otherwise: "Callable[[], None]") -> None:
     """Collect sh; where it could leave no process behind, do the work here."""
-    try:
-        _, status = os.waitpid(pid, 0)
-    except OSError:  # the host ignores SIGCHLD, or collected it itself
-        return
-    if status and otherwise is not None:
+    if _wait(pid):
         otherwise()
+
+
+def _wait(pid: int) -> int:
+    """Wait for the end of a child and return its status, or 0 where somebody else collected it."""
+    try:
+        return posix.waitpid(pid, 0)[1]
+    except OSError:  # the host ignores SIGCHLD, or collected it itself
+        return 0
 
 
 def _deliver_here(job: bytes) -> None:
