@@ -68,10 +68,12 @@ class Host:
             check=False,
         )
 
-    def start(self, code: str, *options: str, env: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
+    def start(
+        self, code: str, *options: str, env: Mapping[str, str] = {}, before: tuple[str, ...] = ()
+    ) -> subprocess.Popen[bytes]:
         """Start `code` and leave it running, with pipes at its standard input and output."""
         return subprocess.Popen(
-            [str(self.interpreter.python), *options, "-c", textwrap.dedent(code)],
+            [*before, str(self.interpreter.python), *options, "-c", textwrap.dedent(code)],
             env=self.environment(env),
             cwd=self.folder,
             stdin=subprocess.PIPE,

@@ -343,7 +343,7 @@ LEFT_BEHIND = """
 import os, time
 def left_behind():
     "Threads and children that are still there when they have had time to go."
-    for _ in range(100):
+    for _ in range(500):
         threads = os.listdir("/proc/self/task")
         children = [child for thread in threads for child in open(f"/proc/self/task/{thread}/children").read().split()]
         if len(threads) == 1 and not children:
@@ -351,6 +351,43 @@ def left_behind():
         time.sleep(0.01)
     return len(threads) - 1, len(children)
 """
+
+
+FIRST_PROCESS = ("unshare", "--pid", "--fork", "--mount-proc", "--map-root-user")
+
+
+@pytest.mark.parametrize("green", [False, True], ids=["plain", "gevent"])
+@pytest.mark.parametrize("adopts", ["first process", "subreaper", "neither"])
+def test_a_host_that_is_given_orphans(host: MakeHost, adopts: str, green: bool) -> None:  # noqa: FBT001
+    """The sender becomes its child, and is collected when it ends."""
+    code = f"""
+        import ctypes, sys
+        wait = time.sleep
+        if {green}:
+            from gevent import monkey
+            monkey.patch_all()
+        if {adopts == "subreaper"}:
+            assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+        import {PACKAGE}
+        time.sleep = wait  # which lets no greenlet run
+        print("imported", flush=True)
+        if {adopts == "neither"}:
+            assert left_behind() == (0, 0)
+        sys.stdin.readline()
+        assert left_behind() == (0, 0)
+        print("nothing is left", flush=True)
+    """
+    before = FIRST_PROCESS if adopts == "first process" else ()
+    with loopback(held=True) as server:
+        counted = host(endpoint=server.endpoint)
+        counted = Host(Interpreter(Path(sys.executable), sys.version_info[:2]), counted.folder, counted.home)
+        process = counted.start(LEFT_BEHIND + textwrap.dedent(code), before=before)
+        assert process.stdout
+        assert process.stdout.readline() == b"imported\n"
+        assert len(server.wait_for(1)) == 1
+        server.release.set()
+        assert process.communicate(b"\n", timeout=60)[0] == b"nothing is left\n"
+        assert process.returncode == 0
 
 
 def test_a_host_of_gevent(host: MakeHost) -> None:

@@ -4,8 +4,9 @@ The sender is a process of its own, so that the host loads no network stack and 
 through `sh`, which leaves it in the background and ends at once: for about a millisecond after the import `sh` is a
 child of the host, and a thread waits for it; whatever becomes of the network, after that there is neither. In that
 millisecond the host's own `waitpid(-1)` may find `sh`, and where the host forks, Python 3.12 and newer may warn of the
-thread (DeprecationWarning). Where a process must not be started, a daemon thread does the same work and is given up
-when the host ends.
+thread (DeprecationWarning). Only where the host is given orphans, as the first process of a container is, the thread
+and a child stay until the sender ends. Where a process must not be started, a daemon thread does the same work and is
+given up when the host ends.
 """
 
 import _thread
@@ -183,10 +184,12 @@ def _reap(pid: int, otherwise: "Callable[[], None]") -> None:
     """Collect sh; where it could leave no process behind, do the work here."""
     if _wait(pid):
         otherwise()
+    else:
+        _wait(-pid)  # the sender, too, where the kernel gave it to this process; else there is none of sh's group
 
 
 def _wait(pid: int) -> int:
-    """Wait for the end of a child and return its status, or 0 where somebody else collected it."""
+    """Wait for the end of a child and return its status, or 0 where there is none."""
     try:
         return posix.waitpid(pid, 0)[1]
     except OSError:  # the host ignores SIGCHLD, or collected it itself
