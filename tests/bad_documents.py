@@ -173,7 +173,10 @@ _WRONG: dict[str, list[dict[str, Any]]] = {
 _COUNTS = ("total_invokes", "success_count", "failed_count")
 _WRONG |= {name: [integer(-1), integer(1000), double(1.0)] for name in _COUNTS}
 _DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms", "duration_ms")
-_WRONG |= {name: [double(-0.5), {"doubleValue": "NaN"}, {"doubleValue": "Infinity"}, integer(1)] for name in _DURATIONS}
+_WRONG |= {
+    name: [double(-0.5), double(1e17), double(1e306), {"doubleValue": "NaN"}, {"doubleValue": "Infinity"}, integer(1)]
+    for name in _DURATIONS
+}
 _WRONG_ENVIRONMENT: list[dict[str, dict[str, Any] | None]] = [
     {"os": None},
     {SECRET: string("x")},

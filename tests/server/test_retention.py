@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +69,22 @@ def invoke(label: str, *, days: int) -> Write:
     admitted = Admitted(fields, "rxinfer", parent=str(uuid4()))
     name = Name("p", "(default)", "invokes", str(fields["id"]))
     return Write(name, Precondition(), lambda _: admitted, NOW - timedelta(days=days))
+
+
+@contextlib.asynccontextmanager
+async def keeping(store: SQLStore, now: Callable[[], datetime]) -> AsyncIterator[None]:
+    """What a collector does by itself, meanwhile."""
+    task = asyncio.ensure_future(upkeep.keep(store, CONTRACTS, Refusals(), now=now))
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def wait_until_gone(store: SQLStore, write: Write) -> None:
+    until_s = time.monotonic() + 60
+    while store.get(write.name) and time.monotonic() < until_s:
+        time.sleep(0.02)
 
 
 async def purge_all(store: SQLStore) -> dict[tuple[str, str], int]:
@@ -234,6 +251,29 @@ def test_a_long_purge_looks_like_no_outage(store: SQLStore, monkeypatch: pytest.
     asyncio.run(work())
     assert any(store.get_all([write.name for write in writes]))  # the purge had not come to its end
     assert len(store.hours_up(NOW.date(), NOW.date())[NOW.date()]) > 1  # of which the first note alone is one
+
+
+def test_what_cannot_be_rolled_up_is_over_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rollups that cannot be written hold a purge up for a while, and not for ever."""
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(upkeep, "BETWEEN_PURGES_S", 1.0)
+    store = open_store(tmp_path / "a.sqlite3")
+    with open_for_writing(tmp_path / "a.sqlite3").begin() as connection:
+        refusing = "BEFORE UPDATE ON rolled_days BEGIN SELECT RAISE(ABORT, 'no'); END"
+        connection.execute(text(f"CREATE TRIGGER refusing {refusing}"))
+    old = count(days=300)
+
+    async def work() -> bool:
+        await store.commit([old])
+        async with keeping(store, lambda: NOW):
+            await asyncio.sleep(0.5)
+            waited = store.get(old.name) is not None
+            await asyncio.to_thread(wait_until_gone, store, old)
+        return waited
+
+    assert asyncio.run(work())
+    assert not store.get(old.name)
+    store.close()
 
 
 def test_a_collector_purges_by_itself(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from made import at, counts, delete, new_id, session, write
 from plaintally.contract import Contract
 from plaintally_server import retention
 from plaintally_server.ingest import INVOKES, SESSIONS
-from plaintally_server.reports.questions import QUESTIONS, VERSIONS, Cells
+from plaintally_server.reports.questions import CLOCKS, DURATIONS, QUESTIONS, VERSIONS, Cells
 from plaintally_server.rolling import roll_up
 from plaintally_server.sources import StoreSource
 from plaintally_server.store import Store, Write
@@ -182,6 +183,44 @@ def test_rollups_outlast_the_documents(store: SQLStore) -> None:
     assert cells_of(store) == before
     source = StoreSource(store)
     assert sum(source.count(VERSIONS, PACKAGE, days[0], days[0]).values()) == 20
+
+
+def test_durations_that_nobody_can_have_measured_add_up(store: SQLStore) -> None:
+    """As documents have them that were taken when no rule refused these."""
+    day, chance = date(2026, 1, 20), random.Random(6)  # noqa: S311
+    shared = list(session(chance, at(day), invokes=8))
+    strange = [1e17, 1e306, 9e15, 9e15, 9e15, 1.5, 1e15, 0.0]
+    for place, duration_ms in enumerate(strange, 2):
+        admitted = shared[place].settle(None)
+        assert admitted is not None
+        new = admitted._replace(fields={**admitted.fields, "duration_ms": duration_ms})
+        shared[place] = shared[place]._replace(settle=lambda _, new=new: new)  # type: ignore[misc]
+
+    async def work() -> int:
+        for one in shared:
+            await store.commit([one])
+        return await roll_up(store, dialects=(), now=lambda: at(date(2026, 1, 30)))
+
+    assert asyncio.run(work()) == 0
+    assert store.changed_days(day) == []
+    assert sum(StoreSource(store).count(DURATIONS, PACKAGE, day, day).values()) == 6 * 2**40 + 1500
+
+
+def test_a_day_whose_rollups_cannot_be_written_is_left(tmp_path: Path) -> None:
+    days = [date(2026, 1, 20), date(2026, 1, 21)]
+    store = open_store(tmp_path / "a")
+    with open_for_writing(tmp_path / "a").begin() as connection:
+        refusing = f"BEFORE INSERT ON rollups WHEN NEW.series = '{CLOCKS.series}' AND NEW.day = '{days[0]}'"
+        connection.execute(text(f"CREATE TRIGGER refusing {refusing} BEGIN SELECT RAISE(ABORT, 'no'); END"))
+
+    async def work() -> int:
+        for one in counts(random.Random(5), days, 30):  # noqa: S311
+            await store.commit([one])
+        return await roll_up(store, dialects=(), now=lambda: at(date(2026, 1, 30)))
+
+    assert asyncio.run(work()) == 1
+    assert [one.day for one in store.changed_days(days[1])] == [days[0]]
+    store.close()
 
 
 def test_a_document_that_cannot_be_read_spoils_its_day_only(store: SQLStore) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from plaintally_server.exceptions import describe
+from plaintally_server.exceptions import Refusal, describe
 from plaintally_server.export.layout import Partition, last_sealed
 from plaintally_server.export.reading import read_rows
 from plaintally_server.export.rows import COLUMNS, Row
@@ -112,7 +112,7 @@ def write_cells(cells: Cells) -> Mapping[str, Mapping[str, int]]:
 async def roll_up(
     store: Rolling, *, dialects: Sequence[str], now: Callable[[], datetime], pace: Callable[[], None] = lambda: None
 ) -> int:
-    """Roll up all days that are over and have changed; how many of them changed again meanwhile, and are left.
+    """Roll up all days that are over and have changed; how many are left: they changed again, or could not be written.
 
     A day with a document that cannot be read is passed over: it keeps nobody else's from being rolled up and purged.
 
@@ -126,10 +126,15 @@ async def roll_up(
     for day in await asyncio.to_thread(store.changed_days, last_sealed(now())):
         try:
             cells = await asyncio.to_thread(count_day, store, day.package, day.day, pace=pace)
-        except (LookupError, TypeError, ValueError) as error:  # a document that no contract can have admitted
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             _logger.error("cannot roll up a day (%s)", describe(error))  # noqa: TRY400
-            continue
-        if not await store.roll(day, write_cells(cells)):
+            continue  # it has a document that no contract can have admitted
+        try:
+            is_kept = await store.roll(day, write_cells(cells))
+        except Refusal as refusal:
+            _logger.error("cannot keep the rollups of a day (%s)", refusal.status)  # noqa: TRY400
+            is_kept = False
+        if not is_kept:
             left += 1
         elif day.package in dialects:
             await store.renew_below(day)

@@ -1,6 +1,5 @@
 """What may stand in one field of a document. Pure."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -10,6 +9,8 @@ from plaintally_server import schemas
 from plaintally_server.schemas import Schema
 
 MAX_CONTEXT_KEYS = 128
+MAX_DURATION_MS = 1e15
+"""As `firestore.rules` has it: what counts durations in microseconds must not overflow."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -36,9 +37,9 @@ TIME = Rule(lambda value: isinstance(value, datetime), "a timestampValue", schem
 COUNT = Rule(lambda value: type(value) is int and value >= 0, "an integerValue of at least 0", schemas.whole(minimum=0))
 SHARE = Rule(lambda value: type(value) is float and 0 <= value <= 1, "a doubleValue from 0 to 1", schemas.real(0, 1))
 DURATION = Rule(
-    lambda value: type(value) is float and 0 <= value < math.inf,
-    "a finite doubleValue of at least 0",
-    schemas.real(0),
+    lambda value: type(value) is float and 0 <= value <= MAX_DURATION_MS,
+    "a doubleValue from 0 to 1e15",
+    schemas.real(0, MAX_DURATION_MS),
 )
 KEYS = Rule(
     _is_list_of_keys,

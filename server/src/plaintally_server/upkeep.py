@@ -5,19 +5,20 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 from plaintally.contract import Contract
 from plaintally_server.exceptions import describe
 from plaintally_server.refusals import Refusals
-from plaintally_server.retention import EARLIEST, Due, Purging, purge_all
+from plaintally_server.retention import Due, Purging, purge_all
 from plaintally_server.rolling import Rolling, roll_up
 
 PAUSE_S = 60.0
 """After how long a day that has changed is rolled up anew at the latest."""
-BETWEEN_PURGES = timedelta(days=1)
+BETWEEN_PURGES_S = 86_400.0
+"""By a clock that nobody sets."""
 _rest = partial(time.sleep, 0.005)  # of a thread that counts: requests go first
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ async def keep(
 ) -> None:
     """Roll up, purge, and note that this is running and what was refused, until cancelled.
 
-    What has not been rolled up is not purged, so both take their turns. A failure is told, and the work tried again.
+    What has not been rolled up is not purged, so both take their turns; but what is over waits for a day at most, since
+    that it goes was promised. A failure is told, and the work tried again.
     """
     try:
         await asyncio.gather(_note(store, refusals, now), _tend(store, contracts, now))
@@ -50,14 +52,17 @@ async def _note(store: Upkeep, refusals: Refusals, now: Callable[[], datetime]) 
 async def _tend(store: Upkeep, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
     """Roll up what has changed, again and again, and purge at once and then every day."""
     dialects = [package for package, contract in contracts.items() if contract.dialect]
-    due_at, ended = EARLIEST, dict[Due, datetime]()
+    clock_s, ended = asyncio.get_running_loop().time, dict[Due, datetime]()
+    due_s = clock_s()
     while True:
-        with _telling("roll up or purge"):
-            begun = now()
+        left = 1
+        with _telling("roll up"):
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
-            if begun >= due_at and not left:
+        with _telling("purge"):
+            begun_s = clock_s()
+            if begun_s >= (due_s + BETWEEN_PURGES_S if left else due_s):
                 await purge_all(store, contracts, ended, now=now)
-                due_at = begun + BETWEEN_PURGES
+                due_s = begun_s + BETWEEN_PURGES_S
         await asyncio.sleep(PAUSE_S)
 
 

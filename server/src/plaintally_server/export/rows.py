@@ -17,6 +17,7 @@ from plaintally_server.resource import Stored
 
 Row = tuple[Any, ...]
 _NEAR = timedelta(days=1)
+_LONGEST_US = 2**40  # some twelve days: whatever somebody claims, millions of invokes add up to 64 bits
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "counts": {
@@ -109,7 +110,8 @@ def _of_stats(fields: Fields) -> Fields:
 
 def _of_invoke(fields: Fields) -> Fields:
     duration_ms = fields["duration_ms"]
-    durations = {"duration_us": round(duration_ms * 1000), "duration_bucket": bucket_of(duration_ms)}
+    duration_us = round(min(duration_ms * 1000, _LONGEST_US))
+    durations = {"duration_us": duration_us, "duration_bucket": bucket_of(duration_ms)}
     return {**durations, "context": _json(fields["context"])}
 
 
