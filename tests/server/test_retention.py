@@ -134,6 +134,28 @@ def test_many_go_in_steps(store: SQLStore) -> None:
     assert not any(store.get_all([write.name for write in writes]))
 
 
+@pytest.mark.postgres
+def test_a_step_passes_over_other_packages_no_further_than_its_limit(postgres: "Postgres") -> None:
+    store = open_store(postgres.new_store())
+    own = [invoke("short", days=days) for days in (300, 20, 2)]
+    due = retention.Due("rxinfer", "contexts", NOW - timedelta(days=10), frozenset({"short"}))
+
+    async def go() -> list[retention.Step]:
+        await store.commit([count(days=days, package="other") for days in range(280, 30, -1)])
+        for write in own:
+            await _commit(store, write)
+        step, steps = await store.purge(due, (0, "", ""), limit=100, at=NOW), list[retention.Step]()
+        while step.next is not None:
+            steps.append(step)
+            step = await store.purge(due, step.next, limit=100, at=NOW)
+        return [*steps, step]
+
+    assert [step.removed for step in asyncio.run(go())] == [1, 0, 1]
+    found = store.get_all([write.name for write in own])
+    assert [bool(one.fields["context"]) for one in found if one] == [False, False, True]
+    store.close()
+
+
 def test_a_midnight_between_two_purges_spares_nothing(store: SQLStore) -> None:
     """The second is a day and a moment later, so that two days have become due."""
     first, second = datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC), datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC)

@@ -1,7 +1,8 @@
 """Removing what is over its time, by functions of a connection whose caller has begun a transaction.
 
-A step looks at the next documents in the order of receipt. A context is replaced by an empty one; a document goes with
-its name, and a count with the id that it was counted by.
+A step looks at the next documents in the order of receipt: on SQLite at those of one package, which an index has
+together; on PostgreSQL at those of all, since there two of a small package may have a million others between them. A
+context is replaced by an empty one; a document goes with its name, and a count with the id that it was counted by.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, literal, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, delete, func, literal, select, tuple_, update
 
 from plaintally_server.ingest import COUNTER_PREFIX, INVOKES
 from plaintally_server.retention import Due, Place, Step
@@ -27,22 +28,22 @@ Found = Row[str, str, bytes, int]
 
 def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
     """Do a step; see `retention.Purging.purge`."""
+    is_own = _COLUMNS.package == due.package
     query = (
-        select(_COLUMNS.collection, _COLUMNS.id, _COLUMNS.fields, _COLUMNS.create_time)
-        .where(
-            _COLUMNS.package == due.package,
-            _place(after) < _ORDER,
-            _COLUMNS.create_time < to_us(due.before),
-        )
+        select(_COLUMNS.collection, _COLUMNS.id, case((is_own, _COLUMNS.fields)).label("fields"), _COLUMNS.create_time)
+        .where(_place(after) < _ORDER, _COLUMNS.create_time < to_us(due.before))
         .order_by(*_KEY)
         .limit(limit)
     )
-    found = connection.execute(query).all()
+    if connection.dialect.name == "sqlite":
+        query = query.where(is_own)
+    looked_at = connection.execute(query).all()
+    found = [one for one in looked_at if one.fields is not None]
     if due.what == "contexts":
         removed = _empty(connection, due, found, at)
     else:
         removed = _remove(connection, due, found, after) if found else 0
-    return Step(removed, _place_of(found[-1]) if len(found) == limit else None)
+    return Step(removed, _place_of(looked_at[-1]) if len(looked_at) == limit else None)
 
 
 def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> None:
