@@ -21,6 +21,7 @@ from plaintally_server import retention, upkeep
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
+from plaintally_server.rolling import roll_up
 from plaintally_server.store import Write, deletion
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
@@ -253,6 +254,60 @@ def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
     asyncio.run(_commit(store, gone[0]))  # what comes late is counted, and makes its month anew
     assert store.get(gone[0].name)
     store.close()
+
+
+def test_a_clock_that_is_ahead_for_a_while_removes_nothing(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a collector has run by it for a day, as it has when none ran for months."""
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(upkeep, "BETWEEN_PURGES_S", 0.01)
+    new, old = count(days=0), count(days=198)
+    years = timedelta(days=3000)
+
+    async def work() -> None:
+        days_ahead = 0
+        await store.commit([new])
+        await store.commit([old])
+        async with keeping(store, lambda: NOW + days_ahead * timedelta(days=1)):
+            await asyncio.sleep(1)
+            days_ahead = years.days
+            await asyncio.sleep(1)
+            assert store.hours_up((NOW + years).date(), (NOW + years).date())
+            assert store.get(new.name)
+            days_ahead = 3
+            await asyncio.to_thread(wait_until_gone, store, old)
+            assert not store.get(old.name)
+        async with keeping(store, lambda: NOW + days_ahead * timedelta(days=1)):
+            days_ahead = years.days
+            await asyncio.sleep(1)
+            assert store.get(new.name)
+            days_ahead += 1
+            await asyncio.to_thread(wait_until_gone, store, new)
+            assert not store.get(new.name)
+
+    asyncio.run(work())
+
+
+def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:
+    """A day is still rolled up anew, and no purge is told of that has not been."""
+    ahead, day = timedelta(days=20), (NOW - timedelta(days=5)).date()
+    ended: dict[retention.Due, datetime] = {}
+
+    async def work() -> None:
+        await store.commit([count(days=5)])
+        await roll_up(store, dialects=(), now=lambda: NOW)
+        await retention.purge_all(store, {"rxinfer": Contract(retention_days=10)}, ended, now=lambda: NOW + ahead)
+        assert store.last_purges("rxinfer", NOW + ahead).keys() == {"documents"}
+        assert store.last_purges("rxinfer", NOW) == {}
+        assert store.last_purge(NOW) is None
+        await store.commit([count(days=5)])
+        assert [one.day for one in store.changed_days(NOW.date())] == [day]
+        late = count(days=11)
+        await store.commit([late])
+        await retention.purge_all(store, {"rxinfer": Contract(retention_days=10)}, ended, now=lambda: NOW)
+        assert not store.get(late.name)
+        assert store.last_purge(NOW) == NOW
+
+    asyncio.run(work())
 
 
 def test_a_long_purge_looks_like_no_outage(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:

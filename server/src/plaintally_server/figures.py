@@ -86,7 +86,7 @@ def read_figures(store: Reader, source: Source, package: str, *, length: int, no
             *_versions("Version of Python", count(PYTHONS), count(SESSION_PYTHONS)),
         ],
         struck,
-        store.last_purges(package),
+        store.last_purges(package, now),
     )
 
 

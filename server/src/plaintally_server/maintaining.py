@@ -129,7 +129,7 @@ class Maintaining:
 
     def _read_package(self, name: str) -> Package:
         floods = look_for_floods(self.store, name, days=LOOK_BACK_DAYS, now=self.now())
-        return Package(name, floods, self.store.struck(name), self.store.last_purges(name))
+        return Package(name, floods, self.store.struck(name), self.store.last_purges(name, self.now()))
 
     def _may(self, scope: Scope, session_id: str) -> bool:
         """Whether a session is of one's packages; one of which nothing is here concerns whoever has all."""

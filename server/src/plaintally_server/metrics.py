@@ -41,8 +41,8 @@ class Measured(Protocol):
     def erasing(self) -> bool:
         """Whether bytes of what was deleted are still to be erased."""
 
-    def last_purge(self) -> datetime | None:
-        """When what is over its time was last looked for."""
+    def last_purge(self, now: datetime) -> datetime | None:
+        """When by now what is over its time was last looked for."""
 
     def changed_days(self, last: date) -> Sequence[object]:
         """The days up to the last that are to be rolled up."""
@@ -115,14 +115,15 @@ class _OfStore(Collector):
         yield GaugeMetricFamily(
             "plaintally_erasing", "1 where bytes of what was deleted are to be erased.", value=self._store.erasing
         )
-        purged_at = self._store.last_purge()
+        now = datetime.now(UTC)
+        purged_at = self._store.last_purge(now)
         if purged_at is not None:
             yield GaugeMetricFamily(
                 "plaintally_last_purge_timestamp_seconds",
                 "When what is over its time was last looked for.",
                 value=purged_at.timestamp(),
             )
-        changed = len(self._store.changed_days(last_sealed(datetime.now(UTC))))
+        changed = len(self._store.changed_days(last_sealed(now)))
         yield GaugeMetricFamily("plaintally_changed_days", "Days that are to be rolled up.", value=changed)
 
 

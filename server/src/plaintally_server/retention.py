@@ -98,7 +98,10 @@ async def purge_all(
         _logger.info("dropped months with %d documents", dropped)
     for due in found:
         kind = due._replace(before=EARLIEST)
-        if removed := await purge(store, due, since=ended.get(kind, EARLIEST), now=now):
+        since = ended.get(kind, EARLIEST)
+        if since > due.before:  # by a clock that was ahead, and what came since has a time before
+            since = EARLIEST
+        if removed := await purge(store, due, since=since, now=now):
             _logger.info("purged %s of %s: %d", due.what, due.package, removed)
         ended[kind] = due.before
     if dropped := await store.drop_requests(_ago(now(), REQUEST_DAYS)):

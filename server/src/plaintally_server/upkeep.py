@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -19,6 +19,8 @@ PAUSE_S = 60.0
 """After how long a day that has changed is rolled up anew at the latest."""
 BETWEEN_PURGES_S = 86_400.0
 """By a clock that nobody sets."""
+LONG_GAP = timedelta(days=31)
+"""After a longer time in which no collector is known to have run, the clock may be ahead."""
 _rest = partial(time.sleep, 0.005)  # of a thread that counts: requests go first
 _logger = logging.getLogger(__name__)
 
@@ -61,9 +63,19 @@ async def _tend(store: Upkeep, contracts: Mapping[str, Contract], now: Callable[
         with _telling("purge"):
             begun_s = clock_s()
             if begun_s >= (due_s + BETWEEN_PURGES_S if left else due_s):
-                await purge_all(store, contracts, ended, now=now)
+                if await asyncio.to_thread(_is_plausible, store, now().date()):
+                    await purge_all(store, contracts, ended, now=now)
+                else:
+                    _logger.warning("no collector ran in the last month, by a clock that may be wrong; a purge waits")
                 due_s = begun_s + BETWEEN_PURGES_S
         await asyncio.sleep(PAUSE_S)
+
+
+def _is_plausible(store: Rolling, today: date) -> bool:
+    """Whether the clock may be trusted with what cannot be undone: a collector ran lately, or there was none before."""
+    first_up = store.first_day_up()
+    recently = today - LONG_GAP
+    return first_up is None or first_up >= recently or bool(store.hours_up(recently, today - timedelta(days=1)))
 
 
 @contextmanager

@@ -141,8 +141,11 @@ class Reader(Protocol):
     def daily_refusals(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
         """The days from `first` to `last` on which documents of a package were refused, and how many."""
 
-    def last_purges(self, package: str) -> Mapping[str, Purge]:
-        """By what was looked for, "documents" or "contexts", the last time that what was over its time went."""
+    def first_day_up(self) -> date | None:
+        """The first day on which a collector was running, as far as that was noted."""
+
+    def last_purges(self, package: str, now: datetime) -> Mapping[str, Purge]:
+        """By what was looked for, "documents" or "contexts", the last time by now that what was over its time went."""
 
     def packages(self) -> Sequence[str]:
         """The packages that have ever been counted, in the order of their names."""

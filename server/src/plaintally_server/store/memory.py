@@ -95,7 +95,11 @@ class MemoryStore:
         """See `Reader.daily_refusals`; nobody notes them here."""
         return ()
 
-    def last_purges(self, package: str) -> Mapping[str, Purge]:  # noqa: ARG002
+    def first_day_up(self) -> date | None:
+        """See `Reader.first_day_up`; nobody notes it here."""
+        return None
+
+    def last_purges(self, package: str, now: datetime) -> Mapping[str, Purge]:  # noqa: ARG002
         """See `Reader.last_purges`; nothing is purged here."""
         return {}
 

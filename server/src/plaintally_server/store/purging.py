@@ -52,16 +52,17 @@ def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> N
     connection.execute(purges.insert().values(row))
 
 
-def last_purges(connection: Connection, package: str) -> Mapping[str, Purge]:
-    """See `Reader.last_purges`."""
+def last_purges(connection: Connection, package: str, now: datetime) -> Mapping[str, Purge]:
+    """See `Reader.last_purges`; what a clock noted that was ahead is left out."""
     columns = (purges.c.what, func.max(purges.c.at), func.max(purges.c.until))
-    query = select(*columns).where(purges.c.package == package).group_by(purges.c.what)
+    by_now = and_(purges.c.package == package, purges.c.at <= to_us(now))
+    query = select(*columns).where(by_now).group_by(purges.c.what)
     return {what: Purge(from_us(at), from_us(until)) for what, at, until in connection.execute(query)}
 
 
-def last_purge(connection: Connection) -> datetime | None:
-    """When what is over its time was last looked for."""
-    at = connection.execute(select(func.max(purges.c.at))).scalar()
+def last_purge(connection: Connection, now: datetime) -> datetime | None:
+    """When by now what is over its time was last looked for."""
+    at = connection.execute(select(func.max(purges.c.at)).where(purges.c.at <= to_us(now))).scalar()
     return None if at is None else from_us(at)
 
 

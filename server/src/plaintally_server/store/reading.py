@@ -101,10 +101,15 @@ class SQLReader:
         with self._reading() as connection:
             return rolled_up.daily_refusals(connection, package, first, last)
 
-    def last_purges(self, package: str) -> Mapping[str, Purge]:
+    def first_day_up(self) -> date | None:
+        """See `Reader.first_day_up`."""
+        with self._reading() as connection:
+            return rolled_up.first_day_up(connection)
+
+    def last_purges(self, package: str, now: datetime) -> Mapping[str, Purge]:
         """See `Reader.last_purges`."""
         with self._reading() as connection:
-            return purging.last_purges(connection, package)
+            return purging.last_purges(connection, package, now)
 
     def tokens(self) -> Sequence[Token]:
         """See `tokens.TokenStore.tokens`."""
@@ -116,10 +121,10 @@ class SQLReader:
         with self._reading() as connection:
             return credentials.read_audit(connection, last=last)
 
-    def last_purge(self) -> datetime | None:
-        """When what is over its time was last looked for."""
+    def last_purge(self, now: datetime) -> datetime | None:
+        """When by now what is over its time was last looked for."""
         with self._reading() as connection:
-            return purging.last_purge(connection)
+            return purging.last_purge(connection, now)
 
     def changed_days(self, last: date) -> Sequence[Changed]:
         """See `rolling.Rolling.changed_days`."""

@@ -56,7 +56,7 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
     )
     if package is not None:
         query = query.where(days.package == package)
-    purged = purged_until(connection)
+    purged = purged_until(connection, datetime.combine(last + timedelta(days=2), time(), UTC))
     return [
         Changed(package, day, changes)
         for package, day, changes, rolled in connection.execute(query.order_by(days.day, days.package))
@@ -64,9 +64,13 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
     ]
 
 
-def purged_until(connection: Connection) -> Mapping[str, datetime]:
-    """By package, when the documents were received that are the first ones not to be over."""
-    query = select(purges.c.package, func.max(purges.c.until)).where(purges.c.what == "documents")
+def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime]:
+    """By package, when the documents were received that are the first ones not to be over.
+
+    What a clock noted that was ahead of `now` is left out: else no day would be rolled up anew until then.
+    """
+    by_now = and_(purges.c.what == "documents", purges.c.at <= to_us(now))
+    query = select(purges.c.package, func.max(purges.c.until)).where(by_now)
     return {package: from_us(until) for package, until in connection.execute(query.group_by(purges.c.package))}
 
 
@@ -123,6 +127,13 @@ def hours_up(connection: Connection, first: date, last: date) -> Mapping[date, s
     found: dict[date, set[int]] = {}
     for day, hour in connection.execute(query):
         found.setdefault(day, set()).add(int(hour))
+    return found
+
+
+def first_day_up(connection: Connection) -> date | None:
+    """See `Reader.first_day_up`."""
+    up = and_(rollups.c.series == UP, rollups.c.package == "")
+    found: date | None = connection.execute(select(func.min(rollups.c.day)).where(up)).scalar()
     return found
 
 

@@ -26,7 +26,7 @@ def strike(
     Raises:
         CommandError: nothing was received then, or it is no longer here to be counted again without the window.
     """
-    _check_kept(connection, package, first_at)
+    _check_kept(connection, package, first_at, at)
     times = and_(documents.c.create_time >= to_us(first_at), documents.c.create_time < to_us(until))
     if connection.execute(select(documents.c.id).where(documents.c.package == package, times).limit(1)).first() is None:
         raise CommandError(f"nothing of {package} was received then; see `plaintally-server strike look {package}`")
@@ -48,7 +48,7 @@ def take_back(connection: Connection, number: int, *, actor: str, at: datetime) 
     if row is None:
         raise CommandError(f"there is no window {number}; see `plaintally-server strike list`")
     window = to_window(row)
-    _check_kept(connection, window.package, window.first_at)
+    _check_kept(connection, window.package, window.first_at, at)
     connection.execute(delete(struck).where(struck.c.id == number))
     note(connection, Deed(at, actor, "take back", describe(window)))
     _renew(connection, window)
@@ -72,8 +72,8 @@ def hourly_counts(connection: Connection, package: str, first_at: datetime) -> S
     return [(from_us(number * HOUR_US), count) for number, count in found]
 
 
-def _check_kept(connection: Connection, package: str, first_at: datetime) -> None:
-    kept_since = purged_until(connection).get(package)
+def _check_kept(connection: Connection, package: str, first_at: datetime, now: datetime) -> None:
+    kept_since = purged_until(connection, now).get(package)
     if kept_since is not None and first_at < kept_since:
         raise CommandError(
             f"what {package} received before {kept_since:%Y-%m-%d} is over its time and gone; its figures stay"
