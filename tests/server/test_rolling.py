@@ -15,6 +15,7 @@ from sqlalchemy import text
 from made import at, counts, delete, new_id, session, write
 from plaintally.contract import Contract
 from plaintally_server import retention
+from plaintally_server.figures import read_series
 from plaintally_server.ingest import INVOKES, SESSIONS
 from plaintally_server.reports.questions import CLOCKS, DURATIONS, QUESTIONS, VERSIONS, Cells
 from plaintally_server.rolling import roll_up
@@ -204,6 +205,19 @@ def test_durations_that_nobody_can_have_measured_add_up(store: SQLStore) -> None
     assert asyncio.run(work()) == 0
     assert store.changed_days(day) == []
     assert sum(StoreSource(store).count(DURATIONS, PACKAGE, day, day).values()) == 6 * 2**40 + 1500
+
+
+def test_an_outage_of_years_is_no_row_of_zeros(store: SQLStore) -> None:
+    now, years = at(date(2026, 3, 20), 3600), timedelta(days=900)
+
+    async def work() -> None:
+        for one in counts(random.Random(7), [(now - years).date()], 3):  # noqa: S311
+            await store.commit([one])
+        for moment in (now - years, now - timedelta(days=1), now):
+            await store.note_minute(moment, {})
+
+    asyncio.run(work())
+    assert {number for _, number in read_series(store, PACKAGE, length=30, now=now).days[:-2]} == {None}
 
 
 def test_a_day_whose_rollups_cannot_be_written_is_left(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from plaintally_server.reports.questions import (
 from plaintally_server.reports.series import DailyCounts, daily_counts
 from plaintally_server.store import Purge, Reader, Window
 
-_LOOK_BACK = timedelta(days=366)  # for the first hour that a collector noted
+_DAY = timedelta(days=1)
 
 
 class Versions(NamedTuple):
@@ -54,13 +54,16 @@ def read_series(store: Reader, package: str, *, length: int, now: datetime) -> D
     """The daily counts of a package in the `length` days up to now, with what is to be known of them."""
     last = now.date()
     first = last - timedelta(days=length - 1)
+    up, first_up = store.hours_up(first, last), store.first_day_up()
+    if first_up is not None and first_up < first:  # so that what was not noted since is known to be an outage
+        up = {first - _DAY: range(24), **up}
     return daily_counts(
         package,
         store.daily_counts(package, first, last),
         length=length,
         first_day=store.first_day(package),
         computed_at=now,
-        notes=_notes(hours_down(store.hours_up(first - _LOOK_BACK, last), now=now), store.struck(package)),
+        notes=_notes(hours_down(up, now=now), store.struck(package)),
     )
 
 
