@@ -118,6 +118,22 @@ def make_host(interpreter: Interpreter, folder: Path, **settings: object) -> Hos
     return Host(interpreter, package.parent, home)
 
 
+def in_sub_interpreter(code: str, *, within: str = "main") -> str:
+    """Code that runs `code` in a sub-interpreter, from the main thread or `within` another, and ends it."""
+    return f"""
+import sys, threading
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+def run():
+    made = interpreters.create(**(dict() if sys.version_info >= (3, 12) else dict(isolated=False)))
+    print(interpreters.run_string(made, {textwrap.dedent(code)!r}), flush=True)
+    interpreters.destroy(made)
+run() if {within == "main"} else (thread := threading.Thread(target=run)).start() or thread.join()
+"""
+
+
 @dataclass(frozen=True)
 class Trace:
     """What the kernel was asked for by a host and everything it started."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import MakeHost
-from hosts import PACKAGE, Host, make_host, senders, trace, wait_until_gone
+from hosts import PACKAGE, Host, in_sub_interpreter, make_host, senders, trace, wait_until_gone
 from loopback import Loopback, answer, loopback
 
 CONTRACT = f"""
@@ -192,6 +192,18 @@ def test_where_no_process_can_be_started_a_thread_does_it(host: MakeHost) -> Non
         made = host()
         run(made, server, "sys.executable = None\n" + ENABLE + "fit(1)\ntime.sleep(2)")
         assert len(contexts(shared(server))) == 1
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(("preparation", "shares"), [("pass", True), ("sys.frozen = True", False)])
+def test_a_sub_interpreter_shares_without_a_thread(host: MakeHost, preparation: str, shares: bool) -> None:  # noqa: FBT001
+    with loopback() as server:
+        made = host()
+        code = host_code(f"{preparation}\n{ENABLE}fit(1)\nassert telemetry.session.sink.sent == {shares}")
+        done = made.run(in_sub_interpreter(code), env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)})
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"None\n", b"")
+        wait_until_gone(str(made.folder))
+        assert len(contexts(shared(server))) == shares
 
 
 def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None:  # noqa: ANN401

@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from conftest import MakeHost
-from hosts import PACKAGE, Host, Interpreter, make_host, senders, trace, wait_until_gone
+from hosts import PACKAGE, Host, Interpreter, in_sub_interpreter, make_host, senders, trace, wait_until_gone
 from loopback import OK, Loopback, answer, loopback
 
 pytestmark = pytest.mark.linux
@@ -269,6 +269,21 @@ def test_a_host_with_threads_that_forks_around_the_import(each_python: Interpret
         done = host.run(code, "-W", "ignore::DeprecationWarning")
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
         assert len(server.wait_for(1)) == 1
+
+
+@pytest.mark.parametrize("within", ["main", "another"])
+@pytest.mark.parametrize(("preparation", "counts"), [("pass", 1), ("sys.frozen = True", 0)])
+def test_a_sub_interpreter_ends_without_a_thread_in_it(
+    each_python: Interpreter, tmp_path: Path, preparation: str, counts: int, within: str
+) -> None:
+    """Python aborts the process otherwise; a process can be started all the same."""
+    with loopback() as server:
+        host = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        code = in_sub_interpreter(f"import sys; {preparation}; import {PACKAGE}", within=within)
+        for _ in range(3):
+            done = host.run(code)
+            assert (done.returncode, done.stdout, done.stderr) == (0, b"None\n", b"")
+        assert len(server.wait_for(3 * counts)) == 3 * counts
 
 
 @pytest.mark.strace

@@ -81,6 +81,9 @@ class Stream:
         if sys.platform == "win32" or not _sender.spawn(
             _sender.command(_BOOT, folder), source, environment, otherwise=lambda: _relay_here(source)
         ):
+            if not _sender.may_thread():
+                self.close()
+                return
             import _thread
 
             from plaintally import _deliver, _relay  # noqa: F401  # before the thread, see _sender.send

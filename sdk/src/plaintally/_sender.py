@@ -79,6 +79,8 @@ def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[
     """
     job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target}\n".encode() + body + b"\n"
     if not _spawn(job, environment):
+        if not may_thread():
+            return
         from plaintally import _deliver
 
         _deliver.load(endpoint.scheme)  # here: a thread that imports at a fork leaves the child's imports locked
@@ -140,6 +142,22 @@ def can_spawn() -> bool:
     return is_python and os.access(executable, os.X_OK) and os.path.isfile(ours)
 
 
+def may_thread() -> bool:
+    """Whether a thread may be left running: a sub-interpreter that is to end before it ends the whole process."""
+    if sys.version_info >= (3, 12):
+        return bool(_thread._is_main_interpreter())  # type: ignore[attr-defined]  # noqa: SLF001
+    try:
+        __import__("_signal").signal(0, None)  # no signal has this number
+    except ValueError as error:
+        if "main interpreter" not in str(error):
+            return True
+    try:  # here it may be any other thread; to load this takes half a millisecond
+        interpreters = __import__("_xxsubinterpreters")
+    except ImportError:
+        return True
+    return bool(interpreters.get_current() == interpreters.get_main())
+
+
 def command(boot: str, folder: str) -> "list[str]":
     """An interpreter that looks at nothing of the user's and runs `boot` with the folder as its argument."""
     return [sys.executable, "-I", "-S", "-B", "-c", boot, folder]
@@ -170,7 +188,7 @@ def spawn(
     except (OSError, AttributeError, NotImplementedError):
         return False
     start = getattr(_thread, "start_new", _thread.start_new_thread)
-    if not hasattr(start, "__code__"):  # no green thread, which would stop all others while it waits
+    if not hasattr(start, "__code__") and may_thread():  # no green thread, which would stop all others while it waits
         try:
             start(_reap, (pid, otherwise))
         except RuntimeError:  # no thread to be had
