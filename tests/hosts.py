@@ -118,6 +118,20 @@ def make_host(interpreter: Interpreter, folder: Path, **settings: object) -> Hos
     return Host(interpreter, package.parent, home)
 
 
+LEFT_BEHIND = """
+import os, time
+def left_behind():
+    "Threads and children that are still there when they have had time to go."
+    for _ in range(500):
+        threads = os.listdir("/proc/self/task")
+        children = [child for thread in threads for child in open(f"/proc/self/task/{thread}/children").read().split()]
+        if len(threads) == 1 and not children:
+            break
+        time.sleep(0.01)
+    return len(threads) - 1, len(children)
+"""
+
+
 def in_sub_interpreter(code: str, *, within: str = "main") -> str:
     """Code that runs `code` in a sub-interpreter, from the main thread or `within` another, and ends it."""
     return f"""

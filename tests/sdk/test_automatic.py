@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import MakeHost
-from hosts import PACKAGE, Host, in_sub_interpreter, make_host, senders, trace, wait_until_gone
+from hosts import LEFT_BEHIND, PACKAGE, Host, in_sub_interpreter, make_host, senders, trace, wait_until_gone
 from loopback import Loopback, answer, loopback
 
 CONTRACT = f"""
@@ -191,6 +191,55 @@ def test_where_no_process_can_be_started_a_thread_does_it(host: MakeHost) -> Non
     with loopback() as server:
         made = host()
         run(made, server, "sys.executable = None\n" + ENABLE + "fit(1)\ntime.sleep(2)")
+        assert len(contexts(shared(server))) == 1
+
+
+@pytest.mark.linux
+def test_the_thread_does_not_read_what_the_host_opens_later(host: MakeHost) -> None:
+    """When the host turns sharing off, the numbers of the pipe are free for its own connections."""
+    code = """
+        import socket
+        sys.frozen = True
+        before = os.listdir("/proc/self/fd")
+        telemetry.enable_automatic_sharing(persist=False)
+        fit(1)
+        print("shared", flush=True)
+        sys.stdin.readline()
+        telemetry.disable_automatic_sharing(persist=False)
+        pairs = [socket.socketpair() for _ in range(4)]
+        for one, other in pairs: other.sendall(b"the host's own")
+        print("opened", flush=True)
+        sys.stdin.readline()
+        left = left_behind()
+        print(left, {one.recv(100, socket.MSG_DONTWAIT) for one, _ in pairs}, flush=True)
+        for pair in pairs:
+            for end in pair: end.close()
+        print(os.listdir("/proc/self/fd") == before)
+    """
+    with loopback(held=True) as server:
+        process = host().start(host_code(LEFT_BEHIND + textwrap.dedent(code)), env={"ENDPOINT": server.endpoint})
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == b"shared\n"
+        server.wait_for(1)  # the thread waits for its answer
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"opened\n"
+        server.release.set()
+        assert process.communicate(b"\n", timeout=60)[0] == b"""(0, 0) {b"the host's own"}\nTrue\n"""
+        assert process.returncode == 0
+
+
+@pytest.mark.linux
+def test_where_sh_fails_the_thread_that_saw_it_shares(host: MakeHost) -> None:
+    script = 'mount --bind /bin/false "$(readlink -f /bin/sh)" && exec "$@"'
+    with loopback() as server:
+        done = host().run(
+            host_code(ENABLE + "fit(1)\ntime.sleep(3)"),
+            env={"ENDPOINT": server.endpoint},
+            before=("unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"),
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
         assert len(contexts(shared(server))) == 1
 
 

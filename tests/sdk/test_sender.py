@@ -18,7 +18,17 @@ import pytest
 import trustme
 
 from conftest import MakeHost
-from hosts import PACKAGE, Host, Interpreter, in_sub_interpreter, make_host, senders, trace, wait_until_gone
+from hosts import (
+    LEFT_BEHIND,
+    PACKAGE,
+    Host,
+    Interpreter,
+    in_sub_interpreter,
+    make_host,
+    senders,
+    trace,
+    wait_until_gone,
+)
 from loopback import OK, Loopback, answer, loopback
 
 pytestmark = pytest.mark.linux
@@ -352,20 +362,6 @@ def test_a_host_with_its_own_idea_of_children(host: MakeHost, setting: str) -> N
     with loopback() as server:
         assert_unharmed(host(endpoint=server.endpoint), code=code)
         assert len(server.wait_for(1)) == 1
-
-
-LEFT_BEHIND = """
-import os, time
-def left_behind():
-    "Threads and children that are still there when they have had time to go."
-    for _ in range(500):
-        threads = os.listdir("/proc/self/task")
-        children = [child for thread in threads for child in open(f"/proc/self/task/{thread}/children").read().split()]
-        if len(threads) == 1 and not children:
-            break
-        time.sleep(0.01)
-    return len(threads) - 1, len(children)
-"""
 
 
 FIRST_PROCESS = ("unshare", "--pid", "--fork", "--mount-proc", "--map-root-user")

@@ -69,7 +69,8 @@ class Stream:
         self._pid, self._started_s = os.getpid(), monotonic()
         self._dropped_in_a_row = 0
         source, sink = os.pipe()
-        self._pipe, self._inode = (source, sink), os.fstat(sink).st_ino
+        inode = os.fstat(sink).st_ino
+        self._pipe, self._inode = (source, sink), inode
         if source < 3:  # the host runs without standard streams, and would write into the pipe
             self.close()
             return
@@ -79,7 +80,7 @@ class Stream:
         folder = os.path.dirname(os.path.dirname(__file__))
         environment = dict(os.environ)
         if sys.platform == "win32" or not _sender.spawn(
-            _sender.command(_BOOT, folder), source, environment, otherwise=lambda: _relay_here(source)
+            _sender.command(_BOOT, folder), source, environment, otherwise=lambda: _relay_late(source, inode)
         ):
             if not _sender.may_thread():
                 self.close()
@@ -89,7 +90,12 @@ class Stream:
             from plaintally import _deliver, _relay  # noqa: F401  # before the thread, see _sender.send
 
             _deliver.load(self.endpoint.scheme)
-            _thread.start_new_thread(_relay_here, (source,))
+            own = os.dup(source)
+            try:
+                _thread.start_new_thread(_relay_here, (own,))
+            except RuntimeError:  # no thread to be had
+                os.close(own)
+                self.close()
 
     def _write(self, data: bytes) -> bool:
         """Put a whole frame into the pipe, or nothing; a rest that did not fit goes before the next one."""
@@ -150,10 +156,25 @@ def frame(content: bytes) -> bytes:
     return len(content).to_bytes(4, "big") + content
 
 
-def _relay_here(source: int) -> None:
+def _relay_late(source: int, inode: int) -> None:
+    """Share here what comes through `source`, if that still stands for the pipe."""
+    try:
+        own = os.dup(source)
+    except OSError:
+        return
+    if os.fstat(own).st_ino == inode:
+        _relay_here(own)
+    else:
+        os.close(own)
+
+
+def _relay_here(own: int) -> None:
+    """Share what comes through a descriptor of this thread's own: the host's number may be closed and given away."""
     try:
         from plaintally import _relay
 
-        _relay.relay(source)
+        _relay.relay(own)
     except Exception:  # noqa: BLE001, S110  # the host must not notice
         pass
+    finally:
+        os.close(own)
