@@ -213,6 +213,16 @@ def test_a_server_that_is_gone_is_told() -> None:
         store.close()
 
 
+def test_a_month_begins_while_the_server_is_away() -> None:
+    """The first write of a month makes partitions, and waits for the server like any other."""
+    with run_postgres() as server:
+        store = PostgresStore(server.new_store(), patience_s=60)
+        server.stop()
+        threading.Timer(1, server.start).start()
+        assert codes(asyncio.run(write_all(store, [[make_write("a")]]))) == [200]
+        store.close()
+
+
 def test_months_have_partitions_before_they_come(postgres: Postgres) -> None:
     url = postgres.new_store()
     store = open_store(url)

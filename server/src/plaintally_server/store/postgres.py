@@ -17,7 +17,7 @@ from typing import TypeVar
 import asyncpg
 from sqlalchemy import QueuePool
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.retention import PAUSE, REST
@@ -102,12 +102,10 @@ class _Server:
 
     def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
         """Do a batch in one transaction, over a lost connection and against other collectors if need be."""
-        self._make_partitions(groups)
         try:
             planned = self._loop.run_until_complete(self._persist(groups))
         except asyncpg.CheckViolationError:  # a month was dropped that this was about to come late into
             self._partitions.clear()
-            self._make_partitions(groups)
             planned = self._loop.run_until_complete(self._persist(groups))
         self.deletions.bury(planned.late)
         return planned.answers
@@ -152,11 +150,14 @@ class _Server:
         give_up, pause_s = time.monotonic() + self._patience_s * self._is_there, 0.05
         while True:
             try:
+                self._make_partitions(groups)
                 planned = await attempt.run(await self._connect())
             except (Quicker, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
                 await self._roll_back()
-            except _LOST:
+            except (*_LOST, OperationalError) as error:
                 self._disconnect()
+                if isinstance(error, OperationalError) and not _is_lost(error):
+                    raise
                 self._is_there = False
                 if time.monotonic() + pause_s > give_up:
                     raise
@@ -182,3 +183,9 @@ class _Server:
     async def _roll_back(self) -> None:
         assert self._connection is not None  # noqa: S101  # for the type checker
         await self._connection.execute("ROLLBACK")
+
+
+def _is_lost(error: OperationalError) -> bool:
+    """Whether the server was not there, or went away: it gave no code, or one of those classes."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state is None or state[:2] in ("08", "57")
