@@ -410,6 +410,11 @@ def test_long_bodies_that_arrive_at_once_have_no_more_room_than_there_is(collect
     assert collector.request("POST", OPEN, b" " * 1_000_000 + b"{}").status == 200
 
 
+def test_a_gzip_that_understates_itself_is_not_unpacked(collector: Collector) -> None:
+    body = gzip.compress(b" " * 100_000 + b"{}")[:-4] + (2).to_bytes(4, "little")
+    assert collector.request("POST", OPEN, body, {"Content-Encoding": "gzip"}).error == (400, "INVALID_ARGUMENT")
+
+
 def bomb(layers: int) -> bytes:
     content = b"{" + b" " * 50_000_000 + b"}"
     for _ in range(layers):

@@ -43,6 +43,15 @@ class Access(NamedTuple):
         if not all(self._is_open(collection) for collection in collections):
             raise forbidden("Missing or insufficient permissions: this needs a maintainer's token for its package.")
 
+    def check_any(self) -> None:
+        """Raise where nothing may be read, whatever is asked for.
+
+        Raises:
+            Refusal: no collection is open, and the token is missing.
+        """
+        if self.scope is None and not self.policy.open_collections:
+            self.check([""])
+
     def sees(self, collection: str, fields: Fields) -> bool:
         """Whether a document may be read and deleted."""
         if collection in self.policy.open_collections:

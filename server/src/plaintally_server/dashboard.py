@@ -1,5 +1,6 @@
 """The public pages: what each package counts, for everybody to read, without a line of JavaScript."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from plaintally_server.sources import StoreSource
 from plaintally_server.store import Reader
 
 PERIODS = (7, 30, 90, 365)
+_AT_ONCE = 4
+"""How many pages are counted for at once: those who count the same wait for each other, in threads that others need."""
 
 
 def routes(store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> list[BaseRoute]:
@@ -37,12 +40,14 @@ class Pages:
     def __init__(self, store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
         self.store, self.contracts, self.packages, self.now = store, contracts, sorted(contracts), now
         self.source = StoreSource(store, now=now)
+        self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def home(self, _: Request) -> Response:
         """All packages; where there is but one, its page."""
         if len(self.packages) == 1:
             return RedirectResponse(f"/packages/{self.packages[0]}", status_code=307, headers=HEADERS)
-        totals = [(package, await run_in_threadpool(self.store.total, package)) for package in self.packages]
+        async with self._room:
+            totals = [(package, await run_in_threadpool(self.store.total, package)) for package in self.packages]
         return render("home.html", totals=totals)
 
     async def package(self, request: Request) -> Response:
@@ -54,9 +59,10 @@ class Pages:
         if length not in map(str, PERIODS):
             text = f"A period has {', '.join(map(str, PERIODS[:-1]))} or {PERIODS[-1]} days."
             return render("problem.html", 400, title="No such period", text=text, package=package)
-        figures = await run_in_threadpool(
-            read_figures, self.store, self.source, package, length=int(length), now=self.now()
-        )
+        async with self._room:
+            figures = await run_in_threadpool(
+                read_figures, self.store, self.source, package, length=int(length), now=self.now()
+            )
         return render(
             "package.html",
             periods=PERIODS,

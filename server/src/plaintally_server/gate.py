@@ -11,16 +11,15 @@ from starlette.types import Message
 from plaintally_server.access import bearer
 from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.limiter import Limiter
-from plaintally_server.messages import Answer, Request, Work, check_length
+from plaintally_server.messages import SHORT_BYTES, Answer, Request, Work, check_length
 from plaintally_server.proxies import find_client, is_trusted, parse_networks
 from plaintally_server.settings import Settings
 from plaintally_server.tokens import Tokens
 
 Check = Callable[[Request], object]
 """Refuses a request whose client has to wait."""
-SHORT_BYTES = 65_536
 HELD_BYTES = 64 * 2**20
-"""How much of all bodies longer than SHORT_BYTES is in memory at once."""
+"""How much of all bodies longer than SHORT_BYTES is in memory at once, packed and unpacked."""
 
 
 class Gate:
@@ -51,7 +50,7 @@ class Gate:
         async def guarded(request: Request) -> Answer:
             length = check_length(request, self.settings.body_limit)
             client = self.check(request)
-            is_short = length is not None and length <= SHORT_BYTES
+            is_short = length is not None and length <= SHORT_BYTES and b"content-encoding" not in request.headers
             answer = await (work(request) if is_short else self._hold(work, request))
             if answer.cost > 1 and client is not None and self.limiter is not None:
                 self.limiter.charge(client, answer.cost - 1, now_s=self.clock_s())
@@ -63,18 +62,20 @@ class Gate:
         """The same work, while the bytes of the body are counted with those of all other long bodies."""
         held_bytes = 0
 
-        async def receive() -> Message:
+        def hold(size: int) -> None:
             nonlocal held_bytes
-            message = await request.receive()
-            size = len(message.get("body", b""))
             held_bytes += size
             self.held_bytes += size
             if held_bytes > SHORT_BYTES and self.held_bytes > HELD_BYTES:
                 raise unavailable("Too many long bodies arrive at once; try again in a moment.")
+
+        async def receive() -> Message:
+            message = await request.receive()
+            hold(len(message.get("body", b"")))
             return message
 
         try:
-            return await work(request._replace(receive=receive))
+            return await work(request._replace(receive=receive, hold=hold))
         finally:
             self.held_bytes -= held_bytes
 

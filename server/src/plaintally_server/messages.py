@@ -8,15 +8,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from plaintally_server.compression import decompress
+from plaintally_server.compression import decompress, packed_bytes
 from plaintally_server.exceptions import Refusal
 
 Headers = Sequence[tuple[bytes, bytes]]
 Work = Callable[["Request"], Awaitable["Answer"]]
 JSON: Headers = ((b"content-type", b"application/json; charset=utf-8"),)
 """The headers of an answer in JSON."""
+SHORT_BYTES = 65_536
+"""The longest body that needs no room in memory, and holds nobody up."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -24,7 +27,8 @@ class Request(NamedTuple):
     """A request whose body is still to be read; a short one that has come already is `whole`.
 
     `path` and `query` are as they were sent; `headers` have their names in lower case; `client` is the address at the
-    other end of the connection, which may be a proxy's.
+    other end of the connection, which may be a proxy's. `hold` is told of the bytes that a body unpacks to, and
+    refuses it where there is no room.
     """
 
     method: str
@@ -34,6 +38,7 @@ class Request(NamedTuple):
     client: str
     receive: Receive
     whole: bytes | None = None
+    hold: Callable[[int], None] = lambda _: None
 
     def header(self, name: bytes) -> str:
         """All that a header has, with commas between; empty where there is none."""
@@ -100,7 +105,16 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise _too_large(limit)
         more = message.get("more_body", False)
     body = b"".join(chunks)
-    return decompress(body, encoding.decode("latin-1"), limit=limit) if encoding else body
+    return body if encoding is None else await _unpack(request, body, encoding.decode("latin-1"), limit)
+
+
+async def _unpack(request: Request, body: bytes, encoding: str, limit: int) -> bytes:
+    """What a body holds, for which room was found first."""
+    size = min(limit, packed_bytes(body, encoding))
+    if size <= SHORT_BYTES:
+        return decompress(body, encoding, limit=limit)
+    request.hold(size)
+    return await run_in_threadpool(decompress, body, encoding, limit=limit)
 
 
 def check_length(request: Request, limit: int) -> int | None:

@@ -18,7 +18,8 @@ from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.filters import Found
 from plaintally_server.ingest import Policy
 from plaintally_server.lookups import parse_batch_get
-from plaintally_server.messages import Answer, answer_json
+from plaintally_server.messages import SHORT_BYTES, Answer, answer_json
+from plaintally_server.parsing import Parsing
 from plaintally_server.queries import Query
 from plaintally_server.resource import Method, Name, Stored, write_document
 from plaintally_server.store import Store, Write
@@ -33,11 +34,12 @@ class Methods:
     Args:
         store: where documents are kept.
         policy: what may be stored.
+        parsing: has long bodies read.
         now: the clock, aware.
     """
 
-    def __init__(self, store: Store, *, policy: Policy, now: Callable[[], datetime]) -> None:
-        self.store, self.policy, self.now = store, policy, now
+    def __init__(self, store: Store, *, policy: Policy, parsing: Parsing, now: Callable[[], datetime]) -> None:
+        self.store, self.policy, self.parsing, self.now = store, policy, parsing, now
         self._by_verb: dict[str, _Work] = {
             "commit": self.commit,
             "batchWrite": self.batch_write,
@@ -51,7 +53,7 @@ class Methods:
 
     async def commit(self, body: bytes, method: Method, access: Access) -> Answer:
         """Write several documents, all or none, in their order."""
-        changes = await run_in_threadpool(parse_commit, body, project=method.project)
+        changes = await self.parsing.run(parse_commit, body, project=method.project)
         _check(changes, access)
         now = self.now()
         stored = await self.store.commit([self._prepare(change, access, now) for change in changes])
@@ -60,7 +62,7 @@ class Methods:
 
     async def batch_write(self, body: bytes, method: Method, access: Access) -> Answer:
         """Write several documents, each for itself, with a status for each."""
-        changes = await run_in_threadpool(parse_batch, body, project=method.project)
+        changes = await self.parsing.run(parse_batch, body, project=method.project)
         now = self.now()
         outcomes = await asyncio.gather(*(self._write_one(change, access, now) for change in changes))
         content = {
@@ -71,7 +73,8 @@ class Methods:
 
     async def batch_get(self, body: bytes, method: Method, access: Access) -> Answer:
         """Read several documents by their names."""
-        names, mask = await run_in_threadpool(parse_batch_get, body, project=method.project)
+        access.check_any()
+        names, mask = await self.parsing.run(parse_batch_get, body, project=method.project)
         access.check(name.collection for name in names)
         found = await run_in_threadpool(self.store.get_all, names)
         read_time = format_timestamp(self.now())
@@ -85,7 +88,9 @@ class Methods:
 
     async def run_query(self, body: bytes, method: Method, access: Access) -> Answer:
         """Read the documents of a collection that answer a query; where none does, one element tells the time."""
-        query = queries.parse_query(body)
+        access.check_any()
+        is_short = len(body) <= SHORT_BYTES
+        query = queries.parse_query(body) if is_short else await self.parsing.run(queries.parse_query, body)
         access.check([query.collection])
         found = await find(self.store, query, Name(method.project, method.database, query.collection), access)
         read_time = format_timestamp(self.now())

@@ -14,9 +14,10 @@ from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.fieldpaths import MISSING, Fields, project
 from plaintally_server.fieldpaths import find as find_value
-from plaintally_server.ingest import Policy
-from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
+from plaintally_server.ingest import Admitted, Policy
+from plaintally_server.messages import JSON, SHORT_BYTES, Answer, Request, Work, answer_json, read_body
 from plaintally_server.methods import Methods, find
+from plaintally_server.parsing import Parsing
 from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
@@ -72,7 +73,8 @@ class Documents:
         self.policy = Policy(contracts, settings.open_collections, note_refused)
         self.counts = Counts(contracts)
         self.now, self.make_id, self.forget = now, make_id, forget
-        self.methods = Methods(store, policy=self.policy, now=now)
+        self.parsing = Parsing()
+        self.methods = Methods(store, policy=self.policy, parsing=self.parsing, now=now)
         self._work: tuple[Mapping[str, _Work], Mapping[str, _Work]] = (
             {"POST": self.create, "GET": self.list, "HEAD": self.list},
             {"PATCH": self.patch, "GET": self.get, "HEAD": self.get, "DELETE": self.delete},
@@ -116,19 +118,27 @@ class Documents:
         """POST a document to a collection, with or without a `documentId`."""
         mask = resource.parse_mask(query, "mask.fieldPaths")
         body = await read_body(request, self.settings.body_limit)
-        admitted = self.counts.read(name.collection, body)
-        fields = parse_document(body) if admitted is None else admitted.fields
         document = query["documentId"][-1] if "documentId" in query else None
-        if document is None:
-            document = ingest.name_by_id(name.collection, fields, self.policy) or self.make_id()
-        name = Name(name.project, name.database, name.collection, resource.check_id(document, "document"))
-        admitted = admitted or ingest.admit(name, fields, self.policy)
+        name, admitted = (
+            self._admit_new(body, name, document)
+            if len(body) <= SHORT_BYTES
+            else await self.parsing.run(self._admit_new, body, collection=name, document=document)
+        )
         write = Write(name, _IS_NEW, lambda _: admitted, self.now())
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
         if admitted.content is None or mask is not None:
             return answer_json(resource.write_document(name, stored, mask))
         return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
+
+    def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Admitted]:
+        """The document in a body, and its name."""
+        admitted = self.counts.read(collection.collection, body)
+        fields = parse_document(body) if admitted is None else admitted.fields
+        if document is None:
+            document = ingest.name_by_id(collection.collection, fields, self.policy) or self.make_id()
+        name = collection._replace(document=resource.check_id(document, "document"))
+        return name, admitted or ingest.admit(name, fields, self.policy)
 
     async def patch(self, request: Request, name: Name, query: Query) -> Answer:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
@@ -179,7 +189,10 @@ class Documents:
 
     async def _read_fields(self, request: Request, name: Name) -> Fields:
         """The fields in a body, which may repeat the name."""
-        return parse_document(await read_body(request, self.settings.body_limit), name=str(name))
+        body = await read_body(request, self.settings.body_limit)
+        if len(body) <= SHORT_BYTES:
+            return parse_document(body, name=str(name))
+        return await self.parsing.run(parse_document, body, name=str(name))
 
     def _access(self, request: Request) -> Access:
         given = bearer(request.header(b"authorization"))
