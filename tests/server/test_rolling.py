@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -184,6 +185,35 @@ def test_rollups_outlast_the_documents(store: SQLStore) -> None:
     assert cells_of(store) == before
     source = StoreSource(store)
     assert sum(source.count(VERSIONS, PACKAGE, days[0], days[0]).values()) == 20
+
+
+def test_a_day_of_which_a_part_is_purged_stays_as_it_was(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the purge was interrupted and a document of the day is deleted, and where somebody counts it then."""
+    monkeypatch.setattr(retention, "PAUSE", timedelta(seconds=60))
+    day, now = date(2026, 1, 20), at(date(2026, 3, 20))
+    chance = random.Random(8)  # noqa: S311
+    shared = [list(session(chance, at(day, second), invokes=0)) for second in range(retention.STEP)]
+    contracts = {PACKAGE: Contract(retention_days=30), "keeps its month": Contract(retention_days=300)}
+
+    async def work() -> tuple[Mapping[object, Cells], bool]:
+        await store.commit([*counts(chance, [day], 1, package="keeps its month")])
+        for writes in shared:
+            await store.commit(writes)
+        await roll_up(store, dialects=(), now=lambda: now)
+        before = cells_of(store)
+        await store.commit([delete(SESSIONS, str(shared[-1][0].name.document), now)])
+        [changed] = store.changed_days(day)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(retention.purge_all(store, contracts, {}, now=lambda: now), 5)
+        assert store.day_states(PACKAGE)  # the purge had not come to its end
+        is_kept = await store.roll(changed, {})
+        await store.commit([delete(SESSIONS, str(shared[-2][0].name.document), now)])
+        await roll_up(store, dialects=(), now=lambda: now)
+        return before, is_kept
+
+    before, is_kept = asyncio.run(work())
+    assert not is_kept
+    assert cells_of(store) == before
 
 
 def test_durations_that_nobody_can_have_measured_add_up(store: SQLStore) -> None:

@@ -64,6 +64,9 @@ class Purging(Protocol):
     async def drop_requests(self, before: datetime) -> int:
         """Drop what was asked for before then without a key, and is refused or about no document; how many went."""
 
+    async def begin_purge(self, due: Due, *, at: datetime) -> None:
+        """Keep that documents are about to go, from when on their days stay as they are rolled up."""
+
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """Keep that something was looked for, and how much of it went."""
 
@@ -93,7 +96,11 @@ async def purge_all(
     Whatever is looked at again has become due since, also where a midnight came between two times that are a day apart.
     """
     found = list(dues(contracts, now()))
-    before = {due.package: due.before for due in found if due.what == "documents"}
+    before = {}
+    for due in found:
+        if due.what == "documents":
+            await store.begin_purge(due, at=now())
+            before[due.package] = due.before
     if dropped := await store.drop_months(before):
         _logger.info("dropped months with %d documents", dropped)
     for due in found:

@@ -17,7 +17,7 @@ from plaintally_server.retention import Due, Place, Step
 from plaintally_server.store import Purge
 from plaintally_server.store.content import read_fields, write_fields
 from plaintally_server.store.rows import delete_rows
-from plaintally_server.store.tables import counted_ids, documents, purges
+from plaintally_server.store.tables import counted_ids, documents, purges, rolled_days
 from plaintally_server.store.times import from_us, to_us
 
 _COLUMNS = documents.c
@@ -46,10 +46,26 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
     return Step(removed, _place_of(looked_at[-1]) if len(looked_at) == limit else None)
 
 
+def begin(connection: Connection, due: Due, *, at: datetime) -> None:
+    """Keep that a purge of documents begins; see `retention.Purging.begin_purge`.
+
+    Days that changed and are not rolled up anew yet count as if they were, so that whoever counts one just now is late.
+    """
+    record(connection, due, removed=0, at=at)
+    days = rolled_days.c
+    over = and_(days.package == due.package, days.day < due.before.date(), days.rolled != days.changes)
+    connection.execute(update(rolled_days).where(over).values(rolled=days.changes))
+
+
 def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> None:
-    """Keep that a purge came to its end; see `retention.Purging.record_purge`."""
-    row = {"package": due.package, "what": due.what, "until": to_us(due.before), "removed": removed, "at": to_us(at)}
-    connection.execute(purges.insert().values(row))
+    """Keep what a purge removed; see `retention.Purging.record_purge`. One of documents was noted at its beginning."""
+    key = {"package": due.package, "what": due.what, "until": to_us(due.before)}
+    if due.what == "documents":
+        begun = and_(*(purges.c[name] == value for name, value in key.items()))
+        more = update(purges).where(begun).values(removed=purges.c.removed + removed, at=to_us(at))
+        if connection.execute(more).rowcount:
+            return
+    connection.execute(purges.insert().values(**key, removed=removed, at=to_us(at)))
 
 
 def last_purges(connection: Connection, package: str, now: datetime) -> Mapping[str, Purge]:

@@ -75,10 +75,11 @@ def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime
 
 
 def put(connection: Connection, day: Changed, cells: Cells) -> bool:
-    """Have the rollups of a day be these; False where the day has changed since its documents were read."""
+    """Have the rollups of a day be these; False where it has changed since its documents were read, or these go."""
     days = rolled_days.c
     same = and_(days.package == day.package, days.day == day.day, days.changes == day.changes)
-    if not connection.execute(update(rolled_days).where(same).values(rolled=day.changes)).rowcount:
+    wanted = or_(days.rolled.is_(None), days.rolled != days.changes)  # else its purge has begun
+    if not connection.execute(update(rolled_days).where(same, wanted).values(rolled=day.changes)).rowcount:
         return False
     put_series(connection, day.package, day.day, {series: cells.get(series, {}) for series in SERIES})
     return True

@@ -64,6 +64,11 @@ class Deletions:
         with exclusively(self._engine) as connection:
             return purging.purge(connection, due, after, limit=limit, at=at)
 
+    def begin_purge(self, due: Due, *, at: datetime) -> None:
+        """See `retention.Purging.begin_purge`."""
+        with exclusively(self._engine) as connection:
+            purging.begin(connection, due, at=at)
+
     def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """See `retention.Purging.record_purge`."""
         with exclusively(self._engine) as connection:
@@ -183,6 +188,10 @@ class SQLStore(SQLReader):
     async def drop_months(self, before: Mapping[str, datetime]) -> int:  # noqa: ARG002
         """See `retention.Purging.drop_months`; here there are none."""
         return 0
+
+    async def begin_purge(self, due: Due, *, at: datetime) -> None:
+        """See `retention.Purging.begin_purge`."""
+        await self._writer.run(lambda: self._deletions.begin_purge(due, at=at))
 
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """See `retention.Purging.record_purge`."""
