@@ -1,8 +1,10 @@
 """Exports: what stands in them, and that they follow the store, deletions first of all."""
 
+import asyncio
 import http.client
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -19,8 +21,10 @@ from plaintally_server.export.files import SCHEMAS, Export
 from plaintally_server.export.layout import TABLES, Partition, affected_partitions, last_sealed, parse_path
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Stored
+from plaintally_server.retention import Due, purge
 from plaintally_server.store import Reader, Write
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.opening import open_store
 from plaintally_server.store.sqlite import SQLiteReader
 from postgresql import Postgres
 
@@ -219,6 +223,16 @@ def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None
         assert (done.returncode != 0, done.stdout) == (True, "")
         assert says in " ".join(done.stderr.split())
     assert files(folder) == before
+
+
+def test_what_is_over_goes_from_the_export_of_a_package_that_went_quiet(folder: Path) -> None:
+    export(folder)
+    due = Due("rxinfer", "documents", at(NEXT + timedelta(days=1)))
+    with closing(open_store(folder / "store")) as store:
+        asyncio.run(purge(store, due, now=lambda: due.before))
+    _, removed = export(folder)
+    assert removed
+    assert {path.split("=")[1].split("/")[0] for path in files(folder) if "=" in path} == {"another"}
 
 
 def test_collectors_that_share_an_export_leave_each_others_windows(folder: Path) -> None:

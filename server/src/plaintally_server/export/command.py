@@ -111,7 +111,9 @@ def plan_packages(
     found = place.stamps()
     wanted: dict[Partition, str] = {}
     for package in packages:
-        there = {partition for partition in found if partition.package == package}
+        purge = reader.last_purges(package, datetime.now(UTC)).get("documents")
+        kept_since = purge.until.date() if purge else date.min  # what came before went, as it should
+        there = {partition for partition in found if partition.package == package and partition.day >= kept_since}
         of_package = stamps(package, reader.day_states(package))
         if there and not there & of_package.keys():
             raise CommandError(
