@@ -233,7 +233,7 @@ def test_whatever_was_logged_comes_through_the_rules_and_is_pulled(google: Emula
     for session_id, documents in sessions.items():
         tree = store.session_tree(session_id)
         assert 1 + sum(1 + len(branch.invokes) for branch in tree.stats) == documents
-        assert session_id in str(summarize(read_session(store, session_id, contracts={"pkg": CONTRACT})))
+        assert session_id in str(summarize(read_session(store, session_id, contracts={"pkg": CONTRACT}))[0])
 
 
 @needs_google

@@ -9,7 +9,7 @@ import pytest
 
 from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
 from plaintally.contract import Contract
-from shared import KEY, Shared, forget, patch, share, write_contract
+from shared import KEY, Shared, changed, forget, mapping, patch, share, string, write_contract
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 HEADERS = {
@@ -106,6 +106,22 @@ def test_a_session_that_did_not_arrive_whole_is_shown_as_far_as_it_did(sharing: 
     shown = run_server(tmp_path, "lookup", shared.session, "--database", str(sharing.database)).stdout
     assert "Its environment is not known." in shown
     assert "canary_model" in shown
+
+
+def test_what_others_add_to_a_session_does_not_hide_it(sharing: Collector, tmp_path: Path) -> None:
+    """Whoever knows its ID may add documents below it; these have another label than the stats they belong to."""
+    shared, added = Shared(), Shared(invokes=2)
+    share(sharing, shared)
+    added.stats = shared.stats
+    for index, name in enumerate(added.names[2:]):
+        document = changed(added.invoke_document(index), label=string("plot"), context=mapping())
+        assert patch(sharing, name, document).status == 200
+    _, page = send(sharing, "/support", session=shared.session, token=TOKEN)
+    shown = run_server(tmp_path, "lookup", shared.session, "--database", str(sharing.database))
+    for text in (page, shown.stdout):
+        assert "canary_model" in text
+        assert "2 documents are left out, for what is in them does not fit the session." in text
+    assert shown.returncode == 0
 
 
 def test_without_a_token_nobody_looks_anything_up(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from plaintally_server.store.database import Database, describe
 from plaintally_server.store.maintenance import Maintenance, open_existing
 from plaintally_server.store.tables import HEAD
 from plaintally_server.strikes import find_actor
-from plaintally_server.support import read_session, summarize
+from plaintally_server.support import read_session, summarize, tell_skipped
 
 
 def _read_id(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -48,7 +48,10 @@ def lookup(*, session_id: str, contracts: Sequence[Path], database: Database, la
         shared = read_session(maintenance, session_id, contracts=collect_contracts(database, contracts))
     except Refusal as refusal:
         raise CommandError(refusal.message.rstrip(".").replace("Nothing", "nothing")) from refusal
-    click.echo(str(summarize(shared, n_last=last)))
+    summary, skipped = summarize(shared, n_last=last)
+    click.echo(str(summary))
+    if skipped:
+        click.echo(tell_skipped(skipped))
 
 
 @click.command()

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +21,7 @@ from plaintally_server.store import Purge, Window
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, look_for_floods
-from plaintally_server.support import MAX_ROWS, read_session, summarize
+from plaintally_server.support import read_session, show_session
 
 MAX_REQUESTS = 50
 """Requests for deletion on the page."""
@@ -141,11 +140,10 @@ class Maintaining:
             return False
 
     async def _look_up(self, login: Login, session_id: str) -> Response:
-        shared = await run_in_threadpool(read_session, self.store, session_id, contracts=self.contracts)
-        if not login.scope.holds(shared.package):
-            raise not_found(f"Nothing of the session {shared.session_id} is here.")
-        page = Markup(summarize(shared, n_last=MAX_ROWS).to_html(styled=False))  # noqa: S704  # which has escaped what it shows
-        return await self._render(login, session=shared.session_id, summary=page)
+        session_id, page = await run_in_threadpool(
+            show_session, self.store, session_id, contracts=self.contracts, scope=login.scope
+        )
+        return await self._render(login, session=session_id, summary=page)
 
     def _approve(self, scope: Scope, values: Mapping[str, str]) -> str:
         session_id = self._own_session(scope, values)

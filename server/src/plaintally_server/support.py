@@ -11,10 +11,12 @@ from starlette.routing import BaseRoute, Route
 
 from plaintally import documents
 from plaintally.contract import Contract
+from plaintally.exceptions import DocumentError
 from plaintally.firestore import to_document
 from plaintally.session import DEFAULT_CAPACITY, Session
 from plaintally.summary import Summary
 from plaintally_server import dialects
+from plaintally_server.access import Scope
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import Refusal, forbidden, not_found
 from plaintally_server.gate import Check
@@ -45,15 +47,15 @@ def read_session(reader: Reader, session_id: str, *, contracts: Mapping[str, Con
     tree = reader.session_tree(session_id)
     found = [tree.session] if tree.session is not None else [branch.stats for branch in tree.stats]
     if not found:
-        raise not_found(f"Nothing of the session {session_id} is here.")
+        raise _missing(session_id)
     package = str(found[0].fields.get("package") or dialects.find_package(contracts) or "unknown")
     contract = contracts.get(package) if "package" in found[0].fields else None
     return SharedSession(session_id, package, tree, contract)
 
 
-def summarize(shared: SharedSession, *, n_last: int = 5) -> Summary:
-    """What its user's own `summarize` shows, of what arrived."""
-    tree = shared.tree
+def summarize(shared: SharedSession, *, n_last: int = 5) -> tuple[Summary, int]:
+    """What its user's own `summarize` shows, of what arrived, and how many documents do not fit into it."""
+    tree, skipped = shared.tree, 0
     capacity = max([DEFAULT_CAPACITY, *(len(invokes) for _, invokes in tree.stats)])
     if tree.session is None:
         session = Session(shared.package, contract=shared.contract, capacity=capacity)
@@ -61,11 +63,45 @@ def summarize(shared: SharedSession, *, n_last: int = 5) -> Summary:
     else:
         session = documents.from_session(_complete(tree.session, shared), contract=shared.contract, capacity=capacity)
     for stats, invokes in tree.stats:
-        restored, _ = documents.from_session_stats(_complete(stats, shared), session)
+        try:
+            restored, _ = documents.from_session_stats(_complete(stats, shared), session)
+        except DocumentError:
+            skipped += 1 + len(invokes)
+            continue
         for invoke in invokes:
-            if invoke.fields["status"] != "unknown":  # which ended in no way
+            if invoke.fields["status"] == "unknown":  # which ended in no way
+                continue
+            try:
                 documents.from_invoke(_complete(invoke, shared, label=restored.label), restored)
-    return Summary(session, labels=session.labels, n_last=n_last)
+            except DocumentError:
+                skipped += 1
+    return Summary(session, labels=session.labels, n_last=n_last), skipped
+
+
+def tell_skipped(skipped: int) -> str:
+    """How many documents a summary left out, for a person; anybody who knows a session's ID may have sent them."""
+    they = "1 document is" if skipped == 1 else f"{skipped} documents are"
+    return f"{they} left out, for what is in them does not fit the session."
+
+
+def show_session(
+    reader: Reader, session_id: str, *, contracts: Mapping[str, Contract], scope: Scope
+) -> tuple[str, Markup]:
+    """The ID of a session as it is written, and its summary as a part of a page; it may take seconds.
+
+    Raises:
+        Refusal: nothing of it is here that may be seen, or the id is none.
+    """
+    shared = read_session(reader, session_id, contracts=contracts)
+    if not scope.holds(shared.package):
+        raise _missing(shared.session_id)
+    summary, skipped = summarize(shared, n_last=MAX_ROWS)
+    page = Markup(summary.to_html(styled=False))  # noqa: S704  # which has escaped what it shows
+    return shared.session_id, page + (Markup("<p>{}</p>").format(tell_skipped(skipped)) if skipped else "")
+
+
+def _missing(session_id: str) -> Refusal:
+    return not_found(f"Nothing of the session {session_id} is here.")
 
 
 def _complete(stored: Stored, shared: SharedSession, *, label: str = "") -> dict[str, object]:
@@ -99,10 +135,9 @@ class Support:
             scope = self.tokens.find(token)
             if scope is None:
                 raise forbidden("This token opens nothing here.")
-            shared = await run_in_threadpool(read_session, self.reader, session_id, contracts=self.contracts)
-            if not scope.holds(shared.package):
-                raise not_found(f"Nothing of the session {shared.session_id} is here.")
+            session_id, page = await run_in_threadpool(
+                show_session, self.reader, session_id, contracts=self.contracts, scope=scope
+            )
         except Refusal as refusal:
             return render("support.html", refusal.code, is_form=True, problem=refusal.message, session=session_id)
-        page = Markup(summarize(shared, n_last=MAX_ROWS).to_html(styled=False))  # noqa: S704  # which has escaped what it shows
         return render("support.html", is_form=True, session=session_id, summary=page)
