@@ -9,18 +9,17 @@ import argparse
 import os
 import secrets
 import sqlite3
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
-from pages import ROOT, table, write_part
+from pages import ROOT, table, tell, write_part
 
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store import partitions, schema
@@ -122,12 +121,7 @@ def measure(database: Database, sessions: int) -> list[str]:
     erase(engine)
     vacuum_s = time.perf_counter() - began
     engine.dispose()
-    return [*_tell(took_ms), *(_tell(log_ms) if isinstance(database, Path) else ["", "", ""]), f"{vacuum_s:.0f}"]
-
-
-def _tell(values_ms: Sequence[float]) -> list[str]:
-    percentile = statistics.quantiles(values_ms, n=100)[98]
-    return [f"{value:.1f}" for value in (statistics.median(values_ms), percentile, max(values_ms))]
+    return [*tell(took_ms), *(tell(log_ms) if isinstance(database, Path) else ["", "", ""]), f"{vacuum_s:.0f}"]
 
 
 def main() -> None:

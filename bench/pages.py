@@ -1,5 +1,6 @@
 """Writes what a bench found into a page of the documentation, between two marks: each bench has a part of it."""
 
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def write_picture(name: str, svg: str, *, page: Path = PERFORMANCE) -> str:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(svg)
     return f"{folder.name}/{name}"
+
+
+def tell(values_ms: Sequence[float]) -> list[str]:
+    """The median, the 99th of a hundred, and the most."""
+    percentile = statistics.quantiles(values_ms, n=100)[98]
+    return [f"{value:.1f}" for value in (statistics.median(values_ms), percentile, max(values_ms))]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

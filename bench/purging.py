@@ -9,18 +9,17 @@ import argparse
 import asyncio
 import os
 import random
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
-from pages import ROOT, table, write_part
+from pages import ROOT, table, tell, write_part
 from store import make_count
 
 from plaintally_server import retention
@@ -30,7 +29,7 @@ from plaintally_server.store.content import write_fields
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.partitions import ensure, month_of
-from plaintally_server.store.tables import documents, names
+from plaintally_server.store.tables import documents, names, rolled_days
 from plaintally_server.store.times import to_us
 from plaintally_server.store.writing import SQLStore
 
@@ -77,6 +76,8 @@ def fill(database: Database, number: int, received_at: datetime) -> None:
             if is_postgres:
                 columns = [column.name for column in names.columns]
                 connection.execute(names.insert(), [{name: row[name] for name in columns} for row in part])
+        day = {"package": PACKAGE, "day": received_at.date(), "changes": 1}
+        connection.execute(rolled_days.insert().values(day))  # by which a month is known to be over
     engine.dispose()
     if is_postgres:
         with psycopg.connect(str(database), autocommit=True) as settling:
@@ -84,7 +85,7 @@ def fill(database: Database, number: int, received_at: datetime) -> None:
             settling.execute("CHECKPOINT")
 
 
-async def write_evenly(store: SQLStore, seconds: float) -> list[float]:
+async def write_evenly(store: SQLStore, is_over: Callable[[], bool]) -> list[float]:
     """The milliseconds that each of the counts took that are due at even distances, from when it was due."""
     took_ms: list[float] = []
     begun, number, waiting = time.perf_counter(), 0, set()
@@ -93,7 +94,7 @@ async def write_evenly(store: SQLStore, seconds: float) -> list[float]:
         await store.commit([make_count()])
         took_ms.append((time.perf_counter() - due) * 1000)
 
-    while time.perf_counter() - begun < seconds:
+    while not is_over():
         due = begun + number * EVERY_S
         await asyncio.sleep(max(0, due - time.perf_counter()))
         task = asyncio.ensure_future(write(due))
@@ -104,34 +105,42 @@ async def write_evenly(store: SQLStore, seconds: float) -> list[float]:
     return took_ms
 
 
+def _after(seconds: float) -> Callable[[], bool]:
+    """Tells whether so much time is over."""
+    end = time.perf_counter() + seconds
+    return lambda: time.perf_counter() > end
+
+
 async def measure(
     store: SQLStore, due: Due, seconds: float, *, whole_months: bool
 ) -> tuple[Sequence[float], Sequence[float], float]:
-    """What counts took beside nothing and beside the purge, and how many documents of a second that removed."""
-    alone = await write_evenly(store, seconds / 3)
+    """What counts took beside nothing and beside the purge, and how many documents of a second that removed.
+
+    A month is watched until it is dropped, since none of its documents goes before the others.
+    """
+    alone = await write_evenly(store, _after(seconds / 3))
     before, begun = store.day_states(PACKAGE), time.perf_counter()
 
-    async def purge() -> None:
-        if whole_months:
-            await store.drop_months({due.package: due.before})
-        await retention.purge(store, due, now=lambda: datetime.now(UTC))
+    async def drop() -> None:
+        if not await store.drop_months({due.package: due.before}):
+            raise SystemExit("no month was dropped")
 
-    task = asyncio.ensure_future(purge())
-    beside = await write_evenly(store, seconds)
-    took_s = time.perf_counter() - begun
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    if whole_months:
+        dropping = asyncio.ensure_future(drop())
+        beside = await write_evenly(store, dropping.done)
+        took_s = time.perf_counter() - begun
+        await dropping
+    else:
+        purging = asyncio.ensure_future(retention.purge(store, due, now=lambda: datetime.now(UTC)))
+        beside = await write_evenly(store, _after(seconds))
+        took_s = time.perf_counter() - begun
+        purging.cancel()
+        await asyncio.gather(purging, return_exceptions=True)
     left = [
         sum(state.documents for state in states if state.day < due.before.date())
         for states in (before, store.day_states(PACKAGE))
     ]
     return alone, beside, (left[0] - left[1]) / took_s
-
-
-def tell(values_ms: Sequence[float]) -> list[str]:
-    """The median, the 99th of a hundred, and the most."""
-    percentile = statistics.quantiles(values_ms, n=100)[98]
-    return [f"{value:.1f}" for value in (statistics.median(values_ms), percentile, max(values_ms))]
 
 
 def main() -> None:
