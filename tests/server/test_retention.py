@@ -22,8 +22,8 @@ from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.rolling import roll_up
-from plaintally_server.store import Write, deletion
-from plaintally_server.store.database import Database, open_for_reading, open_for_writing
+from plaintally_server.store import Write, deletion, purging
+from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
@@ -137,21 +137,22 @@ def test_many_go_in_steps(store: SQLStore) -> None:
 
 @pytest.mark.postgres
 def test_a_step_passes_over_other_packages_no_further_than_its_limit(postgres: "Postgres") -> None:
-    store = open_store(postgres.new_store())
+    url = postgres.new_store()
+    store = open_store(url)
     own = [invoke("short", days=days) for days in (300, 20, 2)]
     due = retention.Due("rxinfer", "contexts", NOW - timedelta(days=10), frozenset({"short"}))
 
-    async def go() -> list[retention.Step]:
+    async def go() -> None:
         await store.commit([count(days=days, package="other") for days in range(280, 30, -1)])
         for write in own:
             await _commit(store, write)
-        step, steps = await store.purge(due, (0, "", ""), limit=100, at=NOW), list[retention.Step]()
-        while step.next is not None:
-            steps.append(step)
-            step = await store.purge(due, step.next, limit=100, at=NOW)
-        return [*steps, step]
 
-    assert [step.removed for step in asyncio.run(go())] == [1, 0, 1]
+    asyncio.run(go())
+    steps = [retention.Step(0, (0, "", ""))]
+    with exclusively(open_for_writing(url)) as connection:
+        while place := steps[-1].next:
+            steps.append(purging.purge(connection, due, place, limit=10, at=NOW, walk=100))
+    assert [step.removed for step in steps[1:]] == [1, 0, 1]
     found = store.get_all([write.name for write in own])
     assert [bool(one.fields["context"]) for one in found if one] == [False, False, True]
     store.close()

@@ -1,8 +1,9 @@
 """Removing what is over its time, by functions of a connection whose caller has begun a transaction.
 
-A step looks at the next documents in the order of receipt: on SQLite at those of one package, which an index has
-together; on PostgreSQL at those of all, since there two of a small package may have a million others between them. A
-context is replaced by an empty one; a document goes with its name, and a count with the id that it was counted by.
+A step looks at the next documents of a package in the order of receipt. On SQLite an index has them together. On
+PostgreSQL they are looked for among those of all packages, of which a step passes over so many and no more: two of a
+small package may have a million others between them. A context is replaced by an empty one; a document goes with its
+name, and a count with the id that it was counted by.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, func, literal, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, literal, select, tuple_, update
 
 from plaintally_server.ingest import COUNTER_PREFIX, INVOKES
 from plaintally_server.retention import Due, Place, Step
@@ -20,30 +21,35 @@ from plaintally_server.store.rows import delete_rows
 from plaintally_server.store.tables import counted_ids, documents, purges, rolled_days
 from plaintally_server.store.times import from_us, to_us
 
+WALK = 2_000
+"""Documents of all packages that a step on PostgreSQL passes over at most."""
 _COLUMNS = documents.c
 _KEY = (_COLUMNS.create_time, _COLUMNS.collection, _COLUMNS.id)
 _ORDER = tuple_(*_KEY)
 Found = Row[str, str, bytes, int]
 
 
-def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
+def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime, walk: int = WALK) -> Step:
     """Do a step; see `retention.Purging.purge`."""
-    is_own = _COLUMNS.package == due.package
+    span = and_(_place(after) < _ORDER, _COLUMNS.create_time < to_us(due.before))
+    end = None
+    if connection.dialect.name == "postgresql":
+        end = connection.execute(select(*_KEY).where(span).order_by(*_KEY).offset(walk - 1).limit(1)).one_or_none()
+    if end is not None:
+        span = and_(span, _place(_place_of(end)) >= _ORDER)
     query = (
-        select(_COLUMNS.collection, _COLUMNS.id, case((is_own, _COLUMNS.fields)).label("fields"), _COLUMNS.create_time)
-        .where(_place(after) < _ORDER, _COLUMNS.create_time < to_us(due.before))
+        select(_COLUMNS.collection, _COLUMNS.id, _COLUMNS.fields, _COLUMNS.create_time)
+        .where(_COLUMNS.package == due.package, span)
         .order_by(*_KEY)
         .limit(limit)
     )
-    if connection.dialect.name == "sqlite":
-        query = query.where(is_own)
-    looked_at = connection.execute(query).all()
-    found = [one for one in looked_at if one.fields is not None]
+    found = connection.execute(query).all()
     if due.what == "contexts":
         removed = _empty(connection, due, found, at)
     else:
         removed = _remove(connection, due, found, after) if found else 0
-    return Step(removed, _place_of(looked_at[-1]) if len(looked_at) == limit else None)
+    last = found[-1] if len(found) == limit else end
+    return Step(removed, None if last is None else _place_of(last))
 
 
 def begin(connection: Connection, due: Due, *, at: datetime) -> None:
@@ -111,5 +117,5 @@ def _place(place: Place) -> Any:  # noqa: ANN401  # to be compared with _ORDER
     return tuple_(*map(literal, place, [column.type for column in _KEY]))
 
 
-def _place_of(found: Found) -> Place:
+def _place_of(found: Row[Any, *tuple[Any, ...]]) -> Place:
     return found.create_time, found.collection, found.id
