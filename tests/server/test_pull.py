@@ -1,13 +1,14 @@
 """Pulling from a Firestore project: what is there arrives once, whatever happens in between."""
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
 import uuid
-from contextlib import suppress
-from datetime import date, timedelta
+from contextlib import closing, suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from collectors import count, run_server
 from emulators import Emulator, needs_google
 from plaintally_server.pull import PAGE
 from plaintally_server.remote import Project
+from plaintally_server.retention import Due, purge
+from plaintally_server.store.opening import open_store
 from plaintally_server.store.sqlite import SQLiteReader
 from shared import Document, Shared, changed, double, integer, string, write_contract
 
@@ -63,6 +66,21 @@ def test_what_is_there_arrives_once(firestore: Emulator, tmp_path: Path) -> None
     shown = run_server(tmp_path, "lookup", shared.session)
     assert "canary_model" in run_server(tmp_path, "lookup", shared.session, "--contract", "rxinfer.json").stdout
     assert shared.session in shown.stdout
+
+
+def test_what_is_over_here_is_not_counted_again(firestore: Emulator, tmp_path: Path) -> None:
+    """What is there for the first time is, however old; and what is seen again can be deleted there."""
+    shared, until = Shared(), datetime.now(UTC) + timedelta(hours=1)
+    firestore.put({**counts(3), **counts(2, "other"), **shared.documents})
+    pull(tmp_path, firestore)
+    with closing(open_store(tmp_path / "plaintally.sqlite3")) as store:
+        asyncio.run(purge(store, Due("rxinfer", "documents", until), now=lambda: datetime.now(UTC)))
+    firestore.put(counts(1))
+    assert pull(tmp_path, firestore) == "Looked at 10 documents; 1 of them are new or changed.\n"
+    assert (total(tmp_path), total(tmp_path, "other")) == (4, 2)
+    assert reader(tmp_path).session_tree(shared.session) == (None, [])
+    assert "Deleted 10 in the project." in pull(tmp_path, firestore, "--delete")
+    assert total(tmp_path) == 4
 
 
 def test_what_changes_is_taken_and_keeps_the_day_it_came(firestore: Emulator, tmp_path: Path) -> None:

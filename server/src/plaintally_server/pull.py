@@ -3,10 +3,13 @@
 A collection is walked in the order of its documents' names, since names are all that Firestore keeps in an order nobody
 can choose: it cannot be asked what is new. What is here already is left as it is. How far a walk has come is kept after
 each page, behind its documents, so that a walk that was interrupted goes on there, and one page at most is read twice.
+
+What an earlier walk has seen may be over its time by now and gone from here; it is not counted again.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -14,12 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from plaintally.contract import Contract
-from plaintally_server import ingest
+from plaintally_server import dialects, ingest
 from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
 from plaintally_server.remote import Project, RemoteDocument
 from plaintally_server.resource import Name, Precondition, check_id
+from plaintally_server.retention import EARLIEST
 from plaintally_server.store import Write
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import Database
@@ -76,7 +80,7 @@ class Incoming:
 
 
 class Pull:
-    """One run of the command; `delete` and `delete_forgotten` say what is deleted in the project."""
+    """One run of the command; `delete` and `delete_forgotten` say what is deleted in the project, `now` when it is."""
 
     def __init__(
         self,
@@ -86,9 +90,12 @@ class Pull:
         *,
         delete: bool,
         delete_forgotten: bool,
+        now: datetime,
     ) -> None:
         self.project, self.store, self.contracts = project, store, contracts
-        self.delete, self.delete_forgotten = delete, delete_forgotten
+        self.delete, self.delete_forgotten, self.now = delete, delete_forgotten, now
+        purges = {package: store.last_purges(package, now).get("documents") for package in contracts}
+        self._gone_until = {package: purge.until for package, purge in purges.items() if purge}
         self.outcome = Outcome()
 
     @property
@@ -104,21 +111,29 @@ class Pull:
             CommandError: the project or the database cannot be used.
         """
         after = self.store.pulled_until(self.project.name, collection)
+        seen_until = self.store.seen_until(self.project.name, collection)
+        if after is None:
+            self.store.begin_walk(self.project.name, collection, self.now)
         task = progress.add_task(collection, total=self.project.count(collection, after=after))
         while True:
             page = self.project.page(collection, after=after, size=PAGE)
-            self._copy(collection, page)
+            self._copy(collection, page, seen_until=seen_until or EARLIEST)
             after = page[-1].id if len(page) == PAGE else None
             self.store.note_pulled(self.project.name, collection, after)
             progress.advance(task, len(page))
             if after is None:
                 return
 
-    def _copy(self, collection: str, page: Sequence[RemoteDocument]) -> None:
-        incoming = [Incoming(self._name(collection, one), one, self.contracts) for one in page]
+    def _copy(self, collection: str, page: Sequence[RemoteDocument], *, seen_until: datetime) -> None:
+        gone = [
+            one
+            for one in page
+            if one.create_time < min(seen_until, self._gone_until.get(self._package(collection, one), EARLIEST))
+        ]
+        incoming = [Incoming(self._name(collection, one), one, self.contracts) for one in page if one not in gone]
         answers = self.store.take([one.write for one in incoming])
         self.outcome.read += len(page)
-        leaving = []
+        leaving = gone if self.delete else []
         for one, answer in zip(incoming, answers, strict=True):
             if not isinstance(answer, Refusal):
                 self.outcome.new += one.is_new
@@ -129,6 +144,12 @@ class Pull:
             else:
                 self.outcome.refused[collection, answer.message.removeprefix(_PREFIX)] += 1
         self.outcome.deleted += self.project.delete(collection, leaving)
+
+    def _package(self, collection: str, document: RemoteDocument) -> str:
+        if collection.startswith(ingest.COUNTER_PREFIX):
+            return collection.removeprefix(ingest.COUNTER_PREFIX)
+        package = document.fields.get("package", dialects.find_package(self.contracts))
+        return package if isinstance(package, str) else ""
 
     def _name(self, collection: str, document: RemoteDocument) -> Name:
         return Name(self.project.name, "(default)", collection, document.id)
@@ -176,7 +197,8 @@ def pull(
         )
     opened = Project(project, credentials=credentials)
     store = Maintenance(database)
-    work = Pull(opened, store, collected, delete=delete, delete_forgotten=delete or delete_forgotten)
+    now = datetime.now(UTC)
+    work = Pull(opened, store, collected, delete=delete, delete_forgotten=delete or delete_forgotten, now=now)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from plaintally_server.deletion import ForgetRequest, Receipt
 from plaintally_server.exceptions import CommandError, Refusal
@@ -188,16 +188,30 @@ class Maintenance(SQLReader):
         """The id of the document up to which an unfinished walk through a project's collection has come."""
         with self._reading() as connection:
             query = select(pulls.c.last_id).where(pulls.c.project == project, pulls.c.collection == collection)
-            found: str | None = connection.execute(query).scalar()
-            return found
+            return connection.execute(query).scalar() or None
+
+    def seen_until(self, project: str, collection: str) -> datetime | None:
+        """When the last walk through a project's collection that came to its end had begun."""
+        with self._reading() as connection:
+            query = select(pulls.c.seen_until).where(pulls.c.project == project, pulls.c.collection == collection)
+            found = connection.execute(query).scalar()
+            return None if found is None else from_us(found)
+
+    def begin_walk(self, project: str, collection: str, at: datetime) -> None:
+        """Keep when a walk from the beginning of a project's collection begins."""
+        with self._changing() as connection:
+            row = {"project": project, "collection": collection, "last_id": "", "begun_at": to_us(at)}
+            begun = {"last_id": "", "begun_at": to_us(at)}
+            keys = [pulls.c.project, pulls.c.collection]
+            added = rows.insert(connection, pulls).values(row)
+            connection.execute(added.on_conflict_do_update(index_elements=keys, set_=begun))
 
     def note_pulled(self, project: str, collection: str, last_id: str | None) -> None:
         """Keep how far a walk has come; None where it has come to its end."""
+        values = {"last_id": "", "seen_until": pulls.c.begun_at} if last_id is None else {"last_id": last_id}
         with self._changing() as connection:
             this = (pulls.c.project == project, pulls.c.collection == collection)
-            connection.execute(delete(pulls).where(*this))
-            if last_id is not None:
-                connection.execute(pulls.insert().values(project=project, collection=collection, last_id=last_id))
+            connection.execute(update(pulls).where(*this).values(values))
 
     @contextmanager
     def _changing(self) -> Iterator[Connection]:

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, Me
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-HEAD = "0004"
+HEAD = "0005"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
@@ -163,8 +163,10 @@ pulls = Table(
     metadata,
     Column("project", Text, primary_key=True, comment="the Firestore project"),
     Column("collection", Text, primary_key=True, comment="the collection that is being walked through"),
-    Column("last_id", Key, nullable=False, comment="the document up to which an unfinished walk has come"),
-    comment="walks through Firestore projects that were interrupted",
+    Column("last_id", Key, nullable=False, comment="the document up to which an unfinished walk has come, else empty"),
+    Column("begun_at", BigInteger, comment="when the last walk began, in microseconds since 1970"),
+    Column("seen_until", BigInteger, comment="when the last walk that came to its end had begun, likewise"),
+    comment="walks through Firestore projects",
     sqlite_with_rowid=False,
 )
 tokens = Table(
