@@ -2,8 +2,10 @@
 
 import random
 import re
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.cookies import SimpleCookie
@@ -303,6 +305,27 @@ def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:
     audit = run_server(tmp_path, "audit", "--database", "a.sqlite3").stdout
     actions = re.findall(r"the token of the settings  (delete|refuse to delete|strike|take back)  ", audit)
     assert actions == ["delete", "refuse to delete", "strike", "take back"]
+
+
+def test_a_maintainer_deletes_while_somebody_reads(tmp_path: Path) -> None:
+    """The collector erases in its own time; whoever approved waits for no reader, and has nothing to repeat."""
+    database, moment = tmp_path / "a.sqlite3", datetime.now(UTC)
+    mine = list(session(random.Random(6), moment, invokes=3))  # noqa: S311
+    commit(database, mine)
+    one, unknown = str(mine[0].name.document), "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
+    with run_collector(database, f"--contract={write_contract(tmp_path, 'rxinfer')}", packages=()) as collector:
+        browser = Browser(collector)
+        browser.send("/login", {"token": TOKEN})
+        values = {"do": "approve", "form_key": browser.form_key()}
+        with closing(sqlite3.connect(database, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM documents")
+            done = browser.send("/maintain", {**values, "session": one})
+            assert (done.status, f"Deleted {len(mine)} documents" in done.body.decode()) == (200, True)
+            assert collector.post().status == 200
+        assert browser.send("/maintain", {**values, "session": one}).body.count(b"Deleted") == 1
+        refused = browser.send("/maintain", {**values, "session": unknown})
+        assert (refused.status, f"Nobody asked to delete {unknown}" in refused.body.decode()) == (404, True)
 
 
 def test_every_answer_says_that_it_is_what_it_says(found: tuple[Collector, Mapping[str, str], list[str]]) -> None:

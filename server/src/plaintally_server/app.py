@@ -65,8 +65,15 @@ def create_app(
     maintaining: list[BaseRoute] = []
     if maintenance is not None:
         entrance = Entrance(gate, now=now, make_salt=make_salt)
-        desk = Maintaining(maintenance, contracts=settings.contracts, entrance=entrance, now=now, make_salt=make_salt)
-        maintaining = [*entrance.routes(), *desk.routes()]
+        page = Maintaining(
+            maintenance,
+            collector=store,
+            contracts=settings.contracts,
+            entrance=entrance,
+            now=now,
+            make_salt=make_salt,
+        )
+        maintaining = [*entrance.routes(), *page.routes()]
     pages = _make_pages(
         _running(store, tokens, now, *([beside] if beside else [])),
         _describe(endpoints.policy),

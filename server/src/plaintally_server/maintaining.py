@@ -17,7 +17,7 @@ from plaintally_server.exceptions import CommandError, Refusal, forbidden, inval
 from plaintally_server.logins import Login
 from plaintally_server.pages import render
 from plaintally_server.reports.floods import Flood
-from plaintally_server.store import Purge, Window
+from plaintally_server.store import Purge, Store, Window
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, look_for_floods
@@ -42,6 +42,7 @@ class Maintaining:
 
     Args:
         store: what maintainers do to the database.
+        collector: the store that the collector writes.
         contracts: by package.
         entrance: knows who is logged in.
         now: the clock, aware.
@@ -52,15 +53,15 @@ class Maintaining:
         self,
         store: Maintenance,
         *,
+        collector: Store,
         contracts: Mapping[str, Contract],
         entrance: Entrance,
         now: Callable[[], datetime],
         make_salt: Callable[[], bytes],
     ) -> None:
-        self.store, self.contracts, self.entrance = store, contracts, entrance
+        self.store, self.collector, self.contracts, self.entrance = store, collector, contracts, entrance
         self.now, self.make_salt = now, make_salt
         self._deeds = {
-            "approve": self._approve,
             "refuse": self._refuse,
             "refuse empty": self._refuse_empty,
             "strike": self._strike,
@@ -88,6 +89,8 @@ class Maintaining:
             login, values = await self.entrance.read(request, *_FIELDS)
             if values["do"] == "look up":
                 return await self._look_up(login, values["session"])
+            if values["do"] == "approve":
+                return await self._render(login, says=await self._approve(login.scope, values))
             deed = self._deeds.get(values["do"])
             if deed is None:
                 raise invalid("This page has no such form.")
@@ -145,9 +148,12 @@ class Maintaining:
         )
         return await self._render(login, session=session_id, summary=page)
 
-    def _approve(self, scope: Scope, values: Mapping[str, str]) -> str:
-        session_id = self._own_session(scope, values)
-        receipt = self.store.approve(session_id, at=self.now(), salt=self.make_salt(), actor=scope.name)
+    async def _approve(self, scope: Scope, values: Mapping[str, str]) -> str:
+        """Have the collector delete, which erases when it has time: beside it, all that is to be written would wait."""
+        session_id = await run_in_threadpool(self._own_session, scope, values)
+        receipt = await self.collector.approve(session_id, at=self.now(), salt=self.make_salt(), actor=scope.name)
+        if receipt is None:
+            raise not_found(f"Nobody asked to delete {session_id}, and nothing of it is here.")
         return f"Deleted {receipt.documents} documents; the receipt is {receipt.hash}."
 
     def _refuse(self, scope: Scope, values: Mapping[str, str]) -> str:

@@ -180,6 +180,12 @@ class Store(Reader, Protocol):
             Refusal: there is no such session, or it has another key.
         """
 
+    async def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:
+        """Delete a session because a maintainer says so; asked again, the receipt is the same.
+
+        None where nobody asked for it and nothing of it is here.
+        """
+
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
         """Have a session wait for a maintainer to delete it, whether it is there or not.
 

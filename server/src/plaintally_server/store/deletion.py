@@ -12,7 +12,9 @@ from sqlalchemy import Connection, and_, delete, func, select, update
 from plaintally_server.deletion import ForgetRequest, Receipt, hash_text, make_receipt, opens, wrong_key
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.store import credentials
 from plaintally_server.store.content import read_fields
+from plaintally_server.store.credentials import Deed
 from plaintally_server.store.rows import find_buried, insert, is_document, located, parent_is, remove
 from plaintally_server.store.tables import documents, erasures, forget_requests, receipts, tombstones
 from plaintally_server.store.times import from_us, to_us
@@ -34,6 +36,18 @@ def forget(connection: Connection, session_id: str, *, key: str, at: datetime, s
     if not opens(key, _key_hash(connection, session_id)):
         raise wrong_key()
     return receipt or delete_tree(connection, session_id, at=at, salt=salt)
+
+
+def approve(connection: Connection, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:
+    """Delete a session because a maintainer says so; None where nobody asked for it and nothing of it is here.
+
+    One that was deleted before has the same receipt.
+    """
+    receipt = find_receipt(connection, session_id)
+    if receipt is None and (is_requested(connection, session_id) or is_here(connection, session_id)):
+        receipt = delete_tree(connection, session_id, at=at, salt=salt)
+        credentials.note(connection, Deed(at, actor, "delete", f"a session; its receipt is {receipt.hash}"))
+    return receipt
 
 
 def delete_tree(connection: Connection, session_id: str, *, at: datetime, salt: bytes) -> Receipt:

@@ -57,13 +57,9 @@ class Maintenance(SQLReader):
             CommandError: nobody asked for it and there is no such session, or its bytes are in the file yet.
         """
         with self._changing() as connection:
-            receipt = deletion.find_receipt(connection, session_id)
+            receipt = deletion.approve(connection, session_id, at=at, salt=salt, actor=actor)
             if receipt is None:
-                asked = deletion.is_requested(connection, session_id)
-                if not asked and not deletion.is_here(connection, session_id):
-                    raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here")
-                receipt = deletion.delete_tree(connection, session_id, at=at, salt=salt)
-                credentials.note(connection, Deed(at, actor, "delete", f"a session; its receipt is {receipt.hash}"))
+                raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here")
         if not self.erase():
             raise CommandError(f"{session_id} is deleted, but the file is being read; repeat this to erase it")
         return receipt

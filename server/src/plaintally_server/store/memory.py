@@ -139,11 +139,14 @@ class MemoryStore:
         with self._changing():
             if not opens(key, self._key_hash(session_id)):
                 raise wrong_key()
-            if session_id not in self._receipts:
-                count = self._delete_session(session_id)
-                receipt = make_receipt(session_id, deleted_at=at, documents=count, salt=salt)
-                self._receipts[session_id] = receipt
-            return self._receipts[session_id]
+            return self._give_receipt(session_id, at, salt)
+
+    async def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:  # noqa: ARG002
+        """See `Store.approve`; no audit is kept."""
+        with self._changing():
+            if session_id in self._receipts or session_id in self._waiting or self._is_here(session_id):
+                return self._give_receipt(session_id, at, salt)
+            return None
 
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:  # noqa: ARG002  # nobody lists them
         """See `Store.request_forgetting`."""
@@ -222,6 +225,16 @@ class MemoryStore:
         self._remove([key])
         if collection == STATS:
             self._bury_late([document])
+
+    def _give_receipt(self, session_id: str, at: datetime, salt: bytes) -> Receipt:
+        """The receipt of a session, which is deleted if it was not before."""
+        if session_id not in self._receipts:
+            count = self._delete_session(session_id)
+            self._receipts[session_id] = make_receipt(session_id, deleted_at=at, documents=count, salt=salt)
+        return self._receipts[session_id]
+
+    def _is_here(self, session_id: str) -> bool:
+        return (SESSIONS, session_id) in self._rows or bool(self._below(STATS, session_id))
 
     def _delete_session(self, session_id: str) -> int:
         key_hash = self._key_hash(session_id)

@@ -54,6 +54,13 @@ class Deletions:
         self._erase()
         return receipt
 
+    def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:
+        """See `Store.approve`."""
+        with exclusively(self._engine) as connection:
+            receipt = deletion.approve(connection, session_id, at=at, salt=salt, actor=actor)
+        self._erase()
+        return receipt
+
     def request(self, session_id: str, *, at: datetime) -> None:
         """See `Store.request_forgetting`."""
         with exclusively(self._engine) as connection:
@@ -157,6 +164,12 @@ class SQLStore(SQLReader):
     async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
         """See `Store.forget`."""
         receipt: Receipt = await self._writer.run(lambda: self._deletions.forget(session_id, key=key, at=at, salt=salt))
+        return receipt
+
+    async def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:
+        """See `Store.approve`."""
+        approve = partial(self._deletions.approve, session_id, at=at, salt=salt, actor=actor)
+        receipt: Receipt | None = await self._writer.run(approve)
         return receipt
 
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
