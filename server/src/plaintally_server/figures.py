@@ -77,20 +77,35 @@ def read_figures(store: Reader, source: Source, package: str, *, length: int, no
 
     known_from = imports.known_from or date.max
     sessions = per_day(SESSIONS, count(SESSIONS), [day for day, _ in imports.days], known_from=known_from)
-    labels = per_label(count(INVOKES), count(DURATIONS), count(LABEL_SESSIONS)).rows
+    bars = show_bars([(day, number) for day, number in sessions.rows])  # type: ignore[misc]  # of per_day
+    shared = _whole(bars, first, last)
+
+    def count_shared(question: Question) -> Cells:
+        return source.count(question, package, *shared)
+
+    labels = per_label(count_shared(INVOKES), count_shared(DURATIONS), count_shared(LABEL_SESSIONS)).rows
     struck = [one for one in store.struck(package) if one.days[0] <= last and one.days[-1] >= first]
     return Figures(
         imports,
         store.total(package),
-        show_bars([(day, number) for day, number in sessions.rows]),  # type: ignore[misc]  # of per_day
+        bars,
         [row for row in labels if row[1] >= LEAST],  # type: ignore[operator]  # of per_label
         [
-            *_versions("Version of the package", count(VERSIONS), count(SESSION_VERSIONS)),
-            *_versions("Version of Python", count(PYTHONS), count(SESSION_PYTHONS)),
+            *_versions("Version of the package", count(VERSIONS), count_shared(SESSION_VERSIONS)),
+            *_versions("Version of Python", count(PYTHONS), count_shared(SESSION_PYTHONS)),
         ],
         struck,
         store.last_purges(package, now),
     )
+
+
+def _whole(bars: Bars, first: date, last: date) -> tuple[date, date]:
+    """The days without those of an end bar that is left out, whose number tables would tell otherwise."""
+    if bars.buckets and bars.buckets[0].number is None:
+        first = bars.buckets[0].last + _DAY
+    if bars.buckets and bars.buckets[-1].number is None:
+        last = bars.buckets[-1].first - _DAY
+    return first, last
 
 
 def _versions(title: str, imports: Cells, sessions: Cells) -> Sequence[Versions]:
