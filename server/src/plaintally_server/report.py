@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -60,12 +60,22 @@ def report(
             raise CommandError("nothing was counted there yet; name another place with --database or --export")
         packages = choose_packages(names, known)
         reports = [make_report(opened, package, last=until, length=days, computed_at=now) for package in packages]
+        if source != "store":
+            _tell_beginning([opened.first_day(package) for package in packages], reports[0].first)
     if form == "text":
         console = Console()
         text = texts.to_text(reports, width=console.width, unicode=console.encoding.startswith("utf"))
     else:
         text = texts.to_csv(reports) if form == "csv" else texts.to_json(reports)
     click.echo(text)
+
+
+def _tell_beginning(first_days: Sequence[date | None], first: date) -> None:
+    """Say where an export begins later than a report, since its days go with the documents."""
+    begins = min((day for day in first_days if day is not None), default=first)
+    if begins > first:
+        says = f"The export has nothing before {begins}; what is over its time is in the sums of --from store alone."
+        click.echo(says, err=True)
 
 
 @contextmanager
