@@ -45,6 +45,14 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     assert collector.database.read_bytes() == before
 
 
+def test_documents_that_nobody_purges_are_told_of(tmp_path: Path, collector: Collector) -> None:
+    assert collector.post().status == 200
+    for package, state in (("rxinfer", "ok"), ("other", "warning")):
+        _, found = _examine(tmp_path, "--database", "test.sqlite3", "--package", package, "--port", str(collector.port))
+        assert found["contracts"][0] == state
+    assert "documents of rxinfer stay for ever" in found["contracts"][1]
+
+
 def test_what_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:
     code, found = _examine(tmp_path, "--package", "a", "--port", "1")
     assert code == 0

@@ -104,11 +104,21 @@ def check_disk(free_bytes: int, database_bytes: int) -> Finding:
 def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequence[str]) -> Finding:
     try:
         names = sorted(collect_contracts(database, paths, packages))
+        strays = _find_strays(database, names) if exists(database) else []
     except ServerError as error:
         return Finding("failed", "contracts", str(error))
     if not names:
         return Finding("failed", "contracts", "nothing to collect; name a package or add a contract")
+    if strays:
+        says = f"of {', '.join(names)}; documents of {', '.join(strays)} stay for ever unless these are named, too"
+        return Finding("warning", "contracts", says)
     return Finding("ok", "contracts", f"of {', '.join(names)}")
+
+
+def _find_strays(database: Database, names: Sequence[str]) -> Sequence[str]:
+    """The packages that have documents and none of these names: nobody purges them."""
+    reader = Maintenance(database)
+    return [name for name in reader.packages() if name not in names and reader.day_states(name)]
 
 
 def _check_token(token: str | None, path: Path | None, made: int) -> Finding:
