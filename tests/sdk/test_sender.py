@@ -297,6 +297,20 @@ def test_a_sub_interpreter_ends_without_a_thread_in_it(
 
 
 @pytest.mark.strace
+@pytest.mark.parametrize("embedded", [False, True])
+def test_another_program_that_runs_python_is_left_no_thread(host: MakeHost, tmp_path: Path, embedded: bool) -> None:  # noqa: FBT001
+    """Where it ends Python and starts it again, a thread of the old one would crash it."""
+    move = 'sys.executable = shutil.copy(os.path.realpath(sys.executable), "python")' if embedded else ""
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        found = trace(counted, tmp_path, f"import os, shutil, sys; {move}\nimport {PACKAGE}")
+        of_host = found.lines[0].split()[0]
+        threads = [line for line in found.processes_and_threads if "CLONE_THREAD" in line and line.startswith(of_host)]
+        assert len(threads) == (not embedded)
+        assert len(server.wait_for(1)) == 1
+
+
+@pytest.mark.strace
 @pytest.mark.parametrize(
     "preparation",
     ["sys.executable = None", "sys.executable = ''", "sys.executable = '/bin/cat'", "sys.frozen = True"],

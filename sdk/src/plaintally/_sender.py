@@ -158,6 +158,14 @@ def may_thread() -> bool:
     return bool(interpreters.get_current() == interpreters.get_main())
 
 
+def _is_embedded() -> bool:
+    """Whether another program runs this Python, which may end it before a thread has ended, and start it again."""
+    try:
+        return not os.path.samefile(os.readlink("/proc/self/exe"), sys.executable)
+    except OSError:  # nobody knows
+        return False
+
+
 def command(boot: str, folder: str) -> "list[str]":
     """An interpreter that looks at nothing of the user's and runs `boot` with the folder as its argument."""
     return [sys.executable, "-I", "-S", "-B", "-c", boot, folder]
@@ -188,7 +196,8 @@ def spawn(
     except (OSError, AttributeError, NotImplementedError):
         return False
     start = getattr(_thread, "start_new", _thread.start_new_thread)
-    if not hasattr(start, "__code__") and may_thread():  # no green thread, which would stop all others while it waits
+    is_green = hasattr(start, "__code__")  # and would stop all others while it waits
+    if may_thread() and not is_green and not _is_embedded():
         try:
             start(_reap, (pid, otherwise))
         except RuntimeError:  # no thread to be had
