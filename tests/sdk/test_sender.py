@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -294,6 +295,35 @@ def test_a_sub_interpreter_ends_without_a_thread_in_it(
             done = host.run(code)
             assert (done.returncode, done.stdout, done.stderr) == (0, b"None\n", b"")
         assert len(server.wait_for(3 * counts)) == 3 * counts
+
+
+def test_an_interpreter_that_needs_its_home_variable(host: MakeHost, tmp_path: Path) -> None:
+    """The sender needs it, too, and still sees nothing of the user's modules."""
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        base = subprocess.run(
+            [
+                counted.interpreter.python,
+                "-c",
+                "import os, sys; print(os.path.realpath(sys.executable), sys.base_prefix)",
+            ],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        program, home = base.stdout.split()
+        library = tmp_path / "moved/lib/python{}.{}".format(*counted.interpreter.version)
+        (library / "lib-dynload").mkdir(parents=True)
+        (library / "os.py").touch()  # for which the interpreter takes this to be its library
+        moved = tmp_path / "moved/bin/python"
+        moved.parent.mkdir()
+        shutil.copy(program, moved)
+        (counted.folder / "socket.py").write_text("raise SystemExit('of the user')")
+        [packages] = counted.interpreter.prefix.glob("lib/python*/site-packages")
+        counted = Host(Interpreter(moved, counted.interpreter.version), counted.folder, counted.home)
+        assert counted.run("pass").returncode != 0
+        assert_unharmed(counted, env={"PYTHONHOME": home, "PYTHONPATH": f"{counted.folder}:{packages}"})
+        assert len(server.wait_for(1)) == 1
 
 
 @pytest.mark.strace

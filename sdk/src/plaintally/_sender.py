@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # Keeps the pipe at descriptor 0, which sh would otherwise replace for a command in the background.
-_SCRIPT = 'exec 3<&0; "$@" <&3 3<&- &'
+_SCRIPT = 'unset PYTHONPATH; exec 3<&0; "$@" <&3 3<&- &'
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
 
 
@@ -167,8 +167,12 @@ def _is_embedded() -> bool:
 
 
 def command(boot: str, folder: str) -> "list[str]":
-    """An interpreter that looks at nothing of the user's and runs `boot` with the folder as its argument."""
-    return [sys.executable, "-I", "-S", "-B", "-c", boot, folder]
+    """An interpreter that looks at nothing of the user's and runs `boot` with the folder as its argument.
+
+    But for PYTHONHOME, without which this one may not find its library. PYTHONPATH is taken away where it is started.
+    """
+    has_home = os.environ.get("PYTHONHOME") and not sys.flags.ignore_environment and not _is_embedded()
+    return [sys.executable, *(("-s", "-P") if has_home else ("-I",)), "-S", "-B", "-c", boot, folder]
 
 
 def spawn(

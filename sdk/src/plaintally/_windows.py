@@ -1,5 +1,6 @@
 """Starts the detached sender where there is no sh: on Windows."""
 
+import os
 import subprocess
 
 # CREATE_NO_WINDOW, CREATE_NEW_PROCESS_GROUP, BELOW_NORMAL_PRIORITY_CLASS
@@ -15,6 +16,7 @@ def spawn(command: "list[str]", job: bytes) -> bool:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             creationflags=_FLAGS,
+            env={**os.environ, "PYTHONPATH": ""},
         )
     except OSError:
         return False
