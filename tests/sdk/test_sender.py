@@ -326,6 +326,24 @@ def test_an_interpreter_that_needs_its_home_variable(host: MakeHost, tmp_path: P
         assert len(server.wait_for(1)) == 1
 
 
+@pytest.mark.parametrize("refused", ["os.posix_spawn", "_thread.start_new_thread"])
+def test_a_hook_that_refuses(each_python: Interpreter, tmp_path: Path, refused: str) -> None:
+    """A process or a thread: the other will do."""
+    code = f"""
+        import sys, time
+        class Refused(Exception): pass
+        def hook(event, given):
+            if event == {refused!r}:
+                raise Refused
+        sys.addaudithook(hook)
+        import {PACKAGE}
+        time.sleep(1.5)
+    """
+    with loopback() as server:
+        assert_unharmed(make_host(each_python, tmp_path, endpoint=server.endpoint), code=code)
+        assert len(server.wait_for(1)) == 1
+
+
 @pytest.mark.strace
 @pytest.mark.parametrize("embedded", [False, True])
 def test_another_program_that_runs_python_is_left_no_thread(host: MakeHost, tmp_path: Path, embedded: bool) -> None:  # noqa: FBT001

@@ -93,7 +93,7 @@ class Stream:
             own = os.dup(source)
             try:
                 _thread.start_new_thread(_relay_here, (own,))
-            except RuntimeError:  # no thread to be had
+            except Exception:  # noqa: BLE001  # no thread to be had
                 os.close(own)
                 self.close()
 

@@ -197,14 +197,14 @@ def spawn(
             setsid=True,  # neither the terminal's Ctrl-C nor its end reach the sender
             setsigmask=(),
         )
-    except (OSError, AttributeError, NotImplementedError):
+    except Exception:  # noqa: BLE001  # refused by the system, by this build of Python, or by a hook, which may raise anything
         return False
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
     if may_thread() and not is_green and not _is_embedded():
         try:
             start(_reap, (pid, otherwise))
-        except RuntimeError:  # no thread to be had
+        except Exception:  # noqa: BLE001, S110  # no thread to be had, or refused by a hook
             pass
         else:
             return True

@@ -18,7 +18,7 @@ def spawn(command: "list[str]", job: bytes) -> bool:
             creationflags=_FLAGS,
             env={**os.environ, "PYTHONPATH": ""},
         )
-    except OSError:
+    except Exception:  # noqa: BLE001  # refused by the system, or by a hook, which may raise anything
         return False
     if process.stdin is not None:
         process.stdin.write(job)
