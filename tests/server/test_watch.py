@@ -96,9 +96,15 @@ def test_the_command_tells_and_tells_on(tmp_path: Path) -> None:
     lost = run_server(tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook")
     assert (lost.returncode, lost.stdout.count("\n")) == (1, 1)
     assert lost.stderr.startswith("plaintally-server: the webhook could not be told (")
-    wrong = run_server(tmp_path, "watch", "--webhook", "http://example.org/")
-    assert wrong.returncode == 2
-    assert "must be an address with https, or on this machine." in wrong.stderr
+    elsewhere = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    with loopback(elsewhere) as server:
+        moved = run_server(tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook")
+    assert (moved.returncode, moved.stdout.count("\n")) == (1, 1)
+    assert "the webhook could not be told (HTTP Error 302: Found); the alarms above stand" in moved.stderr
+    for url in ("http://example.org/", "https://[", "https://", "https://a:b/"):
+        wrong = run_server(tmp_path, "watch", "--webhook", url)
+        assert wrong.returncode == 2
+        assert "must be an address with https, or on this machine." in wrong.stderr
 
 
 def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path) -> None:

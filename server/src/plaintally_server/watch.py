@@ -1,5 +1,6 @@
 """`plaintally-server watch`: tells when a package, or a release of it, has stopped to report, or is refused."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -93,13 +94,19 @@ def _by_day(cells: Cells) -> Mapping[date, int]:
 
 
 def _check_webhook(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
-    if url is not None:
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (
-            parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
-        ):
-            raise click.BadParameter("must be an address with https, or on this machine.")
+    if url is not None and not _is_safe(url):
+        raise click.BadParameter("must be an address with https, or on this machine.")
     return url
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.port == 0:
+            return False
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost"))
 
 
 @click.command()
@@ -128,12 +135,18 @@ def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> N
     raise SystemExit(1)
 
 
+class _Staying(urllib.request.HTTPRedirectHandler):
+    """Takes a redirect for a failure: following one would drop the alarms, or send them to somebody else."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none."""
+
+
 def _post(url: str, content: object) -> None:
     headers = {"Content-Type": "application/json", "User-Agent": "plaintally-server"}
     request = urllib.request.Request(url, json.dumps(content).encode(), headers)  # noqa: S310  # https was checked
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310
-            pass
-    except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        urllib.request.build_opener(_Staying).open(request, timeout=_TIMEOUT_S).close()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = str(error.reason if type(error) is urllib.error.URLError else error)
         raise CommandError(f"the webhook could not be told ({reason}); the alarms above stand") from error
