@@ -53,6 +53,20 @@ def test_the_file_shows_every_setting_with_its_default(tmp_path: Path) -> None:
     assert "name what to count" in run_server(tmp_path, "init", "other").stdout
 
 
+def test_a_file_with_a_password_is_its_owners_only(tmp_path: Path) -> None:
+    for folder, database, mode in (
+        ("a", "postgresql://u:canary@db/x", 0o600),
+        ("b", "postgresql://u@db/x?password=canary", 0o600),
+        ("c", "postgresql://u@db/x", 0o644),
+    ):
+        done = run_server(tmp_path, "init", folder, "--package", "a", "--database", database)
+        assert done.returncode == 0
+        if sys.platform != "win32":
+            assert stat.S_IMODE((tmp_path / folder / "plaintally-server.toml").stat().st_mode) == mode
+        assert ("It holds the password" in done.stdout) is (mode == 0o600)
+        assert "canary" not in done.stdout
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("mine")
     done = run_server(tmp_path, "init", "--package", "a")

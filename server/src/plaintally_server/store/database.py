@@ -67,6 +67,14 @@ def describe(database: Database) -> str:
     return str(database) if isinstance(database, Path) else make_url(database).render_as_string()
 
 
+def has_password(database: Database) -> bool:
+    """Whether an address holds a password."""
+    if isinstance(database, Path):
+        return False
+    url = make_url(database)
+    return url.password is not None or "password" in url.query
+
+
 def open_for_reading(database: Database, *, pool: type[Pool] = NullPool) -> Engine:
     """Connections that only read; each transaction sees one moment."""
     if isinstance(database, str):
