@@ -3,12 +3,14 @@
 import http.client
 import json
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
 
 from collectors import ROOT, count, run_collector, run_server
+from plaintally_server.diagnosis import check_certificate
 
 
 def test_a_count_arrives_by_tls(tmp_path: Path) -> None:
@@ -28,6 +30,21 @@ def test_a_count_arrives_by_tls(tmp_path: Path) -> None:
         doctor = run_server(tmp_path, "doctor", "--package=a", *options, "--port", str(collector.port))
         assert "it answers at" in doctor.stdout
     assert collector.store.total("rxinfer") == 1
+
+
+def test_the_doctor_tells_when_a_certificate_ends(tmp_path: Path) -> None:
+    path, now = tmp_path / "both.pem", datetime.now(UTC).replace(microsecond=0)
+    for left, state, says in (
+        (timedelta(days=15), "ok", "with"),
+        (timedelta(days=13), "warning", "ends on"),
+        (timedelta(days=-1), "failed", "ended on"),
+    ):
+        certificate = trustme.CA().issue_cert("localhost", not_after=now + left)
+        certificate.private_key_and_cert_chain_pem.write_to_path(path)
+        finding = check_certificate(path, path, now)
+        assert finding.state == state
+        assert says in finding.says
+        assert f"{now + left:%Y-%m-%d}" in finding.says
 
 
 @pytest.mark.parametrize(

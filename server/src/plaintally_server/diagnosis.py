@@ -12,7 +12,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,6 +25,8 @@ from plaintally_server.store.inspection import Inspection, look_at
 from plaintally_server.store.maintenance import Maintenance
 
 SCARCE_BYTES, AMPLE_BYTES = 64 * 2**20, 2**30
+RENEWAL = timedelta(days=14)
+"""How long before its end a certificate should be another."""
 _TIMEOUT_S = 5
 _CLOCKS_APART = timedelta(minutes=1)
 _TIME_ERROR = 5  # what adjtimex(2) returns where nothing disciplines the clock
@@ -63,7 +65,7 @@ def examine(
     if inspection is not None and inspection.tables == "current":
         made = sum(token.revoked_at is None for token in Maintenance(database).tokens())
     yield _check_token(options["token"], options["token_file"], made)
-    yield _check_tls(options["tls_certificate"], options["tls_key"])
+    yield check_certificate(options["tls_certificate"], options["tls_key"], now)
     yield _check_open(options["open_collections"])
     yield _check_proxies(options["trusted_proxies"], options["host"])
     yield check_clock(now, inspection, is_synchronized=_is_synchronized())
@@ -136,12 +138,26 @@ def _check_token(token: str | None, path: Path | None, made: int) -> Finding:
     return _check_owner_only("token", path)
 
 
-def _check_tls(certificate: Path | None, key: Path | None) -> Finding:
+def check_certificate(certificate: Path | None, key: Path | None, now: datetime) -> Finding:
+    """Whether a certificate can be used, and for how long yet."""
     try:
         check_tls(certificate, key)
     except ServerError as error:
         return Finding("failed", "tls", str(error))
-    return Finding("ok", "tls", "not spoken by the collector itself" if certificate is None else f"with {certificate}")
+    if certificate is None:
+        return Finding("ok", "tls", "not spoken by the collector itself")
+    ends_at = _find_end(certificate)
+    if ends_at <= now:
+        return Finding("failed", "tls", f"{certificate} ended on {ends_at:%Y-%m-%d}; renew it, and start the collector")
+    if ends_at - now < RENEWAL:
+        return Finding("warning", "tls", f"{certificate} ends on {ends_at:%Y-%m-%d}; renew it, and start the collector")
+    return Finding("ok", "tls", f"with {certificate}, until {ends_at:%Y-%m-%d}")
+
+
+def _find_end(certificate: Path) -> datetime:
+    """Until when the first certificate in a file is valid."""
+    found = ssl._ssl._test_decode_cert(certificate)  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
 
 
 def _check_open(names: Sequence[str]) -> Finding:
