@@ -208,6 +208,14 @@ def test_what_is_no_database_of_a_collector_takes_the_place_of_none(tmp_path: Pa
         assert "is no database of a collector" in _refused(tmp_path, "migrate", "--database", "other")
 
 
+def test_a_restore_of_an_older_backup_leaves_nothing_beside(tmp_path: Path) -> None:
+    dump = Path(__file__).parent / "old/version-3.sql"
+    with closing(sqlite3.connect(tmp_path / "backup.sqlite3")) as old:
+        old.executescript(dump.read_text())
+    _done(tmp_path, "restore", "backup.sqlite3", *DATABASE, "--without-deletions")
+    assert not list(tmp_path.glob("*.part*"))
+
+
 def test_a_restore_that_fails_leaves_nothing_beside(tmp_path: Path) -> None:
     with _run(tmp_path) as collector:
         share(collector, Shared())

@@ -82,6 +82,8 @@ def restore(backup: Path, database: Path, *, deletions: Sequence[str], at: datet
             for suffix in _PARTS:  # what was deleted may be in it yet
                 part.with_name(f"{part.name}{suffix}").unlink(missing_ok=True)
             raise
+        finally:  # one that was brought forward has one
+            part.with_name(f"{part.name}-lock").unlink(missing_ok=True)
         found = database.exists()
         for suffix in _PARTS:
             with suppress(FileNotFoundError):
