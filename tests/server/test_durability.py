@@ -122,6 +122,14 @@ def test_a_collector_that_is_told_to_end_answers_what_it_took_in(collector: Coll
 
 
 @pytest.mark.linux
+def test_a_terminal_that_closes_ends_a_collector_like_anybody(collector: Collector) -> None:
+    assert collector.post().status == 200
+    collector.process.send_signal(signal.SIGHUP)
+    assert collector.process.wait() == 0
+    assert not collector.database.with_name(f"{collector.database.name}-wal").exists()
+
+
+@pytest.mark.linux
 def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> None:
     """A limit on the size of its files is to the collector what a full disk is."""
     import resource  # not on Windows
@@ -138,7 +146,7 @@ def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> N
     assert len([line for line in told if line.startswith("plaintally-server: cannot write (SQLITE_")]) >= 3
     # What a collector does by itself at the start may find the disk full, too.
     assert {line.partition(" (")[0] for line in told} <= {
-        f"plaintally-server: cannot {do}" for do in ("write", "roll up or purge", "note the minute")
+        f"plaintally-server: cannot {do}" for do in ("write", "roll up", "purge", "note the minute")
     }
 
 

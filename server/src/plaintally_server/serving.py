@@ -42,13 +42,15 @@ class Listening(uvicorn.Server):
 
 
 def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable
-    """Serve until SIGINT or SIGTERM; what was taken in is committed before it ends.
+    """Serve until SIGINT, SIGTERM or SIGHUP; what was taken in is committed before it ends.
 
     Raises:
         StartError: the address, the certificate or the database cannot be used.
     """
     check_tls(settings.tls_certificate, settings.tls_key)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again after everything has ended
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
