@@ -249,6 +249,9 @@ def test_whoever_tries_tokens_has_to_wait(tmp_path: Path) -> None:
         assert codes[:10] == [403] * 10
         assert set(codes[11:]) == {429}
         assert browser.send("/login", {"token": TOKEN}).status == 429
+        codes = [browser.send("/support", {"token": f"try {number}", "session": "x"}).status for number in range(14)]
+        assert codes[:10] == [403] * 10
+        assert set(codes[11:]) == {429}
 
 
 def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally_server import dashboard, health, openapi, resource, support
-from plaintally_server.entrance import Entrance
+from plaintally_server.entrance import TRIES, TRIES_PER_S, Entrance
 from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
 from plaintally_server.gate import Gate
 from plaintally_server.ingest import Policy
+from plaintally_server.limiter import Limiter
 from plaintally_server.maintaining import Maintaining
 from plaintally_server.messages import Application, Work, refuse
 from plaintally_server.routes import HEADERS, Documents
@@ -62,6 +63,7 @@ def create_app(
         forget=forgetting.answer,
         note_refused=note_refused,
     )
+    tries = Limiter(rate=TRIES_PER_S, burst=TRIES, make_salt=make_salt)
     maintaining: list[BaseRoute] = []
     if maintenance is not None:
         entrance = Entrance(gate, now=now, make_salt=make_salt)
@@ -79,7 +81,7 @@ def create_app(
         _describe(endpoints.policy),
         *health.routes(store, clock_s=time.monotonic),
         *forgetting.routes(),
-        *support.routes(store, contracts=settings.contracts, tokens=tokens, check=gate.check),
+        *support.routes(store, contracts=settings.contracts, tokens=tokens, check=gate.check_try(tries)),
         *maintaining,
         *dashboard.routes(store, contracts=settings.contracts, now=now),
     )
