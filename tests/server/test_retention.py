@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -22,7 +22,7 @@ from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.rolling import roll_up
-from plaintally_server.store import Write, deletion, purging
+from plaintally_server.store import Write, deletion, partitions, purging
 from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
@@ -309,6 +309,31 @@ def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:
         assert store.last_purge(NOW) == NOW
 
     asyncio.run(work())
+
+
+@pytest.mark.postgres
+def test_a_month_that_was_made_ahead_for_nothing_is_dropped(postgres: "Postgres") -> None:
+    url = postgres.new_store()
+    store = open_store(url)
+
+    def month(days: int) -> date:
+        return (NOW - timedelta(days=days)).date().replace(day=1)
+
+    async def go() -> None:
+        await _commit(store, count(days=900, package="without_contract"))
+        await _commit(store, count(days=0))
+        with exclusively(open_for_writing(url)) as connection:
+            partitions.ensure(connection, [month(700), month(300)])
+        assert await store.drop_months({"rxinfer": NOW - timedelta(days=200), "other": NOW - timedelta(days=400)}) == 0
+
+    asyncio.run(go())
+    store.close()
+    with open_for_reading(url).connect() as connection:
+        query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'documents'::regclass"
+        found = {name for (name,) in connection.execute(text(query))}
+    assert f"documents_{month(700):%Y_%m}" not in found
+    for days in (900, 300, 0, -31, -62):
+        assert f"documents_{month(days):%Y_%m}" in found
 
 
 def test_a_long_purge_looks_like_no_outage(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ SELECT create_time, collection, id, count(*) OVER () FROM found
 ORDER BY create_time DESC, collection DESC, id DESC LIMIT 1
 """
 _PACKAGES = "SELECT DISTINCT package FROM rolled_days WHERE day >= :first AND day < :behind"
+_ANY = "SELECT 1 FROM {partition} LIMIT 1"
 _ALONE = "dropped_documents_"
 _FIND_ALONE = f"SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND starts_with(relname, '{_ALONE}')"  # noqa: S608
 _FIND = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'documents'::regclass"
@@ -77,7 +78,7 @@ def _start(month: date) -> int:
 
 
 def months_over(connection: Connection, before: Mapping[str, datetime]) -> list[date]:
-    """The months that have a partition in which everything is over.
+    """The months that have a partition in which everything is over, or nothing was for as long.
 
     Args:
         connection: one that reads.
@@ -89,6 +90,8 @@ def months_over(connection: Connection, before: Mapping[str, datetime]) -> list[
         end = datetime.combine(_next(month), time(), UTC)
         days = {"first": month, "behind": _next(month)}
         packages = connection.execute(text(_PACKAGES), days).scalars().all()
+        if not packages and connection.execute(text(_ANY.format(partition=name))).one_or_none() is None:
+            packages = [*before]  # it was made ahead, and nothing came
         if packages and all(package in before and end <= before[package] for package in packages):
             found.append(month)
     return found
