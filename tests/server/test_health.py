@@ -1,5 +1,6 @@
 """What whoever runs a collector is told of it: whether it lives, whether it can write, and its figures."""
 
+import asyncio
 import json
 import random
 import re
@@ -16,7 +17,10 @@ import pytest
 
 from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
 from made import at, commit, counts
+from plaintally_server.exceptions import Refusal
 from plaintally_server.metrics import kind_of
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.opening import open_store
 
 pytestmark = pytest.mark.once
 
@@ -42,6 +46,38 @@ def test_it_is_not_ready_while_it_cannot_write(own_collector: Collector) -> None
         assert (answer.status, answer.body) == (503, b"not ready: the collector cannot write\n")
         assert own_collector.request("GET", "/healthz").status == 200
     assert own_collector.request("GET", "/readyz").status == 200
+
+
+@pytest.mark.linux
+def test_it_is_not_ready_while_its_disk_is_full(own_collector: Collector) -> None:
+    """A limit on the size of its files is to the collector what a full disk is."""
+    import resource  # not on Windows
+
+    before = resource.prlimit(own_collector.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    statuses = own_collector.post().status, own_collector.request("GET", "/readyz").status
+    resource.prlimit(own_collector.process.pid, resource.RLIMIT_FSIZE, before)
+    assert statuses == (503, 503)
+    assert own_collector.request("GET", "/readyz").status == 200
+
+
+@pytest.mark.parametrize("kind", ["file", pytest.param("server", marks=pytest.mark.postgres)])
+def test_what_is_written_to_see_whether_that_works_is_seen_by_nobody(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """And where a file has no room for more pages, that is noticed."""
+    database = tmp_path / "a.sqlite3" if kind == "file" else request.getfixturevalue("postgres").new_store()
+    store = open_store(database)
+    asyncio.run(store.probe())
+    asyncio.run(store.probe())
+    assert Maintenance(database).contracts() == []
+    if kind == "file":
+        raw = store._writer._backend._raw  # type: ignore[attr-defined]
+        raw.execute("VACUUM")
+        raw.execute(f"PRAGMA max_page_count = {raw.execute('PRAGMA page_count').fetchone()[0]}")
+        with pytest.raises(Refusal) as refused:
+            asyncio.run(store.probe())
+        assert refused.value.code == 507
+    store.close()
 
 
 def test_the_figures_tell_of_requests_and_of_nobody(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from plaintally_server.exceptions import Refusal
 from plaintally_server.store import Store
 
 PATIENCE_S = 5.0
-"""How long a collector that is ready may take to write nothing."""
+"""How long a collector that is ready may take to write something."""
 TRUST_S = 1.0
 """For how long it is still ready then: nobody who asks again and again makes it write."""
 
@@ -48,7 +48,7 @@ class _Readiness:
 
     async def _try(self) -> bool:
         try:
-            await asyncio.wait_for(self._store.commit([]), PATIENCE_S)  # goes all the way that a document goes
+            await asyncio.wait_for(self._store.probe(), PATIENCE_S)
         except (Refusal, TimeoutError):
             return False
         self._ready_until_s = self._clock_s() + TRUST_S

@@ -193,6 +193,9 @@ class Store(Reader, Protocol):
             Refusal: too many wait.
         """
 
+    async def probe(self) -> None:
+        """Write as much as a long document, and leave nothing of it."""
+
     def tokens(self) -> "Sequence[Token]":
         """See `tokens.TokenStore.tokens`."""
 

@@ -157,6 +157,10 @@ class MemoryStore:
                 raise too_many()
             self._waiting.add(session_id)
 
+    async def probe(self) -> None:
+        """See `Store.probe`."""
+        self._changing()
+
     def close(self) -> None:
         """See `Store.close`."""
         self._closed = True

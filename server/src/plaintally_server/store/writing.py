@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
 
 from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
@@ -15,7 +15,10 @@ from plaintally_server.store import Write, credentials, deletion, purging, rollu
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively
 from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.tables import contracts
 from plaintally_server.store.writer import Backend, Writer
+
+_PROBE_BYTES = 65_536  # which fit into no page that has room, so that a full disk is noticed
 
 
 class Deletions:
@@ -65,6 +68,12 @@ class Deletions:
         """See `Store.request_forgetting`."""
         with exclusively(self._engine) as connection:
             deletion.request(connection, session_id, at=at)
+
+    def probe(self) -> None:
+        """Write as much as a long document, and take it back before anybody sees it."""
+        with exclusively(self._engine) as connection:
+            connection.execute(contracts.insert().values(package="", content=bytes(_PROBE_BYTES), added_at=0))
+            connection.execute(delete(contracts).where(contracts.c.package == ""))
 
     def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
         """See `retention.Purging.purge`."""
@@ -175,6 +184,11 @@ class SQLStore(SQLReader):
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
         """See `Store.request_forgetting`."""
         await self._writer.run(lambda: self._deletions.request(session_id, at=at))
+
+    async def probe(self) -> None:
+        """See `Store.probe`; on PostgreSQL batches have a connection of their own."""
+        await self._writer.write([])
+        await self._writer.run(self._deletions.probe)
 
     async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
         """See `retention.Purging.purge`."""
