@@ -112,12 +112,12 @@ def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path) -> Non
     database = tmp_path / "a.sqlite3"
     contract = write_contract(tmp_path, "rxinfer")
     with run_collector(database, f"--contract={contract}", "--package=another", packages=()) as collector:
-        for _ in range(6):
+        for method, status in [("commit", 400), ("batchWrite", 200)] * 3:
             assert collector.request("POST", f"{ROOT}/using_rxinfer", {"fields": {"canary5a1": {}}}).status == 400
             fields = {"package": {"stringValue": "rxinfer"}, "id": {"stringValue": "canary5a1"}}
             name = f"projects/p/databases/(default)/documents/sessions/{uuid4()}"
-            body = {"writes": [{"update": {"name": name, "fields": fields}}]}
-            assert collector.request("POST", f"{ROOT}:commit", body).status == 400
+            write = {"update": {"name": name, "fields": fields}, "currentDocument": {"exists": False}}
+            assert collector.request("POST", f"{ROOT}:{method}", {"writes": [write]}).status == status
             assert collector.request("GET", f"{ROOT}/using_rxinfer").status == 403
             assert collector.request("POST", f"{ROOT}/using_nobody", {"fields": {}}).status == 403
         for _ in range(12):

@@ -43,11 +43,14 @@ class Refusal(ServerError):  # noqa: N818  # it is an answer, not a failure
         status: Google's name of the error, such as INVALID_ARGUMENT.
         message: one sentence for the client's author.
         retry_after_s: when it is worth while to try again, in seconds; None where it is not.
+
+    `package` is that of a document that was not admitted, where it is known.
     """
 
     def __init__(self, code: int, status: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.code, self.status, self.message, self.retry_after_s = code, status, message, retry_after_s
+        self.package: str | None = None
 
     @property
     def body(self) -> dict[str, object]:

@@ -42,12 +42,17 @@ _STATUSES = ("success", "error")
 class Policy(NamedTuple):
     """What a collector takes: by package its contract, and collections that take documents of any fields.
 
-    `note_refused` is told the package whenever something that is shared is not admitted.
+    `note_refused` is told the package when it is answered that a document is not admitted.
     """
 
     contracts: Mapping[str, Contract]
     open_collections: Collection[str] = ()
     note_refused: Callable[[str], None] = lambda _: None
+
+    def note(self, refusal: Refusal) -> None:
+        """Note what is answered, where it is that a document is not admitted; it may have been tried more than once."""
+        if refusal.package is not None:
+            self.note_refused(refusal.package)
 
     def dialect_of(self, collection: str, fields: Fields) -> str | None:
         """The package whose dialect a document is of; None for one that is as all others are."""
@@ -162,10 +167,9 @@ def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None 
         if dialect_of is not None:
             return _admit_dialect(name, fields, dialect_of, current)
         return _admit_shared(name, fields, policy.contracts, current)
-    except Refusal:
+    except Refusal as refusal:
         package = dialect_of or fields.get("package")
-        if isinstance(package, str) and package in policy.contracts:
-            policy.note_refused(package)
+        refusal.package = package if isinstance(package, str) and package in policy.contracts else None
         raise
 
 

@@ -107,6 +107,7 @@ class Methods:
             _check([change], access)
             [stored] = await self.store.commit([self._prepare(change, access, now)])
         except Refusal as refusal:
+            self.policy.note(refusal)
             return refusal
         return stored
 

@@ -91,7 +91,11 @@ class Documents:
         target = resource.parse_path(request.path)
         query = resource.parse_query(request.query)
         if isinstance(target, Method):
-            return await self.call(request, target)
+            try:
+                return await self.call(request, target)
+            except Refusal as refusal:
+                self.policy.note(refusal)
+                raise
         work = self._work[target.document is not None].get(request.method)
         if work is None:
             kind = "collections" if target.document is None else "documents"
@@ -101,7 +105,8 @@ class Documents:
         except Refusal as refusal:
             package = target.collection.removeprefix(ingest.COUNTER_PREFIX)
             if refusal.code in _UNFIT and package in self.policy.contracts and request.method in ("POST", "PATCH"):
-                self.policy.note_refused(package)
+                refusal.package = package
+            self.policy.note(refusal)
             raise
 
     async def call(self, request: Request, method: Method) -> Answer:
