@@ -209,6 +209,9 @@ def test_a_login_is_remembered_by_a_cookie_that_scripts_and_other_pages_cannot_u
     assert (refused.status, browser.cookie) == (403, "")
     assert b"This token opens nothing here." in refused.body
     assert browser.send("/login", {"token": TOKEN}, **{"Sec-Fetch-Site": "cross-site"}).status == 403
+    for origin in ("null", "http://another", "http://["):
+        body = urlencode({"token": TOKEN}).encode()
+        assert collector.request("POST", "/login", body, {"Origin": origin}).status == 403
     answer = browser.send("/login", {"token": tokens["rxinfer"]})
     assert (answer.status, answer.headers["location"]) == (303, "/maintain")
     flags = answer.headers["set-cookie"].split("; ")[1:]

@@ -107,9 +107,17 @@ def _check_origin(request: Request) -> None:
         Refusal: it did.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    is_foreign = origin is not None and _find_host(origin) != request.headers.get("host", "")
     if site not in (None, "same-origin", "none") or (site is None and is_foreign):
         raise forbidden("This form was sent by another page.")
+
+
+def _find_host(origin: str) -> str | None:
+    """The host and port of an origin; None where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def go(path: str) -> RedirectResponse:
