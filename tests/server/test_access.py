@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -300,7 +300,11 @@ def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:
         assert collector.store.session_tree(ids[0]).session is None
         assert collector.store.session_tree(ids[1]).session is not None
         strike = dict(re.findall(r'name="(package|first_at|until)" value="([^"]+)"', page))
-        answer = browser.send("/maintain", {**strike, "do": "strike", "reason": "a <b>script</b>", "form_key": key})
+        elsewhere = (
+            datetime.fromisoformat(f"{strike['first_at']}Z").astimezone(timezone(timedelta(hours=2))).isoformat()
+        )
+        values = {**strike, "first_at": elsewhere, "do": "strike", "reason": "a <b>script</b>", "form_key": key}
+        answer = browser.send("/maintain", values)
         assert "Left out what rxinfer received" in answer.body.decode()
         assert "a &lt;b&gt;script&lt;/b&gt;" in answer.body.decode()
         assert collector.store.total("rxinfer") == 0

@@ -1,7 +1,7 @@
 """The page of maintainers, `/maintain`: what there is to be decided, and to be seen."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +20,7 @@ from plaintally_server.reports.floods import Flood
 from plaintally_server.store import Purge, Store, Window
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, look_for_floods
+from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, look_for_floods, parse_time
 from plaintally_server.support import read_session, show_session
 
 MAX_REQUESTS = 50
@@ -177,7 +177,7 @@ class Maintaining:
         package, now = values["package"], self.now()
         if package not in self.contracts or not scope.holds(package):
             raise not_found("No package of this name is counted here.")
-        first_at, until = _parse_time(values["first_at"]), _parse_time(values["until"])
+        first_at, until = parse_time(values["first_at"]), parse_time(values["until"])
         reason = check_window(first_at, until, values["reason"], now=now, struck=self.store.struck(package))
         window = self.store.strike(package, first_at, until, reason=reason, actor=scope.name, at=now)
         count_anew(self.store, window, now)
@@ -190,10 +190,3 @@ class Maintaining:
         window = self.store.take_back(int(values["number"]), actor=scope.name, at=self.now())
         count_anew(self.store, window, self.now())
         return f"What {window.package} received in that time counts again."
-
-
-def _parse_time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        raise invalid("A time must be one such as 2026-11-23T20:00, in UTC.") from None

@@ -57,12 +57,24 @@ def _tell(package: str, flood: Flood) -> str:
     )
 
 
-def _read_time(_: click.Context, __: click.Parameter, text: str) -> datetime:
+def parse_time(text: str) -> datetime:
+    """A moment, which is in UTC unless it says otherwise.
+
+    Raises:
+        Refusal: it is none.
+    """
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(f"{text!r} is no time such as 2026-11-22T13:00.") from error
+    except (ValueError, OverflowError):
+        raise invalid("A time must be one such as 2026-11-22T13:00; it is in UTC, unless it says otherwise.") from None
+
+
+def _read_time(_: click.Context, __: click.Parameter, text: str) -> datetime:
+    try:
+        return parse_time(text)
+    except Refusal as refusal:
+        raise click.BadParameter(f"{text!r} is no time such as 2026-11-22T13:00.") from refusal
 
 
 def _on_time(name: str, parameter: str, text: str) -> Callable[[Any], Any]:
