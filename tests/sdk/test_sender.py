@@ -236,16 +236,20 @@ def test_closed_standard_streams(host: MakeHost, closed: str) -> None:
         assert len(server.wait_for(1)) == 1
 
 
-def test_a_pipe_that_the_host_inherited_is_not_held_open(host: MakeHost) -> None:
+@pytest.mark.parametrize("proc", ["there", "missing"])
+def test_a_pipe_that_the_host_inherited_is_not_held_open(host: MakeHost, proc: str) -> None:
     """A shell that reads everything its command's children write must not wait for the sender."""
+    script = 'mount -t tmpfs none /proc && exec "$@"'
+    without = ("unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh")
     with loopback(held=True) as server:
         counted = host(endpoint=server.endpoint)
         source, sink = os.pipe()
-        command = [str(counted.interpreter.python), "-c", f"import {PACKAGE}"]
+        command = [*(without if proc == "missing" else ()), str(counted.interpreter.python), "-c", f"import {PACKAGE}"]
         marker = uuid.uuid4().hex
         subprocess.run(command, env=counted.environment({"MARKER": marker}), pass_fds=(sink,), check=True)
         os.close(sink)
         assert len(server.wait_for(1)) == 1
+        os.set_blocking(source, False)
         assert os.read(source, 1) == b""  # the end of the pipe,
         assert len(senders(marker)) == 1  # while the sender is still waiting for its answer
         os.close(source)
@@ -337,10 +341,11 @@ def test_a_hook_that_refuses(each_python: Interpreter, tmp_path: Path, refused: 
                 raise Refused
         sys.addaudithook(hook)
         import {PACKAGE}
-        time.sleep(1.5)
+        assert left_behind() == (0, 0)
     """
     with loopback() as server:
-        assert_unharmed(make_host(each_python, tmp_path, endpoint=server.endpoint), code=code)
+        host = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        assert_unharmed(host, code=LEFT_BEHIND + textwrap.dedent(code))
         assert len(server.wait_for(1)) == 1
 
 

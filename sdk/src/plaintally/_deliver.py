@@ -273,7 +273,12 @@ def detach() -> None:
 
 def _close_inherited() -> None:
     """Close what the host's libraries left open across a process start, so that nothing waits for us to end."""
-    for name in os.listdir("/dev/fd"):
+    try:
+        names = os.listdir("/dev/fd")
+    except OSError:  # /proc is not mounted
+        os.closerange(3, 4096)
+        return
+    for name in names:
         if int(name) > 2:
             try:
                 os.close(int(name))
