@@ -195,6 +195,22 @@ def test_where_no_process_can_be_started_a_thread_does_it(host: MakeHost) -> Non
 
 
 @pytest.mark.linux
+def test_a_host_with_more_open_files_than_select_can_take(host: MakeHost) -> None:
+    with loopback() as server:
+        code = """
+            import resource
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            sys.frozen = True
+            files = [os.dup(0) for _ in range(1100)]
+            telemetry.enable_automatic_sharing(persist=False)
+            fit(1)
+            time.sleep(2)
+        """
+        run(host(), server, textwrap.dedent(code))
+        assert len(contexts(shared(server))) == 1
+
+
+@pytest.mark.linux
 def test_the_thread_does_not_read_what_the_host_opens_later(host: MakeHost) -> None:
     """When the host turns sharing off, the numbers of the pipe are free for its own connections."""
     code = """

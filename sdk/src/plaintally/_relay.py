@@ -5,6 +5,7 @@ once a minute, and prints nothing.
 """
 
 import marshal
+import math
 import os
 import select
 import time
@@ -138,14 +139,13 @@ class _Reader:
     def read_rest(self) -> list[bytes]:
         """The frames that are in the pipe, where nobody writes any more."""
         frames: list[bytes] = []
-        while not self.ended and select.select([self.source], [], [], 0)[0]:
+        while not self.ended and _is_readable(self.source, 0):
             frames += self.read(timeout_s=0)
         return frames
 
     def read(self, *, timeout_s: float) -> list[bytes]:
         """The frames that are whole after at most one wait."""
-        ready, _, _ = select.select([self.source], [], [], timeout_s)
-        if ready:
+        if _is_readable(self.source, timeout_s):
             received = os.read(self.source, 65_536)
             self.ended = not received
             self.buffer += received
@@ -154,6 +154,15 @@ class _Reader:
             frames.append(self.buffer[4 : 4 + length])
             self.buffer = self.buffer[4 + length :]
         return frames
+
+
+def _is_readable(source: int, timeout_s: float) -> bool:
+    """Whether there is something to read, or nothing will ever be, after at most one wait."""
+    if not hasattr(select, "poll"):
+        return bool(select.select([source], [], [], timeout_s)[0])
+    poll = select.poll()  # select takes no descriptor above 1023
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(math.ceil(timeout_s * 1000)))
 
 
 def _document(collection: str, identifier: str, **fields: object) -> Document:
