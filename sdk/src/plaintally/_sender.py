@@ -118,11 +118,9 @@ def _spawn(job: bytes, environment: "Mapping[str, str]") -> bool:
         from plaintally import _windows
 
         return can_spawn() and _windows.spawn(command(_BOOT, os.path.dirname(__file__)), job)
+    pipe: tuple[int, ...] = ()
     try:
-        source, sink = os.pipe()
-    except OSError:
-        return False
-    try:
+        pipe = source, sink = os.pipe()
         os.write(sink, job)  # fits into the pipe's buffer: a count has some 300 bytes
         return spawn(
             command(_BOOT, os.path.dirname(__file__)), source, environment, otherwise=lambda: _deliver_here(job)
@@ -130,8 +128,8 @@ def _spawn(job: bytes, environment: "Mapping[str, str]") -> bool:
     except OSError:
         return False
     finally:
-        os.close(source)
-        os.close(sink)
+        for descriptor in pipe:
+            os.close(descriptor)
 
 
 def can_spawn() -> bool:
@@ -151,19 +149,8 @@ def may_thread() -> bool:
     except ValueError as error:
         if "main interpreter" not in str(error):
             return True
-    try:  # here it may be any other thread; to load this takes half a millisecond
-        interpreters = __import__("_xxsubinterpreters")
-    except ImportError:
-        return True
+    interpreters = __import__("_xxsubinterpreters")  # for any other thread, since to load this takes half a millisecond
     return bool(interpreters.get_current() == interpreters.get_main())
-
-
-def _is_embedded() -> bool:
-    """Whether another program runs this Python, which may end it before a thread has ended, and start it again."""
-    try:
-        return not os.path.samefile(os.readlink("/proc/self/exe"), sys.executable)
-    except OSError:  # nobody knows
-        return False
 
 
 def command(boot: str, folder: str) -> "list[str]":
@@ -171,7 +158,7 @@ def command(boot: str, folder: str) -> "list[str]":
 
     But for PYTHONHOME, without which this one may not find its library. PYTHONPATH is taken away where it is started.
     """
-    has_home = os.environ.get("PYTHONHOME") and not sys.flags.ignore_environment and not _is_embedded()
+    has_home = os.environ.get("PYTHONHOME") and not sys.flags.ignore_environment and sys.orig_argv
     return [sys.executable, *(("-s", "-P") if has_home else ("-I",)), "-S", "-B", "-c", boot, folder]
 
 
@@ -201,7 +188,9 @@ def spawn(
         return False
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
-    if may_thread() and not is_green and not _is_embedded():
+    if (
+        not is_green and sys.orig_argv and may_thread()
+    ):  # without arguments, another program runs Python, and may end it
         try:
             start(_reap, (pid, otherwise))
         except Exception:  # noqa: BLE001, S110  # no thread to be had, or refused by a hook
