@@ -31,7 +31,8 @@ from plaintally_server.reports.questions import IMPORTS, PYTHONS, VERSIONS
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.sources import StoreSource
 from plaintally_server.store import Reader, Write
-from plaintally_server.store.sqlite import SQLiteReader, SQLiteStore
+from plaintally_server.store.opening import open_reader
+from plaintally_server.store.sqlite import SQLiteStore
 
 PACKAGE, BATCH, DAYS = "bench", 1000, 100
 START = datetime(2026, 7, 1, tzinfo=UTC)
@@ -65,9 +66,9 @@ def measure_sqlite(folder: Path, number: int) -> None:
     with timed("SQLite: taken", number), closing(SQLiteStore(path)) as store:
         asyncio.run(take(store, number))
     print(f"  {sum(file.stat().st_size for file in folder.glob('counts.sqlite3*')) / number:.0f} bytes per count")
-    measure_export(SQLiteReader(path), folder / "of-sqlite", number)
+    measure_export(open_reader(path), folder / "of-sqlite", number)
     with timed("SQLite: documents read for one answer", number):
-        StoreSource(SQLiteReader(path)).count(VERSIONS, PACKAGE, START.date(), LAST)
+        StoreSource(open_reader(path)).count(VERSIONS, PACKAGE, START.date(), LAST)
 
 
 def measure_postgres(url: str, folder: Path, number: int) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from plaintally_server.store.sqlite import SQLiteReader
+from plaintally_server.store.opening import open_reader
+from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import metadata
 
 ROOT = "/v1/projects/p/databases/(default)/documents"
@@ -59,8 +60,8 @@ class Collector:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def store(self) -> SQLiteReader:
-        return SQLiteReader(self.database)
+    def store(self) -> SQLReader:
+        return open_reader(self.database)
 
     def request(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, *, source: str = ""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from plaintally_server.store.sqlite import SQLiteReader
+from plaintally_server.store.opening import open_reader
 
 pytestmark = pytest.mark.once
 
@@ -140,5 +140,5 @@ def test_ctrl_c_during_the_imports_ends_it_quietly(tmp_path: Path) -> None:
 
 def counted(database: Path) -> int:
     with suppress(sqlite3.Error):  # its tables are not there yet
-        return SQLiteReader(database).total("rxinfer")
+        return open_reader(database).total("rxinfer")
     return 0

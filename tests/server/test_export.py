@@ -24,8 +24,7 @@ from plaintally_server.resource import Stored
 from plaintally_server.retention import Due, purge
 from plaintally_server.store import Reader, Write
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.opening import open_store
-from plaintally_server.store.sqlite import SQLiteReader
+from plaintally_server.store.opening import open_reader, open_store
 from postgresql import Postgres
 
 pytestmark = pytest.mark.once
@@ -50,7 +49,7 @@ def export(
     folder: Path, *packages: str, days: tuple[date, date] = (date.min, date.max), tables: Sequence[str] = TABLES
 ) -> tuple[int, int]:
     """Export as the command does; how many files were written and removed."""
-    reader, place = SQLiteReader(folder / "store"), Export(str(folder / "out"))
+    reader, place = open_reader(folder / "store"), Export(str(folder / "out"))
     plan = plan_packages(reader, place, packages or reader.packages(), days, tables=tables)
     carry_out(reader, place, plan)
     return len(plan.write), len(plan.remove)
@@ -124,7 +123,7 @@ def test_documents_are_rows_with_typed_columns_and_no_key(folder: Path) -> None:
     ]
     for path in files(folder):
         assert pq.read_schema(folder / "out" / path).names == SCHEMAS[path.partition("/")[0]].names
-    stored = SQLiteReader(folder / "store")
+    stored = open_reader(folder / "store")
     [first, *_] = of_day(stored, DAY)
     assert read(folder, "counts")[0].keys() == {*SCHEMAS["counts"].names, "package", "day"}
     row = {**first[1].fields, "received_at": first[1].create_time, "clock": "near", "package": "rxinfer", "day": DAY}

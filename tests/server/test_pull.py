@@ -19,8 +19,8 @@ from emulators import Emulator, needs_google
 from plaintally_server.pull import PAGE
 from plaintally_server.remote import Project
 from plaintally_server.retention import Due, purge
-from plaintally_server.store.opening import open_store
-from plaintally_server.store.sqlite import SQLiteReader
+from plaintally_server.store.opening import open_reader, open_store
+from plaintally_server.store.reading import SQLReader
 from shared import Document, Shared, changed, double, integer, string, write_contract
 
 pytestmark = pytest.mark.once
@@ -41,8 +41,8 @@ def counts(number: int, package: str = "rxinfer") -> dict[str, Document]:
     return {f"using_{package}/{one}": count(one) for one in ids}  # type: ignore[misc]
 
 
-def reader(folder: Path) -> SQLiteReader:
-    return SQLiteReader(folder / "plaintally.sqlite3")
+def reader(folder: Path) -> SQLReader:
+    return open_reader(folder / "plaintally.sqlite3")
 
 
 def total(folder: Path, package: str = "rxinfer") -> int:

@@ -25,8 +25,8 @@ from plaintally_server.reports.questions import QUESTIONS, SESSIONS, VERSIONS, C
 from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
 from plaintally_server.sources import StoreSource
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.opening import open_reader
 from plaintally_server.store.parquet import open_duckdb
-from plaintally_server.store.sqlite import SQLiteReader
 
 pytestmark = pytest.mark.once
 
@@ -57,19 +57,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def of_documents(folder: Path, collection: str) -> int:
     """How many documents were received outside of the window."""
-    times = SQLiteReader(folder / "store").scan(
+    times = open_reader(folder / "store").scan(
         collection, lambda found: [stored.create_time for _, stored in found], after=None, descending=False
     )
     return sum(not WINDOW[0] <= time < WINDOW[1] for time in times)
 
 
 def of_store(folder: Path) -> list[Report]:
-    source = StoreSource(SQLiteReader(folder / "store"))
+    source = StoreSource(open_reader(folder / "store"))
     return [make_report(source, package, last=LAST, length=7, computed_at=NOW) for package in source.packages()]
 
 
 def test_the_store_and_duckdb_over_files_give_the_same_answers(folder: Path) -> None:
-    store, files = StoreSource(SQLiteReader(folder / "store")), open_duckdb(Export(str(folder / "out")))
+    store, files = StoreSource(open_reader(folder / "store")), open_duckdb(Export(str(folder / "out")))
     assert files.packages() == store.packages() == ["another", "rxinfer"]
     for package in store.packages():
         for length in (1, 3, 30):

@@ -26,7 +26,8 @@ from rich.text import Text
 from plaintally_server.exceptions import StartError
 from plaintally_server.figures import read_series
 from plaintally_server.reports.charts import terminal_bars
-from plaintally_server.store.sqlite import SQLiteReader
+from plaintally_server.store.opening import open_reader
+from plaintally_server.store.reading import SQLReader
 
 MODULE = "rxinfer_py"
 PACKAGE = "rxinfer"
@@ -52,12 +53,12 @@ def run(*, once: bool, port: int, imports: int) -> None:
             _plaintally(environment, "endpoint", PACKAGE, f"{url}v1/projects/demo/databases/(default)/documents")
             console.print(f"\nA collector runs at {url}\nImporting [bold]{MODULE}[/] in {imports} processes:\n")
             _import(console, environment, imports)
-            arrived = _wait_for(SQLiteReader(database), imports)
+            arrived = _wait_for(open_reader(database), imports)
             if arrived != imports:
                 raise StartError(
                     f"{arrived} of {imports} imports were counted; ask `plaintally status {PACKAGE}` what refuses"
                 )
-            _show(console, environment, SQLiteReader(database), url)
+            _show(console, environment, open_reader(database), url)
             _share(console, environment, database, contract)
             if not once:
                 console.print("It stays up until Ctrl-C.")
@@ -128,7 +129,7 @@ def _import_once(environment: Mapping[str, str]) -> None:
     subprocess.run(command, env=environment, check=True, stderr=subprocess.PIPE)
 
 
-def _wait_for(store: SQLiteReader, imports: int) -> int:
+def _wait_for(store: SQLReader, imports: int) -> int:
     """The number of counts, once all have arrived or the deadline is over."""
     deadline = time.monotonic() + DEADLINE_S
     while (arrived := store.total(PACKAGE)) < imports and time.monotonic() < deadline:
@@ -136,7 +137,7 @@ def _wait_for(store: SQLiteReader, imports: int) -> int:
     return arrived
 
 
-def _show(console: Console, environment: Mapping[str, str], store: SQLiteReader, url: str) -> None:
+def _show(console: Console, environment: Mapping[str, str], store: SQLReader, url: str) -> None:
     sent = _plaintally(environment, "preview", PACKAGE).decode().replace("\r\n", "\n")
     console.print("\nWhat one process sends, to the byte:\n")
     for line in sent.splitlines():

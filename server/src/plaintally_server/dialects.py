@@ -7,7 +7,6 @@ times are local ones with a Z behind.
 The shapes are those that https://github.com/ReactiveBayes/RxInfer.jl sends, in src/telemetry.jl.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,10 +15,9 @@ from plaintally.contract import Contract
 from plaintally_server import schemas
 from plaintally_server.exceptions import StartError
 from plaintally_server.fieldpaths import Fields
-from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, MAX_CONTEXT_KEYS, SHARE, TIME, Rule
+from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, MAX_CONTEXT_KEYS, SHARE, TIME, VERSION, Rule
 
 RXINFER = "rxinfer"
-VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
 _LABEL = Rule(
     lambda value: isinstance(value, str) and 0 < len(value) <= 64,  # noqa: PLR2004
     "a stringValue of at most 64 characters",

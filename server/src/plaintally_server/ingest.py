@@ -16,13 +16,13 @@ from plaintally_server import dialects, schemas
 from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.resource import Name
-from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, SHARE, STRING, TIME, Rule, is_session_id
+from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, SHARE, STRING, TIME, VERSION, Rule, is_session_id
 from plaintally_server.sizes import check_size
 
 COUNTER_PREFIX = "using_"
 SESSIONS, STATS, INVOKES = "sessions", "session_stats", "invokes"
 COARSE_PATTERNS = {
-    "package_version": re.compile(r"[0-9A-Za-z.+!_-]{1,64}"),
+    "package_version": VERSION,
     "python_version": re.compile(r"[0-9]{1,2}\.[0-9]{1,3}"),
 }
 """By coarse field of a count, what its text is like."""

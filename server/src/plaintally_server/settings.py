@@ -1,4 +1,4 @@
-"""The settings of a collector. Where they come from (environment, file, defaults) is up to `cli`."""
+"""The settings of a collector. Where they come from (environment, file, defaults) is up to `options`."""
 
 import ssl
 from collections.abc import Collection, Mapping

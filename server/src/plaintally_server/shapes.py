@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from plaintally.contract import ALWAYS, Contract, Label
 from plaintally_server import dialects, ingest, schemas
 from plaintally_server.ingest import COARSE_PATTERNS, COUNTER_PREFIX, SHARED, Policy
-from plaintally_server.rules import MAX_CONTEXT_KEYS
+from plaintally_server.rules import MAX_CONTEXT_KEYS, VERSION
 from plaintally_server.schemas import Schema
 
 _COUNT = {"id": schemas.text(pattern=f"^{ingest.ANY_UUID.pattern}$"), "timestamp": schemas.TIME}
-_VERSION = schemas.text(pattern=f"^{dialects.VERSION.pattern}$")
+_VERSION = schemas.text(pattern=f"^{VERSION.pattern}$")
 
 
 def collections(policy: Policy) -> Iterator[tuple[str, Schema]]:

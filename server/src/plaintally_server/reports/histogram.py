@@ -7,8 +7,7 @@ is decided here alone, by comparisons rather than logarithms, whose last digits 
 """
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import ceil, frexp, ldexp
 
 PER_OCTAVE = 16
@@ -35,19 +34,6 @@ def middle(bucket: int) -> float:
         return 0.0
     octave, step = divmod(bucket, PER_OCTAVE)
     return ldexp(_STARTS[step] * (1 + MAX_ERROR), octave + 1)
-
-
-def count(values: Iterable[float]) -> Histogram:
-    """The histogram of values, each finite and at least 0."""
-    return Counter(map(bucket_of, values))
-
-
-def add(histograms: Iterable[Histogram]) -> Histogram:
-    """The histogram of all values of several."""
-    total: Counter[int] = Counter()
-    for histogram in histograms:
-        total.update(histogram)
-    return total
 
 
 def quantile(histogram: Histogram, share: float) -> float | None:

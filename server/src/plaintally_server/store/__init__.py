@@ -1,8 +1,8 @@
 """The store: documents, the daily totals that are folded from counts, and what is left of a deletion.
 
 Only this package knows SQL. `Store` is what the rest of the collector uses; `opening` opens one. Batches of writes go
-from `writer` through the pure `batch` to the fastest statements of `sqlite`; all else (`reading`, `rows`, `deletion`,
-`maintenance`) is the same for every database.
+from `writer` through the pure `batch` to the fastest statements of `sqlite`, or by way of `attempt` to those of
+`postgres`; all else (`reading`, `rows`, `deletion`, `maintenance`) is the same for both databases.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -29,7 +29,6 @@ from plaintally_server.store.batch import (
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.lock import Lock
-from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import IMPORTS
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import Deletions, SQLStore
@@ -49,13 +48,6 @@ _NOTE = """
 INSERT INTO rolled_days (package, day, changes) VALUES (?, ?, 1)
 ON CONFLICT (package, day) DO UPDATE SET changes = changes + 1
 """
-
-
-class SQLiteReader(SQLReader):
-    """The reading side of a store in one file, also while another process writes it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(open_for_reading(path))
 
 
 class SQLiteStore(SQLStore):

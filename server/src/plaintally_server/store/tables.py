@@ -196,7 +196,7 @@ purges = Table(
     Column("id", Integer, primary_key=True, comment="their order"),
     _time("at", "when it ended"),
     Column("package", Text, nullable=False, comment="of which package"),
-    Column("what", Text, nullable=False, comment="what was removed: contexts, documents or counted ids"),
+    Column("what", Text, nullable=False, comment="what was removed: contexts or documents"),
     _time("until", "all that was received before went"),
     Column("removed", BigInteger, nullable=False, comment="how many"),
     comment="what was removed because its time was over",
