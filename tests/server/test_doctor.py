@@ -57,6 +57,7 @@ def test_what_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:
     code, found = _examine(tmp_path, "--package", "a", "--port", "1")
     assert code == 0
     assert found["listening"][0] == found["token"][0] == "warning"
+    assert found["token"][1].endswith("make one with `plaintally-server token create` once it has been started")
     assert found["permissions"][0] == "ok"
     assert not list(tmp_path.iterdir())
 

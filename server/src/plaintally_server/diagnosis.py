@@ -64,7 +64,7 @@ def examine(
         yield _check_contracts(database, contracts, packages)
     if inspection is not None and inspection.tables == "current":
         made = sum(token.revoked_at is None for token in Maintenance(database).tokens())
-    yield _check_token(options["token"], options["token_file"], made)
+    yield _check_token(options["token"], options["token_file"], made, is_new=inspection is None)
     yield check_certificate(options["tls_certificate"], options["tls_key"], now)
     yield _check_open(options["open_collections"])
     yield _check_proxies(options["trusted_proxies"], options["host"])
@@ -123,11 +123,12 @@ def _find_strays(database: Database, names: Sequence[str]) -> Sequence[str]:
     return [name for name in reader.packages() if name not in names and reader.day_states(name)]
 
 
-def _check_token(token: str | None, path: Path | None, made: int) -> Finding:
+def _check_token(token: str | None, path: Path | None, made: int, *, is_new: bool) -> Finding:
     if not token and path is None:
         if made:
             return Finding("ok", "token", f"{made} {'was' if made == 1 else 'were'} made and not revoked")
         says = "there is none, so nobody can read documents; make one with `plaintally-server token create`"
+        says += " once it has been started" if is_new else ""
         return Finding("warning", "token", says)
     if token or path is None:
         return Finding("ok", "token", "there is one")
