@@ -188,9 +188,8 @@ def spawn(
         return False
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
-    if (
-        not is_green and sys.orig_argv and may_thread()
-    ):  # without arguments, another program runs Python, and may end it
+    # Without arguments it is another program that runs Python, which may end it before the thread has ended.
+    if not is_green and sys.orig_argv and may_thread():
         try:
             start(_reap, (pid, otherwise))
         except Exception:  # noqa: BLE001, S110  # no thread to be had, or refused by a hook
