@@ -18,6 +18,7 @@ from sqlalchemy import text
 from collectors import ROOT, TOKEN, run_collector
 from plaintally.contract import Choice, Contract, Label
 from plaintally_server import retention, upkeep
+from plaintally_server.deletion import hash_text
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
@@ -92,7 +93,7 @@ async def purge_all(store: SQLStore) -> dict[tuple[str, str], int]:
     removed: dict[tuple[str, str], int] = {}
     for due in retention.dues(CONTRACTS, NOW):
         key = (due.package, due.what)
-        removed[key] = removed.get(key, 0) + await retention.purge(store, due, now=lambda: NOW)
+        removed[key] = removed.get(key, 0) + (await retention.purge(store, due, now=lambda: NOW)).removed
     return removed
 
 
@@ -217,6 +218,47 @@ def test_the_bytes_of_a_context_go(tmp_path: Path) -> None:
     store.close()
     content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert content.count(SECRET.encode()) == 2  # those of nine and of ten days
+
+
+@pytest.mark.parametrize("days", [212, 260])
+def test_a_session_stays_with_what_is_below_it(store: SQLStore, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that whoever has its key can have that deleted; it goes with it. A month in which one stays is not dropped."""
+    monkeypatch.setattr(retention, "STEP", 1)
+    session, stats = str(uuid4()), str(uuid4())
+
+    def shared(collection: str, one: str, parent: str | None, ago: int) -> Write:
+        fields = {"id": one, "deletion_key_hash": hash_text("its key").hex()}
+        admitted = Admitted(fields, "rxinfer", parent=parent)
+        name = Name("p", "(default)", collection, one)
+        return Write(name, Precondition(), lambda _: admitted, NOW - timedelta(days=ago))
+
+    gone = [
+        shared("sessions", str(uuid4()), None, days),
+        count(days=days),
+        shared("invokes", str(uuid4()), stats, days),
+    ]
+    kept = [shared("sessions", session, None, days), shared("session_stats", stats, session, days)]
+    kept.append(shared("invokes", str(uuid4()), stats, 190))
+    ended: dict[retention.Due, datetime] = {}
+
+    async def purge(ahead: int) -> None:
+        now = NOW + timedelta(days=ahead)
+        await retention.purge_all(store, {"rxinfer": CONTRACT}, ended, now=lambda: now)
+
+    async def work() -> None:
+        for write in (*gone, *kept):
+            await store.commit([write])
+        for ahead in (0, 5):
+            await purge(ahead)
+            assert not any(store.get_all([write.name for write in gone]))
+            assert all(store.get_all([write.name for write in kept]))
+        if days == 212:
+            await purge(11)
+            assert not any(store.get_all([write.name for write in kept]))
+        else:
+            assert (await store.forget(session, key="its key", at=NOW, salt=b"")).documents == 3
+
+    asyncio.run(work())
 
 
 @pytest.mark.postgres

@@ -43,10 +43,21 @@ class Due(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What came of a step: how many documents went or changed, and where the next begins (None: it was the last)."""
+    """What came of a step: how many documents went or changed, and where the next begins (None: it was the last).
+
+    `kept` is when the first was received, in microseconds since 1970, that stays, since something is below it.
+    """
 
     removed: int
     next: "Place | None"
+    kept: int | None = None
+
+
+class Purged(NamedTuple):
+    """How many documents went or changed, and from when on the next time has to look."""
+
+    removed: int
+    since: datetime
 
 
 class Purging(Protocol):
@@ -108,29 +119,45 @@ async def purge_all(
         since = ended.get(kind, EARLIEST)
         if since > due.before:  # by a clock that was ahead, and what came since has a time before
             since = EARLIEST
-        if removed := await purge(store, due, since=since, now=now):
+        removed, ended[kind] = await purge(store, due, since=since, now=now)
+        if removed:
             _logger.info("purged %s of %s: %d", due.what, due.package, removed)
-        ended[kind] = due.before
     if dropped := await store.drop_requests(_ago(now(), REQUEST_DAYS)):
         _logger.info("dropped %d requests for deletion that were refused or are about no document", dropped)
 
 
-async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Callable[[], datetime]) -> int:
-    """Remove what is due of all that was received from a moment on; how many documents that was."""
-    removed, limit = 0, STEP
-    place: Place = ((since - EARLIEST) // timedelta(microseconds=1), "", "")
+async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Callable[[], datetime]) -> Purged:
+    """Remove what is due of all that was received from a moment on.
+
+    A session that has something below it goes when that has gone, so what is kept is looked at again.
+    """
+    start: int | None = (since - EARLIEST) // timedelta(microseconds=1)
+    total = removed = 0
+    while start is not None:
+        removed, start = await _pass(store, due, start, now=now)
+        total += removed
+        if not removed:
+            break
+    await store.record_purge(due, removed=total, at=now())
+    return Purged(total, due.before if start is None else EARLIEST + timedelta(microseconds=start))
+
+
+async def _pass(store: Purging, due: Due, start: int, *, now: Callable[[], datetime]) -> tuple[int, int | None]:
+    """Look once at what was received from a moment on; how many documents went, and when the first came that stays."""
+    removed, limit, kept = 0, STEP, None
+    place: Place = (start, "", "")
     while True:
         begun = now()
         step = await store.purge(due, place, limit=limit, at=begun)
         took = now() - begun
         removed += step.removed
+        kept = step.kept if kept is None else kept
         if step.next is None:
             break
         place = step.next
         limit = max(LEAST, limit // 2) if took > LONG else min(STEP, limit * 2) if took < SHORT else limit
         await asyncio.sleep(max(PAUSE, REST * took).total_seconds())
-    await store.record_purge(due, removed=removed, at=now())
-    return removed
+    return removed, kept
 
 
 def _ago(now: datetime, days: int) -> datetime:

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time
 
 from sqlalchemy import Connection, text
 
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store.times import from_us, to_us
 
 AHEAD = 2
@@ -38,6 +39,12 @@ ORDER BY create_time DESC, collection DESC, id DESC LIMIT 1
 """
 _PACKAGES = "SELECT DISTINCT package FROM rolled_days WHERE day >= :first AND day < :behind"
 _ANY = "SELECT 1 FROM {partition} LIMIT 1"
+_KINDS = ((STATS, INVOKES), (SESSIONS, STATS))
+_LATER = """
+SELECT 1 FROM {partition} AS above JOIN documents AS below ON below.parent = above.id
+WHERE above.collection = convert_to(:above, 'UTF8') AND below.collection = convert_to(:below, 'UTF8')
+AND below.create_time >= :end LIMIT 1
+"""
 _ALONE = "dropped_documents_"
 _FIND_ALONE = f"SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND starts_with(relname, '{_ALONE}')"  # noqa: S608
 _FIND = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'documents'::regclass"
@@ -82,7 +89,8 @@ def months_over(connection: Connection, before: Mapping[str, datetime]) -> list[
 
     Args:
         connection: one that reads.
-        before: by package, what was received before then is over; of others, such as open collections, nothing is.
+        before: by package, what was received before then is over, but for what something below came later; of others,
+            such as open collections, nothing is.
     """
     found = []
     for name in sorted(connection.execute(text(_FIND)).scalars()):
@@ -92,9 +100,16 @@ def months_over(connection: Connection, before: Mapping[str, datetime]) -> list[
         packages = connection.execute(text(_PACKAGES), days).scalars().all()
         if not packages and connection.execute(text(_ANY.format(partition=name))).one_or_none() is None:
             packages = [*before]  # it was made ahead, and nothing came
-        if packages and all(package in before and end <= before[package] for package in packages):
+        is_over = packages and all(package in before and end <= before[package] for package in packages)
+        if is_over and not any(_has_later(connection, name, end, *kinds) for kinds in _KINDS):
             found.append(month)
     return found
+
+
+def _has_later(connection: Connection, partition: str, end: datetime, above: str, below: str) -> bool:
+    """Whether something came later that is below a document of a month, which stays with it."""
+    values = {"above": above, "below": below, "end": to_us(end)}
+    return connection.execute(text(_LATER.format(partition=partition)), values).first() is not None
 
 
 def forget_names(connection: Connection, month: date, after: Place) -> tuple[int, Place] | None:

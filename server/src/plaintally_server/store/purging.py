@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, literal, select, tuple_, update
 
-from plaintally_server.ingest import COUNTER_PREFIX, INVOKES
+from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
 from plaintally_server.retention import Due, Place, Step
 from plaintally_server.store import Purge
 from plaintally_server.store.content import read_fields, write_fields
@@ -26,6 +26,7 @@ WALK = 2_000
 _COLUMNS = documents.c
 _KEY = (_COLUMNS.create_time, _COLUMNS.collection, _COLUMNS.id)
 _ORDER = tuple_(*_KEY)
+_BELOW = {STATS: INVOKES, SESSIONS: STATS}
 Found = Row[str, str, bytes, int]
 
 
@@ -45,11 +46,11 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
     )
     found = connection.execute(query).all()
     if due.what == "contexts":
-        removed = _empty(connection, due, found, at)
+        removed, kept = _empty(connection, due, found, at), None
     else:
-        removed = _remove(connection, due, found, after) if found else 0
+        removed, kept = _remove(connection, due, found, after) if found else (0, None)
     last = found[-1] if len(found) == limit else end
-    return Step(removed, None if last is None else _place_of(last))
+    return Step(removed, None if last is None else _place_of(last), kept)
 
 
 def begin(connection: Connection, due: Due, *, at: datetime) -> None:
@@ -102,15 +103,32 @@ def _empty(connection: Connection, due: Due, found: Sequence[Found], at: datetim
     return emptied
 
 
-def _remove(connection: Connection, due: Due, found: Sequence[Found], after: Place) -> int:
-    """Remove documents, which are all of the package's behind a place, and the ids by which counts were counted."""
+def _remove(connection: Connection, due: Due, found: Sequence[Found], after: Place) -> tuple[int, int | None]:
+    """Remove documents, which are all of the package's behind a place, and the ids by which counts were counted.
+
+    A session, and stats, of which there is something below stay with it, so that it can be deleted by their key. How
+    many went, and when the first was received that stays.
+    """
     counts = [read_fields(one.fields) for one in found if one.collection.startswith(COUNTER_PREFIX)]
     if counts:
         one_id = and_(counted_ids.c.package == due.package, counted_ids.c.id == bindparam("one"))
         ids = sorted(UUID(fields["id"]).bytes for fields in counts)
         connection.execute(delete(counted_ids).where(one_id), [{"one": found_id} for found_id in ids])
     span = and_(_place(after) < _ORDER, _place(_place_of(found[-1])) >= _ORDER)
-    return len(delete_rows(connection, and_(_COLUMNS.package == due.package, span)))
+    which = and_(_COLUMNS.package == due.package, span)
+    removed = len(delete_rows(connection, and_(which, _COLUMNS.collection.not_in(_BELOW))))
+    kept: list[int] = []
+    for collection, below in _BELOW.items():
+        if any(one.collection == collection for one in found):
+            these, child = and_(which, _COLUMNS.collection == collection), documents.alias()
+            # A scalar is looked up for each row, by the index; a join may read all that is below anything.
+            is_below = and_(child.c.collection == below, child.c.parent == _COLUMNS.id)
+            some = select(literal(1)).where(is_below).limit(1).scalar_subquery()
+            rows = connection.execute(select(_COLUMNS.id, _COLUMNS.create_time, some).where(these)).all()
+            gone = [document for document, _, used in rows if not used]
+            removed += len(delete_rows(connection, and_(these, _COLUMNS.id.in_(gone))))
+            kept += [received for _, received, used in rows if used]
+    return removed, min(kept, default=None)
 
 
 def _place(place: Place) -> Any:  # noqa: ANN401  # to be compared with _ORDER
