@@ -171,6 +171,16 @@ def test_a_server_that_is_not_there_is_told_of() -> None:
         assert not telemetry.share(show_progress=False).complete
 
 
+@pytest.mark.parametrize("size", [b"zz", b"-5", b"", b"0x5", b"1_0"])
+def test_an_answer_that_is_no_http_is_told_of(size: bytes) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nhello\r\n0\r\n\r\n"
+    with loopback(chunked) as server:
+        with pytest.warns(RuntimeWarning, match="speaks no HTTP"):
+            assert not make(server).share(show_progress=False).complete
+        with pytest.raises(SharingError, match="speaks no HTTP"):
+            make(server).forget(ID, "the key")
+
+
 def test_without_an_endpoint_or_a_session_nothing_is_sent_and_the_result_says_why() -> None:
     telemetry = make(None)
     with pytest.warns(RuntimeWarning, match="there is no endpoint"):

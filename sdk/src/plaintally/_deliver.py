@@ -231,8 +231,13 @@ def _read_body(connection: "socket.socket", head: bytes, begun: bytes, deadline:
 def _join_chunks(body: bytes) -> bytes:
     joined = b""
     while body:
-        size, _, rest = body.partition(b"\r\n")
-        length = int(size.partition(b";")[0], 16)
+        line, end, rest = body.partition(b"\r\n")
+        size = line.partition(b";")[0].strip()
+        if not end:  # the rest was not read
+            break
+        if not size or size.strip(b"0123456789abcdefABCDEF"):
+            raise OSError("the server speaks no HTTP")
+        length = int(size, 16)
         joined, body = joined + rest[:length], rest[length + 2 :] if length else b""
     return joined
 
