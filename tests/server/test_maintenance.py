@@ -43,9 +43,12 @@ def test_what_a_project_had_is_taken_each_for_itself(maintenance: Maintenance) -
     assert maintenance.daily_counts("rxinfer", LONG_AGO.date(), NOW.date()) == [(LONG_AGO.date(), 2)]
     with pytest.raises(ZeroDivisionError):
         maintenance.take([make_write("c")._replace(settle=lambda _: 1 // 0)])  # type: ignore[arg-type, return-value]
+    maintenance.begin_walk("project", "sessions", NOW)
     for last in ("b\x00", "z", None):
+        assert maintenance.seen_until("project", "sessions") is None
         maintenance.note_pulled("project", "sessions", last)
         assert maintenance.pulled_until("project", "sessions") == last
+    assert maintenance.seen_until("project", "sessions") == NOW
 
 
 def test_a_session_is_deleted_with_all_below_it_and_stays_away(maintenance: Maintenance) -> None:
