@@ -146,6 +146,9 @@ def test_the_command_prints_a_report_and_says_what_is_wrong(folder: Path) -> Non
     for days, told in ("5", ""), ("7", f"The export has nothing before {LAST - timedelta(days=4)};"):
         exported = run_server(folder, *asked, "--from", "parquet", "--export", "out", "--days", days)
         assert (exported.returncode, exported.stderr.partition(" what")[0]) == (0, told)
+    for last in ("9999-12-31", "0001-01-07"):
+        never = run_server(folder, "report", "--database", "store", "--last", last, "--days", "7")
+        assert (never.returncode, f"No 7 days that are over end with {last}; " in never.stderr) == (2, True)
     nothing = run_server(folder, *asked, "--from", "parquet", "--export", "empty")
     assert (nothing.returncode, nothing.stderr.count("nothing was counted there yet")) == (1, 1)
 

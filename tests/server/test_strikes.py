@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.once
 
-TODAY = datetime.now(UTC).date()
-DAYS = [TODAY - timedelta(days=back) for back in range(1, 29)]
-FLOODED = TODAY - timedelta(days=3)
+
+@pytest.fixture
+def flooded(today: date) -> date:
+    return today - timedelta(days=3)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+def database(request: pytest.FixtureRequest, tmp_path: Path, today: date, flooded: date) -> Database:
     """Four weeks of some three hundred counts a day, and 2,000 that somebody made up within an hour."""
     if request.param == "sqlite":
         found: Database = tmp_path / "a.sqlite3"
@@ -43,20 +44,21 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
         postgres: Postgres = request.getfixturevalue("postgres")
         found = postgres.new_store()
     chance = random.Random(11)  # noqa: S311
-    usual = list(counts(chance, DAYS, 300 * len(DAYS)))
-    made_up = counts(chance, [FLOODED], 2000)
-    flood = [one._replace(received_at=at(FLOODED, 13 * 3600 + chance.random() * 3599)) for one in made_up]
+    usual = list(counts(chance, [today - timedelta(days=back) for back in range(1, 29)], 300 * 28))
+    made_up = counts(chance, [flooded], 2000)
+    flood = [one._replace(received_at=at(flooded, 13 * 3600 + chance.random() * 3599)) for one in made_up]
     commit(found, [*usual, *flood])
     return found
 
 
-def figures(database: Database) -> Mapping[str, int]:
+def figures(database: Database, flooded: date) -> Mapping[str, int]:
     reader = open_reader(database)
     source = StoreSource(reader)
+    days = (flooded - timedelta(days=28), flooded + timedelta(days=3))
     return {
         "total": reader.total("rxinfer"),
-        "flooded": source.count(IMPORTS, "rxinfer", FLOODED, FLOODED)[FLOODED,],
-        "pythons": sum(source.count(PYTHONS, "rxinfer", DAYS[-1], TODAY).values()),
+        "flooded": source.count(IMPORTS, "rxinfer", flooded, flooded)[flooded,],
+        "pythons": sum(source.count(PYTHONS, "rxinfer", *days).values()),
     }
 
 
@@ -64,37 +66,37 @@ def run(folder: Path, database: Database, *arguments: str) -> Any:  # noqa: ANN4
     return run_server(folder, "strike", *arguments, "--database", str(database))
 
 
-def test_a_flood_is_seen_struck_and_taken_back(database: Database, tmp_path: Path) -> None:
-    before = figures(database)
+def test_a_flood_is_seen_struck_and_taken_back(database: Database, flooded: date, tmp_path: Path) -> None:
+    before = figures(database, flooded)
     assert before["total"] == before["pythons"] == 300 * 28 + 2000
     seen = run(tmp_path, database, "look", "rxinfer").stdout.splitlines()
     assert len(seen) == 2
-    assert seen[0].startswith(f"{FLOODED} 13:00  1 hour: 2,0")
+    assert seen[0].startswith(f"{flooded} 13:00  1 hour: 2,0")
     command = seen[1].split()
     assert command[:4] == ["plaintally-server", "strike", "add", "rxinfer"]
     done = run(tmp_path, database, *command[2:-1], "a script in a loop")
     assert done.stdout == "Struck window 1; `plaintally-server strike undo 1` takes it back.\n"
-    struck = figures(database)
+    struck = figures(database, flooded)
     genuine = before["flooded"] - struck["flooded"] - 2000  # of that hour, which go with it
     assert 0 <= genuine < 40
     assert before["total"] - struck["total"] == before["pythons"] - struck["pythons"] == 2000 + genuine
     assert run(tmp_path, database, "look", "rxinfer").stdout == "No hour of rxinfer in the last 28 days stands out.\n"
     listed = run(tmp_path, database, "list").stdout
-    assert f"rxinfer  {FLOODED}T13:00 to {FLOODED}T14:00  by {getpass.getuser()} on " in listed
+    assert f"rxinfer  {flooded}T13:00 to {flooded}T14:00  by {getpass.getuser()} on " in listed
     assert listed.endswith(": a script in a loop\n")
     assert run(tmp_path, database, "undo", "1").returncode == 0
-    assert figures(database) == before
+    assert figures(database, flooded) == before
     assert run(tmp_path, database, "list").stdout == "Nothing is struck.\n"
     with closing(open_for_reading(database).connect()) as connection:
         found = connection.execute(select(audit.c.actor, audit.c.action, audit.c.detail).order_by(audit.c.id)).all()
-    detail = f"rxinfer from {FLOODED}T13:00:00+00:00 to {FLOODED}T14:00:00+00:00: a script in a loop"
+    detail = f"rxinfer from {flooded}T13:00:00+00:00 to {flooded}T14:00:00+00:00: a script in a loop"
     assert found == [(getpass.getuser(), "strike", detail), (getpass.getuser(), "take back", detail)]
 
 
 def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
     database, now = tmp_path / "a.sqlite3", datetime.now(UTC)
     moments = [now - timedelta(minutes=5), now - timedelta(hours=30)]
-    made = counts(random.Random(2), [TODAY], 20)  # noqa: S311
+    made = counts(random.Random(2), [now.date()], 20)  # noqa: S311
     commit(database, [one._replace(received_at=moments[number % 2]) for number, one in enumerate(made)])
     start, end = [f"{now - timedelta(minutes=back):%Y-%m-%dT%H:%M}" for back in (2400, 1)]
     window = ("--from", start, "--until", end)

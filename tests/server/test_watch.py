@@ -23,7 +23,6 @@ from shared import write_contract
 
 pytestmark = pytest.mark.once
 
-TODAY = datetime.now(UTC).date()
 LAST = date(2026, 11, 22)  # a Sunday
 DAYS = [LAST - timedelta(days=back) for back in range(70)]
 
@@ -62,22 +61,22 @@ def count(day: date, package: str, version: str) -> Write:
     return Write(Name("p", "(default)", f"using_{package}", identifier), Precondition(), lambda _: admitted, at)
 
 
-def test_the_command_tells_and_tells_on(tmp_path: Path) -> None:
+def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
     """One package has stopped, of another a release has, a third goes on."""
     writes = []
     for back in range(2, 45):
-        day = TODAY - timedelta(days=back)
+        day = today - timedelta(days=back)
         writes += [count(day, "goes_on", "1.0") for _ in range(3)]
         if back > 10:
             writes += [count(day, "gone", "2.0") for _ in range(3)]
             writes += [count(day, "half", "3.0") for _ in range(3)]
         writes += [count(day, "half", "3.1") for _ in range(3)]
-    writes += [count(TODAY - timedelta(days=1), package, "3.1") for package in ("goes_on", "half")]
+    writes += [count(today - timedelta(days=1), package, "3.1") for package in ("goes_on", "half")]
     commit(tmp_path / "plaintally.sqlite3", writes)
     with loopback() as server:
         done = run_server(tmp_path, "watch", "--webhook", f"http://127.0.0.1:{server.port}/hook")
         [request] = server.wait_for(1)
-    since = TODAY - timedelta(days=11)
+    since = today - timedelta(days=11)
     assert (done.returncode, done.stderr) == (1, "")
     told = done.stdout.splitlines()
     assert [line.partition(";")[0] for line in told] == [
@@ -107,7 +106,7 @@ def test_the_command_tells_and_tells_on(tmp_path: Path) -> None:
         assert "must be an address with https, or on this machine." in wrong.stderr
 
 
-def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path) -> None:
+def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path, today: date) -> None:
     """Of counts and of what is shared, by number alone; what is refused for another reason counts for none."""
     database = tmp_path / "a.sqlite3"
     contract = write_contract(tmp_path, "rxinfer")
@@ -124,17 +123,17 @@ def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path) -> Non
             collector.post(collection="using_another")
         assert collector.request("POST", f"{ROOT}/using_another", {"fields": {}}).status == 400
     reader = open_reader(database)
-    assert reader.daily_refusals("rxinfer", TODAY, TODAY) == [(TODAY, 12)]
+    assert reader.daily_refusals("rxinfer", today, today) == [(today, 12)]
     source = StoreSource(reader)
-    found = find_refused(reader, source, "rxinfer", last=TODAY)
-    assert found == ("rxinfer", TODAY, 12, 0)
-    assert str(found).startswith(f"rxinfer: of 12 documents on {TODAY}, 12 were refused; ")
-    assert find_refused(reader, source, "another", last=TODAY) is None
+    found = find_refused(reader, source, "rxinfer", last=today)
+    assert found == ("rxinfer", today, 12, 0)
+    assert str(found).startswith(f"rxinfer: of 12 documents on {today}, 12 were refused; ")
+    assert find_refused(reader, source, "another", last=today) is None
     assert b"canary5a1" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
-def test_a_package_that_is_not_there_is_no_silence_that_went_unnoticed(tmp_path: Path) -> None:
-    commit(tmp_path / "a.sqlite3", [count(TODAY - timedelta(days=2), "known", "1.0")])
+def test_a_package_that_is_not_there_is_no_silence_that_went_unnoticed(tmp_path: Path, today: date) -> None:
+    commit(tmp_path / "a.sqlite3", [count(today - timedelta(days=2), "known", "1.0")])
     (tmp_path / "plaintally-server.toml").write_text('database = "a.sqlite3"\npackages = ["other"]\n')
     done = run_server(tmp_path, "watch", "knwon")
     assert (done.returncode, done.stdout) == (1, "")

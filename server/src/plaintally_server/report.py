@@ -53,7 +53,10 @@ def report(
     if source != "store" and not export:
         raise click.UsageError("Name the export with --export PLACE.")
     now = datetime.now(UTC)
-    until = last.date() if last else last_sealed(now)
+    sealed = last_sealed(now)
+    until = last.date() if last else sealed
+    if not days < until.toordinal() <= sealed.toordinal():
+        raise click.UsageError(f"No {days} days that are over end with {until}; the last day that is over is {sealed}.")
     with open_source(source, database=database, place=export or "", master=master) as opened:
         known = opened.packages()
         if not known:
