@@ -26,6 +26,8 @@ from plaintally_server.store.tables import erasures
 
 PAUSE_S, AGAIN_S = 600.0, 2.0
 """Between rewriting the tables twice, and between trying to empty the log while somebody reads."""
+PATIENCE_MS = 30
+"""For how long VACUUM waits for a lock of PostgreSQL's, in the thread that writes."""
 _logger = logging.getLogger(__name__)
 
 
@@ -59,7 +61,7 @@ def erase(engine: Engine, *, waits: bool = True) -> bool:
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     if last is None:
         return empty_log(engine, waits=waits)
-    _run(engine, "VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM {_TABLES}")
+    _run(engine, "VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM {_TABLES}", waits=waits)
     if not empty_log(engine, waits=waits):
         return False
     with engine.begin() as connection:
@@ -70,15 +72,19 @@ def erase(engine: Engine, *, waits: bool = True) -> bool:
 _TABLES = "documents, names, forget_requests, audit"
 
 
-def _run(engine: Engine, statement: str) -> None:
-    """Run a statement outside of any transaction."""
+def _run(engine: Engine, statement: str, *, waits: bool = True) -> None:
+    """Run a statement outside of any transaction; it fails soon where another has a lock of PostgreSQL's."""
     if engine.dialect.name == "sqlite":
         with closing(engine.raw_connection()) as pooled:
             raw: Any = pooled.driver_connection
             raw.execute(statement)
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(f"SET lock_timeout = {0 if waits else PATIENCE_MS}")
+        try:
+            connection.exec_driver_sql(statement)
+        finally:
+            connection.invalidate()  # nobody else is to have its timeout
 
 
 class Erasure:
