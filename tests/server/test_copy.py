@@ -60,7 +60,8 @@ def source(tmp_path: Path) -> Path:
             else:
                 make = _contract if table is contracts else partial(_made_up, table)
                 connection.execute(table.insert(), [make(number) for number in range(3)])
-        imports = {"series": IMPORTS, "package": "rxinfer", "day": date(2026, 11, 23), "key": "", "value": 7}
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        imports = {"series": IMPORTS, "package": "rxinfer", "day": yesterday, "key": "", "value": 7}
         connection.execute(rollups.insert(), imports)
     return path
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from warnings import catch_warnings
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.fieldpaths import Fields
@@ -47,7 +48,8 @@ class Project:
 
     def __init__(self, name: str, *, credentials: Path | None = None) -> None:
         self.name = name
-        with _explaining(name):
+        # A Python that Google is to support no longer is warned of by each of its modules, at every pull.
+        with catch_warnings(action="ignore", category=FutureWarning), _explaining(name):
             self._client = _make_client(name, credentials)
             self._patience = _make_patience()
 
