@@ -149,6 +149,18 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str],
     assert not (tmp_path / "plaintally.sqlite3").exists()
 
 
+@pytest.mark.parametrize(("command", "missing"), [("serve", "asyncpg"), ("doctor", "psycopg"), ("report", "psycopg")])
+def test_what_speaks_to_postgresql_is_missing(tmp_path: Path, command: str, missing: str) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; from plaintally_server.cli import main;"
+        f"sys.argv[1:] = [{command!r}, '--database', 'postgresql://u@127.0.0.1:1/x']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "type: pip install 'plaintally-server[postgres]'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

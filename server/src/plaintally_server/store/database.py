@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,8 @@ def _sqlite(
 
 
 def _postgres(url: str, pool: type[Pool], isolation_level: Any, settings: Mapping[str, str]) -> Engine:  # noqa: ANN401
+    if not all(map(find_spec, ("psycopg", "asyncpg"))):
+        raise StartError("what speaks to PostgreSQL is missing; type: pip install 'plaintally-server[postgres]'")
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         isolation_level=isolation_level,
