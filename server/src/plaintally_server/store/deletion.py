@@ -72,12 +72,19 @@ def discard(connection: Connection, collection: str, document: str, *, at: datet
     _note_erasure(connection, at)
 
 
-def bury_late(connection: Connection, stats_id: str, *, at: datetime) -> bool:
-    """Keep out stats that came after their session was deleted; whether invokes had come before them, which go."""
-    _bury(connection, [stats_id], at)
-    found = remove(connection, parent_is(INVOKES, stats_id)) > 0
-    if found:
-        _note_erasure(connection, at)
+def bury_late(connection: Connection, late: Mapping[str, datetime]) -> bool:
+    """Keep out stats that came after their session was deleted; whether invokes had come before them, which go.
+
+    Args:
+        connection: one whose caller has begun a transaction.
+        late: the ids of the stats, and when each came.
+    """
+    found = False
+    for stats_id, at in late.items():
+        _bury(connection, [stats_id], at)
+        if remove(connection, parent_is(INVOKES, stats_id)):
+            _note_erasure(connection, at)
+            found = True
     return found
 
 

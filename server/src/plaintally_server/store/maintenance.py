@@ -87,16 +87,15 @@ class Maintenance(SQLReader):
 
     def refuse_empty(self, *, actor: str, at: datetime) -> int:
         """Drop all requests about no document; how many there were."""
-        count, after = 0, ""
-        while True:
+        count = 0
+        after: str | None = ""
+        while after is not None:
             with self._changing() as connection:
-                gone, next_after = deletion.drop_requests(connection, after, before=at, refused=False)
-                count += gone
-                if next_after is None:
-                    what = f"{count} requests about no document"
-                    credentials.note(connection, Deed(at, actor, "refuse to delete", what))
-                    return count
-            after = next_after
+                gone, after = deletion.drop_requests(connection, after, before=at, refused=False)
+            count += gone
+        with self._changing() as connection:
+            credentials.note(connection, Deed(at, actor, "refuse to delete", f"{count} requests about no document"))
+        return count
 
     def receipt(self, receipt_hash: str) -> tuple[datetime, int] | None:
         """When the deletion with this receipt was, and of how many documents."""
@@ -176,8 +175,7 @@ class Maintenance(SQLReader):
         """Keep documents in one transaction, each for itself: what came of it, or why it was refused."""
         with self._changing() as connection:
             planned = rows.write(connection, [[write] for write in writes])
-            for stats_id, at in planned.late.items():
-                deletion.bury_late(connection, stats_id, at=at)
+            deletion.bury_late(connection, planned.late)
         return list(map(_unwrap, planned.answers))
 
     def pulled_until(self, project: str, collection: str) -> str | None:

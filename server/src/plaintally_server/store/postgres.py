@@ -8,11 +8,9 @@ being deleted, and nobody waits in a circle.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from functools import partial
-from typing import TypeVar
 
 import asyncpg
 from sqlalchemy import QueuePool
@@ -28,9 +26,8 @@ from plaintally_server.store.database import BY_INDEX, exclusively, open_for_rea
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.times import to_us
 from plaintally_server.store.writer import disk_full
-from plaintally_server.store.writing import Deletions, SQLStore
+from plaintally_server.store.writing import Alone, SQLStore
 
-T = TypeVar("T")
 _LOST = (
     OSError,
     TimeoutError,
@@ -57,19 +54,19 @@ class PostgresStore(SQLStore):
         schema.prepare(url)
         self._server = _Server(url, patience_s)
         reads = open_for_reading(url, pool=QueuePool)
-        super().__init__(reads, self._server, self._server.deletions, queue_size=queue_size)
+        super().__init__(reads, self._server, self._server.alone, queue_size=queue_size)
 
     async def drop_months(self, before: Mapping[str, datetime]) -> int:
         """See `retention.Purging.drop_months`; a month that somebody reads is left for the next time."""
         gone, clock_s = 0, asyncio.get_running_loop().time
         for month in await asyncio.to_thread(self._months_over, before):
             count, place, begun_s = 0, partitions.START, clock_s()
-            while found := await self._writer.run(partial(self._change, partitions.forget_names, month, place)):
+            while found := await self._do(partitions.forget_names, month, place):
                 count, place = count + found[0], found[1]
                 await asyncio.sleep(max(PAUSE.total_seconds(), REST * (clock_s() - begun_s)))
                 begun_s = clock_s()
             with suppress(Refusal):
-                await self._writer.run(partial(self._change, partitions.detach, month))
+                await self._do(partitions.detach, month)
                 gone += count
         await asyncio.to_thread(self._drop_detached)
         return gone
@@ -82,10 +79,6 @@ class PostgresStore(SQLStore):
         with self._reading() as connection:
             return partitions.months_over(connection, before)
 
-    def _change(self, work: Callable[..., T], *arguments: object) -> T:
-        with exclusively(self._server.engine) as connection:
-            return work(connection, *arguments)
-
 
 class _Server:
     """The connection that writes; see `Backend`."""
@@ -95,7 +88,7 @@ class _Server:
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self.engine = open_for_writing(url)
         self._erasure = Erasure(self.engine)
-        self.deletions = Deletions(self.engine, self._erasure.begin)
+        self.alone = Alone(self.engine, self._erasure.begin)
         self._loop = asyncio.new_event_loop()
         self._connection: asyncpg.Connection | None = None
         self._partitions: set[object] = set()
@@ -107,7 +100,7 @@ class _Server:
         except asyncpg.CheckViolationError:  # a month was dropped that this was about to come late into
             self._partitions.clear()
             planned = self._loop.run_until_complete(self._persist(groups))
-        self.deletions.bury(planned.late)
+        self.alone.bury(planned.late)
         return planned.answers
 
     def refuse(self, error: Exception) -> Refusal | None:

@@ -15,7 +15,7 @@ from plaintally_server.reports.questions import ROLLED
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Rolled, Window
 from plaintally_server.store.batch import Tally
-from plaintally_server.store.rows import insert
+from plaintally_server.store.rows import insert, note_changes
 from plaintally_server.store.tables import REFUSED, UP, documents, monthly_rollups, purges, rolled_days, rollups, struck
 from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
 
@@ -138,15 +138,15 @@ def first_day_up(connection: Connection) -> date | None:
     return found
 
 
-def days_below(connection: Connection, day: Changed) -> Sequence[Tally]:
-    """The earlier days of invokes whose stats were received on a day."""
+def renew_below(connection: Connection, day: Changed) -> None:
+    """See `rolling.Rolling.renew_below`."""
     start = to_us(datetime.combine(day.day, time(), UTC))
     stats, invokes = documents.alias(), documents.alias()
     received = and_(stats.c.create_time >= start, stats.c.create_time < start + DAY_US)
     ids = select(stats.c.id).where(stats.c.package == day.package, stats.c.collection == STATS, received)
     below = and_(invokes.c.collection == INVOKES, invokes.c.parent.in_(ids), invokes.c.create_time < start)
     found = connection.execute(select(invokes.c.create_time // DAY_US).where(below).distinct()).scalars()
-    return [Tally(day.package, day_of(number * DAY_US)) for number in sorted(found)]
+    note_changes(connection, [Tally(day.package, day_of(number * DAY_US)) for number in sorted(found)])
 
 
 def windows(connection: Connection, package: str | None) -> Sequence[Window]:

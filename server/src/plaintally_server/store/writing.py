@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Engine, delete
+from sqlalchemy import Connection, Engine, delete
 
 from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
@@ -18,10 +19,12 @@ from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import contracts
 from plaintally_server.store.writer import Backend, Writer
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _PROBE_BYTES = 65_536  # which fit into no page that has room, so that a full disk is noticed
 
 
-class Deletions:
+class Alone:
     """Work that deletes, or is rare: each piece alone, in a transaction of its own.
 
     Args:
@@ -32,97 +35,50 @@ class Deletions:
     def __init__(self, engine: Engine, erase: Callable[[], None]) -> None:
         self._engine, self._erase = engine, erase
 
+    def do(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+        """What the work returns."""
+        with exclusively(self._engine) as connection:
+            return work(connection, *arguments, **more)
+
+    def delete(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+        """The same, of work that deletes."""
+        done = self.do(work, *arguments, **more)
+        self._erase()
+        return done
+
     def write(self, group: Sequence[Write]) -> Sequence[Stored | None]:
-        """Do a group with deletions: one write after the other, since what is deleted takes others with it."""
-        answers: list[Stored | None] = []
+        """Do a group with deletions."""
         try:
-            with exclusively(self._engine) as connection:
-                for write in group:
-                    discard = partial(deletion.discard, at=write.received_at) if write.erases else None
-                    planned = rows.write(connection, [[write]], discard=discard)
-                    [answer] = planned.answers
-                    if isinstance(answer, Exception):
-                        raise answer
-                    answers += answer
+            return self.delete(_write_erasing, group)
         except Forgotten as refusal:
             self.bury(refusal.late)
             raise
-        self._erase()
-        return answers
-
-    def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
-        """See `Store.forget`."""
-        with exclusively(self._engine) as connection:
-            receipt = deletion.forget(connection, session_id, key=key, at=at, salt=salt)
-        self._erase()
-        return receipt
-
-    def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:
-        """See `Store.approve`."""
-        with exclusively(self._engine) as connection:
-            receipt = deletion.approve(connection, session_id, at=at, salt=salt, actor=actor)
-        self._erase()
-        return receipt
-
-    def request(self, session_id: str, *, at: datetime) -> None:
-        """See `Store.request_forgetting`."""
-        with exclusively(self._engine) as connection:
-            deletion.request(connection, session_id, at=at)
-
-    def probe(self) -> None:
-        """Write as much as a long document, and take it back before anybody sees it."""
-        with exclusively(self._engine) as connection:
-            connection.execute(contracts.insert().values(package="", content=bytes(_PROBE_BYTES), added_at=0))
-            connection.execute(delete(contracts).where(contracts.c.package == ""))
-
-    def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
-        """See `retention.Purging.purge`."""
-        with exclusively(self._engine) as connection:
-            return purging.purge(connection, due, after, limit=limit, at=at)
-
-    def begin_purge(self, due: Due, *, at: datetime) -> None:
-        """See `retention.Purging.begin_purge`."""
-        with exclusively(self._engine) as connection:
-            purging.begin(connection, due, at=at)
-
-    def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
-        """See `retention.Purging.record_purge`."""
-        with exclusively(self._engine) as connection:
-            purging.record(connection, due, removed=removed, at=at)
-
-    def drop_requests(self, after: str, *, before: datetime) -> tuple[int, str | None]:
-        """See `deletion.drop_requests`."""
-        with exclusively(self._engine) as connection:
-            return deletion.drop_requests(connection, after, before=before, refused=True)
-
-    def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
-        """See `rolling.Rolling.roll`."""
-        with exclusively(self._engine) as connection:
-            return rollups.put(connection, day, cells)
-
-    def note_used(self, names: Sequence[str], day: date) -> None:
-        """See `tokens.TokenStore.note_used`."""
-        with exclusively(self._engine) as connection:
-            credentials.note_used(connection, names, day)
-
-    def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
-        """See `rolling.Rolling.note_minute`."""
-        with exclusively(self._engine) as connection:
-            rollups.note_minute(connection, at, refused)
-
-    def renew_below(self, day: Changed) -> None:
-        """See `rolling.Rolling.renew_below`."""
-        with exclusively(self._engine) as connection:
-            rows.note_changes(connection, rollups.days_below(connection, day))
 
     def bury(self, late: Mapping[str, datetime]) -> None:
         """Keep out the stats that came late, and delete the invokes that came before them."""
         if not late:
             return
-        with exclusively(self._engine) as connection:
-            found = [deletion.bury_late(connection, stats_id, at=at) for stats_id, at in late.items()]
-        if any(found):
+        found = self.do(deletion.bury_late, late)
+        if found:
             self._erase()
+
+
+def _write_erasing(connection: Connection, group: Sequence[Write]) -> Sequence[Stored | None]:
+    """Do one write after the other, since what is deleted takes others with it."""
+    answers: list[Stored | None] = []
+    for write in group:
+        discard = partial(deletion.discard, at=write.received_at) if write.erases else None
+        [answer] = rows.write(connection, [[write]], discard=discard).answers
+        if isinstance(answer, Exception):
+            raise answer
+        answers += answer
+    return answers
+
+
+def _probe(connection: Connection) -> None:
+    """Write as much as a long document, and take it back before anybody sees it."""
+    connection.execute(contracts.insert().values(package="", content=bytes(_PROBE_BYTES), added_at=0))
+    connection.execute(delete(contracts).where(contracts.c.package == ""))
 
 
 class SQLStore(SQLReader):
@@ -131,13 +87,13 @@ class SQLStore(SQLReader):
     Args:
         reads: the connections that read.
         backend: what writes batches.
-        deletions: what does the rest.
+        alone: what does the rest.
         queue_size: how many writes may wait; more are refused as UNAVAILABLE.
     """
 
-    def __init__(self, reads: Engine, backend: Backend, deletions: Deletions, *, queue_size: int) -> None:
+    def __init__(self, reads: Engine, backend: Backend, alone: Alone, *, queue_size: int) -> None:
         super().__init__(reads)
-        self._deletions = deletions
+        self._alone = alone
         self._writer = Writer(backend, queue_size=queue_size)
 
     @property
@@ -165,52 +121,47 @@ class SQLStore(SQLReader):
         for write in writes:
             if write.erases:
                 stored: Sequence[Stored | None] = await self._writer.run(
-                    lambda: self._deletions.write(writes), size=len(writes)
+                    lambda: self._alone.write(writes), size=len(writes)
                 )
                 return stored
         return await self._writer.write(writes)
 
     async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
         """See `Store.forget`."""
-        receipt: Receipt = await self._writer.run(lambda: self._deletions.forget(session_id, key=key, at=at, salt=salt))
-        return receipt
+        return await self._delete(deletion.forget, session_id, key=key, at=at, salt=salt)
 
     async def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:
         """See `Store.approve`."""
-        approve = partial(self._deletions.approve, session_id, at=at, salt=salt, actor=actor)
-        receipt: Receipt | None = await self._writer.run(approve)
-        return receipt
+        return await self._delete(deletion.approve, session_id, at=at, salt=salt, actor=actor)
 
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
         """See `Store.request_forgetting`."""
-        await self._writer.run(lambda: self._deletions.request(session_id, at=at))
+        await self._do(deletion.request, session_id, at=at)
 
     async def probe(self) -> None:
         """See `Store.probe`; on PostgreSQL batches have a connection of their own."""
         await self._writer.write([])
-        await self._writer.run(self._deletions.probe)
+        await self._do(_probe)
 
     async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
         """See `retention.Purging.purge`."""
-        step: Step = await self._writer.run(lambda: self._deletions.purge(due, after, limit=limit, at=at))
-        return step
+        return await self._do(purging.purge, due, after, limit=limit, at=at)
 
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """See `rolling.Rolling.roll`."""
-        kept: bool = await self._writer.run(lambda: self._deletions.roll(day, cells))
-        return kept
+        return await self._do(rollups.put, day, cells)
 
     async def note_used(self, names: Sequence[str], day: date) -> None:
         """See `tokens.TokenStore.note_used`."""
-        await self._writer.run(lambda: self._deletions.note_used(names, day))
+        await self._do(credentials.note_used, names, day)
 
     async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
         """See `rolling.Rolling.note_minute`."""
-        await self._writer.run(lambda: self._deletions.note_minute(at, refused))
+        await self._do(rollups.note_minute, at, refused)
 
     async def renew_below(self, day: Changed) -> None:
         """See `rolling.Rolling.renew_below`."""
-        await self._writer.run(lambda: self._deletions.renew_below(day))
+        await self._do(rollups.renew_below, day)
 
     async def drop_months(self, before: Mapping[str, datetime]) -> int:  # noqa: ARG002
         """See `retention.Purging.drop_months`; here there are none."""
@@ -218,25 +169,33 @@ class SQLStore(SQLReader):
 
     async def begin_purge(self, due: Due, *, at: datetime) -> None:
         """See `retention.Purging.begin_purge`."""
-        await self._writer.run(lambda: self._deletions.begin_purge(due, at=at))
+        await self._do(purging.begin, due, at=at)
 
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
         """See `retention.Purging.record_purge`."""
-        await self._writer.run(lambda: self._deletions.record_purge(due, removed=removed, at=at))
+        await self._do(purging.record, due, removed=removed, at=at)
 
     async def drop_requests(self, before: datetime) -> int:
         """See `retention.Purging.drop_requests`."""
-        count, after = 0, ""
-        while True:
-            step = partial(self._deletions.drop_requests, after, before=before)
-            gone, behind = await self._writer.run(step)
-            count += int(gone)
-            if behind is None:
-                return count
-            after = behind
+        count = 0
+        after: str | None = ""
+        while after is not None:
+            gone, after = await self._do(deletion.drop_requests, after, before=before, refused=True)
+            count += gone
             await asyncio.sleep(PAUSE.total_seconds())
+        return count
 
     def close(self) -> None:
         """See `Store.close`."""
         self._writer.close()
         self._reads.dispose()
+
+    async def _do(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+        """What the work returns, which is done alone in the thread that writes."""
+        done: T = await self._writer.run(lambda: self._alone.do(work, *arguments, **more))
+        return done
+
+    async def _delete(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+        """The same, of work that deletes."""
+        done: T = await self._writer.run(lambda: self._alone.delete(work, *arguments, **more))
+        return done
