@@ -119,7 +119,7 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         (["serve", "--contract", "nowhere.json"], 1, "the contract nowhere.json cannot be used"),
         (["serve", "--contract", "nobody.json"], 1, "must name its package in lower case"),
         (["serve", "--contract", "wrong.json"], 1, "must name each field once, out of package_version, python_version"),
-        (["serve", "--package", "a", "--database", "no/such/folder.db"], 1, "name another with --database"),
+        (["serve", "--package", "a", "--port", "0", "--database", "no/such.db"], 1, "name another with --database"),
         (["serve", "--contract", "nested.json"], 1, "the contract nested.json cannot be used"),
         (["serve", "--config", "text.toml"], 2, "text.toml must have a list of texts for packages"),
         (["serve", "--config", "number.toml"], 2, "number.toml must have a whole number for port"),
