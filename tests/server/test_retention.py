@@ -421,6 +421,24 @@ def test_what_cannot_be_rolled_up_is_over_in_the_end(tmp_path: Path, monkeypatch
     store.close()
 
 
+def test_a_collector_ends_where_the_minute_cannot_be_noted(tmp_path: Path) -> None:
+    """The end is that which was asked for, and no failure on the way keeps from the rest of it."""
+    store = open_store(tmp_path / "a.sqlite3")
+    with open_for_writing(tmp_path / "a.sqlite3").begin() as connection:
+        refusing = "BEFORE INSERT ON rollups BEGIN SELECT RAISE(ABORT, 'no'); END"
+        connection.execute(text(f"CREATE TRIGGER refusing {refusing}"))
+
+    async def work() -> None:
+        task = asyncio.ensure_future(upkeep.keep(store, CONTRACTS, Refusals(), now=lambda: NOW))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+    store.close()
+
+
 def test_a_collector_purges_by_itself(tmp_path: Path) -> None:
     contract = write_contract(tmp_path, "rxinfer")
     store = open_store(tmp_path / "a.sqlite3")

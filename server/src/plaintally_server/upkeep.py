@@ -40,15 +40,19 @@ async def keep(
     try:
         await asyncio.gather(_note(store, refusals, now), _tend(store, contracts, now))
     finally:
-        await store.note_minute(now(), refusals.take())
+        await _note_minute(store, refusals, now)
 
 
 async def _note(store: Upkeep, refusals: Refusals, now: Callable[[], datetime]) -> None:
     """Note each minute; a long purge must not look like an outage."""
     while True:
-        with _telling("note the minute"):
-            await store.note_minute(now(), refusals.take())
+        await _note_minute(store, refusals, now)
         await asyncio.sleep(PAUSE_S)
+
+
+async def _note_minute(store: Upkeep, refusals: Refusals, now: Callable[[], datetime]) -> None:
+    with _telling("note the minute"):
+        await store.note_minute(now(), refusals.take())
 
 
 async def _tend(store: Upkeep, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
