@@ -15,7 +15,7 @@ from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store import credentials
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.credentials import Deed
-from plaintally_server.store.rows import find_buried, insert, is_document, located, parent_is, remove
+from plaintally_server.store.rows import find_buried, insert, is_document, located, parent_is, parts_of, remove
 from plaintally_server.store.tables import documents, erasures, forget_requests, receipts, tombstones
 from plaintally_server.store.times import from_us, to_us
 
@@ -23,7 +23,6 @@ MAX_WAITING = 10_000
 """Requests without a key that wait at once."""
 STEP = 200
 """Requests that are looked at in one transaction."""
-_AT_ONCE = 400  # parameters of a statement are limited
 
 
 def forget(connection: Connection, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
@@ -171,14 +170,14 @@ def _find_trees(connection: Connection, sessions: Sequence[str]) -> Mapping[str,
     """How many documents these sessions have, themselves included, and of which package they are."""
     place, key = located(connection)
     found = dict[str, tuple[int, str]]()
-    for part in _parts(sessions):
+    for part in parts_of(sessions):
         own = select(key.id, documents.c.package).select_from(place).where(key.collection == SESSIONS, key.id.in_(part))
         found |= {session: (1, package) for session, package in connection.execute(own)}
         below = select(documents.c.parent, documents.c.package, documents.c.id).where(parent_is(STATS, *part))
         stats = connection.execute(below).all()
         session_of = {one.id: one.parent for one in stats}
         counts = Counter(one.parent for one in stats)
-        for few in _parts([*session_of]):
+        for few in parts_of([*session_of]):
             each = select(documents.c.parent, func.count()).where(parent_is(INVOKES, *few)).group_by(documents.c.parent)
             for parent, count in connection.execute(each):
                 counts[session_of[parent]] += count
@@ -189,15 +188,11 @@ def _find_trees(connection: Connection, sessions: Sequence[str]) -> Mapping[str,
     return found
 
 
-def _parts(ids: Sequence[str]) -> Sequence[Sequence[str]]:
-    return [ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE)]
-
-
 def _delete_session(connection: Connection, session_id: str, at: datetime) -> int:
     """Delete a session with its stats and their invokes, and leave tombstones; the number of documents."""
     key_hash = _key_hash(connection, session_id)
     stats_ids = connection.execute(select(documents.c.id).where(parent_is(STATS, session_id))).scalars().all()
-    count = sum(remove(connection, parent_is(INVOKES, *part)) for part in _parts(stats_ids))
+    count = sum(remove(connection, parent_is(INVOKES, *part)) for part in parts_of(stats_ids))
     count += remove(connection, parent_is(STATS, session_id))
     count += remove(connection, is_document(connection, SESSIONS, session_id))
     connection.execute(delete(forget_requests).where(forget_requests.c.session == session_id))

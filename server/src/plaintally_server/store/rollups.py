@@ -15,7 +15,7 @@ from plaintally_server.reports.questions import ROLLED
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Rolled, Window
 from plaintally_server.store.batch import Tally
-from plaintally_server.store.rows import insert, note_changes
+from plaintally_server.store.rows import add, note_changes
 from plaintally_server.store.tables import REFUSED, UP, documents, monthly_rollups, purges, rolled_days, rollups, struck
 from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
 
@@ -93,26 +93,16 @@ def put_series(connection: Connection, package: str, day: date, cells: Cells) ->
         changes[series, key] = changes.get((series, key), 0) - value
     for table, when in ((rollups, {"day": day}), (monthly_rollups, {"month": day.replace(day=1)})):
         place = {"package": package, **when}
-        _add(connection, table, place, changes)
+        add(connection, table, place, changes)
         empty = and_(*(table.c[name] == value for name, value in place.items()), table.c.value == 0)
         connection.execute(delete(table).where(empty, table.c.series.in_(cells)))
 
 
-def _add(
-    connection: Connection, table: Table, place: Mapping[str, object], values: Mapping[tuple[str, str], int]
-) -> None:
-    rows = [{"series": series, "key": key, "value": value, **place} for (series, key), value in values.items() if value]
-    if rows:
-        added = insert(connection, table)
-        total = {"value": table.c.value + added.excluded.value}
-        connection.execute(added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows)
-
-
 def note_minute(connection: Connection, at: datetime, refused: Mapping[str, int]) -> None:
     """See `rolling.Rolling.note_minute`."""
-    _add(connection, rollups, {"package": "", "day": at.date()}, {(UP, f"{at:%H}"): 1})
+    add(connection, rollups, {"package": "", "day": at.date()}, {(UP, f"{at:%H}"): 1})
     for package, number in refused.items():
-        _add(connection, rollups, {"package": package, "day": at.date()}, {(REFUSED, ""): number})
+        add(connection, rollups, {"package": package, "day": at.date()}, {(REFUSED, ""): number})
 
 
 def daily_refusals(connection: Connection, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:

@@ -4,8 +4,8 @@ These are for what is rare: maintenance, deletion, what comes out of another dat
 time goes the faster ways of `sqlite` and `postgres`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -25,6 +25,7 @@ from plaintally_server.store.batch import Key, Plan, Row, Tally, bearers, change
 from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rolled_days, rollups, tombstones
 from plaintally_server.store.times import day_of
 
+T = TypeVar("T")
 Discard = Callable[[Connection, str, str], None]
 _AT_ONCE = 400  # parameters of a statement are limited
 _ROW = (
@@ -56,8 +57,8 @@ def load(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
     if connection.dialect.name == "postgresql":
         query = query.order_by(key.collection, key.id).with_for_update(of=documents)
     found = {}
-    for start in range(0, len(keys), _AT_ONCE):
-        wanted = tuple_(key.collection, key.id).in_(keys[start : start + _AT_ONCE])
+    for part in parts_of(keys):
+        wanted = tuple_(key.collection, key.id).in_(part)
         for collection, document, *row in connection.execute(query.where(wanted)):
             found[collection, document] = Row(*row)
     return found
@@ -66,8 +67,8 @@ def load(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
 def find_buried(connection: Connection, hashes: Sequence[bytes]) -> set[bytes]:
     """Which of these ids were deleted."""
     found: set[bytes] = set()
-    for start in range(0, len(hashes), _AT_ONCE):
-        query = select(tombstones.c.id_hash).where(tombstones.c.id_hash.in_(hashes[start : start + _AT_ONCE]))
+    for part in parts_of(hashes):
+        query = select(tombstones.c.id_hash).where(tombstones.c.id_hash.in_(part))
         found |= {bytes(id_hash) for id_hash in connection.execute(query).scalars()}
     return found
 
@@ -89,9 +90,9 @@ def write(connection: Connection, groups: Sequence[Sequence[Write]], *, discard:
     for tally, ids in sorted(planned.named.items()):
         there = and_(counted_ids.c.package == tally.package, counted_ids.c.id.in_([*map(pack, ids)]))
         counted = connection.execute(select(func.count()).select_from(counted_ids).where(there)).scalar_one()
-        _add(connection, tally, len(ids) - counted)
+        _add_imports(connection, tally, len(ids) - counted)
     for tally, ids in sorted(counts.items()):
-        _add(connection, tally, _keep(connection, [(tally.package, one) for one in ids]))
+        _add_imports(connection, tally, _keep(connection, [(tally.package, one) for one in ids]))
     _keep(connection, planned.freed)
     note_changes(connection, changed_days(planned, rows))
     return planned
@@ -156,22 +157,31 @@ def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of e
     return sqlite.insert(table)
 
 
+def add(
+    connection: Connection, table: Table, place: Mapping[str, object], values: Mapping[tuple[str, str], int]
+) -> None:
+    """Add to sums: by series and key, the values of a package and a day, or a month."""
+    rows = [{"series": series, "key": key, "value": value, **place} for (series, key), value in values.items() if value]
+    if rows:
+        added = insert(connection, table)
+        total = {"value": table.c.value + added.excluded.value}
+        connection.execute(added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows)
+
+
+def parts_of(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items in their order, as many at once as a statement takes as parameters."""
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]
+
+
 def _keep(connection: Connection, ids: Iterable[tuple[str, str]]) -> int:
     """Keep that ids were counted, each with its package; the number of those of which that was not kept."""
     new, rows = 0, [{"package": package, "id": pack(one)} for package, one in sorted(ids)]
-    for start in range(0, len(rows), _AT_ONCE):
-        statement = insert(connection, counted_ids).values(rows[start : start + _AT_ONCE]).on_conflict_do_nothing()
+    for part in parts_of(rows):
+        statement = insert(connection, counted_ids).values(part).on_conflict_do_nothing()
         new += len(connection.execute(statement.returning(counted_ids.c.id)).all())
     return new
 
 
-def _add(connection: Connection, tally: Tally, new: int) -> None:
-    """Add to the imports of a day."""
-    if new:
-        row = {"series": IMPORTS, "package": tally.package, "day": tally.day, "key": "", "value": new}
-        added = insert(connection, rollups).values(row)
-        connection.execute(
-            added.on_conflict_do_update(
-                index_elements=list(rollups.primary_key), set_={"value": rollups.c.value + added.excluded.value}
-            )
-        )
+def _add_imports(connection: Connection, tally: Tally, new: int) -> None:
+    add(connection, rollups, {"package": tally.package, "day": tally.day}, {(IMPORTS, ""): new})
