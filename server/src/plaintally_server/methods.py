@@ -18,7 +18,7 @@ from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.filters import Found
 from plaintally_server.ingest import Policy
 from plaintally_server.lookups import parse_batch_get
-from plaintally_server.messages import SHORT_BYTES, Answer, answer_json
+from plaintally_server.messages import Answer, answer_json
 from plaintally_server.parsing import Parsing
 from plaintally_server.queries import Query
 from plaintally_server.resource import Method, Name, Stored, write_document
@@ -89,8 +89,7 @@ class Methods:
     async def run_query(self, body: bytes, method: Method, access: Access) -> Answer:
         """Read the documents of a collection that answer a query; where none does, one element tells the time."""
         access.check_any()
-        is_short = len(body) <= SHORT_BYTES
-        query = queries.parse_query(body) if is_short else await self.parsing.run(queries.parse_query, body)
+        query = await self.parsing.run(queries.parse_query, body)
         access.check([query.collection])
         found = await find(self.store, query, Name(method.project, method.database, query.collection), access)
         read_time = format_timestamp(self.now())

@@ -1,4 +1,4 @@
-"""Has bodies read in threads where the loop would stand still meanwhile: long ones, and few of those at once."""
+"""Has bodies read: long ones in threads, since the loop would stand still meanwhile, and few of those at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,6 +26,6 @@ class Parsing:
             Refusal: it refuses the body.
         """
         if len(body) <= SHORT_BYTES:
-            return await run_in_threadpool(parse, body, **more)
+            return parse(body, **more)
         async with self._room:
             return await run_in_threadpool(parse, body, **more)

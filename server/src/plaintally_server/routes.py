@@ -15,7 +15,7 @@ from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.fieldpaths import MISSING, Fields, project
 from plaintally_server.fieldpaths import find as find_value
 from plaintally_server.ingest import Admitted, Policy
-from plaintally_server.messages import JSON, SHORT_BYTES, Answer, Request, Work, answer_json, read_body
+from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.methods import Methods, find
 from plaintally_server.parsing import Parsing
 from plaintally_server.resource import Method, Name, Precondition
@@ -124,11 +124,7 @@ class Documents:
         mask = resource.parse_mask(query, "mask.fieldPaths")
         body = await read_body(request, self.settings.body_limit)
         document = query["documentId"][-1] if "documentId" in query else None
-        name, admitted = (
-            self._admit_new(body, name, document)
-            if len(body) <= SHORT_BYTES
-            else await self.parsing.run(self._admit_new, body, collection=name, document=document)
-        )
+        name, admitted = await self.parsing.run(self._admit_new, body, collection=name, document=document)
         write = Write(name, _IS_NEW, lambda _: admitted, self.now())
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
@@ -195,8 +191,6 @@ class Documents:
     async def _read_fields(self, request: Request, name: Name) -> Fields:
         """The fields in a body, which may repeat the name."""
         body = await read_body(request, self.settings.body_limit)
-        if len(body) <= SHORT_BYTES:
-            return parse_document(body, name=str(name))
         return await self.parsing.run(parse_document, body, name=str(name))
 
     def _access(self, request: Request) -> Access:
