@@ -77,7 +77,7 @@ def create_app(
         )
         maintaining = [*entrance.routes(), *page.routes()]
     pages = _make_pages(
-        _running(store, tokens, now, *([beside] if beside else [])),
+        _running(store, tokens, now, beside),
         _describe(endpoints.policy),
         *health.routes(store, clock_s=time.monotonic),
         *forgetting.routes(),
@@ -90,13 +90,14 @@ def create_app(
 
 
 def _running(
-    store: Store, tokens: Tokens, now: Callable[[], datetime], *beside: Callable[[], Awaitable[None]]
+    store: Store, tokens: Tokens, now: Callable[[], datetime], beside: Callable[[], Awaitable[None]] | None
 ) -> Callable[[Starlette], Lifespan]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await tokens.read(store, today=now().date())  # so that the first request finds them
-        follow = partial(tokens.follow, store, now=now)
-        tasks = [asyncio.ensure_future(follow()), *(asyncio.ensure_future(work()) for work in beside)]
+        tasks = [asyncio.ensure_future(tokens.follow(store, now=now))]
+        if beside is not None:
+            tasks.append(asyncio.ensure_future(beside()))
         yield
         for task in tasks:
             task.cancel()

@@ -43,7 +43,7 @@ class Finding(NamedTuple):
 def examine(
     *,
     now: datetime,
-    database: Path,
+    database: Database,
     packages: Sequence[str],
     contracts: Sequence[Path],
     **options: Any,  # noqa: ANN401

@@ -27,8 +27,6 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _logger = logging.getLogger(__name__)
 
 What = Literal["contexts", "documents"]
-
-
 Place = tuple[int, str, str]
 """A time of receipt in microseconds since 1970, a collection and an id: documents are looked at in this order."""
 
@@ -49,7 +47,7 @@ class Step(NamedTuple):
     """
 
     removed: int
-    next: "Place | None"
+    next: Place | None
     kept: int | None = None
 
 

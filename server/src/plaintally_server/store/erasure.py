@@ -2,9 +2,9 @@
 
 On SQLite, `secure_delete` overwrites rows where they stand, and emptying the write-ahead log removes what they looked
 like before. That is done after each deletion, or within seconds of the end of whoever reads meanwhile: the thread that
-writes waits for no reader. But when SQLite moves rows between pages it leaves their bytes in the
-pages' unused parts (about one row in a hundred), where no deletion finds them. Only VACUUM, which writes the whole file
-anew, does; as it takes the time of reading and writing all of it, it runs at most once in ten minutes.
+writes waits for no reader. But when SQLite moves rows between pages it leaves their bytes in the pages' unused parts
+(about one row in a hundred), where no deletion finds them. Only VACUUM, which writes the whole file anew, does; as it
+takes the time of reading and writing all of it, it runs at most once in ten minutes.
 
 On PostgreSQL, a deleted row stays where it is until VACUUM frees its place and something else is written there, and in
 the write-ahead log until that is recycled. VACUUM is run as often; the rest is the database's own time, or that of
@@ -28,6 +28,7 @@ PAUSE_S, AGAIN_S = 600.0, 2.0
 """Between rewriting the tables twice, and between trying to empty the log while somebody reads."""
 PATIENCE_MS = 30
 """For how long VACUUM waits for a lock of PostgreSQL's, in the thread that writes."""
+_TABLES = "documents, names, forget_requests, audit"  # what is deleted from, on PostgreSQL
 _logger = logging.getLogger(__name__)
 
 
@@ -51,7 +52,7 @@ def rewrite(engine: Engine) -> bool:
 
     On PostgreSQL nobody else reads or writes meanwhile.
     """
-    _run(engine, "VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM FULL {_TABLES}")
+    _vacuum(engine, f"FULL {_TABLES}")
     return empty_log(engine)
 
 
@@ -61,7 +62,7 @@ def erase(engine: Engine, *, waits: bool = True) -> bool:
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     if last is None:
         return empty_log(engine, waits=waits)
-    _run(engine, "VACUUM" if engine.dialect.name == "sqlite" else f"VACUUM {_TABLES}", waits=waits)
+    _vacuum(engine, _TABLES, waits=waits)
     if not empty_log(engine, waits=waits):
         return False
     with engine.begin() as connection:
@@ -69,20 +70,17 @@ def erase(engine: Engine, *, waits: bool = True) -> bool:
     return True
 
 
-_TABLES = "documents, names, forget_requests, audit"
-
-
-def _run(engine: Engine, statement: str, *, waits: bool = True) -> None:
-    """Run a statement outside of any transaction; it fails soon where another has a lock of PostgreSQL's."""
+def _vacuum(engine: Engine, what: str, *, waits: bool = True) -> None:
+    """Run VACUUM, on PostgreSQL of this; unless it waits it fails soon where another has a lock of PostgreSQL's."""
     if engine.dialect.name == "sqlite":
         with closing(engine.raw_connection()) as pooled:
             raw: Any = pooled.driver_connection
-            raw.execute(statement)
+            raw.execute("VACUUM")
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(f"SET lock_timeout = {0 if waits else PATIENCE_MS}")
         try:
-            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(f"VACUUM {what}")
         finally:
             connection.invalidate()  # nobody else is to have its timeout
 

@@ -33,14 +33,14 @@ def look_at(database: Database) -> Inspection:
     engine = open_for_reading(database)
     try:
         with engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
+            is_file = connection.dialect.name == "sqlite"
+            if is_file:
                 _check(connection)
-            if connection.dialect.name == "sqlite" and schema.is_ours(connection) is False:
+            if is_file and schema.is_ours(connection) is False:
                 raise CommandError(f"{describe(database)} is no database of a collector; name another with --database")
             tables = _compare(schema.version(connection))
             newest = connection.execute(_NEWEST).scalar() if tables == "current" else None
-            is_far = connection.dialect.name == "postgresql"
-            return Inspection(tables, newest, connection.execute(select(func.now())).scalar_one() if is_far else None)
+            return Inspection(tables, newest, None if is_file else connection.execute(select(func.now())).scalar_one())
     except ERRORS as error:
         raise CommandError(f"cannot read the database {describe(database)} ({reason(error)})") from error
     finally:
