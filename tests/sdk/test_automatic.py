@@ -308,3 +308,15 @@ def test_off_is_off_for_every_session_of_the_package(host: MakeHost) -> None:
         run(made, server, ENABLE + textwrap.dedent(code))
         wait_until_gone(str(made.folder))
         assert {fields["steps"]["integerValue"] for fields in contexts(shared(server))} == {"1"}
+
+
+def test_on_windows_nothing_is_written_that_nobody_could_read(host: MakeHost) -> None:
+    """Its pipes cannot be waited for, and on Python 3.11 whoever writes into a full one waits."""
+    preparation = "import sys; sys.platform = 'win32'\n"
+    with loopback() as server:
+        told = "telemetry.session.sink, telemetry.session.stats('fit').total_invokes"
+        code = f"for index in range(3): fit(index)\nprint({told})"
+        made = host()
+        done = made.run(preparation + host_code(ENABLE + code), env={"ENDPOINT": server.endpoint})
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"None 3\n", b"")
+    assert server.requests == []

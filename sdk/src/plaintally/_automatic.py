@@ -7,7 +7,6 @@ other side is gone.
 
 import marshal
 import os
-import sys
 from time import monotonic
 
 from plaintally import _sender, documents
@@ -79,7 +78,7 @@ class Stream:
         self._write(frame(header(self.session, self.endpoint)))
         folder = os.path.dirname(os.path.dirname(__file__))
         environment = dict(os.environ)
-        if sys.platform == "win32" or not _sender.spawn(
+        if not _sender.spawn(
             _sender.command(_BOOT, folder), source, environment, otherwise=lambda: _relay_late(source, inode)
         ):
             if not _sender.may_thread():

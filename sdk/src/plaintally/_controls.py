@@ -1,6 +1,7 @@
 """What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked."""
 
 import os
+import sys
 from weakref import WeakSet
 
 import plaintally
@@ -211,7 +212,12 @@ def _own(telemetry: Telemetry, session: object) -> Session:
 
 
 def _attach_if_allowed(telemetry: Telemetry, session: Session) -> None:
-    """Share the invokes of a session as they end, where its user wants that and there is an address for them."""
+    """Share the invokes of a session as they end, where its user wants that and there is an address for them.
+
+    On Windows a pipe cannot be read as it would have to be: whoever wrote into it might wait for ever.
+    """
+    if sys.platform == "win32":
+        return
     endpoint, _ = _counting.resolve_endpoint(telemetry, _preferences.layers(os.environ))
     if endpoint is not None and session.sink is None and _decide(telemetry, "automatic_sharing").allowed:
         from plaintally._automatic import Stream
