@@ -179,8 +179,9 @@ def _preview(arguments: argparse.Namespace) -> None:
             f"no package that calls its telemetry {arguments.package!r} is installed here, so nobody can tell what it "
             "would send; ask in the environment that has it"
         )
-    endpoint, where = _counting.resolve_endpoint(handle, _counting.gather(handle).layers)
-    decision = _consent.decide("counter", _counting.gather(handle))
+    facts = _counting.gather(handle)
+    endpoint, where = _counting.resolve_endpoint(handle, facts.layers)
+    decision = _consent.decide("counter", facts)
     if endpoint is None:
         raise PlaintallyError(f"{arguments.package} sends nothing: it has no endpoint (set by {where})")
     target, body = _counting.document(handle, os.urandom(16), time.time_ns())

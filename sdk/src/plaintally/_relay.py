@@ -10,10 +10,10 @@ import os
 import select
 import time
 from collections import deque
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from plaintally import _deliver, _requests
+from plaintally._invoke import moment_of
 from plaintally._requests import Document, make_document
 from plaintally._sender import Endpoint
 from plaintally.documents import FIGURES
@@ -24,7 +24,6 @@ DRAIN_S = 8.0
 PROBE_S = 60.0
 TRY_S = 5.0
 MAX_WAITING = 5000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def main() -> None:
@@ -92,8 +91,8 @@ class _Batch:
                 **own,
                 session_stats=stats_id,
                 status=status,
-                execution_start=_moment(start_ns // 1000),
-                execution_end=_moment(start_ns // 1000 + elapsed_ns // 1000),
+                execution_start=moment_of(start_ns // 1000),
+                execution_end=moment_of(start_ns // 1000 + elapsed_ns // 1000),
                 duration_ms=elapsed_ns / 1e6,
                 context=context,
             )
@@ -167,10 +166,6 @@ def _is_readable(source: int, timeout_s: float) -> bool:
 
 def _document(collection: str, identifier: str, **fields: object) -> Document:
     return make_document(collection, identifier, to_document({"id": identifier, **fields})["fields"])
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _is_alive(pid: int) -> bool:

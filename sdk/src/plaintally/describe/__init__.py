@@ -1,9 +1,8 @@
 """Descriptions of values that never hold data: what kind of thing a value is, and how large, but nothing that is in it.
 
-`describe` and `describe_data` make a description, `keep_names` takes names out of it before it is recorded, and
+`describe` and `describe_data` make a description, and `keep_names` takes names out of it before it is recorded.
 `is_description` holds a stranger's description against the closed set below, and `is_sealed` knows one that was made
-here and that nobody changed. `plain` unwraps a scalar. None of them
-sends, stores or decides anything.
+here and that nobody changed. `plain` unwraps a scalar. None of them sends, stores or decides anything.
 
 A description is a dict of plain JSON types. These are all keys there are:
 

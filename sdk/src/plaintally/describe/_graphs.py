@@ -13,22 +13,19 @@ _MAX_NODES = 4096
 _MAX_ENTRIES = 8192
 
 
-def _graph(value: object) -> "Facts":
+def _graph(value: object, *, parallel: bool = False) -> "Facts":
     """Views, whose nodes only Python code can count, are known by their type alone."""
     nodes = _exact(part(value, "_node"))
     yield "length", len(nodes)
     if len(nodes) <= _MAX_NODES:
-        yield "edges", _count_edges(_exact(part(value, "_adj")))
+        yield "edges", _count_edges(_exact(part(value, "_adj")), parallel=parallel)
 
 
 def _multigraph(value: object) -> "Facts":
-    nodes = _exact(part(value, "_node"))
-    yield "length", len(nodes)
-    if len(nodes) <= _MAX_NODES:
-        yield "edges", _count_edges(_exact(part(value, "_adj")), parallel=True)
+    return _graph(value, parallel=True)
 
 
-def _count_edges(adjacency: "dict[object, object]", *, parallel: bool = False) -> int:
+def _count_edges(adjacency: "dict[object, object]", *, parallel: bool) -> int:
     """The number of edges, told apart by their dicts of attributes: a node may have a hash of the user's."""
     edges: dict[int, int] = {}
     left = _MAX_ENTRIES
