@@ -133,6 +133,7 @@ def test_a_database_that_is_lost(tmp_path: Path) -> None:
 def test_what_is_no_log_of_deletions(tmp_path: Path) -> None:
     _done(tmp_path, "migrate", *DATABASE)
     lines = ["", "{}", '{"table":"documents","row":{}}', '{"table":"tombstones","row":{"id_hash":1}}', "\x00"]
+    lines.append(f'{{"table":"tombstones","row":{{"id_hash":"15","key_hash":null,"buried_at":{2**63}}}}}')
     for line in lines:
         with pytest.raises(CommandError, match="no file of deletions"):
             delete_again(tmp_path / "test.sqlite3", [line], at=datetime.now(UTC))

@@ -127,6 +127,7 @@ YEAR = ("--from", "2025-01-01", "--until")
         (("add", "rxinfer", *YEAR, "yesterday", "--reason", "x"), 2, "'yesterday' is no time such as"),
         (("look", "rxinfer"), 1, "nothing of rxinfer was counted there, only of old"),
         (("undo", "7"), 1, "there is no window 7"),
+        (("undo", str(2**63)), 2, "is not in the range"),
     ],
 )
 def test_a_window_that_cannot_be_struck(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:

@@ -71,7 +71,7 @@ def revoke(*, name: str, database: Database) -> None:
 
 
 @click.command()
-@click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option("--last", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
 @on_config
 @on_database
 def audit(*, last: int, database: Database) -> None:

@@ -101,7 +101,7 @@ def add(*, package: str, first_at: datetime, until: datetime, reason: str, datab
 
 
 @strike.command()
-@click.argument("number", type=int)
+@click.argument("number", type=click.IntRange(1, 2**31 - 1))
 @on_config
 @on_database
 def undo(*, number: int, database: Database) -> None:

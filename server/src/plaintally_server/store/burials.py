@@ -6,6 +6,7 @@ database that is replaced or from a file, and deletes it again.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 from sqlalchemy import Connection, Table, inspect, null, select
@@ -24,7 +25,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of one of the tables; bytes are in hexadecimal digits."""
 
     table: str
-    row: dict[str, str | int | None]
+    row: dict[str, str | Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)] | None]
 
 
 def read(connection: Connection) -> Iterator[str]:
