@@ -122,6 +122,7 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         (["serve", "--package", "a", "--port", "0", "--database", "no/such.db"], 1, "name another with --database"),
         (["serve", "--contract", "nested.json"], 1, "the contract nested.json cannot be used"),
         (["serve", "--config", "text.toml"], 2, "text.toml must have a list of texts for packages"),
+        (["serve", "--config", "list.toml"], 2, "list.toml must have a list of texts for contracts"),
         (["serve", "--config", "number.toml"], 2, "number.toml must have a whole number for port"),
         (["serve", "--config", "name.toml"], 2, "name.toml must have a text for database"),
         (["serve", "--config", "table.toml"], 2, "table.toml must have a text for token"),
@@ -134,6 +135,7 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str],
     (tmp_path / "broken.toml").write_text("port:\n")
     (tmp_path / "unknown.toml").write_text("prot = 1\n")
     (tmp_path / "text.toml").write_text('packages = "a"\n')
+    (tmp_path / "list.toml").write_text('packages = ["a"]\ncontracts = ["a.json", 5]\n')
     (tmp_path / "number.toml").write_text("port = 1.5\n")
     (tmp_path / "name.toml").write_text("database = 5\n")
     (tmp_path / "far.toml").write_text("port = 70000\n")
@@ -172,7 +174,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     )
 
 
-def test_a_settings_file_speaks_to_settings_alone() -> None:
+def test_a_settings_file_speaks_to_settings_alone_and_to_those_of_all_commands(tmp_path: Path) -> None:
     """What is no setting must not be named like one: it would take its value from the file."""
 
     def find(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
@@ -188,3 +190,7 @@ def test_a_settings_file_speaks_to_settings_alone() -> None:
     variables = {one.name: one.envvar for _, one in find(commands) if one.envvar}
     assert {"packages", "database", "export"} <= variables.keys()
     assert [where for where, one in find(commands) if one.name in variables and one.envvar is None] == []
+    (tmp_path / "a.toml").write_text("unknown = 1")
+    told = run_server(tmp_path, "migrate", "--config", "a.toml").stderr  # in a process that has no other command loaded
+    _, _, known = " ".join(told.split()).partition("; known are ")
+    assert set(known.rstrip(".").split(", ")) == variables.keys() - {"config"}

@@ -23,8 +23,9 @@ from plaintally_server.store.maintenance import Maintenance
 CONFIG_FILE = "plaintally-server.toml"
 F = TypeVar("F", bound=Callable[..., Any])
 _TEXT, _NUMBER, _LIST = ((str,), "a text"), ((int, str), "a whole number"), ((list,), "a list of texts")
-_values: dict[str, tuple[tuple[type, ...], str]] = {}
-"""What a settings file may hold under each key, and what that is called."""
+_values: dict[str, tuple[tuple[type, ...], str]] = dict.fromkeys(("credentials", "export", "project"), _TEXT)
+"""What a settings file may hold under each key, and what that is called; the first are those of modules that are loaded
+for one command alone."""
 
 
 class _Setting(click.Option):
@@ -95,11 +96,15 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
         if name not in known:
             raise click.BadParameter(f"{found} has the unknown setting {name!r}; known are {', '.join(known)}.")
         wanted, what = _values[name]
-        if not isinstance(value, wanted) or isinstance(value, bool):
+        if not isinstance(value, wanted) or isinstance(value, bool) or not _holds_texts(value):
             raise click.BadParameter(f"{found} must have {what} for {name}.")
     context.meta[CONFIG_FILE] = found
     context.default_map = {name: value for name, value in values.items() if value != ""}  # which means: not set
     return found
+
+
+def _holds_texts(value: object) -> bool:
+    return not isinstance(value, list) or all(isinstance(each, str) for each in value)
 
 
 on_config = setting(
