@@ -1,6 +1,13 @@
 """How Chromium is started for tests, and how it tells the contrast of a text."""
 
-QUIET = [
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+_QUIET = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -21,3 +28,13 @@ CONTRAST = """element => {
     const paper = light(parse(getComputedStyle(document.body).backgroundColor));
     return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
 }"""
+
+
+@contextmanager
+def run_chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium") or os.environ.get("CHROMIUM")
+    assert program, "scripts/test installs chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_QUIET)
+        yield browser
+        browser.close()

@@ -4,7 +4,6 @@ import asyncio
 import math
 import os
 import random
-import shutil
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,9 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from chromium import CONTRAST, QUIET
+from chromium import CONTRAST, run_chromium
 from collectors import Collector, run_collector
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted
@@ -73,10 +72,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector
 
 @pytest.fixture(scope="module")
 def browser(filled: tuple[Collector, dict[date, int]]) -> Iterator[Browser]:  # noqa: ARG001  # it runs a loop: last
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+    with run_chromium() as running:
         yield running
-        running.close()
 
 
 class Visit:

@@ -1,14 +1,13 @@
 """The forms in a real Chromium: deleting a session and looking one up, light and dark, without JavaScript."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from chromium import CONTRAST, QUIET
+from chromium import CONTRAST, run_chromium
 from collectors import TOKEN, Collector, run_collector
 from shared import KEY, Shared, share, write_contract
 
@@ -24,10 +23,8 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def browser(collector: Collector) -> Iterator[Browser]:  # noqa: ARG001  # it runs a loop: last
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+    with run_chromium() as running:
         yield running
-        running.close()
 
 
 def look(page: Page, name: str, folder: Path, width: int) -> None:

@@ -1,15 +1,14 @@
 """The privacy page in a real Chromium: it needs nothing else, can be read by everybody, and fits any screen."""
 
 import itertools
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from chromium import run_chromium
 from plaintally import Contract
 from plaintally._contract_tools.declaration import Declaration
 from plaintally._contract_tools.html import to_html
@@ -44,12 +43,8 @@ CONTRAST = """() => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or os.environ.get("CHROMIUM")
-    assert chromium, "scripts/test installs chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
+    with run_chromium() as running:
+        yield running
 
 
 @pytest.fixture
