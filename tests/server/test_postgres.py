@@ -244,6 +244,9 @@ def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> N
     done = run_server(tmp_path, "serve", "--package", "rxinfer", "--port", "0", "--database", url)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith("are not of this version; run plaintally-server migrate\n")
+    done = run_server(tmp_path, "doctor", "--package", "rxinfer", "--port", "1", "--database", url)
+    told = "failed   tables        they are older, or not there; back up, then run `plaintally-server migrate`\n"
+    assert (done.returncode, told in done.stdout) == (1, True)
     assert run_server(tmp_path, "migrate", "--database", url).returncode == 0
     run = partial(run_collector, tmp_path / "none", contract, url=url)
     with run() as one, run() as other:

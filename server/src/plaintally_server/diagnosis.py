@@ -58,7 +58,7 @@ def examine(
         except ServerError as error:
             yield Finding("failed", "database", str(error))
         else:
-            yield check_tables(inspection)
+            yield check_tables(inspection, is_server=isinstance(database, str))
     made = 0
     if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
@@ -72,12 +72,14 @@ def examine(
     yield _check_listening(options["host"], options["port"], uses_tls=options["tls_certificate"] is not None)
 
 
-def check_tables(inspection: Inspection) -> Finding:
-    """Whether the tables are those of this program."""
+def check_tables(inspection: Inspection, *, is_server: bool = False) -> Finding:
+    """Whether the tables are those of this program; a collector brings those of a file forward, and no server's."""
     if inspection.tables == "newer":
         return Finding("failed", "tables", "they are of a newer version; update plaintally-server")
     if inspection.tables == "older":
-        return Finding("warning", "tables", "they are older; back up, then run `plaintally-server migrate`")
+        older = "older, or not there" if is_server else "older"
+        says = f"they are {older}; back up, then run `plaintally-server migrate`"
+        return Finding("failed" if is_server else "warning", "tables", says)
     return Finding("ok", "tables", "they are of this version, and nothing is found broken")
 
 
