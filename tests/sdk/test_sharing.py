@@ -307,8 +307,9 @@ telemetry.share()
 
 @pytest.mark.parametrize("missing", [(), ("rich",), ("rich", "tqdm")], ids=["rich", "tqdm", "neither"])
 def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missing: tuple[str, ...]) -> None:
-    code = SHARING.format(missing=missing, endpoint=server.endpoint)
-    code += "import threading; print(threading.active_count(), 'thread')"
+    code = "import threading\nstarted, start = [], threading.Thread.start\n"
+    code += "threading.Thread.start = lambda self: (started.append(self), start(self))\n"
+    code += SHARING.format(missing=missing, endpoint=server.endpoint) + "print(len(started), 'threads')"
     env = {"HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     seen = see_at_terminal([sys.executable, "-W", "error", "-c", code], env=env, cwd=tmp_path)
     assert len(server.requests) == 2
@@ -317,7 +318,7 @@ def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missi
     if "tqdm" not in missing:
         assert "\x1b[" in seen  # colours
     assert "Thank you. 1 session, statistics of 1 label, 5 runs" in seen
-    assert "1 thread\n" in seen
+    assert "\n0 threads\n" in seen
 
 
 def test_a_notebook_shows_two_bars_and_who_drives_one_none(

@@ -69,17 +69,29 @@ class _Plain:
         sys.stderr.flush()
 
 
+class _Pace:
+    """True at most ten times a second."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        is_time = now - self.last >= 0.1
+        if is_time:
+            self.last = now
+        return is_time
+
+
 class _Html(_Plain):
-    """An output of a notebook's cell that is changed, at most ten times a second: each change is a message."""
+    """An output of a notebook's cell that is changed, but not each time: each change is a message."""
 
     def __init__(self, sums: Mapping[str, int], display: Any) -> None:  # noqa: ANN401
         super().__init__(sums)
-        self.output, self.changed_at = display(self, display_id=True), time.monotonic()
+        self.output, self.is_time = display(self, display_id=True), _Pace()
 
     def show(self) -> None:
-        now = time.monotonic()
-        if now - self.changed_at >= 0.1 or self.done == self.sums:
-            self.changed_at = now
+        if self.is_time() or self.done == self.sums:
             self.output.update(self)
 
     def _repr_html_(self) -> str:
@@ -132,11 +144,18 @@ def _with_rich(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
     def running() -> Iterator[Progress]:
         width = max(map(len, sums))
         title = TextColumn("  {task.description}", table_column=Column(min_width=width + 2))
-        with RichProgress(title, Coloured(), MofNCompleteColumn(), console=Console(stderr=True)) as progress:
+        columns, console, is_time = (title, Coloured(), MofNCompleteColumn()), Console(stderr=True), _Pace()
+        with RichProgress(*columns, console=console, auto_refresh=False) as progress:  # without a thread
             bars: dict[str, TaskID] = {
                 name: progress.add_task(name, total=total, colour=_COLOURS[name]) for name, total in sums.items()
             }
-            yield _Bars(bars, progress.advance)
+
+            def step(bar: TaskID) -> None:
+                progress.advance(bar)
+                if is_time():
+                    progress.refresh()
+
+            yield _Bars(bars, step)
 
     return running()
 
