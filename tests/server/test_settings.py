@@ -87,7 +87,7 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
     contract.write_text(json.dumps({"package": "mine", "counter": ["package_version", "python_version"]}))
     with run_collector(tmp_path / "a.sqlite3", "--package", "other", "--contract", str(contract)) as collector:
         assert collector.post(collection="using_other").status == 200
-        assert collector.post(collection="using_mine").error == (400, "INVALID_ARGUMENT")
+        assert collector.post(collection="using_mine").status == 200  # as older releases send it, which declared less
         fields = {
             "id": {"stringValue": "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"},
             "timestamp": {"timestampValue": "2026-11-23T20:15:30Z"},

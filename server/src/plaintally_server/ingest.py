@@ -182,13 +182,15 @@ def name_by_id(collection: str, fields: Fields, policy: Policy) -> str | None:
 def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contract], *, is_dialect: bool) -> Admitted:
     package = collection.removeprefix(COUNTER_PREFIX)
     if not is_dialect:
-        _check_names(collection, fields, contracts[package].counter_fields)
+        _check_names(collection, fields, contracts[package].counter_fields, optional=contracts[package].counter)
     identifier = fields["id"]
     if not isinstance(identifier, str) or not ANY_UUID.fullmatch(identifier):
         raise invalid("The field id must be a stringValue with a UUID such as 9eb898b5-76a4-49b0-b1b6-ba209ba39adf.")
     if not isinstance(fields["timestamp"], datetime):
         raise invalid("The field timestamp must be a timestampValue.")
     for field in () if is_dialect else contracts[package].counter:
+        if field not in fields:  # an older release may have declared less
+            continue
         value = fields[field]
         if not isinstance(value, str) or not COARSE_PATTERNS[field].fullmatch(value):
             raise invalid(f"The field {field} must be a stringValue that matches {COARSE_PATTERNS[field].pattern}.")
@@ -248,8 +250,8 @@ def _check_context(context: Mapping[str, Any], label: Label) -> None:
             raise invalid(f"The context's {key} must be a value that the contract declares.")
 
 
-def _check_names(collection: str, fields: Fields, declared: tuple[str, ...]) -> None:
-    if set(fields) != set(declared):
-        unknown, missing = sorted(set(fields) - set(declared)), sorted(set(declared) - set(fields))
+def _check_names(collection: str, fields: Fields, declared: tuple[str, ...], *, optional: Collection[str] = ()) -> None:
+    unknown, missing = sorted(set(fields) - set(declared)), sorted(set(declared) - {*fields, *optional})
+    if unknown or missing:
         wrong = f"{len(unknown)} unknown" if unknown else f"{', '.join(missing)} missing"
         raise invalid(f"A document of {collection} has exactly the fields {', '.join(declared)}; there is {wrong}.")

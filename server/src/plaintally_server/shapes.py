@@ -26,7 +26,7 @@ def collections(policy: Policy) -> Iterator[tuple[str, Schema]]:
 
 def _counts(contract: Contract) -> Iterator[Schema]:
     coarse = {name: schemas.text(pattern=f"^{COARSE_PATTERNS[name].pattern}$") for name in contract.counter}
-    yield schemas.exactly({**_COUNT, **coarse})
+    yield {**schemas.optional({**_COUNT, **coarse}), "required": list(_COUNT)}
     if contract.dialect:
         versions = dict.fromkeys(dialects.VERSIONS, _VERSION)
         yield {**schemas.optional({**_COUNT, **versions}), "required": list(ALWAYS)}
