@@ -56,7 +56,7 @@ def test_every_rule_variable_and_word_of_consent_is_documented() -> None:
         assert re.search(rf"\b{word}\b", CONSENT)
     for name in (*_counting.CIRCUMSTANCES["test run"], *_counting.CIRCUMSTANCES["rank above 0"], "READTHEDOCS"):
         assert f"`{name}`" in CONSENT
-    for key in _preferences_text.KEYS - {"session_capacity"}:
+    for key in _preferences_text.KEYS:
         assert key in CONSENT
     for policy in plaintally._POLICIES:
         assert f"`{policy}`" in README

@@ -150,7 +150,7 @@ def check_open(name: str) -> None:
 def initialize(*, folder: Path, **_: Any) -> None:  # noqa: ANN401  # what was given is read with its source
     """Write a settings file and a token into a folder, and say what to do next.
 
-    Every option of `serve` may be given, and is written into the file.
+    The options of `serve`, but for --config and those of the token, may be given, and are written into the file.
     """
     setup.run(folder.absolute(), click.get_current_context(), token=secrets.token_urlsafe(32))
 
