@@ -134,6 +134,7 @@ def test_the_hash_changes_with_what_is_declared(one: Contract, other: Contract) 
         (lambda: Label({"a": Flag()}, columns={"A": "b"}), "which the context does not declare"),
         (lambda: Label(retention_days=0), "number of days"),
         (lambda: Label({f"k{index}": Flag() for index in range(65)}), "at most 64"),
+        (lambda: Contract(counter="package_version"), "^counter='package_version' must be a list, such as"),
         (lambda: Contract(labels={"a b": Label()}), "must be a name"),
         (lambda: Contract(labels={"a": {}}), "needs a Label"),  # type: ignore[dict-item]
         (lambda: Contract(labels={f"l{index}": Label() for index in range(65)}), "at most 64"),

@@ -218,6 +218,13 @@ def test_processes_that_write_at_once_lose_nothing(host: MakeHost) -> None:
     assert os.listdir(asked.preferences.parent) == ["preferences.toml"]  # noqa: PTH208
 
 
+@pytest.mark.parametrize(("word", "told"), [(True, ""), (False, ", or set the environment variable PLAINTALLY=off")])
+def test_no_home_is_told_with_what_to_do(word: bool, told: str) -> None:  # noqa: FBT001
+    with pytest.raises(PreferencesError) as caught:
+        _preferences_write.write_user({"HOME": ""}, {(None, "counter"): word})
+    assert str(caught.value) == f"there is no home directory to keep preferences in; set the variable HOME{told}"
+
+
 def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_same(host: MakeHost) -> None:
     asked = host(endpoint="https://telemetry.example.org/v1/documents")
     code = f"""

@@ -36,7 +36,7 @@ def test_a_policy_is_one_of_three(policy: object) -> None:
         Telemetry("pkg", policy=policy)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("fields", [["user_name"], ["python_version", "python_version"], "package_version", [3], [[]]])
+@pytest.mark.parametrize("fields", [["user_name"], ["python_version", "python_version"], [3], [[]]])
 def test_a_contract_takes_the_closed_list_of_fields(fields: list[str]) -> None:
     with pytest.raises(ContractError, match="out of package_version, python_version"):
         Contract(counter=fields)

@@ -38,7 +38,9 @@ def write_user(
     """
     path = _preferences.paths(environment).get("user")
     if path is None:
-        raise PreferencesError(f"there is no home directory to keep preferences in{_instead(changes)}")
+        raise PreferencesError(
+            f"there is no home directory to keep preferences in; set the variable HOME{_instead(changes)}"
+        )
     path = os.path.realpath(path)  # a link into somebody's collection of dotfiles stays a link
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

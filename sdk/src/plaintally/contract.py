@@ -168,7 +168,8 @@ class Contract:
         contact: str = "",
         dialect: str = "",
     ) -> None:
-        _require(hasattr(counter, "__iter__"), f"counter={counter!r} must be a list, such as ['package_version']")
+        is_list = hasattr(counter, "__iter__") and not isinstance(counter, str)
+        _require(is_list, f"counter={counter!r} must be a list, such as ['package_version']")
         _require(hasattr(labels or {}, "items"), f"labels={labels!r} must be a dict from names to Label(...)")
         self.counter = tuple(counter)
         self.labels: dict[str, Label] = dict(labels or {})
