@@ -1,5 +1,6 @@
 """Who may read: tokens for some packages, and the pages of maintainers behind a login."""
 
+import asyncio
 import random
 import re
 import sqlite3
@@ -20,6 +21,8 @@ from made import at, commit, counts, session
 from plaintally_server.access import PREFIX, hash_token
 from plaintally_server.logins import LIFETIME_S, make_cookie, read_cookie
 from plaintally_server.store.database import Database
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.opening import open_store
 from plaintally_server.tokens import Token, Tokens
 from shared import write_contract
 
@@ -176,6 +179,22 @@ def test_a_cookie_is_of_its_token_and_its_time() -> None:
     assert read_cookie(cookie, tokens, now_s=1000) is None
 
 
+def test_a_token_was_used_last_on_the_day_it_was(tmp_path: Path) -> None:
+    Maintenance(tmp_path / "a.sqlite3").add_token("ada", hash_token("a"), None, actor="me", at=NOW)
+    store, tokens = open_store(tmp_path / "a.sqlite3"), Tokens()
+
+    async def work() -> None:
+        await tokens.read(store, today=NOW.date())
+        assert tokens.find("a")
+        for days in range(3):
+            await tokens.read(store, today=NOW.date() + timedelta(days=days))
+
+    asyncio.run(work())
+    [token] = store.tokens()
+    assert token.last_used_day == NOW.date()
+    store.close()
+
+
 class Browser:
     """Keeps cookies, and sends forms as a browser does."""
 
@@ -233,6 +252,8 @@ def test_a_login_is_remembered_by_a_cookie_that_scripts_and_other_pages_cannot_u
     assert browser.send("/maintain", {"do": "nothing", "form_key": key}).status == 400
     assert browser.send("/logout", {"form_key": key}).headers["location"] == "/login"
     assert browser.get("/maintain").status == 303
+    stranger = Browser(collector, **{"X-Forwarded-Proto": "https"})  # whom nobody trusts
+    assert stranger.send("/login", {"token": TOKEN}).headers["set-cookie"].startswith("plaintally=")
 
 
 def test_a_cookie_is_for_tls_where_there_is_tls(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """HTTP as it comes over a socket: broken, slow, endless, twofold or abandoned; each answer is Google's error body."""
 
+import asyncio
 import gzip
 import json
 import re
@@ -16,9 +17,11 @@ from typing import ClassVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
 
 from collectors import ROOT, Answer, Collector, count, run_collector
-from plaintally_server.heads import Limits
+from plaintally_server.exchange import Exchange
+from plaintally_server.heads import Head, Limits
 
 USING = f"{ROOT}/using_rxinfer"
 HASTY = Limits(head_s=0.6, body_s=0.6, request_s=1.2, idle_s=0.6, linger_s=0.3, check_s=0.1, connections=30)
@@ -496,3 +499,37 @@ def test_too_many_connections_are_told_to_come_back(hasty: int) -> None:
         client.socket.close()
     time.sleep(2 * HASTY.check_s)
     assert Client(hasty).send(EMPTY).answer().status == 200
+
+
+class Recorded:
+    """A connection that is none."""
+
+    def __init__(self) -> None:
+        self.client, self.content = "127.0.0.1", b""
+        self.writable: asyncio.Future[None] | None = None
+        self.default_headers: list[tuple[bytes, bytes]] = []
+
+    def write(self, content: bytes, *, is_last: bool) -> None:  # noqa: ARG002
+        self.content += content
+
+    def steer(self) -> None:
+        """Nothing more comes."""
+
+
+@pytest.mark.parametrize(("body", "keeps_alive"), [(b"0123456789", True), (b"012", False)])
+def test_an_answer_that_is_shorter_than_it_says_is_the_last(body: bytes, *, keeps_alive: bool) -> None:
+    """Else the client would take the next answer for the rest of this one."""
+    head, channel = Head(Limits()), Recorded()
+    head.add_target(b"/")
+    head.headers.append((b"host", b"localhost"))
+    head.end("GET", "1.1", upgrades=False)
+    exchange = Exchange(channel, head, keeps_alive=True)
+    exchange.end()
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+        await send({"type": "http.response.body", "body": body})
+
+    asyncio.run(exchange.run(app, {}))
+    assert channel.content.endswith(b"\r\n\r\n" + body)
+    assert exchange.keeps_alive is keeps_alive
