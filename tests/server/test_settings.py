@@ -151,6 +151,18 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str],
     assert not (tmp_path / "plaintally.sqlite3").exists()
 
 
+@pytest.mark.parametrize("command", ["serve", "doctor", "report", "token list"])
+def test_a_file_that_nobody_can_look_for(tmp_path: Path, command: str) -> None:
+    """As one in a folder that is closed to whoever asks, which none is to root."""
+    name = f"{'a' * 300}.sqlite3"
+    done = run_server(tmp_path, *command.split(), "--database", name)
+    assert done.returncode == 1
+    assert (
+        f"cannot open the database {name} (File name too long); see that it can be reached" in done.stdout + done.stderr
+    )
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("command", "missing"), [("serve", "asyncpg"), ("doctor", "psycopg"), ("report", "psycopg")])
 def test_what_speaks_to_postgresql_is_missing(tmp_path: Path, command: str, missing: str) -> None:
     program = (

@@ -52,13 +52,12 @@ def examine(
     if isinstance(database, Path):
         yield from _check_files(database)
     inspection = None
-    if exists(database):
-        try:
-            inspection = look_at(database)
-        except ServerError as error:
-            yield Finding("failed", "database", str(error))
-        else:
-            yield check_tables(inspection, is_server=isinstance(database, str))
+    try:
+        inspection = look_at(database) if exists(database) else None
+    except ServerError as error:
+        yield Finding("failed", "database", str(error))
+    if inspection is not None:
+        yield check_tables(inspection, is_server=isinstance(database, str))
     made = 0
     if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
@@ -182,13 +181,14 @@ def _check_files(database: Path) -> Iterator[Finding]:
     if not folder.is_dir():
         yield Finding("failed", "database", f"there is no folder {folder}; make it")
         return
-    if not os.access(folder, os.W_OK) or (database.exists() and not os.access(database, os.W_OK)):
+    is_there = os.access(database, os.F_OK)  # which does not raise where its folder is closed to us
+    if not os.access(folder, os.W_OK | os.X_OK) or (is_there and not os.access(database, os.W_OK)):
         yield Finding("failed", "permissions", f"{database} and its folder must be writable; you may be somebody else")
-    elif database.exists():
+    elif is_there:
         yield _check_owner_only("permissions", database)
     else:
         yield Finding("ok", "permissions", f"{database} can be made")
-    size = database.stat().st_size if database.exists() else 0
+    size = database.stat().st_size if is_there else 0
     yield check_disk(shutil.disk_usage(folder).free, size)
 
 

@@ -47,8 +47,13 @@ def locate(text: str) -> Database:
 
 
 def exists(database: Database) -> bool:
-    """Whether there is such a file; of an address that is found out when it is opened."""
-    return isinstance(database, str) or database.exists()
+    """Whether there is such a file; of an address that is found out when it is opened.
+
+    Raises:
+        StartError: nobody can tell, as its folder is closed to us.
+    """
+    with opening(database):
+        return isinstance(database, str) or database.exists()
 
 
 def must_exist(database: Database) -> None:
