@@ -144,7 +144,7 @@ def test_a_token_opens_within_seconds_and_revoked_nothing(kept: tuple[Database, 
     [
         (("create", "ada"), 2, "Say what the token is for"),
         (("create", "ada", "--package", "a", "--all-packages"), 2, "Say what the token is for"),
-        (("create", "ada", "--package", "A b"), 2, "must be in lower case"),
+        (("create", "ada", "--package", "A b"), 2, "must be a name such as"),
         (("create", "-", "--all-packages"), 2, "A name has up to 64"),
         (("create", "there", "--all-packages"), 1, "there is or was a token there already"),
         (("revoke", "nobody"), 1, "there is no token nobody that opens anything"),

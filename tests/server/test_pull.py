@@ -201,7 +201,7 @@ def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
         ((), 2, "Missing option '--project'"),
         (("--project", "p/q"), 2, "no slash"),
         (("--project", "p"), 2, "Nothing to copy: name a package"),
-        (("--project", "p", "--package", "A b"), 2, "must be in lower case"),
+        (("--project", "p", "--package", "A b"), 2, "must be a name such as"),
         (("--project", "p", "--package", "pkg", "--credentials", "key.json"), 1, "no key of a service account"),
         (("--project", "p", "--package", "pkg", "--credentials", "list.json"), 1, "it holds no JSON object"),
         (("--project", "p", "--package", "pkg"), 1, "the project p cannot be used (Your default credentials"),

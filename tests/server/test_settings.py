@@ -106,7 +106,8 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["serve"], 2, "name a package with --package NAME, or add one with `plaintally-server contract add`"),
-        (["serve", "--package", "My-Package"], 2, "must be in lower case with underscores"),
+        (["serve", "--package", "My-Package"], 2, "'My-Package' must be a name such as 'my_package', in lower"),
+        (["serve", "--package", "1"], 2, "'1' must be a name such as 'my_package'"),
         (["serve", "--package", "a", "--port", "70000"], 2, "70000 is not in the range"),
         (["serve", "--config", "far.toml"], 2, "Invalid value for 'port' in far.toml: 70000 is not in the range"),
         (["serve", "--package", "a", "--config", "nowhere.toml"], 2, "nowhere.toml cannot be read"),

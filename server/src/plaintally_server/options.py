@@ -50,7 +50,7 @@ def check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
     """Raise unless these can be names of packages."""
     for name in names:
         if not name.isidentifier() or name != name.lower():
-            raise click.BadParameter(f"{name!r} must be in lower case with underscores.")
+            raise click.BadParameter(f"{name!r} must be a name such as 'my_package', in lower case with underscores.")
     return names
 
 
