@@ -176,10 +176,11 @@ def test_what_speaks_to_postgresql_is_missing(tmp_path: Path, command: str, miss
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("--host", "")], ids=["alone", "host not set"])
+def test_a_port_that_is_taken(tmp_path: Path, more: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = run_server(tmp_path, "serve", "--package", "a", "--port", port)
+        done = run_server(tmp_path, "serve", "--package", "a", "--port", port, *more)
     assert done.returncode == 1
     assert done.stderr == (
         f"plaintally-server: cannot listen on 127.0.0.1:{port} (Address already in use); "

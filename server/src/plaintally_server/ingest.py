@@ -1,9 +1,10 @@
 """Whether a document may be stored: by the contract of its package, and by nothing else. Pure.
 
 Four kinds of collection are taken: the counts of a package in `using_<package>`, and what users shared of their
-sessions in `sessions`, `session_stats` and `invokes`. Each document has exactly the fields of its kind. No message
-repeats what a client sent, but for names that a contract declares. A collector may have open collections besides, for
-tests and private use, which take documents of any fields.
+sessions in `sessions`, `session_stats` and `invokes`. Each document has exactly the fields of its kind; a count may
+lack versions that its contract declares, as those of older releases do. No message repeats what a client sent, but for
+names that a contract declares. A collector may have open collections besides, for tests and private use, which take
+documents of any fields.
 """
 
 import re
@@ -254,4 +255,4 @@ def _check_names(collection: str, fields: Fields, declared: tuple[str, ...], *, 
     unknown, missing = sorted(set(fields) - set(declared)), sorted(set(declared) - {*fields, *optional})
     if unknown or missing:
         wrong = f"{len(unknown)} unknown" if unknown else f"{', '.join(missing)} missing"
-        raise invalid(f"A document of {collection} has exactly the fields {', '.join(declared)}; there is {wrong}.")
+        raise invalid(f"A document of {collection} has the fields {', '.join(declared)}; there is {wrong}.")

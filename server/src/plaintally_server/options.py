@@ -5,7 +5,7 @@ A setting is declared where it is used, by `setting`; the settings file may hold
 
 import os
 import tomllib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,10 @@ for one command alone."""
 
 
 class _Setting(click.Option):
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """A text of no length is none, as in a variable and in the settings file: no host is not every host."""
+        return super().consume_value(ctx, {name: value for name, value in opts.items() if value != ""})
+
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """What a wrong value is a value of, which may stand in the settings file."""
         if ctx and ctx.get_parameter_source(str(self.name)) is ParameterSource.DEFAULT_MAP:
