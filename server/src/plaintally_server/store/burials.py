@@ -25,7 +25,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of one of the tables; bytes are in hexadecimal digits."""
 
     table: str
-    row: dict[str, str | Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)] | None]
+    row: dict[str, str | Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None]
 
 
 def read(connection: Connection) -> Iterator[str]:
