@@ -252,7 +252,9 @@ def _check_context(context: Mapping[str, Any], label: Label) -> None:
 
 
 def _check_names(collection: str, fields: Fields, declared: tuple[str, ...], *, optional: Collection[str] = ()) -> None:
-    unknown, missing = sorted(set(fields) - set(declared)), sorted(set(declared) - {*fields, *optional})
+    if fields.keys() == set(declared):
+        return
+    unknown, missing = set(fields) - set(declared), set(declared) - {*fields, *optional}
     if unknown or missing:
-        wrong = f"{len(unknown)} unknown" if unknown else f"{', '.join(missing)} missing"
+        wrong = f"{len(unknown)} unknown" if unknown else f"{', '.join(sorted(missing))} missing"
         raise invalid(f"A document of {collection} has the fields {', '.join(declared)}; there is {wrong}.")
