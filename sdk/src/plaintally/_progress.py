@@ -144,18 +144,13 @@ def _with_rich(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
     def running() -> Iterator[Progress]:
         width = max(map(len, sums))
         title = TextColumn("  {task.description}", table_column=Column(min_width=width + 2))
-        columns, console, is_time = (title, Coloured(), MofNCompleteColumn()), Console(stderr=True), _Pace()
-        with RichProgress(*columns, console=console, auto_refresh=False) as progress:  # without a thread
+        columns, is_time = (title, Coloured(), MofNCompleteColumn()), _Pace()
+        # Its own way to refresh is a thread, which may outlive it for a moment.
+        with RichProgress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
             bars: dict[str, TaskID] = {
                 name: progress.add_task(name, total=total, colour=_COLOURS[name]) for name, total in sums.items()
             }
-
-            def step(bar: TaskID) -> None:
-                progress.advance(bar)
-                if is_time():
-                    progress.refresh()
-
-            yield _Bars(bars, step)
+            yield _Bars(bars, lambda bar: progress.update(bar, advance=1, refresh=is_time()))
 
     return running()
 
