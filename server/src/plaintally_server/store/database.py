@@ -20,6 +20,8 @@ LOCK = 0x706C7461
 """The advisory lock of PostgreSQL's that whoever writes shares, and whoever deletes has alone."""
 COUNTING = LOCK + 1
 """The advisory lock that whoever counts shares; whoever counts ids that name no documents has it alone."""
+PATIENCE_MS = 30
+"""For how long whoever writes waits for a lock of a table, while nobody else can begin to read or write there."""
 BY_INDEX = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_hashjoin": "off"}
 BY_INDEX |= {"enable_bitmapscan": "off", "jit": "off"}
 """Settings of PostgreSQL's for whoever writes: a new table has no statistics, and the planner would read all of it."""

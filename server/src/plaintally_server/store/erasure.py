@@ -21,13 +21,11 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, select
 
 from plaintally_server.exceptions import describe
-from plaintally_server.store.database import ERRORS
+from plaintally_server.store.database import ERRORS, PATIENCE_MS
 from plaintally_server.store.tables import erasures
 
 PAUSE_S, AGAIN_S = 600.0, 2.0
 """Between rewriting the tables twice, and between trying to empty the log while somebody reads."""
-PATIENCE_MS = 30
-"""For how long VACUUM waits for a lock of PostgreSQL's, in the thread that writes."""
 _TABLES = "documents, names, forget_requests, audit"  # what is deleted from, on PostgreSQL
 _logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time
 from sqlalchemy import Connection, text
 
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.store.database import PATIENCE_MS
 from plaintally_server.store.times import from_us, to_us
 
 AHEAD = 2
@@ -20,7 +21,6 @@ NAMES_STEP = 200
 Place = tuple[int, bytes, bytes]
 """When a document was received, its collection and its id."""
 START: Place = (0, b"", b"")
-_PATIENCE = "SET LOCAL lock_timeout = '30ms'"  # with somebody who reads for long, while nobody can begin to
 _FORGET = """
 WITH found AS (
     SELECT create_time, collection, id, package, fields FROM {partition}
@@ -127,7 +127,7 @@ def forget_names(connection: Connection, month: date, after: Place) -> tuple[int
 def detach(connection: Connection, month: date) -> None:
     """Make the partition of a month a table of its own, which nobody finds; to drop it there and then takes long."""
     partition, alone = f"documents_{month:%Y_%m}", f"{_ALONE}{month:%Y_%m}"
-    connection.execute(text(_PATIENCE))
+    connection.execute(text(f"SET LOCAL lock_timeout = {PATIENCE_MS}"))
     connection.execute(text(f"DROP TABLE IF EXISTS {alone}"))
     connection.execute(text(f"ALTER TABLE documents DETACH PARTITION {partition}"))
     connection.execute(text(f"ALTER TABLE {partition} RENAME TO {alone}"))
