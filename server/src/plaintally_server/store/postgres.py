@@ -26,7 +26,7 @@ from plaintally_server.store.database import BY_INDEX, exclusively, open_for_rea
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.times import to_us
 from plaintally_server.store.writer import disk_full
-from plaintally_server.store.writing import Alone, SQLStore
+from plaintally_server.store.writing import SQLStore, Transactions
 
 _LOST = (
     OSError,
@@ -54,7 +54,7 @@ class PostgresStore(SQLStore):
         schema.prepare(url)
         self._server = _Server(url, patience_s)
         reads = open_for_reading(url, pool=QueuePool)
-        super().__init__(reads, self._server, self._server.alone, queue_size=queue_size)
+        super().__init__(reads, self._server, self._server.transactions, queue_size=queue_size)
 
     async def drop_months(self, before: Mapping[str, datetime]) -> int:
         """See `retention.Purging.drop_months`; a month that somebody reads is left for the next time."""
@@ -88,7 +88,7 @@ class _Server:
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self.engine = open_for_writing(url)
         self._erasure = Erasure(self.engine)
-        self.alone = Alone(self.engine, self._erasure.begin)
+        self.transactions = Transactions(self.engine, self._erasure.begin)
         self._loop = asyncio.new_event_loop()
         self._connection: asyncpg.Connection | None = None
         self._partitions: set[object] = set()
@@ -100,7 +100,7 @@ class _Server:
         except asyncpg.CheckViolationError:  # a month was dropped that this was about to come late into
             self._partitions.clear()
             planned = self._loop.run_until_complete(self._persist(groups))
-        self.alone.bury(planned.late)
+        self.transactions.bury(planned.late)
         return planned.answers
 
     def refuse(self, error: Exception) -> Refusal | None:

@@ -31,7 +31,7 @@ from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.lock import Lock
 from plaintally_server.store.tables import IMPORTS
 from plaintally_server.store.writer import disk_full
-from plaintally_server.store.writing import Alone, SQLStore
+from plaintally_server.store.writing import SQLStore, Transactions
 
 _AT_ONCE = 500
 _ROWS = (64, 16, 4, 1)  # of one statement; whenever one runs, this thread lets go of the interpreter
@@ -65,7 +65,7 @@ class SQLiteStore(SQLStore):
     def __init__(self, path: Path, *, queue_size: int = 10_000, timeout_s: float = 5) -> None:
         self.path = path
         file = _File(path, timeout_s)
-        super().__init__(open_for_reading(path), file, file.alone, queue_size=queue_size)
+        super().__init__(open_for_reading(path), file, file.transactions, queue_size=queue_size)
 
 
 class _File:
@@ -83,7 +83,7 @@ class _File:
         if not self._lock.is_clean:
             self._check(path)
         self._erasure = Erasure(self._engine)
-        self.alone = Alone(self._engine, self._erasure.begin)
+        self.transactions = Transactions(self._engine, self._erasure.begin)
 
     def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
         """Do a batch in one transaction; where all of it is to be new, at first as if it were."""
@@ -97,7 +97,7 @@ class _File:
         except Quicker:
             with self._transaction():
                 planned = self._plan_and_apply(groups)
-        self.alone.bury(planned.late)
+        self.transactions.bury(planned.late)
         return planned.answers
 
     def refuse(self, error: Exception) -> Refusal | None:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 _PROBE_BYTES = 65_536  # which fit into no page that has room, so that a full disk is noticed
 
 
-class Alone:
+class Transactions:
     """Work that deletes, or is rare: each piece alone, in a transaction of its own.
 
     Args:
@@ -87,13 +87,13 @@ class SQLStore(SQLReader):
     Args:
         reads: the connections that read.
         backend: what writes batches.
-        alone: what does the rest.
+        transactions: what does the rest.
         queue_size: how many writes may wait; more are refused as UNAVAILABLE.
     """
 
-    def __init__(self, reads: Engine, backend: Backend, alone: Alone, *, queue_size: int) -> None:
+    def __init__(self, reads: Engine, backend: Backend, transactions: Transactions, *, queue_size: int) -> None:
         super().__init__(reads)
-        self._alone = alone
+        self._transactions = transactions
         self._writer = Writer(backend, queue_size=queue_size)
 
     @property
@@ -121,7 +121,7 @@ class SQLStore(SQLReader):
         for write in writes:
             if write.erases:
                 stored: Sequence[Stored | None] = await self._writer.run(
-                    lambda: self._alone.write(writes), size=len(writes)
+                    lambda: self._transactions.write(writes), size=len(writes)
                 )
                 return stored
         return await self._writer.write(writes)
@@ -192,10 +192,10 @@ class SQLStore(SQLReader):
 
     async def _do(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
         """What the work returns, which is done alone in the thread that writes."""
-        done: T = await self._writer.run(lambda: self._alone.do(work, *arguments, **more))
+        done: T = await self._writer.run(lambda: self._transactions.do(work, *arguments, **more))
         return done
 
     async def _delete(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
         """The same, of work that deletes."""
-        done: T = await self._writer.run(lambda: self._alone.delete(work, *arguments, **more))
+        done: T = await self._writer.run(lambda: self._transactions.delete(work, *arguments, **more))
         return done
