@@ -490,17 +490,6 @@ def test_whoever_reads_no_answer_is_cut_off(hasty: int) -> None:
     assert cut or received < 7_000_000
 
 
-def test_too_many_connections_are_told_to_come_back(hasty: int) -> None:
-    clients = [Client(hasty) for _ in range(int(HASTY.connections) + 1)]
-    answer = clients[-1].send(EMPTY).answers()[0]
-    assert answer.error == (503, "UNAVAILABLE")
-    assert answer.headers["retry-after"] == "1"
-    for client in clients:
-        client.socket.close()
-    time.sleep(2 * HASTY.check_s)
-    assert Client(hasty).send(EMPTY).answer().status == 200
-
-
 class Recorded:
     """A connection that is none."""
 

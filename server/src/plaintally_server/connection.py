@@ -8,16 +8,19 @@ behind is nobody's request.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from plaintally_server.connection_limits import ConnectionTable
 from plaintally_server.exceptions import Refusal, invalid, unavailable
 from plaintally_server.exchange import BUFFER_BYTES, Exchange, write_answer
 from plaintally_server.heads import Head, Limits, too_large
 from plaintally_server.messages import Application, refuse
+from plaintally_server.proxies import Network, find_client, is_trusted
 
 _FRAMING_SHARE = 8  # times the body: one byte in a chunk of its own takes six
 
@@ -32,9 +35,13 @@ class Connection(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
+        table: ConnectionTable,
+        trusted: Sequence[Network] = (),
         limits: Limits = Limits(),  # noqa: B008  # immutable
     ) -> None:
         self.app, self.server_state, self.app_state, self.limits = config.loaded_app, server_state, app_state, limits
+        self.table, self.trusted = table, trusted
+        self.waits = True  # for its client, as the table knows it
         self.loop = _loop or asyncio.get_running_loop()
         self.parser = httptools.HttpRequestParser(self)
         self.pending: deque[Exchange] = deque()  # the first is at work, the others wait for their turn
@@ -49,9 +56,9 @@ class Connection(asyncio.Protocol):
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is one of streams
-        """Start to wait for a head, unless too many are connected."""
-        self.transport, connections = transport, self.server_state.connections
-        connections.add(self)  # type: ignore[arg-type]  # which names the protocols of uvicorn's own
+        """Start to wait for a head; where there are too many connections, one that is slower than this ends."""
+        self.transport = transport
+        self.server_state.connections.add(self)  # type: ignore[arg-type]  # which names the protocols of uvicorn's own
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else ""
         self.is_tls = transport.get_extra_info("sslcontext") is not None
@@ -66,14 +73,17 @@ class Connection(asyncio.Protocol):
         }
         self._expect_within(self.limits.head_s)
         self.timer = self.loop.call_later(self.limits.check_s, self._check)
-        if len(connections) > self.limits.connections + self.limits.connections // 8:
-            transport.abort()
-        elif len(connections) > self.limits.connections:
-            self._refuse(unavailable("Too many connections; try again in a moment."))
+        has_room = self.table.open(self)
+        self.is_proxied = is_trusted(self.client, self.trusted)
+        if not self.is_proxied:
+            has_room = self.table.assign(self, find_client(self.client, "", ())) and has_room
+        if not has_room:
+            self._refuse(_crowded())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the name is the protocol's
         """Tell whoever is still at work."""
         self.server_state.connections.discard(self)
+        self.table.close(self)
         self.timer.cancel()
         self._abandon_all()
         self.resume_writing()
@@ -96,6 +106,7 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             self._refuse(refusal)
         self.steer()
+        self._note()
 
     def eof_received(self) -> bool:
         """The client sends no more; it may still read, if what it sent was whole."""
@@ -107,6 +118,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads too slowly."""
         self.writable = self.loop.create_future()
+        self._note()
 
     def resume_writing(self) -> None:
         """The client has read."""
@@ -114,6 +126,7 @@ class Connection(asyncio.Protocol):
         if writable is not None and not writable.done():
             writable.set_result(None)
             self._advance()
+            self._note()
 
     def shutdown(self) -> None:
         """Answer what is at work, then close."""
@@ -122,6 +135,20 @@ class Connection(asyncio.Protocol):
             exchange.keeps_alive = False
         if not self.pending and not self.transport.is_closing():
             self.transport.close()
+
+    def evict(self) -> None:
+        """End now, with an answer where one is awaited: the client is slow, and its place is needed."""
+        first = self.pending[0] if self.pending else None
+        is_awaited = self.is_in_head if first is None else not first.is_started
+        self._abandon_all()
+        self.is_last, self.is_in_head = True, False
+        if self.is_tls or self.transport.get_write_buffer_size():
+            self.transport.abort()  # to close would wait for the client
+            return
+        if is_awaited and not self.transport.is_closing():
+            self.transport.write(write_answer(refuse(_crowded()), self.default_headers))
+        self._expect_within(self.limits.linger_s)
+        self.transport.close()
 
     # What the parser tells.
 
@@ -134,6 +161,7 @@ class Connection(asyncio.Protocol):
         self.read_bytes = self.body_bytes = 0
         if not self.pending:
             self._expect_within(self.limits.head_s)
+            self.table.wait(self)
 
     def on_url(self, url: bytes) -> None:
         """Some of the target."""
@@ -181,9 +209,17 @@ class Connection(asyncio.Protocol):
         return self.server_state.default_headers
 
     def _start(self, exchange: Exchange) -> None:
-        """Have the application answer the first request."""
+        """Have the application answer the first request.
+
+        Raises:
+            Refusal: its client, behind a proxy, has too many requests at work.
+        """
         self.began_s = self.loop.time()
         self._expect_within(self.limits.body_s if exchange.has_more else self.limits.request_s)
+        if self.is_proxied:
+            forwarded = exchange.head.named.get(b"x-forwarded-for", b"").decode("latin-1")
+            if not self.table.assign(self, find_client(self.client, forwarded, self.trusted)):
+                raise _crowded()
         app = self.app
         if isinstance(app, Application) and app.is_for(exchange.head.target):
             work = exchange.answer(app)
@@ -198,6 +234,14 @@ class Connection(asyncio.Protocol):
             self.transport.write(content)
         if is_last:
             self._advance()
+            self._note()
+
+    def _note(self) -> None:
+        """Note in the table whether the next step is the client's."""
+        waits = not self.pending or self.pending[0].has_more or self.writable is not None
+        if waits != self.waits:
+            self.waits = waits
+            (self.table.wait if waits else self.table.work)(self)
 
     def _advance(self) -> None:
         """Go on to the next request when the first was sent, answered, and the answer read."""
@@ -209,10 +253,15 @@ class Connection(asyncio.Protocol):
         self.pending.popleft()
         self.server_state.total_requests += 1
         self.server_state.tasks.discard(first.task)
+        if self.is_proxied:
+            self.table.release(self)
         if not first.keeps_alive:
             self._close(lingers=first.has_more)
         elif self.pending:
-            self._start(self.pending[0])
+            try:
+                self._start(self.pending[0])
+            except Refusal as refusal:
+                self._give_up(refusal)
         elif self.refusal is not None:
             self._write_refusal(self.refusal)
         elif self.is_last:
@@ -303,3 +352,8 @@ class Connection(asyncio.Protocol):
     def _give_up(self, refusal: Refusal) -> None:
         self._abandon_all()
         self._refuse(refusal)
+        self._note()
+
+
+def _crowded() -> Refusal:
+    return unavailable("Too many connections are open; try again in a moment.")

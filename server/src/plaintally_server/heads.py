@@ -32,6 +32,7 @@ class Limits(NamedTuple):
     headers: int = 100
     pipelined: int = 50
     connections: int = 800
+    connections_per_client: int = 100
 
 
 class Head:

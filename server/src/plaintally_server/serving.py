@@ -15,15 +15,19 @@ import uvicorn
 from plaintally_server import upkeep
 from plaintally_server.app import create_app
 from plaintally_server.connection import Connection
+from plaintally_server.connection_limits import ConnectionTable
 from plaintally_server.exceptions import StartError
 from plaintally_server.heads import Limits
 from plaintally_server.messages import Application
+from plaintally_server.proxies import parse_networks
 from plaintally_server.refusals import Refusals
 from plaintally_server.settings import Settings, check_tls
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
 
+_BACKLOG = 2048
+_FILES = 2 * _BACKLOG
 _GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
 
 
@@ -53,21 +57,23 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         number = error.errno or 0  # that of a failed look-up is negative
         reason = os.strerror(number) if number > 0 else "no such host"
         raise StartError(
             f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port or --host"
         ) from error
+    _raise_file_limit()
     with contextlib.ExitStack() as stack:
         stack.enter_context(listener)
         store = open_store(settings.database, queue_size=settings.queue_size)
         stack.callback(store.close)
         app = _make_app(settings, store, stack)
+        table = ConnectionTable(total=int(limits.connections), per_client=int(limits.connections_per_client))
         config = uvicorn.Config(
             app,
-            http=partial(Connection, limits=limits),  # type: ignore[arg-type]  # it is called like a class
+            http=partial(Connection, table=table, trusted=parse_networks(settings.trusted_proxies), limits=limits),  # type: ignore[arg-type]  # it is called like a class
             ws="none",
             interface="asgi3",
             access_log=False,  # it would hold addresses
@@ -86,6 +92,17 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         gc.set_threshold(_GARBAGE)
         with contextlib.suppress(KeyboardInterrupt):
             Listening(config).run(sockets=[listener])
+
+
+def _raise_file_limit() -> None:
+    """Raise the limit of open files, if it is low: all connections that wait in the backlog may be accepted at once."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> Application:
