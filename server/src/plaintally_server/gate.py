@@ -4,15 +4,15 @@ The limit of its size, that of its client, and room in memory, of which short bo
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.types import Message
 
 from plaintally_server.access import bearer
 from plaintally_server.exceptions import Refusal, unavailable
-from plaintally_server.limiter import Limiter
+from plaintally_server.limiter import Bucket, Limiter
 from plaintally_server.messages import SHORT_BYTES, Answer, Request, Work, check_length
-from plaintally_server.proxies import find_client, is_trusted, parse_networks
+from plaintally_server.proxies import find_buckets, find_client, is_trusted, parse_networks
 from plaintally_server.settings import Settings
 from plaintally_server.tokens import Tokens
 
@@ -49,14 +49,29 @@ class Gate:
 
         async def guarded(request: Request) -> Answer:
             length = check_length(request, self.settings.body_limit)
-            client = self.check(request)
+            if self.limiter is not None and not self._has_token(request):
+                charge = self._open_account(self.limiter, request)
+                charge(1)
+                request = request._replace(charge=charge)
             is_short = length is not None and length <= SHORT_BYTES and b"content-encoding" not in request.headers
-            answer = await (work(request) if is_short else self._hold(work, request))
-            if answer.cost > 1 and client is not None and self.limiter is not None:
-                self.limiter.charge(client, answer.cost - 1, now_s=self.clock_s())
-            return answer
+            return await (work(request) if is_short else self._hold(work, request))
 
         return guarded
+
+    def _open_account(self, limiter: Limiter, request: Request) -> Callable[[int], None]:
+        """Return what takes the cost of a request, as far as it is known, from the buckets of its client.
+
+        It raises a Refusal where they do not hold the rest of that cost.
+        """
+        buckets, taken = self._find_buckets(request), 0
+
+        def charge(cost: int) -> None:
+            nonlocal taken
+            if cost > taken:
+                _check_wait(limiter.take(buckets, cost - taken, taken=taken, now_s=self.clock_s()))
+                taken = cost
+
+        return charge
 
     async def _hold(self, work: Work, request: Request) -> Answer:
         """The same work, while the bytes of the body are counted with those of all other long bodies."""
@@ -79,28 +94,26 @@ class Gate:
         finally:
             self.held_bytes -= held_bytes
 
-    def check(self, request: Request) -> str | None:
-        """Count a request; the client that it is from, or None where nobody counts.
+    def check(self, request: Request) -> None:
+        """Count a request.
 
         Raises:
             Refusal: the client has to wait.
         """
-        if self.limiter is None:
-            return None
-        if (
+        if self.limiter is not None and not self._has_token(request):
+            self._open_account(self.limiter, request)(1)
+
+    def _has_token(self, request: Request) -> bool:
+        return (
             b"authorization" in request.headers
             and self.tokens.find(bearer(request.header(b"authorization"))) is not None
-        ):
-            return None
-        client = self._find_client(request)
-        self._ask(self.limiter, client)
-        return client
+        )
 
     def check_try(self, limiter: Limiter) -> Check:
         """Counts a request by another limiter, whoever it is from."""
 
         def check(request: Request) -> None:
-            self._ask(limiter, self._find_client(request))
+            self._open_account(limiter, request)(1)
 
         return check
 
@@ -109,13 +122,13 @@ class Gate:
         forwarded = request.header(b"x-forwarded-proto")
         return scheme == "https" or (forwarded == "https" and is_trusted(request.client, self.trusted))
 
-    def _find_client(self, request: Request) -> str:
+    def _find_buckets(self, request: Request) -> Sequence[Bucket]:
         forwarded = request.header(b"x-forwarded-for") if self.trusted else ""
-        return find_client(request.client, forwarded, self.trusted)
+        return find_buckets(find_client(request.client, forwarded, self.trusted))
 
-    def _ask(self, limiter: Limiter, client: str) -> None:
-        wait_s = math.ceil(limiter.ask(client, now_s=self.clock_s()))
-        if wait_s:
-            raise Refusal(
-                429, "RESOURCE_EXHAUSTED", f"Too many requests; try again in {wait_s} s.", retry_after_s=wait_s
-            )
+
+def _check_wait(seconds: float) -> None:
+    if seconds:
+        wait_s = math.ceil(seconds)
+        message = f"Too many requests; try again in {wait_s} s."
+        raise Refusal(429, "RESOURCE_EXHAUSTED", message, retry_after_s=wait_s)

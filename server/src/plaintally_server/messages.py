@@ -20,6 +20,8 @@ JSON: Headers = ((b"content-type", b"application/json; charset=utf-8"),)
 """The headers of an answer in JSON."""
 SHORT_BYTES = 65_536
 """The longest body that needs no room in memory, and holds nobody up."""
+BYTES_PER_DOCUMENT = 4096
+"""How much of a body costs its client as much as a document."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -28,7 +30,8 @@ class Request(NamedTuple):
 
     `path` and `query` are as they were sent; `headers` have their names in lower case; `client` is the address at the
     other end of the connection, which may be a proxy's. `hold` is told of the bytes that a body unpacks to, and
-    refuses it where there is no room.
+    refuses it where there is no room. `charge` is told what the request costs its client so far, in documents, and
+    refuses it where the client has to wait.
     """
 
     method: str
@@ -39,6 +42,7 @@ class Request(NamedTuple):
     receive: Receive
     whole: bytes | None = None
     hold: Callable[[int], None] = lambda _: None
+    charge: Callable[[int], None] = lambda _: None
 
     def header(self, name: bytes) -> str:
         """All that a header has, with commas between; empty where there is none."""
@@ -46,12 +50,11 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is answered; `cost` is how many documents were written, and 1 for anything else."""
+    """What is answered."""
 
     status: int
     body: bytes = b""
     headers: Headers = ()
-    cost: int = 1
 
 
 class Application:
@@ -87,13 +90,16 @@ def make_request(scope: Scope, receive: Receive) -> Request:
 async def read_body(request: Request, limit: int) -> bytes:
     """The body of a request, read no further than the limit in bytes, and unpacked no further.
 
+    Its client is charged for the bytes as soon as their number is known.
+
     Raises:
-        Refusal: it is larger, or compressed in a way that is unknown here.
+        Refusal: it is larger, or compressed in a way that is unknown here, or the client has to wait.
     """
     encoding = request.headers.get(b"content-encoding")
     if request.whole is not None and encoding is None and len(request.whole) <= limit:
+        request.charge(_cost_of(len(request.whole)))
         return request.whole
-    check_length(request, limit)
+    request.charge(_cost_of(check_length(request, limit) or 0))
     chunks, length, more = [], 0, True
     while more:
         message = await request.receive()
@@ -103,18 +109,27 @@ async def read_body(request: Request, limit: int) -> bytes:
         length += len(chunks[-1])
         if length > limit:
             raise _too_large(limit)
+        request.charge(_cost_of(length))
         more = message.get("more_body", False)
     body = b"".join(chunks)
     return body if encoding is None else await _unpack(request, body, encoding.decode("latin-1"), limit)
 
 
 async def _unpack(request: Request, body: bytes, encoding: str, limit: int) -> bytes:
-    """What a body holds, for which room was found first."""
-    size = min(limit, packed_bytes(body, encoding))
+    """What a body holds, for which its client was charged and room was found first."""
+    size = packed_bytes(body, encoding)
+    if size > limit:
+        raise _too_large(limit)
+    request.charge(_cost_of(size))
     if size <= SHORT_BYTES:
         return decompress(body, encoding, limit=limit)
     request.hold(size)
     return await run_in_threadpool(decompress, body, encoding, limit=limit)
+
+
+def _cost_of(size: int) -> int:
+    """The documents that a body of this many bytes is charged as."""
+    return -(-size // BYTES_PER_DOCUMENT)
 
 
 def check_length(request: Request, limit: int) -> int | None:
@@ -134,9 +149,9 @@ def _too_large(limit: int) -> Refusal:
     return Refusal(413, "INVALID_ARGUMENT", f"The body is larger than {limit} bytes.")
 
 
-def answer_json(content: Mapping[str, Any] | Sequence[Any], *, cost: int = 1) -> Answer:
+def answer_json(content: Mapping[str, Any] | Sequence[Any]) -> Answer:
     """An answer in JSON."""
-    return Answer(200, _encode(content), JSON, cost)
+    return Answer(200, _encode(content), JSON)
 
 
 def refuse(refusal: Refusal) -> Answer:

@@ -1,12 +1,12 @@
 """The methods of a whole database: `documents:commit`, `:batchWrite`, `:batchGet` and `:runQuery`.
 
-Each takes the bytes of a body and returns the answer.
+Each takes a call and returns the answer.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
@@ -25,7 +25,20 @@ from plaintally_server.resource import Method, Name, Stored, write_document
 from plaintally_server.store import Store, Write
 from plaintally_server.writes import prepare
 
-_Work = Callable[[bytes, Method, Access], Awaitable[Answer]]
+
+class Call(NamedTuple):
+    """A call of a method.
+
+    `charge` is told how many documents it writes, and raises a Refusal where its client has to wait.
+    """
+
+    method: Method
+    body: bytes
+    access: Access
+    charge: Callable[[int], None]
+
+
+_Work = Callable[[Call], Awaitable[Answer]]
 
 
 class Methods:
@@ -51,28 +64,33 @@ class Methods:
         """The method of this name."""
         return self._by_verb.get(verb)
 
-    async def commit(self, body: bytes, method: Method, access: Access) -> Answer:
+    async def commit(self, call: Call) -> Answer:
         """Write several documents, all or none, in their order."""
+        method, body, access, charge = call
         changes = await self.parsing.run(parse_commit, body, project=method.project)
         _check(changes, access)
+        charge(len(changes))
         now = self.now()
         stored = await self.store.commit([self._prepare(change, access, now) for change in changes])
         content = {"writeResults": [_result(one) for one in stored], "commitTime": format_timestamp(now)}
-        return answer_json(content, cost=max(1, len(changes)))
+        return answer_json(content)
 
-    async def batch_write(self, body: bytes, method: Method, access: Access) -> Answer:
+    async def batch_write(self, call: Call) -> Answer:
         """Write several documents, each for itself, with a status for each."""
+        method, body, access, charge = call
         changes = await self.parsing.run(parse_batch, body, project=method.project)
+        charge(len(changes))
         now = self.now()
         outcomes = await asyncio.gather(*(self._write_one(change, access, now) for change in changes))
         content = {
             "writeResults": [{} if isinstance(one, Refusal) else _result(one) for one in outcomes],
             "status": [_status(one) if isinstance(one, Refusal) else {} for one in outcomes],
         }
-        return answer_json(content, cost=max(1, len(changes)))
+        return answer_json(content)
 
-    async def batch_get(self, body: bytes, method: Method, access: Access) -> Answer:
+    async def batch_get(self, call: Call) -> Answer:
         """Read several documents by their names."""
+        method, body, access, _ = call
         access.check_any()
         names, mask = await self.parsing.run(parse_batch_get, body, project=method.project)
         access.check(name.collection for name in names)
@@ -86,8 +104,9 @@ class Methods:
         ]
         return answer_json(content)
 
-    async def run_query(self, body: bytes, method: Method, access: Access) -> Answer:
+    async def run_query(self, call: Call) -> Answer:
         """Read the documents of a collection that answer a query; where none does, one element tells the time."""
+        method, body, access, _ = call
         access.check_any()
         query = await self.parsing.run(queries.parse_query, body)
         access.check([query.collection])

@@ -8,8 +8,12 @@ import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from plaintally_server.limiter import Bucket
+
 Network = IPv4Network | IPv6Network
 MAX_HOPS = 16
+PREFIXES = {64: 1, 56: 4, 48: 16}
+"""By the length of an IPv6 prefix, how many times the allowance of one client all of its addresses have together."""
 _HOP = re.compile(r"\[(?P<six>[^\]]*)\](:[0-9]+)?|(?P<four>[0-9.]+):[0-9]+")
 
 
@@ -39,6 +43,14 @@ def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
     if address is None:
         return peer
     return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))  # noqa: PLR2004
+
+
+def find_buckets(client: str) -> Sequence[Bucket]:
+    """Return the buckets of a client that `find_client` returned: one, or those of all its IPv6 prefixes."""
+    if not client.endswith("/64"):
+        return (Bucket(client),)
+    number = int(IPv6Address(client.removesuffix("/64")))
+    return [Bucket(f"{number >> 128 - length:x}/{length}", share) for length, share in PREFIXES.items()]
 
 
 def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:

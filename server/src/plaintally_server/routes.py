@@ -16,7 +16,7 @@ from plaintally_server.fieldpaths import MISSING, Fields, project
 from plaintally_server.fieldpaths import find as find_value
 from plaintally_server.ingest import Admitted, Policy
 from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
-from plaintally_server.methods import Methods, find
+from plaintally_server.methods import Call, Methods, find
 from plaintally_server.parsing import Parsing
 from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
@@ -117,7 +117,7 @@ class Documents:
         if work is None:
             raise not_found("This collector has no such method.")
         body = await read_body(request, self.settings.body_limit)
-        return await work(body, method, self._access(request))
+        return await work(Call(method, body, self._access(request), request.charge))
 
     async def create(self, request: Request, name: Name, query: Query) -> Answer:
         """POST a document to a collection, with or without a `documentId`."""
