@@ -24,7 +24,7 @@ from plaintally.contract import (
 )
 
 NAMES = ("a", "b", "a_message")
-PATTERNS = ("[a-z]+", "[a-z]{1,3}", "a|b", "(", ".*")
+PATTERNS = ("[a-z]+", "[a-z]{1,3}", "a|b", "(a|b)?", ".*")
 PURPOSES = st.sampled_from(["", "to help", "to count"])
 SMALL = st.integers(-3, 3)
 LIMITS = st.tuples(SMALL, SMALL).map(sorted)

@@ -229,8 +229,6 @@ def good(**changed: Any) -> Contract:  # noqa: ANN401
 @pytest.mark.parametrize(
     ("kind", "level", "told"),
     [
-        (Name("[", purpose="p"), "error", "is no pattern"),
-        (Name("a{9999999999}", purpose="p"), "error", "is no pattern"),
         (Name(".*", purpose="p"), "error", "lets 'hunter2 secret!' pass"),
         (Name(".*", 5, purpose="p"), "error", "lets 'hunter2 secret!' pass"),
         (Name(r"[\w.@]+", purpose="p"), "error", "lets 'alice@example.org' pass"),

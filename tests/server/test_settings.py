@@ -120,6 +120,7 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         (["serve", "--contract", "nowhere.json"], 1, "the contract nowhere.json cannot be used"),
         (["serve", "--contract", "nobody.json"], 1, "must name its package in lower case"),
         (["serve", "--contract", "wrong.json"], 1, "must name each field once, out of package_version, python_version"),
+        (["serve", "--contract", "slow.json"], 1, "repeat a single character or class"),
         (["serve", "--package", "a", "--port", "0", "--database", "no/such.db"], 1, "name another with --database"),
         (["serve", "--contract", "nested.json"], 1, "the contract nested.json cannot be used"),
         (["serve", "--config", "text.toml"], 2, "text.toml must have a list of texts for packages"),
@@ -144,6 +145,8 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str],
     (tmp_path / "nested.json").write_text('{"package": "a", "counter": [[]]}')
     (tmp_path / "nobody.json").write_text("{}")
     (tmp_path / "wrong.json").write_text('{"package": "a", "counter": ["user"]}')
+    slow = {"fit": {"context": {"solver": {"kind": "Name", "pattern": "([a-z]+_?)+"}}}}
+    (tmp_path / "slow.json").write_text(json.dumps({"package": "a", "labels": slow}))
     done = run_server(tmp_path, *arguments)
     assert done.returncode == code
     assert message in " ".join(done.stderr.split())

@@ -174,21 +174,27 @@ class Choice(Kind):
 
 
 class Name(Kind):
-    """A text that the whole of a regular expression matches (`re` with ASCII classes), such as a solver's name.
+    """A text in printable ASCII that the whole of a pattern matches, such as a solver's name.
 
+    A pattern is a regular expression of few parts, so that no text can make it slow (see `plaintally._patterns`).
     Declare one only for names that the package gives, not for those that its users give: those go into a `Source`.
+
+    Raises:
+        ContractError: the pattern uses something else, or `max_length` is no number up to 256.
     """
 
-    __slots__ = ("_matches", "max_length", "pattern")
+    __slots__ = ("_sequences", "max_length", "pattern")
 
     def __init__(self, pattern: str, max_length: int = MAX_NAME, *, purpose: str = "") -> None:
+        from plaintally._patterns import parse
+
         super().__init__(purpose=purpose)
-        self.pattern = _text("pattern", pattern, longest=1000)
+        self.pattern = _text("pattern", pattern, longest=256)
+        self._sequences = parse(self.pattern)
         _check(
             type(max_length) is int and 0 < max_length <= 256, f"max_length={max_length!r} must be a number up to 256"
         )
         self.max_length = max_length
-        self._matches: Any = None  # compiled when first used, since `re` is not loaded in every host
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
@@ -197,16 +203,11 @@ class Name(Kind):
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""
+        from plaintally._patterns import matches
+
         if type(plain) is not str or len(plain) > self.max_length:
             return False
-        if self._matches is None:
-            import re
-
-            try:
-                self._matches = re.compile(self.pattern, re.ASCII).fullmatch
-            except (re.error, OverflowError, RecursionError):
-                return False  # `plaintally contract check` tells the author
-        return plain.isascii() and self._matches(plain) is not None
+        return plain.isascii() and plain.isprintable() and matches(self._sequences, plain)
 
     def widens(self, other: "Name") -> bool:
         """See `Kind.widens`; any other pattern may."""

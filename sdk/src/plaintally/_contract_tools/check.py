@@ -4,8 +4,6 @@ An `error` leaves users without something that they are owed, or lets pass what 
 not. A `note` says what a declaration means, and asks for nothing.
 """
 
-import re
-import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -91,15 +89,8 @@ def _kind(place: str, kind: Kind) -> Iterator[Problem]:
 
 
 def _name(place: str, kind: Name) -> Iterator[Problem]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            matches = re.compile(kind.pattern, re.ASCII).fullmatch
-    except (re.error, OverflowError, RecursionError) as error:
-        yield Problem(ERROR, place, f"lets nothing pass, since {kind.pattern!r} is no pattern ({error}); mend it")
-        return
-    passing = [text for text in ARBITRARY if matches(text) or matches(text[: kind.max_length])]
+    passing = [text for text in ARBITRARY if kind.accepts(text) or kind.accepts(text[: kind.max_length])]
     if passing:
         yield Problem(ERROR, place, f"lets {passing[0]!r} pass; name what is meant with Choice, or a closer pattern")
-    elif matches("hunter2"):
+    elif kind.accepts("hunter2"):
         yield Problem(ADVICE, place, "lets any word pass, 'hunter2' too; a Choice lets pass what you know only")
