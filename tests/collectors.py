@@ -22,7 +22,7 @@ from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import metadata
 
 ROOT = "/v1/projects/p/databases/(default)/documents"
-TOKEN = "maintainers-token"
+TOKEN = "the-token-of-a-maintainer-of-these-tests-123"
 TIME = "2026-11-23T20:15:30.123456Z"
 
 
@@ -116,14 +116,13 @@ def run_collector(
             *program,
             *command,
             *(f"--package={package}" for package in packages),
-            *(["--token", token] if token else []),
             *options,
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=database.parent,
-        env={**clean, **(env or {})},
+        env={**clean, **({"PLAINTALLY_SERVER_TOKEN": token} if token else {}), **(env or {})},
     )
     with process:
         assert process.stdout

@@ -15,6 +15,7 @@ from plaintally.contract import COARSE
 from plaintally_server import ingest
 from plaintally_server.cli import commands
 from plaintally_server.export import rows
+from plaintally_server.options import Secret
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 CONSENT = (ROOT / "docs/reference/consent.md").read_text()
@@ -82,7 +83,8 @@ def test_every_command_is_mentioned() -> None:
     settings = (ROOT / "docs/howto/run-a-collector.md").read_text()
     for option in find_command("serve").params:
         if option.name != "help":
-            assert f"| `{option.opts[0]}` | `{option.envvar}` |" in settings
+            flag = "" if isinstance(option, Secret) else f"`{option.opts[0]}`"
+            assert f"| {flag} | `{option.envvar}` |".replace("|  |", "| |") in settings
     project = (ROOT / "docs/howto/use-firestore.md").read_text()
     for option in find_command("pull").params:
         if option.name != "help":

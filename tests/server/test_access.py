@@ -1,16 +1,20 @@
 """Who may read: tokens for some packages, and the pages of maintainers behind a login."""
 
 import asyncio
+import base64
+import hmac
+import http.client
 import random
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -19,11 +23,11 @@ import pytest
 from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
 from made import at, commit, counts, session
 from plaintally_server.access import PREFIX, hash_token
-from plaintally_server.logins import LIFETIME_S, make_cookie, read_cookie
+from plaintally_server.logins import LIFETIME_S, begin, resume
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
-from plaintally_server.tokens import Token, Tokens
+from plaintally_server.tokens import SETTING, Token, Tokens
 from shared import write_contract
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -51,6 +55,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector,
     contracts = [f"--contract={write_contract(folder, name)}" for name in ("rxinfer", "another")]
     with run_collector(folder / "a.sqlite3", *contracts, packages=()) as collector:
         yield collector, tokens, names
+
+
+def rows(database: Path, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(query).fetchall()
 
 
 def ask(collector: Collector, token: str, method: str, path: str, body: object = None) -> Answer:
@@ -158,25 +167,112 @@ def test_a_token_that_cannot_be_made(tmp_path: Path, arguments: tuple[str, ...],
     assert says in " ".join(done.stderr.split())
 
 
-def test_a_cookie_is_of_its_token_and_its_time() -> None:
+def test_a_login_ends_with_its_time_and_with_its_token() -> None:
     tokens = Tokens("the setting")
     kept = Token("ada", hash_token("a"), frozenset({"rxinfer"}), NOW, None, None)
     tokens.take([kept])
-    cookie = make_cookie(hash_token("a"), "ada", now_s=1000)
-    login = read_cookie(cookie, tokens, now_s=1000 + LIFETIME_S)
+    secret, ends_at = "s" * 43, NOW + timedelta(seconds=LIFETIME_S)
+    stored = begin(secret, hash_token("a"), "ada", now=NOW)
+    login = resume(secret, stored, tokens, now=ends_at - timedelta(seconds=1))
     assert login is not None
     assert (login.scope.name, login.scope.holds("rxinfer"), login.scope.holds("another")) == ("ada", True, False)
-    assert read_cookie(cookie, tokens, now_s=1001 + LIFETIME_S) is None
-    for place in range(len(cookie)):
-        assert (
-            read_cookie(f"{cookie[:place]}{'0' if cookie[place] != '0' else '1'}{cookie[place + 1 :]}", tokens, now_s=0)
-            is None
-        )
-    assert read_cookie(make_cookie(hash_token("b"), "ada", now_s=1000), tokens, now_s=1000) is None
-    for nonsense in ("", ".", "..", "é.1.0", "YWRh.x.0"):
-        assert read_cookie(nonsense, tokens, now_s=0) is None
+    assert resume(secret, stored, tokens, now=ends_at) is None
+    assert resume(secret, None, tokens, now=NOW) is None
+    assert resume(secret, begin(secret, hash_token("b"), "ada", now=NOW), tokens, now=NOW) is None
+    other = resume("t" * 43, begin("t" * 43, hash_token("a"), "ada", now=NOW), tokens, now=NOW)
+    assert other is not None
+    assert login.form_key != other.form_key
     tokens.take([kept._replace(revoked_at=NOW)])
-    assert read_cookie(cookie, tokens, now_s=1000) is None
+    assert resume(secret, stored, tokens, now=NOW) is None
+    setting = begin(secret, hash_token("the setting"), SETTING, now=NOW)
+    assert resume(secret, setting, tokens, now=NOW) is not None
+    assert resume(secret, setting, Tokens("another setting"), now=NOW) is None
+
+
+def cells(database: Path) -> set[bytes]:
+    """Every value that a file holds."""
+    found: set[bytes] = set()
+    with closing(sqlite3.connect(database)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608
+                found |= {one if isinstance(one, bytes) else str(one).encode() for one in row if one is not None}
+    return found
+
+
+def forged(value: bytes, names: Sequence[str]) -> Iterator[str]:
+    """The cookies that somebody could make of a value: itself, as a text, and what it signs."""
+    yield value.hex()
+    yield base64.urlsafe_b64encode(value).decode().rstrip("=")
+    if value.isascii():
+        yield value.decode()
+    for name in names:
+        head = f"{base64.urlsafe_b64encode(name.encode()).decode()}.{int(time.time()) + 3600}"
+        yield f"{head}.{hmac.new(value, f'cookie {head}'.encode(), 'sha256').hexdigest()}"
+
+
+def test_nothing_in_a_copy_of_the_database_is_a_login(tmp_path: Path) -> None:
+    """Neither in a backup, which has no logins, nor in a copy of the files."""
+    database, names = tmp_path / "a.sqlite3", ["ada", SETTING]
+    commit(database, [])
+    token = make_token(tmp_path, "ada", "--all-packages")
+    with run_collector(database, "--rate-limit=0") as collector:
+        browsers = [Browser(collector), Browser(collector)]
+        for browser, given in zip(browsers, (token, TOKEN), strict=True):
+            assert browser.send("/login", {"token": given}).status == 303
+        assert run_server(tmp_path, "backup", "backup.sqlite3", "--database", "a.sqlite3").returncode == 0
+        with closing(sqlite3.connect(database)) as live, closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as copy:
+            live.backup(copy)
+        hashes = {bytes(row[0]) for row in rows(tmp_path / "copy.sqlite3", "SELECT hash FROM logins")}
+        assert len(hashes) == 2
+        assert rows(tmp_path / "backup.sqlite3", "SELECT * FROM logins") == []
+        assert not any(one in (tmp_path / "backup.sqlite3").read_bytes() for one in hashes)
+        values = cells(tmp_path / "backup.sqlite3") | cells(tmp_path / "copy.sqlite3")
+        assert hash_token(token) in values
+        connection = http.client.HTTPConnection("127.0.0.1", collector.port)
+        for cookie in {cookie for value in values for cookie in forged(value, names)}:
+            if cookie.isprintable():
+                connection.request("GET", "/maintain", headers={"Cookie": f"plaintally={cookie}"})
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 303, cookie
+        connection.close()
+        assert [browser.get("/maintain").status for browser in browsers] == [200, 200]
+    done = run_server(tmp_path, "restore", "copy.sqlite3", "--without-deletions", "--database", "restored.sqlite3")
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "restored.sqlite3", "SELECT * FROM logins") == []
+
+
+def test_every_collector_on_a_database_knows_a_login_until_it_ends(kept: tuple[Database, Path], tmp_path: Path) -> None:
+    """Logging out ends it everywhere, revoking its token does, and another token in the settings."""
+    database, _ = kept
+    run = partial(run_collector, tmp_path / "a.sqlite3", token=None, url=str(database))
+    base = ("--database", str(database))
+    with run():
+        token = make_token(tmp_path, "ada", "--all-packages", database=database)
+    with run(env={"PLAINTALLY_SERVER_TOKEN": TOKEN}) as first, ExitStack() as stack:
+        is_shared = isinstance(database, str)
+        second = stack.enter_context(run()) if is_shared else first
+        browsers = [Browser(first), Browser(first), Browser(first)]
+        for browser, given in zip(browsers, (token, token, TOKEN), strict=True):
+            assert browser.send("/login", {"token": given}).status == 303
+        elsewhere = [Browser(second), Browser(second), Browser(second)]
+        for browser, other in zip(browsers, elsewhere, strict=True):
+            other.cookie = browser.cookie
+        assert [one.get("/maintain").status for one in elsewhere] == [200, 200, 303 if is_shared else 200]
+        cookie = browsers[0].cookie
+        assert browsers[0].send("/logout", {"form_key": browsers[0].form_key()}).status == 303
+        browsers[0].cookie = cookie  # of which somebody has a copy
+        assert [one.get("/maintain").status for one in (browsers[0], elsewhere[0])] == [303, 303]
+        assert elsewhere[1].get("/maintain").status == 200
+        assert run_server(tmp_path, "token", "revoke", "ada", *base).returncode == 0
+        assert elsewhere[1].get("/maintain").status == 303
+    with run(env={"PLAINTALLY_SERVER_TOKEN": TOKEN}) as restarted:
+        browsers[2].collector = restarted
+        assert browsers[2].get("/maintain").status == 200
+    with run(env={"PLAINTALLY_SERVER_TOKEN": TOKEN[::-1]}) as restarted:
+        browsers[2].collector = restarted
+        assert browsers[2].get("/maintain").status == 303
 
 
 def test_a_token_was_used_last_on_the_day_it_was(tmp_path: Path) -> None:

@@ -8,18 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Connection, Date, Integer, LargeBinary, Table, select
+from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, LargeBinary, Table, select
 
 from collectors import run_collector, run_server
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import copying, schema
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
-from plaintally_server.store.tables import IMPORTS, audit, contracts, documents, metadata, names, rollups, struck
+from plaintally_server.store.tables import (
+    IMPORTS,
+    audit,
+    contracts,
+    documents,
+    logins,
+    metadata,
+    names,
+    rollups,
+    struck,
+)
 from plaintally_server.store.times import to_us
 from postgresql import Postgres
 
 pytestmark = [pytest.mark.postgres, pytest.mark.once]
-TABLES = [table for table in metadata.sorted_tables if table is not names]
+TABLES = [table for table in metadata.sorted_tables if table not in (names, logins)]
 START = datetime(2026, 9, 23, tzinfo=UTC)
 
 
@@ -30,6 +40,8 @@ def _made_up(table: Table, number: int) -> dict[str, object]:
         kind = column.type
         if isinstance(kind, Date):
             row[column.name] = date(2026, 11, 23)
+        elif isinstance(kind, Boolean):
+            row[column.name] = number % 2 == 0
         elif isinstance(kind, Integer | BigInteger):
             row[column.name] = 2**31 - 9 + number if column.primary_key else number
         elif isinstance(kind, LargeBinary):

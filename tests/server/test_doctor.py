@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import Collector, run_collector, run_server
+from collectors import TOKEN, Collector, run_collector, run_server
 from plaintally_server.diagnosis import check_clock, check_disk, check_tables
 from plaintally_server.store.inspection import Inspection
 
@@ -33,7 +33,7 @@ def collector(own_collector: Collector) -> Collector:
 def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     assert collector.post().status == 200
     (tmp_path / "token").touch(mode=0o600)
-    (tmp_path / "token").write_text("secret")
+    (tmp_path / "token").write_text(TOKEN)
     before = collector.database.read_bytes()
     options = ["--database", "test.sqlite3", "--package", "rxinfer", "--port", str(collector.port)]
     code, found = _examine(tmp_path, *options, "--token-file", "token", "--trusted-proxy", "127.0.0.1")

@@ -127,7 +127,7 @@ def test_what_others_add_to_a_session_does_not_hide_it(sharing: Collector, tmp_p
 
 
 def test_without_a_token_nobody_looks_anything_up(tmp_path: Path) -> None:
-    with run_collector(tmp_path / "test.sqlite3", "--token", "") as collector:
+    with run_collector(tmp_path / "test.sqlite3", token=None) as collector:
         for token in ("", TOKEN):
             answer, _ = send(collector, "/support", session=str(uuid.uuid4()), token=token)
             assert answer.status == 403

@@ -35,13 +35,13 @@ def test_the_help_texts(tmp_path: Path, command: str) -> None:
 
 def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
     (tmp_path / "plaintally-server.toml").write_text(
-        'packages = ["from_file"]\nbody_limit = 10\ntoken = "of the file"\n'
+        'packages = ["from_file"]\nbody_limit = 10\ntoken = "of the file, with 32 characters."\n'
     )
     with run_collector(tmp_path / "a.sqlite3", env={"PLAINTALLY_SERVER_BODY_LIMIT": "20"}) as collector:
         assert collector.request("POST", f"{ROOT}/using_rxinfer", b"x" * 15).status == 400
         assert collector.request("POST", f"{ROOT}/using_rxinfer", b"x" * 25).status == 413
         assert collector.request("POST", f"{ROOT}/using_from_file", b"{}").error == (403, "PERMISSION_DENIED")
-        assert collector.get("x").status == 404  # the token of the command line holds
+        assert collector.get("x").status == 404  # the token of the variable holds
     (tmp_path / "plaintally-server.toml").rename(tmp_path / "other.toml")
     command = [sys.executable, "-m", "plaintally_server", "serve", "--config", "other.toml", "--port", "0"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:

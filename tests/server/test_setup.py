@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import Collector, run_collector, run_server
+from collectors import TOKEN, Collector, run_collector, run_server
 from plaintally_server.cli import commands
 
 pytestmark = pytest.mark.once
@@ -53,18 +53,26 @@ def test_the_file_shows_every_setting_with_its_default(tmp_path: Path) -> None:
     assert "name what to count" in run_server(tmp_path, "init", "other").stdout
 
 
-def test_a_file_with_a_password_is_its_owners_only(tmp_path: Path) -> None:
-    for folder, database, mode in (
-        ("a", "postgresql://u:canary@db/x", 0o600),
-        ("b", "postgresql://u@db/x?password=canary", 0o600),
-        ("c", "postgresql://u@db/x", 0o644),
+@pytest.mark.parametrize("database", ["postgresql://u:canary@db/x", "postgresql://u@db/x?password=canary"])
+def test_no_secret_stands_on_a_command_line(tmp_path: Path, database: str) -> None:
+    """Neither a password nor the token: every user of a machine can list its command lines."""
+    for command in (
+        ["init", "--package", "a", "--database"],
+        ["migrate", "--database"],
+        ["copy", "--to", "x", "--from"],
     ):
-        done = run_server(tmp_path, "init", folder, "--package", "a", "--database", database)
-        assert done.returncode == 0
-        if sys.platform != "win32":
-            assert stat.S_IMODE((tmp_path / folder / "plaintally-server.toml").stat().st_mode) == mode
-        assert ("It holds the password" in done.stdout) is (mode == 0o600)
-        assert "canary" not in done.stdout
+        done = run_server(tmp_path, *command, database)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "The address holds a password" in " ".join(done.stderr.split())
+        assert "canary" not in done.stderr
+    assert not [*tmp_path.iterdir()]
+    done = run_server(
+        tmp_path, "token", "list", env={"PLAINTALLY_SERVER_DATABASE": "postgresql://u:canary@127.0.0.1:1/x"}
+    )
+    assert "cannot open the database postgresql://u:***@127.0.0.1:1/x" in done.stderr
+    for command in ("serve", "doctor", "init"):
+        done = run_server(tmp_path, command, "--package", "a", "--token", TOKEN)
+        assert (done.returncode, "No such option '--token'" in done.stderr) == (2, True)
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
@@ -85,7 +93,13 @@ def test_a_path_is_found_from_everywhere_and_a_mistake_writes_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "cannot be read (No such file"), (b"\n", "is empty"), (b"\xff", "it is no text")]
+    ("content", "message"),
+    [
+        (None, "cannot be read (No such file"),
+        (b"\n", "is empty"),
+        (b"\xff", "it is no text"),
+        (b"a" * 31, "has 31 characters"),
+    ],
 )
 def test_a_token_file_that_cannot_be_used(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:

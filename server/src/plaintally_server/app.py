@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from plaintally_server import dashboard, health, openapi, resource, support
+from plaintally_server import dashboard, health, logins, openapi, resource, support
 from plaintally_server.entrance import TRIES, TRIES_PER_S, Entrance
 from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
@@ -66,7 +66,13 @@ def create_app(
     tries = Limiter(rate=TRIES_PER_S, burst=TRIES, make_salt=make_salt)
     maintaining: list[BaseRoute] = []
     if maintenance is not None:
-        entrance = Entrance(gate, now=now, make_salt=make_salt)
+        entrance = Entrance(
+            gate,
+            store=maintenance,
+            now=now,
+            make_salt=make_salt,
+            make_secret=partial(secrets.token_urlsafe, logins.SECRET_BYTES),
+        )
         page = Maintaining(
             maintenance,
             collector=store,

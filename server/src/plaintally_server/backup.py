@@ -11,7 +11,10 @@ from plaintally_server.options import on_config, on_database
 from plaintally_server.store import backup as copies
 from plaintally_server.store.database import Database, describe, must_exist
 
-_PG_DUMP = "PostgreSQL is backed up by its own tools; run: pg_dump --format=custom --file={file} {database}"
+_PG_DUMP = (
+    "PostgreSQL is backed up by its own tools; run: pg_dump --format=custom --exclude-table-data=logins --file={file}"
+    " {database}"
+)
 _PG_RESTORE = (
     "PostgreSQL is restored by its own tools, into a new database; run: pg_restore --exit-on-error --dbname={database}"
     " {file} and then plaintally-server restore --deletions FILE"

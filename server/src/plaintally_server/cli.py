@@ -24,10 +24,11 @@ from plaintally_server.options import (
     on_database,
     on_packages,
     on_trusted_proxies,
+    secret,
     setting,
 )
 from plaintally_server.resource import check_id
-from plaintally_server.settings import Settings, read_token
+from plaintally_server.settings import Settings, find_token
 from plaintally_server.store.database import Database
 
 _ELSEWHERE = {
@@ -89,8 +90,8 @@ def commands() -> None:
 )
 @setting("host", default="127.0.0.1", help="Address to listen on.")
 @setting("port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one.")
-@setting("token", help="Lets a maintainer read the documents of all packages; see also `token create`.")
-@setting("token_file", type=click.Path(path_type=Path), help="File that holds the token, where --token is not given.")
+@secret("token", help="Lets a maintainer read the documents of all packages; see also `token create`.")
+@setting("token_file", type=click.Path(path_type=Path), help="File that holds the token, unless the variable does.")
 @setting("body_limit", type=click.IntRange(1), default=10_485_760, help="Bytes of a request's body.")
 @setting("queue_size", type=click.IntRange(1), default=10_000, help="Writes that may wait for the disk.")
 @setting("rate_limit", type=click.IntRange(0), default=5, help="Documents per second and client; 0 is without limit.")
@@ -117,8 +118,7 @@ def serve(
     logs.set_up(log_format)
     for name in options["open_collections"]:
         check_open(name)
-    if token_file and not options["token"]:
-        options["token"] = read_token(token_file)
+    options["token"] = find_token(options["token"], token_file)
     collected = collect_contracts(database, contracts, packages)
     if options["open_collections"]:
         click.echo(

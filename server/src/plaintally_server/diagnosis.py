@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 from plaintally_server.exceptions import ServerError
 from plaintally_server.options import collect_contracts
-from plaintally_server.settings import check_tls, read_token
+from plaintally_server.settings import check_tls, find_token
 from plaintally_server.store.database import Database, exists
 from plaintally_server.store.inspection import Inspection, look_at
 from plaintally_server.store.maintenance import Maintenance
@@ -131,12 +131,12 @@ def _check_token(token: str | None, path: Path | None, made: int, *, is_new: boo
         says = "there is none, so nobody can read documents; make one with `plaintally-server token create`"
         says += " once it has been started" if is_new else ""
         return Finding("warning", "token", says)
-    if token or path is None:
-        return Finding("ok", "token", "there is one")
     try:
-        read_token(path)
+        find_token(token, path)
     except ServerError as error:
         return Finding("failed", "token", str(error))
+    if token or path is None:
+        return Finding("ok", "token", "there is one")
     return _check_owner_only("token", path)
 
 

@@ -1,22 +1,33 @@
-"""The page `/login`, the way out, and who a request is from: what stands before the pages of maintainers."""
+"""The pages `/login` and `/logout`, and the login that a request comes with."""
 
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from urllib.parse import urlsplit
+from typing import TypeVar
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally_server.access import hash_token
-from plaintally_server.exceptions import Refusal, forbidden
+from plaintally_server.exceptions import CommandError, Refusal, forbidden, unavailable
 from plaintally_server.gate import Gate
 from plaintally_server.limiter import Limiter
-from plaintally_server.logins import LIFETIME_S, Login, cookie_name, make_cookie, read_cookie
+from plaintally_server.logins import (
+    LIFETIME_S,
+    Login,
+    LoginStore,
+    begin,
+    cookie_name,
+    hash_secret,
+    is_secret,
+    resume,
+)
 from plaintally_server.messages import make_request
 from plaintally_server.pages import FORM_HEADERS, read_form, render
 
+T = TypeVar("T")
 TRIES, TRIES_PER_S = 10, 0.1
 """How often a client may try a token at once, and after that."""
 
@@ -26,12 +37,23 @@ class Entrance:
 
     Args:
         gate: knows clients and tokens, and which proxies are trusted.
+        store: where logins are kept.
         now: the clock, aware.
         make_salt: makes 16 random bytes.
+        make_secret: makes the secret of a login.
     """
 
-    def __init__(self, gate: Gate, *, now: Callable[[], datetime], make_salt: Callable[[], bytes]) -> None:
-        self.gate, self.tokens, self.now = gate, gate.tokens, now
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        store: LoginStore,
+        now: Callable[[], datetime],
+        make_salt: Callable[[], bytes],
+        make_secret: Callable[[], str],
+    ) -> None:
+        self.gate, self.tokens, self.store, self.now = gate, gate.tokens, store, now
+        self.make_secret = make_secret
         self._tries = Limiter(rate=TRIES_PER_S, burst=TRIES, make_salt=make_salt)
 
     def routes(self) -> list[BaseRoute]:
@@ -43,35 +65,36 @@ class Entrance:
         ]
 
     async def show_login(self, request: Request) -> Response:
-        """The form; whoever is logged in has no need of it."""
-        if self.find(request) is not None:
+        """Show the form, unless the maintainer is logged in already."""
+        if await self.find(request) is not None:
             return go("/maintain")
         return render("login.html", is_form=True)
 
     async def log_in(self, request: Request) -> Response:
-        """The way to the pages, with a cookie; or the form again with the reason why not."""
+        """Set the cookie of a new login, or show the form again with the reason why not."""
+        secret = self.make_secret()
         try:
-            _check_origin(request)
             [token] = await read_form(request, "token", check=self.gate.check_try(self._tries))
             token_hash = hash_token(token)
             scope = self.tokens.find_hash(token_hash)
             if scope is None:
                 raise forbidden("This token opens nothing here.")
+            await self._write(self.store.add_login, begin(secret, token_hash, scope.name, now=self.now()))
         except Refusal as refusal:
             return render("login.html", refusal.code, is_form=True, problem=refusal.message)
         answer = go("/maintain")
         secure = self._is_secure(request)
-        cookie = make_cookie(token_hash, scope.name, now_s=self.now().timestamp())
         answer.set_cookie(
-            cookie_name(secure=secure), cookie, LIFETIME_S, path="/", secure=secure, httponly=True, samesite="strict"
+            cookie_name(secure=secure), secret, LIFETIME_S, path="/", secure=secure, httponly=True, samesite="strict"
         )
         return answer
 
     async def log_out(self, request: Request) -> Response:
-        """The way out."""
+        """End the login, here and in every collector on the database."""
         answer = go("/login")
         try:
-            await self.read(request)
+            login, _ = await self.read(request)
+            await self._write(self.store.end_login, login.hash)
         except Refusal as refusal:
             return render("login.html", refusal.code, is_form=True, problem=refusal.message)
         secure = self._is_secure(request)
@@ -79,45 +102,33 @@ class Entrance:
         return answer
 
     async def read(self, request: Request, *names: str) -> tuple[Login, Mapping[str, str]]:
-        """Who sent a form of ours, and what stands in these fields.
+        """Return the login that a form comes with, and the values of these fields.
 
         Raises:
-            Refusal: nobody who is logged in did, or another page.
+            Refusal: the form comes without a login, or from the page of another site.
         """
-        _check_origin(request)
         form_key, *values = await read_form(request, "form_key", *names, check=self.gate.check)
-        login = self.find(request)
+        login = await self.find(request)
         if login is None or not hmac.compare_digest(form_key.encode(), login.form_key.encode()):
             raise forbidden("This form is too old; load the page again.")
         return login, dict(zip(names, values, strict=True))
 
-    def find(self, request: Request) -> Login | None:
-        """Who is logged in."""
-        cookie = request.cookies.get(cookie_name(secure=self._is_secure(request)), "")
-        return read_cookie(cookie, self.tokens, now_s=self.now().timestamp()) if cookie else None
+    async def find(self, request: Request) -> Login | None:
+        """Return the login that a request comes with, or None."""
+        secret = request.cookies.get(cookie_name(secure=self._is_secure(request)), "")
+        if not is_secret(secret):
+            return None
+        stored = await run_in_threadpool(self.store.find_login, hash_secret(secret))
+        return resume(secret, stored, self.tokens, now=self.now())
+
+    async def _write(self, work: Callable[[T], None], content: T) -> None:
+        try:
+            await run_in_threadpool(work, content)
+        except CommandError as error:
+            raise unavailable("The collector cannot write just now; try again in a moment.") from error
 
     def _is_secure(self, request: Request) -> bool:
         return self.gate.is_secure(make_request(request.scope, request.receive), request.url.scheme)
-
-
-def _check_origin(request: Request) -> None:
-    """Raise if a page of somebody else's sent a form, as far as the browser says.
-
-    Raises:
-        Refusal: it did.
-    """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    is_foreign = origin is not None and _find_host(origin) != request.headers.get("host", "")
-    if site not in (None, "same-origin", "none") or (site is None and is_foreign):
-        raise forbidden("This form was sent by another page.")
-
-
-def _find_host(origin: str) -> str | None:
-    """The host and port of an origin; None where it is none."""
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return None
 
 
 def go(path: str) -> RedirectResponse:

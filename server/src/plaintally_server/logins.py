@@ -1,53 +1,102 @@
-"""Who is logged in: a cookie that says who and until when, signed with the hash of their token. Pure.
+"""Logins of maintainers: a random secret in a cookie, of which the database holds the SHA-256. Pure.
 
-Nothing is kept of a login, so that every collector on a database knows it, and a token that is revoked ends it. Whoever
-has the database could sign one, too; and has the database.
+Every collector on a database knows a login, and a restart does not end it. A copy of the database is not a login: a
+secret of 256 bits cannot be found from its hash. The row of a login also holds a MAC of its token's hash, made with the
+secret, so that a login ends when its token is revoked or the settings get another one.
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import NamedTuple
+import re
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import NamedTuple, Protocol
 
 from plaintally_server.access import Scope
 from plaintally_server.tokens import Tokens
 
 LIFETIME_S = 12 * 3600
 NAME = "plaintally"
+SECRET_BYTES = 32
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # as secrets.token_urlsafe(SECRET_BYTES) writes it
 
 
 class Login(NamedTuple):
-    """Somebody who is logged in, and what their forms carry so that nobody else's page can send them."""
+    """A maintainer who is logged in.
+
+    Attributes:
+        scope: what the token opens.
+        form_key: what the forms carry, so that the page of another site cannot send them.
+        hash: the SHA-256 of the secret, under which the database has the login.
+    """
 
     scope: Scope
     form_key: str
+    hash: bytes
+
+
+class StoredLogin(NamedTuple):
+    """A login as the database has it."""
+
+    hash: bytes
+    token: str
+    token_mac: bytes
+    ends_at: datetime
+
+
+class LoginStore(Protocol):
+    """The methods of a store that keeps logins; each waits for the disk."""
+
+    def add_login(self, login: StoredLogin) -> None:
+        """Keep a login.
+
+        Raises:
+            CommandError: the database cannot be written.
+        """
+
+    def find_login(self, login_hash: bytes) -> StoredLogin | None:
+        """Return the login with this hash, or None."""
+
+    def end_login(self, login_hash: bytes) -> None:
+        """Delete the login with this hash.
+
+        Raises:
+            CommandError: the database cannot be written.
+        """
 
 
 def cookie_name(*, secure: bool) -> str:
-    """The name of the cookie; over TLS it has a prefix that browsers hold to: of this host and path alone."""
+    """Return the name of the cookie; over TLS its prefix has browsers bind it to this host."""
     return f"__Host-{NAME}" if secure else NAME
 
 
-def make_cookie(token_hash: bytes, name: str, *, now_s: float) -> str:
-    """The value of the cookie of whoever has a token."""
-    head = f"{urlsafe_b64encode(name.encode()).decode()}.{int(now_s) + LIFETIME_S}"
-    return f"{head}.{_sign(token_hash, 'cookie', head)}"
+def is_secret(cookie: str) -> bool:
+    """Return whether a cookie has the form of a login's secret."""
+    return _SECRET.fullmatch(cookie) is not None
 
 
-def read_cookie(cookie: str, tokens: Tokens, *, now_s: float) -> Login | None:
-    """Who has this cookie; None where it is not one of ours, too old, or its token was revoked."""
-    head, _, signature = cookie.rpartition(".")
-    name, _, until = head.partition(".")
-    try:
-        found = tokens.named(urlsafe_b64decode(name.encode()).decode())
-        if found is None or int(until) < now_s:
-            return None
-    except ValueError:
+def hash_secret(secret: str) -> bytes:
+    """Return the SHA-256 of a secret."""
+    return sha256(secret.encode()).digest()
+
+
+def begin(secret: str, token_hash: bytes, name: str, *, now: datetime) -> StoredLogin:
+    """Return the row of a new login with the token that has this hash and name."""
+    ends_at = now + timedelta(seconds=LIFETIME_S)
+    return StoredLogin(hash_secret(secret), name, _mac(secret, b"token", token_hash), ends_at)
+
+
+def resume(secret: str, stored: StoredLogin | None, tokens: Tokens, *, now: datetime) -> Login | None:
+    """Return the login with this secret; None if it has ended, or if its token opens nothing any more."""
+    if stored is None or stored.ends_at <= now:
+        return None
+    found = tokens.named(stored.token)
+    if found is None:
         return None
     token_hash, scope = found
-    if not hmac.compare_digest(signature.encode(), _sign(token_hash, "cookie", head).encode()):
+    if not hmac.compare_digest(stored.token_mac, _mac(secret, b"token", token_hash)):
         return None
-    return Login(scope, _sign(token_hash, "form", head))
+    return Login(scope, _mac(secret, b"form").hex(), stored.hash)
 
 
-def _sign(token_hash: bytes, use: str, text: str) -> str:
-    return hmac.new(token_hash, f"{use} {text}".encode(), "sha256").hexdigest()
+def _mac(secret: str, use: bytes, content: bytes = b"") -> bytes:
+    return hmac.digest(secret.encode(), use + b" " + content, "sha256")

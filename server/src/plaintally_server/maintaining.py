@@ -77,12 +77,12 @@ class Maintaining:
 
     async def show(self, request: Request) -> Response:
         """What there is to be decided, and to be seen."""
-        login = self.entrance.find(request)
+        login = await self.entrance.find(request)
         return go("/login") if login is None else await self._render(login)
 
     async def take(self, request: Request) -> Response:
         """Do what a form asks for, and show what came of it."""
-        login = self.entrance.find(request)
+        login = await self.entrance.find(request)
         if login is None:
             return go("/login")
         try:

@@ -17,13 +17,13 @@ from plaintally_server.dialects import find_package
 from plaintally_server.exceptions import CommandError, StartError
 from plaintally_server.proxies import parse_networks
 from plaintally_server.settings import load_contract, read_contract
-from plaintally_server.store.database import Database, describe, exists, locate
+from plaintally_server.store.database import Database, describe, exists, has_password, locate
 from plaintally_server.store.maintenance import Maintenance
 
 CONFIG_FILE = "plaintally-server.toml"
 F = TypeVar("F", bound=Callable[..., Any])
 _TEXT, _NUMBER, _LIST = ((str,), "a text"), ((int, str), "a whole number"), ((list,), "a list of texts")
-_values: dict[str, tuple[tuple[type, ...], str]] = dict.fromkeys(("credentials", "export", "project"), _TEXT)
+_values: dict[str, tuple[tuple[type, ...], str]] = dict.fromkeys(("credentials", "export", "project", "webhook"), _TEXT)
 """What a settings file may hold under each key, and what that is called; the first are those of modules that are loaded
 for one command alone."""
 
@@ -48,6 +48,24 @@ def setting(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
     variable = f"PLAINTALLY_SERVER_{parameter.upper()}"
     flag = f"--{name.replace('_', '-')}"
     return click.option(flag, parameter, cls=_Setting, envvar=variable, show_envvar=True, **attributes)
+
+
+class Secret(_Setting):
+    """A setting for the environment and the settings file alone: every user of a machine can list command lines."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401  # a type that click deprecates
+        """Add nothing."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:  # noqa: ARG002  # click passes it
+        """Return the line of the help, which names the variable in place of a flag."""
+        return str(self.envvar), f"{self.help}  [variable or settings file only]"
+
+
+def secret(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
+    """Return the decorator of a setting that the command line does not take."""
+    _values[name] = _TEXT
+    variable = f"PLAINTALLY_SERVER_{name.upper()}"
+    return click.option(f"--{name}", name, cls=Secret, envvar=variable, **attributes)
 
 
 def check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,12 +95,19 @@ def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
-def read_database(_: click.Context, __: click.Parameter, text: str) -> Database:
-    """The database that an option names, as its callback."""
+def read_database(context: click.Context, option: click.Parameter, text: str) -> Database:
+    """Return the database that an option names, as its callback; no password may stand on the command line."""
     try:
-        return locate(text)
+        database = locate(text)
     except StartError as error:
         raise click.BadParameter(f"{error}.") from error
+    is_typed = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    if is_typed and has_password(database):
+        raise click.BadParameter(
+            "The address holds a password, and every user of this machine can list command lines. Write the password "
+            "into ~/.pgpass or PGPASSWORD, or the address into the settings file or PLAINTALLY_SERVER_DATABASE."
+        )
+    return database
 
 
 def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:

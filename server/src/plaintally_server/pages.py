@@ -1,13 +1,13 @@
 """What all pages share: the templates, and the headers that let a page load nothing and run nothing."""
 
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from plaintally_server.exceptions import invalid
+from plaintally_server.exceptions import forbidden, invalid
 from plaintally_server.gate import Check
 from plaintally_server.messages import make_request, read_body
 
@@ -65,8 +65,9 @@ async def read_form(page: Request, *names: str, check: Check) -> list[str]:
     """The values of a form's fields, without the spaces around them; empty where there is none.
 
     Raises:
-        Refusal: the body is no form, or the check refuses the request.
+        Refusal: the body is no form, the page of another site sent it, or the check refuses the request.
     """
+    _check_origin(page)
     request = make_request(page.scope, page.receive)
     check(request)
     body = await read_body(request, _FORM_LIMIT)
@@ -75,3 +76,23 @@ async def read_form(page: Request, *names: str, check: Check) -> list[str]:
     except ValueError:
         raise invalid("The form cannot be read.") from None
     return [found.get(name, [""])[-1].strip() for name in names]
+
+
+def _check_origin(request: Request) -> None:
+    """Raise if the page of another site sent a form, as far as the browser says.
+
+    Raises:
+        Refusal: it did.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    is_foreign = origin is not None and _find_host(origin) != request.headers.get("host", "")
+    if site not in (None, "same-origin", "none") or (site is None and is_foreign):
+        raise forbidden("This form was sent by another page.")
+
+
+def _find_host(origin: str) -> str | None:
+    """Return the host and port of an origin; None if it is not one."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

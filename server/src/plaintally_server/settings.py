@@ -40,8 +40,28 @@ class Settings(NamedTuple):
     metrics_port: int | None = None
 
 
-def read_token(path: Path) -> str:
-    """The maintainer's token in a file, as systemd, compose and Kubernetes hand out secrets.
+MIN_TOKEN = 32
+"""The least number of characters of a token: what is shorter may be guessed from its hash."""
+
+
+def find_token(token: str | None, path: Path | None) -> str | None:
+    """Return the maintainer's token, which is given or stands in a file; None if there is neither.
+
+    Raises:
+        StartError: the file cannot be read, or the token is short.
+    """
+    found = token or (_read_token(path) if path else None)
+    if found is not None and len(found) < MIN_TOKEN:
+        place = "in PLAINTALLY_SERVER_TOKEN or the settings file" if token else f"in {path}"
+        raise StartError(
+            f"the token {place} has {len(found)} characters, fewer than {MIN_TOKEN}; "
+            "make a longer one, for example with `openssl rand -hex 32`"
+        )
+    return found
+
+
+def _read_token(path: Path) -> str:
+    """Return the token in a file, as systemd, compose and Kubernetes hand out secrets.
 
     Raises:
         StartError: the file cannot be read, or is empty.

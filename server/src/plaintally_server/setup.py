@@ -14,7 +14,6 @@ from click.core import ParameterSource
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.options import CONFIG_FILE
-from plaintally_server.store.database import has_password
 
 _HEADING = """\
 # Settings of a collector. A line such as "# port = 8080" shows a default: change it, and take the "# " away.
@@ -43,12 +42,11 @@ def run(folder: Path, context: click.Context, *, token: str) -> None:
             if path.exists():
                 raise CommandError(f"{path} is there already; nothing was written")
         _write(token_file, f"{token}\n", mode=0o600)
-        is_secret = has_password(chosen["database"])
-        _write(config, describe(_settings(context), chosen), mode=0o600 if is_secret else 0o644)
+        _write(config, describe(_settings(context), chosen), mode=0o644)
     except OSError as error:
         raise CommandError(f"cannot write into {folder} ({error.strerror}); name another folder") from error
     has_packages = bool(chosen.get("packages") or chosen.get("contracts"))
-    _say_what_comes_next(config, token_file, has_packages=has_packages, is_secret=is_secret)
+    _say_what_comes_next(config, token_file, has_packages=has_packages)
 
 
 def describe(settings: list[click.Option], chosen: Mapping[str, Any]) -> str:
@@ -94,10 +92,8 @@ def _write(path: Path, text: str, *, mode: int) -> None:
         file.write(text)
 
 
-def _say_what_comes_next(config: Path, token_file: Path, *, has_packages: bool, is_secret: bool) -> None:
+def _say_what_comes_next(config: Path, token_file: Path, *, has_packages: bool) -> None:
     click.echo(f"Wrote {config}: every setting, what it does and its default.")
-    if is_secret:
-        click.echo("It holds the password of the database: only you can read the file.")
     click.echo(f"Wrote {token_file}: the token with which maintainers read. Only you can read the file.")
     click.echo("Next:")
     if not has_packages:

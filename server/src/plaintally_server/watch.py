@@ -14,7 +14,7 @@ import click
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import last_sealed
-from plaintally_server.options import choose_packages, collect_contracts, on_config, on_database
+from plaintally_server.options import choose_packages, collect_contracts, on_config, on_database, setting
 from plaintally_server.reports.questions import IMPORTS, INVOKES, SESSIONS, Cells, Question, Source
 from plaintally_server.reports.silence import ENOUGH, LOOK_BACK, Silence, find_silence
 from plaintally_server.sources import StoreSource
@@ -111,7 +111,7 @@ def _is_safe(url: str) -> bool:
 
 @click.command()
 @click.argument("names", metavar="[PACKAGE]...", nargs=-1)
-@click.option("--webhook", metavar="URL", callback=_check_webhook, help="Where to POST the alarms to, as JSON.")
+@setting("webhook", metavar="URL", callback=_check_webhook, help="Where to POST the alarms to, as JSON.")
 @on_config
 @on_database
 def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store import burials, erasure, schema
+from plaintally_server.store import burials, credentials, erasure, schema
 from plaintally_server.store.database import (
     ERRORS,
     Database,
@@ -93,7 +93,9 @@ def restore(backup: Path, database: Path, *, deletions: Sequence[str], at: datet
 
 
 def delete_again(database: Database, deletions: Sequence[str], *, at: datetime) -> int:
-    """Delete what these lines are about, and have its bytes go; the number of sessions and stats.
+    """Delete what these lines are about, and have its bytes go; return the number of sessions and stats.
+
+    Nobody stays logged in: whoever restores does not know who has read the copy.
 
     Raises:
         CommandError: a line is none, or the bytes cannot go because somebody reads.
@@ -103,6 +105,7 @@ def delete_again(database: Database, deletions: Sequence[str], *, at: datetime) 
     try:
         with exclusively(engine) as connection:
             deleted = burials.bury(connection, deletions, at=at)
+            credentials.drop_logins(connection)
         if not erasure.erase(engine):
             raise CommandError("what was deleted is still being read by somebody; repeat this to erase it")
     finally:
@@ -135,12 +138,22 @@ def _copy(source: Path, part: Path) -> None:
     try:
         with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
             connection.execute("VACUUM INTO ?", (str(part),))
+        _drop_logins(part)
         _check(source, part)
         with part.open("rb") as file:
             os.fsync(file.fileno())
     except BaseException:
         part.unlink()
         raise
+
+
+def _drop_logins(part: Path) -> None:
+    """Delete the logins of a copy, which an older database does not have."""
+    with closing(sqlite3.connect(part)) as connection, connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'logins'").fetchone():
+            connection.execute("DELETE FROM logins")
 
 
 def _check(source: Path, part: Path) -> None:

@@ -17,14 +17,15 @@ from plaintally_server.store.database import (
     open_for_writing,
     reason,
 )
-from plaintally_server.store.tables import documents, metadata, names
+from plaintally_server.store.tables import documents, logins, metadata, names
 
 _AT_ONCE = 1000
-_TABLES = [table for table in metadata.sorted_tables if table is not names]  # which follows from the documents
+_TABLES = [table for table in metadata.sorted_tables if table not in (names, logins)]
+"""Names follow from the documents, and nobody takes a login along."""
 
 
 def copy(source: Database, target: Database) -> Mapping[str, int]:
-    """Copy every table; the number of rows of each. Nothing is in the target unless all of it is.
+    """Copy every table but the logins; the number of rows of each. Nothing is in the target unless all of it is.
 
     Raises:
         StartError: one of them cannot be opened, or the source is not of this version.

@@ -1,13 +1,14 @@
-"""Tokens and the audit, by functions of a connection whose caller has begun a transaction."""
+"""Tokens, logins and the audit, by functions of a connection whose caller has begun a transaction."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store.tables import audit, tokens
+from plaintally_server.logins import StoredLogin
+from plaintally_server.store.tables import audit, logins, tokens
 from plaintally_server.store.times import from_us, to_us
 from plaintally_server.tokens import Token
 
@@ -62,7 +63,31 @@ def revoke_token(connection: Connection, name: str, *, actor: str, at: datetime)
     held = (tokens.c.name == name, tokens.c.revoked_at.is_(None))
     if not connection.execute(update(tokens).where(*held).values(revoked_at=to_us(at))).rowcount:
         raise CommandError(f"there is no token {name} that opens anything; see `plaintally-server token list`")
+    connection.execute(delete(logins).where(logins.c.token == name))
     note(connection, Deed(at, actor, "revoke token", name))
+
+
+def add_login(connection: Connection, login: StoredLogin) -> None:
+    """See `LoginStore.add_login`."""
+    row = {**login._asdict(), "ends_at": to_us(login.ends_at)}
+    connection.execute(logins.insert().values(row))
+
+
+def find_login(connection: Connection, login_hash: bytes) -> StoredLogin | None:
+    """See `LoginStore.find_login`."""
+    row = connection.execute(select(logins).where(logins.c.hash == login_hash)).one_or_none()
+    return None if row is None else StoredLogin(bytes(row.hash), row.token, bytes(row.token_mac), from_us(row.ends_at))
+
+
+def end_login(connection: Connection, login_hash: bytes) -> None:
+    """See `LoginStore.end_login`."""
+    connection.execute(delete(logins).where(logins.c.hash == login_hash))
+
+
+def drop_logins(connection: Connection, *, ended_by: datetime | None = None) -> None:
+    """Delete the logins that have ended by a moment; by default all."""
+    ended = () if ended_by is None else (logins.c.ends_at <= to_us(ended_by),)
+    connection.execute(delete(logins).where(*ended))
 
 
 def note_used(connection: Connection, names: Sequence[str], day: date) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from plaintally_server.deletion import ForgetRequest, Receipt
 from plaintally_server.exceptions import CommandError, Refusal
+from plaintally_server.logins import StoredLogin
 from plaintally_server.resource import Stored
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Window, Write, credentials, deletion, erasure, rollups, rows, schema, striking
@@ -140,6 +141,21 @@ class Maintenance(SQLReader):
         """
         with self._changing() as connection:
             credentials.revoke_token(connection, name, actor=actor, at=at)
+
+    def add_login(self, login: StoredLogin) -> None:
+        """See `LoginStore.add_login`."""
+        with self._changing() as connection:
+            credentials.add_login(connection, login)
+
+    def find_login(self, login_hash: bytes) -> StoredLogin | None:
+        """See `LoginStore.find_login`."""
+        with self._reading() as connection:
+            return credentials.find_login(connection, login_hash)
+
+    def end_login(self, login_hash: bytes) -> None:
+        """See `LoginStore.end_login`."""
+        with self._changing() as connection:
+            credentials.end_login(connection, login_hash)
 
     def strike(
         self, package: str, first_at: datetime, until: datetime, *, reason: str, actor: str, at: datetime

@@ -6,11 +6,23 @@ PostgreSQL: an id may hold a zero character, which PostgreSQL's texts cannot, an
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    true,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-HEAD = "0005"
+HEAD = "0006"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
@@ -139,6 +151,8 @@ forget_requests = Table(
     Column("session", Text, primary_key=True, comment="the session that somebody wants to be deleted"),
     _time("requested_at", "when it was asked for"),
     Column("state", Text, nullable=False, comment="waiting or refused"),
+    Column("is_found", Boolean, nullable=False, server_default=true(), comment="whether anything of it was here"),
+    Index("forget_requests_by_time", "is_found", "requested_at"),
     comment="requests for deletion without a key, which wait for a maintainer",
     sqlite_with_rowid=False,
 )
@@ -179,6 +193,16 @@ tokens = Table(
     Column("last_used_day", Date, comment="the last UTC day it was used on"),
     Column("revoked_at", BigInteger, comment="when it was revoked, in microseconds since 1970"),
     comment="what lets maintainers read",
+)
+logins = Table(
+    "logins",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True, comment="SHA-256 of the secret in the cookie"),
+    Column("token", Text, nullable=False, comment="the name of the token that it was begun with"),
+    Column("token_mac", LargeBinary, nullable=False, comment="HMAC-SHA256 of that token's hash; its key is the secret"),
+    _time("ends_at", "when it ends"),
+    comment="maintainers who are logged in; no backup and no copy has these rows",
+    sqlite_with_rowid=False,
 )
 audit = Table(
     "audit",
