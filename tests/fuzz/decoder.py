@@ -16,7 +16,7 @@ import atheris
 
 with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally.firestore import from_document, to_document
-    from plaintally_server import commits, deletion, filters, ingest, lookups, queries, resource
+    from plaintally_server import commits, deletion, filters, ingest, lookups, parameters, queries, resource
     from plaintally_server.bodies import parse_document
     from plaintally_server.compression import decompress
     from plaintally_server.exceptions import Refusal
@@ -91,12 +91,12 @@ def read_query(data: bytes) -> None:
 
 def read_parameters(data: bytes) -> None:
     """All that may stand behind the question mark."""
-    query = resource.parse_query(data)
-    resource.parse_precondition(query)
+    query = parameters.parse_query(data, parameters.PATCH | parameters.LIST)
+    parameters.parse_precondition(query)
     lookups.parse_page("c", query)
     for name in ("mask.fieldPaths", "updateMask.fieldPaths"):
         for _, fields in CURRENT:
-            project(fields, resource.parse_mask(query, name))
+            project(fields, parameters.parse_paths(query, name))
 
 
 def read_path(data: bytes) -> None:

@@ -52,7 +52,7 @@ def test_requests_made_from_it_are_answered_as_it_says(collector: Collector) -> 
             try_operation(operation, GenerationMode.NEGATIVE, collector)
     assert len(taken) > 25
     for label in ("POST /documents/using_rxinfer", "POST /documents/cities", "PATCH /documents/cities/{document}"):
-        assert taken[label] >= 2, label
+        assert taken[label] >= 1, label
     assert collector.process.poll() is None
 
 

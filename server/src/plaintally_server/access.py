@@ -34,13 +34,22 @@ class Access(NamedTuple):
     scope: Scope | None
     policy: Policy
 
+    def opens(self, collection: str) -> bool:
+        """Whether documents of a collection, or at least some, may be read, deleted, and changed in part."""
+        if collection in self.policy.open_collections:
+            return True
+        if self.scope is None:
+            return False
+        package = collection.removeprefix(COUNTER_PREFIX)
+        return collection in SHARED or self.scope.packages is None or self.scope.holds(package)
+
     def check(self, collections: Iterable[str]) -> None:
         """Raise unless documents of these collections may be read and deleted, or at least some of each.
 
         Raises:
             Refusal: one of them is not open, and the token is missing or of other packages.
         """
-        if not all(self._is_open(collection) for collection in collections):
+        if not all(self.opens(collection) for collection in collections):
             raise forbidden("Missing or insufficient permissions: this needs a maintainer's token for its package.")
 
     def check_any(self) -> None:
@@ -75,14 +84,6 @@ class Access(NamedTuple):
             return settle(current)
 
         return write._replace(settle=settle_seen)
-
-    def _is_open(self, collection: str) -> bool:
-        if collection in self.policy.open_collections:
-            return True
-        if self.scope is None:
-            return False
-        package = collection.removeprefix(COUNTER_PREFIX)
-        return collection in SHARED or self.scope.packages is None or self.scope.holds(package)
 
     def _package_of(self, collection: str, fields: Fields) -> str:
         if collection in SHARED:

@@ -8,7 +8,7 @@ from plaintally.exceptions import DocumentError
 from plaintally.firestore import from_document
 from plaintally_server.bodies import Body, parse_body
 from plaintally_server.exceptions import Refusal, invalid
-from plaintally_server.fieldpaths import FieldPath, Fields, parse_field_path
+from plaintally_server.fieldpaths import FieldPath, Fields, parse_mask
 from plaintally_server.resource import Name, Precondition, make_precondition, parse_document_name
 
 MAX_WRITES = 500
@@ -32,6 +32,12 @@ class Change(NamedTuple):
     precondition: Precondition
     action: Action = Action.UPDATE
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the document is created or replaced as a whole, whatever was there before."""
+        conditional = self.precondition.exists or self.precondition.update_time is not None
+        return self.action is Action.UPDATE and self.mask is None and not conditional
+
 
 class Mask(Body):
     """Field paths; with none of them it means no field."""
@@ -42,9 +48,9 @@ class Mask(Body):
         """The paths.
 
         Raises:
-            Refusal: one of them is none.
+            Refusal: the mask is invalid.
         """
-        return [parse_field_path(path) for path in self.field_paths or ()]
+        return parse_mask(self.field_paths or ())
 
 
 class _Current(Body):

@@ -5,6 +5,7 @@ A path is a sequence of names, each the key of a map within the one before.
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from plaintally_server.exceptions import invalid
@@ -21,6 +22,10 @@ PATH = re.compile(rf"(?:{_SEGMENT.pattern})(?:\.(?:{_SEGMENT.pattern}))*")
 _RESERVED = re.compile(r"__.*__", re.DOTALL)
 _ESCAPED = re.compile(r"\\([`\\])")
 _MAX_BYTES = 1500
+MAX_NAMES = 20
+"""Names in a field path."""
+MAX_PATHS = 100
+"""Field paths in a mask."""
 
 
 def parse_field_path(text: str) -> FieldPath:
@@ -36,7 +41,23 @@ def parse_field_path(text: str) -> FieldPath:
     path = tuple(plain or _ESCAPED.sub(r"\1", quoted) for plain, quoted in _SEGMENT.findall(text))
     if path != NAME and any(map(_RESERVED.fullmatch, path)):
         raise invalid("A field path has no names in double underscores, but for __name__ alone.")
+    if len(path) > MAX_NAMES:
+        raise invalid(f"A field path has at most {MAX_NAMES} names.")
     return path
+
+
+def parse_mask(texts: Sequence[str]) -> list[FieldPath]:
+    """Return the paths of a mask, of which none is another's or leads to a part of another's field.
+
+    Raises:
+        Refusal: there are too many, one of them is invalid, or two of them overlap.
+    """
+    if len(texts) > MAX_PATHS:
+        raise invalid(f"A mask has at most {MAX_PATHS} field paths.")
+    paths = [parse_field_path(text) for text in texts]
+    if any(later[: len(path)] == path for path, later in pairwise(sorted(paths))):
+        raise invalid("A mask names each field once, and no field within another that it names.")
+    return paths
 
 
 def find(fields: Fields, path: FieldPath) -> Any:  # noqa: ANN401  # any value, or MISSING
@@ -50,35 +71,52 @@ def find(fields: Fields, path: FieldPath) -> Any:  # noqa: ANN401  # any value, 
 
 
 def merge(current: Fields | None, given: Fields, mask: Sequence[FieldPath] | None) -> Fields:
-    """The fields after a patch: with a mask what it names is set or, where not given, removed; all else stays."""
+    """The fields after a patch: with a mask what it names is set or, where not given, removed; all else stays.
+
+    The paths are those of `parse_mask`. Each map on their way is copied once, however many lead through it.
+    """
     if mask is None:
         return given
-    merged: Fields = current or {}
+    named: _Tree = {}
     for path in mask:
-        merged = _replace(merged, path, find(given, path))
-    return merged
+        level = named
+        for name in path:
+            level = level.setdefault(name, {})
+    return _overlay(current or {}, given, named)
 
 
 def project(fields: Fields, paths: Sequence[FieldPath] | None) -> Fields:
-    """The fields that paths name, and no others; all where there are no paths."""
+    """The fields that paths name, and no others; all where there are no paths. They are those of `parse_mask`."""
     if paths is None:
         return fields
-    chosen: Fields = {}
+    chosen: dict[str, Any] = {}
     for path in paths:
         value = find(fields, path)
-        if value is not MISSING:
-            chosen = _replace(chosen, path, value)
+        if value is MISSING:
+            continue
+        level = chosen
+        for name in path[:-1]:
+            level = level.setdefault(name, {})
+        level[path[-1]] = value
     return chosen
 
 
-def _replace(fields: Fields, path: FieldPath, value: object) -> Fields:
-    """The fields with another value at a path, or with none."""
-    name, *rest = path
-    if rest:
-        inner = fields.get(name)
-        if value is MISSING and not isinstance(inner, Mapping):
-            return fields  # nothing is there to be removed
-        value = _replace(inner if isinstance(inner, Mapping) else {}, tuple(rest), value)
-    if value is MISSING:
-        return {key: item for key, item in fields.items() if key != name}
-    return {**fields, name: value}
+_Tree = dict[str, "_Tree"]
+"""By name the names below it; a field that a mask names has none."""
+
+
+def _overlay(current: object, given: object, named: _Tree) -> dict[str, Any]:
+    """The current map with the named fields of the given one; what is not a map counts as an empty one."""
+    merged: dict[str, Any] = dict(current) if isinstance(current, Mapping) else {}
+    for name, below in named.items():
+        value = given.get(name, MISSING) if isinstance(given, Mapping) else MISSING
+        if below:
+            inner = merged.get(name)
+            value = _overlay(inner, value, below)
+            if not value and not isinstance(inner, Mapping):
+                continue  # nothing is there to be removed
+        if value is MISSING:
+            merged.pop(name, None)
+        else:
+            merged[name] = value
+    return merged

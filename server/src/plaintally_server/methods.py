@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from plaintally.firestore import format_timestamp
 from plaintally_server import queries
 from plaintally_server.access import Access
-from plaintally_server.commits import Action, Change, parse_batch, parse_commit
+from plaintally_server.commits import Change, parse_batch, parse_commit
 from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.filters import Found
 from plaintally_server.ingest import Policy
@@ -22,8 +22,8 @@ from plaintally_server.messages import Answer, answer_json
 from plaintally_server.parsing import Parsing
 from plaintally_server.queries import Query
 from plaintally_server.resource import Method, Name, Stored, write_document
-from plaintally_server.store import Store, Write
-from plaintally_server.writes import prepare
+from plaintally_server.store import Store
+from plaintally_server.writes import as_reported, prepare
 
 
 class Call(NamedTuple):
@@ -68,12 +68,12 @@ class Methods:
         """Write several documents, all or none, in their order."""
         method, body, access, charge = call
         changes = await self.parsing.run(parse_commit, body, project=method.project)
-        _check(changes, access)
-        charge(len(changes))
         now = self.now()
-        stored = await self.store.commit([self._prepare(change, access, now) for change in changes])
-        content = {"writeResults": [_result(one) for one in stored], "commitTime": format_timestamp(now)}
-        return answer_json(content)
+        writes = [prepare(change, access, now) for change in changes]
+        charge(len(changes))
+        stored = await self.store.commit(writes)
+        results = [_result(one, change, access, now) for one, change in zip(stored, changes, strict=True)]
+        return answer_json({"writeResults": results, "commitTime": format_timestamp(now)})
 
     async def batch_write(self, call: Call) -> Answer:
         """Write several documents, each for itself, with a status for each."""
@@ -83,7 +83,10 @@ class Methods:
         now = self.now()
         outcomes = await asyncio.gather(*(self._write_one(change, access, now) for change in changes))
         content = {
-            "writeResults": [{} if isinstance(one, Refusal) else _result(one) for one in outcomes],
+            "writeResults": [
+                {} if isinstance(one, Refusal) else _result(one, change, access, now)
+                for one, change in zip(outcomes, changes, strict=True)
+            ],
             "status": [_status(one) if isinstance(one, Refusal) else {} for one in outcomes],
         }
         return answer_json(content)
@@ -116,14 +119,9 @@ class Methods:
         content = [{"document": document, "readTime": read_time} for document in documents]
         return answer_json(content or [{"readTime": read_time}])
 
-    def _prepare(self, change: Change, access: Access, now: datetime) -> Write:
-        write = prepare(change, self.policy, now)
-        return write if change.action is Action.UPDATE else access.guard(write)
-
     async def _write_one(self, change: Change, access: Access, now: datetime) -> Stored | Refusal | None:
         try:
-            _check([change], access)
-            [stored] = await self.store.commit([self._prepare(change, access, now)])
+            [stored] = await self.store.commit([prepare(change, access, now)])
         except Refusal as refusal:
             self.policy.note(refusal)
             return refusal
@@ -145,13 +143,10 @@ async def find(
     return await run_in_threadpool(store.scan, query.collection, work, after=after, descending=query.backwards)
 
 
-def _check(changes: Sequence[Change], access: Access) -> None:
-    """Raise unless what is deleted, or only looked at, may be."""
-    access.check(change.name.collection for change in changes if change.action is not Action.UPDATE)
-
-
-def _result(stored: Stored | None) -> dict[str, Any]:
-    return {} if stored is None else {"updateTime": format_timestamp(stored.update_time)}
+def _result(stored: Stored | None, change: Change, access: Access, now: datetime) -> dict[str, Any]:
+    if stored is None:
+        return {}
+    return {"updateTime": format_timestamp(as_reported(stored, change, access, now).update_time)}
 
 
 def _status(refusal: Refusal) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import msgspec
 from plaintally_server import schemas
 from plaintally_server.commits import CommitBody
 from plaintally_server.deletion import ForgetBody
-from plaintally_server.fieldpaths import PATH
+from plaintally_server.fieldpaths import MAX_PATHS, PATH
 from plaintally_server.ingest import Policy
 from plaintally_server.lookups import MAX_PAGE_SIZE, PAGE_SIZE, BatchGetBody
 from plaintally_server.queries import RunQueryBody
@@ -44,8 +44,8 @@ ERRORS: Mapping[int, tuple[str, str]] = {
 
 _ABOUT = (
     "The part of Firestore REST v1 by which the users of a package write counts and sessions, and its maintainer reads "
-    "them. Writes need no credentials. Bodies are JSON whatever their Content-Type says, also in gzip; parameters that "
-    "are not named here are ignored, but readTime and transaction answered 501."
+    "them. Writes of whole documents need no credentials; masks, updateTime and exists=true need the token. Bodies are "
+    "JSON whatever their Content-Type says, also in gzip; Google's system parameters are ignored."
 )
 _TIME: Schema = {"type": "string", "description": "in UTC, to the microsecond", "examples": ["2026-11-23T20:15:30Z"]}
 _NAME: Schema = {"type": "string", "description": "projects/P/databases/(default)/documents/COLLECTION/ID"}
@@ -81,7 +81,8 @@ _VERBS: Mapping[str, tuple[str, type[msgspec.Struct], Schema]] = {
 }
 """By method of the whole database, what it does, the type of its body, and its answer."""
 _INT32 = 2**31 - 1
-_MASK: Schema = items({"type": "string", "maxLength": 1500, "pattern": f"^({PATH.pattern})$"})
+_PATH: Schema = {"type": "string", "maxLength": 1500, "pattern": f"^({PATH.pattern})$"}
+_MASK: Schema = {**items(_PATH), "maxItems": MAX_PATHS, "uniqueItems": True}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": 1500, "not": {"pattern": r"/|^\.{1,2}$|^__[\s\S]*__$"}}
 _PARAMETERS: Mapping[str, tuple[str, Schema]] = {
     "documentId": ("the id of the document; one is made where it is left out", _ID),

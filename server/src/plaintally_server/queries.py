@@ -12,7 +12,7 @@ from plaintally.firestore import Reference, from_value
 from plaintally_server.bodies import Body, parse_body
 from plaintally_server.commits import unimplemented
 from plaintally_server.exceptions import invalid
-from plaintally_server.fieldpaths import MISSING, NAME, FieldPath, parse_field_path
+from plaintally_server.fieldpaths import MISSING, NAME, FieldPath, parse_field_path, parse_mask
 from plaintally_server.filters import Condition, FieldBody, Filter, FilterBody, Found, read_filter, value_of
 from plaintally_server.ordering import SortKey, sort_key
 from plaintally_server.resource import check_id
@@ -195,8 +195,8 @@ def _at_least_zero(number: int, what: str) -> int:
 
 
 def _read_selection(select: _Projection | None) -> list[FieldPath] | None:
-    paths = [parse_field_path(field.field_path) for field in (select.fields if select else None) or ()]
-    return paths or None
+    fields = (select.fields if select else None) or ()
+    return parse_mask([field.field_path for field in fields]) or None
 
 
 def _keys_of(found: Found, orders: Sequence[Order]) -> list[SortKey] | None:

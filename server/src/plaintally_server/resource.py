@@ -4,25 +4,24 @@ The rules are those of https://firebase.google.com/docs/firestore/quotas and of 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import format_timestamp, from_value, to_document
 from plaintally_server.exceptions import Refusal, invalid, not_found
-from plaintally_server.fieldpaths import FieldPath, Fields, parse_field_path, project
+from plaintally_server.fieldpaths import FieldPath, Fields, project
 
 MAX_ID_BYTES = 1500
 AUTO_ID_LENGTH = 20
 AUTO_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _encode = msgspec.json.Encoder().encode
 _DATABASE = "(default)"
-_PLAIN_QUERY = re.compile(rb"([A-Za-z.]+)=([A-Za-z0-9.:-]*)")  # as that of every count: one parameter, nothing encoded
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
 
 
@@ -122,33 +121,6 @@ def _check_database(project: str, database: str) -> None:
         raise not_found("The database is '(default)'; there is no other.")
 
 
-def parse_query(raw_query: bytes) -> Mapping[str, list[str]]:
-    """The parameters of a request, in their order.
-
-    Raises:
-        Refusal: the query is no percent-encoded UTF-8.
-    """
-    if plain := _PLAIN_QUERY.fullmatch(raw_query):
-        return {plain[1].decode(): [plain[2].decode()]}
-    try:
-        return parse_qs(raw_query.decode(), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise invalid("The query must be UTF-8.") from None
-
-
-def parse_precondition(query: Mapping[str, Sequence[str]]) -> Precondition:
-    """The `currentDocument` of a request: `exists` or `updateTime`, or none.
-
-    Raises:
-        Refusal: it has both, or a value that is none.
-    """
-    exists = query.get("currentDocument.exists", [None])[-1]
-    if exists not in (None, "true", "false"):
-        raise invalid("currentDocument.exists must be true or false.")
-    update_time = query.get("currentDocument.updateTime", [None])[-1]
-    return make_precondition(None if exists is None else exists == "true", update_time)
-
-
 def make_precondition(exists: bool | None, update_time: str | None) -> Precondition:  # noqa: FBT001  # as on the wire
     """The precondition with either of these, or none.
 
@@ -191,21 +163,6 @@ def check_precondition(current: Stored | None, precondition: Precondition) -> No
         raise Refusal(409, "ALREADY_EXISTS", "There is a document of this name already.")
     if current is not None and precondition.update_time not in (None, current.update_time):
         raise Refusal(400, "FAILED_PRECONDITION", "The document was changed since; read it again.")
-
-
-def check_present(query: Mapping[str, Sequence[str]]) -> None:
-    """Raise where a read asks for the past, or is of a transaction: the present would be a wrong answer."""
-    if any(query.get("readTime", ())) or any(query.get("transaction", ())):
-        raise Refusal(501, "UNIMPLEMENTED", "Transactions and reads of the past are not for this collector.")
-
-
-def parse_mask(query: Mapping[str, Sequence[str]], parameter: str) -> list[FieldPath] | None:
-    """The field paths of a mask in a request's query; None where it has none, which means all fields.
-
-    Raises:
-        Refusal: one of them is no field path.
-    """
-    return [parse_field_path(path) for path in query.get(parameter, [])] or None
 
 
 def write_document(name: Name, stored: Stored, mask: Sequence[FieldPath] | None = None) -> dict[str, Any]:

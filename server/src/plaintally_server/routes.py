@@ -1,31 +1,30 @@
 """The REST endpoints: from a request to what the other modules take, and from what they return to an answer."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
 from starlette.concurrency import run_in_threadpool
 
 from plaintally.contract import Contract
-from plaintally_server import ingest, lookups, resource
+from plaintally_server import ingest, lookups, parameters, resource
 from plaintally_server.access import Access, bearer
 from plaintally_server.bodies import parse_document
 from plaintally_server.commits import Action, Change
 from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
-from plaintally_server.fieldpaths import MISSING, Fields, project
-from plaintally_server.fieldpaths import find as find_value
+from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted, Policy
 from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.methods import Call, Methods, find
+from plaintally_server.parameters import Parameters
 from plaintally_server.parsing import Parsing
 from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
 from plaintally_server.tokens import Tokens
-from plaintally_server.writes import prepare
+from plaintally_server.writes import as_reported, check_part, prepare
 
-Query = Mapping[str, Sequence[str]]
-_Work = Callable[[Request, Name, Query], Awaitable[Answer]]
+_Work = Callable[[Request, Name, Parameters], Awaitable[Answer]]
 _UNFIT = (400, 403, 413)
 """Refusals of what was sent, and not of how often, or of when."""
 _IS_NEW = Precondition(exists=False)
@@ -75,10 +74,16 @@ class Documents:
         self.now, self.make_id, self.forget = now, make_id, forget
         self.parsing = Parsing()
         self.methods = Methods(store, policy=self.policy, parsing=self.parsing, now=now)
-        self._work: tuple[Mapping[str, _Work], Mapping[str, _Work]] = (
-            {"POST": self.create, "GET": self.list, "HEAD": self.list},
-            {"PATCH": self.patch, "GET": self.get, "HEAD": self.get, "DELETE": self.delete},
-        )  # by whether a document is named
+        listing, getting = (self.list, parameters.LIST), (self.get, parameters.GET)
+        self._work: tuple[Mapping[str, tuple[_Work, Collection[str]]], ...] = (
+            {"POST": (self.create, parameters.CREATE), "GET": listing, "HEAD": listing},
+            {
+                "PATCH": (self.patch, parameters.PATCH),
+                "GET": getting,
+                "HEAD": getting,
+                "DELETE": (self.delete, parameters.DELETE),
+            },
+        )  # by whether a document is named; each with the parameters that it takes
 
     async def answer(self, request: Request) -> Answer:
         """Answer one request.
@@ -89,17 +94,19 @@ class Documents:
         if request.method == "OPTIONS":
             return _TO_BROWSERS
         target = resource.parse_path(request.path)
-        query = resource.parse_query(request.query)
         if isinstance(target, Method):
+            parameters.parse_query(request.query)
             try:
                 return await self.call(request, target)
             except Refusal as refusal:
                 self.policy.note(refusal)
                 raise
-        work = self._work[target.document is not None].get(request.method)
-        if work is None:
+        found = self._work[target.document is not None].get(request.method)
+        if found is None:
             kind = "collections" if target.document is None else "documents"
             raise Refusal(405, "UNIMPLEMENTED", f"{request.method} is not for {kind}.")
+        work, taken = found
+        query = parameters.parse_query(request.query, taken)
         try:
             return await work(request, target, query)
         except Refusal as refusal:
@@ -119,11 +126,13 @@ class Documents:
         body = await read_body(request, self.settings.body_limit)
         return await work(Call(method, body, self._access(request), request.charge))
 
-    async def create(self, request: Request, name: Name, query: Query) -> Answer:
+    async def create(self, request: Request, name: Name, query: Parameters) -> Answer:
         """POST a document to a collection, with or without a `documentId`."""
-        mask = resource.parse_mask(query, "mask.fieldPaths")
+        mask = parameters.parse_paths(query, parameters.MASK)
+        if mask is not None:
+            check_part(name.collection, self._access(request))
         body = await read_body(request, self.settings.body_limit)
-        document = query["documentId"][-1] if "documentId" in query else None
+        document = query.get("documentId", [None])[0]
         name, admitted = await self.parsing.run(self._admit_new, body, collection=name, document=document)
         write = Write(name, _IS_NEW, lambda _: admitted, self.now())
         [stored] = await self.store.commit([write])
@@ -141,25 +150,24 @@ class Documents:
         name = collection._replace(document=resource.check_id(document, "document"))
         return name, admitted or ingest.admit(name, fields, self.policy)
 
-    async def patch(self, request: Request, name: Name, query: Query) -> Answer:
+    async def patch(self, request: Request, name: Name, query: Parameters) -> Answer:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
-        precondition = resource.parse_precondition(query)
-        update_mask = resource.parse_mask(query, "updateMask.fieldPaths")
-        mask = resource.parse_mask(query, "mask.fieldPaths")
-        fields = await self._read_fields(request, name)
-        write = prepare(Change(name, fields, update_mask, precondition), self.policy, self.now())
-        [stored] = await self.store.commit([write])
+        precondition = parameters.parse_precondition(query)
+        update_mask = parameters.parse_paths(query, parameters.UPDATE_MASK)
+        mask = parameters.parse_paths(query, parameters.MASK)
+        access = self._access(request)
+        if mask is not None:
+            check_part(name.collection, access)
+        change = Change(name, await self._read_fields(request, name), update_mask, precondition)
+        now = self.now()
+        [stored] = await self.store.commit([prepare(change, access, now)])
         assert stored is not None  # noqa: S101  # as above
-        if update_mask is not None and not self._access(request).sees(name.collection, stored.fields):
-            # Whoever may not read learns nothing of the fields that somebody else wrote.
-            sent = [path for path in update_mask if find_value(fields, path) is not MISSING]
-            stored = stored._replace(fields=project(stored.fields, sent))
-        return answer_json(resource.write_document(name, stored, mask))
+        return answer_json(resource.write_document(name, as_reported(stored, change, access, now), mask))
 
-    async def get(self, request: Request, name: Name, query: Query) -> Answer:
+    async def get(self, request: Request, name: Name, query: Parameters) -> Answer:
         """GET a document, with a token for its package."""
-        resource.check_present(query)
-        mask = resource.parse_mask(query, "mask.fieldPaths")
+        parameters.check_present(query)
+        mask = parameters.parse_paths(query, parameters.MASK)
         access = self._access(request)
         access.check([name.collection])
         stored = await run_in_threadpool(self.store.get, name)
@@ -167,10 +175,10 @@ class Documents:
             raise not_found("There is no such document.")
         return answer_json(resource.write_document(name, stored, mask))
 
-    async def list(self, request: Request, name: Name, query: Query) -> Answer:
+    async def list(self, request: Request, name: Name, query: Parameters) -> Answer:
         """GET a page of a collection, of what a token is for."""
-        resource.check_present(query)
-        mask = resource.parse_mask(query, "mask.fieldPaths")
+        parameters.check_present(query)
+        mask = parameters.parse_paths(query, parameters.MASK)
         page = lookups.parse_page(name.collection, query)
         access = self._access(request)
         access.check([name.collection])
@@ -179,13 +187,11 @@ class Documents:
         more = len(found) > page.size and {"nextPageToken": lookups.make_token(found[page.size - 1], page.query.orders)}
         return answer_json({"documents": documents, **(more or {})} if documents else {})
 
-    async def delete(self, request: Request, name: Name, query: Query) -> Answer:
+    async def delete(self, request: Request, name: Name, query: Parameters) -> Answer:
         """DELETE a document, with a token for its package; one that is not there is deleted already."""
-        precondition = resource.parse_precondition(query)
-        access = self._access(request)
-        access.check([name.collection])
-        write = prepare(Change(name, {}, None, precondition, Action.DELETE), self.policy, self.now())
-        await self.store.commit([access.guard(write)])
+        precondition = parameters.parse_precondition(query)
+        change = Change(name, {}, None, precondition, Action.DELETE)
+        await self.store.commit([prepare(change, self._access(request), self.now())])
         return answer_json({})
 
     async def _read_fields(self, request: Request, name: Name) -> Fields:

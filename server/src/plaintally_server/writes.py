@@ -3,30 +3,58 @@
 from datetime import datetime
 
 from plaintally_server import ingest
+from plaintally_server.access import Access
 from plaintally_server.commits import Action, Change
+from plaintally_server.exceptions import forbidden
 from plaintally_server.fieldpaths import Fields, merge
-from plaintally_server.ingest import Admitted, Policy
+from plaintally_server.ingest import Admitted
+from plaintally_server.resource import Stored
 from plaintally_server.store import Write
 
 
-def prepare(change: Change, policy: Policy, now: datetime) -> Write:
+def prepare(change: Change, access: Access, now: datetime) -> Write:
     """The write that makes a change to whatever is stored when its turn comes.
 
     Raises:
-        Refusal: documents of such a collection are not taken.
+        Refusal: documents of such a collection are not taken, or the change needs a token that the sender has not.
     """
-    name = change.name
+    name, policy = change.name, access.policy
+    if not change.is_whole:
+        check_part(name.collection, access, change.action)
     if change.action is Action.DELETE:
         erases = name.collection not in policy.open_collections
-        return Write(name, change.precondition, lambda _: None, now, erases)
+        return access.guard(Write(name, change.precondition, lambda _: None, now, erases))
     if change.action is Action.VERIFY:
-        return Write(name, change.precondition, _leave, now)
+        return access.guard(Write(name, change.precondition, _leave, now))
     ingest.check_collection(name.collection, policy)
 
     def settle(current: Fields | None) -> Admitted:
         return ingest.admit(name, merge(current, change.fields, change.mask), policy, current=current)
 
-    return Write(name, change.precondition, settle, now)
+    write = Write(name, change.precondition, settle, now)
+    return write if change.is_whole else access.guard(write)
+
+
+def check_part(collection: str, access: Access, action: Action = Action.UPDATE) -> None:
+    """Raise unless the sender may do more to documents of a collection than to write whole ones.
+
+    Raises:
+        Refusal: the sender may not.
+    """
+    if action is not Action.UPDATE:
+        access.check([collection])
+    elif not access.opens(collection):
+        raise forbidden(
+            "Missing or insufficient permissions: without a maintainer's token a write is a whole document; leave out "
+            "masks, and all preconditions but exists=false."
+        )
+
+
+def as_reported(stored: Stored, change: Change, access: Access, now: datetime) -> Stored:
+    """What a write answers: to a sender who may not read the document, what that sender sent, and when."""
+    if access.sees(change.name.collection, stored.fields):
+        return stored
+    return Stored(change.fields, now, now)
 
 
 def _leave(current: Fields | None) -> Admitted | None:

@@ -1,0 +1,231 @@
+"""Query strings and masks: what is malformed, unknown, contradictory or too much is an error, and cost is linear."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors import ROOT, TOKEN, Collector, count, run_collector
+from plaintally_server import parameters
+from plaintally_server.exceptions import Refusal
+from plaintally_server.fieldpaths import MAX_NAMES, MAX_PATHS, find, merge, parse_mask, project
+from shared import PREFIX, commit, integer, mapping
+
+MAINTAINER = {"Authorization": f"Bearer {TOKEN}"}
+WRONG = (400, "INVALID_ARGUMENT")
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    with run_collector(tmp_path_factory.mktemp("parameters") / "a.sqlite3", "--open-collection=cities") as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "documentId=%zz",
+        "documentId=%",
+        "documentId=a%2",
+        "documentId=%u0041",
+        "%zz=a",
+        "documentId=a&documentId=a",
+        "documentId=a&documentId=b",
+        "document_id=a",
+        "DocumentId=a",
+        "documentid=a",
+        "mask.field_paths=a",
+        "updateMask.fieldPaths=a",
+        "currentDocument.exists=true",
+        "foo=bar",
+        "=",
+        "$httpMethod=PATCH",
+        "%24httpMethod=DELETE",
+        "alt=json&alt=proto",
+    ],
+)
+def test_a_wrong_query_of_a_create(collector: Collector, query: str) -> None:
+    assert collector.request("POST", f"{ROOT}/cities?{query}", {}).error == WRONG
+    assert collector.request("POST", f"{ROOT}/using_rxinfer?{query}", count()).error == WRONG
+    assert collector.request("GET", f"{ROOT}/cities").json == {}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "currentDocument.exists=true&currentDocument.exists=false",
+        "currentDocument.exists=false&currentDocument.exists=false",
+        "currentDocument.updateTime=2026-11-23T20:15:30Z&currentDocument.updateTime=2026-11-24T20:15:30Z",
+        "current_document.exists=false",
+        "currentDocument.update_time=2026-11-23T20:15:30Z",
+        "update_mask.field_paths=a",
+        "updateMask.field_paths=a",
+        "update_mask.fieldPaths=a",
+        "updateMask=a",
+        "updateMask.fieldPaths[]=a",
+        "mask=a",
+        "documentId=a",
+        "currentDocument.exists=%",
+        "updateMask.fieldPaths=a&updateMask.fieldPaths=a",
+        "updateMask.fieldPaths=a&updateMask.fieldPaths=a.b",
+        "updateMask.fieldPaths=%60a%60.b&updateMask.fieldPaths=a",
+    ],
+)
+def test_a_wrong_query_of_a_patch(collector: Collector, query: str) -> None:
+    assert collector.request("PATCH", f"{ROOT}/cities/zrh?{query}", {"fields": {"a": integer(1)}}).error == WRONG
+    assert collector.request("GET", f"{ROOT}/cities/zrh").status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query"),
+    [
+        ("GET", "/cities", "pageSize=1&pageSize=2"),
+        ("GET", "/cities", "page_size=1"),
+        ("GET", "/cities", "orderBy=a&orderBy=b"),
+        ("GET", "/cities/a", "pageSize=1"),
+        ("GET", "/cities/a", "mask.fieldPaths=a&mask.fieldPaths=a"),
+        ("DELETE", "/cities/a", "updateMask.fieldPaths=a"),
+        ("DELETE", "/cities/a", "current_document.exists=true"),
+        ("POST", ":commit", "updateMask.fieldPaths=a"),
+        ("POST", ":commit", "a=%zz"),
+        ("POST", ":runQuery", "foo=bar"),
+        ("POST", ":forget", "session=x"),
+    ],
+)
+def test_a_wrong_query_of_anything_else(collector: Collector, method: str, path: str, query: str) -> None:
+    assert collector.request(method, f"{ROOT}{path}?{query}", {} if method == "POST" else None).error == WRONG
+
+
+def test_what_the_clients_of_google_send_is_taken(collector: Collector) -> None:
+    system = "alt=json&%24alt=json%3Benum-encoding%3Dint&key=x&prettyPrint=false&%24prettyPrint=true&fields=name"
+    more = "access_token=x&oauth_token=x&quotaUser=x&uploadType=x&upload_protocol=x&callback=f&%24.xgafv=1"
+    for query in (system, more):
+        assert collector.request("POST", f"{ROOT}/cities?{query}", {}).status == 200
+        assert collector.request("POST", f"{ROOT}:commit?{query}", {}).status == 200
+    assert collector.request("GET", f"{ROOT}/cities?showMissing=true&pageSize=10&{system}").status == 200
+    assert collector.request("POST", f"{ROOT}/cities?documentId=a%20b%25", {}).status == 200
+
+
+TEXT = st.characters(exclude_categories=["Cs"])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["documentId", "alt", "x"]), st.text(TEXT, max_size=3)), max_size=4))
+def test_any_query_is_read_as_it_was_written_or_is_an_error(pairs: list[tuple[str, str]]) -> None:
+    names = [name for name, _ in pairs]
+    raw = urlencode(pairs).encode()
+    if "x" in names or len(set(names)) < len(names):
+        with pytest.raises(Refusal):
+            parameters.parse_query(raw, parameters.CREATE)
+    else:
+        assert parameters.parse_query(raw, parameters.CREATE) == {name: [text] for name, text in pairs}
+
+
+def test_a_mask_has_limits(collector: Collector) -> None:
+    fields = {f"a{number}": integer(number) for number in range(MAX_PATHS + 1)}
+    paths = [*fields]
+    name = f"{PREFIX}/cities/masks"
+
+    def write(mask: list[str]) -> dict[str, object]:
+        return {"update": {"name": name, "fields": fields}, "updateMask": {"fieldPaths": mask}}
+
+    assert commit(collector, write(paths[:MAX_PATHS])).status == 200
+    long = ".".join("a" * MAX_NAMES)
+    assert commit(collector, write([long])).status == 200
+    for wrong in (paths, ["a", "a"], ["a", "a.b"], ["a.b.c", "a.c", "a.b"], [f"{long}.a"], ["a"] * 500_000):
+        assert commit(collector, write(wrong)).error == WRONG
+        query = "&".join(f"mask.fieldPaths={path}" for path in wrong[:200])
+        assert collector.request("GET", f"{ROOT}/cities/masks?{query}").error == WRONG
+        selected = [{"fieldPath": path} for path in wrong]
+        query_body = {"structuredQuery": {"from": [{"collectionId": "cities"}], "select": {"fields": selected}}}
+        assert collector.request("POST", f"{ROOT}:runQuery", query_body).error == WRONG
+        batch = {"documents": [name], "mask": {"fieldPaths": wrong}}
+        assert collector.request("POST", f"{ROOT}:batchGet", batch).error == WRONG
+
+
+VALUES = st.recursive(
+    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=8
+)
+MAPS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
+MASKS = st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(".".join), max_size=4)
+
+
+def set_one(fields: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    """What one path of a mask does, step by step."""
+    for name in path[:-1]:
+        if not isinstance(fields.get(name), dict):
+            fields[name] = {}
+        fields = fields[name]
+    fields[path[-1]] = value
+
+
+@given(MAPS, MAPS, MASKS)
+def test_merging_does_what_its_paths_do_one_after_the_other(
+    current: dict[str, Any], sent: dict[str, Any], texts: list[str]
+) -> None:
+    try:
+        paths = parse_mask(texts)
+    except Refusal:
+        return
+    before = json.dumps(current)
+    expected = json.loads(before)
+    for path in paths:
+        missing = object()
+        value = find(sent, path)
+        if value is not find({}, path):
+            set_one(expected, path, value)
+        else:
+            level = find(expected, path[:-1]) if path[:-1] else expected
+            if isinstance(level, dict):
+                level.pop(path[-1], missing)
+    assert merge(current, sent, paths) == expected
+    assert json.dumps(current) == before
+    chosen = project(sent, paths)
+    assert all(find(chosen, path) == find(sent, path) for path in paths)
+
+
+def least_time(work: Callable[[], object]) -> float:
+    """The CPU time of the fastest of a few runs, which other processes disturb least."""
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def test_merging_and_choosing_take_linear_time() -> None:
+    times: dict[str, list[float]] = {"merge": [], "project": []}
+    for number in (5_000, 10_000):
+        fields = {f"a{index}": {"b": index} for index in range(number)}
+        paths = [(name, "b") for name in fields]
+        times["merge"].append(least_time(lambda fields=fields, paths=paths: merge(fields, fields, paths)))  # type: ignore[misc]
+        times["project"].append(least_time(lambda fields=fields, paths=paths: project(fields, paths)))  # type: ignore[misc]
+    for name, (half, whole) in times.items():
+        assert whole < 3 * half, name
+
+
+def cpu_ticks(collector: Collector) -> int:
+    """The CPU time that a collector has had."""
+    fields = Path(f"/proc/{collector.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_body_twice_as_large_takes_at_most_twice_as_long(collector: Collector) -> None:
+    ticks = []
+    for number in (8_000, 16_000):
+        fields = {f"a{index}": mapping(b=integer(index)) for index in range(number)}
+        mask = [f"a{index}.b" for index in range(MAX_PATHS)]
+        write = {"update": {"name": f"{PREFIX}/cities/wide{number}", "fields": fields}}
+        assert commit(collector, write).status == 200
+        masked = json.dumps({"writes": [{**write, "updateMask": {"fieldPaths": mask}}]}).encode()
+        before = cpu_ticks(collector)
+        for _ in range(10):
+            assert collector.request("POST", f"{ROOT}:commit", masked, MAINTAINER).status == 200
+        ticks.append(cpu_ticks(collector) - before)
+    assert ticks[1] < 3 * ticks[0]
