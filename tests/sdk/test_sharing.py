@@ -273,15 +273,16 @@ def test_an_edited_file_gets_nothing_past_the_contract(server: Loopback) -> None
 
 
 def test_forgetting_gives_the_receipt_of_the_collector() -> None:
-    body = b'{"receipt": {"session": "id", "deleted_at": "2026-11-24T00:00:00Z", "documents": 5, "hash": "abc"}}'
-    waiting = b'{"request": {"session": "id", "state": "waiting"}}'
+    said = {"session": ID, "deleted_at": "2026-11-24T00:00:00Z", "documents": 5, "hash": "ab" * 32}
+    body = json.dumps({"receipt": said}).encode()
+    waiting = json.dumps({"request": {"session": ID, "state": "waiting"}}).encode()
     with loopback(
         answer(200, body=body), answer(200, body=waiting), DENIED, answer(404), answer(200, body=b"[]")
     ) as server:
         telemetry = make(server)
         receipt = telemetry.forget(ID, "the key")
-        assert receipt == sharing.Receipt(ID, "deleted", "2026-11-24T00:00:00Z", 5, "abc")
-        assert "Receipt to quote: abc" in str(receipt)
+        assert receipt == sharing.Receipt(ID, "deleted", "2026-11-24T00:00:00Z", 5, "ab" * 32)
+        assert "Receipt to quote: abab" in str(receipt)
         assert telemetry.forget(ID).state == "waiting"
         for told in ("refused .No such package", "deletes nothing by itself", "no receipt"):
             with pytest.raises(SharingError, match=told):

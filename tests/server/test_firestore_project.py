@@ -246,7 +246,7 @@ def test_a_large_session_comes_through_in_batches_and_one_by_one(google: Emulato
     assert endpoint is not None
     for document in telemetry.preview().documents[:20]:
         single = _requests._single(document, endpoint)
-        assert sharing._exchange(endpoint, single)[0] == 200
+        assert sharing._exchange(endpoint, single).status == 200
     with pytest.raises(SharingError, match="deletes nothing by itself; ask the maintainers to delete session"):
         telemetry.forget(result.session_id or "", result.deletion_key)
     contract = str(write_contract(tmp_path, "pkg", CONTRACT))

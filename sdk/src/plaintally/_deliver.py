@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 BUDGET_S = 5.0
 PAUSES_S = (0.4, 1.2)  # between three tries
 MAX_HEAD_BYTES = 16_384
+MAX_LINE_BYTES = 1024  # of a chunk
+CHUNKED, ENDLESS = -1, -2  # how a body without a length ends: with its last chunk, or with the connection
 USER_AGENT = "plaintally"
 # Where systems keep their certificates, for interpreters that were built to look elsewhere.
 CERTIFICATES = (
@@ -121,6 +123,15 @@ def exchange(
     Raises:
         OSError: there was no answer in time, or none of HTTP's.
     """
+    try:
+        return _exchange(destination, body, deadline, method=method, limit=limit)
+    except (ValueError, OverflowError) as error:  # a host name or a port that cannot be one, mostly of a proxy
+        raise OSError(f"the address cannot be used ({error})") from error
+
+
+def _exchange(
+    destination: "tuple[str, str, int, str]", body: bytes, deadline: float, *, method: str, limit: int
+) -> "tuple[int, float, bytes]":
     scheme, host, port, target = destination
     proxy = proxy_for(scheme, host, port, os.environ)
     if proxy is None:
@@ -137,9 +148,9 @@ def exchange(
             target, extra = f"http://{host}:{port}{target}", authorization
         connection.settimeout(_remaining(deadline))
         connection.sendall(request(host, port, target, body, scheme=scheme, method=method, extra=extra))
-        head, _, begun = _read_head(connection, deadline).partition(b"\r\n\r\n")
-        status, retry_after_s = _parse_head(head)
-        return status, retry_after_s, _read_body(connection, head, begun, deadline, limit) if limit else b""
+        stream = _Stream(connection, deadline)
+        status, retry_after_s, length = parse_head(stream.until(b"\r\n\r\n", MAX_HEAD_BYTES))
+        return status, retry_after_s, stream.body(length, limit) if limit else b""
     finally:
         connection.close()
 
@@ -178,7 +189,7 @@ def _open_tunnel(connection: "socket.socket", authority: str, authorization: byt
     connection.settimeout(_remaining(deadline))
     line = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {USER_AGENT}\r\n"
     connection.sendall(line.encode("ascii") + authorization + b"\r\n")
-    status, _ = _parse_head(_read_head(connection, deadline))
+    status, _, _ = parse_head(_Stream(connection, deadline).until(b"\r\n\r\n", MAX_HEAD_BYTES))
     if status != 200:
         raise OSError(f"the proxy refuses with status {status}")
 
@@ -200,60 +211,100 @@ def _has_certificates(folder: "str | None") -> bool:
     return folder is not None and os.path.isdir(folder) and bool(os.listdir(folder))
 
 
-def _read_head(connection: "socket.socket", deadline: float) -> bytes:
-    """The head of an answer; what follows it is left unread."""
-    head = b""
-    while b"\r\n\r\n" not in head and len(head) < MAX_HEAD_BYTES:
-        connection.settimeout(_remaining(deadline))
-        received = connection.recv(4096)
-        if not received:
+class _Stream:
+    """Reads an answer, and no more of it than it is asked for."""
+
+    def __init__(self, connection: "socket.socket", deadline: float) -> None:
+        self.connection, self.deadline = connection, deadline
+        self.buffer, self.position = bytearray(), 0
+
+    def until(self, mark: bytes, limit: int) -> bytes:
+        """Return what comes before a mark, and go past the mark; that must be within `limit` bytes."""
+        while (end := self.buffer.find(mark, self.position)) < 0:
+            if len(self.buffer) - self.position > limit:
+                raise _no_http()
+            self.receive_more()
+        found, self.position = bytes(self.buffer[self.position : end]), end + len(mark)
+        return found
+
+    def exactly(self, length: int) -> bytes:
+        """Return so many bytes."""
+        while len(self.buffer) - self.position < length:
+            self.receive_more()
+        found, self.position = bytes(self.buffer[self.position : self.position + length]), self.position + length
+        return found
+
+    def body(self, length: int, limit: int) -> bytes:
+        """Return the body of an answer whose head gave this length, cut at the limit."""
+        if length == CHUNKED:
+            return self.chunks(limit)
+        if length != ENDLESS:
+            return self.exactly(min(length, limit))
+        while len(self.buffer) - self.position < limit and self.receive():
+            pass
+        return bytes(self.buffer[self.position : self.position + limit])
+
+    def chunks(self, limit: int) -> bytes:
+        joined = bytearray()
+        while len(joined) < limit:
+            _remaining(self.deadline)
+            size = self.until(b"\r\n", MAX_LINE_BYTES).partition(b";")[0].strip()
+            if not size or len(size) > 16 or size.strip(b"0123456789abcdefABCDEF"):
+                raise _no_http()
+            if not (length := int(size, 16)):
+                break
+            joined += self.exactly(min(length, limit - len(joined)))
+            if len(joined) < limit and self.exactly(2) != b"\r\n":
+                raise _no_http()
+        return bytes(joined)
+
+    def receive(self) -> bool:
+        """Add what comes next to the buffer; False at the end of the answer."""
+        self.connection.settimeout(_remaining(self.deadline))
+        received = self.connection.recv(65_536)
+        del self.buffer[: self.position]
+        self.buffer += received
+        self.position = 0
+        return bool(received)
+
+    def receive_more(self) -> None:
+        if not self.receive():
             raise ConnectionResetError("the server closed the connection before its answer was complete")
-        head += received
-    return head
 
 
-def _read_body(connection: "socket.socket", head: bytes, begun: bytes, deadline: float, limit: int) -> bytes:
-    """The body of an answer, cut at the limit; `begun` is what came along with the head."""
-    lines = [line.replace(b" ", b"") for line in head.lower().split(b"\r\n")]
-    lengths = [line[15:] for line in lines if line.startswith(b"content-length:")]
-    expected = int(lengths[0]) if lengths and lengths[0].isdigit() else limit
-    chunked = b"transfer-encoding:chunked" in lines
-    body = begun
-    while len(body) < min(expected, limit) and not (chunked and body.endswith(b"0\r\n\r\n")):
-        connection.settimeout(_remaining(deadline))
-        received = connection.recv(65_536)
-        if not received:
-            break
-        body += received
-    return (_join_chunks(body) if chunked else body)[:limit]
+def parse_head(head: bytes) -> "tuple[int, float, int]":
+    """Return the status of an answer, its Retry-After in seconds, and the length of its body, or how that ends.
 
+    Retry-After is 0 where it is missing, and endless where it is a date.
 
-def _join_chunks(body: bytes) -> bytes:
-    joined = b""
-    while body:
-        line, end, rest = body.partition(b"\r\n")
-        size = line.partition(b";")[0].strip()
-        if not end:  # the rest was not read
-            break
-        if not size or size.strip(b"0123456789abcdefABCDEF"):
-            raise OSError("the server speaks no HTTP")
-        length = int(size, 16)
-        joined, body = joined + rest[:length], rest[length + 2 :] if length else b""
-    return joined
-
-
-def _parse_head(head: bytes) -> "tuple[int, float]":
-    """The status of an answer and its Retry-After in seconds (0 when absent, endless when it is a date)."""
-    first, *lines = head.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    Raises:
+        OSError: it is not the head of an answer in HTTP.
+    """
+    first, *lines = head.split(b"\r\n")
     version, _, rest = first.partition(b" ")
     status = rest[:3]
-    if not version.startswith(b"HTTP/1.") or not status.isdigit():
-        raise OSError("the server speaks no HTTP")
+    is_status = len(status) == 3 and status.isdigit() and b"200" <= status < b"600" and not rest[3:4].strip()
+    if not version.startswith(b"HTTP/1.") or not is_status:
+        raise _no_http()
+    wait_s, length = 0.0, ENDLESS
     for line in lines:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"retry-after":
-            return int(status), float(value) if value.strip().isdigit() else float("inf")
-    return int(status), 0.0
+        name, _, value = line.lower().partition(b":")
+        value = value.strip()
+        if name == b"retry-after":
+            wait_s = float(value) if value.isdigit() else float("inf")
+        elif name == b"transfer-encoding":
+            if value != b"chunked":
+                raise _no_http()
+            length = CHUNKED
+        elif name == b"content-length" and length != CHUNKED:
+            if not value.isdigit() or len(value) > 15 or length not in (ENDLESS, int(value)):
+                raise _no_http()
+            length = int(value)
+    return int(status), wait_s, length
+
+
+def _no_http() -> OSError:
+    return OSError("the server speaks no HTTP")
 
 
 def _read_job(descriptor: int) -> bytes:

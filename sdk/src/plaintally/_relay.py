@@ -13,6 +13,7 @@ from collections import deque
 from typing import Any
 
 from plaintally import _deliver, _requests
+from plaintally._answers import Answer, no_answer
 from plaintally._invoke import moment_of
 from plaintally._requests import Document, make_document
 from plaintally._sender import Endpoint
@@ -109,7 +110,8 @@ class _Batch:
     def send(self, deadline: float) -> bool:
         """Try to share all that waits; False where the endpoint will have none of it."""
         for request in _requests.make_requests([*self.parents.values(), *self.waiting], self.endpoint):
-            for sent, status, _ in _requests.send(request, self.endpoint, lambda request: self._try(request, deadline)):
+            for sent, answer in _requests.send(request, self.endpoint, lambda request: self._try(request, deadline)):
+                status = answer.status
                 if status in (0, 429) or status >= 500:
                     self.due = time.monotonic() + PROBE_S
                     return True
@@ -122,11 +124,11 @@ class _Batch:
                         del self.parents[document.id]
         return True
 
-    def _try(self, request: _requests.Request, deadline: float) -> tuple[int, bytes]:
+    def _try(self, request: _requests.Request, deadline: float) -> Answer:
         try:
-            return _requests.exchange_once(request, self.endpoint, deadline)
-        except OSError:
-            return 0, b""
+            return _requests.exchange_once(request, self.endpoint, deadline)[0]
+        except OSError as error:
+            return no_answer(error)
 
 
 class _Reader:

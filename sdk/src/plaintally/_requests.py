@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from plaintally import _deliver
+from plaintally._answers import Answer, parse_answer
 from plaintally._sender import Endpoint
 
 MAX_DOCUMENTS = 500
 MAX_BYTES = 9 * 1024 * 1024
-MAX_ANSWER = 65_536
+MAX_ANSWER = 2 * 1024 * 1024  # a document comes back in the answer
 LACKING = (404, 405, 501)  # how an endpoint answers that has no :commit
 _PARTIAL = (400, 403, 409, 413)  # one document of a batch may be at fault
 
@@ -45,8 +46,8 @@ class Request(NamedTuple):
     documents: tuple[Document, ...]
 
 
-Exchange = Callable[[Request], tuple[int, bytes]]
-"""Sends a request and returns the status and the body of the answer."""
+Exchange = Callable[[Request], Answer]
+"""Sends a request and returns the answer."""
 
 
 def is_firestore(endpoint: Endpoint) -> bool:
@@ -61,26 +62,28 @@ def make_requests(found: Iterable[Document], endpoint: Endpoint | None) -> Itera
         yield _request(batch, root, endpoint)
 
 
-def send(request: Request, endpoint: Endpoint, exchange: Exchange) -> Iterator[tuple[Request, int, bytes]]:
+def send(request: Request, endpoint: Endpoint, exchange: Exchange) -> Iterator[tuple[Request, Answer]]:
     """Send a request; what came of it, or of the single requests where all at once cannot be had."""
-    status, answer = exchange(request)
-    if request.target.endswith(":commit") and status in (*LACKING, *_PARTIAL):
+    answer = exchange(request)
+    if request.target.endswith(":commit") and answer.status in (*LACKING, *_PARTIAL):
         for document in request.documents:
             single = _single(document, endpoint)
-            yield single, *exchange(single)
+            yield single, exchange(single)
     else:
-        yield request, status, answer
+        yield request, answer
 
 
-def exchange_once(request: Request, endpoint: Endpoint, deadline: float) -> tuple[int, bytes]:
-    """The status and the body of an answer.
+def exchange_once(request: Request, endpoint: Endpoint, deadline: float) -> tuple[Answer, float]:
+    """Return the answer, and the seconds that it asks to wait.
 
     Raises:
         OSError: there was none.
     """
     destination = (endpoint.scheme, endpoint.host, endpoint.port, request.target)
-    status, _, answer = _deliver.exchange(destination, request.body, deadline, method=request.method, limit=MAX_ANSWER)
-    return status, answer
+    status, wait_s, body = _deliver.exchange(
+        destination, request.body, deadline, method=request.method, limit=MAX_ANSWER
+    )
+    return parse_answer(status, body), wait_s
 
 
 def _batches(found: Iterable[Document], root: str | None) -> Iterator[list[Document]]:

@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from plaintally import _valid_package
 from plaintally.contract import Contract
@@ -27,6 +27,8 @@ from plaintally.session import DEFAULT_CAPACITY, Session, SessionInvoke, Session
 FORMAT = 1
 COLLECTIONS = ("sessions", "session_stats", "invokes")
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z")
+_DIGEST = re.compile("[0-9a-f]{64}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTS = ("total_invokes", "success_count", "failed_count")
 _DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms")
@@ -235,6 +237,16 @@ def _restore_invoke(stats: SessionStats, fields: Mapping[str, Any]) -> SessionIn
 def is_uuid(text: object) -> bool:
     """Whether this is the text of a UUID, as ids are."""
     return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+def is_time(text: object) -> TypeGuard[str]:
+    """Whether this is a time in UTC as RFC 3339 writes it, such as 2026-11-23T20:15:30.123456Z."""
+    return isinstance(text, str) and _TIME.fullmatch(text) is not None
+
+
+def is_digest(text: object) -> TypeGuard[str]:
+    """Whether this is a SHA-256 in 64 hexadecimal digits."""
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 
 def _uuid(text: object) -> str:

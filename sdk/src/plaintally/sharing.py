@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from plaintally import _deliver, documents
+from plaintally._answers import Answer, no_answer
 from plaintally._progress import Progress, make_progress
 from plaintally._requests import (
     LACKING,
-    MAX_ANSWER,
     Document,
     Request,
     dump,
+    exchange_once,
     is_firestore,
     make_document,
     make_requests,
@@ -231,26 +232,41 @@ def forget(session_id: str, key: str | None, endpoint: Endpoint, *, issues_url: 
     if is_firestore(endpoint):
         raise SharingError(alone)
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
-    status, answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
-    if status in LACKING:
+    answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
+    if answer.status in LACKING:
         raise SharingError(alone)
-    if status != 200:
-        raise SharingError(f"{endpoint.host} refused ({_reason(status, answer)}); nothing was deleted")
-    try:
-        data = json.loads(answer)
-        found = data.get("receipt", {})
-        if not found:
-            return Receipt(session_id, "waiting")
-        return Receipt(session_id, "deleted", str(found["deleted_at"]), int(found["documents"]), str(found["hash"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SharingError(f"{endpoint.host} gave an answer that is no receipt; ask the maintainers") from error
+    if answer.status != 200:
+        raise SharingError(f"{endpoint.host} refused ({answer.reason}); nothing was deleted")
+    receipt = _read_receipt(answer.content, session_id)
+    if receipt is None:
+        raise SharingError(f"{endpoint.host} gave an answer that is no receipt; ask the maintainers")
+    return receipt
+
+
+def _read_receipt(content: Mapping[str, Any], session_id: str) -> Receipt | None:
+    """Return the receipt in an answer, or that the request waits; None if it is neither, or of another session."""
+    request, receipt = content.get("request"), content.get("receipt")
+    if isinstance(request, dict) and request.get("state") == "waiting" and _is_of(request, session_id):
+        return Receipt(session_id, "waiting")
+    if not isinstance(receipt, dict) or not _is_of(receipt, session_id):
+        return None
+    deleted_at, number, digest = (receipt.get(name) for name in ("deleted_at", "documents", "hash"))
+    if type(number) is not int or not 0 <= number < 2**63:
+        return None
+    if not documents.is_time(deleted_at) or not documents.is_digest(digest):
+        return None
+    return Receipt(session_id, "deleted", deleted_at, number, digest)
+
+
+def _is_of(said: Mapping[str, Any], session_id: str) -> bool:
+    return str(said.get("session")).lower() == session_id.lower()
 
 
 def _send_all(requests: Iterable[Request], endpoint: Endpoint, result: ShareResult, progress: Progress) -> None:
     for request in requests:
-        for sent, status, answer in send(request, endpoint, lambda request: _exchange(endpoint, request)):
-            counts = result.shared if status == 200 else result.failed
-            result.reason = result.reason if status == 200 else _reason(status, answer)
+        for sent, answer in send(request, endpoint, lambda request: _exchange(endpoint, request)):
+            counts = result.shared if answer.status == 200 else result.failed
+            result.reason = answer.reason or result.reason
             for document in sent.documents:
                 counts[document.collection] = counts.get(document.collection, 0) + 1
                 progress.advance(document.collection)
@@ -258,42 +274,23 @@ def _send_all(requests: Iterable[Request], endpoint: Endpoint, result: ShareResu
                 return  # without its session nothing else is of use
 
 
-def _exchange(endpoint: Endpoint, request: Request) -> tuple[int, bytes]:
-    """The status and the body of an answer, after three tries; status 0 and the reason where there was none."""
-    destination = (endpoint.scheme, endpoint.host, endpoint.port, request.target)
-    status, answer = 0, b""
+def _exchange(endpoint: Endpoint, request: Request) -> Answer:
+    """The answer to a request, after three tries."""
     for pause_s in (*PAUSES_S, None):
         wait_s = pause_s or 0.0
         try:
-            status, retry_after_s, answer = _deliver.exchange(
-                destination, request.body, time.monotonic() + BUDGET_S, method=request.method, limit=MAX_ANSWER
-            )
-            if status != 429 and status < 500:
-                return status, answer
+            answer, retry_after_s = exchange_once(request, endpoint, time.monotonic() + BUDGET_S)
+            if answer.status != 429 and answer.status < 500:
+                return answer
             wait_s = max(wait_s, retry_after_s)
         except ConnectionError as error:
-            status, answer = 0, _why(error)
+            answer = no_answer(error)
         except OSError as error:
-            return 0, _why(error)
+            return no_answer(error)
         if pause_s is None or wait_s > BUDGET_S:
             break
         time.sleep(wait_s)
-    return status, answer
-
-
-def _why(error: OSError) -> bytes:
-    return (error.strerror or str(error) or type(error).__name__).encode(errors="replace")
-
-
-def _reason(status: int, answer: bytes) -> str:
-    """Why a request failed, in the collector's words where it gave some."""
-    if status == 0:
-        return f"it could not be reached: {answer.decode(errors='replace')}"
-    try:
-        message = json.loads(answer)["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        return f"status {status}"
-    return "".join(character for character in str(message)[:300] if character.isprintable()).rstrip(".")
+    return answer
 
 
 def _declared(session: Session) -> Collection[str]:

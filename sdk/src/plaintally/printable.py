@@ -1,0 +1,27 @@
+"""Text from elsewhere made safe to print: a file, a variable, an exception or an answer may hold anything."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Return a text with everything that a terminal could obey, or that hides what is there, shown as an escape.
+
+    These are control characters (such as the one that begins an escape sequence), characters that reverse the direction
+    of text or have no width, separators of lines, lone surrogates, and spaces other than the common one.
+
+    Args:
+        text: the text.
+        lines: leave newlines as they are.
+
+    Example:
+        >>> print(printable("harmless\x1b[2J \u202etxt.exe"))
+        harmless\x1b[2J \u202etxt.exe
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or (lines and character == "\n") else _escape(character)
+        for character in text
+    )
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -1,0 +1,191 @@
+"""What a collector answers, however wrong: a reason in the result of `share`, a `SharingError` from `forget`."""
+
+import json
+import warnings
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from loopback import OK, Loopback, answer, loopback
+from plaintally import Telemetry, _deliver, sharing
+from plaintally._answers import parse_answer
+from plaintally.contract import Contract, Flag, Label
+from plaintally.exceptions import SharingError
+from plaintally.session import Session
+
+ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
+CONTRACT = Contract(labels={"fit": Label({"fast": Flag()})})
+RECEIPT = {"session": ID, "deleted_at": "2026-11-23T20:15:30.123456Z", "documents": 3, "hash": "0" * 64}
+BAD = {
+    "a deep list": answer(200, body=b"[" * 60_000),
+    "a deep object": answer(200, body=b'{"a":' * 60_000),
+    "a deep error": answer(400, body=b'{"error":' * 60_000),
+    "a long length": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n{}",
+    "no length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "a length too far": b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{}",
+    "a head without an end": b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 5000,
+    "a head cut short": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "another coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{}",
+    "status 0": b"HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\n{}",
+    "status 100": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "status 2000": b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}",
+    "chunks cut short": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    "a chunk without an end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n",
+    "a huge chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 5000 + b"\r\n{}\r\n0\r\n\r\n",
+    "a page": answer(200, body=b"<html>Log in to this network</html>"),
+    "a list": answer(200, body=b"[]"),
+    "nothing": answer(200, body=b""),
+    "no text": answer(200, body=b"\xff\xfe{\x00}\x00"),
+    "a long number": answer(200, body=b"9" * 5000),
+}
+RECEIPTS = {
+    "no object": [],
+    "a number too large": {**RECEIPT, "documents": float("inf")},
+    "a number in words": {**RECEIPT, "documents": "3"},
+    "less than nothing": {**RECEIPT, "documents": -1},
+    "a time that is none": {**RECEIPT, "deleted_at": "\x1b]0;title\x07"},
+    "a hash that is none": {**RECEIPT, "hash": "0" * 63 + "\n"},
+    "another session": {**RECEIPT, "session": "9eb898b5-76a4-49b0-b1b6-ba209ba39ade"},
+    "nothing": {},
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Loopback]:
+    with loopback() as running:
+        yield running
+
+
+@pytest.fixture
+def telemetry(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
+    monkeypatch.setattr(sharing, "PAUSES_S", ())  # one try
+    made = Telemetry("answerspkg", endpoint=server.endpoint, contract=CONTRACT)
+    made.set_session(Session("answerspkg", contract=CONTRACT))
+    return made
+
+
+def fails(server: Loopback, telemetry: Telemetry, raw: bytes) -> str:
+    """The reason that both give for an answer."""
+    server.answers[:] = [raw]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result = telemetry.share(show_progress=False)
+    assert result.shared == {}
+    assert result.reason
+    with pytest.raises(SharingError):
+        telemetry.forget(ID, "the key")
+    return result.reason
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_answer_is_a_reason(server: Loopback, telemetry: Telemetry, name: str) -> None:
+    assert fails(server, telemetry, BAD[name]).isprintable()
+
+
+@pytest.mark.parametrize("name", RECEIPTS)
+def test_a_bad_receipt_is_an_error(server: Loopback, telemetry: Telemetry, name: str) -> None:
+    body = json.dumps({"receipt": RECEIPTS[name]}).replace("Infinity", "1e400").encode()
+    server.answers[:] = [answer(200, body=body)]
+    with pytest.raises(SharingError, match="no receipt"):
+        telemetry.forget(ID, "the key")
+
+
+def test_good_answers(server: Loopback, telemetry: Telemetry) -> None:
+    for raw in (
+        OK,
+        b"HTTP/1.1 200 OK\r\n\r\n{}",
+        b"HTTP/1.0 200 \r\ncontent-length:2\r\nContent-Length: 2\r\n\r\n{}and more",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1;x=y\r\n{\r\n001\r\n}\r\n0\r\nTrailer: x\r\n\r\n",
+    ):
+        server.answers[:] = [raw]
+        assert telemetry.share(show_progress=False).complete
+    server.answers[:] = [answer(200, body=json.dumps({"receipt": RECEIPT}).encode())]
+    assert telemetry.forget(ID, "the key").documents == 3
+    waiting = {"request": {"session": ID, "state": "waiting"}}
+    server.answers[:] = [answer(200, body=json.dumps(waiting).encode())]
+    assert telemetry.forget(ID).state == "waiting"
+
+
+def test_a_reason_of_the_collectors_is_made_printable(server: Loopback, telemetry: Telemetry) -> None:
+    body = json.dumps({"error": {"message": "no\x1b]52;c;eA==\x07 \u202esuch\n thing."}}).encode()
+    reason = fails(server, telemetry, answer(403, body=body))
+    assert reason == r"no\x1b]52;c;eA==\x07 \u202esuch\n thing"
+
+
+CHUNKS = st.lists(st.tuples(st.sampled_from([b"2", b"0", b"ffffffffffff", b"-1", b"x"]), st.sampled_from([b"{}", b""])))
+HEADERS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [b"Content-Length: 2", b"Transfer-Encoding: chunked", b"Retry-After: 9", b"Content-Length: 1e3"]
+        ),
+        st.binary(max_size=12),
+    ),
+    max_size=4,
+).map(b"\r\n".join)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["receipt", "error", "message", "documents", "hash", "deleted_at", "session", "request"]),
+            inner,
+        ),
+    ),
+)
+BODIES = st.one_of(
+    st.binary(max_size=20),
+    JSON.map(lambda value: json.dumps(value).encode()),
+    CHUNKS.map(lambda drawn: b"".join(size + b"\r\n" + data + b"\r\n" for size, data in drawn)),
+)
+ANSWERS = st.builds(
+    lambda line, headers, body: line + b"\r\n" + headers + b"\r\n\r\n" + body,
+    st.one_of(st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 403 No", b"HTTP/1.1 429 Wait"]), st.binary(max_size=16)),
+    HEADERS,
+    BODIES,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ANSWERS)
+@example(b"HTTP/1.1 429 Wait\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n")
+def test_no_answer_raises_anything_else(server: Loopback, telemetry: Telemetry, raw: bytes) -> None:
+    server.answers[:] = [raw]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result = telemetry.share(show_progress=False)
+    assert result.complete or (result.reason and result.reason.isprintable())
+    try:
+        receipt = telemetry.forget(ID, "the key")
+    except SharingError:
+        return
+    assert str(receipt).replace("\n", "").isprintable()
+
+
+@given(st.integers(200, 599), st.one_of(st.binary(max_size=200), JSON.map(lambda value: json.dumps(value).encode())))
+def test_a_parsed_answer_has_an_object_or_a_reason(status: int, body: bytes) -> None:
+    parsed = parse_answer(status, body)
+    assert isinstance(parsed.content, dict)
+    assert parsed.reason == "" if parsed.status == 200 else parsed.reason.isprintable()
+
+
+@given(st.binary(max_size=100))
+@example(b"HTTP/1.1 200")
+def test_a_head_is_read_or_is_no_http(head: bytes) -> None:
+    try:
+        status, wait_s, _ = _deliver.parse_head(head)
+    except OSError:
+        return
+    assert 200 <= status < 600
+    assert wait_s >= 0
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a:70000", "http://a:" + "9" * 5000, "http://" + "a" * 70, "http://%zz@a:1", "http://.:1"]
+)
+def test_a_proxy_that_is_none_is_a_reason(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setattr(_deliver, "proxy_for", lambda *_: url)
+    with pytest.raises(SharingError):
+        telemetry.forget(ID, "the key")
