@@ -235,6 +235,8 @@ def forget(session_id: str, key: str | None, endpoint: Endpoint, *, issues_url: 
     answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
     if answer.status in LACKING:
         raise SharingError(alone)
+    if answer.status == 0:
+        raise SharingError(f"{endpoint.host} gave no receipt ({answer.reason}); try again, or ask the maintainers")
     if answer.status != 200:
         raise SharingError(f"{endpoint.host} refused ({answer.reason}); nothing was deleted")
     receipt = _read_receipt(answer.content, session_id)
