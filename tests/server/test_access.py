@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import pytest
 
-from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
+from collectors import ROOT, TOKEN, Answer, Collector, count, run_collector, run_server
 from made import at, commit, counts, session
 from plaintally_server.access import PREFIX, hash_token
 from plaintally_server.logins import LIFETIME_S, begin, resume
@@ -139,7 +139,7 @@ def test_a_token_opens_within_seconds_and_revoked_nothing(kept: tuple[Database, 
             deadline = time.monotonic() + 20
             while ask(collector, token, "GET", path).status != status:
                 assert time.monotonic() < deadline
-                time.sleep(0.1)
+                time.sleep(0.4)  # a token that is not known yet is a wrong one, and those are counted
 
         wait_for(200)
         time.sleep(2.5)  # what was used is kept when the tokens are read next
@@ -374,16 +374,70 @@ def test_a_cookie_is_for_tls_where_there_is_tls(tmp_path: Path) -> None:
         assert Browser(collector).send("/login", {"token": TOKEN}).headers["set-cookie"].startswith("plaintally=")
 
 
-def test_whoever_tries_tokens_has_to_wait(tmp_path: Path) -> None:
-    with run_collector(tmp_path / "a.sqlite3", "--rate-limit=0") as collector:
+def try_token(collector: Collector, place: str, token: str, source: str) -> int:
+    """The status of a request with a token at one of the places that take one."""
+    bearer, form = {"Authorization": f"Bearer {token}"}, {"Content-Type": "application/x-www-form-urlencoded"}
+    match place:
+        case "login":
+            return collector.request("POST", "/login", f"token={token}".encode(), form, source=source).status
+        case "support":
+            body = f"token={token}&session={uuid4()}".encode()
+            return collector.request("POST", "/support", body, form, source=source).status
+        case "write":
+            return collector.request("POST", f"{ROOT}/using_rxinfer", count(), bearer, source=source).status
+        case "forget":
+            return collector.request("POST", f"{ROOT}:forget", {"session": str(uuid4())}, bearer, source=source).status
+        case "query":
+            query = {"structuredQuery": {"from": [{"collectionId": "using_rxinfer"}]}}
+            return collector.request("POST", f"{ROOT}:runQuery", query, bearer, source=source).status
+    return collector.request("GET", f"{ROOT}/using_rxinfer", None, bearer, source=source).status
+
+
+PLACES = {
+    "login": (303, 403),
+    "support": (404, 403),
+    "list": (200, 403),
+    "query": (200, 403),
+    "write": (200, 200),
+    "forget": (200, 200),
+}
+"""By place, the status with a right token and with a wrong one."""
+
+
+@pytest.mark.parametrize("rate_limit", ["5", "0"])
+def test_wrong_tokens_are_counted_wherever_they_are_sent(tmp_path: Path, rate_limit: str) -> None:
+    with run_collector(tmp_path / "a.sqlite3", f"--rate-limit={rate_limit}") as collector:
+        for number, (place, (right, wrong)) in enumerate(PLACES.items()):
+            source = f"127.0.0.{number + 2}"
+            seen = [try_token(collector, place, f"try{number}", source) for number in range(14)]
+            assert seen[:10] == [wrong] * 10, place
+            assert set(seen[11:]) == {429}, place
+            for other in PLACES:  # where a right token is not looked at either, which would tell that it is right
+                assert try_token(collector, other, TOKEN, source) == 429, (place, other)
+            assert collector.request("POST", f"{ROOT}/using_rxinfer", count(), source=source).status == 200
+            assert try_token(collector, place, TOKEN, "127.0.1.1") == right  # somebody else's
+
+
+def test_cookies_that_are_no_login_count_like_wrong_tokens(tmp_path: Path) -> None:
+    with run_collector(tmp_path / "a.sqlite3") as collector:
         browser = Browser(collector)
-        codes = [browser.send("/login", {"token": f"try {number}"}).status for number in range(14)]
-        assert codes[:10] == [403] * 10
-        assert set(codes[11:]) == {429}
-        assert browser.send("/login", {"token": TOKEN}).status == 429
-        codes = [browser.send("/support", {"token": f"try {number}", "session": "x"}).status for number in range(14)]
-        assert codes[:10] == [403] * 10
-        assert set(codes[11:]) == {429}
+        browser.send("/login", {"token": TOKEN})
+        for number in range(10):
+            cookie = {"Cookie": f"plaintally={number:043}"}
+            answer = collector.request("GET", "/maintain", headers=cookie, source="127.0.0.2")
+            assert (answer.status, answer.headers["location"]) == (303, "/login")
+        assert try_token(collector, "login", TOKEN, "127.0.0.2") == 429
+        right = {"Cookie": browser.cookie}
+        assert collector.request("GET", "/maintain", headers=right, source="127.0.0.2").status == 303
+        assert collector.request("GET", "/maintain", headers=right, source="127.0.0.3").status == 200
+
+
+def test_right_tokens_are_not_counted(tmp_path: Path) -> None:
+    with run_collector(tmp_path / "a.sqlite3") as collector:
+        for place, (right, wrong) in PLACES.items():
+            source = f"127.0.0.{len(place)}"
+            assert [try_token(collector, place, TOKEN, source) for _ in range(12)] == [right] * 12
+            assert try_token(collector, place, "wrong", source) == wrong
 
 
 def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:

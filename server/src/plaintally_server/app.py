@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally_server import dashboard, health, logins, openapi, resource, support
-from plaintally_server.entrance import TRIES, TRIES_PER_S, Entrance
+from plaintally_server.entrance import Entrance
 from plaintally_server.exceptions import Refusal, failed
 from plaintally_server.forgetting import Forgetting
 from plaintally_server.gate import Gate
@@ -25,6 +25,7 @@ from plaintally_server.ingest import Policy
 from plaintally_server.limiter import Limiter
 from plaintally_server.maintaining import Maintaining
 from plaintally_server.messages import Application, Work, refuse
+from plaintally_server.pages import VISITS, VISITS_PER_S, limit_visits
 from plaintally_server.routes import HEADERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
@@ -63,14 +64,12 @@ def create_app(
         forget=forgetting.answer,
         note_refused=note_refused,
     )
-    tries = Limiter(rate=TRIES_PER_S, burst=TRIES, make_salt=make_salt)
     maintaining: list[BaseRoute] = []
     if maintenance is not None:
         entrance = Entrance(
             gate,
             store=maintenance,
             now=now,
-            make_salt=make_salt,
             make_secret=partial(secrets.token_urlsafe, logins.SECRET_BYTES),
         )
         page = Maintaining(
@@ -87,12 +86,13 @@ def create_app(
         _describe(endpoints.policy),
         *health.routes(store, clock_s=time.monotonic),
         *forgetting.routes(),
-        *support.routes(store, contracts=settings.contracts, tokens=tokens, check=gate.check_try(tries)),
+        *support.routes(store, contracts=settings.contracts, gate=gate),
         *maintaining,
         *dashboard.routes(store, contracts=settings.contracts, now=now),
     )
-
-    return Application(measured(gate.around(endpoints.answer)), pages, HEADERS)
+    visits = Limiter(rate=VISITS_PER_S, burst=VISITS, make_salt=make_salt)
+    limited = limit_visits(pages, gate.check_try(visits)) if settings.rate_limit else pages
+    return Application(measured(gate.around(endpoints.answer)), limited, HEADERS)
 
 
 def _running(

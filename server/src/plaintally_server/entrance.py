@@ -13,7 +13,6 @@ from starlette.routing import BaseRoute, Route
 from plaintally_server.access import hash_token
 from plaintally_server.exceptions import CommandError, Refusal, forbidden, unavailable
 from plaintally_server.gate import Gate
-from plaintally_server.limiter import Limiter
 from plaintally_server.logins import (
     LIFETIME_S,
     Login,
@@ -28,8 +27,6 @@ from plaintally_server.messages import make_request
 from plaintally_server.pages import FORM_HEADERS, read_form, render
 
 T = TypeVar("T")
-TRIES, TRIES_PER_S = 10, 0.1
-"""How often a client may try a token at once, and after that."""
 
 
 class Entrance:
@@ -39,7 +36,6 @@ class Entrance:
         gate: knows clients and tokens, and which proxies are trusted.
         store: where logins are kept.
         now: the clock, aware.
-        make_salt: makes 16 random bytes.
         make_secret: makes the secret of a login.
     """
 
@@ -49,12 +45,10 @@ class Entrance:
         *,
         store: LoginStore,
         now: Callable[[], datetime],
-        make_salt: Callable[[], bytes],
         make_secret: Callable[[], str],
     ) -> None:
         self.gate, self.tokens, self.store, self.now = gate, gate.tokens, store, now
         self.make_secret = make_secret
-        self._tries = Limiter(rate=TRIES_PER_S, burst=TRIES, make_salt=make_salt)
 
     def routes(self) -> list[BaseRoute]:
         """The routes of the pages."""
@@ -74,12 +68,11 @@ class Entrance:
         """Set the cookie of a new login, or show the form again with the reason why not."""
         secret = self.make_secret()
         try:
-            [token] = await read_form(request, "token", check=self.gate.check_try(self._tries))
-            token_hash = hash_token(token)
-            scope = self.tokens.find_hash(token_hash)
+            [token] = await read_form(request, "token", check=self.gate.check_tries)
+            scope = self.gate.find_scope(make_request(request.scope, request.receive), token)
             if scope is None:
                 raise forbidden("This token opens nothing here.")
-            await self._write(self.store.add_login, begin(secret, token_hash, scope.name, now=self.now()))
+            await self._write(self.store.add_login, begin(secret, hash_token(token), scope.name, now=self.now()))
         except Refusal as refusal:
             return render("login.html", refusal.code, is_form=True, problem=refusal.message)
         answer = go("/maintain")
@@ -114,12 +107,23 @@ class Entrance:
         return login, dict(zip(names, values, strict=True))
 
     async def find(self, request: Request) -> Login | None:
-        """Return the login that a request comes with, or None."""
+        """Return the login that a request comes with, or None.
+
+        A cookie that is no login counts like a wrong token. If a client has sent too many of these, none is looked at.
+        """
         secret = request.cookies.get(cookie_name(secure=self._is_secure(request)), "")
         if not is_secret(secret):
             return None
+        asked = make_request(request.scope, request.receive)
+        try:
+            self.gate.check_tries(asked)
+        except Refusal:
+            return None
         stored = await run_in_threadpool(self.store.find_login, hash_secret(secret))
-        return resume(secret, stored, self.tokens, now=self.now())
+        login = resume(secret, stored, self.tokens, now=self.now())
+        if login is None:
+            self.gate.count_try(asked)
+        return login
 
     async def _write(self, work: Callable[[T], None], content: T) -> None:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import Message
 
-from plaintally_server.access import bearer
+from plaintally_server.access import Scope, bearer
 from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.limiter import Bucket, Limiter
 from plaintally_server.messages import SHORT_BYTES, Answer, Request, Work, check_length
@@ -18,6 +18,8 @@ from plaintally_server.tokens import Tokens
 
 Check = Callable[[Request], object]
 """Refuses a request whose client has to wait."""
+TRIES, TRIES_PER_S = 10, 0.1
+"""How many wrong tokens a client may send at once, and in a second after that."""
 HELD_BYTES = 64 * 2**20
 """How much of all bodies longer than SHORT_BYTES is in memory at once, packed and unpacked."""
 
@@ -44,12 +46,14 @@ class Gate:
             else None
         )
 
+        self.tries = Limiter(rate=TRIES_PER_S, burst=TRIES, make_salt=make_salt)
+
     def around(self, work: Work) -> Work:
         """The same work, for those who pass."""
 
         async def guarded(request: Request) -> Answer:
             length = check_length(request, self.settings.body_limit)
-            if self.limiter is not None and not self._has_token(request):
+            if not self._has_token(request) and self.limiter is not None:
                 charge = self._open_account(self.limiter, request)
                 charge(1)
                 request = request._replace(charge=charge)
@@ -100,14 +104,42 @@ class Gate:
         Raises:
             Refusal: the client has to wait.
         """
-        if self.limiter is not None and not self._has_token(request):
+        if not self._has_token(request) and self.limiter is not None:
             self._open_account(self.limiter, request)(1)
 
     def _has_token(self, request: Request) -> bool:
-        return (
-            b"authorization" in request.headers
-            and self.tokens.find(bearer(request.header(b"authorization"))) is not None
-        )
+        """Return whether a request comes with a maintainer's token.
+
+        Raises:
+            Refusal: see `find_scope`.
+        """
+        token = bearer(request.header(b"authorization")) if b"authorization" in request.headers else ""
+        return bool(token) and self.find_scope(request, token) is not None
+
+    def find_scope(self, request: Request, token: str) -> Scope | None:
+        """Return what a token opens, or None and count it against the tries of the client that sent it.
+
+        Raises:
+            Refusal: the client has sent too many wrong ones. A right one is not looked at then, since the answer
+                would tell it from a wrong one.
+        """
+        self.check_tries(request)
+        scope = self.tokens.find(token)
+        if scope is None:
+            self.count_try(request)
+        return scope
+
+    def count_try(self, request: Request) -> None:
+        """Count a wrong token against the client that sent it."""
+        self.tries.take(self._find_buckets(request), now_s=self.clock_s())
+
+    def check_tries(self, request: Request) -> None:
+        """Raise if a client has sent too many wrong tokens.
+
+        Raises:
+            Refusal: it has.
+        """
+        _check_wait(self.tries.wait_s(self._find_buckets(request), now_s=self.clock_s()))
 
     def check_try(self, limiter: Limiter) -> Check:
         """Counts a request by another limiter, whoever it is from."""

@@ -6,8 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from plaintally_server.exceptions import forbidden, invalid
+from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.gate import Check
 from plaintally_server.messages import make_request, read_body
 
@@ -24,6 +25,10 @@ FORM_HEADERS = {
     "Cache-Control": "no-store",
 }
 _FORM_LIMIT = 10_000
+VISITS, VISITS_PER_S = 120, 2
+"""How many pages a client may ask for at once, and in a second after that: more than people read."""
+_UNLIMITED = ("/static/", "/healthz", "/readyz")
+"""What costs no more than to reject it; balancers ask again and again whether the collector is healthy."""
 _NOTHING = "\N{EN DASH}"
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -59,6 +64,22 @@ def render(template: str, status: int = 200, *, is_form: bool = False, **values:
     """A page; one that is a form may be sent to this collector, and is kept in no cache."""
     page = _TEMPLATES.get_template(template).render(**values)
     return HTMLResponse(page, status, headers=FORM_HEADERS if is_form else HEADERS)
+
+
+def limit_visits(pages: ASGIApp, check: Check) -> ASGIApp:
+    """Return the same pages, which are shown as long as the check accepts the requests of a client."""
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        answer: ASGIApp = pages
+        if scope["type"] == "http" and not scope["path"].startswith(_UNLIMITED):
+            try:
+                check(make_request(scope, receive))
+            except Refusal as refusal:
+                answer = render("problem.html", refusal.code, title="Too many requests", text=refusal.message)
+                answer.headers["retry-after"] = str(refusal.retry_after_s)
+        await answer(scope, receive, send)
+
+    return limited
 
 
 async def read_form(page: Request, *names: str, check: Check) -> list[str]:

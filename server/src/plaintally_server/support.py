@@ -19,11 +19,11 @@ from plaintally_server import dialects
 from plaintally_server.access import Scope
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import Refusal, forbidden, not_found
-from plaintally_server.gate import Check
+from plaintally_server.gate import Gate
+from plaintally_server.messages import make_request
 from plaintally_server.pages import read_form, render
 from plaintally_server.resource import Stored
 from plaintally_server.store import Reader, SessionTree
-from plaintally_server.tokens import Tokens
 
 MAX_ROWS = 50  # of each label, on the page
 
@@ -108,9 +108,9 @@ def _complete(stored: Stored, shared: SharedSession, *, label: str = "") -> dict
     return to_document(dialects.complete(stored.fields, shared.package, label=label))
 
 
-def routes(reader: Reader, *, contracts: Mapping[str, Contract], tokens: Tokens, check: Check) -> list[BaseRoute]:
+def routes(reader: Reader, *, contracts: Mapping[str, Contract], gate: Gate) -> list[BaseRoute]:
     """The routes of the page for maintainers."""
-    support = Support(reader, contracts=contracts, tokens=tokens, check=check)
+    support = Support(reader, contracts=contracts, gate=gate)
     return [
         Route("/support", support.show_form, methods=["GET"]),
         Route("/support", support.take_form, methods=["POST"]),
@@ -120,8 +120,8 @@ def routes(reader: Reader, *, contracts: Mapping[str, Contract], tokens: Tokens,
 class Support:
     """The page for maintainers: it takes the token with each question and remembers nothing."""
 
-    def __init__(self, reader: Reader, *, contracts: Mapping[str, Contract], tokens: Tokens, check: Check) -> None:
-        self.reader, self.contracts, self.tokens, self.check = reader, contracts, tokens, check
+    def __init__(self, reader: Reader, *, contracts: Mapping[str, Contract], gate: Gate) -> None:
+        self.reader, self.contracts, self.gate = reader, contracts, gate
 
     async def show_form(self, _: Request) -> Response:
         """The form."""
@@ -131,8 +131,8 @@ class Support:
         """The session, or the form again with the reason why not."""
         session_id = ""
         try:
-            session_id, token = await read_form(request, "session", "token", check=self.check)
-            scope = self.tokens.find(token)
+            session_id, token = await read_form(request, "session", "token", check=self.gate.check_tries)
+            scope = self.gate.find_scope(make_request(request.scope, request.receive), token)
             if scope is None:
                 raise forbidden("This token opens nothing here.")
             session_id, page = await run_in_threadpool(
