@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections.abc import Awaitable
-from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -125,17 +124,13 @@ def test_what_a_body_unpacks_to_needs_room_like_a_long_body() -> None:
 
 
 def test_pages_leave_threads_for_others(tmp_path: Path) -> None:
-    """A hundred people look at the figures of a day that is being counted."""
-    store, free = SQLiteStore(tmp_path / "a.sqlite3"), threading.Event()
+    """A hundred people look at a page while the disk is slow."""
+    store, free = SlowStore(tmp_path / "a.sqlite3"), threading.Event()
+    store.free = free
     asyncio.run(write_all(store, [make_write("a")]))
 
-    def clock() -> datetime:
-        if threading.current_thread() is not threading.main_thread():  # which serves, and does not count
-            free.wait()
-        return NOW
-
     async def look() -> None:
-        pages = Pages(store, contracts={"rxinfer": Contract()}, now=clock)
+        pages = Pages(store, contracts={"rxinfer": Contract()}, now=lambda: NOW)
         scope = {
             "type": "http",
             "method": "GET",
@@ -153,6 +148,16 @@ def test_pages_leave_threads_for_others(tmp_path: Path) -> None:
 
     asyncio.run(look())
     store.close()
+
+
+class SlowStore(SQLiteStore):
+    """A store whose reads of a total wait until they are told to go on."""
+
+    free: threading.Event
+
+    def total(self, package: str) -> int:
+        self.free.wait()
+        return super().total(package)
 
 
 def test_a_query_of_somebody_who_may_read_nothing_is_not_read(collector: Collector) -> None:

@@ -1,6 +1,5 @@
 """The pure parts: names and masks, admission, series and charts."""
 
-import itertools
 import re
 import string
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import merge
 from plaintally_server.ingest import Policy, admit
 from plaintally_server.reports import charts
-from plaintally_server.reports.disclosure import show_bars, show_shares
 from plaintally_server.reports.outages import hours_down
 from plaintally_server.reports.series import daily_counts
 from plaintally_server.resource import Name
@@ -186,31 +184,6 @@ def test_hours_without_a_collector() -> None:
     up = {first: range(10, 24), TODAY - timedelta(days=1): [0, 1, 5], TODAY: range(12)}
     assert hours_down({}, now=now) == {}
     assert hours_down(up, now=now) == {TODAY - timedelta(days=2): 24, TODAY - timedelta(days=1): 21, TODAY: 3}
-
-
-@given(st.dictionaries(st.text(max_size=3), st.integers(0, 30), max_size=15), st.integers(1, 12))
-def test_no_row_and_no_rest_stands_for_fewer_than_five(cells: dict[str, int], most: int) -> None:
-    shares = show_shares(cells, most=most)
-    assert all(cells[name] == number >= 5 for name, number in shares.rows)
-    assert shares.rest == 0 or shares.rest >= 5
-    assert len(shares.rows) <= most
-    hidden = sum(cells.values()) - sum(number for _, number in shares.rows)
-    assert shares.rest == hidden or (hidden < 5 and not shares.rows)  # what is shown tells of nothing that is not
-
-
-@given(st.lists(st.none(), max_size=20), st.lists(st.integers(0, 12), min_size=1, max_size=120))
-def test_no_bar_stands_for_fewer_than_five(unknown: list[None], counts: list[int]) -> None:
-    found = [*unknown, *counts]
-    days = [(TODAY - timedelta(days=back), found[-1 - back]) for back in reversed(range(len(found)))]
-    bars = show_bars(days)
-    assert all(not bucket.number or bucket.number >= 5 for bucket in bars.buckets)
-    spans = [(bucket.first, bucket.last) for bucket in bars.buckets]
-    if spans:  # each day is in one, and only what stands at an end was left out
-        assert [spans[0][0], spans[-1][1]] == [days[0][0], days[-1][0]]
-        assert all(one[1] + timedelta(days=1) == other[0] for one, other in itertools.pairwise(spans))
-        assert sum(counts) - bars.total <= 8
-    if all(not count or count >= 5 for count in counts[1:-1]) and not unknown:
-        assert bars.unit == "day"
 
 
 def test_bars_of_a_terminal() -> None:

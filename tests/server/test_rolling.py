@@ -16,7 +16,7 @@ from sqlalchemy import text
 from made import at, counts, delete, new_id, session, write
 from plaintally.contract import Contract
 from plaintally_server import retention
-from plaintally_server.figures import read_figures, read_series
+from plaintally_server.figures import read_series
 from plaintally_server.ingest import INVOKES, SESSIONS
 from plaintally_server.reports.questions import CLOCKS, DURATIONS, QUESTIONS, VERSIONS, Cells
 from plaintally_server.rolling import roll_up
@@ -248,24 +248,6 @@ def test_an_outage_of_years_is_no_row_of_zeros(store: SQLStore) -> None:
 
     asyncio.run(work())
     assert {number for _, number in read_series(store, PACKAGE, length=30, now=now).days[:-2]} == {None}
-
-
-def test_a_bar_that_is_left_out_does_not_follow_from_the_tables(store: SQLStore) -> None:
-    last = date(2026, 3, 20)
-    chance = random.Random(9)  # noqa: S311
-    counted = {"id": new_id(chance), "timestamp": at(last)}
-
-    async def work() -> None:
-        await store.commit([write("using_rxinfer", counted, at(last - timedelta(days=40)))])
-        for back, number in ((29, 3), (8, 12), (2, 9), (0, 2)):
-            for _ in range(number):
-                await store.commit([*session(chance, at(last - timedelta(days=back), 60), invokes=1)])
-
-    asyncio.run(work())
-    figures = read_figures(store, StoreSource(store), PACKAGE, length=30, now=at(last, 3600))
-    assert [figures.sessions.buckets[place].number for place in (0, -1)] == [None, None]
-    assert [shown.shares.total for shown in figures.versions] == [21, 21]
-    assert sum(int(str(row[1])) for row in figures.labels) == figures.sessions.total == 21
 
 
 def test_a_day_whose_rollups_cannot_be_written_is_left(tmp_path: Path) -> None:

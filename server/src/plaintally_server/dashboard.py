@@ -1,4 +1,4 @@
-"""The public pages: what each package counts, for everybody to read, without a line of JavaScript."""
+"""The public pages: the imports and versions of each package, without JavaScript and without shared sessions."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -12,16 +12,15 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from plaintally.contract import COARSE, Contract
-from plaintally_server.figures import read_figures
+from plaintally_server.figures import VersionTables, read_figures
 from plaintally_server.pages import HEADERS, render
 from plaintally_server.reports.charts import PLOT_HEIGHT, bar_chart
 from plaintally_server.reports.disclosure import LEAST
-from plaintally_server.sources import StoreSource
 from plaintally_server.store import Reader
 
 PERIODS = (7, 30, 90, 365)
 _AT_ONCE = 4
-"""How many pages are counted for at once: those who count the same wait for each other, in threads that others need."""
+"""How many pages are read at once, in threads that other requests need, too."""
 
 
 def routes(store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> list[BaseRoute]:
@@ -39,7 +38,7 @@ class Pages:
 
     def __init__(self, store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
         self.store, self.contracts, self.packages, self.now = store, contracts, sorted(contracts), now
-        self.source = StoreSource(store, now=now)
+        self._versions = VersionTables(store)
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def home(self, _: Request) -> Response:
@@ -51,7 +50,7 @@ class Pages:
         return render("home.html", totals=totals)
 
     async def package(self, request: Request) -> Response:
-        """The figures of one package in a period."""
+        """Show the imports of one package in a period, and its versions in the last settled week."""
         package = request.path_params["package"]
         if package not in self.packages:
             return render("problem.html", 404, title="No such package", text="No package of this name is counted here.")
@@ -59,10 +58,10 @@ class Pages:
         if length not in map(str, PERIODS):
             text = f"A period has {', '.join(map(str, PERIODS[:-1]))} or {PERIODS[-1]} days."
             return render("problem.html", 400, title="No such period", text=text, package=package)
+        now = self.now()
         async with self._room:
-            figures = await run_in_threadpool(
-                read_figures, self.store, self.source, package, length=int(length), now=self.now()
-            )
+            figures = await run_in_threadpool(read_figures, self.store, package, length=int(length), now=now)
+            versions = await run_in_threadpool(self._versions.find, package, now.date())
         return render(
             "package.html",
             periods=PERIODS,
@@ -70,8 +69,8 @@ class Pages:
             least=LEAST,
             figures=figures,
             series=figures.imports,
+            versions=versions,
             contract=self.contracts[package],
             chart=bar_chart(figures.imports.buckets),
-            sessions_chart=bar_chart(figures.sessions.buckets) if figures.sessions.total else None,
             more=[COARSE[field] for field in self.contracts[package].counter],
         )

@@ -1,11 +1,15 @@
-"""The figures of a public page, out of the store: what everybody may know of a package."""
+"""The statistics that pages show of a package, read from the store's daily totals.
+
+The public page shows imports per day and the versions of one complete week, and nothing of shared sessions. Session
+statistics are for maintainers. Both are read from rollups alone: no request makes the collector count documents.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from plaintally_server.reports.answers import Value, per_day, per_label
-from plaintally_server.reports.disclosure import LEAST, Bars, Shares, show_bars, show_shares
+from plaintally_server.reports.answers import Value, per_label
+from plaintally_server.reports.disclosure import Shares, settled_week, show_shares
 from plaintally_server.reports.outages import hours_down
 from plaintally_server.reports.questions import (
     DURATIONS,
@@ -17,41 +21,56 @@ from plaintally_server.reports.questions import (
     SESSIONS,
     VERSIONS,
     Cells,
+    Key,
     Question,
-    Source,
 )
 from plaintally_server.reports.series import DailyCounts, daily_counts
+from plaintally_server.rolling import read_key
 from plaintally_server.store import Purge, Reader, Window
 
+MAX_ROWS = 20
+"""Rows of a table on the maintainers' page: clients in RxInfer's format choose labels and versions freely."""
 _DAY = timedelta(days=1)
+_TABLES = {"Version of the package": VERSIONS, "Version of Python": PYTHONS}
 
 
-class Versions(NamedTuple):
-    """A table of versions: its title, what its numbers count, and its rows."""
+class PublicVersions(NamedTuple):
+    """The public version tables of one calendar week: pairs of a caption and its rows."""
 
-    title: str
-    unit: str
-    shares: Shares
+    first: date
+    last: date
+    tables: Sequence[tuple[str, Shares]]
 
 
 class Figures(NamedTuple):
-    """What a page shows of a package in a period.
-
-    `all_time` is the number of all imports ever; `labels` are rows of `answers.per_label`, those of labels that fewer
-    than five sessions have left out; `struck` are the windows in the period.
-    """
+    """What the public page shows of a package; `all_time` counts all imports, `struck` are windows in the period."""
 
     imports: DailyCounts
     all_time: int
-    sessions: Bars
-    labels: Sequence[Sequence[Value]]
-    versions: Sequence[Versions]
     struck: Sequence[Window]
     purges: Mapping[str, Purge]
 
 
+class SharedSessions(NamedTuple):
+    """Statistics of the sessions that users shared, for maintainers.
+
+    Attributes:
+        total: sessions in the period.
+        first: the first day of the period.
+        last: its last day, which is complete.
+        labels: rows of `answers.per_label`, those with the most sessions first.
+        versions: pairs of a caption and its rows.
+    """
+
+    total: int
+    first: date
+    last: date
+    labels: Sequence[Sequence[Value]]
+    versions: Sequence[tuple[str, Sequence[tuple[str, int]]]]
+
+
 def read_series(store: Reader, package: str, *, length: int, now: datetime) -> DailyCounts:
-    """The daily counts of a package in the `length` days up to now, with what is to be known of them."""
+    """Return the imports of a package in the `length` days up to now, with notes about days that are incomplete."""
     last = now.date()
     first = last - timedelta(days=length - 1)
     up, first_up = store.hours_up(first, last), store.first_day_up()
@@ -67,64 +86,91 @@ def read_series(store: Reader, package: str, *, length: int, now: datetime) -> D
     )
 
 
-def read_figures(store: Reader, source: Source, package: str, *, length: int, now: datetime) -> Figures:
-    """The figures of a package in the `length` UTC days that end with today."""
+def read_figures(store: Reader, package: str, *, length: int, now: datetime) -> Figures:
+    """Return the public statistics of a package in the `length` UTC days that end with today."""
     imports = read_series(store, package, length=length, now=now)
-    first, last = imports.first, imports.last
+    struck = [one for one in store.struck(package) if one.days[0] <= imports.last and one.days[-1] >= imports.first]
+    return Figures(imports, store.total(package), struck, store.last_purges(package, now))
+
+
+class VersionTables:
+    """The public version tables of a week, read once per package: what changes in that week later shows no difference.
+
+    Args:
+        store: where the daily totals are.
+    """
+
+    def __init__(self, store: Reader) -> None:
+        self._store = store
+        self._read: dict[str, PublicVersions] = {}
+
+    def find(self, package: str, today: date) -> PublicVersions:
+        """Return the tables of the last settled week; none while it is not rolled up, or if a part is excluded.
+
+        With and without an exclusion, two tables would differ by the imports of a few hours.
+        """
+        first, last = settled_week(today)
+        if any(one.days[0] <= last and one.days[-1] >= first for one in self._store.struck(package)):
+            return PublicVersions(first, last, ())
+        found = self._read.get(package)
+        if found is None or found.last != last:
+            imported = {day for day, _ in self._store.daily_counts(package, first, last)}
+            tables = []
+            for title, question in _TABLES.items():
+                cells, missing = _read_cells(self._store, question, package, first, last)
+                if not imported.isdisjoint(missing):
+                    return PublicVersions(first, last, ())
+                shares = show_shares({version: number for (version,), number in cells.items()})
+                tables += [(title, shares)] if shares.rows else []
+            found = self._read[package] = PublicVersions(first, last, tables)
+        return found
+
+
+def _read_cells(
+    store: Reader, question: Question, package: str, first: date, last: date
+) -> tuple[Mapping[Key, int], Sequence[date]]:
+    """Return what is rolled up of these days, and the days that have documents and are not rolled up."""
+    rolled = store.rolled(question.series, package, first, last, by_day=False)
+    return {read_key(key): value for _, key, value in rolled.cells}, rolled.missing
+
+
+def read_sessions(store: Reader, package: str, *, last: date, length: int = 30) -> SharedSessions:
+    """Return the session statistics of the `length` days that end with the last; days without rollups are left out."""
+    first = last - timedelta(days=length - 1)
 
     def count(question: Question) -> Cells:
-        return source.count(question, package, first, last)
+        return _read_cells(store, question, package, first, last)[0]
 
-    known_from = imports.known_from or date.max
-    sessions = per_day(SESSIONS, count(SESSIONS), [day for day, _ in imports.days], known_from=known_from)
-    bars = show_bars([(day, number) for day, number in sessions.rows])  # type: ignore[misc]  # of per_day
-    shared = _whole(bars, first, last)
-
-    def count_shared(question: Question) -> Cells:
-        return source.count(question, package, *shared)
-
-    labels = per_label(count_shared(INVOKES), count_shared(DURATIONS), count_shared(LABEL_SESSIONS)).rows
-    struck = [one for one in store.struck(package) if one.days[0] <= last and one.days[-1] >= first]
-    return Figures(
-        imports,
-        store.total(package),
-        bars,
-        [row for row in labels if row[1] >= LEAST],  # type: ignore[operator]  # of per_label
+    labels = per_label(count(INVOKES), count(DURATIONS), count(LABEL_SESSIONS)).rows
+    return SharedSessions(
+        sum(count(SESSIONS).values()),
+        first,
+        last,
+        sorted(labels, key=lambda row: (-int(str(row[1])), str(row[0])))[:MAX_ROWS],
         [
-            *_versions("Version of the package", count(VERSIONS), count_shared(SESSION_VERSIONS)),
-            *_versions("Version of Python", count(PYTHONS), count_shared(SESSION_PYTHONS)),
+            ("Version of the package", _rank(count(SESSION_VERSIONS))),
+            ("Version of Python", _rank(count(SESSION_PYTHONS))),
         ],
-        struck,
-        store.last_purges(package, now),
     )
 
 
-def _whole(bars: Bars, first: date, last: date) -> tuple[date, date]:
-    """The days without those of an end bar that is left out, whose number tables would tell otherwise."""
-    if bars.buckets and bars.buckets[0].number is None:
-        first = bars.buckets[0].last + _DAY
-    if bars.buckets and bars.buckets[-1].number is None:
-        last = bars.buckets[-1].first - _DAY
-    return first, last
-
-
-def _versions(title: str, imports: Cells, sessions: Cells) -> Sequence[Versions]:
-    """The table of versions, of the imports where these tell, else of the sessions; none where there is nothing."""
-    for unit, cells in (("imports", imports), ("sessions", sessions)):
-        shares = show_shares({version: number for (version,), number in cells.items() if isinstance(version, str)})
-        if shares.rows:
-            return [Versions(title, unit, shares)]
-    return ()
+def _rank(cells: Cells) -> Sequence[tuple[str, int]]:
+    """Return the most frequent versions and their numbers."""
+    found = ((str(version or "not given"), number) for (version,), number in cells.items())
+    return sorted(found, key=lambda row: (-row[1], row[0]))[:MAX_ROWS]
 
 
 def _notes(down: Mapping[date, int], struck: Sequence[Window]) -> Mapping[date, str]:
-    """By day, why its count is not all there was."""
+    """Return by day why its imports are incomplete."""
     notes = {day: f"no collector was running{_tell_hours(hours)}" for day, hours in down.items()}
     for window in struck:
         for day in window.days:
-            notes[day] = "; ".join(filter(None, [notes.get(day, ""), f"a part is left out: {window.reason}"]))
+            notes[day] = "; ".join(filter(None, [notes.get(day, ""), f"partly excluded: {window.reason}"]))
     return notes
 
 
 def _tell_hours(hours: int) -> str:
-    return "" if hours == 24 else " for an hour" if hours == 1 else f" for {hours} hours"  # noqa: PLR2004
+    """Return how long something lasted, empty for a whole day."""
+    if hours == 24:  # noqa: PLR2004
+        return ""
+    return " for an hour" if hours == 1 else f" for {hours} hours"

@@ -14,6 +14,8 @@ from plaintally_server.access import Scope
 from plaintally_server.deletion import ForgetRequest, parse_session_id
 from plaintally_server.entrance import Entrance, go
 from plaintally_server.exceptions import CommandError, Refusal, forbidden, invalid, not_found
+from plaintally_server.export.layout import last_sealed
+from plaintally_server.figures import SharedSessions, read_sessions
 from plaintally_server.logins import Login
 from plaintally_server.pages import render
 from plaintally_server.reports.floods import Flood
@@ -32,6 +34,7 @@ class Package(NamedTuple):
     """What there is to be seen of a package."""
 
     name: str
+    sessions: SharedSessions
     floods: Sequence[Flood]
     struck: Sequence[Window]
     purges: Mapping[str, Purge]
@@ -130,8 +133,10 @@ class Maintaining:
         )
 
     def _read_package(self, name: str) -> Package:
-        floods = look_for_floods(self.store, name, days=LOOK_BACK_DAYS, now=self.now())
-        return Package(name, floods, self.store.struck(name), self.store.last_purges(name, self.now()))
+        now = self.now()
+        sessions = read_sessions(self.store, name, last=last_sealed(now))
+        floods = look_for_floods(self.store, name, days=LOOK_BACK_DAYS, now=now)
+        return Package(name, sessions, floods, self.store.struck(name), self.store.last_purges(name, now))
 
     def _may(self, scope: Scope, session_id: str) -> bool:
         """Whether a session is of one's packages; one of which nothing is here concerns whoever has all."""

@@ -1,89 +1,61 @@
-"""What may be shown to everybody: no number that stands for fewer than five. Pure.
+"""What the public may see of versions: no number that stands for fewer than five imports. Pure.
 
-A number that is left out must not follow from those that are shown. So a table whose rest would be too small gives up
-another row, and bars of days become bars of weeks or months before one of them stands for too few.
+A number that is left out must not follow from those that are shown. Two mechanisms see to that:
+
+- Every table is about one calendar week, whatever period the page shows, and weeks do not overlap. So no difference
+  of two tables stands for fewer imports than a table does. A week is shown from the second day after it ended, when
+  its totals are settled.
+- The daily imports are public, so the total of a table is known. If the rows that are left out come to fewer than
+  five, the smallest row that could be shown joins them.
+
+Only release numbers are shown. A version of a development build names one person's checkout, and any other text is a
+place for advertisements, since counts need no credentials.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from itertools import groupby
-from typing import NamedTuple, TypeVar
-
-from plaintally_server.reports.series import Bucket
+from typing import NamedTuple
 
 LEAST = 5
-"""The least that a number on a public page stands for."""
-T = TypeVar("T")
+"""The fewest imports that a number in a public version table stands for."""
+_RELEASE = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}([.-]?(a|alpha|b|beta|rc|post)\.?[0-9]{1,3})?")
 
 
 class Shares(NamedTuple):
-    """The rows of a table, the largest first, and what all others come to together."""
+    """The rows of a table, the largest first, and the sum of all others."""
 
     rows: Sequence[tuple[str, int]]
     rest: int
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of the rows and the rest."""
         return self.rest + sum(number for _, number in self.rows)
 
 
-class Bars(NamedTuple):
-    """Bars that each stand for enough; `unit` says how long each is, `total` is what they come to."""
-
-    unit: str
-    buckets: Sequence[Bucket]
-
-    @property
-    def total(self) -> int:
-        """What all bars come to."""
-        return sum(bucket.number or 0 for bucket in self.buckets)
+def settled_week(today: date) -> tuple[date, date]:
+    """Return the Monday and the Sunday of the last week that ended before yesterday."""
+    yesterday = today - timedelta(days=1)
+    last = yesterday - timedelta(days=yesterday.weekday() + 1)
+    return last - timedelta(days=6), last
 
 
-def show_shares(cells: Mapping[str, int], *, most: int = 10, least: int = LEAST) -> Shares:
-    """The rows that may be shown; where all together are too few, there are none and no rest.
+def show_shares(cells: Mapping[object, int], *, most: int = 10, least: int = LEAST) -> Shares:
+    """Return the rows that may be shown; neither rows nor a rest if there are none.
 
     Args:
-        cells: by name, a number.
-        most: how many rows there are at most.
-        least: what a row and the rest must come to.
+        cells: the number of imports by version; other keys than texts stand for imports that give no version.
+        most: the largest number of rows.
+        least: what a row must come to, and the rest.
     """
-    ranked = sorted(((name, number) for name, number in cells.items() if number), key=lambda one: (-one[1], one[0]))
-    shown = [one for one in ranked[:most] if one[1] >= least]
-    rest = sum(number for _, number in ranked[len(shown) :])
+    public = [
+        (name, number)
+        for name, number in cells.items()
+        if isinstance(name, str) and number >= least and _RELEASE.fullmatch(name)
+    ]
+    shown = sorted(public, key=lambda row: (-row[1], row[0]))[:most]
+    rest = sum(cells.values()) - sum(number for _, number in shown)
     if shown and 0 < rest < least:
         rest += shown.pop()[1]
-    return Shares(shown, rest if rest >= least else 0)
-
-
-def show_bars(days: Sequence[tuple[date, int | None]], *, least: int = LEAST) -> Bars:
-    """The bars of days, or else of weeks or months, that may be shown; None where the whole stands for too few.
-
-    At either end of the period, a bar may stand for too few; it is left out.
-    """
-    for unit, start_of in _UNITS.items():
-        buckets = _group(days, start_of)
-        inner, ends = buckets[1:-1], {0, len(buckets) - 1}
-        if all(not bucket.number or bucket.number >= least for bucket in inner):
-            shown = [
-                bucket._replace(number=None) if place in ends and 0 < (bucket.number or 0) < least else bucket
-                for place, bucket in enumerate(buckets)
-            ]
-            return Bars(unit, shown)
-    return Bars("month", ())
-
-
-def _group(days: Sequence[tuple[date, int | None]], start_of: Callable[[date], date]) -> list[Bucket]:
-    buckets = []
-    for _, found in groupby(days, key=lambda one: start_of(one[0])):
-        inside = list(found)
-        known = [count for _, count in inside if count is not None]
-        buckets.append(Bucket(inside[0][0], inside[-1][0], sum(known) if known else None))
-    return buckets
-
-
-_UNITS: Mapping[str, Callable[[date], date]] = {
-    "day": lambda day: day,
-    "week": lambda day: day - timedelta(days=day.weekday()),
-    "month": lambda day: day.replace(day=1),
-}
+    return Shares(shown, rest) if shown else Shares((), 0)
