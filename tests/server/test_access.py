@@ -440,6 +440,29 @@ def test_right_tokens_are_not_counted(tmp_path: Path) -> None:
             assert try_token(collector, place, "wrong", source) == wrong
 
 
+def test_session_statistics_are_for_maintainers_of_the_package(tmp_path: Path) -> None:
+    """Also of a single session, since a token may see it whole."""
+    moment = datetime.now(UTC) - timedelta(days=9)
+    writes = list(session(random.Random(3), moment, invokes=7))  # noqa: S311
+    commit(tmp_path / "a.sqlite3", writes)
+    tokens = {name: make_token(tmp_path, name, f"--package={name}") for name in ("rxinfer", "another")}
+    contracts = [f"--contract={write_contract(tmp_path, name)}" for name in ("rxinfer", "another")]
+    with run_collector(tmp_path / "a.sqlite3", *contracts, packages=()) as collector:
+        pages = {}
+        for name, token in tokens.items():
+            browser = Browser(collector)
+            assert browser.send("/login", {"token": token}).status == 303
+            deadline = time.monotonic() + 20
+            while name == "rxinfer" and b">7</td>" not in browser.get("/maintain").body:  # it is rolled up soon
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            pages[name] = browser.get("/maintain").body.decode()
+        public = collector.request("GET", "/packages/rxinfer").body.decode()
+    for text in (">7</td>", '<th scope="row">1.2.0</th>', '<th scope="row">3.12</th>', "<strong>1</strong> from"):
+        assert (text in pages["rxinfer"], text in pages["another"], text in public) == (True, False, False)
+    assert "None arrived from" in pages["another"]
+
+
 def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:
     """Deletions, look-ups, windows; whoever has one package can do nothing to another's."""
     chance, database = random.Random(6), tmp_path / "a.sqlite3"  # noqa: S311
