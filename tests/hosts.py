@@ -13,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "hostpkg"
+# A variable that a host passes on to its senders, so that tests recognise them. No host name matches a path.
+MARKER = "NO_PROXY"
 
 
 @dataclass(frozen=True)

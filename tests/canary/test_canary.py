@@ -40,7 +40,7 @@ from canary.plants import (
     make_class,
 )
 from collectors import ROOT, run_collector
-from hosts import Host, Interpreter, wait_until_gone
+from hosts import MARKER, Host, Interpreter, wait_until_gone
 from loopback import loopback
 from plaintally import _counting, _relay, _requests, _sender, sharing
 from plaintally._automatic import Stream, header
@@ -405,7 +405,7 @@ def run_in_secret_surroundings(interpreter: Interpreter, folder: Path, endpoint:
     program = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
     completed = subprocess.run(
         [*renamed, program, ASCII, str(interpreter.python), str(script), f"{ASCII} {LETTERS}"],
-        env=Host(interpreter, site, home).environment({**dict.fromkeys(names, str(place)), "OF": str(folder)}),
+        env=Host(interpreter, site, home).environment({**dict.fromkeys(names, str(place)), MARKER: str(folder)}),
         cwd=place,
         capture_output=True,
         timeout=60,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from collectors import ROOT, Collector, emptied, run_collector
-from hosts import Host, Interpreter, trace, wait_until_gone
+from hosts import MARKER, Host, Interpreter, trace, wait_until_gone
 from loopback import answer, loopback
 
 IMPORT = "import rxinfer_py"
@@ -38,10 +38,10 @@ class Site:
 
     def wait(self) -> None:
         """Until every sender has ended."""
-        wait_until_gone(f"MARKER={self.host.home}")
+        wait_until_gone(f"{MARKER}={self.host.home}")
 
     def run(self, code: str = IMPORT, **env: str) -> None:
-        completed = self.host.run(code, env={"MARKER": str(self.host.home), **env})
+        completed = self.host.run(code, env={MARKER: str(self.host.home), **env})
         assert (completed.returncode, completed.stdout, completed.stderr) == (0, b"", b"")
 
 

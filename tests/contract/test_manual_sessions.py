@@ -19,7 +19,7 @@ import pytest
 
 import rxinfer_py
 from collectors import ROOT, Collector, run_collector, run_server
-from hosts import wait_until_gone
+from hosts import MARKER, wait_until_gone
 from loopback import loopback
 from plaintally import Telemetry, documents, firestore
 from plaintally.session import Session, SessionInvoke, SessionStats
@@ -45,7 +45,7 @@ class Person:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"HOME": str(self.home), "MARKER": str(self.home), "PYTHONIOENCODING": "utf-8", "LANG": "C.UTF-8"}
+        return {"HOME": str(self.home), MARKER: str(self.home), "PYTHONIOENCODING": "utf-8", "LANG": "C.UTF-8"}
 
     def run(self, code: str, **env: str) -> list[Any]:
         """Run code in a process; what it `tell`s."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import MakeHost
-from hosts import LEFT_BEHIND, PACKAGE, Host, in_sub_interpreter, make_host, senders, trace, wait_until_gone
+from hosts import LEFT_BEHIND, MARKER, PACKAGE, Host, in_sub_interpreter, make_host, senders, trace, wait_until_gone
 from loopback import Loopback, answer, loopback
 
 CONTRACT = f"""
@@ -33,7 +33,7 @@ def host_code(code: str) -> str:
 
 def run(host: Host, server: Loopback | str, code: str, **env: str) -> str:
     endpoint = server if isinstance(server, str) else server.endpoint
-    done = host.run(host_code(code), "-W", "error", env={"ENDPOINT": endpoint, "MARKER": str(host.folder), **env})
+    done = host.run(host_code(code), "-W", "error", env={"ENDPOINT": endpoint, MARKER: str(host.folder), **env})
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode()
 
@@ -57,7 +57,7 @@ def test_what_ended_is_shared_however_the_host_ends(host: MakeHost, end: str) ->
     with loopback() as server:
         made = host()
         code = host_code(ENABLE + "for index in range(2500): fit(index)\n" + end)
-        made.run(code, env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)})
+        made.run(code, env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
         wait_until_gone(str(made.folder))
         found = shared(server)
     assert sorted(int(fields["steps"]["integerValue"]) for fields in contexts(found)) == list(range(2500))
@@ -107,7 +107,7 @@ def test_while_the_endpoint_fails_it_is_asked_once_a_minute(host: MakeHost) -> N
         made = host()
         process = made.start(
             host_code(ENABLE + "for index in range(60):\n    fit(index); time.sleep(0.1)"),
-            env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)},
+            env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)},
         )
         server.wait_for(1)
         time.sleep(3)
@@ -134,7 +134,7 @@ def test_a_sender_that_does_not_read_costs_invokes_and_no_time(host: MakeHost) -
                 "for index in range(2000): fit(index)\n"
                 "print('alive', flush=True)"
             ),
-            env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)},
+            env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)},
         )
         assert process.stdin
         assert process.stdout
@@ -158,11 +158,29 @@ def test_a_sender_that_does_not_read_costs_invokes_and_no_time(host: MakeHost) -
 
 
 @pytest.mark.linux
+def test_the_relay_gets_path_proxies_and_certificates_of_the_environment(host: MakeHost) -> None:
+    made = host()
+    with loopback(held=True) as server:
+        process = made.start(
+            host_code(ENABLE + "fit(0); print(os.getpid(), flush=True); sys.stdin.readline()"),
+            env={"ENDPOINT": server.endpoint, MARKER: str(made.folder), "AWS_SECRET_ACCESS_KEY": "canary"},
+        )
+        assert process.stdout
+        host_pid = int(process.stdout.readline())
+        server.wait_for(1)
+        [relay] = [pid for pid in senders(str(made.folder)) if pid != host_pid]
+        given = Path(f"/proc/{relay}/environ").read_bytes().split(b"\0")
+        os.kill(relay, signal.SIGKILL)
+        process.communicate(b"\n")
+    assert {entry.partition(b"=")[0] for entry in given if entry} == {b"PATH", MARKER.encode()}
+
+
+@pytest.mark.linux
 def test_a_forked_process_shares_a_session_of_its_own(host: MakeHost) -> None:
     with loopback() as server:
         made = host()
         code = ENABLE + "fit(1)\npid = os.fork()\nfit(2)\nif pid: os.waitpid(pid, 0)"
-        done = made.run(host_code(code), env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)})
+        done = made.run(host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
         assert done.returncode == 0, done.stderr
         wait_until_gone(str(made.folder))
         found = shared(server)
@@ -265,7 +283,7 @@ def test_a_sub_interpreter_shares_without_a_thread(host: MakeHost, preparation: 
     with loopback() as server:
         made = host()
         code = host_code(f"{preparation}\n{ENABLE}fit(1)\nassert telemetry.session.sink.sent == {shares}")
-        done = made.run(in_sub_interpreter(code), env={"ENDPOINT": server.endpoint, "MARKER": str(made.folder)})
+        done = made.run(in_sub_interpreter(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
         assert (done.returncode, done.stdout, done.stderr) == (0, b"None\n", b"")
         wait_until_gone(str(made.folder))
         assert len(contexts(shared(server))) == shares

@@ -21,6 +21,7 @@ import trustme
 from conftest import MakeHost
 from hosts import (
     LEFT_BEHIND,
+    MARKER,
     PACKAGE,
     Host,
     Interpreter,
@@ -86,7 +87,7 @@ def test_the_host_ends_before_a_slow_or_silent_server_answers(host: MakeHost) ->
     marker = uuid.uuid4().hex
     with loopback(held=True) as server:
         counted = host(endpoint=server.endpoint)
-        assert_unharmed(counted, env={"MARKER": marker})
+        assert_unharmed(counted, env={MARKER: marker})
         assert len(server.wait_for(1)) == 1  # taken and read, and not answered: yet the host is gone
         assert len(senders(marker)) == 1
         wait_until_gone(marker)  # the sender gives up by itself, although the server is still silent
@@ -118,7 +119,7 @@ def test_what_a_server_answers(host: MakeHost, answers: list[bytes], tries: int)
     marker = uuid.uuid4().hex
     with loopback() as other, loopback() as server:
         server.answers = [given.replace(b"{other}", str(other.port).encode()) for given in answers]
-        assert_unharmed(host(endpoint=server.endpoint), env={"MARKER": marker})
+        assert_unharmed(host(endpoint=server.endpoint), env={MARKER: marker})
         server.wait_for(tries)
         wait_until_gone(marker)
         assert len(server.requests) == tries
@@ -137,7 +138,7 @@ def test_a_refused_connection_is_tried_three_times(host: MakeHost, tmp_path: Pat
 
 def test_an_unresolvable_name_is_asked_for_once_and_forgotten(host: MakeHost) -> None:
     marker = uuid.uuid4().hex
-    assert_unharmed(host(endpoint="https://collector.invalid/v1/documents"), env={"MARKER": marker})
+    assert_unharmed(host(endpoint="https://collector.invalid/v1/documents"), env={MARKER: marker})
     wait_until_gone(marker)
 
 
@@ -158,7 +159,7 @@ def test_tls_is_verified(host: MakeHost, authority: trustme.CA, tmp_path: Path, 
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     trust = {} if case == "untrusted" else {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
     with loopback(tls=tls_server(authority, "example.org" if case == "other name" else "127.0.0.1")) as server:
-        assert_unharmed(host(endpoint=server.endpoint), env={"MARKER": marker, **trust})
+        assert_unharmed(host(endpoint=server.endpoint), env={MARKER: marker, **trust})
         if case == "trusted":
             [request] = server.wait_for(1)
             assert REQUEST.fullmatch(request)
@@ -200,7 +201,7 @@ def test_no_proxy_and_loopback_go_around_the_proxy(host: MakeHost, proxy: Loopba
         assert_unharmed(counted, env={"http_proxy": address, "HTTP_PROXY": address, "all_proxy": address})
         assert len(server.wait_for(1)) == 1
     elsewhere = make_host(counted.interpreter, counted.folder / "2", endpoint="https://collector.invalid/v1/documents")
-    assert_unharmed(elsewhere, env={"https_proxy": address, "no_proxy": "a.example, .invalid", "MARKER": marker})
+    assert_unharmed(elsewhere, env={"https_proxy": address, "no_proxy": "a.example, .invalid", MARKER: marker})
     wait_until_gone(marker)
     assert proxy.connections == 0
 
@@ -246,7 +247,7 @@ def test_a_pipe_that_the_host_inherited_is_not_held_open(host: MakeHost, proc: s
         source, sink = os.pipe()
         command = [*(without if proc == "missing" else ()), str(counted.interpreter.python), "-c", f"import {PACKAGE}"]
         marker = uuid.uuid4().hex
-        subprocess.run(command, env=counted.environment({"MARKER": marker}), pass_fds=(sink,), check=True)
+        subprocess.run(command, env=counted.environment({MARKER: marker}), pass_fds=(sink,), check=True)
         os.close(sink)
         assert len(server.wait_for(1)) == 1
         os.set_blocking(source, False)
@@ -497,7 +498,7 @@ def test_blocked_and_ignored_signals_do_not_stop_the_sender_from_ending(host: Ma
         import {PACKAGE}
     """
     with loopback(held=True) as server:
-        assert_unharmed(host(endpoint=server.endpoint), code=code, env={"MARKER": marker})
+        assert_unharmed(host(endpoint=server.endpoint), code=code, env={MARKER: marker})
         server.wait_for(1)
         [sender] = senders(marker)
         status = Path(f"/proc/{sender}/status").read_text()
@@ -508,7 +509,7 @@ def test_blocked_and_ignored_signals_do_not_stop_the_sender_from_ending(host: Ma
 def test_the_sender_has_left_the_hosts_session_folder_and_priority(host: MakeHost) -> None:
     marker = uuid.uuid4().hex
     with loopback(held=True) as server:
-        assert_unharmed(host(endpoint=server.endpoint), env={"MARKER": marker})
+        assert_unharmed(host(endpoint=server.endpoint), env={MARKER: marker})
         server.wait_for(1)
         [sender] = senders(marker)
         assert os.getsid(sender) not in (0, os.getsid(0))
@@ -516,6 +517,66 @@ def test_the_sender_has_left_the_hosts_session_folder_and_priority(host: MakeHos
         assert os.getpriority(os.PRIO_PROCESS, sender) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
         assert {str(Path(f"/proc/{sender}/fd/{number}").readlink()) for number in (1, 2)} == {"/dev/null"}
         os.kill(sender, signal.SIGKILL)
+
+
+PASSED_ON = {
+    "HTTPS_PROXY": "http://proxy.invalid:1",
+    "https_proxy": "http://proxy.invalid:2",
+    "ALL_PROXY": "http://proxy.invalid:3",
+    "SSL_CERT_FILE": "/etc/ssl/cert.pem",
+    "SSL_CERT_DIR": "/etc/ssl/certs",
+}
+HELD_BACK = {
+    "AWS_SECRET_ACCESS_KEY": "canary",
+    "DATABASE_URL": "postgresql://me:canary@host/db",
+    "HOSTPKG_TELEMETRY": "on",
+    "USER": "canary",
+    "PWD": "/canary",
+    "OLDPWD": "/canary",
+    "SSLKEYLOGFILE": "/tmp/canary",
+    "LD_PRELOAD": "",
+    "PYTHONSTARTUP": "/canary",
+}
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if entry)
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_the_sender_gets_path_proxies_and_certificates_of_the_environment(host: MakeHost, shell: str) -> None:
+    """Some systems have bash for sh, which adds the working directory to what it was given."""
+    if not os.path.exists(shell):  # noqa: PTH110
+        pytest.skip(f"no {shell} here")
+    marker = uuid.uuid4().hex
+    code = f"""
+        import posix
+        spawn = posix.posix_spawn
+        posix.posix_spawn = lambda path, *arguments, **options: spawn({shell!r}, *arguments, **options)
+        import {PACKAGE}
+    """
+    with loopback(held=True) as server:
+        counted = host(endpoint=server.endpoint)
+        assert_unharmed(counted, code=code, env={MARKER: marker, **PASSED_ON, **HELD_BACK})
+        server.wait_for(1)
+        [sender] = senders(marker)
+        given = environment_of(sender)
+        os.kill(sender, signal.SIGKILL)
+    given.pop("_", None)  # bash's own: the path of the interpreter
+    assert given == {"PATH": os.environ["PATH"], MARKER: marker, **PASSED_ON}
+
+
+def test_in_a_cgi_script_the_sender_gets_no_proxy_that_a_client_may_have_set(host: MakeHost) -> None:
+    marker = uuid.uuid4().hex
+    with loopback(held=True) as server:
+        env = {MARKER: marker, "REQUEST_METHOD": "GET", "HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": ""}
+        assert_unharmed(host(endpoint=server.endpoint), env=env)
+        server.wait_for(1)
+        [sender] = senders(marker)
+        given = environment_of(sender)
+        os.kill(sender, signal.SIGKILL)
+    assert given == {"PATH": os.environ["PATH"], MARKER: marker, "http_proxy": ""}
 
 
 def test_two_hosts_in_one_process_are_told_apart(host: MakeHost, tmp_path: Path) -> None:
@@ -526,7 +587,7 @@ def test_two_hosts_in_one_process_are_told_apart(host: MakeHost, tmp_path: Path)
         (neighbour / "__init__.py").write_text(
             f"from plaintally import Telemetry\nTelemetry('neighbour', endpoint={other.endpoint!r}).count_import()\n"
         )
-        assert_unharmed(counted, code=f"import {PACKAGE}, neighbour", env={"MARKER": tmp_path.name})
+        assert_unharmed(counted, code=f"import {PACKAGE}, neighbour", env={MARKER: tmp_path.name})
         [first], [second] = server.wait_for(1), other.wait_for(1)
     assert b"using_hostpkg?" in first
     assert b"using_neighbour?" in second

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from collectors import Collector, count, run_collector, run_server
 from conftest import MakeHost
 from emulators import RULES, Emulator, needs_google
-from hosts import PACKAGE, wait_until_gone
+from hosts import MARKER, PACKAGE, wait_until_gone
 from logged import CONTRACT, INVOKES, Logged, log, make
 from plaintally import _requests, sharing
 from plaintally.contract import COARSE
@@ -285,7 +285,7 @@ def test_a_host_counts_and_shares_by_itself(backend: Emulator | Collector, host:
     root = "/v1/projects/p/databases/(default)/documents"
     endpoint = backend.endpoint if isinstance(backend, Emulator) else f"{backend.url}{root}"
     made = host()
-    done = made.run(HOST.replace("ENDPOINT", repr(endpoint)), env={"MARKER": str(tmp_path)})
+    done = made.run(HOST.replace("ENDPOINT", repr(endpoint)), env={MARKER: str(tmp_path)})
     assert (done.returncode, done.stderr) == (0, b"")
     wait_until_gone(str(tmp_path))
     contract = str(write_contract(tmp_path, PACKAGE))

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # Keeps the pipe at descriptor 0, which sh would otherwise replace for a command in the background.
-_SCRIPT = 'unset PYTHONPATH; exec 3<&0; "$@" <&3 3<&- &'
+# bash adds the working directory to the environment that it was given.
+_SCRIPT = 'unset PWD OLDPWD SHLVL; exec 3<&0; "$@" <&3 3<&- &'
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
+# All that a sender is given of the environment: what the interpreter needs to start, proxies and certificates.
+_PASSED_ON = (
+    "PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "HTTPS_PROXY", "https_proxy",
+    "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
 
 
 class Endpoint:
@@ -87,6 +93,17 @@ def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[
         _thread.start_new_thread(_deliver_here, (job,))
 
 
+def sender_environment(environment: "Mapping[str, str]") -> "dict[str, str]":
+    """Return the variables that a sender is given.
+
+    In a CGI script a client's header sets HTTP_PROXY, and the sender cannot see that it was started by one.
+    """
+    passed = {name: environment[name] for name in _PASSED_ON if name in environment}
+    if "REQUEST_METHOD" in environment:
+        passed.pop("HTTP_PROXY", None)
+    return passed
+
+
 def _split_authority(url: str, authority: str, default_port: int) -> "tuple[str, int]":
     host, port = authority, str(default_port)
     bracket = authority.rfind("]")
@@ -117,7 +134,8 @@ def _spawn(job: bytes, environment: "Mapping[str, str]") -> bool:
     if sys.platform == "win32":
         from plaintally import _windows
 
-        return can_spawn() and _windows.spawn(command(_BOOT, os.path.dirname(__file__)), job)
+        arguments = command(_BOOT, os.path.dirname(__file__))
+        return can_spawn() and _windows.spawn(arguments, job, sender_environment(environment))
     pipe: tuple[int, ...] = ()
     try:
         pipe = source, sink = os.pipe()
@@ -156,7 +174,7 @@ def may_thread() -> bool:
 def command(boot: str, folder: str) -> "list[str]":
     """An interpreter that looks at nothing of the user's and runs `boot` with the folder as its argument.
 
-    But for PYTHONHOME, without which this one may not find its library. PYTHONPATH is taken away where it is started.
+    But for PYTHONHOME, without which this one may not find its library.
     """
     has_home = os.environ.get("PYTHONHOME") and not sys.flags.ignore_environment and sys.orig_argv
     return [sys.executable, *(("-s", "-P") if has_home else ("-I",)), "-S", "-B", "-c", boot, folder]
@@ -175,7 +193,7 @@ def spawn(
         pid = posix.posix_spawn(
             "/bin/sh",
             ["sh", "-c", _SCRIPT, "sh", *arguments],
-            environment,
+            sender_environment(environment),
             file_actions=(
                 (os.POSIX_SPAWN_DUP2, source, 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),

@@ -1,13 +1,12 @@
 """Starts the detached sender where there is no sh: on Windows."""
 
-import os
 import subprocess
 
 # CREATE_NO_WINDOW, CREATE_NEW_PROCESS_GROUP, BELOW_NORMAL_PRIORITY_CLASS
 _FLAGS = 0x0800_0000 | 0x200 | 0x4000
 
 
-def spawn(command: "list[str]", job: bytes) -> bool:
+def spawn(command: "list[str]", job: bytes, environment: "dict[str, str]") -> bool:
     """Start a process with the job on its standard input; False where there can be none."""
     try:
         process = subprocess.Popen(
@@ -16,7 +15,7 @@ def spawn(command: "list[str]", job: bytes) -> bool:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             creationflags=_FLAGS,
-            env={**os.environ, "PYTHONPATH": ""},
+            env=environment,
         )
     except Exception:  # noqa: BLE001  # refused by the system, or by a hook, which may raise anything
         return False
