@@ -1,5 +1,7 @@
 """The notice, at a real terminal."""
 
+import os
+
 import pytest
 
 from conftest import MakeHost
@@ -38,6 +40,17 @@ def test_opt_out_tells_a_person_once_and_nobody_else(host: MakeHost) -> None:
         assert "hostpkg counts" in run_at_terminal(told)
         assert run_at_terminal(told) == ""
         assert len(server.wait_for(3)) == 3
+
+
+@pytest.mark.linux
+def test_a_pipe_in_the_place_of_the_record_blocks_nothing(host: MakeHost) -> None:
+    with loopback() as server:
+        told = host(endpoint=server.endpoint, policy="notice-first")
+        record = told.preferences.parent / "notices" / PACKAGE
+        record.parent.mkdir(parents=True)
+        os.mkfifo(record)
+        assert run_at_terminal(told) == ""
+        assert server.connections == 0
 
 
 def test_a_wider_contract_is_told_again_and_a_narrower_one_is_not(host: MakeHost) -> None:

@@ -38,7 +38,7 @@ class Layer:
         return self.level == "system" and (self.problem is not None or self.table.get("enforce", False) is not False)
 
     def may_allow(self, switch: str) -> bool:
-        """Whether a yes in this file counts, or the address in it.
+        """Whether a yes in this file counts, or another setting in it that is not a no.
 
         A project's file comes with a clone and an environment's may come with a wheel, so they can only refuse.
         Sharing, which nobody but the user may turn on, is heard from the user's own file alone.

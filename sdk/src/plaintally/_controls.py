@@ -185,7 +185,8 @@ def _look(telemetry: Telemetry, session: Session, include: "Collection[str]") ->
 
 
 def _create(telemetry: Telemetry, facts: _consent.Facts, *, created_at_ns: int | None) -> Session:
-    chosen = (layer.get(telemetry.package, "session_capacity") for layer in facts.layers)
+    heard = (layer for layer in facts.layers if layer.may_allow("session_capacity"))
+    chosen = (layer.get(telemetry.package, "session_capacity") for layer in heard)
     capacity = next((found for found in chosen if type(found) is int and 0 < found <= 1_000_000), DEFAULT_CAPACITY)
     session = Session(
         telemetry.package,

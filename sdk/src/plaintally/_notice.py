@@ -23,7 +23,8 @@ def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:
         return
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, flags, 0o600)
         try:
             os.write(descriptor, "".join(f"{name}\n" for name in telemetry.fields).encode())
         finally:
@@ -41,8 +42,8 @@ def was_shown(telemetry: "Telemetry", environment: "Mapping[str, str]") -> bool:
     """Whether a notice that told of every field of today's contract was shown to this user."""
     path = _record(telemetry, environment)
     try:
-        with open(path or os.devnull, "rb") as file:
-            return set(telemetry.fields) <= set(file.read().decode(errors="replace").split())
+        told = _preferences.read_bytes(path).decode(errors="replace") if path is not None else ""
+        return set(telemetry.fields) <= set(told.split())
     except OSError:
         return False
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from plaintally._consent import Layer
 
 FILE_NAME = "preferences.toml"
+MAX_BYTES = 256 * 1024
+_TOO_LARGE = "it is larger than 256 KiB"
 _NOTHING: "dict[str, Any]" = {"packages": {}}
 
 
@@ -104,11 +106,31 @@ def _project_paths() -> "list[str]":
 
 
 def read_bytes(path: str) -> bytes:
-    """The bytes of a regular file, none when there is none; a pipe or a device would block the host."""
+    """Return the content of a file of the user's or root's, or nothing if there is no file.
+
+    Another user may have put anything at the path of a project's file, so a pipe must not block the host, nor a large
+    file fill its memory. The file is checked again once it is open, since its path may lead elsewhere by then.
+
+    Raises:
+        OSError: The file cannot be read, is too large, is not a regular file, or belongs to another user.
+    """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError(None, "not a regular file")
-        with open(path, "rb") as file:
-            return file.read()
+        _check(os.stat(path))
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, flags), "rb") as file:
+            _check(os.fstat(file.fileno()))
+            content = file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return b""
+    if len(content) > MAX_BYTES:
+        raise OSError(None, _TOO_LARGE)
+    return content
+
+
+def _check(found: "os.stat_result") -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(None, "not a regular file")
+    if found.st_uid and found.st_uid != os.geteuid():  # Windows has no such numbers, and says 0
+        raise OSError(None, f"it belongs to another user, {found.st_uid}")
+    if found.st_size > MAX_BYTES:
+        raise OSError(None, _TOO_LARGE)

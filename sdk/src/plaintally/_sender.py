@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Keeps the pipe at descriptor 0, which sh would otherwise replace for a command in the background.
 # bash adds the working directory to the environment that it was given.
-_SCRIPT = 'unset PWD OLDPWD SHLVL; exec 3<&0; "$@" <&3 3<&- &'
+_SCRIPT = 'unset PWD OLDPWD; exec 3<&0; "$@" <&3 3<&- &'
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
 # All that a sender is given of the environment: what the interpreter needs to start, proxies and certificates.
 _PASSED_ON = (
