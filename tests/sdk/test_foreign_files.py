@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conftest import MakeHost
 from hosts import PACKAGE, Host
 from loopback import Loopback, loopback
-from plaintally import _preferences, _preferences_text
+from plaintally import _preferences, _toml
 
 needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
 ALLOWS = b"[tool.plaintally]\nsession_log = true\n"
@@ -176,4 +176,4 @@ FORMS = st.sampled_from(
 def test_a_key_is_too_long_by_its_own_dots_only(parts: list[str], dot: str, form: str, others: list[str]) -> None:
     before = "".join(f"k{index} = {value}\n" for index, value in enumerate(others))
     text = before + form.format(key=dot.join(parts), value="'a.a.a.a.a.a.a.a.a.a'") + "\n"
-    assert _preferences_text._has_long_key(text) is (len(parts) > 9)
+    assert _toml.has_long_key(text) is (len(parts) > 9)

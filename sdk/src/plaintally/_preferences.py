@@ -97,12 +97,15 @@ def read(level: str, path: str) -> "Layer":
 def _project_paths() -> "list[str]":
     """Where a project may have its file, from the working directory upwards."""
     try:
-        folders = [os.getcwd()]
+        folder = os.getcwd()
     except OSError:  # the working directory is gone
         return []
-    while (parent := os.path.dirname(folders[-1])) != folders[-1]:
-        folders.append(parent)
-    return [os.path.join(folder, "pyproject.toml") for folder in folders]
+    found = []
+    while True:
+        found.append(f"{folder.rstrip(os.sep)}{os.sep}pyproject.toml")
+        if (parent := os.path.dirname(folder)) == folder:
+            return found
+        folder = parent
 
 
 def read_bytes(path: str) -> bytes:

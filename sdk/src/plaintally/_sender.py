@@ -26,9 +26,9 @@ _SCRIPT = 'unset PWD OLDPWD; exec 3<&0; "$@" <&3 3<&- &'
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
 # All that a sender is given of the environment: what the interpreter needs to start, proxies and certificates.
 _PASSED_ON = (
-    "PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "HTTPS_PROXY", "https_proxy",
-    "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
-)  # fmt: skip
+    "PATH PYTHONHOME LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT HTTPS_PROXY https_proxy HTTP_PROXY "
+    "http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy SSL_CERT_FILE SSL_CERT_DIR"
+)
 
 
 class Endpoint:
@@ -98,7 +98,7 @@ def sender_environment(environment: "Mapping[str, str]") -> "dict[str, str]":
 
     In a CGI script a client's header sets HTTP_PROXY, and the sender cannot see that it was started by one.
     """
-    passed = {name: environment[name] for name in _PASSED_ON if name in environment}
+    passed = {name: environment[name] for name in _PASSED_ON.split() if name in environment}
     if "REQUEST_METHOD" in environment:
         passed.pop("HTTP_PROXY", None)
     return passed
