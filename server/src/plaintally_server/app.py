@@ -60,6 +60,7 @@ def create_app(
         settings=settings,
         tokens=tokens,
         now=now,
+        clock_s=time.monotonic,
         make_id=_make_id,
         forget=forgetting.answer,
         note_refused=note_refused,

@@ -119,10 +119,12 @@ class Connection(asyncio.Protocol):
         """The client reads too slowly."""
         self.writable = self.loop.create_future()
         self._note()
+        self.table.owe(self, self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """The client has read."""
         writable, self.writable = self.writable, None
+        self.table.owe(self, 0)
         if writable is not None and not writable.done():
             writable.set_result(None)
             self._advance()

@@ -8,7 +8,7 @@ A client is an address, or the /64 of an IPv6 address. A direct client holds its
 client holds the requests that name it in X-Forwarded-For, each from its complete head until its answer.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Protocol
 
 
@@ -33,13 +33,15 @@ class ConnectionTable:
     Args:
         total: how many connections may be open.
         per_client: how many connections or proxied requests one client may hold.
+        unread_bytes: how many bytes of answers may wait for clients that read slowly.
     """
 
-    def __init__(self, *, total: int, per_client: int) -> None:
-        self._total, self._per_client = total, per_client
+    def __init__(self, *, total: int, per_client: int, unread_bytes: int) -> None:
+        self._total, self._per_client, self._unread_bytes = total, per_client, unread_bytes
         self._open: dict[Endable, str | None] = {}  # with the client that is held responsible
         self._waiting: OrderedDict[Endable, None] = OrderedDict()  # the one that has waited longest comes first
         self._clients: dict[str, _Client] = {}
+        self._unread: dict[Endable, int] = {}  # bytes of answers, by connection
 
     def open(self, connection: Endable) -> bool:
         """Add a connection, which waits; return whether there is room for it."""
@@ -53,6 +55,7 @@ class ConnectionTable:
         self.release(connection)
         self._open.pop(connection, None)
         self._waiting.pop(connection, None)
+        self._unread.pop(connection, None)
 
     def assign(self, connection: Endable, name: str) -> bool:
         """Charge an open connection to a client; return whether the client may hold one more."""
@@ -94,11 +97,29 @@ class ConnectionTable:
         if name is not None:
             self._clients[name].waiting.pop(connection, None)
 
+    def owe(self, connection: Endable, size: int) -> None:
+        """Note that a client has yet to read so many bytes of an answer; 0 if it has read enough.
+
+        If there are too many, the slowest reader of the client with the most of them ends.
+        """
+        self._unread.pop(connection, None)
+        if not size or connection not in self._open:
+            return
+        self._unread[connection] = size
+        while sum(self._unread.values()) > self._unread_bytes:
+            by_client: Counter[str | None] = Counter()
+            for one, unread in self._unread.items():
+                by_client[self._open[one]] += unread
+            [(most, _)] = by_client.most_common(1)
+            self._end(next(one for one in self._unread if self._open[one] == most))
+
     def _evict(self, waiting: OrderedDict[Endable, None]) -> bool:
         """End the connection that has waited for the longest time; return whether there was one."""
         if not waiting:
             return False
-        slowest = next(iter(waiting))
+        self._end(next(iter(waiting)))
+        return True
+
+    def _end(self, slowest: Endable) -> None:
         self.close(slowest)
         slowest.evict()
-        return True

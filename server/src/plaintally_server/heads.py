@@ -19,6 +19,7 @@ class Limits(NamedTuple):
     `head_s` is for the head of a request, from its first byte or from the connection; `body_s` for the body;
     `request_s` for all of it, until the answer was read; `idle_s` is between two requests; `linger_s` for a client to
     read why it is refused. They are looked at every `check_s`. `head_bytes` are those of all lines but the first.
+    `unread_bytes` are those of all answers that clients have yet to read.
     """
 
     head_s: float = 10
@@ -33,6 +34,7 @@ class Limits(NamedTuple):
     pipelined: int = 50
     connections: int = 800
     connections_per_client: int = 100
+    unread_bytes: int = 64 * 2**20
 
 
 class Head:

@@ -5,23 +5,24 @@ import binascii
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import Reference, from_value, to_value
+from plaintally.firestore import Reference, from_value
 from plaintally_server.bodies import Body, parse_body
 from plaintally_server.commits import Mask, unimplemented
 from plaintally_server.exceptions import invalid
 from plaintally_server.fieldpaths import NAME, PATH, FieldPath, parse_field_path
-from plaintally_server.filters import Found, value_of
 from plaintally_server.ordering import sort_key
 from plaintally_server.queries import Cursor, Order, Query, complete_orders
 from plaintally_server.resource import Name, parse_document_name
 
 PAGE_SIZE = 300
 MAX_PAGE_SIZE = 1000
+MAX_NAMES = 1000
+"""How many documents a batchGet may ask for."""
 _INT32 = 2**31
 _WHOLE = re.compile(r"[+-]?[0-9]{1,10}")
 _ORDER = re.compile(rf" *(?P<path>{PATH.pattern})(?: +(?P<direction>asc|desc))? *(?:,|$)", re.IGNORECASE)
@@ -45,7 +46,7 @@ class Page(NamedTuple):
 class BatchGetBody(Body):
     """The body of a batchGet."""
 
-    documents: list[str] | None = None
+    documents: Annotated[list[str], msgspec.Meta(extra_json_schema={"maxItems": MAX_NAMES})] | None = None
     mask: Mask | None = None
     database: str | None = None
     transaction: str | None = None
@@ -62,6 +63,8 @@ def parse_batch_get(body: bytes, *, project: str) -> Lookup:
     wanted = parse_body(body, BatchGetBody, example='{"documents": [NAME]}')
     if wanted.transaction or wanted.new_transaction is not None or wanted.read_time:
         raise unimplemented("Transactions and reads of the past are not for this collector.")
+    if len(wanted.documents or ()) > MAX_NAMES:
+        raise invalid(f"A batchGet asks for at most {MAX_NAMES} documents.")
     names = [parse_document_name(name, project=project) for name in dict.fromkeys(wanted.documents or ())]
     return Lookup(names, None if wanted.mask is None else wanted.mask.paths())
 
@@ -84,9 +87,8 @@ def parse_page(collection: str, parameters: Mapping[str, Sequence[str]]) -> Page
     return Page(Query(collection, lambda _: True, orders, start, None, 0, size + 1, None), size, after)
 
 
-def make_token(found: Found, orders: Sequence[Order]) -> str:
-    """The token of the page behind a document: what it is ordered by, with a checksum."""
-    content = msgspec.json.encode([to_value(value_of(found, order.path)) for order in orders])
+def make_token(content: bytes) -> str:
+    """Return the token of the page after a place in the order, with a checksum."""
     return base64.urlsafe_b64encode(zlib.crc32(content).to_bytes(4) + content).decode()
 
 

@@ -22,7 +22,7 @@ SHORT_BYTES = 65_536
 """The longest body that needs no room in memory, and holds nobody up."""
 BYTES_PER_DOCUMENT = 4096
 """How much of a body costs its client as much as a document."""
-_encode = msgspec.json.Encoder().encode
+encode_json = msgspec.json.Encoder().encode
 
 
 class Request(NamedTuple):
@@ -151,11 +151,11 @@ def _too_large(limit: int) -> Refusal:
 
 def answer_json(content: Mapping[str, Any] | Sequence[Any]) -> Answer:
     """An answer in JSON."""
-    return Answer(200, _encode(content), JSON)
+    return Answer(200, encode_json(content), JSON)
 
 
 def refuse(refusal: Refusal) -> Answer:
     """The answer to a request that was refused."""
     later = refusal.retry_after_s
     headers = JSON if later is None else (*JSON, (b"retry-after", b"%d" % later))
-    return Answer(refusal.code, _encode(refusal.body), headers)
+    return Answer(refusal.code, encode_json(refusal.body), headers)

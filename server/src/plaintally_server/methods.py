@@ -4,24 +4,21 @@ Each takes a call and returns the answer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, NamedTuple
-
-from starlette.concurrency import run_in_threadpool
 
 from plaintally.firestore import format_timestamp
 from plaintally_server import queries
 from plaintally_server.access import Access
 from plaintally_server.commits import Change, parse_batch, parse_commit
 from plaintally_server.exceptions import CODES, Refusal
-from plaintally_server.filters import Found
 from plaintally_server.ingest import Policy
 from plaintally_server.lookups import parse_batch_get
-from plaintally_server.messages import Answer, answer_json
+from plaintally_server.messages import JSON, Answer, answer_json, encode_json
 from plaintally_server.parsing import Parsing
-from plaintally_server.queries import Query
-from plaintally_server.resource import Method, Name, Stored, write_document
+from plaintally_server.reads import Reads, too_large
+from plaintally_server.resource import Method, Name, Stored
 from plaintally_server.store import Store
 from plaintally_server.writes import as_reported, prepare
 
@@ -48,11 +45,14 @@ class Methods:
         store: where documents are kept.
         policy: what may be stored.
         parsing: has long bodies read.
+        reads: has documents read.
         now: the clock, aware.
     """
 
-    def __init__(self, store: Store, *, policy: Policy, parsing: Parsing, now: Callable[[], datetime]) -> None:
-        self.store, self.policy, self.parsing, self.now = store, policy, parsing, now
+    def __init__(
+        self, store: Store, *, policy: Policy, parsing: Parsing, reads: Reads, now: Callable[[], datetime]
+    ) -> None:
+        self.store, self.policy, self.parsing, self.reads, self.now = store, policy, parsing, reads, now
         self._by_verb: dict[str, _Work] = {
             "commit": self.commit,
             "batchWrite": self.batch_write,
@@ -97,15 +97,15 @@ class Methods:
         access.check_any()
         names, mask = await self.parsing.run(parse_batch_get, body, project=method.project)
         access.check(name.collection for name in names)
-        found = await run_in_threadpool(self.store.get_all, names)
-        read_time = format_timestamp(self.now())
+        found = await self.reads.get_all(names, access, mask)
+        time = format_timestamp(self.now()).encode()
         content = [
-            {"missing": str(name), "readTime": read_time}
-            if stored is None or not access.sees(name.collection, stored.fields)
-            else {"found": write_document(name, stored, mask), "readTime": read_time}
-            for name, stored in zip(names, found, strict=True)
+            b'{"missing":%b,"readTime":"%b"}' % (encode_json(str(one.name)), time)
+            if one.content is None
+            else b'{"found":%b,"readTime":"%b"}' % (one.content, time)
+            for one in found
         ]
-        return answer_json(content)
+        return Answer(200, b"[%b]" % b",".join(content), JSON)
 
     async def run_query(self, call: Call) -> Answer:
         """Read the documents of a collection that answer a query; where none does, one element tells the time."""
@@ -113,11 +113,13 @@ class Methods:
         access.check_any()
         query = await self.parsing.run(queries.parse_query, body)
         access.check([query.collection])
-        found = await find(self.store, query, Name(method.project, method.database, query.collection), access)
-        read_time = format_timestamp(self.now())
-        documents = [write_document(name, stored, query.select) for name, stored in found]
-        content = [{"document": document, "readTime": read_time} for document in documents]
-        return answer_json(content or [{"readTime": read_time}])
+        name = Name(method.project, method.database, query.collection)
+        found, is_cut = await self.reads.find(query, name, access, query.select)
+        if is_cut:
+            raise too_large()
+        time = format_timestamp(self.now()).encode()
+        content = [b'{"document":%b,"readTime":"%b"}' % (item.content, time) for item in found]
+        return Answer(200, b"[%b]" % b",".join(content or [b'{"readTime":"%b"}' % time]), JSON)
 
     async def _write_one(self, change: Change, access: Access, now: datetime) -> Stored | Refusal | None:
         try:
@@ -126,21 +128,6 @@ class Methods:
             self.policy.note(refusal)
             return refusal
         return stored
-
-
-async def find(
-    store: Store, query: Query, collection: Name, access: Access, *, after: str | None = None
-) -> Sequence[Found]:
-    """The documents of those that may be seen that answer a query of a collection.
-
-    The walk in the order of names begins behind an id.
-    """
-
-    def work(rows: Iterator[tuple[str, Stored]]) -> Sequence[Found]:
-        seen = (row for row in rows if access.sees(query.collection, row[1].fields))
-        return queries.run(query, (Found(collection._replace(document=document), stored) for document, stored in seen))
-
-    return await run_in_threadpool(store.scan, query.collection, work, after=after, descending=query.backwards)
 
 
 def _result(stored: Stored | None, change: Change, access: Access, now: datetime) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """The bodies of `documents:runQuery`, and which documents answer them in which order. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cmp_to_key
 from itertools import islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from msgspec import field
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import Reference, from_value
+from plaintally.firestore import Reference, from_value, to_value
 from plaintally_server.bodies import Body, parse_body
 from plaintally_server.commits import unimplemented
 from plaintally_server.exceptions import invalid
 from plaintally_server.fieldpaths import MISSING, NAME, FieldPath, parse_field_path, parse_mask
 from plaintally_server.filters import Condition, FieldBody, Filter, FilterBody, Found, read_filter, value_of
+from plaintally_server.messages import encode_json
 from plaintally_server.ordering import SortKey, sort_key
 from plaintally_server.resource import check_id
 
@@ -51,6 +53,21 @@ class Query(NamedTuple):
     def backwards(self) -> bool:
         """Whether the order is that of names from the last to the first."""
         return self.orders[0] == Order(NAME, descending=True)
+
+
+class Item(NamedTuple):
+    """A document of an answer: its text as JSON, and its place in the order, as a JSON list of values."""
+
+    content: bytes
+    place: bytes
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes while it is held."""
+        return len(self.content) + len(self.place)
+
+
+_Keyed = tuple[Sequence[SortKey], Found]
 
 
 class _Selector(Body):
@@ -129,8 +146,14 @@ def parse_query(body: bytes) -> Query:
     )
 
 
-def run(query: Query, documents: Iterable[Found]) -> list[Found]:
-    """The documents that answer a query, out of those of its collection by name (from the last, if `backwards`)."""
+def run(
+    query: Query, documents: Iterable[Found], write: Callable[[Found], bytes], *, room: int
+) -> tuple[list[Item], bool]:
+    """Return what answers a query and whether it is cut: only the first of it fit into the room in bytes.
+
+    `documents` are those of the collection by name (from the last, if `backwards`). One document always fits. Never
+    more than twice the room is in memory.
+    """
     compare = _comparison(query.orders)
     start, end = query.start, query.end
     keyed = (
@@ -138,17 +161,69 @@ def run(query: Query, documents: Iterable[Found]) -> list[Found]:
         for found in documents
         if query.condition(found) and (keys := _keys_of(found, query.orders)) is not None
     )
-    within: Iterable[tuple[Sequence[SortKey], Found]] = (
+    within: Iterator[_Keyed] = (
         (keys, found)
         for keys, found in keyed
         if (start is None or compare(keys, start.keys) > (-1 if start.before else 0))
         and (end is None or compare(keys, end.keys) < (0 if end.before else 1))
     )
-    if query.orders[0].path != NAME:
-        key = cmp_to_key(compare)
-        within = sorted(within, key=lambda pair: key(pair[0]))
     stop = None if query.limit is None else query.offset + query.limit
-    return [found for _, found in islice(within, query.offset, stop)]
+
+    def make_item(found: Found) -> Item:
+        place = encode_json([to_value(value_of(found, order.path)) for order in query.orders])
+        return Item(write(found), place)
+
+    if query.orders[0].path == NAME:
+        return _take((make_item(found) for _, found in islice(within, query.offset, stop)), room)
+    items, is_cut = _sort(within, make_item, cmp_to_key(compare), stop=stop, room=room)
+    return items[query.offset :], is_cut
+
+
+def _take(items: Iterable[Item], room: int) -> tuple[list[Item], bool]:
+    """Take the first items, as many as there is room for."""
+    taken: list[Item] = []
+    for item in items:
+        room -= item.size
+        if room < 0 and taken:
+            return taken, True
+        taken.append(item)
+    return taken, False
+
+
+def _sort(
+    within: Iterable[_Keyed],
+    make_item: Callable[[Found], Item],
+    order: Callable[[Sequence[SortKey]], Any],
+    *,
+    stop: int | None,
+    room: int,
+) -> tuple[list[Item], bool]:
+    """Sort the documents, and keep the first `stop` of them, or as many as there is room for."""
+    kept: list[tuple[Any, Item]] = []
+    horizon, size, is_cut = None, 0, False  # what is not before the horizon is not kept
+
+    def trim() -> None:
+        nonlocal kept, horizon, size, is_cut
+        kept.sort(key=itemgetter(0))
+        fitting, over = _take((item for _, item in kept), room)
+        number = len(fitting) if stop is None else min(len(fitting), stop)
+        is_cut = is_cut or over
+        if number < len(kept):
+            horizon = kept[number][0]
+        kept, size = kept[:number], sum(item.size for item in fitting[:number])
+
+    for keys, found in within:
+        key = order(keys)
+        if horizon is None or key < horizon:
+            item = make_item(found)
+            kept.append((key, item))
+            size += item.size
+            if size > 2 * room or (stop is not None and len(kept) > 2 * stop):
+                trim()
+                if is_cut and stop is None:
+                    break  # what is missing comes back by no document
+    trim()
+    return [item for _, item in kept], is_cut and len(kept) != stop
 
 
 def complete_orders(orders: Sequence[Order], inequalities: Sequence[FieldPath] = ()) -> list[Order]:

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
-from starlette.concurrency import run_in_threadpool
-
 from plaintally.contract import Contract
 from plaintally_server import ingest, lookups, parameters, resource
 from plaintally_server.access import Access, bearer
@@ -15,9 +13,10 @@ from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted, Policy
 from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
-from plaintally_server.methods import Call, Methods, find
+from plaintally_server.methods import Call, Methods
 from plaintally_server.parameters import Parameters
 from plaintally_server.parsing import Parsing
+from plaintally_server.reads import Reads
 from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
@@ -51,6 +50,7 @@ class Documents:
         settings: the limits, and what is open to all.
         tokens: those of maintainers.
         now: the clock, aware.
+        clock_s: a clock that never goes back, in seconds.
         make_id: makes the id of a document that came without one.
         forget: answers `documents:forget`.
         note_refused: is told the package of a document that is not admitted.
@@ -64,6 +64,7 @@ class Documents:
         settings: Settings,
         tokens: Tokens,
         now: Callable[[], datetime],
+        clock_s: Callable[[], float],
         make_id: Callable[[], str],
         forget: Work,
         note_refused: Callable[[str], None] = lambda _: None,
@@ -73,7 +74,8 @@ class Documents:
         self.counts = Counts(contracts)
         self.now, self.make_id, self.forget = now, make_id, forget
         self.parsing = Parsing()
-        self.methods = Methods(store, policy=self.policy, parsing=self.parsing, now=now)
+        self.reads = Reads(store, clock_s=clock_s)
+        self.methods = Methods(store, policy=self.policy, parsing=self.parsing, reads=self.reads, now=now)
         listing, getting = (self.list, parameters.LIST), (self.get, parameters.GET)
         self._work: tuple[Mapping[str, tuple[_Work, Collection[str]]], ...] = (
             {"POST": (self.create, parameters.CREATE), "GET": listing, "HEAD": listing},
@@ -170,10 +172,10 @@ class Documents:
         mask = parameters.parse_paths(query, parameters.MASK)
         access = self._access(request)
         access.check([name.collection])
-        stored = await run_in_threadpool(self.store.get, name)
-        if stored is None or not access.sees(name.collection, stored.fields):
+        content = await self.reads.get(name, access, mask)
+        if content is None:
             raise not_found("There is no such document.")
-        return answer_json(resource.write_document(name, stored, mask))
+        return Answer(200, content, JSON)
 
     async def list(self, request: Request, name: Name, query: Parameters) -> Answer:
         """GET a page of a collection, of what a token is for."""
@@ -182,10 +184,15 @@ class Documents:
         page = lookups.parse_page(name.collection, query)
         access = self._access(request)
         access.check([name.collection])
-        found = await find(self.store, page.query, name, access, after=page.after)
-        documents = [resource.write_document(*one, mask) for one in found[: page.size]]
-        more = len(found) > page.size and {"nextPageToken": lookups.make_token(found[page.size - 1], page.query.orders)}
-        return answer_json({"documents": documents, **(more or {})} if documents else {})
+        found, is_cut = await self.reads.find(page.query, name, access, mask, after=page.after)
+        shown = found[: page.size]
+        if not shown:
+            return answer_json({})
+        documents = b",".join([item.content for item in shown])
+        if not is_cut and len(found) <= page.size:
+            return Answer(200, b'{"documents":[%b]}' % documents, JSON)
+        token = lookups.make_token(shown[-1].place).encode()
+        return Answer(200, b'{"documents":[%b],"nextPageToken":"%b"}' % (documents, token), JSON)
 
     async def delete(self, request: Request, name: Name, query: Parameters) -> Answer:
         """DELETE a document, with a token for its package; one that is not there is deleted already."""

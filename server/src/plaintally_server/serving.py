@@ -70,7 +70,11 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         store = open_store(settings.database, queue_size=settings.queue_size)
         stack.callback(store.close)
         app = _make_app(settings, store, stack)
-        table = ConnectionTable(total=int(limits.connections), per_client=int(limits.connections_per_client))
+        table = ConnectionTable(
+            total=int(limits.connections),
+            per_client=int(limits.connections_per_client),
+            unread_bytes=int(limits.unread_bytes),
+        )
         config = uvicorn.Config(
             app,
             http=partial(Connection, table=table, trusted=parse_networks(settings.trusted_proxies), limits=limits),  # type: ignore[arg-type]  # it is called like a class

@@ -113,6 +113,9 @@ class Reader(Protocol):
     def get_all(self, names: Sequence[Name]) -> Sequence[Stored | None]:
         """The documents of these names, as they are at one moment."""
 
+    def read_all(self, names: Sequence[Name], work: Callable[[Iterator[tuple[Name, Stored | None]]], T]) -> T:
+        """What the work makes of the documents of these names, in this order, as they are at one moment."""
+
     def scan(
         self, collection: str, work: Callable[[Iterator[tuple[str, Stored]]], T], *, after: str | None, descending: bool
     ) -> T:

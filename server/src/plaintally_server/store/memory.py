@@ -46,6 +46,10 @@ class MemoryStore:
             rows = [self._rows.get((name.collection, str(name.document))) for name in names]
         return [None if row is None else _read(row) for row in rows]
 
+    def read_all(self, names: Sequence[Name], work: Callable[[Iterator[tuple[Name, Stored | None]]], T]) -> T:
+        """See `Reader.read_all`."""
+        return work(zip(names, self.get_all(names), strict=True))
+
     def scan(
         self, collection: str, work: Callable[[Iterator[tuple[str, Stored]]], T], *, after: str | None, descending: bool
     ) -> T:

@@ -1,11 +1,11 @@
 """The reading side of a store in a database, the same for SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, func, select, tuple_
 
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Name, Stored
@@ -13,15 +13,18 @@ from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import DayState, Purge, Rolled, SessionTree, StatsTree, Window, credentials, purging
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.rows import located, parent_is
+from plaintally_server.store.rows import located, name_is, parent_is, parts_of
 from plaintally_server.store.tables import IMPORTS, documents, rollups
 from plaintally_server.store.times import DAY_US, from_us, to_us
 from plaintally_server.tokens import Token
 
 T = TypeVar("T")
+K = TypeVar("K")
 _COLUMNS = (documents.c.fields, documents.c.create_time, documents.c.update_time)
 MARK = 2_147_483_647
-_READ_AT_ONCE = 200
+_ROWS = 200
+_ROOM = 2 * 2**20
+"""How many bytes of documents are fetched at once."""
 
 
 class SQLReader:
@@ -37,8 +40,12 @@ class SQLReader:
 
     def get_all(self, names: Sequence[Name]) -> Sequence[Stored | None]:
         """See `Reader.get_all`."""
+        return self.read_all(names, lambda rows: [stored for _, stored in rows])
+
+    def read_all(self, names: Sequence[Name], work: Callable[[Iterator[tuple[Name, Stored | None]]], T]) -> T:
+        """See `Reader.read_all`."""
         with self._reading() as connection:
-            return [_get(connection, name) for name in names]
+            return work(_read_named(connection, names))
 
     def scan(
         self, collection: str, work: Callable[[Iterator[tuple[str, Stored]]], T], *, after: str | None, descending: bool
@@ -46,12 +53,10 @@ class SQLReader:
         """See `Reader.scan`."""
         with self._reading() as connection:
             place, key = located(connection)
-            query = select(key.id, *_COLUMNS).select_from(place).where(key.collection == collection)
+            where = [key.collection == collection]
             if after is not None:
-                query = query.where(key.id < after if descending else key.id > after)
-            query = query.order_by(key.id.desc() if descending else key.id)
-            rows = connection.execute(query, execution_options={"yield_per": _READ_AT_ONCE})
-            return work((document, _read(*row)) for document, *row in rows)
+                where.append(key.id < after if descending else key.id > after)
+            return work(_walk(connection, place, [key.id], where, descending=descending))
 
     def day_states(self, package: str) -> Sequence[DayState]:
         """See `Reader.day_states`."""
@@ -68,11 +73,9 @@ class SQLReader:
         """See `Reader.documents_of_day`."""
         start = to_us(datetime.combine(day, time(), UTC))
         key, received = documents.c, documents.c.create_time
-        query = select(key.id, *_COLUMNS).where(key.package == package, key.collection == collection)
-        query = query.where(received >= start, received < start + DAY_US).order_by(received, key.id)
+        where = [key.package == package, key.collection == collection, received >= start, received < start + DAY_US]
         with self._reading() as connection:
-            rows = connection.execute(query, execution_options={"yield_per": _READ_AT_ONCE})
-            return work((document, _read(*row)) for document, *row in rows)
+            return work(_walk(connection, documents, [received, key.id], where))
 
     def session_tree(self, session_id: str) -> SessionTree:
         """See `Reader.session_tree`."""
@@ -168,6 +171,65 @@ def _get(connection: Connection, name: Name) -> Stored | None:
     query = select(*_COLUMNS).select_from(place).where(key.collection == name.collection, key.id == name.document)
     row = connection.execute(query).one_or_none()
     return None if row is None else _read(*row)
+
+
+def _read_named(connection: Connection, names: Sequence[Name]) -> Iterator[tuple[Name, Stored | None]]:
+    """The documents of these names; of their contents never more at once than there is room for."""
+    place, key = located(connection)
+    columns = (key.collection, key.id)
+    for part in parts_of(names):
+        keys = [(name.collection, str(name.document)) for name in part]
+        query = select(*columns, func.length(documents.c.fields)).select_from(place).where(name_is(key, keys))
+        sizes = {(collection, document): size for collection, document, size in connection.execute(query)}
+        for some in _split([(one, sizes.get(one[1], 0)) for one in zip(part, keys, strict=True)]):
+            wanted = name_is(key, [one for _, one in some])
+            rows = connection.execute(select(*columns, *_COLUMNS).select_from(place).where(wanted))
+            found = {(collection, document): row for collection, document, *row in rows}
+            for name, one in some:
+                yield name, _read(*found[one]) if one in found else None
+
+
+def _walk(
+    connection: Connection,
+    place: FromClause,
+    order: Sequence[ColumnElement[Any]],
+    where: Sequence[ColumnElement[bool]],
+    *,
+    descending: bool = False,
+) -> Iterator[tuple[str, Stored]]:
+    """The ids and documents that meet all conditions; `order` ends with the id, and no two have the same.
+
+    A driver fetches rows by their number, and 200 documents may be 2 GB. So the sizes of the next documents are asked
+    for first, and then as many contents as there is room for.
+    """
+    by = [column.desc() for column in order] if descending else order
+    sizes = select(*order, func.length(documents.c.fields)).select_from(place).where(*where).order_by(*by)
+    contents = select(order[-1], *_COLUMNS).select_from(place).where(*where).order_by(*by)
+    key, last = tuple_(*order), None
+    while True:
+        query = sizes if last is None else sizes.where(key < last if descending else key > last)
+        found = connection.execute(query.limit(_ROWS)).all()
+        for places in _split([(tuple(row[:-1]), row[-1]) for row in found]):
+            first, last = places[0], places[-1]
+            low, high = (last, first) if descending else (first, last)
+            for document, *row in connection.execute(contents.where(key >= low, key <= high)).all():
+                yield document, _read(*row)
+        if len(found) < _ROWS:
+            return
+
+
+def _split(sized: Iterable[tuple[K, int]]) -> Iterator[list[K]]:
+    """Items with their sizes in parts that have at most `_ROOM` bytes, or one item."""
+    part: list[K] = []
+    room = _ROOM
+    for item, size in sized:
+        if part and size > room:
+            yield part
+            part, room = [], _ROOM
+        part.append(item)
+        room -= size
+    if part:
+        yield part
 
 
 def _children(connection: Connection, collection: str, parent: str) -> Iterator[Stored]:

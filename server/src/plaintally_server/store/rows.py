@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    or_,
     select,
     tuple_,
 )
@@ -50,6 +51,14 @@ def parent_is(collection: str, *parents: str) -> ColumnElement[bool]:
     return and_(documents.c.collection == collection, documents.c.parent.in_(parents))
 
 
+def name_is(key: Any, named: Iterable[Key]) -> ColumnElement[bool]:  # noqa: ANN401  # columns of `located`
+    """That a document is one of these; SQLite would read the whole table to find pairs in a list of pairs."""
+    ids: dict[str, list[str]] = {}
+    for collection, document in named:
+        ids.setdefault(collection, []).append(document)
+    return or_(*(and_(key.collection == collection, key.id.in_(some)) for collection, some in ids.items()))
+
+
 def load(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
     """The documents that are there of these."""
     place, key = located(connection)
@@ -58,8 +67,7 @@ def load(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
         query = query.order_by(key.collection, key.id).with_for_update(of=documents)
     found = {}
     for part in parts_of(keys):
-        wanted = tuple_(key.collection, key.id).in_(part)
-        for collection, document, *row in connection.execute(query.where(wanted)):
+        for collection, document, *row in connection.execute(query.where(name_is(key, part))):
             found[collection, document] = Row(*row)
     return found
 
