@@ -72,7 +72,7 @@ def run_collector(folder: Path, postgres: Postgres | None = None) -> Iterator[Se
 @contextmanager
 def run_migas(checkout: Path, python: str, folder: Path, postgres: Postgres) -> Iterator[Server]:
     """Migas' server of a checkout, which needs Redis, on a new database; its rate limit is off."""
-    [redis_port, port] = _free_ports(2)
+    [redis_port, port] = free_ports(2)
     redis = subprocess.Popen(
         [
             shutil.which("redis-server") or "redis-server",
@@ -132,7 +132,8 @@ def _register(url: str) -> None:
         connection.execute("INSERT INTO migas.projects (project) VALUES (%s)", [messages.PROJECT])
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
+    """Return ports that nobody listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:

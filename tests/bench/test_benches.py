@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
         pytest.param("deletion", ["--rows", "20000"], "PostgreSQL", marks=pytest.mark.postgres),
         pytest.param("purging", ["--rows", "2000", "--seconds", "3"], "a month", marks=pytest.mark.postgres),
         pytest.param("ingest", ["--seconds", "2", "--rounds", "1"], "round 1", marks=pytest.mark.postgres),
+        ("attacks", ["--quick", "masked PATCH", "wrong tokens", "805 slow heads"], "masked PATCH of a session"),
         ("host", ["--quick"], "imports, unanswered name"),
     ],
 )
@@ -29,7 +30,8 @@ def test_a_bench_runs_to_its_end(tmp_path: Path, bench: str, options: list[str],
     for folder in ("bench", "sdk", "docs/reference"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests").mkdir()
-    shutil.copy(ROOT / "tests/postgresql.py", tmp_path / "tests")
+    for helper in ("collectors.py", "postgresql.py", "shared.py"):
+        shutil.copy(ROOT / "tests" / helper, tmp_path / "tests")
     done = subprocess.run(
         [sys.executable, "-m", bench, *options],
         cwd=tmp_path,

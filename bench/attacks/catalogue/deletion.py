@@ -1,0 +1,153 @@
+"""Requests to delete: a queue that others need, and tombstones that are kept."""
+
+import random
+import uuid
+from collections.abc import Iterable, Iterator
+from itertools import islice, repeat
+from typing import TYPE_CHECKING
+
+from attacks.attack import Attack, Gain, State
+from attacks.attacker import many_addresses
+from attacks.messages import PACKAGE, ROOT, make_ids, update, write, write_commit, write_json
+
+if TYPE_CHECKING:
+    from attacks.attacker import Attacker
+    from attacks.target import Target
+
+OK = 200
+_QUEUE = 10_000
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class UnknownSessions(Attack):
+    """A queue that is full of requests about nothing."""
+
+    name = "deletion queue, unknown sessions"
+    sends = "requests to delete sessions that do not exist, from many addresses, into a queue that is full of them"
+    bound = "requests about existing sessions have room of their own; of the others the oldest go"
+    options = ("--trusted-proxy=127.0.0.1",)
+
+    def prepare(self, target: "Target") -> State:
+        """See `Attack.prepare`."""
+        target.send_all(_ask_as_anybody(str(uuid.uuid4())) for _ in range(_QUEUE))
+        return {"session": target.share().session}
+
+    async def run(self, attacker: "Attacker") -> None:
+        """See `Attack.run`."""
+        requests = (write("POST", f"{ROOT}:forget", _about(str(uuid.uuid4()))) for _ in repeat(0))
+        await attacker.flood(requests, addresses=many_addresses())
+
+    def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
+        """See `Attack.judge`."""
+        status = target.ask(f"{ROOT}:forget", {"session": state["session"]}).status
+        return Gain("" if status == OK else f"an honest request got {status}", is_none=status == OK)
+
+
+class OwnSessions(UnknownSessions):
+    """A queue that is full of requests about sessions of the attacker's own."""
+
+    name = "deletion queue, own sessions"
+    sends = "requests to delete sessions that the attacker has shared himself, into a queue that is full of them"
+    bound = "requests of one network are bounded; a request with the key needs no queue"
+
+    def prepare(self, target: "Target") -> State:
+        """See `Attack.prepare`."""
+        known = []
+        for _ in range(_QUEUE // 500):
+            sessions = list(_make_sessions(500))
+            known += [session for session, _ in sessions]
+            target.write([write for _, write in sessions])
+        target.send_all(map(_ask_as_anybody, known))
+        return {"session": target.share().session}
+
+    async def run(self, attacker: "Attacker") -> None:
+        """See `Attack.run`."""
+
+        def requests() -> Iterator[bytes]:
+            while True:
+                sessions = list(_make_sessions(50))
+                yield write_commit([write for _, write in sessions])
+                for session, _ in sessions:
+                    yield write("POST", f"{ROOT}:forget", _about(session))
+
+        await attacker.flood(requests(), addresses=many_addresses(), connections=1)
+
+
+class ForeignForms(Attack):
+    """Forms that the visitors of another page send without knowing."""
+
+    name = "forms of foreign pages"
+    sends = "the form /forget as browsers send it from a page of somebody else, from many addresses"
+    bound = "the origin of a form is checked"
+
+    async def run(self, attacker: "Attacker") -> None:
+        """See `Attack.run`."""
+        origins = ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"})
+
+        def requests() -> Iterator[bytes]:
+            while True:
+                for origin in origins:
+                    form = f"session={uuid.uuid4()}&key=".encode()
+                    yield write("POST", "/forget", form, {**_FORM, **origin})
+
+        await attacker.flood(requests(), addresses=many_addresses())
+
+    def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
+        """See `Attack.judge`."""
+        taken = outcome["statuses"].get(str(OK), 0)
+        return Gain(f"{taken:,} requests of visitors were taken" if taken else "", is_none=not taken)
+
+
+class Tombstones(Attack):
+    """Sessions that are made to be deleted: each leaves hashes behind."""
+
+    name = "tombstones"
+    sends = "sessions with 400 statistics each in gzip, and their deletion with the key"
+    bound = "what a deletion costs is charged; tombstones and receipts are bounded"
+
+    async def run(self, attacker: "Attacker") -> None:
+        """See `Attack.run`."""
+        from shared import Shared
+
+        def requests() -> Iterator[bytes]:
+            while True:
+                shared = Shared(package=PACKAGE, invokes=0)
+                session = {"fields": shared.session_document()["fields"]}
+                writes = [update(f"sessions/{shared.session}", session)]
+                for one in islice(make_ids(), 400):
+                    shared.stats = one
+                    stats = {"fields": shared.stats_document()["fields"]}
+                    writes.append(update(f"session_stats/{shared.stats}", stats))
+                yield write_commit(writes)
+                body = write_json({"session": shared.session, "key": shared.key})
+                yield write("POST", f"{ROOT}:forget", body)
+
+        await attacker.flood(requests(), connections=1)
+
+    def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
+        """See `Attack.judge`."""
+        kept = target.count_tombstones()
+        return Gain(f"{kept:,} tombstones and receipts", is_none=True)
+
+
+def _about(session: str) -> bytes:
+    return write_json({"session": session})
+
+
+def _ask_as_anybody(session: str) -> bytes:
+    """Return a request for deletion as a proxy forwards it, from a network that nobody else is in."""
+    network = f"2a{random.randrange(256):02x}:{random.randrange(65536):x}::1"
+    return write("POST", f"{ROOT}:forget", _about(session), {"X-Forwarded-For": network})
+
+
+def _make_sessions(number: int) -> Iterable[tuple[str, State]]:
+    """Return IDs of new sessions, and the writes that share them."""
+    from shared import Shared
+
+    for one in islice(make_ids(), number):
+        shared = Shared(package=PACKAGE, session=one)
+        session = {"fields": shared.session_document()["fields"]}
+        yield shared.session, update(f"sessions/{shared.session}", session)
+
+
+ATTACKS = [UnknownSessions, OwnSessions, ForeignForms, Tombstones]
