@@ -34,6 +34,19 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    page = (ROOT / "docs/explanation/threat-model.md").read_text()
+    named = re.findall(r"`(tests/[^`:]+)::(\w+)`", page)
+    assert named
+    for file, test in named:
+        assert re.search(rf"^ *(?:async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{test}"
+    for line in re.findall(r"^\| (?!What an|---).*\|$", page.partition("<!-- attacks")[0], re.MULTILINE):
+        columns = [column.strip() for column in line.strip("|").split("|")]
+        assert len(columns) == 4, line
+        is_head = columns[-1] == "Tests"
+        assert is_head or columns[-1] == "*not tested*" or "::" in columns[-1], line
+
+
 def test_every_decision_is_listed() -> None:
     index = (ROOT / "docs/decisions/README.md").read_text()
     for page in (ROOT / "docs/decisions").glob("0*.md"):
