@@ -440,7 +440,7 @@ def test_the_command_shares_a_file_from_a_machine_without_the_package(server: Lo
     done = share_file(path, "--endpoint", server.endpoint)
     assert (done.returncode, done.stderr) == (0, "")
     assert b"".join(server.requests) == telemetry.preview().content
-    assert f"--endpoint {server.endpoint}" in done.stdout
+    assert f"--endpoint '{server.endpoint}'" in done.stdout
     assert "imported" not in done.stdout
     server.requests.clear()
     done = share_file(path, "--endpoint", server.endpoint, "--include", "source")

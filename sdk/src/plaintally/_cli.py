@@ -28,11 +28,14 @@ from plaintally import (
     _sender,
     _status,
 )
+from plaintally._output import say
 from plaintally.exceptions import PlaintallyError
+from plaintally.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import NoReturn
 
 
 def main(arguments: "Sequence[str] | None" = None) -> None:
@@ -52,10 +55,10 @@ def main(arguments: "Sequence[str] | None" = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)  # as the shell has it; whatever there was to say has been said
     except PlaintallyError as error:
-        sys.exit(f"plaintally: {error}")
+        sys.exit(f"plaintally: {error}")  # which is printable
     except OSError as error:  # all other files are read and written where such an error is understood
         _give_up_output()
-        sys.exit(f"plaintally: the output cannot be written ({error.strerror or error})")
+        sys.exit(printable(f"plaintally: the output cannot be written ({error.strerror or error})"))
     if closed:
         sys.exit("plaintally: the output cannot be written (it is closed)")
 
@@ -77,9 +80,16 @@ def _give_up_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Parser(argparse.ArgumentParser):
+    """Repeats a wrong argument in printable form only; parsers of commands are of the same class."""
+
+    def error(self, message: str) -> "NoReturn":
+        super().error(printable(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    root = argparse.ArgumentParser(
+    root: argparse.ArgumentParser = _Parser(
         prog="plaintally",
         description="See what packages count about your use of them, turn it off or on; share sessions, delete them.",
         epilog="Everything is off, too, where the environment says PLAINTALLY=off or DO_NOT_TRACK=1.",
@@ -132,11 +142,11 @@ def _show_status(arguments: argparse.Namespace) -> None:
     statuses = [_status_of(package) for package in packages]
     if arguments.json:
         found = [status.to_dict() for status in statuses]
-        print(json.dumps(found[0] if arguments.package else found, indent=2))
+        say(json.dumps(found[0] if arguments.package else found, indent=2), lines=True)
     elif statuses:
-        print("\n\n".join(str(status) for status in statuses))
+        say("\n\n".join(str(status) for status in statuses), lines=True)
     else:
-        print("No installed package declares that it uses plaintally. Ask about one by name: plaintally status PACKAGE")
+        say("No installed package declares that it uses plaintally. Ask about one by name: plaintally status PACKAGE")
 
 
 def _turn_off(arguments: argparse.Namespace) -> None:
@@ -169,7 +179,7 @@ def _endpoint(arguments: argparse.Namespace) -> None:
             _sender.parse_endpoint(arguments.url, allow_http=handle is not None and handle.allow_http)
         _write({(arguments.package, "endpoint"): arguments.url})
     status = _status_of(arguments.package)
-    print(f"{arguments.package}: {status.facts.endpoint or 'none'} (set by {status.facts.endpoint_where})")
+    say(f"{arguments.package}: {status.facts.endpoint or 'none'} (set by {status.facts.endpoint_where})")
 
 
 def _preview(arguments: argparse.Namespace) -> None:
@@ -188,28 +198,30 @@ def _preview(arguments: argparse.Namespace) -> None:
     sent = _deliver.request(endpoint.host, endpoint.port, f"{endpoint.path}/{target}", body, scheme=endpoint.scheme)
     state = "will be sent" if decision.allowed else f"will not be sent, because of {_status.because(decision)}"
     address = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
-    print(f"To {address}, with a new id and the time then; this {state}:\n", file=sys.stderr, flush=True)
+    say(f"To {address}, with a new id and the time then; this {state}:", error=True)
+    say("", error=True)
+    sys.stderr.flush()
     sys.stdout.buffer.write(sent + (b"\n" if sys.stdout.isatty() else b""))
 
 
 def _report(package: "str | None", *, wanted: bool) -> None:
     """Say what holds from now on, which is not what was asked for where something stronger speaks."""
     if package is None:
-        print(f"All packages: the counter is {'on where its author has it so' if wanted else 'off'}.")
+        say(f"All packages: the counter is {'on where its author has it so' if wanted else 'off'}.")
     for name in [package] if package else _known_packages():
         decision = _status_of(name).decisions["counter"]
         state = "on" if decision.allowed else "off"
         but = "" if decision.allowed is wanted else f", all the same, because of {_status.because(decision)}"
-        print(f"{name}: the counter is {state}{but}.")
+        say(f"{name}: the counter is {state}{but}.")
 
 
 def _status_of(package: str) -> _status.Status:
     handle = find(package)
     if handle is None:
-        print(
+        say(
             f"plaintally: no package that calls its telemetry {package!r} is installed here; "
             "its author's own settings are not known",
-            file=sys.stderr,
+            error=True,
         )
         stranger = Telemetry(package)
         return _status.Status(_counting.gather(stranger), handle=None)
@@ -254,7 +266,7 @@ def _looking_only() -> "Iterator[None]":
 
 
 def _complain(module: str, error: BaseException) -> None:
-    print(f"plaintally: {module} cannot be imported ({type(error).__name__}: {error})", file=sys.stderr)
+    say(f"plaintally: {module} cannot be imported ({type(error).__name__}: {error})", error=True)
 
 
 def _user_layer() -> _consent.Layer:
@@ -264,7 +276,7 @@ def _user_layer() -> _consent.Layer:
 
 def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]") -> None:
     path = _preferences_write.write_user(os.environ, changes)
-    print(f"Written to {path}." if os.path.exists(path) else f"Nothing to change: there is no {path}.")
+    say(f"Written to {path}." if os.path.exists(path) else f"Nothing to change: there is no {path}.")
 
 
 def package_name(name: str) -> str:

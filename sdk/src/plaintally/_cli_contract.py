@@ -12,6 +12,7 @@ from plaintally._contract_tools import check, diff, files, page, text
 from plaintally._contract_tools.declaration import Declaration
 from plaintally._contract_tools.html import to_html
 from plaintally._contract_tools.markup import to_markdown
+from plaintally._output import say, write
 from plaintally.exceptions import ContractError, PlaintallyError
 
 TYPE_CHECKING = False
@@ -67,24 +68,24 @@ def add_commands(
 
 def _show(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contract") -> None:
     if arguments.json:
-        print(_dump({"package": handle.package, "hash": contract.hash(), **contract.to_dict()}))
+        say(_dump({"package": handle.package, "hash": contract.hash(), **contract.to_dict()}), lines=True)
     else:
-        print(text.show(handle.package, contract))
+        say(text.show(handle.package, contract), lines=True)
 
 
 def _check(_: argparse.Namespace, handle: "Telemetry", contract: "Contract") -> None:
     endpoint = None if handle._endpoint is None else str(handle._endpoint)
     problems = check.check(contract, privacy_url=handle.privacy_url, endpoint=endpoint)
     for problem in problems:
-        print(problem)
+        say(problem)
     if check.is_wrong(problems):
         sys.exit(1)
     if all(problem.level == check.NOTE for problem in problems):
-        print(f"{handle.package}: nothing to complain about")
+        say(f"{handle.package}: nothing to complain about")
 
 
 def _hash(_: argparse.Namespace, __: "Telemetry", contract: "Contract") -> None:
-    print(contract.hash())
+    say(contract.hash())
 
 
 def _export(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contract") -> None:
@@ -95,7 +96,7 @@ def _compare(arguments: argparse.Namespace, find: "Callable[[str], Telemetry | N
     try:  # 1 says that it is wider, so that nothing else may
         _diff(arguments, *_ask(arguments.package, find))
     except PlaintallyError as error:
-        print(f"plaintally: {error}", file=sys.stderr)
+        say(f"plaintally: {error}", error=True)
         sys.exit(2)
 
 
@@ -107,11 +108,11 @@ def _diff(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contrac
     wider = diff.is_wider(changes)
     if arguments.json:
         found = {"old": old.hash(), "new": contract.hash(), "wider": wider}
-        print(_dump({"package": package, **found, "changes": [change._asdict() for change in changes]}))
+        say(_dump({"package": package, **found, "changes": [change._asdict() for change in changes]}), lines=True)
     else:
         for change in changes:
-            print(change)
-        print(f"{package}: {_verdict(changes, wider=wider)}")
+            say(change)
+        say(f"{package}: {_verdict(changes, wider=wider)}")
     if wider:
         sys.exit(1)
 
@@ -130,7 +131,7 @@ def _docs(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contrac
     _put(arguments.output, to_html(blocks) if arguments.format == "html" else to_markdown(blocks))
     problems = check.check(contract, privacy_url=said.privacy_url, endpoint=said.endpoint)
     if check.is_wrong(problems):
-        print(f"plaintally: something is missing; see plaintally contract check {said.package}", file=sys.stderr)
+        say(f"plaintally: something is missing; see plaintally contract check {said.package}", error=True)
 
 
 def _declaration(handle: "Telemetry", contract: "Contract") -> Declaration:
@@ -166,7 +167,7 @@ def _ask(package: str, find: "Callable[[str], Telemetry | None]") -> "tuple[Tele
 
 def _put(path: "str | None", text: str) -> None:
     if path is None:
-        sys.stdout.write(text)
+        write(text)
     else:
         files.write(path, text)
 

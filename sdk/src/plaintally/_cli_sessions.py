@@ -4,6 +4,7 @@ import os
 import sys
 
 from plaintally import Telemetry, _counting, _preferences, _sender, sharing
+from plaintally._output import say
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
@@ -49,7 +50,7 @@ def _share(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | Non
     endpoint = _endpoint(session.package, handle, arguments.endpoint)
     preview = sharing.Preview(session, endpoint, include=arguments.include)
     if arguments.preview or arguments.include:
-        print(preview)
+        say(preview, lines=True)
     if arguments.preview:
         return
     if arguments.include:
@@ -80,7 +81,7 @@ def _forget(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | No
     handle = find(arguments.package)
     endpoint = _endpoint(arguments.package, handle, arguments.endpoint)
     issues_url = handle.issues_url if handle else None
-    print(sharing.forget(arguments.session, arguments.key, endpoint, issues_url=issues_url))
+    say(sharing.forget(arguments.session, arguments.key, endpoint, issues_url=issues_url), lines=True)
 
 
 def _load(path: "str | os.PathLike[str]") -> Session:

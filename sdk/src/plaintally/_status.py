@@ -1,6 +1,7 @@
 """What `telemetry.status()` and `plaintally status` tell: every rule looked at, its value, and which one decided."""
 
 from plaintally import _consent
+from plaintally.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Status:
                 ("issues", self.handle.issues_url or ""),
             ]
             rows += _session_rows(self.handle)
-        return [self.facts.package, *(f"  {name:<16} {value}" for name, value in rows if value)]
+        return [self.facts.package, *(printable(f"  {name:<16} {value}") for name, value in rows if value)]
 
     def _table(self, switch: str) -> "list[str]":
         decision, decided = self.decisions[switch], False
@@ -76,7 +77,8 @@ class Status:
             decided = decided or decides
             value = "not set" if finding.value is None else finding.value
             mark = ">" if decides else " "
-            lines.append(f"  {mark} {_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} ({finding.where})")
+            line = f"  {mark} {_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} ({finding.where})"
+            lines.append(printable(line))
         return lines
 
 
@@ -100,5 +102,5 @@ def _entry(found: "_consent.Decision | _consent.Finding") -> "dict[str, str | No
 
 
 def because(decision: _consent.Decision) -> str:
-    """The rule that decided, in words."""
-    return f"the rule '{decision.rule}': {decision.value} ({decision.where})"
+    """The rule that decided, in printable words."""
+    return printable(f"the rule '{decision.rule}': {decision.value} ({decision.where})")

@@ -29,6 +29,7 @@ COLLECTIONS = ("sessions", "session_stats", "invokes")
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z")
 _DIGEST = re.compile("[0-9a-f]{64}")
+_KEY = re.compile("[0-9a-f]{32}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTS = ("total_invokes", "success_count", "failed_count")
 _DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms")
@@ -151,17 +152,18 @@ def from_dict(data: Mapping[str, Any]) -> Session:
         restored = Session(
             _valid_package(data["package"]),
             contract=None if data["contract"] is None else Contract.from_dict(data["contract"]),
-            environment=data["environment"],
+            environment=_environment(data["environment"]),
             capacity=data["capacity"],
             created_at_ns=_nanoseconds(datetime.fromisoformat(data["created_at"])),
         )
-        restored.restore(identifier=_uuid(data["id"]), key=str(data["deletion_key"]))
+        restored.restore(identifier=_uuid(data["id"]), key=_key(data["deletion_key"]))
         for label, fields in data["labels"].items():
             stats = _restore_stats(restored, label, fields)
-            stats.dropped = {str(key): int(count) for key, count in fields["dropped"].items()}
+            stats.dropped = {key: _whole(count) for key, count in fields["dropped"].items()}
             for entry in fields["invokes"]:
                 times = {name: datetime.fromisoformat(entry[name]) for name in ("execution_start", "execution_end")}
-                _restore_invoke(stats, {**entry, "label": label, **times})
+                context = entry["context"] if restored.contract is not None else {}
+                _restore_invoke(stats, {**entry, "label": label, "context": context, **times})
     return restored
 
 
@@ -206,9 +208,9 @@ def _restore_stats(session: Session, label: str, fields: Mapping[str, Any]) -> S
         raise ValueError(f"{label!r} is no label, or one too many")
     stats.id = _uuid(fields["id"])
     for name in _COUNTS:
-        setattr(stats, name, int(fields[name]))
+        setattr(stats, name, _whole(fields[name]))
     for name in _DURATIONS if stats.total_invokes else ():
-        setattr(stats, name, float(fields[name]))
+        setattr(stats, name, _duration(fields[name]))
     known = fields["context_keys"] if session.contract is None else set(stats.fields)
     stats.context_keys = {str(key) for key in fields["context_keys"] if key in known}
     return stats
@@ -222,7 +224,7 @@ def _restore_invoke(stats: SessionStats, fields: Mapping[str, Any]) -> SessionIn
         identifier=_uuid(fields["id"]),
         status=fields["status"],
         start_ns=_nanoseconds(fields["execution_start"]),
-        elapsed_ns=round(float(fields["duration_ms"]) * 1e6),
+        elapsed_ns=round(_duration(fields["duration_ms"]) * 1e6),
     )
     kinds = stats.fields
     restored.context = {
@@ -255,6 +257,31 @@ def _uuid(text: object) -> str:
     return str(text)
 
 
+def _key(text: object) -> str:
+    if not isinstance(text, str) or not _KEY.fullmatch(text):
+        raise ValueError("a deletion key has 32 hexadecimal digits")
+    return text
+
+
+def _environment(values: object) -> dict[str, object]:
+    is_plain = isinstance(values, dict) and all(type(value) in (str, int) for value in values.values())
+    if not isinstance(values, dict) or not is_plain:
+        raise ValueError("an environment is an object with texts and whole numbers")
+    return values
+
+
+def _whole(number: object) -> int:
+    if type(number) is not int or not 0 <= number < 2**63:
+        raise ValueError("a number of invokes is a whole number of 63 bits")
+    return number
+
+
+def _duration(number: object) -> float:
+    if type(number) not in (int, float) or not 0 <= number < 1e15:  # type: ignore[operator]
+        raise ValueError("a duration is a number of milliseconds, not below 0")
+    return float(number)  # type: ignore[arg-type]
+
+
 def _nanoseconds(moment: datetime) -> int:
     since = moment.astimezone(UTC) - _EPOCH
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
@@ -274,5 +301,5 @@ class _Reading:
             return
         if isinstance(error, KeyError):
             raise DocumentError(f"this is not {self.what}: it has no {error.args[0]}") from error
-        if isinstance(error, (TypeError, ValueError, AttributeError, OverflowError)):
+        if isinstance(error, (TypeError, ValueError, AttributeError, OverflowError, RecursionError)):
             raise DocumentError(f"this is not {self.what}: {error}") from error

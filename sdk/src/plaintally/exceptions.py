@@ -10,9 +10,15 @@ PlaintallyError
 Nothing here is ever raised by counting an import or logging an invoke: at run time telemetry stays silent.
 """
 
+from plaintally.printable import printable
+
 
 class PlaintallyError(Exception):
     """The root of all errors of this package."""
+
+    def __str__(self) -> str:
+        """Return the message made printable: it may quote a file, a variable or an answer."""
+        return printable(super().__str__())
 
 
 class ConfigurationError(PlaintallyError, ValueError):

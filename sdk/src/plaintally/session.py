@@ -200,8 +200,10 @@ class Session:
         self._begin(time_ns() if created_at_ns is None else created_at_ns)
 
     def __repr__(self) -> str:
+        from plaintally.printable import printable
+
         labels = ", ".join(f"{label}: {self.stats(label).total_invokes}" for label in self.labels)
-        return f"Session({self.id}, {self.package}, {labels or 'nothing logged yet'})"
+        return printable(f"Session({self.id}, {self.package}, {labels or 'nothing logged yet'})")
 
     def __reduce__(self) -> "tuple[Any, ...]":
         """What a process is given begins a log of its own, as a fork does."""

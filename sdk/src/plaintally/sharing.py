@@ -5,6 +5,7 @@ updates what was shared before. Everything here happens because somebody asked f
 """
 
 import json
+import shlex
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from plaintally._requests import (
 )
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
+from plaintally.printable import printable
 from plaintally.session import Session
 
 MAX_SHOWN = 25  # documents in the text of a preview
@@ -87,7 +89,7 @@ class Preview:
             lines += ["", f"Labels that the contract does not declare, and which stay here: {number}."]
         if not self.include:
             lines += ["", f"What errors said and sources stay here, unless include={set(PRIVATE)} asks for them."]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 class ShareResult:
@@ -133,7 +135,7 @@ class ShareResult:
 
     def __str__(self) -> str:
         if not self.shared:
-            return f"Nothing was shared: {self.reason}."
+            return printable(f"Nothing was shared: {self.reason}.")
         lines = [f"Thank you. {_count(self.shared)} of {self.package} are shared under the session ID", ""]
         lines += [f"    {self.session_id}", ""]
         if not self.complete:
@@ -146,7 +148,7 @@ class ShareResult:
             lines += ["Quote it when you ask the maintainers for help."]
         if self.forgets:
             command = f"plaintally forget {self.session_id} --package {self.package} --key {self.deletion_key}"
-            command += f" --endpoint {self._given_endpoint}" if self._given_endpoint else ""
+            command += f" --endpoint {shlex.quote(self._given_endpoint)}" if self._given_endpoint else ""
             lines += ["To delete what was shared, keep this key to yourself and type:", f"    {command}"]
         else:
             lines += [
@@ -154,7 +156,7 @@ class ShareResult:
                 "Keep this key, which shows that the session is yours:",
                 f"    {self.deletion_key}",
             ]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 class Receipt(NamedTuple):
@@ -176,11 +178,11 @@ class Receipt(NamedTuple):
 
     def __str__(self) -> str:
         if self.state == "deleted":
-            return (
-                f"Session {self.session_id} is deleted: {self.documents} documents at {self.deleted_at}.\n"
-                f"Receipt to quote: {self.hash}"
-            )
-        return f"The deletion of session {self.session_id} waits for the maintainers, since no key came with it."
+            said = f"Session {self.session_id} is deleted: {self.documents} documents at {self.deleted_at}."
+            return f"{printable(said)}\n{printable(f'Receipt to quote: {self.hash}')}"
+        return printable(
+            f"The deletion of session {self.session_id} waits for the maintainers, since no key came with it."
+        )
 
 
 def share(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from plaintally.contract import Choice, Kind, Name, Source
 from plaintally.exceptions import ConfigurationError
+from plaintally.printable import printable
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 _MAX_CELL = 40
@@ -84,26 +85,27 @@ class Summary:
         """See https://rich.readthedocs.io/en/stable/protocol.html."""
         from rich.box import ASCII as ASCII_BOX
         from rich.box import SIMPLE_HEAD
-        from rich.markup import escape
         from rich.table import Table
+        from rich.text import Text
 
         marks = UNICODE if console.encoding.startswith("utf") else ASCII
-        yield f"[bold]{escape(_headline(self.session))}[/]\n{escape(_environment(self.session))}"
+        yield Text(_headline(self.session), "bold")
+        yield Text(_environment(self.session))
         for part in self.parts(marks):
-            yield f"\n[bold cyan]{escape(part.label)}[/]"
-            yield "\n".join(map(escape, _aligned(part.facts)))
+            yield Text(f"\n{part.label}", "bold cyan")
+            yield Text("\n".join(_aligned(part.facts)))
             if part.rows:
                 box = SIMPLE_HEAD if marks is UNICODE else ASCII_BOX
                 table = Table(box=box, header_style="bold", padding=0)
                 for cells in zip(part.titles, *part.rows, strict=True):
                     width = max(map(len, cells))
                     narrow = width <= _MAX_NARROW  # what is wider may be broken into lines
-                    table.add_column(escape(cells[0]), no_wrap=narrow, min_width=width if narrow else None)
+                    table.add_column(Text(cells[0]), no_wrap=narrow, min_width=width if narrow else None)
                 for row in part.rows:
                     failed = row[1] == marks.no
-                    table.add_row(*map(escape, row), style="red" if failed else None)
+                    table.add_row(*map(Text, row), style="red" if failed else None)
                 yield table
-        yield f"[dim]{legend(marks)}.[/]"
+        yield Text(f"{legend(marks)}.", "dim")
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -153,8 +155,9 @@ def _part(stats: SessionStats, n_last: int, marks: Marks) -> Part:
         ]
         for invoke in last
     ]
-    label = "".join(character if character.isprintable() else "?" for character in stats.label)
-    return Part(label, list(_facts(stats, len(last))), ["ID", "OK", "Duration", *columns], rows)
+    facts = [(printable(name), printable(value)) for name, value in _facts(stats, len(last))]
+    titles = ["ID", "OK", "Duration", *map(printable, columns)]
+    return Part(printable(stats.label), facts, titles, [list(map(printable, row)) for row in rows])
 
 
 def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
@@ -194,14 +197,14 @@ def _cell(invoke: SessionInvoke, key: str, kind: Kind | None, marks: Marks) -> s
         return marks.yes if value else marks.no
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, dict):  # an error, or a description
-        value = value["type"] if "frames" in value else show_description(value, marks)
+    if isinstance(value, dict):  # an error, or a description, where a contract declares it
+        value = value.get("type", "") if kind is None or "frames" in value else show_description(value, marks)
     text = " ".join(str(value).split())
     return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 3] + "..."
 
 
 def _headline(session: Session) -> str:
-    return f"Session {session.id} of {session.package}, since {session.created_at:%Y-%m-%d %H:%M} UTC"
+    return printable(f"Session {session.id} of {session.package}, since {session.created_at:%Y-%m-%d %H:%M} UTC")
 
 
 def _environment(session: Session) -> str:
@@ -210,7 +213,7 @@ def _environment(session: Session) -> str:
         return "Its environment is not known."
     version = f"{session.package} {known.get('package_version') or 'of unknown version'}"
     machine = f"{known.get('os')} {known.get('machine')}, {known.get('cpu_threads')} CPU threads"
-    return f"{version}, Python {known.get('python_version')}, {machine}, {known.get('word_size')} bits"
+    return printable(f"{version}, Python {known.get('python_version')}, {machine}, {known.get('word_size')} bits")
 
 
 def _aligned(facts: list[tuple[str, str]]) -> list[str]:
