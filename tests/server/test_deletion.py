@@ -152,7 +152,7 @@ def test_the_queue_is_bounded(sharing: Collector) -> None:
     forget(sharing, first)
     with closing(sqlite3.connect(sharing.database)) as other, other:
         many = [(str(uuid.uuid4()), time.time_ns() // 1000) for _ in range(deletion.MAX_WAITING - 1)]
-        other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting')", many)
+        other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting', 0)", many)
     assert forget(sharing, str(uuid.uuid4())).error == (429, "RESOURCE_EXHAUSTED")
     assert forget(sharing, first).status == 200
     shared = Shared()
@@ -183,7 +183,7 @@ def test_a_long_queue_is_told_in_part_and_what_is_about_nothing_is_refused_at_on
     share(sharing, shared)
     with closing(sqlite3.connect(sharing.database)) as other, other:
         many = [(str(uuid.uuid4()), time.time_ns() // 1000) for _ in range(1200)]
-        other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting')", many)
+        other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting', 0)", many)
     forget(sharing, shared.session)
     listed = run_server(tmp_path, "forget", "list", "--limit", "3", *base).stdout.splitlines()
     assert len(listed) == 4

@@ -5,12 +5,13 @@ tells of the hash of what was sent, and nothing of a token: to come nearer to on
 """
 
 from collections.abc import Iterable
+from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
 from plaintally_server.exceptions import forbidden
 from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import COUNTER_PREFIX, SHARED, Admitted, Policy
+from plaintally_server.ingest import COUNTER_PREFIX, SHARED, Policy
 from plaintally_server.store import Write
 
 PREFIX = "plaintally_"
@@ -70,20 +71,10 @@ class Access(NamedTuple):
         return self.scope.packages is None or self.scope.holds(self._package_of(collection, fields))
 
     def guard(self, write: Write) -> Write:
-        """The same write, for what may be read and deleted.
-
-        Its `settle` raises a Refusal where there is a document that may not.
-        """
+        """Return the same write, to which a document that may not be seen is not there."""
         if self.scope is not None and self.scope.packages is None:
             return write
-        collection, settle = write.name.collection, write.settle
-
-        def settle_seen(current: Fields | None) -> Admitted | None:
-            if current is not None and not self.sees(collection, current):
-                raise forbidden("Missing or insufficient permissions: this needs a maintainer's token for its package.")
-            return settle(current)
-
-        return write._replace(settle=settle_seen)
+        return write._replace(sees=partial(self.sees, write.name.collection))
 
     def _package_of(self, collection: str, fields: Fields) -> str:
         if collection in SHARED:

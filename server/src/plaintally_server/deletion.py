@@ -31,7 +31,8 @@ class Receipt(NamedTuple):
 class ForgetRequest(NamedTuple):
     """A request without a key, which waits for a maintainer.
 
-    `state` is `waiting` or `refused`, `package` whose session it is (None where nothing of it is here).
+    `state` is `waiting` or `refused`, `package` whose session it is (None if nothing is here, or only
+    documents of several packages).
     """
 
     session: str

@@ -23,7 +23,7 @@ from plaintally_server.store import Purge, Store, Window
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, look_for_floods, parse_time
-from plaintally_server.support import read_session, show_session
+from plaintally_server.support import show_session
 
 MAX_REQUESTS = 50
 """Requests for deletion on the page."""
@@ -139,13 +139,9 @@ class Maintaining:
         return Package(name, sessions, floods, self.store.struck(name), self.store.last_purges(name, now))
 
     def _may(self, scope: Scope, session_id: str) -> bool:
-        """Whether a session is of one's packages; one of which nothing is here concerns whoever has all."""
-        if scope.packages is None:
-            return True
-        try:
-            return scope.holds(read_session(self.store, session_id, contracts=self.contracts).package)
-        except Refusal:
-            return False
+        """Return whether a session is of these packages."""
+        package = self.store.package_of(session_id)
+        return scope.packages is None or (package is not None and scope.holds(package))
 
     async def _look_up(self, login: Login, session_id: str) -> Response:
         session_id, page = await run_in_threadpool(

@@ -160,9 +160,14 @@ def check_precondition(current: Stored | None, precondition: Precondition) -> No
     if current is None and (precondition.exists or precondition.update_time):
         raise not_found("There is no such document.")
     if precondition.exists is False and current is not None:
-        raise Refusal(409, "ALREADY_EXISTS", "There is a document of this name already.")
+        raise name_taken()
     if current is not None and precondition.update_time not in (None, current.update_time):
         raise Refusal(400, "FAILED_PRECONDITION", "The document was changed since; read it again.")
+
+
+def name_taken() -> Refusal:
+    """Return the answer to a write that may not change the document of this name."""
+    return Refusal(409, "ALREADY_EXISTS", "There is a document of this name already.")
 
 
 def write_document(name: Name, stored: Stored, mask: Sequence[FieldPath] | None = None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Looking a session up for somebody who asks for help: what arrived of it, and the page `/support`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -23,39 +23,73 @@ from plaintally_server.gate import Gate
 from plaintally_server.messages import make_request
 from plaintally_server.pages import read_form, render
 from plaintally_server.resource import Stored
-from plaintally_server.store import Reader, SessionTree
+from plaintally_server.store import Reader, SessionTree, StatsTree
 
 MAX_ROWS = 50  # of each label, on the page
 
 
+EVERYTHING = Scope("", None)
+"""The scope of a command, whose user has the whole database."""
+
+
 class SharedSession(NamedTuple):
-    """A session that was shared: what arrived of it, and the contract of its package, where one here declares it."""
+    """A session that was shared, as far as it is of one package.
+
+    Attributes:
+        session_id: its ID.
+        package: the package.
+        tree: the documents of this package that arrived.
+        contract: the contract of the package, if a contract here declares it.
+        skipped: the number of documents of other packages, if the reader may see these.
+    """
 
     session_id: str
     package: str
     tree: SessionTree
     contract: Contract | None
+    skipped: int = 0
 
 
-def read_session(reader: Reader, session_id: str, *, contracts: Mapping[str, Contract]) -> SharedSession:
-    """What arrived of a session; its own document may be missing.
+def read_session(
+    reader: Reader, session_id: str, *, contracts: Mapping[str, Contract], scope: Scope = EVERYTHING
+) -> SharedSession:
+    """Return what arrived of a session and may be seen; its own document may be missing.
+
+    Anyone can send documents that name a session, so that each document counts by its own package.
 
     Raises:
-        Refusal: nothing of it is here, or the id is none.
+        Refusal: nothing of it that may be seen is here, or the ID is invalid.
     """
     session_id = parse_session_id(session_id)
-    tree = reader.session_tree(session_id)
+    dialect = dialects.find_package(contracts)
+    tree = _choose(reader.session_tree(session_id), lambda stored: scope.holds(_package_of(stored, dialect)))
     found = [tree.session] if tree.session is not None else [branch.stats for branch in tree.stats]
     if not found:
         raise _missing(session_id)
-    package = str(found[0].fields.get("package") or dialects.find_package(contracts) or "unknown")
+    package = _package_of(found[0], dialect)
     contract = contracts.get(package) if "package" in found[0].fields else None
-    return SharedSession(session_id, package, tree, contract)
+    own = _choose(tree, lambda stored: _package_of(stored, dialect) == package)
+    return SharedSession(session_id, package, own, contract, _count(tree) - _count(own))
+
+
+def _package_of(stored: Stored, dialect: str | None) -> str:
+    return str(stored.fields.get("package") or dialect or "unknown")
+
+
+def _choose(tree: SessionTree, is_wanted: Callable[[Stored], bool]) -> SessionTree:
+    """Return the part of a tree whose documents are wanted; without its stats, nobody knows what an invoke is of."""
+    session = tree.session if tree.session is not None and is_wanted(tree.session) else None
+    stats = [StatsTree(one, [*filter(is_wanted, invokes)]) for one, invokes in tree.stats if is_wanted(one)]
+    return SessionTree(session, stats)
+
+
+def _count(tree: SessionTree) -> int:
+    return (tree.session is not None) + sum(1 + len(invokes) for _, invokes in tree.stats)
 
 
 def summarize(shared: SharedSession, *, n_last: int = 5) -> tuple[Summary, int]:
     """What its user's own `summarize` shows, of what arrived, and how many documents do not fit into it."""
-    tree, skipped = shared.tree, 0
+    tree, skipped = shared.tree, shared.skipped
     capacity = max([DEFAULT_CAPACITY, *(len(invokes) for _, invokes in tree.stats)])
     if tree.session is None:
         session = Session(shared.package, contract=shared.contract, capacity=capacity)
@@ -92,9 +126,7 @@ def show_session(
     Raises:
         Refusal: nothing of it is here that may be seen, or the id is none.
     """
-    shared = read_session(reader, session_id, contracts=contracts)
-    if not scope.holds(shared.package):
-        raise _missing(shared.session_id)
+    shared = read_session(reader, session_id, contracts=contracts, scope=scope)
     summary, skipped = summarize(shared, n_last=MAX_ROWS)
     page = Markup(summary.to_html(styled=False))  # noqa: S704  # which has escaped what it shows
     return shared.session_id, page + (Markup("<p>{}</p>").format(tell_skipped(skipped)) if skipped else "")

@@ -27,6 +27,8 @@ class Write(NamedTuple):
     nothing: what there is is deleted); it runs inside the transaction, may run again, and whatever it raises is the
     answer to the writes that it came with. `erases` says that what it deletes goes with all below it, and to the last
     byte; `changed_at` is when the document was last changed, where that was later than it was received.
+    `sees` says whether the writer may see a document; one that it may not see is not there to the precondition and to
+    `settle`, and stays as it is.
     """
 
     name: Name
@@ -35,6 +37,7 @@ class Write(NamedTuple):
     received_at: datetime
     erases: bool = False
     changed_at: datetime | None = None
+    sees: Callable[[Fields], bool] = lambda _: True
 
 
 class StatsTree(NamedTuple):

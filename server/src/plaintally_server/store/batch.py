@@ -12,7 +12,7 @@ from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import ANY_UUID, COUNTER_PREFIX, SHARED, STATS
-from plaintally_server.resource import Precondition, Stored, check_precondition
+from plaintally_server.resource import Precondition, Stored, check_precondition, name_taken
 from plaintally_server.store import Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
 from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
@@ -185,6 +185,11 @@ class _Planner:
         key = (write.name.collection, str(write.name.document))
         row = self._find(key)
         current = None if row is None else _stored(row, read_fields(row.content))
+        if current is not None and not write.sees(current.fields):
+            _pass_over(write)
+            return None
+        if current is not None and write.precondition.exists is False:
+            write.settle(None)  # so that a document which could not be made does not learn that there is one
         check_precondition(current, write.precondition)
         admitted = write.settle(None if current is None else current.fields)
         if admitted is None:
@@ -249,6 +254,17 @@ class _Planner:
                 counted = self.plan.named if is_named else self.plan.counts
                 counted.setdefault(tally, []).append(counted_id)
         self.plan.freed.update(self._freed)
+
+
+def _pass_over(write: Write) -> None:
+    """Do with a document that the writer may not see what is done where there is none.
+
+    Raises:
+        Refusal: that is an error, or would make a document.
+    """
+    check_precondition(None, write.precondition)
+    if write.settle(None) is not None:
+        raise name_taken()
 
 
 def _stored(row: Row, fields: Fields) -> Stored:

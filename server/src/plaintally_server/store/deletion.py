@@ -4,8 +4,9 @@ What is deleted leaves tombstones: hashes of the ids of the session and its stat
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, delete, func, select, update
 
@@ -140,7 +141,7 @@ def list_requests(connection: Connection, state: str) -> Sequence[ForgetRequest]
     query = select(asked.session, asked.requested_at).where(asked.state == state).order_by(asked.requested_at)
     rows = connection.execute(query).all()
     trees = _find_trees(connection, [session for session, _ in rows])
-    found = [ForgetRequest(session, from_us(at), state, *trees.get(session, (0, None))) for session, at in rows]
+    found = [ForgetRequest(session, from_us(at), state, *trees.get(session, _Tree(0, None))) for session, at in rows]
     return sorted(found, key=lambda request: request.documents == 0)
 
 
@@ -166,26 +167,46 @@ def drop_requests(connection: Connection, after: str, *, before: datetime, refus
     return len(gone), found[-1].session if len(found) == STEP else None
 
 
-def _find_trees(connection: Connection, sessions: Sequence[str]) -> Mapping[str, tuple[int, str]]:
-    """How many documents these sessions have, themselves included, and of which package they are."""
+def package_of(connection: Connection, session_id: str) -> str | None:
+    """Return whose session this is (see `_Tree`); None if nothing of it is here."""
+    return _find_trees(connection, [session_id]).get(session_id, _Tree(0, None)).package
+
+
+class _Tree(NamedTuple):
+    """The number of documents of a session, itself included, and whose it is.
+
+    `package` is that of the session's own document; without it, that of all others, or None if they are of several.
+    """
+
+    documents: int
+    package: str | None
+
+
+def _find_trees(connection: Connection, sessions: Sequence[str]) -> Mapping[str, _Tree]:
+    """Return the tree of each session of which anything is here."""
     place, key = located(connection)
-    found = dict[str, tuple[int, str]]()
+    package = documents.c.package
+    counts: dict[str, Counter[str]] = {}
+    owners: dict[str, str] = {}
     for part in parts_of(sessions):
-        own = select(key.id, documents.c.package).select_from(place).where(key.collection == SESSIONS, key.id.in_(part))
-        found |= {session: (1, package) for session, package in connection.execute(own)}
-        below = select(documents.c.parent, documents.c.package, documents.c.id).where(parent_is(STATS, *part))
-        stats = connection.execute(below).all()
-        session_of = {one.id: one.parent for one in stats}
-        counts = Counter(one.parent for one in stats)
+        own = select(key.id, package).select_from(place).where(key.collection == SESSIONS, key.id.in_(part))
+        for session, name in connection.execute(own):
+            counts.setdefault(session, Counter())[name] += 1
+            owners[session] = name
+        below = select(documents.c.parent, package, documents.c.id).where(parent_is(STATS, *part))
+        session_of = dict[str, str]()
+        for session, name, stats_id in connection.execute(below):
+            session_of[stats_id] = session
+            counts.setdefault(session, Counter())[name] += 1
         for few in parts_of([*session_of]):
-            each = select(documents.c.parent, func.count()).where(parent_is(INVOKES, *few)).group_by(documents.c.parent)
-            for parent, count in connection.execute(each):
-                counts[session_of[parent]] += count
-        for session, package, _ in stats:
-            found.setdefault(session, (0, package))
-        for session, count in counts.items():
-            found[session] = (found[session][0] + count, found[session][1])
-    return found
+            each = select(documents.c.parent, package, func.count()).where(parent_is(INVOKES, *few))
+            for stats_id, name, count in connection.execute(each.group_by(documents.c.parent, package)):
+                counts[session_of[stats_id]][name] += count
+    return {session: _Tree(found.total(), owners.get(session) or _only(found)) for session, found in counts.items()}
+
+
+def _only(packages: Collection[str]) -> str | None:
+    return next(iter(packages)) if len(packages) == 1 else None
 
 
 def _delete_session(connection: Connection, session_id: str, at: datetime) -> int:

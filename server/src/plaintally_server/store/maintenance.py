@@ -51,6 +51,11 @@ class Maintenance(SQLReader):
         with self._reading() as connection:
             return deletion.list_requests(connection, state)
 
+    def package_of(self, session_id: str) -> str | None:
+        """Return the package whose session this is; None if nothing is here, or only documents of several."""
+        with self._reading() as connection:
+            return deletion.package_of(connection, session_id)
+
     def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt:
         """Delete a session with all below it; one that was deleted before has the same receipt.
 
