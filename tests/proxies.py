@@ -30,6 +30,7 @@ class Proxy:
     port: int
     folder: Path
     trust: ssl.SSLContext
+    pid: int
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}, source: str = CLIENT
@@ -42,6 +43,13 @@ class Proxy:
             connection.request(method, path, body, dict(headers))
             response = connection.getresponse()
             return Answer(response.status, response.read(), dict(response.getheaders()))
+
+    def connect(self, content: bytes, source: str = CLIENT) -> ssl.SSLSocket:
+        """A connection by TLS on which something was sent, and which stays open."""
+        plain = socket.create_connection(("127.0.0.1", self.port), 30, (source, 0))
+        secure = self.trust.wrap_socket(plain, server_hostname="localhost")
+        secure.sendall(content)
+        return secure
 
     def send(self, content: bytes) -> bytes:
         """Bytes that are no TLS, and what is answered."""
@@ -66,10 +74,10 @@ def run_caddy(folder: Path, *collectors: int) -> Iterator[Proxy]:
         "PLAINTALLY_SITE": "localhost",
         "PLAINTALLY_COLLECTORS": " ".join(f"127.0.0.1:{collector}" for collector in collectors),
     }
-    with _run(["caddy", "run", "--config", "Caddyfile"], folder, environment):
+    with _run(["caddy", "run", "--config", "Caddyfile"], folder, environment) as process:
         trust = ssl.create_default_context()
         _wait_for(port, trust, folder / ".local/share/caddy/pki/authorities/local/root.crt")
-        yield Proxy(port, folder, trust)
+        yield Proxy(port, folder, trust, process.pid)
 
 
 @contextmanager
@@ -77,9 +85,10 @@ def run_nginx(folder: Path, *collectors: int) -> Iterator[Proxy]:
     """Nginx with the file that is shipped, on free ports."""
     port, trust = _free_port(), ssl.create_default_context()
     configure_nginx(folder, trust, port=port, plain_port=_free_port(), collectors=collectors)
-    with _run(["nginx", "-p", str(folder), "-c", "main.conf", "-e", "stderr"], folder, {"PATH": os.environ["PATH"]}):
+    command = ["nginx", "-p", str(folder), "-c", "main.conf", "-e", "stderr"]
+    with _run(command, folder, {"PATH": os.environ["PATH"]}) as process:
         _wait_for(port, trust, folder / "both.pem")
-        yield Proxy(port, folder, trust)
+        yield Proxy(port, folder, trust, process.pid)
 
 
 def configure_nginx(
@@ -98,19 +107,19 @@ def configure_nginx(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (folder / "main.conf").write_text(
-        f"daemon off; master_process off; pid {folder}/pid; error_log stderr notice; events {{}} "
-        f"http {{ {paths} include {folder}/shipped.conf; }}"
+        f"daemon off; master_process off; pid {folder}/pid; error_log stderr notice; "
+        f"events {{ worker_connections 8192; }} http {{ {paths} include {folder}/shipped.conf; }}"
     )
 
 
 @contextmanager
-def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     with (
         (folder / "output").open("wb") as output,
         subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output) as process,
     ):
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait(30)

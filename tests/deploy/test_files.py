@@ -52,6 +52,26 @@ def test_caddy_takes_its_file_and_would_not_write_it_otherwise(tmp_path: Path) -
     assert _accepts("caddy", "fmt", str(CADDYFILE), folder=tmp_path) == CADDYFILE.read_text()
 
 
+LIMITED = """
+import socket
+listener = socket.create_server(("127.0.0.1", 443), backlog=2048)
+opened, reset = [], 0
+for number in range(250):
+    try:
+        opened.append(socket.create_connection(("127.0.0.1", 443), 5, (f"127.0.0.{7 + number % 2}", 0)))
+    except ConnectionError:
+        reset += 1
+print(len(opened), reset)
+"""
+
+
+def test_the_firewall_limits_the_connections_of_each_client(tmp_path: Path) -> None:
+    rules = DEPLOY / "nftables.conf"
+    _accepts("nft", "--check", "--file", str(rules), folder=tmp_path)
+    script = f"ip link set lo up && nft -f {rules} && nft -f {rules} && {sys.executable} -c '{LIMITED}'"
+    assert _accepts("unshare", "--map-root-user", "--net", "sh", "-c", script) == "200 50\n"
+
+
 def test_the_unit_is_right_and_shut(tmp_path: Path) -> None:
     unit = tmp_path / "plaintally.service"
     text = (DEPLOY / "plaintally.service").read_text()

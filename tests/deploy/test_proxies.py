@@ -1,16 +1,18 @@
 """Caddy and nginx as they are shipped: counts go through, clients keep apart, and no log knows them."""
 
 import json
+import re
+import time
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from collectors import ROOT, count, run_collector
 from loopback import answer, loopback
-from proxies import CLIENT, Proxy, run_caddy, run_nginx
+from proxies import CADDYFILE, CLIENT, NGINX_CONF, Proxy, run_caddy, run_nginx
 
 pytestmark = [pytest.mark.deploy, pytest.mark.linux]
 ANSWER = answer(200, "Connection: close")
@@ -72,6 +74,78 @@ def test_clients_behind_a_trusted_proxy_have_each_their_own_limit(run_proxy: Run
 
         assert 429 in [post("127.0.0.77", number) for number in range(60)]
         assert post("127.0.0.78", 0) == 200
+
+
+@pytest.mark.parametrize("addresses", [1, 805], ids=["one address", "many addresses"])
+def test_slow_bodies_leave_room_for_others(run_proxy: Run, folder: Path, addresses: int) -> None:
+    head = f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300\r\n\r\n{{".encode()
+    body = json.dumps(count()).encode()
+    options = ("--rate-limit=0", "--trusted-proxy=127.0.0.1")
+    with (
+        run_collector(folder.parent / "a.sqlite3", *options) as collector,
+        run_proxy(folder, collector.port) as proxy,
+        ExitStack() as slow,
+    ):
+        for number in range(805):
+            source = f"127.1.{number % addresses // 250}.{number % addresses % 250 + 1}"
+            slow.enter_context(proxy.connect(head, source))
+        for _ in range(5):
+            assert proxy.request("POST", f"{ROOT}/using_rxinfer", body).status == 200
+
+
+def test_bodies_never_reach_the_disk(run_proxy: Run, folder: Path) -> None:
+    size = 3_000_000
+    head = f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode()
+    with run_collector(folder.parent / "a.sqlite3") as collector, run_proxy(folder, collector.port) as proxy:
+        before = {path for path in folder.rglob("*") if path.is_file()}
+        with proxy.connect(head + b" " * (size - 1)):
+            time.sleep(0.5)
+            after = {path for path in folder.rglob("*") if path.is_file()}
+            opened = [str(path.readlink()) for path in Path(f"/proc/{proxy.pid}/fd").iterdir()]
+    assert {path for path in after - before if "locks" not in path.parts} == set()
+    assert not any("(deleted)" in path or "client_body" in path for path in opened)
+
+
+def test_a_client_always_goes_to_the_same_collector(run_proxy: Run, folder: Path) -> None:
+    with loopback(ANSWER) as one, loopback(ANSWER) as other, run_proxy(folder, one.port, other.port) as proxy:
+        for number in range(12):
+            for _ in range(3):
+                assert proxy.request("POST", "/v1/x", b"{}", source=f"127.0.0.{number + 100}").status == 200
+        sources = []
+        for upstream in (one, other):
+            posts = [request.decode().lower() for request in upstream.requests if request.startswith(b"POST")]
+            assert not any("x-plaintally" in request for request in posts)
+            sources.append([re.findall(r"x-forwarded-for: (\S+)", request)[0] for request in posts])
+    assert all(len(found) % 3 == 0 and found for found in sources)
+    assert set(sources[0]).isdisjoint(sources[1])
+
+
+ADDRESSES = {
+    "203.0.113.9": "203.0.113.9",
+    "2001:db8:1:2:3:4:5:6": "2001:db8:1:",
+    "2001:db8:1::6": "2001:db8:1:",
+    "2001:db8::6": "2001:db8::",
+    "::1": "::",
+}
+
+
+@pytest.mark.parametrize("path", [CADDYFILE, NGINX_CONF], ids=lambda path: path.name)
+def test_the_addresses_of_an_ipv6_network_are_one_client(path: Path) -> None:
+    patterns = [one.replace("?<", "?P<") for one in re.findall(r'~(\^[^" ]*\([^" ]+)', path.read_text())]
+    assert len(patterns) == 2
+    for address, client in ADDRESSES.items():
+        found = [match[1] for pattern in patterns if (match := re.match(pattern, address))]
+        assert (found or [address])[0] == client
+
+
+def test_browsers_are_told_to_come_back_by_tls_only(run_proxy: Run, folder: Path) -> None:
+    with run_collector(folder.parent / "a.sqlite3") as collector, run_proxy(folder, collector.port) as proxy:
+        for path in ("/packages/rxinfer", f"{ROOT}/none/none", "/nowhere"):
+            assert proxy.request("GET", path).headers["Strict-Transport-Security"] == "max-age=31536000"
+        collector.process.terminate()
+        collector.process.wait()
+        answer = proxy.request("GET", "/packages/rxinfer")
+    assert (answer.status, answer.headers["Strict-Transport-Security"]) == (502, "max-age=31536000")
 
 
 def test_one_collector_of_two_may_be_away(run_proxy: Run, folder: Path) -> None:
