@@ -12,7 +12,14 @@ from plaintally.contract import Contract
 from shared import KEY, Shared, changed, forget, mapping, patch, share, string, write_contract
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-HEADERS = {
+ISOLATED = {
+    "cross-origin-embedder-policy": "require-corp",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "x-frame-options": "DENY",
+}
+HEADERS = ISOLATED | {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
@@ -29,6 +36,25 @@ def send(collector: Collector, path: str, *, source: str = "", **fields: str) ->
     assert "set-cookie" not in answer.headers
     assert not [forbidden for forbidden in ("<script", "style=", "http:", "https:", "//") if forbidden in page]
     return answer, page
+
+
+def test_pages_and_what_they_load_are_for_their_own_origin_and_documents_for_all(sharing: Collector) -> None:
+    for path in (
+        "/",
+        "/packages/rxinfer",
+        "/forget",
+        "/login",
+        "/maintain",
+        "/static/style.css",
+        "/healthz",
+        "/nowhere",
+    ):
+        answer = sharing.request("GET", path)
+        assert {name: answer.headers.get(name) for name in ISOLATED} == ISOLATED, path
+    for path in (f"{ROOT}/using_rxinfer", "/openapi.json"):
+        answer = sharing.request("GET", path)
+        assert answer.headers["access-control-allow-origin"] == "*"
+    assert sharing.request("PUT", "/").headers["x-frame-options"] == "DENY"
 
 
 def test_the_form_deletes_with_the_key(sharing: Collector) -> None:

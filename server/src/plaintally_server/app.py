@@ -25,7 +25,7 @@ from plaintally_server.ingest import Policy
 from plaintally_server.limiter import Limiter
 from plaintally_server.maintaining import Maintaining
 from plaintally_server.messages import Application, Work, refuse
-from plaintally_server.pages import VISITS, VISITS_PER_S, limit_visits
+from plaintally_server.pages import VISITS, VISITS_PER_S, isolate, limit_visits
 from plaintally_server.routes import HEADERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
@@ -93,7 +93,7 @@ def create_app(
     )
     visits = Limiter(rate=VISITS_PER_S, burst=VISITS, make_salt=make_salt)
     limited = limit_visits(pages, gate.check_try(visits)) if settings.rate_limit else pages
-    return Application(measured(gate.around(endpoints.answer)), limited, HEADERS)
+    return Application(measured(gate.around(endpoints.answer)), isolate(limited), HEADERS)
 
 
 def _running(

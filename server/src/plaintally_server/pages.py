@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.gate import Check
@@ -24,6 +24,14 @@ FORM_HEADERS = {
     "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'"),
     "Cache-Control": "no-store",
 }
+_ISOLATED = (
+    (b"cross-origin-embedder-policy", b"require-corp"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"x-frame-options", b"DENY"),
+)
+"""What keeps pages of other origins from embedding or opening these, and from measuring what they load."""
 _FORM_LIMIT = 10_000
 VISITS, VISITS_PER_S = 120, 2
 """How many pages a client may ask for at once, and in a second after that: more than people read."""
@@ -80,6 +88,20 @@ def limit_visits(pages: ASGIApp, check: Check) -> ASGIApp:
         await answer(scope, receive, send)
 
     return limited
+
+
+def isolate(pages: ASGIApp) -> ASGIApp:
+    """Return the same pages, isolated from pages of other origins, with all that they load."""
+
+    async def isolated(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_isolated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *_ISOLATED]}
+            await send(message)
+
+        await pages(scope, receive, send_isolated)
+
+    return isolated
 
 
 async def read_form(page: Request, *names: str, check: Check) -> list[str]:
