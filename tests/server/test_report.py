@@ -1,6 +1,7 @@
 """Reports: the same answers from the store, from files with DuckDB, and from files with Spark."""
 
 import csv
+import io
 import json
 import os
 import random
@@ -19,9 +20,9 @@ from plaintally_server.export.command import carry_out, plan_packages
 from plaintally_server.export.files import Export
 from plaintally_server.export.rows import judge_clock
 from plaintally_server.reports import texts
-from plaintally_server.reports.answers import Report, make_report, per_day, per_label, per_version
+from plaintally_server.reports.answers import Answer, Report, make_report, per_day, per_label, per_version
 from plaintally_server.reports.histogram import ZERO, bucket_of
-from plaintally_server.reports.questions import QUESTIONS, SESSIONS, VERSIONS, Cells
+from plaintally_server.reports.questions import INVOKES, QUESTIONS, SESSIONS, VERSIONS, Cells
 from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
 from plaintally_server.sources import StoreSource
 from plaintally_server.store.maintenance import Maintenance
@@ -127,6 +128,32 @@ def test_csv_and_json_have_the_same_numbers_as_the_answers(folder: Path) -> None
     assert (rxinfer["package"], rxinfer["last"]) == ("rxinfer", str(LAST))
     assert Counter(len(rows) for rows in rxinfer["answers"].values()) == {7: 2, 2: 2, 3: 1, 1: 2}
     assert rxinfer["answers"]["imports"][0] == {"day": str(LAST - timedelta(days=6)), "imports": None}
+
+
+BLANKS = "\t\r\n\v\f \u2028\ufeff"
+FORMULAS = [f"{blank}{sign}1" for blank in ("", *BLANKS) for sign in "=+-@\uff1d\uff0b\uff0d\uff20"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_label_is_no_formula_in_a_spreadsheet(separator: str) -> None:
+    """Whatever separator a spreadsheet takes by its locale, no cell of text begins like a formula."""
+    labels = [*FORMULAS, *(f"fit{between}=1" for between in (*BLANKS, ",", ";", '"', '"\n', "'"))]
+    rows = [(label, 1, 1, 1.0, 1.0, 1.0, 1.0, 1.0) for label in labels]
+    columns = ("label", "sessions", "invokes", "success_share", "mean_ms", "median_ms", "p90_ms", "p99_ms")
+    text = texts.to_csv([Report("rxinfer", LAST, LAST, NOW, [Answer(INVOKES, columns, rows)])])
+    cells = [cell for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) for cell in row]
+    assert len(cells) >= 7 * len(labels)
+    assert [cell for cell in cells if not (cell[0].isalnum() or cell[0] in "_'")] == []
+
+
+def test_numbers_stay_numbers_and_names_as_they_are() -> None:
+    rows = [("fit", -3, -0.5), ("_plot", None, 0.5), ("3.14", 1, 1.0)]
+    report = Report("rxinfer", LAST, LAST, NOW, [Answer(INVOKES, ("label", "sessions", "change"), rows)])
+    assert texts.to_csv([report]).splitlines()[1:] == [
+        f"rxinfer,invokes,{label},{measure},{'' if value is None else value}"
+        for label, *values in rows
+        for measure, value in zip(("sessions", "change"), values, strict=True)
+    ]
 
 
 def test_the_command_prints_a_report_and_says_what_is_wrong(folder: Path) -> None:

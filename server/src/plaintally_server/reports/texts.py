@@ -1,6 +1,7 @@
 """Reports as text for a terminal, as CSV and as JSON. Pure."""
 
 import csv
+import re
 from collections.abc import Sequence
 from datetime import date
 
@@ -10,6 +11,7 @@ from plaintally_server.reports.answers import Answer, Report, Value
 from plaintally_server.reports.charts import terminal_bars
 from plaintally_server.reports.series import DailyCounts
 
+_SEPARATORS = re.compile(r"[;\t\r\n\v\f\x85\u2028\u2029]")
 _CSV_COLUMNS = ("package", "question", "key", "measure", "value")
 
 
@@ -25,7 +27,7 @@ def to_json(reports: Sequence[Report]) -> str:
 
 
 def to_csv(reports: Sequence[Report]) -> str:
-    """One number per line: whose, of which question, of which day, version or label, which measure. RFC 4180."""
+    """Return one number per line: package, question, day or version or label, measure, value. RFC 4180."""
     lines = _Lines()
     writer = csv.writer(lines)
     writer.writerow(_CSV_COLUMNS)
@@ -33,8 +35,21 @@ def to_csv(reports: Sequence[Report]) -> str:
         for answer in report.answers:
             for key, *values in answer.rows:
                 for measure, value in zip(answer.columns[1:], values, strict=True):
-                    writer.writerow((report.package, answer.question.name, key, measure, value))
+                    row = (report.package, answer.question.name, key, measure, value)
+                    writer.writerow([_csv_cell(cell) for cell in row])
     return "".join(lines).rstrip()
+
+
+def _csv_cell(value: Value) -> Value:
+    """Return a value that no spreadsheet reads as a formula. Numbers stay numbers, also negative ones.
+
+    Formulas begin with = + - @, in some locales in full width, or after a blank. So a text gets an apostrophe unless
+    it begins with a letter, a digit or an underscore. Tabs, line ends and semicolons begin a cell in some locales.
+    """
+    if not isinstance(value, str) or not value:
+        return value
+    text = _SEPARATORS.sub(" ", value)
+    return text if text[0].isalnum() or text[0] == "_" else f"'{text}"
 
 
 def to_text(reports: Sequence[Report], *, width: int = 72, unicode: bool = True) -> str:
