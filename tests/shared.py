@@ -98,7 +98,7 @@ class Shared:
 
     def session_document(self) -> Document:
         environment = mapping(
-            python_version=string("3.13.1"),
+            python_version=string("3.13"),
             package_version=string("5.0.0"),
             os=string("Linux"),
             machine=string("x86_64"),

@@ -35,7 +35,9 @@ TYPES = {
 CHECKS = {  # what the functions of the rules say of their argument
     "isId": "string",
     "isName": "string",
-    "isText": "string",
+    "isVersion": "string",
+    "isPythonVersion": "string",
+    "isWord": "string",
     "isCount": "int",
     "isSmall": "int",
     "isDuration": "float",
@@ -78,7 +80,7 @@ def test_the_rules_have_the_fields_and_types_of_what_is_sent() -> None:
         assert LASTING[collection] == ingest._LASTING[collection]
     assert tuple(ingest.ENVIRONMENT) in lists(rules)
     assert types(rules, "value") == {
-        name: "string" if kind is str else "int" for name, kind in ingest.ENVIRONMENT.items()
+        name: "int" if isinstance(limit, range) else "string" for name, limit in ingest.ENVIRONMENT.items()
     }
     assert ("id", "timestamp", *COARSE) in lists(rules)
     assert not re.search(r"allow (?!create|update)", rules)
@@ -164,8 +166,11 @@ def test_the_rules_refuse_every_other_shape(google: Emulator) -> None:
         assert is_refused(google, target[:-1], document)
     environment = shared.session_document()["fields"]["environment"]["mapValue"]["fields"]  # type: ignore[index]
     for key, value in (
-        ("os", string("x" * 65)),
+        ("os", string("x" * 33)),
         ("os", string("ü")),
+        ("machine", string("visit example.com")),
+        ("python_version", string("3.13.1")),
+        ("package_version", string("visit example.com")),
         ("cpu_threads", integer(65_537)),
         ("b", integer(1)),
     ):

@@ -1,7 +1,9 @@
 """Shared sessions: what is taken, what is refused, and that one commit is one."""
 
+import os
 import random
 import sqlite3
+import sys
 import uuid
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -9,6 +11,7 @@ from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from signal import SIGKILL
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 from collectors import ROOT, TOKEN, Collector, count, in_threads, run_collector
 from plaintally import documents
 from plaintally.firestore import from_document
-from plaintally.session import Session
+from plaintally.session import Session, make_environment
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import Admitted, Policy, admit
 from plaintally_server.resource import Name
@@ -127,6 +130,10 @@ def test_what_no_contract_declares_is_refused_and_nothing_of_it_is_told(sharing:
         (0, changed(session, environment=mapping(**{**environment, "os": string("canary" * 11)}))),
         (0, changed(session, environment=mapping(**{**environment, "os": string("canary\n")}))),
         (0, changed(session, environment=mapping(**{**environment, "os": string("canaryü")}))),
+        *(
+            (0, changed(session, environment=mapping(**{**environment, name: string("canary at example.com")})))
+            for name in ("python_version", "package_version", "os", "machine")
+        ),
         (0, changed(session, environment=mapping(**{**environment, "cpu_threads": integer(65_537)}))),
         (0, changed(session, environment=mapping(**{**environment, "cpu_threads": {"booleanValue": True}}))),
         (0, changed(session, environment=mapping(**{**environment, "word_size": double(64)}))),
@@ -292,7 +299,7 @@ def test_a_commit_is_whole_even_when_the_collector_is_killed(tmp_path: Path) -> 
 
 CONTRACTS = {"rxinfer": CONTRACT}
 ENVIRONMENT = {
-    "python_version": "3.13.1",
+    "python_version": "3.13",
     "package_version": "5.0.0",
     "os": "Linux",
     "machine": "x86_64",
@@ -358,6 +365,43 @@ def test_whatever_is_admitted_is_what_the_contract_declares(name: str, data: st.
         "duration_ms": lambda value: isinstance(value, float) and 0 <= value < float("inf"),
     }
     assert all(kinds[field](value) for field, value in fields.items() if field in kinds)
+
+
+@pytest.mark.parametrize("version", [None, "", "1.2.3", "1.0+g8f", "x" * 65, "1.0 of Ada's laptop", "=1", "ü", "1.0\n"])
+@pytest.mark.parametrize("is_windows", [False, True])
+@pytest.mark.parametrize(
+    ("system", "machine"),
+    [
+        ("Linux", "x86_64"),
+        ("CYGWIN_NT-10.0-19045", "x86_64"),
+        ("OS/390", "8561"),
+        ("iOS", "iPhone14,2"),
+        ("Lïnux", "ada's own"),
+        ("x" * 40, ""),
+        ("win32", None),
+    ],
+)
+def test_the_environment_of_any_machine_is_admitted(
+    monkeypatch: pytest.MonkeyPatch, system: str, machine: str | None, version: str | None, *, is_windows: bool
+) -> None:
+    """Also of odd systems, and with a version that its author made up: what is free text does not leave."""
+    if is_windows:
+        monkeypatch.delattr(os, "uname", raising=False)
+        monkeypatch.setattr(sys, "platform", system)
+        monkeypatch.delenv("PROCESSOR_ARCHITECTURE", raising=False)
+        if machine is not None:
+            monkeypatch.setenv("PROCESSOR_ARCHITECTURE", machine)
+    else:
+        monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(sysname=system, machine=machine or ""))
+    made = make_environment(version)
+    session = Session("rxinfer", contract=CONTRACT, environment=made)
+    fields = from_document({**documents.session(session), "name": "x"})
+    name = Name("p", "(default)", "sessions", session.id)
+    assert admit(name, fields, Policy(CONTRACTS)).fields["environment"] == made
+    assert made["python_version"] == "{}.{}".format(*sys.version_info)
+    assert made["os"] == (system if system in ("Linux", "iOS", "win32") else "unknown")
+    assert made["machine"] == (machine if machine in ("x86_64", "8561") else "unknown")
+    assert made["package_version"] == (version if version in ("1.2.3", "1.0+g8f") else "")
 
 
 def test_what_the_sdk_writes_is_admitted(sharing: Collector) -> None:

@@ -382,16 +382,27 @@ def _share(sink: "Stream", ended: "list[SessionInvoke]") -> None:
 
 
 def make_environment(version: "str | None") -> "dict[str, object]":
-    """What is told of the machine: versions, operating system, architecture, CPU threads, word size in bits."""
+    """Return what a session says of the machine; a collector takes nothing that has another form.
+
+    These are versions, operating system, architecture, CPU threads and word size in bits. A version that is free text
+    is left empty.
+    """
     uname = os.uname() if hasattr(os, "uname") else None
     return {
-        "python_version": "{}.{}.{}".format(*sys.version_info),
-        "package_version": version or "",
-        "os": uname.sysname if uname else sys.platform,
-        "machine": uname.machine if uname else os.environ.get("PROCESSOR_ARCHITECTURE", ""),
+        "python_version": "{}.{}".format(*sys.version_info),
+        "package_version": _plain(version, ".+!_-", 64) or "",
+        "os": _plain(uname.sysname if uname else sys.platform, "_-", 32) or "unknown",
+        "machine": _plain(uname.machine if uname else os.environ.get("PROCESSOR_ARCHITECTURE"), "_-", 32) or "unknown",
         "cpu_threads": os.cpu_count() or 0,
         "word_size": sys.maxsize.bit_length() + 1,
     }
+
+
+def _plain(text: object, marks: str, most: int) -> "str | None":
+    """Return a text of ASCII letters, digits and these marks, or None if it is another or too long."""
+    if not isinstance(text, str) or not 0 < len(text) <= most or not text.isascii():
+        return None
+    return text if text.translate(dict.fromkeys(map(ord, marks), "0")).isalnum() else None
 
 
 def valid_capacity(capacity: object) -> int:

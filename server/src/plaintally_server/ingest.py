@@ -18,6 +18,7 @@ from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.resource import Name
 from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, SHARE, STRING, TIME, VERSION, Rule, is_session_id
+from plaintally_server.schemas import Schema
 from plaintally_server.sizes import check_size
 
 COUNTER_PREFIX = "using_"
@@ -29,14 +30,15 @@ COARSE_PATTERNS = {
 """By coarse field of a count, what its text is like."""
 ANY_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_TEXT = re.compile(r"[ -~]{0,64}")
+_WORD = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _NUMBER = range(65_537)
-ENVIRONMENT = {
-    **dict.fromkeys(("python_version", "package_version", "os", "machine"), str),
-    **dict.fromkeys(("cpu_threads", "word_size"), int),
+ENVIRONMENT: Mapping[str, re.Pattern[str] | range] = {
+    "python_version": COARSE_PATTERNS["python_version"],
+    "package_version": re.compile(f"({VERSION.pattern})?"),
+    **dict.fromkeys(("os", "machine"), _WORD),
+    **dict.fromkeys(("cpu_threads", "word_size"), _NUMBER),
 }
-"""The fields of a session's environment, and their types."""
-_ENVIRONMENT_SCHEMAS = {str: schemas.text(pattern=f"^{_TEXT.pattern}$"), int: schemas.whole(0, _NUMBER[-1])}
+"""The fields of a session's environment: what their text is like, or the numbers they may have."""
 _STATUSES = ("success", "error")
 
 
@@ -84,9 +86,20 @@ def _is_environment(value: object) -> bool:
     return (
         isinstance(value, Mapping)
         and set(value) == set(ENVIRONMENT)
-        and all(type(value[key]) is kind for key, kind in ENVIRONMENT.items())
-        and all(item in _NUMBER if type(item) is int else _TEXT.fullmatch(item) for item in value.values())
+        and all(_fits(value[key], limit) for key, limit in ENVIRONMENT.items())
     )
+
+
+def _fits(value: object, limit: re.Pattern[str] | range) -> bool:
+    if isinstance(limit, range):
+        return type(value) is int and value in limit
+    return isinstance(value, str) and limit.fullmatch(value) is not None
+
+
+def _environment_schema(limit: re.Pattern[str] | range) -> Schema:
+    if isinstance(limit, range):
+        return schemas.whole(limit[0], limit[-1])
+    return schemas.text(pattern=f"^{limit.pattern}$")
 
 
 SHARED = {
@@ -97,7 +110,7 @@ SHARED = {
         "environment": Rule(
             _is_environment,
             f"a mapValue with exactly {', '.join(ENVIRONMENT)}, each in its limits",
-            schemas.mapping(schemas.exactly({name: _ENVIRONMENT_SCHEMAS[kind] for name, kind in ENVIRONMENT.items()})),
+            schemas.mapping(schemas.exactly({name: _environment_schema(limit) for name, limit in ENVIRONMENT.items()})),
         ),
         "deletion_key_hash": Rule(
             lambda value: isinstance(value, str) and _HASH.fullmatch(value),
