@@ -87,7 +87,7 @@ def measure(attack: Attack, seconds: float, rate: float, postgres: Postgres | No
 
 def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dict[str, Any]:
     state = attack.prepare(target)
-    written = target.count_documents()
+    written, disk_mb = target.count_documents(), target.disk_mb
     honest = _start("honest", {"port": target.port, "rate": HONEST_PER_S})
     began_s, cpu_s = time.monotonic(), target.server.cpu_s()
     job = {"attack": attack.name, "port": target.port, "seconds": seconds, "rate": rate, "state": state}
@@ -113,6 +113,7 @@ def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dic
         "honest": report.summarize(found["latencies_ms"]),
         "honest_statuses": found["statuses"],
         "peak_mb": peak_mb,
+        "disk_mb": target.disk_mb - disk_mb,
         "gain": gain.what,
         "gains": not gain.is_none,
     }

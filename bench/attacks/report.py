@@ -63,6 +63,7 @@ HEAD = (
     "worst",
     "lost",
     "peak RSS, MB",
+    "disk, MB more",
     "gained",
     "holds",
 )
@@ -72,7 +73,7 @@ def cells(row: Row, idle: Row) -> list[str]:
     """Return the row of a table."""
     verdict = "yes" if holds(row) else "**no**"
     if "rejected" in row:
-        return [row["name"], *[""] * 10, "the contract is rejected", verdict]
+        return [row["name"], *[""] * 11, "the contract is rejected", verdict]
     honest = row["honest"]
     times = [_write_ms(honest[name]) for name in ("median_ms", "p95_ms", "worst_ms")]
     documents = row["documents"]
@@ -86,6 +87,7 @@ def cells(row: Row, idle: Row) -> list[str]:
         *times,
         f"{honest['lost']} of {honest['counts']}",
         f"{row['peak_mb']:.0f}",
+        f"{row['disk_mb']:.0f}",
         row["gain"],
         verdict,
     ]
@@ -113,7 +115,7 @@ def sum_up(result: Row) -> str:
 def write_page(result: Row, page: Path = _PAGE) -> None:
     """Write the bench's part of the threat model."""
     idle, *rows = result["attacks"]
-    columns = [0, 3, 5, 6, 7, 8, 10, 11, 12]
+    columns = [0, 3, 5, 6, 7, 8, 10, 11, 12, 13]
     table = pages.table(
         [HEAD[column] for column in columns],
         [[cells(row, idle)[column] for column in columns] for row in (idle, *rows)],

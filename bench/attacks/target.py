@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from ingest.servers import Server, free_ports
 
 from attacks.messages import OTHER, PACKAGE, ROOT, bearer
@@ -63,6 +64,16 @@ class Target(Collector):
         """The most resident memory that it ever had, in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1000
+
+    @property
+    def disk_mb(self) -> float:
+        """The size of the database in MB, and that of the log beside it."""
+        if self.location.startswith("postgresql:"):
+            with psycopg.connect(self.location) as connection:
+                row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+            return float(row[0]) / 1e6 if row else 0.0
+        files = self.database.parent.iterdir()
+        return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
     def share(self, **more: object) -> Shared:
         """Share a session as a user would, and return it."""

@@ -7,6 +7,7 @@ from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
 from attacks.attack import Attack, State
+from attacks.attacker import many_addresses
 from attacks.messages import (
     OTHER,
     PACKAGE,
@@ -40,7 +41,7 @@ class Body(Attack):
     target = f"{ROOT}/using_{PACKAGE}"
     size = LONG_BYTES
     connections = 2
-    headers: State = {}  # noqa: RUF012
+    from_many = False
 
     def make(self, size: int) -> bytes:
         """Return the body."""
@@ -50,7 +51,8 @@ class Body(Attack):
         """See `Attack.run`."""
         headers = bearer(attacker.state["token"]) if "token" in attacker.state else {}
         request = write_packed("POST", self.target, self.make(self.size), headers)
-        await attacker.flood(repeat(request), connections=self.connections)
+        addresses = many_addresses() if self.from_many else None
+        await attacker.flood(repeat(request), connections=self.connections, addresses=addresses)
 
 
 class Bomb(Body):
@@ -202,6 +204,15 @@ class Times(Body):
         return b'{"fields":{"a":{"arrayValue":{"values":' + values + b"}}}}"
 
 
+class FromMany(ManyValuesInCommits):
+    """The same from an address of its own for each request."""
+
+    name = "many small values, many addresses"
+    sends = "commits of 10 MB with an array of empty maps, in gzip, each from another address"
+    bound = "few long bodies are read at once, into what is declared and nothing else"
+    from_many = True
+
+
 class BigCommits(Attack):
     """Commits of 500 documents of 20 kB each, which are stored."""
 
@@ -240,6 +251,38 @@ class SmallCommits(Attack):
         await attacker.flood(write_counts() for _ in repeat(0))
 
 
+class FailingCommits(Attack):
+    """Commits whose last write cannot be: all others are planned for nothing."""
+
+    name = "commits that fail"
+    sends = "commits in gzip of 499 counts, and one that may not be"
+    bound = "a commit is charged before it is planned, whatever becomes of it"
+
+    async def run(self, attacker: "Attacker") -> None:
+        """See `Attack.run`."""
+        await attacker.flood(self.make() for _ in repeat(0))
+
+    def make(self) -> bytes:
+        """Return a request."""
+        ids = list(islice(make_ids(), 500))
+        writes = [update(f"using_{PACKAGE}/{one}", {"fields": count_fields(one)}) for one in ids[1:]]
+        return write_commit([*writes, update(f"using_{PACKAGE}/{ids[0]}", {"fields": {}})])
+
+
+class FailingBatches(FailingCommits):
+    """Batches of writes that each fail by themselves."""
+
+    name = "batches that fail"
+    sends = "batchWrites in gzip of 500 counts without a time"
+    bound = "each write of a batch is charged before it is planned, whatever becomes of it"
+
+    def make(self) -> bytes:
+        """See `FailingCommits.make`."""
+        ids = islice(make_ids(), 500)
+        writes = [update(f"using_{PACKAGE}/{one}", {"fields": {"id": {"stringValue": one}}}) for one in ids]
+        return write_packed("POST", f"{ROOT}:batchWrite", write_json({"writes": writes}))
+
+
 class WithToken(ManyValuesInCommits):
     """A token of another package lifts no bound but that on what may be asked."""
 
@@ -271,7 +314,10 @@ ATTACKS = [
     LongNumber,
     Nesting,
     Times,
+    FromMany,
     BigCommits,
     SmallCommits,
+    FailingCommits,
+    FailingBatches,
     WithToken,
 ]

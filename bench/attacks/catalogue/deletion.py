@@ -98,6 +98,25 @@ class ForeignForms(Attack):
         return Gain(f"{taken:,} requests of visitors were taken" if taken else "", is_none=not taken)
 
 
+class WrongKeys(Attack):
+    """Guessing deletion keys, which are too long for that; each guess is looked up."""
+
+    name = "wrong deletion keys"
+    sends = "deletions of a known session, each with another wrong key, from many addresses"
+    bound = "deletions count like documents; keys have 256 random bits"
+
+    def prepare(self, target: "Target") -> State:
+        """See `Attack.prepare`."""
+        return {"session": target.share().session}
+
+    async def run(self, attacker: "Attacker") -> None:
+        """See `Attack.run`."""
+        session = attacker.state["session"]
+        bodies = (write_json({"session": session, "key": str(uuid.uuid4())}) for _ in repeat(0))
+        requests = (write("POST", f"{ROOT}:forget", body) for body in bodies)
+        await attacker.flood(requests, addresses=many_addresses(), connections=16)
+
+
 class Tombstones(Attack):
     """Sessions that are made to be deleted: each leaves hashes behind."""
 
@@ -150,4 +169,4 @@ def _make_sessions(number: int) -> Iterable[tuple[str, State]]:
         yield shared.session, update(f"sessions/{shared.session}", session)
 
 
-ATTACKS = [UnknownSessions, OwnSessions, ForeignForms, Tombstones]
+ATTACKS = [UnknownSessions, OwnSessions, ForeignForms, WrongKeys, Tombstones]

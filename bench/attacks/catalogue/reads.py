@@ -97,4 +97,25 @@ class Batches(Read):
         return write_packed("POST", f"{ROOT}:batchGet", write_json({"documents": names}), headers)
 
 
-ATTACKS = [Lists, SortedLists, Queries, Batches]
+class Filters(Read):
+    """A query with as many filters as it may have, of as many values."""
+
+    name = "queries of many filters"
+    sends = "queries with 90 filters of 30 values each, in gzip, with a token of their package"
+    bound = "few reads at once for a token, off the event loop"
+
+    def make(self, headers: dict[str, str]) -> bytes:
+        """See `Read.make`."""
+        values = [{"stringValue": f"a{number}"} for number in range(30)]
+        field = {"fieldPath": "context.text0"}
+        one = {"op": "IN", "field": field, "value": {"arrayValue": {"values": values}}}
+        filters = [{"fieldFilter": one} for _ in range(90)]
+        query = {
+            "from": [{"collectionId": "invokes"}],
+            "where": {"compositeFilter": {"op": "OR", "filters": filters}},
+        }
+        body = write_json({"structuredQuery": query})
+        return write_packed("POST", f"{ROOT}:runQuery", body, headers)
+
+
+ATTACKS = [Lists, SortedLists, Queries, Filters, Batches]
