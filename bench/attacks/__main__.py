@@ -4,8 +4,8 @@ Each attack has a collector of its own. An honest client counts from one address
 attacker's process sends what 10 kB/s permit. It writes `bench/results/attacks.json` and its part of the threat model.
 
     NAME ...         attacks whose names contain one of these (default: all)
-    --seconds S      of one attack (default 7)
-    --quick          one second of each: whether everything works, no verdict
+    --seconds S      of one attack (default 6)
+    --quick          one second of each, four at once: whether everything works, no verdict
     --rate BYTES     a second (default 10000)
     --postgres       a collector on PostgreSQL
     --list           print what there is, and end
@@ -18,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ from postgresql import Postgres, run_postgres  # noqa: E402
 
 RESULT = ROOT / "bench/results/attacks.json"
 HONEST_PER_S = 10
+_AT_ONCE = 4
+_QUICK_GROUND = 0.05
 _AFTER_S = 1.0
 """How long the honest client goes on, since an attack may take effect later."""
 
@@ -42,7 +46,7 @@ def main() -> None:
     """Run the attacks, and write what they got."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--seconds", type=float, default=7)
+    parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--rate", type=float, default=10_000)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--postgres", action="store_true")
@@ -56,9 +60,13 @@ def main() -> None:
     rows = []
     with ExitStack() as stack:
         postgres = stack.enter_context(run_postgres()) if options.postgres else None
-        for attack in [NOTHING, *chosen]:
-            rows.append(measure(attack, seconds, options.rate, postgres))
-            print(report.tell(rows[-1], rows[0]), flush=True)
+        if postgres:
+            postgres.new_store()  # makes what all others are copied from
+        pool = stack.enter_context(ThreadPoolExecutor(_AT_ONCE if options.quick else 1))
+        work = partial(measure, seconds=seconds, rate=options.rate, postgres=postgres)
+        for row in pool.map(work, [NOTHING, *chosen]):
+            rows.append(row)
+            print(report.tell(row, rows[0]), flush=True)
     result = {
         "date": datetime.now(UTC).date().isoformat(),
         "seconds": seconds,
@@ -79,7 +87,8 @@ def measure(attack: Attack, seconds: float, rate: float, postgres: Postgres | No
     row: dict[str, Any] = {"name": attack.name, "sends": attack.sends, "bound": attack.bound}
     with tempfile.TemporaryDirectory(prefix="plaintally-attacks-") as folder:
         try:
-            with run_target(Path(folder), postgres, attack.options, attack.label) as target:
+            ground = 1 if seconds > 1 else _QUICK_GROUND
+            with run_target(Path(folder), postgres, attack.options, attack.label, share_of_ground=ground) as target:
                 return row | _measure(attack, target, seconds, rate)
         except NotStarted as error:
             return row | {"rejected": str(error), "gain": "", "gains": False}
@@ -98,6 +107,7 @@ def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dic
     ours_s, database_s = (after - before for after, before in zip(target.server.cpu_s(), cpu_s, strict=True))
     after = target.count_documents()
     counted = None if None in (after, written) else after - written - found["statuses"].get("200", 0)  # type: ignore[operator]
+    outcome["honest"] = honest_waits = report.summarize(found["latencies_ms"])
     try:
         gain = attack.judge(target, state, outcome)
     except (OSError, ValueError) as error:
@@ -110,7 +120,7 @@ def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dic
         "documents": counted,
         "cpu_s": ours_s,
         "database_cpu_s": database_s,
-        "honest": report.summarize(found["latencies_ms"]),
+        "honest": honest_waits,
         "honest_statuses": found["statuses"],
         "peak_mb": peak_mb,
         "disk_mb": target.disk_mb - disk_mb,
@@ -119,7 +129,7 @@ def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dic
     }
 
 
-_FIGURES = ("sent_bytes", "requests", "statuses")
+_FIGURES = ("sent_bytes", "requests", "statuses", "honest")
 
 
 def _start(module: str, job: dict[str, Any]) -> subprocess.Popen[str]:

@@ -42,12 +42,14 @@ class NotStarted(Exception):  # noqa: N818
 class Target(Collector):
     """The collector, with what an attack needs to prepare its ground.
 
-    `location` is the database as options name it; `server` measures the process.
+    `location` is the database as options name it; `server` measures the process; `share_of_ground` is how much of its
+    ground an attack is to prepare, from 0 to 1.
     """
 
     metrics_port: int
     location: str
     server: Server
+    share_of_ground: float
 
     def count_documents(self) -> float | None:
         """Return the number of documents that it has written; None if it does not answer."""
@@ -144,7 +146,12 @@ class Target(Collector):
 
 @contextmanager
 def run_target(
-    folder: Path, postgres: Postgres | None, options: Sequence[str], label: Mapping[str, Any]
+    folder: Path,
+    postgres: Postgres | None,
+    options: Sequence[str],
+    label: Mapping[str, Any],
+    *,
+    share_of_ground: float = 1,
 ) -> Iterator[Target]:
     """Run a collector with two packages on a new database; it is killed if it does not end.
 
@@ -176,7 +183,7 @@ def run_target(
             port = _read_port(process, log)
             database_pid = postgres.process.pid if postgres and postgres.process else None
             server = Server(process.pid, port, database_pid)
-            yield Target(process, port, Path(location), metrics_port, location, server)
+            yield Target(process, port, Path(location), metrics_port, location, server, share_of_ground)
         finally:
             _end(process)
 

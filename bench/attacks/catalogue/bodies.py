@@ -121,6 +121,18 @@ class ManyValuesInCommits(ManyValues):
         return b'{"writes":[{"update":{"name":"' + name + b'",' + document[1:] + b"}]}"
 
 
+class ManyWrites(Body):
+    """A commit of far more writes than a commit may have: they are counted after they were read."""
+
+    name = "commits of many writes"
+    sends = "a commit of 10 MB with 580,000 writes, in gzip"
+    target = f"{ROOT}:commit"
+
+    def make(self, size: int) -> bytes:
+        """See `Body.make`."""
+        return b'{"writes":' + join(repeat(b'{"delete":"aaaa"}', size // 18)) + b"}"
+
+
 class ShortManyValues(ManyValues):
     """The same in many requests."""
 
@@ -307,6 +319,7 @@ ATTACKS = [
     ShortBrackets,
     ManyValues,
     ManyValuesInCommits,
+    ManyWrites,
     ShortManyValues,
     RepeatedKeys,
     ShortRepeatedKeys,

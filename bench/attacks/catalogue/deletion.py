@@ -1,5 +1,6 @@
 """Requests to delete: a queue that others need, and tombstones that are kept."""
 
+import asyncio
 import random
 import uuid
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,8 @@ class UnknownSessions(Attack):
 
     def prepare(self, target: "Target") -> State:
         """See `Attack.prepare`."""
-        target.send_all(_ask_as_anybody(str(uuid.uuid4())) for _ in range(_QUEUE))
+        number = int(_QUEUE * target.share_of_ground)
+        target.send_all(_ask_as_anybody(str(uuid.uuid4())) for _ in range(number))
         return {"session": target.share().session}
 
     async def run(self, attacker: "Attacker") -> None:
@@ -53,7 +55,7 @@ class OwnSessions(UnknownSessions):
     def prepare(self, target: "Target") -> State:
         """See `Attack.prepare`."""
         known = []
-        for _ in range(_QUEUE // 500):
+        for _ in range(int(_QUEUE * target.share_of_ground) // 500):
             sessions = list(_make_sessions(500))
             known += [session for session, _ in sessions]
             target.write([write for _, write in sessions])
@@ -149,6 +151,45 @@ class Tombstones(Attack):
         return Gain(f"{kept:,} tombstones and receipts", is_none=True)
 
 
+class Erasure(Attack):
+    """The deletion of a session of the attacker's own, after which the database is written anew."""
+
+    name = "one deletion, many documents"
+    sends = "one session of its own and its deletion, to a collector that holds 90 MB"
+    bound = "what is erased after a deletion keeps nobody waiting"
+    worst_ms = 1000
+
+    def prepare(self, target: "Target") -> State:
+        """See `Attack.prepare`."""
+        from shared import Shared
+
+        texts = {"source": {"stringValue": "a" * 90_000}, "log": {"stringValue": "a" * 90_000}}
+        for _ in range(max(1, int(10 * target.share_of_ground))):
+            shared = Shared(package=PACKAGE, invokes=50)
+            documents = shared.documents
+            for name in shared.names[2:]:
+                documents[name]["fields"]["context"] = {"mapValue": {"fields": texts}}
+            target.write([update(name, document) for name, document in documents.items()])
+        return {}
+
+    async def run(self, attacker: "Attacker") -> None:
+        """See `Attack.run`."""
+        from shared import Shared
+
+        shared = Shared(package=PACKAGE, invokes=0)
+        session = {"fields": shared.session_document()["fields"]}
+        await attacker.ask(write_commit([update(f"sessions/{shared.session}", session)]))
+        body = write_json({"session": shared.session, "key": shared.key})
+        await attacker.ask(write("POST", f"{ROOT}:forget", body))
+        await asyncio.sleep(attacker.seconds)
+
+    def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
+        """See `Attack.judge`."""
+        worst_ms = outcome["honest"]["worst_ms"] or float("inf")
+        held_up = worst_ms > self.worst_ms
+        return Gain(f"everybody waited {worst_ms / 1000:.1f} s" if held_up else "", is_none=not held_up)
+
+
 def _about(session: str) -> bytes:
     return write_json({"session": session})
 
@@ -169,4 +210,4 @@ def _make_sessions(number: int) -> Iterable[tuple[str, State]]:
         yield shared.session, update(f"sessions/{shared.session}", session)
 
 
-ATTACKS = [UnknownSessions, OwnSessions, ForeignForms, WrongKeys, Tombstones]
+ATTACKS = [UnknownSessions, OwnSessions, ForeignForms, WrongKeys, Tombstones, Erasure]

@@ -28,7 +28,7 @@ class Read(Attack):
         """See `Attack.prepare`."""
         from shared import Shared, update
 
-        for _ in range(_DOCUMENTS // 10):
+        for _ in range(max(1, int(_DOCUMENTS * target.share_of_ground) // 10)):
             shared = Shared(package=PACKAGE, invokes=10)
             documents = shared.documents
             texts = {f"text{number}": {"stringValue": "a" * 100_000} for number in range(_TEXTS)}
