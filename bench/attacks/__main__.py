@@ -76,7 +76,7 @@ def main() -> None:
         "load": os.getloadavg()[0],
         "attacks": rows,
     }
-    print(report.sum_up(result))
+    print(f"{len(chosen)} attacks were tried; --quick gives no verdict." if options.quick else report.sum_up(result))
     if not options.names and not options.quick:
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
         report.write_page(result)
