@@ -18,9 +18,10 @@ from uvicorn.server import ServerState
 from plaintally_server.connection_limits import ConnectionTable
 from plaintally_server.exceptions import Refusal, invalid, unavailable
 from plaintally_server.exchange import BUFFER_BYTES, Exchange, write_answer
+from plaintally_server.handshakes import Handshake
 from plaintally_server.heads import Head, Limits, too_large
 from plaintally_server.messages import Application, refuse
-from plaintally_server.proxies import Network, find_client, is_trusted
+from plaintally_server.proxies import Network, find_client, find_direct
 
 _FRAMING_SHARE = 8  # times the body: one byte in a chunk of its own takes six
 
@@ -38,9 +39,10 @@ class Connection(asyncio.Protocol):
         table: ConnectionTable,
         trusted: Sequence[Network] = (),
         limits: Limits = Limits(),  # noqa: B008  # immutable
+        handshake: Handshake | None = None,
     ) -> None:
         self.app, self.server_state, self.app_state, self.limits = config.loaded_app, server_state, app_state, limits
-        self.table, self.trusted = table, trusted
+        self.table, self.trusted, self.handshake = table, trusted, handshake
         self.waits = True  # for its client, as the table knows it
         self.loop = _loop or asyncio.get_running_loop()
         self.parser = httptools.HttpRequestParser(self)
@@ -73,10 +75,13 @@ class Connection(asyncio.Protocol):
         }
         self._expect_within(self.limits.head_s)
         self.timer = self.loop.call_later(self.limits.check_s, self._check)
+        if self.handshake is not None:
+            self.table.close(self.handshake)
         has_room = self.table.open(self)
-        self.is_proxied = is_trusted(self.client, self.trusted)
-        if not self.is_proxied:
-            has_room = self.table.assign(self, find_client(self.client, "", ())) and has_room
+        direct = find_direct(self.client, self.trusted)
+        self.is_proxied = direct is None
+        if direct is not None:
+            has_room = self.table.assign(self, direct) and has_room
         if not has_room:
             self._refuse(_crowded())
 

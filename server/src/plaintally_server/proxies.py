@@ -53,6 +53,11 @@ def find_buckets(client: str) -> Sequence[Bucket]:
     return [Bucket(f"{number >> 128 - length:x}/{length}", share) for length, share in PREFIXES.items()]
 
 
+def find_direct(peer: str, trusted: Sequence[Network]) -> str | None:
+    """Return the client that holds a connection; None if that is a trusted proxy, whose requests name their clients."""
+    return None if is_trusted(peer, trusted) else find_client(peer, "", ())
+
+
 def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
     """Whether the other end of a connection is a proxy whose word is believed."""
     address = _parse(peer) if trusted else None

@@ -1,5 +1,6 @@
 """Runs the collector with its settings, from the socket to the last commit."""
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -17,9 +18,10 @@ from plaintally_server.app import create_app
 from plaintally_server.connection import Connection
 from plaintally_server.connection_limits import ConnectionTable
 from plaintally_server.exceptions import StartError
+from plaintally_server.handshakes import Handshake, Handshakes
 from plaintally_server.heads import Limits
 from plaintally_server.messages import Application
-from plaintally_server.proxies import parse_networks
+from plaintally_server.proxies import find_direct, parse_networks
 from plaintally_server.refusals import Refusals
 from plaintally_server.settings import Settings, check_tls
 from plaintally_server.store.maintenance import Maintenance
@@ -32,17 +34,43 @@ _GARBAGE = 50_000  # objects in circles that may come about before the youngest 
 
 
 class Listening(uvicorn.Server):
-    """A server that says where it listens once it does."""
+    """A server that says where it listens once it does; `handshakes` are those of TLS."""
+
+    def __init__(self, config: uvicorn.Config, handshakes: Handshakes) -> None:
+        super().__init__(config)
+        self.handshakes = handshakes
+        self.accepting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print the address, if anybody listens to that."""
-        await super().startup(sockets)
+        context = self.config.ssl
+        await super().startup(sockets if context is None else [])
+        if context is not None:
+            accept = self.handshakes.accept((sockets or [])[0], context, self._make_protocol)
+            self.accepting = asyncio.get_running_loop().create_task(accept)
         host, port = (sockets or [])[0].getsockname()[:2]
         scheme = "https" if self.config.is_ssl else "http"
         try:
             click.echo(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
         except OSError:  # the output is full or its reader gone; what is left of it must not fail again at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, and finish what was accepted."""
+        if self.accepting is not None:
+            self.accepting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.accepting
+        await super().shutdown(sockets)
+
+    def _make_protocol(self, handshake: Handshake) -> asyncio.Protocol:
+        """The protocol of a connection as uvicorn makes it, with its handshake."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            handshake=handshake,
+        )
 
 
 def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable
@@ -75,9 +103,11 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
             per_client=int(limits.connections_per_client),
             unread_bytes=int(limits.unread_bytes),
         )
+        trusted = parse_networks(settings.trusted_proxies)
+        handshakes = Handshakes(table, find_client=partial(find_direct, trusted=trusted), timeout_s=limits.head_s)
         config = uvicorn.Config(
             app,
-            http=partial(Connection, table=table, trusted=parse_networks(settings.trusted_proxies), limits=limits),  # type: ignore[arg-type]  # it is called like a class
+            http=partial(Connection, table=table, trusted=trusted, limits=limits),  # type: ignore[arg-type]  # it is called like a class
             ws="none",
             interface="asgi3",
             access_log=False,  # it would hold addresses
@@ -95,7 +125,7 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         gc.freeze()  # what is there now stays; looking through it again and again would hold up all requests
         gc.set_threshold(_GARBAGE)
         with contextlib.suppress(KeyboardInterrupt):
-            Listening(config).run(sockets=[listener])
+            Listening(config, handshakes).run(sockets=[listener])
 
 
 def _raise_file_limit() -> None:
