@@ -18,6 +18,7 @@ from collectors import Collector, run_collector
 from made import at, commit, counts, new_id, session, write
 from plaintally.contract import Contract, Integer, Label
 from plaintally_server.dashboard import PERIODS, Pages
+from plaintally_server.figures import MAX_ROWS, read_sessions
 from plaintally_server.reports.disclosure import settled_week, show_shares
 from plaintally_server.rolling import roll_up
 from plaintally_server.store import Store, Write
@@ -222,6 +223,26 @@ def test_what_is_left_out_does_not_follow_from_a_table(cells: dict[object, int],
         assert hidden == 0 or hidden >= 5
     else:
         assert shares.rest == 0
+
+
+def test_tables_of_maintainers_are_bounded(tmp_path: Path) -> None:
+    """Clients in RxInfer's format name labels and versions as they like."""
+    chance, day = random.Random(8), WEEK[0]  # noqa: S311
+    with closing(SQLiteStore(tmp_path / "a.sqlite3")) as store:
+        for number in range(30):
+            for one in session(chance, at(day, number), invokes=1):
+                admitted = one.settle(None)
+                assert admitted is not None
+                fields = {**admitted.fields, "label": f"label {number}"}
+                if "environment" in fields:
+                    versions = {"package_version": f"version {number}", "python_version": "=1+1"}
+                    fields = {**admitted.fields, "environment": {**fields["environment"], **versions}}
+                changed = admitted._replace(fields=fields)
+                asyncio.run(store.commit([one._replace(settle=lambda _, kept=changed: kept)]))  # type: ignore[misc]
+        roll(store)
+        found = read_sessions(store, "rxinfer", last=WEEK[6])
+    assert (found.total, len(found.labels)) == (30, MAX_ROWS)
+    assert [len(rows) for _, rows in found.versions] == [MAX_ROWS, 1]
 
 
 def test_weeks_do_not_overlap_and_are_over() -> None:

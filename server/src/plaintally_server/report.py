@@ -49,7 +49,10 @@ def report(
     form: str,
     database: Database,
 ) -> None:
-    """Report imports, sessions and invokes of packages, or of all."""
+    """Report imports, sessions and invokes of packages, or of all.
+
+    For maintainers: numbers of sessions can stand for a single user, so do not publish them.
+    """
     if source != "store" and not export:
         raise click.UsageError("Name the export with --export PLACE.")
     now = datetime.now(UTC)
