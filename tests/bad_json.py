@@ -52,7 +52,7 @@ ENDPOINTS = {
     "runQuery": Endpoint("POST", f"{ROOT}:runQuery", {"structuredQuery": _QUERY}),
     "forget": Endpoint("POST", f"{ROOT}:forget", {"session": _ID, "key": "x"}, (400, 413)),
 }
-_DEEP = 100_000
+_DEEP = 20_000
 WHOLE: dict[str, Text] = {
     "cut short": lambda text: text[:-1],
     "twice": lambda text: text + text,

@@ -302,12 +302,20 @@ def wrong_encodings() -> Iterator[Case]:
         "g" * 2000,
     ):
         yield case(encoding[:20], packed, encoding, 400, 415)
-    limit = 10_485_760
+    limit = 1_048_576
     yield case("a bomb", gzip.compress(bytes(50 * limit), 9), "gzip", 413)
     yield case("as much as may be", gzip.compress(body.ljust(limit)), "gzip", 200)
     yield case("a byte more", gzip.compress(body.ljust(limit + 1)), "gzip", 413)
     yield Case("as much as may be", "PATCH", path, body.ljust(limit), (200,))
     yield Case("a byte more", "PATCH", path, body.ljust(limit + 1), (413,))
+    with_token = 10_485_760
+    yield Case("as much as may be with a token", "PATCH", path, body.ljust(with_token), (200,), READ)
+    yield Case("a byte more with a token", "PATCH", path, body.ljust(with_token + 1), (413,), READ)
+    nothing = b'{"writes":[]}'
+    for method in ("commit", "batchWrite"):
+        target = f"{ROOT}:{method}"
+        yield Case(f"as much as a {method} may be", "POST", target, nothing.ljust(4 * limit), (200,))
+        yield Case(f"a byte more than a {method}", "POST", target, nothing.ljust(4 * limit + 1), (413,))
 
 
 def other_headers() -> Iterator[Case]:

@@ -360,7 +360,7 @@ def test_two_hosts_in_one_process_keep_apart(server: Loopback) -> None:
         assert one.session is not None
 
 
-def test_a_request_stays_below_nine_mebibytes(server: Loopback) -> None:
+def test_a_request_stays_below_four_megabytes(server: Loopback) -> None:
     telemetry = make(server, 0)
     for _ in range(600):
         with telemetry.invoke("fit") as invoke:
@@ -368,7 +368,7 @@ def test_a_request_stays_below_nine_mebibytes(server: Loopback) -> None:
     preview = telemetry.preview(include={"source"})
     assert telemetry.share(show_progress=False, include={"source"}).complete
     sizes = [len(request.body) for request in preview.requests]
-    assert 8 * 2**20 < max(sizes) < 9 * 2**20
+    assert 3_900_000 < max(sizes) < 4_000_000
     assert sum(len(writes(request)) for request in server.requests) == 602
 
 

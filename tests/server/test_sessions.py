@@ -184,14 +184,17 @@ def test_what_no_contract_declares_is_refused_and_nothing_of_it_is_told(sharing:
 
 def test_a_request_has_a_limit(sharing: Collector) -> None:
     shared = Shared(invokes=1)
-    large = string("\u0001" * 100_000)  # 600 kB in JSON
+    large = string("\u0001" * 80_000)  # 480 kB in JSON
     one = changed(shared.invoke_document(), context=mapping(source=large))
     two = changed(shared.invoke_document(), context=mapping(source=large, log=large))
-    for document in (one, two):  # which are 100 and 200 kB as Firestore counts them
+    for document in (one, two):  # which are 80 and 160 kB as Firestore counts them
         assert patch(sharing, shared.names[2], document).status == 200
     many = [update(name, one) for name in shared.names[2:]]
-    assert commit(sharing, *many * 15).status == 200
-    assert commit(sharing, *many * 20).error[0] == 413
+    three = changed(shared.invoke_document(), context=mapping(source=large, log=large, more=large))
+    assert patch(sharing, shared.names[2], three).error[0] == 413
+    assert commit(sharing, update(shared.names[2], three)).error[0] == 413
+    assert commit(sharing, *many * 8).status == 200
+    assert commit(sharing, *many * 9).error[0] == 413
 
 
 def test_a_commit_is_all_or_nothing_and_in_order(sharing: Collector) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collectors import ROOT, Collector, run_collector
+from collectors import ROOT, TOKEN, Answer, Collector, run_collector
 from emulators import Emulator, needs_google
 from firestore_limits import size_of
 from plaintally_server.sizes import MAX_DOCUMENT_BYTES
@@ -39,17 +39,23 @@ def cities(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401  # 
         yield running
 
 
+def patch_border(cities: Collector, value: dict[str, object], *, beyond: int) -> Answer:
+    """Send such a document; its JSON is longer than a body may be without a token."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return cities.request("PATCH", f"{ROOT}/cities/z%C3%BCrich", at_the_border(value, beyond=beyond), headers)
+
+
 def test_a_document_of_the_largest_size(cities: Collector) -> None:
     for what, value in TYPES.items():
         for beyond, status in ((0, 200), (1, 400)):
-            answer = cities.request("PATCH", f"{ROOT}/cities/z%C3%BCrich", at_the_border(value, beyond=beyond))
+            answer = patch_border(cities, value, beyond=beyond)
             assert answer.status == status, what
     assert b"1048576 bytes" in answer.body
 
 
 def test_what_is_there_counts_too(cities: Collector) -> None:
     """A patch of a few bytes can make a document too large."""
-    cities.request("PATCH", f"{ROOT}/cities/z%C3%BCrich", at_the_border({}, beyond=0))
+    patch_border(cities, {}, beyond=0)
     small = {"fields": {"c": {"nullValue": None}}}
     path = f"{ROOT}/cities/z%C3%BCrich?updateMask.fieldPaths="
     assert cities.request("PATCH", f"{path}c", small).error == (400, "INVALID_ARGUMENT")

@@ -12,7 +12,7 @@ from plaintally._answers import Answer, parse_answer
 from plaintally._sender import Endpoint
 
 MAX_DOCUMENTS = 500
-MAX_BYTES = 9 * 1024 * 1024
+MAX_BYTES = 4_000_000
 MAX_ANSWER = 2 * 1024 * 1024  # a document comes back in the answer
 LACKING = (404, 405, 501)  # how an endpoint answers that has no :commit
 _PARTIAL = (400, 403, 409, 413)  # one document of a batch may be at fault

@@ -11,6 +11,10 @@ from plaintally_server.fieldpaths import Fields
 from plaintally_server.jsontext import read_json
 
 T = TypeVar("T")
+ANONYMOUS_BYTES = 2**20
+"""The longest body without a token: a document of the largest size that Firestore has."""
+ANONYMOUS_COMMIT_BYTES = 4 * 2**20
+"""The longest commit or batchWrite without a token; the SDK sends at most 4,000,000 bytes in one."""
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -28,6 +32,22 @@ def parse_body(body: bytes, kind: type[T], *, example: str) -> T:
         return msgspec.convert(value, kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise invalid(f"The body must be JSON such as {example}.") from None
+
+
+def read_typed(body: bytes, kind: type[T], *, example: str) -> T:
+    """Return the body as a value of `kind`, of which no more is read than `kind` has.
+
+    Optional keys of `kind` must be UNSET where they are missing, since a key that stands twice is found by writing the
+    value again.
+
+    Raises:
+        Refusal: see `parse_body`.
+    """
+    try:
+        value: T = read_json(body, kind)
+    except msgspec.ValidationError:
+        raise invalid(f"The body must be JSON such as {example}.") from None
+    return value
 
 
 def parse_document(body: bytes, *, name: str | None = None) -> Fields:

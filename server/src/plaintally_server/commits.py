@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import from_document
-from plaintally_server.bodies import Body, parse_body
+from plaintally_server.bodies import Body, parse_body, read_typed
 from plaintally_server.exceptions import Refusal, invalid
 from plaintally_server.fieldpaths import FieldPath, Fields, parse_mask
 from plaintally_server.resource import Name, Precondition, make_precondition, parse_document_name
@@ -68,6 +71,15 @@ class _Write(Body):
     current_document: _Current | None = None
 
 
+class _Envelope(Body):
+    """The body of a commit whose writes are not read yet."""
+
+    writes: list[msgspec.Raw] | UnsetType | None = UNSET
+    database: str | UnsetType | None = UNSET
+    transaction: str | UnsetType | None = UNSET
+    labels: dict[str, str] | UnsetType | None = UNSET
+
+
 class CommitBody(Body):
     """The body of a commit, and of a batchWrite."""
 
@@ -77,28 +89,33 @@ class CommitBody(Body):
     labels: dict[str, str] | None = None
 
 
-def parse_commit(body: bytes, *, project: str) -> list[Change]:
+def parse_commit(body: bytes, *, project: str, document_bytes: int | None = None) -> list[Change]:
     """The changes in the body of a commit to a project, in their order.
 
+    Writes are read one after the other: the Python objects of a body can take thirty times its memory.
+
     Raises:
-        Refusal: it is no such body, has too many writes, or asks for what this collector does not do.
+        Refusal: it is no such body, has too many writes or one above `document_bytes`, or asks for what this collector
+            does not do.
     """
-    commit = parse_body(body, CommitBody, example=_EXAMPLE)
+    commit = read_typed(body or b"{}", _Envelope, example=_EXAMPLE)
     if commit.transaction:
         raise unimplemented("Transactions are not for this collector.")
     writes = commit.writes or []
     if len(writes) > MAX_WRITES:
         raise invalid(f"There are at most {MAX_WRITES} writes in one request.")
-    return [_read(write, project) for write in writes]
+    if document_bytes is not None and any(memoryview(write).nbytes > document_bytes for write in writes):
+        raise Refusal(413, "INVALID_ARGUMENT", f"A write has at most {document_bytes} bytes without a token.")
+    return [_read(parse_body(bytes(write), _Write, example=_EXAMPLE), project) for write in writes]
 
 
-def parse_batch(body: bytes, *, project: str) -> list[Change]:
+def parse_batch(body: bytes, *, project: str, document_bytes: int | None = None) -> list[Change]:
     """The changes in the body of a batchWrite to a project, each of another document.
 
     Raises:
         Refusal: see `parse_commit`; or two of them are of the same document.
     """
-    changes = parse_commit(body, project=project)
+    changes = parse_commit(body, project=project, document_bytes=document_bytes)
     if len({change.name for change in changes}) < len(changes):
         raise invalid("A batchWrite cannot write a document twice; commit can.")
     return changes

@@ -3,8 +3,10 @@
 The limit of its size, that of its client, and room in memory, of which short bodies need none.
 """
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
 
 from starlette.types import Message
 
@@ -20,6 +22,8 @@ Check = Callable[[Request], object]
 """Refuses a request whose client has to wait."""
 TRIES, TRIES_PER_S = 10, 0.1
 """How many wrong tokens a client may send at once, and in a second after that."""
+PATIENCE_S = 5.0
+"""How long a long body waits for another one of its client."""
 HELD_BYTES = 64 * 2**20
 """How much of all bodies longer than SHORT_BYTES is in memory at once, packed and unpacked."""
 
@@ -38,6 +42,7 @@ class Gate:
         self, settings: Settings, tokens: Tokens, *, clock_s: Callable[[], float], make_salt: Callable[[], bytes]
     ) -> None:
         self.settings, self.tokens, self.clock_s = settings, tokens, clock_s
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of clients with long bodies
         self.held_bytes = 0  # of bodies that are being read, or worked on
         self.trusted = parse_networks(settings.trusted_proxies)
         self.limiter = (
@@ -78,25 +83,36 @@ class Gate:
         return charge
 
     async def _hold(self, work: Work, request: Request) -> Answer:
-        """The same work, while the bytes of the body are counted with those of all other long bodies."""
-        held_bytes = 0
+        """The same work, while the bytes of the body are counted with those of all other long bodies.
 
-        def hold(size: int) -> None:
-            nonlocal held_bytes
+        A client has one long body at a time; its next one waits, and is not read meanwhile.
+        """
+        held_bytes, turn = 0, self._turns.setdefault(self._find_client(request), asyncio.Lock())
+        has_turn = False
+
+        async def hold(size: int) -> None:
+            nonlocal held_bytes, has_turn
             held_bytes += size
             self.held_bytes += size
-            if held_bytes > SHORT_BYTES and self.held_bytes > HELD_BYTES:
+            if held_bytes <= SHORT_BYTES:
+                return
+            if not has_turn:
+                await _wait_for_turn(turn)
+                has_turn = True
+            if self.held_bytes > HELD_BYTES:
                 raise unavailable("Too many long bodies arrive at once; try again in a moment.")
 
         async def receive() -> Message:
             message = await request.receive()
-            hold(len(message.get("body", b"")))
+            await hold(len(message.get("body", b"")))
             return message
 
         try:
             return await work(request._replace(receive=receive, hold=hold))
         finally:
             self.held_bytes -= held_bytes
+            if has_turn:
+                turn.release()
 
     def check(self, request: Request) -> None:
         """Count a request.
@@ -155,8 +171,19 @@ class Gate:
         return scheme == "https" or (forwarded == "https" and is_trusted(request.client, self.trusted))
 
     def _find_buckets(self, request: Request) -> Sequence[Bucket]:
+        return find_buckets(self._find_client(request))
+
+    def _find_client(self, request: Request) -> str:
         forwarded = request.header(b"x-forwarded-for") if self.trusted else ""
-        return find_buckets(find_client(request.client, forwarded, self.trusted))
+        return find_client(request.client, forwarded, self.trusted)
+
+
+async def _wait_for_turn(turn: asyncio.Lock) -> None:
+    try:
+        await asyncio.wait_for(turn.acquire(), PATIENCE_S)
+    except TimeoutError:
+        message = "Another long body of this client is being read; send one after the other."
+        raise Refusal(429, "RESOURCE_EXHAUSTED", message, retry_after_s=1) from None
 
 
 def _check_wait(seconds: float) -> None:

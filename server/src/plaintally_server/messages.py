@@ -25,6 +25,10 @@ BYTES_PER_DOCUMENT = 4096
 encode_json = msgspec.json.Encoder().encode
 
 
+async def _hold_nothing(_: int) -> None:
+    pass
+
+
 class Request(NamedTuple):
     """A request whose body is still to be read; a short one that has come already is `whole`.
 
@@ -41,7 +45,7 @@ class Request(NamedTuple):
     client: str
     receive: Receive
     whole: bytes | None = None
-    hold: Callable[[int], None] = lambda _: None
+    hold: Callable[[int], Awaitable[None]] = _hold_nothing
     charge: Callable[[int], None] = lambda _: None
 
     def header(self, name: bytes) -> str:
@@ -117,13 +121,11 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 async def _unpack(request: Request, body: bytes, encoding: str, limit: int) -> bytes:
     """What a body holds, for which its client was charged and room was found first."""
-    size = packed_bytes(body, encoding)
-    if size > limit:
-        raise _too_large(limit)
+    size = min(limit, packed_bytes(body, encoding))
     request.charge(_cost_of(size))
     if size <= SHORT_BYTES:
         return decompress(body, encoding, limit=limit)
-    request.hold(size)
+    await request.hold(size)
     return await run_in_threadpool(decompress, body, encoding, limit=limit)
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from plaintally.firestore import format_timestamp
 from plaintally_server import queries
 from plaintally_server.access import Access
+from plaintally_server.bodies import ANONYMOUS_BYTES
 from plaintally_server.commits import Change, parse_batch, parse_commit
 from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.ingest import Policy
@@ -66,8 +67,8 @@ class Methods:
 
     async def commit(self, call: Call) -> Answer:
         """Write several documents, all or none, in their order."""
-        method, body, access, charge = call
-        changes = await self.parsing.run(parse_commit, body, project=method.project)
+        _, _, access, charge = call
+        changes = await self._parse(parse_commit, call)
         now = self.now()
         writes = [prepare(change, access, now) for change in changes]
         charge(len(changes))
@@ -77,8 +78,8 @@ class Methods:
 
     async def batch_write(self, call: Call) -> Answer:
         """Write several documents, each for itself, with a status for each."""
-        method, body, access, charge = call
-        changes = await self.parsing.run(parse_batch, body, project=method.project)
+        _, _, access, charge = call
+        changes = await self._parse(parse_batch, call)
         charge(len(changes))
         now = self.now()
         outcomes = await asyncio.gather(*(self._write_one(change, access, now) for change in changes))
@@ -120,6 +121,10 @@ class Methods:
         time = format_timestamp(self.now()).encode()
         content = [b'{"document":%b,"readTime":"%b"}' % (item.content, time) for item in found]
         return Answer(200, b"[%b]" % b",".join(content or [b'{"readTime":"%b"}' % time]), JSON)
+
+    async def _parse(self, parse: Callable[..., list[Change]], call: Call) -> list[Change]:
+        document_bytes = ANONYMOUS_BYTES if call.access.scope is None else None
+        return await self.parsing.run(parse, call.body, project=call.method.project, document_bytes=document_bytes)
 
     async def _write_one(self, change: Change, access: Access, now: datetime) -> Stored | Refusal | None:
         try:

@@ -1,16 +1,17 @@
 """Has bodies read: long ones in threads, since the loop would stand still meanwhile, and few of those at once."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
+from plaintally_server.exceptions import Refusal
 from plaintally_server.messages import SHORT_BYTES
 
 T = TypeVar("T")
-AT_ONCE = 2
-"""How many long bodies are read at once: what one holds may take twenty times its memory, and more are no faster."""
+AT_ONCE = 1
+"""How many long bodies are read at once: what one holds may take thirty times its memory, and two are no faster."""
 
 
 class Parsing:
@@ -28,4 +29,16 @@ class Parsing:
         if len(body) <= SHORT_BYTES:
             return parse(body, **more)
         async with self._room:
-            return await run_in_threadpool(parse, body, **more)
+            found = await run_in_threadpool(_attempt, parse, body, more)
+        if isinstance(found, Refusal):
+            raise found
+        return found
+
+
+def _attempt(parse: Callable[..., T], body: bytes, more: Mapping[str, object]) -> T | Refusal:
+    """What `parse` finds in a body, or its refusal, which does not hold on to what was read until then."""
+    try:
+        return parse(body, **more)
+    except Refusal as refusal:
+        refusal.__context__ = None
+        return refusal.with_traceback(None)

@@ -6,7 +6,7 @@ from datetime import datetime
 from plaintally.contract import Contract
 from plaintally_server import ingest, lookups, parameters, resource
 from plaintally_server.access import Access, bearer
-from plaintally_server.bodies import parse_document
+from plaintally_server.bodies import ANONYMOUS_BYTES, ANONYMOUS_COMMIT_BYTES, parse_document
 from plaintally_server.commits import Action, Change
 from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
@@ -26,6 +26,7 @@ from plaintally_server.writes import as_reported, check_part, prepare
 _Work = Callable[[Request, Name, Parameters], Awaitable[Answer]]
 _UNFIT = (400, 403, 413)
 """Refusals of what was sent, and not of how often, or of when."""
+_COMMITS = ("commit", "batchWrite")
 _IS_NEW = Precondition(exists=False)
 _VERBS = b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 HEADERS = ((b"access-control-allow-origin", b"*"), (b"cache-control", b"no-store"))
@@ -125,7 +126,7 @@ class Documents:
         work = self.methods.find(method.verb) if request.method == "POST" else None
         if work is None:
             raise not_found("This collector has no such method.")
-        body = await read_body(request, self.settings.body_limit)
+        body = await self._read_body(request, method.verb)
         return await work(Call(method, body, self._access(request), request.charge))
 
     async def create(self, request: Request, name: Name, query: Parameters) -> Answer:
@@ -133,7 +134,7 @@ class Documents:
         mask = parameters.parse_paths(query, parameters.MASK)
         if mask is not None:
             check_part(name.collection, self._access(request))
-        body = await read_body(request, self.settings.body_limit)
+        body = await self._read_body(request)
         document = query.get("documentId", [None])[0]
         name, admitted = await self.parsing.run(self._admit_new, body, collection=name, document=document)
         write = Write(name, _IS_NEW, lambda _: admitted, self.now())
@@ -203,8 +204,15 @@ class Documents:
 
     async def _read_fields(self, request: Request, name: Name) -> Fields:
         """The fields in a body, which may repeat the name."""
-        body = await read_body(request, self.settings.body_limit)
+        body = await self._read_body(request)
         return await self.parsing.run(parse_document, body, name=str(name))
+
+    async def _read_body(self, request: Request, verb: str = "") -> bytes:
+        """A body, which is shorter without a token."""
+        limit = self.settings.body_limit
+        if self._access(request).scope is None:
+            limit = min(limit, ANONYMOUS_COMMIT_BYTES if verb in _COMMITS else ANONYMOUS_BYTES)
+        return await read_body(request, limit)
 
     def _access(self, request: Request) -> Access:
         given = bearer(request.header(b"authorization"))

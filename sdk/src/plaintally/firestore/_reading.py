@@ -42,7 +42,12 @@ class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
         """Raise it again, a part of the place further out; `nameless` stands for a part that is somebody's name."""
         self.place = part + self.place
         self.nameless_place = (nameless or part) + self.nameless_place
-        raise self
+        try:
+            raise self
+        finally:
+            del (
+                self
+            )  # else the error and this frame keep each other, and all that was read, until the garbage is looked at
 
     def at(self, root: str) -> DocumentError:
         """The error for whoever asked."""
