@@ -59,6 +59,7 @@ def test_few_long_bodies_are_read_at_once(tmp_path: Path, kind: str) -> None:
         settings=settings,
         tokens=Tokens(TOKEN),
         now=lambda: NOW,
+        clock_s=time.monotonic,
         make_id=lambda: str(uuid4()),
         forget=forget_nothing,
     )
