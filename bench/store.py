@@ -34,6 +34,7 @@ def make_invoke() -> Write:
     """An invoke of stats that never come, as automatic sharing may send it."""
     identifier, stats, now = uuid4(), str(uuid4()), datetime.now(UTC)
     fields = {"id": str(identifier), "package": "rxinfer", "session_stats": stats, "label": "inference"}
+    fields["deletion_key_hash"] = "00" * 32
     fields |= {"status": "success", "execution_start": now, "execution_end": now, "duration_ms": 12.5}
     admitted = Admitted({**fields, "context": CONTEXT}, "rxinfer", parent=stats)
     return _write("invokes", identifier, admitted, now)
@@ -41,7 +42,7 @@ def make_invoke() -> Write:
 
 def _write(collection: str, identifier: UUID, admitted: Admitted, now: datetime) -> Write:
     name = Name("p", "(default)", collection, str(identifier))
-    return Write(name, Precondition(exists=False), lambda _: admitted, now)
+    return Write(name, Precondition(exists=False), lambda _: admitted, now, parent=admitted.parent)
 
 
 async def measure(store: Store, make: Callable[[], Write], batch: int) -> tuple[float, float]:

@@ -34,7 +34,8 @@ def write(
 ) -> Write:
     counted = fields["id"] if collection.startswith("using_") else None
     admitted = Admitted(fields, package, counted, parent or None)
-    return Write(Name("p", "(default)", collection, fields["id"]), Precondition(), lambda _: admitted, received_at)
+    name = Name("p", "(default)", collection, fields["id"])
+    return Write(name, Precondition(), lambda _: admitted, received_at, parent=admitted.parent)
 
 
 def delete(collection: str, document: str, received_at: datetime) -> Write:
@@ -64,13 +65,10 @@ def session(chance: random.Random, moment: datetime, *, invokes: int, model: str
     """A session with one label and its invokes, all received at a moment."""
     session_id, stats_id = new_id(chance), new_id(chance)
     label = chance.choice(["inference", "plot"])
-    names: dict[str, Any] = {"package": "rxinfer", "label": label}
-    fields: dict[str, Any] = {
-        "created_at": moment,
-        "environment": ENVIRONMENT,
-        "deletion_key_hash": "5ec8e7" * 10 + "abcd",
-    }
-    yield write(SESSIONS, {"id": session_id, "package": "rxinfer", **fields}, moment)
+    own = {"package": "rxinfer", "deletion_key_hash": "5ec8e7" * 10 + "abcd"}
+    names: dict[str, Any] = {**own, "label": label}
+    fields: dict[str, Any] = {"created_at": moment, "environment": ENVIRONMENT}
+    yield write(SESSIONS, {"id": session_id, **own, **fields}, moment)
     numbers: dict[str, float] = dict.fromkeys(("total_invokes", "success_count", "failed_count"), invokes)
     numbers |= dict.fromkeys(("success_rate", "min_duration_ms", "max_duration_ms", "total_duration_ms"), 1.0)
     stats = {"id": stats_id, "session": session_id, **names, **numbers, "context_keys": ["model_name"]}

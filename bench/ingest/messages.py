@@ -42,6 +42,7 @@ def _commits() -> Iterator[tuple[str, str]]:
                 "id": {"stringValue": one},
                 "package": {"stringValue": PACKAGE},
                 "session_stats": {"stringValue": str(uuid.uuid4())},
+                "deletion_key_hash": {"stringValue": "00" * 32},
                 "label": {"stringValue": "inference"},
                 "status": {"stringValue": "success"},
                 "execution_start": {"timestampValue": TIME},

@@ -319,7 +319,7 @@ def test_c5_documents_refer_to_their_parents_and_sharing_again_updates(person: P
     assert (again, failed) == ({"sessions": 1, "session_stats": 1, "invokes": 2}, {})
     tree = collector.store.session_tree(identifier)
     assert tree.session is not None
-    [(stats, invokes)] = tree.stats
+    [(stats, invokes, _)] = tree.stats
     assert stats.fields["session"] == identifier
     assert stats.fields["total_invokes"] == 2
     assert [invoke.fields["session_stats"] for invoke in invokes] == [stats.fields["id"]] * 2

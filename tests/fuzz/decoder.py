@@ -17,6 +17,7 @@ import atheris
 with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally.firestore import from_document, to_document
     from plaintally_server import commits, deletion, filters, ingest, lookups, parameters, queries, resource
+    from plaintally_server.access import Access, Scope
     from plaintally_server.bodies import parse_document
     from plaintally_server.compression import decompress
     from plaintally_server.exceptions import Refusal
@@ -47,6 +48,7 @@ ATOMS = [*(json.loads(text) for text in TEXTS), *OPERATORS, *range(1, 11)]
 POLICY = Policy(
     {"rxinfer": Contract(labels=CONTRACT.labels, counter=["python_version"], dialect="rxinfer")}, {"cities"}
 )
+MAINTAINER = Access(Scope("all", None), POLICY)
 NOW = datetime(2026, 11, 23, 20, 15, 30, tzinfo=UTC)
 BASE = Name("p", "(default)", "cities", "a")
 CURRENT = [
@@ -72,7 +74,7 @@ def read_document(data: bytes) -> None:
 def read_writes(data: bytes) -> None:
     """A commit, whose changes meet nothing, and then what is stored."""
     for change in commits.parse_commit(data, project="p"):
-        write = prepare(change, POLICY, NOW)
+        write = prepare(change, MAINTAINER, NOW)
         for current in (None, *(fields for name, fields in CURRENT if name.collection == change.name.collection)):
             try:
                 admitted = write.settle(current)

@@ -14,6 +14,7 @@ import pytest
 from conftest import MakeHost
 from hosts import LEFT_BEHIND, MARKER, PACKAGE, Host, in_sub_interpreter, make_host, senders, trace, wait_until_gone
 from loopback import Loopback, answer, loopback
+from plaintally import _relay
 
 CONTRACT = f"""
 import os, signal, sys, time
@@ -62,6 +63,9 @@ def test_what_ended_is_shared_however_the_host_ends(host: MakeHost, end: str) ->
         found = shared(server)
     assert sorted(int(fields["steps"]["integerValue"]) for fields in contexts(found)) == list(range(2500))
     [stats] = found["session_stats"].values()
+    [session] = found["sessions"].values()
+    everything = [one for documents in found.values() for one in documents.values()]
+    assert all(one["deletion_key_hash"] == session["deletion_key_hash"] for one in everything)
     assert stats["total_invokes"] == {"integerValue": "2500"}
     assert list(found["sessions"]) == [stats["session"]["stringValue"]]
     assert b"secret" not in b"".join(server.requests)
@@ -338,3 +342,19 @@ def test_on_windows_nothing_is_written_that_nobody_could_read(host: MakeHost) ->
         done = made.run(preparation + host_code(ENABLE + code), env={"ENDPOINT": server.endpoint})
     assert (done.returncode, done.stdout, done.stderr) == (0, b"None 3\n", b"")
     assert server.requests == []
+
+
+def test_no_more_runs_of_a_label_are_sent_than_a_collector_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_relay, "MAX_RUNS", 3)
+    with loopback() as server:
+        address = ("http", "127.0.0.1", server.port, "/v1/projects/p/databases/(default)/documents")
+        fields = {"deletion_key_hash": {"stringValue": "0" * 64}}
+        batch = _relay._Batch(os.getpid(), address, "pkg", "session", fields)
+        for number in range(1, 6):
+            batch.add(("stats", "fit", (number, number, 0, 0.0, 0.0, 0.0), ()), (f"run{number}", "success", 0, 0, {}))
+            assert batch.pending
+            assert batch.send(time.monotonic() + 30)
+            assert not batch.pending
+        found = shared(server)
+    assert list(found["invokes"]) == ["run1", "run2", "run3"]
+    assert found["session_stats"]["stats"]["total_invokes"] == {"integerValue": "5"}

@@ -45,8 +45,8 @@ CHECKS = {  # what the functions of the rules say of their argument
 }
 LASTING = {
     "sessions": ("package", "deletion_key_hash"),
-    "session_stats": ("package", "session", "label"),
-    "invokes": ("package", "session_stats", "label"),
+    "session_stats": ("package", "deletion_key_hash", "session", "label"),
+    "invokes": ("package", "deletion_key_hash", "session_stats", "label"),
 }
 
 
@@ -72,12 +72,15 @@ def test_the_rules_have_the_fields_and_types_of_what_is_sent() -> None:
         [part] = re.findall(rf"match /{collection}/.*?\n    }}\n", rules, re.DOTALL)
         assert tuple(fields) in lists(part)
         assert set(sent[collection]) == set(fields)
-        assert types(part, r"given\(\)") | {"id": "string", "package": "string", "status": "string"} == {
-            "id": "string", "status": "string", **sent[collection]
-        }  # fmt: skip
+        own = dict.fromkeys(("id", "package", "deletion_key_hash", "status"), "string")
+        assert types(part, r"given\(\)") | own == {"status": "string", **sent[collection]}
         assert "isOwn(document)" in part
-        assert f"stays({list(LASTING[collection])!r})" in part
         assert LASTING[collection] == ingest._LASTING[collection]
+        [update_rule] = re.findall(r"allow update: if (.*);", part)
+        if collection == "sessions":  # whose ID is public, and a mask cannot be seen in a rule
+            assert update_rule == "isSession() && given() == resource.data"
+        else:
+            assert f"stays({list(LASTING[collection])!r})" in update_rule
     assert tuple(ingest.ENVIRONMENT) in lists(rules)
     assert types(rules, "value") == {
         name: "int" if isinstance(limit, range) else "string" for name, limit in ingest.ENVIRONMENT.items()

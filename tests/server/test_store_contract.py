@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, SESSIONS, STATS, Admitted
 from plaintally_server.resource import Name, Precondition, Stored
-from plaintally_server.store import Store, Write
+from plaintally_server.store import MAX_TREE_RUNS, Store, Write
 from plaintally_server.store.content import write_fields
 from plaintally_server.store.memory import MemoryStore
 from plaintally_server.store.opening import open_store
@@ -23,6 +23,8 @@ from postgresql import Postgres
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 KEY = "the key"
+STRANGERS_HOUR = 38
+"""From this hour on documents have another key than before."""
 NAMED = 2  # of the counts are named by an id, which may be another's
 _spaces = itertools.count()
 
@@ -72,7 +74,8 @@ class Space:
         precondition = Precondition(step.exists, NOON if step.stale else None)
         erases = step.delete and step.kind != "open"
         admitted = None if step.delete else self.admitted(step)
-        return Write(name, precondition, lambda _: admitted, NOON + timedelta(hours=step.hours), erases)
+        received_at = NOON + timedelta(hours=step.hours)
+        return Write(name, precondition, lambda _: admitted, received_at, erases, parent=admitted and admitted.parent)
 
     def admitted(self, step: Step) -> Admitted:
         fields = {"id": self.document(step.kind, step.slot), "value": step.value}
@@ -82,8 +85,13 @@ class Space:
             counted = str(UUID(int=step.parent))
             return Admitted({**fields, "id": counted}, self.package, counted)
         above = {SESSIONS: None, STATS: SESSIONS, INVOKES: STATS}[step.kind]
-        more = {"deletion_key_hash": hashlib.sha256(KEY.encode()).hexdigest()} if step.kind == SESSIONS else {}
-        fields |= {"label": f"label{step.slot}", "execution_start": NOON + timedelta(hours=step.slot), **more}
+        owner = KEY if step.hours < STRANGERS_HOUR else "a stranger's key"
+        label = step.parent if step.kind == INVOKES else step.slot % 3
+        fields |= {
+            **({} if step.kind == SESSIONS else {"label": f"label{label}"}),
+            "execution_start": NOON + timedelta(hours=step.slot),
+            "deletion_key_hash": hashlib.sha256(owner.encode()).hexdigest(),
+        }
         return Admitted(fields, self.package, parent=above and self.document(above, step.parent))
 
 
@@ -151,7 +159,10 @@ def held(store: Store, space: Space) -> Iterator[object]:
         yield store.scan(collection, take, after="é", descending=True)
     for slot in range(4):
         tree = store.session_tree(space.document(SESSIONS, slot))
-        yield told(tree.session), [(told(one.stats), [told(invoke) for invoke in one.invokes]) for one in tree.stats]
+        yield (
+            told(tree.session),
+            [(told(one.stats), [told(invoke) for invoke in one.invokes], one.runs) for one in tree.stats],
+        )
     names = [
         Name("", "", space.collection(kind), space.document(kind, slot))
         for kind in ("counts", "open", SESSIONS, STATS, INVOKES)
@@ -243,3 +254,42 @@ def test_an_id_counts_once_whatever_its_documents_are_named_and_whatever_becomes
         asyncio.run(commit(gone(two)))
         asyncio.run(commit(make_count(space, one), make_count(space, two), make_count(space, four)))
         assert store.total(space.package) == 4
+
+
+@pytest.mark.postgres
+def test_what_is_below_a_session_is_bounded(stores: list[Store]) -> None:
+    for store in stores:
+        session, stats = str(uuid4()), str(uuid4())
+
+        def shared(collection: str, parent: str | None, identifier: str = "", label: str = "a") -> Write:
+            identifier = identifier or str(uuid4())
+            fields = {"id": identifier, "execution_start": NOON, **({"label": label} if parent else {})}
+            admitted = Admitted(fields, "p", parent=parent)
+            name = Name("p", "(default)", collection, identifier)
+            return Write(name, Precondition(), lambda _: admitted, NOON, parent=parent)
+
+        async def work(
+            store: Store = store,
+            session: str = session,
+            stats: str = stats,
+            shared: Callable[..., Write] = shared,  # whose defaults are those of this round
+        ) -> None:
+            await store.commit([shared(SESSIONS, None, session), shared(STATS, session, stats)])
+            with pytest.raises(Refusal, match="label already"):
+                await store.commit([shared(STATS, session)])
+            await store.commit([shared(STATS, session, label=str(number)) for number in range(1, MAX_STATS)])
+            with pytest.raises(Refusal, match="at most 100"):
+                await store.commit([shared(STATS, session, label="more")])
+            runs = [shared(INVOKES, stats) for _ in range(MAX_RUNS)]
+            for start in range(0, MAX_RUNS - 1000, 1000):
+                await store.commit(runs[start : start + 1000])
+            with pytest.raises(Refusal, match="at most 10000"):
+                await store.commit([*runs[-1000:], shared(INVOKES, stats)])
+            await store.commit(runs[-1000:])
+            with pytest.raises(Refusal, match="at most 10000"):
+                await store.commit([shared(INVOKES, stats)])
+            await store.commit(runs[:1])
+
+        asyncio.run(work())
+        [branch] = [one for one in store.session_tree(session).stats if one.stats.fields["id"] == stats]
+        assert (len(branch.invokes), branch.runs) == (MAX_TREE_RUNS, MAX_RUNS)

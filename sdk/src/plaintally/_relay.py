@@ -25,6 +25,7 @@ DRAIN_S = 8.0
 PROBE_S = 60.0
 TRY_S = 5.0
 MAX_WAITING = 5000
+MAX_RUNS = 10_000  # of each label, as many as a collector keeps
 
 
 def main() -> None:
@@ -53,7 +54,13 @@ def relay(source: int) -> None:
                 batch.add(*marshal.loads(content))  # noqa: S302
             break
     deadline = time.monotonic() + DRAIN_S
-    while batch and batch.waiting and batch.send(deadline) and batch.waiting and time.monotonic() < deadline - 1:
+    while (
+        batch is not None
+        and batch.pending
+        and batch.send(deadline)
+        and batch.pending
+        and time.monotonic() < deadline - 1
+    ):
         time.sleep(0.5)
 
 
@@ -64,18 +71,25 @@ class _Batch:
         self, host: int, address: tuple[str, str, int, str], package: str, session: str, fields: dict[str, Any]
     ) -> None:
         self.host, self.endpoint, self.package, self.session = host, Endpoint(*address), package, session
+        self.key_hash = fields["deletion_key_hash"]["stringValue"]
         self.parents: dict[str, Document] = {session: make_document("sessions", session, fields)}
         self.waiting: deque[Document] = deque(maxlen=MAX_WAITING)
         self.due = 0.0
+        self.runs: dict[str, int] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether a run, or the figures of a label, wait to be sent."""
+        return bool(self.waiting) or bool(self.parents.keys() - {self.session})
 
     def add(self, stats: tuple[str, str, Any, Any], invoke: tuple[str, str, int, int, Any]) -> None:
         """Take in an invoke and its label's figures of that moment."""
-        if not self.waiting and self.due < time.monotonic():
+        if not self.pending and self.due < time.monotonic():
             self.due = time.monotonic() + GATHER_S
         stats_id, label, figures, keys = stats
         identifier, status, start_ns, elapsed_ns, context = invoke
         total, succeeded = figures[:2]
-        own = {"package": self.package, "label": label}
+        own = {"package": self.package, "deletion_key_hash": self.key_hash, "label": label}
         self.parents[stats_id] = _document(
             "session_stats",
             stats_id,
@@ -85,6 +99,9 @@ class _Batch:
             success_rate=succeeded / total,
             context_keys=sorted(keys),
         )
+        self.runs[label] = self.runs.get(label, 0) + 1
+        if self.runs[label] > MAX_RUNS:
+            return  # the figures of the label still count it
         self.waiting.append(
             _document(
                 "invokes",
@@ -101,11 +118,11 @@ class _Batch:
 
     def pause_s(self, now: float) -> float:
         """How long to listen before something is due."""
-        return max(0.0, self.due - now) if self.waiting else PROBE_S / 4
+        return max(0.0, self.due - now) if self.pending else PROBE_S / 4
 
     def is_due(self, now: float) -> bool:
         """Whether it is time to send."""
-        return bool(self.waiting) and now >= self.due
+        return self.pending and now >= self.due
 
     def send(self, deadline: float) -> bool:
         """Try to share all that waits; False where the endpoint will have none of it."""

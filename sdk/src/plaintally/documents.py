@@ -5,8 +5,10 @@ A session, its stats and their invokes are documents of three collections; each 
 | collection | fields |
 |---|---|
 | sessions | id, package, created_at, environment, deletion_key_hash |
-| session_stats | id, package, session, label, total_invokes, success_count, failed_count, success_rate, min_duration_ms, max_duration_ms, total_duration_ms, context_keys |
-| invokes | id, package, session_stats, label, status, execution_start, execution_end, duration_ms, context |
+| session_stats | id, package, session, deletion_key_hash, label, total_invokes, success_count, failed_count, success_rate, min_duration_ms, max_duration_ms, total_duration_ms, context_keys |
+| invokes | id, package, session_stats, deletion_key_hash, label, status, execution_start, execution_end, duration_ms, context |
+
+The hash of the session's deletion key is in each of them: it proves that a document comes from the session's own program.
 
 The minimum and maximum of a label without invokes, which are infinite, are written as 0. What a contract keeps private
 (see `plaintally.contract.Source`) is left out unless it is asked for.
@@ -51,7 +53,15 @@ def session(session: Session) -> dict[str, Any]:
 
 def session_stats(stats: SessionStats, session_id: str) -> dict[str, Any]:
     """The document of a label's stats in `session_stats`."""
-    return to_document({"id": stats.id, "package": stats.session.package, "session": session_id, **_figures(stats)})
+    return to_document(
+        {
+            "id": stats.id,
+            "package": stats.session.package,
+            "session": session_id,
+            "deletion_key_hash": hash_key(stats.session.deletion_key),
+            **_figures(stats),
+        }
+    )
 
 
 def invoke(invoke: SessionInvoke, stats_id: str, *, include: Collection[str] = ()) -> dict[str, Any]:
@@ -70,6 +80,7 @@ def invoke(invoke: SessionInvoke, stats_id: str, *, include: Collection[str] = (
             "id": invoke.id,
             "package": invoke._stats.session.package,
             "session_stats": stats_id,
+            "deletion_key_hash": hash_key(invoke._stats.session.deletion_key),
             "label": invoke.label,
             "status": invoke.status,
             "execution_start": invoke.execution_start,

@@ -13,16 +13,15 @@ import click
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.export.layout import Partition, affected_partitions, last_sealed
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database
 from plaintally_server.settings import load_contract, read_contract, write_contract
-from plaintally_server.store import SessionTree, schema
+from plaintally_server.store import schema
 from plaintally_server.store.backup import read_deletions
 from plaintally_server.store.database import Database, describe
 from plaintally_server.store.maintenance import Maintenance, open_existing
 from plaintally_server.store.tables import HEAD
 from plaintally_server.strikes import find_actor
-from plaintally_server.support import read_session, summarize, tell_skipped
+from plaintally_server.support import read_session, summarize, tell_older, tell_skipped
 
 
 def _read_id(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -50,6 +49,8 @@ def lookup(*, session_id: str, contracts: Sequence[Path], database: Database, la
         raise CommandError(refusal.message.rstrip(".").replace("Nothing", "nothing")) from refusal
     summary, skipped = summarize(shared, n_last=last)
     click.echo(str(summary))
+    for line in tell_older(shared):
+        click.echo(line)
     if skipped:
         click.echo(tell_skipped(skipped))
 
@@ -106,7 +107,7 @@ def approve(*, session_id: str, database: Database) -> None:
     If you export: also the files that have it until `export` is run again.
     """
     store, now = open_existing(database), datetime.now(UTC)
-    exported = find_exported(store.session_tree(session_id), until=last_sealed(now))
+    exported = find_exported(store.received(session_id), until=last_sealed(now))
     receipt = store.approve(session_id, at=now, salt=secrets.token_bytes(16), actor=find_actor())
     for name, value in receipt.to_dict().items():
         click.echo(f"{name.replace('_', ' '):10}  {value}")
@@ -172,15 +173,12 @@ def print_log(*, database: Database) -> None:
         click.echo(line)
 
 
-def find_exported(tree: SessionTree, *, until: date) -> Sequence[Partition]:
-    """The files that an export has of a session, of days up to one."""
-    documents = [(SESSIONS, tree.session), *((STATS, stats) for stats, _ in tree.stats)]
-    documents += [(INVOKES, invoke) for _, invokes in tree.stats for invoke in invokes]
+def find_exported(received: Sequence[tuple[str, str, datetime]], *, until: date) -> Sequence[Partition]:
+    """The files that an export has of documents, of days up to one; each has a collection, a package and a time."""
     found = {
         partition
-        for collection, stored in documents
-        if stored is not None
-        for partition in affected_partitions(str(stored.fields.get("package")), [(collection, stored.create_time)])
+        for collection, package, at in received
+        for partition in affected_partitions(package, [(collection, at)])
     }
     return sorted(partition for partition in found if partition.day <= until)
 

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from plaintally.contract import Contract
+from plaintally.firestore import to_document
 from plaintally_server import schemas
-from plaintally_server.exceptions import StartError
+from plaintally_server.exceptions import StartError, forbidden
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, MAX_CONTEXT_KEYS, SHARE, TIME, VERSION, Rule
 
@@ -23,6 +24,7 @@ _LABEL = Rule(
     "a stringValue of at most 64 characters",
     schemas.text(minLength=1, maxLength=64),
 )
+_TOTALS = ("total_invokes", "success_count", "failed_count", "total_duration_ms")
 _STATUSES = ("unknown", "success", "error")
 
 
@@ -87,6 +89,21 @@ def is_count(fields: Fields) -> bool:
     return {"id", "timestamp"} <= set(fields) <= {"id", "timestamp", *VERSIONS} and all(
         isinstance(fields[name], str) and VERSION.fullmatch(fields[name]) for name in VERSIONS if name in fields
     )
+
+
+def check_update(collection: str, fields: Fields, current: Fields) -> None:
+    """Raise unless an update can do no harm, since these documents have no key that would prove whose they are.
+
+    Statistics may only grow; a session and a run stay as they are.
+
+    Raises:
+        Refusal: the update changes more.
+    """
+    if collection == "session_stats":
+        if any(fields[name] < current[name] for name in _TOTALS):
+            raise forbidden(f"Missing or insufficient permissions: {', '.join(_TOTALS)} never shrink here.")
+    elif to_document(fields) != to_document(current):
+        raise forbidden("Missing or insufficient permissions: such a document never changes here.")
 
 
 def complete(fields: Fields, package: str, *, label: str = "") -> dict[str, Any]:

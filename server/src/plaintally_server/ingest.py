@@ -102,6 +102,11 @@ def _environment_schema(limit: re.Pattern[str] | range) -> Schema:
     return schemas.text(pattern=f"^{limit.pattern}$")
 
 
+_KEY_HASH = Rule(
+    lambda value: isinstance(value, str) and _HASH.fullmatch(value),
+    "a stringValue of 64 hexadecimal digits",
+    schemas.text(pattern=f"^{_HASH.pattern}$"),
+)
 SHARED = {
     SESSIONS: {
         "id": ID,
@@ -112,16 +117,13 @@ SHARED = {
             f"a mapValue with exactly {', '.join(ENVIRONMENT)}, each in its limits",
             schemas.mapping(schemas.exactly({name: _environment_schema(limit) for name, limit in ENVIRONMENT.items()})),
         ),
-        "deletion_key_hash": Rule(
-            lambda value: isinstance(value, str) and _HASH.fullmatch(value),
-            "a stringValue of 64 hexadecimal digits",
-            schemas.text(pattern=f"^{_HASH.pattern}$"),
-        ),
+        "deletion_key_hash": _KEY_HASH,
     },
     STATS: {
         "id": ID,
         "package": STRING,
         "session": ID,
+        "deletion_key_hash": _KEY_HASH,
         "label": STRING,
         **dict.fromkeys(("total_invokes", "success_count", "failed_count"), COUNT),
         "success_rate": SHARE,
@@ -132,6 +134,7 @@ SHARED = {
         "id": ID,
         "package": STRING,
         "session_stats": ID,
+        "deletion_key_hash": _KEY_HASH,
         "label": STRING,
         "status": Rule(
             lambda value: value in _STATUSES, "the stringValue success or error", schemas.text(enum=_STATUSES)
@@ -143,11 +146,17 @@ SHARED = {
     },
 }
 """By collection, the fields of what users share."""
+PARENTS = {STATS: SESSIONS, INVOKES: STATS}
+"""By collection, that of the document above."""
+MAX_STATS = 100
+"""How many statistics a session has at most; a contract has fewer labels."""
+MAX_RUNS = 10_000
+"""How many runs a label of a session has at most."""
 _PARENT = {STATS: "session", INVOKES: "session_stats"}
 _LASTING = {
     SESSIONS: ("package", "deletion_key_hash"),
-    STATS: ("package", "session", "label"),
-    INVOKES: ("package", "session_stats", "label"),
+    STATS: ("package", "deletion_key_hash", "session", "label"),
+    INVOKES: ("package", "deletion_key_hash", "session_stats", "label"),
 }
 
 
@@ -193,6 +202,20 @@ def name_by_id(collection: str, fields: Fields, policy: Policy) -> str | None:
     return found if is_session_id(found) else None
 
 
+def parent_of(collection: str, fields: Fields) -> str | None:
+    """The id of the document above one of these fields: of statistics their session, of a run its statistics."""
+    found = fields.get(_PARENT.get(collection, ""))
+    return found if isinstance(found, str) else None
+
+
+def is_part_of(fields: Fields, parent: Fields) -> bool:
+    """Whether a document has the package and the key of the one above, and its label where both have one."""
+    names = ["package", "deletion_key_hash"]
+    if "label" in fields and "label" in parent:
+        names.append("label")
+    return all(fields.get(name) == parent.get(name) for name in names)
+
+
 def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contract], *, is_dialect: bool) -> Admitted:
     package = collection.removeprefix(COUNTER_PREFIX)
     if not is_dialect:
@@ -214,7 +237,9 @@ def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contra
 def _admit_dialect(name: Name, fields: Fields, package: str, current: Fields | None) -> Admitted:
     _check_rules(name, fields, dialects.SHAPES[name.collection])
     _check_lasting(name.collection, fields, current)
-    return Admitted(fields, package, parent=fields.get(_PARENT.get(name.collection, "")))
+    if current is not None:
+        dialects.check_update(name.collection, fields, current)
+    return Admitted(fields, package, parent=parent_of(name.collection, fields))
 
 
 def _admit_shared(name: Name, fields: Fields, contracts: Mapping[str, Contract], current: Fields | None) -> Admitted:
@@ -224,7 +249,7 @@ def _admit_shared(name: Name, fields: Fields, contracts: Mapping[str, Contract],
     if "label" in fields:
         _check_label(fields, contracts[fields["package"]])
     _check_lasting(name.collection, fields, current)
-    return Admitted(fields, fields["package"], parent=fields.get(_PARENT.get(name.collection, "")))
+    return Admitted(fields, fields["package"], parent=parent_of(name.collection, fields))
 
 
 def _check_rules(name: Name, fields: Fields, rules: Mapping[str, Rule]) -> None:

@@ -70,7 +70,12 @@ class Incoming:
     def write(self) -> Write:
         """What the store is asked; its day is that on which the project received it."""
         return Write(
-            self.name, Precondition(), self._settle, self.document.create_time, changed_at=self.document.update_time
+            self.name,
+            Precondition(),
+            self._settle,
+            self.document.create_time,
+            changed_at=self.document.update_time,
+            parent=ingest.parent_of(self.name.collection, self.document.fields),
         )
 
     def _settle(self, current: Fields | None) -> ingest.Admitted:

@@ -137,7 +137,7 @@ class Documents:
         body = await self._read_body(request)
         document = query.get("documentId", [None])[0]
         name, admitted = await self.parsing.run(self._admit_new, body, collection=name, document=document)
-        write = Write(name, _IS_NEW, lambda _: admitted, self.now())
+        write = Write(name, _IS_NEW, lambda _: admitted, self.now(), parent=admitted.parent)
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
         if admitted.content is None or mask is not None:

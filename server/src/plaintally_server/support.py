@@ -1,6 +1,6 @@
 """Looking a session up for somebody who asks for help: what arrived of it, and the page `/support`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -20,6 +20,7 @@ from plaintally_server.access import Scope
 from plaintally_server.deletion import parse_session_id
 from plaintally_server.exceptions import Refusal, forbidden, not_found
 from plaintally_server.gate import Gate
+from plaintally_server.ingest import MAX_RUNS
 from plaintally_server.messages import make_request
 from plaintally_server.pages import read_form, render
 from plaintally_server.resource import Stored
@@ -79,24 +80,24 @@ def _package_of(stored: Stored, dialect: str | None) -> str:
 def _choose(tree: SessionTree, is_wanted: Callable[[Stored], bool]) -> SessionTree:
     """Return the part of a tree whose documents are wanted; without its stats, nobody knows what an invoke is of."""
     session = tree.session if tree.session is not None and is_wanted(tree.session) else None
-    stats = [StatsTree(one, [*filter(is_wanted, invokes)]) for one, invokes in tree.stats if is_wanted(one)]
+    stats = [StatsTree(one, [*filter(is_wanted, invokes)], runs) for one, invokes, runs in tree.stats if is_wanted(one)]
     return SessionTree(session, stats)
 
 
 def _count(tree: SessionTree) -> int:
-    return (tree.session is not None) + sum(1 + len(invokes) for _, invokes in tree.stats)
+    return (tree.session is not None) + sum(1 + len(branch.invokes) for branch in tree.stats)
 
 
 def summarize(shared: SharedSession, *, n_last: int = 5) -> tuple[Summary, int]:
     """What its user's own `summarize` shows, of what arrived, and how many documents do not fit into it."""
     tree, skipped = shared.tree, shared.skipped
-    capacity = max([DEFAULT_CAPACITY, *(len(invokes) for _, invokes in tree.stats)])
+    capacity = max([DEFAULT_CAPACITY, *(len(branch.invokes) for branch in tree.stats)])
     if tree.session is None:
         session = Session(shared.package, contract=shared.contract, capacity=capacity)
         session.restore(identifier=shared.session_id)
     else:
         session = documents.from_session(_complete(tree.session, shared), contract=shared.contract, capacity=capacity)
-    for stats, invokes in tree.stats:
+    for stats, invokes, _ in tree.stats:
         try:
             restored, _ = documents.from_session_stats(_complete(stats, shared), session)
         except DocumentError:
@@ -110,6 +111,14 @@ def summarize(shared: SharedSession, *, n_last: int = 5) -> tuple[Summary, int]:
             except DocumentError:
                 skipped += 1
     return Summary(session, labels=session.labels, n_last=n_last), skipped
+
+
+def tell_older(shared: SharedSession) -> Iterator[str]:
+    """For a person, of which labels only the newest runs were looked up."""
+    for stats, invokes, runs in shared.tree.stats:
+        if runs > len(invokes):
+            number = f"{runs:,}" if runs < MAX_RUNS else f"at least {runs:,}"
+            yield f"Of {number} runs of {stats.fields['label']}, the newest {len(invokes):,} were looked up."
 
 
 def tell_skipped(skipped: int) -> str:
@@ -129,7 +138,8 @@ def show_session(
     shared = read_session(reader, session_id, contracts=contracts, scope=scope)
     summary, skipped = summarize(shared, n_last=MAX_ROWS)
     page = Markup(summary.to_html(styled=False))  # noqa: S704  # which has escaped what it shows
-    return shared.session_id, page + (Markup("<p>{}</p>").format(tell_skipped(skipped)) if skipped else "")
+    said = [*tell_older(shared), *([tell_skipped(skipped)] if skipped else [])]
+    return shared.session_id, page + Markup("").join(Markup("<p>{}</p>").format(line) for line in said)
 
 
 def _missing(session_id: str) -> Refusal:

@@ -31,7 +31,8 @@ def prepare(change: Change, access: Access, now: datetime) -> Write:
     def settle(current: Fields | None) -> Admitted:
         return ingest.admit(name, merge(current, change.fields, change.mask), policy, current=current)
 
-    write = Write(name, change.precondition, settle, now)
+    parent = ingest.parent_of(name.collection, change.fields)
+    write = Write(name, change.precondition, settle, now, parent=parent)
     return write if change.is_whole else access.guard(write)
 
 

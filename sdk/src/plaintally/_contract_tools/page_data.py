@@ -45,6 +45,7 @@ SESSION = {
 STATS = {
     "id, session": "a random number of its own, and that of the session",
     "package, label": "the name of the package, and what was run",
+    "deletion_key_hash": "that of the session, which proves that they belong to it",
     "total_invokes, success_count, failed_count, success_rate": "how often it was run, succeeded and failed",
     "min_duration_ms, max_duration_ms, total_duration_ms": "the shortest, the longest and the total time in ms",
     "context_keys": "which of the fields below had a value",
@@ -52,6 +53,7 @@ STATS = {
 INVOKE = {
     "id, session_stats": "a random number of its own, and that of the figures above",
     "package, label": "the name of the package, and what was run",
+    "deletion_key_hash": "that of the session, which proves that it belongs to it",
     "status": "success or error",
     "execution_start, execution_end, duration_ms": "when it began and ended, in UTC, and how long it took",
     "context": "the fields below",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from plaintally_server.tokens import Token
 
 T = TypeVar("T")
+MAX_TREE_RUNS = 1000
+MAX_TREE_BYTES = 16 * 2**20
 
 
 class Write(NamedTuple):
@@ -28,7 +30,7 @@ class Write(NamedTuple):
     answer to the writes that it came with. `erases` says that what it deletes goes with all below it, and to the last
     byte; `changed_at` is when the document was last changed, where that was later than it was received.
     `sees` says whether the writer may see a document; one that it may not see is not there to the precondition and to
-    `settle`, and stays as it is.
+    `settle`, and stays as it is. `parent` is the id of the document above, where the write names it.
     """
 
     name: Name
@@ -38,17 +40,23 @@ class Write(NamedTuple):
     erases: bool = False
     changed_at: datetime | None = None
     sees: Callable[[Fields], bool] = lambda _: True
+    parent: str | None = None
 
 
 class StatsTree(NamedTuple):
-    """The stats of a label, and their invokes by start."""
+    """The stats of a label, their newest invokes by start, and how many invokes there are of them."""
 
     stats: Stored
     invokes: Sequence[Stored]
+    runs: int
 
 
 class SessionTree(NamedTuple):
-    """What arrived of a session; `session` is None where its own document did not."""
+    """What arrived of a session; `session` is None where its own document did not.
+
+    It has what proves by the session's key hash that it is part of it, and no more than `MAX_TREE_RUNS` invokes of a
+    label and `MAX_TREE_BYTES` of invokes.
+    """
 
     session: Stored | None
     stats: Sequence[StatsTree]

@@ -5,8 +5,10 @@ from typing import Any
 
 import asyncpg
 
+from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Write
 from plaintally_server.store.batch import (
+    Below,
     Key,
     Plan,
     Quicker,
@@ -15,6 +17,7 @@ from plaintally_server.store.batch import (
     changed_days,
     keys_of,
     pack,
+    parents_of_new,
     plan,
     plan_as_new,
     uncounted,
@@ -32,6 +35,17 @@ FROM unnest($1::bytea[], $2::bytea[]) AS wanted (collection, id)
 JOIN names USING (collection, id) JOIN documents USING (collection, id, create_time)
 ORDER BY collection, id FOR UPDATE OF documents
 """
+_STATS = f"""
+SELECT found.* FROM unnest($1::bytea[]) AS wanted (parent), LATERAL (
+    SELECT id, fields, create_time, update_time, package, documents.parent FROM documents
+    WHERE collection = '{STATS}'::bytea AND documents.parent = wanted.parent LIMIT {MAX_STATS}
+) AS found
+"""  # noqa: S608  # of our own
+_RUNS = f"""
+SELECT wanted.parent, (SELECT count(*) FROM (
+    SELECT FROM documents WHERE collection = '{INVOKES}'::bytea AND documents.parent = wanted.parent LIMIT {MAX_RUNS}
+) AS found) FROM unnest($1::bytea[]) AS wanted (parent)
+"""  # noqa: S608  # of our own
 _BURIED = "SELECT id_hash FROM tombstones WHERE id_hash = ANY($1::bytea[])"
 # Rows as `_row` has them, their names and themselves.
 _ROWS = """
@@ -140,10 +154,11 @@ class Attempt:
 
     async def _plan(self, connection: asyncpg.Connection) -> Plan:
         found = self._found = await _load(connection, keys_of(self._groups))
-        planned = plan(self._groups, found)
+        runs = await _load_below(connection, parents_of_new(self._groups, found), found)
+        planned = plan(self._groups, found, runs=runs)
         if planned.asked:
             buried = {row[0] for row in await connection.fetch(_BURIED, list(planned.asked))}
-            planned = plan(self._groups, found, buried) if buried else planned
+            planned = plan(self._groups, found, buried, runs) if buried else planned
         return planned
 
     async def _apply(self, connection: asyncpg.Connection, planned: Plan) -> str:
@@ -198,6 +213,18 @@ async def _load(connection: asyncpg.Connection, keys: Sequence[Key]) -> dict[Key
         key = (collection.decode(), document.decode())
         found[key] = Row(content, created, changed, package, None if parent is None else parent.decode())
     return found
+
+
+async def _load_below(connection: asyncpg.Connection, below: Below, found: dict[Key, Row]) -> dict[str, int]:
+    """Add the stats of sessions to what was found; return how many invokes stats have."""
+    if below.sessions:
+        for row in await connection.fetch(_STATS, [one.encode() for one in below.sessions]):
+            document, content, created, changed, package, parent = row
+            found[STATS, document.decode()] = Row(content, created, changed, package, parent.decode())
+    if not below.stats:
+        return {}
+    rows = await connection.fetch(_RUNS, [one.encode() for one in below.stats])
+    return {parent.decode(): number for parent, number in rows}
 
 
 def _row(key: Key, row: Row) -> tuple[Any, ...]:

@@ -4,14 +4,26 @@ A batch holds groups of writes; a group is done as a whole or not at all, and se
 load the documents that a batch names, have it planned here, and apply the plan in one transaction.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
 from plaintally_server.deletion import hash_text
-from plaintally_server.exceptions import Refusal
+from plaintally_server.exceptions import Refusal, forbidden
 from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import ANY_UUID, COUNTER_PREFIX, SHARED, STATS
+from plaintally_server.ingest import (
+    ANY_UUID,
+    COUNTER_PREFIX,
+    INVOKES,
+    MAX_RUNS,
+    MAX_STATS,
+    PARENTS,
+    SHARED,
+    STATS,
+    Admitted,
+    is_part_of,
+)
 from plaintally_server.resource import Precondition, Stored, check_precondition, name_taken
 from plaintally_server.store import Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
@@ -79,19 +91,54 @@ class Quicker(Exception):  # noqa: N818  # no failure
 
 
 def keys_of(groups: Iterable[Sequence[Write]]) -> list[Key]:
-    """The documents that a batch names, each once, in the order of their names."""
-    return sorted({(write.name.collection, str(write.name.document)) for group in groups for write in group})
+    """The documents that a batch names, and those above them, each once, in the order of their names."""
+    found = set()
+    for group in groups:
+        for write in group:
+            found.add((write.name.collection, str(write.name.document)))
+            if write.parent is not None:
+                found.add((PARENTS[write.name.collection], write.parent))
+    return sorted(found)
 
 
-def plan(groups: Iterable[Sequence[Write]], rows: Mapping[Key, Row], buried: Collection[bytes] = ()) -> Plan:
+class Below(NamedTuple):
+    """What a plan has to know of what is below sessions and stats, because a batch adds to it.
+
+    Attributes:
+        sessions: those whose stats, `MAX_STATS` at most, must be among the rows of the plan.
+        stats: those of which the number of invokes, `MAX_RUNS` at most, must be known.
+    """
+
+    sessions: Sequence[str]
+    stats: Sequence[str]
+
+
+def parents_of_new(groups: Iterable[Sequence[Write]], rows: Mapping[Key, Row]) -> Below:
+    """Return the documents that a batch adds others below; `rows` are those of its `keys_of` that are there."""
+    found: dict[str, set[str]] = {STATS: set(), INVOKES: set()}
+    for group in groups:
+        for write in group:
+            key = (write.name.collection, str(write.name.document))
+            if write.parent is not None and key not in rows:
+                found[key[0]].add(write.parent)
+    return Below(sorted(found[STATS]), sorted(found[INVOKES]))
+
+
+def plan(
+    groups: Iterable[Sequence[Write]],
+    rows: Mapping[Key, Row],
+    buried: Collection[bytes] = (),
+    runs: Mapping[str, int] | None = None,
+) -> Plan:
     """Plan a batch.
 
     Args:
         groups: the writes.
-        rows: the documents that are there, of those that the batch names.
+        rows: the documents that are there, of those of `keys_of`, and the stats of the sessions of `parents_of_new`.
         buried: the hashes of ids that were deleted, of those that an earlier plan asked for.
+        runs: how many invokes the stats of `parents_of_new` have; none where it is left out.
     """
-    planner = _Planner(rows, set(buried))
+    planner = _Planner(rows, set(buried), runs or {})
     for group in groups:
         planner.take(group)
     return planner.plan
@@ -154,7 +201,7 @@ def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Tally]:
 class _Planner:
     """Plans group after group; `plan` grows with each."""
 
-    def __init__(self, rows: Mapping[Key, Row], buried: set[bytes]) -> None:
+    def __init__(self, rows: Mapping[Key, Row], buried: set[bytes], runs: Mapping[str, int]) -> None:
         self.plan = Plan([], {}, set(), {}, {}, set(), set(), {})
         self._puts, self._drops = self.plan.puts, self.plan.drops
         self._rows, self._buried = rows, buried
@@ -162,12 +209,17 @@ class _Planner:
         self._counted: list[tuple[Tally, str, bool]] = []
         self._freed: list[tuple[str, str]] = []
         self._seen: set[tuple[str, str]] = set()
+        self._runs = Counter(runs)
+        self._added: Counter[str] = Counter()  # runs, by the group that is being planned
+        self._stats_by_session: dict[str, set[Key]] | None = None
+        self._read: dict[Key, tuple[Row, Fields]] = {}
 
     def take(self, group: Sequence[Write]) -> None:
         """Plan a group; where it is refused or fails, nothing of it stays."""
         self._changed.clear()
         self._counted.clear()
         self._freed.clear()
+        self._added.clear()
         answer: Answer
         try:
             answer = [self._write(write) for write in group]
@@ -199,6 +251,7 @@ class _Planner:
             return None
         if key[0] in SHARED:
             self._check_not_forgotten(key, admitted.parent, write.received_at)
+            self._check_place(key, admitted, is_new=row is None)
         content = admitted.content or write_fields(admitted.fields)
         if row is not None and is_same(row.content, content):
             return current
@@ -234,6 +287,45 @@ class _Planner:
         if parent is not None and self._is_buried(parent):
             raise Forgotten({key[1]: at} if key[0] == STATS else {})
 
+    def _check_place(self, key: Key, admitted: Admitted, *, is_new: bool) -> None:
+        """Raise unless a document is part of the one above, where that is there, and there is room for it."""
+        collection, parent = key[0], admitted.parent
+        if parent is None:
+            return
+        above = (PARENTS[collection], parent)
+        row = self._find(above)
+        if row is not None and not is_part_of(admitted.fields, self._fields(above, row)):
+            raise forbidden(
+                "Missing or insufficient permissions: the package, key and label must be those of the document above."
+            )
+        if is_new and collection == STATS:
+            self._add_stats(key, admitted.fields, parent)
+        elif is_new:
+            if self._runs[parent] + self._added[parent] >= MAX_RUNS:
+                raise _full(f"A label of a session has at most {MAX_RUNS} invokes.")
+            self._added[parent] += 1
+
+    def _add_stats(self, key: Key, fields: Fields, session: str) -> None:
+        if self._stats_by_session is None:
+            self._stats_by_session = {}
+            for found, stored in self._rows.items():
+                if found[0] == STATS and stored.parent is not None:
+                    self._stats_by_session.setdefault(stored.parent, set()).add(found)
+        keys = self._stats_by_session.setdefault(session, set())
+        others = [self._fields(one, row) for one in keys if (row := self._find(one)) is not None]
+        if any(is_part_of(fields, other) for other in others):
+            raise _full("The session has statistics of this label already.")
+        if len(others) >= MAX_STATS:
+            raise _full(f"A session has at most {MAX_STATS} statistics.")
+        keys.add(key)
+
+    def _fields(self, key: Key, row: Row) -> Fields:
+        """The fields of a document that several others of a batch are held against."""
+        known = self._read.get(key)
+        if known is None or known[0] is not row:
+            known = self._read[key] = (row, read_fields(row.content))
+        return known[1]
+
     def _is_buried(self, document: str) -> bool:
         id_hash = hash_text(document)
         self.plan.asked.add(id_hash)
@@ -254,6 +346,11 @@ class _Planner:
                 counted = self.plan.named if is_named else self.plan.counts
                 counted.setdefault(tally, []).append(counted_id)
         self.plan.freed.update(self._freed)
+        self._runs.update(self._added)
+
+
+def _full(message: str) -> Refusal:
+    return Refusal(400, "FAILED_PRECONDITION", message)
 
 
 def _pass_over(write: Write) -> None:

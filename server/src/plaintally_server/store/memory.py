@@ -10,11 +10,11 @@ from plaintally_server.deletion import Receipt, hash_text, make_receipt, opens, 
 from plaintally_server.exceptions import unavailable
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.resource import Name, Stored
-from plaintally_server.store import DayState, Purge, Rolled, SessionTree, StatsTree, Window, Write
-from plaintally_server.store.batch import Forgotten, Key, Row, Tally, plan
+from plaintally_server.store import MAX_TREE_RUNS, DayState, Purge, Rolled, SessionTree, StatsTree, Window, Write
+from plaintally_server.store.batch import Forgotten, Key, Row, Tally, parents_of_new, plan
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.deletion import MAX_WAITING, too_many
-from plaintally_server.store.reading import MARK, start_of
+from plaintally_server.store.reading import MARK, label_of, make_branch, parts_of_session
 from plaintally_server.store.times import from_us
 from plaintally_server.tokens import Token
 
@@ -77,11 +77,10 @@ class MemoryStore:
     def session_tree(self, session_id: str) -> SessionTree:
         """See `Reader.session_tree`."""
         with self._lock:
-            stats = sorted(
-                map(_read, self._below(STATS, session_id).values()), key=lambda one: str(one.fields["label"])
-            )
-            branches = [StatsTree(one, self._invokes(one.fields["id"])) for one in stats]
-            return SessionTree(self.get(Name("", "", SESSIONS, session_id)), branches)
+            session = self.get(Name("", "", SESSIONS, session_id))
+            found = map(_read, self._below(STATS, session_id).values())
+            stats = sorted(parts_of_session(found, session), key=label_of)
+            return SessionTree(session, [self._branch(one) for one in stats])
 
     def rolled(self, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:  # noqa: ARG002
         """See `Reader.rolled`; nothing is rolled up here."""
@@ -181,11 +180,14 @@ class MemoryStore:
     def _below(self, collection: str, parent: str) -> dict[Key, Row]:
         return self._find(lambda key, row: key[0] == collection and row.parent == parent)
 
-    def _invokes(self, stats_id: str) -> Sequence[Stored]:
-        return sorted(map(_read, self._below(INVOKES, stats_id).values()), key=start_of)
+    def _branch(self, stats: Stored) -> StatsTree:
+        below = self._below(INVOKES, stats.fields["id"])
+        rows = sorted(below.items(), key=lambda item: (-item[1].create_time, item[0]))
+        return make_branch(stats, [_read(row) for _, row in rows[:MAX_TREE_RUNS]], len(rows))
 
     def _write(self, group: Sequence[Write], *, erases: bool = False) -> Sequence[Stored | None]:
-        planned = plan([group], self._rows, self._tombstones)
+        runs = {one: len(self._below(INVOKES, one)) for one in parents_of_new([group], self._rows).stats}
+        planned = plan([group], self._rows, self._tombstones, runs)
         for key in planned.drops & self._rows.keys():
             if erases:
                 self._discard(key)

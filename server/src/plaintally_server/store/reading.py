@@ -5,15 +5,26 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, and_, func, select, tuple_
 
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest import INVOKES, MAX_STATS, SESSIONS, STATS, is_part_of
 from plaintally_server.resource import Name, Stored
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
-from plaintally_server.store import DayState, Purge, Rolled, SessionTree, StatsTree, Window, credentials, purging
+from plaintally_server.store import (
+    MAX_TREE_BYTES,
+    MAX_TREE_RUNS,
+    DayState,
+    Purge,
+    Rolled,
+    SessionTree,
+    StatsTree,
+    Window,
+    credentials,
+    purging,
+)
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.rows import located, name_is, parent_is, parts_of
+from plaintally_server.store.rows import count_runs, located, name_is, parent_is, parts_of
 from plaintally_server.store.tables import IMPORTS, documents, rollups
 from plaintally_server.store.times import DAY_US, from_us, to_us
 from plaintally_server.tokens import Token
@@ -81,8 +92,33 @@ class SQLReader:
         """See `Reader.session_tree`."""
         with self._reading() as connection:
             session = _get(connection, Name("", "", SESSIONS, session_id))
-            stats = sorted(_children(connection, STATS, session_id), key=lambda one: str(one.fields["label"]))
-            return SessionTree(session, [StatsTree(one, _invokes(connection, one.fields["id"])) for one in stats])
+            found = _children(connection, STATS, session_id)
+            stats = sorted(parts_of_session(found, session), key=label_of)
+            branches, room = [], MAX_TREE_BYTES
+            for one in stats:
+                branch, room = _read_branch(connection, one, room)
+                branches.append(branch)
+            return SessionTree(session, branches)
+
+    def received(self, session_id: str) -> Sequence[tuple[str, str, datetime]]:
+        """The collection, the package, and when it was received, of each document of a session; each day once."""
+        day, package = documents.c.create_time // DAY_US, documents.c.package
+        stats = parent_is(STATS, session_id)
+        ids = select(documents.c.id).where(stats)
+        invokes = and_(documents.c.collection == INVOKES, documents.c.parent.in_(ids))
+        with self._reading() as connection:
+            place, key = located(connection)
+            own = and_(key.collection == SESSIONS, key.id == session_id)
+            queries = {
+                SESSIONS: select(package, day).select_from(place).where(own),
+                STATS: select(package, day).where(stats).distinct(),
+                INVOKES: select(package, day).where(invokes).distinct(),
+            }
+            return [
+                (collection, package, from_us(number * DAY_US))
+                for collection, query in queries.items()
+                for package, number in connection.execute(query)
+            ]
 
     def rolled(self, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:
         """See `Reader.rolled`."""
@@ -233,11 +269,38 @@ def _split(sized: Iterable[tuple[K, int]]) -> Iterator[list[K]]:
 
 
 def _children(connection: Connection, collection: str, parent: str) -> Iterator[Stored]:
-    return (_read(*row) for row in connection.execute(select(*_COLUMNS).where(parent_is(collection, parent))))
+    query = select(*_COLUMNS).where(parent_is(collection, parent)).limit(MAX_STATS)
+    return (_read(*row) for row in connection.execute(query))
 
 
-def _invokes(connection: Connection, stats_id: str) -> Sequence[Stored]:
-    return sorted(_children(connection, INVOKES, stats_id), key=start_of)
+def parts_of_session(stats: Iterable[Stored], session: Stored | None) -> Iterator[Stored]:
+    """Those of the stats below a session that are part of it; all where its own document is not there."""
+    return (one for one in stats if session is None or is_part_of(one.fields, session.fields))
+
+
+def _read_branch(connection: Connection, stats: Stored, room: int) -> tuple[StatsTree, int]:
+    """Stats with their newest invokes that fit into so many bytes, and the bytes that are left."""
+    key = documents.c
+    query = select(key.id, func.length(key.fields)).where(parent_is(INVOKES, stats.fields["id"]))
+    names = []
+    for document, size in connection.execute(query.order_by(key.create_time.desc(), key.id).limit(MAX_TREE_RUNS)):
+        room -= size
+        if room < 0:
+            break
+        names.append(Name("", "", INVOKES, document))
+    read = [stored for _, stored in _read_named(connection, names) if stored is not None]
+    return make_branch(stats, read, count_runs(connection, stats.fields["id"])), room
+
+
+def make_branch(stats: Stored, newest: Sequence[Stored], number: int) -> StatsTree:
+    """Stats with those of the newest invokes that are part of them; `number` is how many invokes there are in all."""
+    invokes = [one for one in newest if is_part_of(one.fields, stats.fields)]
+    return StatsTree(stats, sorted(invokes, key=start_of), number - len(newest) + len(invokes))
+
+
+def label_of(stored: Stored) -> tuple[str, str]:
+    """What stats are ordered by."""
+    return str(stored.fields["label"]), str(stored.fields["id"])
 
 
 def start_of(stored: Stored) -> datetime:

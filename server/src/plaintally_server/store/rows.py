@@ -21,8 +21,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
+from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Write, partitions
-from plaintally_server.store.batch import Key, Plan, Row, Tally, bearers, changed_days, keys_of, pack, plan, uncounted
+from plaintally_server.store.batch import (
+    Below,
+    Key,
+    Plan,
+    Row,
+    Tally,
+    bearers,
+    changed_days,
+    keys_of,
+    pack,
+    parents_of_new,
+    plan,
+    uncounted,
+)
 from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rolled_days, rollups, tombstones
 from plaintally_server.store.times import day_of
 
@@ -85,9 +99,10 @@ def write(connection: Connection, groups: Sequence[Sequence[Write]], *, discard:
     """Plan a batch and do it; `discard` deletes what is dropped with all that belongs to it."""
     keys = keys_of(groups)
     rows = load(connection, keys)
-    planned = plan(groups, rows)
+    runs = _load_below(connection, parents_of_new(groups, rows), rows)
+    planned = plan(groups, rows, runs=runs)
     if planned.asked and (buried := find_buried(connection, sorted(planned.asked))):
-        planned = plan(groups, rows, buried)
+        planned = plan(groups, rows, buried, runs)
     counts = uncounted(planned, load(connection, bearers(planned)))  # by what is there before
     for key in planned.drops:
         if discard is None:
@@ -104,6 +119,20 @@ def write(connection: Connection, groups: Sequence[Sequence[Write]], *, discard:
     _keep(connection, planned.freed)
     note_changes(connection, changed_days(planned, rows))
     return planned
+
+
+def _load_below(connection: Connection, below: Below, rows: dict[Key, Row]) -> dict[str, int]:
+    """Add the stats of sessions to the rows; return how many invokes stats have."""
+    for session in below.sessions:
+        found = select(documents.c.id, *_ROW).where(parent_is(STATS, session)).limit(MAX_STATS)
+        rows |= {(STATS, document): Row(*row) for document, *row in connection.execute(found)}
+    return {stats: count_runs(connection, stats) for stats in below.stats}
+
+
+def count_runs(connection: Connection, stats: str) -> int:
+    """How many invokes stats have, `MAX_RUNS` at most."""
+    some = select(documents.c.id).where(parent_is(INVOKES, stats)).limit(MAX_RUNS).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def _put(connection: Connection, puts: Mapping[Key, Row]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, StartError, unavailable
+from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Write, schema
 from plaintally_server.store.batch import (
     Answer,
@@ -22,6 +23,7 @@ from plaintally_server.store.batch import (
     changed_days,
     keys_of,
     pack,
+    parents_of_new,
     plan,
     plan_as_new,
     uncounted,
@@ -36,6 +38,13 @@ from plaintally_server.store.writing import SQLStore, Transactions
 _AT_ONCE = 500
 _ROWS = (64, 16, 4, 1)  # of one statement; whenever one runs, this thread lets go of the interpreter
 _FIND = "SELECT id, fields, create_time, update_time, package, parent FROM documents WHERE collection = ? AND id IN"
+_STATS = f"""
+SELECT id, fields, create_time, update_time, package, parent FROM documents
+WHERE collection = '{STATS}' AND parent = ? LIMIT {MAX_STATS}
+"""  # noqa: S608  # of our own
+_RUNS = f"""
+SELECT count(*) FROM (SELECT 1 FROM documents WHERE collection = '{INVOKES}' AND parent = ? LIMIT {MAX_RUNS})
+"""  # noqa: S608  # of our own
 _PUT = "INSERT OR IGNORE INTO documents (collection, id, fields, create_time, update_time, package, parent)"
 _DROP = "DELETE FROM documents WHERE collection = ? AND id = ?"
 _COUNTED = "SELECT count(*) FROM counted_ids WHERE package = ? AND id IN"
@@ -131,9 +140,14 @@ class _File:
 
     def _plan_and_apply(self, groups: Sequence[Sequence[Write]]) -> Plan:
         found = self._load(keys_of(groups))
-        planned = plan(groups, found)
+        sessions, stats = parents_of_new(groups, found)
+        for session in sessions:
+            for document, *row in self._raw.execute(_STATS, (session,)):
+                found[STATS, document] = Row(*row)
+        runs = {one: self._raw.execute(_RUNS, (one,)).fetchone()[0] for one in stats}
+        planned = plan(groups, found, runs=runs)
         if planned.asked and (buried := self._find_buried(planned.asked)):
-            planned = plan(groups, found, buried)
+            planned = plan(groups, found, buried, runs)
         self._apply(planned, found)
         return planned
 

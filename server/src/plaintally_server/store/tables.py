@@ -72,7 +72,7 @@ documents = Table(
     _time("update_time", "when it was last changed"),
     Column("package", _text(), nullable=False, comment="whose contract admitted it; empty in an open collection"),
     Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
-    Index("documents_by_parent", "collection", "parent"),
+    Index("documents_by_parent", "collection", "parent", "create_time"),
     Index("documents_by_time", "package", "create_time", info={"only": "sqlite"}),  # PostgreSQL has the primary key
     comment="what was counted and shared: by month of receipt on PostgreSQL, in the order of receipt on SQLite",
 )

@@ -79,7 +79,7 @@ def _make_documents(*, sqlite: bool) -> None:
     op.create_index(
         "documents_by_parent",
         "documents",
-        ["collection", "parent"],
+        ["collection", "parent", "create_time"],
         sqlite_where=has_parent,
         postgresql_where=has_parent,
     )

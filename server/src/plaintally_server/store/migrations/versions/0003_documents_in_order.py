@@ -32,5 +32,6 @@ def upgrade() -> None:
     op.execute(_MOVE)
     op.drop_table("named_documents")
     has_parent = sa.text("parent IS NOT NULL")
-    op.create_index("documents_by_parent", "documents", ["collection", "parent"], sqlite_where=has_parent)
+    below = ["collection", "parent", "create_time"]
+    op.create_index("documents_by_parent", "documents", below, sqlite_where=has_parent)
     op.create_index("documents_by_time", "documents", ["package", "create_time"])
