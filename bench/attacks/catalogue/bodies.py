@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from attacks.attacker import Attacker
     from attacks.target import Target
 
-LONG_BYTES = 10_000_000
-"""A little less than a collector takes of a body, unpacked."""
+LONG_BYTES, COMMIT_BYTES, TOKEN_BYTES = 1_000_000, 4_000_000, 10_000_000
+"""A little less than a collector takes of a body, unpacked: of a document, of a commit, and with a token."""
 SHORT_BYTES = 60_000
 """A little less than a collector reads without a thread for it."""
 
@@ -37,7 +37,7 @@ SHORT_BYTES = 60_000
 class Body(Attack):
     """Requests with the same body; `make` writes it, of about so many bytes."""
 
-    bound = "unpacked bytes are charged before they are read; 1 MiB without a token, but for a commit"
+    bound = "unpacked bytes are charged before they are read; 1 MiB without a token, 4 MiB for a commit"
     target = f"{ROOT}/using_{PACKAGE}"
     size = LONG_BYTES
     connections = 2
@@ -52,7 +52,8 @@ class Body(Attack):
         headers = bearer(attacker.state["token"]) if "token" in attacker.state else {}
         request = write_packed("POST", self.target, self.make(self.size), headers)
         addresses = many_addresses() if self.from_many else None
-        await attacker.flood(repeat(request), connections=self.connections, addresses=addresses)
+        connections = 1 if len(request) > attacker.seconds * 3000 else self.connections
+        await attacker.flood(repeat(request), connections=connections, addresses=addresses)
 
 
 class Bomb(Body):
@@ -80,7 +81,7 @@ class Brackets(Body):
     """Brackets that never close."""
 
     name = "long bodies of ["
-    sends = "10 MB of [[[[ in gzip"
+    sends = "1 MB of [[[[ in gzip"
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
@@ -99,7 +100,7 @@ class ManyValues(Body):
     """As many values as possible: each becomes an object."""
 
     name = "many small values"
-    sends = "a document of 10 MB that is an array of empty maps, in gzip"
+    sends = "a document of 1 MB that is an array of empty maps, in gzip"
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
@@ -111,8 +112,9 @@ class ManyValuesInCommits(ManyValues):
     """The same in a commit, which may be longer than a document."""
 
     name = "many small values in commits"
-    sends = "a commit of 10 MB with an array of empty maps, in gzip"
+    sends = "a commit of 4 MB with an array of empty maps, in gzip"
     target = f"{ROOT}:commit"
+    size = COMMIT_BYTES
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
@@ -125,8 +127,9 @@ class ManyWrites(Body):
     """A commit of far more writes than a commit may have: they are counted after they were read."""
 
     name = "commits of many writes"
-    sends = "a commit of 10 MB with 580,000 writes, in gzip"
+    sends = "a commit of 4 MB with 230,000 writes, in gzip"
     target = f"{ROOT}:commit"
+    size = COMMIT_BYTES
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
@@ -145,7 +148,7 @@ class RepeatedKeys(Body):
     """Keys with an escaped colon, which have a strict reader read twice."""
 
     name = "escaped colons"
-    sends = r"10 MB of maps with \u003a in their keys, the last of them twice, in gzip"
+    sends = r"1 MB of maps with \u003a in their keys, the last of them twice, in gzip"
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
@@ -167,7 +170,7 @@ class Digits(Body):
     """Numbers of many digits."""
 
     name = "many digits"
-    sends = "10 MB of numbers of 399 digits, in gzip"
+    sends = "1 MB of numbers of 399 digits, in gzip"
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
@@ -192,7 +195,7 @@ class Nesting(Body):
     """Values that are as deep as they may be, as many as fit."""
 
     name = "deep nesting"
-    sends = "10 MB of maps that are 20 levels deep, in gzip"
+    sends = "1 MB of maps that are 20 levels deep, in gzip"
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
@@ -207,7 +210,7 @@ class Times(Body):
     """Timestamps, each of which is parsed by a regular expression and a calendar."""
 
     name = "many timestamps"
-    sends = "a document of 10 MB that is an array of timestamps, in gzip"
+    sends = "a document of 1 MB that is an array of timestamps, in gzip"
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
@@ -220,16 +223,16 @@ class FromMany(ManyValuesInCommits):
     """The same from an address of its own for each request."""
 
     name = "many small values, many addresses"
-    sends = "commits of 10 MB with an array of empty maps, in gzip, each from another address"
+    sends = "commits of 4 MB with an array of empty maps, in gzip, each from another address"
     bound = "few long bodies are read at once, into what is declared and nothing else"
     from_many = True
 
 
 class BigCommits(Attack):
-    """Commits of 500 documents of 20 kB each, which are stored."""
+    """Commits of 500 documents of 8 kB each, which are stored."""
 
-    name = "commits of 10 MB"
-    sends = "commits in gzip of 500 runs with texts of 20 kB, which are stored"
+    name = "commits of 4 MB"
+    sends = "commits in gzip of 500 runs with texts of 7 kB, which are stored"
     bound = "documents and unpacked bytes are charged before they are stored"
 
     async def run(self, attacker: "Attacker") -> None:
@@ -240,7 +243,7 @@ class BigCommits(Attack):
             while True:
                 ids = list(islice(make_ids(), 500))
                 shared = Shared(package=PACKAGE, invokes=500, invoke_ids=ids)
-                text = {"source": {"stringValue": "a" * 19_000}}
+                text = {"source": {"stringValue": "a" * 7_000}}
                 writes = []
                 for index, one in enumerate(shared.invoke_ids):
                     fields: State = dict(shared.invoke_document(index)["fields"])
@@ -301,6 +304,7 @@ class WithToken(ManyValuesInCommits):
     name = "many small values, with a token"
     sends = "a commit of 10 MB with an array of empty maps, in gzip, with the token of another package"
     bound = "typed decoding of what is declared; one long body per client at a time"
+    size = TOKEN_BYTES
 
     def prepare(self, target: "Target") -> State:
         """See `Attack.prepare`."""
