@@ -256,7 +256,7 @@ def test_a_week_of_which_a_part_is_excluded_shows_no_versions(tmp_path: Path) ->
     """Else the two tables, before and after, would differ by the imports of an hour."""
     database = tmp_path / "a.sqlite3"
     with closing(SQLiteStore(database)) as store:
-        asyncio.run(keep(store, imports("1.0.0", 20)))
+        asyncio.run(keep(store, [*imports("1.0.0", 8), *imports("1.0.0", 12, day=WEEK[4])]))
         roll(store)
         pages, desk = open_pages(store), Maintenance(database)
         before = versions_of(show(pages, "rxinfer"))
