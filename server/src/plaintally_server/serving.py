@@ -30,6 +30,7 @@ from plaintally_server.store.writing import SQLStore
 
 _BACKLOG = 2048
 _FILES = 2 * _BACKLOG
+_SWITCH_S = 0.0005  # how long a thread that parses a long body goes on while the event loop waits; 5 ms by default
 _GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
 
 
@@ -80,6 +81,7 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         StartError: the address, the certificate or the database cannot be used.
     """
     check_tls(settings.tls_certificate, settings.tls_key)
+    sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again after everything has ended
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
