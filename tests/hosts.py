@@ -82,12 +82,15 @@ class Host:
             stdout=subprocess.PIPE,
         )
 
-    def plaintally(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+    def plaintally(
+        self, *arguments: str, env: Mapping[str, str] = {}, typed: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run the installed command."""
         return subprocess.run(
             [str(self.interpreter.command), *arguments],
             env=self.environment(env),
             cwd=self.folder,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=60,

@@ -68,12 +68,13 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
             ):
                 touching.add(path.name)
     # The command line opens the null device, for a pipe that nobody reads any more.
-    # Sessions and contracts are read from and written to the files that somebody names.
+    # Sessions, deletion keys and contracts are read from and written to the files that somebody names.
     assert touching == {
         "_preferences.py",
         "_preferences_write.py",
         "_notice.py",
         "_cli.py",
+        "_cli_sessions.py",
         "_session_files.py",
         "_files.py",
         "files.py",

@@ -374,13 +374,13 @@ def test_c9_deletion_with_the_key_at_once_and_without_it_by_a_maintainer(
     with_key, key = shared_session(person)
     without, _ = shared_session(person)
     forget = [sys.executable, "-m", "plaintally", "forget", "--package", "rxinfer"]
-    for command, told in (
-        ([*forget, with_key, "--key", "wrong"], "refused"),
-        ([*forget, with_key, "--key", key], "4 documents"),
-        ([*forget, without], "waits for the maintainers"),
+    for command, typed, told in (
+        ([*forget, with_key, "--key-file", "-"], "wrong", "refused"),
+        ([*forget, with_key, "--key-file", "-"], key, "4 documents"),
+        ([*forget, without], "", "waits for the maintainers"),
     ):
         done = subprocess.run(
-            command, env=person.environment, cwd=person.home, capture_output=True, text=True, check=False
+            command, env=person.environment, cwd=person.home, input=typed, capture_output=True, text=True, check=False
         )
         assert told in done.stdout + done.stderr
     assert collector.store.session_tree(with_key).session is None

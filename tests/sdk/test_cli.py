@@ -9,7 +9,7 @@ import pytest
 
 from conftest import MakeHost
 from hosts import PACKAGE, Interpreter, make_host
-from loopback import loopback
+from loopback import answer, loopback
 
 GOLDEN = Path(__file__).parent / "golden"
 ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
@@ -225,3 +225,44 @@ def test_the_module_is_the_command(host: MakeHost) -> None:
         "import runpy, sys; sys.argv = ['x', '--version']; runpy.run_module('plaintally', run_name='__main__')"
     )
     assert done.stdout == b"plaintally 0.1.0\n"
+
+
+FORGET = ("forget", "9eb898b5-76a4-49b0-b1b6-ba209ba39adf", "--package", PACKAGE)
+WAITING = json.dumps({"request": {"session": FORGET[1], "state": "waiting"}}).encode()
+
+
+def keys(requests: list[bytes]) -> list[str | None]:
+    return [json.loads(request.partition(b"\r\n\r\n")[2]).get("key") for request in requests]
+
+
+def test_a_deletion_key_comes_from_a_file_or_standard_input(host: MakeHost) -> None:
+    with loopback(*[answer(200, body=WAITING)] * 3) as server:
+        asked = host(endpoint=server.endpoint)
+        (asked.folder / "key").write_text("of a file\n")
+        assert asked.plaintally(*FORGET, "--key-file", "key").returncode == 0
+        assert asked.plaintally(*FORGET, "--key-file", "-", typed="of a pipe\n").returncode == 0
+        assert asked.plaintally(*FORGET, typed="of nobody").returncode == 0
+        (asked.folder / "empty").touch()
+        for wrong, says in (
+            ("nowhere", "cannot read the deletion key from"),
+            ("empty", "there is no deletion key in"),
+        ):
+            done = asked.plaintally(*FORGET, "--key-file", wrong)
+            assert (done.returncode, f"{says} {wrong}" in done.stderr) == (1, True)
+        for flag in ("--key", "--key-f"):  # no option takes it, also by no abbreviation
+            assert asked.plaintally(*FORGET, flag, "canary").returncode == 2
+    assert keys(server.requests) == ["of a file", "of a pipe", None]
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(("typed", "sent"), [("of a person\n", "of a person"), ("\n", None)])
+def test_a_person_is_asked_for_the_deletion_key(host: MakeHost, typed: str, sent: str | None) -> None:
+    from terminals import see_at_terminal  # which Windows has not
+
+    with loopback(answer(200, body=WAITING)) as server:
+        asked = host(endpoint=server.endpoint)
+        command = [str(asked.interpreter.command), *FORGET]
+        seen = see_at_terminal(command, env=asked.environment({}), cwd=asked.folder, typed=typed)
+    assert seen.startswith("Deletion key (leave it empty to ask the maintainers): ")
+    assert typed.strip() == "" or typed.strip() not in seen
+    assert keys(server.requests) == [sent]

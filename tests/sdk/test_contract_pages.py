@@ -192,7 +192,7 @@ def test_the_page_is_complete(policy: str) -> None:
         "Jane Roe", "https://example.org/contact", "telemetry.example.org", "1 day", "7 days", "to count", "to help",
         *ALWAYS, "plaintally off hostpkg", "HOSTPKG_TELEMETRY=off", "LOG_USING_HOSTPKG=false", "PLAINTALLY=off",
         "DO_NOT_TRACK=1", "preferences.toml", "plaintally preview hostpkg", "telemetry.preview()", "`CI`",
-        "plaintally forget ID --package hostpkg --key KEY", "error_message", "`source`", "data protection authority",
+        "plaintally forget ID --package hostpkg", "error_message", "`source`", "data protection authority",
         policy, contract.hash(), "telemetry.enable_automatic_sharing()", "only when you ask",
     ):  # fmt: skip
         assert told in found, told

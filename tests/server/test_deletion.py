@@ -8,6 +8,7 @@ import time
 import uuid
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -147,17 +148,56 @@ def test_without_a_key_it_waits_and_nobody_learns_which_sessions_there_are(shari
     assert rows(sharing.database, "SELECT count(*) FROM forget_requests") == [(1,)]
 
 
-def test_the_queue_is_bounded(sharing: Collector) -> None:
-    first = str(uuid.uuid4())
-    forget(sharing, first)
+def test_requests_about_nothing_displace_the_oldest_of_their_kind_alone(sharing: Collector) -> None:
+    """Newcomers are never rejected, requests about documents stay, and no answer tells them apart."""
+    shared, early, late = Shared(), Shared(), Shared()
+    share(sharing, shared)
+    answers = [forget(sharing, one.session) for one in (shared, early)]
+    share(sharing, early)  # whose request came before its documents
+    many = [(str(uuid.uuid4()), time.time_ns() // 1000 + 1000 * number) for number in range(deletion.MAX_EMPTY)]
     with closing(sqlite3.connect(sharing.database)) as other, other:
-        many = [(str(uuid.uuid4()), time.time_ns() // 1000) for _ in range(deletion.MAX_WAITING - 1)]
         other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting', 0)", many)
-    assert forget(sharing, str(uuid.uuid4())).error == (429, "RESOURCE_EXHAUSTED")
-    assert forget(sharing, first).status == 200
+    new = [str(uuid.uuid4()) for _ in range(5)]
+    answers += [forget(sharing, one) for one in new]
+    share(sharing, late)
+    answers.append(forget(sharing, late.session))
+    asked = (shared.session, early.session, *new, late.session)
+    for answer, session in zip(answers, asked, strict=True):
+        assert (answer.status, answer.body.replace(session.encode(), b"ID")) == (
+            200,
+            b'{"request":{"session":"ID","state":"waiting"}}',
+        )
+    left = {session for (session,) in rows(sharing.database, "SELECT session FROM forget_requests")}
+    assert {shared.session, early.session, late.session} <= left
+    assert left - {shared.session, early.session, late.session} == {one for one, _ in many[5:]} | {*new}
+    assert rows(sharing.database, "SELECT count(*) FROM forget_requests WHERE is_found") == [(3,)]
+
+
+def test_a_request_that_waits_keeps_its_place(sharing: Collector) -> None:
     shared = Shared()
     share(sharing, shared)
-    receipt(forget(sharing, shared.session, KEY))
+    for session in (shared.session, str(uuid.uuid4())):
+        forget(sharing, session)
+        before = rows(sharing.database, "SELECT * FROM forget_requests")
+        forget(sharing, session)
+        assert rows(sharing.database, "SELECT * FROM forget_requests") == before
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://another.example"}],
+)
+def test_the_page_of_another_site_asks_for_nothing(sharing: Collector, headers: dict[str, str]) -> None:
+    shared = Shared()
+    share(sharing, shared)
+    for key in ("", KEY):
+        form = urlencode({"session": shared.session, "key": key}).encode()
+        answer = sharing.request("POST", "/forget", form, headers)
+        assert (answer.status, b"This form was sent by another page." in answer.body) == (403, True)
+    assert rows(sharing.database, "SELECT count(*) FROM forget_requests, receipts") == [(0,)]
+    assert sharing.store.session_tree(shared.session).session is not None
+    form = urlencode({"session": shared.session}).encode()
+    assert sharing.request("POST", "/forget", form, {"Origin": sharing.url}).status == 200
 
 
 def test_one_client_does_not_fill_the_queue(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from collectors import ROOT, TOKEN, run_collector
 from plaintally.contract import Choice, Contract, Label
 from plaintally_server import retention, upkeep
 from plaintally_server.deletion import hash_text
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.logins import begin, hash_secret
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.rolling import roll_up
@@ -27,6 +28,8 @@ from plaintally_server.store import Write, deletion, partitions, purging
 from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
+from plaintally_server.store.rows import find_buried
+from plaintally_server.store.tables import erasures
 from plaintally_server.store.writing import SQLStore
 from shared import write_contract
 
@@ -468,3 +471,30 @@ def test_nothing_is_due_before_its_time(by_label: dict[str, int], days: int) -> 
     ages = {label: (NOW - due.before).days for due in found if due.labels for label in due.labels}
     assert ages == by_label
     assert [(NOW - due.before).days for due in found if due.what == "documents"] == [days]
+
+
+def test_what_is_left_of_a_deletion_goes_when_nothing_can_come_back(store: SQLStore, database: Database) -> None:
+    """A backup brings back only what is old enough to be purged by then; logins go when they have ended."""
+    days = retention.deletion_days(CONTRACTS)
+    assert days == 396 + 31
+    assert retention.deletion_days({"rxinfer": Contract(retention_days=1000)}) == 1031
+    ages = {"old": days + 1, "new": days - 1}
+    engine = open_for_writing(database)
+    with exclusively(engine) as connection:
+        for name, age in ages.items():
+            at = NOW - timedelta(days=age)
+            deletion.delete_tree(connection, name, at=at, salt=name.encode())
+            for number in range(2 * deletion.STEP):
+                deletion.bury_late(connection, {f"{name} {number}": at})
+        connection.execute(delete(erasures))
+    maintenance = Maintenance(database)
+    for secret, hours in (("ended", 13), ("lasting", 11)):
+        maintenance.add_login(begin(secret, b"", "ada", now=NOW - timedelta(hours=hours)))
+    asyncio.run(retention.purge_all(store, CONTRACTS, {}, now=lambda: NOW))
+    with engine.connect() as connection:
+        buried = find_buried(connection, [hash_text(f"{name} {number}") for name in ages for number in range(9)])
+        assert buried == {hash_text(f"new {number}") for number in range(9)}
+        assert [deletion.find_receipt(connection, name) is None for name in ages] == [True, False]
+        assert connection.execute(text("SELECT count(*) FROM tombstones")).scalar() == 2 * deletion.STEP + 1
+    engine.dispose()
+    assert [maintenance.find_login(hash_secret(secret)) is None for secret in ("ended", "lasting")] == [True, False]

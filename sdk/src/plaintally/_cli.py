@@ -101,7 +101,8 @@ def parser() -> argparse.ArgumentParser:
     def add(
         name: str, run: object, help_text: str, *, package: str = "none", more: str = ""
     ) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.{more}")
+        description = f"{help_text[0].upper()}{help_text[1:]}.{more}"
+        command = commands.add_parser(name, help=help_text, description=description, allow_abbrev=False)
         command.set_defaults(run=run)
         if package != "none":
             optional = "?" if package == "optional" else None

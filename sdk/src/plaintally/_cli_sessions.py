@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_LONGEST_KEY = 1000
+
+
 def add_commands(
     add: "Callable[..., argparse.ArgumentParser]",
     *,
@@ -39,7 +42,12 @@ def add_commands(
     forget = add("forget", lambda arguments: _forget(arguments, find), "have a shared session deleted")
     forget.add_argument("session", help="the ID of the session")
     forget.add_argument("--package", required=True, type=package, help="the package it was shared with")
-    forget.add_argument("--key", help="its deletion key; without it the request waits for a maintainer")
+    forget.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="file with its deletion key, or - for standard input; otherwise you are asked for the key at a terminal; "
+        "without a key the request waits for a maintainer",
+    )
     for command in (share, forget):
         command.add_argument("--endpoint", help="the collector's address; by default that of the package")
 
@@ -81,7 +89,42 @@ def _forget(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | No
     handle = find(arguments.package)
     endpoint = _endpoint(arguments.package, handle, arguments.endpoint)
     issues_url = handle.issues_url if handle else None
-    say(sharing.forget(arguments.session, arguments.key, endpoint, issues_url=issues_url), lines=True)
+    key = _read_key(arguments.key_file)
+    say(sharing.forget(arguments.session, key, endpoint, issues_url=issues_url), lines=True)
+
+
+def _read_key(path: "str | None") -> "str | None":
+    """Return the deletion key from a file or a terminal: every user of a machine can list its command lines.
+
+    Raises:
+        SharingError: the file cannot be read, or is empty.
+    """
+    if path is None:
+        return _ask_for_key()
+    try:
+        if path == "-":
+            text = sys.stdin.readline(_LONGEST_KEY)
+        else:
+            with open(path, encoding="utf-8") as file:
+                text = file.readline(_LONGEST_KEY)
+    except (OSError, UnicodeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise SharingError(f"cannot read the deletion key from {path} ({reason}); name a file that holds it") from error
+    if not text.strip():
+        raise SharingError(f"there is no deletion key in {path}; to ask the maintainers instead, leave out --key-file")
+    return text.strip()
+
+
+def _ask_for_key() -> "str | None":
+    """Return the key that a person types, who does not see it; None if there is nobody, or nothing was typed."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    from getpass import getpass
+
+    try:
+        return getpass("Deletion key (leave it empty to ask the maintainers): ").strip() or None
+    except EOFError:
+        return None
 
 
 def _load(path: "str | os.PathLike[str]") -> Session:

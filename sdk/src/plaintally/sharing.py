@@ -147,9 +147,10 @@ class ShareResult:
         else:
             lines += ["Quote it when you ask the maintainers for help."]
         if self.forgets:
-            command = f"plaintally forget {self.session_id} --package {self.package} --key {self.deletion_key}"
+            command = f"plaintally forget {self.session_id} --package {self.package}"
             command += f" --endpoint {shlex.quote(self._given_endpoint)}" if self._given_endpoint else ""
-            lines += ["To delete what was shared, keep this key to yourself and type:", f"    {command}"]
+            lines += ["To delete what was shared, type this, and the key below when you are asked for it:"]
+            lines += [f"    {command}", "Keep the key to yourself:", f"    {self.deletion_key}"]
         else:
             lines += [
                 f"{self.host} deletes nothing by itself: to have it deleted, ask the maintainers, with the ID.",

@@ -93,10 +93,11 @@ def _collector(database: Path, contract: Path, port: int) -> Iterator[str]:
             process.terminate()
 
 
-def _plaintally(environment: Mapping[str, str], *arguments: str) -> bytes:
-    command = [sys.executable, "-m", "plaintally", *arguments]
+def _plaintally(environment: Mapping[str, str], *arguments: str, key: str = "") -> bytes:
+    """Return what the user's command prints; a deletion key goes in by its standard input."""
+    command = [sys.executable, "-m", "plaintally", *arguments, *(["--key-file", "-"] if key else [])]
     return subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+        command, env=environment, input=key.encode(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     ).stdout
 
 
@@ -163,7 +164,7 @@ def _share(console: Console, environment: Mapping[str, str], database: Path, con
         Text(subprocess.run(server, capture_output=True, text=True, env=environment, check=True).stdout), soft_wrap=True
     )
     console.print("And it is taken back, with the key that only its user has (plaintally forget):\n")
-    forgotten = _plaintally(environment, "forget", said["session"], "--package", PACKAGE, "--key", said["key"])
+    forgotten = _plaintally(environment, "forget", said["session"], "--package", PACKAGE, key=said["key"])
     console.print(Text(forgotten.decode()), soft_wrap=True)
 
 

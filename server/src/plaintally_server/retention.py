@@ -21,6 +21,8 @@ REST = 3
 """How much longer than a step the pause behind it is, so that writes have most of the time."""
 CONTEXT_DAYS = 90
 """For how long contexts stay that no label tells of."""
+KEPT_DAYS, KEPT_LONGER_DAYS = 396, 31
+"""For how long tombstones and receipts stay at least, and how much longer than the documents of any package."""
 REQUEST_DAYS = 30
 """For how long a request for deletion stays that was refused or is about no document."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,6 +75,12 @@ class Purging(Protocol):
     async def drop_requests(self, before: datetime) -> int:
         """Drop what was asked for before then without a key, and is refused or about no document; how many went."""
 
+    async def drop_deletions(self, before: datetime) -> int:
+        """Drop the tombstones and receipts of what was deleted before then; how many were dropped."""
+
+    async def drop_logins(self, ended_by: datetime) -> None:
+        """Drop the logins that have ended by then."""
+
     async def begin_purge(self, due: Due, *, at: datetime) -> None:
         """Keep that documents are about to go, from when on their days stay as they are rolled up."""
 
@@ -122,6 +130,18 @@ async def purge_all(
             _logger.info("purged %s of %s: %d", due.what, due.package, removed)
     if dropped := await store.drop_requests(_ago(now(), REQUEST_DAYS)):
         _logger.info("dropped %d requests for deletion that were refused or are about no document", dropped)
+    if dropped := await store.drop_deletions(_ago(now(), deletion_days(contracts))):
+        _logger.info("dropped %d tombstones and receipts of old deletions", dropped)
+    await store.drop_logins(now())
+
+
+def deletion_days(contracts: Mapping[str, Contract]) -> int:
+    """Return for how many days tombstones and receipts stay.
+
+    What a backup brings back was received before its deletion. It is purged at the next start, once it is older than
+    documents may be: then no tombstone is needed to delete it again.
+    """
+    return max([KEPT_DAYS, *(one.retention_days for one in contracts.values())]) + KEPT_LONGER_DAYS
 
 
 async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Callable[[], datetime]) -> Purged:

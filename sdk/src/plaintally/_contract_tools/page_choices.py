@@ -85,11 +85,12 @@ def _looking(said: Declaration) -> Iterator[Block]:
 def _deleting(said: Declaration) -> Iterator[Block]:
     yield Heading(2, "How to delete")
     yield Paragraph("When you have shared a session you are shown its ID and its key. With both it is deleted at once:")
-    yield Listing(f"plaintally forget ID --package {said.package} --key KEY", "sh")
+    yield Listing(f"plaintally forget ID --package {said.package}", "sh")
     yield Paragraph(
         say(
-            "The ID is no secret, the key is: keep it to yourself. Without the key the request waits until a "
-            "maintainer has looked at it; or write to {}. All that belongs to the session goes, and you get a receipt.",
+            "The command asks for the key. The ID is no secret, the key is: keep it to yourself. Without the key the "
+            "request waits until a maintainer has looked at it; or write to {}. All that belongs to the session goes, "
+            "and you get a receipt.",
             said.contact,
         )
     )

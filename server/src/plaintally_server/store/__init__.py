@@ -203,8 +203,7 @@ class Store(Reader, Protocol):
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
         """Have a session wait for a maintainer to delete it, whether it is there or not.
 
-        Raises:
-            Refusal: too many wait.
+        Requests about sessions that are not there displace the oldest of their kind.
         """
 
     async def probe(self) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, Table, and_, delete, func, select, update
 
 from plaintally_server.deletion import ForgetRequest, Receipt, hash_text, make_receipt, opens, wrong_key
-from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store import credentials
 from plaintally_server.store.content import read_fields
@@ -20,10 +19,10 @@ from plaintally_server.store.rows import find_buried, insert, is_document, locat
 from plaintally_server.store.tables import documents, erasures, forget_requests, receipts, tombstones
 from plaintally_server.store.times import from_us, to_us
 
-MAX_WAITING = 10_000
-"""Requests without a key that wait at once."""
+MAX_EMPTY = 1_000
+"""Requests about sessions of which nothing is here, at once."""
 STEP = 200
-"""Requests that are looked at in one transaction."""
+"""Rows that are looked at in one transaction."""
 
 
 def forget(connection: Connection, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
@@ -96,26 +95,36 @@ def find_receipt(connection: Connection, session_id: str) -> Receipt | None:
 
 
 def request(connection: Connection, session_id: str, *, at: datetime) -> None:
-    """Put a request without a key into the queue, once; one that was refused waits anew.
+    """Put a request without a key into the queue, once; one that was refused waits again.
 
-    Raises:
-        Refusal: the queue is full.
+    Requests about documents have room of their own: there are no more of them than sessions. Of the requests about
+    nothing, the newest MAX_EMPTY stay.
     """
-    asked, state = forget_requests.c, forget_requests.c.state
     if find_buried(connection, [hash_text(session_id)]):
         return
-    if connection.execute(select(state).where(asked.session == session_id)).scalar() == "waiting":
+    asked = forget_requests.c
+    is_found = is_here(connection, session_id)
+    known = select(asked.session).where(
+        asked.session == session_id, asked.state == "waiting", asked.is_found.is_(is_found)
+    )
+    if connection.execute(known).first() is not None:
         return
-    if connection.execute(select(func.count()).where(state == "waiting")).scalar_one() >= MAX_WAITING:
-        raise too_many()
-    row = {"requested_at": to_us(at), "state": "waiting"}
+    row = {"requested_at": to_us(at), "state": "waiting", "is_found": is_found}
     added = insert(connection, forget_requests).values(session=session_id, **row)
     connection.execute(added.on_conflict_do_update(index_elements=[asked.session], set_=row))
+    if not is_found:
+        _drop_oldest_empty(connection)
 
 
-def too_many() -> Refusal:
-    """The answer to a request for deletion when the queue is full."""
-    return Refusal(429, "RESOURCE_EXHAUSTED", "Too many requests wait for a maintainer; try again tomorrow.")
+def _drop_oldest_empty(connection: Connection) -> None:
+    """Drop the oldest requests about nothing that are too many, unless documents have arrived for them."""
+    asked = forget_requests.c
+    newest = select(asked.session).where(asked.is_found.is_(False)).order_by(asked.requested_at.desc())
+    oldest = connection.execute(newest.offset(MAX_EMPTY).limit(STEP)).scalars().all()
+    found = _find_trees(connection, oldest)
+    connection.execute(update(forget_requests).where(asked.session.in_(found)).values(is_found=True))
+    gone = [session for session in oldest if session not in found]
+    connection.execute(delete(forget_requests).where(asked.session.in_(gone)))
 
 
 def is_requested(connection: Connection, session_id: str) -> bool:
@@ -170,6 +179,21 @@ def drop_requests(connection: Connection, after: str, *, before: datetime, refus
 def package_of(connection: Connection, session_id: str) -> str | None:
     """Return whose session this is (see `_Tree`); None if nothing of it is here."""
     return _find_trees(connection, [session_id]).get(session_id, _Tree(0, None)).package
+
+
+def drop_expired(connection: Connection, table: Table, after: bytes, *, before: datetime) -> tuple[int, bytes | None]:
+    """Delete those of the next tombstones or receipts, in the order of their keys, that were made before a moment.
+
+    Returns:
+        How many were deleted, and the key after which to look next (None: there are no more).
+    """
+    [key], made_at = table.primary_key, table.c.buried_at if table is tombstones else table.c.deleted_at
+    span = connection.execute(select(key).where(key > after).order_by(key).limit(STEP)).scalars().all()
+    if not span:
+        return 0, None
+    last = bytes(span[-1])
+    gone = connection.execute(delete(table).where(key > after, key <= last, made_at < to_us(before))).rowcount
+    return gone, last if len(span) == STEP else None
 
 
 class _Tree(NamedTuple):

@@ -13,7 +13,7 @@ from plaintally_server.resource import Name, Stored
 from plaintally_server.store import MAX_TREE_RUNS, DayState, Purge, Rolled, SessionTree, StatsTree, Window, Write
 from plaintally_server.store.batch import Forgotten, Key, Row, Tally, parents_of_new, plan
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.deletion import MAX_WAITING, too_many
+from plaintally_server.store.deletion import MAX_EMPTY
 from plaintally_server.store.reading import MARK, label_of, make_branch, parts_of_session
 from plaintally_server.store.times import from_us
 from plaintally_server.tokens import Token
@@ -31,7 +31,7 @@ class MemoryStore:
         self._imports: dict[Tally, int] = {}
         self._tombstones: dict[bytes, bytes | None] = {}
         self._receipts: dict[str, Receipt] = {}
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, None] = {}
         self._closed = False
         self._lock = RLock()  # readers are in other threads
 
@@ -156,9 +156,10 @@ class MemoryStore:
         with self._changing():
             if hash_text(session_id) in self._tombstones or session_id in self._waiting:
                 return
-            if len(self._waiting) >= MAX_WAITING:
-                raise too_many()
-            self._waiting.add(session_id)
+            self._waiting[session_id] = None
+            empty = [one for one in self._waiting if not self._is_here(one)]
+            for oldest in empty[:-MAX_EMPTY]:
+                del self._waiting[oldest]
 
     async def probe(self) -> None:
         """See `Store.probe`."""
@@ -251,7 +252,7 @@ class MemoryStore:
         stats = self._below(STATS, session_id)
         invokes = [key for _, stats_id in stats for key in self._below(INVOKES, stats_id)]
         count = self._remove([*stats, *invokes, (SESSIONS, session_id)])
-        self._waiting.discard(session_id)
+        self._waiting.pop(session_id, None)
         for _, stats_id in stats:
             self._tombstones.setdefault(hash_text(stats_id), None)
         self._tombstones.setdefault(hash_text(session_id), key_hash)

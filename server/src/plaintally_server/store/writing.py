@@ -16,7 +16,7 @@ from plaintally_server.store import Write, credentials, deletion, purging, rollu
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively
 from plaintally_server.store.reading import SQLReader
-from plaintally_server.store.tables import contracts
+from plaintally_server.store.tables import contracts, receipts, tombstones
 from plaintally_server.store.writer import Backend, Writer
 
 P = ParamSpec("P")
@@ -184,6 +184,21 @@ class SQLStore(SQLReader):
             count += gone
             await asyncio.sleep(PAUSE.total_seconds())
         return count
+
+    async def drop_deletions(self, before: datetime) -> int:
+        """See `retention.Purging.drop_deletions`."""
+        count = 0
+        for table in (tombstones, receipts):
+            after: bytes | None = b""
+            while after is not None:
+                gone, after = await self._do(deletion.drop_expired, table, after, before=before)
+                count += gone
+                await asyncio.sleep(PAUSE.total_seconds())
+        return count
+
+    async def drop_logins(self, ended_by: datetime) -> None:
+        """See `retention.Purging.drop_logins`."""
+        await self._do(credentials.drop_logins, ended_by=ended_by)
 
     def close(self) -> None:
         """See `Store.close`."""
