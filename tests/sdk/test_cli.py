@@ -139,7 +139,7 @@ def test_off_and_on_for_all_leave_each_package_as_its_author_or_its_user_has_it(
 
 def test_an_address_of_ones_own_and_the_way_back(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
-    assert f"https://relay.example.org/v1 (set by {asked.preferences})" in (
+    assert f"https://relay.example.org/v1 (set by {asked.preferences}, recorded: by plaintally endpoint on 20" in (
         asked.plaintally("endpoint", PACKAGE, "https://relay.example.org/v1").stdout
     )
     refused = asked.plaintally("endpoint", PACKAGE, "http://relay.example.org/v1")

@@ -91,7 +91,7 @@ class Telemetry:
             self._endpoint  # noqa: B018  # looks at what was given
         self.issues_url = _valid_url("issues_url", issues_url)
         self.privacy_url = _valid_url("privacy_url", privacy_url)
-        self._explicit: dict[str, bool] = {}
+        self._explicit: dict[str, Any] = {}  # what was said in this process, see `_controls`
         self._refused = False
         self._session: Session | EllipsisType | None = ...  # made when somebody first asks for it
         # Whose places in an error may be told: those of the package that makes this handle.
@@ -156,12 +156,14 @@ class Telemetry:
     def enable_counter(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002  # the manual's own form
         """Turn the counter on: for good from the next start on, or for this process.
 
+        A call in a module, not in a script, a notebook or at a prompt, holds for this process and yields to every no.
+
         Args:
             persist: write it to the user's preferences file, which leaves this process as it is. Otherwise this
                 process's import is counted, now if it was refused before.
 
         Returns:
-            What counting the next import will come to.
+            What counting the next import will come to; its `note` says why nothing was written.
 
         Raises:
             PreferencesError: the file could not be written; nothing has changed.
@@ -172,6 +174,8 @@ class Telemetry:
 
     def set_endpoint(self, endpoint: "str | None") -> "Decision":
         """Send counts to another address from now on, or with None nowhere at all; it is kept for the next starts.
+
+        A module sets it for this process, unless the user has set another one; another package never does.
 
         Returns:
             What counting the next import will come to.
@@ -262,6 +266,8 @@ class Telemetry:
     ) -> "ShareResult":
         """Send a session to the maintainers, once, because you ask for it; sharing again updates it.
 
+        A package can do so only in a function that you call: not at import, in a thread or at exit.
+
         Args:
             session: the session; by default `telemetry.session`.
             show_progress: show two bars and say afterwards what came of it.
@@ -282,7 +288,7 @@ class Telemetry:
         return _controls.forget(self, session_id, key)
 
     def enable_session_logging(self) -> "Decision":
-        """Keep the local log from now on and at the next starts; see `disable_session_logging`."""
+        """Keep the local log from now on and, if a person asks for it, at the next starts; see `enable_counter`."""
         from plaintally import _controls
 
         return _controls.switch(self, "session_log", on=True, persist=True)
@@ -298,7 +304,11 @@ class Telemetry:
         return _controls.switch(self, "session_log", on=False, persist=True)
 
     def enable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
-        """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too."""
+        """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too.
+
+        The call must stand in a script, a notebook or at a prompt. One in a module of yours holds for this process and
+        yields to every no; one in a package changes nothing, so a package exports the method instead of wrapping it.
+        """
         from plaintally import _controls
 
         return _controls.switch(self, "automatic_sharing", on=True, persist=persist)
@@ -311,6 +321,8 @@ class Telemetry:
 
     def set_session_capacity(self, capacity: int) -> None:
         """Keep so many invokes of each label in the sessions that begin from now on, and at the next starts.
+
+        A call in a module holds for this process, unless the user has set another capacity.
 
         Raises:
             ConfigurationError: it is no positive whole number; nothing has changed.

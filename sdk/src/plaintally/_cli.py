@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
         package="optional",
         more=" For all of them it also takes back every yes that you once gave to a single package.",
     )
-    add(
+    turn_on = add(
         "on",
         _turn_on,
         "turn the counter on again, for a package or for all of them",
@@ -130,6 +130,8 @@ def parser() -> argparse.ArgumentParser:
         more=" For all of them it takes back the no to all and consents to nothing: what each package's author chose "
         "holds again, and what you turned off by name stays off.",
     )
+    turn_on.add_argument("--sharing", action="store_true", help="turn automatic sharing on instead, for one package")
+    turn_on.set_defaults(parser=turn_on)
     endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
     endpoint.add_argument("url", nargs="?", help="the new address, none to send nothing, or default for the author's")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
@@ -159,14 +161,18 @@ def _turn_off(arguments: argparse.Namespace) -> None:
         for package, own in _user_layer().table.get("packages", {}).items():
             keys = ("counter", "automatic_sharing")
             changes |= {(package, key): None for key in keys if _consent.understand(own.get(key)) is True}
-    _write(changes)
+    _write(changes, "plaintally off")
     _report(arguments.package, wanted=False)
 
 
 def _turn_on(arguments: argparse.Namespace) -> None:
     # A yes to all would also be one to packages that ask first, and to those that are yet to come.
-    _write({(arguments.package, "counter"): None if arguments.package is None else True})
-    _report(arguments.package, wanted=True)
+    if arguments.sharing and arguments.package is None:
+        arguments.parser.error("--sharing needs the name of a package")
+    switch = "automatic_sharing" if arguments.sharing else "counter"
+    by = "plaintally on --sharing" if arguments.sharing else "plaintally on"
+    _write({(arguments.package, switch): None if arguments.package is None else True}, by)
+    _report(arguments.package, wanted=True, switch=switch)
 
 
 def _endpoint(arguments: argparse.Namespace) -> None:
@@ -178,7 +184,7 @@ def _endpoint(arguments: argparse.Namespace) -> None:
         else:
             handle = find(arguments.package)
             _sender.parse_endpoint(arguments.url, allow_http=handle is not None and handle.allow_http)
-        _write({(arguments.package, "endpoint"): arguments.url})
+        _write({(arguments.package, "endpoint"): arguments.url}, "plaintally endpoint")
     status = _status_of(arguments.package)
     say(f"{arguments.package}: {status.facts.endpoint or 'none'} (set by {status.facts.endpoint_where})")
 
@@ -205,15 +211,15 @@ def _preview(arguments: argparse.Namespace) -> None:
     sys.stdout.buffer.write(sent + (b"\n" if sys.stdout.isatty() else b""))
 
 
-def _report(package: "str | None", *, wanted: bool) -> None:
+def _report(package: "str | None", *, wanted: bool, switch: str = "counter") -> None:
     """Say what holds from now on, which is not what was asked for where something stronger speaks."""
     if package is None:
         say(f"All packages: the counter is {'on where its author has it so' if wanted else 'off'}.")
     for name in [package] if package else _known_packages():
-        decision = _status_of(name).decisions["counter"]
+        decision = _status_of(name).decisions[switch]
         state = "on" if decision.allowed else "off"
         but = "" if decision.allowed is wanted else f", all the same, because of {_status.because(decision)}"
-        say(f"{name}: the counter is {state}{but}.")
+        say(f"{name}: {'the counter' if switch == 'counter' else 'automatic sharing'} is {state}{but}.")
 
 
 def _status_of(package: str) -> _status.Status:
@@ -275,8 +281,8 @@ def _user_layer() -> _consent.Layer:
     return _preferences.read("user", path)
 
 
-def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]") -> None:
-    path = _preferences_write.write_user(os.environ, changes)
+def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]", by: str) -> None:
+    path = _preferences_write.write_user(os.environ, changes, by=by)
     say(f"Written to {path}." if os.path.exists(path) else f"Nothing to change: there is no {path}.")
 
 

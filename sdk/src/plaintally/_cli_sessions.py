@@ -1,9 +1,8 @@
 """The commands about sessions: sharing a saved one, and having a shared one deleted."""
 
-import os
 import sys
 
-from plaintally import Telemetry, _counting, _preferences, _sender, sharing
+from plaintally import Telemetry, _counting, _sender, sharing
 from plaintally._output import say
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
@@ -12,6 +11,7 @@ from plaintally.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    import os
     from collections.abc import Callable
 
 
@@ -140,7 +140,7 @@ def _endpoint(package: str, handle: "Telemetry | None", given: "str | None") -> 
     if given is not None:
         return _sender.parse_endpoint(given, allow_http=handle is not None and handle.allow_http)
     asked = handle or Telemetry(package)
-    endpoint, where = _counting.resolve_endpoint(asked, _preferences.layers(os.environ))
+    endpoint, where = _counting.resolve_endpoint(asked, _counting.gather(asked).layers)
     if endpoint is None:
         unknown = "" if handle else f"no package is installed here that calls its telemetry {package!r}, and "
         raise SharingError(f"{unknown}{package} has no endpoint (set by {where}); name one with --endpoint")

@@ -22,7 +22,10 @@ HARMLESS = {"CI": ("false", "0"), **dict.fromkeys(CIRCUMSTANCES["rank above 0"],
 
 
 class Layer:
-    """One preferences file: its level, its path, its table, and what is wrong with it (None when nothing is)."""
+    """One preferences file: its level, its path, its table, and what is wrong with it (None when nothing is).
+
+    What a module asked for in this process is a layer, too: the farthest one, of the level `process`.
+    """
 
     __slots__ = ("level", "path", "problem", "table")
 
@@ -41,14 +44,21 @@ class Layer:
         """Whether a yes in this file counts, or another setting in it that is not a no.
 
         A project's file comes with a clone and an environment's may come with a wheel, so they can only refuse.
-        Sharing, which nobody but the user may turn on, is heard from the user's own file alone.
+        Sharing, which nobody but the user may turn on, is heard from the user's own file alone. What modules ask for
+        in this process was looked at when they did.
         """
-        return self.level == "user" or (self.level == "system" and switch != "automatic_sharing")
+        return self.level in ("user", "process") or (self.level == "system" and switch != "automatic_sharing")
 
     def get(self, package: str, key: str) -> object:
         """What stands under `key` for the package, else for all packages, else None."""
         own = self.table.get("packages", {}).get(package, {})
         return own.get(key, self.table.get(key))
+
+    def record(self, package: str, key: str) -> str:
+        """Return who wrote what stands under `key`, with a comma before it, or nothing if the user did by hand."""
+        own = self.table.get("packages", {}).get(package, {})
+        written = (own if key in own else self.table).get(f"{key}_by")
+        return f", recorded: {written}" if self.level == "user" and isinstance(written, str) else ""
 
 
 class Finding:
@@ -68,16 +78,20 @@ class Finding:
 
 
 class Decision:
-    """Whether a switch is on, and the rule that decided: its name, what was found there, and where."""
+    """Whether a switch is on, and the rule that decided: its name, what was found there, and where.
 
-    __slots__ = ("allowed", "rule", "value", "where")
+    `note` says what came of a request that was not granted as it was made, or is empty.
+    """
+
+    __slots__ = ("allowed", "note", "rule", "value", "where")
 
     def __init__(self, finding: Finding) -> None:
-        self.allowed = finding.verdict is True
+        self.allowed, self.note = finding.verdict is True, ""
         self.rule, self.value, self.where = finding.rule, finding.value, finding.where
 
     def __repr__(self) -> str:
-        return f"Decision(allowed={self.allowed}, rule={self.rule!r}, value={self.value!r}, where={self.where!r})"
+        note = f", note={self.note!r}" if self.note else ""
+        return f"Decision(allowed={self.allowed}, rule={self.rule!r}, value={self.value!r}, where={self.where!r}{note})"
 
 
 class Facts:
@@ -158,7 +172,8 @@ def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
         yield Finding("pool worker", False if worker else None, worker, "this process")
         yield Finding("endpoint", None if facts.endpoint else False, facts.endpoint or "none", facts.endpoint_where)
     for layer in facts.layers:
-        yield _preference(layer, switch, facts)
+        if layer.level != "process" or layer.get(facts.package, switch) is not None:
+            yield _preference(layer, switch, facts)
     yield _default(switch, facts)
 
 
@@ -196,7 +211,8 @@ def _preference(layer: Layer, switch: str, facts: Facts) -> Finding:
         verdict = None
     if layer.problem is not None:
         verdict = False
-    return Finding("preferences", verdict, _shown(layer, switch, value), layer.path)
+    shown, rule = _shown(layer, switch, value), "module" if layer.level == "process" else "preferences"
+    return Finding(rule, verdict, shown and shown + layer.record(facts.package, switch), layer.path)
 
 
 def _default(switch: str, facts: Facts) -> Finding:

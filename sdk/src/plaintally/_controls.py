@@ -1,11 +1,16 @@
-"""What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked."""
+"""What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked.
+
+`Telemetry._explicit` holds what was said in this process: for each switch what a person said, or anybody's no, and
+under `modules` a layer of preferences for each thing that a module asked for.
+"""
 
 import os
 import sys
 from weakref import WeakSet
 
 import plaintally
-from plaintally import Telemetry, _consent, _counting, _preferences, _sender
+from plaintally import Telemetry, _callers, _consent, _counting, _sender
+from plaintally._callers import Caller
 from plaintally._consent import Decision
 from plaintally.exceptions import ConfigurationError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
@@ -44,24 +49,35 @@ def _restore(package: str, module: str, settings: "dict[str, Any]") -> Telemetry
 def disable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
     """See `Telemetry.disable_counter`."""
     telemetry._explicit["counter"] = False
-    return _remember(telemetry, "counter", False) if persist else _decide(telemetry, "counter")
+    if persist:
+        return _remember(telemetry, "counter", False, _callers.find(telemetry))
+    return _decide(telemetry, "counter")
 
 
 def enable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
     """See `Telemetry.enable_counter`."""
-    if persist:
-        return _remember(telemetry, "counter", True)
-    telemetry._explicit["counter"] = True
+    caller, note = _callers.find(telemetry), ""
+    if not caller.is_person:
+        note = _ask(telemetry, "counter", True, caller)
+    elif persist:
+        return _remember(telemetry, "counter", True, caller)
+    else:
+        telemetry._explicit["counter"] = True
     if telemetry._refused:
         telemetry.count_import()
-    return _decide(telemetry, "counter")
+    return _decide(telemetry, "counter", note)
 
 
 def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
     """See `Telemetry.set_endpoint`."""
+    caller = _callers.find(telemetry)
     if endpoint is not None:
         _sender.parse_endpoint(endpoint, allow_http=telemetry.allow_http)
-    decision = _remember(telemetry, "endpoint", "none" if endpoint is None else endpoint)
+    if endpoint is None or caller.is_person:
+        decision = _remember(telemetry, "endpoint", "none" if endpoint is None else endpoint, caller)
+    else:
+        note = _ask(telemetry, "endpoint", endpoint, caller)
+        decision = _decide(telemetry, "counter", note)
     for session in _detach_all(telemetry):  # no more to the address of before
         _attach_if_allowed(telemetry, session)
     return decision
@@ -108,10 +124,14 @@ def share(
     """See `Telemetry.share`."""
     from plaintally import sharing
 
+    caller = _callers.find(telemetry)
     chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
         result = sharing.ShareResult(None)
         result.reason = f"{telemetry.package} keeps no session"
+    elif not caller.is_users and not caller.is_called_by_person():
+        result = sharing.ShareResult(None)
+        result.reason = f"{caller.name} asked for it, and no code of yours was calling; call telemetry.share() yourself"
     else:
         found = _look(telemetry, chosen, include)
         unseen = found.include - chosen.shown
@@ -131,7 +151,7 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.R
     """See `Telemetry.forget`."""
     from plaintally import sharing
 
-    endpoint, where = _counting.resolve_endpoint(telemetry, _preferences.layers(os.environ))
+    endpoint, where = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
     if endpoint is None:
         raise SharingError(f"{telemetry.package} has no endpoint that could delete anything (set by {where})")
     return sharing.forget(session_id, key, endpoint, issues_url=telemetry.issues_url)
@@ -139,10 +159,14 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.R
 
 def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decision:
     """Turn the log or automatic sharing on or off: in this process, and with `persist` at the next starts."""
-    if persist and on:  # first, so that nothing has changed where it fails
-        _remember(telemetry, name, True)
-    telemetry._explicit[name] = on
-    decision = _decide(telemetry, name)
+    caller, note = _callers.find(telemetry), ""
+    if on and not caller.is_person:
+        note = _ask(telemetry, name, True, caller)
+    else:
+        if persist and on:  # first, so that nothing has changed where it fails
+            _remember(telemetry, name, True, caller)
+        telemetry._explicit[name] = on
+    decision = _decide(telemetry, name, note)
     if not decision.allowed:
         _detach_all(telemetry)
     if name == "session_log":
@@ -153,24 +177,60 @@ def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decis
     elif decision.allowed and telemetry.session is not None:
         _attach_if_allowed(telemetry, telemetry.session)
     if persist and not on:
-        _remember(telemetry, name, False)
+        _remember(telemetry, name, False, caller)
     return decision
 
 
 def set_capacity(telemetry: Telemetry, capacity: int) -> None:
     """See `Telemetry.set_session_capacity`."""
-    _remember(telemetry, "session_capacity", valid_capacity(capacity))
+    caller = _callers.find(telemetry)
+    if caller.is_person:
+        _remember(telemetry, "session_capacity", valid_capacity(capacity), caller)
+    else:
+        _ask(telemetry, "session_capacity", valid_capacity(capacity), caller)
 
 
-def _decide(telemetry: Telemetry, name: str) -> Decision:
-    return _consent.decide(name, _counting.gather(telemetry))
+def _decide(telemetry: Telemetry, name: str, note: str = "") -> Decision:
+    decision = _consent.decide(name, _counting.gather(telemetry))
+    decision.note = note
+    return decision
 
 
-def _remember(telemetry: Telemetry, key: str, value: bool | int | str) -> Decision:  # noqa: FBT001
+def _ask(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> str:  # noqa: FBT001
+    """Do for this process what a module asks for, if a module may; return what came of it.
+
+    Nobody but a person's code can turn sharing on, and no package can have what another one sends go elsewhere.
+    """
+    is_granted = {"automatic_sharing": caller.is_users, "endpoint": caller.kind != "package"}.get(key, True)
+    if is_granted:
+        where = f"asked for by {caller.name} in this process"
+        table = {"packages": {telemetry.package: {key: value}}}
+        telemetry._explicit.setdefault("modules", {})[key] = _consent.Layer("process", where, table)
+    came = "holds for this process, unless you opted out" if is_granted else "was ignored"
+    note = (
+        f"{key} = {str(value).lower()} of {telemetry.package} {came}, since {caller.name} asked for it; to keep it, "
+        "call the method in your own script or notebook, or use the command plaintally"
+    )
+    _tell_person(note)
+    return note
+
+
+def _tell_person(note: str) -> None:
+    """Warn where somebody sits there who may have made the call through a function of a package."""
+    if _counting._is_interactive():
+        import warnings
+
+        try:
+            warnings.warn(note, UserWarning, stacklevel=5)
+        except Warning:  # which the host has made an error
+            pass
+
+
+def _remember(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> Decision:  # noqa: FBT001
     """Write a preference of the user's; return what holds of the counter from the next start on."""
     from plaintally import _preferences_write
 
-    _preferences_write.write_user(os.environ, {(telemetry.package, key): value})
+    _preferences_write.write_user(os.environ, {(telemetry.package, key): value}, by=caller.name)
     facts = _counting.gather(telemetry)
     facts.explicit = {}
     return _consent.decide("counter", facts)
@@ -180,7 +240,7 @@ def _look(telemetry: Telemetry, session: Session, include: "Collection[str]") ->
     from plaintally import sharing
 
     session.begin_after_fork()
-    endpoint, _ = _counting.resolve_endpoint(telemetry, _preferences.layers(os.environ))
+    endpoint, _ = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
     return sharing.Preview(session, endpoint, include=include)
 
 
@@ -219,7 +279,7 @@ def _attach_if_allowed(telemetry: Telemetry, session: Session) -> None:
     """
     if sys.platform == "win32":
         return
-    endpoint, _ = _counting.resolve_endpoint(telemetry, _preferences.layers(os.environ))
+    endpoint, _ = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
     if endpoint is not None and session.sink is None and _decide(telemetry, "automatic_sharing").allowed:
         from plaintally._automatic import Stream
 

@@ -93,7 +93,7 @@ def gather(telemetry: "Telemetry") -> "Facts":
     from plaintally._consent import Facts
 
     environment = dict(os.environ)
-    layers = _preferences.layers(environment)
+    layers = [*_preferences.layers(environment), *telemetry._explicit.get("modules", {}).values()]
     endpoint, where = resolve_endpoint(telemetry, layers)
     shown = False
     if telemetry.policy == "notice-first":
@@ -125,14 +125,15 @@ def resolve_endpoint(telemetry: "Telemetry", layers: "Sequence[Layer]") -> "tupl
         said = layer.get(telemetry.package, "endpoint")
         if said is None or (chosen is not None and not layer.enforced):
             continue
+        where = layer.path + layer.record(telemetry.package, "endpoint")
         if understand(said) is False:
-            return None, layer.path
+            return None, where
         try:
             named = _sender.parse_endpoint(said, allow_http=telemetry.allow_http)
         except ValueError:
             return None, f"{layer.path}, whose endpoint is no usable URL"
         if chosen is None and layer.may_allow("endpoint"):
-            chosen = named, layer.path
+            chosen = named, where
     return chosen or (telemetry._endpoint, "the author of the package")
 
 

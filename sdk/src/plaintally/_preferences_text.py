@@ -22,7 +22,7 @@ def understood(table: "Any") -> "dict[str, Any]":  # noqa: ANN401  # what a file
         raise TypeError("preferences must be a table, and packages in it a table of tables, as [packages.rxinfer] is")
     for keys in (set(table) - {"packages", "enforce"}, *packages.values()):
         for key in keys:
-            if key not in KEYS:
+            if key.removesuffix("_by") not in KEYS:  # such a key records who wrote the other one
                 raise ValueError(f"unknown key {key!r}; known are {', '.join(sorted(KEYS))}")
     normalised = {_normalise(name): own for name, own in packages.items()}
     if len(normalised) < len(packages):

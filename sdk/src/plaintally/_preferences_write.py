@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 
 from plaintally import _normalise, _preferences, _preferences_text
 from plaintally._files import replace_file
@@ -25,13 +26,14 @@ _VALUE = r'(?P<before>\s*{key}\s*=\s*)("[^"\\]*"|\'[^\']*\'|[^#"\']*?)(?P<behind
 
 
 def write_user(
-    environment: "Mapping[str, str]", changes: "Mapping[tuple[str | None, str], bool | int | str | None]"
+    environment: "Mapping[str, str]", changes: "Mapping[tuple[str | None, str], bool | int | str | None]", *, by: str
 ) -> str:
     """Make changes to the user's preferences, all or none; return the path of the file.
 
     Args:
         environment: the variables that tell where the file is.
         changes: from (package or None for all packages, key) to the new value, or to None to have the key removed.
+        by: who makes the changes; it is recorded below a key of its own for each.
 
     Raises:
         PreferencesError: the file cannot be written, or is written in a way that cannot be edited safely.
@@ -46,7 +48,7 @@ def write_user(
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         with _locked(os.path.dirname(path)):
             old = _read(path)
-            new = edit(old, changes, path=path)
+            new = edit(old, {**changes, **_records(changes, by)}, path=path)
             if new != old:
                 replace_file(path, new.encode(), mode=0o600)
     except OSError as error:
@@ -56,6 +58,20 @@ def write_user(
             f"cannot write {path} ({error.strerror or error}); make the file writable{_instead(changes)}"
         ) from error
     return path
+
+
+def _records(
+    changes: "Mapping[tuple[str | None, str], bool | int | str | None]", by: str
+) -> "dict[tuple[str | None, str], str | None]":
+    """Return what is written beside the changes: a switch's value, who wrote it and when, for a person to read."""
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    who = by.replace("\\", "/").replace('"', "'")[:300]
+    plain = "".join(letter if letter.isprintable() else "?" for letter in who)
+    records: dict[tuple[str | None, str], str | None] = {}
+    for (package, key), value in changes.items():
+        told = f"{str(value).lower()} " if isinstance(value, bool) else ""
+        records[package, f"{key}_by"] = None if value is None else f"{told}by {plain} on {day}"
+    return records
 
 
 def _instead(changes: "Mapping[tuple[str | None, str], bool | int | str | None]") -> str:
@@ -85,7 +101,8 @@ def edit(text: str, changes: "Mapping[tuple[str | None, str], bool | int | str |
     except (ValueError, TypeError):
         same = False
     if not same:
-        wanted = "; ".join(_told(package, key, value) for (package, key), value in changes.items())
+        asked = {place: value for place, value in changes.items() if not place[1].endswith("_by")}
+        wanted = "; ".join(_told(package, key, value) for (package, key), value in asked.items())
         raise PreferencesError(f"{path} is written in a form that cannot be edited safely; write into it: {wanted}")
     return result
 

@@ -11,16 +11,10 @@ from rxinfer_py.usage import (
     append_invoke_context,
     create_session,
     default_session,
-    disable_automatic_session_sharing,
-    disable_session_logging,
-    enable_automatic_session_sharing,
-    enable_session_logging,
     get_session_stats,
     make_telemetry,
     reset_session,
     set_default_session,
-    set_session_stats_capacity,
-    share_session_data,
     summarize_session,
     with_session,
 )
@@ -97,6 +91,13 @@ log_using_rxinfer = telemetry.count_import
 disable_rxinfer_using_telemetry = telemetry.disable_counter
 enable_rxinfer_using_telemetry = telemetry.enable_counter
 set_telemetry_endpoint = telemetry.set_endpoint
+# Only a person can turn sharing on, so these are the handle's methods: a function around one would be this package.
+enable_session_logging = telemetry.enable_session_logging
+disable_session_logging = telemetry.disable_session_logging
+enable_automatic_session_sharing = telemetry.enable_automatic_sharing
+disable_automatic_session_sharing = telemetry.disable_automatic_sharing
+set_session_stats_capacity = telemetry.set_session_capacity
+share_session_data = telemetry.share
 
 log_using_rxinfer()
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from plaintally.session import Session, SessionInvoke, SessionStats, SkippedInvoke
-    from plaintally.sharing import ShareResult
     from plaintally.summary import Summary
 
     T = TypeVar("T")
@@ -111,36 +110,6 @@ def with_session(function: "Callable[[Any], T]", session: "Session | EllipsisTyp
 def append_invoke_context(invoke: "SessionInvoke | SkippedInvoke", make: "Callable[[], Mapping[str, object]]") -> None:
     """Add to the context of an invoke; an error in the function is noted and not raised."""
     invoke.add(make)
-
-
-def share_session_data(session: "Session | None" = None, *, show_progress: bool = True) -> "ShareResult":
-    """Share a session with the maintainers; see `telemetry.share`."""
-    return _telemetry().share(session, show_progress=show_progress)
-
-
-def enable_session_logging() -> None:
-    """Log from now on and at the next starts."""
-    _telemetry().enable_session_logging()
-
-
-def disable_session_logging() -> None:
-    """Log nothing any more, now and at the next starts."""
-    _telemetry().disable_session_logging()
-
-
-def enable_automatic_session_sharing() -> None:
-    """Share each run when it ends, now and at the next starts."""
-    _telemetry().enable_automatic_sharing()
-
-
-def disable_automatic_session_sharing() -> None:
-    """Share nothing by itself any more."""
-    _telemetry().disable_automatic_sharing()
-
-
-def set_session_stats_capacity(capacity: int) -> None:
-    """Keep so many runs in the sessions that begin from now on."""
-    _telemetry().set_session_capacity(capacity)
 
 
 def _telemetry() -> Telemetry:
