@@ -312,7 +312,7 @@ def test_a_strange_name_of_a_script_leaves_the_file_readable(host: MakeHost, tmp
     script.write_text(f"import {PACKAGE}; {PACKAGE}.telemetry.disable_counter()")
     done = subprocess.run([str(asked.interpreter.python), str(script)], env=asked.environment(), check=False)
     assert done.returncode == 0
-    assert "a 'quoted'??[2Jname/.py on 20" in written(asked)
+    assert "a 'quoted'/n/x1b[2Jname/.py on 20" in written(asked)
     assert report(asked)[0] == "False"
 
 
@@ -346,6 +346,20 @@ def test_a_function_of_a_package_shares_when_a_person_calls_it(host: MakeHost) -
         asked.run(f"import {PACKAGE}; {PACKAGE}.share()", env={"LOG_USING_HOSTPKG": "off"})
         [request] = server.wait_for(1)
         assert b"sessions/" in request
+
+
+def test_a_strange_name_of_a_module_is_made_printable(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    code = f"""
+        import {PACKAGE}
+        names = {{"__name__": "\\x1b[2J\\n", "telemetry": {PACKAGE}.telemetry}}
+        exec("decision = telemetry.enable_counter()", names)
+        print({PACKAGE}.telemetry.status(), names["decision"].note)
+    """
+    done = asked.run(code, env={"PLAINTALLY": "off"})
+    assert done.stderr == b""
+    assert b"\x1b" not in done.stdout
+    assert b"\\x1b[2J" in done.stdout
 
 
 def test_status_as_json_has_the_record(host: MakeHost) -> None:

@@ -17,6 +17,7 @@ import sys
 
 import plaintally
 from plaintally import _counting
+from plaintally.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class Caller:
     __slots__ = ("_frame", "kind", "name")
 
     def __init__(self, kind: str, name: str, frame: "FrameType | None") -> None:
-        self.kind, self.name, self._frame = kind, name, frame
+        self.kind = kind
+        self.name = printable(name)  # a module may have any text for a name
+        self._frame = frame
 
     @property
     def is_person(self) -> bool:

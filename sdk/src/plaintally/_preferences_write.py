@@ -33,7 +33,7 @@ def write_user(
     Args:
         environment: the variables that tell where the file is.
         changes: from (package or None for all packages, key) to the new value, or to None to have the key removed.
-        by: who makes the changes; it is recorded below a key of its own for each.
+        by: who makes the changes, in printable text; it is recorded below a key of its own for each.
 
     Raises:
         PreferencesError: the file cannot be written, or is written in a way that cannot be edited safely.
@@ -65,12 +65,11 @@ def _records(
 ) -> "dict[tuple[str | None, str], str | None]":
     """Return what is written beside the changes: a switch's value, who wrote it and when, for a person to read."""
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    who = by.replace("\\", "/").replace('"', "'")[:300]
-    plain = "".join(letter if letter.isprintable() else "?" for letter in who)
+    who = by.replace("\\", "/").replace('"', "'")[:300]  # as a string without escapes may hold it
     records: dict[tuple[str | None, str], str | None] = {}
     for (package, key), value in changes.items():
         told = f"{str(value).lower()} " if isinstance(value, bool) else ""
-        records[package, f"{key}_by"] = None if value is None else f"{told}by {plain} on {day}"
+        records[package, f"{key}_by"] = None if value is None else f"{told}by {who} on {day}"
     return records
 
 
