@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from collectors import TIME
 from plaintally.contract import Contract
+from plaintally.firestore import format_timestamp, to_document
 from plaintally_server import resource
 from plaintally_server.bodies import parse_document
 from plaintally_server.counts import Counts
@@ -77,8 +78,13 @@ def test_what_the_sdk_sends_is_recognised_and_written_alike(package: str, separa
     name = Name('p"', "(default)", f"using_{package}", ID)
     for changed in (datetime(2026, 11, 25, tzinfo=UTC), datetime(2026, 11, 25, 1, 2, 3, 456, tzinfo=UTC)):
         stored = Stored(admitted.fields, datetime(2026, 11, 25, tzinfo=UTC), changed)
-        written = msgspec.json.encode(resource.write_document(name, stored))
-        assert resource.join_document(name, admitted.content, stored) == written
+        times = {"createTime": stored.create_time, "updateTime": stored.update_time}
+        written = {
+            "name": str(name),
+            **to_document(stored.fields),
+            **{one: format_timestamp(at) for one, at in times.items()},
+        }
+        assert resource.join_document(name, admitted.content, stored) == msgspec.json.encode(written)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from plaintally_server import queries
 from plaintally_server.access import Access
 from plaintally_server.exceptions import Refusal, invalid, unavailable
-from plaintally_server.fieldpaths import FieldPath
+from plaintally_server.fieldpaths import FieldPath, project
 from plaintally_server.filters import Found
-from plaintally_server.messages import encode_json
 from plaintally_server.queries import Item, Query
-from plaintally_server.resource import Name, Stored, write_document
+from plaintally_server.resource import Name, Stored, join_document
 from plaintally_server.store import Store
+from plaintally_server.store.content import write_fields
 
 T = TypeVar("T")
 Mask = Sequence[FieldPath] | None
@@ -67,7 +67,7 @@ class Reads:
             got, size = [], 0
             for name, stored in rows:
                 sees = stored is not None and access.sees(name.collection, stored.fields)
-                content = encode_json(write_document(name, stored, mask)) if stored is not None and sees else None
+                content = encode_document(name, stored, mask) if stored is not None and sees else None
                 size += len(content or b"")
                 if size > ANSWER_BYTES and len(names) > 1:
                     raise too_large()
@@ -92,7 +92,7 @@ class Reads:
         def pick(rows: Iterable[tuple[str, Stored]]) -> tuple[Sequence[Item], bool]:
             seen = (row for row in rows if access.sees(query.collection, row[1].fields))
             found = (Found(collection._replace(document=document), stored) for document, stored in seen)
-            return queries.run(query, found, lambda one: encode_json(write_document(*one, mask)), room=ANSWER_BYTES)
+            return queries.run(query, found, lambda one: encode_document(*one, mask), room=ANSWER_BYTES)
 
         return await self._run(
             access,
@@ -138,6 +138,11 @@ class Reads:
                     f"The query takes longer than {PATIENCE_S:.0f} s. Narrow it, or list the collection page by page.",
                 )
             yield row
+
+
+def encode_document(name: Name, stored: Stored, mask: Mask) -> bytes:
+    """Return a document as JSON; with a mask, the fields that it names."""
+    return join_document(name, write_fields(project(stored.fields, mask)), stored)
 
 
 def too_large() -> Refusal:

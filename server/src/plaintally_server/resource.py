@@ -7,15 +7,15 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import format_timestamp, from_value, to_document
+from plaintally.firestore import format_timestamp, from_value
 from plaintally_server.exceptions import Refusal, invalid, not_found
-from plaintally_server.fieldpaths import FieldPath, Fields, project
+from plaintally_server.fieldpaths import Fields
 
 MAX_ID_BYTES = 1500
 AUTO_ID_LENGTH = 20
@@ -170,18 +170,8 @@ def name_taken() -> Refusal:
     return Refusal(409, "ALREADY_EXISTS", "There is a document of this name already.")
 
 
-def write_document(name: Name, stored: Stored, mask: Sequence[FieldPath] | None = None) -> dict[str, Any]:
-    """A document as it is answered; with a mask, what that names."""
-    return {
-        "name": str(name),
-        **to_document(project(stored.fields, mask)),
-        "createTime": format_timestamp(stored.create_time),
-        "updateTime": format_timestamp(stored.update_time),
-    }
-
-
 def join_document(name: Name, content: bytes, stored: Stored) -> bytes:
-    """The JSON text of a document that was just stored, of which the text with its fields is known."""
+    """Return the JSON text of a document, given the text with its fields."""
     created = format_timestamp(stored.create_time).encode()
     changed = created if stored.update_time is stored.create_time else format_timestamp(stored.update_time).encode()
     parts = (_encode(str(name)), content[1:-1], created, changed)

@@ -10,13 +10,12 @@ from plaintally_server.bodies import ANONYMOUS_BYTES, ANONYMOUS_COMMIT_BYTES, pa
 from plaintally_server.commits import Action, Change
 from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
-from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted, Policy
 from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.methods import Call, Methods
 from plaintally_server.parameters import Parameters
 from plaintally_server.parsing import Parsing
-from plaintally_server.reads import Reads
+from plaintally_server.reads import Reads, encode_document
 from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store, Write
@@ -141,7 +140,7 @@ class Documents:
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
         if admitted.content is None or mask is not None:
-            return answer_json(resource.write_document(name, stored, mask))
+            return Answer(200, await self.parsing.run(lambda _: encode_document(name, stored, mask), body), JSON)
         return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
 
     def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Admitted]:
@@ -161,11 +160,14 @@ class Documents:
         access = self._access(request)
         if mask is not None:
             check_part(name.collection, access)
-        change = Change(name, await self._read_fields(request, name), update_mask, precondition)
+        body = await self._read_body(request)
+        fields = await self.parsing.run(parse_document, body, name=str(name))
+        change = Change(name, fields, update_mask, precondition)
         now = self.now()
         [stored] = await self.store.commit([prepare(change, access, now)])
         assert stored is not None  # noqa: S101  # as above
-        return answer_json(resource.write_document(name, as_reported(stored, change, access, now), mask))
+        shown = as_reported(stored, change, access, now)
+        return Answer(200, await self.parsing.run(lambda _: encode_document(name, shown, mask), body), JSON)
 
     async def get(self, request: Request, name: Name, query: Parameters) -> Answer:
         """GET a document, with a token for its package."""
@@ -201,11 +203,6 @@ class Documents:
         change = Change(name, {}, None, precondition, Action.DELETE)
         await self.store.commit([prepare(change, self._access(request), self.now())])
         return answer_json({})
-
-    async def _read_fields(self, request: Request, name: Name) -> Fields:
-        """The fields in a body, which may repeat the name."""
-        body = await self._read_body(request)
-        return await self.parsing.run(parse_document, body, name=str(name))
 
     async def _read_body(self, request: Request, verb: str = "") -> bytes:
         """A body, which is shorter without a token."""
