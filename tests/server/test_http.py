@@ -298,6 +298,11 @@ def test_what_is_unusual_is_answered_and_no_more(collector: Collector, name: str
         assert answers[0].error[0] == status
 
 
+def test_what_comes_at_once_has_the_same_limits(collector: Collector) -> None:
+    [answer] = Client(collector.port).send(f"{BROKEN['endless line ends'][0]}{SMUGGLED}").answers()
+    assert answer.error[0] == 400
+
+
 def test_answers_come_in_the_order_of_requests(collector: Collector) -> None:
     names = [f"n{number}" for number in range(40)]
     requests = [f"POST {OPEN}?documentId={name} HTTP/1.1\r\n{HOST}Content-Length: 2\r\n\r\n{{}}" for name in names]

@@ -23,6 +23,7 @@ from plaintally_server.heads import Head, Limits, too_large
 from plaintally_server.messages import Application, refuse
 from plaintally_server.proxies import Network, find_client, find_direct
 
+_PIECE_BYTES = 16_384  # that are parsed at once
 _FRAMING_SHARE = 8  # times the body: one byte in a chunk of its own takes six
 
 
@@ -95,9 +96,14 @@ class Connection(asyncio.Protocol):
         self.parser = None  # type: ignore[assignment]  # it refers to the connection
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, within the limits."""
-        if self.is_last:
-            return
+        """Parse what came, within the limits, which are the same however it is cut."""
+        for start in range(0, len(data), _PIECE_BYTES):
+            if not self.is_last:
+                self._parse(data[start : start + _PIECE_BYTES] if len(data) > _PIECE_BYTES else data)
+        self.steer()
+        self._note()
+
+    def _parse(self, data: bytes) -> None:
         serial = self.serial
         try:
             self.parser.feed_data(data)
@@ -110,8 +116,6 @@ class Connection(asyncio.Protocol):
                 self._refuse(refusal if isinstance(refusal, Refusal) else invalid("The request is no HTTP/1.1."))
         except Refusal as refusal:
             self._refuse(refusal)
-        self.steer()
-        self._note()
 
     def eof_received(self) -> bool:
         """The client sends no more; it may still read, if what it sent was whole."""
