@@ -10,6 +10,7 @@ from plaintally_server.exceptions import CommandError
 from plaintally_server.options import on_config, on_database
 from plaintally_server.store import backup as copies
 from plaintally_server.store.database import Database, describe, must_exist
+from plaintally_server.terminal import echo
 
 _PG_DUMP = (
     "PostgreSQL is backed up by its own tools; run: pg_dump --format=custom --exclude-table-data=logins --file={file}"
@@ -34,7 +35,7 @@ def backup(*, file: Path, database: Database) -> None:
         raise CommandError(_PG_DUMP.format(file=file, database=describe(database)))
     must_exist(database)
     size = copies.back_up(database, file)
-    click.echo(f"Wrote {file}: {size:,} bytes, every page and index sound.")
+    echo(f"Wrote {file}: {size:,} bytes, every page and index sound.")
 
 
 @click.command()
@@ -64,10 +65,10 @@ def restore(*, file: Path | None, deletions: Path | None, without_deletions: boo
     else:
         lines += _read_present(database, is_needed=deletions is None and not without_deletions)
         deleted, replaced = copies.restore(file, database, deletions=lines, at=at)
-        click.echo(f"{file} is now {database}.")
+        echo(f"{file} is now {database}.")
         if replaced:
-            click.echo(f"What was there is {replaced}; delete it when you are content, for nobody else will.")
-    click.echo(f"Deleted again: {deleted} sessions and stats.")
+            echo(f"What was there is {replaced}; delete it when you are content, for nobody else will.")
+    echo(f"Deleted again: {deleted} sessions and stats.")
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -77,7 +78,7 @@ def _read_lines(path: Path) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise CommandError(f"{path} cannot be read as what `plaintally-server forget log` wrote") from error
     if not lines:
-        click.echo(f"Warning: {path} is empty; it tells of no deletion.", err=True)
+        echo(f"Warning: {path} is empty; it tells of no deletion.", err=True)
     return lines
 
 

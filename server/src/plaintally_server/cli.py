@@ -30,6 +30,7 @@ from plaintally_server.options import (
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, find_token
 from plaintally_server.store.database import Database
+from plaintally_server.terminal import echo, printable_errors
 
 _ELSEWHERE = {
     "audit": "credentials", "backup": "backup", "contract": "desk", "copy": "copying", "export": "export.command",
@@ -47,12 +48,22 @@ def main() -> None:
     try:
         commands.main(prog_name="plaintally-server")
     except ServerError as error:
-        click.echo(f"plaintally-server: {error}", err=True)
+        echo(f"plaintally-server: {error}", err=True)
         sys.exit(1)
 
 
 class Commands(click.Group):
     """Loads the module of a command when somebody asks for it, since the others take a while."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401  # as click passes them
+        """Read the arguments; an error repeats them in printable form only."""
+        with printable_errors():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Run a command; an error repeats its arguments in printable form only."""
+        with printable_errors():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""
@@ -121,15 +132,13 @@ def serve(
     options["token"] = find_token(options["token"], token_file)
     collected = collect_contracts(database, contracts, packages)
     if options["open_collections"]:
-        click.echo(
-            f"Warning: anybody may write, read and delete in {', '.join(options['open_collections'])}.", err=True
-        )
+        echo(f"Warning: anybody may write, read and delete in {', '.join(options['open_collections'])}.", err=True)
     elif not collected:
         raise click.UsageError(
             "Nothing to collect: name a package with --package NAME, or add one with `plaintally-server contract add`."
         )
     if not options["rate_limit"]:
-        click.echo("Warning: every client may write as much as it likes.", err=True)
+        echo("Warning: every client may write as much as it likes.", err=True)
     from plaintally_server import serving
 
     serving.run(Settings(contracts=collected, database=database, **options))
@@ -165,7 +174,7 @@ def doctor(**options: Any) -> None:  # noqa: ANN401
 
     findings = [*diagnosis.examine(now=datetime.now(UTC), **options)]
     for finding in findings:
-        click.echo(f"{finding.state:7}  {finding.about:12}  {finding.says}")
+        echo(f"{finding.state:7}  {finding.about:12}  {finding.says}")
     if any(finding.state == "failed" for finding in findings):
         raise SystemExit(1)
 

@@ -9,6 +9,7 @@ from plaintally_server.options import read_database
 from plaintally_server.store import copying
 from plaintally_server.store.database import Database, describe, must_exist
 from plaintally_server.store.lock import held
+from plaintally_server.terminal import echo
 
 
 @click.command()
@@ -23,5 +24,5 @@ def copy(*, source: Database, target: Database) -> None:
     with held(source) if isinstance(source, Path) else nullcontext():
         counts = copying.copy(source, target)
     for name, count in counts.items():
-        click.echo(f"{count:12,}  {name}")
-    click.echo(f"All of it is in {describe(target)}, counted on both sides.")
+        echo(f"{count:12,}  {name}")
+    echo(f"All of it is in {describe(target)}, counted on both sides.")

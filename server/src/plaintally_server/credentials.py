@@ -12,6 +12,7 @@ from plaintally_server.options import check_packages, collect_contracts, on_conf
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_existing
 from plaintally_server.strikes import find_actor
+from plaintally_server.terminal import echo
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -40,9 +41,9 @@ def create(*, name: str, names: Sequence[str], everything: bool, database: Datab
     made = PREFIX + secrets.token_urlsafe(32)
     store = open_existing(database)
     store.add_token(name, hash_token(made), scope, actor=find_actor(), at=datetime.now(UTC))
-    click.echo(made)
+    echo(made)
     if unknown := sorted({*names} - {*store.packages(), *collect_contracts(database, ())}):
-        click.echo(f"Nothing was counted of {', '.join(unknown)} yet.", err=True)
+        echo(f"Nothing was counted of {', '.join(unknown)} yet.", err=True)
 
 
 @token.command("list")
@@ -55,9 +56,9 @@ def list_tokens(*, database: Database) -> None:
         scope = "all packages" if one.packages is None else ", ".join(sorted(one.packages))
         used = f"last used {one.last_used_day}" if one.last_used_day else "never used"
         end = f"; revoked {one.revoked_at:%Y-%m-%d}" if one.revoked_at else ""
-        click.echo(f"{one.name}  {scope}  made {one.created_at:%Y-%m-%d}, {used}{end}")
+        echo(f"{one.name}  {scope}  made {one.created_at:%Y-%m-%d}, {used}{end}")
     if not tokens:
-        click.echo("No token was made.")
+        echo("No token was made.")
 
 
 @token.command()
@@ -67,7 +68,7 @@ def list_tokens(*, database: Database) -> None:
 def revoke(*, name: str, database: Database) -> None:
     """Have a token open nothing any more."""
     open_existing(database).revoke_token(name, actor=find_actor(), at=datetime.now(UTC))
-    click.echo(f"Revoked; {name} opens nothing any more.")
+    echo(f"Revoked; {name} opens nothing any more.")
 
 
 @click.command()
@@ -78,6 +79,6 @@ def audit(*, last: int, database: Database) -> None:
     """Show what maintainers did to tokens, figures and sessions."""
     deeds = open_existing(database).audit(last=last)
     for deed in reversed(deeds):
-        click.echo(f"{deed.at:%Y-%m-%d %H:%M}  {deed.actor}  {deed.action}  {deed.detail}")
+        echo(f"{deed.at:%Y-%m-%d %H:%M}  {deed.actor}  {deed.action}  {deed.detail}")
     if not deeds:
-        click.echo("Nothing was done.")
+        echo("Nothing was done.")

@@ -22,6 +22,7 @@ from plaintally_server.store.maintenance import Maintenance, open_existing
 from plaintally_server.store.tables import HEAD
 from plaintally_server.strikes import find_actor
 from plaintally_server.support import read_session, summarize, tell_older, tell_skipped
+from plaintally_server.terminal import echo
 
 
 def _read_id(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -48,11 +49,11 @@ def lookup(*, session_id: str, contracts: Sequence[Path], database: Database, la
     except Refusal as refusal:
         raise CommandError(refusal.message.rstrip(".").replace("Nothing", "nothing")) from refusal
     summary, skipped = summarize(shared, n_last=last)
-    click.echo(str(summary))
+    echo(str(summary), lines=True)
     for line in tell_older(shared):
-        click.echo(line)
+        echo(line)
     if skipped:
-        click.echo(tell_skipped(skipped))
+        echo(tell_skipped(skipped))
 
 
 @click.command()
@@ -61,7 +62,7 @@ def lookup(*, session_id: str, contracts: Sequence[Path], database: Database, la
 def migrate(*, database: Database) -> None:
     """Bring the tables to this version, or make them; `serve` does that itself with a file, never on PostgreSQL."""
     before = schema.migrate(database)
-    click.echo(f"The tables of {describe(database)} are of version {HEAD}; they were {_tell(before)}.")
+    echo(f"The tables of {describe(database)} are of version {HEAD}; they were {_tell(before)}.")
 
 
 def _tell(version: str | None) -> str:
@@ -89,12 +90,12 @@ def list_requests(*, limit: int, database: Database) -> None:
     requests = [request for found in asked.values() for request in found[:limit]]
     for request in requests:
         documents = "1 document" if request.documents == 1 else f"{request.documents} documents"
-        click.echo(f"{request.session}  {request.requested_at:%Y-%m-%d %H:%M}  {request.state}  {documents}")
+        echo(f"{request.session}  {request.requested_at:%Y-%m-%d %H:%M}  {request.state}  {documents}")
     if not requests:
-        click.echo("No request waits.")
+        echo("No request waits.")
     for state, found in asked.items():
         if len(found) > limit:
-            click.echo(f"{len(found) - limit:,} more are {state}; see --limit.")
+            echo(f"{len(found) - limit:,} more are {state}; see --limit.")
 
 
 @forget.command()
@@ -110,9 +111,9 @@ def approve(*, session_id: str, database: Database) -> None:
     exported = find_exported(store.received(session_id), until=last_sealed(now))
     receipt = store.approve(session_id, at=now, salt=secrets.token_bytes(16), actor=find_actor())
     for name, value in receipt.to_dict().items():
-        click.echo(f"{name.replace('_', ' '):10}  {value}")
+        echo(f"{name.replace('_', ' '):10}  {value}")
     for partition in exported:
-        click.echo(f"in exports  {partition.path}")
+        echo(f"in exports  {partition.path}")
 
 
 @forget.command()
@@ -126,7 +127,7 @@ def erase(*, database: Database) -> None:
     """
     if not open_existing(database).rewrite():
         raise CommandError("the file is being read; repeat this in a moment")
-    click.echo("Erased.")
+    echo("Erased.")
 
 
 @forget.command()
@@ -145,10 +146,10 @@ def refuse(*, session_id: str | None, empty: bool, database: Database) -> None:
         raise click.UsageError("Give either an ID or --empty.")
     store, now = open_existing(database), datetime.now(UTC)
     if session_id is None:
-        click.echo(f"Refused {store.refuse_empty(actor=find_actor(), at=now):,} requests about no document.")
+        echo(f"Refused {store.refuse_empty(actor=find_actor(), at=now):,} requests about no document.")
         return
     store.refuse(session_id, actor=find_actor(), at=now)
-    click.echo(f"Refused; {session_id} stays.")
+    echo(f"Refused; {session_id} stays.")
 
 
 @forget.command("receipt")
@@ -161,7 +162,7 @@ def show_receipt(*, receipt_hash: str, database: Database) -> None:
     if found is None:
         raise CommandError("this collector gave no receipt with that hash")
     deleted_at, documents = found
-    click.echo(f"Deleted {documents} documents on {deleted_at:%Y-%m-%d at %H:%M} UTC.")
+    echo(f"Deleted {documents} documents on {deleted_at:%Y-%m-%d at %H:%M} UTC.")
 
 
 @forget.command("log")
@@ -170,7 +171,7 @@ def show_receipt(*, receipt_hash: str, database: Database) -> None:
 def print_log(*, database: Database) -> None:
     """Print hashes of what was deleted, for `restore`."""
     for line in read_deletions(database):
-        click.echo(line)
+        echo(line)
 
 
 def find_exported(received: Sequence[tuple[str, str, datetime]], *, until: date) -> Sequence[Partition]:
@@ -197,7 +198,7 @@ def add(*, file: Path, database: Database) -> None:
     package, declared = load_contract(file)
     Maintenance(database).add_contract(package, write_contract(package, declared), at=datetime.now(UTC))
     place = describe(database)
-    click.echo(f"Added the contract of {package} to {place}; a collector takes it up when it starts next.")
+    echo(f"Added the contract of {package} to {place}; a collector takes it up when it starts next.")
 
 
 @contract.command("list")
@@ -209,6 +210,6 @@ def list_contracts(*, database: Database) -> None:
     for package, content, added_at in contracts:
         _, declared = read_contract(content, f"of {package} in {describe(database)}")
         labels = ", ".join(declared.labels) or "no labels"
-        click.echo(f"{package}  {added_at:%Y-%m-%d %H:%M}  {declared.hash()[:12]}  {labels}")
+        echo(f"{package}  {added_at:%Y-%m-%d %H:%M}  {declared.hash()[:12]}  {labels}")
     if not contracts:
-        click.echo("No contract was added.")
+        echo("No contract was added.")

@@ -9,6 +9,8 @@ ServerError
 import traceback
 from pathlib import Path
 
+from plaintally.printable import printable
+
 CODES = {
     "INVALID_ARGUMENT": 3,
     "NOT_FOUND": 5,
@@ -25,6 +27,10 @@ CODES = {
 
 class ServerError(Exception):
     """The root of all errors of this package."""
+
+    def __str__(self) -> str:
+        """Return the message made printable: it may quote a file, a variable or another program."""
+        return printable(super().__str__())
 
 
 class StartError(ServerError):

@@ -28,6 +28,7 @@ from plaintally_server.store import Write
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.terminal import echo
 
 PAGE = 100
 _PREFIX = "Missing or insufficient permissions: "
@@ -212,4 +213,4 @@ def pull(
     opened.close()
     store.erase()
     for line in work.outcome.lines():
-        click.echo(line)
+        echo(line)

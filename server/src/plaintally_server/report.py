@@ -19,6 +19,7 @@ from plaintally_server.sources import StoreSource
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_existing
 from plaintally_server.store.parquet import open_duckdb, open_spark
+from plaintally_server.terminal import echo
 
 
 @click.command()
@@ -73,7 +74,7 @@ def report(
         text = texts.to_text(reports, width=console.width, unicode=console.encoding.startswith("utf"))
     else:
         text = texts.to_csv(reports) if form == "csv" else texts.to_json(reports)
-    click.echo(text)
+    echo(text, lines=True)
 
 
 def _tell_beginning(first_days: Sequence[date | None], first: date) -> None:
@@ -81,7 +82,7 @@ def _tell_beginning(first_days: Sequence[date | None], first: date) -> None:
     begins = min((day for day in first_days if day is not None), default=first)
     if begins > first:
         says = f"The export has nothing before {begins}; what is over its time is in the sums of --from store alone."
-        click.echo(says, err=True)
+        echo(says, err=True)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 
-import click
 import uvicorn
 
 from plaintally_server import upkeep
@@ -27,6 +26,7 @@ from plaintally_server.settings import Settings, check_tls
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
+from plaintally_server.terminal import echo
 
 _BACKLOG = 2048
 _FILES = 2 * _BACKLOG
@@ -52,7 +52,7 @@ class Listening(uvicorn.Server):
         host, port = (sockets or [])[0].getsockname()[:2]
         scheme = "https" if self.config.is_ssl else "http"
         try:
-            click.echo(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
+            echo(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
         except OSError:  # the output is full or its reader gone; what is left of it must not fail again at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.options import CONFIG_FILE
+from plaintally_server.terminal import echo
 
 _HEADING = """\
 # Settings of a collector. A line such as "# port = 8080" shows a default: change it, and take the "# " away.
@@ -93,11 +94,11 @@ def _write(path: Path, text: str, *, mode: int) -> None:
 
 
 def _say_what_comes_next(config: Path, token_file: Path, *, has_packages: bool) -> None:
-    click.echo(f"Wrote {config}: every setting, what it does and its default.")
-    click.echo(f"Wrote {token_file}: the token with which maintainers read. Only you can read the file.")
-    click.echo("Next:")
+    echo(f"Wrote {config}: every setting, what it does and its default.")
+    echo(f"Wrote {token_file}: the token with which maintainers read. Only you can read the file.")
+    echo("Next:")
     if not has_packages:
-        click.echo(f"  name what to count under `packages` in {config}")
-    click.echo(f"  plaintally-server doctor --config {config}")
-    click.echo(f"  plaintally-server serve --config {config}")
-    click.echo("and put a proxy with TLS before it, or name a certificate in the settings.")
+        echo(f"  name what to count under `packages` in {config}")
+    echo(f"  plaintally-server doctor --config {config}")
+    echo(f"  plaintally-server serve --config {config}")
+    echo("and put a proxy with TLS before it, or name a certificate in the settings.")

@@ -15,6 +15,7 @@ from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
 from plaintally_server.store import Window
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance, open_existing
+from plaintally_server.terminal import echo
 
 LOOK_BACK_DAYS = 28
 _TIME = "%Y-%m-%dT%H:%M"
@@ -42,9 +43,9 @@ def look(*, package: str, days: int, database: Database) -> None:
         raise CommandError(f"nothing of {package} was counted there, only of {', '.join(known) or 'no package'}")
     floods = look_for_floods(store, package, days=days, now=datetime.now(UTC))
     for flood in floods:
-        click.echo(_tell(package, flood))
+        echo(_tell(package, flood), lines=True)
     if not floods:
-        click.echo(f"No hour of {package} in the last {days} days stands out.")
+        echo(f"No hour of {package} in the last {days} days stands out.")
 
 
 def _tell(package: str, flood: Flood) -> str:
@@ -97,7 +98,7 @@ def add(*, package: str, first_at: datetime, until: datetime, reason: str, datab
         raise click.UsageError(refusal.message) from refusal
     window = store.strike(package, first_at, until, reason=why, actor=find_actor(), at=now)
     count_anew(store, window, now)
-    click.echo(f"Struck window {window.number}; `plaintally-server strike undo {window.number}` takes it back.")
+    echo(f"Struck window {window.number}; `plaintally-server strike undo {window.number}` takes it back.")
 
 
 @strike.command()
@@ -109,7 +110,7 @@ def undo(*, number: int, database: Database) -> None:
     store, now = open_existing(database), datetime.now(UTC)
     window = store.take_back(number, actor=find_actor(), at=now)
     count_anew(store, window, now)
-    click.echo(f"What {window.package} received from {window.first_at:{_TIME}} to {window.until:{_TIME}} counts again.")
+    echo(f"What {window.package} received from {window.first_at:{_TIME}} to {window.until:{_TIME}} counts again.")
 
 
 @strike.command("list")
@@ -119,12 +120,12 @@ def list_windows(*, database: Database) -> None:
     """List the windows that are left out."""
     windows = open_existing(database).struck()
     for window in windows:
-        click.echo(
+        echo(
             f"{window.number:>4}  {window.package}  {window.first_at:{_TIME}} to {window.until:{_TIME}}  "
             f"by {window.actor} on {window.at:%Y-%m-%d}: {window.reason}"
         )
     if not windows:
-        click.echo("Nothing is struck.")
+        echo("Nothing is struck.")
 
 
 def look_for_floods(store: Maintenance, package: str, *, days: int, now: datetime) -> Sequence[Flood]:

@@ -21,6 +21,7 @@ from plaintally_server.sources import StoreSource
 from plaintally_server.store import Reader
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_existing
+from plaintally_server.terminal import echo
 
 RELEASES = Question("releases", "Imports per day and release", "imports", "counts", ("package_version", "day"))
 _TIMEOUT_S = 10
@@ -125,9 +126,9 @@ def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> N
     alarms = [alarm for package in packages for alarm in find_alarms(source, package, last=last)]
     refused = [found for package in packages if (found := find_refused(reader, source, package, last=last))]
     for alarm in (*alarms, *refused):
-        click.echo(str(alarm))
+        echo(str(alarm))
     if not alarms and not refused:
-        click.echo("All that used to report does.")
+        echo("All that used to report does.")
         return
     if webhook is not None:
         silent = [alarm.to_dict() for alarm in alarms]

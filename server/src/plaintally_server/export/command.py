@@ -19,6 +19,7 @@ from plaintally_server.options import choose_packages, collect_contracts, on_con
 from plaintally_server.store import Reader
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_existing
+from plaintally_server.terminal import echo
 
 if TYPE_CHECKING:
     from plaintally_server.export.files import Export
@@ -97,7 +98,7 @@ def export(
     else:
         carry_out(reader, place, plan)
         written = len(plan.write) + (plan.struck is not None)
-        click.echo(f"Wrote {written} files, removed {len(plan.remove)}.")
+        echo(f"Wrote {written} files, removed {len(plan.remove)}.")
 
 
 def plan_packages(
@@ -156,9 +157,9 @@ def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:
 def _list_pending(plan: Plan) -> None:
     for verb, partitions in (("write", plan.write), ("remove", plan.remove)):
         for partition in partitions:
-            click.echo(f"{verb:6}  {partition.path}")
+            echo(f"{verb:6}  {partition.path}")
     if plan.struck is not None:
-        click.echo(f"write   {STRUCK}")
+        echo(f"write   {STRUCK}")
     if plan.write or plan.remove or plan.struck is not None:
         sys.exit(1)
-    click.echo("The export is as the store is.")
+    echo("The export is as the store is.")

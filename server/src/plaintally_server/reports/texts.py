@@ -1,12 +1,14 @@
 """Reports as text for a terminal, as CSV and as JSON. Pure."""
 
 import csv
+import json
 import re
 from collections.abc import Sequence
 from datetime import date
 
 import msgspec
 
+from plaintally.printable import printable
 from plaintally_server.reports.answers import Answer, Report, Value
 from plaintally_server.reports.charts import terminal_bars
 from plaintally_server.reports.series import DailyCounts
@@ -23,13 +25,13 @@ class _Lines(list[str]):
 
 def to_json(reports: Sequence[Report]) -> str:
     """A list with an object per package; the answer of each question is a list with an object per row."""
-    return msgspec.json.format(msgspec.json.encode([_to_dict(report) for report in reports])).decode()
+    return json.dumps(msgspec.to_builtins([_to_dict(report) for report in reports]), indent=2)
 
 
 def to_csv(reports: Sequence[Report]) -> str:
     """Return one number per line: package, question, day or version or label, measure, value. RFC 4180."""
     lines = _Lines()
-    writer = csv.writer(lines)
+    writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
     for report in reports:
         for answer in report.answers:
@@ -48,7 +50,7 @@ def _csv_cell(value: Value) -> Value:
     """
     if not isinstance(value, str) or not value:
         return value
-    text = _SEPARATORS.sub(" ", value)
+    text = printable(_SEPARATORS.sub(" ", value))
     return text if text[0].isalnum() or text[0] == "_" else f"'{text}"
 
 
@@ -56,7 +58,7 @@ def to_text(reports: Sequence[Report], *, width: int = 72, unicode: bool = True)
     """What a person reads in a terminal."""
     return "\n\n\n".join(
         "\n\n".join(
-            [f"{report.package}, {report.first} to {report.last}: whole days in UTC"]
+            [printable(f"{report.package}, {report.first} to {report.last}: whole days in UTC")]
             + [f"{answer.question.title}\n\n{_body(report, answer, width, unicode)}" for answer in report.answers]
         )
         for report in reports
@@ -99,4 +101,4 @@ def _cell(name: str, value: Value) -> str:
         return "not declared" if name.endswith("version") else "-"
     if isinstance(value, float):
         return f"{value:.1%}" if name.endswith("share") else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"  # noqa: PLR2004
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
