@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import timeit
 import tomllib
 from pathlib import Path
 
@@ -246,3 +247,12 @@ def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_sa
     assert message.startswith("cannot write /proc/nowhere/plaintally/preferences.toml (No such file or directory)")
     assert "PLAINTALLY=off" in message
     assert rule == "argument"
+
+
+@pytest.mark.parametrize("line", ['counter ={0}"', "counter ={1}'", '{0}counter{0}={0}x{0}"', "counter = x{0}#"])
+def test_a_long_line_is_edited_in_linear_time(line: str) -> None:
+    times = []
+    for length in (20_000, 80_000):
+        text = line.format(" " * length, " a" * length)
+        times.append(min(timeit.repeat(lambda: _preferences_write._set([text], None, "counter", "false"), number=1)))  # noqa: B023
+    assert times[1] < 12 * times[0] + 0.05

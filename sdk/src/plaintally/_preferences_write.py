@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _HEADER = re.compile(r'\s*\[\s*packages\s*\.\s*"?(?P<package>[A-Za-z0-9_.-]+?)"?\s*\]\s*(#.*)?$')
 _ANY_HEADER = re.compile(r"\s*\[")
-_VALUE = r'(?P<before>\s*{key}\s*=\s*)("[^"\\]*"|\'[^\']*\'|[^#"\']*?)(?P<behind>\s*(#.*)?)$'
+# Possessive, since with every other way to share out the spaces a long line takes hours.
+_BARE = r"(?:[^\s#\"']++(?:\s++[^\s#\"']++)*+)?"
+_VALUE = rf'(?P<before>\s*+{{key}}\s*+=\s*+)("[^"\\]*"|\'[^\']*\'|{_BARE})(?P<behind>\s*+(#.*)?)$'
 
 
 def write_user(
