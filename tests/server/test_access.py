@@ -244,6 +244,24 @@ def test_nothing_in_a_copy_of_the_database_is_a_login(tmp_path: Path) -> None:
     assert rows(tmp_path / "restored.sqlite3", "SELECT * FROM logins") == []
 
 
+def test_a_restore_brings_back_no_token_that_was_revoked(tmp_path: Path) -> None:
+    """Neither with the database that is replaced, nor with the log of it, in which the token may even be new."""
+    base = ("--database", "a.sqlite3")
+    commit(tmp_path / "a.sqlite3", [])
+    make_token(tmp_path, "ada", "--all-packages")
+    make_token(tmp_path, "eve", "--all-packages")
+    assert run_server(tmp_path, "backup", "backup.sqlite3", *base).returncode == 0
+    make_token(tmp_path, "bob", "--all-packages")
+    for name in ("ada", "bob"):
+        assert run_server(tmp_path, "token", "revoke", name, *base).returncode == 0
+    (tmp_path / "log").write_text(run_server(tmp_path, "forget", "log", *base).stdout)
+    for deletions, database in (((), "a.sqlite3"), (("--deletions", "log"), "new.sqlite3")):
+        done = run_server(tmp_path, "restore", "backup.sqlite3", *deletions, "--database", database)
+        assert done.returncode == 0, done.stderr
+        held = rows(tmp_path / database, "SELECT name, revoked_at IS NULL FROM tokens ORDER BY name")
+        assert held == [("ada", 0), ("bob", 0), ("eve", 1)]
+
+
 def test_every_collector_on_a_database_knows_a_login_until_it_ends(kept: tuple[Database, Path], tmp_path: Path) -> None:
     """Logging out ends it everywhere, revoking its token does, and another token in the settings."""
     database, _ = kept

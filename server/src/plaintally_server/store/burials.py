@@ -1,12 +1,12 @@
-"""What was deleted, as lines of JSON that outlive a database: hashes of ids and receipts, telling of nobody.
+"""What was deleted and revoked, as lines of JSON that outlive a database: hashes of ids, receipts, and revoked tokens.
 
-A backup brings back what was deleted after it was made. Whoever restores it has these lines from elsewhere, from the
-database that is replaced or from a file, and deletes it again.
+A backup brings back what was deleted after it was made, and tokens that were revoked since. Whoever restores it has
+these lines from elsewhere, from the database that is replaced or from a file, and deletes and revokes again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Connection, Table, inspect, null, select
@@ -16,9 +16,9 @@ from plaintally_server.exceptions import CommandError
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store.deletion import discard
 from plaintally_server.store.rows import insert
-from plaintally_server.store.tables import documents, receipts, tombstones
+from plaintally_server.store.tables import documents, receipts, tokens, tombstones
 
-_TABLES = {str(table.name): table for table in (tombstones, receipts)}
+_TABLES = {str(table.name): table for table in (tombstones, receipts, tokens)}
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,12 +29,16 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(connection: Connection) -> Iterator[str]:
-    """A line for each tombstone and each receipt; the tables may be of another version, which lacks a column."""
+    """A line for each tombstone, receipt and revoked token; the tables may be of another version, without a column."""
     for name, table in _TABLES.items():
+        if not inspect(connection).has_table(name):
+            continue
         there = {column["name"] for column in inspect(connection).get_columns(name)}
         columns = [column if column.name in there else null().label(column.name) for column in table.columns]
-        for row in connection.execute(select(*columns).order_by(*table.primary_key)).mappings():
+        wanted = () if table is not tokens else (tokens.c.revoked_at.is_not(None),)
+        for row in connection.execute(select(*columns).where(*wanted).order_by(*table.primary_key)).mappings():
             values = {str(column): value.hex() if isinstance(value, bytes) else value for column, value in row.items()}
+            values.pop("last_used_day", None)  # which is nobody's business here
             yield msgspec.json.encode(Line(name, values)).decode()
 
 
@@ -50,7 +54,7 @@ def bury(connection: Connection, lines: Iterable[str], *, at: datetime) -> int:
         rows[name].append(row)
     for name, table in _TABLES.items():
         if rows[name]:
-            connection.execute(insert(connection, table).on_conflict_do_nothing(), rows[name])
+            connection.execute(_adding(connection, table), rows[name])
     buried = {row["id_hash"] for row in rows[tombstones.name]}
     count = 0
     for collection, below in ((SESSIONS, STATS), (STATS, INVOKES)):
@@ -59,6 +63,15 @@ def bury(connection: Connection, lines: Iterable[str], *, at: datetime) -> int:
                 discard(connection, collection, document, at=at)
                 count += 1
     return count
+
+
+def _adding(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # see `insert`
+    """Return the insertion of rows of which some may be there; a token that is there is revoked."""
+    added = insert(connection, table)
+    if table is not tokens:
+        return added.on_conflict_do_nothing()
+    revoked = {"revoked_at": added.excluded.revoked_at}
+    return added.on_conflict_do_update(index_elements=[tokens.c.name], set_=revoked)
 
 
 def _named(connection: Connection, collection: str, below: str) -> Sequence[str]:
@@ -78,7 +91,7 @@ def _parse(line: str) -> tuple[str, Mapping[str, object]]:
 
 
 def _value(table: Table, name: str, row: Mapping[str, str | int | None]) -> bytes | str | int | None:
-    value = row[name]
+    value = row.get(name) if table.columns[name].nullable else row[name]
     kind = table.columns[name].type.python_type
     if value is None and table.columns[name].nullable:
         return None
