@@ -88,8 +88,8 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        number = error.errno or 0  # that of a failed look-up is negative
+    except (OSError, TypeError) as error:  # TypeError: a name that cannot be encoded
+        number = getattr(error, "errno", None) or 0  # that of a failed look-up is negative
         reason = os.strerror(number) if number > 0 else "no such host"
         raise StartError(
             f"cannot listen on {settings.host}:{settings.port} ({reason}); choose another --port or --host"
