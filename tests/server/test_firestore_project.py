@@ -214,6 +214,9 @@ def test_the_rules_keep_what_never_changes(google: Emulator) -> None:
             assert is_refused(google, name, changed(document, **{field: values.get(field, string(other))}))
     stats = changed(shared.stats_document(), total_invokes=integer(2), success_count=integer(2))
     assert not is_refused(google, shared.names[1], stats)
+    later = changed(shared.session_document(), created_at=moment("2026-11-24T00:00:00Z"))
+    for mask in ("", "?updateMask.fieldPaths=created_at"):  # as who knows the ID only would write it
+        assert is_refused(google, shared.names[0] + mask, later)
 
 
 @needs_google
