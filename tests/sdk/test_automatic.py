@@ -352,9 +352,9 @@ def test_no_more_runs_of_a_label_are_sent_than_a_collector_keeps(monkeypatch: py
         batch = _relay._Batch(os.getpid(), address, "pkg", "session", fields)
         for number in range(1, 6):
             batch.add(("stats", "fit", (number, number, 0, 0.0, 0.0, 0.0), ()), (f"run{number}", "success", 0, 0, {}))
-            assert batch.pending
+            assert batch.is_pending()
             assert batch.send(time.monotonic() + 30)
-            assert not batch.pending
+            assert not batch.is_pending()
         found = shared(server)
     assert list(found["invokes"]) == ["run1", "run2", "run3"]
     assert found["session_stats"]["stats"]["total_invokes"] == {"integerValue": "5"}

@@ -137,7 +137,7 @@ def test_a_mask_has_limits(collector: Collector) -> None:
     assert commit(collector, write(paths[:MAX_PATHS])).status == 200
     long = ".".join("a" * MAX_NAMES)
     assert commit(collector, write([long])).status == 200
-    for wrong in (paths, ["a", "a"], ["a", "a.b"], ["a.b.c", "a.c", "a.b"], [f"{long}.a"], ["a"] * 500_000):
+    for wrong in (paths, ["a", "a"], ["a", "a.b"], ["a.b.c", "a.c", "a.b"], [f"{long}.a"], ["a"] * 20_000):
         assert commit(collector, write(wrong)).error == WRONG
         query = "&".join(f"mask.fieldPaths={path}" for path in wrong[:200])
         assert collector.request("GET", f"{ROOT}/cities/masks?{query}").error == WRONG
@@ -222,7 +222,8 @@ def test_a_body_twice_as_large_takes_at_most_twice_as_long(collector: Collector)
         fields = {f"a{index}": mapping(b=integer(index)) for index in range(number)}
         mask = [f"a{index}.b" for index in range(MAX_PATHS)]
         write = {"update": {"name": f"{PREFIX}/cities/wide{number}", "fields": fields}}
-        assert commit(collector, write).status == 200
+        whole = {"writes": [write]}
+        assert collector.request("POST", f"{ROOT}:commit", whole, MAINTAINER).status == 200
         masked = json.dumps({"writes": [{**write, "updateMask": {"fieldPaths": mask}}]}).encode()
         before = cpu_ticks(collector)
         for _ in range(10):

@@ -54,13 +54,9 @@ def relay(source: int) -> None:
                 batch.add(*marshal.loads(content))  # noqa: S302
             break
     deadline = time.monotonic() + DRAIN_S
-    while (
-        batch is not None
-        and batch.pending
-        and batch.send(deadline)
-        and batch.pending
-        and time.monotonic() < deadline - 1
-    ):
+    if batch is None or not batch.is_pending():
+        return
+    while batch.send(deadline) and batch.is_pending() and time.monotonic() < deadline - 1:
         time.sleep(0.5)
 
 
@@ -77,14 +73,13 @@ class _Batch:
         self.due = 0.0
         self.runs: dict[str, int] = {}
 
-    @property
-    def pending(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether a run, or the figures of a label, wait to be sent."""
         return bool(self.waiting) or bool(self.parents.keys() - {self.session})
 
     def add(self, stats: tuple[str, str, Any, Any], invoke: tuple[str, str, int, int, Any]) -> None:
         """Take in an invoke and its label's figures of that moment."""
-        if not self.pending and self.due < time.monotonic():
+        if not self.is_pending() and self.due < time.monotonic():
             self.due = time.monotonic() + GATHER_S
         stats_id, label, figures, keys = stats
         identifier, status, start_ns, elapsed_ns, context = invoke
@@ -118,11 +113,11 @@ class _Batch:
 
     def pause_s(self, now: float) -> float:
         """How long to listen before something is due."""
-        return max(0.0, self.due - now) if self.pending else PROBE_S / 4
+        return max(0.0, self.due - now) if self.is_pending() else PROBE_S / 4
 
     def is_due(self, now: float) -> bool:
         """Whether it is time to send."""
-        return self.pending and now >= self.due
+        return self.is_pending() and now >= self.due
 
     def send(self, deadline: float) -> bool:
         """Try to share all that waits; False where the endpoint will have none of it."""
