@@ -201,13 +201,13 @@ def least_time(work: Callable[[], object]) -> float:
 
 def test_merging_and_choosing_take_linear_time() -> None:
     times: dict[str, list[float]] = {"merge": [], "project": []}
-    for number in (5_000, 10_000):
+    for number in (1_000, 8_000):
         fields = {f"a{index}": {"b": index} for index in range(number)}
         paths = [(name, "b") for name in fields]
         times["merge"].append(least_time(lambda fields=fields, paths=paths: merge(fields, fields, paths)))  # type: ignore[misc]
         times["project"].append(least_time(lambda fields=fields, paths=paths: project(fields, paths)))  # type: ignore[misc]
-    for name, (half, whole) in times.items():
-        assert whole < 3 * half, name
+    for name, (eighth, whole) in times.items():
+        assert whole < 24 * eighth, name  # 64 times, if time were quadratic
 
 
 def cpu_ticks(collector: Collector) -> int:
