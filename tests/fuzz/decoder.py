@@ -23,6 +23,7 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally_server.exceptions import Refusal
     from plaintally_server.fieldpaths import Fields, parse_field_path, project
     from plaintally_server.ingest import Policy
+    from plaintally_server.reads import ANSWER_BYTES, encode_document
     from plaintally_server.resource import Name, Stored
     from plaintally_server.writes import prepare
 
@@ -87,8 +88,7 @@ def read_writes(data: bytes) -> None:
 def read_query(data: bytes) -> None:
     """A query, which is asked of a few documents."""
     query = queries.parse_query(data)
-    for found in queries.run(query, FOUND):
-        project(found.stored.fields, query.select)
+    queries.run(query, FOUND, lambda found: encode_document(*found, query.select), room=ANSWER_BYTES)
 
 
 def read_parameters(data: bytes) -> None:
