@@ -84,7 +84,13 @@ def main() -> None:
 
 def measure(attack: Attack, seconds: float, rate: float, postgres: Postgres | None) -> dict[str, Any]:
     """Run one attack against a collector of its own."""
-    row: dict[str, Any] = {"name": attack.name, "sends": attack.sends, "bound": attack.bound}
+    kind = type(attack).__module__.rpartition(".")[2]
+    row: dict[str, Any] = {
+        "name": attack.name,
+        "kind": kind,
+        "sends": attack.sends,
+        "bound": attack.bound,
+    }
     with tempfile.TemporaryDirectory(prefix="plaintally-attacks-") as folder:
         try:
             ground = 1 if seconds > 1 else _QUICK_GROUND

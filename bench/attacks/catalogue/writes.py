@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from attacks.attack import Attack, Gain, State
 from attacks.messages import (
@@ -204,7 +203,7 @@ class OwnRuns(Attack):
     name = "runs below one's own session"
     sends = "a session of its own, and commits in gzip of 500 runs below it"
     bound = "what is below a session is bounded in number"
-    most = 20_000
+    most = 10_000
 
     def prepare(self, target: "Target") -> State:  # noqa: ARG002
         """See `Attack.prepare`."""
@@ -272,7 +271,7 @@ class Queries(Attack):
     def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
         """See `Attack.judge`."""
         taken = outcome.get("taken", [])
-        return Gain(f"taken: {', '.join(map(quote, taken))}" if taken else "", is_none=not taken)
+        return Gain(f"{len(taken)} are taken" if taken else "", is_none=not taken)
 
 
 def _environment(**more: str) -> State:
