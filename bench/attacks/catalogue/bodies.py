@@ -112,15 +112,16 @@ class ManyValuesInCommits(ManyValues):
     """The same in a commit, which may be longer than a document."""
 
     name = "many small values in commits"
-    sends = "a commit of 4 MB with an array of empty maps, in gzip"
+    sends = "a commit of four documents of 1 MB that are arrays of empty maps, in gzip"
     target = f"{ROOT}:commit"
     size = COMMIT_BYTES
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
-        document = super().make(size)
-        name = f"{PREFIX}/using_{PACKAGE}/{uuid.uuid4()}".encode()
-        return b'{"writes":[{"update":{"name":"' + name + b'",' + document[1:] + b"}]}"
+        document = super().make(LONG_BYTES)
+        names = [f"{PREFIX}/using_{PACKAGE}/{one}".encode() for one in islice(make_ids(), size // LONG_BYTES)]
+        updates = [b'{"update":{"name":"' + name + b'",' + document[1:] + b"}" for name in names]
+        return b'{"writes":' + join(updates) + b"}"
 
 
 class ManyWrites(Body):
@@ -223,7 +224,7 @@ class FromMany(ManyValuesInCommits):
     """The same from an address of its own for each request."""
 
     name = "many small values, many addresses"
-    sends = "commits of 4 MB with an array of empty maps, in gzip, each from another address"
+    sends = "the same commits, each from another address"
     bound = "few long bodies are read at once, into what is declared and nothing else"
     from_many = True
 
@@ -302,7 +303,7 @@ class WithToken(ManyValuesInCommits):
     """A token of another package lifts no bound but that on what may be asked."""
 
     name = "many small values, with a token"
-    sends = "a commit of 10 MB with an array of empty maps, in gzip, with the token of another package"
+    sends = "a commit of ten such documents, with the token of another package"
     bound = "typed decoding of what is declared; one long body per client at a time"
     size = TOKEN_BYTES
 
