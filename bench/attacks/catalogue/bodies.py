@@ -1,7 +1,6 @@
 """Bodies that are short on the wire and expensive to unpack, to read and to store."""
 
 import gzip
-import uuid
 from collections.abc import Iterator
 from itertools import islice, repeat
 from typing import TYPE_CHECKING
@@ -113,13 +112,14 @@ class ManyValuesInCommits(ManyValues):
 
     name = "many small values in commits"
     sends = "a commit of four documents of 1 MB that are arrays of empty maps, in gzip"
+    document_bytes = LONG_BYTES
     target = f"{ROOT}:commit"
     size = COMMIT_BYTES
 
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
-        document = super().make(LONG_BYTES)
-        names = [f"{PREFIX}/using_{PACKAGE}/{one}".encode() for one in islice(make_ids(), size // LONG_BYTES)]
+        document = super().make(self.document_bytes)
+        names = [f"{PREFIX}/using_{PACKAGE}/{one}".encode() for one in islice(make_ids(), size // self.document_bytes)]
         updates = [b'{"update":{"name":"' + name + b'",' + document[1:] + b"}" for name in names]
         return b'{"writes":' + join(updates) + b"}"
 
@@ -303,7 +303,8 @@ class WithToken(ManyValuesInCommits):
     """A token of another package lifts no bound but that on what may be asked."""
 
     name = "many small values, with a token"
-    sends = "a commit of ten such documents, with the token of another package"
+    sends = "a commit of one such document of 10 MB, with the token of another package"
+    document_bytes = TOKEN_BYTES
     bound = "typed decoding of what is declared; one long body per client at a time"
     size = TOKEN_BYTES
 
