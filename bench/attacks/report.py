@@ -166,8 +166,8 @@ _KINDS = {
 _TEXT = """## What an attacker gets for {kb:.0f} kB/s
 
 `scripts/bench attacks` measured this on {date}: a collector on {store}, {cores} cores with others at work (load
-{load:.1f} in the end), {seconds:.0f} seconds for each attack. An honest client sends ten imports a second, each on a connection
-of its own; an import is lost if it is not stored within five seconds. The attacker has {kb:.0f} kB/s for everything
+{load:.1f} in the end), {seconds:.0f} seconds for each attack. An honest client sends ten imports a second, each on a
+connection of its own; an import is lost if it is not stored within five seconds. The attacker has {kb:.0f} kB/s for everything
 that is sent in requests. The collector holds if the median wait of honest imports is under {median} ms, none is lost,
 its memory stays under {peak} MB, and the attacker gains nothing besides. Without an attack the median is {idle:.1f} ms.
 The figures of a line are its worst. CPU is the collector's, without that of honest imports; 100 ms for a kB keep one
