@@ -124,7 +124,7 @@ def write_page(result: Row, page: Path = _PAGE) -> None:
         waits = max((_ratio(row, idle) for row in ran), default=0.0)
         held = sum(map(holds, found))
         figures = [f"{worst_cpu:.0f}", "lost" if math.isinf(waits) else f"{waits:.1f}", f"{peak_mb:.0f}"]
-        lines.append([title, f"{held} of {len(found)}", *figures])
+        lines.append([title, f"{held} of {len(found)}", *(figures if ran else ["", "", ""])])
     head = ["way in", "hold", "CPU, ms for a kB", "median wait, times that without", "peak RSS, MB"]
     text = _TEXT.format(
         **{**result, "kb": result["rate"] / 1000, "median": MEDIAN_MS, "peak": PEAK_MB},
@@ -167,8 +167,8 @@ _TEXT = """## What an attacker gets for {kb:.0f} kB/s
 
 `scripts/bench attacks` measured this on {date}: a collector on {store}, {cores} cores with others at work (load
 {load:.1f} in the end), {seconds:.0f} seconds for each attack. An honest client sends ten imports a second, each on a
-connection of its own; an import is lost if it is not stored within five seconds. The attacker has {kb:.0f} kB/s for everything
-that is sent in requests. The collector holds if the median wait of honest imports is under {median} ms, none is lost,
-its memory stays under {peak} MB, and the attacker gains nothing besides. Without an attack the median is {idle:.1f} ms.
-The figures of a line are its worst. CPU is the collector's, without that of honest imports; 100 ms for a kB keep one
-core busy. [All attacks](../../bench/results/attacks.json)."""
+connection of its own; an import is lost if it is not stored within five seconds. The attacker has {kb:.0f} kB/s for
+everything that is sent in requests. The collector holds if the median wait of honest imports is under {median} ms,
+none is lost, its memory stays under {peak} MB, and the attacker gains nothing besides. Without an attack the median is
+{idle:.1f} ms. The figures of a line are its worst. CPU is the collector's, without that of honest imports; 100 ms for a
+kB keep one core busy. [All attacks](../../bench/results/attacks.json)."""

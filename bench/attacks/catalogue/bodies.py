@@ -224,7 +224,7 @@ class FromMany(ManyValuesInCommits):
     """The same from an address of its own for each request."""
 
     name = "many small values, many addresses"
-    sends = "the same commits, each from another address"
+    sends = "commits of four documents of 1 MB that are arrays of empty maps, from many addresses"
     bound = "few long bodies are read at once, into what is declared and nothing else"
     from_many = True
 
@@ -303,7 +303,7 @@ class WithToken(ManyValuesInCommits):
     """A token of another package lifts no bound but that on what may be asked."""
 
     name = "many small values, with a token"
-    sends = "a commit of one such document of 10 MB, with the token of another package"
+    sends = "commits of a document of 10 MB that is an array of empty maps, with the token of another package"
     document_bytes = TOKEN_BYTES
     bound = "typed decoding of what is declared; one long body per client at a time"
     size = TOKEN_BYTES
