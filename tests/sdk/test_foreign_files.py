@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -162,18 +164,72 @@ PARTS = st.sampled_from(["a", "b-1", '"x.y.z"', "'.'", '"\\""', '""'])
 DOTS = st.sampled_from([".", " . ", "\t."])
 VALUES = st.sampled_from(
     [
-        "1.5", '"a.b.c.d.e.f.g.h.i.j.k"', "'a.a.a.a.a.a.a.a.a.a.a'", '"""\na.a.a.a.a.a\n.a.a.a.a.a"""',
-        "'''.a.a.a.a.a.a.a.a.a.'''", "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]", "1979-05-27T07:32:00.5",
-        '"""""quoted."""""', '"\\\\"', "1 # a.a.a.a.a.a.a.a.a.a.a",
+        "1.5", '"a.b.c.d.e.f.g.h.i"', '"""\na.a.a.a.a.a\n.a.a.a.a.a"""', '"""a""""', '"""a"""""', '"""\\""""',
+        "'''a''''", "'''a'''''", "'\\'", "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]",
+        "1979-05-27T07:32:00.5", '"""""quoted."""""', '"\\\\"', "1 # isn't \"",
     ]
 )  # fmt: skip
 FORMS = st.sampled_from(
-    ["{key} = {value}", "[{key}]\nz = {value}", "[[{key}]]", "z = {{{key} = 1}}", "z = [{{{key} = 1}}]"]
-)
+    [
+        "{key} = {value}", "[{key}]\nz = {value}", "[[{key}]]", "z = {{{key} = 1}}", "z = [{{{key} = 1}}]",
+        "z = {{y = {value}, {key} = 1}}",
+    ]
+)  # fmt: skip
 
 
-@given(st.lists(PARTS, min_size=1, max_size=12), DOTS, FORMS, st.lists(VALUES, max_size=4))
-def test_a_key_is_too_long_by_its_own_dots_only(parts: list[str], dot: str, form: str, others: list[str]) -> None:
-    before = "".join(f"k{index} = {value}\n" for index, value in enumerate(others))
-    text = before + form.format(key=dot.join(parts), value="'a.a.a.a.a.a.a.a.a.a'") + "\n"
+@given(st.lists(PARTS, min_size=1, max_size=12), DOTS, FORMS, VALUES, st.lists(VALUES, max_size=4))
+def test_a_key_is_too_long_by_its_own_dots_only(
+    parts: list[str], dot: str, form: str, value: str, others: list[str]
+) -> None:
+    before = "".join(f"k{index} = {other}\n" for index, other in enumerate(others))
+    text = before + form.format(key=dot.join(parts), value=value.partition(" #")[0]) + "\n"
+    tomllib.loads(text)
     assert _toml.has_long_key(text) is (len(parts) > 9)
+
+
+@pytest.mark.parametrize(
+    "value", ['"""x""""', '"""x"""""', "'''x''''", "'''x'''''", '"""\\""""', '""""""', '"x"', "'\\'"]
+)
+@pytest.mark.parametrize("dot", [".", " . ", "\t.\t"])
+@pytest.mark.parametrize("part", ["a", "-", '"a"', "'a'", '"\\""', '""'])
+@pytest.mark.parametrize("count", [9, 10])
+def test_no_string_hides_a_long_key(value: str, dot: str, part: str, count: int) -> None:
+    key = dot.join([part] * count)
+    for text in (f"x = {{b = {value}, {key} = 1}}", f"x = [{value},{{{key} = 1}}]"):
+        tomllib.loads(text)
+        assert _toml.has_long_key(text) is (count > 9)
+
+
+def test_ten_words_joined_by_dots_count_as_a_key_in_a_string_and_in_a_comment() -> None:
+    assert _toml.has_long_key('x = "a.a.a.a.a.a.a.a.a.a"')
+    assert _toml.has_long_key("# a.a.a.a.a.a.a.a.a.a")
+    assert not _toml.has_long_key("# a.a.a.a.a.a.a.a.a and so on ...........")
+
+
+HOSTILE = {
+    "bare key": "a",
+    "double quotes": '"',
+    "single quotes": "'",
+    "escaped quotes": '\\"',
+    "quotes and backslashes": '"\\',
+    "quotes of both kinds": "\"'",
+    "spaces": " ",
+    "dots": ".",
+    "spaced dots": " .",
+    "nine parts": "a.a.a.a.a.a.a.a.a ",
+    "nine quoted parts": "''.\"\".''.\"\".''.\"\".''.\"\".''",
+    "strings": '"a" ',
+    "lines": "a.\n",
+}
+
+
+@pytest.mark.parametrize("before", ["", '"', "'"])
+@pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)
+def test_the_search_for_long_keys_takes_linear_time(shape: str, before: str) -> None:
+    def seconds(size: int) -> float:
+        text = (before + shape * size)[:size]
+        started = time.process_time()
+        _toml.has_long_key(text)
+        return time.process_time() - started
+
+    assert seconds(250_000) < 50 * seconds(25_000) + 0.1
