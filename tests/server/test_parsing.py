@@ -4,9 +4,11 @@ import asyncio
 import gc
 import gzip
 import json
+import os
 import threading
 import time
 import tracemalloc
+import weakref
 from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as PageRequest
 from starlette.types import Message
 
-from collectors import ROOT, TOKEN, Collector, count
+from collectors import ROOT, TOKEN, Collector, count, run_collector
 from plaintally.contract import Contract
 from plaintally_server.bodies import parse_document
 from plaintally_server.commits import parse_commit
@@ -279,22 +281,69 @@ def test_whatever_else_stands_in_a_commit_is_no_key_twice(labels: bytes) -> None
     assert len(parse_commit(body, project="p")) == 2
 
 
+class TrackedBody(bytes):
+    """A body whose lifetime a weak reference to its mark can follow; bytes themselves have no weak references."""
+
+    mark: "Mark"
+
+
+class Mark:
+    """The mark of a body."""
+
+
 @pytest.mark.parametrize("length", [0, 70_000], ids=["on the loop", "in a thread"])
 def test_what_was_read_of_a_rejected_body_is_freed_at_once(length: int) -> None:
     """Objects that refer to each other would stay until Python looks for them, which is seldom here."""
     value = b'{"mapValue":{"fields":{"field7f31":{"mapValue":{}}}}},'
-    body = b'{"fields":{"a":{"arrayValue":{"values":[%b{"x":1}]}}}}' % (value * 100)
+    content = b'{"fields":{"a":{"arrayValue":{"values":[%b{"x":1}]}}}}' % (value * 100)
+    marks = []
 
     async def read() -> None:
         parsing = Parsing()
         for _ in range(3):
+            body = TrackedBody(content.ljust(length))
+            body.mark = Mark()
+            marks.append(weakref.ref(body.mark))
             with suppress(Refusal):
-                await parsing.run(parse_document, body.ljust(length))
+                await parsing.run(parse_document, body)
 
     gc.collect()
     gc.disable()
     try:
         asyncio.run(read())
         assert not any(type(one) is dict and "field7f31" in one for one in gc.get_objects())
+        assert [mark() for mark in marks] == [None] * 3
     finally:
         gc.enable()
+
+
+def resident_mb(collector: Collector) -> int:
+    status = Path(f"/proc/{collector.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+def long_write(size: int, field: str = "x") -> dict[str, object]:
+    return {"update": {"name": NAME, "fields": {field: {"stringValue": "x" * size}}}}
+
+
+REJECTED = {
+    "too large a write": gzip.compress(json.dumps({"writes": [long_write(4_000_000)]}).encode()),
+    "not admitted by the contract": gzip.compress(json.dumps({"writes": [long_write(1_000_000)] * 4}).encode()),
+    "invalid gzip": gzip.compress(os.urandom(4_000_000), 0)[:-8] + b"\0" * 4 + (4_000_000).to_bytes(4, "little"),
+}
+
+
+@pytest.mark.parametrize("kind", REJECTED)
+def test_rejected_long_bodies_do_not_stay_in_memory(tmp_path: Path, kind: str) -> None:
+    with run_collector(tmp_path / "test.sqlite3", "--trusted-proxy=127.0.0.1", "--rate-limit=0") as collector:
+
+        def reject(index: int) -> None:
+            headers = {"Content-Encoding": "gzip", "X-Forwarded-For": f"203.0.113.{index % 8}"}
+            assert collector.request("POST", f"{ROOT}:commit", REJECTED[kind], headers).status in (400, 403, 413)
+
+        for index in range(5):
+            reject(index)
+        before_mb = resident_mb(collector)
+        for index in range(60):
+            reject(index)
+        assert resident_mb(collector) - before_mb < 100

@@ -16,7 +16,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from plaintally_server.connection_limits import ConnectionTable
-from plaintally_server.exceptions import Refusal, invalid, unavailable
+from plaintally_server.exceptions import Refusal, invalid, release, unavailable
 from plaintally_server.exchange import BUFFER_BYTES, Exchange, write_answer
 from plaintally_server.handshakes import Handshake
 from plaintally_server.heads import Head, Limits, too_large
@@ -284,6 +284,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what is being parsed with a refusal, behind all that came before it, and close."""
+        release(refusal)  # its frames refer to this connection, which keeps it
         self.is_last, self.is_in_head = True, False
         if self.pending and self.pending[-1].has_more:
             broken = self.pending.pop()

@@ -89,6 +89,19 @@ def failed() -> Refusal:
     return Refusal(500, "INTERNAL", "The collector failed.")
 
 
+def release(error: BaseException) -> None:
+    """Drop the tracebacks of an error that was handled, and of the errors before it.
+
+    A variable in one of their frames may refer to the error again. Such a circle keeps everything in these frames,
+    such as the body of a request, until Python next collects garbage, which is seldom here.
+    """
+    before = [error.__cause__, error.__context__]
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    for one in before:
+        if one is not None:
+            release(one)
+
+
 def describe(error: Exception) -> str:
     """The kind of an error and where it arose, for the log; its message may hold what a client sent."""
     place = traceback.extract_tb(error.__traceback__)[-1]

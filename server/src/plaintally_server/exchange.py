@@ -13,7 +13,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope
 
-from plaintally_server.exceptions import Refusal, describe, failed
+from plaintally_server.exceptions import Refusal, describe, failed, release
 from plaintally_server.heads import Head
 from plaintally_server.messages import Answer, Application, refuse
 
@@ -92,8 +92,10 @@ class Exchange:
             answer = await app.work(request)
         except Refusal as refusal:
             answer = refuse(refusal)
+            release(refusal)
         except Exception as error:  # noqa: BLE001  # as below
             _logger.error("a request failed (%s)", describe(error))  # noqa: TRY400
+            release(error)
             answer, self.keeps_alive = refuse(failed()), False
         if self._channel.writable:
             await self._channel.writable
@@ -112,6 +114,7 @@ class Exchange:
             await app(scope, self.receive, self.send)
         except Exception as error:  # noqa: BLE001  # whoever runs the collector reads where, the client reads nothing
             _logger.error("a request failed (%s)", describe(error))  # noqa: TRY400  # no values
+            release(error)
         if not self.is_answered and not self.is_gone:
             content = b"" if self.is_started else write_answer(refuse(failed()), self._channel.default_headers)
             self.is_started, self.is_answered, self.keeps_alive = True, True, False

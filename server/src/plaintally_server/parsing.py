@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
-from plaintally_server.exceptions import Refusal
+from plaintally_server.exceptions import Refusal, release
 from plaintally_server.messages import SHORT_BYTES
 
 T = TypeVar("T")
@@ -31,7 +31,10 @@ class Parsing:
         async with self._room:
             found = await run_in_threadpool(_attempt, parse, body, more)
         if isinstance(found, Refusal):
-            raise found
+            try:
+                raise found
+            finally:
+                del found  # this frame is in its traceback, and would keep it and the body
         return found
 
 
@@ -40,5 +43,5 @@ def _attempt(parse: Callable[..., T], body: bytes, more: Mapping[str, object]) -
     try:
         return parse(body, **more)
     except Refusal as refusal:
-        refusal.__context__ = None
-        return refusal.with_traceback(None)
+        release(refusal)
+        return refusal

@@ -220,18 +220,20 @@ class _Planner:
         self._counted.clear()
         self._freed.clear()
         self._added.clear()
-        answer: Answer
+        self.plan.answers.append(self._try(group))
+
+    def _try(self, group: Sequence[Write]) -> Answer:
+        """Return the answer to a group; a variable for the error would keep the writes, by its traceback."""
         try:
             answer = [self._write(write) for write in group]
         except Forgotten as refusal:
             self._buried |= set(map(hash_text, refusal.late))
             self.plan.late.update(refusal.late)
-            answer = refusal
+            return refusal
         except Exception as error:  # noqa: BLE001  # its neighbours are without fault
-            answer = error
-        else:
-            self._keep()
-        self.plan.answers.append(answer)
+            return error
+        self._keep()
+        return answer
 
     def _write(self, write: Write) -> Stored | None:
         key = (write.name.collection, str(write.name.document))

@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
-from plaintally_server.exceptions import Refusal, describe, failed, unavailable
+from plaintally_server.exceptions import Refusal, describe, failed, release, unavailable
 from plaintally_server.store import Write
 from plaintally_server.store.batch import Answer
 
@@ -167,9 +167,11 @@ class Writer:
         except Refusal as refusal:
             return refusal
         except Exception as error:  # noqa: BLE001
-            answer = self._backend.refuse(error) or error
-            if isinstance(answer, Refusal):
-                _logger.error("cannot write (%s)", describe(error))  # noqa: TRY400
+            answer = self._backend.refuse(error)
+            if answer is None:
+                return error
+            _logger.error("cannot write (%s)", describe(error))  # noqa: TRY400
+            release(error)
             return answer
         self.commits += 1
         return answer
