@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from hosts import ROOT, Host, Interpreter, make_host
 from interpreters import SUPPORTED, find_interpreter
+from plaintally import _callers
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
@@ -26,6 +27,12 @@ def pytest_runtest_setup() -> None:
     left = -time.time() % 86_400
     if left < 60:
         time.sleep(left + 1)
+
+
+@pytest.fixture
+def as_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test call the SDK as a script of a person's does; `test_callers` has real ones."""
+    monkeypatch.setattr(_callers, "find", lambda *_: _callers.Caller("person", "a test", None))
 
 
 def _pip(*arguments: str) -> None:

@@ -15,6 +15,7 @@ from plaintally.contract import Contract, Flag, Label
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
 
+pytestmark = pytest.mark.usefixtures("as_a_person")
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 CONTRACT = Contract(labels={"fit": Label({"fast": Flag()})})
 RECEIPT = {"session": ID, "deleted_at": "2026-11-23T20:15:30.123456Z", "documents": 3, "hash": "0" * 64}

@@ -32,6 +32,11 @@ print(*(status.decisions[switch].allowed for switch in ("counter", "session_log"
       status.facts.endpoint, telemetry.session and telemetry.session.capacity)
 """
 
+WRAPPER = """
+def enable_sharing():
+    return telemetry.enable_automatic_sharing()
+"""
+
 LOOP = """
 import asyncio
 loop = asyncio.new_event_loop()
@@ -178,6 +183,63 @@ def test_neither_a_thread_nor_a_callback_nor_a_function_of_a_package_shares(host
     call = f"import {PACKAGE}; getattr({PACKAGE}, 'infer', int)()"
     assert report(asked, call)[2] == "False"
     assert "automatic_sharing" not in written(asked)
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(
+    ("code", "script"),
+    [
+        ("__getattr__ = on", "from hostpkg import infer"),
+        ("run = on", "hostpkg.run()"),
+        ("track = on", "@hostpkg.track\ndef f(): pass"),
+        ("class Model: data = property(on)", "hostpkg.Model().data"),
+        ("class Scope:\n    __enter__ = staticmethod(on)\n    def __exit__(*_): pass", "with hostpkg.Scope(): pass"),
+        ("import collections\ncounts = collections.defaultdict(on)", "hostpkg.counts[1]"),
+        (
+            "import weakref\nclass M: pass\nm = M(); m.me = m; kept = weakref.ref(m, on); del m",
+            "import gc; gc.collect()",
+        ),
+        ("import signal; signal.signal(signal.SIGALRM, on); signal.setitimer(0, 0.05)", "import time; time.sleep(0.3)"),
+        ("exec('t.enable_automatic_sharing()', {'t': telemetry})", "pass"),
+        ("import sys\nsys.settrace(lambda *_: [on(), None][1])", "def f(): pass\nf()"),
+    ],
+)
+@pytest.mark.parametrize("what", ["enable_automatic_sharing", "enable_counter"])
+def test_what_python_calls_by_itself_is_no_word_of_the_user(host: MakeHost, code: str, script: str, what: str) -> None:
+    """A bound method of the SDK, called without a frame of the package while the user's script runs."""
+    asked = host(endpoint=ENDPOINT, policy="opt-in")
+    setup = f"def on(*_, ask=telemetry.{what}): ask()\n" if "track" in code else f"on = telemetry.{what}\n"
+    add_to_package(asked, f"{setup}{code}".replace("enable_automatic_sharing()", f"{what}()"))
+    attacked = f"import {PACKAGE}\ntry:\n    {script.replace(chr(10), chr(10) + '    ')}\nexcept Exception: pass"
+    found = report(asked, attacked)
+    assert found[2] == "False"
+    assert written(asked) == ""
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("code", ["enable_sharing = telemetry.enable_automatic_sharing", WRAPPER])
+def test_a_package_may_rename_or_wrap_a_function_if_its_name_says_the_same(host: MakeHost, code: str) -> None:
+    asked = host(endpoint=ENDPOINT)
+    add_to_package(asked, code)
+    assert report(asked, f"import {PACKAGE}; {PACKAGE}.enable_sharing()")[2] == "True"
+    assert 'automatic_sharing_by = "true by python -c on ' in written(asked)
+
+
+@pytest.mark.linux
+def test_a_script_in_a_folder_of_commands_is_no_person(host: MakeHost) -> None:
+    asked = host(endpoint=ENDPOINT)
+    command = asked.home / ".local" / "bin" / "tool"
+    command.parent.mkdir(parents=True)
+    command.write_text(f"import {PACKAGE}; {PACKAGE}.telemetry.enable_automatic_sharing()")
+    done = subprocess.run(
+        [str(asked.interpreter.python), str(command)],
+        env=asked.environment({"PYTHONPATH": str(asked.folder)}),
+        cwd=asked.folder,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == b""
+    assert written(asked) == ""
 
 
 @pytest.mark.linux
@@ -352,9 +414,11 @@ def test_a_strange_name_of_a_module_is_made_printable(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
     code = f"""
         import {PACKAGE}
-        names = {{"__name__": "\\x1b[2J\\n", "telemetry": {PACKAGE}.telemetry}}
-        exec("decision = telemetry.enable_counter()", names)
-        print({PACKAGE}.telemetry.status(), names["decision"].note)
+        import sys, types
+        module = sys.modules["\\x1b[2J\\n"] = types.ModuleType("\\x1b[2J\\n")
+        module.telemetry = {PACKAGE}.telemetry
+        exec("decision = telemetry.enable_counter()", vars(module))
+        print({PACKAGE}.telemetry.status(), module.decision.note)
     """
     done = asked.run(code, env={"PLAINTALLY": "off"})
     assert done.stderr == b""

@@ -22,6 +22,7 @@ from plaintally.exceptions import ConfigurationError, DocumentError, SharingErro
 from plaintally.session import Session
 from terminals import see_at_terminal
 
+pytestmark = pytest.mark.usefixtures("as_a_person")
 CONTRACT = Contract(
     labels={
         "fit": Label({"solver": Choice("exact"), "steps": Integer(0, 10**6), "model": Source(), "error": ErrorType()})

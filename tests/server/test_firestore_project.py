@@ -22,7 +22,7 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.support import read_session, summarize
 from shared import Document, Shared, array, changed, double, integer, mapping, moment, string, update, write_contract
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("as_a_person")]
 
 TYPES = {
     "stringValue": "string",

@@ -34,6 +34,7 @@ from shared import (
     write_contract,
 )
 
+pytestmark = pytest.mark.usefixtures("as_a_person")
 FORBIDDEN = (403, "PERMISSION_DENIED")
 FULL = (400, "FAILED_PRECONDITION")
 STRANGER = string(hash_key("a stranger's key"))

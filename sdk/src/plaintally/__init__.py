@@ -95,7 +95,9 @@ class Telemetry:
         self._refused = False
         self._session: Session | EllipsisType | None = ...  # made when somebody first asks for it
         # Whose places in an error may be told: those of the package that makes this handle.
-        self.module = sys._getframe(1).f_globals.get("__package__") or ""  # noqa: SLF001
+        owner = sys._getframe(1).f_globals  # noqa: SLF001
+        module = owner.get("__package__") or owner.get("__name__")
+        self.module = "" if module == "__main__" else module or ""
         _handles[self.package] = self
 
     def __repr__(self) -> str:

@@ -1,12 +1,16 @@
 """Tells whose code makes a call: the user's own, or that of a package.
 
-A yes that is kept must come from a person. The command `plaintally` is used by one; a call of the SDK is taken for a
-person's if its line stands in a script that is run, in a notebook, at a prompt or after `python -c`. In all of these
-the global name `__name__` is `__main__`. The line that counts is the nearest one outside the SDK: that `__main__` is
-somewhere above it says nothing, because every import and every call of a package begins there.
+A yes that is kept must come from a person. The command `plaintally` is used by one. A call of the SDK is a person's if
+the code that makes it runs in the name of `__main__` (a script, a notebook, a prompt, `python -c`) and *names what it
+asks for*: code that turns sharing on has to contain a name such as `enable_automatic_sharing`, code that shares one
+such as `share`. Without the second condition a package could have Python itself make the call while the user's script
+runs: from a garbage collection, an attribute look-up, a timer, or a method under an innocent name.
 
-Everything else is a module. It is the user's own unless it belongs to the package of the handle, lies in a folder of
-installed packages or of the standard library, or is no Python code at all, such as a callback at exit.
+The code that counts is the nearest outside the SDK and outside the handle's package, whose functions may wrap the SDK's
+under a name that says the same. That `__main__` is somewhere above says nothing, because every import begins there.
+
+Everything else is a module. It is the user's own unless it belongs to the handle's package, lies in a folder of
+installed packages, of commands or of the standard library, or is not the code of a loaded module at all.
 
 This is a rule for authors who keep to the SDK, and a record for users. It is not a sandbox: code that runs in the
 process can do whatever the user can.
@@ -21,11 +25,20 @@ from plaintally.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from plaintally import Telemetry
 
 _PROMPTS = ("__main__", "__console__")  # the second one is that of `code.interact`
+_NAMES = {
+    "counter": ("enable_", ("counter", "telemetry")),
+    "session_log": ("enable_", ("log", "session")),
+    "automatic_sharing": ("enable_", ("sharing",)),
+    "endpoint": ("set_", ("endpoint",)),
+    "session_capacity": ("set_", ("capacity",)),
+    "share": ("share", ("",)),
+}
+"""By what is asked for, how a name begins that asks for it, and words of which it has one."""
 
 
 class Caller:
@@ -53,53 +66,91 @@ class Caller:
         """Whether the code is the user's own, so that it may share, although nothing that it says is kept."""
         return self.kind in ("person", "module")
 
-    def is_called_by_person(self) -> bool:
-        """Return whether a person's code waits for this call, and not for the import of a module."""
+    def is_importing(self) -> bool:
+        """Return whether the call is made while a module is imported."""
         frame = self._frame
-        while frame is not None:
-            if frame.f_globals.get("__name__") in _PROMPTS:
-                return True
-            if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-                return False
+        while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
             frame = frame.f_back
-        return False
+        return frame is not None
 
 
-def find(telemetry: "Telemetry") -> Caller:
-    """Return the nearest caller outside the SDK."""
+def find(telemetry: "Telemetry", what: "str | None" = None) -> Caller:
+    """Return the caller that asks for something, which is a key of `_NAMES`, or that says no (None)."""
     from plaintally import _controls
 
     ours = (vars(plaintally), vars(_controls), globals())
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
-    while frame is not None and any(frame.f_globals is names for names in ours):
+    nearest: FrameType | None = sys._getframe(1)  # noqa: SLF001
+    while nearest is not None and any(nearest.f_globals is names for names in ours):
+        nearest = nearest.f_back
+    frame = nearest
+    while frame is not None and _is_author(frame, telemetry):
         frame = frame.f_back
-    if frame is None:
+    if frame is not None and _names_it(frame.f_code, what) and not _is_installed(frame):
+        if _is_main(frame):
+            return Caller("person", _name_main(frame), frame)
+        if _is_loaded(frame):
+            return Caller("module", f"the module {_module(frame)}", frame)
+    if nearest is None or not _is_loaded(nearest):
         return Caller("package", "a callback", None)
+    kind = "author" if frame is not nearest else "package"
+    name = "a callback" if _is_main(nearest) else f"the module {_module(nearest)}"
+    return Caller(kind, name, nearest)
+
+
+def _is_author(frame: "FrameType", telemetry: "Telemetry") -> bool:
+    return bool(telemetry.module) and _root(_module(frame)) == _root(telemetry.module)
+
+
+def _names_it(code: "CodeType", what: "str | None") -> bool:
+    if what is None:
+        return True
+    start, words = _NAMES[what]
+    return any(name.startswith(start) and any(word in name for word in words) for name in code.co_names)
+
+
+def _is_main(frame: "FrameType") -> bool:
+    return frame.f_globals.get("__name__") in _PROMPTS and _is_loaded(frame)
+
+
+def _is_loaded(frame: "FrameType") -> bool:
+    """Return whether this is the code of a module, and not of some text that was executed with names of its own."""
+    name = frame.f_globals.get("__name__")
+    if name == "__console__":
+        return frame.f_code.co_filename == "<console>"
+    return isinstance(name, str) and getattr(sys.modules.get(name), "__dict__", None) is frame.f_globals
+
+
+def _module(frame: "FrameType") -> str:
+    """Return the name of the code's module; that of its package if it runs as a program."""
     names = frame.f_globals
-    module = names.get("__name__") or "a module without a name"
-    if telemetry.module and _root(names.get("__package__") or module) == _root(telemetry.module):
-        return Caller("author", f"the module {names.get('__package__') or module}", frame)
-    is_main = module in _PROMPTS
-    files = (frame.f_code.co_filename, "" if is_main else names.get("__file__"))
-    if any(map(_is_installed, files)):
-        return Caller("package", f"the module {module}", frame)
-    if not is_main:
-        return Caller("module", f"the module {module}", frame)
-    return Caller("person", _name_main(frame), frame)
+    module = names.get("__name__")
+    if module in _PROMPTS:
+        module = names.get("__package__") or module
+    return str(module or "without a name")
 
 
 def _root(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _is_installed(path: object) -> bool:
-    """Return whether a file came with a package or with Python, commands included."""
+def _is_installed(frame: "FrameType") -> bool:
+    """Return whether the code came with a package or with Python, commands included."""
+    is_main = _is_main(frame)
+    files = (frame.f_code.co_filename, "" if is_main else frame.f_globals.get("__file__"))
+    return any(_lies_among_installed(path, is_command=is_main) for path in files)
+
+
+def _lies_among_installed(path: object, *, is_command: bool) -> bool:
     if not isinstance(path, str) or path.startswith("<frozen"):
         return isinstance(path, str)
     folder = os.path.dirname(os.path.realpath(path)) if path and path[0] != "<" else ""
+    if is_command and os.path.basename(folder) in ("bin", "Scripts", "sbin"):
+        return True
     library = os.path.dirname(os.path.realpath(os.__file__))
-    if folder in (library, os.path.dirname(sys.executable or "")) or folder.startswith(library + os.sep):
+    if folder in (library, os.path.realpath(os.path.dirname(sys.executable or ""))):
         return bool(folder)
+    if folder.startswith(library + os.sep):
+        return True
     return not {"site-packages", "dist-packages"}.isdisjoint(folder.split(os.sep))
 
 

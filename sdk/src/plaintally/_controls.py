@@ -56,7 +56,8 @@ def disable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
 
 def enable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
     """See `Telemetry.enable_counter`."""
-    caller, note = _callers.find(telemetry), ""
+    caller = _callers.find(telemetry, "counter")
+    note = ""
     if not caller.is_person:
         note = _ask(telemetry, "counter", True, caller)
     elif persist:
@@ -70,7 +71,7 @@ def enable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
 
 def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
     """See `Telemetry.set_endpoint`."""
-    caller = _callers.find(telemetry)
+    caller = _callers.find(telemetry, None if endpoint is None else "endpoint")
     if endpoint is not None:
         _sender.parse_endpoint(endpoint, allow_http=telemetry.allow_http)
     if endpoint is None or caller.is_person:
@@ -124,14 +125,14 @@ def share(
     """See `Telemetry.share`."""
     from plaintally import sharing
 
-    caller = _callers.find(telemetry)
+    caller = _callers.find(telemetry, "share")
     chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
         result = sharing.ShareResult(None)
         result.reason = f"{telemetry.package} keeps no session"
-    elif not caller.is_users and not caller.is_called_by_person():
+    elif not caller.is_person and not _may_share(telemetry, caller):
         result = sharing.ShareResult(None)
-        result.reason = f"{caller.name} asked for it, and no code of yours was calling; call telemetry.share() yourself"
+        result.reason = f"{caller.name} asked for it; call telemetry.share() in your own script or notebook"
     else:
         found = _look(telemetry, chosen, include)
         unseen = found.include - chosen.shown
@@ -147,6 +148,15 @@ def share(
     return result
 
 
+def _may_share(telemetry: Telemetry, caller: Caller) -> bool:
+    """Return whether a module may share a session: the user's own, not while it is imported, and not opted out."""
+    if caller.kind != "module" or caller.is_importing():
+        return False
+    facts = _counting.gather(telemetry)
+    facts.layers = [*facts.layers, _request(telemetry, "automatic_sharing", True, caller)]
+    return _consent.decide("automatic_sharing", facts).allowed
+
+
 def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.Receipt":
     """See `Telemetry.forget`."""
     from plaintally import sharing
@@ -159,7 +169,8 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.R
 
 def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decision:
     """Turn the log or automatic sharing on or off: in this process, and with `persist` at the next starts."""
-    caller, note = _callers.find(telemetry), ""
+    caller = _callers.find(telemetry, name if on else None)
+    note = ""
     if on and not caller.is_person:
         note = _ask(telemetry, name, True, caller)
     else:
@@ -183,7 +194,7 @@ def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decis
 
 def set_capacity(telemetry: Telemetry, capacity: int) -> None:
     """See `Telemetry.set_session_capacity`."""
-    caller = _callers.find(telemetry)
+    caller = _callers.find(telemetry, "session_capacity")
     if caller.is_person:
         _remember(telemetry, "session_capacity", valid_capacity(capacity), caller)
     else:
@@ -203,9 +214,8 @@ def _ask(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller
     """
     is_granted = {"automatic_sharing": caller.is_users, "endpoint": caller.kind != "package"}.get(key, True)
     if is_granted:
-        where = f"asked for by {caller.name} in this process"
-        table = {"packages": {telemetry.package: {key: value}}}
-        telemetry._explicit.setdefault("modules", {})[key] = _consent.Layer("process", where, table)
+        layer = _request(telemetry, key, value, caller)
+        telemetry._explicit.setdefault("modules", {})[key] = layer
     came = "holds for this process, unless you opted out" if is_granted else "was ignored"
     note = (
         f"{key} = {str(value).lower()} of {telemetry.package} {came}, since {caller.name} asked for it; to keep it, "
@@ -213,6 +223,12 @@ def _ask(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller
     )
     _tell_person(note)
     return note
+
+
+def _request(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> _consent.Layer:  # noqa: FBT001
+    """What a module asks for, as a layer of preferences behind all others."""
+    where = f"asked for by {caller.name} in this process"
+    return _consent.Layer("process", where, {"packages": {telemetry.package: {key: value}}})
 
 
 def _tell_person(note: str) -> None:
