@@ -108,6 +108,23 @@ def test_a_file_that_cannot_be_trusted_opts_out_and_status_says_why(
     assert server.connections == 0
 
 
+@pytest.mark.parametrize("rest", ["# long\n" * 14_000, "broken\n" * 14_000], ids=["valid", "broken"])
+def test_project_files_above_each_other_share_one_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    folder = tmp_path / "a/b/c"
+    folder.mkdir(parents=True)
+    paths = [str(place / "pyproject.toml") for place in (folder, *folder.parents)][:4]
+    for path in paths:
+        Path(path).write_text(ALLOWS.decode() + rest)
+    Path(paths[1]).write_text("# says nothing\n" * 10_000)
+    monkeypatch.chdir(folder)
+    problems = {layer.path: layer.problem or "" for layer in _preferences.layers({"HOME": str(tmp_path)})}
+    assert paths[1] not in problems
+    shared = "it and the project files below it are larger than 256 KiB together"
+    assert [shared in problems[path] for path in (paths[0], paths[2], paths[3])] == [False, False, True]
+
+
 @pytest.mark.linux
 def test_a_file_that_becomes_a_pipe_while_it_is_opened_blocks_nothing(counted: tuple[Host, Loopback]) -> None:
     watched, server = counted

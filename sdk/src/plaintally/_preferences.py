@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FILE_NAME = "preferences.toml"
 MAX_BYTES = 256 * 1024
 _TOO_LARGE = "it is larger than 256 KiB"
+_TOO_LARGE_TOGETHER = "it and the project files below it are larger than 256 KiB together"
 _NOTHING: "dict[str, Any]" = {"packages": {}}
 
 
@@ -42,7 +43,11 @@ def any_speaks(environment: "Mapping[str, str]") -> bool:
 
 def layers(environment: "Mapping[str, str]") -> "list[Layer]":
     """Every preferences file, from the nearest to the farthest; those that are ours also where there is none yet."""
-    projects = [read("project", path) for path in _project_paths()]
+    projects, left = [], MAX_BYTES
+    for path in _project_paths():
+        layer, parsed = _read("project", path, left)
+        projects.append(layer)
+        left -= parsed
     told = [layer for layer in projects if layer.problem is not None or layer.table != _NOTHING]
     return [*told, *(read(level, path) for level, path in paths(environment).items())]
 
@@ -75,12 +80,21 @@ def user_directory(environment: "Mapping[str, str]") -> "str | None":
 
 def read(level: str, path: str) -> "Layer":
     """What stands in the file at `path`; nothing when there is none."""
+    return _read(level, path, MAX_BYTES)[0]
+
+
+def _read(level: str, path: str, limit: int) -> "tuple[Layer, int]":
+    """Return what the file says, and how many of its bytes were parsed: a file with more than `limit` is not."""
     from plaintally._consent import Layer
 
+    parsed = 0
     try:
         content = read_bytes(path)
         if not content or (level == "project" and b"plaintally" not in content):
-            return Layer(level, path, _NOTHING)  # as nearly every project, whose file may be long
+            return Layer(level, path, _NOTHING), parsed  # as nearly every project, whose file may be long
+        if len(content) > limit:
+            raise ValueError(_TOO_LARGE_TOGETHER)  # noqa: TRY301  # it becomes a reason, as the others do
+        parsed = len(content)
 
         from plaintally import _preferences_text
 
@@ -88,10 +102,10 @@ def read(level: str, path: str) -> "Layer":
         if level == "project":
             tools = table.get("tool", {})
             table = tools.get("plaintally", {}) if isinstance(tools, dict) else tools
-        return Layer(level, path, _preferences_text.understood(table))
+        return Layer(level, path, _preferences_text.understood(table)), parsed
     except (OSError, ValueError, TypeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Layer(level, path, {}, f"cannot be understood ({reason}), so it refuses")
+        return Layer(level, path, {}, f"cannot be understood ({reason}), so it refuses"), parsed
 
 
 def _project_paths() -> "list[str]":
