@@ -178,6 +178,68 @@ def test_wrong_use_is_told_in_one_sentence(host: MakeHost, arguments: list[str],
     assert not asked.preferences.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["forget", "--key", "canary"], "unknown option --key"),
+        (["forget", "--key=canary"], "unknown option --key"),
+        (["forget", "-kcanary"], "unknown option -k"),
+        (["--key", "canary", "forget"], "unknown option --key"),
+        (["--key=canary"], "unknown option --key"),
+        (["contract", "--key", "canary"], "unknown option --key"),
+        (["contract", "hash", PACKAGE, "--key", "canary"], "unknown option --key"),
+        (["status", PACKAGE, "canary", "canary"], "arguments that are not expected: 2"),
+        (["status", "--", PACKAGE, "--key", "canary"], "arguments that are not expected: 2"),
+    ],
+)
+def test_an_error_does_not_repeat_the_value_of_an_unknown_option(
+    host: MakeHost, arguments: list[str], message: str
+) -> None:
+    done = host().plaintally(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"error: {message}\n")
+    assert "canary" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("entry", "shown"),
+    [
+        ("x =", "ignored the entry point x of "),
+        ("x\x1b = not valid!!", "ignored the entry point x\\x1b of "),
+        ("1x = hostpkg", "ignored the entry point 1x of "),
+        ("x", "ignored the entry points of "),
+        ("x\udcff", "ignored the entry points of "),
+    ],
+)
+def test_a_malformed_entry_point_stops_no_command(host: MakeHost, entry: str, shown: str) -> None:
+    asked = host(endpoint=ENDPOINT)
+    declared = {"broken-1": f"{entry}\nalso = also" if "=" in entry else entry, "good-1": f"{PACKAGE} = {PACKAGE}"}
+    for name, text in declared.items():
+        folder = asked.folder / f"{name}.dist-info"
+        folder.mkdir()
+        (folder / "entry_points.txt").write_bytes(f"[plaintally]\n{text}\n".encode(errors="surrogateescape"))
+    for command in (["status"], ["off"], ["status", PACKAGE], ["preview", PACKAGE]):
+        done = asked.plaintally(*command)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+        assert f"{shown}{asked.folder / 'broken-1.dist-info'} (" in done.stderr
+        if len(command) == 1:
+            assert f"{PACKAGE}" in done.stdout
+            assert ("also" in re.findall(r"^\w+", done.stdout, re.MULTILINE)) is ("=" in entry)
+
+
+@pytest.mark.parametrize("body", ["", "def __str__(self): raise ValueError('\\x1b')"])
+@pytest.mark.parametrize("base", ["Exception", "BaseException", "ModuleNotFoundError"])
+def test_a_package_that_raises_an_error_of_its_own_does_not_stop_the_command(
+    host: MakeHost, base: str, body: str
+) -> None:
+    asked = host()
+    (asked.folder / PACKAGE / "__init__.py").write_text(f"class Own({base}):\n    {body or 'pass'}\nraise Own('no')\n")
+    done = asked.plaintally("status", PACKAGE)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    reason = "Own, which has no readable text" if body else "Own: no"
+    assert f"hostpkg cannot be imported ({reason})" in done.stderr
+
+
 @pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
 def test_a_package_that_cannot_be_imported_does_not_stop_the_command(host: MakeHost, error: str) -> None:
     asked = host()
@@ -250,7 +312,9 @@ def test_a_deletion_key_comes_from_a_file_or_standard_input(host: MakeHost) -> N
             done = asked.plaintally(*FORGET, "--key-file", wrong)
             assert (done.returncode, f"{says} {wrong}" in done.stderr) == (1, True)
         for flag in ("--key", "--key-f"):  # no option takes it, also by no abbreviation
-            assert asked.plaintally(*FORGET, flag, "canary").returncode == 2
+            done = asked.plaintally(*FORGET, flag, "canary")
+            assert (done.returncode, f"unknown option {flag}" in done.stderr) == (2, True)
+            assert "canary" not in done.stdout + done.stderr
     assert keys(server.requests) == ["of a file", "of a pipe", None]
 
 

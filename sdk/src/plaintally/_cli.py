@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 used wrongly.
 
 import argparse
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import io
@@ -35,7 +36,7 @@ from plaintally.printable import printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 
 def main(arguments: "Sequence[str] | None" = None) -> None:
@@ -43,7 +44,10 @@ def main(arguments: "Sequence[str] | None" = None) -> None:
     closed = _open_closed_streams()
     try:
         try:
-            parsed = parser().parse_args(arguments)
+            root = parser()
+            parsed, more = root.parse_known_args(arguments)
+            if more:
+                root.error(f"arguments that are not expected: {len(more)}")  # one of them may be a key
             parsed.run(parsed)
         finally:
             sys.stdout.flush()
@@ -81,7 +85,21 @@ def _give_up_output() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Repeats a wrong argument in printable form only; parsers of commands are of the same class."""
+    """Repeats a wrong argument in printable form only; parsers of commands are of the same class.
+
+    Unknown options are rejected before anything else, by name only: the value of one may be a key, and argparse would
+    repeat it, or take it as the argument that is next.
+    """
+
+    def parse_known_args(self, args: "Any" = None, namespace: "Any" = None) -> "Any":  # noqa: ANN401  # as argparse's
+        for argument in sys.argv[1:] if args is None else args:
+            is_option = argument.startswith("-") and argument != "-"
+            if argument == "--" or (self._subparsers is not None and not is_option):
+                break  # after the name of a command, its own parser looks
+            name = argument.partition("=")[0] if argument.startswith("--") else argument[:2]
+            if is_option and name not in self._option_string_actions:
+                self.error(f"unknown option {name}")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> "NoReturn":
         super().error(printable(message))
@@ -236,8 +254,7 @@ def _status_of(package: str) -> _status.Status:
 
 
 def _known_packages() -> "list[str]":
-    installed = {plaintally._normalise(entry.name) for entry in importlib.metadata.entry_points(group="plaintally")}
-    return sorted(installed | set(_user_layer().table.get("packages", {})))
+    return sorted({name for name, _ in _declared()} | set(_user_layer().table.get("packages", {})))
 
 
 def find(package: str, *, declared_only: bool = False) -> "Telemetry | None":
@@ -245,17 +262,16 @@ def find(package: str, *, declared_only: bool = False) -> "Telemetry | None":
 
     Where the name is a stranger's, `declared_only` imports no module but those that installed packages declare.
     """
-    entries = importlib.metadata.entry_points(group="plaintally")
-    modules = [entry.module for entry in entries if plaintally._normalise(entry.name) == package]
+    modules = [module for name, module in _declared() if name == package]
     with _looking_only():
         for module in modules if declared_only else [*modules, package]:
             try:
                 importlib.import_module(module)
-            except ModuleNotFoundError as error:
-                if error.name != module:
-                    _complain(module, error)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stranger does at import
-                _complain(module, error)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  # whatever a stranger does at import
+                if type(error) is not ModuleNotFoundError or error.name != module:
+                    say(f"plaintally: {module} cannot be imported ({_reason(error)})", error=True)
             if package in plaintally._handles:
                 break
     return plaintally._handles.get(package)
@@ -272,8 +288,34 @@ def _looking_only() -> "Iterator[None]":
         plaintally._inspecting = False
 
 
-def _complain(module: str, error: BaseException) -> None:
-    say(f"plaintally: {module} cannot be imported ({type(error).__name__}: {error})", error=True)
+@functools.cache
+def _declared() -> "tuple[tuple[str, str], ...]":
+    """Return the name and the module of every installed package that declares itself; name those that do so wrongly.
+
+    Each distribution is asked alone, since a single malformed one stops `importlib.metadata.entry_points`.
+    """
+    found = []
+    for distribution in importlib.metadata.distributions():
+        place = getattr(distribution, "_path", distribution)
+        try:
+            entries = list(distribution.entry_points.select(group="plaintally"))
+        except Exception as error:  # noqa: BLE001  # whatever a stranger's file holds
+            say(f"plaintally: ignored the entry points of {place} ({_reason(error)})", error=True)
+            continue
+        for entry in entries:
+            try:
+                found.append((plaintally._valid_package(entry.name), entry.module))
+            except Exception as error:  # noqa: BLE001
+                say(f"plaintally: ignored the entry point {entry.name} of {place} ({_reason(error)})", error=True)
+    return tuple(found)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the type and the text of an error of a stranger's, whose `__str__` may fail as well."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001
+        return f"{type(error).__name__}, which has no readable text"
 
 
 def _user_layer() -> _consent.Layer:
