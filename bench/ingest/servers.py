@@ -42,12 +42,18 @@ class Server(NamedTuple):
 
 def _cpu_s(pid: int) -> float:
     """From proc(5): the time of a process, and of those below it that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # it has just ended, and its parent has its time
     return sum(map(int, fields[11:15])) / _TICKS
 
 
 def _below(pid: int) -> list[int]:
-    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    try:
+        children = [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     return [one for child in children for one in (child, *_below(child))]
 
 
