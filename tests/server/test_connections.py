@@ -127,15 +127,27 @@ def test_slow_requests_behind_a_proxy_leave_room_for_other_clients(
 def test_a_client_cannot_choose_whose_place_it_takes(collector: Collector, flood: Flood) -> None:
     heads = [f"{HEAD}X-Forwarded-For: 10.0.{i // 250}.{i % 250}\r\n\r\n{{".encode() for i in range(300)]
     flood.open(collector.port, 300, ONE_ADDRESS, heads)
+    assert count_ended(flood, 200) == 300 - Limits().connections_per_client
+
+
+def test_the_clients_of_an_ipv6_prefix_share_one_allowance(collector: Collector, flood: Flood) -> None:
+    """A provider may hand out a whole /48 to one customer, which is 65,536 networks of a household."""
+    heads = [f"{HEAD}X-Forwarded-For: 2001:db8:1:{i:x}::1\r\n\r\n{{".encode() for i in range(300)]
+    flood.open(collector.port, 300, ["127.0.0.5"], heads)
+    assert count_ended(flood, 200) == 300 - Limits().connections_per_client
+    assert post(collector, "127.0.0.5", client="2001:db8:2::1") == 200
+
+
+def count_ended(flood: Flood, expected: int) -> int:
     ended: set[socket.socket] = set()
     deadline_s = time.monotonic() + 8  # when the collector would end slow bodies anyway
-    while len(ended) < 200 and time.monotonic() < deadline_s:
+    while len(ended) < expected and time.monotonic() < deadline_s:
         for one in flood.sockets:
             one.setblocking(False)
             with suppress(BlockingIOError):
                 one.recv(1)
                 ended.add(one)
-    assert len(ended) == 300 - Limits().connections_per_client
+    return len(ended)
 
 
 def test_a_request_that_is_being_worked_on_is_never_the_one_that_ends(tmp_path: Path, flood: Flood) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
 from plaintally_server.limiter import DAY_S, Bucket, Limiter
 from plaintally_server.pages import VISITS
-from plaintally_server.proxies import MAX_HOPS, find_buckets, find_client, parse_networks
+from plaintally_server.proxies import MAX_HOPS, find_buckets, find_client, find_direct, parse_networks
 
 STEPS = st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 30), st.integers(1, 40)), max_size=60)
 
@@ -158,6 +158,22 @@ PEER = "10.0.0.1"
 )
 def test_who_the_client_is(peer: str, forwarded: str, client: str) -> None:
     assert find_client(peer, forwarded, PROXIES) == client
+
+
+@pytest.mark.parametrize(
+    ("peer", "holder"),
+    [
+        ("198.51.100.1", "198.51.100.1"),
+        ("2001:db8:1:ff02::1", "2001:db8:1::/48"),
+        ("2001:db8:2::1", "2001:db8:2::/48"),
+        ("::ffff:198.51.100.1", "198.51.100.1"),
+        ("::1", "::/48"),
+        ("garbage", "garbage"),
+        ("10.0.0.1", None),
+    ],
+)
+def test_connections_are_held_by_an_address_or_an_ipv6_48(peer: str, holder: str | None) -> None:
+    assert find_direct(peer, PROXIES) == holder
 
 
 @given(st.text(), st.text())

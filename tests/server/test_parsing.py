@@ -131,7 +131,10 @@ def test_what_a_body_unpacks_to_needs_room_like_a_long_body() -> None:
     asyncio.run(send_all())
 
 
-def test_a_client_has_one_long_body_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("client", "same"), [("a", "a"), ("2001:db8:1::1", "2001:db8:1:ff02::1")], ids=["address", "IPv6 /48"]
+)
+def test_a_client_has_one_long_body_at_a_time(monkeypatch: pytest.MonkeyPatch, client: str, same: str) -> None:
     """Its next one waits and is not read; short bodies and other clients go on."""
     gate = Gate(Settings({}, rate_limit=0), Tokens(), clock_s=time.monotonic, make_salt=lambda: bytes(16))
     end = asyncio.Event()
@@ -151,17 +154,17 @@ def test_a_client_has_one_long_body_at_a_time(monkeypatch: pytest.MonkeyPatch) -
         return asyncio.ensure_future(gate.around(measure)(Request("POST", b"/", b"", named, client, receive)))
 
     async def send_all() -> None:
-        first = send(1_000_000, "a")
+        first = send(1_000_000, client)
         await asyncio.sleep(0)
-        waiting = [send(100_000, "a"), send(100_000, "a", content_encoding=b"gzip")]
-        assert (await send(60_000, "a")).body == b"60000"
+        waiting = [send(100_000, same), send(100_000, same, content_encoding=b"gzip")]
+        assert (await send(60_000, same)).body == b"60000"
         assert (await send(100_000, "b")).body == b"100000"
         assert (await send(100_000, "2001:db8::1")).body == b"100000"
         await asyncio.sleep(0.1)
         assert not any(one.done() for one in (first, *waiting))
         monkeypatch.setattr("plaintally_server.gate.PATIENCE_S", 0.1)
         with pytest.raises(Refusal) as refused:
-            await send(100_000, "a")
+            await send(100_000, same)
         assert (refused.value.code, refused.value.retry_after_s) == (429, 1)
         del refused  # whose traceback holds on to all of it
         end.set()

@@ -21,7 +21,7 @@ from plaintally_server.exchange import BUFFER_BYTES, Exchange, write_answer
 from plaintally_server.handshakes import Handshake
 from plaintally_server.heads import Head, Limits, too_large
 from plaintally_server.messages import Application, refuse
-from plaintally_server.proxies import Network, find_client, find_direct
+from plaintally_server.proxies import Network, find_client, find_direct, find_holder
 
 _PIECE_BYTES = 16_384  # that are parsed at once
 _FRAMING_SHARE = 8  # times the body: one byte in a chunk of its own takes six
@@ -229,7 +229,8 @@ class Connection(asyncio.Protocol):
         self._expect_within(self.limits.body_s if exchange.has_more else self.limits.request_s)
         if self.is_proxied:
             forwarded = exchange.head.named.get(b"x-forwarded-for", b"").decode("latin-1")
-            if not self.table.assign(self, find_client(self.client, forwarded, self.trusted)):
+            holder = find_holder(find_client(self.client, forwarded, self.trusted))
+            if not self.table.assign(self, holder):
                 raise _crowded()
         app = self.app
         if isinstance(app, Application) and app.is_for(exchange.head.target):

@@ -4,7 +4,7 @@ A connection *waits* when its next step is its client's: the rest of a request, 
 Otherwise the collector works on its request. A new connection is never rejected while another one waits: the one that
 has waited for the longest time ends instead. A connection whose request is being worked on is never ended.
 
-A client is an address, or the /64 of an IPv6 address. A direct client holds its connections. Behind a trusted proxy a
+A client is an address, or the /48 of an IPv6 address. A direct client holds its connections. Behind a trusted proxy a
 client holds the requests that name it in X-Forwarded-For, each from its complete head until its answer.
 """
 

@@ -14,7 +14,7 @@ from plaintally_server.access import Scope, bearer
 from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.limiter import Bucket, Limiter
 from plaintally_server.messages import SHORT_BYTES, Answer, Request, Work, check_length
-from plaintally_server.proxies import find_buckets, find_client, is_trusted, parse_networks
+from plaintally_server.proxies import find_buckets, find_client, find_holder, is_trusted, parse_networks
 from plaintally_server.settings import Settings
 from plaintally_server.tokens import Tokens
 
@@ -85,10 +85,10 @@ class Gate:
     async def _hold(self, work: Work, request: Request) -> Answer:
         """The same work, while the bytes of the body are counted with those of all other long bodies.
 
-        A client has one long body at a time; its next one waits, and is not read meanwhile.
+        A client, or an IPv6 /48, has one long body at a time; its next one waits, and is not read meanwhile.
         """
-        held_bytes, turn = 0, self._turns.setdefault(self._find_client(request), asyncio.Lock())
-        has_turn = False
+        turn = self._turns.setdefault(find_holder(self._find_client(request)), asyncio.Lock())
+        held_bytes, has_turn = 0, False
 
         async def hold(size: int) -> None:
             nonlocal held_bytes, has_turn

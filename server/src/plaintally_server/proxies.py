@@ -53,9 +53,19 @@ def find_buckets(client: str) -> Sequence[Bucket]:
     return [Bucket(f"{number >> 128 - length:x}/{length}", share) for length, share in PREFIXES.items()]
 
 
+def find_holder(client: str) -> str:
+    """Return what holds the connections and long bodies of a client that `find_client` returned: it, or its /48.
+
+    A provider may hand out a whole IPv6 /48 to one customer.
+    """
+    if not client.endswith("/64"):
+        return client
+    return str(IPv6Network(client).supernet(new_prefix=48))
+
+
 def find_direct(peer: str, trusted: Sequence[Network]) -> str | None:
-    """Return the client that holds a connection; None if that is a trusted proxy, whose requests name their clients."""
-    return None if is_trusted(peer, trusted) else find_client(peer, "", ())
+    """Return what holds a connection; None if that is a trusted proxy, whose requests name their clients."""
+    return None if is_trusted(peer, trusted) else find_holder(find_client(peer, "", ()))
 
 
 def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
