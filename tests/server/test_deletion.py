@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 import sqlite3
 import time
@@ -198,6 +199,24 @@ def test_the_page_of_another_site_asks_for_nothing(sharing: Collector, headers: 
     assert sharing.store.session_tree(shared.session).session is not None
     form = urlencode({"session": shared.session}).encode()
     assert sharing.request("POST", "/forget", form, {"Origin": sharing.url}).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://another.example"}],
+)
+def test_a_program_in_the_page_of_another_site_needs_the_key(sharing: Collector, headers: dict[str, str]) -> None:
+    shared = Shared()
+    share(sharing, shared)
+    for key in ({}, {"key": None}, {"key": ""}):
+        body = json.dumps({"session": shared.session, **key}).encode()
+        sent = {"Content-Type": "text/plain;charset=UTF-8", **headers}
+        assert sharing.request("POST", f"{ROOT}:forget", body, sent).error == (403, "PERMISSION_DENIED")
+    assert rows(sharing.database, "SELECT count(*) FROM forget_requests") == [(0,)]
+    own = {"Origin": sharing.url, "Sec-Fetch-Site": "same-origin"}
+    assert sharing.request("POST", f"{ROOT}:forget", {"session": shared.session}, own).status == 200
+    with_key = {"session": shared.session, "key": KEY}
+    assert "receipt" in sharing.request("POST", f"{ROOT}:forget", with_key, headers).json
 
 
 def test_one_client_does_not_fill_the_queue(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally_server.deletion import Receipt, parse_request, parse_session_id
-from plaintally_server.exceptions import Refusal
+from plaintally_server.exceptions import Refusal, forbidden
 from plaintally_server.gate import Gate
 from plaintally_server.limiter import Limiter
 from plaintally_server.messages import Answer, Request, answer_json, make_request, read_body
-from plaintally_server.pages import read_form, render
+from plaintally_server.pages import is_foreign, read_form, render
 from plaintally_server.store import Store
 
 _BODY_LIMIT = 10_000
@@ -40,6 +40,8 @@ class Forgetting:
     async def answer(self, request: Request) -> Answer:
         """POST to `documents:forget`: the receipt, or that the request waits."""
         session_id, key = parse_request(await read_body(request, _BODY_LIMIT))
+        if key is None and is_foreign(request):
+            raise forbidden("The page of another site may delete a session only with its deletion key; send the key.")
         receipt = await self._forget(session_id, key, request)
         if receipt is not None:
             return answer_json({"receipt": receipt.to_dict()})

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.gate import Check
+from plaintally_server.messages import Request as APIRequest
 from plaintally_server.messages import make_request, read_body
 
 HEADERS = {
@@ -110,8 +111,9 @@ async def read_form(page: Request, *names: str, check: Check) -> list[str]:
     Raises:
         Refusal: the body is no form, the page of another site sent it, or the check refuses the request.
     """
-    _check_origin(page)
     request = make_request(page.scope, page.receive)
+    if is_foreign(request):
+        raise forbidden("This form was sent by another page.")
     check(request)
     body = await read_body(request, _FORM_LIMIT)
     try:
@@ -121,16 +123,12 @@ async def read_form(page: Request, *names: str, check: Check) -> list[str]:
     return [found.get(name, [""])[-1].strip() for name in names]
 
 
-def _check_origin(request: Request) -> None:
-    """Raise if the page of another site sent a form, as far as the browser says.
-
-    Raises:
-        Refusal: it did.
-    """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    is_foreign = origin is not None and _find_host(origin) != request.headers.get("host", "")
-    if site not in (None, "same-origin", "none") or (site is None and is_foreign):
-        raise forbidden("This form was sent by another page.")
+def is_foreign(request: APIRequest) -> bool:
+    """Return whether the page of another site sent a request, as far as the browser says."""
+    site, origin = request.headers.get(b"sec-fetch-site"), request.headers.get(b"origin")
+    if site is not None:
+        return site not in (b"same-origin", b"none")
+    return origin is not None and _find_host(origin.decode("latin-1")) != request.header(b"host")
 
 
 def _find_host(origin: str) -> str | None:
