@@ -146,8 +146,8 @@ def test_what_the_dialect_does_not_have(julia: Julia, collector: Collector) -> N
         ("sessions", "sessions", '{"stringValue":"Linux"}', '{"mapValue":{}}', 400),
         ("sessions", "sessions", '"environment"', '"user"', 400),
         ("session_stats", "session_stats", '"inference"', '""', 400),
-        ("session_stats", f"session_stats/{STATS}", '"inference"', '"another"', 403),
-        ("session_stats", f"session_stats/{STATS}", SESSION, USAGE, 403),
+        ("session_stats", f"session_stats/{STATS}", '"inference"', '"another"', 200),
+        ("session_stats", f"session_stats/{STATS}", SESSION, USAGE, 200),
         ("invokes", "invokes", '"success"', '"running"', 400),
         ("invokes", "invokes", '"nullValue":null', '"integerValue":1.5', 400),
         ("sessions", "sessions", "", "", 409),
@@ -155,6 +155,8 @@ def test_what_the_dialect_does_not_have(julia: Julia, collector: Collector) -> N
         method = "PATCH" if "/" in body else "POST"
         wrong = SHARED[collection].replace(old, new) if old else SHARED[collection]
         assert julia.send(method, f"{ROOT}/{body}", wrong)[0] == code, (collection, new)
+    label, session = (stored(collector, f"session_stats/{STATS}")[name] for name in ("label", "session"))
+    assert (label, session) == ({"stringValue": "inference"}, {"stringValue": SESSION})
     assert forget(collector, SESSION, "any key").error[0] == 403
     assert forget(collector, SESSION).json == {"request": {"session": SESSION, "state": "waiting"}}
     approved = run_server(collector.database.parent, "forget", "approve", SESSION, f"--database={collector.database}")

@@ -1,6 +1,7 @@
 """What is below a session belongs to whoever has its key, is bounded, and is looked up within bounds."""
 
 import json
+import re
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import ROOT, Answer, Collector, run_collector, run_server
+from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
 from plaintally import Telemetry, documents
 from plaintally.contract import Contract
 from plaintally_server.ingest import MAX_RUNS, MAX_STATS
@@ -234,31 +235,98 @@ def julia(tmp_path: Path) -> Iterator[Julia]:
         yield Julia(running)
 
 
+def all_rows(collector: Collector) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(collector.database)) as database:
+        return database.execute("SELECT * FROM documents ORDER BY collection, id").fetchall()
+
+
+def without_times(answer: Answer) -> tuple[int, str]:
+    return answer.status, re.sub(r"\d{4}-[0-9T:.-]+Z", "TIME", answer.body.decode())
+
+
+def grown(julia: Julia, total: int, **more: dict[str, object]) -> Document:
+    return changed(julia.stats_document(total), **more)
+
+
+def forbidden_changes(julia: Julia) -> list[tuple[str, Document]]:
+    """Writes of documents without a key that may not change what is there: two runs, and 2 as every total."""
+    session, stats = julia.session_document(), julia.stats_document()
+    invoke = julia.invoke_document()
+    times = dict.fromkeys(("total_duration_ms", "min_duration_ms", "max_duration_ms"), double(9e9))
+    return [
+        (f"sessions/{julia.session}", changed(session, created_at=moment("2026-11-23T20:15:31Z"))),
+        (f"sessions/{julia.session}", changed(session, environment=mapping())),
+        *(
+            (f"session_stats/{julia.stats}", document)
+            for document in (
+                julia.stats_document(1),
+                julia.stats_document(3, label="another"),
+                grown(julia, 3, session=string(str(uuid.uuid4()))),
+                grown(julia, 3, success_count=integer(0)),
+                grown(julia, 3, total_duration_ms=double(0.0)),
+                changed(stats, success_rate=double(0.125)),
+                changed(stats, context_keys=array(string("canary"))),
+                changed(stats, success_count=integer(2**62)),
+                changed(stats, **times),
+            )
+        ),
+        (f"invokes/{julia.invoke}", changed(invoke, status=string("error"))),
+        (f"invokes/{julia.invoke}", changed(invoke, context=mapping())),
+        (f"invokes/{julia.invoke}", changed(invoke, session_stats=string(julia.session))),
+    ]
+
+
 def test_what_has_no_key_grows_and_never_changes_otherwise(julia: Julia) -> None:
-    collector, session, invoke = julia.collector, julia.session_document(), julia.invoke_document()
-    name, stats_name, invoke_name = (
-        f"sessions/{julia.session}",
-        f"session_stats/{julia.stats}",
-        f"invokes/{julia.invoke}",
-    )
-    for path, document in ((name, session), (stats_name, julia.stats_document()), (invoke_name, invoke)):
+    """A write that changes nothing is answered as one of a document that is not there."""
+    collector, stats_name = julia.collector, f"session_stats/{julia.stats}"
+    changes = forbidden_changes(julia)
+    fresh = []
+    for path, document in changes:
+        fresh.append(patch(collector, path, document))
+        delete_all(collector)
+    documents = {
+        f"sessions/{julia.session}": julia.session_document(),
+        stats_name: julia.stats_document(),
+        f"invokes/{julia.invoke}": julia.invoke_document(),
+    }
+    for path, document in documents.items():
         for _ in range(2):
             assert patch(collector, path, document).status == 200
-    attempts = [
-        (name, changed(session, created_at=moment("2026-11-23T20:15:31Z"))),
-        (name, changed(session, environment=mapping())),
-        (stats_name, julia.stats_document(1)),
-        (stats_name, julia.stats_document(3, label="another")),
-        (invoke_name, changed(invoke, status=string("error"))),
-        (invoke_name, changed(invoke, context=mapping())),
-        (invoke_name, changed(invoke, session_stats=string(julia.session))),
-    ]
-    for path, document in attempts:
-        assert patch(collector, path, document).error == FORBIDDEN, path
+    before = all_rows(collector)
+    failing = {**update(stats_name, julia.stats_document()), "currentDocument": {"exists": False}}
+    for (path, document), expected in zip(changes, fresh, strict=True):
+        assert expected.status == 200
+        answer = patch(collector, path, document)
+        assert without_times(answer) == without_times(expected), document
+        assert answer.json["createTime"] == answer.json["updateTime"]
+        write = update(path, document)
+        assert len(commit(collector, write).json["writeResults"]) == 1  # type: ignore[arg-type]
+        assert collector.request("POST", f"{ROOT}:batchWrite", {"writes": [write]}).json["status"] == [{}]
+        assert commit(collector, write, failing).error == (409, "ALREADY_EXISTS")
+        collection, identifier = path.split("/")
+        created = collector.request("POST", f"{ROOT}/{collection}?documentId={identifier}", document)
+        assert created.error == (409, "ALREADY_EXISTS")
+        maintainers = collector.request("PATCH", f"{ROOT}/{path}", document, {"Authorization": f"Bearer {TOKEN}"})
+        assert maintainers.error == FORBIDDEN
+        assert all_rows(collector) == before
     assert patch(collector, stats_name, julia.stats_document(3)).status == 200
+    assert all_rows(collector) != before
     own = Shared(session=julia.session)
-    assert patch(collector, name, own.session_document()).error == FORBIDDEN
+    assert patch(collector, f"sessions/{julia.session}", own.session_document()).error == FORBIDDEN
     assert patch(collector, f"session_stats/{own.stats}", own.stats_document()).error == FORBIDDEN
+
+
+def test_a_document_without_a_key_does_not_replace_one_with_a_key(julia: Julia) -> None:
+    shared = Shared(session=julia.session, stats=julia.stats, invokes=1)
+    share(julia.collector, shared)
+    before = all_rows(julia.collector)
+    assert patch(julia.collector, f"sessions/{julia.session}", julia.session_document()).status == 200
+    assert all_rows(julia.collector) == before
+
+
+def delete_all(collector: Collector) -> None:
+    with closing(sqlite3.connect(collector.database)) as database, database:
+        database.execute("DELETE FROM documents")
 
 
 def test_labels_that_nobody_declares_are_bounded(julia: Julia) -> None:

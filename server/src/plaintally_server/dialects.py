@@ -12,9 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from plaintally.contract import Contract
-from plaintally.firestore import to_document
 from plaintally_server import schemas
-from plaintally_server.exceptions import StartError, forbidden
+from plaintally_server.exceptions import StartError
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.rules import COUNT, DURATION, ID, KEYS, MAP, MAX_CONTEXT_KEYS, SHARE, TIME, VERSION, Rule
 
@@ -91,19 +90,17 @@ def is_count(fields: Fields) -> bool:
     )
 
 
-def check_update(collection: str, fields: Fields, current: Fields) -> None:
-    """Raise unless an update can do no harm, since these documents have no key that would prove whose they are.
+def may_replace(collection: str, fields: Fields, current: Fields) -> bool:
+    """Return whether a document may replace the one that is there, although no key proves whose it is.
 
-    Statistics may only grow; a session and a run stay as they are.
-
-    Raises:
-        Refusal: the update changes more.
+    Statistics may, if they add runs, stay at their place, and none of their totals shrinks. A session and a run never
+    change.
     """
-    if collection == "session_stats":
-        if any(fields[name] < current[name] for name in _TOTALS):
-            raise forbidden(f"Missing or insufficient permissions: {', '.join(_TOTALS)} never shrink here.")
-    elif to_document(fields) != to_document(current):
-        raise forbidden("Missing or insufficient permissions: such a document never changes here.")
+    if collection != "session_stats" or "package" in current:
+        return False
+    stays = all(fields[name] == current[name] for name in ("session", "label"))
+    grows = fields["total_invokes"] > current["total_invokes"]
+    return stays and grows and all(fields[name] >= current[name] for name in _TOTALS)
 
 
 def complete(fields: Fields, package: str, *, label: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from plaintally.contract import Contract, Label
+from plaintally.firestore import to_document
 from plaintally_server import dialects, schemas
 from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.fieldpaths import Fields
@@ -72,7 +73,8 @@ class Admitted(NamedTuple):
 
     `counted_id` is the UUID that is counted once, in lower case (None for what is no count), `parent` the id of the
     document above: of stats their session, of an invoke its stats. `content` is what the store keeps of the fields,
-    where that is known.
+    where that is known. `stays` says that the document that is there stays as it is, and that the write is answered
+    like any other: the sender may not see it, so the answer must not report it either.
     """
 
     fields: Fields
@@ -80,6 +82,7 @@ class Admitted(NamedTuple):
     counted_id: str | None = None
     parent: str | None = None
     content: bytes | None = None
+    stays: bool = False
 
 
 def _is_environment(value: object) -> bool:
@@ -173,8 +176,10 @@ def check_collection(collection: str, policy: Policy) -> None:
         raise forbidden("Missing or insufficient permissions: no contract here has such a collection.")
 
 
-def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None = None) -> Admitted:
+def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None = None, sees: bool = True) -> Admitted:
     """Admit a document; `current` holds the fields that are stored under its name, where there are any.
+
+    `sees` says whether the sender may see these.
 
     Raises:
         Refusal: no contract has such a document, it is too large, or it would take over one of somebody else's.
@@ -188,7 +193,7 @@ def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None 
         return _admit_count(name.collection, fields, policy.contracts, is_dialect=dialect_of is not None)
     try:
         if dialect_of is not None:
-            return _admit_dialect(name, fields, dialect_of, current)
+            return _admit_dialect(name, fields, dialect_of, current, sees=sees)
         return _admit_shared(name, fields, policy.contracts, current)
     except Refusal as refusal:
         package = dialect_of or fields.get("package")
@@ -234,12 +239,16 @@ def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contra
     return Admitted(fields, package, identifier.lower())
 
 
-def _admit_dialect(name: Name, fields: Fields, package: str, current: Fields | None) -> Admitted:
+def _admit_dialect(name: Name, fields: Fields, package: str, current: Fields | None, *, sees: bool) -> Admitted:
     _check_rules(name, fields, dialects.SHAPES[name.collection])
-    _check_lasting(name.collection, fields, current)
-    if current is not None:
-        dialects.check_update(name.collection, fields, current)
-    return Admitted(fields, package, parent=parent_of(name.collection, fields))
+    admitted = Admitted(fields, package, parent=parent_of(name.collection, fields))
+    if current is None or dialects.may_replace(name.collection, fields, current):
+        return admitted
+    if sees and to_document(fields) != to_document(current):
+        raise forbidden(
+            "Missing or insufficient permissions: statistics without a key only grow, nothing else changes."
+        )
+    return admitted._replace(stays=True)
 
 
 def _admit_shared(name: Name, fields: Fields, contracts: Mapping[str, Contract], current: Fields | None) -> Admitted:

@@ -29,7 +29,8 @@ def prepare(change: Change, access: Access, now: datetime) -> Write:
     ingest.check_collection(name.collection, policy)
 
     def settle(current: Fields | None) -> Admitted:
-        return ingest.admit(name, merge(current, change.fields, change.mask), policy, current=current)
+        sees = current is None or access.sees(name.collection, current)
+        return ingest.admit(name, merge(current, change.fields, change.mask), policy, current=current, sees=sees)
 
     parent = ingest.parent_of(name.collection, change.fields)
     write = Write(name, change.precondition, settle, now, parent=parent)

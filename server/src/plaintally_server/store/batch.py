@@ -255,7 +255,7 @@ class _Planner:
             self._check_not_forgotten(key, admitted.parent, write.received_at)
             self._check_place(key, admitted, is_new=row is None)
         content = admitted.content or write_fields(admitted.fields)
-        if row is not None and is_same(row.content, content):
+        if row is not None and (admitted.stays or is_same(row.content, content)):
             return current
         received_us = to_us(write.received_at)
         created = received_us if row is None else row.create_time
