@@ -5,11 +5,13 @@ It speaks by uvicorn's protocol, or with the argument `ours` by the collector's.
 
 import socket
 import sys
+from functools import partial
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from plaintally_server.connection import Connection
+from plaintally_server.connection_limits import ConnectionTable
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,7 +31,8 @@ def main() -> None:
     """Serve until SIGTERM."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"Listening on http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
-    protocol = Connection if sys.argv[1:] == ["ours"] else "httptools"
+    table = ConnectionTable(total=2048, per_client=2048, unread_bytes=2**26)
+    protocol = partial(Connection, table=table) if sys.argv[1:] == ["ours"] else "httptools"
     config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]  # it is called like a class of uvicorn's

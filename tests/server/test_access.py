@@ -393,7 +393,7 @@ def test_wrong_tokens_are_counted_wherever_they_are_sent(tmp_path: Path, rate_li
     with run_collector(tmp_path / "a.sqlite3", f"--rate-limit={rate_limit}") as collector:
         for number, (place, (right, wrong)) in enumerate(PLACES.items()):
             source = f"127.0.0.{number + 2}"
-            seen = [try_token(collector, place, f"try{number}", source) for number in range(14)]
+            seen = [try_token(collector, place, f"try{number:032}", source) for number in range(14)]
             assert seen[:10] == [wrong] * 10, place
             assert set(seen[11:]) == {429}, place
             for other in PLACES:  # where a right token is not looked at either, which would tell that it is right

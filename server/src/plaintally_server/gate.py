@@ -15,7 +15,7 @@ from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.limiter import Bucket, Limiter
 from plaintally_server.messages import SHORT_BYTES, Answer, Request, Work, check_length
 from plaintally_server.proxies import find_buckets, find_client, find_holder, is_trusted, parse_networks
-from plaintally_server.settings import Settings
+from plaintally_server.settings import MIN_TOKEN, Settings
 from plaintally_server.tokens import Tokens
 
 Check = Callable[[Request], object]
@@ -139,6 +139,8 @@ class Gate:
             Refusal: the client has sent too many wrong ones. A right one is not looked at then, since the answer
                 would tell it from a wrong one.
         """
+        if len(token) < MIN_TOKEN:
+            return None  # too short for a guess; Google's clients send "owner" where they take us for an emulator
         self.check_tries(request)
         scope = self.tokens.find(token)
         if scope is None:
