@@ -137,18 +137,23 @@ def test_a_session_that_did_not_arrive_whole_is_shown_as_far_as_it_did(sharing: 
 
 
 def test_what_others_add_to_a_session_does_not_hide_it(sharing: Collector, tmp_path: Path) -> None:
-    """Whoever knows its ID may add documents below it; these have another label than the stats they belong to."""
-    shared, added = Shared(), Shared(invokes=2)
-    share(sharing, shared)
+    """Invokes with another key are taken before their stats arrive and are never shown; then they are rejected."""
+    shared, added = Shared(), Shared(key="another", invokes=3)
     added.stats = shared.stats
-    for index, name in enumerate(added.names[2:]):
-        document = changed(added.invoke_document(index), label=string("plot"), context=mapping())
-        assert patch(sharing, name, document).status == 200
+    stranger = mapping(model_name=string("local_level"))
+    others = {
+        name: changed(added.invoke_document(index), context=stranger) for index, name in enumerate(added.names[2:])
+    }
+    *early, late = others
+    for name in early:
+        assert patch(sharing, name, others[name]).status == 200
+    assert share(sharing, shared).status == 200
+    assert patch(sharing, late, others[late]).status == 403
     _, page = send(sharing, "/support", session=shared.session, token=TOKEN)
     shown = run_server(tmp_path, "lookup", shared.session, "--database", str(sharing.database))
     for text in (page, shown.stdout):
         assert "canary_model" in text
-        assert "2 documents are left out, for what is in them does not fit the session." in text
+        assert "local_level" not in text
     assert shown.returncode == 0
 
 

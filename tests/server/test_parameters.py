@@ -216,9 +216,9 @@ def cpu_ticks(collector: Collector) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_a_body_twice_as_large_takes_at_most_twice_as_long(collector: Collector) -> None:
+def test_a_body_eight_times_as_large_takes_linear_time(collector: Collector) -> None:
     ticks = []
-    for number in (8_000, 16_000):
+    for number in (2_000, 16_000):
         fields = {f"a{index}": mapping(b=integer(index)) for index in range(number)}
         mask = [f"a{index}.b" for index in range(MAX_PATHS)]
         write = {"update": {"name": f"{PREFIX}/cities/wide{number}", "fields": fields}}
@@ -229,4 +229,4 @@ def test_a_body_twice_as_large_takes_at_most_twice_as_long(collector: Collector)
         for _ in range(10):
             assert collector.request("POST", f"{ROOT}:commit", masked, MAINTAINER).status == 200
         ticks.append(cpu_ticks(collector) - before)
-    assert ticks[1] < 3 * ticks[0]
+    assert ticks[1] < 24 * max(ticks[0], 1)  # 64 times, if time were quadratic
