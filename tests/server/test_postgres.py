@@ -20,6 +20,7 @@ from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
+from plaintally_server.store.database import LOCK
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.postgres import PostgresStore
 from postgresql import Postgres, run_cutter, run_postgres
@@ -305,3 +306,31 @@ def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(tmp_path: Path,
         assert "cannot erase what was deleted (LockNotAvailable" in collector.process.stdout.read()
     done = run_server(tmp_path, "forget", "erase", "--database", url)
     assert (done.returncode, done.stdout) == (0, "Erased.\n"), done.stderr
+
+
+def test_a_request_to_delete_waits_for_no_writer_and_keeps_its_connection(postgres: Postgres) -> None:
+    """Another collector writes for as long as the requests take; who deletes has them wait."""
+    url = postgres.new_store()
+    store = open_store(url)
+    pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+    def ask() -> None:
+        asyncio.run(asyncio.wait_for(store.request_forgetting(str(uuid4()), at=NOW), 20))
+
+    with psycopg.connect(url) as writing, psycopg.connect(url, autocommit=True) as watching:
+        writing.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
+        ask()
+        before = set(watching.execute(pids))
+        ask()
+        assert set(watching.execute(pids)) == before
+        assert watching.execute("SELECT count(*) FROM forget_requests").fetchone() == (2,)
+        writing.commit()
+        writing.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        writing.commit()
+        thread.join()
+        assert watching.execute("SELECT count(*) FROM forget_requests").fetchone() == (3,)
+    store.close()

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, Pool, StaticPool, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, NullPool, Pool, QueuePool, StaticPool, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -20,6 +20,8 @@ LOCK = 0x706C7461
 """The advisory lock of PostgreSQL's that whoever writes shares, and whoever deletes has alone."""
 COUNTING = LOCK + 1
 """The advisory lock that whoever counts shares; whoever counts ids that name no documents has it alone."""
+QUEUEING = LOCK + 2
+"""The advisory lock of whoever changes the queue of deletion requests and deletes no documents."""
 PATIENCE_MS = 30
 """For how long whoever writes waits for a lock of a table, while nobody else can begin to read or write there."""
 BY_INDEX = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_hashjoin": "off"}
@@ -91,13 +93,15 @@ def open_for_reading(database: Database, *, pool: type[Pool] = NullPool) -> Engi
 
 
 def open_for_writing(database: Database, *, timeout_s: float = 5, alone: bool = False) -> Engine:
-    """Connections that write (or one, `alone`); a file is made, readable by its owner only, where there is none.
+    """Connections that write; a file is made, readable by its owner only, where there is none.
+
+    `alone` keeps a connection open: to open one takes PostgreSQL longer than most transactions.
 
     Raises:
         StartError: the database cannot be opened.
     """
     if isinstance(database, str):
-        return _postgres(database, NullPool, "READ COMMITTED", BY_INDEX)
+        return _postgres(database, QueuePool if alone else NullPool, "READ COMMITTED", BY_INDEX)
     with opening(database):
         if not database.exists():  # to close a file that this process has open elsewhere would end its locks
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
@@ -120,6 +124,16 @@ def exclusively(engine: Engine) -> Iterator[Connection]:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        yield connection
+
+
+@contextmanager
+def queueing(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction during which nobody deletes, or changes the queue of requests; others write documents."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            locks = "SELECT pg_advisory_xact_lock_shared(:lock), pg_advisory_xact_lock(:queueing)"
+            connection.execute(text(locks), {"lock": LOCK, "queueing": QUEUEING})
         yield connection
 
 

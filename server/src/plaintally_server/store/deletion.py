@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, and_, delete, func, select, update
+from sqlalchemy import Connection, Table, and_, delete, func, or_, select, update
 
 from plaintally_server.deletion import ForgetRequest, Receipt, hash_text, make_receipt, opens, wrong_key
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
@@ -121,8 +121,11 @@ def _drop_oldest_empty(connection: Connection) -> None:
     asked = forget_requests.c
     newest = select(asked.session).where(asked.is_found.is_(False)).order_by(asked.requested_at.desc())
     oldest = connection.execute(newest.offset(MAX_EMPTY).limit(STEP)).scalars().all()
+    if not oldest:
+        return
     found = _find_trees(connection, oldest)
-    connection.execute(update(forget_requests).where(asked.session.in_(found)).values(is_found=True))
+    if found:
+        connection.execute(update(forget_requests).where(asked.session.in_(found)).values(is_found=True))
     gone = [session for session in oldest if session not in found]
     connection.execute(delete(forget_requests).where(asked.session.in_(gone)))
 
@@ -135,7 +138,9 @@ def is_requested(connection: Connection, session_id: str) -> bool:
 
 def is_here(connection: Connection, session_id: str) -> bool:
     """Whether anything of a session is here."""
-    return session_id in _find_trees(connection, [session_id])
+    own = select(documents.c.id).where(is_document(connection, SESSIONS, session_id))
+    below = select(documents.c.id).where(parent_is(STATS, session_id))
+    return bool(connection.execute(select(or_(own.exists(), below.exists()))).scalar())
 
 
 def refuse(connection: Connection, session_id: str) -> bool:

@@ -86,7 +86,7 @@ class _Server:
     def __init__(self, url: str, patience_s: float) -> None:
         self._patience_s, self._is_there = patience_s, True
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self.engine = open_for_writing(url)
+        self.engine = open_for_writing(url, alone=True)
         self._erasure = Erasure(self.engine)
         self.transactions = Transactions(self.engine, self._erasure.begin)
         self._loop = asyncio.new_event_loop()

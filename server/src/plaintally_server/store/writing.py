@@ -14,7 +14,7 @@ from plaintally_server.retention import PAUSE, Due, Place, Step
 from plaintally_server.rolling import Changed
 from plaintally_server.store import Write, credentials, deletion, purging, rollups, rows
 from plaintally_server.store.batch import Forgotten
-from plaintally_server.store.database import exclusively
+from plaintally_server.store.database import exclusively, queueing
 from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import contracts, receipts, tombstones
 from plaintally_server.store.writer import Backend, Writer
@@ -38,6 +38,11 @@ class Transactions:
     def do(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
         """What the work returns."""
         with exclusively(self._engine) as connection:
+            return work(connection, *arguments, **more)
+
+    def queue(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+        """Return what the work returns, which changes only the queue of deletion requests."""
+        with queueing(self._engine) as connection:
             return work(connection, *arguments, **more)
 
     def delete(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
@@ -136,7 +141,7 @@ class SQLStore(SQLReader):
 
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
         """See `Store.request_forgetting`."""
-        await self._do(deletion.request, session_id, at=at)
+        await self._writer.run(lambda: self._transactions.queue(deletion.request, session_id, at=at))
 
     async def probe(self) -> None:
         """See `Store.probe`; on PostgreSQL batches have a connection of their own."""
