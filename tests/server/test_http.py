@@ -401,13 +401,25 @@ def test_a_long_body_is_left_after_an_early_answer_that_arrives(collector: Colle
     assert (answer.error[0], answer.headers["connection"]) == (405, "close")
 
 
+@pytest.mark.parametrize("how", ["document", "write"])
+def test_a_document_has_a_limit_with_a_token_too(collector: Collector, how: str) -> None:
+    """A commit may be longer, but none of its documents."""
+    values = b",".join([b'{"mapValue":{}}'] * 300_000)
+    fields = b'"fields":{"a":{"arrayValue":{"values":[' + values + b"]}}}"
+    name = f"{ROOT.removeprefix('/v1/')}/cities/a".encode()
+    write = b'{"writes":[{"update":{"name":"' + name + b'",' + fields + b"}}]}"
+    path, body = (OPEN, b"{" + fields + b"}") if how == "document" else (f"{ROOT}:commit", write)
+    answer = collector.request("POST", path, body, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.error[0] == 413
+
+
 def test_long_bodies_that_arrive_at_once_have_no_more_room_than_there_is(collector: Collector) -> None:
     """Each of a client of its own, with a token, for otherwise bodies are shorter."""
-    head = f"{POST}Authorization: Bearer {TOKEN}\r\nContent-Length: 10000000\r\n\r\n"
-    clients = [Client(collector.port, f"127.0.1.{place + 1}").send(head) for place in range(20)]
+    head = f"{POST}Authorization: Bearer {TOKEN}\r\nContent-Length: 4000000\r\n\r\n"
+    clients = [Client(collector.port, f"127.0.1.{place + 1}").send(head) for place in range(30)]
     for client in clients:
         with suppress(ConnectionError):
-            client.send(b" " * 9_999_998)
+            client.send(b" " * 3_999_998)
     assert Client(collector.port).send(EMPTY).answer().status == 200
     answers = []
     for client in clients:

@@ -11,6 +11,7 @@ import tracemalloc
 import weakref
 from collections.abc import Awaitable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -201,6 +202,34 @@ def test_pages_leave_threads_for_others(tmp_path: Path) -> None:
 
     asyncio.run(look())
     store.close()
+
+
+def test_pages_are_made_one_at_a_time_with_a_rest_after_each(tmp_path: Path) -> None:
+    store = NotingStore(tmp_path / "a.sqlite3")
+    store.spans = []
+    pages = Pages(store, contracts={"rxinfer": Contract(), "other": Contract()}, now=lambda: NOW)
+
+    async def look() -> None:
+        await asyncio.gather(*(pages.home(PageRequest({"type": "http", "headers": []})) for _ in range(4)))
+
+    asyncio.run(look())
+    store.close()
+    pairs = [(store.spans[at][0], store.spans[at + 1][1]) for at in range(0, 8, 2)]  # two totals for each page
+    for (begun_s, ended_s), (next_s, _) in pairwise(pairs):
+        assert next_s - ended_s > 0.9 * (ended_s - begun_s)
+
+
+class NotingStore(SQLiteStore):
+    """A store that notes when a total was read, which takes a while."""
+
+    spans: list[tuple[float, float]]
+
+    def total(self, package: str) -> int:
+        begun_s = time.monotonic()
+        time.sleep(0.02)
+        found = super().total(package)
+        self.spans.append((begun_s, time.monotonic()))
+        return found
 
 
 class SlowStore(SQLiteStore):

@@ -303,8 +303,8 @@ class WithToken(ManyValuesInCommits):
     """A token of another package lifts no bound but that on what may be asked."""
 
     name = "many small values, with a token"
-    sends = "commits of a document of 10 MB that is an array of empty maps, with the token of another package"
-    document_bytes = TOKEN_BYTES
+    sends = "commits of two documents of 4 MB that are arrays of empty maps, with the token of another package"
+    document_bytes = COMMIT_BYTES
     bound = "typed decoding of what is declared; one long body per client at a time"
     size = TOKEN_BYTES
 

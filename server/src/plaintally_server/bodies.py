@@ -15,6 +15,8 @@ ANONYMOUS_BYTES = 2**20
 """The longest body without a token: a document of the largest size that Firestore has."""
 ANONYMOUS_COMMIT_BYTES = 4 * 2**20
 """The longest commit or batchWrite without a token; the SDK sends at most 4,000,000 bytes in one."""
+DOCUMENT_BYTES = 4 * 2**20
+"""The longest document with a token: as JSON, it may be longer than what Firestore counts of it."""
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):

@@ -1,7 +1,9 @@
 """The public pages: the imports and versions of each package, without JavaScript and without shared sessions."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -19,8 +21,6 @@ from plaintally_server.reports.disclosure import LEAST
 from plaintally_server.store import Reader
 
 PERIODS = (7, 30, 90, 365)
-_AT_ONCE = 4
-"""How many pages are read at once, in threads that other requests need, too."""
 
 
 def routes(store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> list[BaseRoute]:
@@ -39,15 +39,16 @@ class Pages:
     def __init__(self, store: Reader, *, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
         self.store, self.contracts, self.packages, self.now = store, contracts, sorted(contracts), now
         self._versions = VersionTables(store)
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room = asyncio.Lock()
+        self._rest_until_s = 0.0
 
     async def home(self, _: Request) -> Response:
         """All packages; where there is but one, its page."""
         if len(self.packages) == 1:
             return RedirectResponse(f"/packages/{self.packages[0]}", status_code=307, headers=HEADERS)
-        async with self._room:
+        async with self._turn():
             totals = [(package, await run_in_threadpool(self.store.total, package)) for package in self.packages]
-        return render("home.html", totals=totals)
+            return render("home.html", totals=totals)
 
     async def package(self, request: Request) -> Response:
         """Show the imports of one package in a period, and its versions in the last settled week."""
@@ -58,10 +59,13 @@ class Pages:
         if length not in map(str, PERIODS):
             text = f"A period has {', '.join(map(str, PERIODS[:-1]))} or {PERIODS[-1]} days."
             return render("problem.html", 400, title="No such period", text=text, package=package)
+        async with self._turn():
+            return await self._make(package, int(length))
+
+    async def _make(self, package: str, length: int) -> Response:
         now = self.now()
-        async with self._room:
-            figures = await run_in_threadpool(read_figures, self.store, package, length=int(length), now=now)
-            versions = await run_in_threadpool(self._versions.find, package, now.date())
+        figures = await run_in_threadpool(read_figures, self.store, package, length=length, now=now)
+        versions = await run_in_threadpool(self._versions.find, package, now.date())
         return render(
             "package.html",
             periods=PERIODS,
@@ -74,3 +78,18 @@ class Pages:
             chart=bar_chart(figures.imports.buckets),
             more=[COARSE[field] for field in self.contracts[package].counter],
         )
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Make one page at a time, and none for as long as the last one took: imports go first.
+
+        Visitors from many addresses would otherwise take all of the time that there is.
+        """
+        async with self._room:
+            await asyncio.sleep(max(0.0, self._rest_until_s - time.monotonic()))
+            begun_s = time.monotonic()
+            try:
+                yield
+            finally:
+                ended_s = time.monotonic()
+                self._rest_until_s = ended_s + (ended_s - begun_s)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from plaintally.firestore import format_timestamp
 from plaintally_server import queries
 from plaintally_server.access import Access
-from plaintally_server.bodies import ANONYMOUS_BYTES
+from plaintally_server.bodies import ANONYMOUS_BYTES, DOCUMENT_BYTES
 from plaintally_server.commits import Change, parse_batch, parse_commit
 from plaintally_server.exceptions import CODES, Refusal
 from plaintally_server.ingest import Policy
@@ -123,7 +123,7 @@ class Methods:
         return Answer(200, b"[%b]" % b",".join(content or [b'{"readTime":"%b"}' % time]), JSON)
 
     async def _parse(self, parse: Callable[..., list[Change]], call: Call) -> list[Change]:
-        document_bytes = ANONYMOUS_BYTES if call.access.scope is None else None
+        document_bytes = ANONYMOUS_BYTES if call.access.scope is None else DOCUMENT_BYTES
         return await self.parsing.run(parse, call.body, project=call.method.project, document_bytes=document_bytes)
 
     async def _write_one(self, change: Change, access: Access, now: datetime) -> Stored | Refusal | None:

@@ -6,7 +6,12 @@ from datetime import datetime
 from plaintally.contract import Contract
 from plaintally_server import ingest, lookups, parameters, resource
 from plaintally_server.access import Access, bearer
-from plaintally_server.bodies import ANONYMOUS_BYTES, ANONYMOUS_COMMIT_BYTES, parse_document
+from plaintally_server.bodies import (
+    ANONYMOUS_BYTES,
+    ANONYMOUS_COMMIT_BYTES,
+    DOCUMENT_BYTES,
+    parse_document,
+)
 from plaintally_server.commits import Action, Change
 from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
@@ -209,6 +214,8 @@ class Documents:
         limit = self.settings.body_limit
         if self._access(request).scope is None:
             limit = min(limit, ANONYMOUS_COMMIT_BYTES if verb in _COMMITS else ANONYMOUS_BYTES)
+        elif not verb:
+            limit = min(limit, DOCUMENT_BYTES)
         return await read_body(request, limit)
 
     def _access(self, request: Request) -> Access:
