@@ -96,8 +96,7 @@ class Telemetry:
         self._session: Session | EllipsisType | None = ...  # made when somebody first asks for it
         # Whose places in an error may be told: those of the package that makes this handle.
         owner = sys._getframe(1).f_globals  # noqa: SLF001
-        module = owner.get("__package__") or owner.get("__name__")
-        self.module = "" if module == "__main__" else module or ""
+        self.module = owner.get("__package__") or str(owner.get("__name__", "")).replace("__main__", "")
         _handles[self.package] = self
 
     def __repr__(self) -> str:

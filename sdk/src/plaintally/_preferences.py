@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 FILE_NAME = "preferences.toml"
 MAX_BYTES = 256 * 1024
-_TOO_LARGE = "it is larger than 256 KiB"
-_TOO_LARGE_TOGETHER = "it and the project files below it are larger than 256 KiB together"
 _NOTHING: "dict[str, Any]" = {"packages": {}}
 
 
@@ -93,7 +91,7 @@ def _read(level: str, path: str, limit: int) -> "tuple[Layer, int]":
         if not content or (level == "project" and b"plaintally" not in content):
             return Layer(level, path, _NOTHING), parsed  # as nearly every project, whose file may be long
         if len(content) > limit:
-            raise ValueError(_TOO_LARGE_TOGETHER)  # noqa: TRY301  # it becomes a reason, as the others do
+            raise ValueError("it and the project files below it are larger than 256 KiB together")  # noqa: TRY301
         parsed = len(content)
 
         from plaintally import _preferences_text
@@ -140,7 +138,7 @@ def read_bytes(path: str) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         return b""
     if len(content) > MAX_BYTES:
-        raise OSError(None, _TOO_LARGE)
+        raise OSError(None, "it is larger than 256 KiB")
     return content
 
 
@@ -149,5 +147,3 @@ def _check(found: "os.stat_result") -> None:
         raise OSError(None, "not a regular file")
     if found.st_uid and found.st_uid != os.geteuid():  # Windows has no such numbers, and says 0
         raise OSError(None, f"it belongs to another user, {found.st_uid}")
-    if found.st_size > MAX_BYTES:
-        raise OSError(None, _TOO_LARGE)
