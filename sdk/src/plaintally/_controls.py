@@ -232,7 +232,7 @@ def _request(telemetry: Telemetry, key: str, value: bool | int | str, caller: Ca
 
 
 def _tell_person(note: str) -> None:
-    """Warn where somebody sits there who may have made the call through a function of a package."""
+    """Warn a person at a terminal or in a notebook, who may have called a function of a package."""
     if _counting._is_interactive():
         import warnings
 
