@@ -153,7 +153,8 @@ def _share(console: Console, environment: Mapping[str, str], database: Path, con
     """A user infers and shares; a maintainer looks it up; the user has it deleted."""
     note = database.with_name("note.json")
     console.print("\nIn one more process somebody infers something, and decides to share what was logged:\n")
-    command = [sys.executable, "-m", "plaintally_server.demo_inference", str(note)]
+    code = Path(__file__).with_name("demo_inference.py").read_text()
+    command = [sys.executable, "-c", code, str(note)]  # a person's code: a package cannot share
     if subprocess.run(command, env=environment, check=False).returncode or not note.exists():
         raise StartError(f"{MODULE} could not infer or share; its reason is above")
     said = json.loads(note.read_text())
