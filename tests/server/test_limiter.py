@@ -5,9 +5,11 @@ import gzip
 import itertools
 import json
 import math
+import os
 import socket
 import time
 from collections import Counter
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
 from plaintally_server.limiter import DAY_S, Bucket, Limiter
 from plaintally_server.pages import VISITS
-from plaintally_server.proxies import MAX_HOPS, find_buckets, find_client, find_direct, parse_networks
+from plaintally_server.proxies import MAX_HOPS, find_buckets, find_client, find_direct, parse_networks, to_host
 
 STEPS = st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 30), st.integers(1, 40)), max_size=60)
 
@@ -176,6 +178,85 @@ def test_connections_are_held_by_an_address_or_an_ipv6_48(peer: str, holder: str
     assert find_direct(peer, PROXIES) == holder
 
 
+@pytest.mark.parametrize(
+    ("network", "peer"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
+        ("::FFFF:0A00:0001", "::ffff:a00:1"),
+        ("0000:0000:0000:0000:0000:ffff:0a00:0001", "10.0.0.1"),
+        ("::ffff:10.0.0.0/104", "10.255.0.1"),
+        ("::ffff:0:0/96", "203.0.113.9"),
+        ("10.0.0.0/8", "::ffff:10.0.0.1"),
+        ("10.0.0.0/255.0.0.0", "10.0.0.1"),
+        ("2001:DB8::/32", "2001:0db8::0001"),
+        ("fe80::1", "fe80::1%eth0"),
+        ("fe80::/10", "FE80::1%25eth0"),
+    ],
+)
+def test_every_spelling_of_a_proxy_is_trusted(network: str, peer: str) -> None:
+    trusted = parse_networks([network])
+    assert find_direct(peer, trusted) is None
+    assert find_client(peer, "198.51.100.1", trusted) == "198.51.100.1"
+    assert find_client(peer, f"198.51.100.1, {peer}", trusted) == "198.51.100.1"
+
+
+@pytest.mark.parametrize(
+    ("network", "peer"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.2"),
+        ("::ffff:10.0.0.1", "::10.0.0.1"),
+        ("::/0", "10.0.0.1"),  # the IPv6 Internet; IPv4 proxies have IPv4 networks
+        ("::/0", "::ffff:10.0.0.1"),
+        ("0.0.0.0/0", "2001:db8::1"),
+    ],
+)
+def test_no_other_address_is_trusted(network: str, peer: str) -> None:
+    assert find_direct(peer, parse_networks([network])) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("10.0.0.1/8", "write 10.0.0.0/8"),
+        ("::ffff:10.0.0.1/104", "write ::ffff:a00:0/104"),
+        ("fe80::1%eth0", "leave the zone out"),
+        ("010.0.0.1", "must be an address"),
+        ("[::1]", "must be an address"),
+        ("10.0.0.1:80", "must be an address"),
+        ("::1/129", "must be an address"),
+        ("proxy.example", "must be an address"),
+        ("", "must be an address"),
+    ],
+)
+def test_a_wrong_network_has_a_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(ValueError, match=remedy.replace(".", r"\.")):
+        parse_networks([text])
+
+
+@given(st.ip_addresses(v=4))
+def test_both_spellings_of_an_ipv4_address_are_one_client(address: IPv4Address) -> None:
+    mapped = str(IPv6Address(f"::ffff:{address}"))
+    assert find_client(mapped, "", ()) == find_client(str(address), "", ()) == str(address)
+    assert find_direct(mapped, ()) == find_direct(str(address), ()) == str(address)
+    assert find_client(PEER, f"[{mapped}]:4711", PROXIES) == find_client(PEER, f"{address}:4711", PROXIES)
+    assert to_host(mapped) == to_host(f"[{mapped}]") == str(address)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("::", "::"),
+        ("[::1]", "::1"),
+        ("0:0::0001", "::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("a.example", "a.example"),
+    ],
+)
+def test_addresses_to_listen_on(text: str, host: str) -> None:
+    assert to_host(text) == host
+
+
 @given(st.text(), st.text())
 def test_garbage_is_no_client(peer: str, forwarded: str) -> None:
     assert find_client(peer, forwarded, PROXIES) == find_client(peer, "", PROXIES)
@@ -226,6 +307,26 @@ def test_proxies_tell_who_the_client_is_where_they_are_trusted(limited: Path) ->
             seen.extend(statuses(collector, 1, "127.0.0.2", **forged))
         assert seen[:3] == [200] * 3
         assert 429 in seen
+
+
+@pytest.mark.parametrize("proxy", ["::ffff:127.0.0.1", "::ffff:127.0.0.0/104", "127.0.0.1"])
+def test_a_proxy_may_be_named_as_ipv6(limited: Path, proxy: str) -> None:
+    options = ("--rate-limit=1", "--rate-burst=3", f"--trusted-proxy={proxy}", "--host=::ffff:127.0.0.1")
+    with run_collector(limited, *options) as collector:
+        for place in range(10):
+            assert statuses(collector, 1, **{"X-Forwarded-For": f"::ffff:198.51.100.{place}"}) == [200]
+        both = [{"X-Forwarded-For": spelling} for spelling in ("198.51.100.99", "[::FFFF:198.51.100.99]:4711")]
+        seen = [status for _ in range(3) for headers in both for status in statuses(collector, 1, **headers)]
+        assert seen[:3] == [200] * 3
+        assert 429 in seen
+
+
+@pytest.mark.linux
+def test_a_zone_is_part_of_the_address_to_listen_on(limited: Path) -> None:
+    script = 'ip link set lo up && ip -6 addr add fe80::1/64 dev lo nodad && exec "$@"'
+    program = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", script, "sh"]
+    with run_collector(limited, "--host=[fe80::1%lo]", program=program):
+        pass
 
 
 def test_without_a_limit_it_warns(limited: Path) -> None:

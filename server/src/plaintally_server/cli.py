@@ -22,6 +22,8 @@ from plaintally_server.options import (
     on_config,
     on_contracts,
     on_database,
+    on_host,
+    on_metrics_host,
     on_packages,
     on_trusted_proxies,
     secret,
@@ -99,7 +101,7 @@ def commands() -> None:
     help="A collection that anybody may write, read and delete documents of any fields in: for tests and private "
     "collectors; may be given again (in the variable: spaces between).",
 )
-@setting("host", default="127.0.0.1", help="Address to listen on.")
+@on_host
 @setting("port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one.")
 @secret("token", help="Lets a maintainer read the documents of all packages; see also `token create`.")
 @setting("token_file", type=click.Path(path_type=Path), help="File that holds the token, unless the variable does.")
@@ -110,7 +112,7 @@ def commands() -> None:
 @on_trusted_proxies
 @setting("tls_certificate", type=click.Path(path_type=Path), help="Speak TLS, with the certificates in this PEM file.")
 @setting("tls_key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
-@setting("metrics_host", default="127.0.0.1", help="Address to show metrics on.")
+@on_metrics_host
 @setting("metrics_port", type=click.IntRange(1, 65535), help="Port for Prometheus; without one there are no metrics.")
 @setting("log_format", type=click.Choice(logs.FORMATS), default="text", help="What each line of the log is.")
 def serve(

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from plaintally.contract import Contract
 from plaintally_server.dialects import find_package
 from plaintally_server.exceptions import CommandError, StartError
-from plaintally_server.proxies import parse_networks
+from plaintally_server.proxies import parse_networks, to_host
 from plaintally_server.settings import load_contract, read_contract
 from plaintally_server.store.database import Database, describe, exists, has_password, locate
 from plaintally_server.store.maintenance import Maintenance
@@ -144,6 +144,10 @@ on_config = setting(
     expose_value=False,
     show_default=f"{CONFIG_FILE}, if there is one",
     help="Settings file in TOML; its keys are the variables in lower case without PLAINTALLY_SERVER_.",
+)
+on_host = setting("host", default="127.0.0.1", callback=lambda _, __, text: to_host(text), help="Address to listen on.")
+on_metrics_host = setting(
+    "metrics_host", default="127.0.0.1", callback=lambda _, __, text: to_host(text), help="Address to show metrics on."
 )
 on_packages = setting(
     "package",

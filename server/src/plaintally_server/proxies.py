@@ -14,16 +14,44 @@ Network = IPv4Network | IPv6Network
 MAX_HOPS = 16
 PREFIXES = {64: 1, 56: 4, 48: 16}
 """By the length of an IPv6 prefix, how many times the allowance of one client all of its addresses have together."""
+_MAPPED = IPv6Network("::ffff:0:0/96")
 _HOP = re.compile(r"\[(?P<six>[^\]]*)\](:[0-9]+)?|(?P<four>[0-9.]+):[0-9]+")
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """The networks of proxies that are trusted: each an address, or a network such as 10.0.0.0/8.
+    """Return the networks of trusted proxies: each text is an address, or a network such as 10.0.0.0/8.
+
+    An IPv4-mapped network such as ::ffff:10.0.0.0/104 is the IPv4 network that it stands for.
 
     Raises:
-        ValueError: one of them is neither.
+        ValueError: A text is neither, or has a zone such as %eth0.
     """
-    return tuple(ip_network(text) for text in texts)
+    return tuple(map(_parse_network, texts))
+
+
+def _parse_network(text: str) -> Network:
+    if "%" in text:
+        raise ValueError(f"{text} has a zone, but proxies are told apart by their address alone; leave the zone out")
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(f"{text!r} must be an address, or a network such as 10.0.0.0/8") from error
+    if "/" in text and ip_address(text.partition("/")[0]) != network.network_address:
+        raise ValueError(f"{text} has host bits set; write {network}")
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((network.network_address.packed[12:], network.prefixlen - 96))
+    return network
+
+
+def to_host(text: str) -> str:
+    """Return an address to listen on as sockets take it: IPv6 without brackets, and IPv4 never as IPv6."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host  # a name
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:

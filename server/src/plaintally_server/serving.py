@@ -87,8 +87,9 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
-    except (OSError, TypeError) as error:  # TypeError: a name that cannot be encoded
+        found = socket.getaddrinfo(settings.host, settings.port, family, socket.SOCK_STREAM)
+        listener = socket.create_server(found[0][4], family=family, backlog=_BACKLOG)  # with the zone of the address
+    except (OSError, TypeError, UnicodeError) as error:  # a name that cannot be encoded
         number = getattr(error, "errno", None) or 0  # that of a failed look-up is negative
         reason = os.strerror(number) if number > 0 else "no such host"
         raise StartError(
