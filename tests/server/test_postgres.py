@@ -308,6 +308,41 @@ def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(tmp_path: Path,
     assert (done.returncode, done.stdout) == (0, "Erased.\n"), done.stderr
 
 
+def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres: Postgres) -> None:
+    """It has a thread of its own, and what it left is erased after the next start."""
+    url, document = postgres.new_store(), str(uuid4())
+    name = url.rpartition("/")[2].partition("?")[0]
+    running = (
+        "SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE 'VACUUM%' AND datname = current_database()"
+    )
+    running += " AND state = 'active'"
+    with psycopg.connect(url, autocommit=True) as other:
+        rows = "SELECT 0, 'ada', 'nothing', repeat('x', 400) FROM generate_series(1, 8000)"
+        other.execute(f"INSERT INTO audit (at, actor, action, detail) {rows}")
+        for setting, value in (("vacuum_cost_delay", 100), ("vacuum_cost_limit", 1)):
+            other.execute(f"ALTER DATABASE {name} SET {setting} = {value}")
+        with run_collector(tmp_path / "none", url=url) as collector:
+            assert collector.post(document).status == 200
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            assert collector.request("DELETE", f"{ROOT}/using_rxinfer/{document}", headers=headers).status == 200
+            deadline = time.monotonic() + 20
+            while not (found := other.execute(running).fetchall()):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert collector.post().status == 200
+            collector.process.send_signal(signal.SIGTERM)
+            assert collector.process.wait(30) == 0
+            assert other.execute(running).fetchall() == found
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'VACUUM%'")
+        for setting in ("vacuum_cost_delay", "vacuum_cost_limit"):
+            other.execute(f"ALTER DATABASE {name} RESET {setting}")
+        with run_collector(tmp_path / "none", url=url):
+            deadline = time.monotonic() + 20
+            while other.execute("SELECT count(*) FROM erasures").fetchone() != (0,):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+
+
 def test_a_request_to_delete_waits_for_no_writer_and_keeps_its_connection(postgres: Postgres) -> None:
     """Another collector writes for as long as the requests take; who deletes has them wait."""
     url = postgres.new_store()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from collectors import Collector, run_collector, run_server
 from plaintally_server.deletion import hash_text
-from plaintally_server.exceptions import Refusal, StartError
+from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import SESSIONS, Admitted
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
@@ -48,6 +49,17 @@ def test_a_second_collector_is_told_why_it_cannot_start(collector: Collector, tm
         assert next_one.store.total("rxinfer") == 3
 
 
+async def bounded(work: Awaitable[object]) -> None:
+    await asyncio.wait_for(work, 20)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def spoil(path: Path) -> None:
     """Overwrite the middle of a table, as a failing disk may."""
     with closing(sqlite3.connect(path)) as connection:
@@ -63,22 +75,68 @@ def spoil(path: Path) -> None:
 
 
 @pytest.mark.parametrize("ended_well", [True, False])
-def test_a_damaged_file_is_found_after_a_crash(tmp_path: Path, *, ended_well: bool) -> None:
-    """An orderly end is noted, and the next start does not read the whole file."""
+def test_a_damaged_file_is_found_after_a_crash(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, ended_well: bool
+) -> None:
+    """The start does not wait for the check, which reads the whole file; after an orderly end there is none."""
     path = tmp_path / "a.sqlite3"
     store = SQLiteStore(path)
     asyncio.run(write_all(store, [make_write(str(number)) for number in range(500)]))
     store.close()
     spoil(path)
-    if ended_well:
-        SQLiteStore(path).close()
-        return
-    path.with_name("a.sqlite3-lock").write_bytes(b"open")
-    for _ in range(2):
-        with pytest.raises(
-            StartError, match=r"^the database .*a\.sqlite3 is damaged \(.+\); put a backup in its place$"
-        ):
-            SQLiteStore(path)
+    lock = path.with_name("a.sqlite3-lock")
+    if not ended_well:
+        lock.write_bytes(b"open")
+    for turn in range(2):
+        store = SQLiteStore(path)
+        if not ended_well:
+            wait_for(lambda: "the database is damaged (" in caplog.text)
+            for work in (store.commit([make_write(f"late {turn}")]), store.probe(), store.drop_logins(NOW)):
+                with pytest.raises(Refusal, match="The collector's database is damaged") as refused:
+                    asyncio.run(bounded(work))
+                assert refused.value.code == 503
+        else:
+            asyncio.run(bounded(store.drop_logins(NOW)))
+        store.close()
+        assert lock.read_bytes().strip() == (b"closed" if ended_well else b"open")
+        caplog.clear()
+
+
+def test_a_check_that_has_no_time_to_end_is_made_at_the_next_start(tmp_path: Path) -> None:
+    """A collector stops at once; the first check that reads the whole file is the last."""
+    path = tmp_path / "a.sqlite3"
+    store = SQLiteStore(path)
+    asyncio.run(write_all(store, [make_write(str(number)) for number in range(100)]))
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO contracts VALUES ('x', zeroblob(300000000), 0)")
+        connection.commit()
+    lock = path.with_name("a.sqlite3-lock")
+    lock.write_bytes(b"open")
+    SQLiteStore(path).close()
+    assert lock.read_bytes().strip() == b"open"
+    store = SQLiteStore(path)
+    check = store._writer._backend._check  # type: ignore[attr-defined]
+    wait_for(lambda: check.has_passed)
+    asyncio.run(bounded(store.probe()))
+    store.close()
+    assert lock.read_bytes().strip() == b"closed"
+
+
+def test_the_log_shrinks_again_after_a_long_reader(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite3"
+    store = SQLiteStore(path)
+    log = path.with_name("a.sqlite3-wal")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM documents")
+        for turn in range(30):
+            asyncio.run(write_all(store, [make_write(f"{turn} {number}") for number in range(300)]))
+        assert log.stat().st_size > 8 * 2**20
+    for turn in range(3):
+        asyncio.run(write_all(store, [make_write(f"after {turn}")]))
+    assert log.stat().st_size <= 4 * 2**20
+    store.close()
 
 
 def test_a_full_disk_is_told_and_recovers(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ BY_INDEX |= {"enable_bitmapscan": "off", "jit": "off"}
 _SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
 _SETTINGS |= {"cache_size": "-8192"}  # KiB
 _SETTINGS |= {"wal_autocheckpoint": "400"}  # pages: all that is to be written waits while they go into the file
+_SETTINGS |= {"journal_size_limit": f"{4 * 2**20}"}  # bytes that stay of the log after a long reader has ended
 ERRORS = (sqlite3.Error, DBAPIError, OSError)
 """What is raised where a database cannot be opened, read or written."""
 

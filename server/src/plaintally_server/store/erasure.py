@@ -21,12 +21,12 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, select
 
 from plaintally_server.exceptions import describe
-from plaintally_server.store.database import ERRORS, PATIENCE_MS
+from plaintally_server.store import vacuuming
+from plaintally_server.store.database import ERRORS
 from plaintally_server.store.tables import erasures
 
 PAUSE_S, AGAIN_S = 600.0, 2.0
 """Between rewriting the tables twice, and between trying to empty the log while somebody reads."""
-_TABLES = "documents, names, forget_requests, audit"  # what is deleted from, on PostgreSQL
 _logger = logging.getLogger(__name__)
 
 
@@ -50,17 +50,23 @@ def rewrite(engine: Engine) -> bool:
 
     On PostgreSQL nobody else reads or writes meanwhile.
     """
-    _vacuum(engine, f"FULL {_TABLES}")
+    if engine.dialect.name != "sqlite":
+        vacuuming.vacuum(engine, rewrite=True)
+        return True
+    _vacuum(engine)
     return empty_log(engine)
 
 
 def erase(engine: Engine, *, waits: bool = True) -> bool:
     """Rewrite the tables if something was deleted since the last time; False where not all of it is gone."""
+    if engine.dialect.name != "sqlite":
+        vacuuming.vacuum(engine)
+        return True
     with engine.connect() as connection:
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     if last is None:
         return empty_log(engine, waits=waits)
-    _vacuum(engine, _TABLES, waits=waits)
+    _vacuum(engine)
     if not empty_log(engine, waits=waits):
         return False
     with engine.begin() as connection:
@@ -68,19 +74,10 @@ def erase(engine: Engine, *, waits: bool = True) -> bool:
     return True
 
 
-def _vacuum(engine: Engine, what: str, *, waits: bool = True) -> None:
-    """Run VACUUM, on PostgreSQL of this; unless it waits it fails soon where another has a lock of PostgreSQL's."""
-    if engine.dialect.name == "sqlite":
-        with closing(engine.raw_connection()) as pooled:
-            raw: Any = pooled.driver_connection
-            raw.execute("VACUUM")
-        return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"SET lock_timeout = {0 if waits else PATIENCE_MS}")
-        try:
-            connection.exec_driver_sql(f"VACUUM {what}")
-        finally:
-            connection.invalidate()  # nobody else is to have its timeout
+def _vacuum(engine: Engine) -> None:
+    with closing(engine.raw_connection()) as pooled:
+        raw: Any = pooled.driver_connection
+        raw.execute("VACUUM")
 
 
 class Erasure:

@@ -23,8 +23,8 @@ from plaintally_server.store import Write, partitions, schema
 from plaintally_server.store.attempt import Attempt
 from plaintally_server.store.batch import Answer, Plan, Quicker
 from plaintally_server.store.database import BY_INDEX, exclusively, open_for_reading, open_for_writing
-from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.times import to_us
+from plaintally_server.store.vacuuming import Vacuuming
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
@@ -87,8 +87,8 @@ class _Server:
         self._patience_s, self._is_there = patience_s, True
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self.engine = open_for_writing(url, alone=True)
-        self._erasure = Erasure(self.engine)
-        self.transactions = Transactions(self.engine, self._erasure.begin)
+        self._vacuuming = Vacuuming(self.engine)
+        self.transactions = Transactions(self.engine, self._vacuuming.begin)
         self._loop = asyncio.new_event_loop()
         self._connection: asyncpg.Connection | None = None
         self._partitions: set[object] = set()
@@ -115,17 +115,18 @@ class _Server:
     @property
     def wait_s(self) -> float | None:
         """See `Backend.wait_s`."""
-        return self._erasure.wait_s
+        return self._vacuuming.wait_s
 
     def tidy(self) -> None:
         """Have the bytes of what was deleted go."""
-        self._erasure.finish()
+        self._vacuuming.finish()
 
     def close(self) -> None:
         """Let go of the connections."""
         self._disconnect()
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
+        self._vacuuming.close()
         self.engine.dispose()
 
     def _make_partitions(self, groups: Sequence[Sequence[Write]]) -> None:

@@ -7,9 +7,10 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from plaintally_server.exceptions import Refusal, StartError, unavailable
+from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Write, schema
 from plaintally_server.store.batch import (
@@ -28,6 +29,7 @@ from plaintally_server.store.batch import (
     plan_as_new,
     uncounted,
 )
+from plaintally_server.store.checking import Check
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
 from plaintally_server.store.erasure import Erasure
 from plaintally_server.store.lock import Lock
@@ -68,7 +70,7 @@ class SQLiteStore(SQLStore):
         timeout_s: how long to wait for another process that writes, such as a maintainer's command.
 
     Raises:
-        StartError: the file cannot be opened, another collector runs on it, it is damaged, or it is no store of ours.
+        StartError: the file cannot be opened, another collector runs on it, or it is no store of ours.
     """
 
     def __init__(self, path: Path, *, queue_size: int = 10_000, timeout_s: float = 5) -> None:
@@ -89,9 +91,9 @@ class _File:
             raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)  # noqa: S101  # for the type checker
         self._raw = raw
-        if not self._lock.is_clean:
-            self._check(path)
         self._erasure = Erasure(self._engine)
+        self._check = None if self._lock.is_clean else Check(path)
+        event.listen(self._engine, "begin", lambda _: self._refuse_if_damaged())
         self.transactions = Transactions(self._engine, self._erasure.begin)
 
     def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
@@ -129,11 +131,26 @@ class _File:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._check is not None:
+            self._check.stop()
         self._engine.dispose()
-        self._lock.release()
+        if self._check is None or self._check.has_passed:
+            self._lock.release()
+        else:  # the next start checks again
+            self._lock.abandon()
+
+    def _refuse_if_damaged(self) -> None:
+        """Raise if the file is known to be damaged.
+
+        Raises:
+            Refusal: it is.
+        """
+        if self._check is not None and self._check.is_damaged:
+            raise unavailable("The collector's database is damaged; try again later.")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._refuse_if_damaged()
         with self._raw:  # commits in the end, or rolls back
             self._raw.execute("BEGIN IMMEDIATE")
             yield
@@ -201,19 +218,3 @@ class _File:
                 made += self._raw.execute(f"{statement} VALUES {values}", [*chain.from_iterable(part)]).rowcount
                 start += size
         return made
-
-    def _check(self, path: Path) -> None:
-        """Raise if the file is damaged.
-
-        Raises:
-            StartError: it is.
-        """
-        try:
-            (found,) = self._raw.execute("PRAGMA quick_check(1)").fetchone()
-        except sqlite3.DatabaseError as error:
-            found = str(error)
-        if found != "ok":
-            self._engine.dispose()
-            self._lock.abandon()
-            reason = found.partition("\n")[0]
-            raise StartError(f"the database {path} is damaged ({reason}); put a backup in its place")

@@ -116,8 +116,6 @@ class Writer:
                 break
             for alone, run in groupby(self._take_batch(first), key=_is_alone):
                 self._do(list(run), alone=alone)
-        if self._backend.wait_s is not None:
-            self._tidy()
         self._backend.close()
 
     def _tidy(self) -> None:
