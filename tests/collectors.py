@@ -149,11 +149,13 @@ def emptied(collector: Collector) -> Collector:
     return collector
 
 
-def run_server(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The command `plaintally-server`, to its end."""
+def run_server(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """The command `plaintally-server`, to its end; `program` is what runs it."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
     return subprocess.run(
-        [sys.executable, "-m", "plaintally_server", *arguments],
+        [*program, sys.executable, "-m", "plaintally_server", *arguments],
         cwd=folder,
         env={**clean, "COLUMNS": "100", **(env or {})},
         capture_output=True,

@@ -229,6 +229,9 @@ class Untidy:
     def refuse(self, error: Exception) -> Refusal | None:
         raise error
 
+    def verify(self) -> None:
+        pass
+
     def tidy(self) -> None:
         self.wait_s = 600.0
         raise RuntimeError

@@ -118,7 +118,7 @@ def _running(
 def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -> Starlette:
     pages = Starlette(
         routes=routes,
-        exception_handlers={HTTPException: _answer_http_error, Exception: _answer_failure},
+        exception_handlers={HTTPException: _answer_http_error, Refusal: _answer_refusal, Exception: _answer_failure},
         lifespan=lifespan,
     )
     pages.router.redirect_slashes = False  # what has no such path is refused like everything else
@@ -146,6 +146,11 @@ async def _answer_http_error(_: Request, error: Exception) -> Response:
     code = error.status_code if isinstance(error, HTTPException) else 500
     status = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}.get(code, "INVALID_ARGUMENT")
     return _respond(Refusal(code, status, "There is no such page that answers this method."))
+
+
+async def _answer_refusal(_: Request, refusal: Exception) -> Response:
+    """A page that cannot be made, as while the database is away."""
+    return _respond(refusal if isinstance(refusal, Refusal) else failed())
 
 
 async def _answer_failure(_: Request, __: Exception) -> Response:

@@ -62,7 +62,7 @@ def examine(
     if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
     if inspection is not None and inspection.tables == "current":
-        made = sum(token.revoked_at is None for token in Maintenance(database).tokens())
+        made = sum(token.revoked_at is None for token in Maintenance(database, may_create=False).tokens())
     yield _check_token(options["token"], options["token_file"], made, is_new=inspection is None)
     yield check_certificate(options["tls_certificate"], options["tls_key"], now)
     yield _check_open(options["open_collections"])
@@ -120,7 +120,7 @@ def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequen
 
 def _find_strays(database: Database, names: Sequence[str]) -> Sequence[str]:
     """The packages that have documents and none of these names: nobody purges them."""
-    reader = Maintenance(database)
+    reader = Maintenance(database, may_create=False)
     return [name for name in reader.packages() if name not in names and reader.day_states(name)]
 
 

@@ -102,7 +102,7 @@ def release(error: BaseException) -> None:
             release(one)
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """The kind of an error and where it arose, for the log; its message may hold what a client sent."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     cause = getattr(error, "orig", None) or error  # of SQLAlchemy's, what the database said

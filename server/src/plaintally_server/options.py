@@ -187,7 +187,7 @@ def collect_contracts(database: Database, paths: Sequence[Path], packages: Seque
     Raises:
         ServerError: a contract cannot be read, or the database cannot.
     """
-    stored = Maintenance(database).contracts() if exists(database) else ()
+    stored = Maintenance(database, may_create=False).contracts() if exists(database) else ()
     contracts = {
         **{package: Contract() for package in packages},
         **dict(read_contract(content, f"of {package} in {describe(database)}") for package, content, _ in stored),

@@ -180,6 +180,10 @@ class Store(Reader, Protocol):
     Every method raises a Refusal where the store is busy or cannot write.
     """
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written until the collector is restarted; None as long as it can."""
+
     async def commit(self, writes: Sequence[Write]) -> Sequence[Stored | None]:
         """Keep or delete documents, all or none, in their order; None stands for what is not there in the end.
 

@@ -87,16 +87,19 @@ def has_password(database: Database) -> bool:
 
 
 def open_for_reading(database: Database, *, pool: type[Pool] = NullPool) -> Engine:
-    """Connections that only read; each transaction sees one moment."""
+    """Connections that only read, and never create a file; each transaction sees one moment."""
     if isinstance(database, str):
         return _postgres(database, pool, "REPEATABLE READ", {"default_transaction_read_only": "on"})
     return _sqlite(database, {"query_only": "ON"}, begin="BEGIN")
 
 
-def open_for_writing(database: Database, *, timeout_s: float = 5, alone: bool = False) -> Engine:
+def open_for_writing(
+    database: Database, *, timeout_s: float = 5, alone: bool = False, may_create: bool = True
+) -> Engine:
     """Connections that write; a file is made, readable by its owner only, where there is none.
 
-    `alone` keeps a connection open: to open one takes PostgreSQL longer than most transactions.
+    `alone` keeps a connection open: to open one takes PostgreSQL longer than most transactions. If not `may_create`, a
+    missing file stays missing, and connecting fails.
 
     Raises:
         StartError: the database cannot be opened.
@@ -104,7 +107,9 @@ def open_for_writing(database: Database, *, timeout_s: float = 5, alone: bool = 
     if isinstance(database, str):
         return _postgres(database, QueuePool if alone else NullPool, "READ COMMITTED", BY_INDEX)
     with opening(database):
-        if not database.exists():  # to close a file that this process has open elsewhere would end its locks
+        if (
+            may_create and not database.exists()
+        ):  # to close a file that this process has open elsewhere would end its locks
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
             give(database, to_owner_of=database.absolute().parent)
     return _sqlite(
@@ -144,10 +149,16 @@ def opening(database: Database) -> Iterator[None]:
     try:
         yield
     except ERRORS as error:
-        raise StartError(
-            f"cannot open the database {describe(database)} ({reason(error)}); "
-            "see that it can be reached, or name another with --database"
-        ) from error
+        remedy = "see that it can be reached, or name another with --database"
+        if _needs_folder(database, error):
+            remedy = "make its folder writable, since SQLite keeps files beside it, or copy the database elsewhere"
+        raise StartError(f"cannot open the database {describe(database)} ({reason(error)}); {remedy}") from error
+
+
+def _needs_folder(database: Database, error: Exception) -> bool:
+    """Whether SQLite found a database, and could not create its log beside it."""
+    name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+    return isinstance(database, Path) and name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) and database.is_file()
 
 
 def reason(error: Exception) -> str:
@@ -159,10 +170,15 @@ def reason(error: Exception) -> str:
 def _sqlite(
     path: Path, pragmas: dict[str, str], *, begin: str, timeout_s: float = 5, pool: type[Pool] = NullPool
 ) -> Engine:
+    uri = f"{path.absolute().as_uri()}?mode=rw"  # by default, SQLite would create an empty file that others may read
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=timeout_s)
+
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
+        creator=connect,
         poolclass=pool,  # a pooled connection that nobody uses would keep the write-ahead log
-        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": timeout_s},
     )
 
     @event.listens_for(engine, "connect")

@@ -1,6 +1,6 @@
 """What a maintainer does to the database, also while a collector runs on it: a transaction for each change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 
@@ -35,16 +35,21 @@ class Maintenance(SQLReader):
 
     Args:
         database: a file, which is made and brought forward where need be, or an address.
+        may_create: whether to make a file that is missing.
+        verify: called before each transaction and after each commit; it raises if the database is not the one that a
+            collector has open.
 
     Raises:
         StartError: the database cannot be opened, is no store of ours, or `migrate` has to be run.
     """
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        schema.prepare(database)
+    def __init__(
+        self, database: Database, *, may_create: bool = True, verify: Callable[[], None] = lambda: None
+    ) -> None:
+        self.database, self._verify = database, verify
+        schema.prepare(database, may_create=may_create)
         super().__init__(open_for_reading(database))
-        self._writes = open_for_writing(database, timeout_s=_TIMEOUT_S)
+        self._writes = open_for_writing(database, timeout_s=_TIMEOUT_S, may_create=False)
 
     def forget_requests(self, state: str = "waiting") -> Sequence[ForgetRequest]:
         """The requests without a key that wait, or were refused: those about documents first, then the oldest."""
@@ -229,9 +234,17 @@ class Maintenance(SQLReader):
             connection.execute(update(pulls).where(*this).values(values))
 
     @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        self._verify()
+        with super()._reading() as connection:
+            yield connection
+
+    @contextmanager
     def _changing(self) -> Iterator[Connection]:
+        self._verify()
         with self._telling(), exclusively(self._writes) as connection:
             yield connection
+        self._verify()
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -260,4 +273,4 @@ def open_existing(database: Database) -> Maintenance:
         StartError, CommandError: it is not, or cannot be opened.
     """
     must_exist(database)
-    return Maintenance(database)
+    return Maintenance(database, may_create=False)

@@ -25,6 +25,8 @@ _UNDONE = ("_rows", "_counted", "_imports", "_tombstones", "_waiting")
 class MemoryStore:
     """A store in dictionaries; see `Store`."""
 
+    trouble: str | None = None
+
     def __init__(self) -> None:
         self._rows: dict[Key, Row] = {}
         self._counted: set[tuple[str, str]] = set()

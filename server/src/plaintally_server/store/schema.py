@@ -24,14 +24,16 @@ from plaintally_server.store.tables import HEAD, metadata
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def migrate(database: Database) -> str | None:
+def migrate(database: Database, *, may_create: bool = True) -> str | None:
     """Bring the tables to the version of this code, and make them where there are none; the version that they had.
+
+    If not `may_create`, a missing file is an error.
 
     Raises:
         StartError: the database cannot be opened, is of a newer version, or is no store of ours; or a collector runs on
             a file of an older version, which would not know its tables any more.
     """
-    engine = open_for_writing(database, timeout_s=30)
+    engine = open_for_writing(database, timeout_s=30, may_create=may_create)
     found = check_known(database)
     if found == HEAD:  # nobody is to wait for whoever writes just now
         return HEAD
@@ -54,7 +56,7 @@ def _kept_off(database: Database, connection: Connection) -> Iterator[None]:
         yield
 
 
-def prepare(database: Database) -> None:
+def prepare(database: Database, *, may_create: bool = True) -> None:
     """Have the tables at this version: a file is brought there, an address must be.
 
     Raises:
@@ -63,7 +65,7 @@ def prepare(database: Database) -> None:
     if isinstance(database, str):
         check(database)
     else:
-        migrate(database)
+        migrate(database, may_create=may_create)
 
 
 def check(database: Database) -> None:

@@ -7,7 +7,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, unavailable
@@ -32,11 +32,13 @@ from plaintally_server.store.batch import (
 from plaintally_server.store.checking import Check
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
 from plaintally_server.store.erasure import Erasure
+from plaintally_server.store.file_identity import FileIdentity
 from plaintally_server.store.lock import Lock
 from plaintally_server.store.tables import IMPORTS
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
+_LEFT_OPEN: list[sqlite3.Connection] = []
 _AT_ONCE = 500
 _ROWS = (64, 16, 4, 1)  # of one statement; whenever one runs, this thread lets go of the interpreter
 _FIND = "SELECT id, fields, create_time, update_time, package, parent FROM documents WHERE collection = ? AND id IN"
@@ -78,6 +80,12 @@ class SQLiteStore(SQLStore):
         file = _File(path, timeout_s)
         super().__init__(open_for_reading(path), file, file.transactions, queue_size=queue_size)
 
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        self.verify()  # a reader opens whatever is at the path
+        with super()._reading() as connection:
+            yield connection
+
 
 class _File:
     """The connection that writes; see `Backend`."""
@@ -95,6 +103,8 @@ class _File:
         self._check = None if self._lock.is_clean else Check(path)
         event.listen(self._engine, "begin", lambda _: self._refuse_if_damaged())
         self.transactions = Transactions(self._engine, self._erasure.begin)
+        with opening(path):
+            self._identity = FileIdentity(path)
 
     def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
         """Do a batch in one transaction; where all of it is to be new, at first as if it were."""
@@ -120,6 +130,10 @@ class _File:
             return disk_full()
         return unavailable("The collector cannot write just now; try again in a moment.")
 
+    def verify(self) -> None:
+        """See `Backend.verify`."""
+        self._identity.verify()
+
     @property
     def wait_s(self) -> float | None:
         """See `Backend.wait_s`."""
@@ -130,9 +144,19 @@ class _File:
         self._erasure.finish()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, unless it is away.
+
+        SQLite would then remove the log of whatever database is at the path, since it does so by name. So the
+        connection stays open until the process ends, and the lock notes no orderly end.
+        """
         if self._check is not None:
             self._check.stop()
+        try:
+            self._identity.verify()
+        except Refusal:
+            _LEFT_OPEN.append(self._raw)
+            raise
+        self._identity.release()
         self._engine.dispose()
         if self._check is None or self._check.has_passed:
             self._lock.release()

@@ -1,6 +1,9 @@
 """Group commit: one thread writes, in transactions that hold all that was waiting, and answers after they hold.
 
 What a database has to do for it is a `Backend`'s. Work that deletes is done alone, in its turn between the batches.
+
+The thread survives every error. A second thread watches it: if the first one ends all the same, or makes no progress
+for LIMIT_S, the writes that wait are answered 503, `trouble` says why, and `/healthz` fails until it goes on.
 """
 
 import asyncio
@@ -18,6 +21,12 @@ from plaintally_server.store import Write
 from plaintally_server.store.batch import Answer
 
 MAX_BATCH = 1000
+LIMIT_S = 30.0
+"""The longest time that a transaction, or tidying up, may take before the thread counts as stuck."""
+CLOSE_S = 8.0
+"""The longest time that `close` waits; a supervisor kills the process soon after."""
+_WATCH_S = 0.5
+_REST_S = 0.1  # after a failure outside of a transaction, which may repeat at once
 _GATHERING_S = 0.001  # that a first write waits for others: those that come then need no transaction of their own
 Work = Callable[[], Any]
 _logger = logging.getLogger(__name__)
@@ -31,6 +40,13 @@ class Backend(Protocol):
 
     def refuse(self, error: Exception) -> Refusal | None:
         """The answer where the database raised this; None where something else did."""
+
+    def verify(self) -> None:
+        """Check that what is written is kept: called before and after each transaction.
+
+        Raises:
+            Refusal: it would be lost, or was, so that it must not be acknowledged.
+        """
 
     @property
     def wait_s(self) -> float | None:
@@ -57,17 +73,24 @@ class Writer:
     Args:
         backend: what it writes with.
         queue_size: how many writes may wait; more are refused as UNAVAILABLE.
+        limit_s: the time without progress after which the thread counts as stuck.
     """
 
-    def __init__(self, backend: Backend, *, queue_size: int) -> None:
+    def __init__(self, backend: Backend, *, queue_size: int, limit_s: float = LIMIT_S) -> None:
         self.commits = self.documents = 0
-        self._backend, self._queue_size = backend, queue_size
+        self._backend, self._queue_size, self._limit_s = backend, queue_size, limit_s
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self.waiting = 0
+        self.trouble: str | None = None
+        self.ended_well = False
+        self._taken: list[_Pending] = []  # out of the queue, and perhaps not answered yet
+        self._busy_since_s: float | None = None  # None while the thread waits for work
         self._lock = threading.Lock()  # a write must not come behind the sign to end
         self._closed = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._watch, name="writer-watch", daemon=True).start()
 
     def write(self, group: Sequence[Write]) -> "asyncio.Future[Sequence[Any]]":
         """What comes of a group of writes, once it is on the disk."""
@@ -83,19 +106,23 @@ class Writer:
         return self._backend.wait_s
 
     def close(self) -> None:
-        """Do what was taken in, and let go of the database; idempotent."""
+        """Do what was taken in, and let go of the database; idempotent. `ended_well` says whether that was done."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-        self._queue.put(None)
-        self._thread.join()
+            self._queue.put(None)
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            _logger.error("the thread that writes did not end within %.0f s", CLOSE_S)
 
     def _take(self, job: Sequence[Write] | Work, size: int) -> "asyncio.Future[Any]":
         answer = asyncio.get_running_loop().create_future()
         with self._lock:
             if self._closed:
                 raise unavailable("The collector is closing; try again in a moment.")
+            if self.trouble:
+                raise _stopped()
             if self.waiting >= self._queue_size:
                 raise unavailable("The collector is busy; try again in a moment.")
             self.waiting += size
@@ -103,20 +130,80 @@ class Writer:
         return answer
 
     def _work(self) -> None:
-        while True:
-            wait_s = self._backend.wait_s
-            if wait_s == 0:
-                self._tidy()
-                continue
-            try:
-                first = self._queue.get(timeout=wait_s)
-            except queue.Empty:
-                continue
-            if first is None:
-                break
-            for alone, run in groupby(self._take_batch(first), key=_is_alone):
-                self._do(list(run), alone=alone)
-        self._backend.close()
+        """Work until the sign to end; whatever ends the thread otherwise, the writes that wait are answered."""
+        try:
+            while self._survive(self._work_once):
+                pass
+            self._busy_since_s = time.monotonic()
+            with suppress(Refusal):  # the file is away, which the log has reported
+                self._backend.close()
+                self.ended_well = True
+        except BaseException as error:  # noqa: BLE001
+            _logger.critical("the thread that writes ended (%s); restart the collector", describe(error))
+            release(error)
+        finally:
+            if not self.ended_well:
+                self._give_up("the thread that writes has ended")
+            self._ended.set()
+
+    def _survive(self, step: Callable[[], bool]) -> bool:
+        """Do a step; a failure is reported, and what was taken from the queue answered 503."""
+        try:
+            return step()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+            _logger.error("the thread that writes failed and goes on (%s)", describe(error))  # noqa: TRY400
+            release(error)
+            _tell_all(self._taken, [_stopped()] * len(self._taken))
+            time.sleep(_REST_S)
+            return True
+
+    def _work_once(self) -> bool:
+        """Do what waits, or tidy up; False at the sign to end."""
+        self._busy_since_s, self._taken = time.monotonic(), []
+        wait_s = self._backend.wait_s
+        if wait_s == 0:
+            self._tidy()
+            return True
+        self._busy_since_s = None
+        try:
+            first = self._queue.get(timeout=wait_s)
+        except queue.Empty:
+            return True
+        if first is None:
+            return False
+        self._taken.append(first)
+        self._busy_since_s = time.monotonic()
+        for alone, run in groupby(self._take_batch(first), key=_is_alone):
+            self._do(list(run), alone=alone)
+        return True
+
+    def _watch(self) -> None:
+        """Answer what waits if the thread is stuck; the log reports once that it is, and that it goes on."""
+        while not self._ended.wait(_WATCH_S):
+            since_s = self._busy_since_s
+            is_stuck = since_s is not None and time.monotonic() - since_s > self._limit_s
+            if is_stuck and self.trouble is None:
+                _logger.critical("the thread that writes is stuck for %.0f s; restart the collector", self._limit_s)
+            if is_stuck:
+                self._give_up(f"the thread that writes has made no progress for {self._limit_s:.0f} s")
+            elif self.trouble:
+                _logger.warning("the thread that writes goes on")
+                self.trouble = None
+
+    def _give_up(self, trouble: str) -> None:
+        """Take in nothing more, and answer 503 to what waits; an open transaction may be committed all the same."""
+        left = []
+        with self._lock:
+            self.trouble = trouble
+            with suppress(queue.Empty):
+                while True:
+                    left.append(self._queue.get_nowait())
+            if self._closed:
+                self._queue.put(None)
+            waiting = [pending for pending in left if pending is not None]
+            self.waiting -= sum(pending.size for pending in waiting)
+        unanswered = [*self._taken, *waiting]
+        _tell_all(unanswered, [_stopped()] * len(unanswered))
 
     def _tidy(self) -> None:
         """Tidy up; a failure is told, since without this thread all would wait for ever."""
@@ -128,7 +215,8 @@ class Writer:
     def _take_batch(self, first: _Pending) -> Sequence[_Pending]:
         """What is waiting already, as far as a transaction should hold; the sign to end stays in the queue."""
         time.sleep(_GATHERING_S)
-        batch, size = [first], first.size
+        batch = self._taken
+        size = first.size
         with suppress(queue.Empty):
             while size < MAX_BATCH:
                 more = self._queue.get_nowait()
@@ -160,8 +248,11 @@ class Writer:
         return found
 
     def _try(self, work: Work) -> Any:  # noqa: ANN401
+        self._busy_since_s = time.monotonic()
         try:
+            self._backend.verify()
             answer = work()
+            self._backend.verify()
         except Refusal as refusal:
             return refusal
         except Exception as error:  # noqa: BLE001
@@ -178,6 +269,10 @@ class Writer:
 def disk_full() -> Refusal:
     """The answer where nothing fits on the disk any more."""
     return Refusal(507, "RESOURCE_EXHAUSTED", "The collector's disk is full; try again later.", retry_after_s=60)
+
+
+def _stopped() -> Refusal:
+    return unavailable("The collector cannot write just now; try again later.")
 
 
 def _is_alone(pending: _Pending) -> bool:
@@ -207,7 +302,7 @@ def _loop_of(settled: tuple["asyncio.Future[Any]", Any]) -> asyncio.AbstractEven
 
 def _settle(settled: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
     for future, answer in settled:
-        if future.cancelled():  # the client went away; what was written stays written
+        if future.done():  # the client went away, and what was written stays written; or it was answered 503
             continue
         if isinstance(answer, Exception):
             future.set_exception(answer)

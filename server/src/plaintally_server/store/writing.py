@@ -99,6 +99,7 @@ class SQLStore(SQLReader):
     def __init__(self, reads: Engine, backend: Backend, transactions: Transactions, *, queue_size: int) -> None:
         super().__init__(reads)
         self._transactions = transactions
+        self.verify = backend.verify
         self._writer = Writer(backend, queue_size=queue_size)
 
     @property
@@ -110,6 +111,16 @@ class SQLStore(SQLReader):
     def documents(self) -> int:
         """How many documents were in them."""
         return self._writer.documents
+
+    @property
+    def trouble(self) -> str | None:
+        """See `Store.trouble`."""
+        return self._writer.trouble
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether everything was committed and the database closed."""
+        return self._writer.ended_well
 
     @property
     def erasing(self) -> bool:

@@ -1,0 +1,68 @@
+"""Whether the files of an open SQLite database are still the ones at their paths.
+
+A process that has a file open goes on writing to it after the file was removed, moved or hidden by a mount. SQLite
+reports no error then, and what was committed is lost. So the device and inode of each path are compared with those that
+were there when the database was opened. The system reuses no inode of an open file.
+
+This does not detect content that was changed in place, as by `cp other.db database.db`.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from plaintally_server.exceptions import unavailable
+
+_SUFFIXES = ("", "-wal", "-shm", "-lock")
+_logger = logging.getLogger(__name__)
+
+
+class FileIdentity:
+    """The files of a database that this process has open: the database, its log, its index and its lock.
+
+    Args:
+        database: the path of the database, of which all four files exist.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._paths = [os.fspath(database.with_name(f"{database.name}{suffix}")) for suffix in _SUFFIXES]
+        self._opened = self._find()
+        self._is_reported = False
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether each file is still at its path."""
+        try:
+            return self._find() == self._opened
+        except OSError:
+            return False
+
+    def verify(self) -> None:
+        """Check that each file is still at its path.
+
+        Raises:
+            Refusal: one is missing, or another file is there.
+        """
+        is_kept = self.is_kept
+        if is_kept == self._is_reported:  # the log reports each change once
+            self._is_reported = not is_kept
+            if is_kept:
+                _logger.info("the database %s is in its place again", self._database)
+            else:
+                _logger.error(
+                    "the database %s, or a file beside it, was moved, removed or replaced; requests are answered 503 "
+                    "until it is back, so move it back or restart the collector",
+                    self._database,
+                )
+        if not is_kept:
+            raise unavailable("The collector's database is missing; try again later.")
+
+    def release(self) -> None:
+        """Check nothing any more, since the files are closed."""
+        self._paths = []
+        self._opened = []
+
+    def _find(self) -> list[tuple[int, int]]:
+        stats = map(os.stat, self._paths)
+        return [(found.st_dev, found.st_ino) for found in stats]
