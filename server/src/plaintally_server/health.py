@@ -1,4 +1,8 @@
-"""Whether a collector is alive, and whether it can write: `/healthz` and `/readyz`, for whoever runs it."""
+"""`/healthz` and `/readyz`: whether a collector must be restarted, and whether it can write.
+
+A collector that cannot write because its disk is full or its database away is not ready, but alive: a restart would not
+help. One whose writing thread has ended or is stuck is not alive.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -17,10 +21,12 @@ TRUST_S = 1.0
 
 
 def routes(store: Store, *, clock_s: Callable[[], float]) -> list[BaseRoute]:
-    """The routes; both answer 200, or the second 503."""
+    """The routes; both answer 200 or 503."""
     ready = _Readiness(store, clock_s)
 
     async def is_alive(_: Request) -> Response:
+        if store.trouble:
+            return PlainTextResponse(f"restart the collector: {store.trouble}\n", 503)
         return PlainTextResponse("alive\n")
 
     async def is_ready(_: Request) -> Response:

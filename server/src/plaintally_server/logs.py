@@ -43,3 +43,7 @@ def set_up(form: str) -> None:
     handler.setFormatter(JSONLines() if form == "json" else text)
     logging.getLogger().addHandler(handler)
     logging.getLogger(_LOGGER).setLevel(logging.INFO)
+
+
+def flush(limit_s: float) -> None:
+    """Write out what is left of the log."""

@@ -9,13 +9,15 @@ import socket
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from types import FrameType
 
 import uvicorn
 
-from plaintally_server import upkeep
+from plaintally_server import logs, upkeep
 from plaintally_server.app import create_app
 from plaintally_server.connection import Connection
 from plaintally_server.connection_limits import ConnectionTable
+from plaintally_server.ending import Ending
 from plaintally_server.exceptions import StartError
 from plaintally_server.handshakes import Handshake, Handshakes
 from plaintally_server.heads import Limits
@@ -30,6 +32,7 @@ from plaintally_server.terminal import echo
 
 _BACKLOG = 2048
 _FILES = 2 * _BACKLOG
+_GRACE_S = 5  # for requests that are under way; the rest of ten seconds is for what waits to be written
 _SWITCH_S = 0.0005  # how long a thread that parses a long body goes on while the event loop waits; 5 ms by default
 _GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
 
@@ -37,9 +40,9 @@ _GARBAGE = 50_000  # objects in circles that may come about before the youngest 
 class Listening(uvicorn.Server):
     """A server that says where it listens once it does; `handshakes` are those of TLS."""
 
-    def __init__(self, config: uvicorn.Config, handshakes: Handshakes) -> None:
+    def __init__(self, config: uvicorn.Config, handshakes: Handshakes, ending: Ending) -> None:
         super().__init__(config)
-        self.handshakes = handshakes
+        self.handshakes, self.ending = handshakes, ending
         self.accepting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -55,6 +58,11 @@ class Listening(uvicorn.Server):
             echo(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
         except OSError:  # the output is full or its reader gone; what is left of it must not fail again at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, which takes ten seconds at most."""
+        self.ending.begin()
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nothing more, and finish what was accepted."""
@@ -77,12 +85,14 @@ class Listening(uvicorn.Server):
 def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable
     """Serve until SIGINT, SIGTERM or SIGHUP; what was taken in is committed before it ends.
 
+    A thread that is stuck then is left behind, and the exit code is 1 if not everything was committed.
+
     Raises:
         StartError: the address, the certificate or the database cannot be used.
     """
     check_tls(settings.tls_certificate, settings.tls_key)
     sys.setswitchinterval(_SWITCH_S)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again after everything has ended
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is taken in yet, and opening a large file takes its time
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -99,7 +109,10 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
     with contextlib.ExitStack() as stack:
         stack.enter_context(listener)
         store = open_store(settings.database, queue_size=settings.queue_size)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)  # uvicorn raises it again after everything has ended
         stack.callback(store.close)
+        ending = Ending(lambda: store.ended_well, partial(logs.flush, 1.0))
         app = _make_app(settings, store, stack)
         table = ConnectionTable(
             total=int(limits.connections),
@@ -117,7 +130,7 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
             log_level="critical",
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=_GRACE_S,
             headers=[
                 ("x-content-type-options", "nosniff"),
                 *([("strict-transport-security", "max-age=31536000")] if settings.tls_certificate else []),
@@ -128,7 +141,8 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
         gc.freeze()  # what is there now stays; looking through it again and again would hold up all requests
         gc.set_threshold(_GARBAGE)
         with contextlib.suppress(KeyboardInterrupt):
-            Listening(config, handshakes).run(sockets=[listener])
+            Listening(config, handshakes, ending).run(sockets=[listener])
+    ending.leave_if_stuck()
 
 
 def _raise_file_limit() -> None:
@@ -143,7 +157,7 @@ def _raise_file_limit() -> None:
 
 
 def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> Application:
-    maintenance, refusals = Maintenance(settings.database), Refusals()
+    maintenance, refusals = Maintenance(settings.database, verify=store.verify), Refusals()
     create = partial(
         create_app,
         settings,
