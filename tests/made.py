@@ -10,8 +10,8 @@ from uuid import UUID
 
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write
-from plaintally_server.store.database import Database
+from plaintally_server.store import Write, rollups
+from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.reading import SQLReader
 
@@ -86,3 +86,12 @@ def session(chance: random.Random, moment: datetime, *, invokes: int, model: str
 
 def new_id(chance: random.Random) -> str:
     return str(UUID(int=chance.getrandbits(128), version=4))
+
+
+def run_until(database: Database, moment: datetime, *, hours: float = 25) -> None:
+    """Note that a collector has run for so many hours up to a moment, by a clock that did not jump."""
+    engine = open_for_writing(database)
+    with exclusively(engine) as connection:
+        for minutes in range(round(60 * hours), -1, -4):
+            rollups.note_minute(connection, moment - timedelta(minutes=minutes), {})
+    engine.dispose()

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, text
 
+from clocks import clock_ahead
 from collectors import ROOT, TOKEN, run_collector
+from made import run_until
 from plaintally.contract import Choice, Contract, Label
 from plaintally_server import retention, upkeep
 from plaintally_server.deletion import hash_text
@@ -24,10 +26,10 @@ from plaintally_server.logins import begin, hash_secret
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.rolling import roll_up
-from plaintally_server.store import Write, deletion, partitions, purging
+from plaintally_server.store import Write, clock, deletion, partitions, purging
 from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.opening import open_store
+from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.rows import find_buried
 from plaintally_server.store.tables import erasures
 from plaintally_server.store.writing import SQLStore
@@ -302,35 +304,163 @@ def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
     store.close()
 
 
-def test_a_clock_that_is_ahead_for_a_while_removes_nothing(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until a collector has run by it for a day, as it has when none ran for months."""
+@pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=20), timedelta(days=3000)])
+def test_a_purge_does_not_follow_a_clock_that_jumped_before_a_day_of_running(
+    store: SQLStore,
+    database: Database,
+    ahead: timedelta,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two starts straddle a midnight; what had expired before the jump goes all the same."""
     monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
-    monkeypatch.setattr(upkeep, "BETWEEN_PURGES_S", 0.01)
-    new, old = count(days=0), count(days=198)
-    years = timedelta(days=3000)
+    night = NOW.replace(hour=23, minute=59)
+    run_until(database, night - timedelta(hours=1))
+    expired, new = count(days=300), count(days=198)
+
+    async def start(moment: datetime) -> None:
+        async with keeping(store, lambda: moment + ahead):
+            await asyncio.to_thread(wait_until_gone, store, expired)
+            await asyncio.sleep(0.5)
 
     async def work() -> None:
-        days_ahead = 0
+        await store.commit([expired])
         await store.commit([new])
-        await store.commit([old])
-        async with keeping(store, lambda: NOW + days_ahead * timedelta(days=1)):
-            await asyncio.sleep(1)
-            days_ahead = years.days
-            await asyncio.sleep(1)
-            assert store.hours_up((NOW + years).date(), (NOW + years).date())
-            assert store.get(new.name)
-            days_ahead = 3
-            await asyncio.to_thread(wait_until_gone, store, old)
-            assert not store.get(old.name)
-        async with keeping(store, lambda: NOW + days_ahead * timedelta(days=1)):
-            days_ahead = years.days
-            await asyncio.sleep(1)
-            assert store.get(new.name)
-            days_ahead += 1
-            await asyncio.to_thread(wait_until_gone, store, new)
-            assert not store.get(new.name)
+        await start(night)
+        await start(night + timedelta(minutes=2))
 
     asyncio.run(work())
+    assert not store.get(expired.name)
+    assert store.get(new.name)
+    assert "the clock jumped ahead by " in caplog.text
+    run_until(database, night + ahead + timedelta(hours=23), hours=22.9)
+    asyncio.run(start(night + timedelta(hours=23)))
+    assert store.get(new.name)
+    run_until(database, night + ahead + timedelta(hours=25), hours=1.9)
+    asyncio.run(purge_when(store, night + ahead + timedelta(hours=25), new))
+    assert not store.get(new.name)
+
+
+async def purge_when(store: SQLStore, moment: datetime, write: Write) -> None:
+    async with keeping(store, lambda: moment):
+        await asyncio.to_thread(wait_until_gone, store, write)
+
+
+def test_a_jump_while_a_collector_runs_holds_purges_back(
+    store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(upkeep, "BETWEEN_PURGES_S", 0.2)
+    run_until(database, NOW)
+    old = count(days=198)
+    moment = NOW
+
+    async def work() -> None:
+        nonlocal moment
+        await store.commit([old])
+        async with keeping(store, lambda: moment):
+            await asyncio.sleep(0.5)
+            moment = NOW + timedelta(days=3000)
+            await asyncio.sleep(1)
+        assert store.hours_up(moment.date(), moment.date())
+        assert store.get(old.name)
+        run_until(database, NOW + timedelta(days=4))
+        await purge_when(store, NOW + timedelta(days=4), old)
+        assert not store.get(old.name)
+
+    asyncio.run(work())
+
+
+def test_the_next_purge_comes_at_once_when_a_day_of_running_has_passed(
+    store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was right: no collector ran for 20 days, in which documents have expired."""
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    moment = NOW + timedelta(days=21)
+    old = count(days=190)
+    run_until(database, NOW)
+    run_until(database, moment, hours=23.9)
+
+    async def work() -> None:
+        nonlocal moment
+        await store.commit([old])
+        async with keeping(store, lambda: moment):
+            for _ in range(2):
+                await asyncio.sleep(0.5)
+                assert store.get(old.name)
+                moment += timedelta(minutes=4)
+            await asyncio.to_thread(wait_until_gone, store, old)
+        assert not store.get(old.name)
+
+    asyncio.run(work())
+
+
+def lag_after(database: Database, *readings: datetime) -> timedelta | None:
+    """How far purges are behind the clock, at the last of these readings."""
+    engine = open_for_writing(database)
+    with exclusively(engine) as connection:
+        for at in readings:
+            clock.note(connection, at)
+        found = clock.lag(connection, readings[-1])
+    engine.dispose()
+    return found
+
+
+def running(start: datetime, *, hours: float, every: timedelta = timedelta(minutes=4)) -> list[datetime]:
+    return [start + every * number for number in range(int(timedelta(hours=hours) / every) + 1)]
+
+
+def test_a_collector_that_has_not_run_for_a_day_purges_nothing(database: Database, store: SQLStore) -> None:
+    assert store.clock_lag(NOW) is None
+    assert lag_after(database, *running(NOW, hours=23.9)) is None
+    assert lag_after(database, *running(NOW + timedelta(hours=23.9), hours=0.2)) == timedelta()
+
+
+def test_a_downtime_counts_after_a_day_of_running(database: Database, store: SQLStore) -> None:
+    """A collector that runs eight hours a day purges all the same, a few days late."""
+    assert store.clock_lag(NOW) is None
+    lags = [lag_after(database, *running(NOW + timedelta(days=day), hours=8)) for day in range(20)]
+    assert lags[:2] == [None, None]
+    assert {lag and round(lag / timedelta(hours=16), 3) for lag in lags[4:]} == {2}
+    week_off = NOW + timedelta(days=40)
+    assert lag_after(database, *running(week_off, hours=23.5)) > timedelta(days=7)  # type: ignore[operator]
+    assert lag_after(database, *running(week_off + timedelta(hours=23.5), hours=1)) == timedelta()
+
+
+def test_a_clock_that_goes_back_and_forth_gains_nothing(database: Database, store: SQLStore) -> None:
+    """Each boot is years ahead for an hour until the clock is set right; more than a day of this time is noted."""
+    ahead = timedelta(days=3000)
+    assert store.clock_lag(NOW) is None
+    lag_after(database, *running(NOW, hours=25))
+    for day in range(30):
+        boot = NOW + timedelta(days=2 + day)
+        lag = lag_after(database, *running(boot + ahead, hours=1))
+        assert lag is not None
+        assert lag > ahead - timedelta(days=1)
+        lag_after(database, *running(boot + timedelta(hours=1), hours=22))
+    assert lag_after(database, *running(NOW + timedelta(days=40), hours=25)) == timedelta()
+
+
+def test_a_day_that_was_noted_by_a_wrong_clock_once_does_not_count_again(database: Database, store: SQLStore) -> None:
+    ahead = NOW + timedelta(days=3000)
+    assert store.clock_lag(NOW) is None
+    lag_after(database, *running(NOW, hours=25), *running(ahead, hours=23), *running(NOW + timedelta(days=3), hours=25))
+    assert lag_after(database, NOW + timedelta(days=4, hours=1, minutes=2)) == timedelta()
+    lag = lag_after(database, *running(ahead + timedelta(hours=23), hours=2))
+    assert lag is not None
+    assert lag > timedelta(days=2900)
+
+
+def test_several_collectors_on_a_database_note_one_running_time(database: Database, store: SQLStore) -> None:
+    """Their clocks may be some seconds apart."""
+    assert store.clock_lag(NOW) is None
+    one = running(NOW, hours=23, every=timedelta(minutes=1))
+    other = [moment + timedelta(seconds=seconds) for moment in one for seconds in (-2, 20, 3)]
+    assert lag_after(database, *sorted(one + other[::2]), *other[-1:]) is None
+    more = running(one[-1], hours=2, every=timedelta(minutes=1))
+    lag = lag_after(database, *[moment - timedelta(seconds=number % 3) for number, moment in enumerate(more)])
+    assert lag is not None
+    assert lag < timedelta(minutes=1)
 
 
 def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:
@@ -381,12 +511,15 @@ def test_a_month_that_was_made_ahead_for_nothing_is_dropped(postgres: "Postgres"
         assert f"documents_{month(days):%Y_%m}" in found
 
 
-def test_a_long_purge_looks_like_no_outage(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_purge_looks_like_no_outage(
+    store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Minutes are noted while there is still something to be removed."""
     monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
     monkeypatch.setattr(retention, "PAUSE", timedelta(seconds=60))
     clock = itertools.count()
     writes = [count(days=300) for _ in range(retention.STEP + 1)]
+    run_until(database, NOW)
 
     async def work() -> None:
         await store.commit([count(days=300, package="other")])  # which keeps its month
@@ -410,6 +543,7 @@ def test_what_cannot_be_rolled_up_is_over_in_the_end(tmp_path: Path, monkeypatch
         refusing = "BEFORE UPDATE ON rolled_days BEGIN SELECT RAISE(ABORT, 'no'); END"
         connection.execute(text(f"CREATE TRIGGER refusing {refusing}"))
     old = count(days=300)
+    run_until(tmp_path / "a.sqlite3", NOW)
 
     async def work() -> bool:
         await store.commit([old])
@@ -448,6 +582,7 @@ def test_a_collector_purges_by_itself(tmp_path: Path) -> None:
     old = count(days=10_000)
     asyncio.run(_commit(store, old))
     store.close()
+    run_until(tmp_path / "a.sqlite3", datetime.now(UTC))
     with run_collector(tmp_path / "a.sqlite3", f"--contract={contract}") as collector:
         for _ in range(200):
             path = f"{ROOT}/using_rxinfer/{old.name.document}"
@@ -456,6 +591,26 @@ def test_a_collector_purges_by_itself(tmp_path: Path) -> None:
         else:
             pytest.fail("it is still there")
         assert collector.post().status == 200
+
+
+def test_two_starts_of_a_collector_whose_clock_is_ahead_purge_nothing(tmp_path: Path) -> None:
+    """They straddle a midnight, years ahead."""
+    database = tmp_path / "a.sqlite3"
+    with run_collector(database) as collector:
+        assert collector.post().status == 200
+    now = datetime.now(UTC)
+    run_until(database, now)
+    midnight = now.replace(hour=0, minute=0, second=0) + timedelta(days=3000)
+    for moment in (midnight - timedelta(seconds=30), midnight + timedelta(seconds=30)):
+        with run_collector(database, env=clock_ahead(tmp_path, moment - now)) as collector:
+            assert collector.post().status == 200
+            until_s = time.monotonic() + 20
+            while not collector.store.hours_up(moment.date(), moment.date()) and time.monotonic() < until_s:
+                time.sleep(0.1)
+            time.sleep(2)  # a purge would be over within a fraction of it
+    [(_, first), *future] = open_reader(database).daily_counts("rxinfer", date.min, date.max)
+    assert (first, [day.year > now.year for day, _ in future]) == (1, [True, True])
+    assert len(open_reader(database).day_states("rxinfer")) == 3
 
 
 async def _commit(store: SQLStore, write: Write) -> None:

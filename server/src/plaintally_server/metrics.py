@@ -6,7 +6,7 @@ Their labels are the few kinds of requests and the codes of answers: no package,
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
@@ -43,6 +43,9 @@ class Measured(Protocol):
 
     def last_purge(self, now: datetime) -> datetime | None:
         """When by now what is over its time was last looked for."""
+
+    def clock_lag(self, now: datetime) -> timedelta | None:
+        """See `rolling.Rolling.clock_lag`."""
 
     def changed_days(self, last: date) -> Sequence[object]:
         """The days up to the last that are to be rolled up."""
@@ -122,6 +125,13 @@ class _OfStore(Collector):
                 "plaintally_last_purge_timestamp_seconds",
                 "When what is over its time was last looked for.",
                 value=purged_at.timestamp(),
+            )
+        lag = self._store.clock_lag(now)
+        if lag is not None:
+            yield GaugeMetricFamily(
+                "plaintally_clock_lag_seconds",
+                "How far purges are behind the clock, since it jumped ahead or no collector ran.",
+                value=lag.total_seconds(),
             )
         changed = len(self._store.changed_days(last_sealed(now)))
         yield GaugeMetricFamily("plaintally_changed_days", "Days that are to be rolled up.", value=changed)

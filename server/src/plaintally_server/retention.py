@@ -112,7 +112,8 @@ async def purge_all(
 
     Whatever is looked at again has become due since, also where a midnight came between two times that are a day apart.
     """
-    found = list(dues(contracts, now()))
+    moment = now()  # if the clock jumps during a purge, this purge does not follow it
+    found = list(dues(contracts, moment))
     before = {}
     for due in found:
         if due.what == "documents":
@@ -128,11 +129,11 @@ async def purge_all(
         removed, ended[kind] = await purge(store, due, since=since, now=now)
         if removed:
             _logger.info("purged %s of %s: %d", due.what, due.package, removed)
-    if dropped := await store.drop_requests(_ago(now(), REQUEST_DAYS)):
+    if dropped := await store.drop_requests(_ago(moment, REQUEST_DAYS)):
         _logger.info("dropped %d requests for deletion that were refused or are about no document", dropped)
-    if dropped := await store.drop_deletions(_ago(now(), deletion_days(contracts))):
+    if dropped := await store.drop_deletions(_ago(moment, deletion_days(contracts))):
         _logger.info("dropped %d tombstones and receipts of old deletions", dropped)
-    await store.drop_logins(now())
+    await store.drop_logins(moment)
 
 
 def deletion_days(contracts: Mapping[str, Contract]) -> int:
@@ -164,10 +165,11 @@ async def _pass(store: Purging, due: Due, start: int, *, now: Callable[[], datet
     """Look once at what was received from a moment on; how many documents went, and when the first came that stays."""
     removed, limit, kept = 0, STEP, None
     place: Place = (start, "", "")
+    clock_s = asyncio.get_running_loop().time
     while True:
-        begun = now()
-        step = await store.purge(due, place, limit=limit, at=begun)
-        took = now() - begun
+        begun_s = clock_s()
+        step = await store.purge(due, place, limit=limit, at=now())
+        took = timedelta(seconds=clock_s() - begun_s)
         removed += step.removed
         kept = step.kept if kept is None else kept
         if step.next is None:

@@ -7,7 +7,7 @@ by the same function when somebody asks.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -46,6 +46,9 @@ class Rolling(Reader, Protocol):
 
     async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
         """Note that a collector is running, and by package how many documents it has refused since the last time."""
+
+    def clock_lag(self, now: datetime) -> timedelta | None:
+        """Return how far purges are behind the clock; None if no collector has run on this database for a day."""
 
     async def renew_below(self, day: Changed) -> None:
         """Note that earlier days have changed if invokes of these have their stats only since this day."""

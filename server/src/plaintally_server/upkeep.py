@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -19,8 +19,12 @@ PAUSE_S = 60.0
 """After how long a day that has changed is rolled up anew at the latest."""
 BETWEEN_PURGES_S = 86_400.0
 """By a clock that nobody sets."""
-LONG_GAP = timedelta(days=31)
-"""After a longer time in which no collector is known to have run, the clock may be ahead."""
+LONG_LAG = timedelta(hours=1)
+"""If the clock is further ahead of the clock that purges follow, the log says so."""
+LAGGING = (
+    "the clock jumped ahead by %s, or no collector ran; purges count this time after a day of running. "
+    "If the clock is wrong, set it right before that"
+)
 _rest = partial(time.sleep, 0.005)  # of a thread that counts: requests go first
 _logger = logging.getLogger(__name__)
 
@@ -56,30 +60,44 @@ async def _note_minute(store: Upkeep, refusals: Refusals, now: Callable[[], date
 
 
 async def _tend(store: Upkeep, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
-    """Roll up what has changed, again and again, and purge at once and then every day."""
+    """Roll up what has changed, again and again, and purge at once, then every day.
+
+    A purge follows a clock that may be behind `now` (see `store.clock`). When it has caught up, a purge is due.
+    """
     dialects = [package for package, contract in contracts.items() if contract.dialect]
     clock_s, ended = asyncio.get_running_loop().time, dict[Due, datetime]()
     due_s = clock_s()
+    waits = False
     while True:
         left = 1
         with _telling("roll up"):
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
         with _telling("purge"):
             begun_s = clock_s()
+            lag = await asyncio.to_thread(store.clock_lag, now())
+            has_waited = waits
+            waits = lag is None or lag > LONG_LAG
+            if lag is not None and waits and not has_waited:
+                _logger.warning(LAGGING, describe_lag(lag))
+            if has_waited and not waits:
+                due_s = begun_s
             if begun_s >= (due_s + BETWEEN_PURGES_S if left else due_s):
-                if await asyncio.to_thread(_is_plausible, store, now().date()):
-                    await purge_all(store, contracts, ended, now=now)
-                else:
-                    _logger.warning("no collector ran in the last month, by a clock that may be wrong; a purge waits")
+                if lag is not None:
+                    await purge_all(store, contracts, ended, now=partial(_now_behind, now, lag))
                 due_s = begun_s + BETWEEN_PURGES_S
         await asyncio.sleep(PAUSE_S)
 
 
-def _is_plausible(store: Rolling, today: date) -> bool:
-    """Whether the clock may be trusted with what cannot be undone: a collector ran lately, or there was none before."""
-    first_up = store.first_day_up()
-    recently = today - LONG_GAP
-    return first_up is None or first_up >= recently or bool(store.hours_up(recently, today - timedelta(days=1)))
+def _now_behind(now: Callable[[], datetime], lag: timedelta) -> datetime:
+    return now() - lag
+
+
+def describe_lag(lag: timedelta) -> str:
+    """Return how far purges are behind the clock, in days or hours."""
+    hours = lag // timedelta(hours=1)
+    if hours < 2 * 24:
+        return f"{hours} hours" if hours != 1 else "1 hour"
+    return f"{lag.days:,} days"
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, and_, func, select, tuple_
@@ -19,6 +19,7 @@ from plaintally_server.store import (
     SessionTree,
     StatsTree,
     Window,
+    clock,
     credentials,
     purging,
 )
@@ -164,6 +165,11 @@ class SQLReader:
         """When by now what is over its time was last looked for."""
         with self._reading() as connection:
             return purging.last_purge(connection, now)
+
+    def clock_lag(self, now: datetime) -> timedelta | None:
+        """See `rolling.Rolling.clock_lag`."""
+        with self._reading() as connection:
+            return clock.lag(connection, now)
 
     def changed_days(self, last: date) -> Sequence[Changed]:
         """See `rolling.Rolling.changed_days`."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, 
 from plaintally_server.ingest import INVOKES, STATS
 from plaintally_server.reports.questions import ROLLED
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
-from plaintally_server.store import Rolled, Window
+from plaintally_server.store import Rolled, Window, clock
 from plaintally_server.store.batch import Tally
 from plaintally_server.store.rows import add, note_changes
 from plaintally_server.store.tables import REFUSED, UP, documents, monthly_rollups, purges, rolled_days, rollups, struck
@@ -100,6 +100,7 @@ def put_series(connection: Connection, package: str, day: date, cells: Cells) ->
 
 def note_minute(connection: Connection, at: datetime, refused: Mapping[str, int]) -> None:
     """See `rolling.Rolling.note_minute`."""
+    clock.note(connection, at)
     add(connection, rollups, {"package": "", "day": at.date()}, {(UP, f"{at:%H}"): 1})
     for package, number in refused.items():
         add(connection, rollups, {"package": package, "day": at.date()}, {(REFUSED, ""): number})
