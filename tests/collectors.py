@@ -144,7 +144,7 @@ def run_collector(
 def emptied(collector: Collector) -> Collector:
     """A collector that others had before, which knows its contracts and nothing else."""
     with closing(sqlite3.connect(collector.database)) as database, database:
-        for table in set(metadata.tables) - {"contracts", "names"}:  # names are PostgreSQL's
+        for table in set(metadata.tables) - {"contracts", "identities", "names"}:  # names are PostgreSQL's
             database.execute(f"DELETE FROM {table}")  # noqa: S608  # our own name
     return collector
 

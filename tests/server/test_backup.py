@@ -6,14 +6,13 @@ import subprocess
 import sys
 import threading
 from contextlib import AbstractContextManager, closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from collectors import Collector, run_collector, run_server
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store.backup import delete_again
+from plaintally_server.store import burials
 from postgresql import Postgres, program
 from shared import KEY, Shared, forget, patch, share, write_contract
 
@@ -130,13 +129,12 @@ def test_a_database_that_is_lost(tmp_path: Path) -> None:
     assert shared.session.encode() not in _bytes(tmp_path)
 
 
-def test_what_is_no_log_of_deletions(tmp_path: Path) -> None:
-    _done(tmp_path, "migrate", *DATABASE)
+def test_what_is_no_log_of_deletions() -> None:
     lines = ["", "{}", '{"table":"documents","row":{}}', '{"table":"tombstones","row":{"id_hash":1}}', "\x00"]
     lines.append(f'{{"table":"tombstones","row":{{"id_hash":"15","key_hash":null,"buried_at":{2**63}}}}}')
     for line in lines:
         with pytest.raises(CommandError, match="no file of deletions"):
-            delete_again(tmp_path / "test.sqlite3", [line], at=datetime.now(UTC))
+            burials.parse([line])
 
 
 def test_a_backup_that_is_damaged_replaces_nothing(tmp_path: Path) -> None:

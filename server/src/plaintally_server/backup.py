@@ -1,6 +1,5 @@
 """The commands that keep a database from being lost: a copy of it, and what puts a copy into its place."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,13 +57,13 @@ def restore(*, file: Path | None, deletions: Path | None, without_deletions: boo
         raise CommandError(_PG_RESTORE.format(file=file, database=describe(database)))
     if file is None and deletions is None:
         raise click.UsageError("Name the backup, or what to delete again with --deletions.")
-    lines = _read_lines(deletions) if deletions else []
+    lines = None if deletions is None else _read_lines(deletions)
     at = datetime.now(UTC)
     if file is None or isinstance(database, str):
-        deleted = copies.delete_again(database, lines, at=at)
+        must_exist(database)
+        deleted = copies.apply(lines or (), database, may_be_foreign=without_deletions, at=at)
     else:
-        lines += _read_present(database, is_needed=deletions is None and not without_deletions)
-        deleted, replaced = copies.restore(file, database, deletions=lines, at=at)
+        deleted, replaced = copies.restore(file, database, deletions=lines, may_lose_deletions=without_deletions, at=at)
         echo(f"{file} is now {database}.")
         if replaced:
             echo(f"What was there is {replaced}; delete it when you are content, for nobody else will.")
@@ -78,18 +77,5 @@ def _read_lines(path: Path) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise CommandError(f"{path} cannot be read as what `plaintally-server forget log` wrote") from error
     if not lines:
-        echo(f"Warning: {path} is empty; it tells of no deletion.", err=True)
+        raise CommandError(f"{path} is empty; write it with `plaintally-server forget log`")
     return lines
-
-
-def _read_present(database: Path, *, is_needed: bool) -> Sequence[str]:
-    """What was deleted, out of the database that is to be replaced."""
-    try:
-        return copies.read_deletions(database)
-    except CommandError as error:
-        if is_needed:
-            raise CommandError(
-                f"{error}: what was deleted since the backup would come back; name a file with --deletions, or go on "
-                "with --without-deletions"
-            ) from error
-        return []

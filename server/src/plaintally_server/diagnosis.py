@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 from plaintally_server.exceptions import ServerError
 from plaintally_server.options import collect_contracts
 from plaintally_server.settings import check_tls, find_token
+from plaintally_server.store import replacing
 from plaintally_server.store.database import Database, exists
 from plaintally_server.store.inspection import Inspection, look_at
 from plaintally_server.store.maintenance import Maintenance
@@ -53,7 +54,10 @@ def examine(
         yield from _check_files(database)
     inspection = None
     try:
-        inspection = look_at(database) if exists(database) else None
+        if exists(database):
+            inspection = look_at(database)
+        elif isinstance(database, Path):
+            replacing.check_complete(database)
     except ServerError as error:
         yield Finding("failed", "database", str(error))
     if inspection is not None:

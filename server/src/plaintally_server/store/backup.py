@@ -7,13 +7,13 @@ deleted, which a copy of the file's pages would still have.
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from plaintally_server.exceptions import CommandError
-from plaintally_server.store import burials, credentials, erasure, schema
+from plaintally_server.exceptions import CommandError, StartError
+from plaintally_server.store import burials, credentials, erasure, identity, replacing, schema
 from plaintally_server.store.database import (
     ERRORS,
     Database,
@@ -26,8 +26,6 @@ from plaintally_server.store.database import (
     reason,
 )
 from plaintally_server.store.lock import held
-
-_PARTS = ("", "-wal", "-shm")
 
 
 class Restored(NamedTuple):
@@ -46,71 +44,80 @@ def back_up(database: Path, target: Path) -> int:
     """
     schema.check_known(database, may_be_empty=False)
     with _telling(f"cannot back up {database} to {target}"):
-        if target.exists():
+        if target.exists() or target.is_symlink():
             raise CommandError(f"{target} is there already; name another file")
         part = target.with_name(f"{target.name}.part")
         _copy(database, part)
         part.rename(target)
+        replacing.sync_folder(target)
         return target.stat().st_size
 
 
-def restore(backup: Path, database: Path, *, deletions: Sequence[str], at: datetime) -> Restored:
+def restore(
+    backup: Path, database: Path, *, deletions: Sequence[str] | None, may_lose_deletions: bool, at: datetime
+) -> Restored:
     """Put a copy in the place of a database, and delete again what was deleted since.
 
     Args:
         backup: the copy, which stays as it is.
         database: what is replaced; it is kept beside, under a name that ends in `.replaced`.
-        deletions: lines as `burials.read` gives them.
+        deletions: lines as `burials.read` gives them; those of the database are added.
+        may_lose_deletions: whether to go on if it is not known what was deleted since the backup.
         at: the time of the deletion.
 
     Raises:
         StartError: a collector runs on the database, or the copy is of a newer version, or none of ours.
-        CommandError: the copy is not sound, or something cannot be written.
+        CommandError: the copy is not sound, something cannot be written, or deletions would be lost.
     """
     schema.check_known(backup, may_be_empty=False)
+    log = None if deletions is None else burials.parse(deletions)
     with _telling(f"cannot restore {backup} to {database}"), held(database) as lock:
         give(lock, to_owner_of=database)
-        old = database.with_name(f"{database.name}.replaced")
-        if old.exists():
-            raise CommandError(f"{old} is there already; move it away")
-        part = database.with_name(f"{database.name}.part")
-        _copy(backup, part)
+        replacing.check_room(database)
+        original = _parse(backup)
+        if log and not (may_lose_deletions or identity.belongs(log, original)):
+            raise CommandError(
+                f"the file of --deletions was not written from the database that {backup} is a copy of: name the one "
+                "that was, or go on with --without-deletions"
+            )
+        present = _find_present(database, is_needed=log is None and not may_lose_deletions)
+        is_continued = present is not None and identity.continues(present, original, at=at)
+        if not (log or may_lose_deletions or is_continued):
+            raise _would_come_back(f"{database} is not the database that {backup} is a copy of, or is an older one")
+        found = replacing.replaced_by(database) if database.exists() else None
+        part = replacing.part_of(database)
         try:
-            deleted = delete_again(part, deletions, at=at)
+            replacing.remove_with_logs(part)  # of a restore that was killed before there was a database
+            _copy(backup, part)
+            known = [one for one in (log, present) if one]
+            deleted = _delete_again(part, known, is_continued=is_continued, at=at)
             give(part, to_owner_of=database)
-        except BaseException:
-            for suffix in _PARTS:  # what was deleted may be in it yet
-                part.with_name(f"{part.name}{suffix}").unlink(missing_ok=True)
-            raise
-        finally:  # one that was brought forward has one
-            part.with_name(f"{part.name}-lock").unlink(missing_ok=True)
-        found = database.exists()
-        for suffix in _PARTS:
-            with suppress(FileNotFoundError):
-                database.with_name(f"{database.name}{suffix}").rename(old.with_name(f"{old.name}{suffix}"))
-        part.rename(database)
-    return Restored(deleted, old if found else None)
+            replacing.settle(part)
+            if found:
+                replacing.settle(database)
+                if present and _parse(database) != present:
+                    raise CommandError(f"{database} was changed meanwhile; repeat this")
+            replacing.put_in_place(part, database)
+        finally:  # what was deleted may be in it yet
+            replacing.remove_with_logs(part)
+    return Restored(deleted, found)
 
 
-def delete_again(database: Database, deletions: Sequence[str], *, at: datetime) -> int:
-    """Delete what these lines are about, and have its bytes go; return the number of sessions and stats.
-
-    Nobody stays logged in: whoever restores does not know who has read the copy.
+def apply(deletions: Sequence[str], database: Database, *, may_be_foreign: bool, at: datetime) -> int:
+    """Delete what these lines are about in a database as it is; return the number of sessions and stats.
 
     Raises:
-        CommandError: a line is none, or the bytes cannot go because somebody reads.
+        StartError: the database cannot be opened.
+        CommandError: a line is invalid, or the lines were written from an unrelated database; or the bytes cannot go
+            because somebody reads.
     """
-    schema.prepare(database)
-    engine = open_for_writing(database, timeout_s=30)
-    try:
-        with exclusively(engine) as connection:
-            deleted = burials.bury(connection, deletions, at=at)
-            credentials.drop_logins(connection)
-        if not erasure.erase(engine):
-            raise CommandError("what was deleted is still being read by somebody; repeat this to erase it")
-    finally:
-        engine.dispose()
-    return deleted
+    log = burials.parse(deletions)
+    if not (may_be_foreign or identity.is_related(log, _parse(database))):
+        raise CommandError(
+            f"the file of --deletions was not written from {describe(database)} or from a database that it was "
+            "restored from: name the one that was, or go on with --without-deletions"
+        )
+    return _delete_again(database, [log], is_continued=True, at=at)
 
 
 def read_deletions(database: Database) -> Sequence[str]:
@@ -124,6 +131,8 @@ def read_deletions(database: Database) -> Sequence[str]:
     engine = open_for_reading(database)
     try:
         with engine.connect() as connection:
+            if isinstance(database, Path) and schema.is_ours(connection) is False:
+                raise StartError(f"{database} is no database of a collector; name another")
             return list(burials.read(connection))
     except ERRORS as error:
         raise CommandError(f"cannot read what was deleted from {describe(database)} ({reason(error)})") from error
@@ -131,9 +140,51 @@ def read_deletions(database: Database) -> Sequence[str]:
         engine.dispose()
 
 
+def _parse(database: Database) -> burials.Deletions:
+    return burials.parse(read_deletions(database))
+
+
+def _find_present(database: Path, *, is_needed: bool) -> burials.Deletions | None:
+    """Return what the database that is to be replaced knows of deletions; None if it is missing or cannot be read."""
+    try:
+        return _parse(database)
+    except CommandError as error:
+        if is_needed:
+            raise _would_come_back(str(error)) from error
+        return None
+
+
+def _would_come_back(reason: str) -> CommandError:
+    return CommandError(
+        f"{reason}: what was deleted since the backup would come back; name a file with --deletions, or go on with "
+        "--without-deletions"
+    )
+
+
+def _delete_again(database: Database, known: Sequence[burials.Deletions], *, is_continued: bool, at: datetime) -> int:
+    """Delete what is known to be deleted, and have its bytes go; return the number of sessions and stats.
+
+    Nobody stays logged in: whoever restores does not know who has read the copy. A database that may lack deletions
+    does not continue the older one, and gets an identity of its own.
+    """
+    schema.prepare(database)
+    engine = open_for_writing(database, timeout_s=30)
+    try:
+        with exclusively(engine) as connection:
+            deleted = sum(burials.bury(connection, deletions, at=at) for deletions in known)
+            credentials.drop_logins(connection)
+            if not is_continued:
+                identity.renew(connection)
+        if not erasure.erase(engine):
+            raise CommandError("what was deleted is still being read by somebody; repeat this to erase it")
+    finally:
+        engine.dispose()
+    return deleted
+
+
 def _copy(source: Path, part: Path) -> None:
     """Write what a database holds into a new file, look it over, and have it on the disk."""
-    part.unlink(missing_ok=True)  # of an attempt that was cut short
+    replacing.remove_with_logs(part)  # of an attempt that was cut short
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:

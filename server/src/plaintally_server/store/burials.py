@@ -1,12 +1,14 @@
 """What was deleted and revoked, as lines of JSON that outlive a database: hashes of ids, receipts, and revoked tokens.
 
+The first lines hold the identities of the database that they were read from (see `identity`).
+
 A backup brings back what was deleted after it was made, and tokens that were revoked since. Whoever restores it has
 these lines from elsewhere, from the database that is replaced or from a file, and deletes and revokes again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Table, inspect, null, select
@@ -16,9 +18,10 @@ from plaintally_server.exceptions import CommandError
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store.deletion import discard
 from plaintally_server.store.rows import insert
-from plaintally_server.store.tables import documents, receipts, tokens, tombstones
+from plaintally_server.store.tables import documents, identities, receipts, tokens, tombstones
 
-_TABLES = {str(table.name): table for table in (tombstones, receipts, tokens)}
+_TABLES = {str(table.name): table for table in (identities, tombstones, receipts, tokens)}
+Row = Mapping[str, object]
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,8 +31,27 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row: dict[str, str | Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None]
 
 
+class Deletions(NamedTuple):
+    """What one database knows of deletions, by table."""
+
+    rows: Mapping[str, Sequence[Row]]
+
+    @property
+    def identities(self) -> Sequence[object]:
+        """The identities of the database, its own last."""
+        return [row["identity"] for row in self.rows[identities.name]]
+
+    def keys(self, since: int = 0) -> set[object]:
+        """Return the hashes of what was deleted since a time in microseconds, and the names of revoked tokens."""
+        deleted = {row["id_hash"] for row in self.rows[tombstones.name] if _time(row["buried_at"]) >= since}
+        return deleted | {row["name"] for row in self.rows[tokens.name]}
+
+
 def read(connection: Connection) -> Iterator[str]:
-    """A line for each tombstone, receipt and revoked token; the tables may be of another version, without a column."""
+    """Yield a line for each identity, tombstone, receipt and revoked token.
+
+    The tables may be of another version, and lack a column.
+    """
     for name, table in _TABLES.items():
         if not inspect(connection).has_table(name):
             continue
@@ -42,19 +64,25 @@ def read(connection: Connection) -> Iterator[str]:
             yield msgspec.json.encode(Line(name, values)).decode()
 
 
-def bury(connection: Connection, lines: Iterable[str], *, at: datetime) -> int:
-    """Delete again what these lines are about, in a transaction of the caller's; the number of sessions and stats.
+def parse(lines: Iterable[str]) -> Deletions:
+    """Return what lines say that `read` gave.
 
     Raises:
-        CommandError: a line is none of `read`'s.
+        CommandError: a line is invalid.
     """
-    rows: dict[str, list[Mapping[str, object]]] = {name: [] for name in _TABLES}
+    rows: dict[str, list[Row]] = {name: [] for name in _TABLES}
     for line in lines:
         name, row = _parse(line)
         rows[name].append(row)
-    for name, table in _TABLES.items():
-        if rows[name]:
-            connection.execute(_adding(connection, table), rows[name])
+    return Deletions(rows)
+
+
+def bury(connection: Connection, deletions: Deletions, *, at: datetime) -> int:
+    """Delete these documents again, in a transaction of the caller's; return the number of sessions and stats."""
+    rows = deletions.rows
+    for table in (tombstones, receipts, tokens):
+        if rows[table.name]:
+            connection.execute(_adding(connection, table), rows[table.name])
     buried = {row["id_hash"] for row in rows[tombstones.name]}
     count = 0
     for collection, below in ((SESSIONS, STATS), (STATS, INVOKES)):
@@ -88,6 +116,10 @@ def _parse(line: str) -> tuple[str, Mapping[str, object]]:
         return parsed.table, {column.name: _value(table, column.name, parsed.row) for column in table.columns}
     except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
         raise CommandError("this is no file of deletions; `plaintally-server forget log` writes one") from error
+
+
+def _time(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _value(table: Table, name: str, row: Mapping[str, str | int | None]) -> bytes | str | int | None:

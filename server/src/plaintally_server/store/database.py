@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from plaintally_server.exceptions import CommandError, StartError
+from plaintally_server.store import replacing
 
 Database = Path | str
 """A file, or an address such as postgresql://user@host/name."""
@@ -36,19 +37,30 @@ ERRORS = (sqlite3.Error, DBAPIError, OSError)
 
 
 def locate(text: str) -> Database:
-    """The database that a setting names.
+    """Return the database that a setting names; of a symbolic link, the file that it leads to.
+
+    A lock and a write-ahead log are beside the file, so it must have one name.
 
     Raises:
         StartError: it looks like an address, and is none.
     """
     if "://" not in text:
-        return Path(text)
+        return _follow(Path(text))
     try:
         if make_url(text).get_backend_name() == "postgresql":
             return text
     except (ArgumentError, ValueError):
         pass
     raise StartError("the database must be a file, or an address such as postgresql://user@host/name")
+
+
+def _follow(path: Path) -> Path:
+    try:
+        return path.resolve() if path.is_symlink() else path
+    except PermissionError:
+        return path  # which whoever opens it reports
+    except (OSError, RuntimeError) as error:  # a loop of links
+        raise StartError(f"the link {path} leads nowhere ({reason(error)}); name the database itself") from error
 
 
 def exists(database: Database) -> bool:
@@ -65,9 +77,12 @@ def must_exist(database: Database) -> None:
     """See that there is a database where a command needs one that a collector has made.
 
     Raises:
+        StartError: there is none, but a restore left files beside it.
         CommandError: there is none.
     """
     if not exists(database):
+        if isinstance(database, Path):
+            replacing.check_complete(database)
         raise CommandError(
             f"there is no database {describe(database)}; name another, or make one with `plaintally-server serve`"
         )
@@ -107,9 +122,10 @@ def open_for_writing(
     if isinstance(database, str):
         return _postgres(database, QueuePool if alone else NullPool, "READ COMMITTED", BY_INDEX)
     with opening(database):
-        if (
-            may_create and not database.exists()
-        ):  # to close a file that this process has open elsewhere would end its locks
+        if database.exists():
+            replacing.check_one_name(database)
+        elif may_create:  # to close a file that this process has open elsewhere would end its locks
+            replacing.check_complete(database)
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
             give(database, to_owner_of=database.absolute().parent)
     return _sqlite(

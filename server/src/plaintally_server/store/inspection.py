@@ -1,12 +1,13 @@
 """What a database says of itself, read without changing a byte of it."""
 
 from datetime import date, datetime
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store import schema
+from plaintally_server.store import replacing, schema
 from plaintally_server.store.database import ERRORS, Database, describe, open_for_reading, reason
 from plaintally_server.store.tables import HEAD, IMPORTS, rollups
 
@@ -28,8 +29,11 @@ def look_at(database: Database) -> Inspection:
     """Look at a database, also while a collector runs on it.
 
     Raises:
+        StartError: it is a file that has another name.
         CommandError: it is damaged, or cannot be read.
     """
+    if isinstance(database, Path):
+        replacing.check_one_name(database)
     engine = open_for_reading(database)
     try:
         with engine.connect() as connection:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from plaintally_server.exceptions import StartError
+from plaintally_server.store import replacing
 
 _CLOSED = b"closed"
 _LENGTH = 16
@@ -37,6 +38,7 @@ class Lock:
             raise StartError(
                 f"another collector runs on the database {database}; stop it, or name another with --database"
             ) from error
+        self._clean(database)
         self.is_clean = os.read(self._file, _LENGTH).rstrip() == _CLOSED
         self._write(b"open")
 
@@ -48,6 +50,16 @@ class Lock:
     def abandon(self) -> None:
         """Let go without noting an orderly end."""
         os.close(self._file)
+
+    def _clean(self, database: Path) -> None:
+        """Remove what a restore that was killed left, now that no restore can be running."""
+        try:
+            if database.exists():
+                replacing.clean(database)
+                replacing.check_one_name(database)
+        except BaseException:
+            self.abandon()
+            raise
 
     def _write(self, content: bytes) -> None:
         os.lseek(self._file, 0, os.SEEK_SET)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-HEAD = "0006"
+HEAD = "0007"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
@@ -238,4 +238,11 @@ struck = Table(
     Column("actor", Text, nullable=False, comment="who did so"),
     _time("at", "when it was struck"),
     comment="windows of fabricated counts",
+)
+identities = Table(
+    "identities",
+    metadata,
+    Column("number", Integer, primary_key=True, comment="their order; the last one is the database's own"),
+    Column("identity", LargeBinary, nullable=False, unique=True, comment="16 random bytes"),
+    comment="the identity of this database, after those of the databases that it was restored from",
 )

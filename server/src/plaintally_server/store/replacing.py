@@ -1,0 +1,188 @@
+"""Puts a file into the place of a database by one rename, which a kill leaves done or not done.
+
+A restore writes `<database>.part`, gives the present database a second name, `<database>.replaced`
+(a hard link), and renames the part over the database. So there is a database at every moment. What a
+restore that was killed left is recognized: the part, and a `.replaced` that is the database itself,
+are removed by the next process that gets the lock. If such files lie where the database is missing,
+no command creates a new, empty database beside them.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from plaintally_server.exceptions import CommandError, StartError
+
+_BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database; it would apply a log or journal of the old file to the new one."""
+
+
+def part_of(database: Path) -> Path:
+    """Return where a restore prepares the new database."""
+    return database.with_name(f"{database.name}.part")
+
+
+def replaced_by(database: Path) -> Path:
+    """Return where a restore keeps the old database."""
+    return database.with_name(f"{database.name}.replaced")
+
+
+def check_complete(database: Path) -> None:
+    """Raise if a missing database has files of a restore beside it, since a new one would be empty.
+
+    Raises:
+        StartError: there are such files.
+    """
+    old, part = replaced_by(database), part_of(database)
+    if old.exists():
+        raise StartError(
+            f"there is no database {database}, but a restore kept {old}; rename it to {database}, or move it away"
+        )
+    if part.exists():
+        raise StartError(
+            f"there is no database {database}, but a restore was interrupted and left {part}; "
+            "run `plaintally-server restore` again, or move it away"
+        )
+
+
+def check_one_name(database: Path) -> None:
+    """Raise if the file has another name (a hard link): each would have its own lock and its own write-ahead log.
+
+    Raises:
+        StartError: it has.
+    """
+    names = database.stat().st_nlink - int(_is_same(replaced_by(database), database))
+    if names > 1:
+        raise StartError(
+            f"the database {database} has another name (hard link), under which it would be damaged; remove that name: "
+            f"find it with `find / -xdev -samefile {database}`"
+        )
+
+
+def clean(database: Path) -> None:
+    """Remove what a restore that was killed left beside a database; the caller holds its lock."""
+    remove_with_logs(part_of(database))
+    _copy_of(database).unlink(missing_ok=True)
+    if _is_same(replaced_by(database), database):
+        replaced_by(database).unlink()
+
+
+def check_room(database: Path) -> None:
+    """Raise if the place where a restore keeps the old database is taken.
+
+    Raises:
+        CommandError: it is.
+    """
+    old = replaced_by(database)
+    if old.exists() and not database.exists():
+        raise CommandError(
+            f"there is no database {database}, but a restore kept {old}; rename it to {database}, so that what was "
+            "deleted is read from it, or move it away"
+        )
+    for path in (old, *_beside(old)):
+        if path.exists():
+            raise CommandError(f"{path} is there already; move it away")
+
+
+def settle(database: Path) -> None:
+    """Move the logs of a database into it, so that it is a single file; a damaged one stays as it is.
+
+    Raises:
+        CommandError: another process has it open.
+        sqlite3.Error: it cannot be written.
+    """
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=30)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise CommandError(f"another process has {database} open; end it, and repeat this") from error
+        raise
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+
+
+def put_in_place(part: Path, database: Path) -> Path | None:
+    """Rename a finished part over a database that is settled; return where the old one is kept, if there was one."""
+    sync(part)
+    old = replaced_by(database) if database.exists() else None
+    with _kept(database, old, part):
+        for path, kept in zip(_beside(database), _beside(replaced_by(database)), strict=True):
+            with suppress(FileNotFoundError):
+                path.replace(kept)
+        part.replace(database)
+    sync_folder(database)
+    return old
+
+
+def remove_with_logs(path: Path) -> None:
+    """Remove a database that is not needed any more, with everything that lies beside it."""
+    for one in (path, *_beside(path), path.with_name(f"{path.name}-lock")):
+        one.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Write a file's content to the disk."""
+    with path.open("rb+") as file:  # Windows writes out only what may be written
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Write the names in a file's folder to the disk, where the system can."""
+    if os.name == "nt":
+        return
+    with suppress(PermissionError):  # a folder may be open to writing alone
+        folder = os.open(path.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _kept(database: Path, old: Path | None, part: Path) -> Iterator[None]:
+    """Give a database a second name, which it loses again unless the block puts the part into its place."""
+    if old is None:
+        yield
+        return
+    try:
+        _link(database, old)
+        sync_folder(database)
+        yield
+    except BaseException:
+        if part.exists():
+            old.unlink(missing_ok=True)
+        raise
+
+
+def _link(database: Path, old: Path) -> None:
+    try:
+        old.hardlink_to(database)
+    except OSError:  # a file system without hard links
+        copy = _copy_of(database)
+        try:
+            shutil.copy2(database, copy)
+            sync(copy)
+            copy.replace(old)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+
+
+def _copy_of(database: Path) -> Path:
+    return part_of(replaced_by(database))
+
+
+def _beside(path: Path) -> list[Path]:
+    return [path.with_name(f"{path.name}{suffix}") for suffix in _BESIDE]
+
+
+def _is_same(path: Path, database: Path) -> bool:
+    try:
+        return path.samefile(database)
+    except FileNotFoundError:
+        return False
