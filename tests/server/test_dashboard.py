@@ -1,13 +1,20 @@
 """The public pages over HTTP: what they answer, and what their headers promise."""
 
+import asyncio
 import time
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from collectors import Collector, run_collector
+from collectors import TOKEN, Collector, run_collector
 from made import commit, run_until
+from maintainers import Browser
+from plaintally.contract import Contract
+from plaintally_server.retention import dues
+from plaintally_server.store.opening import open_store
 
 
 def test_the_pages_load_nothing_from_elsewhere_and_run_nothing(collector: Collector) -> None:
@@ -71,12 +78,45 @@ def test_the_page_says_when_the_last_purge_was(tmp_path: Path) -> None:
     with run_collector(tmp_path / "a.sqlite3") as collector:
         deadline = time.monotonic() + 20  # the first is soon after the start
         while "<time" not in (page := kept(collector)):
-            assert "The collector has not looked for expired data yet." in page
+            assert "The collector has not deleted expired data yet." in page
             assert time.monotonic() < deadline
             time.sleep(0.5)
     today = datetime.now(UTC)
     assert f'Expired data was last deleted on <time datetime="{today:%Y-%m-%d}">' in page
     assert "396 days" in page
+
+
+def test_pages_say_that_a_purge_has_not_ended(tmp_path: Path) -> None:
+    """The collector was killed during a purge; the next start does not purge yet, then the one after it does."""
+    database = tmp_path / "a.sqlite3"
+    now = datetime.now(UTC)
+    with closing(open_store(database)) as store:
+        [due] = dues({"rxinfer": Contract()}, now)
+        asyncio.run(store.begin_purge(due, at=now))
+    with run_collector(database) as collector:
+        assert f'Data received before <time datetime="{due.before:%Y-%m-%d}">' in kept(collector)
+        assert "The collector has not deleted expired data yet." in kept(collector)
+        browser = Browser(collector)
+        assert browser.send("/login", {"token": TOKEN}).status == 303
+        page = browser.get("/maintain").body.decode()
+        assert "has not ended: data received before" in page
+        assert "last completed purge" not in page
+    run_until(database, now)
+    with run_collector(database) as collector:
+        wait_until(lambda: "<time" in kept(collector) and "is being deleted" not in kept(collector))
+        assert "Expired data was last deleted on" in kept(collector)
+        browser = Browser(collector)
+        assert browser.send("/login", {"token": TOKEN}).status == 303
+        page = browser.get("/maintain").body.decode()
+        assert "has not ended" not in page
+        assert "The last completed purge ended on" in page
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until_s
+        time.sleep(0.5)
 
 
 def kept(collector: Collector) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from collectors import Collector, run_collector
-from made import at, commit, counts, new_id, session, write
+from made import at, commit, counts, new_id, run_until, session, write
 from plaintally.contract import Contract, Integer, Label
 from plaintally_server.dashboard import PERIODS, Pages
 from plaintally_server.figures import MAX_ROWS, read_sessions
@@ -110,6 +110,7 @@ def test_a_collector_answers_the_same_with_and_without_sessions(tmp_path: Path) 
     for number in (0, 9):
         for _ in range(number):
             commit(tmp_path / "a.sqlite3", list(session(chance, datetime.now(UTC), invokes=3)))
+        run_until(tmp_path / "a.sqlite3", datetime.now(UTC))
         with run_collector(tmp_path / "a.sqlite3", f"--contract={contract}") as collector:
             wait_for_a_purge(collector)
             seen.append([without_time(collector, path) for path in paths])

@@ -486,6 +486,32 @@ def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:
     asyncio.run(work())
 
 
+def test_a_purge_that_has_not_ended_is_not_shown_as_one(store: SQLStore) -> None:
+    """One that was interrupted has an end when the next one has; its days are not counted again."""
+    short, long = ({"rxinfer": Contract(retention_days=days)} for days in (10, 20))
+    [due] = retention.dues(short, NOW)
+    writes = [count(days=days) for days in (5, 15, 25)]
+
+    async def work() -> None:
+        for write in writes:
+            await store.commit([write])
+        await store.begin_purge(due, at=NOW)
+        assert store.last_purges("rxinfer", NOW) == {"begun": (NOW, due.before)}
+        assert store.last_purge(NOW) is None
+        assert store.purged_until(NOW) == {"rxinfer": due.before}
+        await retention.purge_all(store, long, {}, now=lambda: NOW)
+        [other] = retention.dues(long, NOW)
+        assert store.last_purges("rxinfer", NOW) == {"documents": (NOW, other.before)}
+        assert store.purged_until(NOW) == {"rxinfer": due.before}
+        assert store.last_purge(NOW) == NOW
+        await retention.purge_all(store, short, {}, now=lambda: NOW + timedelta(hours=1))
+        assert store.last_purges("rxinfer", NOW + timedelta(hours=1)) == {
+            "documents": (NOW + timedelta(hours=1), due.before)
+        }
+
+    asyncio.run(work())
+
+
 @pytest.mark.postgres
 def test_a_month_that_was_made_ahead_for_nothing_is_dropped(postgres: "Postgres") -> None:
     url = postgres.new_store()

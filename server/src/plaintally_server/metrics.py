@@ -42,7 +42,7 @@ class Measured(Protocol):
         """Whether bytes of what was deleted are still to be erased."""
 
     def last_purge(self, now: datetime) -> datetime | None:
-        """When by now what is over its time was last looked for."""
+        """Return when the last purge of all packages ended, by now."""
 
     def clock_lag(self, now: datetime) -> timedelta | None:
         """See `rolling.Rolling.clock_lag`."""
@@ -123,7 +123,7 @@ class _OfStore(Collector):
         if purged_at is not None:
             yield GaugeMetricFamily(
                 "plaintally_last_purge_timestamp_seconds",
-                "When what is over its time was last looked for.",
+                "When the last purge of expired data ended.",
                 value=purged_at.timestamp(),
             )
         lag = self._store.clock_lag(now)

@@ -100,8 +100,7 @@ class Pull:
     ) -> None:
         self.project, self.store, self.contracts = project, store, contracts
         self.delete, self.delete_forgotten, self.now = delete, delete_forgotten, now
-        purges = {package: store.last_purges(package, now).get("documents") for package in contracts}
-        self._gone_until = {package: purge.until for package, purge in purges.items() if purge}
+        self._gone_until = store.purged_until(now)
         self.outcome = Outcome()
 
     @property

@@ -85,7 +85,10 @@ class Purging(Protocol):
         """Keep that documents are about to go, from when on their days stay as they are rolled up."""
 
     async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
-        """Keep that something was looked for, and how much of it went."""
+        """Keep that a purge of one kind ended, and how much it removed."""
+
+    async def end_purge(self, *, at: datetime) -> None:
+        """Keep that a purge of all packages ended."""
 
 
 def dues(contracts: Mapping[str, Contract], now: datetime) -> Iterator[Due]:
@@ -134,6 +137,7 @@ async def purge_all(
     if dropped := await store.drop_deletions(_ago(moment, deletion_days(contracts))):
         _logger.info("dropped %d tombstones and receipts of old deletions", dropped)
     await store.drop_logins(moment)
+    await store.end_purge(at=now())
 
 
 def deletion_days(contracts: Mapping[str, Contract]) -> int:

@@ -109,11 +109,11 @@ def plan_packages(
     Raises:
         CommandError: the store has nothing of all that the export has of a package, so that it may be another's.
     """
-    found = place.stamps()
+    found, purged_until = place.stamps(), reader.purged_until(datetime.now(UTC))
     wanted: dict[Partition, str] = {}
     for package in packages:
-        purge = reader.last_purges(package, datetime.now(UTC)).get("documents")
-        kept_since = purge.until.date() if purge else date.min  # what came before went, as it should
+        until = purged_until.get(package)
+        kept_since = until.date() if until else date.min  # what came before went, as it should
         there = {partition for partition in found if partition.package == package and partition.day >= kept_since}
         of_package = stamps(package, reader.day_states(package))
         if there and not there & of_package.keys():

@@ -109,7 +109,7 @@ class Window(NamedTuple):
 
 
 class Purge(NamedTuple):
-    """When something was removed because its time was over, and before when it had been received."""
+    """The time of a purge of expired data, and before when this had been received."""
 
     at: datetime
     until: datetime
@@ -159,7 +159,10 @@ class Reader(Protocol):
         """The first day on which a collector was running, as far as that was noted."""
 
     def last_purges(self, package: str, now: datetime) -> Mapping[str, Purge]:
-        """By what was looked for, "documents" or "contexts", the last time by now that what was over its time went."""
+        """Return the last completed purges of "documents" and "contexts", and "begun", one that has not ended."""
+
+    def purged_until(self, now: datetime) -> Mapping[str, datetime]:
+        """Return by package since when nothing was removed, also by a purge that has only begun."""
 
     def packages(self) -> Sequence[str]:
         """The packages that have ever been counted, in the order of their names."""

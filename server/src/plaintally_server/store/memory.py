@@ -108,6 +108,10 @@ class MemoryStore:
         """See `Reader.last_purges`; nothing is purged here."""
         return {}
 
+    def purged_until(self, now: datetime) -> Mapping[str, datetime]:  # noqa: ARG002
+        """See `Reader.purged_until`; nothing is purged here."""
+        return {}
+
     def tokens(self) -> Sequence[Token]:
         """See `tokens.TokenStore.tokens`; there are none here."""
         return ()

@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, literal, select, tuple_, update
 
 from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
 from plaintally_server.retention import Due, Place, Step
 from plaintally_server.store import Purge
 from plaintally_server.store.content import read_fields, write_fields
 from plaintally_server.store.rows import delete_rows
-from plaintally_server.store.tables import counted_ids, documents, purges, rolled_days
+from plaintally_server.store.tables import ALL, BEGUN, INTERRUPTED, counted_ids, documents, purges, rolled_days
 from plaintally_server.store.times import from_us, to_us
 
 WALK = 2_000
@@ -54,38 +54,57 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
 
 
 def begin(connection: Connection, due: Due, *, at: datetime) -> None:
-    """Keep that a purge of documents begins; see `retention.Purging.begin_purge`.
+    """Keep that a purge of documents begins; see `retention.Purging.begin_purge`. It has no end yet.
 
     Days that changed and are not rolled up anew yet count as if they were, so that whoever counts one just now is late.
     """
-    record(connection, due, removed=0, at=at)
+    this = {"package": due.package, "what": BEGUN, "until": to_us(due.before)}
+    connection.execute(delete(purges).where(*_same(this)))
+    connection.execute(purges.insert().values(**this, removed=0, at=to_us(at)))
     days = rolled_days.c
     over = and_(days.package == due.package, days.day < due.before.date(), days.rolled != days.changes)
     connection.execute(update(rolled_days).where(over).values(rolled=days.changes))
 
 
 def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> None:
-    """Keep what a purge removed; see `retention.Purging.record_purge`. One of documents was noted at its beginning."""
+    """Keep what a purge removed; see `retention.Purging.record_purge`.
+
+    One of documents takes the place of its beginning, and of an earlier one up to the same time. Others that had
+    begun were interrupted: their days may lack documents, so they must not be counted again.
+    """
     key = {"package": due.package, "what": due.what, "until": to_us(due.before)}
     if due.what == "documents":
-        begun = and_(*(purges.c[name] == value for name, value in key.items()))
-        more = update(purges).where(begun).values(removed=purges.c.removed + removed, at=to_us(at))
+        begun = {"package": due.package, "what": BEGUN}
+        connection.execute(delete(purges).where(*_same({**key, "what": BEGUN})))
+        connection.execute(update(purges).where(*_same(begun)).values(what=INTERRUPTED))
+        more = update(purges).where(*_same(key)).values(removed=purges.c.removed + removed, at=to_us(at))
         if connection.execute(more).rowcount:
             return
     connection.execute(purges.insert().values(**key, removed=removed, at=to_us(at)))
+
+
+def end(connection: Connection, *, at: datetime) -> None:
+    """See `retention.Purging.end_purge`."""
+    connection.execute(purges.insert().values(package="", what=ALL, until=to_us(at), removed=0, at=to_us(at)))
+
+
+def _same(values: Mapping[str, object]) -> list[ColumnElement[bool]]:
+    """Return the conditions that a row has these values."""
+    return [purges.c[name] == value for name, value in values.items()]
 
 
 def last_purges(connection: Connection, package: str, now: datetime) -> Mapping[str, Purge]:
     """See `Reader.last_purges`; what a clock noted that was ahead is left out."""
     columns = (purges.c.what, func.max(purges.c.at), func.max(purges.c.until))
     by_now = and_(purges.c.package == package, purges.c.at <= to_us(now))
-    query = select(*columns).where(by_now).group_by(purges.c.what)
+    query = select(*columns).where(by_now, purges.c.what != INTERRUPTED).group_by(purges.c.what)
     return {what: Purge(from_us(at), from_us(until)) for what, at, until in connection.execute(query)}
 
 
 def last_purge(connection: Connection, now: datetime) -> datetime | None:
-    """When by now what is over its time was last looked for."""
-    at = connection.execute(select(func.max(purges.c.at)).where(purges.c.at <= to_us(now))).scalar()
+    """Return when the last purge of all packages ended, by now."""
+    ended = and_(purges.c.what == ALL, purges.c.at <= to_us(now))
+    at = connection.execute(select(func.max(purges.c.at)).where(ended)).scalar()
     return None if at is None else from_us(at)
 
 

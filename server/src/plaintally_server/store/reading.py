@@ -151,6 +151,11 @@ class SQLReader:
         with self._reading() as connection:
             return purging.last_purges(connection, package, now)
 
+    def purged_until(self, now: datetime) -> Mapping[str, datetime]:
+        """See `Reader.purged_until`."""
+        with self._reading() as connection:
+            return rolled_up.purged_until(connection, now)
+
     def tokens(self) -> Sequence[Token]:
         """See `tokens.TokenStore.tokens`."""
         with self._reading() as connection:
@@ -162,7 +167,7 @@ class SQLReader:
             return credentials.read_audit(connection, last=last)
 
     def last_purge(self, now: datetime) -> datetime | None:
-        """When by now what is over its time was last looked for."""
+        """Return when the last purge of all packages ended, by now."""
         with self._reading() as connection:
             return purging.last_purge(connection, now)
 

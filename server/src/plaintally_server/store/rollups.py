@@ -16,7 +16,18 @@ from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Rolled, Window, clock
 from plaintally_server.store.batch import Tally
 from plaintally_server.store.rows import add, note_changes
-from plaintally_server.store.tables import REFUSED, UP, documents, monthly_rollups, purges, rolled_days, rollups, struck
+from plaintally_server.store.tables import (
+    BEGUN,
+    INTERRUPTED,
+    REFUSED,
+    UP,
+    documents,
+    monthly_rollups,
+    purges,
+    rolled_days,
+    rollups,
+    struck,
+)
 from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
 
 SERIES = (STRUCK_IMPORTS, *dict.fromkeys(question.series for question in ROLLED))
@@ -65,11 +76,11 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
 
 
 def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime]:
-    """By package, when the documents were received that are the first ones not to be over.
+    """By package, since when nothing was removed: also a purge that has only begun removed what came before.
 
     What a clock noted that was ahead of `now` is left out: else no day would be rolled up anew until then.
     """
-    by_now = and_(purges.c.what == "documents", purges.c.at <= to_us(now))
+    by_now = and_(purges.c.what.in_(("documents", BEGUN, INTERRUPTED)), purges.c.at <= to_us(now))
     query = select(purges.c.package, func.max(purges.c.until)).where(by_now)
     return {package: from_us(until) for package, until in connection.execute(query.group_by(purges.c.package))}
 

@@ -191,6 +191,10 @@ class SQLStore(SQLReader):
         """See `retention.Purging.record_purge`."""
         await self._do(purging.record, due, removed=removed, at=at)
 
+    async def end_purge(self, *, at: datetime) -> None:
+        """See `retention.Purging.end_purge`."""
+        await self._do(purging.end, at=at)
+
     async def drop_requests(self, before: datetime) -> int:
         """See `retention.Purging.drop_requests`."""
         count = 0
