@@ -15,7 +15,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from plaintally_server.exceptions import ServerError
 from plaintally_server.options import collect_contracts
@@ -25,9 +25,13 @@ from plaintally_server.store.database import Database, exists
 from plaintally_server.store.inspection import Inspection, look_at
 from plaintally_server.store.maintenance import Maintenance
 
+if TYPE_CHECKING:
+    from plaintally_server.store.server_state import ServerState
+
 SCARCE_BYTES, AMPLE_BYTES = 64 * 2**20, 2**30
 RENEWAL = timedelta(days=14)
 """How long before its end a certificate should be another."""
+_LEAST_POSTGRESQL = 150_000
 _TIMEOUT_S = 5
 _CLOCKS_APART = timedelta(minutes=1)
 _TIME_ERROR = 5  # what adjtimex(2) returns where nothing disciplines the clock
@@ -62,6 +66,8 @@ def examine(
         yield Finding("failed", "database", str(error))
     if inspection is not None:
         yield check_tables(inspection, is_server=isinstance(database, str))
+        if isinstance(database, str):
+            yield from _check_server(database)
     made = 0
     if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
@@ -84,6 +90,45 @@ def check_tables(inspection: Inspection, *, is_server: bool = False) -> Finding:
         says = f"they are {older}; back up, then run `plaintally-server migrate`"
         return Finding("failed" if is_server else "warning", "tables", says)
     return Finding("ok", "tables", "they are of this version, and nothing is found broken")
+
+
+def _check_server(address: str) -> Iterator[Finding]:
+    """Whether a PostgreSQL server keeps what it acknowledged."""
+    from plaintally_server.store.server_state import look_at_server  # which needs the extra
+
+    try:
+        state = look_at_server(address)
+    except ServerError as error:
+        yield Finding("failed", "postgresql", str(error))
+        return
+    found = [*find_dangers(state)]
+    yield from found
+    if not found:
+        says = "it is behind a pooler; a direct connection is faster" if state.is_pooled else "it waits for its disk"
+        yield Finding("ok", "postgresql", says)
+
+
+def find_dangers(state: "ServerState") -> Iterator[Finding]:
+    """What makes acknowledged data unsafe on a server, or stops the collector."""
+    failures = {
+        "it is a standby, which only reads; name the primary": state.is_standby,
+        f"it is older than 15 ({state.version // 10_000}); update it": state.version < _LEAST_POSTGRESQL,
+        "fsync is off, so a crash of the machine loses or damages everything; turn it on": not state.has_fsync,
+        "full_page_writes is off, so a crash of the machine may damage pages; turn it on": not state.has_full_pages,
+        f"its encoding is {state.encoding}; make a database with the encoding UTF8": state.encoding != "UTF8",
+    }
+    for says, is_so in failures.items():
+        if is_so:
+            yield Finding("failed", "postgresql", says)
+    for name in state.unlogged:
+        says = f"the table {name} is unlogged, so a crash empties it; run ALTER TABLE {name} SET LOGGED"
+        yield Finding("failed", "postgresql", says)
+    if state.synchronous_commit in ("off", "local"):
+        says = f"synchronous_commit is {state.synchronous_commit}; the collector turns it on for itself, and you should"
+        yield Finding("warning", "postgresql", f"{says} for copies and restores with other programs")
+    if state.has_late_standbys:
+        says = "no commit waits for its standbys, so a failover may lose what was acknowledged last"
+        yield Finding("warning", "postgresql", f"{says}; set synchronous_standby_names")
 
 
 def check_clock(now: datetime, inspection: Inspection | None, *, is_synchronized: bool) -> Finding:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
-
 from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Write
 from plaintally_server.store.batch import (
@@ -23,9 +21,10 @@ from plaintally_server.store.batch import (
     uncounted,
 )
 from plaintally_server.store.database import COUNTING, LOCK
+from plaintally_server.store.libpq import Batches
 from plaintally_server.store.tables import IMPORTS
 
-_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({LOCK})"
+_SHARE = f"SELECT pg_advisory_xact_lock_shared({LOCK})"
 # Whether an id was counted is seen in two places. Whoever writes in the one while looking into the other does so alone.
 _NAMED = f"SELECT pg_advisory_xact_lock_shared({COUNTING})"
 _OTHERS = f"SELECT pg_advisory_xact_lock({COUNTING})"
@@ -128,11 +127,12 @@ class Attempt:
         self._found: dict[Key, Row] = {}
         self._uncertain: tuple[str, Plan] | None = None
 
-    async def run(self, connection: asyncpg.Connection) -> Plan:
+    async def run(self, connection: Batches) -> Plan:
         """Do the batch, unless the last attempt did and could not tell."""
         if self._uncertain is not None:
             transaction, planned = self._uncertain
-            status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction)
+            async with connection.transaction():  # behind a pooler, a statement alone may come apart
+                status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", transaction)
             if status == "in progress":
                 raise ConnectionError("the server has not noticed yet that the connection was lost")
             self._uncertain = None
@@ -140,10 +140,10 @@ class Attempt:
                 return planned
         if self._new is not None:
             planned, self._new = self._new, None  # should there be another attempt
-            await connection.execute(f"{_BEGIN}; {_NAMED}")
+            await connection.execute(f"{connection.begin}; {_SHARE}; {_NAMED}")
             transaction = await _make(connection, _ALL_NEW, sorted(planned.puts.items()))
         else:
-            await connection.execute(_BEGIN)
+            await connection.execute(f"{connection.begin}; {_SHARE}")
             planned = await self._plan(connection)
             if planned.counts or planned.named:
                 await connection.execute(_OTHERS if planned.counts else _NAMED)
@@ -152,7 +152,7 @@ class Attempt:
         await connection.execute("COMMIT")
         return planned
 
-    async def _plan(self, connection: asyncpg.Connection) -> Plan:
+    async def _plan(self, connection: Batches) -> Plan:
         found = self._found = await _load(connection, keys_of(self._groups))
         runs = await _load_below(connection, parents_of_new(self._groups, found), found)
         planned = plan(self._groups, found, runs=runs)
@@ -161,7 +161,7 @@ class Attempt:
             planned = plan(self._groups, found, buried, runs) if buried else planned
         return planned
 
-    async def _apply(self, connection: asyncpg.Connection, planned: Plan) -> str:
+    async def _apply(self, connection: Batches, planned: Plan) -> str:
         """Put, drop and count; the number of the transaction."""
         counts = uncounted(planned, await _load(connection, bearers(planned)))  # by what is there before
         puts = sorted(planned.puts.items())
@@ -192,7 +192,7 @@ class Attempt:
         return key in self._found and self._found[key].create_time == row.create_time
 
 
-async def _make(connection: asyncpg.Connection, statement: str, new: Sequence[tuple[Key, Row]]) -> str:
+async def _make(connection: Batches, statement: str, new: Sequence[tuple[Key, Row]]) -> str:
     """Make documents; the number of the transaction.
 
     Raises:
@@ -204,7 +204,7 @@ async def _make(connection: asyncpg.Connection, statement: str, new: Sequence[tu
     return str(transaction)
 
 
-async def _load(connection: asyncpg.Connection, keys: Sequence[Key]) -> dict[Key, Row]:
+async def _load(connection: Batches, keys: Sequence[Key]) -> dict[Key, Row]:
     """The documents that are there of these; whoever else would change them waits."""
     found = {}
     given = [(collection.encode(), document.encode()) for collection, document in keys]
@@ -215,7 +215,7 @@ async def _load(connection: asyncpg.Connection, keys: Sequence[Key]) -> dict[Key
     return found
 
 
-async def _load_below(connection: asyncpg.Connection, below: Below, found: dict[Key, Row]) -> dict[str, int]:
+async def _load_below(connection: Batches, below: Below, found: dict[Key, Row]) -> dict[str, int]:
     """Add the stats of sessions to what was found; return how many invokes stats have."""
     if below.sessions:
         for row in await connection.fetch(_STATS, [one.encode() for one in below.sessions]):

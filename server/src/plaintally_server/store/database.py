@@ -1,16 +1,16 @@
 """Where a database is, and connections to it: one file for SQLite, or an address for PostgreSQL."""
 
 import os
+import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from sqlalchemy import URL, Connection, Engine, NullPool, Pool, QueuePool, StaticPool, create_engine, event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import CommandError, StartError
 from plaintally_server.store import replacing
@@ -25,13 +25,11 @@ QUEUEING = LOCK + 2
 """The advisory lock of whoever changes the queue of deletion requests and deletes no documents."""
 PATIENCE_MS = 30
 """For how long whoever writes waits for a lock of a table, while nobody else can begin to read or write there."""
-BY_INDEX = {"enable_seqscan": "off", "enable_mergejoin": "off", "enable_hashjoin": "off"}
-BY_INDEX |= {"enable_bitmapscan": "off", "jit": "off"}
-"""Settings of PostgreSQL's for whoever writes: a new table has no statistics, and the planner would read all of it."""
 _SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
 _SETTINGS |= {"cache_size": "-8192"}  # KiB
 _SETTINGS |= {"wal_autocheckpoint": "400"}  # pages: all that is to be written waits while they go into the file
 _SETTINGS |= {"journal_size_limit": f"{4 * 2**20}"}  # bytes that stay of the log after a long reader has ended
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&](ssl)?password=")
 ERRORS = (sqlite3.Error, DBAPIError, OSError)
 """What is raised where a database cannot be opened, read or written."""
 
@@ -46,12 +44,11 @@ def locate(text: str) -> Database:
     """
     if "://" not in text:
         return _follow(Path(text))
-    try:
-        if make_url(text).get_backend_name() == "postgresql":
-            return text
-    except (ArgumentError, ValueError):
-        pass
-    raise StartError("the database must be a file, or an address such as postgresql://user@host/name")
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise StartError("the database must be a file, or an address such as postgresql://user@host/name")
+    if _has_drivers():
+        _libpq().parse(text)
+    return text
 
 
 def _follow(path: Path) -> Path:
@@ -90,37 +87,45 @@ def must_exist(database: Database) -> None:
 
 def describe(database: Database) -> str:
     """The database in a message; an address without its password."""
-    return str(database) if isinstance(database, Path) else make_url(database).render_as_string()
+    if isinstance(database, Path):
+        return str(database)
+    return str(_libpq().describe(database)) if _has_drivers() else "PostgreSQL"
 
 
 def has_password(database: Database) -> bool:
     """Whether an address holds a password."""
-    if isinstance(database, Path):
-        return False
-    url = make_url(database)
-    return url.password is not None or "password" in url.query
+    return isinstance(database, str) and _PASSWORD.search(database) is not None
 
 
-def open_for_reading(database: Database, *, pool: type[Pool] = NullPool) -> Engine:
-    """Connections that only read, and never create a file; each transaction sees one moment."""
+def open_for_reading(database: Database, *, pool: type[Pool] = NullPool, limit_s: float | None = None) -> Engine:
+    """Connections that only read, and never create a file; each transaction sees one moment.
+
+    With `limit_s`, PostgreSQL ends a statement that takes longer; without it, a statement may take hours.
+    """
     if isinstance(database, str):
-        return _postgres(database, pool, "REPEATABLE READ", {"default_transaction_read_only": "on"})
+        return _postgres(database, pool, writes=False, limit_s=limit_s)
     return _sqlite(database, {"query_only": "ON"}, begin="BEGIN")
 
 
 def open_for_writing(
-    database: Database, *, timeout_s: float = 5, alone: bool = False, may_create: bool = True
+    database: Database,
+    *,
+    timeout_s: float = 5,
+    alone: bool = False,
+    may_create: bool = True,
+    limit_s: float | None = None,
 ) -> Engine:
     """Connections that write; a file is made, readable by its owner only, where there is none.
 
     `alone` keeps a connection open: to open one takes PostgreSQL longer than most transactions. If not `may_create`, a
-    missing file stays missing, and connecting fails.
+    missing file stays missing, and connecting fails. `limit_s` is that of `open_for_reading`; `timeout_s` is how long
+    SQLite waits for others.
 
     Raises:
         StartError: the database cannot be opened.
     """
     if isinstance(database, str):
-        return _postgres(database, QueuePool if alone else NullPool, "READ COMMITTED", BY_INDEX)
+        return _postgres(database, QueuePool if alone else NullPool, writes=True, limit_s=limit_s)
     with opening(database):
         if database.exists():
             replacing.check_one_name(database)
@@ -180,7 +185,8 @@ def _needs_folder(database: Database, error: Exception) -> bool:
 def reason(error: Exception) -> str:
     """What a database gave as its reason, in one line."""
     cause = getattr(error, "orig", None) or error
-    return str(getattr(cause, "strerror", None) or cause).strip().partition("\n")[0]
+    said = str(getattr(cause, "strerror", None) or cause).strip().partition("\n")[0]
+    return said or ("no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__)
 
 
 def _sqlite(
@@ -209,16 +215,19 @@ def _sqlite(
     return engine
 
 
-def _postgres(url: str, pool: type[Pool], isolation_level: Any, settings: Mapping[str, str]) -> Engine:  # noqa: ANN401
-    if not all(map(find_spec, ("psycopg", "asyncpg"))):
-        raise StartError("what speaks to PostgreSQL is missing; type: pip install 'plaintally-server[postgres]'")
-    return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
-        isolation_level=isolation_level,
-        poolclass=pool,
-        pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": 10,
-            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
-        },
-    )
+def _postgres(url: str, pool: type[Pool], *, writes: bool, limit_s: float | None) -> Engine:
+    engine: Engine = _libpq().open_engine(url, pool=pool, writes=writes, limit_s=limit_s)
+    return engine
+
+
+def _has_drivers() -> bool:
+    return all(map(find_spec, ("psycopg", "asyncpg")))
+
+
+def _libpq() -> ModuleType:
+    """The module that needs the extra, and takes a tenth of a second to load."""
+    if not _has_drivers():
+        raise StartError("the drivers of PostgreSQL are missing; type: pip install 'plaintally-server[postgres]'")
+    from plaintally_server.store import libpq
+
+    return libpq

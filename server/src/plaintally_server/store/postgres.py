@@ -14,28 +14,21 @@ from datetime import date, datetime
 
 import asyncpg
 from sqlalchemy import QueuePool
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from plaintally_server.exceptions import Refusal, unavailable
+from plaintally_server.exceptions import Refusal, StartError, unavailable
 from plaintally_server.retention import PAUSE, REST
-from plaintally_server.store import Write, partitions, schema
+from plaintally_server.store import Write, libpq, partitions, schema
 from plaintally_server.store.attempt import Attempt
 from plaintally_server.store.batch import Answer, Plan, Quicker
-from plaintally_server.store.database import BY_INDEX, exclusively, open_for_reading, open_for_writing
+from plaintally_server.store.database import ERRORS, describe, exclusively, open_for_reading, open_for_writing, reason
+from plaintally_server.store.libpq import Batches, connect, is_full, is_lost
 from plaintally_server.store.times import to_us
 from plaintally_server.store.vacuuming import Vacuuming
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
-_LOST = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-)
-_DISK_FULL = "53100"
+_AGAIN = (Quicker, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 class PostgresStore(SQLStore):
@@ -53,7 +46,7 @@ class PostgresStore(SQLStore):
     def __init__(self, url: str, *, queue_size: int = 10_000, patience_s: float = 8) -> None:
         schema.prepare(url)
         self._server = _Server(url, patience_s)
-        reads = open_for_reading(url, pool=QueuePool)
+        reads = open_for_reading(url, pool=QueuePool, limit_s=libpq.LIMIT_S)
         super().__init__(reads, self._server, self._server.transactions, queue_size=queue_size)
 
     async def drop_months(self, before: Mapping[str, datetime]) -> int:
@@ -84,14 +77,21 @@ class _Server:
     """The connection that writes; see `Backend`."""
 
     def __init__(self, url: str, patience_s: float) -> None:
-        self._patience_s, self._is_there = patience_s, True
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self.engine = open_for_writing(url, alone=True)
-        self._vacuuming = Vacuuming(self.engine)
+        self._url, self._patience_s, self._is_there = url, patience_s, True
+        self.engine = open_for_writing(url, alone=True, limit_s=libpq.LIMIT_S)
+        self._vacuuming = Vacuuming(open_for_writing(url))  # without a limit: VACUUM may take hours
         self.transactions = Transactions(self.engine, self._vacuuming.begin)
         self._loop = asyncio.new_event_loop()
-        self._connection: asyncpg.Connection | None = None
+        self._connection: Batches | None = None
         self._partitions: set[object] = set()
+        try:
+            self._loop.run_until_complete(self._connect())
+        except (*ERRORS, *libpq.ERRORS) as error:
+            self._loop.close()
+            raise StartError(
+                f"cannot write the database {describe(url)} ({reason(error)}); see that it can be reached, "
+                "or name another with --database"
+            ) from error
 
     def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
         """Do a batch in one transaction, over a lost connection and against other collectors if need be."""
@@ -105,10 +105,9 @@ class _Server:
 
     def refuse(self, error: Exception) -> Refusal | None:
         """The answer where PostgreSQL, or the way to it, raised this."""
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if getattr(cause, "sqlstate", None) == _DISK_FULL:
+        if is_full(error):
             return disk_full()
-        if isinstance(error, DBAPIError | asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+        if isinstance(error, (DBAPIError, OSError, *libpq.ERRORS)):
             return unavailable("The collector cannot write just now; try again in a moment.")
         return None
 
@@ -149,27 +148,24 @@ class _Server:
             try:
                 self._make_partitions(groups)
                 planned = await attempt.run(await self._connect())
-            except (Quicker, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
+            except _AGAIN:
                 await self._roll_back()
-            except (*_LOST, OperationalError) as error:
-                self._disconnect()
-                if isinstance(error, OperationalError) and not _is_lost(error):
+            except Exception as error:
+                self._disconnect()  # which ends the transaction
+                if not is_lost(error):
                     raise
                 self._is_there = False
                 if time.monotonic() + pause_s > give_up:
                     raise
                 await asyncio.sleep(pause_s)
                 pause_s *= 2
-            except BaseException:
-                self._disconnect()  # which ends the transaction
-                raise
             else:
                 self._is_there = True
                 return planned
 
-    async def _connect(self) -> asyncpg.Connection:
+    async def _connect(self) -> Batches:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._url, timeout=5, command_timeout=60, server_settings=BY_INDEX)
+            self._connection = await connect(self._url)
         return self._connection
 
     def _disconnect(self) -> None:
@@ -179,10 +175,7 @@ class _Server:
 
     async def _roll_back(self) -> None:
         assert self._connection is not None  # noqa: S101  # for the type checker
-        await self._connection.execute("ROLLBACK")
-
-
-def _is_lost(error: OperationalError) -> bool:
-    """Whether the server was not there, or went away: it gave no code, or one of those classes."""
-    state = getattr(error.orig, "sqlstate", None)
-    return state is None or state[:2] in ("08", "57")
+        try:
+            await self._connection.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001  # the next attempt finds out why
+            self._disconnect()

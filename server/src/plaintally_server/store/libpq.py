@@ -1,0 +1,273 @@
+"""Connections to PostgreSQL by both drivers, from one libpq address and with the same settings.
+
+psycopg serves SQLAlchemy, asyncpg serves batches. Each connection sets what the collector relies on, whatever the
+server, the database or the role has as default. Nothing is passed as a startup parameter, since pgbouncer rejects them.
+
+A direct connection is set up once. Behind a pooler such as pgbouncer, a session may change its server process with each
+transaction, so that every transaction begins with the settings and no statement is prepared. A pooler is recognised by
+the process ID: it gives the client a number of its own.
+
+No call lasts for ever if the server falls silent. The kernel gives up after `_SILENT_S` without an acknowledgement. If
+something in between acknowledges and the server does not answer, the client gives up after the limit of a statement.
+"""
+
+import socket
+from collections.abc import Generator, Mapping
+from time import monotonic
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import asyncpg
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Connection, Engine, Pool, create_engine, event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from plaintally_server.exceptions import StartError
+
+LIMIT_S = 15
+"""How long a statement of a running collector may take on the server."""
+_GRACE_S = 5  # that a client waits longer, so that a slow server ends the statement and keeps the connection
+_SILENT_S = 15
+_CONNECT_S = 5  # to each host
+_IDLE_S = 5  # that a batch may pause between its statements, before the server ends it
+_TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
+_BY_INDEX = ("enable_seqscan", "enable_mergejoin", "enable_hashjoin", "enable_bitmapscan", "jit")
+_TLS = {"sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"}
+_TLS |= {"ssl_min_protocol_version", "ssl_max_protocol_version"}
+_OTHERS = {"target_session_attrs", "krbsrvname", "service"}
+_OF_SERVER = {"application_name", "options"}
+_KNOWN = {"host", "port", "user", "password", "passfile", "dbname", "connect_timeout", "client_encoding"}
+_KNOWN |= {"keepalives", "tcp_user_timeout", "fallback_application_name", "gssencmode", *_TCP, *_TLS, *_OTHERS}
+_KNOWN |= _OF_SERVER
+ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises, besides OSError and TimeoutError."""
+_DISK_FULL = "53100"
+_LOST = ("08", "25", "53", "57")
+_SERVER_17 = 170_000
+
+
+def parse(address: str) -> dict[str, str]:
+    """Return the parameters of an address, with our defaults.
+
+    Raises:
+        StartError: libpq does not understand it, or asyncpg lacks one of its parameters.
+    """
+    try:
+        given = {name: str(value) for name, value in conninfo_to_dict(address).items()}
+    except (psycopg.Error, UnicodeError):
+        given = {"host": "@"}
+    # After an "@" or "/" in a password, a part of it would be shown as the host or the port.
+    ports = given.get("port", "").split(",")
+    if "@" in given.get("host", "") or not all(port.isdecimal() for port in ports if port):
+        raise StartError(
+            "the address of the database is invalid; write an address such as postgresql://user@host/name, "
+            "with %40 for @ and %2F for / in a password"
+        )
+    numbers = {*_TCP, "keepalives", "tcp_user_timeout", "connect_timeout"} & given.keys()
+    if wrong := sorted(name for name in numbers if not given[name].isdecimal()):
+        raise StartError(f"{wrong[0]} in the address of the database must be a number; correct it")
+    if unknown := sorted(given.keys() - _KNOWN):
+        raise StartError(f"the address of the database has the parameter {unknown[0]}, which is not supported; omit it")
+    if "," in given.get("host", ""):
+        given.setdefault("target_session_attrs", "primary")
+    silent = {"keepalives": "1", "tcp_user_timeout": str(_SILENT_S * 1000), "connect_timeout": str(_CONNECT_S)}
+    return {**silent, **{name: str(value) for name, value in _TCP.items()}, **given, "client_encoding": "UTF8"}
+
+
+def describe(address: str) -> str:
+    """The address without its password and its options."""
+    parameters = parse(address)
+    hosts = parameters.get("host", "").split(",")
+    ports = parameters.get("port", "").split(",")
+    ports = ports if len(ports) == len(hosts) else ports * len(hosts)
+    pairs = [
+        f"{f'[{host}]' if ':' in host else host}{port and f':{port}'}" for host, port in zip(hosts, ports, strict=False)
+    ]
+    user = f"{parameters['user']}@" if "user" in parameters else ""
+    service = f"?service={parameters['service']}" if "service" in parameters else ""
+    return f"postgresql://{user}{','.join(pairs)}/{parameters.get('dbname', '')}{service}"
+
+
+def open_engine(address: str, *, pool: type[Pool], writes: bool, limit_s: float | None) -> Engine:
+    """Connections of psycopg; each transaction that reads sees one moment."""
+    parameters: dict[str, Any] = parse(address)
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: _Session.open(parameters, writes=writes, limit_s=limit_s),
+        isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
+        poolclass=pool,
+        pool_pre_ping=True,
+        use_native_hstore=False,
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        session: Any = connection.connection.dbapi_connection
+        if session.settings:
+            connection.exec_driver_sql(session.settings)
+
+    return engine
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Return whether a pooler is between this connection and the server."""
+    session: Any = connection.connection.dbapi_connection
+    return bool(session.settings)
+
+
+class _Session(psycopg.Connection[Any]):
+    """A connection that gives up if the server does not answer; `settings` begin each transaction, if not empty."""
+
+    limit_s: float | None = None
+    settings = ""
+
+    @classmethod
+    def open(cls, parameters: Mapping[str, Any], *, writes: bool, limit_s: float | None) -> "_Session":
+        session = cls.connect(**parameters, autocommit=True)
+        session.limit_s = limit_s
+        chosen = _choose(session.info.server_version, writes=writes, limit_s=limit_s, idle_s=limit_s)
+        if session.execute(_set_up(chosen, session.pgconn.backend_pid)).rowcount == 0:
+            session.prepare_threshold = None
+            session.settings = _set(chosen, is_local=True)
+        session.autocommit = False
+        session.read_only = not writes
+        return session
+
+    def wait(self, gen: Any, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401  # as psycopg has it
+        if self.limit_s is not None:
+            gen = self._until(monotonic() + self.limit_s + _GRACE_S, gen)
+        return super().wait(gen, *arguments, **more)
+
+    def _until(self, end_s: float, gen: Any) -> Generator[Any, Any, Any]:  # noqa: ANN401
+        """Pass on what is waited for; psycopg asks again several times a second."""
+        ready = None
+        while True:
+            try:
+                wanted = gen.send(ready)
+            except StopIteration as end:
+                return end.value
+            ready = yield wanted
+            if not ready and monotonic() > end_s:
+                self.pgconn.finish()
+                raise psycopg.OperationalError("the server does not answer")
+
+
+class Batches(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A connection of asyncpg for batches; `begin` begins a transaction."""
+
+    begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+
+async def connect(address: str) -> Batches:
+    """Connect to the first host that takes writes, or as `target_session_attrs` says.
+
+    Raises:
+        OSError, TimeoutError, asyncpg's errors: no host can be used.
+    """
+    parameters = parse(address)
+    hosts = parameters.pop("host", "").split(",")
+    ports = parameters.pop("port", "").split(",")
+    if len(ports) != len(hosts):
+        ports *= len(hosts)
+    failure: Exception = ConnectionError("no host")
+    for host, port in zip(hosts, ports, strict=False):
+        place: dict[str, Any] = {"host": [host]} if host else {}
+        place |= {"port": int(port or 5432)} if host or port else {}
+        try:
+            return await _set_up_batches(parameters, place)
+        except Exception as error:
+            if not is_lost(error):
+                raise
+            failure = error
+    raise failure
+
+
+async def _set_up_batches(parameters: Mapping[str, str], place: Mapping[str, Any]) -> Batches:
+    connection = await _connect(parameters, place)
+    version = connection.get_server_version()
+    chosen = _choose(version.major * 10_000, writes=True, limit_s=LIMIT_S, idle_s=_IDLE_S)
+    if await connection.execute(_set_up(chosen, connection.get_server_pid())) == "SELECT 0":
+        connection.terminate()
+        connection = await _connect(parameters, place, statement_cache_size=0)
+        connection.begin = f"{Batches.begin}; {_set(chosen, is_local=True)}"
+    return connection
+
+
+async def _connect(parameters: Mapping[str, str], place: Mapping[str, Any], **more: Any) -> Batches:  # noqa: ANN401
+    known = {name: parameters[name] for name in (*_TLS, *_OTHERS) if name in parameters}
+    user = {name: parameters[name] for name in ("user", "password", "passfile") if name in parameters}
+    connection: Batches = await asyncpg.connect(
+        f"postgresql://?{urlencode(known, quote_via=quote)}" if known else None,
+        **place,
+        **user,
+        database=parameters.get("dbname"),
+        server_settings={name: parameters[name] for name in _OF_SERVER if name in parameters},
+        timeout=float(parameters["connect_timeout"]) or _CONNECT_S,
+        command_timeout=LIMIT_S + _GRACE_S,
+        connection_class=Batches,
+        **more,
+    )
+    _watch(connection._transport.get_extra_info("socket"), parameters)  # noqa: SLF001  # there is no other way
+    return connection
+
+
+def _watch(own: socket.socket, parameters: Mapping[str, str]) -> None:
+    """Have the kernel notice that the other side is silent, as libpq does."""
+    if own.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(parameters["keepalives"]))
+    options = {"TCP_KEEPIDLE": "keepalives_idle", "TCP_KEEPINTVL": "keepalives_interval"}
+    options |= {"TCP_KEEPCNT": "keepalives_count", "TCP_USER_TIMEOUT": "tcp_user_timeout"}
+    for option, name in options.items():
+        if hasattr(socket, option) and int(parameters[name]) > 0:
+            own.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(parameters[name]))
+
+
+def _choose(server: int, *, writes: bool, limit_s: float | None, idle_s: float | None) -> Mapping[str, str]:
+    """The settings of a transaction. A new table has no statistics: the planner would read all of it."""
+    chosen = {
+        "statement_timeout": f"{(limit_s or 0) * 1000:.0f}",
+        "lock_timeout": "0",
+        "idle_in_transaction_session_timeout": f"{(idle_s or 0) * 1000:.0f}",
+        "idle_session_timeout": "0",
+        "row_security": "off",  # an error is better than rows that are silently left out
+        "DateStyle": "ISO",
+        "TimeZone": "UTC",
+        "bytea_output": "hex",
+        "standard_conforming_strings": "on",
+    }
+    if server >= _SERVER_17:
+        chosen["transaction_timeout"] = "0"
+    return {**chosen, **dict.fromkeys(_BY_INDEX, "off")} if writes else chosen
+
+
+def _set_up(chosen: Mapping[str, str], process: int) -> str:
+    """The statement that sets up a session and returns a row; behind a pooler it does neither.
+
+    The server is told to notice a silent client, too, whose locks would stop everybody else.
+    """
+    tcp = {f"tcp_{name}": str(value) for name, value in _TCP.items()} | {"tcp_user_timeout": str(_SILENT_S * 1000)}
+    return f"{_set({**chosen, **tcp}, is_local=False)} WHERE pg_backend_pid() = {process}"
+
+
+def _set(chosen: Mapping[str, str], *, is_local: bool) -> str:
+    """The statement that sets these, and a commit that waits for the disk; one that waits for more stays as it is."""
+    settings = [f"set_config('{name}', '{value}', {is_local})" for name, value in chosen.items()]
+    name = "'synchronous_commit'"
+    own = f"CASE WHEN current_setting({name}) IN ('off', 'local') THEN 'on' ELSE current_setting({name}) END"
+    return f"SELECT {', '.join(settings)}, set_config({name}, {own}, {is_local})"
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether the server is away, full, read-only or unwilling, so that another attempt may succeed."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state: str | None = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return state != _DISK_FULL and state.startswith(_LOST)
+    return isinstance(error, (OSError, TimeoutError, OperationalError, InterfaceError, *ERRORS))
+
+
+def is_full(error: Exception) -> bool:
+    """Return whether the disk of the server is full."""
+    return getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) == _DISK_FULL

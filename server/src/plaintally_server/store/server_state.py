@@ -1,0 +1,83 @@
+"""What a PostgreSQL server says of itself and of a database, as far as our promises rest on it."""
+
+import asyncio
+from typing import NamedTuple
+
+from sqlalchemy import Connection, NullPool, text
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.store import libpq
+from plaintally_server.store.database import ERRORS, describe, reason
+from plaintally_server.store.tables import metadata
+
+_SETTINGS = """
+SELECT current_setting('server_version_num')::integer AS version,
+    current_setting('server_encoding') AS encoding,
+    pg_is_in_recovery() AS is_standby,
+    current_setting('fsync') = 'on' AS has_fsync,
+    current_setting('full_page_writes') = 'on' AS has_full_pages,
+    (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit') AS synchronous_commit,
+    current_setting('synchronous_standby_names') = '' AND EXISTS (SELECT FROM pg_stat_replication)
+        AS has_late_standbys
+"""
+_UNLOGGED = "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'p') ORDER BY relname"
+
+
+class ServerState(NamedTuple):
+    """The settings of a server.
+
+    Attributes:
+        version: as PostgreSQL numbers it, such as 150018.
+        encoding: that of the database.
+        is_standby: whether it only takes reads.
+        has_fsync: whether it waits for its disk at all.
+        has_full_pages: whether a page that was half written can be restored.
+        synchronous_commit: what it is for other programs; our connections set their own.
+        has_late_standbys: whether standbys follow, and no commit waits for them.
+        unlogged: the tables of ours that a crash empties.
+        is_pooled: whether a pooler such as pgbouncer is between.
+    """
+
+    version: int
+    encoding: str
+    is_standby: bool
+    has_fsync: bool
+    has_full_pages: bool
+    synchronous_commit: str
+    has_late_standbys: bool
+    unlogged: list[str]
+    is_pooled: bool
+
+
+def look_at_server(address: str) -> ServerState:
+    """Ask a server by both drivers.
+
+    Raises:
+        CommandError: it cannot be reached by one of them.
+    """
+    engine = libpq.open_engine(address, pool=NullPool, writes=False, limit_s=libpq.LIMIT_S)
+    try:
+        with engine.connect() as connection:
+            state = _read(connection)
+        asyncio.run(_connect(address, any_server=state.is_standby))
+    except (*ERRORS, *libpq.ERRORS) as error:
+        raise CommandError(f"cannot read the database {describe(address)} ({reason(error)})") from error
+    finally:
+        engine.dispose()
+    return state
+
+
+async def _connect(address: str, *, any_server: bool) -> None:
+    if not any_server:
+        (await libpq.connect(address)).terminate()
+
+
+def _read(connection: Connection) -> ServerState:
+    settings = connection.execute(text(_SETTINGS)).one()._asdict()
+    unlogged = [name for name in connection.execute(text(_UNLOGGED)).scalars() if _is_ours(name)]
+    return ServerState(**settings, unlogged=unlogged, is_pooled=libpq.is_pooled(connection))
+
+
+def _is_ours(name: str) -> bool:
+    """Return whether a table is ours, or the part of one that holds a month."""
+    return name in metadata.tables or name.startswith("documents_")
