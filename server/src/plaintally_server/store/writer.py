@@ -73,12 +73,11 @@ class Writer:
     Args:
         backend: what it writes with.
         queue_size: how many writes may wait; more are refused as UNAVAILABLE.
-        limit_s: the time without progress after which the thread counts as stuck.
     """
 
-    def __init__(self, backend: Backend, *, queue_size: int, limit_s: float = LIMIT_S) -> None:
+    def __init__(self, backend: Backend, *, queue_size: int) -> None:
         self.commits = self.documents = 0
-        self._backend, self._queue_size, self._limit_s = backend, queue_size, limit_s
+        self._backend, self._queue_size = backend, queue_size
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self.waiting = 0
         self.trouble: str | None = None
@@ -181,11 +180,11 @@ class Writer:
         """Answer what waits if the thread is stuck; the log reports once that it is, and that it goes on."""
         while not self._ended.wait(_WATCH_S):
             since_s = self._busy_since_s
-            is_stuck = since_s is not None and time.monotonic() - since_s > self._limit_s
+            is_stuck = since_s is not None and time.monotonic() - since_s > LIMIT_S
             if is_stuck and self.trouble is None:
-                _logger.critical("the thread that writes is stuck for %.0f s; restart the collector", self._limit_s)
+                _logger.critical("the thread that writes is stuck for %.0f s; restart the collector", LIMIT_S)
             if is_stuck:
-                self._give_up(f"the thread that writes has made no progress for {self._limit_s:.0f} s")
+                self._give_up(f"the thread that writes has made no progress for {LIMIT_S:.0f} s")
             elif self.trouble:
                 _logger.warning("the thread that writes goes on")
                 self.trouble = None
