@@ -127,9 +127,9 @@ def run_collector(
     with process:
         assert process.stdout
         line = process.stdout.readline()
-        while line.startswith("Warning: "):
+        while re.match(r'Warning: |.*"level": "warning"', line):
             line = process.stdout.readline()
-        found = re.fullmatch(r"Listening on https?://[^ ]+:(\d+)/\n", line)
+        found = re.fullmatch(r'(?:\{.*")?Listening on https?://[^ ]+:(\d+)/(?:"\})?\n', line)
         if not found:
             process.kill()
             pytest.fail(line + process.stdout.read())

@@ -50,7 +50,7 @@ def main() -> None:
     try:
         commands.main(prog_name="plaintally-server")
     except ServerError as error:
-        echo(f"plaintally-server: {error}", err=True)
+        logs.fail(str(error))
         sys.exit(1)
 
 
@@ -134,13 +134,13 @@ def serve(
     options["token"] = find_token(options["token"], token_file)
     collected = collect_contracts(database, contracts, packages)
     if options["open_collections"]:
-        echo(f"Warning: anybody may write, read and delete in {', '.join(options['open_collections'])}.", err=True)
+        logs.warn(f"anybody may write, read and delete in {', '.join(options['open_collections'])}.")
     elif not collected:
         raise click.UsageError(
             "Nothing to collect: name a package with --package NAME, or add one with `plaintally-server contract add`."
         )
     if not options["rate_limit"]:
-        echo("Warning: every client may write as much as it likes.", err=True)
+        logs.warn("every client may write as much as it likes.")
     from plaintally_server import serving
 
     serving.run(Settings(contracts=collected, database=database, **options))

@@ -28,7 +28,6 @@ from plaintally_server.settings import Settings, check_tls
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
-from plaintally_server.terminal import echo
 
 _BACKLOG = 2048
 _FILES = 2 * _BACKLOG
@@ -47,6 +46,7 @@ class Listening(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print the address, if anybody listens to that."""
+        asyncio.get_running_loop().set_exception_handler(logs.report_loop_error)
         context = self.config.ssl
         await super().startup(sockets if context is None else [])
         if context is not None:
@@ -54,10 +54,7 @@ class Listening(uvicorn.Server):
             self.accepting = asyncio.get_running_loop().create_task(accept)
         host, port = (sockets or [])[0].getsockname()[:2]
         scheme = "https" if self.config.is_ssl else "http"
-        try:
-            echo(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
-        except OSError:  # the output is full or its reader gone; what is left of it must not fail again at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        logs.announce(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, which takes ten seconds at most."""
@@ -127,6 +124,7 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
             ws="none",
             interface="asgi3",
             access_log=False,  # it would hold addresses
+            log_config=None,  # its own would write to stderr by itself
             log_level="critical",
             server_header=False,
             proxy_headers=False,
