@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import random
 import re
+import shlex
 import sqlite3
 import stat
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from collectors import TOKEN, Collector, run_collector, run_server
+from made import commit, counts, run_until
 from plaintally_server.diagnosis import check_clock, check_disk, check_tables
 from plaintally_server.store.inspection import Inspection
 
@@ -126,6 +129,39 @@ def test_what_is_no_database(tmp_path: Path) -> None:
 def test_the_clock(newest: date | None, is_synchronized: bool, state: str) -> None:  # noqa: FBT001
     inspection = Inspection("current", newest)
     assert check_clock(NOW, inspection, is_synchronized=is_synchronized).state == state
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def test_imports_by_a_clock_that_was_ahead_can_be_excluded(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The command that `doctor` names is enough, one for each day and package."""
+    database = tmp_path / "a.sqlite3" if kind == "sqlite" else request.getfixturevalue("postgres").new_store()
+    chance, now = random.Random(7), datetime.now(UTC)  # noqa: S311
+    future = [date(2035, 1, 1), date(2035, 1, 2)]
+    reader = commit(database, [*counts(chance, future, 9), *counts(chance, [now.date() - timedelta(days=1)], 4)])
+    options = ["--database", str(database), "--package", "rxinfer", "--port", "1"]
+    for day in reversed(future):
+        code, found = _examine(tmp_path, *options)
+        assert (code, found["clock"][0]) == (1, "failed")
+        assert f"rxinfer was imported on {day}. If it is wrong, set it right" in found["clock"][1]
+        command = shlex.split(found["clock"][1].split("`")[1])
+        done = run_server(tmp_path, *command[1:], "--database", str(database))
+        assert (done.returncode, done.stderr) == (0, "")
+    code, found = _examine(tmp_path, *options)
+    assert (code, found["clock"][0] != "failed") == (0, True)
+    assert reader.total("rxinfer") == 4
+    assert run_server(tmp_path, "strike", "undo", "1", "--database", str(database)).returncode == 0
+    assert _examine(tmp_path, *options)[1]["clock"][0] == "failed"
+
+
+def test_a_clock_that_jumped_is_a_warning(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    commit(tmp_path / "a.sqlite3", [])
+    run_until(tmp_path / "a.sqlite3", now - timedelta(days=9))
+    code, found = _examine(tmp_path, "--database", "a.sqlite3", "--package", "rxinfer", "--port", "1")
+    assert (code, found["clock"][0]) == (0, "warning")
+    assert "the clock jumped ahead by 9 days, or no collector ran; purges count this time after" in found["clock"][1]
 
 
 def test_the_clocks_of_two_machines() -> None:

@@ -119,8 +119,8 @@ YEAR = ("--from", "2025-01-01", "--until")
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("add", "rxinfer", *YEAR, "2025-01-01", "--reason", "x"), 2, "must be behind its beginning"),
-        (("add", "rxinfer", *YEAR, "2999-01-01", "--reason", "x"), 2, "not in the future"),
+        (("add", "rxinfer", *YEAR, "2025-01-01", "--reason", "x"), 2, "must be after its beginning"),
+        (("add", "rxinfer", *YEAR, "2999-01-01", "--reason", "x"), 2, "must end by now"),
         (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "a\nb"), 2, "must be a line"),
         (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "x"), 1, "nothing of rxinfer was received then"),
         (("add", "old", *YEAR, "2026-01-02", "--reason", "x"), 1, "is over its time and gone"),

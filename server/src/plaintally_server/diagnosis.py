@@ -12,7 +12,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -24,6 +24,7 @@ from plaintally_server.store import replacing
 from plaintally_server.store.database import Database, exists
 from plaintally_server.store.inspection import Inspection, look_at
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.upkeep import LAGGING, LONG_LAG, describe_lag
 
 if TYPE_CHECKING:
     from plaintally_server.store.server_state import ServerState
@@ -59,7 +60,7 @@ def examine(
     inspection = None
     try:
         if exists(database):
-            inspection = look_at(database)
+            inspection = look_at(database, now=now)
         elif isinstance(database, Path):
             replacing.check_complete(database)
     except ServerError as error:
@@ -134,13 +135,24 @@ def find_dangers(state: "ServerState") -> Iterator[Finding]:
 def check_clock(now: datetime, inspection: Inspection | None, *, is_synchronized: bool) -> Finding:
     """Whether the clock can be right: days are counted by it."""
     if inspection and inspection.newest_day and inspection.newest_day > now.date():
-        says = f"it says {now:%Y-%m-%d}, but there are counts of {inspection.newest_day}; set it right"
-        return Finding("failed", "clock", says)
+        return Finding("failed", "clock", _tell_future(inspection.newest_package, inspection.newest_day, now))
     if inspection and inspection.time and abs(now - inspection.time) > _CLOCKS_APART:
         return Finding("failed", "clock", f"it says {now:%H:%M:%S}, PostgreSQL's {inspection.time:%H:%M:%S}; set both")
+    if inspection and inspection.lag and inspection.lag > LONG_LAG:
+        says = f"{now:%Y-%m-%d %H:%M} UTC; {LAGGING % describe_lag(inspection.lag)}"
+        return Finding("warning", "clock", says)
     if not is_synchronized:
         return Finding("warning", "clock", f"{now:%Y-%m-%d %H:%M} UTC, but nothing keeps it right; run an NTP client")
     return Finding("ok", "clock", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _tell_future(package: str, day: date, now: datetime) -> str:
+    """Return what to do about imports on a day that has not begun."""
+    exclude = f"plaintally-server strike add {package} --from {day} --until {day + timedelta(days=1)}"
+    return (
+        f"it says {now:%Y-%m-%d}, but {package} was imported on {day}. If it is wrong, set it right; "
+        f"if it was ahead then, exclude these imports with `{exclude} --reason 'The clock was ahead'`"
+    )
 
 
 def check_disk(free_bytes: int, database_bytes: int) -> Finding:

@@ -146,8 +146,10 @@ def check_window(first_at: datetime, until: datetime, reason: str, *, now: datet
     Raises:
         Refusal: they cannot.
     """
-    if not first_at < until <= now:
-        raise invalid("The end of a window must be behind its beginning, and not in the future.")
+    if not first_at < until:
+        raise invalid("The end of a window must be after its beginning.")
+    if first_at <= now < until:
+        raise invalid("A window must end by now, or begin later if the clock was ahead.")
     for window in struck:
         if window.first_at <= first_at and until <= window.until:
             raise invalid(f"Window {window.number} leaves all of that out already.")

@@ -1,31 +1,46 @@
 """What a database says of itself, read without changing a byte of it."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store import replacing, schema
+from plaintally_server.rolling import STRUCK_IMPORTS
+from plaintally_server.store import clock, replacing, schema
 from plaintally_server.store.database import ERRORS, Database, describe, open_for_reading, reason
 from plaintally_server.store.tables import HEAD, IMPORTS, rollups
 
-_NEWEST = select(func.max(rollups.c.day)).where(rollups.c.series == IMPORTS)
+_NEWEST = (  # day with imports that no window leaves out
+    select(rollups.c.package, rollups.c.day)
+    .where(rollups.c.series.in_((IMPORTS, STRUCK_IMPORTS)))
+    .group_by(rollups.c.package, rollups.c.day)
+    .having(func.sum(rollups.c.value) > 0)
+    .order_by(rollups.c.day.desc(), rollups.c.package)
+    .limit(1)
+)
 
 
 class Inspection(NamedTuple):
-    """How its tables are beside those of this program, the last day that was counted, its clock.
+    """How its tables are beside those of this program, the last day with imports, its clock.
 
-    `time` is that of the machine that PostgreSQL runs on; None on SQLite, which has no clock of its own.
+    Attributes:
+        tables: how they are.
+        newest_day: the last day with imports that are not excluded.
+        time: that of the machine that PostgreSQL runs on; None on SQLite, which has no clock of its own.
+        newest_package: a package that was imported on the last day.
+        lag: how far purges are behind the clock; None if no collector has run on it for a day.
     """
 
     tables: Literal["current", "older", "newer"]
     newest_day: date | None
     time: datetime | None = None
+    newest_package: str = ""
+    lag: timedelta | None = None
 
 
-def look_at(database: Database) -> Inspection:
+def look_at(database: Database, *, now: datetime) -> Inspection:
     """Look at a database, also while a collector runs on it.
 
     Raises:
@@ -43,8 +58,12 @@ def look_at(database: Database) -> Inspection:
             if is_file and schema.is_ours(connection) is False:
                 raise CommandError(f"{describe(database)} is no database of a collector; name another with --database")
             tables = _compare(schema.version(connection))
-            newest = connection.execute(_NEWEST).scalar() if tables == "current" else None
-            return Inspection(tables, newest, None if is_file else connection.execute(select(func.now())).scalar_one())
+            time = None if is_file else connection.execute(select(func.now())).scalar_one()
+            if tables != "current":
+                return Inspection(tables, None, time)
+            newest = connection.execute(_NEWEST).one_or_none()
+            package, day = newest or ("", None)
+            return Inspection(tables, day, time, package, clock.lag(connection, now))
     except ERRORS as error:
         raise CommandError(f"cannot read the database {describe(database)} ({reason(error)})") from error
     finally:
