@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +17,8 @@ from plaintally_server.ingest import Admitted
 from plaintally_server.reports.silence import ENOUGH, Silence, find_silence
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.sources import StoreSource
-from plaintally_server.store import Write
+from plaintally_server.store import Write, rollups
+from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader
 from plaintally_server.watch import find_refused
 from shared import write_contract
@@ -51,6 +53,44 @@ def test_a_silence_is_told_once_it_is_no_chance(number: int, length: int) -> Non
 @pytest.mark.parametrize("days", [{}, {LAST: 5}, dict.fromkeys(DAYS[1:10], 1000), {DAYS[60]: 1000}])
 def test_what_was_new_or_is_long_gone_is_not_told(days: dict[date, int]) -> None:
     assert find_silence(days, last=LAST) is None
+
+
+@given(st.integers(1, 30), st.sets(st.sampled_from(DAYS)))
+def test_days_of_which_nothing_is_known_are_no_silence(number: int, unknown: set[date]) -> None:
+    counts = {day: number for day in DAYS if day not in unknown}
+    assert find_silence(counts, last=LAST, unknown=unknown) is None
+
+
+def test_a_week_with_an_unknown_day_is_not_compared() -> None:
+    """It had fewer imports; one week alone is too few."""
+    since = LAST - timedelta(days=3)
+    counts = {day: 10 for day in DAYS if day <= since}
+    unknown = set[date]()
+    for week, expected in enumerate((30, 30, 30, None)):
+        assert find_silence(counts, last=LAST, unknown=unknown) == (expected and Silence(since, expected))
+        day = LAST - timedelta(weeks=1 + week)
+        counts[day] = 0
+        assert find_silence(counts, last=LAST, unknown=unknown) != Silence(since, 30)
+        unknown.add(day)
+
+
+@given(st.integers(4, 50), st.integers(0, 50), st.integers(3, 20))
+def test_a_release_is_silent_if_the_package_lost_its_imports(release: int, rest: int, length: int) -> None:
+    since = LAST - timedelta(days=length)
+    counts = {day: release for day in DAYS if day <= since}
+    lost = {day: rest + counts.get(day, 0) for day in DAYS}
+    moved = dict.fromkeys(DAYS, rest + release)
+    assert find_silence(counts, last=LAST, whole=lost) == Silence(since, release * length)
+    assert find_silence(counts, last=LAST, whole=moved) is None
+
+
+def test_weeks_that_differ_more_than_a_release_say_nothing_about_it() -> None:
+    since = LAST - timedelta(days=7)
+    counts = {day: 2 for day in DAYS if day <= since}
+    for usual, is_silent in (([700, 710, 705, 709], True), ([700, 760, 705, 709], False)):
+        whole = {since - timedelta(weeks=week): number for week, number in enumerate(usual)}
+        found = find_silence(counts, last=LAST, whole={**whole, LAST: 686})
+        assert (found is not None) is is_silent
 
 
 def count(day: date, package: str, version: str) -> Write:
@@ -104,6 +144,47 @@ def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
         wrong = run_server(tmp_path, "watch", "--webhook", url)
         assert wrong.returncode == 2
         assert "must be an address with https, or on this machine." in wrong.stderr
+
+
+def test_no_alarm_for_downtime_for_an_excluded_day_and_for_a_release_that_was_superseded(
+    tmp_path: Path, today: date
+) -> None:
+    """The first is silent on a day of downtime, the second on an excluded one; the users of a third have moved."""
+    database = tmp_path / "a.sqlite3"
+    down, struck, moved = (today - timedelta(days=back) for back in (1, 1, 20))
+    days = [today - timedelta(days=back) for back in range(1, 60)]
+    writes = [count(day, "excluded", "1.0") for day in days for _ in range(12)]
+    writes += [count(day, "moved", "1.0" if day < moved else "1.1") for day in days for _ in range(12)]
+    writes += [count(day, "down", "1.0") for day in days if day != down for _ in range(12)]
+    commit(database, writes)
+    run = partial(run_server, tmp_path, "watch", "--database", "a.sqlite3")
+    assert [line.partition(";")[0] for line in run().stdout.splitlines()] == [
+        f"down: no import since {days[1]}",
+    ]
+    window = ("--from", str(struck), "--until", str(today))
+    reason = ("--reason", "a script in a loop", "--database", "a.sqlite3")
+    assert run_server(tmp_path, "strike", "add", "excluded", *window, *reason).returncode == 0
+    assert [line.partition(":")[0] for line in run().stdout.splitlines()] == ["down"]
+    with exclusively(open_for_writing(database)) as connection:
+        for day in reversed(days):
+            for hour in range(24):
+                if (day, hour) != (down, 12):
+                    rollups.note_minute(connection, datetime.combine(day, time(hour), UTC), {})
+    assert (run().returncode, run().stdout) == (0, "All that used to report does.\n")
+
+
+@pytest.mark.parametrize(("refused", "is_told"), [(9, False), (12, False), (13, True)])
+def test_a_package_is_told_of_if_most_of_it_was_refused(tmp_path: Path, refused: int, *, is_told: bool) -> None:
+    """Unless a part of the day is excluded."""
+    taken = 12 if refused > ENOUGH else 0
+    reader = commit(tmp_path / "a.sqlite3", [count(LAST, "a", "1.0") for _ in range(taken)])
+    with exclusively(open_for_writing(tmp_path / "a.sqlite3")) as connection:
+        rollups.note_minute(connection, datetime.combine(LAST, time(1), UTC), {"a": refused})
+    assert (find_refused(reader, StoreSource(reader), "a", last=LAST) is not None) is is_told
+    if is_told:
+        window = ("--from", f"{LAST}T11:30", "--until", f"{LAST}T12:30", "--reason", "x", "--database", "a.sqlite3")
+        assert run_server(tmp_path, "strike", "add", "a", *window).returncode == 0
+        assert find_refused(reader, StoreSource(reader), "a", last=LAST) is None
 
 
 def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path, today: date) -> None:

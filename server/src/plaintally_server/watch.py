@@ -5,7 +5,7 @@ import json
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from plaintally_server.store.maintenance import open_existing
 from plaintally_server.terminal import echo
 
 RELEASES = Question("releases", "Imports per day and release", "imports", "counts", ("package_version", "day"))
+HOURS = 24
 _TIMEOUT_S = 10
 
 
@@ -37,7 +38,7 @@ class Alarm(NamedTuple):
     def __str__(self) -> str:
         whose = self.package if self.release is None else f"{self.package} {self.release}"
         since, expected = self.silence
-        return f"{whose}: no import since {since}; the days since then had at least {expected} in each of four weeks"
+        return f"{whose}: no import since {since}; such days had at least {expected} imports in each week before"
 
     def to_dict(self) -> dict[str, object]:
         """The alarm as plain JSON types."""
@@ -45,10 +46,12 @@ class Alarm(NamedTuple):
         return {"package": self.package, "release": self.release, "since": since.isoformat(), "expected": expected}
 
 
-def find_alarms(source: Source, package: str, *, last: date) -> Iterator[Alarm]:
-    """The silence of a package; where it is not silent, those of its releases."""
+def find_alarms(reader: Reader, source: Source, package: str, *, last: date) -> Iterator[Alarm]:
+    """Yield the silence of a package, or else those of its releases."""
     first = last - timedelta(days=LOOK_BACK)
-    silence = find_silence(_by_day(source.count(IMPORTS, package, first, last)), last=last)
+    unknown = find_unknown(reader, package, first, last)
+    whole = _by_day(source.count(IMPORTS, package, first, last))
+    silence = find_silence(whole, last=last, unknown=unknown)
     if silence is not None:
         yield Alarm(package, None, silence)
         return
@@ -57,9 +60,20 @@ def find_alarms(source: Source, package: str, *, last: date) -> Iterator[Alarm]:
         if isinstance(release, str) and isinstance(day, date):
             by_release[release][day] = count
     for release, counts in sorted(by_release.items()):
-        silence = find_silence(counts, last=last)
+        silence = find_silence(counts, last=last, unknown=unknown, whole=whole)
         if silence is not None:
             yield Alarm(package, release, silence)
+
+
+def find_unknown(reader: Reader, package: str, first: date, last: date) -> Collection[date]:
+    """Return the days of which a part is excluded, or in an hour of which no collector ran."""
+    excluded = {day for window in reader.struck(package) for day in window.days}
+    first_up, up = reader.first_day_up(), reader.hours_up(first, last)
+    if first_up is None:
+        return excluded
+    start = max(first, first_up)
+    noted = (start + timedelta(days=ahead) for ahead in range((last - start).days + 1))
+    return excluded | {day for day in noted if len(up.get(day, ())) < HOURS}
 
 
 class Refused(NamedTuple):
@@ -82,12 +96,12 @@ class Refused(NamedTuple):
 
 
 def find_refused(reader: Reader, source: Source, package: str, *, last: date) -> Refused | None:
-    """What was refused of a package on the last day, where that is much."""
+    """Return what was rejected of a package on the last day, if that is most of it and the day is not excluded."""
     refused = dict(reader.daily_refusals(package, last, last)).get(last, 0)
-    if refused < ENOUGH:
+    if refused < ENOUGH or any(last in window.days for window in reader.struck(package)):
         return None
     taken = sum(sum(source.count(asked, package, last, last).values()) for asked in (IMPORTS, SESSIONS, INVOKES))
-    return Refused(package, last, refused, taken) if refused >= taken else None
+    return Refused(package, last, refused, taken) if refused > taken else None
 
 
 def _by_day(cells: Cells) -> Mapping[date, int]:
@@ -123,7 +137,7 @@ def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> N
     reader, last = open_existing(database), last_sealed(datetime.now(UTC))
     packages = choose_packages(names, {*reader.packages(), *collect_contracts(database, ())})
     source = StoreSource(reader)
-    alarms = [alarm for package in packages for alarm in find_alarms(source, package, last=last)]
+    alarms = [alarm for package in packages for alarm in find_alarms(reader, source, package, last=last)]
     refused = [found for package in packages if (found := find_refused(reader, source, package, last=last))]
     for alarm in (*alarms, *refused):
         echo(str(alarm))
