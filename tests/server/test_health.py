@@ -10,13 +10,13 @@ import sqlite3
 import time
 import urllib.request
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
-from made import at, commit, counts
+from made import at, commit, counts, run_until
 from plaintally_server.exceptions import Refusal
 from plaintally_server.metrics import kind_of
 from plaintally_server.store.maintenance import Maintenance
@@ -133,6 +133,7 @@ def test_the_log_is_lines_of_json_and_tells_of_nobody(tmp_path: Path) -> None:
     database = tmp_path / "a.sqlite3"
     old = at(date(2020, 1, 1))
     commit(database, [one._replace(received_at=old) for one in counts(random.Random(1), [old.date()], 3)])  # noqa: S311
+    run_until(database, datetime.now(UTC))
     with run_collector(database, "--log-format=json") as collector:
         deadline = time.monotonic() + 30
         while collector.store.documents_of_day("rxinfer", "using_rxinfer", old.date(), list):

@@ -53,7 +53,7 @@ def locate(text: str) -> Database:
 
 def _follow(path: Path) -> Path:
     try:
-        return path.resolve() if path.is_symlink() else path
+        return path.resolve() if os.path.islink(path) else path  # noqa: PTH114  # no error if its name is too long
     except PermissionError:
         return path  # which whoever opens it reports
     except (OSError, RuntimeError) as error:  # a loop of links
