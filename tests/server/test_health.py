@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
+from collectors import ROOT, TOKEN, Collector, count, free_port, run_collector, run_server
 from made import at, commit, counts, run_until
 from plaintally_server.exceptions import Refusal
 from plaintally_server.metrics import kind_of
@@ -23,12 +23,6 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 
 pytestmark = pytest.mark.once
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 def test_it_is_alive_and_ready(collector: Collector) -> None:

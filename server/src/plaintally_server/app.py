@@ -1,6 +1,7 @@
 """Puts a collector together: settings and a store in, an application out."""
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,21 +19,24 @@ from starlette.routing import BaseRoute, Route
 
 from plaintally_server import dashboard, health, logins, openapi, resource, support
 from plaintally_server.entrance import Entrance
-from plaintally_server.exceptions import Refusal, failed
+from plaintally_server.exceptions import Refusal, describe, failed, release
 from plaintally_server.forgetting import Forgetting
 from plaintally_server.gate import Gate
 from plaintally_server.ingest import Policy
 from plaintally_server.limiter import Limiter
 from plaintally_server.maintaining import Maintaining
-from plaintally_server.messages import Application, Work, refuse
-from plaintally_server.pages import VISITS, VISITS_PER_S, isolate, limit_visits
+from plaintally_server.messages import Answer, Application, Work, refuse
+from plaintally_server.messages import Request as APIRequest
+from plaintally_server.pages import VISITS, VISITS_PER_S, isolate, limit_visits, render
 from plaintally_server.routes import HEADERS, Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
+from plaintally_server.store.database import FAILURES
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.tokens import Tokens
 
 Lifespan = AbstractAsyncContextManager[None]
+_logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -93,7 +97,26 @@ def create_app(
     )
     visits = Limiter(rate=VISITS_PER_S, burst=VISITS, make_salt=make_salt)
     limited = limit_visits(pages, gate.check_try(visits)) if settings.rate_limit else pages
-    return Application(measured(gate.around(endpoints.answer)), isolate(limited), HEADERS)
+    return Application(measured(_guard(gate.around(endpoints.answer))), isolate(limited), HEADERS)
+
+
+def _guard(work: Work) -> Work:
+    """Return the same work, which is rejected while the database cannot be read."""
+
+    async def guarded(request: APIRequest) -> Answer:
+        try:
+            return await work(request)
+        except FAILURES as error:
+            raise _report(error) from None
+
+    return guarded
+
+
+def _report(error: Exception) -> Refusal:
+    """Log that the database cannot be read; the client gets no details."""
+    _logger.error("cannot read the database (%s)", describe(error))
+    release(error)
+    return Refusal(503, "UNAVAILABLE", "The collector cannot read its database; try again soon.", retry_after_s=5)
 
 
 def _running(
@@ -118,7 +141,11 @@ def _running(
 def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -> Starlette:
     pages = Starlette(
         routes=routes,
-        exception_handlers={HTTPException: _answer_http_error, Refusal: _answer_refusal, Exception: _answer_failure},
+        exception_handlers={
+            HTTPException: _answer_http_error,
+            **dict.fromkeys((Refusal, *FAILURES), _answer_refusal),
+            Exception: _answer_failure,
+        },
         lifespan=lifespan,
     )
     pages.router.redirect_slashes = False  # what has no such path is refused like everything else
@@ -148,9 +175,13 @@ async def _answer_http_error(_: Request, error: Exception) -> Response:
     return _respond(Refusal(code, status, "There is no such page that answers this method."))
 
 
-async def _answer_refusal(_: Request, refusal: Exception) -> Response:
+async def _answer_refusal(_: Request, error: Exception) -> Response:
     """A page that cannot be made, as while the database is away."""
-    return _respond(refusal if isinstance(refusal, Refusal) else failed())
+    refusal = error if isinstance(error, Refusal) else _report(error)
+    page = render("problem.html", refusal.code, title="This page cannot be shown", text=refusal.message)
+    if refusal.retry_after_s is not None:
+        page.headers["retry-after"] = str(refusal.retry_after_s)
+    return page
 
 
 async def _answer_failure(_: Request, __: Exception) -> Response:

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.export.layout import last_sealed
 from plaintally_server.messages import Answer, Request, Work
+from plaintally_server.store.database import FAILURES
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _VERBS = frozenset({b"commit", b"batchWrite", b"batchGet", b"runQuery", b"forget"})
@@ -118,6 +119,17 @@ class _OfStore(Collector):
         yield GaugeMetricFamily(
             "plaintally_erasing", "1 where bytes of what was deleted are to be erased.", value=self._store.erasing
         )
+        try:
+            read = list(self._read())
+            is_up = True
+        except (*FAILURES, Refusal):
+            read = []
+            is_up = False
+        yield GaugeMetricFamily("plaintally_database_up", "1 if the database can be read.", value=is_up)
+        yield from read
+
+    def _read(self) -> Iterable[Metric]:
+        """The metrics that are in the database."""
         now = datetime.now(UTC)
         purged_at = self._store.last_purge(now)
         if purged_at is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sqlalchemy import URL, Connection, Engine, NullPool, Pool, QueuePool, StaticPool, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from plaintally_server.exceptions import CommandError, StartError
 from plaintally_server.store import replacing
@@ -30,6 +30,8 @@ _SETTINGS |= {"cache_size": "-8192"}  # KiB
 _SETTINGS |= {"wal_autocheckpoint": "400"}  # pages: all that is to be written waits while they go into the file
 _SETTINGS |= {"journal_size_limit": f"{4 * 2**20}"}  # bytes that stay of the log after a long reader has ended
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&](ssl)?password=")
+FAILURES = (sqlite3.Error, SQLAlchemyError)
+"""What reading a database raises if it is away, locked, damaged or busy."""
 ERRORS = (sqlite3.Error, DBAPIError, OSError)
 """What is raised where a database cannot be opened, read or written."""
 
