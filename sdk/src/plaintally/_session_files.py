@@ -3,7 +3,7 @@
 import json
 import os
 
-from plaintally._files import replace_file
+from plaintally._files import remedy, replace_file
 from plaintally.exceptions import DocumentError
 from plaintally.session import Session
 
@@ -12,7 +12,11 @@ MAX_BYTES = 256 * 1024 * 1024
 
 def save(session: Session, path: "str | os.PathLike[str]") -> None:
     """See `Session.save`."""
-    replace_file(path, json.dumps(session.to_dict(), indent=1).encode(), mode=0o600)
+    content = json.dumps(session.to_dict(), indent=1).encode()
+    try:
+        replace_file(path, content, mode=0o600)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}; {remedy(error, path)}", error.filename) from error
 
 
 def load(path: "str | os.PathLike[str]") -> Session:

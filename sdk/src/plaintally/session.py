@@ -300,7 +300,7 @@ class Session:
         """Write the session as JSON into a file that its owner alone can read; it holds the deletion key.
 
         Raises:
-            OSError: the file cannot be written; what stood there before still does.
+            OSError: the file cannot be written, and the message says what to do; what stood there before still does.
         """
         from plaintally import _session_files
 

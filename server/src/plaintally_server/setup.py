@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from plaintally_server.exceptions import CommandError
+from plaintally_server.obstacles import remedy
 from plaintally_server.options import CONFIG_FILE
 from plaintally_server.terminal import echo
 
@@ -43,9 +44,14 @@ def run(folder: Path, context: click.Context, *, token: str) -> None:
             if path.exists():
                 raise CommandError(f"{path} is there already; nothing was written")
         _write(token_file, f"{token}\n", mode=0o600)
-        _write(config, describe(_settings(context), chosen), mode=0o644)
+        try:
+            _write(config, describe(_settings(context), chosen), mode=0o644)
+        except BaseException:
+            token_file.unlink()  # which would be in the way of the next attempt
+            raise
     except OSError as error:
-        raise CommandError(f"cannot write into {folder} ({error.strerror}); name another folder") from error
+        advice = remedy(error, config, otherwise="name another folder")
+        raise CommandError(f"cannot write into {folder} ({error.strerror}); {advice}") from error
     has_packages = bool(chosen.get("packages") or chosen.get("contracts"))
     _say_what_comes_next(config, token_file, has_packages=has_packages)
 
@@ -89,8 +95,14 @@ def _text(value: object) -> str:
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write(text)
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(text)
+    except FileExistsError:
+        raise
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _say_what_comes_next(config: Path, token_file: Path, *, has_packages: bool) -> None:

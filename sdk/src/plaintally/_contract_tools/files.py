@@ -3,7 +3,7 @@
 import json
 import os
 
-from plaintally._files import replace_file
+from plaintally._files import remedy, replace_file
 from plaintally.contract import Contract
 from plaintally.exceptions import ContractError, PlaintallyError
 
@@ -21,12 +21,10 @@ def write(path: str, text: str) -> None:
         PlaintallyError: it cannot be written; what stood there before still does.
     """
     path = os.path.realpath(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise PlaintallyError(f"cannot write {path} (it is no regular file); name another file")
     try:
         replace_file(path, text.encode(), mode=0o666)
     except OSError as error:
-        raise PlaintallyError(f"cannot write {path} ({error.strerror or error}); name another file") from error
+        raise PlaintallyError(f"cannot write {path} ({error.strerror or error}); {remedy(error, path)}") from error
 
 
 def read_contract(path: str) -> "tuple[str, Contract]":

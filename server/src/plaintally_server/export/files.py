@@ -22,6 +22,7 @@ from pyarrow import fs
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import FILE, STRUCK, Partition, Struck, parse_path
 from plaintally_server.export.rows import COLUMNS, Row
+from plaintally_server.obstacles import remedy
 
 T = TypeVar("T")
 _ROWS = 100_000  # of a row group, which is converted at once
@@ -85,9 +86,13 @@ class Export:
                 return done
             self._make_directories(Path(target).parent)
             unfinished = f"{target.removesuffix(FILE)}.{uuid4()}{_UNFINISHED}"
-            with self._files.open_output_stream(unfinished) as output:
-                done = write(output)
-            self._files.move(unfinished, target)
+            try:
+                with self._files.open_output_stream(unfinished) as output:
+                    done = write(output)
+                self._files.move(unfinished, target)
+            except BaseException:
+                Path(unfinished).unlink(missing_ok=True)
+                raise
             return done
 
     def struck(self) -> Sequence[Struck]:
@@ -186,5 +191,8 @@ def _naming(place: str, verb: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition(". Detail")[0]
-        raise CommandError(f"cannot {verb} {place} ({reason}); name another place, or try again") from error
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error).partition(". Detail")[0]
+        path = Path(place) / FILE if Path(place).is_dir() else Path(place)
+        advice = remedy(error, path, otherwise="name another place, or try again")
+        raise CommandError(f"cannot {verb} {place} ({reason}); {advice}") from error

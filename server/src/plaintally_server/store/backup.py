@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plaintally_server.exceptions import CommandError, StartError
+from plaintally_server.obstacles import remedy
 from plaintally_server.store import burials, credentials, erasure, identity, replacing, schema
 from plaintally_server.store.database import (
     ERRORS,
@@ -43,7 +44,7 @@ def back_up(database: Path, target: Path) -> int:
         CommandError: the copy is there already, cannot be written, or is not sound.
     """
     schema.check_known(database, may_be_empty=False)
-    with _telling(f"cannot back up {database} to {target}"):
+    with _telling(f"cannot back up {database} to {target}", target, "name another file"):
         if target.exists() or target.is_symlink():
             raise CommandError(f"{target} is there already; name another file")
         part = target.with_name(f"{target.name}.part")
@@ -71,7 +72,10 @@ def restore(
     """
     schema.check_known(backup, may_be_empty=False)
     log = None if deletions is None else burials.parse(deletions)
-    with _telling(f"cannot restore {backup} to {database}"), held(database) as lock:
+    if database.is_dir():
+        raise CommandError(f"the database {database} is a folder; name a file in it")
+    what, otherwise = f"cannot restore {backup} to {database}", "name another database with --database"
+    with _telling(what, database, otherwise), held(database) as lock:
         give(lock, to_owner_of=database)
         replacing.check_room(database)
         original = _parse(backup)
@@ -215,8 +219,8 @@ def _check(source: Path, part: Path) -> None:
 
 
 @contextmanager
-def _telling(what: str) -> Iterator[None]:
+def _telling(what: str, path: Path, otherwise: str) -> Iterator[None]:
     try:
         yield
     except ERRORS as error:
-        raise CommandError(f"{what} ({reason(error)})") from error
+        raise CommandError(f"{what} ({reason(error)}); {remedy(error, path, otherwise=otherwise)}") from error

@@ -55,7 +55,7 @@ def check_one_name(database: Path) -> None:
         StartError: it has.
     """
     names = database.stat().st_nlink - int(_is_same(replaced_by(database), database))
-    if names > 1:
+    if names > 1 and database.is_file():
         raise StartError(
             f"the database {database} has another name (hard link), under which it would be damaged; remove that name: "
             f"find it with `find / -xdev -samefile {database}`"

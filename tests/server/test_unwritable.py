@@ -1,0 +1,88 @@
+"""If a file cannot be written, the error names the path and a remedy, and nothing half-written is left."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from collectors import run_server
+from plaintally_server.store.sqlite import SQLiteStore
+from stores import make_write, write_all
+
+pytestmark = [pytest.mark.once, pytest.mark.linux]
+
+SERVER = (sys.executable, "-m", "plaintally_server")
+SAVE = "import sys; from plaintally import Telemetry; Telemetry('pkg').session.save(sys.argv[1])"
+COMMANDS = {
+    "backup": (*SERVER, "backup", "{}", "--database", "db.sqlite3"),
+    "restore": (*SERVER, "restore", "backup.sqlite3", "--without-deletions", "--database", "{}"),
+    "init": (*SERVER, "init", "{}"),
+    "export": (*SERVER, "export", "--to", "{}", "--database", "db.sqlite3"),
+    "save": (sys.executable, "-c", SAVE, "{}"),
+    "contract export": (sys.executable, "-m", "plaintally", "contract", "export", "rxinfer", "--output", "{}"),
+}
+MOUNTS = """
+mount -t tmpfs -o size=4k none scarce && mount -t tmpfs -o size=4k none full && head -c 4096 /dev/zero >full/file &&
+mount -t tmpfs -o ro none readonly"""
+"""Disks with one page of room, with none, and one that cannot be written."""
+OBSTACLES = {
+    "absent/x": "create the folder",
+    "file/x": "name another",
+    "closed/x": "make the folder .* writable",
+    "readonly/x": "disk",
+    "scarce/x": "make room on the disk",
+    "full/x": "make room on the disk",
+    "folder": "",
+}
+NONE = {("init", "absent/x"), ("init", "folder"), ("export", "absent/x"), ("export", "folder")}  # which make folders
+NONE |= {("save", "scarce/x"), ("export", "scarce/x"), ("contract export", "scarce/x")}  # which write less
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    store = SQLiteStore(tmp_path / "db.sqlite3")
+    asyncio.run(write_all(store, [make_write("a")]))
+    store.close()
+    assert run_server(tmp_path, "backup", "backup.sqlite3", "--database", "db.sqlite3").returncode == 0
+    for name in ("closed", "readonly", "scarce", "full", "folder"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "closed").chmod(0o555)
+    (tmp_path / "file").touch()
+    return tmp_path
+
+
+def run(folder: Path, command: str, target: str, *limits: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with these disks, and without root's right to write everywhere; list what it leaves."""
+    script = f'{MOUNTS} && setpriv --bounding-set=-dac_override "$@"; result=$?; find . -type f >found; exit $result'
+    before = ("unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, "sh", *limits)
+    words = [word.format(target) for word in COMMANDS[command]]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
+    return subprocess.run(
+        [*before, *words], cwd=folder, env=clean, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def files(folder: Path) -> set[str]:
+    """What is there, without what SQLite and the lock keep beside a database."""
+    found = {f"./{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file()}
+    found |= set((folder / "found").read_text().split()) if (folder / "found").exists() else set()
+    return {path for path in found if not re.search(r"(-wal|-shm|-lock|/found|full/file)$", path)}
+
+
+@pytest.mark.parametrize("target", OBSTACLES)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_obstacle_is_named_with_its_remedy(folder: Path, command: str, target: str) -> None:
+    if (command, target) in NONE:
+        pytest.skip("no obstacle")
+    before = files(folder)
+    done = run(folder, command, target)
+    assert done.returncode == (2 if (command, target) == ("backup", "folder") else 1), done.stderr
+    [*_, message] = done.stderr.splitlines()
+    assert target in message
+    assert re.search(OBSTACLES[target], message)
+    assert command == "save" or "Traceback" not in done.stderr
+    assert files(folder) == before
