@@ -81,21 +81,24 @@ def test_nobody_has_to_read_the_log(tmp_path: Path) -> None:
         options = ["--rate-limit=0", "--database", str(database)]
         with subprocess.Popen([*command, *options], cwd=tmp_path, stdout=subprocess.PIPE, stderr=sink) as process:
             assert process.stdout
-            collector = Collector(process, port, database)  # type: ignore[arg-type]
-            deadline = time.monotonic() + 20
-            while True:
-                try:
-                    assert collector.request("GET", "/readyz").status == 200
-                    break
-                except ConnectionRefusedError:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
-            with locked(database):
-                assert collector.post().status == 503
-            assert [collector.post().status for _ in range(20)] == [200] * 20
-            assert collector.request("GET", "/readyz").status == 200
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
+            try:
+                collector = Collector(process, port, database)  # type: ignore[arg-type]
+                deadline = time.monotonic() + 20
+                while True:
+                    try:
+                        assert collector.request("GET", "/readyz").status == 200
+                        break
+                    except ConnectionRefusedError:
+                        assert time.monotonic() < deadline
+                        time.sleep(0.05)
+                with locked(database):
+                    assert collector.post().status == 503
+                assert [collector.post().status for _ in range(20)] == [200] * 20
+                assert collector.request("GET", "/readyz").status == 200
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(timeout=20) == 0
+            finally:
+                process.kill()  # a collector that waits for its reader would wait for ever
         os.set_blocking(source, False)
         assert not os.read(source, 10**6).strip(b".")
 

@@ -3,12 +3,13 @@
 import asyncio
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -52,14 +53,15 @@ cli.main()
 
 
 @contextmanager
-def run(folder: Path) -> Iterator[Collector]:
+def run(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Collector]:
     """A collector that fails if it is told to.
 
     Its writing thread ends when it writes a document `fatal`, and counts as stuck after two seconds. A read of a
     document `hang` hangs, and so does a read of the collector's own while there is a file `hang`.
     """
     (folder / "program.py").write_text(_PROGRAM)
-    with run_collector(folder / "a.sqlite3", program=[sys.executable, str(folder / "program.py")]) as running:
+    program = [sys.executable, str(folder / "program.py")]
+    with run_collector(folder / "a.sqlite3", program=program, env=env) as running:
         yield running
 
 
@@ -224,3 +226,22 @@ def test_a_collector_ends_in_order_while_a_read_hangs(tmp_path: Path, *, is_aske
         end(collector, code=0)
         assert (waiting.exception() is not None) == is_asked
     assert lock_of(collector) == b"closed"
+
+
+def test_systemd_hears_nothing_from_a_collector_whose_thread_ended(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        with run(tmp_path, env=env) as collector:
+            supervisor.settimeout(20)
+            assert [supervisor.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            assert collector.post(document="fatal").status == 503
+            time.sleep(1)
+            supervisor.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:  # those that were sent before
+                    supervisor.recv(100)
+            time.sleep(1)
+            with pytest.raises(BlockingIOError):
+                supervisor.recv(100)
+            end(collector, code=1)

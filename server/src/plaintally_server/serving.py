@@ -28,6 +28,7 @@ from plaintally_server.settings import Settings, check_tls
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
+from plaintally_server.supervision import report_health
 
 _BACKLOG = 2048
 _FILES = 2 * _BACKLOG
@@ -156,11 +157,18 @@ def _raise_file_limit() -> None:
 
 def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> Application:
     maintenance, refusals = Maintenance(settings.database, verify=store.verify), Refusals()
+
+    async def work_beside() -> None:
+        await asyncio.gather(
+            upkeep.keep(store, settings.contracts, refusals, now=lambda: datetime.now(UTC)),
+            report_health(lambda: store.trouble is None),
+        )
+
     create = partial(
         create_app,
         settings,
         store,
-        beside=partial(upkeep.keep, store, settings.contracts, refusals, now=lambda: datetime.now(UTC)),
+        beside=work_beside,
         maintenance=maintenance,
         note_refused=refusals.note,
     )
