@@ -178,6 +178,8 @@ def test_a_login_ends_with_its_time_and_with_its_token() -> None:
     assert login is not None
     assert (login.scope.name, login.scope.holds("rxinfer"), login.scope.holds("another")) == ("ada", True, False)
     assert resume(secret, stored, tokens, now=ends_at) is None
+    assert resume(secret, stored, tokens, now=NOW - timedelta(minutes=1)) is not None
+    assert resume(secret, stored, tokens, now=NOW - timedelta(days=1)) is None  # begun by a clock that was ahead
     assert resume(secret, None, tokens, now=NOW) is None
     assert resume(secret, begin(secret, hash_token("b"), "ada", now=NOW), tokens, now=NOW) is None
     other = resume("t" * 43, begin("t" * 43, hash_token("a"), "ada", now=NOW), tokens, now=NOW)

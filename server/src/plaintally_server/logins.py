@@ -15,6 +15,8 @@ from plaintally_server.access import Scope
 from plaintally_server.tokens import Tokens
 
 LIFETIME_S = 12 * 3600
+SKEW = timedelta(minutes=5)
+"""How far the clocks of collectors on one database may be apart."""
 NAME = "plaintally"
 SECRET_BYTES = 32
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # as secrets.token_urlsafe(SECRET_BYTES) writes it
@@ -86,8 +88,11 @@ def begin(secret: str, token_hash: bytes, name: str, *, now: datetime) -> Stored
 
 
 def resume(secret: str, stored: StoredLogin | None, tokens: Tokens, *, now: datetime) -> Login | None:
-    """Return the login with this secret; None if it has ended, or if its token opens nothing any more."""
-    if stored is None or stored.ends_at <= now:
+    """Return the login with this secret; None if it has ended, or if its token was revoked.
+
+    A login that ends too late was begun by a clock that was ahead, and has ended, too.
+    """
+    if stored is None or not now < stored.ends_at <= now + timedelta(seconds=LIFETIME_S) + SKEW:
         return None
     found = tokens.named(stored.token)
     if found is None:

@@ -1,6 +1,6 @@
 """Keeps what contracts promise: contexts and documents go when their time is over. Rollups stay.
 
-A running collector looks once a day, and at its start looks at everything (see `upkeep`). It works in short steps that
+A running collector purges once a day; its first purge looks at everything (see `upkeep`). It works in short steps that
 take their turn among the writes, so that nobody waits for it.
 """
 
@@ -143,8 +143,8 @@ async def purge_all(
 def deletion_days(contracts: Mapping[str, Contract]) -> int:
     """Return for how many days tombstones and receipts stay.
 
-    What a backup brings back was received before its deletion. It is purged at the next start, once it is older than
-    documents may be: then no tombstone is needed to delete it again.
+    What a backup brings back was received before its deletion. If it is older than documents may be, a purge after
+    a day of running removes it: then no tombstone is needed to delete it again.
     """
     return max([KEPT_DAYS, *(one.retention_days for one in contracts.values())]) + KEPT_LONGER_DAYS
 
