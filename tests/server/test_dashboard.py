@@ -1,16 +1,17 @@
 """The public pages over HTTP: what they answer, and what their headers promise."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from collectors import TOKEN, Collector, run_collector
-from made import commit, run_until
+from made import commit, counts, run_until
 from maintainers import Browser
 from plaintally.contract import Contract
 from plaintally_server.retention import dues
@@ -112,11 +113,34 @@ def test_pages_say_that_a_purge_has_not_ended(tmp_path: Path) -> None:
         assert "The last completed purge ended on" in page
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
+def test_pages_stay_true_over_a_collector_that_is_killed_during_a_purge(tmp_path: Path) -> None:
+    """As long as expired documents are there, no page says that they were deleted."""
+    database, now = tmp_path / "a.sqlite3", datetime.now(UTC)
+    expired = list(counts(random.Random(5), [now.date() - timedelta(days=500)], 8_000))  # noqa: S311
+    with closing(open_store(database)) as store:
+        for start in range(0, len(expired), 500):
+            asyncio.run(store.commit(expired[start : start + 500]))
+    run_until(database, now)
+    with run_collector(database) as collector:
+        wait_until(lambda: "begun" in collector.store.last_purges("rxinfer", datetime.now(UTC)), every_s=0.01)
+        collector.process.kill()
+        collector.process.wait()
+    assert collector.store.day_states("rxinfer")
+    with run_collector(database, "--rate-limit=0") as collector:
+        seen, until_s = set(), time.monotonic() + 120
+        while "Expired data was last deleted on" not in (page := kept(collector)) or "is being deleted" in page:
+            seen.add("is being deleted" in page)
+            assert time.monotonic() < until_s
+            time.sleep(0.1)
+        assert not collector.store.day_states("rxinfer")
+    assert seen == {True}
+
+
+def wait_until(holds: Callable[[], bool], *, every_s: float = 0.5) -> None:
     until_s = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < until_s
-        time.sleep(0.5)
+        time.sleep(every_s)
 
 
 def kept(collector: Collector) -> str:

@@ -54,13 +54,15 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
 
 
 def begin(connection: Connection, due: Due, *, at: datetime) -> None:
-    """Keep that a purge of documents begins; see `retention.Purging.begin_purge`. It has no end yet.
+    """Keep that a purge of documents begins; see `retention.Purging.begin_purge`. One that was killed goes on.
 
     Days that changed and are not rolled up anew yet count as if they were, so that whoever counts one just now is late.
     """
     this = {"package": due.package, "what": BEGUN, "until": to_us(due.before)}
-    connection.execute(delete(purges).where(*_same(this)))
-    connection.execute(purges.insert().values(**this, removed=0, at=to_us(at)))
+    goes_on = connection.execute(select(purges.c.id).where(*_same(this), purges.c.at <= to_us(at)).limit(1)).first()
+    if goes_on is None:
+        connection.execute(delete(purges).where(*_same(this)))
+        connection.execute(purges.insert().values(**this, removed=0, at=to_us(at)))
     days = rolled_days.c
     over = and_(days.package == due.package, days.day < due.before.date(), days.rolled != days.changes)
     connection.execute(update(rolled_days).where(over).values(rolled=days.changes))
