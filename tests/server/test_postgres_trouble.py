@@ -2,23 +2,29 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
 import pytest
+import trustme
 from sqlalchemy import NullPool
 
 from collectors import TOKEN, Collector, in_threads, run_collector, run_server
 from plaintally_server.resource import Name
 from plaintally_server.store import libpq
+from plaintally_server.store.database import describe, locate, open_for_writing
 from plaintally_server.store.opening import open_store
 from postgresql import Postgres, run_cutter, run_pgbouncer, run_postgres, run_standby
 from shared import KEY, Shared, forget, share, write_contract
@@ -314,3 +320,113 @@ def test_writing_goes_on_after_a_failover(tmp_path: Path) -> None:
             post(20)
             assert collector.request("GET", "/packages/rxinfer").status == 200
         assert set(answered) <= set(_kept(second.url()))
+
+
+PASSWORD = "p@s/s:w%r d#?canary"
+
+
+class Locked(NamedTuple):
+    """A server with TLS that asks the role `odd` for its password, and a folder of files for clients."""
+
+    server: Postgres
+    files: Path
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    files = tmp_path_factory.mktemp("files")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(files / "authority")
+    with run_postgres() as server:
+        data = server.folder / "data"
+        own = authority.issue_cert("localhost")
+        own.cert_chain_pems[0].write_to_path(data / "server.crt")
+        own.private_key_pem.write_to_path(data / "server.key")
+        for name in ("server.crt", "server.key"):
+            (data / name).chmod(0o600)
+            if os.getuid() == 0:
+                shutil.chown(data / name, "postgres", "postgres")
+        hba = data / "pg_hba.conf"
+        hba.write_text(f"local all odd scram-sha-256\nhost all odd all scram-sha-256\n{hba.read_text()}")
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE odd LOGIN PASSWORD '{PASSWORD}'".encode())
+            connection.execute("ALTER SYSTEM SET ssl = on")
+            connection.execute("SELECT pg_reload_conf()")
+        (files / "pass").write_text(f"*:*:*:odd:{PASSWORD.replace(':', chr(92) + ':')}\n")
+        (files / "pass").chmod(0o600)
+        (files / "services").write_text(f"[ours]\nhost=localhost\nport={server.port}\ndbname=postgres\nuser=postgres\n")
+        yield Locked(server, files)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgres://postgres@localhost:{port}/postgres",
+        "postgresql://postgres@/postgres?host={folder}&port={port}",
+        "postgresql://postgres@{quoted}:{port}/postgres",
+        "postgresql://odd:{password}@127.0.0.1:{port}/postgres",
+        "postgresql://odd@127.0.0.1:{port}/postgres?password={password}",
+        "postgresql://odd@127.0.0.1:{port}/postgres?passfile={files}/pass",
+        "postgresql://odd:{password}@localhost:{port}/postgres?sslmode=verify-full&sslrootcert={files}/authority",
+        "postgresql://?service=ours",
+        "postgresql://postgres@127.0.0.1:1,127.0.0.1:{port}/postgres",
+        "postgresql://postgres@127.0.0.1,localhost/postgres?port={port}",
+        "postgresql://postgres@127.0.0.1:{port}/postgres?connect_timeout=3&application_name=ours&keepalives_idle=9",
+    ],
+)
+def test_both_drivers_understand_an_address(locked: Locked, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("PGSERVICEFILE", str(locked.files / "services"))
+    url = locate(
+        address.format(
+            port=locked.server.port,
+            folder=locked.server.folder,
+            quoted=quote(str(locked.server.folder), safe=""),
+            password=quote(PASSWORD, safe=""),
+            files=locked.files,
+        )
+    )
+    assert isinstance(url, str)
+    assert "canary" not in describe(url)
+    query = "SELECT current_user::text || ' ' || (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())::text"
+
+    async def ask() -> str:
+        connection = await libpq.connect(url)
+        found: str = await connection.fetchval(query)
+        await connection.close()
+        return found
+
+    with open_for_writing(url).connect() as session:
+        found = session.exec_driver_sql(query).scalar_one()
+    assert found == asyncio.run(ask())
+    assert found.split()[0] == ("odd" if "odd" in address else "postgres")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:pa@canary@127.0.0.1:1/x",
+        "postgresql://u:pa/canary@127.0.0.1:1/x",
+        "postgresql://u@127.0.0.1:canary/x",
+        "postgresql://u:canary@127.0.0.1:1/x?channel_binding=require",
+        "postgresql://u:canary@127.0.0.1:1/x?connect_timeout=soon",
+        "postgresql://u:canary@127.0.0.1:1/x",
+        "postgresql://u@127.0.0.1:1/x?password=canary",
+        "postgresql://u:%zz@canary/x",
+    ],
+)
+def test_no_message_shows_a_password(tmp_path: Path, address: str) -> None:
+    for command in (["doctor", "--package=a", "--port=1"], ["migrate"], ["report"]):
+        done = run_server(tmp_path, *command, env={"PLAINTALLY_SERVER_DATABASE": address})
+        assert done.returncode in (1, 2)
+        assert "canary" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_pooler_that_splits_transactions_is_rejected(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_store()
+    with run_pgbouncer(postgres, "statement") as port:
+        for command in (["serve", "--package=a", "--port=0"], ["doctor", "--package=a", "--port=1"]):
+            done = run_server(tmp_path, *command, "--database", _via(url, port))
+            assert done.returncode == 1
+            assert "transaction blocks not allowed in statement pooling mode" in done.stdout + done.stderr
+            assert "Traceback" not in done.stderr

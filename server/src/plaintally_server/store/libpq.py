@@ -175,12 +175,31 @@ async def connect(address: str) -> Batches:
         place: dict[str, Any] = {"host": [host]} if host else {}
         place |= {"port": int(port or 5432)} if host or port else {}
         try:
-            return await _set_up_batches(parameters, place)
+            try:
+                return await _set_up_batches(parameters, place)
+            except asyncpg.InvalidPasswordError:  # asyncpg reads some lines of password files differently
+                found = _find_password(parameters, place)
+                return await _set_up_batches({**parameters, "password": found}, place)
         except Exception as error:
             if not is_lost(error):
                 raise
             failure = error
     raise failure
+
+
+def _find_password(parameters: Mapping[str, str], place: Mapping[str, Any]) -> str:
+    """The password that libpq uses for a host.
+
+    Raises:
+        OSError: libpq does not find the right one, either.
+    """
+    host = {"host": place["host"][0]} if "host" in place else {}
+    port = {"port": place["port"]} if "port" in place else {}
+    try:
+        with psycopg.connect(**{**parameters, **host, **port}) as connection:
+            return connection.info.password
+    except psycopg.Error as error:
+        raise ConnectionError(str(error)) from None
 
 
 async def _set_up_batches(parameters: Mapping[str, str], place: Mapping[str, Any]) -> Batches:
