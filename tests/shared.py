@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -189,3 +190,10 @@ def patch(collector: Collector, name: str, document: Document) -> Answer:
 def forget(collector: Collector, session: str, key: str | None = None) -> Answer:
     body = {"session": session} if key is None else {"session": session, "key": key}
     return collector.request("POST", f"{ROOT}:forget", body)
+
+
+def found_in(database: Path, ids: list[str]) -> list[str]:
+    """Which of these UUIDs stand in the file, its write-ahead log or their index."""
+    content = b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
+    written = set(re.findall(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", content))
+    return [text for text in ids if text.encode() in written]

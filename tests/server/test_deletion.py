@@ -15,7 +15,7 @@ import pytest
 
 from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
 from plaintally_server.store import deletion
-from shared import KEY, Shared, commit, forget, patch, share, update, write_contract
+from shared import KEY, Shared, commit, forget, found_in, patch, share, update, write_contract
 
 DENIED = (403, "PERMISSION_DENIED")
 
@@ -34,13 +34,6 @@ def receipt(answer: Answer) -> dict[str, object]:
 def rows(database: Path, query: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute(query).fetchall()
-
-
-def found_in(database: Path, ids: list[str]) -> list[str]:
-    """Which of these UUIDs stand in the file, its write-ahead log or their index."""
-    content = b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
-    written = set(re.findall(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", content))
-    return [text for text in ids if text.encode() in written]
 
 
 def wait_until_gone(database: Path, ids: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import re
 import threading
 import time
@@ -17,14 +18,16 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from collectors import ROOT, Collector, count, run_collector
-from plaintally_server import queries
+from made import commit, session
+from plaintally_server import queries, retention
 from plaintally_server.filters import Found
 from plaintally_server.ingest import Admitted
 from plaintally_server.lookups import MAX_NAMES
 from plaintally_server.queries import Item, Order, Query, complete_orders
 from plaintally_server.reads import ANSWER_BYTES
 from plaintally_server.resource import Name, Precondition, Stored
-from plaintally_server.store import Write
+from plaintally_server.rolling import Changed
+from plaintally_server.store import Write, deletion, striking
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.writing import SQLStore
 from stores import write_all
@@ -36,6 +39,8 @@ CITIES = f"{ROOT}/cities"
 NUMBER, LONG = 60, 972_000
 NAMES = [f"n{number:03}" for number in range(NUMBER)]
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
+SLOW = r"SCAN \w*_documents|SEARCH shared_documents.*\(collection=\?\)$"
+"""Steps of a query plan that read a whole table, or a whole collection of what was shared."""
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +245,32 @@ def test_sqlite_finds_documents_by_name_without_reading_all(tmp_path: Path) -> N
         for statement, parameters in statements:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             assert not any(str(step[-1]).startswith("SCAN") for step in plan), plan
+
+
+def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
+    """Documents are in two tables, and a view of both may hide an index from a query."""
+    path = tmp_path / "a.sqlite3"
+    shared = list(session(random.Random(1), NOW, invokes=3))  # noqa: S311
+    commit(path, shared)
+    one, package = str(shared[0].name.document), shared[0].settle(None).package  # type: ignore[union-attr]
+    statements: list[tuple[str, Any]] = []
+    with closing(open_store(path)) as store:
+        engine = store._transactions._engine
+        for some in (store._reads, engine):
+            event.listen(some, "before_cursor_execute", lambda *args: statements.append(args[2:4]))
+        store.session_tree(one)
+        store.received(one)
+        asyncio.run(store.renew_below(Changed(package, NOW.date(), 1)))
+        for what in ("contexts", "documents"):
+            due = retention.Due(package, what, NOW + timedelta(days=1))
+            asyncio.run(store.purge(due, (0, "", ""), limit=1, at=NOW))
+        with store._reading() as connection:
+            striking.hourly_counts(connection, package, NOW)
+            deletion.package_of(connection, one)
+        assert asyncio.run(store.approve(one, at=NOW, salt=b"", actor="ada")) is not None
+        with store._reading() as connection:
+            for statement, parameters in [*statements]:
+                if statement.startswith(("SELECT", "DELETE", "UPDATE")):
+                    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+                    found = [str(step[-1]) for step in plan]
+                    assert not [step for step in found if re.search(SLOW, step)], (statement, found)

@@ -63,7 +63,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def spoil(path: Path) -> None:
     """Overwrite the middle of a table, as a failing disk may."""
     with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT pageno FROM dbstat WHERE name = 'documents' AND pagetype = 'leaf' LIMIT 1"
+        query = "SELECT pageno FROM dbstat WHERE name = 'import_documents' AND pagetype = 'leaf' LIMIT 1"
         try:
             (page,) = connection.execute(query).fetchone()
         except sqlite3.OperationalError:  # built without that table

@@ -20,8 +20,10 @@ from plaintally_server.store.database import (
 from plaintally_server.store.tables import documents, identities, logins, metadata, names
 
 _AT_ONCE = 1000
-_TABLES = [table for table in metadata.sorted_tables if table not in (names, logins)]
-"""Names follow from the documents, and nobody takes a login along."""
+_TABLES = [
+    table for table in metadata.sorted_tables if table not in (names, logins) and table.info.get("only") != "sqlite"
+]
+"""Names follow from the documents, `documents` shows all of SQLite's, and nobody takes a login along."""
 
 
 def copy(source: Database, target: Database) -> Mapping[str, int]:

@@ -1,33 +1,72 @@
-"""Sees to it that what was deleted is gone from the database, byte by byte.
+"""Erases the bytes of what was deleted from the database.
 
-On SQLite, `secure_delete` overwrites rows where they stand, and emptying the write-ahead log removes what they looked
-like before. That is done after each deletion, or within seconds of the end of whoever reads meanwhile: the thread that
-writes waits for no reader. But when SQLite moves rows between pages it leaves their bytes in the pages' unused parts
-(about one row in a hundred), where no deletion finds them. Only VACUUM, which writes the whole file anew, does; as it
-takes the time of reading and writing all of it, it runs at most once in ten minutes.
+On SQLite, `secure_delete` overwrites rows and freed pages with zeros, and emptying the write-ahead log removes earlier
+versions of pages. Both happen at each deletion. But when SQLite moves rows between pages of a table or an index, copies
+of some rows stay in unused parts of these pages. Only a page that is freed is overwritten as a whole. So a pass copies
+`shared_documents` into a new table, which takes its place, and empties the old one until all of its pages are free:
 
-On PostgreSQL, a deleted row stays where it is until VACUUM frees its place and something else is written there, and in
-the write-ahead log until that is recycled. VACUUM is run as often; the rest is the database's own time, or that of
-whoever has the tables written anew.
+1. Copying: `shared_documents_copy` exists. Triggers apply every change to it, too. Each step copies some more rows.
+2. Emptying: `shared_documents_old` exists. A trigger deletes from it what is deleted or changed in the new table. Each
+   step deletes some more rows; the last one drops the table.
+3. Neither exists, but the row in `erasure_pass` does. The log is emptied, which waits for readers, and the row goes
+   with the entries in `erasures` that the pass began with. Entries that are newer need another pass.
+
+A step is a short transaction that takes its turn among the writes. All state is in the database, so a pass that a kill
+or an orderly stop cuts short goes on at the next start, and a collector and a command may work on the same pass. The
+documents of imports are in another table, which a pass never touches: `secure_delete` has to do for them.
+
+PostgreSQL has VACUUM (see `vacuuming`).
 """
 
 import logging
-from collections.abc import Callable
+import shutil
+import sqlite3
+import time
 from contextlib import closing
+from enum import Enum
 from math import inf
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, select, text, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateTable
 
 from plaintally_server.exceptions import describe
+from plaintally_server.retention import PAUSE, REST
 from plaintally_server.store import vacuuming
 from plaintally_server.store.database import ERRORS
-from plaintally_server.store.tables import erasures
+from plaintally_server.store.tables import erasure_pass, erasures, forget_requests, shared_documents
 
-PAUSE_S, AGAIN_S = 600.0, 2.0
-"""Between rewriting the tables twice, and between trying to empty the log while somebody reads."""
+PAUSE_S = 600.0
+"""The time between the beginnings of two passes."""
+AGAIN_S = 2.0
+"""The time between two attempts to empty the log while somebody reads."""
+RETRY_S = 60.0
+"""The time between two attempts after a failure, such as a full disk."""
+STEP_ROWS, STEP_BYTES = 100, 256 * 1024
+"""What a step copies or deletes at most; one document may be larger."""
+RESERVE_BYTES = 64 * 2**20
+"""The room on the disk that a pass leaves to other writes."""
+_ROW_BYTES = 400  # that a document takes besides its fields, in the table and in its indexes
+_SAMPLES = 64
+_COPY, _OLD = "shared_documents_copy", "shared_documents_old"
+_TRIGGERS = ("erasure_insert", "erasure_update", "erasure_delete")
 _logger = logging.getLogger(__name__)
+
+
+class Progress(Enum):
+    """What a step did: it began a pass, left more to do, could not empty the log because of a reader, or ended all."""
+
+    BEGUN = "begun"
+    MORE = "more"
+    READ = "read"
+    DONE = "done"
+
+
+class NoRoomError(Exception):
+    """There is too little room on the disk for a pass."""
 
 
 def empty_log(engine: Engine, *, waits: bool = True) -> bool:
@@ -45,73 +84,278 @@ def empty_log(engine: Engine, *, waits: bool = True) -> bool:
     return not busy
 
 
-def rewrite(engine: Engine) -> bool:
-    """Write the tables anew, so that nothing of what was deleted is between their rows; False where somebody reads.
+def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
+    """Erase what was deleted before this was called; return False if somebody reads for too long.
 
-    On PostgreSQL nobody else reads or writes meanwhile.
+    Args:
+        engine: the connections to use.
+        rewrite: whether to do so even if no deletion is noted. On PostgreSQL all reads and writes wait meanwhile.
+        rest: how much longer than a step the pause after it is, in which others may write.
+
+    Raises:
+        NoRoomError: there is too little room on the disk.
     """
     if engine.dialect.name != "sqlite":
-        vacuuming.vacuum(engine, rewrite=True)
+        vacuuming.vacuum(engine, rewrite=rewrite)
         return True
-    _vacuum(engine)
-    return empty_log(engine)
-
-
-def erase(engine: Engine, *, waits: bool = True) -> bool:
-    """Rewrite the tables if something was deleted since the last time; False where not all of it is gone."""
-    if engine.dialect.name != "sqlite":
-        vacuuming.vacuum(engine)
-        return True
-    with engine.connect() as connection:
-        last = connection.execute(select(func.max(erasures.c.id))).scalar()
-    if last is None:
-        return empty_log(engine, waits=waits)
-    _vacuum(engine)
-    if not empty_log(engine, waits=waits):
-        return False
     with engine.begin() as connection:
-        connection.execute(delete(erasures).where(erasures.c.id <= last))
-    return True
+        if rewrite:
+            connection.execute(insert(erasures).values(due_at=0))
+        last = connection.execute(select(func.max(erasures.c.id))).scalar()
+    while True:
+        begun = monotonic()
+        progress = step(engine, waits=True)
+        if progress is Progress.READ:
+            return False
+        if progress is Progress.DONE and not _is_noted(engine, last):
+            return True
+        time.sleep(rest * (monotonic() - begun))
 
 
-def _vacuum(engine: Engine) -> None:
-    with closing(engine.raw_connection()) as pooled:
-        raw: Any = pooled.driver_connection
-        raw.execute("VACUUM")
+def step(engine: Engine, *, waits: bool = False) -> Progress:
+    """Do the next step of a pass, and begin one if a deletion is noted.
+
+    Raises:
+        NoRoomError: there is too little room on the disk to begin one.
+    """
+    try:
+        with engine.begin() as connection:
+            progress = _advance(connection)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            _give_up(engine)
+        raise
+    if progress is not Progress.DONE:
+        return progress
+    if not empty_log(engine, waits=waits):
+        return Progress.READ
+    with engine.begin() as connection:
+        last = connection.execute(select(erasure_pass.c.last)).scalar()
+        if last is not None and not _tables(connection):
+            connection.execute(delete(erasures).where(erasures.c.id <= last))
+            connection.execute(delete(erasure_pass))
+    return Progress.DONE
+
+
+def room_needed(connection: Connection) -> int:
+    """Estimate by how many bytes a pass makes the file longer; a few documents stand for all."""
+    number, fields = shared_documents.c.number, shared_documents.c.fields
+    first, last = connection.execute(select(func.min(number), func.max(number))).one()
+    if first is None:
+        return 0
+    count = last - first + 1
+    size = 0
+    for sample in range(_SAMPLES):
+        some = select(func.length(fields)).where(number >= first + sample * count // _SAMPLES)
+        size += connection.execute(some.order_by(number).limit(1)).scalar_one()
+    page_size, pages, free = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+        for name in ("page_size", "page_count", "freelist_count")
+    )
+    needed = min(count * (size // _SAMPLES + _ROW_BYTES), (pages - free) * page_size)
+    return max(0, int(needed - free * page_size))
+
+
+def _is_noted(engine: Engine, last: int | None) -> bool:
+    """Whether deletions up to this one are still to be erased, or the end of a pass is."""
+    with engine.connect() as connection:
+        noted = select(erasures.c.id).where(erasures.c.id <= (last or 0)).limit(1)
+        return connection.execute(noted).first() is not None
+
+
+def _advance(connection: Connection) -> Progress:
+    """Do the next step in a transaction; return DONE if there is none but emptying the log."""
+    begun = connection.execute(select(erasure_pass)).one_or_none()
+    tables = _tables(connection)
+    if begun is None:
+        last = connection.execute(select(func.max(erasures.c.id))).scalar()
+        if last is None:
+            return Progress.DONE
+        _check_room(connection)
+        _begin(connection, last)
+        return Progress.BEGUN
+    if _OLD in tables:
+        _empty_old(connection)
+    elif _COPY in tables:
+        _copy(connection, begun.position)
+    else:
+        return Progress.DONE
+    return Progress.MORE
+
+
+def _tables(connection: Connection) -> set[str]:
+    """Those of the two tables of a pass that exist."""
+    query = text("SELECT name FROM sqlite_master WHERE type = 'table' AND name IN (:copy, :old)")
+    return set(connection.execute(query, {"copy": _COPY, "old": _OLD}).scalars())
+
+
+def _check_room(connection: Connection) -> None:
+    needed = room_needed(connection)
+    free = shutil.disk_usage(Path(str(connection.engine.url.database)).absolute().parent).free
+    if free < needed + RESERVE_BYTES:
+        raise NoRoomError(
+            f"{(needed + RESERVE_BYTES) / 2**20:,.0f} MiB are needed beside the database"
+            f" and {free / 2**20:,.0f} MiB are free; make room"
+        )
+
+
+def _begin(connection: Connection, last: int) -> None:
+    """Begin a pass for the deletions up to this one."""
+    connection.execute(CreateTable(shared_documents.to_metadata(MetaData(), name=_COPY)))
+    columns = [column.name for column in shared_documents.columns]
+    values = ", ".join(f"NEW.{name}" for name in columns)
+    changes = ", ".join(f"{name} = NEW.{name}" for name in columns)
+    statements = (
+        f"INSERT INTO {_COPY} ({', '.join(columns)}) VALUES ({values})",  # noqa: S608
+        f"UPDATE {_COPY} SET {changes} WHERE number = OLD.number",  # noqa: S608
+        f"DELETE FROM {_COPY} WHERE number = OLD.number",  # noqa: S608
+    )
+    for name, statement in zip(_TRIGGERS, statements, strict=True):
+        _make_trigger(connection, name, statement)
+    connection.execute(insert(erasure_pass).values(last=last, position=0))
+    asked = [dict(row) for row in connection.execute(select(forget_requests)).mappings()]
+    connection.execute(delete(forget_requests))  # of all at once, which frees every page
+    if asked:
+        connection.execute(insert(forget_requests), asked)
+
+
+def _copy(connection: Connection, position: int) -> None:
+    """Copy the next rows; if there are none, let the copy take the place of the table."""
+    end = _end_of_step(connection, "shared_documents", position)
+    if end is None:
+        _swap(connection)
+        return
+    columns = ", ".join(column.name for column in shared_documents.columns)
+    span = {"position": position, "end": end}
+    connection.execute(  # those that came meanwhile are there already
+        text(
+            f"INSERT OR IGNORE INTO {_COPY} ({columns}) SELECT {columns} FROM shared_documents"  # noqa: S608
+            " WHERE number > :position AND number <= :end ORDER BY number"
+        ),
+        span,
+    )
+    connection.execute(update(erasure_pass).values(position=end))
+
+
+def _swap(connection: Connection) -> None:
+    _drop_triggers(connection)
+    _rename(connection, "shared_documents", _OLD)
+    _rename(connection, _COPY, "shared_documents")
+    for name in _TRIGGERS[1:]:
+        _make_trigger(connection, name, f"DELETE FROM {_OLD} WHERE number = OLD.number")  # noqa: S608
+
+
+def _empty_old(connection: Connection) -> None:
+    """Delete the next rows of the old table; if there are none, drop it."""
+    end = _end_of_step(connection, _OLD, -1)
+    if end is not None:
+        connection.execute(text(f"DELETE FROM {_OLD} WHERE number <= :end"), {"end": end})  # noqa: S608
+        return
+    _drop_triggers(connection)
+    connection.exec_driver_sql(f"DROP TABLE {_OLD}")
+
+
+def _give_up(engine: Engine) -> None:
+    """Empty and drop the copy after the disk was full, so that its pages are free for other writes."""
+    with engine.begin() as connection:
+        if _COPY in _tables(connection):
+            _drop_triggers(connection)
+            _rename(connection, _COPY, _OLD)
+            connection.execute(update(erasure_pass).values(last=0))  # so that all entries need another pass
+
+
+def _end_of_step(connection: Connection, table: str, position: int) -> int | None:
+    """The last number of the next rows that a step takes; None if there are no more."""
+    query = text(
+        f"SELECT number, length(fields) FROM {table} WHERE number > :position ORDER BY number LIMIT {STEP_ROWS}"  # noqa: S608
+    )
+    end, room = None, STEP_BYTES
+    for number, size in connection.execute(query, {"position": position}):
+        if end is not None and size > room:
+            break
+        end = number
+        room -= size
+    return end
+
+
+def _make_trigger(connection: Connection, name: str, statement: str) -> None:
+    event = name.partition("_")[2].upper()
+    connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON shared_documents BEGIN {statement}; END")
+
+
+def _drop_triggers(connection: Connection) -> None:
+    for name in _TRIGGERS:
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def _rename(connection: Connection, table: str, name: str) -> None:
+    """Rename a table; the view `documents` goes on reading the table that has the name."""
+    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+    connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}")
+    connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
 
 
 class Erasure:
-    """Erases in the thread that writes, when there is time for it; that thread waits for nobody who reads."""
+    """The schedule of passes on SQLite. The thread that writes calls the methods and never waits for a reader."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        with engine.connect() as connection:
-            self.due = connection.execute(select(erasures.c.id).limit(1)).scalar() is not None
-        self._rewrite_at = monotonic()
         self._empty_at = inf
+        self._step_at = monotonic()
+        self._pass_at = self._step_at - PAUSE_S
+        self._is_due = _is_pending(engine)
 
     @property
     def wait_s(self) -> float | None:
-        """For how long the thread may wait for work; None where nothing is to be erased."""
-        return max(0.0, min(self._rewrite_at, self._empty_at) - monotonic()) if self.due else None
+        """The seconds until `finish` is to be called; None if nothing is to be erased."""
+        return max(0.0, min(self._step_at, self._empty_at) - monotonic()) if self._is_due else None
 
     def begin(self) -> None:
         """Note a deletion, and empty the log, or try that again soon."""
-        self.due = True
-        self._empty_at = inf if self._attempt(empty_log) else monotonic() + AGAIN_S
+        self._is_due = True
+        self._empty_at = inf
+        try:
+            is_empty = empty_log(self._engine, waits=False)
+        except ERRORS as error:
+            is_empty = False
+            _report(error)
+        if not is_empty:
+            self._empty_at = monotonic() + AGAIN_S
 
     def finish(self) -> None:
-        """Rewrite the tables, or only empty the log where it is time for that; a failure is tried again later."""
+        """Do a step, or only empty the log if no step is due."""
         now = monotonic()
-        if self._empty_at <= now < self._rewrite_at:
+        if self._empty_at <= now < self._step_at:
             self.begin()
             return
-        self._rewrite_at, self._empty_at = now + PAUSE_S, now + AGAIN_S
-        self.due = not self._attempt(erase)
-
-    def _attempt(self, step: Callable[..., bool]) -> bool:
         try:
-            return step(self._engine, waits=False)
-        except ERRORS as error:
-            _logger.error("cannot erase what was deleted (%s)", describe(error))  # noqa: TRY400
-            return False
+            progress = step(self._engine)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the next attempt comes later
+            _report(error)
+            self._step_at = monotonic() + RETRY_S
+            return
+        self._schedule(progress, begun=now)
+
+    def _schedule(self, progress: Progress, *, begun: float) -> None:
+        now = monotonic()
+        if progress is Progress.DONE:
+            self._step_at = self._pass_at + PAUSE_S
+            self._empty_at = inf
+            self._is_due = _is_pending(self._engine)
+            return
+        if progress is Progress.BEGUN:
+            self._pass_at = begun
+        pause_s = AGAIN_S if progress is Progress.READ else max(PAUSE.total_seconds(), REST * (now - begun))
+        self._step_at = now + pause_s
+
+
+def _is_pending(engine: Engine) -> bool:
+    """Whether a deletion is noted, or a pass was begun."""
+    with engine.connect() as connection:
+        found = (connection.execute(select(table.c[0]).limit(1)).first() for table in (erasures, erasure_pass))
+        return any(row is not None for row in found)
+
+
+def _report(error: Exception) -> None:
+    reason = error if isinstance(error, NoRoomError) else describe(error)
+    _logger.error("cannot erase what was deleted (%s)", reason)

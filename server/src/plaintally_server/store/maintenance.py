@@ -81,9 +81,9 @@ class Maintenance(SQLReader):
             return erasure.erase(self._writes)
 
     def rewrite(self) -> bool:
-        """Write the tables anew; False where somebody reads for too long. On PostgreSQL everybody waits meanwhile."""
+        """Erase even if no deletion is noted; see `erase`. On PostgreSQL all reads and writes wait meanwhile."""
         with self._telling():
-            return erasure.rewrite(self._writes)
+            return erasure.erase(self._writes, rewrite=True)
 
     def refuse(self, session_id: str, *, actor: str, at: datetime) -> None:
         """Refuse a request that waits.
@@ -250,6 +250,8 @@ class Maintenance(SQLReader):
     def _telling(self) -> Iterator[None]:
         try:
             yield
+        except erasure.NoRoomError as error:
+            raise CommandError(f"cannot erase what was deleted: {error}") from error
         except ERRORS as error:
             raise CommandError(
                 f"cannot write the database {describe(self.database)} ({reason(error)}); try again"

@@ -25,7 +25,7 @@ from plaintally_server.store import (
 )
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.rows import count_runs, located, name_is, parent_is, parts_of
+from plaintally_server.store.rows import count_runs, located, name_is, parent_is, parts_of, shared_of
 from plaintally_server.store.tables import IMPORTS, documents, rollups
 from plaintally_server.store.times import DAY_US, from_us, to_us
 from plaintally_server.tokens import Token
@@ -103,15 +103,15 @@ class SQLReader:
 
     def received(self, session_id: str) -> Sequence[tuple[str, str, datetime]]:
         """The collection, the package, and when it was received, of each document of a session; each day once."""
-        day, package = documents.c.create_time // DAY_US, documents.c.package
-        stats = parent_is(STATS, session_id)
-        ids = select(documents.c.id).where(stats)
-        invokes = and_(documents.c.collection == INVOKES, documents.c.parent.in_(ids))
         with self._reading() as connection:
             place, key = located(connection)
-            own = and_(key.collection == SESSIONS, key.id == session_id)
+            shared = shared_of(connection)
+            package, day = shared.c.package, shared.c.create_time // DAY_US
+            stats = and_(shared.c.collection == STATS, shared.c.parent == session_id)
+            invokes = and_(shared.c.collection == INVOKES, shared.c.parent.in_(select(shared.c.id).where(stats)))
+            own = select(documents.c.package, documents.c.create_time // DAY_US).select_from(place)
             queries = {
-                SESSIONS: select(package, day).select_from(place).where(own),
+                SESSIONS: own.where(key.collection == SESSIONS, key.id == session_id),
                 STATS: select(package, day).where(stats).distinct(),
                 INVOKES: select(package, day).where(invokes).distinct(),
             }

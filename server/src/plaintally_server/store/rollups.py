@@ -15,13 +15,12 @@ from plaintally_server.reports.questions import ROLLED
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Rolled, Window, clock
 from plaintally_server.store.batch import Tally
-from plaintally_server.store.rows import add, note_changes
+from plaintally_server.store.rows import add, note_changes, shared_of
 from plaintally_server.store.tables import (
     BEGUN,
     INTERRUPTED,
     REFUSED,
     UP,
-    documents,
     monthly_rollups,
     purges,
     rolled_days,
@@ -143,7 +142,7 @@ def first_day_up(connection: Connection) -> date | None:
 def renew_below(connection: Connection, day: Changed) -> None:
     """See `rolling.Rolling.renew_below`."""
     start = to_us(datetime.combine(day.day, time(), UTC))
-    stats, invokes = documents.alias(), documents.alias()
+    stats, invokes = shared_of(connection).alias(), shared_of(connection).alias()
     received = and_(stats.c.create_time >= start, stats.c.create_time < start + DAY_US)
     ids = select(stats.c.id).where(stats.c.package == day.package, stats.c.collection == STATS, received)
     below = and_(invokes.c.collection == INVOKES, invokes.c.parent.in_(ids), invokes.c.create_time < start)

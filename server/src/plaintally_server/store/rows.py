@@ -37,7 +37,16 @@ from plaintally_server.store.batch import (
     plan,
     uncounted,
 )
-from plaintally_server.store.tables import IMPORTS, counted_ids, documents, names, rolled_days, rollups, tombstones
+from plaintally_server.store.tables import (
+    IMPORTS,
+    counted_ids,
+    documents,
+    names,
+    rolled_days,
+    rollups,
+    shared_documents,
+    tombstones,
+)
 from plaintally_server.store.times import day_of
 
 T = TypeVar("T")
@@ -58,6 +67,11 @@ def located(connection: Connection) -> tuple[FromClause, Any]:
         return documents, documents.c
     same = [names.c[column] == documents.c[column] for column in ("collection", "id", "create_time")]
     return names.join(documents, and_(*same)), names.c
+
+
+def shared_of(connection: Connection) -> Table:
+    """The table that sessions, stats and invokes are in."""
+    return documents if connection.dialect.name == "postgresql" else shared_documents
 
 
 def parent_is(collection: str, *parents: str) -> ColumnElement[bool]:

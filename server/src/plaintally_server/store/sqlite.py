@@ -1,7 +1,7 @@
 """The store in one SQLite file: one thread writes it, in one process; many may read."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, groupby
 from pathlib import Path
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, unavailable
-from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
+from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Write, schema
 from plaintally_server.store.batch import (
     Answer,
@@ -41,16 +41,13 @@ from plaintally_server.store.writing import SQLStore, Transactions
 _LEFT_OPEN: list[sqlite3.Connection] = []
 _AT_ONCE = 500
 _ROWS = (64, 16, 4, 1)  # of one statement; whenever one runs, this thread lets go of the interpreter
-_FIND = "SELECT id, fields, create_time, update_time, package, parent FROM documents WHERE collection = ? AND id IN"
+_COLUMNS = "fields, create_time, update_time, package, parent"
 _STATS = f"""
-SELECT id, fields, create_time, update_time, package, parent FROM documents
-WHERE collection = '{STATS}' AND parent = ? LIMIT {MAX_STATS}
+SELECT id, {_COLUMNS} FROM shared_documents WHERE collection = '{STATS}' AND parent = ? LIMIT {MAX_STATS}
 """  # noqa: S608  # of our own
 _RUNS = f"""
-SELECT count(*) FROM (SELECT 1 FROM documents WHERE collection = '{INVOKES}' AND parent = ? LIMIT {MAX_RUNS})
+SELECT count(*) FROM (SELECT 1 FROM shared_documents WHERE collection = '{INVOKES}' AND parent = ? LIMIT {MAX_RUNS})
 """  # noqa: S608  # of our own
-_PUT = "INSERT OR IGNORE INTO documents (collection, id, fields, create_time, update_time, package, parent)"
-_DROP = "DELETE FROM documents WHERE collection = ? AND id = ?"
 _COUNTED = "SELECT count(*) FROM counted_ids WHERE package = ? AND id IN"
 _COUNT = "INSERT OR IGNORE INTO counted_ids (package, id)"
 _ADD = """
@@ -198,7 +195,8 @@ class _File:
             ids = [document for _, document in named]
             for start in range(0, len(ids), _AT_ONCE):
                 part = ids[start : start + _AT_ONCE]
-                query = f"{_FIND} ({','.join('?' * len(part))})"
+                these = f"collection = ? AND id IN ({','.join('?' * len(part))})"
+                query = f"SELECT id, {_COLUMNS} FROM {_table_of(collection)} WHERE {these}"  # noqa: S608
                 for document, *row in self._raw.execute(query, (collection, *part)):
                     found[collection, document] = Row(*row)
         return found
@@ -209,9 +207,12 @@ class _File:
 
     def _apply(self, planned: Plan, found: Mapping[Key, Row]) -> None:
         counts = uncounted(planned, self._load(bearers(planned)))  # by what is there before
-        self._raw.executemany(_DROP, planned.drops | (planned.puts.keys() & found.keys()))
-        if self._insert(_PUT, [(*key, *row) for key, row in sorted(planned.puts.items())]) < len(planned.puts):
-            raise Quicker
+        for table, keys in _by_table(planned.drops | (planned.puts.keys() & found.keys())):
+            self._raw.executemany(f"DELETE FROM {table} WHERE collection = ? AND id = ?", keys)  # noqa: S608
+        for table, keys in _by_table(planned.puts):
+            put = f"INSERT OR IGNORE INTO {table} (collection, id, {_COLUMNS})"
+            if self._insert(put, [(*key, *planned.puts[key]) for key in keys]) < len(keys):
+                raise Quicker
         for tally, ids in planned.named.items():
             self._add(tally, len(ids) - self._number_counted(tally.package, ids))
         for tally, ids in counts.items():
@@ -242,3 +243,13 @@ class _File:
                 made += self._raw.execute(f"{statement} VALUES {values}", [*chain.from_iterable(part)]).rowcount
                 start += size
         return made
+
+
+def _table_of(collection: str) -> str:
+    return "import_documents" if collection.startswith(COUNTER_PREFIX) else "shared_documents"
+
+
+def _by_table(keys: Iterable[Key]) -> Iterator[tuple[str, list[Key]]]:
+    """Return keys in their order, each run of those of one table with its name."""
+    for table, run in groupby(sorted(keys), key=lambda key: _table_of(key[0])):
+        yield table, list(run)

@@ -15,14 +15,16 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
+    UniqueConstraint,
     true,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-HEAD = "0007"
+HEAD = "0008"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
@@ -67,19 +69,49 @@ def _time(name: str, comment: str, **more: Any) -> "Column[int]":  # noqa: ANN40
 
 metadata = MetaData()
 
+
+def _document() -> "list[Column[Any]]":
+    return [
+        Column("collection", Key, nullable=False, comment="the collection that it is in"),
+        Column("id", Key, nullable=False, comment="its id there; the project of a name is not looked at"),
+        Column("fields", LargeBinary, nullable=False, comment="a Firestore document as JSON"),
+        _time(
+            "create_time", "when it was received; on PostgreSQL this begins the primary key, and chooses the partition"
+        ),
+        _time("update_time", "when it was last changed"),
+        Column("package", _text(), nullable=False, comment="whose contract admitted it; empty in an open collection"),
+        Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
+    ]
+
+
 documents = Table(
     "documents",
     metadata,
-    Column("collection", Key, primary_key=True, comment="the collection that it is in"),
-    Column("id", Key, primary_key=True, comment="its id there; the project of a name is not looked at"),
-    Column("fields", LargeBinary, nullable=False, comment="a Firestore document as JSON"),
-    _time("create_time", "when it was received; on PostgreSQL this begins the primary key, and chooses the partition"),
-    _time("update_time", "when it was last changed"),
-    Column("package", _text(), nullable=False, comment="whose contract admitted it; empty in an open collection"),
-    Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
+    *_document(),
+    PrimaryKeyConstraint("collection", "id"),
     Index("documents_by_parent", "collection", "parent", "create_time"),
-    Index("documents_by_time", "package", "create_time", info={"only": "sqlite"}),  # PostgreSQL has the primary key
-    comment="what was counted and shared: by month of receipt on PostgreSQL, in the order of receipt on SQLite",
+    comment="what was counted and shared, by month of receipt; on SQLite a view of the two tables below",
+    info={"only": "postgresql"},
+)
+import_documents = Table(
+    "import_documents",
+    metadata,
+    *_document(),
+    PrimaryKeyConstraint("collection", "id"),
+    Index("import_documents_by_time", "package", "create_time"),
+    comment="imports as documents, in the order of receipt; no user wrote anything in them",
+    info={"only": "sqlite"},
+)
+shared_documents = Table(
+    "shared_documents",
+    metadata,
+    Column("number", Integer, primary_key=True, comment="the order of receipt"),
+    *_document(),
+    UniqueConstraint("collection", "id"),
+    UniqueConstraint("collection", "parent", "create_time", "number"),  # an index that is renamed with its table
+    UniqueConstraint("package", "create_time", "number"),
+    comment="all other documents, which are copied to erase what was deleted of them (see `erasure`)",
+    info={"only": "sqlite"},
 )
 names = Table(
     "names",
@@ -167,6 +199,14 @@ erasures = Table(
     Column("id", Integer, primary_key=True, comment="their order"),
     _time("due_at", "when something was deleted of which stray bytes may be in the database yet"),
     comment="deletions whose bytes are still to be erased",
+)
+erasure_pass = Table(
+    "erasure_pass",
+    metadata,
+    Column("last", Integer, primary_key=True, comment="the last of the erasures that it is for"),
+    Column("position", BigInteger, nullable=False, comment="the number of the last document that was copied"),
+    comment="the pass that erases them, if one was begun (see `erasure`)",
+    info={"only": "sqlite"},
 )
 contracts = Table(
     "contracts",

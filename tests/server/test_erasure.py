@@ -1,0 +1,315 @@
+"""Erasing on SQLite: in short steps, whatever ends the process, and with room beside the database only."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import OperationalError
+
+from collectors import run_collector
+from made import commit, counts, session
+from plaintally_server.store import Write, backup, deletion, erasure, schema
+from plaintally_server.store.database import exclusively, open_for_writing
+from plaintally_server.store.erasure import Progress
+from plaintally_server.store.tables import documents, erasure_pass, erasures
+from shared import KEY, Shared, forget, found_in, share, write_contract
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+TABLES = Path(__file__).parents[1]
+CHILD = """
+import json, random, sys
+from pathlib import Path
+from made import session
+from plaintally_server.store import deletion, erasure, rows
+from plaintally_server.store.database import exclusively, open_for_writing
+from test_erasure import NOW
+
+def tell(kind, ids):
+    print(json.dumps([kind, ids]), flush=True)
+
+erasure.STEP_ROWS = 7
+chance, kept = random.Random(int(sys.argv[2])), json.loads(sys.argv[3])
+engine = open_for_writing(Path(sys.argv[1]), timeout_s=30, alone=True)
+while True:
+    what = chance.choice(["step", "step", "step", "step", "share", "delete"])
+    if what == "step":
+        erasure.step(engine)
+    elif what == "share":
+        writes = list(session(chance, NOW, invokes=chance.randrange(9)))
+        ids = [str(write.name.document) for write in writes]
+        tell("?", ids)
+        with exclusively(engine) as connection:
+            rows.write(connection, [[write] for write in writes])
+        tell("+", ids)
+        kept.append(ids)
+    elif kept:
+        ids = kept.pop(chance.randrange(len(kept)))
+        tell("?", ids)
+        with exclusively(engine) as connection:
+            deletion.delete_tree(connection, ids[0], at=NOW, salt=b"")
+        tell("-", ids)
+"""
+
+
+def make(path: Path, *, sessions: int, imports: int = 0, invokes: int = 5) -> list[list[str]]:
+    """A database with sessions; the ids of the documents of each."""
+    chance = random.Random(sessions)  # noqa: S311
+    made = [list(session(chance, NOW, invokes=invokes)) for _ in range(sessions)]
+    commit(path, [write for one in made for write in one])
+    for _ in range(0, imports, 1000):
+        commit(path, list(counts(chance, [NOW.date()], 1000)))
+    return [ids_of(one) for one in made]
+
+
+def ids_of(writes: Sequence[Write]) -> list[str]:
+    return [str(write.name.document) for write in writes]
+
+
+def delete(engine: Engine, session_id: str) -> None:
+    with exclusively(engine) as connection:
+        deletion.delete_tree(connection, session_id, at=NOW, salt=session_id.encode())
+
+
+def steps(engine: Engine) -> Iterator[Progress]:
+    while (progress := erasure.step(engine)) in (Progress.BEGUN, Progress.MORE):
+        yield progress
+    assert progress is Progress.DONE
+
+
+def present(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {one for (one,) in connection.execute("SELECT id FROM documents WHERE collection NOT LIKE 'using%'")}
+
+
+def leftovers(path: Path) -> list[str]:
+    """What a pass has that is not finished."""
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        names = sorted(name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type <> 'index'"))
+    return [name for name in names if name.startswith(("shared_documents_", "erasure_")) and name != "erasure_pass"]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    path = tmp_path / "a.sqlite3"
+    schema.migrate(path)
+    made = open_for_writing(path, alone=True)
+    yield made
+    made.dispose()
+
+
+def written_bytes() -> int:
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["wchar"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc says what a process writes")
+def test_what_an_erasure_writes_has_nothing_to_do_with_imports(tmp_path: Path) -> None:
+    """Of 30 times as many imports it writes the same; of more sessions it writes more, in steps of the same size."""
+    found: dict[str, list[int]] = {}
+    for name, sessions, imports in (("few", 40, 1000), ("imports", 40, 30_000), ("sessions", 240, 1000)):
+        path = tmp_path / name
+        made = make(path, sessions=sessions, imports=imports)
+        engine = open_for_writing(path, alone=True)
+        delete(engine, made[0][0])
+        erasure.empty_log(engine)
+        found[name] = []
+        before = written_bytes()
+        for _ in steps(engine):
+            now = written_bytes()
+            found[name].append(now - before)
+            before = now
+        engine.dispose()
+        assert not found_in(path, made[0])
+        assert found_in(path, made[1]) == made[1]
+    assert sum(found["imports"]) < 1.5 * sum(found["few"])
+    checkpoint = 400 * 4096  # which any transaction may have to do
+    assert max(found["sessions"]) < checkpoint + 3 * max(found["few"])
+
+
+def test_a_copy_has_what_comes_and_goes_meanwhile(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deletions that come during a pass need another one, and are erased by it."""
+    monkeypatch.setattr(erasure, "STEP_ROWS", 20)
+    path = tmp_path / "a.sqlite3"
+    chance = random.Random(7)  # noqa: S311
+    kept, gone = make(path, sessions=40), list[list[str]]()
+    for number in range(100):
+        if number % 2 or erasure.step(engine) is Progress.DONE:
+            gone.append(kept.pop(chance.randrange(len(kept))))
+            delete(engine, gone[-1][0])
+        if number % 3 == 0:
+            writes = list(session(chance, NOW, invokes=3))
+            commit(path, writes)
+            kept.append(ids_of(writes))
+        assert present(path) == {one for ids in kept for one in ids}
+    assert erasure.erase(engine)
+    assert present(path) == {one for ids in kept for one in ids}
+    assert not found_in(path, [one for ids in gone for one in ids])
+    assert not leftovers(path)
+    with engine.connect() as connection:
+        for table in (erasures, erasure_pass):
+            assert connection.execute(select(func.count()).select_from(table)).scalar() == 0
+        order = connection.exec_driver_sql("SELECT id FROM shared_documents ORDER BY number").scalars().all()
+    assert order.index(kept[0][0]) < order.index(kept[-1][0])
+
+
+def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Whatever was answered holds, and in the end not a byte is left, however often the process is killed."""
+    path, chance = tmp_path / "a.sqlite3", random.Random(3)  # noqa: S311
+    kept, gone = make(path, sessions=30), list[list[str]]()
+    stages = set()
+    for turn in range(25):
+        arguments = [sys.executable, "-c", CHILD, str(path), str(turn), json.dumps(kept)]
+        environment = {"PYTHONPATH": f"{TABLES}:{Path(__file__).parent}", "PATH": ""}
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment) as child:
+            assert child.stdout
+            lines = [child.stdout.readline()]
+            time.sleep(chance.uniform(0, 0.2))
+            child.kill()
+            lines += child.stdout.read().splitlines()
+        unsure: list[str] = []
+        for line in lines:
+            kind, ids = json.loads(line)
+            unsure = ids if kind == "?" else []
+            if kind == "+":
+                kept.append(ids)
+            elif kind == "-":
+                kept.remove(ids)
+                gone.append(ids)
+        stages.add(tuple(leftovers(path)))
+        there = present(path)
+        if unsure:
+            assert not set(unsure) & there or set(unsure) <= there
+            if unsure in kept:
+                kept.remove(unsure)
+            (kept if unsure[0] in there else gone).append(unsure)
+        assert there == {one for ids in kept for one in ids}
+    assert len(stages) >= 3  # copying, emptying, and nothing of either
+    engine = open_for_writing(path, alone=True)
+    assert erasure.erase(engine)
+    engine.dispose()
+    assert gone
+    assert not found_in(path, [one for ids in gone for one in ids])
+    assert not leftovers(path)
+    assert present(path) == {one for ids in kept for one in ids}
+
+
+def test_a_collector_that_stops_during_a_pass_goes_on_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite3"
+    made = make(path, sessions=150, invokes=30)
+    contract = f"--contract={write_contract(tmp_path)}"
+    with run_collector(path, contract) as collector:
+        mine = Shared()
+        share(collector, mine)
+        assert forget(collector, mine.session, KEY).status == 200
+        collector.process.send_signal(signal.SIGTERM)
+        assert collector.process.wait(30) == 0
+    assert leftovers(path)
+    with run_collector(path, contract):
+        deadline = time.monotonic() + 60
+        while leftovers(path) or found_in(path, mine.ids):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert present(path) == {one for ids in made for one in ids}
+
+
+@pytest.mark.parametrize("number", [1, 5, 9])
+def test_a_backup_during_a_pass_has_nothing_of_what_was_deleted(
+    tmp_path: Path, engine: Engine, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on with the pass, which ends as that of its original."""
+    monkeypatch.setattr(erasure, "STEP_ROWS", 40)
+    path, copy = tmp_path / "a.sqlite3", tmp_path / "copy.sqlite3"
+    made = make(path, sessions=30)
+    delete(engine, made[0][0])
+    for _, _ in zip(range(number), steps(engine), strict=False):
+        pass
+    assert leftovers(path)
+    for turn in (3, 20):
+        delete(engine, made[turn][0])
+    backup.back_up(path, copy)
+    deleted = [one for turn in (0, 3, 20) for one in made[turn]]
+    assert not found_in(copy, deleted)
+    restored = open_for_writing(copy, alone=True)
+    delete(restored, made[1][0])
+    assert erasure.erase(restored)
+    restored.dispose()
+    assert not leftovers(copy)
+    assert present(copy) == present(path) - {*made[1]}
+    assert not found_in(copy, made[1])
+
+
+def test_a_full_disk_ends_a_pass_and_makes_room_again(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own limit of pages is to it what a full disk is; the copy must not take the room of other writes."""
+    monkeypatch.setattr(erasure, "STEP_ROWS", 20)
+    path = tmp_path / "a.sqlite3"
+    made = make(path, sessions=60)
+    delete(engine, made[0][0])
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
+    with pytest.raises(OperationalError, match="full"):
+        list(steps(engine))
+    list(steps(engine))
+    assert not leftovers(path)
+    with engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(erasures)).scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA freelist_count").scalar_one() >= 10
+        assert connection.execute(select(func.count()).select_from(documents)).scalar() == len(present(path))
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    list(steps(engine))
+    assert not found_in(path, made[0])
+    assert present(path) == {one for ids in made[1:] for one in ids}
+
+
+NAMESPACE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mount namespaces")
+def test_the_temporary_folder_is_not_needed(tmp_path: Path) -> None:
+    path, small = tmp_path / "a.sqlite3", tmp_path / "small"
+    small.mkdir()
+    made = make(path, sessions=200)
+    engine = open_for_writing(path)
+    delete(engine, made[0][0])
+    done = in_small(small, "TMPDIR", ["forget", "erase", "--database", str(path)])
+    assert (done.returncode, done.stdout) == (0, "Erased.\n"), done.stderr
+    assert not found_in(path, made[0])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mount namespaces")
+def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
+    path, small = tmp_path / "a.sqlite3", tmp_path / "small"
+    small.mkdir()
+    make(path, sessions=10)
+    script = f"cp {path} {small} && {sys.executable} -m plaintally_server forget erase --database {small}/a.sqlite3"
+    done = in_small(small, "UNUSED", [], script=script)
+    assert done.returncode == 1
+    assert "MiB are needed beside the database and" in done.stderr
+    assert "make room" in done.stderr
+
+
+def in_small(
+    folder: Path, name: str, arguments: Sequence[str], *, script: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command with a file system of 1 MB in a folder, which the variables name."""
+    script = script or f"{sys.executable} -m plaintally_server {' '.join(arguments)}"
+    variables: Mapping[str, str] = {name: str(folder), f"SQLITE_{name}": str(folder), "PATH": "/usr/bin:/bin:/usr/sbin"}
+    mount = f"mount -t tmpfs -o size=1m none {folder}"
+    command = [*NAMESPACE, "sh", "-c", f"{mount} && {script}"]
+    return subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
