@@ -37,7 +37,7 @@ def rows(database: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def wait_until_gone(database: Path, ids: list[str]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while found := found_in(database, ids):
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
@@ -313,7 +313,7 @@ def test_what_a_maintainer_mistypes_is_told_in_one_sentence(sharing: Collector, 
     assert rows(sharing.database, "SELECT count(*) FROM tombstones") == [(0,)]
 
 
-def test_not_a_byte_is_left(sharing: Collector) -> None:
+def test_not_a_byte_is_left(sharing: Collector, tmp_path: Path) -> None:
     """SQLite leaves stray copies of rows that it moved: with so many around them, some of these would stay."""
     doomed = [Shared(invokes=498, longest_source=5000) for _ in range(2)]
     for turn in range(100):
@@ -328,11 +328,12 @@ def test_not_a_byte_is_left(sharing: Collector) -> None:
     wait_until_gone(sharing.database, ids)
     assert found_in(sharing.database, keeps.ids) == keeps.ids
     forget(sharing, doomed[1].session)
-    receipt(forget(sharing, doomed[1].session, KEY))  # too soon to write the file anew
+    receipt(forget(sharing, doomed[1].session, KEY))  # too soon for another pass
     assert len(found_in(sharing.database, doomed[1].ids)) < 25
     sharing.process.terminate()
     assert sharing.process.wait() == 0
-    assert found_in(sharing.database, doomed[1].ids) == []
+    with run_collector(sharing.database, "--contract", str(write_contract(tmp_path))):
+        wait_until_gone(sharing.database, doomed[1].ids)
     content = sharing.database.read_bytes()
     assert str(found["hash"]).encode() in content
     for text in (doomed[0].session, doomed[0].stats, KEY):
@@ -349,7 +350,7 @@ def test_what_was_left_undone_is_done_at_the_next_start(sharing: Collector, tmp_
     sharing.process.wait()
     with run_collector(sharing.database, "--contract", str(write_contract(tmp_path))):
         wait_until_gone(sharing.database, [*first.ids, *second.ids])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while rows(sharing.database, "SELECT * FROM erasures"):
             assert time.monotonic() < deadline
             time.sleep(0.1)

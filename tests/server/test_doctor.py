@@ -14,7 +14,7 @@ import pytest
 
 from collectors import TOKEN, Collector, run_collector, run_server
 from made import commit, counts, run_until
-from plaintally_server.diagnosis import check_clock, check_disk, check_tables
+from plaintally_server.diagnosis import check_clock, check_disk, check_erasing, check_tables
 from plaintally_server.store.inspection import Inspection
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -43,7 +43,8 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     assert code == 0
     assert {about for about, (state, _) in found.items() if state != "ok"} <= {"clock", "disk"}  # of this machine
     assert found.keys() == {
-        "permissions", "disk", "tables", "contracts", "token", "tls", "open", "proxies", "clock", "listening",
+        "permissions", "disk", "tables", "erasing", "contracts", "token", "tls", "open",
+        "proxies", "clock", "listening",
     }  # fmt: skip
     assert collector.database.read_bytes() == before
 
@@ -175,3 +176,4 @@ def test_the_schema_and_the_disk() -> None:
     assert check_tables(Inspection("current", None)).state == "ok"
     assert check_tables(Inspection("newer", None)).state == "failed"
     assert [check_disk(free, 2**32).state for free in (2**20, 2**32, 2**34)] == ["failed", "warning", "ok"]
+    assert [check_erasing(free, 2**27).state for free in (2**26, 2**27)] == ["failed", "ok"]

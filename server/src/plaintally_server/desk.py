@@ -120,10 +120,10 @@ def approve(*, session_id: str, database: Database) -> None:
 @on_config
 @on_database
 def erase(*, database: Database) -> None:
-    """Write the tables anew, so that no byte of what was deleted is left between their rows.
+    """Erase the last bytes of deleted sessions from the tables.
 
-    A collector on SQLite does so by itself. On PostgreSQL everybody waits meanwhile, and what is in its write-ahead
-    log, in backups and in replicas is for you to delete.
+    A collector on SQLite does so by itself. On PostgreSQL all reads and writes wait meanwhile; its write-ahead log,
+    backups and replicas are yours to delete.
     """
     if not open_existing(database).rewrite():
         raise CommandError("the file is being read; repeat this in a moment")

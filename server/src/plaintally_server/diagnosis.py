@@ -69,6 +69,8 @@ def examine(
         yield check_tables(inspection, is_server=isinstance(database, str))
         if isinstance(database, str):
             yield from _check_server(database)
+        elif inspection.erasing is not None:
+            yield check_erasing(shutil.disk_usage(database.absolute().parent).free, inspection.erasing)
     made = 0
     if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
@@ -156,13 +158,21 @@ def _tell_future(package: str, day: date, now: datetime) -> str:
 
 
 def check_disk(free_bytes: int, database_bytes: int) -> Finding:
-    """Whether there is room to go on, and for another copy of the database, which erasing and backups need."""
+    """Whether there is room to go on, and for copies of the database, which backups are."""
     says = f"{free_bytes / 2**20:,.0f} MiB are free beside the database"
     if free_bytes < SCARCE_BYTES:
         return Finding("failed", "disk", f"{says}; make room before it is full")
     if free_bytes < max(AMPLE_BYTES, 2 * database_bytes):
-        return Finding("warning", "disk", f"{says}; erasing and backups need twice its size, and 1 GiB is little")
+        return Finding("warning", "disk", f"{says}; a backup and a restore need twice its size, and 1 GiB is little")
     return Finding("ok", "disk", says)
+
+
+def check_erasing(free_bytes: int, needed_bytes: int) -> Finding:
+    """Whether there is room to erase what is deleted, which takes a copy of what was shared."""
+    needed = f"{needed_bytes / 2**20:,.0f} MiB are needed beside the database to erase what is deleted"
+    if free_bytes < needed_bytes:
+        return Finding("failed", "erasing", f"{needed}, and {free_bytes / 2**20:,.0f} MiB are free; make room")
+    return Finding("ok", "erasing", needed)
 
 
 def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequence[str]) -> Finding:

@@ -179,7 +179,7 @@ def _delete_again(database: Database, known: Sequence[burials.Deletions], *, is_
             credentials.drop_logins(connection)
             if not is_continued:
                 identity.renew(connection)
-        if not erasure.erase(engine):
+        if not erasure.erase(engine, rest=0):
             raise CommandError("what was deleted is still being read by somebody; repeat this to erase it")
     finally:
         engine.dispose()

@@ -65,7 +65,7 @@ class Progress(Enum):
     DONE = "done"
 
 
-class NoRoomError(Exception):
+class NoRoomError(OSError):
     """There is too little room on the disk for a pass."""
 
 
@@ -138,11 +138,11 @@ def step(engine: Engine, *, waits: bool = False) -> Progress:
 
 
 def room_needed(connection: Connection) -> int:
-    """Estimate by how many bytes a pass makes the file longer; a few documents stand for all."""
+    """Estimate how many bytes must be free for a pass, other writes included; a few documents stand for all."""
     number, fields = shared_documents.c.number, shared_documents.c.fields
     first, last = connection.execute(select(func.min(number), func.max(number))).one()
     if first is None:
-        return 0
+        return RESERVE_BYTES
     count = last - first + 1
     size = 0
     for sample in range(_SAMPLES):
@@ -153,7 +153,7 @@ def room_needed(connection: Connection) -> int:
         for name in ("page_size", "page_count", "freelist_count")
     )
     needed = min(count * (size // _SAMPLES + _ROW_BYTES), (pages - free) * page_size)
-    return max(0, int(needed - free * page_size))
+    return RESERVE_BYTES + max(0, int(needed - free * page_size))
 
 
 def _is_noted(engine: Engine, last: int | None) -> bool:
@@ -192,10 +192,9 @@ def _tables(connection: Connection) -> set[str]:
 def _check_room(connection: Connection) -> None:
     needed = room_needed(connection)
     free = shutil.disk_usage(Path(str(connection.engine.url.database)).absolute().parent).free
-    if free < needed + RESERVE_BYTES:
+    if free < needed:
         raise NoRoomError(
-            f"{(needed + RESERVE_BYTES) / 2**20:,.0f} MiB are needed beside the database"
-            f" and {free / 2**20:,.0f} MiB are free; make room"
+            f"{needed / 2**20:,.0f} MiB are needed beside the database and {free / 2**20:,.0f} MiB are free; make room"
         )
 
 

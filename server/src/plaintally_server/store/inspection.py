@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.rolling import STRUCK_IMPORTS
-from plaintally_server.store import clock, replacing, schema
+from plaintally_server.store import clock, erasure, replacing, schema
 from plaintally_server.store.database import ERRORS, Database, describe, open_for_reading, reason
 from plaintally_server.store.tables import HEAD, IMPORTS, rollups
 
@@ -31,6 +31,7 @@ class Inspection(NamedTuple):
         time: that of the machine that PostgreSQL runs on; None on SQLite, which has no clock of its own.
         newest_package: a package that was imported on the last day.
         lag: how far purges are behind the clock; None if no collector has run on it for a day.
+        erasing: the bytes that must be free beside a SQLite file to erase what is deleted; None on PostgreSQL.
     """
 
     tables: Literal["current", "older", "newer"]
@@ -38,6 +39,7 @@ class Inspection(NamedTuple):
     time: datetime | None = None
     newest_package: str = ""
     lag: timedelta | None = None
+    erasing: int | None = None
 
 
 def look_at(database: Database, *, now: datetime) -> Inspection:
@@ -63,7 +65,8 @@ def look_at(database: Database, *, now: datetime) -> Inspection:
                 return Inspection(tables, None, time)
             newest = connection.execute(_NEWEST).one_or_none()
             package, day = newest or ("", None)
-            return Inspection(tables, day, time, package, clock.lag(connection, now))
+            room = erasure.room_needed(connection) if is_file else None
+            return Inspection(tables, day, time, package, clock.lag(connection, now), room)
     except ERRORS as error:
         raise CommandError(f"cannot read the database {describe(database)} ({reason(error)})") from error
     finally:

@@ -250,8 +250,6 @@ class Maintenance(SQLReader):
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except erasure.NoRoomError as error:
-            raise CommandError(f"cannot erase what was deleted: {error}") from error
         except ERRORS as error:
             raise CommandError(
                 f"cannot write the database {describe(self.database)} ({reason(error)}); try again"

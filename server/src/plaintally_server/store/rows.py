@@ -11,8 +11,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Select,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     or_,
@@ -21,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
+from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Write, partitions
 from plaintally_server.store.batch import (
     Below,
@@ -41,6 +43,7 @@ from plaintally_server.store.tables import (
     IMPORTS,
     counted_ids,
     documents,
+    import_documents,
     names,
     rolled_days,
     rollups,
@@ -191,12 +194,28 @@ def note_changes(connection: Connection, days: Iterable[Tally]) -> None:
 def delete_rows(connection: Connection, which: ColumnElement[bool]) -> Sequence[tuple[str, int]]:
     """Delete documents, as the end of their time does; the package of each, and when it was received."""
     told = (documents.c.package, documents.c.create_time)
-    query: Any = delete(documents).where(which).returning(*told)
-    if connection.dialect.name == "postgresql":
-        gone = query.returning(documents.c.collection, documents.c.id).cte("gone")
-        named = tuple_(names.c.collection, names.c.id).in_(select(gone.c.collection, gone.c.id))
-        query = select(gone.c.package, gone.c.create_time).add_cte(delete(names).where(named).cte("named"))
+    if connection.dialect.name != "postgresql":
+        return _delete_named(connection, select(documents.c.collection, documents.c.id, *told).where(which))
+    gone = delete(documents).where(which).returning(*told, documents.c.collection, documents.c.id).cte("gone")
+    named = tuple_(names.c.collection, names.c.id).in_(select(gone.c.collection, gone.c.id))
+    query = select(gone.c.package, gone.c.create_time).add_cte(delete(names).where(named).cte("named"))
     return [(package, received) for package, received in connection.execute(query)]
+
+
+def _delete_named(connection: Connection, query: Select[Any]) -> Sequence[tuple[str, int]]:
+    """Delete what a query finds from SQLite's tables: through the view, SQLite would copy all contents before."""
+    found = connection.execute(query).all()
+    for table in (import_documents, shared_documents):
+        counted = table is import_documents
+        keys = [
+            {"of": collection, "one": document}
+            for collection, document, *_ in found
+            if collection.startswith(COUNTER_PREFIX) == counted
+        ]
+        if keys:
+            this = and_(table.c.collection == bindparam("of"), table.c.id == bindparam("one"))
+            connection.execute(delete(table).where(this), keys)
+    return [(package, received) for _, _, package, received in found]
 
 
 def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of either dialect, with the same methods

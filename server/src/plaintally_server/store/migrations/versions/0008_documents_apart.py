@@ -3,6 +3,8 @@
 `documents` becomes a view of both tables, through which everything but the batches of the collector reads and writes.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -40,11 +42,13 @@ def upgrade() -> None:
     _make_view()
 
 
-def _columns() -> "list[sa.Column[object]]":
+def _columns() -> list[sa.Column[Any]]:
     return [
-        *(sa.Column(name, sa.Text(), nullable=False) for name in ("collection", "id")),
+        sa.Column("collection", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
         sa.Column("fields", sa.LargeBinary(), nullable=False),
-        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("create_time", "update_time")),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.Column("update_time", sa.BigInteger(), nullable=False),
         sa.Column("package", sa.Text(), nullable=False),
         sa.Column("parent", sa.Text()),
     ]
