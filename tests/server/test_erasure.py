@@ -284,7 +284,7 @@ NAMESPACE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-u
 def test_the_temporary_folder_is_not_needed(tmp_path: Path) -> None:
     path, small = tmp_path / "a.sqlite3", tmp_path / "small"
     small.mkdir()
-    made = make(path, sessions=200)
+    made = make(path, sessions=200, imports=40_000)
     engine = open_for_writing(path)
     delete(engine, made[0][0])
     done = in_small(small, "TMPDIR", ["forget", "erase", "--database", str(path)])
