@@ -7,6 +7,8 @@ import re
 import shlex
 import sqlite3
 import stat
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import pytest
 
 from collectors import TOKEN, Collector, run_collector, run_server
 from made import commit, counts, run_until
-from plaintally_server.diagnosis import check_clock, check_disk, check_erasing, check_tables
+from plaintally_server.diagnosis import check_clock, check_disk, check_erasing, check_file_system, check_tables
+from plaintally_server.filesystems import find_type
 from plaintally_server.store.inspection import Inspection
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -41,9 +44,10 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     options = ["--database", "test.sqlite3", "--package", "rxinfer", "--port", str(collector.port)]
     code, found = _examine(tmp_path, *options, "--token-file", "token", "--trusted-proxy", "127.0.0.1")
     assert code == 0
-    assert {about for about, (state, _) in found.items() if state != "ok"} <= {"clock", "disk"}  # of this machine
+    wrong = {about for about, (state, _) in found.items() if state != "ok"}
+    assert wrong <= {"clock", "disk", "filesystem"}  # of this machine
     assert found.keys() == {
-        "permissions", "disk", "tables", "erasing", "contracts", "token", "tls", "open",
+        "permissions", "filesystem", "disk", "tables", "erasing", "contracts", "token", "tls", "open",
         "proxies", "clock", "listening",
     }  # fmt: skip
     assert collector.database.read_bytes() == before
@@ -169,6 +173,26 @@ def test_the_clocks_of_two_machines() -> None:
     for apart_s, state in ((59, "ok"), (-59, "ok"), (61, "failed"), (-61, "failed")):
         inspection = Inspection("current", None, NOW + timedelta(seconds=apart_s))
         assert check_clock(NOW, inspection, is_synchronized=True).state == state
+
+
+@pytest.mark.parametrize(
+    ("kind", "states"),
+    [("ext4", ["ok"]), ("nfs4", ["failed"]), ("cifs", ["failed"]), ("overlay", ["warning"]), (None, [])],
+)
+def test_the_file_system(kind: str | None, states: list[str]) -> None:
+    assert [finding.state for finding in check_file_system(kind)] == states
+
+
+@pytest.mark.linux
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting needs root")
+def test_the_file_system_of_a_folder_is_that_of_the_deepest_mount(tmp_path: Path) -> None:
+    (folder := tmp_path / "a b" / "c").mkdir(parents=True)
+    program = "import sys; from pathlib import Path; from plaintally_server.filesystems import *;"
+    program += "print(find_type(Path(sys.argv[1]).parent), find_type(Path(sys.argv[1])))"
+    mount = 'mount -t ramfs none "$2/a b" && mkdir "$1" && mount -t tmpfs none "$1" && exec "$0" -c "$3" "$1"'
+    command = ["unshare", "-m", "sh", "-c", mount, sys.executable, str(folder), str(tmp_path), program]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "ramfs tmpfs\n"
+    assert find_type(tmp_path, "not a mount table") is None
 
 
 def test_the_schema_and_the_disk() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from plaintally_server.exceptions import ServerError
+from plaintally_server.filesystems import NETWORK, PASSING, find_type
 from plaintally_server.options import collect_contracts
 from plaintally_server.settings import check_tls, find_token
 from plaintally_server.store import replacing
@@ -259,8 +260,21 @@ def _check_files(database: Path) -> Iterator[Finding]:
         yield _check_owner_only("permissions", database)
     else:
         yield Finding("ok", "permissions", f"{database} can be made")
+    yield from check_file_system(find_type(folder.resolve()))
     size = database.stat().st_size if is_there else 0
     yield check_disk(shutil.disk_usage(folder).free, size)
+
+
+def check_file_system(kind: str | None) -> Iterator[Finding]:
+    """Whether a file system of this type keeps what SQLite needs; nothing is reported if that is unknown."""
+    if kind in NETWORK:
+        says = f"{kind} is shared with other machines, where SQLite's locks do not hold; use a local disk or PostgreSQL"
+        yield Finding("failed", "filesystem", says)
+    elif kind in PASSING:
+        says = f"{kind} ends with the machine or the container, and the data with it; use a disk or a volume"
+        yield Finding("warning", "filesystem", says)
+    elif kind is not None:
+        yield Finding("ok", "filesystem", kind)
 
 
 def _check_owner_only(about: str, path: Path) -> Finding:
