@@ -34,12 +34,17 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_every_test_that_the_threat_model_names_is_there() -> None:
-    page = (ROOT / "docs/explanation/threat-model.md").read_text()
+@pytest.mark.parametrize("name", ["threat-model", "durability"])
+def test_every_test_that_a_page_names_is_there(name: str) -> None:
+    page = (ROOT / f"docs/explanation/{name}.md").read_text()
     named = re.findall(r"`(tests/[^`:]+)::(\w+)`", page)
     assert named
     for file, test in named:
         assert re.search(rf"^ *(?:async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}::{test}"
+
+
+def test_every_row_of_the_threat_model_names_a_test() -> None:
+    page = (ROOT / "docs/explanation/threat-model.md").read_text()
     for line in re.findall(r"^\| (?!What an|---).*\|$", page.partition("<!-- attacks")[0], re.MULTILINE):
         columns = [column.strip() for column in line.strip("|").split("|")]
         assert len(columns) == 4, line

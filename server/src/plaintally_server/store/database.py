@@ -26,6 +26,7 @@ QUEUEING = LOCK + 2
 PATIENCE_MS = 30
 """For how long whoever writes waits for a lock of a table, while nobody else can begin to read or write there."""
 _SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
+_SETTINGS |= {"fullfsync": "ON"}  # on macOS, a plain fsync leaves data in the cache of the drive
 _SETTINGS |= {"cache_size": "-8192"}  # KiB
 _SETTINGS |= {"wal_autocheckpoint": "400"}  # pages: all that is to be written waits while they go into the file
 _SETTINGS |= {"journal_size_limit": f"{4 * 2**20}"}  # bytes that stay of the log after a long reader has ended
