@@ -125,7 +125,7 @@ YEAR = ("--from", "2025-01-01", "--until")
         (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "x"), 1, "nothing of rxinfer was received then"),
         (("add", "old", *YEAR, "2026-01-02", "--reason", "x"), 1, "is over its time and gone"),
         (("add", "rxinfer", *YEAR, "yesterday", "--reason", "x"), 2, "'yesterday' is no time such as"),
-        (("look", "rxinfer"), 1, "nothing of rxinfer was counted there, only of old"),
+        (("look", "rxinfer"), 1, "nothing of rxinfer was counted; known are old"),
         (("undo", "7"), 1, "there is no window 7"),
         (("undo", str(2**63)), 2, "is not in the range"),
     ],

@@ -16,6 +16,7 @@ import click
 
 from plaintally_server import logs, setup
 from plaintally_server.exceptions import Refusal, ServerError
+from plaintally_server.failures import give_up_output, reporting
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED
 from plaintally_server.options import (
     collect_contracts,
@@ -31,6 +32,7 @@ from plaintally_server.options import (
 )
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, find_token
+from plaintally_server.store import schema
 from plaintally_server.store.database import Database
 from plaintally_server.terminal import echo, printable_errors
 
@@ -50,6 +52,7 @@ def main() -> None:
     try:
         commands.main(prog_name="plaintally-server")
     except ServerError as error:
+        give_up_output()
         logs.fail(str(error))
         sys.exit(1)
 
@@ -63,8 +66,8 @@ class Commands(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
-        """Run a command; an error repeats its arguments in printable form only."""
-        with printable_errors():
+        """Run a command; an error is one sentence, and repeats its arguments in printable form only."""
+        with printable_errors(), reporting(ctx):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -132,6 +135,7 @@ def serve(
     for name in options["open_collections"]:
         check_open(name)
     options["token"] = find_token(options["token"], token_file)
+    schema.prepare_existing(database)
     collected = collect_contracts(database, contracts, packages)
     if options["open_collections"]:
         logs.warn(f"anybody may write, read and delete in {', '.join(options['open_collections'])}.")

@@ -10,7 +10,7 @@ import click
 from plaintally_server.access import PREFIX, hash_token
 from plaintally_server.options import check_packages, collect_contracts, on_config, on_database
 from plaintally_server.store.database import Database
-from plaintally_server.store.maintenance import open_existing
+from plaintally_server.store.maintenance import open_to_change, open_to_read
 from plaintally_server.strikes import find_actor
 from plaintally_server.terminal import echo
 
@@ -39,7 +39,7 @@ def create(*, name: str, names: Sequence[str], everything: bool, database: Datab
         raise click.UsageError("Say what the token is for: --package NAME, once or more, or --all-packages.")
     scope = None if everything else frozenset(check_packages(tuple(names)))
     made = PREFIX + secrets.token_urlsafe(32)
-    store = open_existing(database)
+    store = open_to_change(database)
     store.add_token(name, hash_token(made), scope, actor=find_actor(), at=datetime.now(UTC))
     echo(made)
     if unknown := sorted({*names} - {*store.packages(), *collect_contracts(database, ())}):
@@ -51,7 +51,7 @@ def create(*, name: str, names: Sequence[str], everything: bool, database: Datab
 @on_database
 def list_tokens(*, database: Database) -> None:
     """List the tokens: what each is for, when it was made, last used, and revoked."""
-    tokens = open_existing(database).tokens()
+    tokens = open_to_read(database).tokens()
     for one in tokens:
         scope = "all packages" if one.packages is None else ", ".join(sorted(one.packages))
         used = f"last used {one.last_used_day}" if one.last_used_day else "never used"
@@ -67,7 +67,7 @@ def list_tokens(*, database: Database) -> None:
 @on_database
 def revoke(*, name: str, database: Database) -> None:
     """Have a token open nothing any more."""
-    open_existing(database).revoke_token(name, actor=find_actor(), at=datetime.now(UTC))
+    open_to_change(database).revoke_token(name, actor=find_actor(), at=datetime.now(UTC))
     echo(f"Revoked; {name} opens nothing any more.")
 
 
@@ -77,7 +77,7 @@ def revoke(*, name: str, database: Database) -> None:
 @on_database
 def audit(*, last: int, database: Database) -> None:
     """Show what maintainers did to tokens, figures and sessions."""
-    deeds = open_existing(database).audit(last=last)
+    deeds = open_to_read(database).audit(last=last)
     for deed in reversed(deeds):
         echo(f"{deed.at:%Y-%m-%d %H:%M}  {deed.actor}  {deed.action}  {deed.detail}")
     if not deeds:

@@ -18,7 +18,7 @@ from plaintally_server.settings import load_contract, read_contract, write_contr
 from plaintally_server.store import schema
 from plaintally_server.store.backup import read_deletions
 from plaintally_server.store.database import Database, describe
-from plaintally_server.store.maintenance import Maintenance, open_existing
+from plaintally_server.store.maintenance import Maintenance, open_to_change, open_to_read
 from plaintally_server.store.tables import HEAD
 from plaintally_server.strikes import find_actor
 from plaintally_server.support import read_session, summarize, tell_older, tell_skipped
@@ -43,7 +43,7 @@ on_session = click.argument("session_id", metavar="ID", callback=_read_id)
 @click.option("--last", type=click.IntRange(0), default=5, show_default=True, help="How many invokes of each label.")
 def lookup(*, session_id: str, contracts: Sequence[Path], database: Database, last: int) -> None:
     """Show a session that was shared."""
-    maintenance = open_existing(database)
+    maintenance = open_to_read(database)
     try:
         shared = read_session(maintenance, session_id, contracts=collect_contracts(database, contracts))
     except Refusal as refusal:
@@ -85,7 +85,7 @@ def forget() -> None:
 @on_database
 def list_requests(*, limit: int, database: Database) -> None:
     """List the requests, with the number of documents each is about."""
-    store = open_existing(database)
+    store = open_to_read(database)
     asked = {state: store.forget_requests(state) for state in ("waiting", "refused")}
     requests = [request for found in asked.values() for request in found[:limit]]
     for request in requests:
@@ -107,7 +107,7 @@ def approve(*, session_id: str, database: Database) -> None:
 
     If you export: also the files that have it until `export` is run again.
     """
-    store, now = open_existing(database), datetime.now(UTC)
+    store, now = open_to_change(database), datetime.now(UTC)
     exported = find_exported(store.received(session_id), until=last_sealed(now))
     receipt = store.approve(session_id, at=now, salt=secrets.token_bytes(16), actor=find_actor())
     for name, value in receipt.to_dict().items():
@@ -125,7 +125,7 @@ def erase(*, database: Database) -> None:
     A collector on SQLite does so by itself. On PostgreSQL all reads and writes wait meanwhile; its write-ahead log,
     backups and replicas are yours to delete.
     """
-    if not open_existing(database).rewrite():
+    if not open_to_change(database).rewrite():
         raise CommandError("the file is being read; repeat this in a moment")
     echo("Erased.")
 
@@ -144,7 +144,7 @@ def refuse(*, session_id: str | None, empty: bool, database: Database) -> None:
     """
     if (session_id is None) is not empty:
         raise click.UsageError("Give either an ID or --empty.")
-    store, now = open_existing(database), datetime.now(UTC)
+    store, now = open_to_change(database), datetime.now(UTC)
     if session_id is None:
         echo(f"Refused {store.refuse_empty(actor=find_actor(), at=now):,} requests about no document.")
         return
@@ -158,9 +158,9 @@ def refuse(*, session_id: str | None, empty: bool, database: Database) -> None:
 @on_database
 def show_receipt(*, receipt_hash: str, database: Database) -> None:
     """Tell whether a receipt is one of this collector's."""
-    found = open_existing(database).receipt(receipt_hash.strip().lower())
+    found = open_to_read(database).receipt(receipt_hash.strip().lower())
     if found is None:
-        raise CommandError("this collector gave no receipt with that hash")
+        raise CommandError("this collector gave no receipt with that hash; compare all of its characters")
     deleted_at, documents = found
     echo(f"Deleted {documents} documents on {deleted_at:%Y-%m-%d at %H:%M} UTC.")
 
@@ -170,6 +170,7 @@ def show_receipt(*, receipt_hash: str, database: Database) -> None:
 @on_database
 def print_log(*, database: Database) -> None:
     """Print hashes of what was deleted, for `restore`."""
+    open_to_read(database)  # or a database without tables would have no deletions
     for line in read_deletions(database):
         echo(line)
 
@@ -206,7 +207,7 @@ def add(*, file: Path, database: Database) -> None:
 @on_database
 def list_contracts(*, database: Database) -> None:
     """List the contracts that were added."""
-    contracts = open_existing(database).contracts()
+    contracts = open_to_read(database).contracts()
     for package, content, added_at in contracts:
         _, declared = read_contract(content, f"of {package} in {describe(database)}")
         labels = ", ".join(declared.labels) or "no labels"

@@ -22,9 +22,9 @@ from plaintally_server.filesystems import NETWORK, PASSING, find_type
 from plaintally_server.options import collect_contracts
 from plaintally_server.settings import check_tls, find_token
 from plaintally_server.store import replacing
-from plaintally_server.store.database import Database, exists
+from plaintally_server.store.database import Database, describe, exists, telling
 from plaintally_server.store.inspection import Inspection, look_at
-from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.maintenance import MaintenanceReader
 from plaintally_server.upkeep import LAGGING, LONG_LAG, describe_lag
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def examine(
     **options: Any,  # noqa: ANN401
 ) -> Iterator[Finding]:
     """Look at everything in turn; the options are those of `serve`."""
-    if isinstance(database, Path):
-        yield from _check_files(database)
     inspection = None
     try:
-        if exists(database):
-            inspection = look_at(database, now=now)
-        elif isinstance(database, Path):
-            replacing.check_complete(database)
+        with telling(f"cannot read the database {describe(database)}"):
+            yield from _check_files(database)
+            if exists(database):
+                inspection = look_at(database, now=now)
+            elif isinstance(database, Path):
+                replacing.check_complete(database)
     except ServerError as error:
         yield Finding("failed", "database", str(error))
     if inspection is not None:
@@ -76,7 +76,10 @@ def examine(
     if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
     if inspection is not None and inspection.tables == "current":
-        made = sum(token.revoked_at is None for token in Maintenance(database, may_create=False).tokens())
+        try:
+            made = _count_tokens(database)
+        except ServerError as error:
+            yield Finding("failed", "token", str(error))
     yield _check_token(options["token"], options["token_file"], made, is_new=inspection is None)
     yield check_certificate(options["tls_certificate"], options["tls_key"], now)
     yield _check_open(options["open_collections"])
@@ -178,8 +181,9 @@ def check_erasing(free_bytes: int, needed_bytes: int) -> Finding:
 
 def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequence[str]) -> Finding:
     try:
-        names = sorted(collect_contracts(database, paths, packages))
-        strays = _find_strays(database, names) if exists(database) else []
+        with telling(f"cannot read the database {describe(database)}"):
+            names = sorted(collect_contracts(database, paths, packages))
+            strays = _find_strays(database, names) if exists(database) else []
     except ServerError as error:
         return Finding("failed", "contracts", str(error))
     if not names:
@@ -192,7 +196,7 @@ def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequen
 
 def _find_strays(database: Database, names: Sequence[str]) -> Sequence[str]:
     """The packages that have documents and none of these names: nobody purges them."""
-    reader = Maintenance(database, may_create=False)
+    reader = MaintenanceReader(database)
     return [name for name in reader.packages() if name not in names and reader.day_states(name)]
 
 
@@ -247,15 +251,26 @@ def _check_proxies(trusted: Sequence[str], host: str) -> Finding:
     return Finding("ok", "proxies", f"trusted: {', '.join(trusted) or 'none'}")
 
 
-def _check_files(database: Path) -> Iterator[Finding]:
+def _count_tokens(database: Database) -> int:
+    with telling(f"cannot read the database {describe(database)}"):
+        return sum(token.revoked_at is None for token in MaintenanceReader(database).tokens())
+
+
+def _check_files(database: Database) -> Iterator[Finding]:
     """Whether the database and its folder can be written, by us alone, and how much room there is."""
+    if isinstance(database, str):
+        return
     folder = database.absolute().parent
     if not folder.is_dir():
         yield Finding("failed", "database", f"there is no folder {folder}; make it")
         return
     is_there = os.access(database, os.F_OK)  # which does not raise where its folder is closed to us
     if not os.access(folder, os.W_OK | os.X_OK) or (is_there and not os.access(database, os.W_OK)):
-        yield Finding("failed", "permissions", f"{database} and its folder must be writable; you may be somebody else")
+        yield Finding(
+            "failed",
+            "permissions",
+            f"{database} and its folder must be writable; run this as its owner, or `chmod` them",
+        )
     elif is_there:
         yield _check_owner_only("permissions", database)
     else:

@@ -15,10 +15,11 @@ from click.core import ParameterSource
 from plaintally.contract import Contract
 from plaintally_server.dialects import find_package
 from plaintally_server.exceptions import CommandError, StartError
+from plaintally_server.failures import DATABASE
 from plaintally_server.proxies import parse_networks, to_host
 from plaintally_server.settings import load_contract, read_contract
 from plaintally_server.store.database import Database, describe, exists, has_password, locate
-from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.maintenance import MaintenanceReader
 
 CONFIG_FILE = "plaintally-server.toml"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,6 +102,7 @@ def read_database(context: click.Context, option: click.Parameter, text: str) ->
         database = locate(text)
     except StartError as error:
         raise click.BadParameter(f"{error}.") from error
+    context.meta[DATABASE] = database
     is_typed = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
     if is_typed and has_password(database):
         raise click.BadParameter(
@@ -117,7 +119,7 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
         return None
     try:
         values = tomllib.loads(found.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.BadParameter(f"{found} cannot be read ({reason}).") from error
     known = sorted(_values.keys() - {"config"})
@@ -187,7 +189,7 @@ def collect_contracts(database: Database, paths: Sequence[Path], packages: Seque
     Raises:
         ServerError: a contract cannot be read, or the database cannot.
     """
-    stored = Maintenance(database, may_create=False).contracts() if exists(database) else ()
+    stored = MaintenanceReader(database).contracts() if exists(database) else ()
     contracts = {
         **{package: Contract() for package in packages},
         **dict(read_contract(content, f"of {package} in {describe(database)}") for package, content, _ in stored),

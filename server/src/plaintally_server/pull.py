@@ -24,7 +24,7 @@ from plaintally_server.options import collect_contracts, on_config, on_contracts
 from plaintally_server.remote import Project, RemoteDocument
 from plaintally_server.resource import Name, Precondition, check_id
 from plaintally_server.retention import EARLIEST
-from plaintally_server.store import Write
+from plaintally_server.store import Write, schema
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
@@ -195,6 +195,7 @@ def pull(
 
     It can be interrupted and repeated: what was copied is kept, and counted once.
     """
+    schema.prepare_existing(database)
     collected = collect_contracts(database, contracts, packages)
     if not collected:
         raise click.UsageError(

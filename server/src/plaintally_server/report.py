@@ -17,7 +17,7 @@ from plaintally_server.reports.answers import make_report
 from plaintally_server.reports.questions import Source
 from plaintally_server.sources import StoreSource
 from plaintally_server.store.database import Database
-from plaintally_server.store.maintenance import open_existing
+from plaintally_server.store.maintenance import open_to_read
 from plaintally_server.store.parquet import open_duckdb, open_spark
 from plaintally_server.terminal import echo
 
@@ -93,7 +93,7 @@ def open_source(kind: str, *, database: Database, place: str, master: str) -> It
         CommandError: it is not there, or what reads it is not installed.
     """
     if kind == "store":
-        yield StoreSource(open_existing(database))
+        yield StoreSource(open_to_read(database))
     elif kind == "parquet":
         with needing("export"):
             opened = open_duckdb(open_export(place))

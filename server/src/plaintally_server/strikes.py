@@ -14,7 +14,7 @@ from plaintally_server.reports.floods import HOUR, Flood, find_floods
 from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
 from plaintally_server.store import Window
 from plaintally_server.store.database import Database
-from plaintally_server.store.maintenance import Maintenance, open_existing
+from plaintally_server.store.maintenance import Maintenance, MaintenanceReader, open_to_change, open_to_read
 from plaintally_server.terminal import echo
 
 LOOK_BACK_DAYS = 28
@@ -38,9 +38,9 @@ def strike() -> None:
 @on_database
 def look(*, package: str, days: int, database: Database) -> None:
     """Show hours that have far more counts than the same hour of other days."""
-    store = open_existing(database)
+    store = open_to_read(database)
     if package not in (known := store.packages()):
-        raise CommandError(f"nothing of {package} was counted there, only of {', '.join(known) or 'no package'}")
+        raise CommandError(f"nothing of {package} was counted; known are {', '.join(known) or 'no packages'}")
     floods = look_for_floods(store, package, days=days, now=datetime.now(UTC))
     for flood in floods:
         echo(_tell(package, flood), lines=True)
@@ -91,7 +91,7 @@ def _on_time(name: str, parameter: str, text: str) -> Callable[[Any], Any]:
 @on_database
 def add(*, package: str, first_at: datetime, until: datetime, reason: str, database: Database) -> None:
     """Leave all that was received in a window out of the figures of a package."""
-    store, now = open_existing(database), datetime.now(UTC)
+    store, now = open_to_change(database), datetime.now(UTC)
     try:
         why = check_window(first_at, until, reason, now=now, struck=store.struck(package))
     except Refusal as refusal:
@@ -107,7 +107,7 @@ def add(*, package: str, first_at: datetime, until: datetime, reason: str, datab
 @on_database
 def undo(*, number: int, database: Database) -> None:
     """Have what was received in a window count again."""
-    store, now = open_existing(database), datetime.now(UTC)
+    store, now = open_to_change(database), datetime.now(UTC)
     window = store.take_back(number, actor=find_actor(), at=now)
     count_anew(store, window, now)
     echo(f"What {window.package} received from {window.first_at:{_TIME}} to {window.until:{_TIME}} counts again.")
@@ -118,7 +118,7 @@ def undo(*, number: int, database: Database) -> None:
 @on_database
 def list_windows(*, database: Database) -> None:
     """List the windows that are left out."""
-    windows = open_existing(database).struck()
+    windows = open_to_read(database).struck()
     for window in windows:
         echo(
             f"{window.number:>4}  {window.package}  {window.first_at:{_TIME}} to {window.until:{_TIME}}  "
@@ -128,7 +128,7 @@ def list_windows(*, database: Database) -> None:
         echo("Nothing is struck.")
 
 
-def look_for_floods(store: Maintenance, package: str, *, days: int, now: datetime) -> Sequence[Flood]:
+def look_for_floods(store: MaintenanceReader, package: str, *, days: int, now: datetime) -> Sequence[Flood]:
     """The floods of a package in so many days up to this hour, but for those that were struck."""
     until = now.replace(minute=0, second=0, microsecond=0)
     first_at, struck = until - timedelta(days=days), store.struck(package)

@@ -20,7 +20,7 @@ from plaintally_server.reports.silence import ENOUGH, LOOK_BACK, Silence, find_s
 from plaintally_server.sources import StoreSource
 from plaintally_server.store import Reader
 from plaintally_server.store.database import Database
-from plaintally_server.store.maintenance import open_existing
+from plaintally_server.store.maintenance import open_to_read
 from plaintally_server.terminal import echo
 
 RELEASES = Question("releases", "Imports per day and release", "imports", "counts", ("package_version", "day"))
@@ -134,7 +134,7 @@ def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> N
 
     For a timer, once a day. The exit code is 1 where one has; nothing is sent where none has.
     """
-    reader, last = open_existing(database), last_sealed(datetime.now(UTC))
+    reader, last = open_to_read(database), last_sealed(datetime.now(UTC))
     packages = choose_packages(names, {*reader.packages(), *collect_contracts(database, ())})
     source = StoreSource(reader)
     alarms = [alarm for package in packages for alarm in find_alarms(reader, source, package, last=last)]

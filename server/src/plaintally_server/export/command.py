@@ -18,7 +18,7 @@ from plaintally_server.export.reading import read_rows
 from plaintally_server.options import choose_packages, collect_contracts, on_config, on_contracts, on_database, setting
 from plaintally_server.store import Reader
 from plaintally_server.store.database import Database
-from plaintally_server.store.maintenance import open_existing
+from plaintally_server.store.maintenance import open_to_read
 from plaintally_server.terminal import echo
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def export(
     What is there already and has not changed stays; what was deleted from the store goes. It may be interrupted, and
     goes on when it is run again.
     """
-    reader, place = open_existing(database), open_export(export)
+    reader, place = open_to_read(database), open_export(export)
     last = last_sealed(datetime.now(UTC))
     if day and since:
         raise click.UsageError("--day and --since exclude each other; leave one out.")

@@ -17,6 +17,7 @@ from plaintally_server.obstacles import remedy
 from plaintally_server.store import burials, credentials, erasure, identity, replacing, schema
 from plaintally_server.store.database import (
     ERRORS,
+    PATIENCE_S,
     Database,
     describe,
     exclusively,
@@ -24,6 +25,7 @@ from plaintally_server.store.database import (
     give,
     open_for_reading,
     open_for_writing,
+    problem,
     reason,
 )
 from plaintally_server.store.lock import held
@@ -139,7 +141,7 @@ def read_deletions(database: Database) -> Sequence[str]:
                 raise StartError(f"{database} is no database of a collector; name another")
             return list(burials.read(connection))
     except ERRORS as error:
-        raise CommandError(f"cannot read what was deleted from {describe(database)} ({reason(error)})") from error
+        raise CommandError(problem(f"cannot read what was deleted from {describe(database)}", error)) from error
     finally:
         engine.dispose()
 
@@ -172,7 +174,7 @@ def _delete_again(database: Database, known: Sequence[burials.Deletions], *, is_
     does not continue the older one, and gets an identity of its own.
     """
     schema.prepare(database)
-    engine = open_for_writing(database, timeout_s=30)
+    engine = open_for_writing(database, timeout_s=PATIENCE_S)
     try:
         with exclusively(engine) as connection:
             deleted = sum(burials.bury(connection, deletions, at=at) for deletions in known)

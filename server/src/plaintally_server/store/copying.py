@@ -9,13 +9,12 @@ from sqlalchemy import Connection, Engine, Integer, Table, delete, func, select
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import partitions, schema
 from plaintally_server.store.database import (
-    ERRORS,
     Database,
     describe,
     exclusively,
     open_for_reading,
     open_for_writing,
-    reason,
+    telling,
 )
 from plaintally_server.store.tables import documents, identities, logins, metadata, names
 
@@ -35,22 +34,20 @@ def copy(source: Database, target: Database) -> Mapping[str, int]:
     """
     schema.check(source)
     schema.migrate(target)
-    try:
-        with (
-            _opened(open_for_reading(source)) as reading,
-            _opened(open_for_writing(target)) as writing,
-            reading.connect() as reads,
-            exclusively(writing) as writes,
-        ):
-            _check_empty(writes, target)
-            writes.execute(delete(identities))  # the copy continues the source, and takes its identity
-            for table in _TABLES:
-                _copy(table, reads, writes)
-            counts = _count(reads)
-            if _count(writes) != counts:
-                raise CommandError(f"not everything arrived in {describe(target)}; nothing was kept")
-    except ERRORS as error:
-        raise CommandError(f"the copy failed ({reason(error)}); nothing was kept, so try again") from error
+    with (
+        telling(f"cannot copy {describe(source)} to {describe(target)}, so nothing was kept there"),
+        _opened(open_for_reading(source)) as reading,
+        _opened(open_for_writing(target)) as writing,
+        reading.connect() as reads,
+        exclusively(writing) as writes,
+    ):
+        _check_empty(writes, target)
+        writes.execute(delete(identities))  # the copy continues the source, and takes its identity
+        for table in _TABLES:
+            _copy(table, reads, writes)
+        counts = _count(reads)
+        if _count(writes) != counts:
+            raise CommandError(f"not everything arrived in {describe(target)}; nothing was kept, so try again")
     return counts
 
 

@@ -1,5 +1,6 @@
 """Where a database is, and connections to it: one file for SQLite, or an address for PostgreSQL."""
 
+import errno
 import os
 import re
 import sqlite3
@@ -10,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sqlalchemy import URL, Connection, Engine, NullPool, Pool, QueuePool, StaticPool, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from plaintally_server.exceptions import CommandError, StartError
 from plaintally_server.store import replacing
@@ -31,10 +32,30 @@ _SETTINGS |= {"cache_size": "-8192"}  # KiB
 _SETTINGS |= {"wal_autocheckpoint": "400"}  # pages: all that is to be written waits while they go into the file
 _SETTINGS |= {"journal_size_limit": f"{4 * 2**20}"}  # bytes that stay of the log after a long reader has ended
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&](ssl)?password=")
+PATIENCE_S = 10
+"""How long a command waits for another program that writes a file."""
 FAILURES = (sqlite3.Error, SQLAlchemyError)
 """What reading a database raises if it is away, locked, damaged or busy."""
-ERRORS = (sqlite3.Error, DBAPIError, OSError)
+ERRORS = (*FAILURES, OSError)
 """What is raised where a database cannot be opened, read or written."""
+_ACCESS = "see that this user may read and write it and its folder"
+_REACH = "see that it can be reached, or name another with --database"
+_TABLES = "its tables are not those of this version: restore a backup, or name another with --database"
+_REMEDIES = {
+    **dict.fromkeys(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH"), _ACCESS),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _ACCESS),
+    **dict.fromkeys(("SQLITE_BUSY", "SQLITE_LOCKED", "55P03"), "something else uses it: try again in a moment"),
+    "SQLITE_CORRUPT": "it is damaged: stop the collector and restore a backup",
+    "SQLITE_NOTADB": "restore a backup, or name another with --database",
+    "SQLITE_IOERR": "look into the log of the system for a failing disk",
+    **dict.fromkeys(("SQLITE_FULL", errno.ENOSPC, errno.EDQUOT, "53100"), "make room on the disk"),
+    **dict.fromkeys(("SQLITE_ERROR", "42P01", "42703", "3F000"), _TABLES),
+    "42501": "give its role the right, or name another role in the address",
+    "25006": "connect with a role, and to a server, that may write",
+    "57014": "raise the limits of time of its role, or try again",
+    "53300": "end other connections, or raise its limit of connections",
+}
+"""What to do, by SQLite's name of an error, PostgreSQL's number of it, or the system's."""
 
 
 def locate(text: str) -> Database:
@@ -71,6 +92,16 @@ def exists(database: Database) -> bool:
     """
     with opening(database):
         return isinstance(database, str) or database.exists()
+
+
+def check_regular(database: Database) -> None:
+    """Raise unless a database is an address, a regular file, or absent.
+
+    Raises:
+        StartError: It is a folder, a pipe or a device.
+    """
+    if isinstance(database, Path) and exists(database) and not database.is_file():
+        raise StartError(f"{database} is not a regular file; name another with --database")
 
 
 def must_exist(database: Database) -> None:
@@ -131,6 +162,8 @@ def open_for_writing(
         return _postgres(database, QueuePool if alone else NullPool, writes=True, limit_s=limit_s)
     with opening(database):
         if database.exists():
+            if not os.access(database, os.W_OK):  # SQLite would open it, and report that at the first change
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(database))
             replacing.check_one_name(database)
         elif may_create:  # to close a file that this process has open elsewhere would end its locks
             replacing.check_complete(database)
@@ -173,16 +206,37 @@ def opening(database: Database) -> Iterator[None]:
     try:
         yield
     except ERRORS as error:
-        remedy = "see that it can be reached, or name another with --database"
-        if _needs_folder(database, error):
-            remedy = "make its folder writable, since SQLite keeps files beside it, or copy the database elsewhere"
-        raise StartError(f"cannot open the database {describe(database)} ({reason(error)}); {remedy}") from error
+        needed = "make its folder writable, since SQLite keeps files beside it, or copy the database elsewhere"
+        remedy = needed if _needs_folder(database, error) else None
+        raise StartError(problem(f"cannot open the database {describe(database)}", error, remedy)) from error
 
 
 def _needs_folder(database: Database, error: Exception) -> bool:
     """Whether SQLite found a database, and could not create its log beside it."""
     name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
     return isinstance(database, Path) and name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) and database.is_file()
+
+
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Raise errors of a database or a file as a `CommandError` that begins with `what`."""
+    try:
+        yield
+    except ERRORS as error:
+        raise CommandError(problem(what, error)) from error
+
+
+def problem(what: str, error: Exception, remedy: str | None = None) -> str:
+    """Return one sentence about an error: what cannot be done, the reason, and the remedy."""
+    return f"{what} ({reason(error)}); {remedy or find_remedy(error) or _REACH}"
+
+
+def find_remedy(error: Exception) -> str | None:
+    """Return what helps against an error of a database or a file; None if that is not known."""
+    cause = getattr(error, "orig", None) or error
+    name = str(getattr(cause, "sqlite_errorname", ""))
+    keys = (name, "_".join(name.split("_")[:2]), getattr(cause, "sqlstate", None), getattr(cause, "errno", None))
+    return next((_REMEDIES[key] for key in keys if key in _REMEDIES), None)
 
 
 def reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from plaintally_server.exceptions import CommandError
 from plaintally_server.rolling import STRUCK_IMPORTS
 from plaintally_server.store import clock, erasure, replacing, schema
-from plaintally_server.store.database import ERRORS, Database, describe, open_for_reading, reason
+from plaintally_server.store.database import Database, check_regular, describe, open_for_reading, telling
 from plaintally_server.store.tables import HEAD, IMPORTS, rollups
 
 _NEWEST = (  # day with imports that no window leaves out
@@ -49,11 +49,12 @@ def look_at(database: Database, *, now: datetime) -> Inspection:
         StartError: it is a file that has another name.
         CommandError: it is damaged, or cannot be read.
     """
+    check_regular(database)
     if isinstance(database, Path):
         replacing.check_one_name(database)
     engine = open_for_reading(database)
     try:
-        with engine.connect() as connection:
+        with telling(f"cannot read the database {describe(database)}"), engine.connect() as connection:
             is_file = connection.dialect.name == "sqlite"
             if is_file:
                 _check(connection)
@@ -67,8 +68,6 @@ def look_at(database: Database, *, now: datetime) -> Inspection:
             package, day = newest or ("", None)
             room = erasure.room_needed(connection) if is_file else None
             return Inspection(tables, day, time, package, clock.lag(connection, now), room)
-    except ERRORS as error:
-        raise CommandError(f"cannot read the database {describe(database)} ({reason(error)})") from error
     finally:
         engine.dispose()
 

@@ -14,42 +14,31 @@ from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Window, Write, credentials, deletion, erasure, rollups, rows, schema, striking
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.database import (
-    ERRORS,
+    PATIENCE_S,
     Database,
     describe,
     exclusively,
     must_exist,
     open_for_reading,
     open_for_writing,
-    reason,
+    telling,
 )
 from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import contracts, pulls, receipts
 from plaintally_server.store.times import from_us, to_us
 
-_TIMEOUT_S = 30
 
-
-class Maintenance(SQLReader):
-    """The store as the commands use it.
-
-    Args:
-        database: a file, which is made and brought forward where need be, or an address.
-        may_create: whether to make a file that is missing.
-        verify: called before each transaction and after each commit; it raises if the database is not the one that a
-            collector has open.
+class MaintenanceReader(SQLReader):
+    """What commands read; the database stays as it is, also one of an older version.
 
     Raises:
-        StartError: the database cannot be opened, is no store of ours, or `migrate` has to be run.
+        StartError: The database cannot be opened, or its tables are not a collector's of this version.
     """
 
-    def __init__(
-        self, database: Database, *, may_create: bool = True, verify: Callable[[], None] = lambda: None
-    ) -> None:
-        self.database, self._verify = database, verify
-        schema.prepare(database, may_create=may_create)
-        super().__init__(open_for_reading(database))
-        self._writes = open_for_writing(database, timeout_s=_TIMEOUT_S, may_create=False)
+    def __init__(self, database: Database, *, limit_s: float | None = None) -> None:
+        self.database = database
+        schema.check(database)
+        super().__init__(open_for_reading(database, limit_s=limit_s))
 
     def forget_requests(self, state: str = "waiting") -> Sequence[ForgetRequest]:
         """The requests without a key that wait, or were refused: those about documents first, then the oldest."""
@@ -60,53 +49,6 @@ class Maintenance(SQLReader):
         """Return the package whose session this is; None if nothing is here, or only documents of several."""
         with self._reading() as connection:
             return deletion.package_of(connection, session_id)
-
-    def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt:
-        """Delete a session with all below it; one that was deleted before has the same receipt.
-
-        Raises:
-            CommandError: nobody asked for it and there is no such session, or its bytes are in the file yet.
-        """
-        with self._changing() as connection:
-            receipt = deletion.approve(connection, session_id, at=at, salt=salt, actor=actor)
-            if receipt is None:
-                raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here")
-        if not self.erase():
-            raise CommandError(f"{session_id} is deleted, but the file is being read; repeat this to erase it")
-        return receipt
-
-    def erase(self) -> bool:
-        """Have the bytes of what was deleted go from the database; False where somebody reads it for too long."""
-        with self._telling():
-            return erasure.erase(self._writes)
-
-    def rewrite(self) -> bool:
-        """Erase even if no deletion is noted; see `erase`. On PostgreSQL all reads and writes wait meanwhile."""
-        with self._telling():
-            return erasure.erase(self._writes, rewrite=True)
-
-    def refuse(self, session_id: str, *, actor: str, at: datetime) -> None:
-        """Refuse a request that waits.
-
-        Raises:
-            CommandError: there is none.
-        """
-        with self._changing() as connection:
-            if not deletion.refuse(connection, session_id):
-                raise CommandError(f"no request to delete {session_id} waits")
-            credentials.note(connection, Deed(at, actor, "refuse to delete", "a session"))
-
-    def refuse_empty(self, *, actor: str, at: datetime) -> int:
-        """Drop all requests about no document; how many there were."""
-        count = 0
-        after: str | None = ""
-        while after is not None:
-            with self._changing() as connection:
-                gone, after = deletion.drop_requests(connection, after, before=at, refused=False)
-            count += gone
-        with self._changing() as connection:
-            credentials.note(connection, Deed(at, actor, "refuse to delete", f"{count} requests about no document"))
-        return count
 
     def receipt(self, receipt_hash: str) -> tuple[datetime, int] | None:
         """When the deletion with this receipt was, and of how many documents."""
@@ -121,16 +63,103 @@ class Maintenance(SQLReader):
             found = connection.execute(select(contracts)).all()
             return sorted((row.package, bytes(row.content), from_us(row.added_at)) for row in found)
 
+    def hourly_counts(self, package: str, first_at: datetime) -> Sequence[tuple[datetime, int]]:
+        """The counts of a package that were received since a time, by hour, the empty ones left out."""
+        with self._reading() as connection:
+            return striking.hourly_counts(connection, package, first_at)
+
+    def find_login(self, login_hash: bytes) -> StoredLogin | None:
+        """See `LoginStore.find_login`."""
+        with self._reading() as connection:
+            return credentials.find_login(connection, login_hash)
+
+    def pulled_until(self, project: str, collection: str) -> str | None:
+        """The id of the document up to which an unfinished walk through a project's collection has come."""
+        with self._reading() as connection:
+            query = select(pulls.c.last_id).where(pulls.c.project == project, pulls.c.collection == collection)
+            return connection.execute(query).scalar() or None
+
+    def seen_until(self, project: str, collection: str) -> datetime | None:
+        """When the last walk through a project's collection that came to its end had begun."""
+        with self._reading() as connection:
+            query = select(pulls.c.seen_until).where(pulls.c.project == project, pulls.c.collection == collection)
+            found = connection.execute(query).scalar()
+            return None if found is None else from_us(found)
+
+
+class Maintenance(MaintenanceReader):
+    """The store as commands change it.
+
+    Args:
+        database: a file, which is made and brought forward where need be, or an address.
+        may_create: whether to make a file that is missing.
+        verify: called before each transaction and after each commit; it raises if the database is not the one that a
+            collector has open.
+
+    Raises:
+        StartError: the database cannot be opened, is no store of ours, or `migrate` has to be run.
+    """
+
+    def __init__(
+        self, database: Database, *, may_create: bool = True, verify: Callable[[], None] = lambda: None
+    ) -> None:
+        self._verify = verify
+        schema.prepare(database, may_create=may_create)
+        super().__init__(database)
+        self._writes = open_for_writing(database, timeout_s=PATIENCE_S, may_create=False)
+
+    def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt:
+        """Delete a session with all below it; one that was deleted before has the same receipt.
+
+        Raises:
+            CommandError: nobody asked for it and there is no such session, or its bytes are in the file yet.
+        """
+        with self._changing() as connection:
+            receipt = deletion.approve(connection, session_id, at=at, salt=salt, actor=actor)
+            if receipt is None:
+                raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here; see `forget list`")
+        if not self.erase():
+            raise CommandError(f"{session_id} is deleted, but the file is being read; repeat this to erase it")
+        return receipt
+
+    def erase(self) -> bool:
+        """Have the bytes of what was deleted go from the database; False where somebody reads it for too long."""
+        with telling(self._failure):
+            return erasure.erase(self._writes)
+
+    def rewrite(self) -> bool:
+        """Erase even if no deletion is noted; see `erase`. On PostgreSQL all reads and writes wait meanwhile."""
+        with telling(self._failure):
+            return erasure.erase(self._writes, rewrite=True)
+
+    def refuse(self, session_id: str, *, actor: str, at: datetime) -> None:
+        """Refuse a request that waits.
+
+        Raises:
+            CommandError: there is none.
+        """
+        with self._changing() as connection:
+            if not deletion.refuse(connection, session_id):
+                raise CommandError(f"no request to delete {session_id} waits; see `forget list`")
+            credentials.note(connection, Deed(at, actor, "refuse to delete", "a session"))
+
+    def refuse_empty(self, *, actor: str, at: datetime) -> int:
+        """Drop all requests about no document, in steps, and return how many there were."""
+        count = 0
+        after: str | None = ""
+        with self._changing() as connection:  # first, so that nothing is dropped without it
+            credentials.note(connection, Deed(at, actor, "refuse to delete", "all requests about no document"))
+        while after is not None:
+            with self._changing() as connection:
+                gone, after = deletion.drop_requests(connection, after, before=at, refused=False)
+            count += gone
+        return count
+
     def add_contract(self, package: str, content: bytes, *, at: datetime) -> None:
         """Keep the contract of a package, in place of an earlier one."""
         with self._changing() as connection:
             connection.execute(delete(contracts).where(contracts.c.package == package))
             connection.execute(contracts.insert().values(package=package, content=content, added_at=to_us(at)))
-
-    def hourly_counts(self, package: str, first_at: datetime) -> Sequence[tuple[datetime, int]]:
-        """The counts of a package that were received since a time, by hour, the empty ones left out."""
-        with self._reading() as connection:
-            return striking.hourly_counts(connection, package, first_at)
 
     def add_token(
         self, name: str, token_hash: bytes, packages: frozenset[str] | None, *, actor: str, at: datetime
@@ -156,11 +185,6 @@ class Maintenance(SQLReader):
         """See `LoginStore.add_login`."""
         with self._changing() as connection:
             credentials.add_login(connection, login)
-
-    def find_login(self, login_hash: bytes) -> StoredLogin | None:
-        """See `LoginStore.find_login`."""
-        with self._reading() as connection:
-            return credentials.find_login(connection, login_hash)
 
     def end_login(self, login_hash: bytes) -> None:
         """See `LoginStore.end_login`."""
@@ -204,19 +228,6 @@ class Maintenance(SQLReader):
             deletion.bury_late(connection, planned.late)
         return list(map(_unwrap, planned.answers))
 
-    def pulled_until(self, project: str, collection: str) -> str | None:
-        """The id of the document up to which an unfinished walk through a project's collection has come."""
-        with self._reading() as connection:
-            query = select(pulls.c.last_id).where(pulls.c.project == project, pulls.c.collection == collection)
-            return connection.execute(query).scalar() or None
-
-    def seen_until(self, project: str, collection: str) -> datetime | None:
-        """When the last walk through a project's collection that came to its end had begun."""
-        with self._reading() as connection:
-            query = select(pulls.c.seen_until).where(pulls.c.project == project, pulls.c.collection == collection)
-            found = connection.execute(query).scalar()
-            return None if found is None else from_us(found)
-
     def begin_walk(self, project: str, collection: str, at: datetime) -> None:
         """Keep when a walk from the beginning of a project's collection begins."""
         with self._changing() as connection:
@@ -242,18 +253,13 @@ class Maintenance(SQLReader):
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
         self._verify()
-        with self._telling(), exclusively(self._writes) as connection:
+        with telling(self._failure), exclusively(self._writes) as connection:
             yield connection
         self._verify()
 
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except ERRORS as error:
-            raise CommandError(
-                f"cannot write the database {describe(self.database)} ({reason(error)}); try again"
-            ) from error
+    @property
+    def _failure(self) -> str:
+        return f"cannot write the database {describe(self.database)}"
 
 
 def _unwrap(answer: Sequence[Stored | None] | Exception) -> Stored | Refusal | None:
@@ -266,11 +272,22 @@ def _unwrap(answer: Sequence[Stored | None] | Exception) -> Stored | Refusal | N
     return stored
 
 
-def open_existing(database: Database) -> Maintenance:
-    """The store, which must be there.
+def open_to_read(database: Database) -> MaintenanceReader:
+    """Return the store for a command that only reads.
 
     Raises:
-        StartError, CommandError: it is not, or cannot be opened.
+        StartError, CommandError: There is none, or it cannot be opened.
     """
     must_exist(database)
+    return MaintenanceReader(database)
+
+
+def open_to_change(database: Database) -> Maintenance:
+    """Return the store for a command that changes it; a file of an older version is brought forward.
+
+    Raises:
+        StartError, CommandError: There is none, or it cannot be opened.
+    """
+    must_exist(database)
+    schema.check_known(database, may_be_empty=False)
     return Maintenance(database, may_create=False)

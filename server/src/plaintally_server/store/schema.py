@@ -10,9 +10,12 @@ from sqlalchemy.schema import SetColumnComment, SetTableComment
 
 from plaintally_server.exceptions import StartError
 from plaintally_server.store.database import (
+    PATIENCE_S,
     Database,
+    check_regular,
     describe,
     exclusively,
+    exists,
     give,
     open_for_reading,
     open_for_writing,
@@ -33,7 +36,7 @@ def migrate(database: Database, *, may_create: bool = True) -> str | None:
         StartError: the database cannot be opened, is of a newer version, or is no store of ours; or a collector runs on
             a file of an older version, which would not know its tables any more.
     """
-    engine = open_for_writing(database, timeout_s=30, may_create=may_create)
+    engine = open_for_writing(database, timeout_s=PATIENCE_S, may_create=may_create)
     found = check_known(database)
     if found == HEAD:  # nobody is to wait for whoever writes just now
         return HEAD
@@ -66,6 +69,16 @@ def prepare(database: Database, *, may_create: bool = True) -> None:
         check(database)
     else:
         migrate(database, may_create=may_create)
+
+
+def prepare_existing(database: Database) -> None:
+    """Prepare a database, but make none.
+
+    Raises:
+        StartError: See `prepare`.
+    """
+    if exists(database):
+        prepare(database, may_create=False)
 
 
 def check(database: Database) -> None:
@@ -103,6 +116,7 @@ def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:
     Raises:
         StartError: they are not, or the database cannot be opened.
     """
+    check_regular(database)
     engine = open_for_reading(database)
     with opening(database), engine.connect() as connection:
         found, ours = version(connection), is_ours(connection)
