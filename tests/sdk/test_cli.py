@@ -265,7 +265,7 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == f"plaintally: the output cannot be written ({reason})"
+    assert done.stderr.splitlines()[-1] == f"plaintally: the output cannot be written ({reason}); send it elsewhere"
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
     assert asked.preferences.exists() is (command == f"off {PACKAGE}")  # it was done all the same

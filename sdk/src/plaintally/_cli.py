@@ -1,7 +1,7 @@
 """The command `plaintally`: where a user sees what is on and why, says no or yes, and sees what would leave.
 
 It imports the package it is asked about, to learn what its author declared; while it does so nothing is counted.
-Exit codes: 0 done, 1 failed, 2 used wrongly.
+Exit codes: 0 done, 1 failed (or what the command's `failure` is), 2 used wrongly.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+import traceback
 
 import plaintally
 from plaintally import (
@@ -42,12 +43,14 @@ if TYPE_CHECKING:
 def main(arguments: "Sequence[str] | None" = None) -> None:
     """Run the command and exit with its code."""
     closed = _open_closed_streams()
+    code = 1
     try:
         try:
             root = parser()
             parsed, more = root.parse_known_args(arguments)
             if more:
                 root.error(f"arguments that are not expected: {len(more)}")  # one of them may be a key
+            code = parsed.failure
             parsed.run(parsed)
         finally:
             sys.stdout.flush()
@@ -59,12 +62,23 @@ def main(arguments: "Sequence[str] | None" = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)  # as the shell has it; whatever there was to say has been said
     except PlaintallyError as error:
-        sys.exit(f"plaintally: {error}")  # which is printable
+        _fail(str(error), code)
     except OSError as error:  # all other files are read and written where such an error is understood
         _give_up_output()
-        sys.exit(printable(f"plaintally: the output cannot be written ({error.strerror or error})"))
+        _fail(f"the output cannot be written ({error.strerror or error}); send it elsewhere", code)
+    except Exception as error:  # noqa: BLE001  # a mistake of ours, whose text may hold anything
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} in {os.path.basename(frame.filename)}, line {frame.lineno}"
+        _fail(f"the command failed unexpectedly ({place}); report this line as a mistake of plaintally", code)
     if closed:
-        sys.exit("plaintally: the output cannot be written (it is closed)")
+        _fail("the output cannot be written (it is closed); send it elsewhere", code)
+
+
+def _fail(message: str, code: int) -> "NoReturn":
+    """Print an error, if the standard error takes it, and exit."""
+    with contextlib.suppress(OSError):
+        say(f"plaintally: {message}", error=True)
+    sys.exit(code)
 
 
 def _open_closed_streams() -> bool:
@@ -114,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     root.add_argument("--version", action="version", version=f"plaintally {__version__}")
+    root.set_defaults(failure=1)
     commands = root.add_subparsers(metavar="command", required=True)
 
     def add(

@@ -54,7 +54,7 @@ def add_commands(
         "compare an exported contract with that of the installed package",
         "Exit code: 0 not wider than the file, 1 wider, 2 nothing could be compared.",
     )
-    diff.set_defaults(run=lambda arguments: _compare(arguments, find))
+    diff.set_defaults(failure=2)  # 1 says that it is wider, so that nothing else may
     diff.add_argument("file", help="an earlier contract, written by export")
     docs = add("docs", _docs, "write the privacy page of a package, or the card for its README")
     docs.add_argument("--format", choices=("md", "html"), help="Markdown (the default) or one HTML file")
@@ -90,14 +90,6 @@ def _hash(_: argparse.Namespace, __: "Telemetry", contract: "Contract") -> None:
 
 def _export(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contract") -> None:
     _put(arguments.output, _dump({"package": handle.package, **contract.to_dict()}) + "\n")
-
-
-def _compare(arguments: argparse.Namespace, find: "Callable[[str], Telemetry | None]") -> None:
-    try:  # 1 says that it is wider, so that nothing else may
-        _diff(arguments, *_ask(arguments.package, find))
-    except PlaintallyError as error:
-        say(f"plaintally: {error}", error=True)
-        sys.exit(2)
 
 
 def _diff(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contract") -> None:

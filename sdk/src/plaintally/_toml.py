@@ -21,11 +21,14 @@ def loads(text: str) -> "dict[str, Any]":
     """Return the table in a TOML document.
 
     Raises:
-        ValueError: The text is not TOML, or `has_long_key` is true of it.
+        ValueError: The text is not TOML or is nested too deeply, or `has_long_key` is true of it.
     """
     if has_long_key(text):
         raise ValueError(f"a key has more than {MAX_DOTS} dots")
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
 
 
 def has_long_key(text: str) -> bool:
