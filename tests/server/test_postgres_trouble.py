@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
@@ -20,12 +21,14 @@ import psycopg
 import pytest
 import trustme
 from sqlalchemy import NullPool
+from sqlalchemy.exc import SQLAlchemyError
 
 from collectors import TOKEN, Collector, in_threads, run_collector, run_server
+from plaintally_server.exceptions import CommandError
 from plaintally_server.resource import Name
 from plaintally_server.store import libpq
 from plaintally_server.store.database import describe, locate, open_for_writing
-from plaintally_server.store.opening import open_store
+from plaintally_server.store.opening import open_maintenance, open_store
 from postgresql import Postgres, run_cutter, run_pgbouncer, run_postgres, run_standby
 from shared import KEY, Shared, forget, share, write_contract
 from stores import codes, make_write, write_all
@@ -94,6 +97,27 @@ def test_a_commit_that_falls_silent_is_done_once(
         assert codes(asyncio.run(write_all(store, [[make_write("b")], [make_write("c")]]))) == [200, 200]
         assert sorted(_kept(url)) == ["a", "b", "c"]
         assert store.total("rxinfer") == 3
+        store.close()
+
+
+def test_a_silent_server_stops_no_page_of_maintainers(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libpq, "LIMIT_S", 2)
+    monkeypatch.setattr(libpq, "_GRACE_S", 1)
+    with run_cutter(postgres.port) as cutter:
+        url = _via(postgres.new_store(), cutter.port)
+        store = open_store(url)
+        maintenance = open_maintenance(url, store)
+
+        def add() -> None:
+            maintenance.add_token("a", b"0" * 32, None, actor="ada", at=datetime.now(UTC))
+
+        for word, use in ((b"FROM tokens", maintenance.tokens), (b"INTO tokens", add)):
+            cutter.silence_at(word, arrives=True)
+            begun_s = time.monotonic()
+            with pytest.raises((CommandError, SQLAlchemyError)):
+                use()
+            assert time.monotonic() - begun_s < 60
+            cutter.open.set()
         store.close()
 
 

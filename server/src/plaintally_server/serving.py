@@ -25,8 +25,7 @@ from plaintally_server.messages import Application
 from plaintally_server.proxies import find_direct, parse_networks
 from plaintally_server.refusals import Refusals
 from plaintally_server.settings import Settings, check_tls
-from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.opening import open_store
+from plaintally_server.store.opening import open_maintenance, open_store
 from plaintally_server.store.writing import SQLStore
 from plaintally_server.supervision import report_health
 
@@ -156,7 +155,7 @@ def _raise_file_limit() -> None:
 
 
 def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> Application:
-    maintenance, refusals = Maintenance(settings.database, verify=store.verify), Refusals()
+    maintenance, refusals = open_maintenance(settings.database, store), Refusals()
 
     async def work_beside() -> None:
         await asyncio.gather(

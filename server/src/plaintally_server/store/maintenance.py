@@ -95,18 +95,24 @@ class Maintenance(MaintenanceReader):
         may_create: whether to make a file that is missing.
         verify: called before each transaction and after each commit; it raises if the database is not the one that a
             collector has open.
+        limit_s: how long PostgreSQL may take for a statement; None for as long as it likes.
 
     Raises:
         StartError: the database cannot be opened, is no store of ours, or `migrate` has to be run.
     """
 
     def __init__(
-        self, database: Database, *, may_create: bool = True, verify: Callable[[], None] = lambda: None
+        self,
+        database: Database,
+        *,
+        may_create: bool = True,
+        verify: Callable[[], None] = lambda: None,
+        limit_s: float | None = None,
     ) -> None:
         self._verify = verify
         schema.prepare(database, may_create=may_create)
-        super().__init__(database)
-        self._writes = open_for_writing(database, timeout_s=PATIENCE_S, may_create=False)
+        super().__init__(database, limit_s=limit_s)
+        self._writes = open_for_writing(database, timeout_s=PATIENCE_S, may_create=False, limit_s=limit_s)
 
     def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt:
         """Delete a session with all below it; one that was deleted before has the same receipt.

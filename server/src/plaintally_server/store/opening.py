@@ -1,6 +1,7 @@
 """Opens the store, or the reading side of it, that a database is for."""
 
 from plaintally_server.store.database import Database, open_for_reading
+from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.writing import SQLStore
 
@@ -22,6 +23,15 @@ def open_store(database: Database, *, queue_size: int = 10_000) -> SQLStore:
     from plaintally_server.store.sqlite import SQLiteStore
 
     return SQLiteStore(database, queue_size=queue_size)
+
+
+def open_maintenance(database: Database, store: SQLStore) -> Maintenance:
+    """Return the store as the pages of a running collector change it, none of whose statements may take for ever."""
+    if isinstance(database, str):
+        from plaintally_server.store import libpq  # which needs the extra
+
+        return Maintenance(database, verify=store.verify, limit_s=libpq.LIMIT_S)
+    return Maintenance(database, verify=store.verify)
 
 
 def open_reader(database: Database) -> SQLReader:
