@@ -134,7 +134,7 @@ def test_ctrl_c_during_the_imports_ends_it_quietly(tmp_path: Path) -> None:
             assert process.poll() is None
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 1
-        assert process.stderr.read().strip() == "Aborted!"
+        assert process.stderr.read().strip() == "plaintally-server: interrupted"
     assert list(tmp_path.iterdir()) == []
 
 

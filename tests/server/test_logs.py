@@ -176,6 +176,66 @@ def test_a_start_that_fails_is_an_object_too(tmp_path: Path) -> None:
     assert lines[1]["message"].startswith(f"cannot listen on 127.0.0.1:{port}")
 
 
+_JSON = "--log-format=json"
+_VARIABLE = {"PLAINTALLY_SERVER_LOG_FORMAT": "json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "settings", "said"),
+    [
+        ([_JSON], {}, "packages = [", "cannot be read"),
+        ([_JSON], {}, "colour = 1", "unknown setting 'colour'"),
+        ([_JSON, "--database=mysql://x"], {}, "", "the database must be a file"),
+        (["--port", "abc", "--log-format", "json"], {}, "", "'abc' is not a valid integer range"),
+        (["--prot=1", _JSON], {}, "", "No such option"),
+        ([_JSON], {}, "", "Nothing to collect"),
+        ([_JSON, "--contract"], {}, "", "requires an argument"),
+        (["--port=abc"], _VARIABLE, "", "'abc' is not a valid"),
+        (["--port=abc"], {}, 'log_format = "json"', "'abc' is not a valid"),
+        ([], {}, 'packages = [\nlog_format = "json"', "cannot be read"),
+        (["--config=other.toml"], _VARIABLE, "", "cannot be read"),
+    ],
+)
+def test_a_wrong_use_is_one_object(
+    tmp_path: Path, arguments: list[str], env: dict[str, str], settings: str, said: str
+) -> None:
+    (tmp_path / "plaintally-server.toml").write_text(settings)
+    done = run_server(tmp_path, "serve", *arguments, env=env)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = [json.loads(line) for line in done.stderr.splitlines()]
+    assert line["level"] == "critical"
+    assert said in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "settings"),
+    [(["--log-format=text"], _VARIABLE, ""), ([], {"PLAINTALLY_SERVER_LOG_FORMAT": "text"}, 'log_format = "json"')],
+)
+def test_a_wrong_use_is_text_where_text_has_precedence(
+    tmp_path: Path, arguments: list[str], env: dict[str, str], settings: str
+) -> None:
+    (tmp_path / "plaintally-server.toml").write_text(settings)
+    done = run_server(tmp_path, "serve", "--port=abc", *arguments, env=env)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: ")
+
+
+def test_an_interrupted_start_is_one_object(tmp_path: Path) -> None:
+    pipe = tmp_path / "contract.json"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "plaintally_server", "serve", _JSON, "--contract", str(pipe)]
+    with (
+        subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process,
+        pipe.open("w"),  # which waits until the start reads it
+    ):
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=20)
+    assert process.returncode == 1
+    [line] = [json.loads(line) for line in log.splitlines()]
+    assert line["message"] == "interrupted"
+
+
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_an_error_that_ends_the_process_is_logged_without_its_values(form: str) -> None:
     program = f"from plaintally_server import logs; logs.set_up({form!r}); raise ValueError('canary' '2b7')"

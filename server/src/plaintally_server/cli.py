@@ -29,6 +29,7 @@ from plaintally_server.options import (
     on_trusted_proxies,
     secret,
     setting,
+    wants_json,
 )
 from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, find_token
@@ -50,10 +51,19 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed: uvicorn would fail, and the database take its number
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  # as long as we run
     try:
-        commands.main(prog_name="plaintally-server")
+        sys.exit(commands.main(prog_name="plaintally-server", standalone_mode=False))
     except ServerError as error:
         give_up_output()
         logs.fail(str(error))
+        sys.exit(1)
+    except click.ClickException as error:
+        if logs.is_json():
+            logs.fail(" ".join(error.format_message().split()))
+        else:
+            error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        logs.fail("interrupted")
         sys.exit(1)
 
 
@@ -92,7 +102,17 @@ def commands() -> None:
     """Collect counts of package imports and the sessions that users share, and show them."""
 
 
-@commands.command()
+class Logged(click.Command):
+    """A command with a log, whose format holds for errors in its arguments, too."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:  # noqa: ANN401
+        """Set up a log of JSON before anything can go wrong, and read the arguments."""
+        if wants_json(args):
+            logs.set_up("json")
+        return super().make_context(info_name, args, *rest, **extra)
+
+
+@commands.command(cls=Logged)
 @on_config
 @on_packages
 @on_contracts
@@ -131,7 +151,8 @@ def serve(
 
     What is not given here is taken from the environment, else from the settings file, else from the defaults.
     """
-    logs.set_up(log_format)
+    if not logs.is_json():
+        logs.set_up(log_format)
     for name in options["open_collections"]:
         check_open(name)
     options["token"] = find_token(options["token"], token_file)

@@ -27,6 +27,8 @@ def reporting(context: click.Context) -> Iterator[None]:
         yield
     except (ServerError, click.ClickException, click.Abort, click.exceptions.Exit):
         raise
+    except KeyboardInterrupt as error:  # click itself would write an empty line first
+        raise click.Abort from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # click ends quietly

@@ -4,8 +4,10 @@ A setting is declared where it is used, by `setting`; the settings file may hold
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -131,6 +133,30 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
             raise click.BadParameter(f"{found} must have {what} for {name}.")
     context.meta[CONFIG_FILE] = found
     context.default_map = {name: value for name, value in values.items() if value != ""}  # which means: not set
+    return found
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether these arguments, the environment or the settings file choose a log of JSON.
+
+    Errors in any of them are lines of the log, so this reads them before they are checked.
+    """
+    found = _peek("log-format", arguments)
+    path = Path(_peek("config", arguments) or CONFIG_FILE)
+    with suppress(OSError):
+        if not found and path.is_file():  # a pipe can be read once only
+            content = path.read_text(encoding="utf-8", errors="replace")
+            return re.search(r"""^\s*log_format\s*=\s*["']json["']""", content, re.MULTILINE) is not None
+    return found == "json"
+
+
+def _peek(name: str, arguments: Sequence[str]) -> str | None:
+    """Return the last value of an option on the command line, or else that of its variable."""
+    found = os.environ.get(f"PLAINTALLY_SERVER_{name.replace('-', '_').upper()}") or None
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        flag, equals, value = argument.partition("=")
+        if flag == f"--{name}":
+            found = value if equals else following
     return found
 
 
