@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections import Counter
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -335,6 +335,13 @@ def test_without_a_limit_it_warns(limited: Path) -> None:
     done = run_server(limited.parent, "serve", "--package", "x", "--trusted-proxy", "10.0.0.1/8")
     assert done.returncode == 2
     assert "has host bits set" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["::ffff:0:0/95", "::ffff:10.0.0.0/8", "::ffff:10.0.0.1/0"])
+def test_a_mapped_network_that_is_too_wide_is_not_turned_into_one_that_matches_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match=r"write an IPv4 network as a\.b\.c\.d/n"):
+        parse_networks([text])
+    assert parse_networks(["::/0", "::ffff:0:0/96"]) == (IPv6Network("::/0"), IPv4Network("0.0.0.0/0"))
 
 
 def test_heads_sent_first_write_no_more_than_the_burst(limited: Path) -> None:

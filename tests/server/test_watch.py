@@ -84,6 +84,16 @@ def test_a_release_is_silent_if_the_package_lost_its_imports(release: int, rest:
     assert find_silence(counts, last=LAST, whole=moved) is None
 
 
+def test_a_superseded_release_is_not_silent_if_the_package_dips_later() -> None:
+    """The loss must begin with the silence, and last."""
+    since = LAST - timedelta(days=30)
+    counts = {day: 400 for day in DAYS if day <= since}
+    for begin, end, is_silent in ((30, 0, True), (30, 23, False), (23, 0, False), (3, 0, False)):
+        dip = {day: 300 for day in DAYS if end <= (LAST - day).days < begin}
+        found = find_silence(counts, last=LAST, whole=dict.fromkeys(DAYS, 1000) | dip)
+        assert (found is not None) is is_silent, (begin, end)
+
+
 def test_weeks_that_differ_more_than_a_release_say_nothing_about_it() -> None:
     since = LAST - timedelta(days=7)
     counts = {day: 2 for day in DAYS if day <= since}
@@ -131,7 +141,7 @@ def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
         ("half", "3.0", since.isoformat()),
     ]
     quiet = run_server(tmp_path, "watch", "goes_on", "--webhook", f"http://127.0.0.1:{server.port}/hook")
-    assert (quiet.returncode, quiet.stdout) == (0, "All that used to report does.\n")
+    assert (quiet.returncode, quiet.stdout) == (0, "OK: every package and release is still reporting.\n")
     lost = run_server(tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook")
     assert (lost.returncode, lost.stdout.count("\n")) == (1, 1)
     assert lost.stderr.startswith("plaintally-server: the webhook could not be told (")
@@ -170,7 +180,7 @@ def test_no_alarm_for_downtime_for_an_excluded_day_and_for_a_release_that_was_su
             for hour in range(24):
                 if (day, hour) != (down, 12):
                     rollups.note_minute(connection, datetime.combine(day, time(hour), UTC), {})
-    assert (run().returncode, run().stdout) == (0, "All that used to report does.\n")
+    assert (run().returncode, run().stdout) == (0, "OK: every package and release is still reporting.\n")
 
 
 @pytest.mark.parametrize(("refused", "is_told"), [(9, False), (12, False), (13, True)])

@@ -36,7 +36,10 @@ def _parse_network(text: str) -> Network:
         network = ip_network(text, strict=False)
     except ValueError as error:
         raise ValueError(f"{text!r} must be an address, or a network such as 10.0.0.0/8") from error
-    if "/" in text and ip_address(text.partition("/")[0]) != network.network_address:
+    address = ip_address(text.partition("/")[0])
+    if isinstance(address, IPv6Address) and address in _MAPPED and network.prefixlen < _MAPPED.prefixlen:
+        raise ValueError(f"{text} would match no IPv4 proxy; write an IPv4 network as a.b.c.d/n")
+    if "/" in text and address != network.network_address:
         raise ValueError(f"{text} has host bits set; write {network}")
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         return IPv4Network((network.network_address.packed[12:], network.prefixlen - 96))

@@ -142,7 +142,7 @@ def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> N
     for alarm in (*alarms, *refused):
         echo(str(alarm))
     if not alarms and not refused:
-        echo("All that used to report does.")
+        echo("OK: every package and release is still reporting.")
         return
     if webhook is not None:
         silent = [alarm.to_dict() for alarm in alarms]

@@ -6,10 +6,11 @@ Days on which the collector was down, or that are excluded, are not part of a si
 not compared.
 
 A release also goes silent when its users move to another one. So the silence of a release counts only if the whole
-package has lost these imports: at least half of them, and more than the weeks before differ from each other.
+package has lost these imports: at least half of them, and more than the weeks before differ from each other. The loss
+must begin with the silence and last; one that begins weeks later has another reason.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ LEAST_WEEKS = 2
 """Weeks that must be known, of these."""
 ENOUGH = 10
 """Counts that the days of a silence had in the weakest of these weeks, at least."""
+BEGINNING = 7
+"""Days at the beginning of a release's silence in which the whole package must have lost its imports."""
 LOOK_BACK = 70
 """Days that are looked at; what has been silent for longer is known."""
 
@@ -57,12 +60,21 @@ def find_silence(
     expected = min(_sum(counts, days) for days in weeks)
     if expected < ENOUGH:
         return None
-    if whole is not None:
-        usual = [_sum(whole, days) for days in weeks]
-        lost = min(usual) - _sum(whole, silent)
-        if lost < max(ENOUGH, expected / 2, max(usual) - min(usual)):  # users have moved to another release
-            return None
+    if whole is not None and not all(
+        _is_lost(whole, silent[:length], [days[:length] for days in weeks], counts)
+        for length in (BEGINNING, len(silent))
+    ):
+        return None  # users have moved to another release
     return Silence(since, expected)
+
+
+def _is_lost(
+    whole: Mapping[date, int], silent: Sequence[date], weeks: Sequence[Sequence[date]], counts: Mapping[date, int]
+) -> bool:
+    """Return whether the whole package has lost the imports that a release had in these weeks."""
+    expected = min(_sum(counts, days) for days in weeks)
+    usual = [_sum(whole, days) for days in weeks]
+    return min(usual) - _sum(whole, silent) >= max(ENOUGH, expected / 2, max(usual) - min(usual))
 
 
 def _sum(counts: Mapping[date, int], days: Iterable[date]) -> int:
