@@ -92,6 +92,15 @@ def present(path: Path) -> set[str]:
         return {one for (one,) in connection.execute("SELECT id FROM documents WHERE collection NOT LIKE 'using%'")}
 
 
+def rows_of(path: Path, ids: Sequence[str]) -> dict[str, int]:
+    """How many of these documents each table of shared documents has."""
+    marks = ",".join("?" * len(ids))
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [name for name in ("shared_documents", *leftovers(path)) if name.startswith("shared")]
+        counted = (connection.execute(f"SELECT count(*) FROM {table} WHERE id IN ({marks})", ids) for table in tables)  # noqa: S608
+        return {table: count for table, ((count,),) in zip(tables, counted, strict=True)}
+
+
 def leftovers(path: Path) -> list[str]:
     """What a pass has that is not finished."""
     with closing(sqlite3.connect(path)) as connection:
@@ -275,6 +284,51 @@ def test_a_full_disk_ends_a_pass_and_makes_room_again(
     list(steps(engine))
     assert not found_in(path, made[0])
     assert present(path) == {one for ids in made[1:] for one in ids}
+
+
+def test_after_a_full_disk_a_deletion_reaches_the_copy_that_was_given_up(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that was answered as deleted is in no table, and in no backup."""
+    monkeypatch.setattr(erasure, "STEP_ROWS", 20)
+    path, copy = tmp_path / "a.sqlite3", tmp_path / "copy.sqlite3"
+    made = make(path, sessions=60)
+    delete(engine, made[0][0])
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
+    with pytest.raises(OperationalError, match="full"):
+        list(steps(engine))
+    assert rows_of(path, made[1])["shared_documents_old"] > 0
+    delete(engine, made[1][0])
+    assert rows_of(path, made[1]) == {"shared_documents": 0, "shared_documents_old": 0}
+    backup.back_up(path, copy)
+    assert not found_in(copy, made[1])
+
+
+@pytest.mark.parametrize("number", [3, 9])
+def test_a_backup_has_no_table_of_a_pass(
+    tmp_path: Path, engine: Engine, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that only such a table has are not in the copy, whatever put them there."""
+    monkeypatch.setattr(erasure, "STEP_ROWS", 40)
+    path, copy = tmp_path / "a.sqlite3", tmp_path / "copy.sqlite3"
+    made = make(path, sessions=30)
+    delete(engine, made[0][0])
+    for _, _ in zip(range(number), steps(engine), strict=False):
+        pass
+    [table] = [name for name in leftovers(path) if name.startswith("shared")]
+    with exclusively(engine) as connection:
+        columns = "number, collection, id, fields, create_time, update_time, package"
+        connection.exec_driver_sql(
+            f"INSERT INTO {table} ({columns}) VALUES (1000000, 'invokes', 'stray', x'00', 0, 0, 'a')"  # noqa: S608
+        )
+    backup.back_up(path, copy)
+    assert not found_in(copy, ["stray"])
+    assert not leftovers(copy)
+    with closing(sqlite3.connect(copy)) as copied:
+        assert copied.execute("SELECT * FROM erasure_pass").fetchall() == []
+    assert present(copy) == present(path)
 
 
 NAMESPACE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]

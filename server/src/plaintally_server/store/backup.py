@@ -196,6 +196,7 @@ def _copy(source: Path, part: Path) -> None:
         with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
             connection.execute("VACUUM INTO ?", (str(part),))
         _drop_logins(part)
+        _drop_pass(part)
         _check(source, part)
         with part.open("rb") as file:
             os.fsync(file.fileno())
@@ -211,6 +212,14 @@ def _drop_logins(part: Path) -> None:
         connection.execute("PRAGMA journal_mode = MEMORY")
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'logins'").fetchone():
             connection.execute("DELETE FROM logins")
+
+
+def _drop_pass(part: Path) -> None:
+    """Drop the tables of an erasure from a copy, so that it has each document once, and none that was deleted."""
+    with closing(sqlite3.connect(part, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA journal_mode = OFF")  # if this fails, the copy is removed
+        erasure.drop_pass(connection)
 
 
 def _check(source: Path, part: Path) -> None:

@@ -137,6 +137,16 @@ def step(engine: Engine, *, waits: bool = False) -> Progress:
     return Progress.DONE
 
 
+def drop_pass(connection: sqlite3.Connection) -> None:
+    """Drop what a pass has in a copy of a database, in which nothing is to be erased."""
+    for name in _TRIGGERS:
+        connection.execute(f"DROP TRIGGER IF EXISTS {name}")
+    for name in (_COPY, _OLD):
+        connection.execute(f"DROP TABLE IF EXISTS {name}")
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'erasure_pass'").fetchone():
+        connection.execute("DELETE FROM erasure_pass")  # older databases do not have this table
+
+
 def room_needed(connection: Connection) -> int:
     """Estimate how many bytes must be free for a pass, other writes included; a few documents stand for all."""
     number, fields = shared_documents.c.number, shared_documents.c.fields
@@ -240,8 +250,7 @@ def _swap(connection: Connection) -> None:
     _drop_triggers(connection)
     _rename(connection, "shared_documents", _OLD)
     _rename(connection, _COPY, "shared_documents")
-    for name in _TRIGGERS[1:]:
-        _make_trigger(connection, name, f"DELETE FROM {_OLD} WHERE number = OLD.number")  # noqa: S608
+    _make_old_triggers(connection)
 
 
 def _empty_old(connection: Connection) -> None:
@@ -260,6 +269,7 @@ def _give_up(engine: Engine) -> None:
         if _COPY in _tables(connection):
             _drop_triggers(connection)
             _rename(connection, _COPY, _OLD)
+            _make_old_triggers(connection)
             connection.execute(update(erasure_pass).values(last=0))  # so that all entries need another pass
 
 
@@ -280,6 +290,12 @@ def _end_of_step(connection: Connection, table: str, position: int) -> int | Non
 def _make_trigger(connection: Connection, name: str, statement: str) -> None:
     event = name.partition("_")[2].upper()
     connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON shared_documents BEGIN {statement}; END")
+
+
+def _make_old_triggers(connection: Connection) -> None:
+    """Let a document that is deleted or changed disappear from the old table as well."""
+    for name in _TRIGGERS[1:]:
+        _make_trigger(connection, name, f"DELETE FROM {_OLD} WHERE number = OLD.number")  # noqa: S608
 
 
 def _drop_triggers(connection: Connection) -> None:
