@@ -10,7 +10,7 @@ from uuid import UUID
 
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write, rollups
+from plaintally_server.store import Write, clock, rollups, tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.reading import SQLReader
@@ -93,5 +93,7 @@ def run_until(database: Database, moment: datetime, *, hours: float = 25) -> Non
     engine = open_for_writing(database)
     with exclusively(engine) as connection:
         for minutes in range(round(60 * hours), -1, -4):
-            rollups.note_minute(connection, moment - timedelta(minutes=minutes), {})
+            at = moment - timedelta(minutes=minutes)
+            clock.note(connection, at)
+            rollups.add(connection, tables.rollups, {"package": "", "day": at.date()}, {(tables.UP, f"{at:%H}"): 1})
     engine.dispose()

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, text
+from sqlalchemy import Connection, delete, text
 
 from clocks import clock_ahead
 from collectors import ROOT, TOKEN, run_collector
@@ -26,7 +26,7 @@ from plaintally_server.logins import begin, hash_secret
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.rolling import roll_up
-from plaintally_server.store import Write, clock, deletion, partitions, purging
+from plaintally_server.store import Write, clock, deletion, partitions, purging, rollups
 from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
@@ -58,7 +58,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
 
 
 @pytest.fixture
-def store(database: Database) -> Iterator[SQLStore]:
+def store(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SQLStore]:
+    """A store whose clock is what each test says, on PostgreSQL too."""
+    monkeypatch.setattr(clock, "read", lambda _, now: now)
     opened = open_store(database)
     yield opened
     opened.close()
@@ -461,6 +463,65 @@ def test_several_collectors_on_a_database_note_one_running_time(database: Databa
     lag = lag_after(database, *[moment - timedelta(seconds=number % 3) for number, moment in enumerate(more)])
     assert lag is not None
     assert lag < timedelta(minutes=1)
+
+
+_CLOCK = """
+CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+AS $$ SELECT current_setting('test.now')::timestamptz $$
+"""
+
+
+@contextlib.contextmanager
+def server_clock(address: Database) -> Iterator[tuple[Connection, Callable[[datetime], None]]]:
+    """A connection to PostgreSQL, and what sets the clock of the server for it."""
+    engine = open_for_writing(address)
+    with engine.begin() as connection:
+        connection.execute(text(_CLOCK))
+        connection.execute(text("SET search_path = public, pg_catalog"))
+
+        def set_clock(moment: datetime) -> None:
+            connection.execute(text("SELECT set_config('test.now', :now, false)"), {"now": moment.isoformat()})
+
+        yield connection, set_clock
+    engine.dispose()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("minutes", [6, 10, -10])
+def test_collectors_whose_clocks_differ_note_one_running_time(postgres: "Postgres", minutes: int) -> None:
+    """One is right, and the other's clock is some minutes ahead or behind."""
+    apart = timedelta(minutes=minutes)
+    with server_clock(postgres.new_store()) as (connection, set_clock):
+        for moment in running(NOW, hours=24.1):
+            set_clock(moment)
+            for at in (moment, moment + apart):
+                rollups.note_minute(connection, at, {})
+        assert clock.lag(connection, moment) == timedelta()
+        assert clock.lag(connection, moment + apart) == max(timedelta(), apart)
+        assert clock.lag(connection, moment + timedelta(days=3000)) == timedelta(days=3000)
+
+
+@pytest.mark.postgres
+def test_a_clock_of_a_server_that_goes_back_and_forth_gains_nothing(postgres: "Postgres") -> None:
+    ahead = timedelta(days=3000)
+    with server_clock(postgres.new_store()) as (connection, set_clock):
+        for number, moment in enumerate(running(NOW, hours=30)):
+            set_clock(moment + ahead * (number % 2))
+            rollups.note_minute(connection, moment, {})
+        found = clock.lag(connection, moment + ahead)
+        assert found is None or found >= ahead
+
+
+@pytest.mark.postgres
+def test_a_store_notes_the_clock_of_its_server(postgres: "Postgres") -> None:
+    database = postgres.new_store()
+    store, begun = open_store(database), datetime.now(UTC)
+    asyncio.run(store.note_minute(NOW + timedelta(days=3000), {}))
+    store.close()
+    with open_for_reading(database).connect() as connection:
+        found = clock.last_reading(connection)
+    assert found is not None
+    assert begun <= found <= datetime.now(UTC)
 
 
 def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:

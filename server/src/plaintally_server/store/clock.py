@@ -8,9 +8,12 @@ negative time is between them.
 A purge follows the most cautious of these readings: each one plus the running time since it. Time that was
 skipped, for whatever reason, counts only after a day of running. Readings are ordered by running time, never by
 what they say, so a clock that goes back and forth gains nothing by it.
+
+Collectors that share a PostgreSQL database read the clock of its server. Each reading of clocks that differ would
+be a jump relative to the one before, and running time would never grow.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Connection, Row, and_, cast, delete, func, insert, select
 
@@ -23,6 +26,14 @@ DAY = timedelta(days=1)
 _US = timedelta(microseconds=1)
 _OURS = and_(rollups.c.series == CLOCK, rollups.c.package == "")
 _RAN = cast(rollups.c.key, BigInteger)
+
+
+def read(connection: Connection, now: datetime) -> datetime:
+    """Return the reading of the clock that all collectors on a database share; `now` is that of this machine."""
+    if connection.dialect.name == "sqlite":  # one collector, on one machine
+        return now
+    found: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return found.astimezone(UTC)
 
 
 def note(connection: Connection, at: datetime) -> None:
@@ -43,11 +54,11 @@ def note(connection: Connection, at: datetime) -> None:
 
 
 def lag(connection: Connection, now: datetime) -> timedelta | None:
-    """Return how far purges are behind the clock; None if no collector has run on this database for a day."""
+    """Return how far purges are behind a machine's clock; None if no collector has run on this database for a day."""
     latest = _latest(connection)
     if latest is None:
         return None
-    ran = int(latest.key) + _step(now - from_us(latest.value)) // _US
+    ran = int(latest.key) + _step(read(connection, now) - from_us(latest.value)) // _US
     query = select(func.min(_RAN), func.min(rollups.c.value - _RAN)).where(_OURS)
     first, earliest_start = connection.execute(query).one()
     if ran - first < DAY // _US:

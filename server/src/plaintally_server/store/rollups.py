@@ -110,7 +110,7 @@ def put_series(connection: Connection, package: str, day: date, cells: Cells) ->
 
 def note_minute(connection: Connection, at: datetime, refused: Mapping[str, int]) -> None:
     """See `rolling.Rolling.note_minute`."""
-    clock.note(connection, at)
+    clock.note(connection, clock.read(connection, at))
     add(connection, rollups, {"package": "", "day": at.date()}, {(UP, f"{at:%H}"): 1})
     for package, number in refused.items():
         add(connection, rollups, {"package": package, "day": at.date()}, {(REFUSED, ""): number})
