@@ -123,16 +123,11 @@ def test_what_is_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("newest", "is_synchronized", "state"),
-    [
-        (None, True, "ok"),
-        (date(2026, 11, 23), True, "ok"),
-        (None, False, "warning"),
-        (date(2026, 11, 24), True, "failed"),
-    ],
+    ("future", "is_synchronized", "state"),
+    [({}, True, "ok"), ({}, False, "warning"), ({"a": (date(2026, 11, 24), date(2026, 11, 24))}, True, "failed")],
 )
-def test_the_clock(newest: date | None, is_synchronized: bool, state: str) -> None:  # noqa: FBT001
-    inspection = Inspection("current", newest)
+def test_the_clock(future: dict[str, tuple[date, date]], is_synchronized: bool, state: str) -> None:  # noqa: FBT001
+    inspection = Inspection("current", future)
     assert check_clock(NOW, inspection, is_synchronized=is_synchronized).state == state
 
 
@@ -140,18 +135,21 @@ def test_the_clock(newest: date | None, is_synchronized: bool, state: str) -> No
 def test_imports_by_a_clock_that_was_ahead_can_be_excluded(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The command that `doctor` names is enough, one for each day and package."""
+    """The commands that `doctor` names are enough, one for each package."""
     database = tmp_path / "a.sqlite3" if kind == "sqlite" else request.getfixturevalue("postgres").new_store()
     chance, now = random.Random(7), datetime.now(UTC)  # noqa: S311
-    future = [date(2035, 1, 1), date(2035, 1, 2)]
-    reader = commit(database, [*counts(chance, future, 9), *counts(chance, [now.date() - timedelta(days=1)], 4)])
-    options = ["--database", str(database), "--package", "rxinfer", "--port", "1"]
-    for day in reversed(future):
-        code, found = _examine(tmp_path, *options)
-        assert (code, found["clock"][0]) == (1, "failed")
-        assert f"rxinfer was imported on {day}. If it is wrong, set it right" in found["clock"][1]
-        command = shlex.split(found["clock"][1].split("`")[1])
-        done = run_server(tmp_path, *command[1:], "--database", str(database))
+    future = [date(2035, 1, day) for day in (1, 2, 5)]
+    yesterday = now.date() - timedelta(days=1)
+    made = [*counts(chance, [yesterday], 4), *counts(chance, future[:1], 2, package="other")]
+    made += [write for day in future for write in counts(chance, [day], 3)]
+    reader = commit(database, made)
+    options = ["--database", str(database), "--package", "rxinfer", "--package", "other", "--port", "1"]
+    code, found = _examine(tmp_path, *options)
+    assert (code, found["clock"][0]) == (1, "failed")
+    days = "other from 2035-01-01 to 2035-01-01, rxinfer from 2035-01-01 to 2035-01-05"
+    assert f"there are imports of future days: {days}. If it is wrong, set it right" in found["clock"][1]
+    for command in found["clock"][1].split("`")[1::2]:
+        done = run_server(tmp_path, *shlex.split(command)[1:], "--database", str(database))
         assert (done.returncode, done.stderr) == (0, "")
     code, found = _examine(tmp_path, *options)
     assert (code, found["clock"][0] != "failed") == (0, True)
@@ -171,7 +169,7 @@ def test_a_clock_that_jumped_is_a_warning(tmp_path: Path) -> None:
 
 def test_the_clocks_of_two_machines() -> None:
     for apart_s, state in ((59, "ok"), (-59, "ok"), (61, "failed"), (-61, "failed")):
-        inspection = Inspection("current", None, NOW + timedelta(seconds=apart_s))
+        inspection = Inspection("current", {}, NOW + timedelta(seconds=apart_s))
         assert check_clock(NOW, inspection, is_synchronized=True).state == state
 
 
@@ -196,8 +194,8 @@ def test_the_file_system_of_a_folder_is_that_of_the_deepest_mount(tmp_path: Path
 
 
 def test_the_schema_and_the_disk() -> None:
-    assert check_tables(Inspection("older", None)).state == "warning"
-    assert check_tables(Inspection("current", None)).state == "ok"
-    assert check_tables(Inspection("newer", None)).state == "failed"
+    assert check_tables(Inspection("older", {})).state == "warning"
+    assert check_tables(Inspection("current", {})).state == "ok"
+    assert check_tables(Inspection("newer", {})).state == "failed"
     assert [check_disk(free, 2**32).state for free in (2**20, 2**32, 2**34)] == ["failed", "warning", "ok"]
     assert [check_erasing(free, 2**27).state for free in (2**26, 2**27)] == ["failed", "ok"]

@@ -10,7 +10,7 @@ import shutil
 import ssl
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
@@ -140,8 +140,8 @@ def find_dangers(state: "ServerState") -> Iterator[Finding]:
 
 def check_clock(now: datetime, inspection: Inspection | None, *, is_synchronized: bool) -> Finding:
     """Whether the clock can be right: days are counted by it."""
-    if inspection and inspection.newest_day and inspection.newest_day > now.date():
-        return Finding("failed", "clock", _tell_future(inspection.newest_package, inspection.newest_day, now))
+    if inspection and inspection.future:
+        return Finding("failed", "clock", _tell_future(inspection.future, now))
     if inspection and inspection.time and abs(now - inspection.time) > _CLOCKS_APART:
         return Finding("failed", "clock", f"it says {now:%H:%M:%S}, PostgreSQL's {inspection.time:%H:%M:%S}; set both")
     if inspection and inspection.lag and inspection.lag > LONG_LAG:
@@ -152,12 +152,17 @@ def check_clock(now: datetime, inspection: Inspection | None, *, is_synchronized
     return Finding("ok", "clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
-def _tell_future(package: str, day: date, now: datetime) -> str:
-    """Return what to do about imports on a day that has not begun."""
-    exclude = f"plaintally-server strike add {package} --from {day} --until {day + timedelta(days=1)}"
+def _tell_future(future: Mapping[str, tuple[date, date]], now: datetime) -> str:
+    """Return what to do about imports on days that have not begun."""
+    found = ", ".join(f"{name} from {first} to {last}" for name, (first, last) in future.items())
+    commands = [
+        f"`plaintally-server strike add {name} --from {first} --until {last + timedelta(days=1)} "
+        "--reason 'The clock was ahead'`"
+        for name, (first, last) in future.items()
+    ]
     return (
-        f"it says {now:%Y-%m-%d}, but {package} was imported on {day}. If it is wrong, set it right; "
-        f"if it was ahead then, exclude these imports with `{exclude} --reason 'The clock was ahead'`"
+        f"it says {now:%Y-%m-%d}, but there are imports of future days: {found}. If it is wrong, set it right; "
+        f"if it was ahead then, exclude these imports with {' and '.join(commands)}"
     )
 
 

@@ -1,5 +1,6 @@
 """What a database says of itself, read without changing a byte of it."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,32 +13,29 @@ from plaintally_server.store import clock, erasure, replacing, schema
 from plaintally_server.store.database import Database, check_regular, describe, open_for_reading, telling
 from plaintally_server.store.tables import HEAD, IMPORTS, rollups
 
-_NEWEST = (  # day with imports that no window leaves out
+_COUNTED = (  # days with imports that no window leaves out
     select(rollups.c.package, rollups.c.day)
     .where(rollups.c.series.in_((IMPORTS, STRUCK_IMPORTS)))
     .group_by(rollups.c.package, rollups.c.day)
     .having(func.sum(rollups.c.value) > 0)
-    .order_by(rollups.c.day.desc(), rollups.c.package)
-    .limit(1)
+    .order_by(rollups.c.package, rollups.c.day)
 )
 
 
 class Inspection(NamedTuple):
-    """How its tables are beside those of this program, the last day with imports, its clock.
+    """How its tables are beside those of this program, the imports on future days, its clock.
 
     Attributes:
         tables: how they are.
-        newest_day: the last day with imports that are not excluded.
+        future: by package, the first and the last future day with imports that are not excluded.
         time: that of the machine that PostgreSQL runs on; None on SQLite, which has no clock of its own.
-        newest_package: a package that was imported on the last day.
         lag: how far purges are behind the clock; None if no collector has run on it for a day.
         erasing: the bytes that must be free beside a SQLite file to erase what is deleted; None on PostgreSQL.
     """
 
     tables: Literal["current", "older", "newer"]
-    newest_day: date | None
+    future: Mapping[str, tuple[date, date]]
     time: datetime | None = None
-    newest_package: str = ""
     lag: timedelta | None = None
     erasing: int | None = None
 
@@ -63,11 +61,13 @@ def look_at(database: Database, *, now: datetime) -> Inspection:
             tables = _compare(schema.version(connection))
             time = None if is_file else connection.execute(select(func.now())).scalar_one()
             if tables != "current":
-                return Inspection(tables, None, time)
-            newest = connection.execute(_NEWEST).one_or_none()
-            package, day = newest or ("", None)
+                return Inspection(tables, {}, time)
+            future: dict[str, tuple[date, date]] = {}
+            for package, day in connection.execute(_COUNTED.where(rollups.c.day > now.date())):
+                first, _ = future.get(package, (day, day))
+                future[package] = (first, day)
             room = erasure.room_needed(connection) if is_file else None
-            return Inspection(tables, day, time, package, clock.lag(connection, now), room)
+            return Inspection(tables, future, time, clock.lag(connection, now), room)
     finally:
         engine.dispose()
 
