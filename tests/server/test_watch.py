@@ -1,6 +1,7 @@
 """The alarm when somebody stops to report, and none on a quiet Sunday."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -135,7 +136,7 @@ def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
     ]
     told_on = json.loads(request.partition(b"\r\n\r\n")[2])
     silent = told_on["silent"]
-    assert told_on["refused"] == []
+    assert (told_on["refused"], told_on["downtime"]) == ([], None)
     assert [(one["package"], one["release"], one["since"]) for one in silent] == [
         ("gone", None, since.isoformat()),
         ("half", "3.0", since.isoformat()),
@@ -156,31 +157,85 @@ def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
         assert "must be an address with https, or on this machine." in wrong.stderr
 
 
-def test_no_alarm_for_downtime_for_an_excluded_day_and_for_a_release_that_was_superseded(
-    tmp_path: Path, today: date
-) -> None:
-    """The first is silent on a day of downtime, the second on an excluded one; the users of a third have moved."""
-    database = tmp_path / "a.sqlite3"
-    down, struck, moved = (today - timedelta(days=back) for back in (1, 1, 20))
+def test_no_alarm_for_an_excluded_day_and_for_a_release_that_was_superseded(tmp_path: Path, today: date) -> None:
+    """One package has no imports but for an excluded day; the users of a release of the other have moved."""
+    moved = today - timedelta(days=20)
     days = [today - timedelta(days=back) for back in range(1, 60)]
     writes = [count(day, "excluded", "1.0") for day in days for _ in range(12)]
     writes += [count(day, "moved", "1.0" if day < moved else "1.1") for day in days for _ in range(12)]
-    writes += [count(day, "down", "1.0") for day in days if day != down for _ in range(12)]
-    commit(database, writes)
+    commit(tmp_path / "a.sqlite3", writes)
     run = partial(run_server, tmp_path, "watch", "--database", "a.sqlite3")
-    assert [line.partition(";")[0] for line in run().stdout.splitlines()] == [
-        f"down: no import since {days[1]}",
-    ]
-    window = ("--from", str(struck), "--until", str(today))
+    window = ("--from", str(days[0]), "--until", str(today))
     reason = ("--reason", "a script in a loop", "--database", "a.sqlite3")
     assert run_server(tmp_path, "strike", "add", "excluded", *window, *reason).returncode == 0
-    assert [line.partition(":")[0] for line in run().stdout.splitlines()] == ["down"]
-    with exclusively(open_for_writing(database)) as connection:
-        for day in reversed(days):
-            for hour in range(24):
-                if (day, hour) != (down, 12):
-                    rollups.note_minute(connection, datetime.combine(day, time(hour), UTC), {})
     assert (run().returncode, run().stdout) == (0, "OK: every package and release is still reporting.\n")
+
+
+def watch_for_silence(folder: Path, today: date, is_up: Callable[[int, int], bool], *, silent: int = 5) -> list[str]:
+    """Return what is reported of a package that went silent some days ago.
+
+    `is_up` says of each hour of a day, which is given by how many days ago it was, whether the collector ran.
+    """
+    days = {back: today - timedelta(days=back) for back in range(1, 41)}
+    commit(
+        folder / "a.sqlite3",
+        [count(day, "pkg", "1.0") for back, day in days.items() if back > silent for _ in range(12)],
+    )
+    with exclusively(open_for_writing(folder / "a.sqlite3")) as connection:
+        for back, day in days.items():
+            for hour in filter(partial(is_up, back), range(24)):
+                rollups.note_minute(connection, datetime.combine(day, time(hour), UTC), {})
+    with loopback() as server:
+        hook = f"http://127.0.0.1:{server.port}/hook"
+        done = run_server(folder, "watch", "--database", "a.sqlite3", "--webhook", hook)
+        assert done.stderr == ""
+        if done.returncode:
+            [request] = server.wait_for(1)
+            (folder / "posted").write_bytes(request.partition(b"\r\n\r\n")[2])
+    assert (done.returncode == 0) is done.stdout.startswith("OK: ")
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "is_up",
+    [lambda _, __: True, lambda _, hour: hour != 3, lambda _, hour: 8 <= hour < 16, lambda back, _: back % 7 != 3],
+    ids=["always", "but for an hour of each night", "eight hours a day", "but for a day of each week"],
+)
+def test_a_silence_is_reported_at_any_usual_running_time(
+    tmp_path: Path, today: date, is_up: Callable[[int, int], bool]
+) -> None:
+    [line] = watch_for_silence(tmp_path, today, is_up)
+    assert line.startswith(f"pkg: no import since {today - timedelta(days=6)}; ")
+    assert json.loads((tmp_path / "posted").read_bytes())["downtime"] is None
+
+
+@pytest.mark.parametrize(
+    ("is_up", "days", "usual"),
+    [
+        (lambda back, _: back > 5, 5, 24),
+        (lambda back, hour: back > 5 or hour < 17, 5, 24),
+        (lambda back, hour: back > 5 and hour < 8, 5, 8),
+        (lambda back, hour: back > 1 or hour < 17, 1, 24),
+        (lambda back, _: back == 40, 39, 24),
+    ],
+    ids=["dead", "seven hours are missing", "usually eight hours", "the last day", "for most of the time"],
+)
+def test_downtime_is_reported_and_is_no_silence(
+    tmp_path: Path, today: date, is_up: Callable[[int, int], bool], days: int, usual: int
+) -> None:
+    [line] = watch_for_silence(tmp_path, today, is_up, silent=days)
+    first, last = today - timedelta(days=days), today - timedelta(days=1)
+    when = f"on {last}" if days == 1 else f"on each day from {first} to {last}"
+    assert line.startswith(f"the collector was down for more than {usual // 4} of its usual {usual} hours {when}, so ")
+    posted = json.loads((tmp_path / "posted").read_bytes())
+    assert (posted["silent"], posted["downtime"]["usual_hours"]) == ([], usual)
+    assert posted["downtime"]["days"] == [str(first + timedelta(days=ahead)) for ahead in range(days)]
+
+
+def test_six_missing_hours_and_downtime_that_ended_are_not_reported(tmp_path: Path, today: date) -> None:
+    """A day without six hours is compared; one without seven is not, and does not end the silence."""
+    [line] = watch_for_silence(tmp_path, today, lambda back, hour: hour < {1: 18, 3: 17}.get(back, 24))
+    assert line.startswith(f"pkg: no import since {today - timedelta(days=6)}; such days had at least 48 imports")
 
 
 @pytest.mark.parametrize(("refused", "is_told"), [(9, False), (12, False), (13, True)])

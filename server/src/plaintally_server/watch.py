@@ -1,4 +1,4 @@
-"""`plaintally-server watch`: tells when a package, or a release of it, has stopped to report, or is refused."""
+"""`plaintally-server watch`: reports packages and releases that went silent or are rejected, and downtime."""
 
 import http.client
 import json
@@ -15,6 +15,7 @@ import click
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import last_sealed
 from plaintally_server.options import choose_packages, collect_contracts, on_config, on_database, setting
+from plaintally_server.reports.downtime import Downtime, find_downtime
 from plaintally_server.reports.questions import IMPORTS, INVOKES, SESSIONS, Cells, Question, Source
 from plaintally_server.reports.silence import ENOUGH, LOOK_BACK, Silence, find_silence
 from plaintally_server.sources import StoreSource
@@ -24,7 +25,6 @@ from plaintally_server.store.maintenance import open_to_read
 from plaintally_server.terminal import echo
 
 RELEASES = Question("releases", "Imports per day and release", "imports", "counts", ("package_version", "day"))
-HOURS = 24
 _TIMEOUT_S = 10
 
 
@@ -46,10 +46,10 @@ class Alarm(NamedTuple):
         return {"package": self.package, "release": self.release, "since": since.isoformat(), "expected": expected}
 
 
-def find_alarms(reader: Reader, source: Source, package: str, *, last: date) -> Iterator[Alarm]:
-    """Yield the silence of a package, or else those of its releases."""
+def find_alarms(reader: Reader, source: Source, package: str, *, last: date, down: Collection[date]) -> Iterator[Alarm]:
+    """Yield the silence of a package, or else those of its releases; `down` are days of downtime."""
     first = last - timedelta(days=LOOK_BACK)
-    unknown = find_unknown(reader, package, first, last)
+    unknown = {*down, *(day for window in reader.struck(package) for day in window.days)}
     whole = _by_day(source.count(IMPORTS, package, first, last))
     silence = find_silence(whole, last=last, unknown=unknown)
     if silence is not None:
@@ -65,15 +65,11 @@ def find_alarms(reader: Reader, source: Source, package: str, *, last: date) -> 
             yield Alarm(package, release, silence)
 
 
-def find_unknown(reader: Reader, package: str, first: date, last: date) -> Collection[date]:
-    """Return the days of which a part is excluded, or in an hour of which no collector ran."""
-    excluded = {day for window in reader.struck(package) for day in window.days}
-    first_up, up = reader.first_day_up(), reader.hours_up(first, last)
-    if first_up is None:
-        return excluded
-    start = max(first, first_up)
-    noted = (start + timedelta(days=ahead) for ahead in range((last - start).days + 1))
-    return excluded | {day for day in noted if len(up.get(day, ())) < HOURS}
+def read_downtime(reader: Reader, *, last: date) -> Downtime:
+    """Return the downtime of the days that are looked at; none before the first day that a collector ran."""
+    first, first_up = last - timedelta(days=LOOK_BACK), reader.first_day_up()
+    hours = {day: len(found) for day, found in reader.hours_up(first, last).items()}
+    return find_downtime(hours, last + timedelta(days=1) if first_up is None else max(first, first_up), last)
 
 
 class Refused(NamedTuple):
@@ -130,23 +126,31 @@ def _is_safe(url: str) -> bool:
 @on_config
 @on_database
 def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> None:
-    """Tell which packages or releases have gone silent, or are refused.
+    """Report packages and releases that went silent or are rejected, and downtime.
 
-    For a timer, once a day. The exit code is 1 where one has; nothing is sent where none has.
+    For a timer, once a day. The exit code is 1 if there is something to report; otherwise nothing is sent.
     """
     reader, last = open_to_read(database), last_sealed(datetime.now(UTC))
     packages = choose_packages(names, {*reader.packages(), *collect_contracts(database, ())})
-    source = StoreSource(reader)
-    alarms = [alarm for package in packages for alarm in find_alarms(reader, source, package, last=last)]
+    source, down = StoreSource(reader), read_downtime(reader, last=last)
+    latest = down.find_latest(last)
+    alarms = [
+        alarm for package in packages for alarm in find_alarms(reader, source, package, last=last, down=down.days)
+    ]
     refused = [found for package in packages if (found := find_refused(reader, source, package, last=last))]
-    for alarm in (*alarms, *refused):
+    alarming = (*([latest] if latest else ()), *alarms, *refused)
+    for alarm in alarming:
         echo(str(alarm))
-    if not alarms and not refused:
+    if not alarming:
         echo("OK: every package and release is still reporting.")
         return
     if webhook is not None:
-        silent = [alarm.to_dict() for alarm in alarms]
-        _post(webhook, {"silent": silent, "refused": [found.to_dict() for found in refused]})
+        content = {
+            "silent": [alarm.to_dict() for alarm in alarms],
+            "refused": [one.to_dict() for one in refused],
+            "downtime": latest and latest.to_dict(),
+        }
+        _post(webhook, content)
     raise SystemExit(1)
 
 

@@ -1,0 +1,51 @@
+"""Downtime: days on which the collector ran for much less time than it usually does. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from statistics import median_low
+from typing import NamedTuple
+
+_ALL_DAY = 24
+_TOLERATED = 0.25
+"""The part of the usual hours of a day that may be missing."""
+
+
+class Downtime(NamedTuple):
+    """The days on which more than a quarter of the usual hours is missing, in their order."""
+
+    days: Sequence[date]
+    usual_hours: int
+
+    def __str__(self) -> str:
+        first, last = self.days[0], self.days[-1]
+        when = f"on {first}" if first == last else f"on each day from {first} to {last}"
+        return (
+            f"the collector was down for more than {self.usual_hours * _TOLERATED:g} of its usual "
+            f"{self.usual_hours} hours {when}, so nothing is known about the imports of that time; "
+            "check that it is running, and that it starts with the host"
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the downtime as plain JSON types."""
+        return {"days": [day.isoformat() for day in self.days], "usual_hours": self.usual_hours}
+
+    def find_latest(self, last: date) -> "Downtime | None":
+        """Return the downtime that lasts until the end of a day; None if the collector ran on it."""
+        found = [day for ahead, day in enumerate(reversed(self.days)) if day == last - timedelta(days=ahead)]
+        return Downtime(found[::-1], self.usual_hours) if found else None
+
+
+def find_downtime(hours: Mapping[date, int], first: date, last: date) -> Downtime:
+    """Return the downtime of these days.
+
+    The usual hours of a day are the median of the days on which the collector ran at all, so a host that stops every
+    night has no downtime.
+
+    Args:
+        hours: the number of hours of each UTC day in which the collector ran; other days may be missing.
+        first: the first day.
+        last: the last day, which is complete.
+    """
+    usual = median_low([number for number in hours.values() if number] or [_ALL_DAY])
+    days = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
+    return Downtime([day for day in days if hours.get(day, 0) < usual * (1 - _TOLERATED)], usual)
