@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _LONGEST_S = 60
+CONFINED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+"""What starts a program that may not read and write what a file's mode forbids, as root may."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,7 @@ class Running:
 @contextlib.contextmanager
 def run_starter(folder: Path) -> Iterator[Starter]:
     """Start commands until the block ends; their output is in a folder meanwhile."""
-    program = [sys.executable, __file__]
-    if os.geteuid() == 0:  # which may read and write whatever a file's mode says
-        program = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *program]
-    process = subprocess.Popen(program, stdin=subprocess.PIPE)
+    process = subprocess.Popen([*CONFINED, sys.executable, __file__], stdin=subprocess.PIPE)
     try:
         yield Starter(process, folder)
     finally:

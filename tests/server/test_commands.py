@@ -6,6 +6,7 @@ it reports one sentence with a remedy, and the database has the bytes that it ha
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -15,7 +16,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +27,7 @@ import click
 import psycopg
 import pytest
 
-from commands import Done, Starter, run_starter
+from commands import CONFINED, Done, Starter, run_starter
 from made import at, counts, session
 from plaintally_server.cli import commands
 from plaintally_server.ingest import SESSIONS
@@ -194,6 +196,14 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
         yield running
 
 
+ALIKE = {"audit", "contract list", "forget list", "forget receipt", "forget refuse", "lookup", "strike list"}
+ALIKE |= {"strike look", "strike undo", "token create", "token list", "token revoke", "watch"}
+"""Commands that open the database as `report` or `strike add` do, and so need only one state of each kind."""
+
+
+ALL = ("reads", "writes", "makes")
+
+
 class Run(NamedTuple):
     name: str
     command: str
@@ -202,26 +212,38 @@ class Run(NamedTuple):
 
 
 def run_all(
-    starter: Starter, files: Files, work: Path, place: Callable[[str], str], does: Sequence[str] = ("reads", "writes")
+    starter: Starter,
+    files: Files,
+    work: Path,
+    place: Callable[[str], str],
+    *,
+    does: Sequence[str] = ALL,
+    skipped: Collection[str] = (),
 ) -> Iterator[Run]:
     """Run all commands at once; `place` returns the database for one, by a name that is its own."""
     started = []
     for command, cases in CASES.items():
+        if command in skipped:
+            continue
         for number, case in enumerate(cases):
             if case.does not in does:
                 continue
             name = f"{command.replace(' ', '-')}{number}"
             folder, database = work / name, place(name)
             folder.mkdir()
-            names = {**files.names, "work": str(folder), "database": database}
-            arguments = [*command.split(), *(part.format_map(names) for part in case.arguments)]
-            env = {**clean(), "PLAINTALLY_SERVER_DATABASE": database, "COLUMNS": "100", "PGPASSWORD": SECRET}
+            arguments, env = fill_in(command, case, files, folder, database)
             started.append((name, command, case, starter.start(arguments, cwd=folder, env=env)))
     for name, command, case, running in started:
         yield Run(name, command, case, running.wait())
 
 
-ALL = ("reads", "writes", "makes")
+def fill_in(
+    command: str, case: Case, files: Files, work: Path, database: str
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the arguments and the variables of a command; `work` is the folder for what it makes."""
+    names = {**files.names, "work": str(work), "database": database}
+    arguments = [*command.split(), *(part.format_map(names) for part in case.arguments)]
+    return arguments, {**clean(), "PLAINTALLY_SERVER_DATABASE": database, "COLUMNS": "100", "PGPASSWORD": SECRET}
 
 
 def problems_of(run: Run, state: "State") -> Iterator[str]:
@@ -245,12 +267,14 @@ def problems_of(run: Run, state: "State") -> Iterator[str]:
 def problems_of_errors(run: Run) -> Iterator[str]:
     """Return what is wrong with what a command reports as its failure."""
     done = run.done
+    if run.command == "serve" and "Listening on" in done.out:
+        return  # what it prints then is its log
     told = [line for line in done.err.splitlines() if not line.startswith("Warning: ")]
     if run.command == "doctor":
         told = [line for line in done.out.splitlines() if line.startswith("failed")]
         if bool(told) is not (done.code == 1):
             yield "it found nothing failed"
-    elif done.code == 0 and told and run.command != "serve":  # whose log this is
+    elif done.code == 0 and told:
         yield "it succeeded with an error"
     elif done.code == 1 and (told or run.name not in ("watch0", "export1")):  # which report what they found
         told = told if len(told) == 1 and told[0].startswith("plaintally-server: ") else ["not one error"]
@@ -385,6 +409,11 @@ FILE_STATES = {
 }
 
 
+EACH_KIND = {"sound", "absent", "no tables", "foreign", "newer", "without a table", "documents overwritten", "noise"}
+EACH_KIND |= {"file without rights", "read-only folder", "directory", "long name"}
+"""A state of each kind, which every command meets."""
+
+
 def listing(folder: Path) -> Mapping[str, object]:
     """Return what is in a folder but for files of the write-ahead log and of locks."""
     beside = ("-wal", "-shm", "-lock")
@@ -410,7 +439,7 @@ def test_a_file(starter: Starter, files: Files, tmp_path: Path, name: str) -> No
     before: dict[str, Mapping[str, object]] = {}
     problems: list[tuple[object, ...]] = []
     codes: list[int] = []
-    for run in list(run_all(starter, files, tmp_path, place, ALL)):
+    for run in list(run_all(starter, files, tmp_path, place, skipped=() if name in EACH_KIND else ALIKE)):
         found = [*problems_of(run, state)]
         may_make = run.case.does == "makes" and name in ("zero bytes", "no tables")
         if (
@@ -427,6 +456,32 @@ def test_a_file(starter: Starter, files: Files, tmp_path: Path, name: str) -> No
     if serve and not doctor:
         problems.append(("doctor finds nothing wrong, and serve does not start",))
     assert not problems, "\n".join(map(str, problems))
+
+
+SAMPLE = [command for command, cases in CASES.items() if cases[0].does != "skips" and command != "serve"]
+
+
+@pytest.mark.parametrize(("name", "command"), [*zip(FILE_STATES, itertools.cycle(SAMPLE), strict=False)])
+def test_a_file_and_an_interpreter_of_its_own(files: Files, tmp_path: Path, name: str, command: str) -> None:
+    """The other tests fork; this one starts a command as a user does."""
+    state, case, folder = FILE_STATES[name], CASES[command][0], tmp_path / "databases"
+    folder.mkdir()
+    arguments, env = fill_in(command, case, files, tmp_path, str(state.make(folder, files)))
+    begun_s = time.monotonic()
+    done = subprocess.run(
+        [*CONFINED, *SERVER, *arguments],
+        env=env,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=60,
+    )
+    ended = Done(arguments, done.returncode, done.stdout, done.stderr, time.monotonic() - begun_s)
+    found = [*problems_of(Run(f"{command.replace(' ', '-')}0", command, case, ended), state)]
+    assert not found, (found, ended)
 
 
 class Commands(NamedTuple):
@@ -472,15 +527,53 @@ def as_role(url: str, *statements: str, grants: bool = True) -> str:
 
 
 READING = ("reads",)
+SERVER_KINDS = {"sound", "empty", "newer", "without a table", "no database", "read-only role", "role without rights"}
 SERVER_STATES: dict[str, tuple[Callable[[Server], str], Sequence[str], Sequence[str]]] = {
     "sound": (Server.sound, (), ALL),
+    "empty": (lambda server: server.postgres.new(), ("reads", "writes"), ()),
+    "foreign": (lambda server: spoiled(server.postgres.new(), "CREATE TABLE documents (a int)"), READING, ()),
+    "foreign with migrations": (
+        lambda server: spoiled(server.postgres.new(), "CREATE TABLE alembic_version AS SELECT 'f00' AS version_num"),
+        ALL,
+        (),
+    ),
     "newer": (lambda server: server.filled("UPDATE alembic_version SET version_num = '9999'"), ALL, ()),
+    "without a table": (lambda server: server.filled("DROP TABLE tokens", "DROP TABLE receipts"), (), ()),
+    "no database": (lambda server: server.postgres.url("nowhere"), ALL, ()),
+    "no role": (lambda server: server.sound().replace("postgres@", "no_role@"), ALL, ()),
     "read-only role": (
         lambda server: as_role(server.sound(), "ALTER ROLE {role} SET default_transaction_read_only = on"),
         (),
         READING,
     ),
+    "role that owns nothing": (lambda server: as_role(server.sound()), (), READING),
+    "role without a table": (
+        lambda server: as_role(server.sound(), "REVOKE ALL ON tokens, documents FROM {role}"),
+        (),
+        (),
+    ),
     "role without rights": (lambda server: as_role(server.sound(), grants=False), ALL, ()),
+    "role that may not make": (lambda server: as_role(server.postgres.new()), ALL, ()),
+    "role without connections": (
+        lambda server: as_role(server.sound(), "ALTER ROLE {role} CONNECTION LIMIT 0"),
+        ALL,
+        (),
+    ),
+    "search path": (lambda server: as_role(server.sound(), "ALTER ROLE {role} SET search_path = elsewhere"), ALL, ()),
+    "statement timeout": (
+        lambda server: as_role(server.sound(), "ALTER ROLE {role} SET statement_timeout = 1"),
+        (),
+        (),
+    ),
+    "other style": (
+        lambda server: as_role(
+            server.sound(),
+            "ALTER ROLE {role} SET DateStyle = 'SQL, DMY'",
+            "ALTER ROLE {role} SET bytea_output = 'escape'",
+        ),
+        (),
+        READING,
+    ),
 }
 
 
@@ -504,16 +597,25 @@ def test_a_server(running: Commands, server: Server, tmp_path: Path, name: str) 
     make, fails, works = SERVER_STATES[name]
     url = make(server)
     superuser = re.sub(r"//\w+@", "//postgres@", url)
-    check_all(running, tmp_path, url, State(copied, fails, works), lambda: dumped(superuser))
+    skipped = () if name in SERVER_KINDS else ALIKE
+    check_all(running, tmp_path, url, State(copied, fails, works), lambda: dumped(superuser), skipped=skipped)
 
 
-def check_all(running: Commands, work: Path, url: str, state: State, dump: Callable[[], str] = str) -> None:
+def check_all(
+    running: Commands,
+    work: Path,
+    url: str,
+    state: State,
+    dump: Callable[[], str] = str,
+    *,
+    skipped: Collection[str] = (),
+) -> None:
     before = dump()
     problems: list[tuple[object, ...]] = []
     fails_anyway = FAILS_ANYWAY | {"backup0", "restore0", "restore1", "restore2"}  # which are for files
     fails_anyway |= {"forget-refuse0"}  # the others work on the same database at once
-    for does in (READING, ("writes", "makes")):
-        for run in list(run_all(running.starter, running.files, work, lambda _: url, does)):
+    for does in (READING, ("writes",), ("makes",)):
+        for run in list(run_all(running.starter, running.files, work, lambda _: url, does=does, skipped=skipped)):
             found = [
                 problem for problem in problems_of(run, state) if problem != "it failed" or run.name not in fails_anyway
             ]
@@ -530,6 +632,21 @@ def test_a_server_that_refuses(running: Commands, tmp_path: Path) -> None:
         port = free.getsockname()[1]
     url = f"postgresql://postgres@127.0.0.1:{port}/a"
     check_all(running, tmp_path, url, State(copied))
+
+
+@pytest.mark.postgres
+def test_a_server_that_never_answers(running: Commands, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+        url = f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/a"
+        check_all(running, tmp_path, url, State(copied))
+
+
+@pytest.mark.postgres
+def test_a_server_whose_tables_are_locked(running: Commands, server: Server, tmp_path: Path) -> None:
+    url = server.sound()
+    with psycopg.connect(url) as connection:
+        connection.execute("LOCK TABLE documents, tokens, audit, rollups")
+        check_all(running, tmp_path, url, State(copied, (), ()), skipped={"serve"})  # which goes on
 
 
 def test_a_file_that_another_program_writes(running: Commands, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def erase(*, database: Database) -> None:
     backups and replicas are yours to delete.
     """
     if not open_to_change(database).rewrite():
-        raise CommandError("the file is being read; repeat this in a moment")
+        raise CommandError("something else reads the database; repeat this in a moment")
     echo("Erased.")
 
 

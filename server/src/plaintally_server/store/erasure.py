@@ -96,7 +96,12 @@ def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
         NoRoomError: there is too little room on the disk.
     """
     if engine.dialect.name != "sqlite":
-        vacuuming.vacuum(engine, rewrite=rewrite)
+        try:
+            vacuuming.vacuum(engine, rewrite=rewrite)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != "55P03":  # lock_not_available
+                raise
+            return False
         return True
     with engine.begin() as connection:
         if rewrite:

@@ -29,6 +29,7 @@ LIMIT_S = 15
 """How long a statement of a running collector may take on the server."""
 _GRACE_S = 5  # that a client waits longer, so that a slow server ends the statement and keeps the connection
 _SILENT_S = 15
+_LOCK_S = 10  # that a command, whose statements have no limit, waits for a lock
 _CONNECT_S = 5  # to each host
 _IDLE_S = 5  # that a batch may pause between its statements, before the server ends it
 _TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
@@ -247,7 +248,7 @@ def _choose(server: int, *, writes: bool, limit_s: float | None, idle_s: float |
     """The settings of a transaction. A new table has no statistics: the planner would read all of it."""
     chosen = {
         "statement_timeout": f"{(limit_s or 0) * 1000:.0f}",
-        "lock_timeout": "0",
+        "lock_timeout": "0" if limit_s else f"{_LOCK_S * 1000}",
         "idle_in_transaction_session_timeout": f"{(idle_s or 0) * 1000:.0f}",
         "idle_session_timeout": "0",
         "row_security": "off",  # an error is better than rows that are silently left out

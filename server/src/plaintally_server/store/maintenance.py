@@ -125,7 +125,9 @@ class Maintenance(MaintenanceReader):
             if receipt is None:
                 raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here; see `forget list`")
         if not self.erase():
-            raise CommandError(f"{session_id} is deleted, but the file is being read; repeat this to erase it")
+            raise CommandError(
+                f"{session_id} is deleted, but something else reads the database; repeat this to erase it"
+            )
         return receipt
 
     def erase(self) -> bool:

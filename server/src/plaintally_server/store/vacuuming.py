@@ -12,7 +12,7 @@ from time import monotonic
 from sqlalchemy import Engine, delete, func, select
 
 from plaintally_server.exceptions import describe
-from plaintally_server.store.database import PATIENCE_MS
+from plaintally_server.store.database import PATIENCE_MS, PATIENCE_S
 from plaintally_server.store.tables import erasures
 
 PAUSE_S = 600.0
@@ -29,14 +29,14 @@ def vacuum(engine: Engine, *, rewrite: bool = False, waits: bool = True) -> None
     Args:
         engine: the connections to use.
         rewrite: whether to write the tables again, during which all other reads and writes wait.
-        waits: whether to wait for as long as another connection has a lock of one of the tables.
+        waits: whether to wait as long as a command does while another connection has a lock of one of the tables.
     """
     with engine.connect() as connection:
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     if last is None and not rewrite:
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"SET lock_timeout = {0 if waits else PATIENCE_MS}")
+        connection.exec_driver_sql(f"SET lock_timeout = {PATIENCE_S * 1000 if waits else PATIENCE_MS}")
         connection.exec_driver_sql("SET statement_timeout = 0")
         try:
             connection.exec_driver_sql(f"VACUUM {'FULL ' if rewrite else ''}{_TABLES}")
