@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -201,3 +202,94 @@ def test_a_reader_refuses_while_the_file_is_away(tmp_path: Path) -> None:
         store.packages()
     assert refused.value.code == 503
     store.close()
+
+
+@pytest.fixture(params=["missing", "empty"])
+def left(request: pytest.FixtureRequest, own_collector: Collector) -> Path:
+    """The path of a database whose log was left when it was moved; for the path, there is no file or an empty one."""
+    database = own_collector.database
+    assert own_collector.post().status == 200
+    assert run_server(database.parent, "backup", "backup.sqlite3", "--database", str(database)).returncode == 0
+    time.sleep(1.1)
+    database.rename(beside(database, ".moved"))
+    assert own_collector.post().status == 503
+    logged = stop(own_collector)
+    assert "so move it back\n" in logged
+    assert "restart" not in logged
+    if request.param == "empty":
+        database.touch()
+    return database
+
+
+CREATING = {
+    "serve": ["serve", "--package=rxinfer", "--port=0"],
+    "migrate": ["migrate"],
+    "token": ["token", "create", "me", "--package", "rxinfer"],
+    "contract": ["contract", "add", "rxinfer.json"],
+    "copy": ["copy", "--from", "backup.sqlite3", "--to"],
+    "restore": ["restore", "backup.sqlite3", "--without-deletions"],
+}
+READING = {
+    "report": ["report"],
+    "watch": ["watch", "rxinfer"],
+    "log": ["forget", "log"],
+    "list": ["forget", "list"],
+    "contracts": ["contract", "list"],
+    "lookup": ["lookup", "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"],
+    "backup": ["backup", "other.sqlite3"],
+    "deletions": ["restore", "--deletions", "log"],
+}
+
+
+def test_no_command_removes_the_log_of_a_database_that_was_moved(left: Path) -> None:
+    (left.parent / "log").write_text("")
+    (left.parent / "rxinfer.json").write_text('{"package": "rxinfer", "labels": {"inference": {}}}')
+    log = beside(left, "-wal").read_bytes()
+    before = left.exists()
+    assert log
+    for name, command in (CREATING | READING).items():
+        option = [] if name == "copy" else ["--database"]
+        done = run_server(left.parent, *command, *option, str(left))
+        assert done.returncode == 1, (name, done.stdout, done.stderr)
+        assert "-wal" in done.stderr or name == "deletions", (name, done.stderr)
+        assert (left.exists(), beside(left, "-wal").read_bytes()) == (before, log), name
+        assert not before or not left.stat().st_size, name
+    done = run_server(left.parent, "doctor", "--package=rxinfer", "--port=0", "--database", str(left))
+    assert re.search(r"failed   database .*-wal holds data", done.stdout)
+    beside(left, ".moved").rename(left)
+    with run_collector(left) as collector:
+        assert collector.store.total("rxinfer") == 1
+
+
+@pytest.mark.parametrize("pages", [0, 1])
+def test_a_journal_beside_an_empty_file(tmp_path: Path, pages: int) -> None:
+    """That of a database which was killed while it was created holds nothing; SQLite keeps the number of pages."""
+    database = tmp_path / "a.sqlite3"
+    database.touch()
+    beside(database, "-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + bytes(8) + pages.to_bytes(4))
+    done = run_server(tmp_path, "migrate", "--database", "a.sqlite3")
+    assert done.returncode == bool(pages)
+    assert ("-journal holds data" in done.stderr) is bool(pages)
+    assert (database.stat().st_size > 0) is not bool(pages)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_file_that_is_mounted_has_another_name(tmp_path: Path, *, is_empty: bool) -> None:
+    if is_empty:
+        (tmp_path / "a.sqlite3").touch()
+    else:
+        SQLiteStore(tmp_path / "a.sqlite3").close()
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "b ü.sqlite3").touch()
+    mount = f"mount --bind {tmp_path}/a.sqlite3 '{folder}/b ü.sqlite3'"
+    program = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    for command in (["serve", "--package=a", "--port=0"], ["migrate"]):
+        done = run_server(folder, *command, "--database", "b ü.sqlite3", program=program)
+        assert done.returncode == 1
+        assert "is a mount point" in done.stderr
+    command = ["doctor", "--package=a", "--port=0", "--database", "b ü.sqlite3"]
+    assert re.search("failed   database .*mount its folder", run_server(folder, *command, program=program).stdout)
+    assert (tmp_path / "a.sqlite3").stat().st_size == 0 if is_empty else True
+    assert [path.name for path in folder.iterdir()] == ["b ü.sqlite3"]

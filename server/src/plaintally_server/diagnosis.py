@@ -63,7 +63,7 @@ def examine(
             if exists(database):
                 inspection = look_at(database, now=now)
             elif isinstance(database, Path):
-                replacing.check_complete(database)
+                replacing.check_place(database)
     except ServerError as error:
         yield Finding("failed", "database", str(error))
     if inspection is not None:

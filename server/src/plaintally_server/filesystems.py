@@ -6,6 +6,7 @@ https://www.sqlite.org/useovernet.html and https://www.sqlite.org/wal.html.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 NETWORK = frozenset(
@@ -31,21 +32,32 @@ def find_type(folder: Path, mounts: str | None = None) -> str | None:
         >>> find_type(Path("/srv/data"), "36 35 0:3 / / rw - ext4 a rw\\n40 36 0:5 / /srv rw - nfs4 b rw\\n")
         'nfs4'
     """
+    found = None
+    deepest = -1
+    for point, kind in _read_mounts(mounts):
+        depth = len(point.parts)
+        if depth >= deepest and folder.is_relative_to(point):  # of two at one place, the later hides the earlier
+            found = kind
+            deepest = depth
+    return found
+
+
+def is_mount_point(path: Path) -> bool:
+    """Return whether something is mounted on a path; False if the system does not say."""
+    resolved = path.resolve()
+    return any(point == resolved for point, _ in _read_mounts())
+
+
+def _read_mounts(mounts: str | None = None) -> Iterator[tuple[Path, str]]:
+    """Yield where each file system is mounted, and its type."""
     if mounts is None:
         try:
             mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
-            return None
-    found = None
-    deepest = -1
+            return
     for line in mounts.splitlines():
         place, separator, rest = line.partition(" - ")
         fields = place.split(" ")
-        if not separator or len(fields) <= _POINT:
-            continue
-        point = Path(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[_POINT]))
-        depth = len(point.parts)
-        if depth >= deepest and folder.is_relative_to(point):  # of two at one place, the later hides the earlier
-            found = rest.split(" ")[0]
-            deepest = depth
-    return found
+        if separator and len(fields) > _POINT:
+            point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[_POINT])
+            yield Path(point), rest.split(" ")[0]

@@ -90,7 +90,7 @@ def restore(
         is_continued = present is not None and identity.continues(present, original, at=at)
         if not (log or may_lose_deletions or is_continued):
             raise _would_come_back(f"{database} is not the database that {backup} is a copy of, or is an older one")
-        found = replacing.replaced_by(database) if database.exists() else None
+        found = None if replacing.is_missing(database) else replacing.replaced_by(database)
         part = replacing.part_of(database)
         try:
             replacing.remove_with_logs(part)  # of a restore that was killed before there was a database

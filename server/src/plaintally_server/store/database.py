@@ -85,13 +85,13 @@ def _follow(path: Path) -> Path:
 
 
 def exists(database: Database) -> bool:
-    """Whether there is such a file; of an address that is found out when it is opened.
+    """Whether there is such a file, which is not empty; of an address that is found out when it is opened.
 
     Raises:
         StartError: nobody can tell, as its folder is closed to us.
     """
     with opening(database):
-        return isinstance(database, str) or database.exists()
+        return isinstance(database, str) or not replacing.is_missing(database)
 
 
 def check_regular(database: Database) -> None:
@@ -113,7 +113,7 @@ def must_exist(database: Database) -> None:
     """
     if not exists(database):
         if isinstance(database, Path):
-            replacing.check_complete(database)
+            replacing.check_place(database)
         raise CommandError(
             f"there is no database {describe(database)}; name another, or make one with `plaintally-server serve`"
         )
@@ -138,7 +138,7 @@ def open_for_reading(database: Database, *, pool: type[Pool] = NullPool, limit_s
     """
     if isinstance(database, str):
         return _postgres(database, pool, writes=False, limit_s=limit_s)
-    return _sqlite(database, {"query_only": "ON"}, begin="BEGIN")
+    return _sqlite(database, {"query_only": "ON"}, begin="BEGIN", may_be_empty=False)
 
 
 def open_for_writing(
@@ -161,16 +161,16 @@ def open_for_writing(
     if isinstance(database, str):
         return _postgres(database, QueuePool if alone else NullPool, writes=True, limit_s=limit_s)
     with opening(database):
+        replacing.check_place(database)
         if database.exists():
             if not os.access(database, os.W_OK):  # SQLite would open it, and report that at the first change
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(database))
-            replacing.check_one_name(database)
         elif may_create:  # to close a file that this process has open elsewhere would end its locks
-            replacing.check_complete(database)
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
             give(database, to_owner_of=database.absolute().parent)
+    pool = StaticPool if alone else NullPool
     return _sqlite(
-        database, _SETTINGS, begin="BEGIN IMMEDIATE", timeout_s=timeout_s, pool=StaticPool if alone else NullPool
+        database, _SETTINGS, begin="BEGIN IMMEDIATE", may_be_empty=may_create, timeout_s=timeout_s, pool=pool
     )
 
 
@@ -247,11 +247,19 @@ def reason(error: Exception) -> str:
 
 
 def _sqlite(
-    path: Path, pragmas: dict[str, str], *, begin: str, timeout_s: float = 5, pool: type[Pool] = NullPool
+    path: Path,
+    pragmas: dict[str, str],
+    *,
+    begin: str,
+    may_be_empty: bool,
+    timeout_s: float = 5,
+    pool: type[Pool] = NullPool,
 ) -> Engine:
     uri = f"{path.absolute().as_uri()}?mode=rw"  # by default, SQLite would create an empty file that others may read
 
     def connect() -> sqlite3.Connection:
+        if not may_be_empty and path.exists() and replacing.is_missing(path):
+            raise sqlite3.OperationalError("the file is empty")  # before SQLite removes a log beside it
         return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=timeout_s)
 
     engine = create_engine(

@@ -27,16 +27,13 @@ class FileIdentity:
     def __init__(self, database: Path) -> None:
         self._database = database
         self._paths = [os.fspath(database.with_name(f"{database.name}{suffix}")) for suffix in _SUFFIXES]
-        self._opened = self._find()
+        self._opened: list[tuple[int, int] | None] = [_identify(path) for path in self._paths]
         self._is_reported = False
 
     @property
     def is_kept(self) -> bool:
         """Whether each file is still at its path."""
-        try:
-            return self._find() == self._opened
-        except OSError:
-            return False
+        return self._find() == self._opened
 
     def verify(self) -> None:
         """Check that each file is still at its path.
@@ -51,18 +48,35 @@ class FileIdentity:
                 _logger.info("the database %s is in its place again", self._database)
             else:
                 _logger.error(
-                    "the database %s, or a file beside it, was moved, removed or replaced; requests are answered 503 "
-                    "until it is back, so move it back or restart the collector",
-                    self._database,
+                    "%s was moved, removed or replaced; requests are answered 503 until it is back, so move it back%s",
+                    *self._find_lost(),
                 )
         if not is_kept:
             raise unavailable("The collector's database is missing; try again later.")
+
+    def _find_lost(self) -> tuple[str, str]:
+        """Return the first file that is not at its path, and what helps besides moving it back."""
+        pairs = zip(self._paths, self._find(), self._opened, strict=True)
+        lost = next((path for path, found, opened in pairs if found != opened), self._paths[0])
+        if lost == self._paths[0]:
+            return f"the database {lost}", ""  # a restart would begin an empty one
+        return lost, "; if it cannot be moved back, restart the collector"
 
     def release(self) -> None:
         """Check nothing any more, since the files are closed."""
         self._paths = []
         self._opened = []
 
-    def _find(self) -> list[tuple[int, int]]:
-        stats = map(os.stat, self._paths)
-        return [(found.st_dev, found.st_ino) for found in stats]
+    def _find(self) -> list[tuple[int, int] | None]:
+        found: list[tuple[int, int] | None] = []
+        for path in self._paths:
+            try:
+                found.append(_identify(path))
+            except OSError:
+                found.append(None)
+        return found
+
+
+def _identify(path: str) -> tuple[int, int]:
+    found = os.stat(path)  # noqa: PTH116  # a path that is not parsed at each commit
+    return found.st_dev, found.st_ino

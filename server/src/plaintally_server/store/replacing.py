@@ -4,7 +4,8 @@ A restore writes `<database>.part`, gives the present database a second name, `<
 (a hard link), and renames the part over the database. So there is a database at every moment. What a
 restore that was killed left is recognized: the part, and a `.replaced` that is the database itself,
 are removed by the next process that gets the lock. If such files lie where the database is missing,
-no command creates a new, empty database beside them.
+no command creates a new, empty database beside them. A file of 0 bytes counts as missing: SQLite
+removes the log or journal beside it unread, as it does when it creates a database.
 """
 
 import os
@@ -15,9 +16,11 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from plaintally_server.exceptions import CommandError, StartError
+from plaintally_server.filesystems import is_mount_point
 
 _BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database; it would apply a log or journal of the old file to the new one."""
+_JOURNAL_SIZE = slice(16, 20)  # where a journal holds how many pages its database had
 
 
 def part_of(database: Path) -> Path:
@@ -30,12 +33,31 @@ def replaced_by(database: Path) -> Path:
     return database.with_name(f"{database.name}.replaced")
 
 
-def check_complete(database: Path) -> None:
-    """Raise if a missing database has files of a restore beside it, since a new one would be empty.
+def is_missing(database: Path) -> bool:
+    """Return whether a database has no file, or one of 0 bytes."""
+    return not database.exists() or (database.is_file() and not database.stat().st_size)
+
+
+def check_place(database: Path) -> None:
+    """Raise if a database can be neither opened nor created at its path.
 
     Raises:
-        StartError: there are such files.
+        StartError: The database is missing and has files beside it (see `check_complete`), or its
+            file has another name (see `check_one_name`).
     """
+    if is_missing(database):
+        check_complete(database)
+    if database.exists():
+        check_one_name(database)
+
+
+def check_complete(database: Path) -> None:
+    """Raise if a missing database has data beside it, since a new one would be empty.
+
+    Raises:
+        StartError: there are files of a restore, or a log of SQLite's, which it would remove.
+    """
+    _check_logs(database)
     old, part = replaced_by(database), part_of(database)
     if old.exists():
         raise StartError(
@@ -48,12 +70,39 @@ def check_complete(database: Path) -> None:
         )
 
 
+def _check_logs(database: Path) -> None:
+    left = [path for path in _beside(database) if _holds_data(path)]
+    if left and is_missing(database):  # another process may have created it meanwhile
+        names = " and ".join(map(str, left))
+        raise StartError(
+            f"there is no database {database}, or it is empty, but {names} holds data of it, which would be lost; "
+            "move the database back, or move that away if its data is not wanted"
+        )
+
+
+def _holds_data(path: Path) -> bool:
+    """Return whether a file beside a database holds a part of it; a journal of an empty one does not."""
+    if path.name.endswith("-shm"):  # an index that SQLite makes again
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(_JOURNAL_SIZE.stop)
+    except FileNotFoundError:
+        return False
+    return any(head[_JOURNAL_SIZE]) if path.name.endswith("-journal") else bool(head)
+
+
 def check_one_name(database: Path) -> None:
-    """Raise if the file has another name (a hard link): each would have its own lock and its own write-ahead log.
+    """Raise if the file has another name: each would have its own lock and its own write-ahead log.
 
     Raises:
-        StartError: it has.
+        StartError: There is a hard link to it, or the file itself is mounted from elsewhere.
     """
+    if is_mount_point(database):
+        raise StartError(
+            f"the database {database} is a mount point, so it has another name, under which it would be damaged; "
+            "mount its folder instead of the file"
+        )
     names = database.stat().st_nlink - int(_is_same(replaced_by(database), database))
     if names > 1 and database.is_file():
         raise StartError(
@@ -77,7 +126,9 @@ def check_room(database: Path) -> None:
         CommandError: it is.
     """
     old = replaced_by(database)
-    if old.exists() and not database.exists():
+    if is_missing(database):
+        _check_logs(database)
+    if old.exists() and is_missing(database):
         raise CommandError(
             f"there is no database {database}, but a restore kept {old}; rename it to {database}, so that what was "
             "deleted is read from it, or move it away"
@@ -109,7 +160,7 @@ def settle(database: Path) -> None:
 def put_in_place(part: Path, database: Path) -> Path | None:
     """Rename a finished part over a database that is settled; return where the old one is kept, if there was one."""
     sync(part)
-    old = replaced_by(database) if database.exists() else None
+    old = None if is_missing(database) else replaced_by(database)
     with _kept(database, old, part):
         for path, kept in zip(_beside(database), _beside(replaced_by(database)), strict=True):
             with suppress(FileNotFoundError):

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.schema import SetColumnComment, SetTableComment
 
 from plaintally_server.exceptions import StartError
+from plaintally_server.store import replacing
 from plaintally_server.store.database import (
     PATIENCE_S,
     Database,
@@ -117,10 +118,7 @@ def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:
         StartError: they are not, or the database cannot be opened.
     """
     check_regular(database)
-    engine = open_for_reading(database)
-    with opening(database), engine.connect() as connection:
-        found, ours = version(connection), is_ours(connection)
-    engine.dispose()
+    found, ours = _look_at(database)
     if not is_known(found):
         raise StartError(
             f"the database {describe(database)} is of a newer version; run the plaintally-server that made it"
@@ -128,6 +126,19 @@ def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:
     if not (ours or (ours is None and may_be_empty)) and isinstance(database, Path):
         raise StartError(f"{database} is no database of a collector; name another")
     return found
+
+
+def _look_at(database: Database) -> tuple[str | None, bool | None]:
+    """Return the version of the tables, and whether they are a collector's (see `is_ours`)."""
+    with opening(database):
+        if isinstance(database, Path) and database.exists() and replacing.is_missing(database):
+            return None, None  # a file without a byte, which is not opened
+    engine = open_for_reading(database)
+    try:
+        with opening(database), engine.connect() as connection:
+            return version(connection), is_ours(connection)
+    finally:
+        engine.dispose()
 
 
 def upgrade(connection: Connection, to: str = HEAD) -> None:

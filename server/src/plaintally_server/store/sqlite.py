@@ -91,7 +91,7 @@ class _File:
         schema.prepare(path)  # first of all, since it says what is wrong with a path
         with opening(path):
             self._lock = Lock(path)
-        self._engine = open_for_writing(path, timeout_s=timeout_s, alone=True)
+        self._engine = open_for_writing(path, timeout_s=timeout_s, alone=True, may_create=False)
         with opening(path), self._engine.connect() as connection:
             raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)  # noqa: S101  # for the type checker
