@@ -10,6 +10,8 @@ import re
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -335,21 +337,59 @@ def test_a_full_queue_is_answered_with_when_to_come_again(tmp_path: Path) -> Non
 
 @pytest.mark.linux
 def test_a_disk_that_is_full_loses_nothing_that_was_answered(tmp_path: Path) -> None:
-    """A file system of its own, of 3 MB, in a namespace of its own."""
-    mount = f"mount -t tmpfs -o size=3m none {tmp_path} && head -c 2200000 /dev/zero > {tmp_path}/fill"
-    program = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh"]
-    with run_collector(tmp_path / "a.sqlite3", program=program) as collector:
-        answered, refused = [], None
-        while refused is None:
-            identifier = str(uuid.uuid4())
-            answer = collector.post(identifier)
-            if answer.status == 200:
-                answered.append(identifier)
-            else:
-                refused = answer
-        assert refused.error == (507, "RESOURCE_EXHAUSTED")
+    """A file system of its own, of 24 MB, in a namespace of its own."""
+    with run_collector(tmp_path / "a.sqlite3", program=small_disk(tmp_path)) as collector:
         inside = Path(f"/proc/{collector.process.pid}/root{tmp_path}")
+        (inside / "fill").write_bytes(bytes(6 * 2**20))
+        answered = post_until_full(collector)
         (inside / "fill").unlink()
         late = str(uuid.uuid4())
         assert collector.post(late).status == 200
         assert {collector.get(identifier).status for identifier in (*answered, late)} == {200}
+
+
+def small_disk(folder: Path) -> list[str]:
+    """Return how to run a program with a file system of 24 MB at a folder, in a namespace of its own."""
+    mount = f"mount -t tmpfs -o size=24m none {folder}"
+    return ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+
+
+def post_until_full(collector: Collector) -> list[str]:
+    """Send imports until the disk is full; return the ids of those that were answered 200."""
+    answered = []
+    while (answer := collector.post(identifier := str(uuid.uuid4()))).status == 200:
+        answered.append(identifier)
+    assert answer.error == (507, "RESOURCE_EXHAUSTED")
+    return answered
+
+
+READER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN")
+connection.execute("SELECT count(*) FROM rollups").fetchall()
+print("reading", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.linux
+def test_a_log_that_a_reader_has_kept_leaves_room_to_empty_it(tmp_path: Path) -> None:
+    """To empty it, SQLite makes the file larger; on a full disk neither a write nor a restart could do so."""
+    with run_collector(tmp_path / "a.sqlite3", program=small_disk(tmp_path)) as collector:
+        file = Path(f"/proc/{collector.process.pid}/root{tmp_path}/a.sqlite3")
+        enter = ["nsenter", f"--target={collector.process.pid}", "--mount"]
+        enter += [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+        command = [*enter, sys.executable, "-c", READER, str(tmp_path / "a.sqlite3")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+            assert reader.stdout
+            assert reader.stdout.readline() == b"reading\n"
+            answered = post_until_full(collector)
+            assert file.with_name("a.sqlite3-wal").stat().st_size > 4 * 2**20
+            assert collector.request("GET", "/readyz").status == 503
+            reader.communicate()
+        deadline = time.monotonic() + 20
+        while collector.post().status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert {collector.get(identifier).status for identifier in answered} == {200}

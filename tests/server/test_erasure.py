@@ -286,6 +286,82 @@ def test_a_full_disk_ends_a_pass_and_makes_room_again(
     assert present(path) == {one for ids in made[1:] for one in ids}
 
 
+@pytest.mark.parametrize("number", [1, 6])
+def test_a_pass_waits_for_a_reader_before_the_log_is_large(
+    tmp_path: Path, engine: Engine, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While somebody reads, nothing of the log can go, and each step would make it longer."""
+    monkeypatch.setattr(erasure, "STEP_ROWS", 40)
+    monkeypatch.setattr(erasure, "LOG_BYTES", 2**18)
+    path = tmp_path / "a.sqlite3"
+    made = make(path, sessions=60)
+    delete(engine, made[0][0])
+    for _, _ in zip(range(number), steps(engine), strict=False):
+        pass
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM rollups").fetchall()
+        log = path.with_name("a.sqlite3-wal")
+        sizes = []
+        for _ in range(60):
+            erasure.step(engine)
+            sizes.append(log.stat().st_size)
+        assert erasure.step(engine) is Progress.READ
+    assert 2**18 < sizes[-1] < 2**18 + 2**20
+    assert sizes[-1] == sizes[-10]
+    list(steps(engine))
+    assert not found_in(path, made[0])
+    assert not leftovers(path)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_copy_is_dropped_when_the_disk_becomes_full(
+    tmp_path: Path, engine: Engine, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is full: the copy is emptied, which takes some room in the log."""
+    monkeypatch.setattr(erasure, "STEP_ROWS", 40)
+    path = tmp_path / "a.sqlite3"
+    made = make(path, sessions=60)
+    delete(engine, made[0][0])
+    for _, _ in zip(range(number), steps(engine), strict=False):
+        pass
+    monkeypatch.setattr(erasure, "RESERVE_BYTES", 2**60)  # more than is free
+    with pytest.raises(erasure.NoRoomError, match="make room"):
+        erasure.step(engine)
+    list(steps(engine))
+    assert not leftovers(path)
+    with engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(erasures)).scalar() == 1
+    assert present(path) == {one for ids in made[1:] for one in ids}
+
+
+@pytest.mark.linux
+def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path, engine: Engine) -> None:
+    """SQLite reports it, and a quota, as a failed write."""
+    import resource  # not on Windows
+
+    path = tmp_path / "a.sqlite3"
+    made = make(path, sessions=400)
+    delete(engine, made[0][0])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(sqlite3.connect(path)) as reader:  # keeps the log, which grows to the limit
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM rollups").fetchall()
+        assert erasure.step(engine) is Progress.BEGUN
+        size = path.with_name("a.sqlite3-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 700_000, before[1]))
+        try:
+            with pytest.raises(OperationalError, match="disk I/O error"):
+                list(steps(engine))
+            assert "shared_documents_old" in leftovers(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    list(steps(engine))
+    assert not leftovers(path)
+    assert erasure.erase(engine)
+    assert not found_in(path, made[0])
+
+
 def test_after_a_full_disk_a_deletion_reaches_the_copy_that_was_given_up(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

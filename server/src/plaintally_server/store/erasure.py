@@ -19,24 +19,24 @@ PostgreSQL has VACUUM (see `vacuuming`).
 """
 
 import logging
-import shutil
 import sqlite3
 import time
 from contextlib import closing
 from enum import Enum
+from http import HTTPStatus
 from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, select, text, update
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
-from plaintally_server.exceptions import describe
+from plaintally_server.exceptions import Refusal, describe
 from plaintally_server.retention import PAUSE, REST
 from plaintally_server.store import vacuuming
 from plaintally_server.store.database import ERRORS
+from plaintally_server.store.room import free_bytes, growth_bytes, log_bytes
 from plaintally_server.store.tables import erasure_pass, erasures, forget_requests, shared_documents
 
 PAUSE_S = 600.0
@@ -48,11 +48,14 @@ RETRY_S = 60.0
 STEP_ROWS, STEP_BYTES = 100, 256 * 1024
 """What a step copies or deletes at most; one document may be larger."""
 RESERVE_BYTES = 64 * 2**20
-"""The room on the disk that a pass leaves to other writes."""
+"""The room on the disk that a pass leaves to other writes; it drops its copy if half of it is left."""
+LOG_BYTES = 16 * 2**20
+"""The size of the write-ahead log from which on a step waits until the log is empty, as a reader may keep it."""
 _ROW_BYTES = 400  # that a document takes besides its fields, in the table and in its indexes
 _SAMPLES = 64
 _COPY, _OLD = "shared_documents_copy", "shared_documents_old"
 _TRIGGERS = ("erasure_insert", "erasure_update", "erasure_delete")
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")  # the latter two with a quota, for example
 _logger = logging.getLogger(__name__)
 
 
@@ -121,13 +124,15 @@ def step(engine: Engine, *, waits: bool = False) -> Progress:
     """Do the next step of a pass, and begin one if a deletion is noted.
 
     Raises:
-        NoRoomError: there is too little room on the disk to begin one.
+        NoRoomError: there is too little room on the disk to begin one, or to go on.
     """
     try:
+        if log_bytes(_path(engine)) > LOG_BYTES and not empty_log(engine, waits=waits):
+            return Progress.READ
         with engine.begin() as connection:
             progress = _advance(connection)
-    except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+    except Exception as error:
+        if _is_full(error):
             _give_up(engine)
         raise
     if progress is not Progress.DONE:
@@ -153,11 +158,17 @@ def drop_pass(connection: sqlite3.Connection) -> None:
 
 
 def room_needed(connection: Connection) -> int:
-    """Estimate how many bytes must be free for a pass, other writes included; a few documents stand for all."""
+    """Estimate how many bytes must be free for a pass, or the rest of one, and for other writes.
+
+    A few documents stand for all.
+    """
     number, fields = shared_documents.c.number, shared_documents.c.fields
     first, last = connection.execute(select(func.min(number), func.max(number))).one()
-    if first is None:
-        return RESERVE_BYTES
+    copied = connection.execute(select(erasure_pass.c.position)).scalar()
+    if copied is not None and first is not None:
+        first = max(first, copied + 1)
+    if first is None or first > last or _OLD in _tables(connection):
+        return RESERVE_BYTES + LOG_BYTES
     count = last - first + 1
     size = 0
     for sample in range(_SAMPLES):
@@ -168,7 +179,8 @@ def room_needed(connection: Connection) -> int:
         for name in ("page_size", "page_count", "freelist_count")
     )
     needed = min(count * (size // _SAMPLES + _ROW_BYTES), (pages - free) * page_size)
-    return RESERVE_BYTES + max(0, int(needed - free * page_size))
+    growth = growth_bytes(_path(connection.engine), pages, page_size)
+    return RESERVE_BYTES + LOG_BYTES + growth + max(0, int(needed - free * page_size))
 
 
 def _is_noted(engine: Engine, last: int | None) -> bool:
@@ -186,12 +198,13 @@ def _advance(connection: Connection) -> Progress:
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
         if last is None:
             return Progress.DONE
-        _check_room(connection)
+        _check_room(connection, room_needed(connection))
         _begin(connection, last)
         return Progress.BEGUN
     if _OLD in tables:
         _empty_old(connection)
     elif _COPY in tables:
+        _check_room(connection, RESERVE_BYTES // 2)
         _copy(connection, begun.position)
     else:
         return Progress.DONE
@@ -204,9 +217,19 @@ def _tables(connection: Connection) -> set[str]:
     return set(connection.execute(query, {"copy": _COPY, "old": _OLD}).scalars())
 
 
-def _check_room(connection: Connection) -> None:
-    needed = room_needed(connection)
-    free = shutil.disk_usage(Path(str(connection.engine.url.database)).absolute().parent).free
+def _path(engine: Engine) -> Path:
+    return Path(str(engine.url.database))
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether a disk, a quota or a limit on the size of a file is the reason."""
+    if isinstance(error, NoRoomError) or (isinstance(error, Refusal) and error.code == HTTPStatus.INSUFFICIENT_STORAGE):
+        return True
+    return getattr(getattr(error, "orig", error), "sqlite_errorname", "") in _FULL
+
+
+def _check_room(connection: Connection, needed: int) -> None:
+    free = free_bytes(_path(connection.engine))
     if free < needed:
         raise NoRoomError(
             f"{needed / 2**20:,.0f} MiB are needed beside the database and {free / 2**20:,.0f} MiB are free; make room"
@@ -377,5 +400,9 @@ def _is_pending(engine: Engine) -> bool:
 
 
 def _report(error: Exception) -> None:
-    reason = error if isinstance(error, NoRoomError) else describe(error)
-    _logger.error("cannot erase what was deleted (%s)", reason)
+    if isinstance(error, NoRoomError):
+        _logger.error("cannot erase what was deleted: %s", error)
+    elif _is_full(error):
+        _logger.error("cannot erase what was deleted: the disk is full, or a quota (%s); make room", describe(error))
+    else:
+        _logger.error("cannot erase what was deleted (%s); see `plaintally-server doctor`", describe(error))

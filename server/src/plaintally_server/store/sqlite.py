@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ from plaintally_server.store.batch import (
 )
 from plaintally_server.store.checking import Check
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
-from plaintally_server.store.erasure import Erasure
+from plaintally_server.store.erasure import Erasure, empty_log
 from plaintally_server.store.file_identity import FileIdentity
 from plaintally_server.store.lock import Lock
+from plaintally_server.store.room import FOR_IMPORTS, FOR_OTHERS, Room
 from plaintally_server.store.tables import IMPORTS
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
@@ -98,7 +100,8 @@ class _File:
         self._raw = raw
         self._erasure = Erasure(self._engine)
         self._check = None if self._lock.is_clean else Check(path)
-        event.listen(self._engine, "begin", lambda _: self._refuse_if_damaged())
+        self._room = Room(path, raw, partial(empty_log, self._engine, waits=False))
+        event.listen(self._engine, "begin", lambda _: self._admit(FOR_OTHERS), insert=True)  # before its BEGIN
         self.transactions = Transactions(self._engine, self._erasure.begin)
         with opening(path):
             self._identity = FileIdentity(path)
@@ -160,18 +163,19 @@ class _File:
         else:  # the next start checks again
             self._lock.abandon()
 
-    def _refuse_if_damaged(self) -> None:
-        """Raise if the file is known to be damaged.
+    def _admit(self, reserve: int) -> None:
+        """Check that the file is not known to be damaged, and that the disk keeps a reserve of so many bytes.
 
         Raises:
-            Refusal: it is.
+            Refusal: it is, or the disk is too full.
         """
         if self._check is not None and self._check.is_damaged:
             raise unavailable("The collector's database is damaged; try again later.")
+        self._room.check(reserve)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._refuse_if_damaged()
+        self._admit(FOR_IMPORTS)
         with self._raw:  # commits in the end, or rolls back
             self._raw.execute("BEGIN IMMEDIATE")
             yield
