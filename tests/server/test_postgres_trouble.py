@@ -346,6 +346,36 @@ def test_writing_goes_on_after_a_failover(tmp_path: Path) -> None:
         assert set(answered) <= set(_kept(second.url()))
 
 
+_WINDOW = ["--from", "2026-11-22", "--until", "2026-11-23", "--reason", "r"]
+_CHANGES = [
+    ["serve", "--package=rxinfer", "--port=0"],
+    ["serve", "--package=rxinfer", "--port=0", "--log-format=json"],
+    ["restore", "--deletions", "deletions"],
+    ["token", "create", "a", "--all-packages"],
+    ["token", "revoke", "a"],
+    ["contract", "add", "contract.json"],
+    ["strike", "add", "rxinfer", *_WINDOW],
+    ["forget", "approve", str(uuid4())],
+    ["forget", "refuse", "--empty"],
+    ["forget", "erase"],
+]
+
+
+def test_commands_that_change_a_standby_ask_for_its_primary(tmp_path: Path) -> None:
+    write_contract(tmp_path).rename(tmp_path / "contract.json")
+    with run_postgres() as primary:
+        database = primary.new_store()
+        with run_standby(primary) as standby:
+            done = run_server(tmp_path, "forget", "log", "--database", database)
+            assert done.returncode == 0
+            (tmp_path / "deletions").write_text(done.stdout)
+            for command in _CHANGES:
+                done = run_server(tmp_path, *command, "--database", _via(database, standby.port))
+                assert (command, done.returncode) == (command, 1)
+                [line] = done.stderr.splitlines()
+                assert "name the primary" in line, command
+
+
 PASSWORD = "p@s/s:w%r d#?canary"
 
 
@@ -452,5 +482,7 @@ def test_a_pooler_that_splits_transactions_is_rejected(postgres: Postgres, tmp_p
         for command in (["serve", "--package=a", "--port=0"], ["doctor", "--package=a", "--port=1"]):
             done = run_server(tmp_path, *command, "--database", _via(url, port))
             assert done.returncode == 1
-            assert "transaction blocks not allowed in statement pooling mode" in done.stdout + done.stderr
+            said = done.stdout + done.stderr
+            assert "transaction blocks not allowed in statement pooling mode" in said
+            assert "set its pool_mode to session or transaction" in said
             assert "Traceback" not in done.stderr

@@ -15,6 +15,7 @@ import click
 import pytest
 
 from collectors import ROOT, Collector, run_collector, run_server
+from made import commit
 from plaintally_server.cli import commands
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,6 +32,29 @@ def test_the_help_texts(tmp_path: Path, command: str) -> None:
     done = run_server(tmp_path, *command.split(), "--help")
     assert done.returncode == 0
     assert done.stdout == (GOLDEN / "-".join(["help", *command.split()])).with_suffix(".txt").read_text()
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help",
+        "--version",
+        "serve --help",
+        "doctor",
+        "watch",
+        "forget log",
+        "forget list",
+        "contract list",
+        "backup b",
+    ],
+)
+def test_a_command_whose_output_is_full_says_so(tmp_path: Path, command: str) -> None:
+    commit(tmp_path / "plaintally.sqlite3", [])
+    done = run_server(tmp_path, *command.split(), program=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("plaintally-server: cannot write the output (No space left on device); make room")
 
 
 def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:

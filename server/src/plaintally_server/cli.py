@@ -71,8 +71,8 @@ class Commands(click.Group):
     """Loads the module of a command when somebody asks for it, since the others take a while."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401  # as click passes them
-        """Read the arguments; an error repeats them in printable form only."""
-        with printable_errors():
+        """Read the arguments; an error is one sentence, and repeats them in printable form only."""
+        with printable_errors(), reporting():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401

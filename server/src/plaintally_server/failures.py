@@ -19,10 +19,13 @@ from plaintally_server.store import database as databases
 DATABASE = "plaintally_server.database"
 """The key of a command's context under which its database is."""
 
+_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""The errors of a write to a file that is open; of those, only the standard output has no name."""
+
 
 @contextmanager
-def reporting(context: click.Context) -> Iterator[None]:
-    """Raise whatever a command raises as an error of ours or of click."""
+def reporting(context: click.Context | None = None) -> Iterator[None]:
+    """Raise whatever a command, or reading its arguments, raises as an error of ours or of click."""
     try:
         yield
     except (ServerError, click.ClickException, click.Abort, click.exceptions.Exit):
@@ -32,13 +35,16 @@ def reporting(context: click.Context) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # click ends quietly
-        raise CommandError(_explain(error, context.meta.get(DATABASE))) from error
+        database = context.meta.get(DATABASE) if context else None
+        raise CommandError(_explain(error, database)) from error
 
 
 def _explain(error: Exception, database: databases.Database | None) -> str:
     if isinstance(error, databases.FAILURES):
         name = "the database" if database is None else f"the database {databases.describe(database)}"
         return databases.problem(f"cannot use {name}", error)
+    if isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT:
+        return f"cannot write the output ({error.strerror}); make room where it is written to, and repeat the command"
     if isinstance(error, OSError):
         name = "a file, or another machine" if error.filename is None else os.fsdecode(error.filename)
         remedy = databases.find_remedy(error) or "see that it is there, and that this user may read and write it"

@@ -51,7 +51,9 @@ _REMEDIES = {
     **dict.fromkeys(("SQLITE_FULL", errno.ENOSPC, errno.EDQUOT, "53100"), "make room on the disk"),
     **dict.fromkeys(("SQLITE_ERROR", "42P01", "42703", "3F000"), _TABLES),
     "42501": "give its role the right, or name another role in the address",
-    "25006": "connect with a role, and to a server, that may write",
+    "25006": "name the primary if it is a standby, or a role that may write",
+    "0A000": "name the primary if it is a standby, which only reads",
+    "08P01": "if a pooler is between, set its pool_mode to session or transaction",
     "57014": "raise the limits of time of its role, or try again",
     "53300": "end other connections, or raise its limit of connections",
 }

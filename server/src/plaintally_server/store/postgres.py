@@ -21,7 +21,7 @@ from plaintally_server.retention import PAUSE, REST
 from plaintally_server.store import Write, libpq, partitions, schema
 from plaintally_server.store.attempt import Attempt
 from plaintally_server.store.batch import Answer, Plan, Quicker
-from plaintally_server.store.database import ERRORS, describe, exclusively, open_for_reading, open_for_writing, reason
+from plaintally_server.store.database import ERRORS, describe, exclusively, open_for_reading, open_for_writing, problem
 from plaintally_server.store.libpq import Batches, connect, is_full, is_lost
 from plaintally_server.store.times import to_us
 from plaintally_server.store.vacuuming import Vacuuming
@@ -88,10 +88,7 @@ class _Server:
             self._loop.run_until_complete(self._connect())
         except (*ERRORS, *libpq.ERRORS) as error:
             self._loop.close()
-            raise StartError(
-                f"cannot write the database {describe(url)} ({reason(error)}); see that it can be reached, "
-                "or name another with --database"
-            ) from error
+            raise StartError(problem(f"cannot write the database {describe(url)}", error)) from error
 
     def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
         """Do a batch in one transaction, over a lost connection and against other collectors if need be."""

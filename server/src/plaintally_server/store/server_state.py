@@ -7,7 +7,7 @@ from sqlalchemy import Connection, NullPool, text
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import libpq
-from plaintally_server.store.database import ERRORS, describe, reason
+from plaintally_server.store.database import ERRORS, describe, problem
 from plaintally_server.store.tables import metadata
 
 _SETTINGS = """
@@ -61,7 +61,7 @@ def look_at_server(address: str) -> ServerState:
             state = _read(connection)
         asyncio.run(_connect(address, any_server=state.is_standby))
     except (*ERRORS, *libpq.ERRORS) as error:
-        raise CommandError(f"cannot read the database {describe(address)} ({reason(error)})") from error
+        raise CommandError(problem(f"cannot read the database {describe(address)}", error)) from error
     finally:
         engine.dispose()
     return state
