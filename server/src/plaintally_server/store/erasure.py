@@ -22,6 +22,7 @@ import logging
 import sqlite3
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from enum import Enum
 from http import HTTPStatus
 from math import inf
@@ -30,6 +31,7 @@ from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
 from plaintally_server.exceptions import Refusal, describe
@@ -38,6 +40,7 @@ from plaintally_server.store import vacuuming
 from plaintally_server.store.database import ERRORS
 from plaintally_server.store.room import free_bytes, growth_bytes, log_bytes
 from plaintally_server.store.tables import erasure_pass, erasures, forget_requests, shared_documents
+from plaintally_server.store.times import to_us
 
 PAUSE_S = 600.0
 """The time between the beginnings of two passes."""
@@ -108,7 +111,7 @@ def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
         return True
     with engine.begin() as connection:
         if rewrite:
-            connection.execute(insert(erasures).values(due_at=0))
+            connection.execute(insert(erasures).values(due_at=to_us(datetime.now(UTC))))
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     while True:
         begun = monotonic()
