@@ -202,10 +202,10 @@ def test_what_is_no_database_of_a_collector_takes_the_place_of_none(tmp_path: Pa
     before = (tmp_path / "test.sqlite3").read_bytes()
     for command in (["restore", "other", *DATABASE], ["backup", "copy", "--database", "other"]):
         said = _refused(tmp_path, *command)
-        assert "other is no database of a collector; name another" in said or "there is no database other" in said
+        assert "other is not a collector's database; name another" in said or "there is no database other" in said
     assert (tmp_path / "test.sqlite3").read_bytes() == before
     if what != "empty":
-        assert "is no database of a collector" in _refused(tmp_path, "migrate", "--database", "other")
+        assert "is not a collector's database" in _refused(tmp_path, "migrate", "--database", "other")
 
 
 def test_a_restore_of_an_older_backup_leaves_nothing_beside(tmp_path: Path) -> None:

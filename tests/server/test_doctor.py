@@ -115,7 +115,7 @@ def test_what_is_no_database(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE recipes (name TEXT)")
     code, found = _examine(tmp_path, "--database", "b.sqlite3", "--package", "a", "--port", "1", "--tls-key", "key.pem")
     assert code == 1
-    assert found["database"] == ("failed", "b.sqlite3 is no database of a collector; name another with --database")
+    assert found["database"] == ("failed", "b.sqlite3 is not a collector's database; name another with --database")
     assert found["tls"] == ("failed", "TLS needs both --tls-certificate and --tls-key")
     code, found = _examine(tmp_path, "--database", "no/such/a.sqlite3", "--package", "a", "--port", "1")
     assert code == 1

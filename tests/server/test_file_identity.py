@@ -71,6 +71,7 @@ def test_a_removed_file_is_never_acknowledged_nor_made_again(own_collector: Coll
     assert not own_collector.database.exists()
     logged = stop(own_collector)
     assert logged.count("503 until") == 1
+    assert "file_identity.py" not in logged
     assert not own_collector.database.exists()
     assert not beside(own_collector.database, "-lock").read_bytes().startswith(b"closed")
 

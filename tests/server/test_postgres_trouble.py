@@ -50,7 +50,7 @@ def _kept(url: str) -> list[str]:
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_a_silent_server_stops_nothing_for_good(
-    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, *, pooled: bool
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, pooled: bool
 ) -> None:
     """The other side acknowledges every packet and never answers; behind a pooler, the pooler still talks."""
     monkeypatch.setattr(libpq, "LIMIT_S", 2)
@@ -64,6 +64,7 @@ def test_a_silent_server_stops_nothing_for_good(
         cutter.open.clear()
         begun_s = time.monotonic()
         assert codes(asyncio.run(write_all(store, [make_write(during)]))) == [503]
+        assert "cannot write (PostgreSQL does not answer)" in caplog.text
         with pytest.raises(Exception, match=r"."):
             store.total("rxinfer")
         assert time.monotonic() - begun_s < 60

@@ -159,7 +159,7 @@ def test_a_database_of_another_program_is_not_replaced(disaster: Disaster) -> No
         connection.execute("CREATE TABLE recipes (name TEXT)")
     before = (disaster.folder / "other").read_bytes()
     command = ("restore", "backup.sqlite3", "--database", "other", "--without-deletions")
-    assert "other is no database of a collector" in refused(disaster.folder, *command)
+    assert "other is not a collector's database" in refused(disaster.folder, *command)
     assert (disaster.folder / "other").read_bytes() == before
 
 

@@ -75,7 +75,7 @@ def test_a_flood_is_seen_struck_and_taken_back(database: Database, flooded: date
     command = seen[1].split()
     assert command[:4] == ["plaintally-server", "strike", "add", "rxinfer"]
     done = run(tmp_path, database, *command[2:-1], "a script in a loop")
-    assert done.stdout == "Struck window 1; `plaintally-server strike undo 1` takes it back.\n"
+    assert done.stdout == "Excluded window 1; to count it again, run `plaintally-server strike undo 1`.\n"
     struck = figures(database, flooded)
     genuine = before["flooded"] - struck["flooded"] - 2000  # of that hour, which go with it
     assert 0 <= genuine < 40

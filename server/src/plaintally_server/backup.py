@@ -66,7 +66,7 @@ def restore(*, file: Path | None, deletions: Path | None, without_deletions: boo
         deleted, replaced = copies.restore(file, database, deletions=lines, may_lose_deletions=without_deletions, at=at)
         echo(f"{file} is now {database}.")
         if replaced:
-            echo(f"What was there is {replaced}; delete it when you are content, for nobody else will.")
+            echo(f"The previous database is {replaced}; delete it after you have checked the restored one.")
     echo(f"Deleted again: {deleted} sessions and stats.")
 
 

@@ -209,7 +209,7 @@ def _check_token(token: str | None, path: Path | None, made: int, *, is_new: boo
     if not token and path is None:
         if made:
             return Finding("ok", "token", f"{made} {'was' if made == 1 else 'were'} made and not revoked")
-        says = "there is none, so nobody can read documents; make one with `plaintally-server token create`"
+        says = "there is no token, so documents cannot be read; make one with `plaintally-server token create`"
         says += " once it has been started" if is_new else ""
         return Finding("warning", "token", says)
     try:

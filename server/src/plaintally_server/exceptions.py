@@ -6,6 +6,7 @@ ServerError
 └── Refusal         a request is answered with an error, in the form Google's services have
 """
 
+import logging
 import traceback
 from pathlib import Path
 
@@ -64,6 +65,10 @@ class Refusal(ServerError):  # noqa: N818  # it is an answer, not a failure
         return {"error": {"code": self.code, "message": self.message, "status": self.status}}
 
 
+class Known(Refusal):
+    """A refusal whose cause the log already has."""
+
+
 def invalid(message: str) -> Refusal:
     """A refusal of something that can never be right."""
     return Refusal(400, "INVALID_ARGUMENT", message)
@@ -102,8 +107,16 @@ def release(error: BaseException) -> None:
             release(one)
 
 
+def log_failure(logger: logging.Logger, work: str, error: BaseException) -> None:
+    """Log that work cannot be done, unless the log already has the cause."""
+    if not isinstance(error, Known):
+        logger.error("cannot %s (%s)", work, describe(error))
+
+
 def describe(error: BaseException) -> str:
     """The kind of an error and where it arose, for the log; its message may hold what a client sent."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     cause = getattr(error, "orig", None) or error  # of SQLAlchemy's, what the database said
+    if isinstance(cause, TimeoutError):  # only calls to PostgreSQL have limits of time
+        return "PostgreSQL does not answer"
     return f"{getattr(cause, 'sqlite_errorname', type(cause).__name__)} in {Path(place.filename).name}:{place.lineno}"

@@ -98,7 +98,7 @@ def add(*, package: str, first_at: datetime, until: datetime, reason: str, datab
         raise click.UsageError(refusal.message) from refusal
     window = store.strike(package, first_at, until, reason=why, actor=find_actor(), at=now)
     count_anew(store, window, now)
-    echo(f"Struck window {window.number}; `plaintally-server strike undo {window.number}` takes it back.")
+    echo(f"Excluded window {window.number}; to count it again, run `plaintally-server strike undo {window.number}`.")
 
 
 @strike.command()

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
 from plaintally_server.access import Scope, hash_token
-from plaintally_server.exceptions import describe
+from plaintally_server.exceptions import log_failure
 
 PAUSE_S = 2.0
 """After how long a token that was revoked opens nothing any more."""
@@ -85,4 +85,4 @@ class Tokens:
             if used:
                 await store.note_used(sorted(used), today)
         except Exception as error:  # noqa: BLE001  # the database may be away for a while
-            _logger.error("cannot read the tokens (%s)", describe(error))  # noqa: TRY400
+            log_failure(_logger, "read the tokens", error)

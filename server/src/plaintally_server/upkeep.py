@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from plaintally.contract import Contract
-from plaintally_server.exceptions import describe
+from plaintally_server.exceptions import log_failure
 from plaintally_server.refusals import Refusals
 from plaintally_server.retention import Due, Purging, purge_all
 from plaintally_server.rolling import Rolling, roll_up
@@ -106,4 +106,4 @@ def _telling(work: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001
-        _logger.error("cannot %s (%s)", work, describe(error))  # noqa: TRY400
+        log_failure(_logger, work, error)

@@ -138,7 +138,7 @@ def read_deletions(database: Database) -> Sequence[str]:
     try:
         with engine.connect() as connection:
             if isinstance(database, Path) and schema.is_ours(connection) is False:
-                raise StartError(f"{database} is no database of a collector; name another")
+                raise StartError(f"{database} is not a collector's database; name another")
             return list(burials.read(connection))
     except ERRORS as error:
         raise CommandError(problem(f"cannot read what was deleted from {describe(database)}", error)) from error

@@ -11,7 +11,7 @@ import logging
 import os
 from pathlib import Path
 
-from plaintally_server.exceptions import unavailable
+from plaintally_server.exceptions import Known
 
 _SUFFIXES = ("", "-wal", "-shm", "-lock")
 _logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class FileIdentity:
                     *self._find_lost(),
                 )
         if not is_kept:
-            raise unavailable("The collector's database is missing; try again later.")
+            raise Known(503, "UNAVAILABLE", "The collector's database is missing; try again later.", retry_after_s=1)
 
     def _find_lost(self) -> tuple[str, str]:
         """Return the first file that is not at its path, and what helps besides moving it back."""

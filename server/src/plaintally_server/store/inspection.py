@@ -57,7 +57,7 @@ def look_at(database: Database, *, now: datetime) -> Inspection:
             if is_file:
                 _check(connection)
             if is_file and schema.is_ours(connection) is False:
-                raise CommandError(f"{describe(database)} is no database of a collector; name another with --database")
+                raise CommandError(f"{describe(database)} is not a collector's database; name another with --database")
             tables = _compare(schema.version(connection))
             time = None if is_file else connection.execute(select(func.now())).scalar_one()
             if tables != "current":

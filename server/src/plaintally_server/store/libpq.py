@@ -117,6 +117,10 @@ def is_pooled(connection: Connection) -> bool:
     return bool(session.settings)
 
 
+class SilentError(psycopg.OperationalError, TimeoutError):
+    """A server that does not answer in time."""
+
+
 class _Session(psycopg.Connection[Any]):
     """A connection that gives up if the server does not answer; `settings` begin each transaction, if not empty."""
 
@@ -151,7 +155,7 @@ class _Session(psycopg.Connection[Any]):
             ready = yield wanted
             if not ready and monotonic() > end_s:
                 self.pgconn.finish()
-                raise psycopg.OperationalError("the server does not answer")
+                raise SilentError("the server does not answer")
 
 
 class Batches(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types

@@ -124,7 +124,7 @@ def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:
             f"the database {describe(database)} is of a newer version; run the plaintally-server that made it"
         )
     if not (ours or (ours is None and may_be_empty)) and isinstance(database, Path):
-        raise StartError(f"{database} is no database of a collector; name another")
+        raise StartError(f"{database} is not a collector's database; name another")
     return found
 
 
