@@ -18,7 +18,9 @@ from collectors import TOKEN, Collector, run_collector, run_server
 from made import commit, counts, run_until
 from plaintally_server.diagnosis import check_clock, check_disk, check_erasing, check_file_system, check_tables
 from plaintally_server.filesystems import find_type
+from plaintally_server.store import schema
 from plaintally_server.store.inspection import Inspection
+from plaintally_server.store.times import to_us
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -199,3 +201,15 @@ def test_the_schema_and_the_disk() -> None:
     assert check_tables(Inspection("newer", {})).state == "failed"
     assert [check_disk(free, 2**32).state for free in (2**20, 2**32, 2**34)] == ["failed", "warning", "ok"]
     assert [check_erasing(free, 2**27).state for free in (2**26, 2**27)] == ["failed", "ok"]
+
+
+def test_doctor_reports_deletions_whose_bytes_are_to_be_erased(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite3"
+    schema.migrate(path)
+    for minutes, state in ((5, "ok"), (90, "warning")):
+        since = datetime.now(UTC) - timedelta(minutes=minutes)
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("INSERT INTO erasures (due_at) VALUES (?)", (to_us(since),))
+        _, found = _examine(tmp_path, "--database", str(path), "--package", "bench")
+        assert found["erasing"][0] == state
+        assert f"deleted since {since:%Y-%m-%d %H:%M} UTC are still to be erased" in found["erasing"][1]

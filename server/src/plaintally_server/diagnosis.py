@@ -35,6 +35,7 @@ RENEWAL = timedelta(days=14)
 """How long before its end a certificate should be another."""
 _LEAST_POSTGRESQL = 150_000
 _TIMEOUT_S = 5
+_LONG_UNERASED = timedelta(hours=1)
 _CLOCKS_APART = timedelta(minutes=1)
 _TIME_ERROR = 5  # what adjtimex(2) returns where nothing disciplines the clock
 
@@ -70,8 +71,7 @@ def examine(
         yield check_tables(inspection, is_server=isinstance(database, str))
         if isinstance(database, str):
             yield from _check_server(database)
-        elif inspection.erasing is not None:
-            yield check_erasing(shutil.disk_usage(database.absolute().parent).free, inspection.erasing)
+        yield from _check_erasing(database, inspection, now)
     made = 0
     if inspection is None or inspection.tables == "current":  # asking an older one would bring it forward
         yield _check_contracts(database, contracts, packages)
@@ -182,6 +182,22 @@ def check_erasing(free_bytes: int, needed_bytes: int) -> Finding:
     if free_bytes < needed_bytes:
         return Finding("failed", "erasing", f"{needed}, and {free_bytes / 2**20:,.0f} MiB are free; make room")
     return Finding("ok", "erasing", needed)
+
+
+def _check_erasing(database: Database, inspection: Inspection, now: datetime) -> Iterator[Finding]:
+    if isinstance(database, Path) and inspection.erasing is not None:
+        yield check_erasing(shutil.disk_usage(database.absolute().parent).free, inspection.erasing)
+    if inspection.unerased_since is not None:
+        yield check_unerased(inspection.unerased_since, now)
+
+
+def check_unerased(since: datetime, now: datetime) -> Finding:
+    """Whether the bytes of what was deleted are erased in time."""
+    says = f"bytes of sessions deleted since {since:%Y-%m-%d %H:%M} UTC are still to be erased"
+    if now - since > _LONG_UNERASED:
+        remedy = "run a collector, end programs that read the database for long, and see the log"
+        return Finding("warning", "erasing", f"{says}; {remedy}")
+    return Finding("ok", "erasing", says)
 
 
 def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequence[str]) -> Finding:

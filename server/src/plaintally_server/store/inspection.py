@@ -11,7 +11,8 @@ from plaintally_server.exceptions import CommandError
 from plaintally_server.rolling import STRUCK_IMPORTS
 from plaintally_server.store import clock, erasure, replacing, schema
 from plaintally_server.store.database import Database, check_regular, describe, open_for_reading, telling
-from plaintally_server.store.tables import HEAD, IMPORTS, rollups
+from plaintally_server.store.tables import HEAD, IMPORTS, erasures, rollups
+from plaintally_server.store.times import from_us
 
 _COUNTED = (  # days with imports that no window leaves out
     select(rollups.c.package, rollups.c.day)
@@ -31,6 +32,7 @@ class Inspection(NamedTuple):
         time: that of the machine that PostgreSQL runs on; None on SQLite, which has no clock of its own.
         lag: how far purges are behind the clock; None if no collector has run on it for a day.
         erasing: the bytes that must be free beside a SQLite file to erase what is deleted; None on PostgreSQL.
+        unerased_since: when the first session was deleted whose bytes are still to be erased; None if there is none.
     """
 
     tables: Literal["current", "older", "newer"]
@@ -38,6 +40,7 @@ class Inspection(NamedTuple):
     time: datetime | None = None
     lag: timedelta | None = None
     erasing: int | None = None
+    unerased_since: datetime | None = None
 
 
 def look_at(database: Database, *, now: datetime) -> Inspection:
@@ -67,7 +70,9 @@ def look_at(database: Database, *, now: datetime) -> Inspection:
                 first, _ = future.get(package, (day, day))
                 future[package] = (first, day)
             room = erasure.room_needed(connection) if is_file else None
-            return Inspection(tables, future, time, clock.lag(connection, now), room)
+            first_at = connection.execute(select(func.min(erasures.c.due_at))).scalar()
+            since = None if first_at is None else from_us(first_at)
+            return Inspection(tables, future, time, clock.lag(connection, now), room, since)
     finally:
         engine.dispose()
 
