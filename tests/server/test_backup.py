@@ -133,8 +133,8 @@ def test_what_is_no_log_of_deletions() -> None:
     lines = ["", "{}", '{"table":"documents","row":{}}', '{"table":"tombstones","row":{"id_hash":1}}', "\x00"]
     lines.append(f'{{"table":"tombstones","row":{{"id_hash":"15","key_hash":null,"buried_at":{2**63}}}}}')
     for line in lines:
-        with pytest.raises(CommandError, match="no file of deletions"):
-            burials.parse([line])
+        with pytest.raises(CommandError, match="no complete file of deletions"):
+            burials.parse([line, burials._end(1)])
 
 
 def test_a_backup_that_is_damaged_replaces_nothing(tmp_path: Path) -> None:

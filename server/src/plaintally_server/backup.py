@@ -33,8 +33,10 @@ def backup(*, file: Path, database: Database) -> None:
     if isinstance(database, str):
         raise CommandError(_PG_DUMP.format(file=file, database=describe(database)))
     must_exist(database)
-    size = copies.back_up(database, file)
+    size, obstacle = copies.back_up(database, file)
     echo(f"Wrote {file}: {size:,} bytes, every page and index sound.")
+    if obstacle:
+        echo(f"The database could not be marked ({obstacle}), so a restore of this copy may accept older deletions.")
 
 
 @click.command()

@@ -29,6 +29,14 @@ from plaintally_server.store.database import (
     reason,
 )
 from plaintally_server.store.lock import held
+from plaintally_server.store.tables import HEAD
+
+
+class Written(NamedTuple):
+    """The size of a copy in bytes, and why it has no identity of its own, if it has none."""
+
+    size: int
+    obstacle: str | None
 
 
 class Restored(NamedTuple):
@@ -38,8 +46,10 @@ class Restored(NamedTuple):
     replaced: Path | None
 
 
-def back_up(database: Path, target: Path) -> int:
-    """Write a copy of a database, readable by its owner only; its size in bytes.
+def back_up(database: Path, target: Path) -> Written:
+    """Write a copy of a database, readable by its owner only.
+
+    The database gets a new identity before, which a database or a file of deletions lacks that is older than the copy.
 
     Raises:
         StartError: the database is none of ours.
@@ -50,10 +60,11 @@ def back_up(database: Path, target: Path) -> int:
         if target.exists() or target.is_symlink():
             raise CommandError(f"{target} is there already; name another file")
         part = target.with_name(f"{target.name}.part")
+        obstacle = _mark(database)
         _copy(database, part)
         part.rename(target)
         replacing.sync_folder(target)
-        return target.stat().st_size
+        return Written(target.stat().st_size, obstacle)
 
 
 def restore(
@@ -81,22 +92,21 @@ def restore(
         give(lock, to_owner_of=database)
         replacing.check_room(database)
         original = _parse(backup)
-        if log and not (may_lose_deletions or identity.belongs(log, original)):
+        if log and not (may_lose_deletions or identity.continues(log, original)):
             raise CommandError(
-                f"the file of --deletions was not written from the database that {backup} is a copy of: name the one "
-                "that was, or go on with --without-deletions"
+                f"the file of --deletions was not written from the database that {backup} is a copy of, or was written "
+                "before that copy: name one that was written later, or go on with --without-deletions"
             )
         present = _find_present(database, is_needed=log is None and not may_lose_deletions)
-        is_continued = present is not None and identity.continues(present, original, at=at)
-        if not (log or may_lose_deletions or is_continued):
-            raise _would_come_back(f"{database} is not the database that {backup} is a copy of, or is an older one")
+        if not (log or may_lose_deletions) and present and not identity.continues(present, original):
+            raise _would_come_back(_compare(database, backup, is_related=identity.is_related(present, original)))
         found = None if replacing.is_missing(database) else replacing.replaced_by(database)
         part = replacing.part_of(database)
         try:
             replacing.remove_with_logs(part)  # of a restore that was killed before there was a database
             _copy(backup, part)
             known = [one for one in (log, present) if one]
-            deleted = _delete_again(part, known, is_continued=is_continued, at=at)
+            deleted = _delete_again(part, known, at=at)
             give(part, to_owner_of=database)
             replacing.settle(part)
             if found:
@@ -123,7 +133,7 @@ def apply(deletions: Sequence[str], database: Database, *, may_be_foreign: bool,
             f"the file of --deletions was not written from {describe(database)} or from a database that it was "
             "restored from: name the one that was, or go on with --without-deletions"
         )
-    return _delete_again(database, [log], is_continued=True, at=at)
+    return _delete_again(database, [log], at=at)
 
 
 def read_deletions(database: Database) -> Sequence[str]:
@@ -160,6 +170,13 @@ def _find_present(database: Path, *, is_needed: bool) -> burials.Deletions | Non
         return None
 
 
+def _compare(database: Path, backup: Path, *, is_related: bool) -> str:
+    """Return why a database does not continue a backup."""
+    if is_related:
+        return f"{database} is older than {backup}, or was restored from an older backup"
+    return f"{database} is not the database that {backup} is a copy of"
+
+
 def _would_come_back(reason: str) -> CommandError:
     return CommandError(
         f"{reason}: what was deleted since the backup would come back; name a file with --deletions, or go on with "
@@ -167,11 +184,10 @@ def _would_come_back(reason: str) -> CommandError:
     )
 
 
-def _delete_again(database: Database, known: Sequence[burials.Deletions], *, is_continued: bool, at: datetime) -> int:
+def _delete_again(database: Database, known: Sequence[burials.Deletions], *, at: datetime) -> int:
     """Delete what is known to be deleted, and have its bytes go; return the number of sessions and stats.
 
-    Nobody stays logged in: whoever restores does not know who has read the copy. A database that may lack deletions
-    does not continue the older one, and gets an identity of its own.
+    Nobody stays logged in: whoever restores does not know who has read the copy.
     """
     schema.prepare(database)
     engine = open_for_writing(database, timeout_s=PATIENCE_S)
@@ -179,13 +195,27 @@ def _delete_again(database: Database, known: Sequence[burials.Deletions], *, is_
         with exclusively(engine) as connection:
             deleted = sum(burials.bury(connection, deletions, at=at) for deletions in known)
             credentials.drop_logins(connection)
-            if not is_continued:
-                identity.renew(connection)
         if not erasure.erase(engine, rest=0):
             raise CommandError("what was deleted is still being read by somebody; repeat this to erase it")
     finally:
         engine.dispose()
     return deleted
+
+
+def _mark(database: Path) -> str | None:
+    """Give a database a new identity, also while a collector runs; return why that is not possible, if it is not."""
+    try:
+        if schema.check_known(database) != HEAD:
+            return "its tables are of an older version"
+        engine = open_for_writing(database, timeout_s=PATIENCE_S, may_create=False)
+        try:
+            with exclusively(engine) as connection:
+                identity.renew(connection)
+        finally:
+            engine.dispose()
+    except (*ERRORS, StartError) as error:
+        return reason(error)
+    return None
 
 
 def _copy(source: Path, part: Path) -> None:

@@ -1,6 +1,7 @@
 """What was deleted and revoked, as lines of JSON that outlive a database: hashes of ids, receipts, and revoked tokens.
 
-The first lines hold the identities of the database that they were read from (see `identity`).
+The first lines hold the identities of the database that they were read from (see `identity`). The
+last one holds the number of the others, so that a file that was cut off is recognized.
 
 A backup brings back what was deleted after it was made, and tokens that were revoked since. Whoever restores it has
 these lines from elsewhere, from the database that is replaced or from a file, and deletes and revokes again.
@@ -41,17 +42,13 @@ class Deletions(NamedTuple):
         """The identities of the database, its own last."""
         return [row["identity"] for row in self.rows[identities.name]]
 
-    def keys(self, since: int = 0) -> set[object]:
-        """Return the hashes of what was deleted since a time in microseconds, and the names of revoked tokens."""
-        deleted = {row["id_hash"] for row in self.rows[tombstones.name] if _time(row["buried_at"]) >= since}
-        return deleted | {row["name"] for row in self.rows[tokens.name]}
-
 
 def read(connection: Connection) -> Iterator[str]:
-    """Yield a line for each identity, tombstone, receipt and revoked token.
+    """Yield a line for each identity, tombstone, receipt and revoked token, and a last line.
 
     The tables may be of another version, and lack a column.
     """
+    number = 0
     for name, table in _TABLES.items():
         if not inspect(connection).has_table(name):
             continue
@@ -62,16 +59,21 @@ def read(connection: Connection) -> Iterator[str]:
             values = {str(column): value.hex() if isinstance(value, bytes) else value for column, value in row.items()}
             values.pop("last_used_day", None)  # which is nobody's business here
             yield msgspec.json.encode(Line(name, values)).decode()
+            number += 1
+    yield _end(number)
 
 
 def parse(lines: Iterable[str]) -> Deletions:
     """Return what lines say that `read` gave.
 
     Raises:
-        CommandError: a line is invalid.
+        CommandError: a line is invalid or missing.
     """
     rows: dict[str, list[Row]] = {name: [] for name in _TABLES}
-    for line in lines:
+    *listed, last = [*lines] or [""]
+    if last != _end(len(listed)):
+        raise _invalid()
+    for line in listed:
         name, row = _parse(line)
         rows[name].append(row)
     return Deletions(rows)
@@ -80,6 +82,8 @@ def parse(lines: Iterable[str]) -> Deletions:
 def bury(connection: Connection, deletions: Deletions, *, at: datetime) -> int:
     """Delete these documents again, in a transaction of the caller's; return the number of sessions and stats."""
     rows = deletions.rows
+    if own := [{"identity": one} for one in deletions.identities]:
+        connection.execute(insert(connection, identities).on_conflict_do_nothing(), own)
     for table in (tombstones, receipts, tokens):
         if rows[table.name]:
             connection.execute(_adding(connection, table), rows[table.name])
@@ -115,11 +119,16 @@ def _parse(line: str) -> tuple[str, Mapping[str, object]]:
         table = _TABLES[parsed.table]
         return parsed.table, {column.name: _value(table, column.name, parsed.row) for column in table.columns}
     except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
-        raise CommandError("this is no file of deletions; `plaintally-server forget log` writes one") from error
+        raise _invalid() from error
 
 
-def _time(value: object) -> int:
-    return value if isinstance(value, int) else 0
+def _end(number: int) -> str:
+    """Return the line that follows this number of lines."""
+    return msgspec.json.encode(Line("end", {"lines": number})).decode()
+
+
+def _invalid() -> CommandError:
+    return CommandError("this is no complete file of deletions; write one with `plaintally-server forget log`")
 
 
 def _value(table: Table, name: str, row: Mapping[str, str | int | None]) -> bytes | str | int | None:

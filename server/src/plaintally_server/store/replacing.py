@@ -58,11 +58,8 @@ def check_complete(database: Path) -> None:
         StartError: there are files of a restore, or a log of SQLite's, which it would remove.
     """
     _check_logs(database)
-    old, part = replaced_by(database), part_of(database)
-    if old.exists():
-        raise StartError(
-            f"there is no database {database}, but a restore kept {old}; rename it to {database}, or move it away"
-        )
+    _check_old(database)
+    part = part_of(database)
     if part.exists():
         raise StartError(
             f"there is no database {database}, but a restore was interrupted and left {part}; "
@@ -77,6 +74,15 @@ def _check_logs(database: Path) -> None:
         raise StartError(
             f"there is no database {database}, or it is empty, but {names} holds data of it, which would be lost; "
             "move the database back, or move that away if its data is not wanted"
+        )
+
+
+def _check_old(database: Path) -> None:
+    old = replaced_by(database)
+    if old.exists():
+        raise StartError(
+            f"there is no database {database}, but {old}, which a restore replaced and which lacks everything since; "
+            f"move it away, or rename it to {database} if nothing newer is left"
         )
 
 
@@ -123,16 +129,13 @@ def check_room(database: Path) -> None:
     """Raise if the place where a restore keeps the old database is taken.
 
     Raises:
-        CommandError: it is.
+        CommandError: It is.
+        StartError: The database is missing, and what lies beside it would be replaced.
     """
     old = replaced_by(database)
     if is_missing(database):
         _check_logs(database)
-    if old.exists() and is_missing(database):
-        raise CommandError(
-            f"there is no database {database}, but a restore kept {old}; rename it to {database}, so that what was "
-            "deleted is read from it, or move it away"
-        )
+        _check_old(database)
     for path in (old, *_beside(old)):
         if path.exists():
             raise CommandError(f"{path} is there already; move it away")

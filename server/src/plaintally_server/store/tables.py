@@ -285,7 +285,7 @@ struck = Table(
 identities = Table(
     "identities",
     metadata,
-    Column("number", Integer, primary_key=True, comment="their order; the last one is the database's own"),
+    Column("number", Integer, primary_key=True, comment="their order"),
     Column("identity", LargeBinary, nullable=False, unique=True, comment="16 random bytes"),
-    comment="the identity of this database, after those of the databases that it was restored from",
+    comment="drawn when the tables were made and before each backup, and those of replaced databases",
 )
