@@ -10,10 +10,11 @@ from uuid import UUID
 
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
 from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write, clock, rollups, tables
+from plaintally_server.store import Write, clock, tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.rows import add
 
 ENVIRONMENT = {
     "python_version": "3.12",
@@ -95,5 +96,5 @@ def run_until(database: Database, moment: datetime, *, hours: float = 25) -> Non
         for minutes in range(round(60 * hours), -1, -4):
             at = moment - timedelta(minutes=minutes)
             clock.note(connection, at)
-            rollups.add(connection, tables.rollups, {"package": "", "day": at.date()}, {(tables.UP, f"{at:%H}"): 1})
+            add(connection, tables.rollups, {"package": "", "day": at.date()}, {(tables.UP, f"{at:%H}"): 1})
     engine.dispose()
