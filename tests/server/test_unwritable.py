@@ -86,3 +86,47 @@ def test_an_obstacle_is_named_with_its_remedy(folder: Path, command: str, target
     assert re.search(OBSTACLES[target], message)
     assert command == "save" or "Traceback" not in done.stderr
     assert files(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "target", "advice", "limits"),
+    [
+        ("init", "closed/new/er", r"; make the folder \S*/closed writable, ", ()),
+        ("backup", "/proc/x", r"; /proc takes no such file; name another file$", ()),
+        ("backup", "a", r"; move \S*a\.part away, ", ()),
+        ("restore", "a", r"; move \S*a-lock away$", ()),
+        ("backup", "x", r"quota or (a )?limit \(ulimit -f\)", ("prlimit", "--fsize=20000")),
+        ("restore", "x", r"quota or (a )?limit \(ulimit -f\)", ("prlimit", "--fsize=20000")),
+        ("save", "/proc/x", r"; /proc takes no such file; name another file", ()),
+        ("save", "x", r"quota or (a )?limit \(ulimit -f\)", ("prlimit", "--fsize=10")),
+    ],
+)
+def test_a_remedy_names_the_obstacle_and_can_be_followed(
+    folder: Path, command: str, target: str, advice: str, limits: tuple[str, ...]
+) -> None:
+    for name in ("a.part", "a-lock"):
+        (folder / name).mkdir()
+    done = run(folder, command, target, *limits)
+    assert done.returncode == 1
+    assert re.search(advice, done.stderr.splitlines()[-1])
+
+
+def test_a_lock_that_is_a_folder_is_named(folder: Path) -> None:
+    (folder / "db.sqlite3-lock").unlink(missing_ok=True)
+    (folder / "db.sqlite3-lock").mkdir()
+    done = run_server(folder, "serve", "--package=a", "--port=0", "--database=db.sqlite3")
+    assert done.returncode == 1
+    assert re.search(r"cannot open \S*db\.sqlite3-lock, .*; move \S*db\.sqlite3-lock away", done.stderr)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="making a file immutable needs root")
+def test_an_immutable_file_is_named(folder: Path) -> None:
+    immutable = subprocess.run(["chattr", "+i", "db.sqlite3"], cwd=folder, capture_output=True, check=False)
+    if immutable.returncode:
+        pytest.skip("this file system has no immutable files")
+    try:
+        done = run_server(folder, "restore", "backup.sqlite3", "--without-deletions", "--database=db.sqlite3")
+    finally:
+        subprocess.run(["chattr", "-i", "db.sqlite3"], cwd=folder, check=True)
+    assert done.returncode == 1
+    assert re.search(r"make \S*db\.sqlite3 writable \(see `lsattr`\)", done.stderr)

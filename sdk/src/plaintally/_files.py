@@ -40,14 +40,16 @@ def replace_file(path: "str | os.PathLike[str]", content: bytes, *, mode: int) -
 def remedy(error: OSError, path: "str | os.PathLike[str]") -> str:
     """Return what a person can do if a file could not be written."""
     folder = os.path.dirname(os.path.abspath(path))
+    if error.errno == errno.ENOENT and os.path.exists(folder):
+        return f"{folder} takes no such file; name another file"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"make the folder {folder} writable, or name another file"
     remedies = {
         errno.ENOENT: f"create the folder {folder}, or name another file",
         errno.EISDIR: "name a file instead of a folder",
         errno.ENOSPC: "make room on the disk, or name a file on another one",
-        errno.EDQUOT: "make room on the disk, or name a file on another one",
-        errno.EFBIG: "raise the limit on the size of files, or name a file on another disk",
+        errno.EDQUOT: "raise the quota or a limit (ulimit -f), or name a file on another disk",
+        errno.EFBIG: "raise the quota or a limit (ulimit -f), or name a file on another disk",
         errno.EROFS: "name a file on another disk",
     }
     return remedies.get(error.errno or 0, "name another file")

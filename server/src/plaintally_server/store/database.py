@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, Pool, QueuePool, Stati
 from sqlalchemy.exc import SQLAlchemyError
 
 from plaintally_server.exceptions import CommandError, StartError
+from plaintally_server.obstacles import GROW
 from plaintally_server.store import replacing
 
 Database = Path | str
@@ -47,8 +48,9 @@ _REMEDIES = {
     **dict.fromkeys(("SQLITE_BUSY", "SQLITE_LOCKED", "55P03"), "something else uses it: try again in a moment"),
     "SQLITE_CORRUPT": "it is damaged: stop the collector and restore a backup",
     "SQLITE_NOTADB": "restore a backup, or name another with --database",
+    **dict.fromkeys(("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", errno.EFBIG, errno.EDQUOT), GROW),
     "SQLITE_IOERR": "look into the log of the system for a failing disk",
-    **dict.fromkeys(("SQLITE_FULL", errno.ENOSPC, errno.EDQUOT, "53100"), "make room on the disk"),
+    **dict.fromkeys(("SQLITE_FULL", errno.ENOSPC, "53100"), "make room on the disk"),
     **dict.fromkeys(("SQLITE_ERROR", "42P01", "42703", "3F000"), _TABLES),
     "42501": "give its role the right, or name another role in the address",
     "25006": "name the primary if it is a standby, or a role that may write",

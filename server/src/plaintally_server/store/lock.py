@@ -30,7 +30,12 @@ class Lock:
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(f"{database.name}-lock")
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        except IsADirectoryError as error:
+            raise StartError(
+                f"cannot open {self.path}, the lock of the database ({error.strerror}); move {self.path} away"
+            ) from error
         try:
             _lock(self._file)
         except OSError as error:
