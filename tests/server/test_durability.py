@@ -300,7 +300,7 @@ def test_a_new_file_is_the_owners_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["missing/x.sqlite3", ".", "text.txt"])
 def test_a_database_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
     (tmp_path / "text.txt").write_text("This is no database, and longer than the header of one would be." * 4)
-    with pytest.raises(StartError, match=r"cannot open the database .* name another with --database"):
+    with pytest.raises(StartError, match=r"name another with --database"):
         SQLiteStore(tmp_path / place)
 
 
