@@ -22,6 +22,7 @@ from plaintally_server.store.database import (
     describe,
     exclusively,
     exists,
+    find_remedy,
     give,
     open_for_reading,
     open_for_writing,
@@ -49,7 +50,7 @@ class Restored(NamedTuple):
 def back_up(database: Path, target: Path) -> Written:
     """Write a copy of a database, readable by its owner only.
 
-    The database gets a new identity before, which a database or a file of deletions lacks that is older than the copy.
+    Both get a new identity, which a database or a file of deletions lacks that is older than the copy.
 
     Raises:
         StartError: the database is none of ours.
@@ -60,8 +61,12 @@ def back_up(database: Path, target: Path) -> Written:
         if target.exists() or target.is_symlink():
             raise CommandError(f"{target} is there already; name another file")
         part = target.with_name(f"{target.name}.part")
-        obstacle = _mark(database)
         _copy(database, part)
+        try:
+            obstacle = _mark(database, part)
+        except BaseException:
+            part.unlink()
+            raise
         part.rename(target)
         replacing.sync_folder(target)
         return Written(target.stat().st_size, obstacle)
@@ -202,19 +207,27 @@ def _delete_again(database: Database, known: Sequence[burials.Deletions], *, at:
     return deleted
 
 
-def _mark(database: Path) -> str | None:
-    """Give a database a new identity, also while a collector runs; return why that is not possible, if it is not."""
+def _mark(database: Path, part: Path) -> str | None:
+    """Give a database and its copy a new identity; return why that is not possible, if it is not.
+
+    The database is first, also while a collector runs: it must have every identity of its backups.
+    """
+    new = identity.draw()
     try:
         if schema.check_known(database) != HEAD:
             return "its tables are of an older version"
         engine = open_for_writing(database, timeout_s=PATIENCE_S, may_create=False)
         try:
             with exclusively(engine) as connection:
-                identity.renew(connection)
+                identity.add(connection, new)
         finally:
             engine.dispose()
     except (*ERRORS, StartError) as error:
         return reason(error)
+    with closing(sqlite3.connect(part)) as copy, copy:
+        copy.execute("PRAGMA journal_mode = MEMORY")
+        copy.execute("INSERT INTO identities (identity) VALUES (?)", (new,))
+    replacing.sync(part)
     return None
 
 
@@ -264,4 +277,6 @@ def _telling(what: str, path: Path, otherwise: str) -> Iterator[None]:
     try:
         yield
     except ERRORS as error:
-        raise CommandError(f"{what} ({reason(error)}); {remedy(error, path, otherwise=otherwise)}") from error
+        is_damaged = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+        helps = find_remedy(error) if is_damaged else remedy(error, path, otherwise=otherwise)
+        raise CommandError(f"{what} ({reason(error)}); {helps}") from error

@@ -1,9 +1,9 @@
 """The identities of a database: which backups and which files of deletions belong to it.
 
-A database draws 16 random bytes when its tables are created, and again before each backup. Backups,
-dumps, copies and files of deletions take all of them along. A database that has the last identity of
-a backup was in use when that backup was made, so it knows what was deleted before and since. One that
-lacks it is another database or an older copy, even if nothing was deleted in between.
+A database draws 16 random bytes when its tables are created, and again for each backup, which gets
+them as its last ones. Dumps, copies and files of deletions take all of them along. A database that has
+the last identity of a backup was in use after that backup was made, so it knows what was deleted before
+and since. One that lacks it is another database or an older copy, even if nothing was deleted in between.
 
 A restore adds the identities of what it read the deletions from, since the new database knows as much.
 """
@@ -18,9 +18,14 @@ from plaintally_server.store.tables import identities
 _KEPT = 1000
 
 
-def renew(connection: Connection) -> None:
-    """Add a new identity, in a transaction of the caller; the newest thousand are kept."""
-    connection.execute(identities.insert().values(identity=os.urandom(16)))
+def draw() -> bytes:
+    """Return a new identity."""
+    return os.urandom(16)
+
+
+def add(connection: Connection, new: bytes) -> None:
+    """Add an identity, in a transaction of the caller; the newest thousand are kept."""
+    connection.execute(identities.insert().values(identity=new))
     newest = connection.execute(select(func.max(identities.c.number))).scalar_one()
     connection.execute(delete(identities).where(identities.c.number <= newest - _KEPT))
 

@@ -287,5 +287,5 @@ identities = Table(
     metadata,
     Column("number", Integer, primary_key=True, comment="their order"),
     Column("identity", LargeBinary, nullable=False, unique=True, comment="16 random bytes"),
-    comment="drawn when the tables were made and before each backup, and those of replaced databases",
+    comment="drawn when the tables were made and at each backup, and those of replaced databases",
 )
