@@ -271,6 +271,7 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
         with store._reading() as connection:
             for statement, parameters in [*statements]:
                 if statement.startswith(("SELECT", "DELETE", "UPDATE")):
-                    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+                    first = parameters[0] if isinstance(parameters, list) else parameters  # of many
+                    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first).all()
                     found = [str(step[-1]) for step in plan]
                     assert not [step for step in found if re.search(SLOW, step)], (statement, found)
