@@ -270,7 +270,8 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
         assert asyncio.run(store.approve(one, at=NOW, salt=b"", actor="ada")) is not None
         with store._reading() as connection:
             for statement, parameters in [*statements]:
-                if statement.startswith(("SELECT", "DELETE", "UPDATE")):
+                is_of_pass = "shared_documents_" in statement  # an erasure that began meanwhile; its tables come and go
+                if statement.startswith(("SELECT", "DELETE", "UPDATE")) and not is_of_pass:
                     first = parameters[0] if isinstance(parameters, list) else parameters  # of many
                     plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first).all()
                     found = [str(step[-1]) for step in plan]

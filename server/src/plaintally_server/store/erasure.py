@@ -166,7 +166,8 @@ def room_needed(connection: Connection) -> int:
     A few documents stand for all.
     """
     number, fields = shared_documents.c.number, shared_documents.c.fields
-    first, last = connection.execute(select(func.min(number), func.max(number))).one()
+    # SQLite reads a whole index for both in one query, and one row for each alone.
+    first, last = (connection.execute(select(end(number))).scalar() for end in (func.min, func.max))
     copied = connection.execute(select(erasure_pass.c.position)).scalar()
     if copied is not None and first is not None:
         first = max(first, copied + 1)
