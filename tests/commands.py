@@ -18,9 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import click
+
 _LONGEST_S = 60
 CONFINED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """What starts a program that may not read and write what a file's mode forbids, as root may."""
+
+
+def leaves(group: click.Group, path: str = "") -> Iterator[str]:
+    """Yield the names of all commands, those of groups with their group's name before."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}"
 
 
 @dataclass(frozen=True)

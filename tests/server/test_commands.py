@@ -23,11 +23,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import click
 import psycopg
 import pytest
 
-from commands import CONFINED, Done, Starter, run_starter
+from commands import CONFINED, Done, Starter, leaves, run_starter
 from made import at, counts, session
 from plaintally_server.cli import commands
 from plaintally_server.ingest import SESSIONS
@@ -113,16 +112,6 @@ FAILS_ANYWAY = {"pull0", "copy1", "export1", "restore1"}
 """Commands that fail on a sound database: there is no project, the target has rows, and the export does not exist."""
 WORKS_ANYWAY = {"doctor0", "restore0", "restore1"}
 """Commands that succeed on most databases: `doctor` does if `serve` does, and `restore` replaces what it finds."""
-
-
-def leaves(group: click.Group, path: str = "") -> Iterator[str]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if isinstance(command, click.Group):
-            yield from leaves(command, f"{path}{name} ")
-        else:
-            yield f"{path}{name}"
 
 
 def test_every_command_is_here() -> None:

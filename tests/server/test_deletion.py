@@ -299,7 +299,7 @@ def test_what_a_maintainer_mistypes_is_told_in_one_sentence(sharing: Collector, 
     base = ["--database", str(sharing.database)]
     unknown = str(uuid.uuid4())
     for arguments, code, message in (
-        (["approve", unknown, *base], 1, f"nobody asked to delete {unknown}, and nothing of it is here"),
+        (["approve", unknown, *base], 1, f"{unknown} has no deletion request and no documents"),
         (["refuse", unknown, *base], 1, f"no request to delete {unknown} waits"),
         (["receipt", "ab", *base], 1, "this collector gave no receipt with that hash"),
         (["approve", "x", *base], 2, "A session ID is a UUID"),

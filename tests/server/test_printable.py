@@ -13,10 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import click
 import pytest
 
 import plaintally_server
+from commands import leaves
 from hostile import HOSTILE, ID, dump, find_unprintable, forged_lines
 from loopback import answer, loopback
 from made import ENVIRONMENT, at, commit, write
@@ -66,16 +66,6 @@ CASES: dict[str, list[list[str]]] = {
     "token revoke": [[HOSTILE], ["nobody"]],
     "watch": [["--webhook", "{url}"], [HOSTILE], ["--webhook", HOSTILE]],
 }
-
-
-def leaves(group: click.Group, path: str = "") -> Iterator[str]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if isinstance(command, click.Group):
-            yield from leaves(command, f"{path}{name} ")
-        else:
-            yield f"{path}{name}"
 
 
 def test_every_command_is_attacked() -> None:

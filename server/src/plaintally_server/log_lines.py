@@ -1,8 +1,9 @@
 """Lines of the log, written by a thread of its own.
 
-The standard error of a service is often a pipe. If nobody reads it, it is full after some 64 kB, and whoever writes
-then waits for ever. So the threads that log put their lines into a queue of LINES; what does not fit is counted, and
-reported when there is room again. Messages that repeat are counted, too: within WINDOW_S, the first BURST are written.
+The standard error of a service is often a pipe. If its reader stops, it is full after some 64 kB, and a thread that
+writes then waits for ever. So the threads that log put their lines into a queue of LINES. What does not fit is counted,
+and reported when there is room again. Messages that repeat are counted, too: within WINDOW_S, the first BURST are
+written.
 """
 
 import logging
@@ -16,7 +17,7 @@ from contextlib import suppress
 LINES = 2000
 WINDOW_S = 60.0
 BURST = 5
-_MESSAGES = 500  # that are told apart at once; further ones are not counted
+_MESSAGES = 500  # that are counted at once; further ones are written each time
 _FLUSH_S = 1.0
 _logger = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class LineHandler(logging.Handler):
         if self._lost and self._lines.qsize() < LINES // 2:
             lost = self._lost
             self._lost -= lost
-            _logger.warning("%d lines of the log were dropped, since nobody read it", lost)
+            _logger.warning("%d lines of the log were dropped because its reader did not keep up", lost)
 
 
 def _write(file: int, line: bytes) -> None:

@@ -1,6 +1,6 @@
 """The log of a collector: what went wrong, and what it did by itself, on stderr; as text, or as JSON for machines.
 
-Nothing that was sent is in it: no address, header, path, id or token. Errors are told by their kind and place, and a
+Nothing that was sent is in it: no address, header, path, id or token. Errors are reported by their kind and place. A
 traceback has lines of code, but neither messages nor values. As JSON each line is one object, whatever happens.
 """
 

@@ -31,7 +31,7 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 def _parse_network(text: str) -> Network:
     if "%" in text:
-        raise ValueError(f"{text} has a zone, but proxies are told apart by their address alone; leave the zone out")
+        raise ValueError(f"{text} has a zone, but proxies are identified by their address alone; leave the zone out")
     try:
         network = ip_network(text, strict=False)
     except ValueError as error:

@@ -130,7 +130,7 @@ def apply(deletions: Sequence[str], database: Database, *, may_be_foreign: bool,
     Raises:
         StartError: the database cannot be opened.
         CommandError: a line is invalid, or the lines were written from an unrelated database; or the bytes cannot go
-            because somebody reads.
+            because of a reader.
     """
     log = burials.parse(deletions)
     if not (may_be_foreign or identity.is_related(log, _parse(database))):
@@ -192,7 +192,7 @@ def _would_come_back(reason: str) -> CommandError:
 def _delete_again(database: Database, known: Sequence[burials.Deletions], *, at: datetime) -> int:
     """Delete what is known to be deleted, and have its bytes go; return the number of sessions and stats.
 
-    Nobody stays logged in: whoever restores does not know who has read the copy.
+    All logins end, since other people may have read the copy.
     """
     schema.prepare(database)
     engine = open_for_writing(database, timeout_s=PATIENCE_S)
@@ -201,7 +201,7 @@ def _delete_again(database: Database, known: Sequence[burials.Deletions], *, at:
             deleted = sum(burials.bury(connection, deletions, at=at) for deletions in known)
             credentials.drop_logins(connection)
         if not erasure.erase(engine, rest=0):
-            raise CommandError("what was deleted is still being read by somebody; repeat this to erase it")
+            raise CommandError("another program still reads what was deleted; end it and repeat this command")
     finally:
         engine.dispose()
     return deleted

@@ -45,7 +45,7 @@ from plaintally_server.store.times import to_us
 PAUSE_S = 600.0
 """The time between the beginnings of two passes."""
 AGAIN_S = 2.0
-"""The time between two attempts to empty the log while somebody reads."""
+"""The time between two attempts to empty the log while a reader uses it."""
 RETRY_S = 60.0
 """The time between two attempts after a failure, such as a full disk."""
 STEP_ROWS, STEP_BYTES = 100, 256 * 1024
@@ -76,7 +76,7 @@ class NoRoomError(OSError):
 
 
 def empty_log(engine: Engine, *, waits: bool = True) -> bool:
-    """Move SQLite's write-ahead log into the file and empty it; False where somebody reads, or does so for too long."""
+    """Move SQLite's write-ahead log into the file and empty it; False if a reader uses it, or takes too long."""
     if engine.dialect.name != "sqlite":
         return True
     with closing(engine.raw_connection()) as pooled:
@@ -91,7 +91,7 @@ def empty_log(engine: Engine, *, waits: bool = True) -> bool:
 
 
 def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
-    """Erase what was deleted before this was called; return False if somebody reads for too long.
+    """Erase what was deleted before this was called; return False if a reader takes too long.
 
     Args:
         engine: the connections to use.
@@ -195,7 +195,7 @@ def _is_noted(engine: Engine, last: int | None) -> bool:
 
 
 def _advance(connection: Connection) -> Progress:
-    """Do the next step in a transaction; return DONE if there is none but emptying the log."""
+    """Do the next step in a transaction; return DONE if only the log is left to empty."""
     begun = connection.execute(select(erasure_pass)).one_or_none()
     tables = _tables(connection)
     if begun is None:

@@ -269,7 +269,7 @@ def _choose(server: int, *, writes: bool, limit_s: float | None, idle_s: float |
 def _set_up(chosen: Mapping[str, str], process: int) -> str:
     """The statement that sets up a session and returns a row; behind a pooler it does neither.
 
-    The server is told to notice a silent client, too, whose locks would stop everybody else.
+    The server also learns to notice a silent client, whose locks would stop all others.
     """
     tcp = {f"tcp_{name}": str(value) for name, value in _TCP.items()} | {"tcp_user_timeout": str(_SILENT_S * 1000)}
     return f"{_set({**chosen, **tcp}, is_local=False)} WHERE pg_backend_pid() = {process}"

@@ -123,7 +123,7 @@ class Maintenance(MaintenanceReader):
         with self._changing() as connection:
             receipt = deletion.approve(connection, session_id, at=at, salt=salt, actor=actor)
             if receipt is None:
-                raise CommandError(f"nobody asked to delete {session_id}, and nothing of it is here; see `forget list`")
+                raise CommandError(f"{session_id} has no deletion request and no documents; see `forget list`")
         if not self.erase():
             raise CommandError(
                 f"{session_id} is deleted, but something else reads the database; repeat this to erase it"
