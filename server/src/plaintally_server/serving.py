@@ -27,7 +27,7 @@ from plaintally_server.refusals import Refusals
 from plaintally_server.settings import Settings, check_tls
 from plaintally_server.store.opening import open_maintenance, open_store
 from plaintally_server.store.writing import SQLStore
-from plaintally_server.supervision import report_health
+from plaintally_server.systemd_watchdog import report_health
 
 _BACKLOG = 2048
 _FILES = 2 * _BACKLOG
