@@ -1,5 +1,6 @@
 """Fixtures that all tests share: bare environments with the built wheel, and hosts in them."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -80,3 +81,11 @@ MakeHost = Callable[..., Host]
 def host(bare: Interpreter, tmp_path: Path) -> MakeHost:
     """Make the host package of this test; keywords are its author's settings."""
     return lambda **settings: make_host(bare, tmp_path, **settings)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in CI that skipped a test: nothing may be left out there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("with CI=true no test may be skipped", red=True)
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
