@@ -4,11 +4,12 @@ A token is 256 random bits, so that it cannot be guessed, and only its SHA-256 i
 tells of the hash of what was sent, and nothing of a token: to come nearer to one, its hash had to be foreseen.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
+from plaintally_server import ingest
 from plaintally_server.exceptions import forbidden
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import COUNTER_PREFIX, SHARED, Policy
@@ -52,6 +53,16 @@ class Access(NamedTuple):
         """
         if not all(self.opens(collection) for collection in collections):
             raise forbidden("Missing or insufficient permissions: this needs a maintainer's token for its package.")
+
+    def check_reads(self, collections: Collection[str]) -> None:
+        """Raise unless documents of these collections may be read, or at least some of each.
+
+        Raises:
+            Refusal: see `check`; or one of them has imports, of which no documents are kept.
+        """
+        self.check(collections)
+        if any(ingest.is_import(collection, self.policy) for collection in collections):
+            raise ingest.no_documents()
 
     def check_any(self) -> None:
         """Raise where nothing may be read, whatever is asked for.

@@ -1,6 +1,6 @@
-"""Counts as nearly all clients write them: recognised at one glance, and kept without being taken apart. Pure.
+"""Imports as nearly all clients write them: recognised at one glance, and counted without being taken apart. Pure.
 
-The JSON text of a count is held against a regular expression that is made of its package's contract. It lets nothing
+The JSON text of an import is held against a regular expression that is made of its package's contract. It lets nothing
 pass that `ingest.admit` refuses, and what it does not let pass, right or wrong, is read the way of all documents.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from plaintally.contract import Contract
-from plaintally_server.ingest import ANY_UUID, COARSE_PATTERNS, COUNTER_PREFIX, Admitted
+from plaintally_server.ingest import ANY_UUID, COARSE_PATTERNS, COUNTER_PREFIX, Admitted, make_counted
 
 # Decimals are those that a time is written back with: none, three or six. The days of a month are left to `datetime`.
 _DECIMALS = r"(?:\.(?!000Z)[0-9]{3}(?:(?!000)[0-9]{3})?)?"
@@ -23,10 +23,13 @@ class Counts:
     def __init__(self, contracts: Mapping[str, Contract]) -> None:
         self._shapes = {f"{COUNTER_PREFIX}{package}": _Shape(package, one) for package, one in contracts.items()}
 
-    def read(self, collection: str, text: bytes) -> Admitted | None:
-        """The count in the JSON text of a document; None where a glance does not tell."""
+    def read(self, collection: str, text: bytes, document: str | None) -> Admitted | None:
+        """Return the import in the JSON text of a document, which has a name if the client chose one.
+
+        None if the text has another form.
+        """
         shape = self._shapes.get(collection)
-        return None if shape is None else shape.read(text)
+        return None if shape is None else shape.read(text, document)
 
 
 class _Shape:
@@ -39,8 +42,9 @@ class _Shape:
         self._match = re.compile(rf'\{{"fields": ?\{{{", ?".join(values)}\}}\}}'.encode()).fullmatch
         written = ",".join(f'"{name}":{{"{kind}":"%b"}}' for name, (kind, _) in kinds.items())
         self._content = f'{{"fields":{{{written}}}}}'.encode()
+        self._coarse = [(self._names.index(name) - len(_ALWAYS), name) for name in sorted(contract.counter)]
 
-    def read(self, text: bytes) -> Admitted | None:
+    def read(self, text: bytes, document: str | None) -> Admitted | None:
         found = self._match(text)
         if found is None:
             return None
@@ -51,4 +55,6 @@ class _Shape:
         except ValueError:
             return None
         fields = dict(zip(self._names, (identifier, timestamp, *coarse), strict=True))
-        return Admitted(fields, self._package, identifier.lower(), content=self._content % values)
+        kept = ",".join([f'"{name}":"{coarse[place]}"' for place, name in self._coarse])  # of letters without escapes
+        counted = make_counted(self._package, identifier, document, f"{{{kept}}}")
+        return Admitted(fields, self._package, counted, content=self._content % values)

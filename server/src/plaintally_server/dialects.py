@@ -90,6 +90,11 @@ def is_count(fields: Fields) -> bool:
     )
 
 
+def coarse_fields(fields: Fields) -> Fields:
+    """Return the coarse fields of an import by the names that contracts have for them."""
+    return {"package_version": fields[VERSIONS[0]]} if VERSIONS[0] in fields else {}
+
+
 def may_replace(collection: str, fields: Fields, current: Fields) -> bool:
     """Return whether a document may replace the one that is there, although no key proves whose it is.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+from plaintally_server.export.layout import collection_of
 from plaintally_server.reports.answers import Value, per_label
 from plaintally_server.reports.disclosure import Shares, settled_week, show_shares
 from plaintally_server.reports.outages import hours_down
@@ -130,7 +131,8 @@ def _read_cells(
     store: Reader, question: Question, package: str, first: date, last: date
 ) -> tuple[Mapping[Key, int], Sequence[date]]:
     """Return what is rolled up of these days, and the days that have documents and are not rolled up."""
-    rolled = store.rolled(question.series, package, first, last, by_day=False)
+    collection = collection_of(question.table, package)
+    rolled = store.rolled(question.series, package, first, last, collection=collection, by_day=False)
     return {read_key(key): value for _, key, value in rolled.cells}, rolled.missing
 
 

@@ -1,6 +1,6 @@
 """Whether a document may be stored: by the contract of its package, and by nothing else. Pure.
 
-Four kinds of collection are taken: the counts of a package in `using_<package>`, and what users shared of their
+Four kinds of collection are taken: the imports of a package in `using_<package>`, and what users shared of their
 sessions in `sessions`, `session_stats` and `invokes`. Each document has exactly the fields of its kind; a count may
 lack versions that its contract declares, as those of older releases do. No message repeats what a client sent, but for
 names that a contract declares. A collector may have open collections besides, for tests and private use, which take
@@ -10,7 +10,10 @@ documents of any fields.
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, NamedTuple
+
+from msgspec import json
 
 from plaintally.contract import Contract, Label
 from plaintally.firestore import to_document
@@ -68,18 +71,32 @@ class Policy(NamedTuple):
         return package if collection == f"{COUNTER_PREFIX}{package}" and dialects.is_count(fields) else None
 
 
-class Admitted(NamedTuple):
-    """A document that may be stored; one of an open collection has no package.
+class Counted(NamedTuple):
+    """What is kept of an import.
 
-    `counted_id` is the UUID that is counted once, in lower case (None for what is no count), `parent` the id of the
-    document above: of stats their session, of an invoke its stats. `content` is what the store keeps of the fields,
-    where that is known. `stays` says that the document that is there stays as it is, and that the write is answered
-    like any other: the sender may not see it, so the answer must not report it either.
+    Attributes:
+        id: 16 bytes of a hash of its id and package.
+        name: the same of its document's name, unless the name is the id.
+        coarse: its coarse fields as a JSON object, in the order of their names.
+    """
+
+    id: bytes
+    name: bytes | None
+    coarse: str
+
+
+class Admitted(NamedTuple):
+    """A document that may be stored, or an import that may be counted; one of an open collection has no package.
+
+    `counted` is there for an import, `parent` is the id of the document above: of stats their session, of an invoke
+    its stats. `content` is the text of an import's fields, if that is known. `stays` says that the document that is
+    there stays as it is, and that the write is answered like any other: the sender may not see it, so the answer must
+    not report it either.
     """
 
     fields: Fields
     package: str
-    counted_id: str | None = None
+    counted: Counted | None = None
     parent: str | None = None
     content: bytes | None = None
     stays: bool = False
@@ -190,7 +207,7 @@ def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None 
         return Admitted(fields, "")
     dialect_of = policy.dialect_of(name.collection, fields)
     if name.collection not in SHARED:
-        return _admit_count(name.collection, fields, policy.contracts, is_dialect=dialect_of is not None)
+        return _admit_import(name, fields, policy.contracts, is_dialect=dialect_of is not None)
     try:
         if dialect_of is not None:
             return _admit_dialect(name, fields, dialect_of, current, sees=sees)
@@ -221,7 +238,28 @@ def is_part_of(fields: Fields, parent: Fields) -> bool:
     return all(fields.get(name) == parent.get(name) for name in names)
 
 
-def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contract], *, is_dialect: bool) -> Admitted:
+def is_import(collection: str, policy: Policy) -> bool:
+    """Return whether what is written to a collection is an import, which is counted and not stored."""
+    return collection.startswith(COUNTER_PREFIX) and collection not in policy.open_collections
+
+
+def no_documents() -> Refusal:
+    """Return the answer to a request that takes imports for documents which are kept."""
+    return Refusal(
+        501,
+        "UNIMPLEMENTED",
+        "Imports are counted and not kept as documents. "
+        "Read their totals on the package's page, or with `plaintally-server report`.",
+    )
+
+
+def hash_import(package: str, name: str) -> bytes:
+    """Return 16 bytes that stand for the id, or the name, of an import of a package."""
+    return blake2b(f"{package}/{name}".encode(), digest_size=16).digest()
+
+
+def _admit_import(name: Name, fields: Fields, contracts: Mapping[str, Contract], *, is_dialect: bool) -> Admitted:
+    collection = name.collection
     package = collection.removeprefix(COUNTER_PREFIX)
     if not is_dialect:
         _check_names(collection, fields, contracts[package].counter_fields, optional=contracts[package].counter)
@@ -236,7 +274,26 @@ def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contra
         value = fields[field]
         if not isinstance(value, str) or not COARSE_PATTERNS[field].fullmatch(value):
             raise invalid(f"The field {field} must be a stringValue that matches {COARSE_PATTERNS[field].pattern}.")
-    return Admitted(fields, package, identifier.lower())
+    coarse = (
+        dialects.coarse_fields(fields)
+        if is_dialect
+        else {field: fields[field] for field in sorted(COARSE_PATTERNS) if field in fields}
+    )
+    return Admitted(fields, package, make_counted(package, identifier, name.document, json.encode(coarse).decode()))
+
+
+def make_counted(package: str, identifier: str, document: str | None, coarse: str) -> Counted:
+    """Return what is kept of an import.
+
+    Args:
+        package: the package.
+        identifier: the field id, a UUID.
+        document: the name of the document, None if the client chose none.
+        coarse: see `Counted`.
+    """
+    lower = identifier.lower()
+    name = None if document is None or document == lower else hash_import(package, document)
+    return Counted(hash_import(package, lower), name, coarse)
 
 
 def _admit_dialect(name: Name, fields: Fields, package: str, current: Fields | None, *, sees: bool) -> Admitted:

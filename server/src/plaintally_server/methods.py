@@ -97,7 +97,7 @@ class Methods:
         method, body, access, _ = call
         access.check_any()
         names, mask = await self.parsing.run(parse_batch_get, body, project=method.project)
-        access.check(name.collection for name in names)
+        access.check_reads({name.collection for name in names})
         found = await self.reads.get_all(names, access, mask)
         time = format_timestamp(self.now()).encode()
         content = [
@@ -113,7 +113,7 @@ class Methods:
         method, body, access, _ = call
         access.check_any()
         query = await self.parsing.run(queries.parse_query, body)
-        access.check([query.collection])
+        access.check_reads([query.collection])
         name = Name(method.project, method.database, query.collection)
         found, is_cut = await self.reads.find(query, name, access, query.select)
         if is_cut:

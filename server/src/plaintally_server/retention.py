@@ -1,4 +1,4 @@
-"""Keeps what contracts promise: contexts and documents go when their time is over. Rollups stay.
+"""Keeps what contracts promise: contexts, documents and hourly totals expire. Daily totals stay.
 
 A running collector purges once a day; its first purge looks at everything (see `upkeep`). It works in short steps that
 take their turn among the writes, so that nobody waits for it.
@@ -7,7 +7,7 @@ take their turn among the writes, so that nobody waits for it.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from plaintally.contract import Contract
@@ -29,8 +29,10 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _logger = logging.getLogger(__name__)
 
 What = Literal["contexts", "documents"]
-Place = tuple[int, str, str]
-"""A time of receipt in microseconds since 1970, a collection and an id: documents are looked at in this order."""
+Place = tuple[int, int]
+"""A time of receipt in microseconds since 1970, and a number: documents are looked at in this order."""
+IDS_DAYS = 2
+"""For how many days before today the ids of imports are kept."""
 
 
 class Due(NamedTuple):
@@ -66,11 +68,11 @@ class Purging(Protocol):
     async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
         """Look at the next documents behind a place, so many at most, and remove of them what is due."""
 
-    async def drop_months(self, before: Mapping[str, datetime]) -> int:
-        """Drop whole months in which all is over, where the store keeps months apart; how many documents went.
+    async def drop_hours(self, due: Due) -> int:
+        """Drop the imports by hour of the oldest day that is due; return how many rows, 0 if none is due."""
 
-        `before` says by package what is over: all that was received before then.
-        """
+    async def drop_ids(self, before: date) -> None:
+        """Drop the ids of imports that were counted before this UTC day."""
 
     async def drop_requests(self, before: datetime) -> int:
         """Drop what was asked for before then without a key, and is refused or about no document; how many went."""
@@ -116,14 +118,13 @@ async def purge_all(
     Whatever is looked at again has become due since, also where a midnight came between two times that are a day apart.
     """
     moment = now()  # if the clock jumps during a purge, this purge does not follow it
+    await store.drop_ids(moment.date() - timedelta(days=IDS_DAYS))
     found = list(dues(contracts, moment))
-    before = {}
     for due in found:
         if due.what == "documents":
             await store.begin_purge(due, at=now())
-            before[due.package] = due.before
-    if dropped := await store.drop_months(before):
-        _logger.info("dropped months with %d documents", dropped)
+            while await store.drop_hours(due):
+                await asyncio.sleep(PAUSE.total_seconds())
     for due in found:
         kind = due._replace(before=EARLIEST)
         since = ended.get(kind, EARLIEST)
@@ -168,7 +169,7 @@ async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Ca
 async def _pass(store: Purging, due: Due, start: int, *, now: Callable[[], datetime]) -> tuple[int, int | None]:
     """Look once at what was received from a moment on; how many documents went, and when the first came that stays."""
     removed, limit, kept = 0, STEP, None
-    place: Place = (start, "", "")
+    place: Place = (start, 0)
     clock_s = asyncio.get_running_loop().time
     while True:
         begun_s = clock_s()

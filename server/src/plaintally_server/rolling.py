@@ -14,9 +14,10 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from plaintally_server.exceptions import Refusal, describe
-from plaintally_server.export.layout import Partition, last_sealed
+from plaintally_server.export.layout import Partition, last_sealed, table_of
 from plaintally_server.export.reading import read_rows
 from plaintally_server.export.rows import COLUMNS, Row
+from plaintally_server.ingest import COUNTER_PREFIX, STATS
 from plaintally_server.reports.questions import ROLLED, Key, add_up
 from plaintally_server.store import Reader, Window
 
@@ -28,11 +29,17 @@ _logger = logging.getLogger(__name__)
 
 
 class Changed(NamedTuple):
-    """A day of a package that is to be rolled up, and how often its documents have changed by now."""
+    """A day of a package's collection that is to be rolled up; `stamp` is another number after each change."""
 
     package: str
+    collection: str
     day: date
-    changes: int
+    stamp: int
+
+    @property
+    def is_of_imports(self) -> bool:
+        """Whether it has imports."""
+        return self.collection == f"{COUNTER_PREFIX}{self.package}"
 
 
 class Rolling(Reader, Protocol):
@@ -40,6 +47,9 @@ class Rolling(Reader, Protocol):
 
     def changed_days(self, last: date) -> Sequence[Changed]:
         """The days up to the last that are to be rolled up, the oldest first."""
+
+    async def cut_imports(self, day: Changed) -> None:
+        """Keep the largest combinations of coarse fields of a complete day; see `store.totals`."""
 
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """Keep the rollups of a day, unless it has changed again; whether they were kept."""
@@ -54,24 +64,22 @@ class Rolling(Reader, Protocol):
         """Note that earlier days have changed if invokes of these have their stats only since this day."""
 
 
-def count_day(reader: Reader, package: str, day: date, *, pace: Callable[[], None] = lambda: None) -> Cells:
-    """By series, the cells of all questions about the documents of a day; what was struck is left out.
+def count_day(
+    reader: Reader, package: str, collection: str, day: date, *, pace: Callable[[], None] = lambda: None
+) -> Cells:
+    """By series, the cells of all questions about a day of a collection; what was struck is left out.
 
     Args:
         reader: the store.
         package: whose documents.
+        collection: the collection.
         day: the UTC day of their receipt.
-        pace: called after every thousand documents.
+        pace: called after every thousand rows.
     """
     windows = [window for window in reader.struck(package) if day in window.days]
-    found: dict[str, Mapping[Key, int]] = {}
-    for table in dict.fromkeys(question.table for question in ROLLED):
-        columns, ids = list(COLUMNS[table]), set[bytes]()
-        work = partial(_count, table=table, columns=columns, windows=windows, struck=ids, pace=pace)
-        found.update(read_rows(reader, Partition(table, package, day), work))
-        if table == "counts" and ids:
-            found[STRUCK_IMPORTS] = {(): -len(ids)}
-    return found
+    table = table_of(collection)
+    work = partial(_count, table=table, columns=list(COLUMNS[table]), windows=windows, pace=pace)
+    return read_rows(reader, Partition(table, package, day), work)
 
 
 def _count(
@@ -80,21 +88,25 @@ def _count(
     table: str,
     columns: Sequence[str],
     windows: Sequence[Window],
-    struck: set[bytes],
     pace: Callable[[], None],
 ) -> Cells:
-    identity, received = columns.index("id"), columns.index("received_at")
+    received = columns.index("hour" if table == "imports" else "received_at")
+    struck: list[Row] = []
 
     def kept() -> Iterator[Row]:
         for number, row in enumerate(rows, 1):
             if any(window.holds(row[received]) for window in windows):
-                struck.add(row[identity].encode())
+                struck.append(row)
             else:
                 yield row
             if number % 1000 == 0:
                 pace()
 
-    return add_up([question for question in ROLLED if question.table == table], columns, kept())
+    cells = add_up([question for question in ROLLED if question.table == table], columns, kept())
+    if table != "imports":
+        return cells
+    excluded = sum(row[columns.index("imports")] for row in struck)
+    return {**cells, STRUCK_IMPORTS: {(): -excluded} if excluded else {}}
 
 
 def write_key(key: Key) -> str:
@@ -128,7 +140,9 @@ async def roll_up(
     left = 0
     for day in await asyncio.to_thread(store.changed_days, last_sealed(now())):
         try:
-            cells = await asyncio.to_thread(count_day, store, day.package, day.day, pace=pace)
+            if day.is_of_imports:
+                await store.cut_imports(day)
+            cells = await asyncio.to_thread(count_day, store, day.package, day.collection, day.day, pace=pace)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             _logger.error("cannot roll up a day (%s)", describe(error))  # noqa: TRY400
             continue  # it has a document that no contract can have admitted
@@ -139,6 +153,6 @@ async def roll_up(
             is_kept = False
         if not is_kept:
             left += 1
-        elif day.package in dialects:
+        elif day.package in dialects and day.collection == STATS:
             await store.renew_below(day)
     return left

@@ -23,9 +23,9 @@ from plaintally_server.parsing import Parsing
 from plaintally_server.reads import Reads, encode_document
 from plaintally_server.resource import Method, Name, Precondition
 from plaintally_server.settings import Settings
-from plaintally_server.store import Store, Write
+from plaintally_server.store import Import, Store, Write
 from plaintally_server.tokens import Tokens
-from plaintally_server.writes import as_reported, check_part, prepare
+from plaintally_server.writes import as_reported, check_part, make_import, prepare
 
 _Work = Callable[[Request, Name, Parameters], Awaitable[Answer]]
 _UNFIT = (400, 403, 413)
@@ -141,7 +141,10 @@ class Documents:
         body = await self._read_body(request)
         document = query.get("documentId", [None])[0]
         name, admitted = await self.parsing.run(self._admit_new, body, collection=name, document=document)
-        write = Write(name, _IS_NEW, lambda _: admitted, self.now(), parent=admitted.parent)
+        now = self.now()
+        write: Write | Import = Write(name, _IS_NEW, lambda _: admitted, now, parent=admitted.parent)
+        if admitted.counted is not None:
+            write = make_import(admitted, now, must_be_new=document is not None)
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
         if admitted.content is None or mask is not None:
@@ -150,12 +153,15 @@ class Documents:
 
     def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Admitted]:
         """The document in a body, and its name."""
-        admitted = self.counts.read(collection.collection, body)
+        admitted = self.counts.read(collection.collection, body, document)
         fields = parse_document(body) if admitted is None else admitted.fields
-        if document is None:
-            document = ingest.name_by_id(collection.collection, fields, self.policy) or self.make_id()
-        name = collection._replace(document=resource.check_id(document, "document"))
-        return name, admitted or ingest.admit(name, fields, self.policy)
+        chosen = document or ingest.name_by_id(collection.collection, fields, self.policy)
+        name = collection._replace(document=resource.check_id(chosen or self.make_id(), "document"))
+        if admitted is None:
+            admitted = ingest.admit(name, fields, self.policy)
+            if admitted.counted is not None and chosen is None:
+                admitted = admitted._replace(counted=admitted.counted._replace(name=None))
+        return name, admitted
 
     async def patch(self, request: Request, name: Name, query: Parameters) -> Answer:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
@@ -179,7 +185,7 @@ class Documents:
         parameters.check_present(query)
         mask = parameters.parse_paths(query, parameters.MASK)
         access = self._access(request)
-        access.check([name.collection])
+        access.check_reads([name.collection])
         content = await self.reads.get(name, access, mask)
         if content is None:
             raise not_found("There is no such document.")
@@ -191,7 +197,7 @@ class Documents:
         mask = parameters.parse_paths(query, parameters.MASK)
         page = lookups.parse_page(name.collection, query)
         access = self._access(request)
-        access.check([name.collection])
+        access.check_reads([name.collection])
         found, is_cut = await self.reads.find(page.query, name, access, mask, after=page.after)
         shown = found[: page.size]
         if not shown:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+from plaintally_server.export.layout import collection_of
 from plaintally_server.reports.questions import IMPORTS, Cells, Key, Question
 from plaintally_server.rolling import count_day, read_key
 from plaintally_server.store import Reader
@@ -20,7 +21,7 @@ class StoreSource:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._counted: dict[tuple[str, date], Mapping[str, Mapping[Key, int]]] = {}
+        self._counted: dict[tuple[str, str, date], Mapping[str, Mapping[Key, int]]] = {}
 
     def packages(self) -> Sequence[str]:
         """See `Source.packages`."""
@@ -35,20 +36,22 @@ class StoreSource:
         if question == IMPORTS:
             return {(day,): count for day, count in self._reader.daily_counts(package, first, last)}
         by_day = "day" in question.columns
-        rolled = self._reader.rolled(question.series, package, first, last, by_day=by_day)
+        collection = collection_of(question.table, package)
+        rolled = self._reader.rolled(question.series, package, first, last, collection=collection, by_day=by_day)
         total: Counter[Key] = Counter()
         for day, key, value in rolled.cells:
             total[_with_day(question, read_key(key), day)] += value
         for day in rolled.missing:
-            for found, value in self._count_day(package, day)[question.series].items():
+            for found, value in self._count_day(package, collection, day)[question.series].items():
                 total[_with_day(question, found, day)] += value
         return total
 
-    def _count_day(self, package: str, day: date) -> Mapping[str, Mapping[Key, int]]:
+    def _count_day(self, package: str, collection: str, day: date) -> Mapping[str, Mapping[Key, int]]:
         """Return the cells of a day that is not rolled up."""
-        if (package, day) not in self._counted:
-            self._counted[package, day] = count_day(self._reader, package, day)
-        return self._counted[package, day]
+        key = (package, collection, day)
+        if key not in self._counted:
+            self._counted[key] = count_day(self._reader, *key)
+        return self._counted[key]
 
 
 def _with_day(question: Question, key: Key, day: date | None) -> Key:

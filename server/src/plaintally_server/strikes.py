@@ -9,6 +9,7 @@ import click
 
 from plaintally_server.exceptions import CommandError, Refusal, invalid
 from plaintally_server.export.layout import last_sealed
+from plaintally_server.ingest import COUNTER_PREFIX
 from plaintally_server.options import on_config, on_database
 from plaintally_server.reports.floods import HOUR, Flood, find_floods
 from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
@@ -134,7 +135,7 @@ def look_for_floods(store: MaintenanceReader, package: str, *, days: int, now: d
     first_at, struck = until - timedelta(days=days), store.struck(package)
     counts = {
         hour: count
-        for hour, count in store.hourly_counts(package, first_at)
+        for hour, count in store.hourly_imports(package, first_at.date(), until.date())
         if not any(window.holds(hour) for window in struck)
     }
     return find_floods(counts, first_at=first_at, until=until)
@@ -168,10 +169,11 @@ def find_actor() -> str:
 
 def count_anew(store: Maintenance, window: Window, now: datetime) -> None:
     """Roll the days of a window up at once; of today there are but the imports to be left out."""
-    changed = {(day.package, day.day): day for day in store.changed_days(now.date())}
-    for day in window.days:
-        cells = write_cells(count_day(store, window.package, day))
-        if day <= last_sealed(now) and (window.package, day) in changed:
-            store.keep_rollups(changed[window.package, day], cells)
-        else:
-            store.keep_struck_imports(window.package, day, cells.get(STRUCK_IMPORTS, {}))
+    collection = f"{COUNTER_PREFIX}{window.package}"
+    for day in store.changed_days(now.date()):
+        if day.package == window.package and day.day in window.days:
+            cells = write_cells(count_day(store, window.package, day.collection, day.day))
+            if day.day <= last_sealed(now):
+                store.keep_rollups(day, cells)
+            elif day.collection == collection:
+                store.keep_struck_imports(window.package, day.day, cells[STRUCK_IMPORTS])

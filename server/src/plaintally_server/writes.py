@@ -9,18 +9,25 @@ from plaintally_server.exceptions import forbidden
 from plaintally_server.fieldpaths import Fields, merge
 from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Stored
-from plaintally_server.store import Write
+from plaintally_server.store import Import, Write
 
 
-def prepare(change: Change, access: Access, now: datetime) -> Write:
+def prepare(change: Change, access: Access, now: datetime) -> Write | Import:
     """The write that makes a change to whatever is stored when its turn comes.
 
     Raises:
-        Refusal: documents of such a collection are not taken, or the change needs a token that the sender has not.
+        Refusal: documents of such a collection are not taken, the change needs a token that the sender has not, or it
+            is an import that is not admitted or is to be changed.
     """
     name, policy = change.name, access.policy
     if not change.is_whole:
         check_part(name.collection, access, change.action)
+    if ingest.is_import(name.collection, policy):
+        ingest.check_collection(name.collection, policy)
+        if not change.is_whole:
+            raise ingest.no_documents()
+        admitted = ingest.admit(name, dict(change.fields), policy)
+        return make_import(admitted, now, must_be_new=change.precondition.exists is False)
     if change.action is Action.DELETE:
         erases = name.collection not in policy.open_collections
         return access.guard(Write(name, change.precondition, lambda _: None, now, erases))
@@ -35,6 +42,12 @@ def prepare(change: Change, access: Access, now: datetime) -> Write:
     parent = ingest.parent_of(name.collection, change.fields)
     write = Write(name, change.precondition, settle, now, parent=parent)
     return write if change.is_whole else access.guard(write)
+
+
+def make_import(admitted: Admitted, now: datetime, *, must_be_new: bool) -> Import:
+    """Return the write of an import that was admitted."""
+    assert admitted.counted is not None  # noqa: S101  # for the type checker
+    return Import(admitted.package, *admitted.counted, admitted.fields, now, must_be_new)
 
 
 def check_part(collection: str, access: Access, action: Action = Action.UPDATE) -> None:

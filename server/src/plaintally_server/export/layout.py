@@ -21,10 +21,10 @@ STRUCK = f"struck/{FILE}"
 """The file with the windows that reports leave out."""
 Struck = tuple[str, datetime, datetime]
 """A package, and from when to before when."""
-_VERSION = 3  # of the columns; with another, all files are written anew
+_VERSION = 4  # of the columns; with another, all files are written anew
 _TABLE_OF = {SESSIONS: "sessions", STATS: "stats", INVOKES: "invokes"}
 _COLLECTION_OF = {table: collection for collection, table in _TABLE_OF.items()}
-TABLES = ("counts", *_COLLECTION_OF)
+TABLES = ("imports", *_COLLECTION_OF)
 _PATH = re.compile(rf"({'|'.join(TABLES)})/package=([^/]+)/day=(\d{{4}}-\d\d-\d\d)/{re.escape(FILE)}")
 
 
@@ -42,8 +42,8 @@ class Partition(NamedTuple):
 
     @property
     def collection(self) -> str:
-        """The collection that the documents are in."""
-        return _COLLECTION_OF.get(self.table, f"{COUNTER_PREFIX}{self.package}")
+        """The collection that the rows were received in."""
+        return collection_of(self.table, self.package)
 
 
 class Plan(NamedTuple):
@@ -55,6 +55,16 @@ class Plan(NamedTuple):
     write: Mapping[Partition, str]
     remove: Sequence[Partition]
     struck: Sequence[Struck] | None = None
+
+
+def collection_of(table: str, package: str) -> str:
+    """Return the collection whose documents, or imports, are in a table."""
+    return _COLLECTION_OF.get(table, f"{COUNTER_PREFIX}{package}")
+
+
+def table_of(collection: str) -> str:
+    """Return the table that has the documents, or imports, of a collection."""
+    return _TABLE_OF.get(collection, "imports")
 
 
 def parse_path(path: str) -> Partition | None:
@@ -71,9 +81,7 @@ def last_sealed(now: datetime) -> date:
 def stamps(package: str, states: Iterable[DayState]) -> Mapping[Partition, str]:
     """The stamps that the files of a package should have."""
     return {
-        Partition(_TABLE_OF.get(state.collection, "counts"), package, state.day): (
-            f"{_VERSION} {state.documents} {state.mark}"
-        )
+        Partition(_TABLE_OF.get(state.collection, "imports"), package, state.day): (f"{_VERSION} {state.stamp}")
         for state in states
         if state.collection in (*_TABLE_OF, f"{COUNTER_PREFIX}{package}")
     }
@@ -92,5 +100,5 @@ def affected_partitions(package: str, documents: Iterable[tuple[str, datetime]])
         package: whose documents they are.
         documents: the collection of each, and when it was received: its `create_time`, aware, in UTC.
     """
-    days = {(_TABLE_OF.get(collection, "counts"), received_at.date()) for collection, received_at in documents}
+    days = {(_TABLE_OF.get(collection, "imports"), received_at.date()) for collection, received_at in documents}
     return sorted(Partition(table, package, day) for table, day in days)

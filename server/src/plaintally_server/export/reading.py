@@ -5,7 +5,7 @@ from itertools import islice
 from typing import TypeVar
 
 from plaintally_server.export.layout import Partition
-from plaintally_server.export.rows import Row, needs_label, to_row
+from plaintally_server.export.rows import Row, needs_label, to_import_row, to_row
 from plaintally_server.ingest import STATS
 from plaintally_server.resource import Name, Stored
 from plaintally_server.store import Reader
@@ -16,6 +16,8 @@ _CHUNK = 1000  # documents whose labels are looked up at once
 
 def read_rows(reader: Reader, partition: Partition, work: Callable[[Iterator[Row]], T]) -> T:
     """What the work makes of the rows of a partition, in the order of receipt."""
+    if partition.table == "imports":
+        return work(map(to_import_row, reader.import_hours(partition.package, partition.day)))
     return reader.documents_of_day(
         partition.package,
         partition.collection,

@@ -1,11 +1,9 @@
 """What of a document stands in an export: flat rows of typed columns. Pure.
 
-Two things never do: the hash of a deletion key, which is nobody's business but the collector's, and the id that a count
-is named by, where it is another than the one it is counted by.
+The hash of a deletion key never does.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,19 +12,17 @@ from plaintally_server import dialects
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.reports.histogram import bucket_of
 from plaintally_server.resource import Stored
+from plaintally_server.store import OTHER, ImportHour
 
 Row = tuple[Any, ...]
-_NEAR = timedelta(days=1)
 _LONGEST_US = 2**40  # some twelve days: whatever somebody claims, millions of invokes add up to 64 bits
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "counts": {
-        "id": "string",
-        "received_at": "time",
-        "timestamp": "time",
+    "imports": {
+        "hour": "time",
         "package_version": "string",
         "python_version": "string",
-        "clock": "string",
+        "imports": "integer",
     },
     "sessions": {
         "id": "string",
@@ -77,19 +73,18 @@ def to_row(table: str, stored: Stored, *, package: str, label: str | None = None
     """
     fields = dialects.complete(stored.fields, package, label=label or "")
     found = {**fields, "received_at": stored.create_time, **_MORE.get(table, _nothing)(fields)}
-    if isinstance(sent_at := fields.get("timestamp"), datetime):
-        found["clock"] = judge_clock(sent_at, stored.create_time)
     return tuple(found.get(column) for column in COLUMNS[table])
 
 
-def judge_clock(sent_at: datetime, received_at: datetime) -> str:
-    """Whether a sender's clock can be right: `near`, or else more than a day `ahead` or `behind`.
-
-    A day lets pass whoever takes local time for UTC, and whatever waited for a network.
-    """
-    if abs(sent_at - received_at) <= _NEAR:
-        return "near"
-    return "ahead" if sent_at > received_at else "behind"
+def to_import_row(found: ImportHour) -> Row:
+    """Return the imports of an hour with the same coarse fields as a row of the table `imports`."""
+    coarse: Fields = (
+        dict.fromkeys(("package_version", "python_version"), OTHER)
+        if found.coarse == OTHER
+        else msgspec.json.decode(found.coarse)
+    )
+    row = {"hour": found.hour, "imports": found.imports, **coarse}
+    return tuple(row.get(column) for column in COLUMNS["imports"])
 
 
 def needs_label(table: str, stored: Stored) -> bool:

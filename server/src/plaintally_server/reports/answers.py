@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from plaintally_server.reports.histogram import quantile
 from plaintally_server.reports.questions import (
-    CLOCKS,
     DURATIONS,
     IMPORTS,
     INVOKES,
@@ -57,7 +56,6 @@ def make_report(source: Source, package: str, *, last: date, length: int, comput
     answers = [
         per_day(IMPORTS, cells[IMPORTS], days, known_from=known_from),
         *(per_version(question, cells[question]) for question in (VERSIONS, PYTHONS)),
-        per_clock(cells[CLOCKS]),
         per_day(SESSIONS, cells[SESSIONS], days, known_from=known_from),
         *(per_version(question, cells[question]) for question in (SESSION_VERSIONS, SESSION_PYTHONS)),
         per_label(cells[INVOKES], cells[DURATIONS], cells[LABEL_SESSIONS]),
@@ -78,12 +76,6 @@ def per_version(question: Question, cells: Cells) -> Answer:
     rows = [(*key, number, number / total) for key, number in ranked]
     is_declared = any(version is not None for (version,) in cells)
     return Answer(question, (*question.columns, question.unit, "share"), rows if is_declared else ())
-
-
-def per_clock(cells: Cells) -> Answer:
-    """How many imports were sent by a clock that cannot be right; no rows where all of them can."""
-    answer = per_version(CLOCKS, cells)
-    return answer if any(clock != "near" for clock, *_ in answer.rows) else answer._replace(rows=())
 
 
 def per_label(cells: Cells, durations_us: Cells, sessions: Cells) -> Answer:

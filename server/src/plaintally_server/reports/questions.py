@@ -40,10 +40,11 @@ class Question(NamedTuple):
         return "/".join([self.table, *self.keys, *([self.adds] if self.adds else [])])
 
 
-IMPORTS = Question("imports", "Imports per day", "imports", "counts", ("day",))
-VERSIONS = Question("versions", "Imports by version of the package", "imports", "counts", ("package_version",))
-PYTHONS = Question("pythons", "Imports by version of Python", "imports", "counts", ("python_version",))
-CLOCKS = Question("clocks", "Imports by the sender's clock", "imports", "counts", ("clock",))
+IMPORTS = Question("imports", "Imports per day", "imports", "imports", ("day",), adds="imports")
+VERSIONS = Question(
+    "versions", "Imports by version of the package", "imports", "imports", ("package_version",), adds="imports"
+)
+PYTHONS = Question("pythons", "Imports by version of Python", "imports", "imports", ("python_version",), adds="imports")
 SESSIONS = Question("sessions", "Shared sessions per day", "sessions", "sessions", ("day",))
 SESSION_VERSIONS = Question(
     "session_versions", "Shared sessions by version of the package", "sessions", "sessions", ("package_version",)
@@ -54,7 +55,7 @@ SESSION_PYTHONS = Question(
 LABEL_SESSIONS = Question("label_sessions", "Shared sessions by label", "sessions", "stats", ("label",))
 INVOKES = Question("invokes", "Shared invokes by label", "invokes", "invokes", ("label", "status", "duration_bucket"))
 DURATIONS = Question("durations", "Time in shared invokes by label", "us", "invokes", ("label",), adds="duration_us")
-ROLLED = (VERSIONS, PYTHONS, CLOCKS, SESSIONS, SESSION_VERSIONS, SESSION_PYTHONS, LABEL_SESSIONS, INVOKES, DURATIONS)
+ROLLED = (VERSIONS, PYTHONS, SESSIONS, SESSION_VERSIONS, SESSION_PYTHONS, LABEL_SESSIONS, INVOKES, DURATIONS)
 """Those whose cells rollups hold; imports are added up as they arrive."""
 QUESTIONS = (IMPORTS, *ROLLED)
 

@@ -1,4 +1,4 @@
-"""The store: documents, the daily totals that are folded from counts, and what is left of a deletion.
+"""The store: documents, the totals of imports, and what is left of a deletion.
 
 Only this package knows SQL. `Store` is what the rest of the collector uses; `opening` opens one. Batches of writes go
 from `writer` through the pure `batch` to the fastest statements of `sqlite`, or by way of `attempt` to those of
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from plaintally_server.tokens import Token
 
 T = TypeVar("T")
+OTHER = "other"
+"""What stands for coarse fields of imports that were too many and too rare to be told apart."""
 MAX_TREE_RUNS = 1000
 MAX_TREE_BYTES = 16 * 2**20
 
@@ -43,6 +45,28 @@ class Write(NamedTuple):
     parent: str | None = None
 
 
+class Import(NamedTuple):
+    """An import to be counted.
+
+    Attributes:
+        package: the package that was imported.
+        id: 16 bytes of a hash of its id and package; an id counts once in three days.
+        name: the same of its document's name, if the client chose one and it is not the id.
+        coarse: the coarse fields as a JSON object.
+        fields: the fields as the client sent them, which its answer repeats.
+        received_at: when it was received.
+        must_be_new: whether the write is rejected if the id, or the name, was there in the last three days.
+    """
+
+    package: str
+    id: bytes
+    name: bytes | None
+    coarse: str
+    fields: Fields
+    received_at: datetime
+    must_be_new: bool
+
+
 class StatsTree(NamedTuple):
     """The stats of a label, their newest invokes by start, and how many invokes there are of them."""
 
@@ -63,23 +87,26 @@ class SessionTree(NamedTuple):
 
 
 class DayState(NamedTuple):
-    """How many documents of a package and collection there are that were received on a UTC day.
-
-    `mark` is another number once any of them was changed, added or deleted: the sum of their update times in
-    microseconds since 1970, each modulo 2147483647.
-    """
+    """A UTC day on which a package received something in a collection; `stamp` is another number after each change."""
 
     collection: str
     day: date
-    documents: int
-    mark: int
+    stamp: int
+
+
+class ImportHour(NamedTuple):
+    """How many imports a package had in the hour from `hour` on with these coarse fields: a JSON object, or other."""
+
+    hour: datetime
+    coarse: str
+    imports: int
 
 
 class Rolled(NamedTuple):
     """What rollups hold of a series for a span of days.
 
-    `cells` are days (None where all are added up), keys and values; `missing` are the days that have documents and no
-    rollups.
+    `cells` are days (None where all are added up), keys and values; `missing` are the days on which something was
+    received in the collection and that have no rollups.
     """
 
     cells: Sequence[tuple[date | None, str, int]]
@@ -133,7 +160,13 @@ class Reader(Protocol):
         """What the work makes of a collection's ids and documents, in the order of the ids, behind the id `after`."""
 
     def day_states(self, package: str) -> Sequence[DayState]:
-        """The state of each collection and day that has documents of a package, in the order of both."""
+        """Return the state of each collection and day that has something of a package, in the order of both."""
+
+    def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
+        """Return the imports of a UTC day by hour and coarse fields, in the order of both."""
+
+    def hourly_imports(self, package: str, first: date, last: date) -> Sequence[tuple[datetime, int]]:
+        """Return the hours of the days from the first to the last that have imports, and how many."""
 
     def documents_of_day(
         self, package: str, collection: str, day: date, work: Callable[[Iterator[tuple[str, Stored]]], T]
@@ -143,7 +176,7 @@ class Reader(Protocol):
     def session_tree(self, session_id: str) -> SessionTree:
         """A session, its stats by label and their invokes by start, as they are at one moment."""
 
-    def rolled(self, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:
+    def rolled(self, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool) -> Rolled:
         """What rollups hold of a series for the days from the first to the last, each with its day or all added up."""
 
     def struck(self, package: str | None = None) -> Sequence[Window]:
@@ -187,8 +220,10 @@ class Store(Reader, Protocol):
     def trouble(self) -> str | None:
         """Why nothing can be written until the collector is restarted; None as long as it can."""
 
-    async def commit(self, writes: Sequence[Write]) -> Sequence[Stored | None]:
-        """Keep or delete documents, all or none, in their order; None stands for what is not there in the end.
+    async def commit(self, writes: Sequence[Write | Import]) -> Sequence[Stored | None]:
+        """Keep or delete documents and count imports, all or none, in their order.
+
+        None stands for a document that is not there in the end.
 
         Raises:
             Refusal: a precondition does not hold, a `settle` refused, or what a document belongs to was deleted.

@@ -1,42 +1,38 @@
 """One batch in PostgreSQL: its statements, and the attempts at it."""
 
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any
 
 from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
-from plaintally_server.store import Write
 from plaintally_server.store.batch import (
     Below,
+    Groups,
     Key,
     Plan,
     Quicker,
     Row,
-    bearers,
     changed_days,
+    has_only_imports,
+    ids_of,
     keys_of,
-    pack,
     parents_of_new,
     plan,
-    plan_as_new,
-    uncounted,
 )
-from plaintally_server.store.database import COUNTING, LOCK
+from plaintally_server.store.database import LOCK
 from plaintally_server.store.libpq import Batches
-from plaintally_server.store.tables import IMPORTS
+from plaintally_server.store.rows import make_stamp
+from plaintally_server.store.totals import Staging, add_up
 
 _SHARE = f"SELECT pg_advisory_xact_lock_shared({LOCK})"
-# Whether an id was counted is seen in two places. Whoever writes in the one while looking into the other does so alone.
-_NAMED = f"SELECT pg_advisory_xact_lock_shared({COUNTING})"
-_OTHERS = f"SELECT pg_advisory_xact_lock({COUNTING})"
-_LOAD = """
-SELECT collection, id, fields, create_time, update_time, package, parent
-FROM unnest($1::bytea[], $2::bytea[]) AS wanted (collection, id)
-JOIN names USING (collection, id) JOIN documents USING (collection, id, create_time)
-ORDER BY collection, id FOR UPDATE OF documents
-"""
+_COLUMNS = "collection, id, fields, create_time, update_time, package, parent, context_label"
+_LOAD = f"""
+SELECT {_COLUMNS} FROM unnest($1::bytea[], $2::bytea[]) AS wanted (collection, id)
+JOIN documents USING (collection, id) ORDER BY collection, id FOR UPDATE OF documents
+"""  # noqa: S608  # of our own
 _STATS = f"""
 SELECT found.* FROM unnest($1::bytea[]) AS wanted (parent), LATERAL (
-    SELECT id, fields, create_time, update_time, package, documents.parent FROM documents
+    SELECT id, fields, create_time, update_time, package, documents.parent, context_label FROM documents
     WHERE collection = '{STATS}'::bytea AND documents.parent = wanted.parent LIMIT {MAX_STATS}
 ) AS found
 """  # noqa: S608  # of our own
@@ -46,84 +42,58 @@ SELECT wanted.parent, (SELECT count(*) FROM (
 ) AS found) FROM unnest($1::bytea[]) AS wanted (parent)
 """  # noqa: S608  # of our own
 _BURIED = "SELECT id_hash FROM tombstones WHERE id_hash = ANY($1::bytea[])"
-# Rows as `_row` has them, their names and themselves.
-_ROWS = """
-WITH row AS (
-    SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[])
-        AS row (collection, id, fields, create_time, update_time, package, parent)
-), named AS (
-    INSERT INTO names (collection, id, create_time) SELECT collection, id, create_time FROM row
-    ON CONFLICT DO NOTHING RETURNING 1
-), kept AS (
-    INSERT INTO documents (collection, id, fields, create_time, update_time, package, parent) SELECT * FROM row
-)
+_IDS = "SELECT id FROM import_ids WHERE id = ANY($1::bytea[])"
+# Rows as `_row` has them.
+_ROWS = f"""
+unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[], $8::text[])
+    AS row ({_COLUMNS})
 """
-_MADE = "SELECT count(*), pg_current_xact_id()::text FROM named"
-_INSERT = f"{_ROWS} {_MADE}"
-_TRANSACTION = "SELECT pg_current_xact_id()::text"
-_UPDATE = """
-UPDATE documents SET fields = row.fields, update_time = row.update_time, package = row.package, parent = row.parent
-FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[])
-    AS row (collection, id, fields, create_time, update_time, package, parent)
-WHERE (documents.create_time, documents.collection, documents.id) = (row.create_time, row.collection, row.id)
+_INSERT = f"""
+WITH made AS (
+    INSERT INTO documents ({_COLUMNS}) SELECT * FROM {_ROWS} ON CONFLICT (collection, id) DO NOTHING RETURNING 1
+) SELECT count(*) FROM made
+"""  # noqa: S608  # of our own
+_UPDATE = f"""
+UPDATE documents SET fields = row.fields, update_time = row.update_time, package = row.package, parent = row.parent,
+    context_label = row.context_label
+FROM {_ROWS} WHERE (documents.collection, documents.id) = (row.collection, row.id)
 """
 _DROP = """
-WITH row AS (SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS row (collection, id, create_time)),
-named AS (DELETE FROM names USING row WHERE (names.collection, names.id) = (row.collection, row.id))
-DELETE FROM documents USING row
-WHERE (documents.create_time, documents.collection, documents.id) = (row.create_time, row.collection, row.id)
+DELETE FROM documents USING unnest($1::bytea[], $2::bytea[]) AS row (collection, id)
+WHERE (documents.collection, documents.id) = (row.collection, row.id)
 """
-_COUNT = f"""
+# One statement, since each way to the server and back takes a collector CPU. Rows are locked in one order by all.
+_COUNT = """
 WITH new AS (
-    INSERT INTO counted_ids (package, id) SELECT $1, id FROM unnest($3::bytea[]) AS id
+    INSERT INTO import_ids (id, day) SELECT * FROM unnest($1::bytea[], $2::int[])
     ON CONFLICT DO NOTHING RETURNING 1
-)
-INSERT INTO rollups (series, package, day, key, value)
-SELECT '{IMPORTS}', $1, $2::date, '', count(*) FROM new HAVING count(*) > 0
-ON CONFLICT (series, package, day, key) DO UPDATE SET value = rollups.value + excluded.value
-"""  # noqa: S608  # of our own
-_COUNT_NAMED = f"""
-INSERT INTO rollups (series, package, day, key, value)
-SELECT '{IMPORTS}', $1, $2::date, '', count(*) FROM unnest($3::bytea[]) AS given (id)
-WHERE NOT EXISTS (SELECT FROM counted_ids WHERE counted_ids.package = $1 AND counted_ids.id = given.id)
-HAVING count(*) > 0
-ON CONFLICT (series, package, day, key) DO UPDATE SET value = rollups.value + excluded.value
-"""  # noqa: S608  # of our own
-_FREE = """
-INSERT INTO counted_ids (package, id) SELECT package, id FROM unnest($1::text[], $2::bytea[]) AS freed (package, id)
-ON CONFLICT DO NOTHING
-"""
-_NOTE = """
-INSERT INTO rolled_days (package, day, changes)
-SELECT package, day, 1 FROM unnest($1::text[], $2::date[]) AS changed (package, day)
-ON CONFLICT (package, day) DO UPDATE SET changes = rolled_days.changes + 1
-"""
-# All of the above for a batch of new counts: two ways fewer to the server and back take a collector a tenth less CPU.
-_ALL_NEW = f"""{_ROWS}
-, given AS (
-    SELECT package, DATE '1970-01-01' + (create_time / 86400000000)::integer AS day,
-        decode(replace(convert_from(id, 'UTF8'), '-', ''), 'hex') AS uuid FROM row
-), tally AS (
-    SELECT given.package, day, count(*) FILTER (WHERE counted_ids.id IS NULL) AS value
-    FROM given LEFT JOIN counted_ids ON (counted_ids.package, counted_ids.id) = (given.package, given.uuid)
-    GROUP BY given.package, day
-), added AS (
+), hours AS (
+    INSERT INTO import_hours (package, hour, fields, imports)
+    SELECT * FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[])
+    ON CONFLICT (package, hour, fields) DO UPDATE SET imports = import_hours.imports + excluded.imports
+), days AS (
     INSERT INTO rollups (series, package, day, key, value)
-    SELECT '{IMPORTS}', package, day, '', value FROM tally WHERE value > 0
+    SELECT * FROM unnest($7::text[], $8::text[], $9::date[], $10::text[], $11::bigint[])
     ON CONFLICT (series, package, day, key) DO UPDATE SET value = rollups.value + excluded.value
+), months AS (
+    INSERT INTO monthly_rollups (series, package, month, key, value)
+    SELECT * FROM unnest($12::text[], $13::text[], $14::date[], $15::text[], $16::bigint[])
+    ON CONFLICT (series, package, month, key) DO UPDATE SET value = monthly_rollups.value + excluded.value
 ), noted AS (
-    INSERT INTO rolled_days (package, day, changes) SELECT package, day, 1 FROM tally
-    ON CONFLICT (package, day) DO UPDATE SET changes = rolled_days.changes + 1
+    INSERT INTO rolled_days (package, collection, day, stamp)
+    SELECT * FROM unnest($17::text[], $18::bytea[], $19::date[], $20::bigint[])
+    ON CONFLICT (package, collection, day) DO UPDATE SET stamp = excluded.stamp
 )
-{_MADE}
-"""  # noqa: S608  # of our own
+SELECT count(*), pg_current_xact_id()::text FROM new
+"""
 
 
 class Attempt:
     """The attempts at one batch; it remembers the transaction of which nobody knows whether it holds."""
 
-    def __init__(self, groups: Sequence[Sequence[Write]]) -> None:
-        self._groups, self._new = groups, plan_as_new(groups)
+    def __init__(self, groups: Groups, staging: Staging) -> None:
+        self._groups, self._staging = groups, staging
+        self._takes_all_for_new = has_only_imports(groups)
         self._found: dict[Key, Row] = {}
         self._uncertain: tuple[str, Plan] | None = None
 
@@ -138,70 +108,58 @@ class Attempt:
             self._uncertain = None
             if status == "committed":
                 return planned
-        if self._new is not None:
-            planned, self._new = self._new, None  # should there be another attempt
-            await connection.execute(f"{connection.begin}; {_SHARE}; {_NAMED}")
-            transaction = await _make(connection, _ALL_NEW, sorted(planned.puts.items()))
+        await connection.execute(f"{connection.begin}; {_SHARE}")
+        if self._takes_all_for_new:
+            self._takes_all_for_new = False  # should there be another attempt
+            planned = plan(self._groups, {})
         else:
-            await connection.execute(f"{connection.begin}; {_SHARE}")
             planned = await self._plan(connection)
-            if planned.counts or planned.named:
-                await connection.execute(_OTHERS if planned.counts else _NAMED)
-            transaction = await self._apply(connection, planned)
+        transaction = await self._apply(connection, planned)
         self._uncertain = (transaction, planned)
         await connection.execute("COMMIT")
         return planned
 
     async def _plan(self, connection: Batches) -> Plan:
         found = self._found = await _load(connection, keys_of(self._groups))
+        ids = {row[0] for row in await connection.fetch(_IDS, ids_of(self._groups))}
         runs = await _load_below(connection, parents_of_new(self._groups, found), found)
-        planned = plan(self._groups, found, runs=runs)
+        planned = plan(self._groups, found, ids, runs=runs)
         if planned.asked:
             buried = {row[0] for row in await connection.fetch(_BURIED, list(planned.asked))}
-            planned = plan(self._groups, found, buried, runs) if buried else planned
+            planned = plan(self._groups, found, ids, buried, runs) if buried else planned
         return planned
 
     async def _apply(self, connection: Batches, planned: Plan) -> str:
-        """Put, drop and count; the number of the transaction."""
-        counts = uncounted(planned, await _load(connection, bearers(planned)))  # by what is there before
+        """Put, drop and count; return the number of the transaction."""
         puts = sorted(planned.puts.items())
-        new = [item for item in puts if not self._stays(item)]
-        gone = [(key, self._found[key]) for key in sorted({*planned.drops, *dict(new)} & self._found.keys())]
-        if gone:
-            await connection.execute(_DROP, *_columns([(*_row(*item)[:2], item[1].create_time) for item in gone], 3))
-        if len(new) < len(puts):
-            await connection.execute(_UPDATE, *_columns([_row(*item) for item in puts if self._stays(item)], 7))
-        transaction: str | None = None
-        if new:
-            transaction = await _make(connection, _INSERT, new)
-        for tally, ids in sorted(planned.named.items()):
-            await connection.execute(_COUNT_NAMED, tally.package, tally.day, [*map(pack, ids)])
-        for tally, ids in sorted(counts.items()):
-            await connection.execute(_COUNT, tally.package, tally.day, [*map(pack, sorted(ids))])
-        if planned.freed:
-            await connection.execute(
-                _FREE, *_columns([(package, pack(one)) for package, one in sorted(planned.freed)], 2)
-            )
-        if days := changed_days(planned, self._found):
-            await connection.execute(_NOTE, *_columns(days, 2))
-        return transaction or str(await connection.fetchval(_TRANSACTION))
+        new = [_row(*item) for item in puts if item[0] not in self._found]
+        changed = [_row(*item) for item in puts if item[0] in self._found]
+        if planned.drops:
+            drops = [(collection.encode(), document.encode()) for collection, document in sorted(planned.drops)]
+            await connection.execute(_DROP, *_columns(drops, 2))
+        if changed:
+            await connection.execute(_UPDATE, *_columns(changed, 8))
+        if new and await connection.fetchval(_INSERT, *_columns(new, 8)) < len(new):
+            raise Quicker
+        return await self._count(connection, planned)
 
-    def _stays(self, item: tuple[Key, Row]) -> bool:
-        """Whether a document is there, in the partition that it is to be in."""
-        key, row = item
-        return key in self._found and self._found[key].create_time == row.create_time
-
-
-async def _make(connection: Batches, statement: str, new: Sequence[tuple[Key, Row]]) -> str:
-    """Make documents; the number of the transaction.
-
-    Raises:
-        Quicker: one of them is there.
-    """
-    made, transaction = await connection.fetchrow(statement, *_columns([_row(*item) for item in new], 7))
-    if made < len(new):
-        raise Quicker
-    return str(transaction)
+    async def _count(self, connection: Batches, planned: Plan) -> str:
+        """Count imports, and note the days that changed; return the number of the transaction."""
+        ids = sorted((known, hour // 24) for known, hour in planned.ids.items())
+        added = add_up(self._staging.admit(planned.imports))
+        hours = sorted((*cell, number) for cell, number in added.hours.items())
+        days, months = (
+            sorted((*place, number) for place, number in sums.items()) for sums in (added.days, added.months)
+        )
+        noted = [
+            (package, collection.encode(), day, make_stamp())
+            for package, collection, day in changed_days(planned, self._found)
+        ]
+        columns = [*starmap(_columns, ((ids, 2), (hours, 4), (days, 5), (months, 5), (noted, 4)))]
+        made, transaction = await connection.fetchrow(_COUNT, *(column for some in columns for column in some))
+        if made < len(ids):
+            raise Quicker
+        return str(transaction)
 
 
 async def _load(connection: Batches, keys: Sequence[Key]) -> dict[Key, Row]:
@@ -209,9 +167,8 @@ async def _load(connection: Batches, keys: Sequence[Key]) -> dict[Key, Row]:
     found = {}
     given = [(collection.encode(), document.encode()) for collection, document in keys]
     for row in await connection.fetch(_LOAD, *_columns(given, 2)) if keys else ():
-        collection, document, content, created, changed, package, parent = row
-        key = (collection.decode(), document.decode())
-        found[key] = Row(content, created, changed, package, None if parent is None else parent.decode())
+        key = (row[0].decode(), row[1].decode())
+        found[key] = _read_row(*row[2:])
     return found
 
 
@@ -219,8 +176,7 @@ async def _load_below(connection: Batches, below: Below, found: dict[Key, Row]) 
     """Add the stats of sessions to what was found; return how many invokes stats have."""
     if below.sessions:
         for row in await connection.fetch(_STATS, [one.encode() for one in below.sessions]):
-            document, content, created, changed, package, parent = row
-            found[STATS, document.decode()] = Row(content, created, changed, package, parent.decode())
+            found[STATS, row[0].decode()] = _read_row(*row[1:])
     if not below.stats:
         return {}
     rows = await connection.fetch(_RUNS, [one.encode() for one in below.stats])
@@ -229,7 +185,12 @@ async def _load_below(connection: Batches, below: Below, found: dict[Key, Row]) 
 
 def _row(key: Key, row: Row) -> tuple[Any, ...]:
     parent = None if row.parent is None else row.parent.encode()
-    return (key[0].encode(), key[1].encode(), row.content, row.create_time, row.update_time, row.package, parent)
+    content, created, changed, package, _, label = row
+    return (key[0].encode(), key[1].encode(), content, created, changed, package, parent, label)
+
+
+def _read_row(content: bytes, created: int, changed: int, package: str, parent: bytes | None, label: str | None) -> Row:
+    return Row(content, created, changed, package, None if parent is None else parent.decode(), label)
 
 
 def _columns(rows: Sequence[Sequence[Any]], number: int) -> list[Sequence[Any]]:

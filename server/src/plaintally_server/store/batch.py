@@ -1,11 +1,12 @@
 """What a batch of writes comes to: the answers, and what is to be put, dropped and counted. Pure.
 
 A batch holds groups of writes; a group is done as a whole or not at all, and sees what those before it did. The stores
-load the documents that a batch names, have it planned here, and apply the plan in one transaction.
+load the documents and ids that a batch names, have it planned here, and apply the plan in one transaction. A batch of
+nothing but imports is planned as if all of its ids were new, which the transaction then finds out.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -13,7 +14,6 @@ from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import Refusal, forbidden
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import (
-    ANY_UUID,
     COUNTER_PREFIX,
     INVOKES,
     MAX_RUNS,
@@ -24,17 +24,17 @@ from plaintally_server.ingest import (
     Admitted,
     is_part_of,
 )
-from plaintally_server.resource import Precondition, Stored, check_precondition, name_taken
-from plaintally_server.store import Write
+from plaintally_server.resource import Stored, check_precondition, name_taken
+from plaintally_server.store import Import, Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
-from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
+from plaintally_server.store.times import DAY_US, cut_to_hour, day_of, from_us, hour_number, to_us
 
 Key = tuple[str, str]
 """A collection and an id."""
 Answer = Sequence[Stored | None] | Exception
 """What came of a group: its documents, why it was refused, or what went wrong."""
 
-_IS_NEW = Precondition(exists=False)
+Groups = Sequence[Sequence[Write | Import]]
 
 
 class Row(NamedTuple):
@@ -45,12 +45,22 @@ class Row(NamedTuple):
     update_time: int
     package: str
     parent: str | None
+    context_label: str | None
 
 
-class Tally(NamedTuple):
-    """What counts are added up by: a package, and the UTC day they were received on."""
+class Cell(NamedTuple):
+    """What imports are added up by: a package, an hour since 1970 and coarse fields."""
 
     package: str
+    hour: int
+    coarse: str
+
+
+class Day(NamedTuple):
+    """A UTC day of a package's collection."""
+
+    package: str
+    collection: str
     day: date
 
 
@@ -61,19 +71,17 @@ class Plan(NamedTuple):
         answers: by group.
         puts: the documents as they are to be in the end.
         drops: the documents that are to go.
-        named: by package and day, UUIDs that are counted if they never were, and whose documents are named by them.
-        counts: the same, of documents that are not.
-        freed: packages and ids, counted before, whose documents change or go: nothing but a list can hold them now.
-        asked: hashes of the ids that must not have been deleted; where one of them was, the batch is planned anew.
+        imports: how many imports are to be counted.
+        ids: the ids of imports that are to be kept, each with the hour since 1970.
+        asked: hashes of the ids that must not have been deleted; if one of them was, the batch is planned again.
         late: stats that came after their session was deleted; they are buried, and the invokes that came before go.
     """
 
     answers: list[Answer]
     puts: dict[Key, Row]
     drops: set[Key]
-    named: dict[Tally, list[str]]
-    counts: dict[Tally, list[str]]
-    freed: set[tuple[str, str]]
+    imports: "Counter[Cell]"
+    ids: dict[bytes, int]
     asked: set[bytes]
     late: dict[str, datetime]
 
@@ -87,14 +95,27 @@ class Forgotten(Refusal):
 
 
 class Quicker(Exception):  # noqa: N818  # no failure
-    """A document was there that a plan was about to make."""
+    """A document, or the id of an import, was there that a plan took for new."""
 
 
-def keys_of(groups: Iterable[Sequence[Write]]) -> list[Key]:
+def has_only_imports(groups: Groups) -> bool:
+    """Return whether a batch has no documents."""
+    return all(isinstance(write, Import) for group in groups for write in group)
+
+
+def ids_of(groups: Groups) -> list[bytes]:
+    """Return the ids and names of imports that a batch has, each once, in their order."""
+    imports = [write for group in groups for write in group if isinstance(write, Import)]
+    return sorted({one.id for one in imports} | {one.name for one in imports if one.name is not None})
+
+
+def keys_of(groups: Groups) -> list[Key]:
     """The documents that a batch names, and those above them, each once, in the order of their names."""
     found = set()
     for group in groups:
         for write in group:
+            if isinstance(write, Import):
+                continue
             found.add((write.name.collection, str(write.name.document)))
             if write.parent is not None:
                 found.add((PARENTS[write.name.collection], write.parent))
@@ -113,11 +134,13 @@ class Below(NamedTuple):
     stats: Sequence[str]
 
 
-def parents_of_new(groups: Iterable[Sequence[Write]], rows: Mapping[Key, Row]) -> Below:
+def parents_of_new(groups: Groups, rows: Mapping[Key, Row]) -> Below:
     """Return the documents that a batch adds others below; `rows` are those of its `keys_of` that are there."""
     found: dict[str, set[str]] = {STATS: set(), INVOKES: set()}
     for group in groups:
         for write in group:
+            if isinstance(write, Import):
+                continue
             key = (write.name.collection, str(write.name.document))
             if write.parent is not None and key not in rows:
                 found[key[0]].add(write.parent)
@@ -125,8 +148,9 @@ def parents_of_new(groups: Iterable[Sequence[Write]], rows: Mapping[Key, Row]) -
 
 
 def plan(
-    groups: Iterable[Sequence[Write]],
+    groups: Groups,
     rows: Mapping[Key, Row],
+    ids: Collection[bytes] = (),
     buried: Collection[bytes] = (),
     runs: Mapping[str, int] | None = None,
 ) -> Plan:
@@ -135,97 +159,52 @@ def plan(
     Args:
         groups: the writes.
         rows: the documents that are there, of those of `keys_of`, and the stats of the sessions of `parents_of_new`.
+        ids: those of `ids_of` that are there.
         buried: the hashes of ids that were deleted, of those that an earlier plan asked for.
         runs: how many invokes the stats of `parents_of_new` have; none where it is left out.
     """
-    planner = _Planner(rows, set(buried), runs or {})
+    planner = _Planner(rows, set(ids), set(buried), runs or {})
     for group in groups:
         planner.take(group)
     return planner.plan
 
 
-def plan_as_new(groups: Iterable[Sequence[Write]]) -> Plan | None:
-    """The plan of a batch of which all is new counts, each named by its id, made without a look at what is there.
-
-    Whoever applies it has to see whether they were new. None where the batch is of anything else.
-    """
-    planned = Plan([], {}, set(), {}, {}, set(), set(), {})
-    for group in groups:
-        if len(group) != 1 or group[0].precondition != _IS_NEW:
-            return None
-        [write] = group
-        document = str(write.name.document)
-        key = (write.name.collection, document)
-        try:
-            admitted = write.settle(None)
-        except Refusal:
-            return None
-        if admitted is None or admitted.counted_id != document or key in planned.puts:
-            return None
-        at = to_us(write.received_at)
-        content = admitted.content or write_fields(admitted.fields)
-        planned.puts[key] = Row(content, at, at, admitted.package, None)
-        planned.named.setdefault(Tally(admitted.package, day_of(at)), []).append(document)
-        planned.answers.append([Stored(admitted.fields, write.received_at, write.received_at)])
-    return planned
-
-
-def bearers(planned: Plan) -> list[Key]:
-    """The documents that would be named by ids that a plan counts, and whose own documents are not."""
-    return sorted((f"{COUNTER_PREFIX}{tally.package}", one) for tally, ids in planned.counts.items() for one in ids)
-
-
-def uncounted(planned: Plan, rows: Mapping[Key, Row]) -> dict[Tally, list[str]]:
-    """What a plan counts of documents that are not named by their ids, without what was counted by these rows' names.
-
-    Args:
-        planned: the plan.
-        rows: those of its `bearers` that were there before it.
-    """
-    borne = {key[1] for key, row in rows.items() if str(read_fields(row.content).get("id")).lower() == key[1]}
-    return {tally: [one for one in ids if one not in borne] for tally, ids in planned.counts.items()}
-
-
-def pack(identifier: str) -> bytes:
-    """A UUID as its 16 bytes."""
-    return bytes.fromhex(identifier.replace("-", ""))
-
-
-def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Tally]:
-    """Of which packages and days a plan changes documents; `rows` are those that it was made with."""
-    before = [rows[key] for key in (planned.puts.keys() | planned.drops) & rows.keys()]
-    found = {(row.package, row.create_time // DAY_US) for row in (*planned.puts.values(), *before)}
-    return [Tally(package, day_of(day * DAY_US)) for package, day in sorted(found)]
+def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Day]:
+    """Return the days that a plan changes; `rows` are those that it was made with."""
+    before = {key: rows[key] for key in (planned.puts.keys() | planned.drops) & rows.keys()}
+    changed = [*planned.puts.items(), *before.items()]
+    found = {(row.package, collection, row.create_time // DAY_US) for (collection, _), row in changed}
+    found |= {(cell.package, f"{COUNTER_PREFIX}{cell.package}", cell.hour // 24) for cell in planned.imports}
+    return [Day(package, collection, day_of(day * DAY_US)) for package, collection, day in sorted(found)]
 
 
 class _Planner:
     """Plans group after group; `plan` grows with each."""
 
-    def __init__(self, rows: Mapping[Key, Row], buried: set[bytes], runs: Mapping[str, int]) -> None:
-        self.plan = Plan([], {}, set(), {}, {}, set(), set(), {})
+    def __init__(self, rows: Mapping[Key, Row], ids: set[bytes], buried: set[bytes], runs: Mapping[str, int]) -> None:
+        self.plan = Plan([], {}, set(), Counter(), {}, set(), {})
         self._puts, self._drops = self.plan.puts, self.plan.drops
-        self._rows, self._buried = rows, buried
+        self._rows, self._ids, self._buried = rows, ids, buried
         self._changed: dict[Key, Row | None] = {}  # by the group that is being planned
-        self._counted: list[tuple[Tally, str, bool]] = []
-        self._freed: list[tuple[str, str]] = []
-        self._seen: set[tuple[str, str]] = set()
+        self._new_ids: dict[bytes, int] = {}  # likewise
+        self._imports: list[Cell] = []  # likewise
         self._runs = Counter(runs)
         self._added: Counter[str] = Counter()  # runs, by the group that is being planned
         self._stats_by_session: dict[str, set[Key]] | None = None
         self._read: dict[Key, tuple[Row, Fields]] = {}
 
-    def take(self, group: Sequence[Write]) -> None:
+    def take(self, group: Sequence[Write | Import]) -> None:
         """Plan a group; where it is refused or fails, nothing of it stays."""
         self._changed.clear()
-        self._counted.clear()
-        self._freed.clear()
+        self._new_ids.clear()
+        self._imports.clear()
         self._added.clear()
         self.plan.answers.append(self._try(group))
 
-    def _try(self, group: Sequence[Write]) -> Answer:
+    def _try(self, group: Sequence[Write | Import]) -> Answer:
         """Return the answer to a group; a variable for the error would keep the writes, by its traceback."""
         try:
-            answer = [self._write(write) for write in group]
+            answer = [self._count(write) if isinstance(write, Import) else self._write(write) for write in group]
         except Forgotten as refusal:
             self._buried |= set(map(hash_text, refusal.late))
             self.plan.late.update(refusal.late)
@@ -234,6 +213,22 @@ class _Planner:
             return error
         self._keep()
         return answer
+
+    def _count(self, one: Import) -> Stored:
+        """Count an import unless its id is known."""
+        document = one.name or one.id
+        if one.must_be_new and self._is_known(document):
+            raise name_taken()
+        hour = hour_number(one.received_at)
+        if not self._is_known(one.id):
+            self._imports.append(Cell(one.package, hour, one.coarse))
+        for known in (one.id, document):
+            if not self._is_known(known):
+                self._new_ids[known] = hour
+        return Stored(one.fields, one.received_at, one.received_at)
+
+    def _is_known(self, import_id: bytes) -> bool:
+        return import_id in self._ids or import_id in self._new_ids
 
     def _write(self, write: Write) -> Stored | None:
         key = (write.name.collection, str(write.name.document))
@@ -249,25 +244,18 @@ class _Planner:
         if admitted is None:
             if row is not None:
                 self._changed[key] = None
-                self._free(key, row)
             return None
         if key[0] in SHARED:
             self._check_not_forgotten(key, admitted.parent, write.received_at)
             self._check_place(key, admitted, is_new=row is None)
-        content = admitted.content or write_fields(admitted.fields)
+        content = write_fields(admitted.fields)
         if row is not None and (admitted.stays or is_same(row.content, content)):
             return current
-        received_us = to_us(write.received_at)
-        created = received_us if row is None else row.create_time
-        changed = received_us if write.changed_at is None else to_us(write.changed_at)
-        self._changed[key] = Row(content, created, changed, admitted.package, admitted.parent)
-        if row is not None:
-            self._free(key, row)
-        if admitted.counted_id is not None:
-            tally, counted_id = Tally(admitted.package, day_of(received_us)), admitted.counted_id
-            self._counted.append((tally, counted_id, row is None and counted_id == key[1]))
-        created_at = write.received_at if row is None else from_us(created)
-        return Stored(admitted.fields, created_at, write.changed_at or write.received_at)
+        changed = made = _make_row(write, admitted, content)
+        if row is not None:  # so that each change has a time of its own, against which a client may check
+            changed = made._replace(create_time=row.create_time, update_time=max(made.update_time, row.update_time + 1))
+        self._changed[key] = changed
+        return _stored(changed, admitted.fields)
 
     def _find(self, key: Key) -> Row | None:
         if key in self._changed:
@@ -275,13 +263,6 @@ class _Planner:
         if key in self._puts:
             return self._puts[key]
         return None if key in self._drops else self._rows.get(key)
-
-    def _free(self, key: Key, row: Row) -> None:
-        """Have the id of a count that changes or goes stay counted."""
-        if row.package and key[0] == f"{COUNTER_PREFIX}{row.package}":
-            counted = read_fields(row.content).get("id")
-            if isinstance(counted, str) and ANY_UUID.fullmatch(counted):
-                self._freed.append((row.package, counted.lower()))
 
     def _check_not_forgotten(self, key: Key, parent: str | None, at: datetime) -> None:
         if self._is_buried(key[1]):
@@ -342,12 +323,9 @@ class _Planner:
             else:
                 self._drops.discard(key)
                 self._puts[key] = row
-        for tally, counted_id, is_named in self._counted:
-            if (tally.package, counted_id) not in self._seen:
-                self._seen.add((tally.package, counted_id))
-                counted = self.plan.named if is_named else self.plan.counts
-                counted.setdefault(tally, []).append(counted_id)
-        self.plan.freed.update(self._freed)
+        self.plan.imports.update(self._imports)
+        self.plan.ids.update(self._new_ids)
+        self._ids.update(self._new_ids)
         self._runs.update(self._added)
 
 
@@ -364,6 +342,17 @@ def _pass_over(write: Write) -> None:
     check_precondition(None, write.precondition)
     if write.settle(None) is not None:
         raise name_taken()
+
+
+def _make_row(write: Write, admitted: Admitted, content: bytes) -> Row:
+    """Return a document as it is kept if there was none before."""
+    received, changed = (
+        cut_to_hour(to_us(moment)) for moment in (write.received_at, write.changed_at or write.received_at)
+    )
+    context_label = None
+    if write.name.collection == INVOKES and admitted.package and admitted.fields.get("context"):
+        context_label = str(admitted.fields.get("label", ""))  # RxInfer's runs have none
+    return Row(content, received, changed, admitted.package, admitted.parent, context_label)
 
 
 def _stored(row: Row, fields: Fields) -> Stored:

@@ -18,7 +18,7 @@ from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import CommandError
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store.deletion import discard
-from plaintally_server.store.rows import insert
+from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import documents, identities, receipts, tokens, tombstones
 
 _TABLES = {str(table.name): table for table in (identities, tombstones, receipts, tokens)}

@@ -1,13 +1,12 @@
 """Moves everything from one database into another that is empty, of either kind, in one transaction on either side."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any
 
 from sqlalchemy import Connection, Engine, Integer, Table, delete, func, select
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store import partitions, schema
+from plaintally_server.store import schema
 from plaintally_server.store.database import (
     Database,
     describe,
@@ -16,13 +15,11 @@ from plaintally_server.store.database import (
     open_for_writing,
     telling,
 )
-from plaintally_server.store.tables import documents, identities, logins, metadata, names
+from plaintally_server.store.tables import identities, logins, metadata
 
 _AT_ONCE = 1000
-_TABLES = [
-    table for table in metadata.sorted_tables if table not in (names, logins) and table.info.get("only") != "sqlite"
-]
-"""Names follow from the documents, `documents` shows all of SQLite's, and nobody takes a login along."""
+_TABLES = [table for table in metadata.sorted_tables if table is not logins and table.info.get("only") != "sqlite"]
+"""Nobody takes a login along."""
 
 
 def copy(source: Database, target: Database) -> Mapping[str, int]:
@@ -71,23 +68,12 @@ def _count(connection: Connection) -> Mapping[str, int]:
 
 
 def _copy(table: Table, reads: Connection, writes: Connection) -> None:
-    order = table.primary_key if table is not documents else [documents.c.create_time]  # a month after the other
-    query = select(table).order_by(*order).execution_options(yield_per=_AT_ONCE)
+    query = select(table).order_by(*table.primary_key).execution_options(yield_per=_AT_ONCE)
     with closing(reads.execute(query)) as result:
         for part in result.mappings().partitions():
-            rows = [dict(row) for row in part]
-            if table is documents and writes.dialect.name == "postgresql":
-                _prepare(writes, rows)
-            writes.execute(table.insert(), rows)
+            writes.execute(table.insert(), [dict(row) for row in part])
     if writes.dialect.name == "postgresql":
         _number_on(table, writes)
-
-
-def _prepare(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Make the partitions that documents go into, and have their names registered."""
-    partitions.ensure(connection, {partitions.month_of(row["create_time"]) for row in rows})
-    columns = [column.name for column in names.columns]
-    connection.execute(names.insert(), [{column: row[column] for column in columns} for row in rows])
 
 
 def _number_on(table: Table, connection: Connection) -> None:

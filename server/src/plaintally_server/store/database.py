@@ -21,8 +21,6 @@ Database = Path | str
 """A file, or an address such as postgresql://user@host/name."""
 LOCK = 0x706C7461
 """The advisory lock of PostgreSQL's that whoever writes shares, and whoever deletes has alone."""
-COUNTING = LOCK + 1
-"""The advisory lock that whoever counts shares; whoever counts ids that name no documents has it alone."""
 QUEUEING = LOCK + 2
 """The advisory lock of whoever changes the queue of deletion requests and deletes no documents."""
 PATIENCE_MS = 30

@@ -15,7 +15,8 @@ from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.store import credentials
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.credentials import Deed
-from plaintally_server.store.rows import find_buried, insert, is_document, located, parent_is, parts_of, remove
+from plaintally_server.store.rows import find_buried, is_document, parent_is, remove
+from plaintally_server.store.statements import insert, parts_of
 from plaintally_server.store.tables import documents, erasures, forget_requests, receipts, tombstones
 from plaintally_server.store.times import from_us, to_us
 
@@ -64,7 +65,7 @@ def discard(connection: Connection, collection: str, document: str, *, at: datet
     if collection == SESSIONS:
         _delete_session(connection, document, at)
     else:
-        remove(connection, is_document(connection, collection, document))
+        remove(connection, is_document(collection, document))
     if collection == STATS:
         remove(connection, parent_is(INVOKES, document))
         _bury(connection, [document], at)
@@ -138,7 +139,7 @@ def is_requested(connection: Connection, session_id: str) -> bool:
 
 def is_here(connection: Connection, session_id: str) -> bool:
     """Whether anything of a session is here."""
-    own = select(documents.c.id).where(is_document(connection, SESSIONS, session_id))
+    own = select(documents.c.id).where(is_document(SESSIONS, session_id))
     below = select(documents.c.id).where(parent_is(STATS, session_id))
     return bool(connection.execute(select(or_(own.exists(), below.exists()))).scalar())
 
@@ -213,12 +214,11 @@ class _Tree(NamedTuple):
 
 def _find_trees(connection: Connection, sessions: Sequence[str]) -> Mapping[str, _Tree]:
     """Return the tree of each session of which anything is here."""
-    place, key = located(connection)
-    package = documents.c.package
+    key, package = documents.c, documents.c.package
     counts: dict[str, Counter[str]] = {}
     owners: dict[str, str] = {}
     for part in parts_of(sessions):
-        own = select(key.id, package).select_from(place).where(key.collection == SESSIONS, key.id.in_(part))
+        own = select(key.id, package).where(key.collection == SESSIONS, key.id.in_(part))
         for session, name in connection.execute(own):
             counts.setdefault(session, Counter())[name] += 1
             owners[session] = name
@@ -244,7 +244,7 @@ def _delete_session(connection: Connection, session_id: str, at: datetime) -> in
     stats_ids = connection.execute(select(documents.c.id).where(parent_is(STATS, session_id))).scalars().all()
     count = sum(remove(connection, parent_is(INVOKES, *part)) for part in parts_of(stats_ids))
     count += remove(connection, parent_is(STATS, session_id))
-    count += remove(connection, is_document(connection, SESSIONS, session_id))
+    count += remove(connection, is_document(SESSIONS, session_id))
     connection.execute(delete(forget_requests).where(forget_requests.c.session == session_id))
     _bury(connection, stats_ids, at)
     _bury(connection, [session_id], at, key_hash)
@@ -256,9 +256,7 @@ def _key_hash(connection: Connection, session_id: str) -> bytes | None:
     row = connection.execute(query).one_or_none()
     if row is not None:
         return None if row[0] is None else bytes(row[0])
-    content = connection.execute(
-        select(documents.c.fields).where(is_document(connection, SESSIONS, session_id))
-    ).scalar()
+    content = connection.execute(select(documents.c.fields).where(is_document(SESSIONS, session_id))).scalar()
     key_hash = None if content is None else read_fields(content).get("deletion_key_hash")
     return None if key_hash is None else bytes.fromhex(key_hash)
 

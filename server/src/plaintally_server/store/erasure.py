@@ -3,17 +3,16 @@
 On SQLite, `secure_delete` overwrites rows and freed pages with zeros, and emptying the write-ahead log removes earlier
 versions of pages. Both happen at each deletion. But when SQLite moves rows between pages of a table or an index, copies
 of some rows stay in unused parts of these pages. Only a page that is freed is overwritten as a whole. So a pass copies
-`shared_documents` into a new table, which takes its place, and empties the old one until all of its pages are free:
+`documents` into a new table, which takes its place, and empties the old one until all of its pages are free:
 
-1. Copying: `shared_documents_copy` exists. Triggers apply every change to it, too. Each step copies some more rows.
-2. Emptying: `shared_documents_old` exists. A trigger deletes from it what is deleted or changed in the new table. Each
+1. Copying: `documents_copy` exists. Triggers apply every change to it, too. Each step copies some more rows.
+2. Emptying: `documents_old` exists. A trigger deletes from it what is deleted or changed in the new table. Each
    step deletes some more rows; the last one drops the table.
 3. Neither exists, but the row in `erasure_pass` does. The log is emptied, which waits for readers, and the row goes
    with the entries in `erasures` that the pass began with. Entries that are newer need another pass.
 
 A step is a short transaction that takes its turn among the writes. All state is in the database, so a pass that a kill
-or an orderly stop cuts short goes on at the next start, and a collector and a command may work on the same pass. The
-documents of imports are in another table, which a pass never touches: `secure_delete` has to do for them.
+or an orderly stop cuts short goes on at the next start, and a collector and a command may work on the same pass.
 
 PostgreSQL has VACUUM (see `vacuuming`).
 """
@@ -39,7 +38,7 @@ from plaintally_server.retention import PAUSE, REST
 from plaintally_server.store import vacuuming
 from plaintally_server.store.database import ERRORS
 from plaintally_server.store.room import free_bytes, growth_bytes, log_bytes
-from plaintally_server.store.tables import erasure_pass, erasures, forget_requests, shared_documents
+from plaintally_server.store.tables import documents, erasure_pass, erasures, forget_requests
 from plaintally_server.store.times import to_us
 
 PAUSE_S = 600.0
@@ -56,7 +55,7 @@ LOG_BYTES = 16 * 2**20
 """The size of the write-ahead log from which on a step waits until the log is empty, as a reader may keep it."""
 _ROW_BYTES = 400  # that a document takes besides its fields, in the table and in its indexes
 _SAMPLES = 64
-_COPY, _OLD = "shared_documents_copy", "shared_documents_old"
+_COPY, _OLD = "documents_copy", "documents_old"
 _TRIGGERS = ("erasure_insert", "erasure_update", "erasure_delete")
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")  # the latter two with a quota, for example
 _logger = logging.getLogger(__name__)
@@ -165,7 +164,7 @@ def room_needed(connection: Connection) -> int:
 
     A few documents stand for all.
     """
-    number, fields = shared_documents.c.number, shared_documents.c.fields
+    number, fields = documents.c.number, documents.c.fields
     # SQLite reads a whole index for both in one query, and one row for each alone.
     first, last = (connection.execute(select(end(number))).scalar() for end in (func.min, func.max))
     copied = connection.execute(select(erasure_pass.c.position)).scalar()
@@ -242,8 +241,8 @@ def _check_room(connection: Connection, needed: int) -> None:
 
 def _begin(connection: Connection, last: int) -> None:
     """Begin a pass for the deletions up to this one."""
-    connection.execute(CreateTable(shared_documents.to_metadata(MetaData(), name=_COPY)))
-    columns = [column.name for column in shared_documents.columns]
+    connection.execute(CreateTable(documents.to_metadata(MetaData(), name=_COPY)))
+    columns = [column.name for column in documents.columns]
     values = ", ".join(f"NEW.{name}" for name in columns)
     changes = ", ".join(f"{name} = NEW.{name}" for name in columns)
     statements = (
@@ -262,15 +261,15 @@ def _begin(connection: Connection, last: int) -> None:
 
 def _copy(connection: Connection, position: int) -> None:
     """Copy the next rows; if there are none, let the copy take the place of the table."""
-    end = _end_of_step(connection, "shared_documents", position)
+    end = _end_of_step(connection, "documents", position)
     if end is None:
         _swap(connection)
         return
-    columns = ", ".join(column.name for column in shared_documents.columns)
+    columns = ", ".join(column.name for column in documents.columns)
     span = {"position": position, "end": end}
     connection.execute(  # those that came meanwhile are there already
         text(
-            f"INSERT OR IGNORE INTO {_COPY} ({columns}) SELECT {columns} FROM shared_documents"  # noqa: S608
+            f"INSERT OR IGNORE INTO {_COPY} ({columns}) SELECT {columns} FROM documents"  # noqa: S608
             " WHERE number > :position AND number <= :end ORDER BY number"
         ),
         span,
@@ -280,8 +279,8 @@ def _copy(connection: Connection, position: int) -> None:
 
 def _swap(connection: Connection) -> None:
     _drop_triggers(connection)
-    _rename(connection, "shared_documents", _OLD)
-    _rename(connection, _COPY, "shared_documents")
+    _rename(connection, "documents", _OLD)
+    _rename(connection, _COPY, "documents")
     _make_old_triggers(connection)
 
 
@@ -321,7 +320,7 @@ def _end_of_step(connection: Connection, table: str, position: int) -> int | Non
 
 def _make_trigger(connection: Connection, name: str, statement: str) -> None:
     event = name.partition("_")[2].upper()
-    connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON shared_documents BEGIN {statement}; END")
+    connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON documents BEGIN {statement}; END")
 
 
 def _make_old_triggers(connection: Connection) -> None:

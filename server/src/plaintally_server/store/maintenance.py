@@ -11,7 +11,19 @@ from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.logins import StoredLogin
 from plaintally_server.resource import Stored
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
-from plaintally_server.store import Window, Write, credentials, deletion, erasure, rollups, rows, schema, striking
+from plaintally_server.store import (
+    Import,
+    Window,
+    Write,
+    credentials,
+    deletion,
+    erasure,
+    rollups,
+    rows,
+    schema,
+    statements,
+    striking,
+)
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.database import (
     PATIENCE_S,
@@ -62,11 +74,6 @@ class MaintenanceReader(SQLReader):
         with self._reading() as connection:
             found = connection.execute(select(contracts)).all()
             return sorted((row.package, bytes(row.content), from_us(row.added_at)) for row in found)
-
-    def hourly_counts(self, package: str, first_at: datetime) -> Sequence[tuple[datetime, int]]:
-        """The counts of a package that were received since a time, by hour, the empty ones left out."""
-        with self._reading() as connection:
-            return striking.hourly_counts(connection, package, first_at)
 
     def find_login(self, login_hash: bytes) -> StoredLogin | None:
         """See `LoginStore.find_login`."""
@@ -229,7 +236,7 @@ class Maintenance(MaintenanceReader):
         with self._changing() as connection:
             rollups.put_series(connection, package, day, {STRUCK_IMPORTS: cells})
 
-    def take(self, writes: Sequence[Write]) -> Sequence[Stored | Refusal | None]:
+    def take(self, writes: Sequence[Write | Import]) -> Sequence[Stored | Refusal | None]:
         """Keep documents in one transaction, each for itself: what came of it, or why it was refused."""
         with self._changing() as connection:
             planned = rows.write(connection, [[write] for write in writes])
@@ -242,7 +249,7 @@ class Maintenance(MaintenanceReader):
             row = {"project": project, "collection": collection, "last_id": "", "begun_at": to_us(at)}
             begun = {"last_id": "", "begun_at": to_us(at)}
             keys = [pulls.c.project, pulls.c.collection]
-            added = rows.insert(connection, pulls).values(row)
+            added = statements.insert(connection, pulls).values(row)
             connection.execute(added.on_conflict_do_update(index_elements=keys, set_=begun))
 
     def note_pulled(self, project: str, collection: str, last_id: str | None) -> None:

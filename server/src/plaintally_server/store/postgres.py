@@ -1,29 +1,24 @@
 """The store in PostgreSQL, which several collectors may share.
 
-A batch is one transaction: what it names is read and locked in the order of names, then put by one statement. A name is
-made in the registry `names`; where another collector was quicker with one of them, the batch is planned anew on what is
-there then. Whoever writes shares an advisory lock that whoever deletes has alone, so that nothing arrives below what is
+A batch is one transaction: what it names is read and locked in the order of names, then put by one statement. If another
+collector was quicker with a name, or with the id of an import, the batch is planned again on what is there then. Whoever writes shares an advisory lock that whoever deletes has alone, so that nothing arrives below what is
 being deleted, and nobody waits in a circle.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import date, datetime
+from collections.abc import Sequence
 
 import asyncpg
 from sqlalchemy import QueuePool
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, StartError, unavailable
-from plaintally_server.retention import PAUSE, REST
-from plaintally_server.store import Write, libpq, partitions, schema
+from plaintally_server.store import libpq, schema, totals
 from plaintally_server.store.attempt import Attempt
-from plaintally_server.store.batch import Answer, Plan, Quicker
-from plaintally_server.store.database import ERRORS, describe, exclusively, open_for_reading, open_for_writing, problem
+from plaintally_server.store.batch import Answer, Groups, Plan, Quicker
+from plaintally_server.store.database import ERRORS, describe, open_for_reading, open_for_writing, problem
 from plaintally_server.store.libpq import Batches, connect, is_full, is_lost
-from plaintally_server.store.times import to_us
 from plaintally_server.store.vacuuming import Vacuuming
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
@@ -49,29 +44,6 @@ class PostgresStore(SQLStore):
         reads = open_for_reading(url, pool=QueuePool, limit_s=libpq.LIMIT_S)
         super().__init__(reads, self._server, self._server.transactions, queue_size=queue_size)
 
-    async def drop_months(self, before: Mapping[str, datetime]) -> int:
-        """See `retention.Purging.drop_months`; a month that somebody reads is left for the next time."""
-        gone, clock_s = 0, asyncio.get_running_loop().time
-        for month in await asyncio.to_thread(self._months_over, before):
-            count, place, begun_s = 0, partitions.START, clock_s()
-            while found := await self._do(partitions.forget_names, month, place):
-                count, place = count + found[0], found[1]
-                await asyncio.sleep(max(PAUSE.total_seconds(), REST * (clock_s() - begun_s)))
-                begun_s = clock_s()
-            with suppress(Refusal):
-                await self._do(partitions.detach, month)
-                gone += count
-        await asyncio.to_thread(self._drop_detached)
-        return gone
-
-    def _drop_detached(self) -> None:
-        with self._server.engine.begin() as connection:
-            partitions.drop_detached(connection)
-
-    def _months_over(self, before: Mapping[str, datetime]) -> list[date]:
-        with self._reading() as connection:
-            return partitions.months_over(connection, before)
-
 
 class _Server:
     """The connection that writes; see `Backend`."""
@@ -83,20 +55,17 @@ class _Server:
         self.transactions = Transactions(self.engine, self._vacuuming.begin)
         self._loop = asyncio.new_event_loop()
         self._connection: Batches | None = None
-        self._partitions: set[object] = set()
+        self._staging = totals.Staging(self.engine)
         try:
             self._loop.run_until_complete(self._connect())
         except (*ERRORS, *libpq.ERRORS) as error:
             self._loop.close()
             raise StartError(problem(f"cannot write the database {describe(url)}", error)) from error
 
-    def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
+    def write(self, groups: Groups) -> Sequence[Answer]:
         """Do a batch in one transaction, over a lost connection and against other collectors if need be."""
-        try:
-            planned = self._loop.run_until_complete(self._persist(groups))
-        except asyncpg.CheckViolationError:  # a month was dropped that this was about to come late into
-            self._partitions.clear()
-            planned = self._loop.run_until_complete(self._persist(groups))
+        self._staging.prepare(groups)
+        planned = self._loop.run_until_complete(self._persist(groups))
         self.transactions.bury(planned.late)
         return planned.answers
 
@@ -128,22 +97,13 @@ class _Server:
         self._vacuuming.close()
         self.engine.dispose()
 
-    def _make_partitions(self, groups: Sequence[Sequence[Write]]) -> None:
-        times = [write.received_at for group in groups for write in group]
-        months = partitions.spanning(to_us(min(times)), to_us(max(times))) if times else []
-        if not self._partitions.issuperset(months):
-            with exclusively(self.engine) as connection:
-                partitions.ensure(connection, months)
-            self._partitions.update(months)
-
-    async def _persist(self, groups: Sequence[Sequence[Write]]) -> Plan:
+    async def _persist(self, groups: Groups) -> Plan:
         """Try until it is done, or the database was not there for too long."""
-        attempt = Attempt(groups)
+        attempt = Attempt(groups, self._staging)
         # Once one batch has waited in vain, those behind it do not, until one succeeds.
         give_up, pause_s = time.monotonic() + self._patience_s * self._is_there, 0.05
         while True:
             try:
-                self._make_partitions(groups)
                 planned = await attempt.run(await self._connect())
             except _AGAIN:
                 await self._roll_back()

@@ -1,56 +1,84 @@
-"""Removing what is over its time, by functions of a connection whose caller has begun a transaction.
+"""Removing what has expired, by functions of a connection whose caller has begun a transaction.
 
-A step looks at the next documents of a package in the order of receipt. On SQLite an index has them together. On
-PostgreSQL they are looked for among those of all packages, of which a step passes over so many and no more: two of a
-small package may have a million others between them. A context is replaced by an empty one; a document goes with its
-name, and a count with the id that it was counted by.
+A step looks at the next documents of a package in the order of receipt, which an index has together. A context is
+replaced by an empty one. Days that lose something are exported again, and their rollups stay.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal, select, tuple_, update
 
-from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.retention import Due, Place, Step
 from plaintally_server.store import Purge
+from plaintally_server.store.batch import Day
 from plaintally_server.store.content import read_fields, write_fields
-from plaintally_server.store.rows import delete_rows
-from plaintally_server.store.tables import ALL, BEGUN, INTERRUPTED, counted_ids, documents, purges, rolled_days
-from plaintally_server.store.times import from_us, to_us
+from plaintally_server.store.rows import delete_rows, make_stamp
+from plaintally_server.store.tables import (
+    ALL,
+    BEGUN,
+    IMPORTS_BY_HOUR,
+    INTERRUPTED,
+    documents,
+    import_hours,
+    import_ids,
+    purges,
+    rolled_days,
+    rollups,
+)
+from plaintally_server.store.times import HOUR_US, day_number, day_of, first_hour, from_us, to_us
 
-WALK = 2_000
-"""Documents of all packages that a step on PostgreSQL passes over at most."""
+IDS_STEP = 3_000
+"""Ids of imports that are looked at in one transaction."""
 _COLUMNS = documents.c
-_KEY = (_COLUMNS.create_time, _COLUMNS.collection, _COLUMNS.id)
+_KEY = (_COLUMNS.create_time, _COLUMNS.number)
 _ORDER = tuple_(*_KEY)
 _BELOW = {STATS: INVOKES, SESSIONS: STATS}
-Found = Row[str, str, bytes, int]
 
 
-def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime, walk: int = WALK) -> Step:
+def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
     """Do a step; see `retention.Purging.purge`."""
-    span = and_(_place(after) < _ORDER, _COLUMNS.create_time < to_us(due.before))
-    end = None
-    if connection.dialect.name == "postgresql":
-        end = connection.execute(select(*_KEY).where(span).order_by(*_KEY).offset(walk - 1).limit(1)).one_or_none()
-    if end is not None:
-        span = and_(span, _place(_place_of(end)) >= _ORDER)
-    query = (
-        select(_COLUMNS.collection, _COLUMNS.id, _COLUMNS.fields, _COLUMNS.create_time)
-        .where(_COLUMNS.package == due.package, span)
-        .order_by(*_KEY)
-        .limit(limit)
-    )
-    found = connection.execute(query).all()
+    query = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.id, _COLUMNS.fields, _COLUMNS.create_time)
+    query = query.where(_COLUMNS.package == due.package, _COLUMNS.create_time < to_us(due.before)).limit(limit)
     if due.what == "contexts":
-        removed, kept = _empty(connection, due, found, at), None
-    else:
-        removed, kept = _remove(connection, due, found, after) if found else (0, None)
-    last = found[-1] if len(found) == limit else end
-    return Step(removed, None if last is None else _place_of(last), kept)
+        found = connection.execute(query.where(_COLUMNS.context_label.in_(due.labels or ()))).all()
+        _empty(connection, due, found, at)
+        return Step(len(found), after if len(found) == limit else None)
+    place = tuple_(*map(literal, after, [column.type for column in _KEY]))
+    found = connection.execute(query.where(place < _ORDER).order_by(*_KEY)).all()
+    removed, kept = _remove(connection, due, found)
+    last = found[-1] if len(found) == limit else None
+    return Step(removed, None if last is None else (last.create_time, last.number), kept)
+
+
+def drop_hours(connection: Connection, due: Due) -> int:
+    """See `retention.Purging.drop_hours`: drop the imports by hour of the oldest day that is due; return their number."""
+    day = due.before.date()
+    hours, sums = import_hours.c, rollups.c
+    first = connection.execute(select(func.min(hours.hour)).where(hours.package == due.package)).scalar()
+    if first is None or first >= first_hour(day):
+        return 0
+    end = first - first % 24 + 24
+    connection.execute(
+        delete(rollups).where(
+            sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < day_of(end * HOUR_US)
+        )
+    )
+    _note_purged(connection, [Day(due.package, f"using_{due.package}", day_of(first * HOUR_US))])
+    return connection.execute(delete(import_hours).where(hours.package == due.package, hours.hour < end)).rowcount
+
+
+def drop_ids(connection: Connection, after: bytes, *, before: date) -> bytes | None:
+    """Look at the next ids of imports, and drop those that were counted before a day; return the last, None at the end."""
+    known = import_ids.c
+    last = connection.execute(
+        select(known.id).where(known.id > after).order_by(known.id).offset(IDS_STEP - 1).limit(1)
+    ).scalar()
+    span = known.id > after if last is None else and_(known.id > after, known.id <= last)
+    connection.execute(delete(import_ids).where(span, known.day < day_number(before)))
+    return None if last is None else bytes(last)
 
 
 def begin(connection: Connection, due: Due, *, at: datetime) -> None:
@@ -64,8 +92,8 @@ def begin(connection: Connection, due: Due, *, at: datetime) -> None:
         connection.execute(delete(purges).where(*_same(this)))
         connection.execute(purges.insert().values(**this, removed=0, at=to_us(at)))
     days = rolled_days.c
-    over = and_(days.package == due.package, days.day < due.before.date(), days.rolled != days.changes)
-    connection.execute(update(rolled_days).where(over).values(rolled=days.changes))
+    over = and_(days.package == due.package, days.day < due.before.date(), days.rolled != days.stamp)
+    connection.execute(update(rolled_days).where(over).values(rolled=days.stamp))
 
 
 def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> None:
@@ -110,52 +138,51 @@ def last_purge(connection: Connection, now: datetime) -> datetime | None:
     return None if at is None else from_us(at)
 
 
-def _empty(connection: Connection, due: Due, found: Sequence[Found], at: datetime) -> int:
-    """Empty the contexts of invokes of these labels."""
-    emptied = 0
-    for collection, document, content, create_time in found:
-        fields = read_fields(content) if collection == INVOKES else {}
-        if fields.get("context") and (due.labels is None or fields.get("label", "") in due.labels):
-            which = and_(
-                _COLUMNS.create_time == create_time, _COLUMNS.collection == collection, _COLUMNS.id == document
-            )
-            values = {"fields": write_fields({**fields, "context": {}}), "update_time": to_us(at)}
-            connection.execute(update(documents).where(which).values(values))
-            emptied += 1
-    return emptied
+def _empty(connection: Connection, due: Due, found: Sequence[Any], at: datetime) -> None:
+    """Empty the contexts of runs."""
+    for number, _, _, content, _ in found:
+        values: dict[str, Any] = {
+            "fields": write_fields({**read_fields(content), "context": {}}),
+            "context_label": None,
+        }
+        changed = func.max if connection.dialect.name == "sqlite" else func.greatest
+        values["update_time"] = changed(_COLUMNS.update_time + 1, to_us(at.replace(minute=0, second=0, microsecond=0)))
+        connection.execute(update(documents).where(_COLUMNS.number == number).values(values))
+    _note_purged(connection, {Day(due.package, one.collection, day_of(one.create_time)) for one in found})
 
 
-def _remove(connection: Connection, due: Due, found: Sequence[Found], after: Place) -> tuple[int, int | None]:
-    """Remove documents, which are all of the package's behind a place, and the ids by which counts were counted.
+def _remove(connection: Connection, due: Due, found: Sequence[Any]) -> tuple[int, int | None]:
+    """Remove documents, but for sessions and stats of which there is something below: their key deletes it.
 
-    A session, and stats, of which there is something below stay with it, so that it can be deleted by their key. How
-    many went, and when the first was received that stays.
+    Returns:
+        How many were removed, and when the first was received that stays.
     """
-    counts = [read_fields(one.fields) for one in found if one.collection.startswith(COUNTER_PREFIX)]
-    if counts:
-        one_id = and_(counted_ids.c.package == due.package, counted_ids.c.id == bindparam("one"))
-        ids = sorted(UUID(fields["id"]).bytes for fields in counts)
-        connection.execute(delete(counted_ids).where(one_id), [{"one": found_id} for found_id in ids])
-    span = and_(_place(after) < _ORDER, _place(_place_of(found[-1])) >= _ORDER)
-    which = and_(_COLUMNS.package == due.package, span)
-    removed = len(delete_rows(connection, and_(which, _COLUMNS.collection.not_in(_BELOW))))
+    gone: list[int] = [one.number for one in found if one.collection not in _BELOW]
     kept: list[int] = []
-    for collection, below in _BELOW.items():
-        if any(one.collection == collection for one in found):
-            these, child = and_(which, _COLUMNS.collection == collection), documents.alias()
+    removed: list[Day] = []
+    for collection, below in ((INVOKES, ""), *_BELOW.items()):
+        these = [one for one in found if one.collection == collection]
+        if below and these:
+            child = documents.alias()
             # A scalar is looked up for each row, by the index; a join may read all that is below anything.
             is_below = and_(child.c.collection == below, child.c.parent == _COLUMNS.id)
             some = select(literal(1)).where(is_below).limit(1).scalar_subquery()
-            rows = connection.execute(select(_COLUMNS.id, _COLUMNS.create_time, some).where(these)).all()
-            gone = [document for document, _, used in rows if not used]
-            removed += len(delete_rows(connection, and_(these, _COLUMNS.id.in_(gone))))
+            query = select(_COLUMNS.number, _COLUMNS.create_time, some)
+            rows = connection.execute(query.where(_COLUMNS.number.in_([one.number for one in these]))).all()
+            gone = [number for number, _, used in rows if not used]
             kept += [received for _, received, used in rows if used]
-    return removed, min(kept, default=None)
+        if gone:
+            removed += delete_rows(connection, _COLUMNS.number.in_(gone))
+        gone = []
+    _note_purged(connection, set(removed))
+    return len(removed), min(kept, default=None)
 
 
-def _place(place: Place) -> Any:  # noqa: ANN401  # to be compared with _ORDER
-    return tuple_(*map(literal, place, [column.type for column in _KEY]))
-
-
-def _place_of(found: Row[Any, *tuple[Any, ...]]) -> Place:
-    return found.create_time, found.collection, found.id
+def _note_purged(connection: Connection, days: Iterable[Day]) -> None:
+    """Note that days have lost what expired: they are exported again, and not rolled up."""
+    columns = rolled_days.c
+    for day in sorted(days):
+        stamp = make_stamp()
+        this = and_(*(columns[name] == value for name, value in day._asdict().items()))
+        rolled = case((columns.rolled == columns.stamp, stamp), else_=columns.rolled)
+        connection.execute(update(rolled_days).where(this).values(stamp=stamp, rolled=rolled))

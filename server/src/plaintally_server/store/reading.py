@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, select, tuple_
 
 from plaintally_server.ingest import INVOKES, MAX_STATS, SESSIONS, STATS, is_part_of
 from plaintally_server.resource import Name, Stored
@@ -14,6 +14,7 @@ from plaintally_server.store import (
     MAX_TREE_BYTES,
     MAX_TREE_RUNS,
     DayState,
+    ImportHour,
     Purge,
     Rolled,
     SessionTree,
@@ -25,15 +26,16 @@ from plaintally_server.store import (
 )
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.rows import count_runs, located, name_is, parent_is, parts_of, shared_of
-from plaintally_server.store.tables import IMPORTS, documents, rollups
-from plaintally_server.store.times import DAY_US, from_us, to_us
+from plaintally_server.store.rows import count_runs, is_document, name_is, parent_is
+from plaintally_server.store.statements import parts_of
+from plaintally_server.store.tables import IMPORTS, IMPORTS_BY_HOUR, documents, rolled_days, rollups
+from plaintally_server.store.tables import import_hours as imports_by_hour
+from plaintally_server.store.times import DAY_US, first_hour, from_hour, from_us, to_us
 from plaintally_server.tokens import Token
 
 T = TypeVar("T")
 K = TypeVar("K")
 _COLUMNS = (documents.c.fields, documents.c.create_time, documents.c.update_time)
-MARK = 2_147_483_647
 _ROWS = 200
 _ROOM = 2 * 2**20
 """How many bytes of documents are fetched at once."""
@@ -64,20 +66,39 @@ class SQLReader:
     ) -> T:
         """See `Reader.scan`."""
         with self._reading() as connection:
-            place, key = located(connection)
+            key = documents.c
             where = [key.collection == collection]
             if after is not None:
                 where.append(key.id < after if descending else key.id > after)
-            return work(_walk(connection, place, [key.id], where, descending=descending))
+            return work(_walk(connection, [key.id], where, descending=descending))
 
     def day_states(self, package: str) -> Sequence[DayState]:
         """See `Reader.day_states`."""
-        collection, day = documents.c.collection, documents.c.create_time // DAY_US
-        mark = func.sum(documents.c.update_time % MARK)
-        query = select(collection, day, func.count(), mark).where(documents.c.package == package)
+        days = rolled_days.c
+        query = select(days.collection, days.day, days.stamp).where(days.package == package)
         with self._reading() as connection:
-            rows = connection.execute(query.group_by(collection, day).order_by(collection, day))
-            return [DayState(name, from_us(day * DAY_US).date(), count, int(mark)) for name, day, count, mark in rows]
+            rows = connection.execute(query.order_by(days.collection, days.day))
+            return [DayState(*row) for row in rows]
+
+    def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
+        """See `Reader.import_hours`."""
+        hours, first = imports_by_hour.c, first_hour(day)
+        query = select(hours.hour, hours.fields, hours.imports).where(
+            hours.package == package, hours.hour >= first, hours.hour < first + 24
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(hours.hour, hours.fields))
+            return [ImportHour(from_hour(hour), coarse, number) for hour, coarse, number in rows]
+
+    def hourly_imports(self, package: str, first: date, last: date) -> Sequence[tuple[datetime, int]]:
+        """See `Reader.hourly_imports`."""
+        day, key, value = rollups.c.day, rollups.c.key, rollups.c.value
+        query = select(day, key, value).where(
+            rollups.c.series == IMPORTS_BY_HOUR, rollups.c.package == package, day.between(first, last)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(day, key))
+            return [(datetime.combine(found, time(int(hour)), UTC), number) for found, hour, number in rows]
 
     def documents_of_day(
         self, package: str, collection: str, day: date, work: Callable[[Iterator[tuple[str, Stored]]], T]
@@ -87,7 +108,7 @@ class SQLReader:
         key, received = documents.c, documents.c.create_time
         where = [key.package == package, key.collection == collection, received >= start, received < start + DAY_US]
         with self._reading() as connection:
-            return work(_walk(connection, documents, [received, key.id], where))
+            return work(_walk(connection, [received, key.number, key.id], where))
 
     def session_tree(self, session_id: str) -> SessionTree:
         """See `Reader.session_tree`."""
@@ -104,14 +125,13 @@ class SQLReader:
     def received(self, session_id: str) -> Sequence[tuple[str, str, datetime]]:
         """The collection, the package, and when it was received, of each document of a session; each day once."""
         with self._reading() as connection:
-            place, key = located(connection)
-            shared = shared_of(connection)
-            package, day = shared.c.package, shared.c.create_time // DAY_US
-            stats = and_(shared.c.collection == STATS, shared.c.parent == session_id)
-            invokes = and_(shared.c.collection == INVOKES, shared.c.parent.in_(select(shared.c.id).where(stats)))
-            own = select(documents.c.package, documents.c.create_time // DAY_US).select_from(place)
+            key = documents.c
+            package, day = key.package, key.create_time // DAY_US
+            stats = and_(key.collection == STATS, key.parent == session_id)
+            above = select(key.id).where(stats).scalar_subquery()
+            invokes = and_(key.collection == INVOKES, key.parent.in_(above))
             queries = {
-                SESSIONS: own.where(key.collection == SESSIONS, key.id == session_id),
+                SESSIONS: select(package, day).where(key.collection == SESSIONS, key.id == session_id),
                 STATS: select(package, day).where(stats).distinct(),
                 INVOKES: select(package, day).where(invokes).distinct(),
             }
@@ -121,10 +141,10 @@ class SQLReader:
                 for package, number in connection.execute(query)
             ]
 
-    def rolled(self, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:
+    def rolled(self, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool) -> Rolled:
         """See `Reader.rolled`."""
         with self._reading() as connection:
-            return rolled_up.read(connection, series, package, first, last, by_day=by_day)
+            return rolled_up.read(connection, series, package, first, last, collection=collection, by_day=by_day)
 
     def struck(self, package: str | None = None) -> Sequence[Window]:
         """See `Reader.struck`."""
@@ -214,23 +234,21 @@ class SQLReader:
 
 
 def _get(connection: Connection, name: Name) -> Stored | None:
-    place, key = located(connection)
-    query = select(*_COLUMNS).select_from(place).where(key.collection == name.collection, key.id == name.document)
+    query = select(*_COLUMNS).where(is_document(name.collection, str(name.document)))
     row = connection.execute(query).one_or_none()
     return None if row is None else _read(*row)
 
 
 def _read_named(connection: Connection, names: Sequence[Name]) -> Iterator[tuple[Name, Stored | None]]:
     """The documents of these names; of their contents never more at once than there is room for."""
-    place, key = located(connection)
-    columns = (key.collection, key.id)
+    columns = (documents.c.collection, documents.c.id)
     for part in parts_of(names):
         keys = [(name.collection, str(name.document)) for name in part]
-        query = select(*columns, func.length(documents.c.fields)).select_from(place).where(name_is(key, keys))
+        query = select(*columns, func.length(documents.c.fields)).where(name_is(keys))
         sizes = {(collection, document): size for collection, document, size in connection.execute(query)}
         for some in _split([(one, sizes.get(one[1], 0)) for one in zip(part, keys, strict=True)]):
-            wanted = name_is(key, [one for _, one in some])
-            rows = connection.execute(select(*columns, *_COLUMNS).select_from(place).where(wanted))
+            wanted = name_is([one for _, one in some])
+            rows = connection.execute(select(*columns, *_COLUMNS).where(wanted))
             found = {(collection, document): row for collection, document, *row in rows}
             for name, one in some:
                 yield name, _read(*found[one]) if one in found else None
@@ -238,7 +256,6 @@ def _read_named(connection: Connection, names: Sequence[Name]) -> Iterator[tuple
 
 def _walk(
     connection: Connection,
-    place: FromClause,
     order: Sequence[ColumnElement[Any]],
     where: Sequence[ColumnElement[bool]],
     *,
@@ -250,8 +267,8 @@ def _walk(
     for first, and then as many contents as there is room for.
     """
     by = [column.desc() for column in order] if descending else order
-    sizes = select(*order, func.length(documents.c.fields)).select_from(place).where(*where).order_by(*by)
-    contents = select(order[-1], *_COLUMNS).select_from(place).where(*where).order_by(*by)
+    sizes = select(*order, func.length(documents.c.fields)).where(*where).order_by(*by)
+    contents = select(order[-1], *_COLUMNS).where(*where).order_by(*by)
     key, last = tuple_(*order), None
     while True:
         query = sizes if last is None else sizes.where(key < last if descending else key > last)
@@ -294,7 +311,9 @@ def _read_branch(connection: Connection, stats: Stored, room: int) -> tuple[Stat
     key = documents.c
     query = select(key.id, func.length(key.fields)).where(parent_is(INVOKES, stats.fields["id"]))
     names = []
-    for document, size in connection.execute(query.order_by(key.create_time.desc(), key.id).limit(MAX_TREE_RUNS)):
+    for document, size in connection.execute(
+        query.order_by(key.create_time.desc(), key.number.desc()).limit(MAX_TREE_RUNS)
+    ):
         room -= size
         if room < 0:
             break

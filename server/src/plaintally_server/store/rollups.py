@@ -14,13 +14,15 @@ from plaintally_server.ingest import INVOKES, STATS
 from plaintally_server.reports.questions import ROLLED
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import Rolled, Window, clock
-from plaintally_server.store.batch import Tally
-from plaintally_server.store.rows import add, note_changes, shared_of
+from plaintally_server.store.batch import Day
+from plaintally_server.store.rows import note_changes
+from plaintally_server.store.statements import add
 from plaintally_server.store.tables import (
     BEGUN,
     INTERRUPTED,
     REFUSED,
     UP,
+    documents,
     monthly_rollups,
     purges,
     rolled_days,
@@ -34,10 +36,13 @@ Cells = Mapping[str, Mapping[str, int]]
 """By series, the value of each key."""
 
 
-def read(connection: Connection, series: str, package: str, first: date, last: date, *, by_day: bool) -> Rolled:
+def read(
+    connection: Connection, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool
+) -> Rolled:
     """See `Reader.rolled`."""
     days = rolled_days.c
-    query = select(days.day).where(days.package == package, days.day.between(first, last), days.rolled.is_(None))
+    of_collection = and_(days.package == package, days.collection == collection)
+    query = select(days.day).where(of_collection, days.day.between(first, last), days.rolled.is_(None))
     missing = connection.execute(query.order_by(days.day)).scalars().all()
     day, key, value = rollups.c.day, rollups.c.key, rollups.c.value
     of_series = and_(rollups.c.series == series, rollups.c.package == package)
@@ -61,15 +66,15 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
     A day whose documents went because their time was over stays as it was rolled up before.
     """
     days = rolled_days.c
-    query = select(days.package, days.day, days.changes, days.rolled).where(
-        days.package != "", days.day <= last, or_(days.rolled.is_(None), days.rolled != days.changes)
+    query = select(days.package, days.collection, days.day, days.stamp, days.rolled).where(
+        days.package != "", days.day <= last, or_(days.rolled.is_(None), days.rolled != days.stamp)
     )
     if package is not None:
         query = query.where(days.package == package)
     purged = purged_until(connection, datetime.combine(last + timedelta(days=2), time(), UTC))
     return [
-        Changed(package, day, changes)
-        for package, day, changes, rolled in connection.execute(query.order_by(days.day, days.package))
+        Changed(package, collection, day, stamp)
+        for package, collection, day, stamp, rolled in connection.execute(query.order_by(days.day, days.package))
         if rolled is None or package not in purged or day >= purged[package].date()
     ]
 
@@ -87,11 +92,12 @@ def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime
 def put(connection: Connection, day: Changed, cells: Cells) -> bool:
     """Have the rollups of a day be these; False where it has changed since its documents were read, or these go."""
     days = rolled_days.c
-    same = and_(days.package == day.package, days.day == day.day, days.changes == day.changes)
-    wanted = or_(days.rolled.is_(None), days.rolled != days.changes)  # else its purge has begun
-    if not connection.execute(update(rolled_days).where(same, wanted).values(rolled=day.changes)).rowcount:
+    this = and_(days.package == day.package, days.collection == day.collection, days.day == day.day)
+    same = and_(this, days.stamp == day.stamp)
+    wanted = or_(days.rolled.is_(None), days.rolled != days.stamp)  # else its purge has begun
+    if not connection.execute(update(rolled_days).where(same, wanted).values(rolled=day.stamp)).rowcount:
         return False
-    put_series(connection, day.package, day.day, {series: cells.get(series, {}) for series in SERIES})
+    put_series(connection, day.package, day.day, cells)
     return True
 
 
@@ -142,12 +148,12 @@ def first_day_up(connection: Connection) -> date | None:
 def renew_below(connection: Connection, day: Changed) -> None:
     """See `rolling.Rolling.renew_below`."""
     start = to_us(datetime.combine(day.day, time(), UTC))
-    stats, invokes = shared_of(connection).alias(), shared_of(connection).alias()
+    stats, invokes = documents.alias(), documents.alias()
     received = and_(stats.c.create_time >= start, stats.c.create_time < start + DAY_US)
     ids = select(stats.c.id).where(stats.c.package == day.package, stats.c.collection == STATS, received)
     below = and_(invokes.c.collection == INVOKES, invokes.c.parent.in_(ids), invokes.c.create_time < start)
     found = connection.execute(select(invokes.c.create_time // DAY_US).where(below).distinct()).scalars()
-    note_changes(connection, [Tally(day.package, day_of(number * DAY_US)) for number in sorted(found)])
+    note_changes(connection, [Day(day.package, INVOKES, day_of(number * DAY_US)) for number in sorted(found)])
 
 
 def windows(connection: Connection, package: str | None) -> Sequence[Window]:

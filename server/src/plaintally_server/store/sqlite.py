@@ -1,34 +1,31 @@
 """The store in one SQLite file: one thread writes it, in one process; many may read."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, unavailable
-from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, MAX_RUNS, MAX_STATS, STATS
-from plaintally_server.store import Write, schema
+from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
+from plaintally_server.store import schema, totals
 from plaintally_server.store.batch import (
     Answer,
+    Groups,
     Key,
     Plan,
     Quicker,
     Row,
-    Tally,
-    bearers,
     changed_days,
+    has_only_imports,
+    ids_of,
     keys_of,
-    pack,
     parents_of_new,
     plan,
-    plan_as_new,
-    uncounted,
 )
 from plaintally_server.store.checking import Check
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
@@ -36,29 +33,42 @@ from plaintally_server.store.erasure import Erasure, empty_log
 from plaintally_server.store.file_identity import FileIdentity
 from plaintally_server.store.lock import Lock
 from plaintally_server.store.room import FOR_IMPORTS, FOR_OTHERS, Room
-from plaintally_server.store.tables import IMPORTS
+from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
 _LEFT_OPEN: list[sqlite3.Connection] = []
 _AT_ONCE = 500
 _ROWS = (64, 16, 4, 1)  # of one statement; whenever one runs, this thread lets go of the interpreter
-_COLUMNS = "fields, create_time, update_time, package, parent"
+_COLUMNS = "fields, create_time, update_time, package, parent, context_label"
 _STATS = f"""
-SELECT id, {_COLUMNS} FROM shared_documents WHERE collection = '{STATS}' AND parent = ? LIMIT {MAX_STATS}
+SELECT id, {_COLUMNS} FROM documents WHERE collection = '{STATS}' AND parent = ? LIMIT {MAX_STATS}
 """  # noqa: S608  # of our own
 _RUNS = f"""
-SELECT count(*) FROM (SELECT 1 FROM shared_documents WHERE collection = '{INVOKES}' AND parent = ? LIMIT {MAX_RUNS})
+SELECT count(*) FROM (SELECT 1 FROM documents WHERE collection = '{INVOKES}' AND parent = ? LIMIT {MAX_RUNS})
 """  # noqa: S608  # of our own
-_COUNTED = "SELECT count(*) FROM counted_ids WHERE package = ? AND id IN"
-_COUNT = "INSERT OR IGNORE INTO counted_ids (package, id)"
+_PUT = f"""
+INSERT INTO documents (collection, id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (collection, id) DO UPDATE SET
+{", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))}
+"""  # noqa: S608  # of our own
+_DROP = "DELETE FROM documents WHERE collection = ? AND id = ?"
+_KEEP_ID = "INSERT OR IGNORE INTO import_ids (id, day)"
+_COUNT = """
+INSERT INTO import_hours (package, hour, fields, imports) VALUES (?, ?, ?, ?)
+ON CONFLICT (package, hour, fields) DO UPDATE SET imports = imports + excluded.imports
+"""
 _ADD = """
-INSERT INTO rollups (series, package, day, key, value) VALUES (?, ?, ?, '', ?)
+INSERT INTO rollups (series, package, day, key, value) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (series, package, day, key) DO UPDATE SET value = value + excluded.value
 """
+_ADD_TO_MONTH = """
+INSERT INTO monthly_rollups (series, package, month, key, value) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (series, package, month, key) DO UPDATE SET value = value + excluded.value
+"""
 _NOTE = """
-INSERT INTO rolled_days (package, day, changes) VALUES (?, ?, 1)
-ON CONFLICT (package, day) DO UPDATE SET changes = changes + 1
+INSERT INTO rolled_days (package, collection, day, stamp) VALUES (?, ?, ?, ?)
+ON CONFLICT (package, collection, day) DO UPDATE SET stamp = excluded.stamp
 """
 
 
@@ -103,18 +113,20 @@ class _File:
         self._room = Room(path, raw, partial(empty_log, self._engine, waits=False))
         event.listen(self._engine, "begin", lambda _: self._admit(FOR_OTHERS), insert=True)  # before its BEGIN
         self.transactions = Transactions(self._engine, self._erasure.begin)
+        self._staging = totals.Staging(self._engine)
         with opening(path):
             self._identity = FileIdentity(path)
 
-    def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
-        """Do a batch in one transaction; where all of it is to be new, at first as if it were."""
-        planned = plan_as_new(groups)
+    def write(self, groups: Groups) -> Sequence[Answer]:
+        """Do a batch in one transaction; a batch of imports is tried first as if all of them were new."""
+        self._staging.prepare(groups)
         try:
             with self._transaction():
-                if planned is None:
-                    planned = self._plan_and_apply(groups)
-                else:
+                if has_only_imports(groups):
+                    planned = plan(groups, {})
                     self._apply(planned, {})
+                else:
+                    planned = self._plan_and_apply(groups)
         except Quicker:
             with self._transaction():
                 planned = self._plan_and_apply(groups)
@@ -180,16 +192,18 @@ class _File:
             self._raw.execute("BEGIN IMMEDIATE")
             yield
 
-    def _plan_and_apply(self, groups: Sequence[Sequence[Write]]) -> Plan:
+    def _plan_and_apply(self, groups: Groups) -> Plan:
         found = self._load(keys_of(groups))
+        ids = self._find("SELECT id FROM import_ids WHERE id IN", ids_of(groups))
         sessions, stats = parents_of_new(groups, found)
         for session in sessions:
             for document, *row in self._raw.execute(_STATS, (session,)):
                 found[STATS, document] = Row(*row)
         runs = {one: self._raw.execute(_RUNS, (one,)).fetchone()[0] for one in stats}
-        planned = plan(groups, found, runs=runs)
-        if planned.asked and (buried := self._find_buried(planned.asked)):
-            planned = plan(groups, found, buried, runs)
+        planned = plan(groups, found, ids, runs=runs)
+        buried = self._find("SELECT id_hash FROM tombstones WHERE id_hash IN", sorted(planned.asked))
+        if buried:
+            planned = plan(groups, found, ids, buried, runs)
         self._apply(planned, found)
         return planned
 
@@ -200,60 +214,44 @@ class _File:
             for start in range(0, len(ids), _AT_ONCE):
                 part = ids[start : start + _AT_ONCE]
                 these = f"collection = ? AND id IN ({','.join('?' * len(part))})"
-                query = f"SELECT id, {_COLUMNS} FROM {_table_of(collection)} WHERE {these}"  # noqa: S608
+                query = f"SELECT id, {_COLUMNS} FROM documents WHERE {these}"  # noqa: S608
                 for document, *row in self._raw.execute(query, (collection, *part)):
                     found[collection, document] = Row(*row)
         return found
 
-    def _find_buried(self, hashes: set[bytes]) -> set[bytes]:
-        query = "SELECT 1 FROM tombstones WHERE id_hash = ?"
-        return {id_hash for id_hash in hashes if self._raw.execute(query, (id_hash,)).fetchone()}
+    def _find(self, query: str, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of some keys that a query finds."""
+        found: set[bytes] = set()
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
+            rows = self._raw.execute(f"{query} ({','.join('?' * len(part))})", part)
+            found.update(key for (key,) in rows)
+        return found
 
     def _apply(self, planned: Plan, found: Mapping[Key, Row]) -> None:
-        counts = uncounted(planned, self._load(bearers(planned)))  # by what is there before
-        for table, keys in _by_table(planned.drops | (planned.puts.keys() & found.keys())):
-            self._raw.executemany(f"DELETE FROM {table} WHERE collection = ? AND id = ?", keys)  # noqa: S608
-        for table, keys in _by_table(planned.puts):
-            put = f"INSERT OR IGNORE INTO {table} (collection, id, {_COLUMNS})"
-            if self._insert(put, [(*key, *planned.puts[key]) for key in keys]) < len(keys):
-                raise Quicker
-        for tally, ids in planned.named.items():
-            self._add(tally, len(ids) - self._number_counted(tally.package, ids))
-        for tally, ids in counts.items():
-            self._add(tally, self._insert(_COUNT, [(tally.package, pack(one)) for one in sorted(ids)]))
-        self._insert(_COUNT, [(package, pack(one)) for package, one in sorted(planned.freed)])
-        self._raw.executemany(_NOTE, [(package, day.isoformat()) for package, day in changed_days(planned, found)])
+        execute = self._raw.executemany
+        if self._keep_ids(planned) < len(planned.ids):
+            raise Quicker
+        execute(_DROP, sorted(planned.drops))
+        execute(_PUT, [(*key, *row) for key, row in planned.puts.items()])
+        added = totals.add_up(self._staging.admit(planned.imports))
+        execute(_COUNT, [(*cell, number) for cell, number in added.hours.items()])
+        for statement, sums in ((_ADD, added.days), (_ADD_TO_MONTH, added.months)):
+            execute(
+                statement,
+                [(series, package, day.isoformat(), key, value) for (series, package, day, key), value in sums.items()],
+            )
+        days = changed_days(planned, found)
+        execute(_NOTE, [(package, name, day.isoformat(), make_stamp()) for package, name, day in days])
 
-    def _add(self, tally: Tally, new: int) -> None:
-        if new:
-            self._raw.execute(_ADD, (IMPORTS, tally.package, tally.day.isoformat(), new))
-
-    def _number_counted(self, package: str, ids: Sequence[str]) -> int:
-        """How many of these ids were counted already."""
-        number = 0
-        for start in range(0, len(ids), _AT_ONCE):
-            part = [pack(one) for one in ids[start : start + _AT_ONCE]]
-            [found] = self._raw.execute(f"{_COUNTED} ({','.join('?' * len(part))})", (package, *part)).fetchone()
-            number += found
-        return number
-
-    def _insert(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Insert rows of which none may be there; how many were not."""
+    def _keep_ids(self, planned: Plan) -> int:
+        """Keep the ids of imports; return how many of them were new."""
+        rows = sorted((known, hour // 24) for known, hour in planned.ids.items())
         made = start = 0
         for size in _ROWS:
             while len(rows) - start >= size:
                 part = rows[start : start + size]
-                values = ",".join([f"({','.join('?' * len(part[0]))})"] * size)
-                made += self._raw.execute(f"{statement} VALUES {values}", [*chain.from_iterable(part)]).rowcount
+                values = ",".join(["(?,?)"] * size)
+                made += self._raw.execute(f"{_KEEP_ID} VALUES {values}", [*chain.from_iterable(part)]).rowcount
                 start += size
         return made
-
-
-def _table_of(collection: str) -> str:
-    return "import_documents" if collection.startswith(COUNTER_PREFIX) else "shared_documents"
-
-
-def _by_table(keys: Iterable[Key]) -> Iterator[tuple[str, list[Key]]]:
-    """Return keys in their order, each run of those of one table with its name."""
-    for table, run in groupby(sorted(keys), key=lambda key: _table_of(key[0])):
-        yield table, list(run)

@@ -1,21 +1,18 @@
 """Windows that are left out of the figures, by functions of a connection whose caller has begun a transaction."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, func, select
+from sqlalchemy import Connection, delete, select
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.ingest import COUNTER_PREFIX
 from plaintally_server.store import Window
-from plaintally_server.store.batch import Tally
+from plaintally_server.store.batch import Day
 from plaintally_server.store.credentials import Deed, note
 from plaintally_server.store.rollups import purged_until, to_window
 from plaintally_server.store.rows import note_changes
-from plaintally_server.store.tables import documents, rolled_days, struck
-from plaintally_server.store.times import from_us, to_us
-
-HOUR_US = 3_600_000_000
+from plaintally_server.store.tables import rolled_days, struck
+from plaintally_server.store.times import to_us
 
 
 def strike(
@@ -27,8 +24,7 @@ def strike(
         CommandError: nothing was received then, or it is no longer here to be counted again without the window.
     """
     _check_kept(connection, package, first_at, at)
-    times = and_(documents.c.create_time >= to_us(first_at), documents.c.create_time < to_us(until))
-    if connection.execute(select(documents.c.id).where(documents.c.package == package, times).limit(1)).first() is None:
+    if not _days(connection, package, first_at.date(), (until - timedelta(microseconds=1)).date()):
         raise CommandError(f"nothing of {package} was received then; see `plaintally-server strike look {package}`")
     row = {"package": package, "first_at": to_us(first_at), "until": to_us(until), "reason": reason, "actor": actor}
     number = connection.execute(struck.insert().values(**row, at=to_us(at)).returning(struck.c.id)).scalar_one()
@@ -60,18 +56,6 @@ def describe(window: Window) -> str:
     return f"{window.package} from {window.first_at.isoformat()} to {window.until.isoformat()}: {window.reason}"
 
 
-def hourly_counts(connection: Connection, package: str, first_at: datetime) -> Sequence[tuple[datetime, int]]:
-    """The counts of a package that were received since a time, by hour, the empty ones left out."""
-    hour = documents.c.create_time // HOUR_US
-    query = select(hour, func.count()).where(
-        documents.c.package == package,
-        documents.c.collection == f"{COUNTER_PREFIX}{package}",
-        documents.c.create_time >= to_us(first_at),
-    )
-    found = connection.execute(query.group_by(hour).order_by(hour))
-    return [(from_us(number * HOUR_US), count) for number, count in found]
-
-
 def _check_kept(connection: Connection, package: str, first_at: datetime, now: datetime) -> None:
     kept_since = purged_until(connection, now).get(package)
     if kept_since is not None and first_at < kept_since:
@@ -81,12 +65,14 @@ def _check_kept(connection: Connection, package: str, first_at: datetime, now: d
 
 
 def _renew(connection: Connection, window: Window) -> None:
-    """Have the days of a window rolled up anew."""
+    """Have the days of a window rolled up again."""
+    note_changes(connection, _days(connection, window.package, window.days[0], window.days[-1]))
+
+
+def _days(connection: Connection, package: str, first: date, last: date) -> Sequence[Day]:
+    """Return the days of a package on which something was received."""
     days = rolled_days.c
-    within = days.day.between(window.days[0], window.days[-1])
-    found: Sequence[date] = (
-        connection.execute(select(days.day).where(days.package == window.package, within).order_by(days.day))
-        .scalars()
-        .all()
+    query = select(days.package, days.collection, days.day).where(
+        days.package == package, days.day.between(first, last)
     )
-    note_changes(connection, [Tally(window.package, day) for day in found])
+    return [Day(*row) for row in connection.execute(query.order_by(days.day, days.collection))]

@@ -1,6 +1,7 @@
 """The tables, for SQLite and PostgreSQL alike, and what stands in each column.
 
-Migrations make them; a test holds what they make against what is declared here. Keys of documents are bytes on
+An import is no row: it adds one to `import_hours` and to the sums in `rollups`. Migrations make the tables; a test
+compares what they make with what is declared here. Keys of documents are bytes on
 PostgreSQL: an id may hold a zero character, which PostgreSQL's texts cannot, and bytes sort the same everywhere.
 """
 
@@ -15,7 +16,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -24,10 +24,12 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-HEAD = "0008"
+HEAD = "0001"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
+IMPORTS_BY_HOUR = "imports/hour"
+"""The series of rollups that holds how often a package was imported in an hour of a day, under the hour, such as 07."""
 BEGUN, INTERRUPTED, ALL = "begun", "interrupted", "all"
 """What rows of purges stand for besides contexts and documents: a purge of documents that has begun and not ended,
 one that was interrupted before another one ended, and the end of a purge of all packages."""
@@ -70,65 +72,46 @@ def _time(name: str, comment: str, **more: Any) -> "Column[int]":  # noqa: ANN40
 metadata = MetaData()
 
 
-def _document() -> "list[Column[Any]]":
-    return [
-        Column("collection", Key, nullable=False, comment="the collection that it is in"),
-        Column("id", Key, nullable=False, comment="its id there; the project of a name is not looked at"),
-        Column("fields", LargeBinary, nullable=False, comment="a Firestore document as JSON"),
-        _time(
-            "create_time", "when it was received; on PostgreSQL this begins the primary key, and chooses the partition"
-        ),
-        _time("update_time", "when it was last changed"),
-        Column("package", _text(), nullable=False, comment="whose contract admitted it; empty in an open collection"),
-        Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
-    ]
-
-
 documents = Table(
     "documents",
     metadata,
-    *_document(),
-    PrimaryKeyConstraint("collection", "id"),
-    Index("documents_by_parent", "collection", "parent", "create_time"),
-    comment="what was counted and shared, by month of receipt; on SQLite a view of the two tables below",
-    info={"only": "postgresql"},
-)
-import_documents = Table(
-    "import_documents",
-    metadata,
-    *_document(),
-    PrimaryKeyConstraint("collection", "id"),
-    Index("import_documents_by_time", "package", "create_time"),
-    comment="imports as documents, in the order of receipt; no user wrote anything in them",
-    info={"only": "sqlite"},
-)
-shared_documents = Table(
-    "shared_documents",
-    metadata,
-    Column("number", Integer, primary_key=True, comment="the order of receipt"),
-    *_document(),
+    Column(
+        "number",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+        comment="the order of receipt",
+    ),
+    Column("collection", Key, nullable=False, comment="the collection that it is in"),
+    Column("id", Key, nullable=False, comment="its id there; the project of a name is not looked at"),
+    Column("fields", LargeBinary, nullable=False, comment="a Firestore document as JSON"),
+    _time("create_time", "the hour in which it was received"),
+    _time("update_time", "the hour in which it was last changed, later than the update before"),
+    Column("package", _text(), nullable=False, comment="whose contract admitted it; empty in an open collection"),
+    Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
+    Column("context_label", Text, comment="the label of a run whose context is not empty; null for everything else"),
     UniqueConstraint("collection", "id"),
     UniqueConstraint("collection", "parent", "create_time", "number"),  # an index that is renamed with its table
     UniqueConstraint("package", "create_time", "number"),
-    comment="all other documents, which are copied to erase what was deleted of them (see `erasure`)",
-    info={"only": "sqlite"},
+    UniqueConstraint("package", "context_label", "create_time", "number"),
+    comment="what users shared, and the documents of open collections",
 )
-names = Table(
-    "names",
+import_ids = Table(
+    "import_ids",
     metadata,
-    Column("collection", Key, primary_key=True, comment="the collection of a document"),
-    Column("id", Key, primary_key=True, comment="its id there"),
-    _time("create_time", "when it was received, which says in which partition it is"),
-    Index("names_by_time", "create_time", postgresql_using="brin"),
-    comment="which documents there are: keeps a name unique, which no key of a partitioned table can",
-    info={"only": "postgresql"},
+    Column("id", LargeBinary, primary_key=True, comment="16 bytes of a hash of the id and its package"),
+    Column("day", Integer, nullable=False, comment="the UTC day on which it was counted, in days since 1970"),
+    comment="ids of imports that were counted in the last three days, so that none counts twice",
+    sqlite_with_rowid=False,
 )
-counted_ids = Table(
-    "counted_ids",
+import_hours = Table(
+    "import_hours",
     metadata,
     Column("package", _text(), primary_key=True, comment="the package that was imported"),
-    Column("id", LargeBinary, primary_key=True, comment="the 16 bytes of the count's UUID, so that it counts once"),
-    comment="the ids that were counted, without those that are the names of their documents",
+    Column("hour", Integer, primary_key=True, comment="the hour of receipt, in hours since 1970"),
+    Column("fields", _text(), primary_key=True, comment="the coarse fields as a JSON object, or other"),
+    Column("imports", BigInteger, nullable=False, comment="how many imports"),
+    comment="how often a package was imported, by hour and coarse fields",
     sqlite_with_rowid=False,
 )
 rollups = Table(
@@ -157,10 +140,11 @@ rolled_days = Table(
     "rolled_days",
     metadata,
     Column("package", _text(), primary_key=True, comment="of which package"),
-    Column("day", Date, primary_key=True, comment="a UTC day on which documents were received"),
-    Column("changes", BigInteger, nullable=False, comment="how many transactions have changed its documents"),
-    Column("rolled", BigInteger, comment="how many of those are in the rollups; null: it was never rolled up"),
-    comment="which days the rollups hold, and whether as their documents are now; open collections are noted only",
+    Column("collection", Key, primary_key=True, comment="of which collection"),
+    Column("day", Date, primary_key=True, comment="a UTC day on which something was received"),
+    Column("stamp", BigInteger, nullable=False, comment="a random number, another one after each change"),
+    Column("rolled", BigInteger, comment="the stamp of what the rollups hold; null: it was never rolled up"),
+    comment="which days the rollups hold, and whether as they are now; open collections are noted only",
     sqlite_with_rowid=False,
 )
 tombstones = Table(

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 _MICROSECOND = timedelta(microseconds=1)
@@ -21,3 +22,28 @@ def from_us(microseconds: int) -> datetime:
 def day_of(microseconds: int) -> date:
     """The UTC day of a time in microseconds since 1970."""
     return date.fromordinal(_EPOCH_DAY + microseconds // DAY_US)
+
+
+def cut_to_hour(microseconds: int) -> int:
+    """Return the beginning of the hour of a time in microseconds since 1970."""
+    return microseconds - microseconds % HOUR_US
+
+
+def hour_number(moment: datetime) -> int:
+    """Return the hour of an aware time in hours since 1970."""
+    return to_us(moment) // HOUR_US
+
+
+def from_hour(number: int) -> datetime:
+    """Return the beginning of an hour, which is given in hours since 1970."""
+    return from_us(number * HOUR_US)
+
+
+def first_hour(day: date) -> int:
+    """Return the first hour of a UTC day in hours since 1970."""
+    return (day.toordinal() - _EPOCH_DAY) * 24
+
+
+def day_number(day: date) -> int:
+    """Return a UTC day in days since 1970."""
+    return day.toordinal() - _EPOCH_DAY

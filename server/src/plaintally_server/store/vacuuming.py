@@ -19,7 +19,7 @@ PAUSE_S = 600.0
 """The time between two runs."""
 _POLL_S = 1.0
 _STOP_S = 1.0
-_TABLES = "documents, names, forget_requests, audit"  # that something is deleted from
+_TABLES = "documents, forget_requests, audit"  # that something is deleted from
 _logger = logging.getLogger(__name__)
 
 

@@ -17,8 +17,8 @@ from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 from plaintally_server.exceptions import Refusal, describe, failed, release, unavailable
-from plaintally_server.store import Write
-from plaintally_server.store.batch import Answer
+from plaintally_server.store import Import, Write
+from plaintally_server.store.batch import Answer, Groups
 
 MAX_BATCH = 1000
 LIMIT_S = 30.0
@@ -35,7 +35,7 @@ _logger = logging.getLogger(__name__)
 class Backend(Protocol):
     """What a database does for the thread that writes; only that thread calls it."""
 
-    def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
+    def write(self, groups: Groups) -> Sequence[Answer]:
         """Do a batch in one transaction."""
 
     def refuse(self, error: Exception) -> Refusal | None:
@@ -62,7 +62,7 @@ class Backend(Protocol):
 class _Pending(NamedTuple):
     """Writes, or work to be done alone; `size` is the number of documents."""
 
-    job: Sequence[Write] | Work
+    job: Sequence[Write | Import] | Work
     answer: "asyncio.Future[Any]"
     size: int
 
@@ -91,7 +91,7 @@ class Writer:
         self._thread.start()
         threading.Thread(target=self._watch, name="writer-watch", daemon=True).start()
 
-    def write(self, group: Sequence[Write]) -> "asyncio.Future[Sequence[Any]]":
+    def write(self, group: Sequence[Write | Import]) -> "asyncio.Future[Sequence[Any]]":
         """What comes of a group of writes, once it is on the disk."""
         return self._take(group, len(group))
 
@@ -115,7 +115,7 @@ class Writer:
         if self._thread.is_alive():
             _logger.error("the thread that writes did not end within %.0f s", CLOSE_S)
 
-    def _take(self, job: Sequence[Write] | Work, size: int) -> "asyncio.Future[Any]":
+    def _take(self, job: Sequence[Write | Import] | Work, size: int) -> "asyncio.Future[Any]":
         answer = asyncio.get_running_loop().create_future()
         with self._lock:
             if self._closed:
@@ -234,7 +234,7 @@ class Writer:
         answers = list(map(self._try, jobs)) if alone else self._write(jobs)
         _tell_all(batch, [_judge(answer) if isinstance(answer, Exception) else answer for answer in answers])
 
-    def _write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Any]:
+    def _write(self, groups: Groups) -> Sequence[Any]:
         """Do a batch; whatever happens to it, the thread goes on, since without it all would wait for ever."""
         answers = self._try(lambda: self._backend.write(groups))
         if isinstance(answers, Refusal):

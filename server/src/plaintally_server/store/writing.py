@@ -12,11 +12,12 @@ from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
 from plaintally_server.retention import PAUSE, Due, Place, Step
 from plaintally_server.rolling import Changed
-from plaintally_server.store import Write, credentials, deletion, purging, rollups, rows
+from plaintally_server.store import Import, Write, credentials, deletion, purging, rollups, rows, totals
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively, queueing
 from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import contracts, receipts, tombstones
+from plaintally_server.store.times import day_number
 from plaintally_server.store.writer import Backend, Writer
 
 P = ParamSpec("P")
@@ -51,7 +52,7 @@ class Transactions:
         self._erase()
         return done
 
-    def write(self, group: Sequence[Write]) -> Sequence[Stored | None]:
+    def write(self, group: Sequence[Write | Import]) -> Sequence[Stored | None]:
         """Do a group with deletions."""
         try:
             return self.delete(_write_erasing, group)
@@ -68,11 +69,12 @@ class Transactions:
             self._erase()
 
 
-def _write_erasing(connection: Connection, group: Sequence[Write]) -> Sequence[Stored | None]:
+def _write_erasing(connection: Connection, group: Sequence[Write | Import]) -> Sequence[Stored | None]:
     """Do one write after the other, since what is deleted takes others with it."""
     answers: list[Stored | None] = []
     for write in group:
-        discard = partial(deletion.discard, at=write.received_at) if write.erases else None
+        erases = isinstance(write, Write) and write.erases
+        discard = partial(deletion.discard, at=write.received_at) if erases else None
         [answer] = rows.write(connection, [[write]], discard=discard).answers
         if isinstance(answer, Exception):
             raise answer
@@ -132,10 +134,10 @@ class SQLStore(SQLReader):
         """How many documents wait to be written."""
         return self._writer.waiting
 
-    async def commit(self, writes: Sequence[Write]) -> Sequence[Stored | None]:
+    async def commit(self, writes: Sequence[Write | Import]) -> Sequence[Stored | None]:
         """See `Store.commit`."""
         for write in writes:
-            if write.erases:
+            if isinstance(write, Write) and write.erases:
                 stored: Sequence[Stored | None] = await self._writer.run(
                     lambda: self._transactions.write(writes), size=len(writes)
                 )
@@ -163,6 +165,10 @@ class SQLStore(SQLReader):
         """See `retention.Purging.purge`."""
         return await self._do(purging.purge, due, after, limit=limit, at=at)
 
+    async def cut_imports(self, day: Changed) -> None:
+        """See `rolling.Rolling.cut_imports`."""
+        await self._do(totals.cut, day.package, day_number(day.day), keep=totals.KEPT_NEW)
+
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """See `rolling.Rolling.roll`."""
         return await self._do(rollups.put, day, cells)
@@ -179,9 +185,16 @@ class SQLStore(SQLReader):
         """See `rolling.Rolling.renew_below`."""
         await self._do(rollups.renew_below, day)
 
-    async def drop_months(self, before: Mapping[str, datetime]) -> int:  # noqa: ARG002
-        """See `retention.Purging.drop_months`; here there are none."""
-        return 0
+    async def drop_hours(self, due: Due) -> int:
+        """See `retention.Purging.drop_hours`."""
+        return await self._do(purging.drop_hours, due)
+
+    async def drop_ids(self, before: date) -> None:
+        """See `retention.Purging.drop_ids`."""
+        after: bytes | None = b""
+        while after is not None:
+            after = await self._do(purging.drop_ids, after, before=before)
+            await asyncio.sleep(PAUSE.total_seconds())
 
     async def begin_purge(self, due: Due, *, at: datetime) -> None:
         """See `retention.Purging.begin_purge`."""

@@ -1,0 +1,36 @@
+"""Parts of statements that SQLite and PostgreSQL write differently, or that are limited in size."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import sqlite
+
+T = TypeVar("T")
+_AT_ONCE = 400  # parameters of a statement are limited
+
+
+def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of either dialect, with the same methods
+    """An insertion that may say what is to happen where there is such a row."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # only where it is loaded anyway
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def add(
+    connection: Connection, table: Table, place: Mapping[str, object], values: Mapping[tuple[str, str], int]
+) -> None:
+    """Add to sums: by series and key, the values of a package and a day, or a month."""
+    rows = [{"series": series, "key": key, "value": value, **place} for (series, key), value in values.items() if value]
+    if rows:
+        added = insert(connection, table)
+        total = {"value": table.c.value + added.excluded.value}
+        connection.execute(added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows)
+
+
+def parts_of(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items in their order, as many at once as a statement takes as parameters."""
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]
