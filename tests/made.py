@@ -8,13 +8,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from msgspec import json
+
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted, make_counted
 from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write, clock, tables
+from plaintally_server.store import Import, Write, clock, tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.reading import SQLReader
-from plaintally_server.store.rows import add
+from plaintally_server.store.statements import add
 
 ENVIRONMENT = {
     "python_version": "3.12",
@@ -30,11 +32,16 @@ def at(day: date, seconds: float = 0) -> datetime:
     return datetime.combine(day, time(), UTC) + timedelta(seconds=seconds)
 
 
+def count(fields: dict[str, Any], received_at: datetime, *, package: str = "rxinfer") -> Import:
+    coarse = {name: fields[name] for name in ("package_version", "python_version") if name in fields}
+    kept = make_counted(package, fields["id"], fields["id"], json.encode(coarse).decode())
+    return Import(package, *kept, fields, received_at, must_be_new=False)
+
+
 def write(
     collection: str, fields: dict[str, Any], received_at: datetime, *, package: str = "rxinfer", parent: str = ""
 ) -> Write:
-    counted = fields["id"] if collection.startswith("using_") else None
-    admitted = Admitted(fields, package, counted, parent or None)
+    admitted = Admitted(fields, package, parent=parent or None)
     name = Name("p", "(default)", collection, fields["id"])
     return Write(name, Precondition(), lambda _: admitted, received_at, parent=admitted.parent)
 
@@ -43,14 +50,14 @@ def delete(collection: str, document: str, received_at: datetime) -> Write:
     return Write(Name("p", "(default)", collection, document), Precondition(), lambda _: None, received_at, erases=True)
 
 
-def commit(database: Database, writes: Sequence[Write]) -> SQLReader:
+def commit(database: Database, writes: Sequence[Write | Import]) -> SQLReader:
     with closing(open_store(database)) as store:
         asyncio.run(store.commit(writes))
     return open_reader(database)
 
 
-def counts(chance: random.Random, days: Sequence[date], number: int, *, package: str = "rxinfer") -> Iterator[Write]:
-    """Counts at any time of the days; those of rxinfer tell their versions."""
+def counts(chance: random.Random, days: Sequence[date], number: int, *, package: str = "rxinfer") -> Iterator[Import]:
+    """Imports at any time of the days; those of rxinfer have versions."""
     for _ in range(number):
         moment = at(chance.choice(days), chance.randrange(86_400))
         fields = {"id": new_id(chance), "timestamp": moment - timedelta(seconds=1)}
@@ -59,7 +66,7 @@ def counts(chance: random.Random, days: Sequence[date], number: int, *, package:
                 "package_version": chance.choice(["1.1.0", "1.2.0"]),
                 "python_version": f"3.{chance.randint(11, 13)}",
             }
-        yield write(f"using_{package}", fields, moment, package=package)
+        yield count(fields, moment, package=package)
 
 
 def session(chance: random.Random, moment: datetime, *, invokes: int, model: str = "local_level") -> Iterator[Write]:

@@ -57,7 +57,7 @@ _UPDATE = f"""
 UPDATE documents SET fields = row.fields, update_time = row.update_time, package = row.package, parent = row.parent,
     context_label = row.context_label
 FROM {_ROWS} WHERE (documents.collection, documents.id) = (row.collection, row.id)
-"""
+"""  # noqa: S608  # of our own
 _DROP = """
 DELETE FROM documents USING unnest($1::bytea[], $2::bytea[]) AS row (collection, id)
 WHERE (documents.collection, documents.id) = (row.collection, row.id)
@@ -168,7 +168,7 @@ async def _load(connection: Batches, keys: Sequence[Key]) -> dict[Key, Row]:
     given = [(collection.encode(), document.encode()) for collection, document in keys]
     for row in await connection.fetch(_LOAD, *_columns(given, 2)) if keys else ():
         key = (row[0].decode(), row[1].decode())
-        found[key] = _read_row(*row[2:])
+        found[key] = _read_row(row[2:])
     return found
 
 
@@ -176,7 +176,7 @@ async def _load_below(connection: Batches, below: Below, found: dict[Key, Row]) 
     """Add the stats of sessions to what was found; return how many invokes stats have."""
     if below.sessions:
         for row in await connection.fetch(_STATS, [one.encode() for one in below.sessions]):
-            found[STATS, row[0].decode()] = _read_row(*row[1:])
+            found[STATS, row[0].decode()] = _read_row(row[1:])
     if not below.stats:
         return {}
     rows = await connection.fetch(_RUNS, [one.encode() for one in below.stats])
@@ -189,8 +189,9 @@ def _row(key: Key, row: Row) -> tuple[Any, ...]:
     return (key[0].encode(), key[1].encode(), content, created, changed, package, parent, label)
 
 
-def _read_row(content: bytes, created: int, changed: int, package: str, parent: bytes | None, label: str | None) -> Row:
-    return Row(content, created, changed, package, None if parent is None else parent.decode(), label)
+def _read_row(columns: Sequence[Any]) -> Row:
+    row = Row(*columns)
+    return row if row.parent is None else row._replace(parent=bytes(columns[4]).decode())
 
 
 def _columns(rows: Sequence[Sequence[Any]], number: int) -> list[Sequence[Any]]:

@@ -1,8 +1,9 @@
 """The store in PostgreSQL, which several collectors may share.
 
-A batch is one transaction: what it names is read and locked in the order of names, then put by one statement. If another
-collector was quicker with a name, or with the id of an import, the batch is planned again on what is there then. Whoever writes shares an advisory lock that whoever deletes has alone, so that nothing arrives below what is
-being deleted, and nobody waits in a circle.
+A batch is one transaction: what it names is read and locked in the order of names, then put by one statement. If
+another collector was quicker with a name, or with the id of an import, the batch is planned again on what is there
+then. Each batch shares an advisory lock that a deletion has alone, so that nothing arrives below what is being deleted,
+and no two of them wait for each other.
 """
 
 import asyncio
