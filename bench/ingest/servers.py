@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from ingest import messages
 from postgresql import Postgres
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_UNLIMITED = ("--rate-limit=1000000", "--rate-burst=1000000000")  # the limiter works; it never refuses
+UNLIMITED = ("--rate-limit=1000000", "--rate-burst=1000000000")  # the limiter works; it never refuses
 
 
 class Server(NamedTuple):
@@ -70,9 +70,18 @@ def run_collector(folder: Path, postgres: Postgres | None = None) -> Iterator[Se
     contract = folder / "contract.json"
     contract.write_text(json.dumps(messages.CONTRACT))
     database = postgres.new_store() if postgres else str(folder / "bench.sqlite3")
-    command = [sys.executable, "-m", "plaintally_server", "serve", "--port=0", "--contract", str(contract)]
-    with _run([*command, "--database", database, *_UNLIMITED], folder) as (pid, port):
+    command = ["serve", "--port=0", "--contract", str(contract), "--database", database, *UNLIMITED]
+    with run_server(command, folder) as (pid, port):
         yield Server(pid, port, postgres.process.pid if postgres and postgres.process else None)
+
+
+@contextmanager
+def run_server(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, int]]:
+    """Run `plaintally-server` with these arguments in a folder; its process and its port."""
+    with _run([sys.executable, "-m", "plaintally_server", *arguments], folder, environment) as found:
+        yield found
 
 
 @contextmanager
@@ -114,9 +123,13 @@ def run_migas(checkout: Path, python: str, folder: Path, postgres: Postgres) -> 
 
 
 @contextmanager
-def _run(command: Sequence[str], folder: Path | None = None) -> Iterator[tuple[int, int]]:
+def _run(
+    command: Sequence[str], folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, int]]:
     """A process that says where it listens, and its port."""
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     with process:
         assert process.stdout
         line = process.stdout.readline()

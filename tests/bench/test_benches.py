@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
         pytest.param("deletion", ["--rows", "20000"], "PostgreSQL", marks=pytest.mark.postgres),
         pytest.param("purging", ["--rows", "2000", "--seconds", "3"], "a month", marks=pytest.mark.postgres),
         pytest.param("ingest", ["--seconds", "2", "--rounds", "1"], "round 1", marks=pytest.mark.postgres),
+        ("growth", ["--quick"], "page of 365 days, no day rolled up"),
         ("attacks", ["--quick", "masked PATCH", "wrong tokens", "805 slow heads"], "masked PATCH of a session"),
         ("host", ["--quick"], "imports, unanswered name"),
     ],

@@ -1,0 +1,189 @@
+"""Databases with the totals of many imports and with many sessions, filled by SQL through the declared tables.
+
+The imports are spread evenly over the days up to today. Their coarse fields follow Zipf's law: of the combinations of
+12 versions of the package and 5 of Python, the n-th has a share in proportion to 1/n. Ids are there for today and the
+two days before, as a running collector keeps them. Sessions have three documents each, with contexts that are not due.
+"""
+
+import json
+import os
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection, QueuePool, Table, select
+
+from plaintally_server.export.layout import last_sealed
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.rolling import count_day, write_cells
+from plaintally_server.store import rollups, schema, tables
+from plaintally_server.store.batch import Cell
+from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
+from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.rows import make_stamp
+from plaintally_server.store.times import DAY_US, cut_to_hour, day_number, day_of, first_hour, to_us
+from plaintally_server.store.totals import add_up
+from shared import CONTRACT, Shared
+
+PACKAGE, OTHER = "bench", "other"
+"""The package that has everything, and one that has nothing, so that there is an index."""
+VERSIONS, PYTHONS = 12, 5
+COMBINATIONS = [
+    json.dumps(
+        {"package_version": f"1.{number % VERSIONS}.0", "python_version": f"3.{9 + number // VERSIONS}"},
+        separators=(",", ":"),
+    )
+    for number in range(VERSIONS * PYTHONS)
+]
+INVOKES_EACH = 1
+TREE = 2 + INVOKES_EACH
+"""The documents of a session."""
+DAYS, IDS_DAYS = 365, 3
+_SHARES = [1 / (1 + place) for place in range(len(COMBINATIONS))]
+_AT_ONCE = 10_000
+_TEMPLATE = Shared(package=PACKAGE, invokes=INVOKES_EACH)
+_IDS = re.compile("|".join(_TEMPLATE.ids))
+_CONTENTS = [json.dumps(document, separators=(",", ":")) for document in _TEMPLATE.documents.values()]
+
+
+class Size(NamedTuple):
+    """How much there is in a database, over how many days up to today."""
+
+    imports: int
+    sessions: int
+    days: int = DAYS
+
+
+def contract(package: str) -> dict[str, Any]:
+    """Return a contract whose contexts stay as long as documents."""
+    content = CONTRACT.to_dict()
+    content["counter"] = ["package_version", "python_version"]
+    for label in content["labels"].values():
+        label["retention_days"] = content["retention_days"]
+    return {"package": package, **content}
+
+
+def fill(database: Database, size: Size, now: datetime) -> Sequence[str]:
+    """Fill a database and roll its days up; return the ids of some of its sessions.
+
+    Args:
+        database: a new file, or the address of an empty database.
+        size: how much.
+        now: the moment up to which a collector has run on it.
+    """
+    schema.migrate(database)
+    first = now.date() - timedelta(days=size.days - 1)
+    sessions: list[str] = []
+    engine = open_for_writing(database)
+    with exclusively(engine) as connection:
+        put_hours(connection, spread(size.imports, first, now))
+        for back in range(IDS_DAYS):
+            put_ids(connection, size.imports // size.days, now.date() - timedelta(days=back))
+        put_documents(connection, size, now, sessions)
+        put_running(connection, size.days, now)
+    engine.dispose()
+    _roll_up(database, now)
+    return sessions
+
+
+def _roll_up(database: Database, now: datetime) -> None:
+    """Do what a collector does about complete days, in one transaction instead of two for each."""
+    reading = open_for_reading(database, pool=QueuePool) if isinstance(database, str) else open_for_reading(database)
+    reader, engine = SQLReader(reading), open_for_writing(database)
+    lag = reader.clock_lag(now)
+    if lag is None or lag > timedelta(minutes=5):
+        raise SystemExit("fill: the readings of the clock are not understood, so that nothing would be purged")
+    with exclusively(engine) as connection:
+        for day in rollups.changed(connection, last_sealed(now)):
+            cells = count_day(reader, day.package, day.collection, day.day)
+            rollups.put(connection, day, write_cells(cells))
+    reading.dispose()
+    engine.dispose()
+
+
+def spread(imports: int, first: date, now: datetime) -> Iterator[tuple[Cell, int]]:
+    """Return imports by hour and coarse fields, as many as are expected; what is left of one is decided by chance."""
+    chance = random.Random(1)
+    begin = first_hour(first)
+    end = first_hour(now.date()) + now.hour + 1
+    each = imports / (end - begin) / sum(_SHARES)
+    for hour in range(begin, end):
+        for coarse, share in zip(COMBINATIONS, _SHARES, strict=True):
+            if number := int(each * share + chance.random()):
+                yield Cell(PACKAGE, hour, coarse), number
+
+
+def put_hours(connection: Connection, cells: Iterable[tuple[Cell, int]]) -> None:
+    """Put hourly totals into an empty database, with the sums over them and a note of their days."""
+    found = dict(cells)
+    totals = add_up(found)
+    put(connection, tables.import_hours, ((*cell, number) for cell, number in sorted(found.items())))
+    for table, sums in ((tables.rollups, totals.days), (tables.monthly_rollups, totals.months)):
+        put(connection, table, ((*place, number) for place, number in sorted(sums.items())))
+    days = sorted({(package, f"using_{package}", day) for _, package, day, _ in totals.days})
+    put(connection, tables.rolled_days, ((*day, make_stamp(), None) for day in days))
+
+
+def put_ids(connection: Connection, number: int, day: date) -> None:
+    """Put ids of imports that were counted on a day, in the order of their receipt, which is that of chance."""
+    put(connection, tables.import_ids, ((os.urandom(16), day_number(day)) for _ in range(number)))
+
+
+def put_documents(connection: Connection, size: Size, now: datetime, ids: list[str]) -> None:
+    """Put sessions, and add the ids of a hundred of them."""
+    put(connection, tables.documents, make_documents(size, now, ids), after="number")
+    key = tables.documents.c
+    day = key.create_time // DAY_US
+    found = connection.execute(select(key.package, key.collection, day).distinct())
+    days = sorted((package, collection, day_of(number * DAY_US)) for package, collection, number in found)
+    put(connection, tables.rolled_days, ((*one, make_stamp(), None) for one in days))
+
+
+def make_documents(size: Size, now: datetime, ids: list[str]) -> Iterator[Sequence[object]]:
+    """Return the rows of sessions in the order of their receipt; see `put_documents`."""
+    chance = random.Random(2)
+    for number in range(size.sessions):
+        moment = now - timedelta(days=size.days - 1) * (1 - number / size.sessions)
+        received = cut_to_hour(to_us(moment))
+        names = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(TREE)]
+        session, stats = names[:2]
+        if number % max(1, size.sessions // 100) == 0:
+            ids.append(session)
+        places = [(SESSIONS, None, None), (STATS, session, None), *[(INVOKES, stats, "inference")] * INVOKES_EACH]
+        renamed = dict(zip(_TEMPLATE.ids, names, strict=True))
+        for name, (collection, parent, label), content in zip(names, places, _CONTENTS, strict=True):
+            text = _IDS.sub(lambda found: renamed[found[0]], content)  # noqa: B023  # called at once
+            yield collection, name, text.encode(), received, received, PACKAGE, parent, label
+
+
+def put_running(connection: Connection, days: int, now: datetime) -> None:
+    """Note that a collector has run in every hour of the days up to now, by a clock that did not jump."""
+    first = now.date() - timedelta(days=days - 1)
+    hours = ((first + timedelta(days=ahead), f"{hour:02}") for ahead in range(days) for hour in range(24))
+    put(connection, tables.rollups, ((tables.UP, "", day, hour, 60) for day, hour in hours))
+    ran = range(0, 25 * 60, 4)
+    start = now - timedelta(minutes=ran[-1])
+    readings = [(start + timedelta(minutes=minutes), minutes * 60_000_000) for minutes in ran]
+    put(connection, tables.rollups, ((tables.CLOCK, "", at.date(), f"{us:016d}", to_us(at)) for at, us in readings))
+
+
+def put(connection: Connection, table: Table, rows: Iterable[Sequence[object]], *, after: str = "") -> None:
+    """Put rows into a table, which have the columns after this one, or all."""
+    columns = [*table.columns]
+    columns = columns[[column.name for column in columns].index(after) + 1 :] if after else columns
+    makers = [column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for column in columns]
+    made = ([value if make is None else make(value) for make, value in zip(makers, row, strict=True)] for row in rows)
+    names = ", ".join(column.name for column in columns)
+    cursor: Any = connection.connection.cursor()
+    if connection.dialect.name == "postgresql":
+        with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+            for row in made:
+                copy.write_row(row)
+        return
+    statement = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(columns))})"
+    while part := list(islice(made, _AT_ONCE)):
+        cursor.executemany(statement, part)
