@@ -338,7 +338,7 @@ def other_headers() -> Iterator[Case]:
     for more in headers:
         yield Case(f"{more}"[:60], "POST", f"{ROOT}/using_rxinfer", count(str(uuid.uuid4())), (200,), more)
         yield Case(f"{more}"[:60], "GET", f"{ROOT}/using_rxinfer", None, (403,), more)
-    yield Case("the token", "GET", f"{ROOT}/using_rxinfer?pageSize=1", None, (200,), READ)
+    yield Case("the token", "GET", f"{ROOT}/sessions?pageSize=1", None, (200,), READ)
 
 
 TABLES: tuple[Callable[[], Iterator[Case]], ...] = (

@@ -11,9 +11,11 @@ import subprocess
 import sys
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -87,8 +89,17 @@ class Collector:
         identifier = identifier or str(uuid.uuid4())
         return self.request("POST", f"{ROOT}/{collection}?documentId={document or identifier}", count(identifier))
 
-    def get(self, document: str) -> Answer:
-        return self.request("GET", f"{ROOT}/using_rxinfer/{document}", headers={"Authorization": f"Bearer {TOKEN}"})
+    def get(self, document: str, *, collection: str = "sessions") -> Answer:
+        """A document, read with the token."""
+        return self.request("GET", f"{ROOT}/{collection}/{document}", headers={"Authorization": f"Bearer {TOKEN}"})
+
+    def counted(self, package: str = "rxinfer") -> dict[str, int]:
+        """How many imports were counted, by their coarse fields."""
+        store, found = self.store, Counter[str]()
+        for day, _ in store.daily_counts(package, date.min, date.max):
+            for hour in store.import_hours(package, day):
+                found[hour.coarse] += hour.imports
+        return dict(found)
 
 
 def count(identifier: str | None = None, **more: object) -> dict[str, object]:
@@ -145,7 +156,7 @@ def run_collector(
 def emptied(collector: Collector) -> Collector:
     """A collector that others had before, which knows its contracts and nothing else."""
     with closing(sqlite3.connect(collector.database)) as database, database:
-        for table in set(metadata.tables) - {"contracts", "identities", "names"}:  # names are PostgreSQL's
+        for table in set(metadata.tables) - {"contracts", "identities"}:
             database.execute(f"DELETE FROM {table}")  # noqa: S608  # our own name
     return collector
 

@@ -41,7 +41,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector,
     folder = tmp_path_factory.mktemp("access")
     chance = random.Random(1)  # noqa: S311
     moment = at(NOW.date(), 5)
-    mine = [*session(chance, moment, invokes=2, model=SECRET), *counts(chance, [NOW.date()], 2)]
+    mine = [*session(chance, moment, invokes=2, model=SECRET)]
     commit(folder / "a.sqlite3", mine)
     names = [f"{one.name.collection}/{one.name.document}" for one in mine]
     tokens = {name: make_token(folder, name, f"--package={name}") for name in ("rxinfer", "another")}
@@ -120,8 +120,7 @@ def test_a_token_opens_within_seconds_and_revoked_nothing(kept: tuple[Database, 
     database, place = kept
     run = partial(run_collector, tmp_path / "a.sqlite3", token=None, url=str(database))
     with run() as collector:
-        collector.post(identifier := str(uuid4()))
-        path = f"{ROOT}/using_rxinfer/{identifier}"
+        path = f"{ROOT}/sessions"
         token = make_token(tmp_path, "ada", "--all-packages", database=database)
 
         def wait_for(status: int) -> None:
@@ -374,9 +373,9 @@ def try_token(collector: Collector, place: str, token: str, source: str) -> int:
         case "forget":
             return collector.request("POST", f"{ROOT}:forget", {"session": str(uuid4())}, bearer, source=source).status
         case "query":
-            query = {"structuredQuery": {"from": [{"collectionId": "using_rxinfer"}]}}
+            query = {"structuredQuery": {"from": [{"collectionId": "sessions"}]}}
             return collector.request("POST", f"{ROOT}:runQuery", query, bearer, source=source).status
-    return collector.request("GET", f"{ROOT}/using_rxinfer", None, bearer, source=source).status
+    return collector.request("GET", f"{ROOT}/sessions", None, bearer, source=source).status
 
 
 PLACES = {

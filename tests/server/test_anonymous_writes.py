@@ -11,7 +11,6 @@ from shared import PREFIX, Document, Shared, changed, commit, mapping, share, st
 MAINTAINER = {"Authorization": f"Bearer {TOKEN}"}
 UNKNOWN_TOKEN = {"Authorization": "Bearer owner"}
 FORBIDDEN = (403, "PERMISSION_DENIED")
-COUNT_ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +30,6 @@ def stored(collector: Collector, name: str) -> Mapping[str, Any]:
     return collector.request("GET", f"{ROOT}/{name}", headers=MAINTAINER).json
 
 
-def all_documents(shared: Shared) -> dict[str, Document]:
-    """The documents of a session, and a count."""
-    counted: Any = count(COUNT_ID)
-    return {**shared.documents, f"using_rxinfer/{COUNT_ID}": counted}
-
-
 def partial_writes(name: str, document: Document, update_time: str) -> Iterator[dict[str, object]]:
     """Every write of one document that is more or less than the whole document."""
     whole: dict[str, object] = {"update": {"name": f"{PREFIX}/{name}", **document}}
@@ -51,8 +44,7 @@ def partial_writes(name: str, document: Document, update_time: str) -> Iterator[
 def test_a_write_of_a_part_needs_a_token(collector: Collector) -> None:
     shared = Shared(invokes=1)
     share(collector, shared)
-    collector.post(COUNT_ID)
-    for name, document in all_documents(shared).items():
+    for name, document in shared.documents.items():
         before = stored(collector, name)
         update_time = before["updateTime"]
         for write in partial_writes(name, document, update_time):
@@ -96,8 +88,7 @@ def test_a_session_cannot_be_read_or_changed_by_its_id(collector: Collector) -> 
 def test_an_answer_reports_nothing_of_the_document_before(collector: Collector) -> None:
     shared = Shared(invokes=1)
     share(collector, shared)
-    collector.post(COUNT_ID)
-    for name, document in all_documents(shared).items():
+    for name, document in shared.documents.items():
         before = stored(collector, name)
         answer = collector.request("PATCH", f"{ROOT}/{name}", document).json
         assert answer["fields"] == document["fields"]

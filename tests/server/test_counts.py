@@ -1,6 +1,7 @@
 """Counts that are recognised at a glance are what they would be had they been read like all documents."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 
 from collectors import TIME
 from plaintally.contract import Contract
-from plaintally.firestore import format_timestamp, to_document
-from plaintally_server import resource
+from plaintally.firestore import format_timestamp
+from plaintally_server import dialects, resource
 from plaintally_server.bodies import parse_document
 from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal
@@ -19,7 +20,11 @@ from plaintally_server.ingest import Admitted, Policy, admit
 from plaintally_server.resource import Name, Stored
 from plaintally_server.store.content import write_fields
 
-CONTRACTS = {"plain": Contract(), "coarse": Contract(counter=["package_version", "python_version"])}
+CONTRACTS = {
+    "plain": Contract(),
+    "coarse": Contract(counter=["python_version", "package_version"]),
+    "julia": Contract(counter=["package_version"], dialect="rxinfer"),
+}
 COUNTS, POLICY = Counts(CONTRACTS), Policy(CONTRACTS)
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 texts = st.sampled_from([ID, ID.upper(), ID[1:], "1.2.3", "3.13", TIME, "", "é", '"', "\\u0039"]) | st.text(max_size=40)
@@ -34,13 +39,17 @@ values = {
     "timestamp": st.just(TIME) | times | texts,
     "package_version": st.just("1.2.3rc1+local") | texts,
     "python_version": st.just("3.13") | texts,
+    "rxinferVersion": st.just("5.0.0-DEV") | texts,
+    "juliaVersion": st.just("1.11.6") | texts,
 }
+ORDERS = {name: [contract.counter_fields] for name, contract in CONTRACTS.items()}
+ORDERS["julia"] += dialects.COUNT_ORDERS
 separators = st.sampled_from([(",", ":"), (", ", ": "), (" ,", " :"), (",\n", ": ")])
 
 
-def read_generally(collection: str, text: bytes) -> Admitted | None:
+def read_generally(collection: str, text: bytes, document: str) -> Admitted | None:
     try:
-        return admit(Name("p", "(default)", collection, "d"), parse_document(text), POLICY)
+        return admit(Name("p", "(default)", collection, document), parse_document(text), POLICY)
     except Refusal:
         return None
 
@@ -48,7 +57,7 @@ def read_generally(collection: str, text: bytes) -> Admitted | None:
 @st.composite
 def bodies(draw: st.DrawFn, package: str) -> bytes:
     """The text of a count, most often right."""
-    names = list(CONTRACTS[package].counter_fields)
+    names = list(draw(st.sampled_from(ORDERS[package])))
     names = draw(st.just(names) | st.permutations(names) | st.lists(st.sampled_from([*values]), unique=True))
     kinds = {name: "timestampValue" if name == "timestamp" else "stringValue" for name in names}
     document = {"fields": {name: {kinds[name]: draw(values[name])} for name in names}}
@@ -56,32 +65,37 @@ def bodies(draw: st.DrawFn, package: str) -> bytes:
 
 
 @pytest.mark.parametrize("package", CONTRACTS)
-@given(data=st.data())
-def test_a_glance_admits_what_reading_admits(package: str, data: st.DataObject) -> None:
+@given(data=st.data(), document=st.sampled_from([ID, ID.upper(), "d", "é"]))
+def test_a_glance_admits_what_reading_admits(package: str, data: st.DataObject, document: str) -> None:
     text, collection = data.draw(bodies(package)), f"using_{package}"
-    quick = COUNTS.read(collection, text)
+    quick = COUNTS.read(collection, text, document)
     if quick is not None:
-        slow = read_generally(collection, text)
+        slow = read_generally(collection, text, document)
         assert slow is not None
-        assert quick == slow._replace(content=write_fields(slow.fields))
+        assert quick == Admitted({}, package, slow.counted, content=write_fields(slow.fields))
+        unnamed = COUNTS.read(collection, text, None)
+        assert unnamed is not None
+        assert unnamed.counted == slow.counted._replace(name=None)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("package", CONTRACTS)
+@pytest.mark.parametrize(("package", "names"), [(package, names) for package in ORDERS for names in ORDERS[package]])
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-def test_what_the_sdk_sends_is_recognised_and_written_alike(package: str, separators: tuple[str, str]) -> None:
-    contents = {"timestamp": {"timestampValue": TIME}, "package_version": {"stringValue": "1.0"}}
-    contents |= {"id": {"stringValue": ID}, "python_version": {"stringValue": "3.13"}}
-    fields = {name: contents[name] for name in CONTRACTS[package].counter_fields}
-    admitted = COUNTS.read(f"using_{package}", json.dumps({"fields": fields}, separators=separators).encode())
+def test_what_clients_send_is_recognised_and_written_alike(
+    package: str, names: Sequence[str], separators: tuple[str, str]
+) -> None:
+    contents = {name: {"stringValue": "1.0"} for name in names}
+    contents |= {"timestamp": {"timestampValue": TIME}, "id": {"stringValue": ID}}
+    text = json.dumps({"fields": contents}, separators=separators).encode()
+    admitted = COUNTS.read(f"using_{package}", text, None)
     assert admitted is not None
     assert admitted.content is not None
     name = Name('p"', "(default)", f"using_{package}", ID)
     for changed in (datetime(2026, 11, 25, tzinfo=UTC), datetime(2026, 11, 25, 1, 2, 3, 456, tzinfo=UTC)):
-        stored = Stored(admitted.fields, datetime(2026, 11, 25, tzinfo=UTC), changed)
+        stored = Stored({}, datetime(2026, 11, 25, tzinfo=UTC), changed)
         times = {"createTime": stored.create_time, "updateTime": stored.update_time}
         written = {
             "name": str(name),
-            **to_document(stored.fields),
+            "fields": contents,
             **{one: format_timestamp(at) for one, at in times.items()},
         }
         assert resource.join_document(name, admitted.content, stored) == msgspec.json.encode(written)
@@ -96,4 +110,4 @@ def test_what_the_sdk_sends_is_recognised_and_written_alike(package: str, separa
     ],
 )
 def test_what_is_refused_is_not_recognised(text: str) -> None:
-    assert COUNTS.read("using_plain", text.encode()) is None
+    assert COUNTS.read("using_plain", text.encode(), None) is None

@@ -11,14 +11,13 @@ from urllib.parse import quote
 
 import pytest
 
-from collectors import ROOT, TIME, TOKEN, Collector, count, in_threads, run_collector
+from collectors import ROOT, TIME, Collector, count, in_threads, run_collector
 
-READ = {"Authorization": f"Bearer {TOKEN}"}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?Z")
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 
 
-def test_a_count_is_created_and_read(collector: Collector) -> None:
+def test_a_count_is_created(collector: Collector) -> None:
     created = collector.request("POST", f"{ROOT}/using_rxinfer?documentId={ID}", count(ID))
     assert created.status == 200
     assert created.headers["content-type"] == "application/json; charset=utf-8"
@@ -28,7 +27,7 @@ def test_a_count_is_created_and_read(collector: Collector) -> None:
     assert body["fields"] == count(ID)["fields"]
     assert MOMENT.fullmatch(str(body["createTime"]))
     assert body["createTime"] == body["updateTime"]
-    assert collector.get(ID).json == body
+    assert collector.counted() == {"{}": 1}
 
 
 def test_without_a_name_the_server_makes_one(collector: Collector) -> None:
@@ -38,9 +37,8 @@ def test_without_a_name_the_server_makes_one(collector: Collector) -> None:
 
 
 def test_a_taken_name_is_refused_and_nothing_changes(collector: Collector) -> None:
-    before = collector.post(ID)
+    assert collector.post(ID).status == 200
     assert collector.post(str(uuid.uuid4()), document=ID).error == (409, "ALREADY_EXISTS")
-    assert collector.get(ID).json == before.json
     assert collector.store.total("rxinfer") == 1
 
 
@@ -48,7 +46,6 @@ def test_the_same_id_counts_once_under_any_name(collector: Collector) -> None:
     for document in ("first", "second", ID, "first"):
         collector.post(ID, document=document)
     collector.post(ID.upper(), document="third")
-    assert collector.get("second").status == 200
     assert collector.store.total("rxinfer") == 1
 
 
@@ -76,80 +73,25 @@ def test_forms_of_the_same_path_and_body(collector: Collector) -> None:
 def test_ids_of_any_characters_come_back(collector: Collector) -> None:
     for document in ("a b", "ü", "%", "a:b", "%2F", "\x00\x01", "\na\n", "😀" * 300, "(default)", "__", "___"):
         path = f"{ROOT}/using_rxinfer/{quote(document, safe='')}"
-        assert collector.request("PATCH", path, count()).status == 200
-        assert str(collector.request("GET", path, headers=READ).json["name"]).endswith(f"/{document}")
+        assert str(collector.request("PATCH", path, count()).json["name"]).endswith(f"/{document}")
+        created = f"{ROOT}/using_rxinfer?documentId={quote(document, safe='')}"
+        assert collector.request("POST", created, count()).error == (409, "ALREADY_EXISTS")
 
 
-def test_patch_creates_replaces_and_stays_when_nothing_changes(collector: Collector) -> None:
+def test_patch_creates_and_repeats_what_was_sent(collector: Collector) -> None:
     path = f"{ROOT}/using_rxinfer/{ID}"
-    created = collector.request("PATCH", path, count(ID), READ)
-    again = collector.request("PATCH", path, count(ID), READ)
-    assert created.json == again.json
-    later = count(ID)
-    later["fields"]["timestamp"] = {"timestampValue": "2026-11-24T00:00:00Z"}  # type: ignore[index]
-    changed = collector.request("PATCH", path, later, READ)
-    assert changed.json["fields"] == later["fields"]
-    assert changed.json["createTime"] == created.json["createTime"]
-    assert changed.json["updateTime"] != created.json["updateTime"]
+    for sent in (count(ID), count(ID), count(ID, timestamp={"timestampValue": "2026-11-24T00:00:00Z"})):
+        answer = collector.request("PATCH", path, sent)
+        assert answer.json["fields"] == sent["fields"]
+        assert answer.json["createTime"] == answer.json["updateTime"]
     assert collector.store.total("rxinfer") == 1
-
-
-def test_patch_with_a_mask(collector: Collector) -> None:
-    path = f"{ROOT}/using_rxinfer/{ID}"
-    collector.request("PATCH", path, count(ID))
-    only = {"fields": {"timestamp": {"timestampValue": "2026-11-24T00:00:00Z"}}}
-    masked = collector.request("PATCH", f"{path}?updateMask.fieldPaths=timestamp", only, READ)
-    assert masked.json["fields"] == {"id": {"stringValue": ID}, **only["fields"]}
-    ignored = collector.request(
-        "PATCH", f"{path}?updateMask.fieldPaths=%60timestamp%60", count(str(uuid.uuid4())), READ
-    )
-    assert ignored.json["fields"] == {"id": {"stringValue": ID}, "timestamp": {"timestampValue": TIME}}
-    assert collector.request("PATCH", f"{path}?updateMask.fieldPaths=id", {}, READ).error == (400, "INVALID_ARGUMENT")
-    assert (
-        collector.request("PATCH", f"{ROOT}/using_rxinfer/new?updateMask.fieldPaths=id", count(), READ).error[0] == 400
-    )
-    for field in ("a-b", "", "`a", "a.", "%60%60", "1a"):
-        assert (
-            collector.request("PATCH", f"{path}?updateMask.fieldPaths={quote(field)}", count(ID), READ).error[0] == 400
-        )
-    assert collector.get(ID).json == ignored.json
 
 
 def test_patch_with_a_precondition(collector: Collector) -> None:
     path = f"{ROOT}/using_rxinfer/{ID}?currentDocument.exists="
-    assert collector.request("PATCH", f"{path}true", count(ID), READ).error == (404, "NOT_FOUND")
     assert collector.request("PATCH", f"{path}false", count(ID)).status == 200
     assert collector.request("PATCH", f"{path}false", count(ID)).error == (409, "ALREADY_EXISTS")
-    assert collector.request("PATCH", f"{path}true", count(ID), READ).status == 200
     assert collector.request("PATCH", f"{path}maybe", count(ID)).error == (400, "INVALID_ARGUMENT")
-
-
-def test_patch_of_what_was_read_before(collector: Collector) -> None:
-    path = f"{ROOT}/using_rxinfer/{ID}"
-    if_read = f"{path}?currentDocument.updateTime="
-    moment = str(collector.request("PATCH", path, count(ID)).json["updateTime"])
-    later = count(ID, timestamp={"timestampValue": "2026-11-24T00:00:00Z"})
-    assert collector.request("PATCH", f"{if_read}{moment}", later, READ).status == 200
-    assert collector.request("PATCH", f"{if_read}{moment}", count(ID), READ).error == (400, "FAILED_PRECONDITION")
-    missing = f"{ROOT}/using_rxinfer/x?currentDocument.updateTime={moment}"
-    assert collector.request("PATCH", missing, count(), READ).error == (404, "NOT_FOUND")
-    for wrong in ("now", "", f"{moment}&currentDocument.exists=true"):
-        assert collector.request("PATCH", f"{if_read}{wrong}", count(ID), READ).error == (400, "INVALID_ARGUMENT")
-    assert collector.get(ID).json["fields"] == later["fields"]
-
-
-def test_reading_needs_the_maintainers_token(collector: Collector) -> None:
-    collector.post(ID)
-    for given in (
-        {},
-        {"Authorization": "Bearer owner"},
-        {"Authorization": f"Basic {TOKEN}"},
-        {"Authorization": "Bearer "},
-    ):
-        for document in (ID, "missing"):
-            answer = collector.request("GET", f"{ROOT}/using_rxinfer/{document}", headers=given)
-            assert answer.error == (403, "PERMISSION_DENIED")
-    assert collector.get("missing").error == (404, "NOT_FOUND")
 
 
 def test_many_clients_with_the_same_ids(tmp_path: Path) -> None:
@@ -217,7 +159,6 @@ def test_what_is_no_count_is_refused_and_leaves_nothing(collector: Collector) ->
     for reason, body in BAD_BODIES.items():
         answer = collector.request("POST", f"{ROOT}/using_rxinfer?documentId=x", body)
         assert answer.error == (400, "INVALID_ARGUMENT"), reason
-    assert collector.get("x").status == 404
     assert collector.store.packages() == []
 
 

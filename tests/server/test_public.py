@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from collectors import Collector, run_collector
-from made import at, commit, counts, new_id, run_until, session, write
+from made import at, commit, count, counts, new_id, run_until, session
 from plaintally.contract import Contract, Integer, Label
 from plaintally_server.dashboard import PERIODS, Pages
 from plaintally_server.figures import MAX_ROWS, read_sessions
 from plaintally_server.reports.disclosure import settled_week, show_shares
 from plaintally_server.rolling import roll_up
-from plaintally_server.store import Store, Write
+from plaintally_server.store import Import, Store, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.sqlite import SQLiteStore
@@ -53,16 +53,13 @@ def versions_of(page: bytes) -> str:
     return page.decode().partition('id="versions"')[2].partition("</section>")[0]
 
 
-def imports(version: str, number: int, *, seed: int = 0, day: date = WEEK[3]) -> list[Write]:
+def imports(version: str, number: int, *, seed: int = 0, day: date = WEEK[3]) -> list[Import]:
     """Imports of one version that were received at noon."""
     chance, moment = random.Random(f"{version}{seed}{day}"), at(day, 43_200)  # noqa: S311
-    return [
-        write("using_rxinfer", {"id": new_id(chance), "timestamp": moment, "package_version": version}, moment)
-        for _ in range(number)
-    ]
+    return [count({"id": new_id(chance), "package_version": version}, moment) for _ in range(number)]
 
 
-async def keep(store: Store, writes: Sequence[Write]) -> None:
+async def keep(store: Store, writes: Sequence[Write | Import]) -> None:
     for one in writes:
         await store.commit([one])
 
@@ -173,10 +170,7 @@ def test_two_looks_on_a_day_show_the_same_versions(script: list[tuple[str, str]]
                 asyncio.run(keep(store, list(session(chance, NOW, invokes=1))))
             elif what == "replace":
                 old, [new] = chance.choice(own), imports(version, 1)
-                admitted = new.settle(None)
-                assert admitted is not None
-                fields = {**admitted.fields, "id": old.name.document}
-                asyncio.run(keep(store, [write("using_rxinfer", fields, NOW)]))
+                asyncio.run(keep(store, [new._replace(id=old.id, received_at=NOW)]))
             else:
                 roll(store)
             assert versions_of(show(pages, "rxinfer")) == first

@@ -40,6 +40,8 @@ def _is_environment(value: object) -> bool:
 
 VERSIONS = ("rxinferVersion", "juliaVersion")
 """The fields that a count may have besides `id` and `timestamp`, each a version."""
+COUNT_ORDERS = ((*VERSIONS, "timestamp", "id"), ("timestamp", "id"))
+"""The fields of a count in the orders in which RxInfer.jl's releases write them."""
 SHAPES = {
     "sessions": {
         "id": ID,

@@ -44,6 +44,8 @@ ENVIRONMENT: Mapping[str, re.Pattern[str] | range] = {
 }
 """The fields of a session's environment: what their text is like, or the numbers they may have."""
 _STATUSES = ("success", "error")
+ID_BYTES = 16
+"""How much is kept of the hash of an import's id."""
 
 
 class Policy(NamedTuple):
@@ -89,9 +91,9 @@ class Admitted(NamedTuple):
     """A document that may be stored, or an import that may be counted; one of an open collection has no package.
 
     `counted` is there for an import, `parent` is the id of the document above: of stats their session, of an invoke
-    its stats. `content` is the text of an import's fields, if that is known. `stays` says that the document that is
-    there stays as it is, and that the write is answered like any other: the sender may not see it, so the answer must
-    not report it either.
+    its stats. `content` is the text of an import's fields; where it is known, `fields` is left empty. `stays` says that
+    the document that is there stays as it is, and that the write is answered like any other: the sender may not see it,
+    so the answer must not report it either.
     """
 
     fields: Fields
@@ -255,7 +257,16 @@ def no_documents() -> Refusal:
 
 def hash_import(package: str, name: str) -> bytes:
     """Return 16 bytes that stand for the id, or the name, of an import of a package."""
-    return blake2b(f"{package}/{name}".encode(), digest_size=16).digest()
+    return blake2b(f"{package}/{name}".encode(), digest_size=ID_BYTES).digest()
+
+
+def write_coarse(fields: Fields, *, is_dialect: bool) -> str:
+    """Return what an import is counted by: its coarse fields as a JSON object, in the order of their names."""
+    if is_dialect:
+        coarse = dialects.coarse_fields(fields)
+    else:
+        coarse = {field: fields[field] for field in sorted(COARSE_PATTERNS) if field in fields}
+    return json.encode(coarse).decode()
 
 
 def _admit_import(name: Name, fields: Fields, contracts: Mapping[str, Contract], *, is_dialect: bool) -> Admitted:
@@ -274,12 +285,8 @@ def _admit_import(name: Name, fields: Fields, contracts: Mapping[str, Contract],
         value = fields[field]
         if not isinstance(value, str) or not COARSE_PATTERNS[field].fullmatch(value):
             raise invalid(f"The field {field} must be a stringValue that matches {COARSE_PATTERNS[field].pattern}.")
-    coarse = (
-        dialects.coarse_fields(fields)
-        if is_dialect
-        else {field: fields[field] for field in sorted(COARSE_PATTERNS) if field in fields}
-    )
-    return Admitted(fields, package, make_counted(package, identifier, name.document, json.encode(coarse).decode()))
+    coarse = write_coarse(fields, is_dialect=is_dialect)
+    return Admitted(fields, package, make_counted(package, identifier, name.document, coarse))
 
 
 def make_counted(package: str, identifier: str, document: str | None, coarse: str) -> Counted:

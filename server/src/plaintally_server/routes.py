@@ -140,28 +140,38 @@ class Documents:
             check_part(name.collection, self._access(request))
         body = await self._read_body(request)
         document = query.get("documentId", [None])[0]
-        name, admitted = await self.parsing.run(self._admit_new, body, collection=name, document=document)
+        admit = self._admit_new if mask is None else self._admit_parsed
+        name, admitted = await self.parsing.run(admit, body, collection=name, document=document)
         now = self.now()
         write: Write | Import = Write(name, _IS_NEW, lambda _: admitted, now, parent=admitted.parent)
         if admitted.counted is not None:
             write = make_import(admitted, now, must_be_new=document is not None)
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
-        if admitted.content is None or mask is not None:
+        if admitted.content is None:
             return Answer(200, await self.parsing.run(lambda _: encode_document(name, stored, mask), body), JSON)
         return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
 
     def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Admitted]:
-        """The document in a body, and its name."""
+        """Return the document in a body, and its name."""
         admitted = self.counts.read(collection.collection, body, document)
-        fields = parse_document(body) if admitted is None else admitted.fields
-        chosen = document or ingest.name_by_id(collection.collection, fields, self.policy)
-        name = collection._replace(document=resource.check_id(chosen or self.make_id(), "document"))
         if admitted is None:
-            admitted = ingest.admit(name, fields, self.policy)
-            if admitted.counted is not None and chosen is None:
-                admitted = admitted._replace(counted=admitted.counted._replace(name=None))
+            return self._admit_parsed(body, collection, document)
+        return self._name(collection, self.make_id() if document is None else document), admitted
+
+    def _admit_parsed(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Admitted]:
+        """Do the same with any body."""
+        fields = parse_document(body)
+        chosen = ingest.name_by_id(collection.collection, fields, self.policy) if document is None else document
+        name = self._name(collection, self.make_id() if chosen is None else chosen)
+        admitted = ingest.admit(name, fields, self.policy)
+        if admitted.counted is not None and chosen is None:
+            admitted = admitted._replace(counted=admitted.counted._replace(name=None))
         return name, admitted
+
+    @staticmethod
+    def _name(collection: Name, document: str) -> Name:
+        return collection._replace(document=resource.check_id(document, "document"))
 
     async def patch(self, request: Request, name: Name, query: Parameters) -> Answer:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
