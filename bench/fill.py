@@ -40,10 +40,12 @@ COMBINATIONS = [
     for number in range(VERSIONS * PYTHONS)
 ]
 INVOKES_EACH = 1
+SESSION_DAYS = 100
+"""The days over which sessions are spread, so that a hundred of them are on as many days as a million."""
 TREE = 2 + INVOKES_EACH
 """The documents of a session."""
 DAYS, IDS_DAYS = 365, 3
-_SHARES = [1 / (1 + place) for place in range(len(COMBINATIONS))]
+SHARES = [1 / (1 + place) for place in range(len(COMBINATIONS))]
 _AT_ONCE = 10_000
 _TEMPLATE = Shared(package=PACKAGE, invokes=INVOKES_EACH)
 _IDS = re.compile("|".join(_TEMPLATE.ids))
@@ -86,11 +88,11 @@ def fill(database: Database, size: Size, now: datetime) -> Sequence[str]:
         put_documents(connection, size, now, sessions)
         put_running(connection, size.days, now)
     engine.dispose()
-    _roll_up(database, now)
+    roll_up_all(database, now)
     return sessions
 
 
-def _roll_up(database: Database, now: datetime) -> None:
+def roll_up_all(database: Database, now: datetime) -> None:
     """Do what a collector does about complete days, in one transaction instead of two for each."""
     reading = open_for_reading(database, pool=QueuePool) if isinstance(database, str) else open_for_reading(database)
     reader, engine = SQLReader(reading), open_for_writing(database)
@@ -110,9 +112,9 @@ def spread(imports: int, first: date, now: datetime) -> Iterator[tuple[Cell, int
     chance = random.Random(1)
     begin = first_hour(first)
     end = first_hour(now.date()) + now.hour + 1
-    each = imports / (end - begin) / sum(_SHARES)
+    each = imports / (end - begin) / sum(SHARES)
     for hour in range(begin, end):
-        for coarse, share in zip(COMBINATIONS, _SHARES, strict=True):
+        for coarse, share in zip(COMBINATIONS, SHARES, strict=True):
             if number := int(each * share + chance.random()):
                 yield Cell(PACKAGE, hour, coarse), number
 
@@ -147,7 +149,7 @@ def make_documents(size: Size, now: datetime, ids: list[str]) -> Iterator[Sequen
     """Return the rows of sessions in the order of their receipt; see `put_documents`."""
     chance = random.Random(2)
     for number in range(size.sessions):
-        moment = now - timedelta(days=size.days - 1) * (1 - number / size.sessions)
+        moment = now - min(size.days - 1, SESSION_DAYS) * timedelta(days=1) * (1 - number / size.sessions)
         received = cut_to_hour(to_us(moment))
         names = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(TREE)]
         session, stats = names[:2]

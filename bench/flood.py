@@ -1,84 +1,85 @@
-"""What a flood of fabricated counts does to the figures, and what is left of it when its window is struck.
+"""What a flood of fabricated imports does to the statistics, and what is left of it when its hours are excluded.
 
-Four weeks of made counts are put into a store, with a rhythm of days and weeks. Then somebody with one address sends as
-much as the default limits let pass, for three hours. The figures are those that the store tells, before and after
-`plaintally-server strike` finds the flood and leaves it out; the picture is for docs/explanation/abuse.md.
+Four weeks of made hourly totals are put into a store, with a rhythm of days and weeks. Then one address sends as much
+as the default limits let pass, for three hours. The statistics are those that the store returns, before and after
+`plaintally-server strike` finds the flood and excludes it; the picture is for docs/explanation/abuse.md.
 """
 
-import asyncio
 import random
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, date, datetime, time, timedelta
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from charts import columns
 from pages import ROOT, write_picture
-from store import make_count
 
-from plaintally_server.reports.floods import find_floods
+sys.path.append(str(ROOT / "tests"))
+
+from fill import COMBINATIONS, PACKAGE, SHARES, put_hours
+
 from plaintally_server.settings import Settings
-from plaintally_server.store import Write
+from plaintally_server.store import schema
+from plaintally_server.store.batch import Cell
+from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.opening import open_store
-from plaintally_server.strikes import count_anew
+from plaintally_server.store.times import first_hour
+from plaintally_server.strikes import count_anew, look_for_floods
 
-DAYS, HOURS, DAILY = 28, 3, 9_000
-PACKAGE = "rxinfer"
+DAYS, HOURS, FIRST_HOUR, DAILY = 28, 3, 1, 9_000
 PAGE = ROOT / "docs" / "explanation" / "abuse.md"
 
 
-def usual(days: list[date], chance: random.Random) -> Iterator[Write]:
-    """Counts with a rhythm: fewer at night and at weekends, and never the same number twice."""
+def count_usual(days: list[date], chance: random.Random) -> Counter[Cell]:
+    """Return imports with a rhythm: fewer at night and at weekends, and never the same number twice."""
+    found: Counter[Cell] = Counter()
+    by_hour = [1 + 3 * (7 <= hour <= 20) for hour in range(24)]  # noqa: PLR2004
     for day in days:
         number = round(chance.gauss(DAILY if day.weekday() < 5 else DAILY * 0.45, DAILY * 0.06))  # noqa: PLR2004
-        for _ in range(number):
-            hour = chance.choices(range(24), [1 + 3 * (7 <= hour <= 20) for hour in range(24)])[0]  # noqa: PLR2004
-            moment = datetime.combine(day, time(hour), UTC) + timedelta(seconds=chance.random() * 3600)
-            yield make_count()._replace(received_at=moment)
+        hours, fields = chance.choices(range(24), by_hour, k=number), chance.choices(COMBINATIONS, SHARES, k=number)
+        begin = first_hour(day)
+        found.update(Cell(PACKAGE, begin + hour, coarse) for hour, coarse in zip(hours, fields, strict=True))
+    return found
 
 
 def main() -> None:
-    """Make the store, strike, and draw."""
-    chance = random.Random(7)
-    today = datetime.now(UTC).date()
-    days = [today - timedelta(days=back) for back in range(DAYS, 0, -1)]
+    """Make the store, exclude the flood, and draw."""
+    now = datetime.now(UTC)
+    days = [now.date() - timedelta(days=back) for back in range(DAYS, 0, -1)]
+    attacked = days[-6]
     limits = Settings({})
-    begins = datetime.combine(days[-6], time(1), UTC)
     made_up = limits.rate_burst + limits.rate_limit * 3600 * HOURS
-    step = timedelta(hours=HOURS) / made_up
-    flood = [make_count()._replace(received_at=begins + step * number) for number in range(made_up)]
+    imports = count_usual(days, random.Random(7))
+    for ahead in range(HOURS):
+        imports[Cell(PACKAGE, first_hour(attacked) + FIRST_HOUR + ahead, COMBINATIONS[0])] += made_up // HOURS
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "flood.sqlite3"
-        with closing(open_store(database)) as store:
-            writes = [*usual(days, chance), *flood]
-            for start in range(0, len(writes), 1000):
-                asyncio.run(_commit(store, writes[start : start + 1000]))
-        reader = Maintenance(database)
-        before = dict(reader.daily_counts(PACKAGE, days[0], days[-1]))
-        first_at = datetime.combine(days[0], time(), UTC)
-        floods = find_floods(
-            dict(reader.hourly_counts(PACKAGE, first_at)), first_at=first_at, until=first_at + timedelta(days=DAYS)
-        )
-        now = datetime.now(UTC)
+        schema.migrate(database)
+        engine = open_for_writing(database)
+        with exclusively(engine) as connection:
+            put_hours(connection, imports.items())
+        engine.dispose()
+        store = Maintenance(database)
+        before = dict(store.daily_counts(PACKAGE, days[0], days[-1]))
+        floods = look_for_floods(store, PACKAGE, days=DAYS, now=now)
         for found in floods:
-            window = reader.strike(PACKAGE, found.first_at, found.until, reason="made up", actor="bench", at=now)
-            count_anew(reader, window, now)
-        after = dict(reader.daily_counts(PACKAGE, days[0], days[-1]))
+            window = store.strike(PACKAGE, found.first_at, found.until, reason="made up", actor="bench", at=now)
+            count_anew(store, window, now)
+        after = dict(store.daily_counts(PACKAGE, days[0], days[-1]))
     panels = [
-        ("as received", [(f"{day.day} {day:%b}", before[day], made_up if day == begins.date() else 0) for day in days]),
-        ("with what stands out left out", [(f"{day.day} {day:%b}", after[day], 0) for day in days]),
+        ("as received", [(_name(day), before[day], made_up if day == attacked else 0) for day in days]),
+        ("with the flood excluded", [(_name(day), after[day], 0) for day in days]),
     ]
-    note = f"{made_up:,} made-up counts in {HOURS} hours, from one address: all that the default limits let pass."
+    note = f"{made_up:,} made-up imports in {HOURS} hours, from one address: all that the default limits let pass."
     print(write_picture("flood.svg", columns("A flood, and what is left of it", note, panels), page=PAGE))
     lost = sum(before.values()) - made_up - sum(after.values())
     print(f"found: {[(one.first_at.isoformat(), one.until.isoformat(), one.counts) for one in floods]}")
-    print(f"honest counts that went with it: {lost:,} of {sum(before.values()) - made_up:,}")
+    print(f"honest imports that went with it: {lost:,} of {sum(before.values()) - made_up:,}")
 
 
-async def _commit(store: object, writes: list[Write]) -> None:
-    await asyncio.gather(*(store.commit([one]) for one in writes))  # type: ignore[attr-defined]
+def _name(day: date) -> str:
+    return f"{day.day} {day:%b}"
 
 
 if __name__ == "__main__":

@@ -1,161 +1,228 @@
-"""What a million counts take: `scripts/bench scale`.
+"""What a collector keeps and how quick its pages are at a million imports a day: `scripts/bench scale`.
 
-Prints the bytes of a count in each store and in Parquet, the rate of an export, and the time of questions on DuckDB and
-Spark. Seconds are of a clock, CPU seconds of this process.
+A file gets the hourly totals of 13 months, as a collector keeps them, by SQL. Then imports of some days go through the
+store, and the ids of each day are dropped when their time has come. In another file every day has 200 combinations of
+coarse fields of its own, each in every hour, which is what a flood of invented versions leaves. The page of 365 days is
+timed on databases with 10^4 and with 10^8 imports. It writes its part of the page.
 
-    --stored N       counts that the stores take and that are exported (default 300000)
-    --rows N ...     counts in files that are made for the questions (default 1000000 10000000)
-    --spark          ask Spark, too, in one process with a thread for each core
-    --postgres URL   measure PostgreSQL, too, in this database, which must be empty
+    --per-day N      imports of a day (default 1000000)
+    --days N         days of imports that go through the store (default 5)
+    --kept-days N    days of hourly totals (default 396)
+    --sizes N N      imports of the databases whose page is timed (default 10000 100000000)
+    --databases NAME...  of which the page is timed: sqlite, postgresql (default both)
 """
 
 import argparse
 import asyncio
+import json
 import os
+import random
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
+from itertools import chain
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-from plaintally_server.export.command import carry_out, plan_packages
-from plaintally_server.export.files import Export
-from plaintally_server.export.layout import Partition
-from plaintally_server.export.rows import COLUMNS, Row
-from plaintally_server.ingest import Admitted
-from plaintally_server.report import open_source
-from plaintally_server.reports.questions import IMPORTS, PYTHONS, VERSIONS
-from plaintally_server.resource import Name, Precondition
-from plaintally_server.sources import StoreSource
-from plaintally_server.store import Reader, Write
-from plaintally_server.store.opening import open_reader
+import pages
+
+sys.path.append(str(pages.ROOT / "tests"))
+
+from fill import COMBINATIONS, DAYS, PACKAGE, SHARES, Size, put_hours, put_ids, put_running, roll_up_all, spread
+from growth.operations import Client, Subject, time_pages
+
+from plaintally_server.retention import IDS_DAYS
+from plaintally_server.store import Import, schema
+from plaintally_server.store.batch import Cell
+from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.sqlite import SQLiteStore
+from plaintally_server.store.times import first_hour
+from plaintally_server.store.totals import KEPT_NEW
+from postgresql import run_postgres
 
-PACKAGE, BATCH, DAYS = "bench", 1000, 100
-START = datetime(2026, 7, 1, tzinfo=UTC)
-LAST = date(2026, 12, 31)
+BATCH = 1000
+GOAL_MB, GOAL_TIMES = 200, 1.5
+HOURS = 24
+LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+PAGE = f"page of {DAYS} days"
 
 
 def main() -> None:
-    """Measure, and print each figure as it comes."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--stored", type=int, default=300_000)
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 10_000_000])
-    parser.add_argument("--spark", action="store_true")
-    parser.add_argument("--postgres")
+    """Measure, print each figure as it comes, and write the part of the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--per-day", type=int, default=1_000_000)
+    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--kept-days", type=int, default=396)
+    parser.add_argument("--sizes", type=int, nargs=2, default=[10**4, 10**8])
+    parser.add_argument("--databases", nargs="+", choices=LABELS, default=[*LABELS])
     options = parser.parse_args()
-    print(f"{os.cpu_count()} cores; load of the machine {os.getloadavg()[0]:.1f}")
+    begun_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="plaintally-scale-") as name:
-        folder = Path(name)
-        measure_sqlite(folder, options.stored)
-        if options.postgres:
-            measure_postgres(options.postgres, folder, options.stored)
-        for number in options.rows:
-            place = str(folder / f"made-{number}")
-            make_files(place, number)
-            for kind in ("parquet", "spark") if options.spark else ("parquet",):
-                measure_questions(place, number, kind)
+        sizes = [
+            *measure_file(Path(name) / "bench.sqlite3", options.per_day, options.days, options.kept_days),
+            measure_flooded(Path(name) / "flooded.sqlite3", options.per_day, options.kept_days),
+        ]
+    times = {kind: measure_page(kind, options.sizes) for kind in options.databases}
+    text = write(sizes, times, options, (time.monotonic() - begun_s) / 60)
+    print(f"\n{text}")
+    pages.write_part("scale", text)
 
 
-def measure_sqlite(folder: Path, number: int) -> None:
-    """Take counts into a file, export them, and answer a question from the documents."""
-    path = folder / "counts.sqlite3"
-    with timed("SQLite: taken", number), closing(SQLiteStore(path)) as store:
-        asyncio.run(take(store, number))
-    print(f"  {sum(file.stat().st_size for file in folder.glob('counts.sqlite3*')) / number:.0f} bytes per count")
-    measure_export(open_reader(path), folder / "of-sqlite", number)
-    with timed("SQLite: documents read for one answer", number):
-        StoreSource(open_reader(path)).count(VERSIONS, PACKAGE, START.date(), LAST)
+def measure_file(file: Path, per_day: int, days: int, kept_days: int) -> list[tuple[str, float]]:
+    """Fill a file, and return its size in MB after each step."""
+    found: list[tuple[str, float]] = []
+    now = datetime.now(UTC)
+    first_real, filled = now.date() - timedelta(days=days - 1), kept_days - days
+    first = first_real - timedelta(days=filled)
+    fill_hours(file, spread(per_day * filled, first, _end_of(first_real - timedelta(days=1))), now)
+    found.append(_note(f"hourly totals of {filled} days", file))
+    with closing(SQLiteStore(file)) as store:
+        for ahead in range(days):
+            day, begun_s = first_real + timedelta(days=ahead), time.perf_counter()
+            asyncio.run(take(store, day, per_day))
+            rate = per_day / (time.perf_counter() - begun_s)
+            found.append(_note(f"day {ahead + 1} of {per_day:,} imports, {rate:,.0f} a second", file))
+            asyncio.run(store.drop_ids(day - timedelta(days=IDS_DAYS)))
+    found.append(_note("the ids of the oldest day dropped", file))
+    return found
 
 
-def measure_postgres(url: str, folder: Path, number: int) -> None:
-    """The same in PostgreSQL."""
-    import psycopg
-
-    from plaintally_server.store.postgres import PostgresStore
-
-    with psycopg.connect(url) as connection:
-        connection.read_only = True
-        query = "SELECT pg_database_size(current_database())"
-        [before] = connection.execute(query).fetchone() or [0]
-        with closing(PostgresStore(url)) as store:
-            with timed("PostgreSQL: taken", number):
-                asyncio.run(take(store, number))
-            [after] = connection.execute(query).fetchone() or [0]
-            print(f"  {(after - before) / number:.0f} bytes per count")
-            measure_export(store, folder / "of-postgresql", number)
+def measure_flooded(file: Path, per_day: int, kept_days: int) -> tuple[str, float]:
+    """Fill a file with what is kept of invented combinations, and return its size in MB; all is written by SQL."""
+    now = datetime.now(UTC)
+    last = now.date() - timedelta(days=1)
+    first = last - timedelta(days=kept_days - 1)
+    cells = chain(spread(per_day * kept_days, first, _end_of(last)), _invented(first, kept_days))
+    fill_hours(file, cells, now)
+    engine = open_for_writing(file)
+    with exclusively(engine) as connection:
+        for back in range(IDS_DAYS + 2):
+            put_ids(connection, per_day, now.date() - timedelta(days=back))
+    engine.dispose()
+    return _note(f"{KEPT_NEW} new combinations on each day, in every hour, and ids of {IDS_DAYS + 2} days", file)
 
 
-def measure_export(reader: Reader, folder: Path, number: int) -> None:
-    """Export all days, and look at all of them again."""
-    place = Export(str(folder))
-    with timed("  exported", number):
-        carry_out(reader, place, plan_packages(reader, place, [PACKAGE], (START.date(), LAST)))
-    print(f"    {_bytes(folder) / number:.1f} bytes per count")
-    with timed("  looked at again", number):
-        plan_packages(reader, place, [PACKAGE], (START.date(), LAST))
+def _note(what: str, file: Path) -> tuple[str, float]:
+    """Return the size of a file in MB with its write-ahead log, and what it has."""
+    size = sum(one.stat().st_size for one in file.parent.glob(f"{file.name}*")) / 1e6
+    print(f"{what}: {size:.0f} MB", flush=True)
+    return what, size
 
 
-def make_files(place: str, number: int) -> None:
-    """Files of an export with so many counts."""
-    export, per_day = Export(place), number // DAYS
-    with timed("Files made", number):
-        for ahead in range(DAYS):
-            day = START + timedelta(days=ahead)
-            rows = (make_row(index, day + timedelta(seconds=86_400 * index / per_day)) for index in range(per_day))
-            export.write(Partition("counts", PACKAGE, day.date()), rows, stamp="made")
-    print(f"  {_bytes(Path(place)) / number:.1f} bytes per count")
+def fill_hours(file: Path, cells: Iterator[tuple[Cell, int]], now: datetime) -> None:
+    """Make a file of hourly totals, and roll their days up."""
+    schema.migrate(file)
+    engine = open_for_writing(file)
+    with exclusively(engine) as connection:
+        put_hours(connection, cells)
+        put_running(connection, DAYS, now)
+    engine.dispose()
+    roll_up_all(file, now)
 
 
-def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*.parquet"))
+def _invented(first: date, days: int) -> Iterator[tuple[Cell, int]]:
+    """Return imports with combinations that no other day has, in every hour of the days."""
+    for ahead in range(days):
+        begin = first_hour(first + timedelta(days=ahead))
+        for hour in range(begin, begin + HOURS):
+            for number in range(KEPT_NEW):
+                coarse = {"package_version": f"9.{ahead}.{number}", "python_version": "3.12"}
+                yield Cell(PACKAGE, hour, json.dumps(coarse, separators=(",", ":"))), 1
 
 
-def measure_questions(place: str, number: int, kind: str) -> None:
-    """Ask each question twice, as the first time of an engine is not like the others."""
-    with open_source(kind, database=Path(), place=place, master="local[*]") as source:
-        for question in (IMPORTS, VERSIONS, PYTHONS):
-            for attempt in ("first", "again"):
-                with timed(f"{kind}: {question.name} of all days, {attempt}", number):
-                    cells = source.count(question, PACKAGE, START.date(), LAST)
-                assert sum(cells.values()) == number // DAYS * DAYS
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day, clock_time(23, 59), UTC)
 
 
-async def take(store: Any, number: int) -> None:  # noqa: ANN401  # a store of either kind
-    """Commit counts in batches, as a busy collector does."""
+async def take(store: SQLiteStore, day: date, number: int) -> None:
+    """Have the imports of a day counted, spread evenly over its hours, in batches as a busy collector has them."""
+    chance = random.Random(day.toordinal())
+    begin = datetime.combine(day, clock_time(), UTC)
     for start in range(0, number, BATCH):
-        writes = (make_write(index, number) for index in range(start, min(start + BATCH, number)))
-        await asyncio.gather(*(store.commit([write]) for write in writes))
+        received_at = begin + timedelta(days=start / number)
+        versions = chance.choices(COMBINATIONS, SHARES, k=min(BATCH, number - start))
+        made = (Import(PACKAGE, os.urandom(16), None, coarse, {}, received_at, True) for coarse in versions)
+        await asyncio.gather(*(store.commit([one]) for one in made))
 
 
-def make_write(index: int, number: int) -> Write:
-    """One count; all are spread over the days."""
-    received_at = START + timedelta(seconds=86_400 * DAYS * index / number)
-    fields = dict(zip(COLUMNS["counts"], make_row(index, received_at), strict=True))
-    del fields["received_at"], fields["clock"]  # which an export adds
-    name = Name("p", "(default)", f"using_{PACKAGE}", fields["id"])
-    return Write(name, Precondition(exists=False), lambda _: Admitted(fields, PACKAGE, fields["id"]), received_at)
+def measure_page(kind: str, sizes: Sequence[int]) -> list[float]:
+    """Return the shortest time in milliseconds that a new collector takes to make the page, by the imports."""
+    found = []
+    for imports in sizes:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plaintally-scale-")))
+            new: Callable[[], Database] = lambda: folder / "page.sqlite3"  # noqa: B023, E731
+            if kind == "postgresql":
+                new = stack.enter_context(run_postgres("1GB")).new
+            subject = Subject(new, Size(imports, sessions=0), folder, rounds=3)
+            for _ in range(subject.rounds):
+                with subject.serving("start") as (_, port):
+                    time_pages(subject, Client(port))
+            found.append(min(subject.watch.found[PAGE]))
+        print(f"{LABELS[kind]}, {imports:,} imports: {PAGE} in {found[-1]:.1f} ms", flush=True)
+    return found
 
 
-def make_row(index: int, received_at: datetime) -> Row:
-    """A count as an export has it."""
-    identifier = str(UUID(bytes=os.urandom(16), version=4))
-    sent_at = received_at - timedelta(microseconds=hash(identifier) % 900_000)
-    return identifier, received_at, sent_at, f"1.{index % 7}.0", f"3.{11 + index % 3}", "near"
+def write(
+    sizes: Sequence[tuple[str, float]],
+    times: dict[str, list[float]],
+    options: argparse.Namespace,
+    minutes: float,
+) -> str:
+    """Return the part of the page."""
+    *usual, (_, flooded) = sizes
+    most = max(size for _, size in usual)
+    goals = [
+        _goal(f"file at {options.per_day:,} imports a day", most, GOAL_MB, "MB"),
+        _goal(f"the same with {KEPT_NEW} new combinations a day", flooded, GOAL_MB, "MB"),
+    ]
+    goals += [
+        _goal(f"page of {DAYS} days, more imports beside fewer, {LABELS[kind]}", more / fewer, GOAL_TIMES, "times")
+        for kind, (fewer, more) in times.items()
+    ]
+    steps = [[what, f"{size:.0f}"] for what, size in sizes]
+    by_size = [[LABELS[kind], *(f"{one:.1f}" for one in found)] for kind, found in times.items()]
+    return _TEXT.format(
+        now=datetime.now(UTC),
+        minutes=minutes,
+        load=os.getloadavg()[0],
+        goals=pages.table(["what", "goal", "found", "holds"], goals),
+        steps=pages.table(["after", "MB"], steps),
+        pages=pages.table([PAGE, *(f"{size:,} imports, ms" for size in options.sizes)], by_size),
+        kept=options.kept_days,
+        days=options.days,
+        count=len(COMBINATIONS),
+        new=KEPT_NEW,
+    )
 
 
-@contextmanager
-def timed(what: str, number: int) -> Iterator[None]:
-    """Print how long something took, and how many rows that is in a second."""
-    start, used = time.perf_counter(), time.process_time()
-    yield
-    wall_s, cpu_s = time.perf_counter() - start, time.process_time() - used
-    rates = f"{number / wall_s:,.0f} rows/s, {number / max(cpu_s, 1e-9):,.0f} rows/CPU s"
-    print(f"{what}: {wall_s:.2f} s, CPU {cpu_s:.2f} s; {rates}", flush=True)
+def _goal(what: str, found: float, bound: float, unit: str) -> list[str]:
+    form = ".0f" if unit == "MB" else ".2f"
+    return [what, f"at most {bound} {unit}", f"{found:{form}} {unit}", "yes" if found <= bound else "**no**"]
 
+
+_TEXT = """## What a collector keeps
+
+`scripts/bench scale` on {now:%Y-%m-%d} in {minutes:.0f} minutes (load {load:.1f} in the end).
+
+{goals}
+
+A file has the hourly totals of {kept} days, after which a collector drops them. Those of the last {days} days come from
+imports that went through the store one by one, in batches of 1,000; the others are written by SQL. There are {count}
+combinations of versions of the package and of Python, whose shares follow Zipf's law. The ids of a day are dropped as a
+collector does, so there are those of four days at most. In the last file, which is written by SQL alone, every day also
+has {new} combinations that no other day has, in every hour. Rolled-up totals, which stay for ever, are in these sizes.
+There are no sessions. The write-ahead log is counted.
+
+{steps}
+
+A page is timed when a new collector makes it for the first time; the shortest of three times.
+
+{pages}
+"""
 
 if __name__ == "__main__":
     main()

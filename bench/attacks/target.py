@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from ingest.servers import Server, free_ports
 
 from attacks.messages import OTHER, PACKAGE, ROOT, bearer
 from collectors import Answer, Collector
+from plaintally_server.store.database import locate
+from plaintally_server.store.opening import open_reader
 from postgresql import Postgres
 from shared import CONTRACT, Shared, update
 
-OK, MISSING = 200, 404
+OK, FORBIDDEN = 200, 403
 TOKEN = "plaintally_token-of-the-collector-under-attack"
 _PIPELINED = 30
 _START_S = 30
@@ -123,6 +126,20 @@ class Target(Collector):
                             length = int(line.partition(b":")[2])
                     answers.read(length)
 
+    def count_versions(self) -> int:
+        """Return how many versions of the package the imports of today are told apart by."""
+        reader = open_reader(locate(self.location))
+        return len({hour.coarse for hour in reader.import_hours(PACKAGE, datetime.now(UTC).date())})
+
+    def time_page_ms(self, path: str) -> float:
+        """Return the shortest of three times in which a page is answered."""
+        found = []
+        for _ in range(3):
+            begun_s = time.monotonic()
+            self.request("GET", path, source="127.201.0.1")
+            found.append((time.monotonic() - begun_s) * 1000)
+        return min(found)
+
     def count_tombstones(self) -> int:
         """Return how many tombstones and receipts are kept."""
         command = [*_SERVER, "forget", "log", "--database", self.location]
@@ -139,7 +156,7 @@ class Target(Collector):
         path = f"{ROOT}/using_{package}/none"
         for number in range(1, 250):  # each try is from another address, since wrong tokens are counted
             source = f"127.202.0.{number}"
-            if self.request("GET", path, headers=bearer(token), source=source).status == MISSING:
+            if self.request("GET", path, headers=bearer(token), source=source).status != FORBIDDEN:
                 return token
             if time.monotonic() > deadline_s:
                 break
@@ -162,6 +179,7 @@ def run_target(
         NotStarted: it does not listen.
     """
     content = CONTRACT.to_dict()
+    content["counter"] = ["package_version"]
     content["labels"]["inference"]["context"].update(label)
     contracts = []
     for package in (PACKAGE, OTHER):

@@ -172,7 +172,7 @@ or if the shortest time in the largest database is not above the median in the s
 
 Databases are filled by SQL. The imports are spread evenly over 365 days, with 60 combinations of versions of the
 package and of Python, whose shares follow Zipf's law. Ids are there for three days. Each session has three documents
-and is received at some time in these days. The smallest number of sessions is beside every number of imports, and the
+and is received in the last 100 days. The smallest number of sessions is beside every number of imports, and the
 smallest number of imports beside every number of sessions. Pages are timed when a new collector makes them for the
 first time. `first jobs after a start` are the roll-up and the purge that a collector begins with, which work in steps
 with pauses. The first 10 deletions are timed without the later erasure of their bytes, which is measured

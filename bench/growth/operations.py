@@ -22,13 +22,14 @@ from pathlib import Path
 
 from fill import OTHER, PACKAGE, Size, contract, fill, put_ids
 from ingest.servers import UNLIMITED, run_server
-from sqlalchemy import update
+from sqlalchemy import Connection, update
+from store import make_import
 
 from plaintally_server.cli import commands
 from plaintally_server.options import load_contract
 from plaintally_server.retention import purge_all
 from plaintally_server.rolling import roll_up
-from plaintally_server.store import Import, tables
+from plaintally_server.store import tables
 from plaintally_server.store.batch import Day
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
@@ -94,7 +95,7 @@ class Subject:
 
     def touch(self, day: date) -> None:
         """Note that a day has changed in every collection."""
-        with self._changing() as connection:
+        with self.changing() as connection:
             note_changes(connection, [Day(PACKAGE, name, day) for name in (f"using_{PACKAGE}", *_COLLECTIONS)])
 
     def run(self, *arguments: str, database: Database | None = None) -> None:
@@ -112,7 +113,18 @@ class Subject:
             yield store
 
     @contextmanager
-    def _changing(self) -> Iterator:  # type: ignore[type-arg]
+    def serving(self, operation: str) -> Iterator[tuple[int, int]]:
+        """Time the start of a collector; its process and its port, until the block ends."""
+        with ExitStack() as stack:
+            with self.watch.timed(operation):
+                command = ["serve", "--port=0", *self.options, "--database", str(self.database), *UNLIMITED]
+                environment = {**os.environ, "PLAINTALLY_SERVER_TOKEN": TOKEN}
+                process = stack.enter_context(run_server(command, self.folder, environment))
+            yield process
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """A transaction beside a collector."""
         engine = open_for_writing(self.database)
         with exclusively(engine) as connection:
             yield connection
@@ -132,7 +144,7 @@ def measure(new: Callable[[], Database], size: Size, folder: Path, rounds: int) 
         rounds: how often short operations are timed.
     """
     subject = Subject(new, size, folder, rounds)
-    for work in (time_commands, time_copies, time_jobs, time_collector, time_deletions):
+    for work in (time_commands, time_copies, time_jobs, time_collector, time_deletions, time_kills):
         work(subject)
     return subject.watch.found
 
@@ -181,7 +193,7 @@ def time_copies(subject: Subject) -> None:
 def time_jobs(subject: Subject) -> None:
     """Time what a collector does by itself each day, in this process."""
     expired = subject.now.date() - timedelta(days=3)
-    with subject._changing() as connection:  # noqa: SLF001  # of this module
+    with subject.changing() as connection:
         put_ids(connection, subject.size.imports // subject.size.days, expired)
     with subject.store() as store:
         beside = asyncio.run(_drop_ids(subject, store, expired + timedelta(days=1)))
@@ -206,42 +218,22 @@ async def _drop_ids(subject: Subject, store: SQLStore, before: date) -> list[flo
     return took_ms
 
 
-def make_import() -> Import:
-    """Return an import of this moment, with an id of its own."""
-    now = datetime.now(UTC)
-    return Import(PACKAGE, os.urandom(16), None, '{"package_version":"1.1.0"}', {}, now, must_be_new=True)
-
-
 def time_collector(subject: Subject) -> None:
-    """Time what a collector does from its start on, in a process of its own, and its start after it was killed."""
+    """Time what a collector does from its start on, in a process of its own."""
     for _ in range(subject.rounds):
         begun = datetime.now(UTC)
-        with _serving(subject, "start") as (pid, port):
+        with subject.serving("start") as (pid, port):
             with subject.watch.timed("first jobs after a start"):
                 _await_purge(subject, begun)
             client = Client(port)
-            _time_pages(subject, client)
+            time_pages(subject, client)
             _time_writes(subject, client)
             status = Path(f"/proc/{pid}/status").read_text()
             subject.watch.add(MEMORY, int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1000)
-            os.kill(pid, signal.SIGKILL)
-        with _serving(subject, "start after a kill"):
-            pass
-    with subject._changing() as connection:  # noqa: SLF001  # of this module
+    with subject.changing() as connection:
         connection.execute(update(tables.rolled_days).values(rolled=None))
-    with _serving(subject, "start with no day rolled up") as (_, port):
+    with subject.serving("start with no day rolled up") as (_, port):
         Client(port).time_get(subject.watch, "page of 365 days, no day rolled up", f"/packages/{PACKAGE}?days=365")
-
-
-@contextmanager
-def _serving(subject: Subject, operation: str) -> Iterator[tuple[int, int]]:
-    with ExitStack() as stack:
-        with subject.watch.timed(operation):
-            command = ["serve", "--port=0", *subject.options, "--database", str(subject.database), *UNLIMITED]
-            process = stack.enter_context(
-                run_server(command, subject.folder, {**os.environ, "PLAINTALLY_SERVER_TOKEN": TOKEN})
-            )
-        yield process
 
 
 def _await_purge(subject: Subject, begun: datetime) -> None:
@@ -276,7 +268,7 @@ class Client:
             self.ask("GET", path)
 
 
-def _time_pages(subject: Subject, client: Client) -> None:
+def time_pages(subject: Subject, client: Client) -> None:
     """Time pages that nobody has asked this collector for."""
     pages = {"index": "/"}
     pages |= {f"page of {days} days": f"/packages/{PACKAGE}?days={days}" for days in (30, 365)}
@@ -288,27 +280,27 @@ def _time_pages(subject: Subject, client: Client) -> None:
 
 def _time_writes(subject: Subject, client: Client) -> None:
     """Time imports and shared sessions, of which the median counts."""
-    root = f"/v1/{PREFIX}"
+    with subject.watch.timed("first import after a start"):
+        _count_imports(subject, client, 1)
+    own = Watch()
+    for _ in range(_IMPORTS):
+        with own.timed("import"):
+            _count_imports(subject, client, 1)
+    for _ in range(_SHARES):
+        documents = Shared(package=PACKAGE).documents
+        body = json.dumps({"writes": [write_of(name, document) for name, document in documents.items()]})
+        with own.timed("share of a session"):
+            client.ask("POST", f"/v1/{PREFIX}:commit", body)
+    for operation, times in own.found.items():
+        subject.watch.add(operation, statistics.median(times))
 
-    def count() -> None:
+
+def _count_imports(subject: Subject, client: Client, number: int) -> None:
+    for _ in range(number):
         one = str(uuid.uuid4())
         fields = {"id": {"stringValue": one}, "timestamp": {"timestampValue": f"{subject.now:%Y-%m-%dT%H}:00:00Z"}}
         fields |= {"package_version": {"stringValue": "1.1.0"}, "python_version": {"stringValue": "3.12"}}
-        client.ask("POST", f"{root}/using_{PACKAGE}?documentId={one}", json.dumps({"fields": fields}))
-
-    def share() -> None:
-        documents = Shared(package=PACKAGE).documents
-        writes = [write_of(name, document) for name, document in documents.items()]
-        client.ask("POST", f"{root}:commit", json.dumps({"writes": writes}))
-
-    with subject.watch.timed("first import after a start"):
-        count()
-    for operation, work, number in (("import", count, _IMPORTS), ("share of a session", share, _SHARES)):
-        own = Watch()
-        for _ in range(number):
-            with own.timed(operation):
-                work()
-        subject.watch.add(operation, statistics.median(own.found[operation]))
+        client.ask("POST", f"/v1/{PREFIX}/using_{PACKAGE}?documentId={one}", json.dumps({"fields": fields}))
 
 
 def time_deletions(subject: Subject) -> None:
@@ -323,3 +315,13 @@ def time_deletions(subject: Subject) -> None:
     with subject.store() as store:
         asyncio.run(delete(store, subject.sessions[:10]))
     subject.watch.add("deletion of a session", statistics.median(own.found["deletion of a session"]))
+
+
+def time_kills(subject: Subject) -> None:
+    """Time the start after a kill; from then on, a check of the file runs beside each start until it ends once."""
+    for _ in range(subject.rounds):
+        with subject.serving("start before a kill") as (pid, port):
+            _count_imports(subject, Client(port), _IMPORTS)
+            os.kill(pid, signal.SIGKILL)
+        with subject.serving("start after a kill"):
+            pass

@@ -1,7 +1,7 @@
 """What the collector takes for what arrives over HTTP: `scripts/bench ingest`. It writes the result and the page.
 
 All servers run at once and are loaded in turn, round after round, so that what disturbs the machine disturbs all. `L`
-is how many requests the echo of a count answers per second of CPU; every other figure is held against it.
+is how many requests the echo of an import answers per second of CPU; every other figure is held against it.
 
     --seconds S           of one load (default 2)
     --rounds N            of all loads (default 5)
@@ -33,7 +33,7 @@ from postgresql import run_postgres  # noqa: E402
 
 RESULT = ROOT / "bench/results/ingest.json"
 CONNECTIONS = 64
-LATENCIES = ("sqlite", "postgresql")  # whose counts are also asked for at half the rate that was just reached
+LATENCIES = ("sqlite", "postgresql")  # whose imports are also asked for at half the rate that was just reached
 
 
 class Case(NamedTuple):
@@ -101,7 +101,7 @@ def measure(servers: dict[str, Server], seconds: float, rounds: int) -> dict[str
     """All cases, round after round; beside them latencies at half load; and the memory that is held in the end."""
     cases = [case for case in CASES if case.server in servers]
     for case in cases:
-        load(servers[case.server], case, 0.5)  # the first time is not like the others
+        load(servers[case.server], case, 1.5)  # the first time is not like the others
     found: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
     halves: dict[str, list[dict[str, float]]] = {name: [] for name in LATENCIES}
     for number in range(rounds):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 ROOT = "/v1/projects/p/databases/(default)/documents"
 PACKAGE = "benchpkg"
 PROJECT = "bench/bench"
-TIME = "2026-11-23T20:15:30.123456Z"
+TIME = "2026-11-23T20:00:00Z"
 WRITES = 500
 CONTRACT = {
     "package": PACKAGE,

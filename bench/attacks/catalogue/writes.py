@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from itertools import islice, repeat
+from itertools import count, islice, repeat
 from typing import TYPE_CHECKING
 
 from attacks.attack import Attack, Gain, State
@@ -227,6 +227,35 @@ class OwnRuns(Attack):
         return Gain(f"{runs:,} runs below one session" if runs else "", is_none=runs <= self.most)
 
 
+class InventedVersions(Attack):
+    """Imports of versions that nobody ever released, as many as one address may send."""
+
+    name = "invented versions"
+    sends = "commits in gzip of 500 imports, each of another version"
+    bound = "a package has at most 10,000 combinations of versions a day, and pages read totals of days"
+    most, slow_ms = 10_000, 200
+
+    async def run(self, attacker: "Attacker") -> None:
+        """See `Attack.run`."""
+
+        def requests() -> Iterator[bytes]:
+            for start in count(0, 500):
+                writes = []
+                for number, one in enumerate(islice(make_ids(), 500), start):
+                    version = {"stringValue": f"9.{number // 1000}.{number % 1000}"}
+                    fields = {**count_fields(one), "package_version": version}
+                    writes.append(update(f"using_{PACKAGE}/{one}", {"fields": fields}))
+                yield write_commit(writes)
+
+        await attacker.flood(requests(), connections=2)
+
+    def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
+        """See `Attack.judge`."""
+        versions, took_ms = target.count_versions(), target.time_page_ms(f"/packages/{PACKAGE}?days=365")
+        is_none = versions <= self.most and took_ms <= self.slow_ms
+        return Gain(f"{versions:,} versions are told apart; a page takes {took_ms:.0f} ms", is_none)
+
+
 class Queries(Attack):
     """Query strings that are malformed, contradict themselves, or are spelled in another way."""
 
@@ -297,5 +326,6 @@ ATTACKS = [
     ForeignStats,
     ForeignRuns,
     OwnRuns,
+    InventedVersions,
     Queries,
 ]
