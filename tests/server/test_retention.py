@@ -1,37 +1,39 @@
-"""What a contract says of retention is kept: contexts and documents go when their time is over, and their bytes."""
+"""What contracts say of retention is kept: contexts, documents, hourly totals and ids expire, and their bytes go."""
 
 import asyncio
 import contextlib
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete, event, func, select, text
 
 from clocks import clock_ahead
-from collectors import ROOT, TOKEN, run_collector
+from collectors import run_collector
 from made import run_until
 from plaintally.contract import Choice, Contract, Label
 from plaintally_server import retention, upkeep
 from plaintally_server.deletion import hash_text
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted, make_counted
 from plaintally_server.logins import begin, hash_secret
 from plaintally_server.refusals import Refusals
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.rolling import roll_up
-from plaintally_server.store import Write, clock, deletion, partitions, purging, rollups
+from plaintally_server.store import Import, Write, clock, deletion, purging, rollups
 from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.rows import find_buried
-from plaintally_server.store.tables import erasures
+from plaintally_server.store.tables import erasures, import_ids, purges
+from plaintally_server.store.times import day_number
 from plaintally_server.store.writing import SQLStore
 from shared import write_contract
 
@@ -66,11 +68,23 @@ def store(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SQLSt
     opened.close()
 
 
-def count(*, days: int, package: str = "rxinfer", prefix: str = "") -> Write:
+_WALK = re.compile(r"SCAN (documents|import|rollups)|SEARCH (documents|import_hours) [^(]*\(package=\?\)$")
+"""A step of a plan that reads a whole table, or all of a package."""
+
+
+def count(*, days: int, package: str = "rxinfer", coarse: str = "{}") -> Import:
     identifier = str(uuid4())
-    admitted = Admitted({"id": identifier, "timestamp": NOW}, package, identifier)
-    name = Name("p", "(default)", f"using_{package}", prefix + identifier)
-    return Write(name, Precondition(), lambda _: admitted, NOW - timedelta(days=days))
+    counted = make_counted(package, identifier, None, coarse)
+    return Import(package, *counted, {"id": identifier}, NOW - timedelta(days=days), must_be_new=False)
+
+
+def shared(
+    collection: str = SESSIONS, *, days: float, package: str = "rxinfer", name: str = "", parent: str | None = None
+) -> Write:
+    name = name or str(uuid4())
+    admitted = Admitted({"id": name, "deletion_key_hash": hash_text("its key").hex()}, package, parent=parent)
+    place = Name("p", "(default)", collection, name)
+    return Write(place, Precondition(), lambda _: admitted, NOW - timedelta(days=days), parent=parent)
 
 
 def invoke(label: str, *, days: int) -> Write:
@@ -100,29 +114,24 @@ async def purge_all(store: SQLStore) -> dict[tuple[str, str], int]:
     removed: dict[tuple[str, str], int] = {}
     for due in retention.dues(CONTRACTS, NOW):
         key = (due.package, due.what)
-        removed[key] = removed.get(key, 0) + (await retention.purge(store, due, now=lambda: NOW)).removed
-    return removed
+        removed[key] = removed.get(key, 0) + await retention.purge(store, due, now=lambda: NOW)
+    return {key: number for key, number in removed.items() if number}
 
 
-def test_what_is_over_goes_and_nothing_else(store: SQLStore) -> None:
-    counts = {days: count(days=days) for days in (0, 199, 201, 500)}
-    strange = count(days=500, package="without_contract")
+def test_what_has_expired_goes_and_nothing_else(store: SQLStore) -> None:
+    sessions = {days: shared(days=days) for days in (0, 199, 201, 500)}
+    strange = shared(days=500, package="without_contract")
     invokes = {(label, days): invoke(label, days=days) for label in ("short", "long") for days in (5, 11, 89, 91, 300)}
 
     async def work() -> dict[tuple[str, str], int]:
-        for write in (*counts.values(), strange, *invokes.values()):
+        for write in (*sessions.values(), strange, *invokes.values()):
             await store.commit([write])
-        assert await purge_all(store) == {
-            ("rxinfer", "contexts"): 6,
-            ("rxinfer", "documents"): 4,
-            ("other", "documents"): 0,
-        }
+        assert await purge_all(store) == {("rxinfer", "contexts"): 6, ("rxinfer", "documents"): 4}
         return await purge_all(store)
 
-    assert asyncio.run(work()) == {("rxinfer", "contexts"): 0, ("rxinfer", "documents"): 0, ("other", "documents"): 0}
-    assert {days for days, write in counts.items() if store.get(write.name)} == {0, 199}
+    assert asyncio.run(work()) == {}
+    assert {days for days, write in sessions.items() if store.get(write.name)} == {0, 199}
     assert store.get(strange.name)
-    assert store.total("rxinfer") == 4
     found = {key: stored for key, write in invokes.items() if (stored := store.get(write.name))}
     assert {key for key in found if key[1] == 300} == set()
     assert {key for key, stored in found.items() if stored.fields["context"]} == {
@@ -130,9 +139,111 @@ def test_what_is_over_goes_and_nothing_else(store: SQLStore) -> None:
     }  # fmt: skip
 
 
+def test_hourly_totals_expire_and_daily_totals_stay(store: SQLStore) -> None:
+    """Those of a package whose contract was removed expire as by default; no day is rolled up again."""
+    days = {"rxinfer": (0, 199, 200, 201, 500), "removed": (300, 395, 396, 397)}
+    stay = {"rxinfer": {0, 199, 200}, "removed": {300, 395, 396}}
+
+    def ago(number: int) -> date:
+        return (NOW - timedelta(days=number)).date()
+
+    async def work() -> None:
+        for package, some in days.items():
+            for number in some:
+                await store.commit([count(days=number, package=package, coarse=f'{{"a":{n}}}') for n in range(3)])
+        await roll_up(store, dialects=(), now=lambda: NOW)
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW)
+
+    asyncio.run(work())
+    for package, some in days.items():
+        assert {n for n in some if store.import_hours(package, ago(n))} == stay[package]
+        assert {found.date() for found, _ in store.hourly_imports(package, date.min, date.max)} == {
+            ago(n) for n in stay[package]
+        }
+        assert store.daily_counts(package, date.min, date.max) == [(ago(n), 3) for n in sorted(some, reverse=True)]
+        assert {state.day for state in store.day_states(package)} == {ago(n) for n in stay[package]}
+        assert store.purged_until(NOW)[package].date() == ago(200 if package == "rxinfer" else 396)
+    assert store.changed_days(ago(1)) == []
+
+
+def test_what_loses_something_is_exported_again_and_not_rolled_up_again(store: SQLStore) -> None:
+    writes = [invoke("short", days=11), shared(days=11)]
+    later = NOW + timedelta(days=190)
+
+    async def work() -> None:
+        await store.commit(writes)
+        with exclusively(store._transactions._engine) as connection:
+            connection.execute(text("UPDATE rolled_days SET rolled = stamp"))
+        before = {state.collection: state.stamp for state in store.day_states("rxinfer")}
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW)
+        after = {state.collection: state.stamp for state in store.day_states("rxinfer")}
+        assert after[SESSIONS] == before[SESSIONS]
+        assert after[INVOKES] != before[INVOKES]
+        assert store.changed_days(NOW.date()) == []
+        await retention.purge_all(store, CONTRACTS, now=lambda: later)
+        assert store.day_states("rxinfer") == []
+
+    asyncio.run(work())
+
+
+def test_purges_of_many_days_are_few_rows(store: SQLStore) -> None:
+    async def work() -> None:
+        for number in range(5):
+            await retention.purge_all(store, CONTRACTS, now=lambda now=NOW + timedelta(days=number): now)  # type: ignore[misc]
+
+    asyncio.run(work())
+    with store._reading() as connection:
+        assert connection.execute(select(func.count()).select_from(purges)).scalar() == len(CONTRACTS) + 1
+
+
+def ids_by_day(store: SQLStore) -> dict[int, int]:
+    """How many ids of imports are kept, by how many days before today."""
+    query = select(import_ids.c.day, func.count()).group_by(import_ids.c.day)
+    with store._reading() as connection:
+        return {day_number(NOW.date()) - day: number for day, number in connection.execute(query)}
+
+
+def test_ids_of_imports_stay_for_three_days(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purging, "IDS_STEP", 7)
+    monkeypatch.setattr(purging, "_ID_BYTES", 8192 / 7)
+    monkeypatch.setattr("plaintally_server.store.writing.PAUSE", timedelta())
+    made = {days: [count(days=days) for _ in range(40)] for days in (0, 1, 2, 3, 9)}
+
+    async def work() -> None:
+        for some in made.values():
+            await store.commit(some)
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW)
+        assert ids_by_day(store) == {0: 40, 1: 40, 2: 40}
+        await store.commit(made[2])  # a retry
+        assert store.total("rxinfer") == 200
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW + timedelta(hours=12))
+        assert ids_by_day(store) == {0: 40, 1: 40}
+
+    asyncio.run(work())
+
+
+def test_ids_of_days_that_have_not_come_do_not_stay_for_ever(store: SQLStore) -> None:
+    """A clock was ahead and was set right; ids of days that purges have not reached yet are not dropped early."""
+    made = {days: count(days=days) for days in (3000, 9, 0, -1, -3000)}
+
+    async def purge(days: int, *, today: int) -> dict[int, int]:
+        now = NOW + timedelta(days=days)
+        await retention.purge_all(store, CONTRACTS, now=lambda: now, today=(NOW + timedelta(days=today)).date())
+        return ids_by_day(store)
+
+    async def work() -> None:
+        await store.commit([*made.values()])
+        assert await purge(-9000, today=3000) == dict.fromkeys(made, 1)
+        assert await purge(0, today=0) == {0: 3}
+        assert await purge(2, today=2) == {0: 3}
+        assert await purge(3, today=3) == {}
+
+    asyncio.run(work())
+
+
 def test_many_go_in_steps(store: SQLStore) -> None:
-    """All were received at one moment, so that a step has to begin in the midst of it."""
-    writes = [count(days=300) for _ in range(retention.STEP * 2 + 1)]
+    """All were received in one hour, so that a step has to begin in the midst of it."""
+    writes = [shared(days=300) for _ in range(retention.STEP * 2 + 1)]
 
     async def work() -> dict[tuple[str, str], int]:
         for start in range(0, len(writes), 100):
@@ -143,46 +254,83 @@ def test_many_go_in_steps(store: SQLStore) -> None:
     assert not any(store.get_all([write.name for write in writes]))
 
 
-@pytest.mark.postgres
-def test_a_step_passes_over_other_packages_no_further_than_its_limit(postgres: "Postgres") -> None:
-    url = postgres.new_store()
-    store = open_store(url)
-    own = [invoke("short", days=days) for days in (300, 20, 2)]
-    due = retention.Due("rxinfer", "contexts", NOW - timedelta(days=10), frozenset({"short"}))
+def test_a_step_of_contexts_has_room_for_few_large_ones(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purging, "CONTEXTS_BYTES", 1)
+    writes = [invoke("short", days=11) for _ in range(5)]
+    [due, *_] = retention.dues(CONTRACTS, NOW)
 
-    async def go() -> None:
-        await store.commit([count(days=days, package="other") for days in range(280, 30, -1)])
-        for write in own:
-            await _commit(store, write)
+    async def work() -> list[retention.Step]:
+        await store.commit(writes)
+        return [await store.purge(due, retention.START, limit=5, at=NOW) for _ in range(6)]
 
-    asyncio.run(go())
-    steps = [retention.Step(0, (0, "", ""))]
-    with exclusively(open_for_writing(url)) as connection:
-        while place := steps[-1].next:
-            steps.append(purging.purge(connection, due, place, limit=10, at=NOW, walk=100))
-    assert [step.removed for step in steps[1:]] == [1, 0, 1]
-    found = store.get_all([write.name for write in own])
-    assert [bool(one.fields["context"]) for one in found if one] == [False, False, True]
-    store.close()
+    steps = asyncio.run(work())
+    assert [step.removed for step in steps] == [1, 1, 1, 1, 1, 0]
+    assert [step.next is None for step in steps[3:]] == [False, True, True]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_purge_looks_up_what_has_expired(store: SQLStore) -> None:
+    """No statement walks through documents that stay, other packages, or imports by hour."""
+    statements: list[tuple[str, Any]] = []
+    for engine in (store._reads, store._transactions._engine):
+        event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2:4]))
+
+    async def work() -> None:
+        for days in (0, 300):
+            writes = [shared(collection, days=days) for collection in (SESSIONS, STATS, INVOKES)]
+            await store.commit([*writes, invoke("short", days=days), count(days=days)])
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW)
+
+    asyncio.run(work())
+    with store._reading() as connection:
+        for statement, parameters in [*statements]:
+            if statement.startswith(("SELECT", "DELETE", "UPDATE")) and "rolled_days" not in statement:
+                first = parameters[0] if isinstance(parameters, list) else parameters
+                plan = [str(step[-1]) for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first)]
+                assert not [step for step in plan if _WALK.match(step)], plan
 
 
 def test_a_midnight_between_two_purges_spares_nothing(store: SQLStore) -> None:
     """The second is a day and a moment later, so that two days have become due."""
     first, second = datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC), datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC)
     received = [datetime(2026, 11, day, 1, tzinfo=UTC) - timedelta(days=200) for day in (21, 22, 23, 24)]
-    writes = [count(days=0)._replace(received_at=moment) for moment in received]
-    ended: dict[retention.Due, datetime] = {}
+    writes = [shared(days=0)._replace(received_at=moment) for moment in received]
 
     async def work() -> list[list[bool]]:
         for one in writes:
             await store.commit([one])
         found = []
         for moment in (first, second):
-            await retention.purge_all(store, CONTRACTS, ended, now=lambda moment=moment: moment)  # type: ignore[misc]
+            await retention.purge_all(store, CONTRACTS, now=lambda moment=moment: moment)  # type: ignore[misc]
             found.append([one is not None for one in store.get_all([write.name for write in writes])])
         return found
 
     assert asyncio.run(work()) == [[False, True, True, True], [False, False, False, True]]
+
+
+def test_a_purge_comes_soon_after_midnight(
+    store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    moment = NOW.replace(hour=23, minute=58)
+    run_until(database, moment)
+    old = shared(days=199)
+
+    async def work() -> None:
+        nonlocal moment
+        await store.commit([old])
+        async with keeping(store, lambda: moment):
+            await asyncio.sleep(0.5)
+            assert store.get(old.name)
+            moment += timedelta(days=1, minutes=-1)  # as if it had slept
+            await asyncio.sleep(0.5)
+            assert store.get(old.name)
+            run_until(database, moment)
+            moment += timedelta(minutes=4)
+            await asyncio.to_thread(wait_until_gone, store, old)
+        assert not store.get(old.name)
+
+    asyncio.run(work())
 
 
 def test_requests_for_deletion_go_that_nobody_can_decide_or_somebody_has(store: SQLStore, database: Database) -> None:
@@ -201,7 +349,7 @@ def test_requests_for_deletion_go_that_nobody_can_decide_or_somebody_has(store: 
             await store.request_forgetting(session, at=NOW - timedelta(days=31))
         await store.request_forgetting(young, at=NOW - timedelta(days=29))
         Maintenance(database).refuse(refused, actor="ada", at=NOW)
-        await retention.purge_all(store, CONTRACTS, {}, now=lambda: NOW)
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW)
 
     asyncio.run(go())
     maintenance = Maintenance(database)
@@ -227,83 +375,41 @@ def test_the_bytes_of_a_context_go(tmp_path: Path) -> None:
     assert content.count(SECRET.encode()) == 2  # those of nine and of ten days
 
 
-@pytest.mark.parametrize("days", [212, 260])
-def test_a_session_stays_with_what_is_below_it(store: SQLStore, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that whoever has its key can have that deleted; it goes with it. A month in which one stays is not dropped."""
+def test_a_session_stays_with_what_is_below_it(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key deletes what is below it, which is removed first."""
     monkeypatch.setattr(retention, "STEP", 1)
     session, stats = str(uuid4()), str(uuid4())
-
-    def shared(collection: str, one: str, parent: str | None, ago: int) -> Write:
-        fields = {"id": one, "deletion_key_hash": hash_text("its key").hex()}
-        admitted = Admitted(fields, "rxinfer", parent=parent)
-        name = Name("p", "(default)", collection, one)
-        return Write(name, Precondition(), lambda _: admitted, NOW - timedelta(days=ago))
-
-    gone = [
-        shared("sessions", str(uuid4()), None, days),
-        count(days=days),
-        shared("invokes", str(uuid4()), stats, days),
-    ]
-    kept = [shared("sessions", session, None, days), shared("session_stats", stats, session, days)]
-    kept.append(shared("invokes", str(uuid4()), stats, 190))
-    ended: dict[retention.Due, datetime] = {}
-
-    async def purge(ahead: int) -> None:
-        now = NOW + timedelta(days=ahead)
-        await retention.purge_all(store, {"rxinfer": CONTRACT}, ended, now=lambda: now)
+    gone = [shared(days=212), shared(INVOKES, days=212, parent=stats)]
+    kept = [shared(days=212, name=session), shared(STATS, days=212, name=stats, parent=session)]
+    kept.append(shared(INVOKES, days=190, parent=stats))
 
     async def work() -> None:
         for write in (*gone, *kept):
             await store.commit([write])
         for ahead in (0, 5):
-            await purge(ahead)
+            await retention.purge_all(store, CONTRACTS, now=lambda now=NOW + timedelta(days=ahead): now)  # type: ignore[misc]
             assert not any(store.get_all([write.name for write in gone]))
             assert all(store.get_all([write.name for write in kept]))
-        if days == 212:
-            await purge(11)
-            assert not any(store.get_all([write.name for write in kept]))
-        else:
-            assert (await store.forget(session, key="its key", at=NOW, salt=b"")).documents == 3
+        assert {state.collection for state in store.day_states("rxinfer")} == {SESSIONS, STATS, INVOKES}
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW + timedelta(days=11))
+        assert not any(store.get_all([write.name for write in kept]))
+        assert store.day_states("rxinfer") == []
 
     asyncio.run(work())
 
 
-@pytest.mark.postgres
-def test_a_month_of_which_all_is_over_is_dropped(postgres: "Postgres") -> None:
-    """Not one with a package that keeps its documents for longer or has no contract; one that is read, later."""
-    url = postgres.new_store()
-    store = open_store(url)
-    kept = [count(days=300), count(days=300, package="other"), count(days=400, package="without_contract")]
-    kept.append(count(days=600, package=""))  # of an open collection
-    kept.append(count(days=600))
-    kept.append(count(days=300, prefix="other name "))
-    gone = [*(count(days=500, prefix=prefix) for prefix in ("", "", "a", "b", "c")), invoke("long", days=500)]
-    reader = open_for_reading(url)
-    with open_for_writing(url).begin() as connection:  # as a collector leaves it that ended too soon
-        connection.execute(text("CREATE TABLE dropped_documents_2020_01 (id bigint)"))
+def test_a_session_of_which_a_part_has_expired_can_be_deleted(store: SQLStore) -> None:
+    session, stats = str(uuid4()), str(uuid4())
+    tree = [shared(days=260, name=session), shared(STATS, days=260, name=stats, parent=session)]
+    tree += [shared(INVOKES, days=days, parent=stats) for days in (260, 190)]
 
-    async def work() -> list[int]:
-        for write in (*kept, *gone):
+    async def work() -> None:
+        for write in tree:
             await store.commit([write])
-        before = {due.package: due.before for due in retention.dues(CONTRACTS, NOW) if due.what == "documents"}
-        with reader.connect() as connection:
-            connection.execute(text("SELECT 1 FROM documents"))
-            dropped = [await store.drop_months(before)]
-        return [*dropped, await store.drop_months(before)]
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW)
+        assert (await store.forget(session, key="its key", at=NOW, salt=b"")).documents == 3
 
-    assert asyncio.run(work()) == [0, 6]
-    assert all(store.get_all([write.name for write in kept]))
-    assert not any(store.get_all([write.name for write in gone]))
-    with reader.connect() as connection:
-        tables = connection.execute(text("SELECT inhrelid::regclass::text FROM pg_inherits")).scalars().all()
-        assert connection.execute(text("SELECT count(*) FROM counted_ids")).scalar() == 1  # of the other name
-        assert connection.execute(text("SELECT relname FROM pg_class WHERE relname LIKE 'dropped%'")).all() == []
-    month = (NOW - timedelta(days=500)).strftime("documents_%Y_%m")
-    assert month not in tables
-    assert (NOW - timedelta(days=400)).strftime("documents_%Y_%m") in tables
-    asyncio.run(_commit(store, gone[0]))  # what comes late is counted, and makes its month anew
-    assert store.get(gone[0].name)
-    store.close()
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=20), timedelta(days=3000)])
@@ -318,7 +424,7 @@ def test_a_purge_does_not_follow_a_clock_that_jumped_before_a_day_of_running(
     monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
     night = NOW.replace(hour=23, minute=59)
     run_until(database, night - timedelta(hours=1))
-    expired, new = count(days=300), count(days=198)
+    expired, new = shared(days=300), shared(days=198)
 
     async def start(moment: datetime) -> None:
         async with keeping(store, lambda: moment + ahead):
@@ -352,9 +458,8 @@ def test_a_jump_while_a_collector_runs_holds_purges_back(
     store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
-    monkeypatch.setattr(upkeep, "BETWEEN_PURGES_S", 0.2)
     run_until(database, NOW)
-    old = count(days=198)
+    old = shared(days=198)
     moment = NOW
 
     async def work() -> None:
@@ -379,7 +484,7 @@ def test_the_next_purge_comes_at_once_when_a_day_of_running_has_passed(
     """The clock was right: no collector ran for 20 days, in which documents have expired."""
     monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
     moment = NOW + timedelta(days=21)
-    old = count(days=190)
+    old = shared(days=190)
     run_until(database, NOW)
     run_until(database, moment, hours=23.9)
 
@@ -527,20 +632,19 @@ def test_a_store_notes_the_clock_of_its_server(postgres: "Postgres") -> None:
 def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:
     """A day is still rolled up anew, and no purge is told of that has not been."""
     ahead, day = timedelta(days=20), (NOW - timedelta(days=5)).date()
-    ended: dict[retention.Due, datetime] = {}
 
     async def work() -> None:
-        await store.commit([count(days=5)])
+        await store.commit([shared(days=5)])
         await roll_up(store, dialects=(), now=lambda: NOW)
-        await retention.purge_all(store, {"rxinfer": Contract(retention_days=10)}, ended, now=lambda: NOW + ahead)
+        await retention.purge_all(store, {"rxinfer": Contract(retention_days=10)}, now=lambda: NOW + ahead)
         assert store.last_purges("rxinfer", NOW + ahead).keys() == {"documents"}
         assert store.last_purges("rxinfer", NOW) == {}
         assert store.last_purge(NOW) is None
-        await store.commit([count(days=5)])
+        await store.commit([shared(days=5)])
         assert [one.day for one in store.changed_days(NOW.date())] == [day]
-        late = count(days=11)
+        late = shared(days=11)
         await store.commit([late])
-        await retention.purge_all(store, {"rxinfer": Contract(retention_days=10)}, ended, now=lambda: NOW)
+        await retention.purge_all(store, {"rxinfer": Contract(retention_days=10)}, now=lambda: NOW)
         assert not store.get(late.name)
         assert store.last_purge(NOW) == NOW
 
@@ -550,52 +654,26 @@ def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:
 def test_a_purge_that_has_not_ended_is_not_shown_as_one(store: SQLStore) -> None:
     """One that was interrupted has an end when the next one has; its days are not counted again."""
     short, long = ({"rxinfer": Contract(retention_days=days)} for days in (10, 20))
-    [due] = retention.dues(short, NOW)
-    writes = [count(days=days) for days in (5, 15, 25)]
+    until = NOW.replace(hour=0) - timedelta(days=10)
+    writes = [shared(days=days) for days in (5, 15, 25)]
 
     async def work() -> None:
         for write in writes:
             await store.commit([write])
-        await store.begin_purge(due, at=NOW)
-        assert store.last_purges("rxinfer", NOW) == {"begun": (NOW, due.before)}
+        await store.begin_purge({"rxinfer": until}, at=NOW)
+        assert store.last_purges("rxinfer", NOW) == {"begun": (NOW, until)}
         assert store.last_purge(NOW) is None
-        assert store.purged_until(NOW) == {"rxinfer": due.before}
-        await retention.purge_all(store, long, {}, now=lambda: NOW)
-        [other] = retention.dues(long, NOW)
-        assert store.last_purges("rxinfer", NOW) == {"documents": (NOW, other.before)}
-        assert store.purged_until(NOW) == {"rxinfer": due.before}
+        assert store.purged_until(NOW) == {"rxinfer": until}
+        await retention.purge_all(store, long, now=lambda: NOW)
+        assert store.last_purges("rxinfer", NOW) == {"documents": (NOW, until - timedelta(days=10))}
+        assert store.purged_until(NOW) == {"rxinfer": until}
         assert store.last_purge(NOW) == NOW
-        await retention.purge_all(store, short, {}, now=lambda: NOW + timedelta(hours=1))
+        await retention.purge_all(store, short, now=lambda: NOW + timedelta(hours=1))
         assert store.last_purges("rxinfer", NOW + timedelta(hours=1)) == {
-            "documents": (NOW + timedelta(hours=1), due.before)
+            "documents": (NOW + timedelta(hours=1), until)
         }
 
     asyncio.run(work())
-
-
-@pytest.mark.postgres
-def test_a_month_that_was_made_ahead_for_nothing_is_dropped(postgres: "Postgres") -> None:
-    url = postgres.new_store()
-    store = open_store(url)
-
-    def month(days: int) -> date:
-        return (NOW - timedelta(days=days)).date().replace(day=1)
-
-    async def go() -> None:
-        await _commit(store, count(days=900, package="without_contract"))
-        await _commit(store, count(days=0))
-        with exclusively(open_for_writing(url)) as connection:
-            partitions.ensure(connection, [month(700), month(300)])
-        assert await store.drop_months({"rxinfer": NOW - timedelta(days=200), "other": NOW - timedelta(days=400)}) == 0
-
-    asyncio.run(go())
-    store.close()
-    with open_for_reading(url).connect() as connection:
-        query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'documents'::regclass"
-        found = {name for (name,) in connection.execute(text(query))}
-    assert f"documents_{month(700):%Y_%m}" not in found
-    for days in (900, 300, 0, -31, -62):
-        assert f"documents_{month(days):%Y_%m}" in found
 
 
 def test_a_long_purge_looks_like_no_outage(
@@ -605,11 +683,10 @@ def test_a_long_purge_looks_like_no_outage(
     monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
     monkeypatch.setattr(retention, "PAUSE", timedelta(seconds=60))
     clock = itertools.count()
-    writes = [count(days=300) for _ in range(retention.STEP + 1)]
+    writes = [shared(days=300) for _ in range(retention.STEP + 1)]
     run_until(database, NOW)
 
     async def work() -> None:
-        await store.commit([count(days=300, package="other")])  # which keeps its month
         for start in range(0, len(writes), 100):
             await store.commit(writes[start : start + 100])
         keeping = upkeep.keep(store, CONTRACTS, Refusals(), now=lambda: NOW + timedelta(minutes=next(clock)))
@@ -624,16 +701,16 @@ def test_a_long_purge_looks_like_no_outage(
 def test_what_cannot_be_rolled_up_is_over_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rollups that cannot be written hold a purge up for a while, and not for ever."""
     monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
-    monkeypatch.setattr(upkeep, "BETWEEN_PURGES_S", 1.0)
+    monkeypatch.setattr(upkeep, "LONGEST_WAIT_S", 1.0)
     store = open_store(tmp_path / "a.sqlite3")
     with open_for_writing(tmp_path / "a.sqlite3").begin() as connection:
-        refusing = "BEFORE UPDATE ON rolled_days BEGIN SELECT RAISE(ABORT, 'no'); END"
+        refusing = "BEFORE UPDATE ON rolled_days WHEN NEW.rolled = NEW.stamp BEGIN SELECT RAISE(ABORT, 'no'); END"
         connection.execute(text(f"CREATE TRIGGER refusing {refusing}"))
-    old = count(days=300)
+    old = shared(days=300)
     run_until(tmp_path / "a.sqlite3", NOW)
 
     async def work() -> bool:
-        await store.commit([old])
+        await store.commit([old, count(days=5)])
         async with keeping(store, lambda: NOW):
             await asyncio.sleep(0.5)
             waited = store.get(old.name) is not None
@@ -666,17 +743,15 @@ def test_a_collector_ends_where_the_minute_cannot_be_noted(tmp_path: Path) -> No
 def test_a_collector_purges_by_itself(tmp_path: Path) -> None:
     contract = write_contract(tmp_path, "rxinfer")
     store = open_store(tmp_path / "a.sqlite3")
-    old = count(days=10_000)
+    old = shared(days=10_000)
     asyncio.run(_commit(store, old))
     store.close()
     run_until(tmp_path / "a.sqlite3", datetime.now(UTC))
     with run_collector(tmp_path / "a.sqlite3", f"--contract={contract}") as collector:
-        for _ in range(200):
-            path = f"{ROOT}/using_rxinfer/{old.name.document}"
-            if collector.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"}).status == 404:
-                break
-        else:
-            pytest.fail("it is still there")
+        until_s = time.monotonic() + 60
+        while collector.store.get(old.name):
+            assert time.monotonic() < until_s
+            time.sleep(0.1)
         assert collector.post().status == 200
 
 
@@ -712,7 +787,9 @@ def test_nothing_is_due_before_its_time(by_label: dict[str, int], days: int) -> 
     found = list(retention.dues({"p": contract}, NOW))
     ages = {label: (NOW - due.before).days for due in found if due.labels for label in due.labels}
     assert ages == by_label
-    assert [(NOW - due.before).days for due in found if due.what == "documents"] == [days]
+    assert [(due.what, (NOW - due.before).days) for due in found if due.what != "contexts"] == [
+        ("hours", days), ("documents", days),
+    ]  # fmt: skip
 
 
 def test_what_is_left_of_a_deletion_goes_when_nothing_can_come_back(store: SQLStore, database: Database) -> None:
@@ -732,7 +809,7 @@ def test_what_is_left_of_a_deletion_goes_when_nothing_can_come_back(store: SQLSt
     maintenance = Maintenance(database)
     for secret, hours in (("ended", 13), ("lasting", 11)):
         maintenance.add_login(begin(secret, b"", "ada", now=NOW - timedelta(hours=hours)))
-    asyncio.run(retention.purge_all(store, CONTRACTS, {}, now=lambda: NOW))
+    asyncio.run(retention.purge_all(store, CONTRACTS, now=lambda: NOW))
     with engine.connect() as connection:
         buried = find_buried(connection, [hash_text(f"{name} {number}") for name in ages for number in range(9)])
         assert buried == {hash_text(f"new {number}") for number in range(9)}

@@ -204,7 +204,7 @@ def test_a_day_of_which_a_part_is_purged_stays_as_it_was(store: SQLStore, monkey
         await store.commit([delete(SESSIONS, str(shared[-1][0].name.document), now)])
         [changed] = store.changed_days(day)
         with suppress(TimeoutError):
-            await asyncio.wait_for(retention.purge_all(store, contracts, {}, now=lambda: now), 5)
+            await asyncio.wait_for(retention.purge_all(store, contracts, now=lambda: now), 5)
         assert store.day_states(PACKAGE)  # the purge had not come to its end
         is_kept = await store.roll(changed, {})
         await store.commit([delete(SESSIONS, str(shared[-2][0].name.document), now)])

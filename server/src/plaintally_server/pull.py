@@ -23,7 +23,6 @@ from plaintally_server.fieldpaths import Fields
 from plaintally_server.options import collect_contracts, on_config, on_contracts, on_database, on_packages, setting
 from plaintally_server.remote import Project, RemoteDocument
 from plaintally_server.resource import Name, Precondition, check_id
-from plaintally_server.retention import EARLIEST
 from plaintally_server.store import Write, schema
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import Database
@@ -31,6 +30,7 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.terminal import echo
 
 PAGE = 100
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 _PREFIX = "Missing or insufficient permissions: "
 
 

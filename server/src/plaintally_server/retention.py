@@ -1,144 +1,148 @@
-"""Keeps what contracts promise: contexts, documents and hourly totals expire. Daily totals stay.
+"""Removes what has expired: contexts, documents, hourly totals and the ids of imports. Daily totals stay.
 
-A running collector purges once a day; its first purge looks at everything (see `upkeep`). It works in short steps that
-take their turn among the writes, so that nobody waits for it.
+A running collector purges once a day. It works in short steps that take turns with writes, so that no write waits
+for long. Indexes lead each step to what has expired, so a purge of nothing costs the same however much is stored.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from plaintally.contract import Contract
 
 STEP, LEAST = 500, 20
-"""Documents that a step looks at, and how few they become where that takes long."""
+"""Rows that a step removes at most, and the number to which this shrinks if steps take long."""
 LONG, SHORT = timedelta(milliseconds=12), timedelta(milliseconds=4)
-"""A step that takes longer makes the next one shorter, and one that takes less makes it longer."""
+"""A step that takes longer makes the next one smaller, and one that takes less makes it larger."""
 PAUSE = timedelta(milliseconds=10)
 REST = 3
-"""How much longer than a step the pause behind it is, so that writes have most of the time."""
+"""How much longer than a step the pause after it is, so that writes have most of the time."""
 CONTEXT_DAYS = 90
-"""For how long contexts stay that no label tells of."""
+"""The days for which contexts of runs without a label are kept."""
+IDS_DAYS = 2
+"""The days before today for which the ids of imports are kept."""
 KEPT_DAYS, KEPT_LONGER_DAYS = 396, 31
 """For how long tombstones and receipts stay at least, and how much longer than the documents of any package."""
 REQUEST_DAYS = 30
 """For how long a request for deletion stays that was refused or is about no document."""
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _logger = logging.getLogger(__name__)
 
-What = Literal["contexts", "documents"]
+What = Literal["contexts", "hours", "documents"]
 Place = tuple[int, int]
 """A time of receipt in microseconds since 1970, and a number: documents are looked at in this order."""
-IDS_DAYS = 2
-"""For how many days before today the ids of imports are kept."""
+START: Place = (0, 0)
 
 
 class Due(NamedTuple):
-    """What is over: of a package, all that was received before a moment; `labels` are those meant, None is all."""
+    """Data of a package that has expired: all that was received before a moment.
+
+    `labels` are those whose contexts are meant.
+    """
 
     package: str
     what: What
     before: datetime
-    labels: frozenset[str] | None = None
+    labels: frozenset[str] = frozenset()
 
 
 class Step(NamedTuple):
-    """What came of a step: how many documents went or changed, and where the next begins (None: it was the last).
-
-    `kept` is when the first was received, in microseconds since 1970, that stays, since something is below it.
-    """
+    """How many rows a step removed or changed, and where the next one begins; None if it was the last."""
 
     removed: int
     next: Place | None
-    kept: int | None = None
-
-
-class Purged(NamedTuple):
-    """How many documents went or changed, and from when on the next time has to look."""
-
-    removed: int
-    since: datetime
 
 
 class Purging(Protocol):
     """What is needed of a store."""
 
+    def packages_by_hour(self) -> Sequence[str]:
+        """Return the packages that have imports by hour."""
+
+    def find_expired(self, dues: Sequence[Due]) -> Sequence[Due]:
+        """Return those of which there is anything to purge."""
+
+    async def begin_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
+        """Note that data of packages received before these times is about to be removed.
+
+        From then on the rollups of the days before are never made again.
+        """
+
     async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
-        """Look at the next documents behind a place, so many at most, and remove of them what is due."""
+        """Remove the next rows after a place that have expired, about `limit` of them."""
 
-    async def drop_hours(self, due: Due) -> int:
-        """Drop the imports by hour of the oldest day that is due; return how many rows, 0 if none is due."""
+    async def drop_days(self, due: Due) -> None:
+        """Forget the days of which nothing is left, so that exports remove their files."""
 
-    async def drop_ids(self, before: date) -> None:
-        """Drop the ids of imports that were counted before this UTC day."""
+    async def end_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
+        """Note that the purge of all packages ended: what was received before these times is gone."""
+
+    async def drop_ids(self, before: date, *, today: date) -> None:
+        """Drop the ids of imports counted before a UTC day; ids of future days count as those of today."""
 
     async def drop_requests(self, before: datetime) -> int:
-        """Drop what was asked for before then without a key, and is refused or about no document; how many went."""
+        """Drop requests for deletion made before a moment that were refused or are about no document."""
 
     async def drop_deletions(self, before: datetime) -> int:
-        """Drop the tombstones and receipts of what was deleted before then; how many were dropped."""
+        """Drop the tombstones and receipts of deletions before a moment; return how many were dropped."""
 
     async def drop_logins(self, ended_by: datetime) -> None:
         """Drop the logins that have ended by then."""
 
-    async def begin_purge(self, due: Due, *, at: datetime) -> None:
-        """Keep that documents are about to go, from when on their days stay as they are rolled up."""
 
-    async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
-        """Keep that a purge of one kind ended, and how much it removed."""
+def dues(contracts: Mapping[str, Contract], now: datetime, *, others: Sequence[str] = ()) -> Iterator[Due]:
+    """Yield what has expired, package by package.
 
-    async def end_purge(self, *, at: datetime) -> None:
-        """Keep that a purge of all packages ended."""
-
-
-def dues(contracts: Mapping[str, Contract], now: datetime) -> Iterator[Due]:
-    """What is over by now, package by package: contexts by their labels' retention, documents by their contract's.
-
-    Documents go by whole UTC days, as rollups have them, when the youngest of a day is over.
+    Contexts expire by the retention of their labels. Documents and hourly totals expire by whole UTC days, when the
+    youngest of a day has. `others` are packages without a contract: their hourly totals expire as by default, and
+    their documents stay, since a contract that is missing by mistake might keep them for longer.
     """
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     for package, contract in contracts.items():
         by_days: dict[int, set[str]] = {}
         for name, label in contract.labels.items():
             by_days.setdefault(label.retention_days, set()).add(name)
         for days, names in sorted(by_days.items()):
             yield Due(package, "contexts", _ago(now, days), frozenset(names))
-        if contract.dialect:  # whose invokes have no label
+        if contract.dialect:  # whose runs have no label
             yield Due(package, "contexts", _ago(now, CONTEXT_DAYS), frozenset({""}))
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        yield Due(package, "documents", _ago(midnight, contract.retention_days))
+        for what in ("hours", "documents"):
+            yield Due(package, what, _ago(midnight, contract.retention_days))
+    for package in others:
+        if package not in contracts:
+            yield Due(package, "hours", _ago(midnight, Contract().retention_days))
 
 
 async def purge_all(
-    store: Purging, contracts: Mapping[str, Contract], ended: dict[Due, datetime], *, now: Callable[[], datetime]
+    store: Purging, contracts: Mapping[str, Contract], *, now: Callable[[], datetime], today: date | None = None
 ) -> None:
-    """Remove all that is over by now; `ended` tells where the last time ended, and takes where this one does.
+    """Remove everything that has expired.
 
-    Whatever is looked at again has become due since, also where a midnight came between two times that are a day apart.
+    Args:
+        store: the store.
+        contracts: the contracts by package.
+        now: a clock that is not ahead.
+        today: the UTC day by the clock that imports are counted by, if that is another one.
     """
     moment = now()  # if the clock jumps during a purge, this purge does not follow it
-    await store.drop_ids(moment.date() - timedelta(days=IDS_DAYS))
-    found = list(dues(contracts, moment))
-    for due in found:
-        if due.what == "documents":
-            await store.begin_purge(due, at=now())
-            while await store.drop_hours(due):
-                await asyncio.sleep(PAUSE.total_seconds())
-    for due in found:
-        kind = due._replace(before=EARLIEST)
-        since = ended.get(kind, EARLIEST)
-        if since > due.before:  # by a clock that was ahead, and what came since has a time before
-            since = EARLIEST
-        removed, ended[kind] = await purge(store, due, since=since, now=now)
+    await store.drop_ids(moment.date() - timedelta(days=IDS_DAYS), today=today or moment.date())
+    others = await asyncio.to_thread(store.packages_by_hour)
+    found = list(dues(contracts, moment, others=others))
+    expired = await asyncio.to_thread(store.find_expired, found)
+    await store.begin_purge(_untils(expired), at=now())
+    for due in expired:
+        removed = await purge(store, due, now=now)
+        if due.what != "contexts":
+            await store.drop_days(due)
         if removed:
             _logger.info("purged %s of %s: %d", due.what, due.package, removed)
+    await store.end_purge(_untils(found), at=now())
     if dropped := await store.drop_requests(_ago(moment, REQUEST_DAYS)):
         _logger.info("dropped %d requests for deletion that were refused or are about no document", dropped)
     if dropped := await store.drop_deletions(_ago(moment, deletion_days(contracts))):
         _logger.info("dropped %d tombstones and receipts of old deletions", dropped)
     await store.drop_logins(moment)
-    await store.end_purge(at=now())
 
 
 def deletion_days(contracts: Mapping[str, Contract]) -> int:
@@ -150,39 +154,40 @@ def deletion_days(contracts: Mapping[str, Contract]) -> int:
     return max([KEPT_DAYS, *(one.retention_days for one in contracts.values())]) + KEPT_LONGER_DAYS
 
 
-async def purge(store: Purging, due: Due, *, since: datetime = EARLIEST, now: Callable[[], datetime]) -> Purged:
-    """Remove what is due of all that was received from a moment on.
+async def purge(store: Purging, due: Due, *, now: Callable[[], datetime]) -> int:
+    """Remove what has expired, and return how many rows were removed.
 
-    A session that has something below it goes when that has gone, so what is kept is looked at again.
+    A session is removed after everything below it, so all is looked at again until nothing more can be removed.
     """
-    start: int | None = (since - EARLIEST) // timedelta(microseconds=1)
-    total = removed = 0
-    while start is not None:
-        removed, start = await _pass(store, due, start, now=now)
+    total = 0
+    while removed := await _pass(store, due, now=now):
         total += removed
-        if not removed:
-            break
-    await store.record_purge(due, removed=total, at=now())
-    return Purged(total, due.before if start is None else EARLIEST + timedelta(microseconds=start))
+    return total
 
 
-async def _pass(store: Purging, due: Due, start: int, *, now: Callable[[], datetime]) -> tuple[int, int | None]:
-    """Look once at what was received from a moment on; how many documents went, and when the first came that stays."""
-    removed, limit, kept = 0, STEP, None
-    place: Place = (start, 0)
+async def _pass(store: Purging, due: Due, *, now: Callable[[], datetime]) -> int:
+    removed, limit = 0, STEP
+    place: Place | None = START
     clock_s = asyncio.get_running_loop().time
-    while True:
+    while place is not None:
         begun_s = clock_s()
         step = await store.purge(due, place, limit=limit, at=now())
         took = timedelta(seconds=clock_s() - begun_s)
         removed += step.removed
-        kept = step.kept if kept is None else kept
-        if step.next is None:
-            break
         place = step.next
-        limit = max(LEAST, limit // 2) if took > LONG else min(STEP, limit * 2) if took < SHORT else limit
+        if place is None:
+            break
+        if took > LONG:
+            limit = max(LEAST, limit // 2)
+        elif took < SHORT:
+            limit = min(STEP, limit * 2)
         await asyncio.sleep(max(PAUSE, REST * took).total_seconds())
-    return removed, kept
+    return removed
+
+
+def _untils(dues: Sequence[Due]) -> Mapping[str, datetime]:
+    """Return by package before when days have expired."""
+    return {due.package: due.before for due in dues if due.what != "contexts"}
 
 
 def _ago(now: datetime, days: int) -> datetime:

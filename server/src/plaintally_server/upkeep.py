@@ -5,20 +5,20 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 from plaintally.contract import Contract
 from plaintally_server.exceptions import log_failure
 from plaintally_server.refusals import Refusals
-from plaintally_server.retention import Due, Purging, purge_all
+from plaintally_server.retention import Purging, purge_all
 from plaintally_server.rolling import Rolling, roll_up
 
 PAUSE_S = 60.0
 """After how long a day that has changed is rolled up anew at the latest."""
-BETWEEN_PURGES_S = 86_400.0
-"""By a clock that nobody sets."""
+LONGEST_WAIT_S = 86_400.0
+"""How long a purge waits at most for days that cannot be rolled up."""
 LONG_LAG = timedelta(hours=1)
 """If the clock is further ahead of the clock that purges follow, the log says so."""
 LAGGING = (
@@ -60,31 +60,29 @@ async def _note_minute(store: Upkeep, refusals: Refusals, now: Callable[[], date
 
 
 async def _tend(store: Upkeep, contracts: Mapping[str, Contract], now: Callable[[], datetime]) -> None:
-    """Roll up what has changed, again and again, and purge at once, then every day.
+    """Roll up what has changed, again and again, and purge at once, then soon after each midnight in UTC.
 
-    A purge follows a clock that may be behind `now` (see `store.clock`). When it has caught up, a purge is due.
+    A purge follows a clock that may be behind `now` (see `store.clock`). Its days are by that clock, too.
     """
     dialects = [package for package, contract in contracts.items() if contract.dialect]
-    clock_s, ended = asyncio.get_running_loop().time, dict[Due, datetime]()
-    due_s = clock_s()
-    waits = False
+    clock_s = asyncio.get_running_loop().time
+    purged_on: date | None = None
+    due_s: float | None = None
+    is_behind = False
     while True:
         left = 1
         with _telling("roll up"):
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
         with _telling("purge"):
-            begun_s = clock_s()
             lag = await asyncio.to_thread(store.clock_lag, now())
-            has_waited = waits
-            waits = lag is None or lag > LONG_LAG
-            if lag is not None and waits and not has_waited:
+            if lag is not None and lag > LONG_LAG and not is_behind:
                 _logger.warning(LAGGING, describe_lag(lag))
-            if has_waited and not waits:
-                due_s = begun_s
-            if begun_s >= (due_s + BETWEEN_PURGES_S if left else due_s):
-                if lag is not None:
-                    await purge_all(store, contracts, ended, now=partial(_now_behind, now, lag))
-                due_s = begun_s + BETWEEN_PURGES_S
+            is_behind = lag is None or lag > LONG_LAG
+            if lag is not None and (today := (now() - lag).date()) != purged_on:
+                due_s = clock_s() if due_s is None else due_s
+                if not left or clock_s() >= due_s + LONGEST_WAIT_S:
+                    await purge_all(store, contracts, now=partial(_now_behind, now, lag), today=now().date())
+                    purged_on, due_s = today, None
         await asyncio.sleep(PAUSE_S)
 
 

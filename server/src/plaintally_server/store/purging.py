@@ -1,26 +1,38 @@
 """Removing what has expired, by functions of a connection whose caller has begun a transaction.
 
-A step looks at the next documents of a package in the order of receipt, which an index has together. A context is
-replaced by an empty one. Days that lose something are exported again, and their rollups stay.
+A step takes the next rows of a package in the order of an index. A context is replaced by an empty one. Days that
+lose something are exported again, and their rollups stay.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
 from plaintally_server.retention import Due, Place, Step
 from plaintally_server.store import Purge
 from plaintally_server.store.batch import Day
 from plaintally_server.store.content import read_fields, write_fields
 from plaintally_server.store.rows import delete_rows, make_stamp
+from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import (
-    ALL,
-    BEGUN,
     IMPORTS_BY_HOUR,
-    INTERRUPTED,
     documents,
     import_hours,
     import_ids,
@@ -28,154 +40,261 @@ from plaintally_server.store.tables import (
     rolled_days,
     rollups,
 )
-from plaintally_server.store.times import HOUR_US, day_number, day_of, first_hour, from_us, to_us
+from plaintally_server.store.times import DAY_US, HOUR_US, cut_to_hour, day_number, day_of, first_hour, from_us, to_us
 
 IDS_STEP = 3_000
-"""Ids of imports that are looked at in one transaction."""
+"""Ids of imports that a step looks at, about."""
+CONTEXTS_BYTES = 1_000_000
+"""The size of the documents whose contexts a step empties; one document may be larger."""
+_ID_BYTES = 52  # that an id takes in a table of PostgreSQL
+_PAGE_BYTES = 8192
 _COLUMNS = documents.c
 _KEY = (_COLUMNS.create_time, _COLUMNS.number)
 _ORDER = tuple_(*_KEY)
 _BELOW = {STATS: INVOKES, SESSIONS: STATS}
 
 
+def packages_by_hour(connection: Connection) -> Sequence[str]:
+    """See `retention.Purging.packages_by_hour`; the index is asked once for each package."""
+    package, found = import_hours.c.package, [""]
+    query = select(package).order_by(package).limit(1)
+    while (following := connection.execute(query.where(package > found[-1])).scalar()) is not None:
+        found.append(following)
+    return found[1:]
+
+
+def find_expired(connection: Connection, dues: Sequence[Due]) -> Sequence[Due]:
+    """See `retention.Purging.find_expired`."""
+    return [due for due in dues if connection.execute(select(or_(*_signs(due)))).scalar()]
+
+
+def _signs(due: Due) -> Sequence[ColumnElement[bool]]:
+    """Return conditions of which one holds if there is anything to purge."""
+    if due.what == "contexts":
+        return [select(_COLUMNS.number).where(_has_expired(due)).exists()]
+    days = select(rolled_days.c.day).where(_is_expired_day(due)).exists()
+    if due.what == "hours":
+        return [select(import_hours.c.hour).where(_is_expired_hour(due)).exists(), days]
+    return [select(_COLUMNS.number).where(_has_expired(due)).exists(), days]
+
+
+def _has_expired(due: Due) -> ColumnElement[bool]:
+    """The condition that a document has expired, or its context has."""
+    expired = and_(_COLUMNS.package == due.package, _COLUMNS.create_time < to_us(due.before))
+    return and_(expired, _COLUMNS.context_label.in_(due.labels)) if due.what == "contexts" else expired
+
+
+def _is_expired_hour(due: Due) -> ColumnElement[bool]:
+    """The condition that a row of imports by hour has expired."""
+    return and_(import_hours.c.package == due.package, import_hours.c.hour < first_hour(due.before.date()))
+
+
+def _is_expired_day(due: Due) -> ColumnElement[bool]:
+    """The condition that a day was noted for what has expired."""
+    collections = [f"{COUNTER_PREFIX}{due.package}"] if due.what == "hours" else [SESSIONS, STATS, INVOKES]
+    days = rolled_days.c
+    return and_(days.package == due.package, days.collection.in_(collections), days.day < due.before.date())
+
+
+def begin(connection: Connection, packages: Mapping[str, datetime], *, at: datetime) -> None:
+    """Note that purges begin; see `retention.Purging.begin_purge`. One that was killed goes on.
+
+    Days that have changed since they were rolled up count as if they had not, so that a rollup that is being made
+    just now is not kept.
+    """
+    if not packages:
+        return
+    rows = [{"package": package, "until": to_us(until), "begun_at": to_us(at)} for package, until in packages.items()]
+    begun = insert(connection, purges)
+    is_ahead = purges.c.begun_at > begun.excluded.begun_at  # by a clock that was wrong
+    again = {"begun_at": begun.excluded.begun_at, "ended_at": None}
+    connection.execute(
+        begun.on_conflict_do_update(index_elements=[*purges.primary_key], set_=again, where=is_ahead), rows
+    )
+    days = rolled_days.c
+    for package, until in packages.items():
+        expired = and_(days.package == package, days.day < until.date(), days.rolled != days.stamp)
+        connection.execute(update(rolled_days).where(expired).values(rolled=days.stamp))
+
+
 def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
     """Do a step; see `retention.Purging.purge`."""
-    query = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.id, _COLUMNS.fields, _COLUMNS.create_time)
-    query = query.where(_COLUMNS.package == due.package, _COLUMNS.create_time < to_us(due.before)).limit(limit)
+    if due.what == "hours":
+        return _drop_hours(connection, due, after, limit)
     if due.what == "contexts":
-        found = connection.execute(query.where(_COLUMNS.context_label.in_(due.labels or ()))).all()
-        _empty(connection, due, found, at)
-        return Step(len(found), after if len(found) == limit else None)
+        return _empty(connection, due, after, limit, at)
     place = tuple_(*map(literal, after, [column.type for column in _KEY]))
-    found = connection.execute(query.where(place < _ORDER).order_by(*_KEY)).all()
-    removed, kept = _remove(connection, due, found)
+    query = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.id, _COLUMNS.create_time).where(_has_expired(due))
+    found = connection.execute(query.where(place < _ORDER).order_by(*_KEY).limit(limit)).all()
+    removed = _remove(connection, found)
     last = found[-1] if len(found) == limit else None
-    return Step(removed, None if last is None else (last.create_time, last.number), kept)
+    return Step(removed, None if last is None else (last.create_time, last.number))
 
 
-def drop_hours(connection: Connection, due: Due) -> int:
-    """See `retention.Purging.drop_hours`: drop the imports by hour of the oldest day that is due; return their number."""
-    day = due.before.date()
+def _drop_hours(connection: Connection, due: Due, place: Place, limit: int) -> Step:
+    """Drop the oldest imports by hour, whole hours at a time."""
     hours, sums = import_hours.c, rollups.c
-    first = connection.execute(select(func.min(hours.hour)).where(hours.package == due.package)).scalar()
-    if first is None or first >= first_hour(day):
-        return 0
-    end = first - first % 24 + 24
-    connection.execute(
-        delete(rollups).where(
-            sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < day_of(end * HOUR_US)
-        )
-    )
-    _note_purged(connection, [Day(due.package, f"using_{due.package}", day_of(first * HOUR_US))])
-    return connection.execute(delete(import_hours).where(hours.package == due.package, hours.hour < end)).rowcount
+    oldest = select(hours.hour).where(_is_expired_hour(due)).order_by(hours.hour, hours.fields)
+    last: int | None = connection.execute(oldest.offset(limit - 1).limit(1)).scalar()
+    end = first_hour(due.before.date()) if last is None else last + 1
+    whole = and_(hours.package == due.package, hours.hour < end)
+    dropped = connection.execute(delete(import_hours).where(whole).returning(hours.hour)).scalars().all()
+    end_day = day_of(end * HOUR_US)
+    of_hours = and_(sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < end_day)
+    connection.execute(delete(rollups).where(of_hours))
+    collection = f"{COUNTER_PREFIX}{due.package}"
+    _note_purged(connection, {Day(due.package, collection, day_of(hour * HOUR_US)) for hour in dropped})
+    return Step(len(dropped), None if last is None else place)
 
 
-def drop_ids(connection: Connection, after: bytes, *, before: date) -> bytes | None:
-    """Look at the next ids of imports, and drop those that were counted before a day; return the last, None at the end."""
-    known = import_ids.c
-    last = connection.execute(
-        select(known.id).where(known.id > after).order_by(known.id).offset(IDS_STEP - 1).limit(1)
-    ).scalar()
-    span = known.id > after if last is None else and_(known.id > after, known.id <= last)
-    connection.execute(delete(import_ids).where(span, known.day < day_number(before)))
-    return None if last is None else bytes(last)
-
-
-def begin(connection: Connection, due: Due, *, at: datetime) -> None:
-    """Keep that a purge of documents begins; see `retention.Purging.begin_purge`. One that was killed goes on.
-
-    Days that changed and are not rolled up anew yet count as if they were, so that whoever counts one just now is late.
-    """
-    this = {"package": due.package, "what": BEGUN, "until": to_us(due.before)}
-    goes_on = connection.execute(select(purges.c.id).where(*_same(this), purges.c.at <= to_us(at)).limit(1)).first()
-    if goes_on is None:
-        connection.execute(delete(purges).where(*_same(this)))
-        connection.execute(purges.insert().values(**this, removed=0, at=to_us(at)))
+def drop_days(connection: Connection, due: Due) -> None:
+    """See `retention.Purging.drop_days`."""
     days = rolled_days.c
-    over = and_(days.package == due.package, days.day < due.before.date(), days.rolled != days.stamp)
-    connection.execute(update(rolled_days).where(over).values(rolled=days.stamp))
+    noted = connection.execute(select(days.collection, days.day).where(_is_expired_day(due))).all()
+    left = _days_left(connection, due)
+    for collection, day in noted:
+        if (collection, day) not in left:
+            this = and_(days.package == due.package, days.collection == collection, days.day == day)
+            connection.execute(delete(rolled_days).where(this))
 
 
-def record(connection: Connection, due: Due, *, removed: int, at: datetime) -> None:
-    """Keep what a purge removed; see `retention.Purging.record_purge`.
+def _days_left(connection: Connection, due: Due) -> set[tuple[str, date]]:
+    """Return the collections and days of which something is left that has expired, such as a session's own document."""
+    if due.what == "hours":
+        numbers = connection.execute(
+            select(import_hours.c.hour // 24).where(_is_expired_hour(due)).distinct()
+        ).scalars()
+        return {(f"{COUNTER_PREFIX}{due.package}", day_of(number * DAY_US)) for number in numbers}
+    number = _COLUMNS.create_time // DAY_US
+    found = connection.execute(select(_COLUMNS.collection, number).where(_has_expired(due)).distinct())
+    return {(collection, day_of(day * DAY_US)) for collection, day in found}
 
-    One of documents takes the place of its beginning, and of an earlier one up to the same time. Others that had
-    begun were interrupted: their days may lack documents, so they must not be counted again.
+
+def end(connection: Connection, packages: Mapping[str, datetime], *, at: datetime) -> None:
+    """Note that purges ended; see `retention.Purging.end_purge`. Those before them are forgotten.
+
+    One that had begun with a later time and was interrupted stays: its days may lack documents, so they are never
+    rolled up again.
     """
-    key = {"package": due.package, "what": due.what, "until": to_us(due.before)}
-    if due.what == "documents":
-        begun = {"package": due.package, "what": BEGUN}
-        connection.execute(delete(purges).where(*_same({**key, "what": BEGUN})))
-        connection.execute(update(purges).where(*_same(begun)).values(what=INTERRUPTED))
-        more = update(purges).where(*_same(key)).values(removed=purges.c.removed + removed, at=to_us(at))
-        if connection.execute(more).rowcount:
-            return
-    connection.execute(purges.insert().values(**key, removed=removed, at=to_us(at)))
-
-
-def end(connection: Connection, *, at: datetime) -> None:
-    """See `retention.Purging.end_purge`."""
-    connection.execute(purges.insert().values(package="", what=ALL, until=to_us(at), removed=0, at=to_us(at)))
-
-
-def _same(values: Mapping[str, object]) -> list[ColumnElement[bool]]:
-    """Return the conditions that a row has these values."""
-    return [purges.c[name] == value for name, value in values.items()]
+    ended = {**packages, "": at}
+    rows = [
+        {"package": package, "until": to_us(until), "begun_at": to_us(at), "ended_at": to_us(at)}
+        for package, until in ended.items()
+    ]
+    kept = insert(connection, purges)
+    now = {"begun_at": kept.excluded.begun_at, "ended_at": kept.excluded.ended_at}
+    connection.execute(kept.on_conflict_do_update(index_elements=[*purges.primary_key], set_=now), rows)
+    columns = purges.c
+    earlier = and_(columns.package == bindparam("of"), columns.until < bindparam("by"), columns.begun_at <= to_us(at))
+    connection.execute(delete(purges).where(earlier), [{"of": row["package"], "by": row["until"]} for row in rows])
 
 
 def last_purges(connection: Connection, package: str, now: datetime) -> Mapping[str, Purge]:
     """See `Reader.last_purges`; what a clock noted that was ahead is left out."""
-    columns = (purges.c.what, func.max(purges.c.at), func.max(purges.c.until))
-    by_now = and_(purges.c.package == package, purges.c.at <= to_us(now))
-    query = select(*columns).where(by_now, purges.c.what != INTERRUPTED).group_by(purges.c.what)
-    return {what: Purge(from_us(at), from_us(until)) for what, at, until in connection.execute(query)}
+    columns = purges.c
+    query = select(columns.until, columns.begun_at, columns.ended_at)
+    by_now = and_(columns.package == package, columns.begun_at <= to_us(now))
+    rows = connection.execute(query.where(by_now).order_by(columns.begun_at, columns.until)).all()
+    found = {}
+    ended = [row for row in rows if row.ended_at is not None and row.ended_at <= to_us(now)]
+    if ended:
+        found["documents"] = Purge(from_us(ended[-1].ended_at), from_us(ended[-1].until))
+    begun = [row for row in rows if row.ended_at is None and (not ended or row.begun_at > ended[-1].ended_at)]
+    if begun:
+        found["begun"] = Purge(from_us(begun[-1].begun_at), from_us(begun[-1].until))
+    return found
 
 
 def last_purge(connection: Connection, now: datetime) -> datetime | None:
     """Return when the last purge of all packages ended, by now."""
-    ended = and_(purges.c.what == ALL, purges.c.at <= to_us(now))
-    at = connection.execute(select(func.max(purges.c.at)).where(ended)).scalar()
+    ended = and_(purges.c.package == "", purges.c.ended_at <= to_us(now))
+    at = connection.execute(select(func.max(purges.c.ended_at)).where(ended)).scalar()
     return None if at is None else from_us(at)
 
 
-def _empty(connection: Connection, due: Due, found: Sequence[Any], at: datetime) -> None:
-    """Empty the contexts of runs."""
-    for number, _, _, content, _ in found:
-        values: dict[str, Any] = {
-            "fields": write_fields({**read_fields(content), "context": {}}),
-            "context_label": None,
-        }
-        changed = func.max if connection.dialect.name == "sqlite" else func.greatest
-        values["update_time"] = changed(_COLUMNS.update_time + 1, to_us(at.replace(minute=0, second=0, microsecond=0)))
-        connection.execute(update(documents).where(_COLUMNS.number == number).values(values))
-    _note_purged(connection, {Day(due.package, one.collection, day_of(one.create_time)) for one in found})
-
-
-def _remove(connection: Connection, due: Due, found: Sequence[Any]) -> tuple[int, int | None]:
-    """Remove documents, but for sessions and stats of which there is something below: their key deletes it.
+def drop_ids(connection: Connection, after: bytes, *, before: date, today: date) -> bytes | None:
+    """Look at the next ids of imports; see `retention.Purging.drop_ids`.
 
     Returns:
-        How many were removed, and when the first was received that stays.
+        The place after which the next step looks; None if this one was the last.
     """
-    gone: list[int] = [one.number for one in found if one.collection not in _BELOW]
-    kept: list[int] = []
+    days = {"before": day_number(before), "today": day_number(today)}
+    step = _drop_ids_by_page if connection.dialect.name == "postgresql" else _drop_ids_by_id
+    return step(connection, after, days)
+
+
+def _drop_ids_by_id(connection: Connection, after: bytes, days: Mapping[str, int]) -> bytes | None:
+    known = import_ids.c
+    following = select(known.id).where(known.id > after).order_by(known.id).offset(IDS_STEP - 1).limit(1)
+    last = connection.execute(following).scalar()
+    span = known.id > after if last is None else and_(known.id > after, known.id <= last)
+    connection.execute(delete(import_ids).where(span, known.day < days["before"]))
+    connection.execute(update(import_ids).where(span, known.day > days["today"]).values(day=days["today"]))
+    return None if last is None else bytes(last)
+
+
+def _drop_ids_by_page(connection: Connection, after: bytes, days: Mapping[str, int]) -> bytes | None:
+    """Look at the next pages of the table: by ids, a step would write to as many pages as it drops ids."""
+    page = int.from_bytes(after)
+    end = page + IDS_STEP * _ID_BYTES // _PAGE_BYTES
+    span = {"first": f"({page},0)", "end": f"({end},0)"}
+    of_pages = "ctid >= CAST(:first AS tid) AND ctid < CAST(:end AS tid)"
+    connection.execute(
+        text(f"DELETE FROM import_ids WHERE {of_pages} AND day < :before"),  # noqa: S608
+        {**span, "before": days["before"]},
+    )
+    connection.execute(
+        text(f"UPDATE import_ids SET day = :today WHERE {of_pages} AND day > :today"),  # noqa: S608
+        {**span, "today": days["today"]},
+    )
+    pages = connection.execute(text("SELECT pg_relation_size('import_ids') / 8192")).scalar_one()
+    return end.to_bytes(8) if end < pages else None
+
+
+def _empty(connection: Connection, due: Due, place: Place, limit: int, at: datetime) -> Step:
+    """Empty the contexts of runs."""
+    query = select(_COLUMNS.number, func.length(_COLUMNS.fields)).where(_has_expired(due)).limit(limit)
+    sized = connection.execute(query).all()
+    room, numbers = CONTEXTS_BYTES, list[int]()
+    for number, size in sized:
+        if numbers and size > room:
+            break
+        numbers.append(number)
+        room -= size
+    these = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.fields, _COLUMNS.create_time)
+    found = connection.execute(these.where(_COLUMNS.number.in_(numbers))).all()
+    later = func.max if connection.dialect.name == "sqlite" else func.greatest
+    changed = later(_COLUMNS.update_time + 1, cut_to_hour(to_us(at)))
+    for number, _, content, _ in found:
+        fields = write_fields({**read_fields(content), "context": {}})
+        values = {"fields": fields, "context_label": None, "update_time": changed}
+        connection.execute(update(documents).where(_COLUMNS.number == number).values(values))
+    _note_purged(connection, {Day(due.package, one.collection, day_of(one.create_time)) for one in found})
+    is_last = len(sized) < limit and len(numbers) == len(sized)
+    return Step(len(found), None if is_last else place)
+
+
+def _remove(connection: Connection, found: Sequence[Any]) -> int:
+    """Remove documents, and return how many.
+
+    Sessions and stats stay as long as there is something below them, so that their deletion key deletes it.
+    """
+    gone = [one.number for one in found if one.collection not in {INVOKES, *_BELOW}]
     removed: list[Day] = []
-    for collection, below in ((INVOKES, ""), *_BELOW.items()):
-        these = [one for one in found if one.collection == collection]
-        if below and these:
+    for collection, below in ((INVOKES, None), *_BELOW.items()):
+        numbers = [one.number for one in found if one.collection == collection]
+        if below and numbers:
             child = documents.alias()
             # A scalar is looked up for each row, by the index; a join may read all that is below anything.
             is_below = and_(child.c.collection == below, child.c.parent == _COLUMNS.id)
             some = select(literal(1)).where(is_below).limit(1).scalar_subquery()
-            query = select(_COLUMNS.number, _COLUMNS.create_time, some)
-            rows = connection.execute(query.where(_COLUMNS.number.in_([one.number for one in these]))).all()
-            gone = [number for number, _, used in rows if not used]
-            kept += [received for _, received, used in rows if used]
-        if gone:
-            removed += delete_rows(connection, _COLUMNS.number.in_(gone))
+            rows = connection.execute(select(_COLUMNS.number, some).where(_COLUMNS.number.in_(numbers)))
+            numbers = [number for number, used in rows if not used]
+        if numbers := [*gone, *numbers]:
+            removed += delete_rows(connection, _COLUMNS.number.in_(numbers))
         gone = []
     _note_purged(connection, set(removed))
-    return len(removed), min(kept, default=None)
+    return len(removed)
 
 
 def _note_purged(connection: Connection, days: Iterable[Day]) -> None:

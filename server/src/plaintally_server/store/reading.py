@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, se
 
 from plaintally_server.ingest import INVOKES, MAX_STATS, SESSIONS, STATS, is_part_of
 from plaintally_server.resource import Name, Stored
+from plaintally_server.retention import Due
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
 from plaintally_server.store import (
     MAX_TREE_BYTES,
@@ -190,6 +191,16 @@ class SQLReader:
         """Return when the last purge of all packages ended, by now."""
         with self._reading() as connection:
             return purging.last_purge(connection, now)
+
+    def packages_by_hour(self) -> Sequence[str]:
+        """See `retention.Purging.packages_by_hour`."""
+        with self._reading() as connection:
+            return purging.packages_by_hour(connection)
+
+    def find_expired(self, dues: Sequence[Due]) -> Sequence[Due]:
+        """See `retention.Purging.find_expired`."""
+        with self._reading() as connection:
+            return purging.find_expired(connection, dues)
 
     def clock_lag(self, now: datetime) -> timedelta | None:
         """See `rolling.Rolling.clock_lag`."""

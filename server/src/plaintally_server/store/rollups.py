@@ -18,8 +18,6 @@ from plaintally_server.store.batch import Day
 from plaintally_server.store.rows import note_changes
 from plaintally_server.store.statements import add
 from plaintally_server.store.tables import (
-    BEGUN,
-    INTERRUPTED,
     REFUSED,
     UP,
     documents,
@@ -80,13 +78,14 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
 
 
 def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime]:
-    """By package, since when nothing was removed: also a purge that has only begun removed what came before.
+    """See `Reader.purged_until`; a purge that has only begun counts, since it may have removed something.
 
-    What a clock noted that was ahead of `now` is left out: else no day would be rolled up anew until then.
+    What a clock noted that was ahead of `now` is left out. Otherwise no day would be rolled up again until then.
     """
-    by_now = and_(purges.c.what.in_(("documents", BEGUN, INTERRUPTED)), purges.c.at <= to_us(now))
-    query = select(purges.c.package, func.max(purges.c.until)).where(by_now)
-    return {package: from_us(until) for package, until in connection.execute(query.group_by(purges.c.package))}
+    columns = purges.c
+    begun = and_(columns.package != "", columns.begun_at <= to_us(now))
+    query = select(columns.package, func.max(columns.until)).where(begun).group_by(columns.package)
+    return {package: from_us(until) for package, until in connection.execute(query)}
 
 
 def put(connection: Connection, day: Changed, cells: Cells) -> bool:

@@ -30,9 +30,6 @@ IMPORTS = "imports"
 """The series of rollups that holds how often a package was imported on a day, under the empty key."""
 IMPORTS_BY_HOUR = "imports/hour"
 """The series of rollups that holds how often a package was imported in an hour of a day, under the hour, such as 07."""
-BEGUN, INTERRUPTED, ALL = "begun", "interrupted", "all"
-"""What rows of purges stand for besides contexts and documents: a purge of documents that has begun and not ended,
-one that was interrupted before another one ended, and the end of a purge of all packages."""
 CLOCK = "clock"
 """The series of rollups that holds what the clock said in microseconds, under the running time; see `store.clock`."""
 REFUSED = "refused"
@@ -246,13 +243,12 @@ audit = Table(
 purges = Table(
     "purges",
     metadata,
-    Column("id", Integer, primary_key=True, comment="their order"),
-    _time("at", "when it ended"),
-    Column("package", Text, nullable=False, comment="of which package"),
-    Column("what", Text, nullable=False, comment="what was removed: contexts or documents"),
-    _time("until", "all that was received before went"),
-    Column("removed", BigInteger, nullable=False, comment="how many"),
-    comment="what was removed because its time was over",
+    Column("package", Text, primary_key=True, comment="of which package; empty: of all"),
+    _time("until", "what was received before was removed", primary_key=True),
+    _time("begun_at", "when it began"),
+    Column("ended_at", BigInteger, comment="when it ended, in microseconds since 1970; null: it has not"),
+    comment="the last purges of each package",
+    sqlite_with_rowid=False,
 )
 struck = Table(
     "struck",

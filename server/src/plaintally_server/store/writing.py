@@ -185,28 +185,24 @@ class SQLStore(SQLReader):
         """See `rolling.Rolling.renew_below`."""
         await self._do(rollups.renew_below, day)
 
-    async def drop_hours(self, due: Due) -> int:
-        """See `retention.Purging.drop_hours`."""
-        return await self._do(purging.drop_hours, due)
+    async def drop_days(self, due: Due) -> None:
+        """See `retention.Purging.drop_days`."""
+        await self._do(purging.drop_days, due)
 
-    async def drop_ids(self, before: date) -> None:
+    async def drop_ids(self, before: date, *, today: date) -> None:
         """See `retention.Purging.drop_ids`."""
         after: bytes | None = b""
         while after is not None:
-            after = await self._do(purging.drop_ids, after, before=before)
+            after = await self._do(purging.drop_ids, after, before=before, today=today)
             await asyncio.sleep(PAUSE.total_seconds())
 
-    async def begin_purge(self, due: Due, *, at: datetime) -> None:
+    async def begin_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
         """See `retention.Purging.begin_purge`."""
-        await self._do(purging.begin, due, at=at)
+        await self._do(purging.begin, packages, at=at)
 
-    async def record_purge(self, due: Due, *, removed: int, at: datetime) -> None:
-        """See `retention.Purging.record_purge`."""
-        await self._do(purging.record, due, removed=removed, at=at)
-
-    async def end_purge(self, *, at: datetime) -> None:
+    async def end_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
         """See `retention.Purging.end_purge`."""
-        await self._do(purging.end, at=at)
+        await self._do(purging.end, packages, at=at)
 
     async def drop_requests(self, before: datetime) -> int:
         """See `retention.Purging.drop_requests`."""
