@@ -67,10 +67,53 @@ def test_the_style_and_the_icon_are_in_the_wheel(collector: Collector) -> None:
     assert collector.request("GET", "/static/../cli.py").status == 404
 
 
-def test_a_count_is_on_the_page_as_soon_as_it_was_answered(collector: Collector) -> None:
+def test_an_import_is_on_the_page_soon(collector: Collector) -> None:
     for number in range(1, 4):
         collector.post()
-        assert f'<strong id="total">{number}</strong>' in collector.request("GET", "/packages/rxinfer").body.decode()
+        wait_until(lambda total=f'<strong id="total">{number}</strong>': total in read(collector))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("path", ["/", "/packages/rxinfer"])
+def test_a_browser_that_has_a_page_is_told_so(tmp_path: Path, path: str) -> None:
+    with run_collector(tmp_path / "two.sqlite3", "--package", "another") as collector:
+
+        def is_told() -> bool:
+            page = collector.request("GET", path)
+            etag = {"If-None-Match": page.headers["etag"]}
+            head = collector.request("HEAD", path)
+            again = collector.request("GET", path, headers=etag)
+            for answer in (page, head, again):
+                assert answer.headers["cache-control"] == "no-cache"
+                assert answer.headers["content-security-policy"] == page.headers["content-security-policy"]
+            assert (head.status, head.body) == (200, b"")
+            assert collector.request("GET", "/packages/another", headers=etag).status == 200
+            return (again.status, again.body, head.headers["etag"]) == (304, b"", page.headers["etag"])
+
+        wait_until(is_told)  # another page may be made between two requests
+
+
+def test_pages_of_maintainers_and_forms_are_in_no_cache(collector: Collector) -> None:
+    browser = Browser(collector)
+    assert browser.send("/login", {"token": TOKEN}).status == 303
+    for answer in (browser.get("/maintain"), browser.get("/login"), browser.get("/support"), browser.get("/forget")):
+        assert answer.headers["cache-control"] == "no-store"
+        assert "etag" not in answer.headers
+    unknown = collector.request("GET", "/packages/unknown")
+    assert (unknown.status, "etag" in unknown.headers) == (404, False)
+
+
+def test_an_exclusion_is_on_the_page_at_once(tmp_path: Path) -> None:
+    """Also on a page that would be shown for longer."""
+    with run_collector(tmp_path / "a.sqlite3", "--rate-limit=0") as collector:
+        collector.post()
+        browser, path = Browser(collector), "/packages/rxinfer?days=365"
+        assert browser.send("/login", {"token": TOKEN}).status == 303
+        until = datetime.now(UTC) - timedelta(hours=1)
+        window = {"first_at": f"{until - timedelta(hours=1):%Y-%m-%dT%H:00}", "until": f"{until:%Y-%m-%dT%H:00}"}
+        form = {"do": "strike", "form_key": browser.form_key(), "package": "rxinfer", "reason": "a loop", **window}
+        assert "a loop" not in collector.request("GET", path).body.decode()
+        assert browser.send("/maintain", form).status == 200
+        assert "a loop" in collector.request("GET", path).body.decode()
 
 
 def test_the_page_says_when_the_last_purge_was(tmp_path: Path) -> None:
@@ -145,4 +188,8 @@ def wait_until(holds: Callable[[], bool], *, every_s: float = 0.5) -> None:
 
 def kept(collector: Collector) -> str:
     """What the page says about what is stored."""
-    return collector.request("GET", "/packages/rxinfer").body.decode().partition('id="kept"')[2]
+    return read(collector).partition('id="kept"')[2]
+
+
+def read(collector: Collector) -> str:
+    return collector.request("GET", "/packages/rxinfer").body.decode()

@@ -1,4 +1,4 @@
-"""Where bodies are read and pages counted: what takes long holds up nobody who asks for something else."""
+"""Where bodies are read: a long one holds up no other request."""
 
 import asyncio
 import gc
@@ -11,20 +11,16 @@ import tracemalloc
 import weakref
 from collections.abc import Awaitable
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request as PageRequest
 from starlette.types import Message
 
 from collectors import ROOT, TOKEN, Collector, count, run_collector
 from plaintally.contract import Contract
 from plaintally_server.bodies import parse_document
 from plaintally_server.commits import parse_commit
-from plaintally_server.dashboard import Pages
 from plaintally_server.exceptions import Refusal
 from plaintally_server.gate import Gate
 from plaintally_server.messages import Answer, Request, read_body
@@ -33,7 +29,7 @@ from plaintally_server.routes import Documents
 from plaintally_server.settings import Settings
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.tokens import Tokens
-from stores import NOW, make_write, write_all
+from stores import NOW
 
 NAME = f"{ROOT.removeprefix('/v1/')}/using_rxinfer/a"
 WRITES = {"writes": [{"update": {"name": NAME, **count()}}]}
@@ -175,71 +171,6 @@ def test_a_client_has_one_long_body_at_a_time(monkeypatch: pytest.MonkeyPatch, c
         assert not gate._turns  # no address is kept
 
     asyncio.run(send_all())
-
-
-def test_pages_leave_threads_for_others(tmp_path: Path) -> None:
-    """A hundred people look at a page while the disk is slow."""
-    store, free = SlowStore(tmp_path / "a.sqlite3"), threading.Event()
-    store.free = free
-    asyncio.run(write_all(store, [make_write("a")]))
-
-    async def look() -> None:
-        pages = Pages(store, contracts={"rxinfer": Contract()}, now=lambda: NOW)
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path_params": {"package": "rxinfer"},
-            "query_string": b"",
-            "headers": [],
-        }
-        views = [asyncio.ensure_future(pages.package(PageRequest(scope))) for _ in range(100)]
-        await asyncio.sleep(0.1)
-        try:
-            await asyncio.wait_for(run_in_threadpool(len, "another"), 20)
-        finally:
-            free.set()
-        assert {view.status_code for view in await asyncio.gather(*views)} == {200}
-
-    asyncio.run(look())
-    store.close()
-
-
-def test_pages_are_made_one_at_a_time_with_a_rest_after_each(tmp_path: Path) -> None:
-    store = NotingStore(tmp_path / "a.sqlite3")
-    store.spans = []
-    pages = Pages(store, contracts={"rxinfer": Contract(), "other": Contract()}, now=lambda: NOW)
-
-    async def look() -> None:
-        await asyncio.gather(*(pages.home(PageRequest({"type": "http", "headers": []})) for _ in range(4)))
-
-    asyncio.run(look())
-    store.close()
-    pairs = [(store.spans[at][0], store.spans[at + 1][1]) for at in range(0, 8, 2)]  # two totals for each page
-    for (begun_s, ended_s), (next_s, _) in pairwise(pairs):
-        assert next_s - ended_s > 0.9 * (ended_s - begun_s)
-
-
-class NotingStore(SQLiteStore):
-    """A store that notes when a total was read, which takes a while."""
-
-    spans: list[tuple[float, float]]
-
-    def total(self, package: str) -> int:
-        begun_s = time.monotonic()
-        time.sleep(0.02)
-        found = super().total(package)
-        self.spans.append((begun_s, time.monotonic()))
-        return found
-
-
-class SlowStore(SQLiteStore):
-    """A store whose reads of a total wait until they are told to go on."""
-
-    free: threading.Event
-
-    def total(self, package: str) -> int:
-        self.free.wait()
-        return super().total(package)
 
 
 def test_a_query_of_somebody_who_may_read_nothing_is_not_read(collector: Collector) -> None:

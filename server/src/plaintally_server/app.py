@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +28,7 @@ from plaintally_server.limiter import Limiter
 from plaintally_server.maintaining import Maintaining
 from plaintally_server.messages import Answer, Application, Work, refuse
 from plaintally_server.messages import Request as APIRequest
+from plaintally_server.page_cache import PageCache
 from plaintally_server.pages import VISITS, VISITS_PER_S, isolate, limit_visits, render
 from plaintally_server.routes import HEADERS, Documents
 from plaintally_server.settings import Settings
@@ -69,6 +71,7 @@ def create_app(
         forget=forgetting.answer,
         note_refused=note_refused,
     )
+    shown = PageCache()
     maintaining: list[BaseRoute] = []
     if maintenance is not None:
         entrance = Entrance(
@@ -84,6 +87,7 @@ def create_app(
             entrance=entrance,
             now=now,
             make_salt=make_salt,
+            forget_pages=shown.clear,
         )
         maintaining = [*entrance.routes(), *page.routes()]
     pages = _make_pages(
@@ -93,7 +97,7 @@ def create_app(
         *forgetting.routes(),
         *support.routes(store, contracts=settings.contracts, gate=gate),
         *maintaining,
-        *dashboard.routes(store, contracts=settings.contracts, now=now),
+        *dashboard.routes(store, contracts=settings.contracts, now=now, cache=shown),
     )
     visits = Limiter(rate=VISITS_PER_S, burst=VISITS, make_salt=make_salt)
     limited = limit_visits(pages, gate.check_try(visits)) if settings.rate_limit else pages
@@ -153,11 +157,18 @@ def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -
 
 
 def _describe(policy: Policy) -> Route:
-    """The route of the description, which is written once."""
-    content = msgspec.json.encode(openapi.describe(policy, version=version("plaintally-server")))
+    """The route of the description, which is written when it is first asked for: with many contracts it takes long."""
     headers = {name.decode(): value.decode() for name, value in HEADERS}
 
+    writing = asyncio.Lock()
+
+    @cache
+    def write() -> bytes:
+        return msgspec.json.encode(openapi.describe(policy, version=version("plaintally-server")))
+
     async def answer(_: Request) -> Response:
+        async with writing:
+            content = await run_in_threadpool(write)
         return Response(content, media_type="application/json; charset=utf-8", headers=headers)
 
     return Route("/openapi.json", answer)

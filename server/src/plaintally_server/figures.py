@@ -36,11 +36,15 @@ _TABLES = {"Version of the package": VERSIONS, "Version of Python": PYTHONS}
 
 
 class PublicVersions(NamedTuple):
-    """The public version tables of one calendar week: pairs of a caption and its rows."""
+    """The public version tables of one calendar week: pairs of a caption and its rows.
+
+    There are none while imports of the `missing` days are not rolled up.
+    """
 
     first: date
     last: date
     tables: Sequence[tuple[str, Shares]]
+    missing: Sequence[date] = ()
 
 
 class Figures(NamedTuple):
@@ -72,6 +76,10 @@ class SharedSessions(NamedTuple):
 
 def read_series(store: Reader, package: str, *, length: int, now: datetime) -> DailyCounts:
     """Return the imports of a package in the `length` days up to now, with notes about days that are incomplete."""
+    return _read_series(store, package, store.struck(package), length=length, now=now)
+
+
+def _read_series(store: Reader, package: str, struck: Sequence[Window], *, length: int, now: datetime) -> DailyCounts:
     last = now.date()
     first = last - timedelta(days=length - 1)
     up, first_up = store.hours_up(first, last), store.first_day_up()
@@ -83,48 +91,55 @@ def read_series(store: Reader, package: str, *, length: int, now: datetime) -> D
         length=length,
         first_day=store.first_day(package),
         computed_at=now,
-        notes=_notes(hours_down(up, now=now), store.struck(package)),
+        notes=_notes(hours_down(up, now=now), struck),
     )
 
 
 def read_figures(store: Reader, package: str, *, length: int, now: datetime) -> Figures:
     """Return the public statistics of a package in the `length` UTC days that end with today."""
-    imports = read_series(store, package, length=length, now=now)
-    struck = [one for one in store.struck(package) if one.days[0] <= imports.last and one.days[-1] >= imports.first]
+    windows = store.struck(package)
+    imports = _read_series(store, package, windows, length=length, now=now)
+    struck = [one for one in windows if _is_in(one, imports.first, imports.last)]
     return Figures(imports, store.total(package), struck, store.last_purges(package, now))
 
 
 class VersionTables:
-    """The public version tables of a week, read once per package: what changes in that week later shows no difference.
+    """The public version tables of a week, read once per package, so that no later change shows a difference."""
 
-    Args:
-        store: where the daily totals are.
-    """
-
-    def __init__(self, store: Reader) -> None:
-        self._store = store
+    def __init__(self) -> None:
         self._read: dict[str, PublicVersions] = {}
 
-    def find(self, package: str, today: date) -> PublicVersions:
+    def find(self, reader: Reader, package: str, today: date) -> PublicVersions:
         """Return the tables of the last settled week; none while it is not rolled up, or if a part is excluded.
 
         With and without an exclusion, two tables would differ by the imports of a few hours.
         """
         first, last = settled_week(today)
-        if any(one.days[0] <= last and one.days[-1] >= first for one in self._store.struck(package)):
+        if any(_is_in(one, first, last) for one in reader.struck(package)):
             return PublicVersions(first, last, ())
         found = self._read.get(package)
         if found is None or found.last != last:
-            imported = {day for day, _ in self._store.daily_counts(package, first, last)}
-            tables = []
-            for title, question in _TABLES.items():
-                cells, missing = _read_cells(self._store, question, package, first, last)
-                if not imported.isdisjoint(missing):
-                    return PublicVersions(first, last, ())
-                shares = show_shares({version: number for (version,), number in cells.items()})
-                tables += [(title, shares)] if shares.rows else []
-            found = self._read[package] = PublicVersions(first, last, tables)
+            found = _read_versions(reader, package, first, last)
+            if not found.missing:
+                self._read[package] = found
         return found
+
+
+def _read_versions(reader: Reader, package: str, first: date, last: date) -> PublicVersions:
+    imported = {day for day, _ in reader.daily_counts(package, first, last)}
+    tables = []
+    for title, question in _TABLES.items():
+        cells, unready = _read_cells(reader, question, package, first, last)
+        if missing := [day for day in unready if day in imported]:
+            return PublicVersions(first, last, (), missing)
+        shares = show_shares({version: number for (version,), number in cells.items()})
+        tables += [(title, shares)] if shares.rows else []
+    return PublicVersions(first, last, tables)
+
+
+def _is_in(window: Window, first: date, last: date) -> bool:
+    """Return whether a window has a part in these days."""
+    return window.days[0] <= last and window.days[-1] >= first
 
 
 def _read_cells(

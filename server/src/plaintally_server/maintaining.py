@@ -50,6 +50,7 @@ class Maintaining:
         entrance: knows who is logged in.
         now: the clock, aware.
         make_salt: makes 16 random bytes.
+        forget_pages: called after an exclusion, which public pages show at once.
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class Maintaining:
         entrance: Entrance,
         now: Callable[[], datetime],
         make_salt: Callable[[], bytes],
+        forget_pages: Callable[[], None],
     ) -> None:
         self.store, self.collector, self.contracts, self.entrance = store, collector, contracts, entrance
-        self.now, self.make_salt = now, make_salt
+        self.now, self.make_salt, self.forget_pages = now, make_salt, forget_pages
         self._deeds = {
             "refuse": self._refuse,
             "refuse empty": self._refuse_empty,
@@ -98,6 +100,7 @@ class Maintaining:
             if deed is None:
                 raise invalid("This page has no such form.")
             says = await run_in_threadpool(deed, login.scope, values)
+            self.forget_pages()
         except Refusal as refusal:
             return await self._render(login, refusal.code, problem=refusal.message)
         except CommandError as error:

@@ -6,6 +6,7 @@ from `writer` through the pure `batch` to the fastest statements of `sqlite`, or
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
@@ -202,6 +203,12 @@ class Reader(Protocol):
 
     def total(self, package: str) -> int:
         """All counts of a package, but for those that were struck."""
+
+    def totals(self) -> Mapping[str, int]:
+        """Return by package what `total` returns; packages that were never imported may be missing."""
+
+    def snapshot(self) -> "AbstractContextManager[Reader]":
+        """Return a reader of one moment, which uses one connection; it is for one thread."""
 
     def daily_counts(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
         """The days from `first` to `last` that have counts, in their order, without those that were struck."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, select, tuple_
 
 from plaintally_server.ingest import INVOKES, MAX_STATS, SESSIONS, STATS, is_part_of
 from plaintally_server.resource import Name, Stored
@@ -29,7 +29,7 @@ from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.rows import count_runs, is_document, name_is, parent_is
 from plaintally_server.store.statements import parts_of
-from plaintally_server.store.tables import IMPORTS, IMPORTS_BY_HOUR, documents, rolled_days, rollups
+from plaintally_server.store.tables import IMPORTS, IMPORTS_BY_HOUR, documents, monthly_rollups, rolled_days, rollups
 from plaintally_server.store.tables import import_hours as imports_by_hour
 from plaintally_server.store.times import DAY_US, first_hour, from_hour, from_us, to_us
 from plaintally_server.tokens import Token
@@ -214,34 +214,61 @@ class SQLReader:
 
     def packages(self) -> Sequence[str]:
         """See `Reader.packages`."""
-        package = rollups.c.package
+        months = monthly_rollups.c
+        query = select(months.package).where(months.series == IMPORTS).distinct().order_by(months.package)
         with self._reading() as connection:
-            query = select(package).where(rollups.c.series == IMPORTS).distinct().order_by(package)
             return connection.execute(query).scalars().all()
 
     def total(self, package: str) -> int:
         """See `Reader.total`."""
         with self._reading() as connection:
-            return int(connection.execute(_imports(package, func.coalesce(func.sum(rollups.c.value), 0))).scalar_one())
+            query = _imports(monthly_rollups, func.coalesce(func.sum(monthly_rollups.c.value), 0))
+            return int(connection.execute(query.where(monthly_rollups.c.package == package)).scalar_one())
+
+    def totals(self) -> Mapping[str, int]:
+        """See `Reader.totals`."""
+        package = monthly_rollups.c.package
+        query = _imports(monthly_rollups, package, func.sum(monthly_rollups.c.value)).group_by(package)
+        with self._reading() as connection:
+            return {package: int(total) for package, total in connection.execute(query)}
 
     def daily_counts(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
         """See `Reader.daily_counts`."""
         day = rollups.c.day
+        query = _imports(rollups, day, func.sum(rollups.c.value)).where(
+            rollups.c.package == package, day.between(first, last)
+        )
         with self._reading() as connection:
-            query = _imports(package, day, func.sum(rollups.c.value)).where(day.between(first, last))
             return [(day, int(count)) for day, count in connection.execute(query.group_by(day).order_by(day))]
 
     def first_day(self, package: str) -> date | None:
         """See `Reader.first_day`."""
+        query = select(rollups.c.day).where(rollups.c.series == IMPORTS, rollups.c.package == package)
         with self._reading() as connection:
-            found: date | None = connection.execute(_imports(package, func.min(rollups.c.day))).scalar()
-            return found
+            return connection.execute(query.order_by(rollups.c.day).limit(1)).scalar()
+
+    @contextmanager
+    def snapshot(self) -> Iterator["SQLReader"]:
+        """See `Reader.snapshot`."""
+        with self._reading() as connection:
+            yield _Snapshot(connection)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A connection in a transaction that sees one moment."""
         with self._reads.connect() as connection:
             yield connection
+
+
+class _Snapshot(SQLReader):
+    """What one transaction sees."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        yield self._connection
 
 
 def _get(connection: Connection, name: Name) -> Stored | None:
@@ -350,8 +377,9 @@ def start_of(stored: Stored) -> datetime:
     return start
 
 
-def _imports(package: str, *columns: ColumnElement[Any]) -> Select[Any]:
-    return select(*columns).where(rollups.c.series.in_([IMPORTS, STRUCK_IMPORTS]), rollups.c.package == package)
+def _imports(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Select from the imports in a table of rollups, and from those that are excluded, which are negative."""
+    return select(*columns).where(table.c.series.in_([IMPORTS, STRUCK_IMPORTS]))
 
 
 def _read(fields: bytes, create_time: int, update_time: int) -> Stored:
