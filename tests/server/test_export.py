@@ -2,8 +2,9 @@
 
 import asyncio
 import http.client
+import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import run_server
-from made import at, commit, counts, delete, new_id, session, write
+from made import at, commit, count, counts, delete, new_id, session, write
+from plaintally.contract import Contract
 from plaintally_server.export.command import carry_out, plan_packages
 from plaintally_server.export.files import SCHEMAS, Export
 from plaintally_server.export.layout import TABLES, Partition, affected_partitions, last_sealed, parse_path
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
-from plaintally_server.resource import Stored
-from plaintally_server.retention import Due, purge
-from plaintally_server.store import Reader, Write
+from plaintally_server.retention import purge_all
+from plaintally_server.store import Import, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
 from postgresql import Postgres
@@ -34,15 +35,8 @@ NEXT = DAY + timedelta(days=1)
 CANARY = "model-of-somebody-who-went"
 
 
-def count(number: int, received_at: datetime) -> dict[str, object]:
-    return {"id": str(UUID(int=number)), "timestamp": received_at}
-
-
-def of_day(reader: Reader, day: date) -> list[tuple[str, Stored]]:
-    def take(found: Iterator[tuple[str, Stored]]) -> list[tuple[str, Stored]]:
-        return list(found)
-
-    return reader.documents_of_day("rxinfer", "using_rxinfer", day, take)
+def one_import(number: int, received_at: datetime, *, package: str = "rxinfer") -> Import:
+    return count({"id": str(UUID(int=number))}, received_at, package=package)
 
 
 def export(
@@ -74,11 +68,11 @@ def files(folder: Path) -> dict[str, int]:
     }
 
 
-def some_writes() -> list[Write]:
+def some_writes() -> list[Write | Import]:
     """Documents of two days, in which one session is of somebody who will go."""
     chance = random.Random(7)  # noqa: S311
     days = [DAY, NEXT]
-    writes = [*counts(chance, days, 40), *counts(chance, days, 9, package="another")]
+    writes: list[Write | Import] = [*counts(chance, days, 40), *counts(chance, days, 9, package="another")]
     writes += session(chance, at(DAY, 10), invokes=3)
     writes += session(chance, at(NEXT, 10), invokes=2, model=CANARY)
     return writes
@@ -94,40 +88,54 @@ def folder(tmp_path: Path) -> Path:
 def test_a_day_has_what_was_received_from_midnight_to_midnight(tmp_path: Path) -> None:
     midnight = at(NEXT)
     moments = [at(DAY), midnight - timedelta(microseconds=1), midnight]
-    writes = [write("using_rxinfer", count(number, moment), moment) for number, moment in enumerate(moments)]
-    writes.append(write("using_another", count(9, midnight), midnight, package="another"))
-    reader = commit(tmp_path / "store", writes[::-1])
-    assert [UUID(document).int for document, _ in of_day(reader, DAY)] == [0, 1]
-    assert [stored.create_time for _, stored in of_day(reader, NEXT)] == [midnight]
-    assert of_day(reader, DAY - timedelta(days=1)) == []
+    shared = [one for moment in moments for one in session(random.Random(str(moment)), moment, invokes=0)]  # noqa: S311
+    imports = [one_import(number, moment) for number, moment in enumerate(moments)]
+    commit(tmp_path / "store", [*shared[::-1], *imports[::-1], one_import(9, midnight, package="another")])
+    export(tmp_path)
+    rows = [(row["day"], row["hour"]) for row in read(tmp_path, "imports") if row["package"] == "rxinfer"]
+    assert sorted(rows) == [(DAY, at(DAY)), (DAY, at(DAY, 23 * 3600)), (NEXT, midnight)]
+    rows = [(row["day"], row["received_at"]) for row in read(tmp_path, "sessions")]
+    assert sorted(rows) == [(DAY, at(DAY)), (DAY, at(DAY, 23 * 3600)), (NEXT, midnight)]
 
 
-def test_the_state_of_a_day_tells_what_was_added_changed_or_deleted(tmp_path: Path) -> None:
-    steps = [
-        write("using_rxinfer", count(1, at(DAY)), at(DAY, 1)),
-        write("using_rxinfer", count(2, at(DAY)), at(DAY, 2)),
-        write("using_rxinfer", count(1, at(DAY, 9)), at(NEXT, 3)),
-        delete("using_rxinfer", str(UUID(int=1)), at(NEXT, 4)),
+def test_each_change_of_a_day_changes_its_stamp_and_a_repetition_does_not(tmp_path: Path) -> None:
+    chance = random.Random(4)  # noqa: S311
+    shared, changed, *_ = session(chance, at(DAY, 1), invokes=0)
+    admitted = shared.settle(None)
+    assert admitted is not None
+    new = admitted._replace(fields={**admitted.fields, "created_at": at(DAY, 9)})
+    steps: list[Write | Import] = [
+        one_import(1, at(DAY, 1)),
+        one_import(1, at(DAY, 2)),
+        one_import(2, at(DAY, 2)),
+        shared,
+        changed,
+        shared._replace(settle=lambda _: new, received_at=at(NEXT, 3)),
+        delete(SESSIONS, str(shared.name.document), at(NEXT, 4)),
     ]
     states = [commit(tmp_path / "store", [step]).day_states("rxinfer") for step in steps]
-    assert [[one.documents for one in state] for state in states] == [[1], [2], [2], [1]]
-    assert {(one.collection, one.day) for state in states for one in state} == {("using_rxinfer", DAY)}
-    assert len({one.mark for state in states for one in state}) == len(steps)
+    stamps = [{one.collection: one.stamp for one in state} for state in states]
+    differing = [
+        {key for key in new if old.get(key) != new[key]} for old, new in zip([{}, *stamps], stamps, strict=False)
+    ]
+    imports = "using_rxinfer"
+    assert differing == [{imports}, set(), {imports}, {SESSIONS}, {STATS}, {SESSIONS}, {SESSIONS, STATS}]
+    assert {one.day for state in states for one in state} == {DAY}
 
 
 def test_documents_are_rows_with_typed_columns_and_no_key(folder: Path) -> None:
     assert export(folder) == (10, 0)
     assert sorted(parse_path(path) or Partition("", path, DAY) for path in files(folder)) == [
-        *(Partition("counts", package, day) for package in ("another", "rxinfer") for day in (DAY, NEXT)),
+        *(Partition("imports", package, day) for package in ("another", "rxinfer") for day in (DAY, NEXT)),
         *(Partition(table, "rxinfer", day) for table in ("invokes", "sessions", "stats") for day in (DAY, NEXT)),
     ]
     for path in files(folder):
         assert pq.read_schema(folder / "out" / path).names == SCHEMAS[path.partition("/")[0]].names
-    stored = open_reader(folder / "store")
-    [first, *_] = of_day(stored, DAY)
-    assert read(folder, "counts")[0].keys() == {*SCHEMAS["counts"].names, "package", "day"}
-    row = {**first[1].fields, "received_at": first[1].create_time, "clock": "near", "package": "rxinfer", "day": DAY}
-    assert row in read(folder, "counts")
+    [first, *_] = (hours := open_reader(folder / "store").import_hours("rxinfer", DAY))
+    coarse = json.loads(first.coarse)
+    rows = [row for row in read(folder, "imports") if (row["package"], row["day"]) == ("rxinfer", DAY)]
+    assert rows[0] == {"hour": first.hour, **coarse, "imports": first.imports, "package": "rxinfer", "day": DAY}
+    assert len(rows) == len(hours)
     assert {row["label"] for row in read(folder, "invokes")} <= {"inference", "plot"}
     assert {row["duration_bucket"] for row in read(folder, "invokes") if row["duration_ms"] == 1} <= {0}
     assert [row["python_version"] for row in read(folder, "sessions")] == ["3.12", "3.12"]
@@ -140,11 +148,11 @@ def test_what_did_not_change_stays_and_what_was_deleted_goes(folder: Path) -> No
     assert export(folder) == (0, 0)
     assert CANARY in str(read(folder, "invokes"))
     [gone] = [row["id"] for row in read(folder, "sessions") if row["day"] == NEXT]
-    late = write("using_rxinfer", count(5, at(DAY)), at(DAY, 5))
+    late = one_import(5, at(DAY, 5))
     commit(folder / "store", [delete(SESSIONS, str(gone), datetime.now(UTC)), late])
     pending = run_server(folder, "export", "--to", "out", "--database", "store", "--check")
     changed = {f"{table}/package=rxinfer/day={NEXT}/part.parquet" for table in ("sessions", "stats", "invokes")}
-    added = f"counts/package=rxinfer/day={DAY}/part.parquet"
+    added = f"imports/package=rxinfer/day={DAY}/part.parquet"
     assert pending.returncode == 1
     assert {tuple(line.split()) for line in pending.stdout.splitlines()} == {
         ("write", added),
@@ -179,9 +187,10 @@ def test_postgresql_exports_what_a_file_does(folder: Path, postgres: Postgres) -
     place = Export(str(folder / "from-postgresql"))
     reader = commit(postgres.new_store(), some_writes())
     carry_out(reader, place, plan_packages(reader, place, reader.packages(), (DAY, NEXT)))
-    assert place.stamps() == Export(str(folder / "out")).stamps()
+    assert place.stamps().keys() == Export(str(folder / "out")).stamps().keys()
     for table in TABLES:
-        assert place.dataset(table).to_table().to_pylist() == read(folder, table)
+        found, wanted = place.dataset(table).to_table().to_pylist(), read(folder, table)
+        assert sorted(found, key=str) == sorted(wanted, key=str)
 
 
 def test_an_export_that_was_interrupted_goes_on(folder: Path) -> None:
@@ -198,7 +207,7 @@ def test_an_export_that_was_interrupted_goes_on(folder: Path) -> None:
 def test_days_packages_and_tables_can_be_chosen(folder: Path) -> None:
     assert export(folder, "another", days=(DAY, DAY)) == (1, 0)
     assert export(folder, "rxinfer", days=(NEXT, date.max)) == (4, 0)
-    assert export(folder, tables=["counts"]) == (2, 0)
+    assert export(folder, tables=["imports"]) == (2, 0)
     [gone] = [row["id"] for row in read(folder, "sessions") if row["day"] == NEXT]
     commit(folder / "store", [delete(SESSIONS, str(gone), at(NEXT, 99))])
     assert export(folder, days=(DAY, DAY)) == (3, 0)
@@ -209,7 +218,7 @@ def test_days_packages_and_tables_can_be_chosen(folder: Path) -> None:
 def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None:
     export(folder)
     before = files(folder)
-    commit(folder / "other", [write("using_rxinfer", count(1, at(DAY)), at(NEXT + timedelta(days=5)))])
+    commit(folder / "other", [one_import(1, at(NEXT + timedelta(days=5)))])
     done = run_server(folder, "export", "--to", "out", "--database", "other")
     assert (done.returncode, done.stdout) == (1, "")
     assert "nothing that out has of rxinfer is in the database" in done.stderr
@@ -226,9 +235,9 @@ def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None
 
 def test_what_is_over_goes_from_the_export_of_a_package_that_went_quiet(folder: Path) -> None:
     export(folder)
-    due = Due("rxinfer", "documents", at(NEXT + timedelta(days=1)))
+    contracts, now = {"rxinfer": Contract(retention_days=1)}, at(NEXT + timedelta(days=2))
     with closing(open_store(folder / "store")) as store:
-        asyncio.run(purge(store, due, now=lambda: due.before))
+        asyncio.run(purge_all(store, contracts, {}, now=lambda: now))
     _, removed = export(folder)
     assert removed
     assert {path.split("=")[1].split("/")[0] for path in files(folder) if "=" in path} == {"another"}
@@ -240,10 +249,10 @@ def test_collectors_that_share_an_export_leave_each_others_windows(folder: Path)
 
     export(folder)
     Maintenance(folder / "store").strike("rxinfer", at(DAY), at(NEXT), reason="made up", actor="me", at=at(NEXT))
-    assert run("store") == "Wrote 1 files, removed 0.\n"
+    assert run("store") == "Wrote 5 files, removed 0.\n"  # the four of that day again
     windows = Export(str(folder / "out")).struck()
     assert [package for package, *_ in windows] == ["rxinfer"]
-    commit(folder / "other", [write("using_elsewhere", count(1, at(DAY)), at(DAY), package="elsewhere")])
+    commit(folder / "other", [one_import(1, at(DAY), package="elsewhere")])
     assert run("other") == "Wrote 1 files, removed 0.\n"
     assert run("store", "--package", "another") == "Wrote 0 files, removed 0.\n"
     assert Export(str(folder / "out")).struck() == windows
@@ -269,22 +278,19 @@ def test_an_invoke_that_does_not_say_its_label_has_that_of_its_stats(tmp_path: P
     fields = {"id": invoke, "session_stats": stats, "status": "unknown", **start, "context": {"any": [1.5, None]}}
     orphan = {**fields, "id": new_id(chance), "session_stats": new_id(chance)}
     above = {"id": stats, "session": new_id(chance), "label": "inference", "context_keys": []}
-    counted = {"id": new_id(chance), "timestamp": at(DAY), "rxinferVersion": "4.1.0", "juliaVersion": "1.11.2"}
     commit(
         tmp_path / "store",
         [
             write(INVOKES, fields, at(DAY, 1), parent=stats),
             write(INVOKES, orphan, at(DAY, 3), parent=str(orphan["session_stats"])),
             write(STATS, above, at(DAY, 2), parent=str(above["session"])),
-            write("using_rxinfer", counted, at(DAY, 3)),
         ],
     )
-    export(tmp_path)
+    export(tmp_path, "rxinfer")
     assert [(row["label"], row["duration_ms"], row["context"]) for row in read(tmp_path, "invokes")] == [
         ("inference", 2000, '{"any":[1.5,null]}'),
         ("", 2000, '{"any":[1.5,null]}'),
     ]
-    assert [(row["package_version"], row["python_version"]) for row in read(tmp_path, "counts")] == [("4.1.0", None)]
 
 
 def test_a_day_is_over_an_hour_after_it_ended() -> None:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,16 @@ from typing import Any
 import pytest
 
 from collectors import run_server
-from made import at, commit, counts, new_id, session, write
+from made import at, commit, counts, session
 from plaintally_server.export.command import carry_out, plan_packages
 from plaintally_server.export.files import Export
-from plaintally_server.export.rows import judge_clock
 from plaintally_server.reports import texts
 from plaintally_server.reports.answers import Answer, Report, make_report, per_day, per_label, per_version
 from plaintally_server.reports.histogram import ZERO, bucket_of
 from plaintally_server.reports.questions import INVOKES, QUESTIONS, SESSIONS, VERSIONS, Cells
-from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
+from plaintally_server.rolling import count_struck
 from plaintally_server.sources import StoreSource
+from plaintally_server.store import Import, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
 from plaintally_server.store.parquet import open_duckdb
@@ -39,18 +40,18 @@ WINDOW = (at(LAST - timedelta(days=1), 3600), at(LAST - timedelta(days=1), 36_00
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store of some three thousand documents, and its export."""
+    """A folder with a store of some three thousand imports and documents, and its export."""
     folder = tmp_path_factory.mktemp("reports")
     chance = random.Random(17)  # noqa: S311
     days = [LAST - timedelta(days=back) for back in range(5)]
-    writes = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
+    writes: list[Write | Import] = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
     for _ in range(80):
         writes += session(chance, at(chance.choice(days), 5), invokes=chance.randint(0, 12))
     commit(folder / "store", writes)
     reader = Maintenance(folder / "store")
     reader.strike("rxinfer", *WINDOW, reason="made up", actor="a maintainer", at=NOW)
     day = WINDOW[0].date()
-    reader.keep_struck_imports("rxinfer", day, write_cells(count_day(reader, "rxinfer", day))[STRUCK_IMPORTS])
+    reader.keep_struck_imports("rxinfer", day, count_struck(reader, "rxinfer", day))
     place = Export(str(folder / "out"))
     carry_out(reader, place, plan_packages(reader, place, ["another", "rxinfer"], (date.min, LAST)))
     return folder
@@ -62,6 +63,13 @@ def of_documents(folder: Path, collection: str) -> int:
         collection, lambda found: [stored.create_time for _, stored in found], after=None, descending=False
     )
     return sum(not WINDOW[0] <= time < WINDOW[1] for time in times)
+
+
+def of_hours(folder: Path, package: str, days: Iterable[date]) -> int:
+    """How many imports were received outside of the window."""
+    reader = open_reader(folder / "store")
+    hours = [found for day in days for found in reader.import_hours(package, day)]
+    return sum(found.imports for found in hours if not WINDOW[0] <= found.hour < WINDOW[1])
 
 
 def of_store(folder: Path) -> list[Report]:
@@ -88,7 +96,7 @@ def test_the_answers_are_those_of_the_documents(folder: Path) -> None:
     ]  # fmt: skip
     days: dict[Any, Any] = {row[0]: row[1] for row in answers["imports"].rows}
     assert [days[LAST - timedelta(days=back)] is None for back in range(7)] == [False] * 5 + [True] * 2
-    counted = of_documents(folder, "using_rxinfer")
+    counted = of_hours(folder, "rxinfer", days)
     assert 1800 < counted < 2000
     assert sum(count or 0 for count in days.values()) == counted
     assert [sum(row[1] for row in answers[name].rows) for name in ("versions", "pythons")] == [counted] * 2  # type: ignore[misc]
@@ -199,30 +207,3 @@ def test_a_cluster_of_spark_gives_the_same_report(folder: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == texts.to_csv([of_store(folder)[1]]).splitlines()
     assert logs.count("Asked to launch executor") == 2
-
-
-@pytest.mark.parametrize(
-    ("hours", "clock"),
-    [
-        (0, "near"),
-        (24, "near"),
-        (-24, "near"),
-        (24.001, "ahead"),
-        (-24.001, "behind"),
-        (9e6, "ahead"),
-        (-9e6, "behind"),
-    ],
-)
-def test_a_clock_that_cannot_be_right(hours: float, clock: str) -> None:
-    assert judge_clock(NOW + timedelta(hours=hours), NOW) == clock
-
-
-def test_clocks_are_told_of_where_one_is_wrong(tmp_path: Path) -> None:
-    moment = at(LAST, 60)
-    fields = [{"id": new_id(random.Random(n)), "timestamp": moment - timedelta(days=3 * n)} for n in range(3)]  # noqa: S311
-    reader = commit(tmp_path / "store", [write("using_rxinfer", one, moment) for one in fields[:1]])
-    for more, rows in (([], None), (fields[1:], [("behind", 2, 2 / 3), ("near", 1, 1 / 3)])):
-        reader = commit(tmp_path / "store", [write("using_rxinfer", one, moment) for one in more])
-        report = make_report(StoreSource(reader), "rxinfer", last=LAST, length=2, computed_at=NOW)
-        answers = {answer.question.name: answer.rows for answer in report.answers}
-        assert answers.get("clocks") == rows

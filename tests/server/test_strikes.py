@@ -1,5 +1,6 @@
-"""Fabricated counts: they are seen, left out of the figures, and taken back, with a record of who did so."""
+"""Fabricated imports: they are seen, excluded, and counted again, with a record of who did so."""
 
+import asyncio
 import getpass
 import random
 from collections.abc import Mapping
@@ -17,10 +18,12 @@ from collectors import run_server
 from made import at, commit, counts
 from plaintally_server.reports.floods import HOUR, find_floods
 from plaintally_server.reports.questions import IMPORTS, PYTHONS
+from plaintally_server.retention import Due
+from plaintally_server.rolling import roll_up
 from plaintally_server.sources import StoreSource
 from plaintally_server.store import Window
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
-from plaintally_server.store.opening import open_reader
+from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.tables import audit, purges
 from plaintally_server.store.times import to_us
 
@@ -37,7 +40,7 @@ def flooded(today: date) -> date:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def database(request: pytest.FixtureRequest, tmp_path: Path, today: date, flooded: date) -> Database:
-    """Four weeks of some three hundred counts a day, and 2,000 that somebody made up within an hour."""
+    """Four weeks of some three hundred imports a day, and 2,000 that somebody made up within an hour."""
     if request.param == "sqlite":
         found: Database = tmp_path / "a.sqlite3"
     else:
@@ -94,18 +97,24 @@ def test_a_flood_is_seen_struck_and_taken_back(database: Database, flooded: date
 
 
 def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
+    """Also what comes in the rest of this hour, within a minute where a collector runs."""
     database, now = tmp_path / "a.sqlite3", datetime.now(UTC)
-    moments = [now - timedelta(minutes=5), now - timedelta(hours=30)]
+    moments = [now, now - timedelta(hours=30)]
     made = counts(random.Random(2), [now.date()], 20)  # noqa: S311
     commit(database, [one._replace(received_at=moments[number % 2]) for number, one in enumerate(made)])
-    start, end = [f"{now - timedelta(minutes=back):%Y-%m-%dT%H:%M}" for back in (2400, 1)]
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    start, end = [f"{hour + timedelta(hours=ahead):%Y-%m-%dT%H:%M}" for ahead in (-40, 1)]
     window = ("--from", start, "--until", end)
     assert open_reader(database).total("rxinfer") == 20
     assert run(tmp_path, database, "add", "rxinfer", *window, "--reason", "x").returncode == 0
     assert open_reader(database).total("rxinfer") == 0
+    commit(database, [one._replace(received_at=now) for one in counts(random.Random(3), [now.date()], 5)])  # noqa: S311
+    with closing(open_store(database)) as store:
+        asyncio.run(roll_up(store, dialects=(), now=lambda: now))
+        assert store.total("rxinfer") == 0
     assert run(tmp_path, database, "undo", "1").returncode == 0
-    assert open_reader(database).total("rxinfer") == 20
-    elsewhere = (now - timedelta(minutes=1)).astimezone(timezone(timedelta(hours=-9)))  # nine hours ago, were it UTC
+    assert open_reader(database).total("rxinfer") == 25
+    elsewhere = (hour + HOUR).astimezone(timezone(timedelta(hours=-9)))  # nine hours ago, were it UTC
     window = ("--from", f"{start}Z", "--until", elsewhere.isoformat())
     assert run(tmp_path, database, "add", "rxinfer", *window, "--reason", "x").returncode == 0
     assert open_reader(database).total("rxinfer") == 0
@@ -120,7 +129,8 @@ YEAR = ("--from", "2025-01-01", "--until")
     ("arguments", "code", "says"),
     [
         (("add", "rxinfer", *YEAR, "2025-01-01", "--reason", "x"), 2, "must be after its beginning"),
-        (("add", "rxinfer", *YEAR, "2999-01-01", "--reason", "x"), 2, "must end by now"),
+        (("add", "rxinfer", *YEAR, "2999-01-01", "--reason", "x"), 2, "must end with this hour"),
+        (("add", "rxinfer", *YEAR, "2026-01-01T13:20", "--reason", "x"), 2, "01 13:20 is between 13:00 and 14:00."),
         (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "a\nb"), 2, "must be a line"),
         (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "x"), 1, "nothing of rxinfer was received then"),
         (("add", "old", *YEAR, "2026-01-02", "--reason", "x"), 1, "is over its time and gone"),
@@ -152,6 +162,16 @@ def test_a_flood_stands_out_and_is_told_whole(usual: list[int], start: int, more
     [found] = [one for one in floods if one.counts >= 5000]
     assert (found.first_at <= flood[0], found.until >= flood[-1] + HOUR) == (True, True)
     assert found.counts >= 5000 * len(flood)
+
+
+def test_hours_that_were_dropped_make_no_flood(tmp_path: Path, today: date) -> None:
+    """Nothing is known of them, which is not that nothing came."""
+    database, days = tmp_path / "a.sqlite3", [today - timedelta(days=back) for back in range(1, 10)]
+    commit(database, list(counts(random.Random(2), days, 24 * 60 * 9)))  # noqa: S311
+    due = Due("rxinfer", "documents", at(today - timedelta(days=9)))
+    with closing(open_store(database)) as store:
+        asyncio.run(store.begin_purge(due, at=at(today)))
+    assert run(tmp_path, database, "look", "rxinfer").stdout == "No hour of rxinfer in the last 28 days stands out.\n"
 
 
 def test_a_steady_load_has_no_flood() -> None:

@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import made
 from collectors import ROOT, run_collector, run_server
 from loopback import loopback
 from made import commit
-from plaintally_server.ingest import Admitted
 from plaintally_server.reports.silence import ENOUGH, Silence, find_silence
-from plaintally_server.resource import Name, Precondition
 from plaintally_server.sources import StoreSource
-from plaintally_server.store import Write, rollups
+from plaintally_server.store import Import, rollups
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader
 from plaintally_server.watch import find_refused
@@ -104,12 +103,9 @@ def test_weeks_that_differ_more_than_a_release_say_nothing_about_it() -> None:
         assert (found is not None) is is_silent
 
 
-def count(day: date, package: str, version: str) -> Write:
-    identifier = str(uuid4())
-    at = datetime.combine(day, time(12), UTC)
-    fields = {"id": identifier, "timestamp": at, "package_version": version}
-    admitted = Admitted(fields, package, identifier)
-    return Write(Name("p", "(default)", f"using_{package}", identifier), Precondition(), lambda _: admitted, at)
+def count(day: date, package: str, version: str) -> Import:
+    fields = {"id": str(uuid4()), "package_version": version}
+    return made.count(fields, datetime.combine(day, time(12), UTC), package=package)
 
 
 def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
@@ -247,7 +243,7 @@ def test_a_package_is_told_of_if_most_of_it_was_refused(tmp_path: Path, refused:
         rollups.note_minute(connection, datetime.combine(LAST, time(1), UTC), {"a": refused})
     assert (find_refused(reader, StoreSource(reader), "a", last=LAST) is not None) is is_told
     if is_told:
-        window = ("--from", f"{LAST}T11:30", "--until", f"{LAST}T12:30", "--reason", "x", "--database", "a.sqlite3")
+        window = ("--from", f"{LAST}T12:00", "--until", f"{LAST}T13:00", "--reason", "x", "--database", "a.sqlite3")
         assert run_server(tmp_path, "strike", "add", "a", *window).returncode == 0
         assert find_refused(reader, StoreSource(reader), "a", last=LAST) is None
 

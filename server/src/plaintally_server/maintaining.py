@@ -184,7 +184,7 @@ class Maintaining:
         first_at, until = parse_time(values["first_at"]), parse_time(values["until"])
         reason = check_window(first_at, until, values["reason"], now=now, struck=self.store.struck(package))
         window = self.store.strike(package, first_at, until, reason=reason, actor=scope.name, at=now)
-        count_anew(self.store, window, now)
+        count_anew(self.store, window, now, has_scheduler=True)
         return f"Left out what {package} received in that time."
 
     def _undo(self, scope: Scope, values: Mapping[str, str]) -> str:
@@ -192,5 +192,5 @@ class Maintaining:
         if values["number"] not in windows:
             raise not_found("There is no such window.")
         window = self.store.take_back(int(values["number"]), actor=scope.name, at=self.now())
-        count_anew(self.store, window, self.now())
+        count_anew(self.store, window, self.now(), has_scheduler=True)
         return f"What {window.package} received in that time counts again."

@@ -16,7 +16,7 @@ import msgspec
 from plaintally_server.exceptions import Refusal, describe
 from plaintally_server.export.layout import Partition, last_sealed, table_of
 from plaintally_server.export.reading import read_rows
-from plaintally_server.export.rows import COLUMNS, Row
+from plaintally_server.export.rows import COLUMNS, RECEIVED, Row
 from plaintally_server.ingest import COUNTER_PREFIX, STATS
 from plaintally_server.reports.questions import ROLLED, Key, add_up
 from plaintally_server.store import Reader, Window
@@ -29,12 +29,18 @@ _logger = logging.getLogger(__name__)
 
 
 class Changed(NamedTuple):
-    """A day of a package's collection that is to be rolled up; `stamp` is another number after each change."""
+    """A day of a package's collection that is to be rolled up.
+
+    Attributes:
+        stamp: another number after each change.
+        was_rolled: whether it was rolled up before.
+    """
 
     package: str
     collection: str
     day: date
     stamp: int
+    was_rolled: bool = False
 
     @property
     def is_of_imports(self) -> bool:
@@ -48,11 +54,14 @@ class Rolling(Reader, Protocol):
     def changed_days(self, last: date) -> Sequence[Changed]:
         """The days up to the last that are to be rolled up, the oldest first."""
 
-    async def cut_imports(self, day: Changed) -> None:
-        """Keep the largest combinations of coarse fields of a complete day; see `store.totals`."""
+    async def cut_imports(self, day: Changed) -> Changed:
+        """Bound the combinations of coarse fields of a complete day, and return it as it is then."""
 
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """Keep the rollups of a day, unless it has changed again; whether they were kept."""
+
+    async def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
+        """Keep how many imports of a day are left out, as `count_struck` returns it."""
 
     async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
         """Note that a collector is running, and by package how many documents it has refused since the last time."""
@@ -90,7 +99,7 @@ def _count(
     windows: Sequence[Window],
     pace: Callable[[], None],
 ) -> Cells:
-    received = columns.index("hour" if table == "imports" else "received_at")
+    received = columns.index(RECEIVED[table])
     struck: list[Row] = []
 
     def kept() -> Iterator[Row]:
@@ -107,6 +116,14 @@ def _count(
         return cells
     excluded = sum(row[columns.index("imports")] for row in struck)
     return {**cells, STRUCK_IMPORTS: {(): -excluded} if excluded else {}}
+
+
+def count_struck(reader: Reader, package: str, day: date) -> Mapping[str, int]:
+    """Return the cells of STRUCK_IMPORTS of a day, which need not be complete, from the imports by hour."""
+    windows = [window for window in reader.struck(package) if day in window.days]
+    hours = reader.hourly_imports(package, day, day) if windows else ()
+    excluded = sum(number for hour, number in hours if any(window.holds(hour) for window in windows))
+    return {"": -excluded} if excluded else {}
 
 
 def write_key(key: Key) -> str:
@@ -141,7 +158,7 @@ async def roll_up(
     for day in await asyncio.to_thread(store.changed_days, last_sealed(now())):
         try:
             if day.is_of_imports:
-                await store.cut_imports(day)
+                day = await store.cut_imports(day)  # noqa: PLW2901
             cells = await asyncio.to_thread(count_day, store, day.package, day.collection, day.day, pace=pace)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             _logger.error("cannot roll up a day (%s)", describe(error))  # noqa: TRY400
@@ -155,4 +172,14 @@ async def roll_up(
             left += 1
         elif day.package in dialects and day.collection == STATS:
             await store.renew_below(day)
+    await _renew_struck(store, now())
     return left
+
+
+async def _renew_struck(store: Rolling, now: datetime) -> None:
+    """Leave out what arrived in windows since the last time; the days that are not complete are not rolled up."""
+    days = (now.date() - timedelta(days=1), now.date())
+    windows = await asyncio.to_thread(store.struck)
+    touched = {(one.package, day) for one in windows for day in days if last_sealed(now) < day and day in one.days}
+    for package, day in sorted(touched):
+        await store.keep_struck_imports(package, day, await asyncio.to_thread(count_struck, store, package, day))

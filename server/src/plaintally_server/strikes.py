@@ -1,4 +1,4 @@
-"""`plaintally-server strike`: leaves fabricated counts out of the figures, with a record of who did so."""
+"""`plaintally-server strike`: excludes fabricated imports from statistics, with a record of who did so."""
 
 import getpass
 from collections.abc import Callable, Sequence
@@ -9,10 +9,9 @@ import click
 
 from plaintally_server.exceptions import CommandError, Refusal, invalid
 from plaintally_server.export.layout import last_sealed
-from plaintally_server.ingest import COUNTER_PREFIX
 from plaintally_server.options import on_config, on_database
 from plaintally_server.reports.floods import HOUR, Flood, find_floods
-from plaintally_server.rolling import STRUCK_IMPORTS, count_day, write_cells
+from plaintally_server.rolling import count_day, count_struck, write_cells
 from plaintally_server.store import Window
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance, MaintenanceReader, open_to_change, open_to_read
@@ -24,9 +23,9 @@ _TIME = "%Y-%m-%dT%H:%M"
 
 @click.group()
 def strike() -> None:
-    """Leave a window of fabricated counts out of the figures.
+    """Exclude hours with fabricated imports from statistics.
 
-    Nothing is deleted: the documents stay as long as any, and a window can be taken back.
+    Nothing is deleted, and an exclusion can be undone.
     """
 
 
@@ -38,7 +37,7 @@ def strike() -> None:
 @on_config
 @on_database
 def look(*, package: str, days: int, database: Database) -> None:
-    """Show hours that have far more counts than the same hour of other days."""
+    """Show hours with far more imports than the same hour of other days."""
     store = open_to_read(database)
     if package not in (known := store.packages()):
         raise CommandError(f"nothing of {package} was counted; known are {', '.join(known) or 'no packages'}")
@@ -53,7 +52,7 @@ def _tell(package: str, flood: Flood) -> str:
     hours = (flood.until - flood.first_at) // HOUR
     when = "1 hour" if hours == 1 else f"{hours} hours"
     return (
-        f"{flood.first_at:%Y-%m-%d %H:%M}  {when}: {flood.counts:,} counts, where {flood.usual:,.0f} are usual\n"
+        f"{flood.first_at:%Y-%m-%d %H:%M}  {when}: {flood.counts:,} imports, where {flood.usual:,.0f} are usual\n"
         f"    plaintally-server strike add {package} --from {flood.first_at:{_TIME}} --until {flood.until:{_TIME}}"
         " --reason '...'"
     )
@@ -85,13 +84,13 @@ def _on_time(name: str, parameter: str, text: str) -> Callable[[Any], Any]:
 
 @strike.command()
 @click.argument("package")
-@_on_time("--from", "first_at", "The first moment, such as 2026-11-22T13:00; in UTC, unless it says otherwise.")
-@_on_time("--until", "until", "The first moment behind.")
+@_on_time("--from", "first_at", "The first hour, such as 2026-11-22T13:00; in UTC, unless it says otherwise.")
+@_on_time("--until", "until", "The end of the last hour, such as 2026-11-22T15:00.")
 @click.option("--reason", required=True, help="Why, in a line; the public page shows it.")
 @on_config
 @on_database
 def add(*, package: str, first_at: datetime, until: datetime, reason: str, database: Database) -> None:
-    """Leave all that was received in a window out of the figures of a package."""
+    """Exclude all that was received in some hours from the statistics of a package."""
     store, now = open_to_change(database), datetime.now(UTC)
     try:
         why = check_window(first_at, until, reason, now=now, struck=store.struck(package))
@@ -107,7 +106,7 @@ def add(*, package: str, first_at: datetime, until: datetime, reason: str, datab
 @on_config
 @on_database
 def undo(*, number: int, database: Database) -> None:
-    """Have what was received in a window count again."""
+    """Count again what was received in excluded hours."""
     store, now = open_to_change(database), datetime.now(UTC)
     window = store.take_back(number, actor=find_actor(), at=now)
     count_anew(store, window, now)
@@ -118,7 +117,7 @@ def undo(*, number: int, database: Database) -> None:
 @on_config
 @on_database
 def list_windows(*, database: Database) -> None:
-    """List the windows that are left out."""
+    """List the hours that are excluded."""
     windows = open_to_read(database).struck()
     for window in windows:
         echo(
@@ -130,9 +129,14 @@ def list_windows(*, database: Database) -> None:
 
 
 def look_for_floods(store: MaintenanceReader, package: str, *, days: int, now: datetime) -> Sequence[Flood]:
-    """The floods of a package in so many days up to this hour, but for those that were struck."""
-    until = now.replace(minute=0, second=0, microsecond=0)
-    first_at, struck = until - timedelta(days=days), store.struck(package)
+    """Return the floods of a package in so many days up to this hour, but for those that were struck.
+
+    Hours that were dropped are not looked at: they would make the others stand out.
+    """
+    until, struck = now.replace(minute=0, second=0, microsecond=0), store.struck(package)
+    first_at = until - timedelta(days=days)
+    kept_since = store.purged_until(now).get(package, first_at)
+    first_at = min(max(first_at, kept_since), until)
     counts = {
         hour: count
         for hour, count in store.hourly_imports(package, first_at.date(), until.date())
@@ -142,15 +146,33 @@ def look_for_floods(store: MaintenanceReader, package: str, *, days: int, now: d
 
 
 def check_window(first_at: datetime, until: datetime, reason: str, *, now: datetime, struck: Sequence[Window]) -> str:
-    """The reason, where the window and it can be taken; `struck` are those that are left out already.
+    """Return the reason if the window is valid: whole hours in UTC, of which the last is this one.
+
+    Args:
+        first_at: when the window begins.
+        until: when it ends.
+        reason: why it is excluded.
+        now: the time.
+        struck: the windows that are excluded already.
 
     Raises:
-        Refusal: they cannot.
+        Refusal: the window or the reason is invalid.
     """
+    for moment in (first_at, until):
+        hour = moment.replace(minute=0, second=0, microsecond=0)
+        if moment != hour:
+            raise invalid(
+                "A window must begin and end at a full hour in UTC, since imports are counted by the hour; "
+                f"{moment:%Y-%m-%d %H:%M} is between {hour:%H:%M} and {hour + HOUR:%H:%M}."
+            )
     if not first_at < until:
         raise invalid("The end of a window must be after its beginning.")
-    if first_at <= now < until:
-        raise invalid("A window must end by now, or begin later if the clock was ahead.")
+    hour_ends = now.replace(minute=0, second=0, microsecond=0) + HOUR
+    if first_at < hour_ends < until:
+        raise invalid(
+            f"A window must end with this hour, at {hour_ends:%H:%M} UTC, or before; "
+            "or it must begin later, if the clock was ahead."
+        )
     for window in struck:
         if window.first_at <= first_at and until <= window.until:
             raise invalid(f"Window {window.number} leaves all of that out already.")
@@ -167,13 +189,20 @@ def find_actor() -> str:
         return "unknown"
 
 
-def count_anew(store: Maintenance, window: Window, now: datetime) -> None:
-    """Roll the days of a window up at once; of today there are but the imports to be left out."""
-    collection = f"{COUNTER_PREFIX}{window.package}"
+def count_anew(store: Maintenance, window: Window, now: datetime, *, has_scheduler: bool = False) -> None:
+    """Roll the days of a window up at once; of days that are not complete there are only the imports to be left out.
+
+    Args:
+        store: the store.
+        window: the window.
+        now: the time.
+        has_scheduler: whether a scheduler runs, which counts the sessions within a minute: they may take long.
+    """
     for day in store.changed_days(now.date()):
-        if day.package == window.package and day.day in window.days:
-            cells = write_cells(count_day(store, window.package, day.collection, day.day))
-            if day.day <= last_sealed(now):
-                store.keep_rollups(day, cells)
-            elif day.collection == collection:
-                store.keep_struck_imports(window.package, day.day, cells[STRUCK_IMPORTS])
+        if day.package != window.package or day.day not in window.days:
+            continue
+        if day.is_of_imports:
+            store.keep_struck_imports(day.package, day.day, count_struck(store, day.package, day.day))
+        if day.day <= last_sealed(now) and (day.is_of_imports or not has_scheduler):
+            complete = store.cut_imports(day) if day.is_of_imports else day
+            store.keep_rollups(complete, write_cells(count_day(store, day.package, day.collection, day.day)))

@@ -24,7 +24,9 @@ from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_read
 from plaintally_server.terminal import echo
 
-RELEASES = Question("releases", "Imports per day and release", "imports", "counts", ("package_version", "day"))
+RELEASES = Question(
+    "releases", "Imports per day and release", "imports", "imports", ("package_version", "day"), adds="imports"
+)
 _TIMEOUT_S = 10
 
 

@@ -110,7 +110,16 @@ def plan_packages(
         CommandError: the store has nothing of all that the export has of a package, so that it may be another's.
     """
     found, purged_until = place.stamps(), reader.purged_until(datetime.now(UTC))
+    first, last = days
     wanted: dict[Partition, str] = {}
+
+    def choose(partitions: Mapping[Partition, F]) -> Mapping[Partition, F]:
+        return {
+            partition: stamp
+            for partition, stamp in partitions.items()
+            if partition.package in packages and partition.table in tables and first <= partition.day <= last
+        }
+
     for package in packages:
         until = purged_until.get(package)
         kept_since = until.date() if until else date.min  # what came before went, as it should
@@ -121,17 +130,22 @@ def plan_packages(
                 f"nothing that {place.place} has of {package} is in the database; if it is the right one, "
                 f"delete the directories package={package} there, and export again"
             )
-        wanted.update(of_package)
-    first, last = days
+        wanted.update(_drop_empty(reader, package, choose(of_package), found, kept_since=kept_since))
+    return make_plan(wanted, choose(found))._replace(struck=_plan_struck(reader, place, packages))
 
-    def choose(partitions: Mapping[Partition, F]) -> Mapping[Partition, F]:
-        return {
-            partition: stamp
-            for partition, stamp in partitions.items()
-            if partition.package in packages and partition.table in tables and first <= partition.day <= last
-        }
 
-    return make_plan(choose(wanted), choose(found))._replace(struck=_plan_struck(reader, place, packages))
+def _drop_empty(
+    reader: Reader,
+    package: str,
+    wanted: Mapping[Partition, str],
+    found: Mapping[Partition, str | None],
+    *,
+    kept_since: date,
+) -> Mapping[Partition, str]:
+    """Return the partitions without those that have changed and have no rows any more."""
+    changed = {one: (one.collection, one.day) for one, stamp in wanted.items() if found.get(one) != stamp}
+    filled = reader.filled_days(package, changed.values(), kept_since=kept_since) if changed else ()
+    return {one: stamp for one, stamp in wanted.items() if one not in changed or changed[one] in filled}
 
 
 def _plan_struck(reader: Reader, place: "Export", packages: Sequence[str]) -> Sequence[Struck] | None:

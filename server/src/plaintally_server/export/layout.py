@@ -2,8 +2,8 @@
 
 An export has a directory per table, in it one per package and one per UTC day of receipt, as Hive partitions them, and
 there one file: `invokes/package=rxinfer/day=2026-11-22/part.parquet`. Each file carries a stamp, the state of the day
-when it was written. A day whose state is another today is written anew, whatever made it so: a deletion, the end of a
-retention, a document that a project had received earlier. Nobody has to note that, so nobody can forget to.
+when it was written. The store draws another stamp with each change of a day, in the same transaction: an import, a
+deletion, the end of a retention, a restore. A day whose stamp differs is written again.
 """
 
 import re

@@ -60,6 +60,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """By table, its columns and their types; package and day stand in the path."""
+RECEIVED: Mapping[str, str] = {table: "hour" if table == "imports" else "received_at" for table in COLUMNS}
+"""By table, the column that says when a row was received."""
 
 
 def to_row(table: str, stored: Stored, *, package: str, label: str | None = None) -> Row:

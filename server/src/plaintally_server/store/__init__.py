@@ -161,7 +161,12 @@ class Reader(Protocol):
         """What the work makes of a collection's ids and documents, in the order of the ids, behind the id `after`."""
 
     def day_states(self, package: str) -> Sequence[DayState]:
-        """Return the state of each collection and day that has something of a package, in the order of both."""
+        """Return the state of each collection and day that ever had something of a package, in the order of both."""
+
+    def filled_days(
+        self, package: str, days: Collection[tuple[str, date]], *, kept_since: date
+    ) -> Collection[tuple[str, date]]:
+        """Return those of these collections and days that have documents or imports; before `kept_since` few have."""
 
     def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
         """Return the imports of a UTC day by hour and coarse fields, in the order of both."""

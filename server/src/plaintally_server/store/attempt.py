@@ -19,10 +19,11 @@ from plaintally_server.store.batch import (
     parents_of_new,
     plan,
 )
+from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import LOCK
 from plaintally_server.store.libpq import Batches
 from plaintally_server.store.rows import make_stamp
-from plaintally_server.store.totals import Staging, add_up
+from plaintally_server.store.totals import add_up
 
 _SHARE = f"SELECT pg_advisory_xact_lock_shared({LOCK})"
 _COLUMNS = "collection, id, fields, create_time, update_time, package, parent, context_label"

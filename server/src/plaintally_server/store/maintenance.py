@@ -226,13 +226,22 @@ class Maintenance(MaintenanceReader):
         with self._changing() as connection:
             return striking.take_back(connection, number, actor=actor, at=at)
 
+    def cut_imports(self, day: Changed) -> Changed:
+        """See `rolling.Rolling.cut_imports`."""
+        cut = self.find_cut(day)
+        moved: Sequence[str] | None = ()
+        while cut is not None and moved is not None:
+            with self._changing() as connection:
+                moved = cut.step(connection)
+        return day if cut is None else day._replace(stamp=cut.stamp or day.stamp)
+
     def keep_rollups(self, day: Changed, cells: rollups.Cells) -> None:
         """Keep the rollups of a day, unless it has changed again."""
         with self._changing() as connection:
             rollups.put(connection, day, cells)
 
     def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
-        """Keep how many imports of a day are left out."""
+        """See `rolling.Rolling.keep_struck_imports`."""
         with self._changing() as connection:
             rollups.put_series(connection, package, day, {STRUCK_IMPORTS: cells})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import TABLES
-from plaintally_server.export.rows import COLUMNS
+from plaintally_server.export.rows import COLUMNS, RECEIVED
 from plaintally_server.reports.questions import Cells, Question
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Ask = Callable[[str, Sequence[str | date]], Iterable[Sequence[Any]]]
 """Whoever runs SQL: the rows, for a query and the values of its question marks."""
 _NOT_STRUCK = """NOT EXISTS (
     SELECT 1 FROM struck
-    WHERE struck.package = found.package AND found.received_at >= first_at AND found.received_at < until
+    WHERE struck.package = found.package AND found.{received} >= first_at AND found.{received} < until
 )"""
 _SPARK_TYPES = {
     "string": "STRING",
@@ -44,11 +44,11 @@ class ParquetSource:
 
     def packages(self) -> Sequence[str]:
         """See `Source.packages`."""
-        return [package for (package,) in self._ask("SELECT DISTINCT package FROM counts ORDER BY package", ())]
+        return [package for (package,) in self._ask("SELECT DISTINCT package FROM imports ORDER BY package", ())]
 
     def first_day(self, package: str) -> date | None:
         """See `Source.first_day`."""
-        [(day,)] = self._ask("SELECT min(day) FROM counts WHERE package = ?", (package,))
+        [(day,)] = self._ask("SELECT min(day) FROM imports WHERE package = ?", (package,))
         return day if isinstance(day, date) else None
 
     def count(self, question: Question, package: str, first: date, last: date) -> Cells:
@@ -59,7 +59,8 @@ class ParquetSource:
             return self._cells(question, of_days, values)
         among = f"day IN ({', '.join('?' * len(touched))})"
         cells = Counter(self._cells(question, f"{of_days} AND NOT {among}", (*values, *touched)))
-        cells.update(self._cells(question, f"{of_days} AND {among} AND {_NOT_STRUCK}", (*values, *touched)))
+        kept = _NOT_STRUCK.format(received=RECEIVED[question.table])
+        cells.update(self._cells(question, f"{of_days} AND {among} AND {kept}", (*values, *touched)))
         return cells
 
     @cached_property

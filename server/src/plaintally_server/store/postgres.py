@@ -15,9 +15,10 @@ from sqlalchemy import QueuePool
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, StartError, unavailable
-from plaintally_server.store import libpq, schema, totals
+from plaintally_server.store import libpq, schema
 from plaintally_server.store.attempt import Attempt
 from plaintally_server.store.batch import Answer, Groups, Plan, Quicker
+from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import ERRORS, describe, open_for_reading, open_for_writing, problem
 from plaintally_server.store.libpq import Batches, connect, is_full, is_lost
 from plaintally_server.store.vacuuming import Vacuuming
@@ -56,7 +57,7 @@ class _Server:
         self.transactions = Transactions(self.engine, self._vacuuming.begin)
         self._loop = asyncio.new_event_loop()
         self._connection: Batches | None = None
-        self._staging = totals.Staging(self.engine)
+        self._staging = Staging(self.engine)
         try:
             self._loop.run_until_complete(self._connect())
         except (*ERRORS, *libpq.ERRORS) as error:

@@ -1,13 +1,13 @@
 """The reading side of a store in a database, the same for SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, select, tuple_
 
-from plaintally_server.ingest import INVOKES, MAX_STATS, SESSIONS, STATS, is_part_of
+from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, MAX_STATS, SESSIONS, STATS, is_part_of
 from plaintally_server.resource import Name, Stored
 from plaintally_server.retention import Due
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
@@ -22,6 +22,7 @@ from plaintally_server.store import (
     StatsTree,
     Window,
     clock,
+    combinations,
     credentials,
     purging,
 )
@@ -31,7 +32,7 @@ from plaintally_server.store.rows import count_runs, is_document, name_is, paren
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import IMPORTS, IMPORTS_BY_HOUR, documents, monthly_rollups, rolled_days, rollups
 from plaintally_server.store.tables import import_hours as imports_by_hour
-from plaintally_server.store.times import DAY_US, first_hour, from_hour, from_us, to_us
+from plaintally_server.store.times import DAY_US, HOUR_US, day_number, day_of, first_hour, from_hour, from_us, to_us
 from plaintally_server.tokens import Token
 
 T = TypeVar("T")
@@ -80,6 +81,16 @@ class SQLReader:
         with self._reading() as connection:
             rows = connection.execute(query.order_by(days.collection, days.day))
             return [DayState(*row) for row in rows]
+
+    def filled_days(
+        self, package: str, days: Collection[tuple[str, date]], *, kept_since: date
+    ) -> Collection[tuple[str, date]]:
+        """See `Reader.filled_days`."""
+        with self._reading() as connection:
+            rest = _find_rest(connection, package, kept_since)
+            return {
+                one for one in days if (one in rest if one[1] < kept_since else _is_filled(connection, package, *one))
+            }
 
     def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
         """See `Reader.import_hours`."""
@@ -206,6 +217,14 @@ class SQLReader:
         """See `rolling.Rolling.clock_lag`."""
         with self._reading() as connection:
             return clock.lag(connection, now)
+
+    def find_cut(self, day: Changed) -> combinations.Cut | None:
+        """Return the cut that a complete day needs; None if it has no more combinations than such a day may have."""
+        keep = combinations.KEPT_NEW + (combinations.KEPT_KNOWN if day.was_rolled else 0)
+        number = day_number(day.day)
+        with self._reading() as connection:
+            found = combinations.find_combinations(connection, day.package, number, most=keep + 1)
+        return combinations.Cut(day.package, number, keep=keep) if len(found) > keep else None
 
     def changed_days(self, last: date) -> Sequence[Changed]:
         """See `rolling.Rolling.changed_days`."""
@@ -380,6 +399,31 @@ def start_of(stored: Stored) -> datetime:
 def _imports(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     """Select from the imports in a table of rollups, and from those that are excluded, which are negative."""
     return select(*columns).where(table.c.series.in_([IMPORTS, STRUCK_IMPORTS]))
+
+
+def _find_rest(connection: Connection, package: str, kept_since: date) -> Collection[tuple[str, date]]:
+    """Return the collections and days before a day that have something of a package, of which most was purged."""
+    if kept_since == date.min:
+        return ()
+    key, hours = documents.c, imports_by_hour.c
+    before = to_us(datetime.combine(kept_since, time(), UTC))
+    query = select(key.collection, key.create_time // DAY_US).where(key.package == package, key.create_time < before)
+    found = {(collection, day) for collection, day in connection.execute(query.distinct())}
+    counted = select(hours.hour // 24).where(hours.package == package, hours.hour < first_hour(kept_since)).distinct()
+    found |= {(f"{COUNTER_PREFIX}{package}", day) for day in connection.execute(counted).scalars()}
+    return {(collection, day_of(day * DAY_US)) for collection, day in found}
+
+
+def _is_filled(connection: Connection, package: str, collection: str, day: date) -> bool:
+    """Whether something of a package was received in a collection on a day, and is there."""
+    key, hours, hour = documents.c, imports_by_hour.c, first_hour(day)
+    if collection == f"{COUNTER_PREFIX}{package}":
+        query = select(hours.hour).where(hours.package == package, hours.hour >= hour, hours.hour < hour + 24)
+    else:
+        start = hour * HOUR_US
+        received = (key.create_time >= start, key.create_time < start + DAY_US)
+        query = select(key.number).where(key.package == package, *received, key.collection == collection)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def _read(fields: bytes, create_time: int, update_time: int) -> Stored:

@@ -71,7 +71,7 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
         query = query.where(days.package == package)
     purged = purged_until(connection, datetime.combine(last + timedelta(days=2), time(), UTC))
     return [
-        Changed(package, collection, day, stamp)
+        Changed(package, collection, day, stamp, rolled is not None)
         for package, collection, day, stamp, rolled in connection.execute(query.order_by(days.day, days.package))
         if rolled is None or package not in purged or day >= purged[package].date()
     ]

@@ -28,6 +28,7 @@ from plaintally_server.store.batch import (
     plan,
 )
 from plaintally_server.store.checking import Check
+from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
 from plaintally_server.store.erasure import Erasure, empty_log
 from plaintally_server.store.file_identity import FileIdentity
@@ -113,7 +114,7 @@ class _File:
         self._room = Room(path, raw, partial(empty_log, self._engine, waits=False))
         event.listen(self._engine, "begin", lambda _: self._admit(FOR_OTHERS), insert=True)  # before its BEGIN
         self.transactions = Transactions(self._engine, self._erasure.begin)
-        self._staging = totals.Staging(self._engine)
+        self._staging = Staging(self._engine)
         with opening(path):
             self._identity = FileIdentity(path)
 

@@ -11,13 +11,12 @@ from sqlalchemy import Connection, Engine, delete
 from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
 from plaintally_server.retention import PAUSE, Due, Place, Step
-from plaintally_server.rolling import Changed
-from plaintally_server.store import Import, Write, credentials, deletion, purging, rollups, rows, totals
+from plaintally_server.rolling import STRUCK_IMPORTS, Changed
+from plaintally_server.store import Import, Write, credentials, deletion, purging, rollups, rows
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively, queueing
 from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import contracts, receipts, tombstones
-from plaintally_server.store.times import day_number
 from plaintally_server.store.writer import Backend, Writer
 
 P = ParamSpec("P")
@@ -165,13 +164,24 @@ class SQLStore(SQLReader):
         """See `retention.Purging.purge`."""
         return await self._do(purging.purge, due, after, limit=limit, at=at)
 
-    async def cut_imports(self, day: Changed) -> None:
+    async def cut_imports(self, day: Changed) -> Changed:
         """See `rolling.Rolling.cut_imports`."""
-        await self._do(totals.cut, day.package, day_number(day.day), keep=totals.KEPT_NEW)
+        cut = await asyncio.to_thread(self.find_cut, day)
+        if cut is None:
+            return day
+        moved: Sequence[str] | None = ()
+        while moved is not None:
+            moved = await self._do(cut.step)
+            await asyncio.sleep(PAUSE.total_seconds())
+        return day._replace(stamp=cut.stamp or day.stamp)
 
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """See `rolling.Rolling.roll`."""
         return await self._do(rollups.put, day, cells)
+
+    async def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
+        """See `rolling.Rolling.keep_struck_imports`."""
+        await self._do(rollups.put_series, package, day, {STRUCK_IMPORTS: cells})
 
     async def note_used(self, names: Sequence[str], day: date) -> None:
         """See `tokens.TokenStore.note_used`."""

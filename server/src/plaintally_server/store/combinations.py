@@ -1,0 +1,202 @@
+"""How many combinations of coarse fields of imports are told apart, so that a flood of invented ones costs little.
+
+Anyone can invent coarse fields. So a collector admits MAX_STAGED combinations of a package to the day that goes on;
+when there are as many, the largest half of the new ones is kept. Of a complete day, the KEPT_NEW largest new ones are
+kept. Combinations that earlier days had keep their place, up to KEPT_KNOWN. The rest is counted as other. So a version
+that is in use stays visible in a flood, and a new one has its place on the day of its release.
+
+A cut works in steps of a few milliseconds, between batches. Meanwhile, a combination that is new counts as other.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy.exc import DBAPIError
+
+from plaintally_server.exceptions import Refusal
+from plaintally_server.ingest import COUNTER_PREFIX
+from plaintally_server.store import OTHER, Import
+from plaintally_server.store.batch import Cell, Groups
+from plaintally_server.store.database import exclusively
+from plaintally_server.store.rows import make_stamp
+from plaintally_server.store.tables import import_hours, rolled_days, struck
+from plaintally_server.store.times import DAY_US, HOUR_US, day_of, hour_number
+from plaintally_server.store.totals import put_hours
+
+MAX_STAGED = 10_000
+"""Combinations of coarse fields that a package has on a day that is not complete."""
+KEPT_NEW = 200
+"""Combinations that a complete day tells apart besides those that were known before."""
+KEPT_KNOWN = 1_000
+"""Combinations of earlier days that keep their place: those that were there on the most days, then the largest."""
+KNOWN_DAYS = 28
+"""For how many days a combination is known after it was last counted."""
+_AT_ONCE = 50
+"""Combinations that a step of a cut moves."""
+_HOURS = import_hours.c
+
+
+class Cut:
+    """Counts the combinations of a day as other, but for the known ones and the largest of the new ones.
+
+    What was counted in an hour that is excluded from statistics makes no combination large or known.
+
+    Args:
+        package: the package.
+        day: the UTC day in days since 1970.
+        keep: how many of the new ones are kept.
+
+    Attributes:
+        kept: the combinations that stay, once they are chosen.
+        stamp: the stamp of the day after the last change; None as long as nothing changed.
+    """
+
+    def __init__(self, package: str, day: int, *, keep: int) -> None:
+        self.package, self.day = package, day
+        self.kept: Collection[str] = ()
+        self.stamp: int | None = None
+        self._keep = keep
+        self._sums: Counter[str] = Counter()
+        self._hours = _hours_of(day)
+        self._past = [hour for back in range(KNOWN_DAYS, 0, -1) for hour in _hours_of(day - back)]
+        self._days: Counter[str] = Counter()
+        self._imports: Counter[str] = Counter()
+        self._excluded: Collection[int] | None = None
+        self._doomed: list[str] | None = None
+
+    def step(self, connection: Connection) -> Sequence[str] | None:
+        """Do the next step in the transaction of a connection; return the combinations it moved, None at the end."""
+        if self._excluded is None:
+            self._excluded = _excluded_hours(connection, self.package, self._past[0], self._hours[-1])
+        if self._hours:
+            self._add_up(connection, self._hours.pop())
+            return ()
+        if self._past and len(self._sums) > self._keep:
+            self._look_back(connection)
+            return ()
+        if self._doomed is None:
+            self._doomed = self._choose()
+        moved, self._doomed = self._doomed[:_AT_ONCE], self._doomed[_AT_ONCE:]
+        if not moved:
+            return None
+        self._move(connection, moved)
+        return moved
+
+    def _add_up(self, connection: Connection, hour: int) -> None:
+        query = select(_HOURS.fields, _HOURS.imports).where(_HOURS.package == self.package, _HOURS.hour == hour)
+        is_excluded = hour in (self._excluded or ())
+        for coarse, number in connection.execute(query.where(_HOURS.fields != OTHER)):
+            self._sums[coarse] += 0 if is_excluded else number
+
+    def _look_back(self, connection: Connection) -> None:
+        """Look which of the combinations the next of the days before had."""
+        day, self._past = self._past[-24:], self._past[:-24]
+        hours = [hour for hour in day if hour not in (self._excluded or ())]
+        query = select(_HOURS.fields, func.sum(_HOURS.imports)).where(
+            _HOURS.package == self.package, _HOURS.hour.in_(hours), _HOURS.fields != OTHER
+        )
+        for coarse, number in connection.execute(query.group_by(_HOURS.fields)):
+            if coarse in self._sums:
+                self._days[coarse] += 1
+                self._imports[coarse] += int(number)
+
+    def _choose(self) -> list[str]:
+        """Return the combinations that are to count as other."""
+        known = sorted(self._days, key=lambda coarse: (-self._days[coarse], -self._imports[coarse], coarse))
+        new = self._sums.keys() - set(known[:KEPT_KNOWN])
+        doomed = sorted(new, key=lambda coarse: (-self._sums[coarse], coarse))[self._keep :]
+        self.kept = self._sums.keys() - set(doomed)
+        return doomed
+
+    def _move(self, connection: Connection, doomed: Sequence[str]) -> None:
+        moved: Counter[Cell] = Counter()
+        these = [_HOURS.package == self.package, _HOURS.hour.in_(_hours_of(self.day)), _HOURS.fields.in_(doomed)]
+        for hour, number in connection.execute(
+            delete(import_hours).where(*these).returning(_HOURS.hour, _HOURS.imports)
+        ):
+            moved[Cell(self.package, hour, OTHER)] += number
+        put_hours(connection, moved)
+        self.stamp = make_stamp()
+        days = rolled_days.c
+        this = (days.package == self.package, days.collection == f"{COUNTER_PREFIX}{self.package}")
+        day = day_of(self.day * DAY_US)
+        connection.execute(update(rolled_days).where(*this, days.day == day).values(stamp=self.stamp))
+
+
+class Staging:
+    """The combinations that packages have had on the newest two days; only the thread that writes uses it.
+
+    Args:
+        engine: the connections that write.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._found: dict[tuple[str, int], set[str]] = {}
+        self._cuts: dict[tuple[str, int], Cut] = {}
+
+    def prepare(self, groups: Groups) -> None:
+        """Make room for what a batch may add; this is done before its transaction.
+
+        A database that is away or has no room is left to the batch, which reports it.
+        """
+        days = {
+            (write.package, hour_number(write.received_at) // 24)
+            for group in groups
+            for write in group
+            if isinstance(write, Import)
+        }
+        for day in days:
+            try:
+                self._prepare(day)
+            except (DBAPIError, Refusal):
+                continue
+        newest = max((number for _, number in days), default=0)
+        for kept in (self._found, self._cuts):
+            for old in [day for day in kept if day[1] < newest - 1]:
+                del kept[old]
+
+    def admit(self, imports: Mapping[Cell, int]) -> Mapping[Cell, int]:
+        """Return imports of which those with one combination too many count as other."""
+        admitted: Counter[Cell] = Counter()
+        for cell, number in imports.items():
+            found = self._found.setdefault((cell.package, cell.hour // 24), set())
+            if cell.coarse in found or len(found) < MAX_STAGED:
+                found.add(cell.coarse)
+                admitted[cell] += number
+            else:
+                admitted[cell._replace(coarse=OTHER)] += number
+        return admitted
+
+    def _prepare(self, day: tuple[str, int]) -> None:
+        if day not in self._found:
+            with self._engine.connect() as connection:
+                self._found[day] = find_combinations(connection, *day, most=MAX_STAGED)
+        found = self._found[day]
+        if day not in self._cuts and len(found) < MAX_STAGED:
+            return
+        cut = self._cuts.setdefault(day, Cut(*day, keep=MAX_STAGED // 2))
+        with exclusively(self._engine) as connection:
+            moved = cut.step(connection)
+        if moved is None:
+            found.update(cut.kept)  # also what other collectors have counted
+            del self._cuts[day]
+        else:
+            found.difference_update(moved)
+
+
+def find_combinations(connection: Connection, package: str, day: int, *, most: int) -> set[str]:
+    """Return the combinations of a package and a day, which is given in days since 1970, but so many at most."""
+    of_day = (_HOURS.package == package, _HOURS.hour >= day * 24, _HOURS.hour < (day + 1) * 24)
+    return set(connection.execute(select(_HOURS.fields).where(*of_day).distinct().limit(most)).scalars())
+
+
+def _hours_of(day: int) -> list[int]:
+    return list(range(day * 24, day * 24 + 24))
+
+
+def _excluded_hours(connection: Connection, package: str, first: int, last: int) -> Collection[int]:
+    windows = connection.execute(select(struck.c.first_at, struck.c.until).where(struck.c.package == package))
+    spans = [(max(begin // HOUR_US, first), min(-(-end // HOUR_US), last + 1)) for begin, end in windows]
+    return {hour for begin, end in spans for hour in range(begin, end)}
