@@ -1,4 +1,4 @@
-// firebase/firestore/lite against the collector whose port is given.
+// firebase/firestore/lite against the collector whose port and token are given.
 import assert from "node:assert/strict";
 import { initializeApp } from "firebase/app";
 import * as fs from "firebase/firestore/lite";
@@ -95,4 +95,16 @@ await refused(fs.getDocs(fs.collection(db, "using_rxinfer")), "permission-denied
 await refused(fs.addDoc(fs.collection(db, "using_rxinfer"), {}), "failed-precondition");
 const user = connect("with a token of its own", { mockUserToken: "token" });
 await fs.addDoc(fs.collection(user, "cities"), {});
+
+// imports, which are counted and no documents
+const maintainer = connect("with the token", { mockUserToken: process.argv[3] });
+const one = fs.doc(maintainer, "using_rxinfer", "x");
+const counted = { id: "9eb898b5-76a4-49b0-b1b6-ba209ba39adf", timestamp: fs.Timestamp.now() };
+await fs.setDoc(one, counted);
+await fs.setDoc(fs.doc(db, "using_rxinfer", "x"), counted);
+await refused(fs.getDoc(one), "unimplemented");
+await refused(fs.getDocs(fs.collection(maintainer, "using_rxinfer")), "unimplemented");
+await refused(fs.updateDoc(one, counted), "unimplemented");
+await refused(fs.setDoc(one, counted, { merge: true }), "unimplemented");
+await refused(fs.deleteDoc(one), "unimplemented");
 console.log("done");

@@ -1,7 +1,7 @@
-// @google-cloud/firestore over REST against the collector whose port is given.
+// @google-cloud/firestore over REST against the collector whose port and token are given.
 import assert from "node:assert/strict";
 import { FieldPath, FieldValue, Firestore, GeoPoint, Timestamp } from "@google-cloud/firestore";
-import { GoogleAuth, PassThroughClient } from "google-auth-library";
+import { GoogleAuth, OAuth2Client, PassThroughClient } from "google-auth-library";
 
 const auth = new GoogleAuth({ authClient: new PassThroughClient() });
 const options = { projectId: "p", preferRest: true, host: "127.0.0.1", port: Number(process.argv[2]), ssl: false, auth };
@@ -91,4 +91,19 @@ await refused(db.collection("users").add({}), "PERMISSION_DENIED");
 await refused(db.collection("using_rxinfer").get(), "PERMISSION_DENIED");
 await refused(db.collection("using_rxinfer").add({}), "INVALID_ARGUMENT");
 await db.terminate();
+
+// imports, which are counted and no documents
+const authClient = new OAuth2Client();
+authClient.setCredentials({ access_token: process.argv[3], expiry_date: Date.now() + 3_600_000 });
+const own = new Firestore({ ...options, auth: new GoogleAuth({ authClient }) });
+const one = own.collection("using_rxinfer").doc("x");
+const counted = { id: "9eb898b5-76a4-49b0-b1b6-ba209ba39adf", timestamp: Timestamp.now() };
+await one.create(counted);
+await refused(one.create(counted), "ALREADY_EXISTS");
+await one.set(counted);
+await refused(one.get(), "UNIMPLEMENTED");
+await refused(one.parent.get(), "UNIMPLEMENTED");
+await refused(one.update(counted), "UNIMPLEMENTED");
+await refused(one.delete(), "UNIMPLEMENTED");
+await own.terminate();
 console.log("done");

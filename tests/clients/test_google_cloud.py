@@ -12,15 +12,16 @@ from google.cloud.firestore_v1.base_query import And, FieldFilter, Or
 from google.cloud.firestore_v1.field_path import FieldPath
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports.rest import FirestoreRestTransport
+from google.oauth2.credentials import Credentials
 
 from collectors import TOKEN, Collector
 
+ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 MOMENT = datetime(2026, 11, 23, 20, 15, 30, 123456, tzinfo=UTC)
 
 
-def connect(collector: Collector) -> Any:
+def connect(collector: Collector, credentials: Credentials) -> Any:
     """The public client; only what it sends requests with is put in."""
-    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
     client = firestore.Client(project="p", credentials=credentials)
     transport = FirestoreRestTransport(host=collector.url, credentials=credentials, url_scheme="http")
     client._firestore_api_internal = FirestoreClient(transport=transport)
@@ -29,7 +30,7 @@ def connect(collector: Collector) -> Any:
 
 @pytest.fixture
 def client(open_collector: Collector) -> Iterator[Any]:
-    client = connect(open_collector)
+    client = connect(open_collector, AnonymousCredentials())  # type: ignore[no-untyped-call]
     yield client
     client._firestore_api_internal.transport.close()
 
@@ -172,14 +173,31 @@ def test_what_is_not_open_is_refused(client: Any, open_collector: Collector) -> 
     fails(exceptions.Forbidden, lambda: client.collection("users").add({}))
     fails(exceptions.Forbidden, lambda: client.collection("users").get())
     fails(exceptions.BadRequest, lambda: client.collection("using_rxinfer").add({"a": 1}))
-    count = client.collection("using_rxinfer").document("x")
-    count.set({"id": "9eb898b5-76a4-49b0-b1b6-ba209ba39adf", "timestamp": MOMENT})
-    for work in (count.get, count.delete, client.collection("using_rxinfer").get):
+    one = client.collection("using_rxinfer").document("x")
+    one.set({"id": ID, "timestamp": MOMENT})
+    for work in (one.get, one.delete, client.collection("using_rxinfer").get):
         fails(exceptions.Forbidden, work)
-    assert (
-        open_collector.request(
-            "GET", "/v1/" + count._document_path, headers={"Authorization": f"Bearer {TOKEN}"}
-        ).status
-        == 200
-    )
-    fails(exceptions.MethodNotImplemented, lambda: count.set({"timestamp": firestore.SERVER_TIMESTAMP}))
+    assert open_collector.store.total("rxinfer") == 1
+    fails(exceptions.MethodNotImplemented, lambda: one.set({"timestamp": firestore.SERVER_TIMESTAMP}))
+
+
+def test_imports_are_written_and_no_documents(open_collector: Collector) -> None:
+    client = connect(open_collector, Credentials(TOKEN))  # type: ignore[no-untyped-call]
+    imports = client.collection("using_rxinfer")
+    one, fields = imports.document("x"), {"id": ID, "timestamp": MOMENT}
+    one.create(fields)
+    fails(exceptions.Conflict, lambda: one.create(fields))
+    one.set(fields)
+    for work in (
+        one.get,
+        one.delete,
+        imports.get,
+        lambda: [*imports.list_documents()],
+        lambda: one.update(fields),
+        lambda: one.set(fields, merge=True),
+        lambda: one.delete(client.write_option(exists=True)),
+        lambda: [*client.get_all([client.collection("cities").document("a"), one])],
+    ):
+        fails(exceptions.MethodNotImplemented, work)
+    client._firestore_api_internal.transport.close()
+    assert open_collector.store.total("rxinfer") == 1

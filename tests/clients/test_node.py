@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors import Collector
+from collectors import TOKEN, Collector
 
 FOLDER = Path(__file__).parent
 LEFT_OUT = ("FIRESTORE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT")
@@ -16,7 +16,7 @@ LEFT_OUT = ("FIRESTORE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE
 @pytest.mark.parametrize("script", ["node_sdk.mjs", "lite.mjs"])
 def test_a_client_on_node(open_collector: Collector, script: str) -> None:
     done = subprocess.run(
-        ["node", str(FOLDER / script), str(open_collector.port)],
+        ["node", str(FOLDER / script), str(open_collector.port), TOKEN],
         env={name: value for name, value in os.environ.items() if name not in LEFT_OUT},
         capture_output=True,
         text=True,
@@ -24,3 +24,4 @@ def test_a_client_on_node(open_collector: Collector, script: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert open_collector.store.total("rxinfer") == 1

@@ -16,7 +16,7 @@ from plaintally_server import schemas
 from plaintally_server.commits import CommitBody
 from plaintally_server.deletion import ForgetBody
 from plaintally_server.fieldpaths import MAX_PATHS, PATH
-from plaintally_server.ingest import Policy
+from plaintally_server.ingest import Policy, is_import
 from plaintally_server.lookups import MAX_PAGE_SIZE, PAGE_SIZE, BatchGetBody
 from plaintally_server.queries import RunQueryBody
 from plaintally_server.schemas import TEXT, Schema, exactly, items, optional, refer
@@ -28,7 +28,7 @@ ERRORS: Mapping[int, tuple[str, str]] = {
     404: ("NOT_FOUND", "there is no such document or method"),
     405: ("UNIMPLEMENTED", "this method of HTTP is not for this"),
     408: ("DEADLINE_EXCEEDED", "the request took too long to arrive"),
-    409: ("ALREADY_EXISTS", "there is such a document already"),
+    409: ("ALREADY_EXISTS", "there is such a document already, or was such an import in the last three days"),
     413: ("INVALID_ARGUMENT", "the body is too large"),
     414: ("INVALID_ARGUMENT", "the target is too long"),
     415: ("INVALID_ARGUMENT", "the body is compressed in another way than gzip"),
@@ -36,15 +36,15 @@ ERRORS: Mapping[int, tuple[str, str]] = {
     429: ("RESOURCE_EXHAUSTED", "there were too many requests; try again later"),
     431: ("INVALID_ARGUMENT", "the head is too large"),
     500: ("INTERNAL", "the collector failed, which is a mistake of its own"),
-    501: ("UNIMPLEMENTED", "Firestore has this, and a collector has not"),
+    501: ("UNIMPLEMENTED", "Firestore has this, and a collector has not; or it takes imports for documents"),
     503: ("UNAVAILABLE", "the collector is busy or cannot write; try again"),
     507: ("RESOURCE_EXHAUSTED", "the collector's disk is full; try again later"),
 }
 """By HTTP code of an answer, Google's name of the error, and when it is given."""
 
 _ABOUT = (
-    "The part of Firestore REST v1 by which the users of a package write counts and sessions, and its maintainer reads "
-    "them. Writes of whole documents need no credentials; masks, updateTime and exists=true need the token. Bodies are "
+    "The part of Firestore REST v1 by which the users of a package write imports and sessions, and its maintainer reads "
+    "sessions; imports are counted and not kept as documents. Writes of whole documents need no credentials; masks, updateTime and exists=true need the token. Bodies are "
     "JSON whatever their Content-Type says, also in gzip; Google's system parameters are ignored."
 )
 _TIME: Schema = {"type": "string", "description": "in UTC, to the microsecond", "examples": ["2026-11-23T20:15:30Z"]}
@@ -84,6 +84,7 @@ _INT32 = 2**31 - 1
 _PATH: Schema = {"type": "string", "maxLength": 1500, "pattern": f"^({PATH.pattern})$"}
 _MASK: Schema = {**items(_PATH), "maxItems": MAX_PATHS, "uniqueItems": True}
 _ID: Schema = {"type": "string", "minLength": 1, "maxLength": 1500, "not": {"pattern": r"/|^\.{1,2}$|^__[\s\S]*__$"}}
+_DOCUMENT: Schema = {"name": "document", "in": "path", "required": True, "schema": _ID}
 _PARAMETERS: Mapping[str, tuple[str, Schema]] = {
     "documentId": ("the id of the document; one is made where it is left out", _ID),
     "mask.fieldPaths": ("the fields that are answered", _MASK),
@@ -112,9 +113,13 @@ def describe(policy: Policy, *, version: str) -> dict[str, Any]:
         for (verb, (summary, _, answer)), body in zip(_VERBS.items(), types, strict=True)
     }
     for collection in fields:
+        path = f"/documents/{quote(collection, safe='')}"
+        if is_import(collection, policy):
+            paths |= _describe_imports(collection, path)
+            continue
         readers: list[Schema] = [] if collection in policy.open_collections else [{"maintainer": []}]
-        paths[f"/documents/{quote(collection, safe='')}"] = _describe_collection(collection, readers)
-        paths[f"/documents/{quote(collection, safe='')}/{{document}}"] = _describe_document(collection, readers)
+        paths[path] = _describe_collection(collection, readers)
+        paths[f"{path}/{{document}}"] = _describe_document(collection, readers)
     return {
         "openapi": "3.1.0",
         "info": {"title": "plaintally collector", "version": version, "description": _ABOUT},
@@ -170,14 +175,23 @@ def _describe_collection(collection: str, readers: Sequence[Schema]) -> dict[str
     }
 
 
+def _describe_imports(collection: str, path: str) -> dict[str, Any]:
+    body = _body(refer(f"fields.{collection}"), required=True)
+    summary, answer, mask = f"Count an import in {collection}", refer("Document"), "mask.fieldPaths"
+    patch = _operation(summary, answer, mask, "currentDocument.exists", body=body)
+    return {
+        path: {"post": _operation(summary, answer, "documentId", mask, body=body)},
+        f"{path}/{{document}}": {"parameters": [_DOCUMENT], "patch": patch},
+    }
+
+
 def _describe_document(collection: str, readers: Sequence[Schema]) -> dict[str, Any]:
-    name = {"name": "document", "in": "path", "required": True, "schema": _ID}
     fields = [refer(f"fields.{collection}"), refer("Fields"), {"type": "null"}]
     description = "all of them, or some where there is an updateMask"
     body = _body({"anyOf": fields, "description": description}, required=False)
     masks = ("mask.fieldPaths", "updateMask.fieldPaths")
     return {
-        "parameters": [name],
+        "parameters": [_DOCUMENT],
         "patch": _operation(
             f"Create, replace or change a document of {collection}",
             refer("Document"),
