@@ -9,18 +9,19 @@ import json
 import os
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, QueuePool, Table, select
+from sqlalchemy import Connection, QueuePool, Table, select, update
 
 from plaintally_server.export.layout import last_sealed
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS
 from plaintally_server.rolling import count_day, write_cells
-from plaintally_server.store import rollups, schema, tables
+from plaintally_server.store import schema, tables
 from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
 from plaintally_server.store.reading import SQLReader
@@ -93,16 +94,26 @@ def fill(database: Database, size: Size, now: datetime) -> Sequence[str]:
 
 
 def roll_up_all(database: Database, now: datetime) -> None:
-    """Do what a collector does about complete days, in one transaction instead of two for each."""
+    """Do what a collector does about complete days, in one transaction instead of two for each day."""
     reading = open_for_reading(database, pool=QueuePool) if isinstance(database, str) else open_for_reading(database)
     reader, engine = SQLReader(reading), open_for_writing(database)
     lag = reader.clock_lag(now)
     if lag is None or lag > timedelta(minutes=5):
         raise SystemExit("fill: the readings of the clock are not understood, so that nothing would be purged")
+    found: Counter[tuple[str, str, date, str]] = Counter()
+    for day in reader.changed_days(last_sealed(now)):
+        cells = write_cells(count_day(reader, day.package, day.collection, day.day))
+        found.update(
+            {(series, day.package, day.day, key): n for series, own in cells.items() for key, n in own.items()}
+        )
+    by_month: Counter[tuple[str, str, date, str]] = Counter()
+    for (series, package, rolled, key), number in found.items():
+        by_month[series, package, rolled.replace(day=1), key] += number
     with exclusively(engine) as connection:
-        for day in rollups.changed(connection, last_sealed(now)):
-            cells = count_day(reader, day.package, day.collection, day.day)
-            rollups.put(connection, day, write_cells(cells))
+        for table, sums in ((tables.rollups, found), (tables.monthly_rollups, by_month)):
+            put(connection, table, ((*place, number) for place, number in sorted(sums.items()) if number))
+        days = tables.rolled_days.c
+        connection.execute(update(tables.rolled_days).where(days.day <= last_sealed(now)).values(rolled=days.stamp))
     reading.dispose()
     engine.dispose()
 
