@@ -123,7 +123,8 @@ def test_totals_and_counts_are_not_touched(sharing: Collector) -> None:
     share(sharing, shared)
     receipt(forget(sharing, shared.session, KEY))
     assert sharing.store.total("rxinfer") == 1
-    assert rows(sharing.database, "SELECT collection FROM documents") == [("using_rxinfer",)]
+    assert rows(sharing.database, "SELECT sum(imports) FROM import_hours") == [(1,)]
+    assert rows(sharing.database, "SELECT count(*) FROM documents") == [(0,)]
 
 
 def test_without_a_key_it_waits_and_nobody_learns_which_sessions_there_are(sharing: Collector) -> None:

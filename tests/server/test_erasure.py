@@ -89,14 +89,14 @@ def steps(engine: Engine) -> Iterator[Progress]:
 
 def present(path: Path) -> set[str]:
     with closing(sqlite3.connect(path)) as connection:
-        return {one for (one,) in connection.execute("SELECT id FROM documents WHERE collection NOT LIKE 'using%'")}
+        return {one for (one,) in connection.execute("SELECT id FROM documents")}
 
 
 def rows_of(path: Path, ids: Sequence[str]) -> dict[str, int]:
-    """How many of these documents each table of shared documents has."""
+    """How many of these documents each table of documents has."""
     marks = ",".join("?" * len(ids))
     with closing(sqlite3.connect(path)) as connection:
-        tables = [name for name in ("shared_documents", *leftovers(path)) if name.startswith("shared")]
+        tables = [name for name in ("documents", *leftovers(path)) if name.startswith("documents")]
         counted = (connection.execute(f"SELECT count(*) FROM {table} WHERE id IN ({marks})", ids) for table in tables)  # noqa: S608
         return {table: count for table, ((count,),) in zip(tables, counted, strict=True)}
 
@@ -106,7 +106,7 @@ def leftovers(path: Path) -> list[str]:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         names = sorted(name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type <> 'index'"))
-    return [name for name in names if name.startswith(("shared_documents_", "erasure_")) and name != "erasure_pass"]
+    return [name for name in names if name.startswith(("documents_", "erasure_")) and name != "erasure_pass"]
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_copy_has_what_comes_and_goes_meanwhile(
     with engine.connect() as connection:
         for table in (erasures, erasure_pass):
             assert connection.execute(select(func.count()).select_from(table)).scalar() == 0
-        order = connection.exec_driver_sql("SELECT id FROM shared_documents ORDER BY number").scalars().all()
+        order = connection.exec_driver_sql("SELECT id FROM documents ORDER BY number").scalars().all()
     assert order.index(kept[0][0]) < order.index(kept[-1][0])
 
 
@@ -181,7 +181,7 @@ def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path) -> None:
     kept, gone = make(path, sessions=30), list[list[str]]()
     stages = set[str]()
     turn = 0
-    while turn < 25 or not {"shared_documents_copy", "shared_documents_old"} <= stages:  # killed in both phases
+    while turn < 25 or not {"documents_copy", "documents_old"} <= stages:  # killed in both phases
         turn += 1
         assert turn < 200
         arguments = [sys.executable, "-c", CHILD, str(path), str(turn), json.dumps(kept)]
@@ -356,7 +356,7 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path, engine: Eng
         try:
             with pytest.raises(OperationalError, match="disk I/O error"):
                 list(steps(engine))
-            assert "shared_documents_old" in leftovers(path)
+            assert "documents_old" in leftovers(path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     list(steps(engine))
@@ -378,9 +378,9 @@ def test_after_a_full_disk_a_deletion_reaches_the_copy_that_was_given_up(
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
     with pytest.raises(OperationalError, match="full"):
         list(steps(engine))
-    assert rows_of(path, made[1])["shared_documents_old"] > 0
+    assert rows_of(path, made[1])["documents_old"] > 0
     delete(engine, made[1][0])
-    assert rows_of(path, made[1]) == {"shared_documents": 0, "shared_documents_old": 0}
+    assert rows_of(path, made[1]) == {"documents": 0, "documents_old": 0}
     backup.back_up(path, copy)
     assert not found_in(copy, made[1])
 
@@ -396,7 +396,7 @@ def test_a_backup_has_no_table_of_a_pass(
     delete(engine, made[0][0])
     for _, _ in zip(range(number), steps(engine), strict=False):
         pass
-    [table] = [name for name in leftovers(path) if name.startswith("shared")]
+    [table] = [name for name in leftovers(path) if name.startswith("documents")]
     with exclusively(engine) as connection:
         columns = "number, collection, id, fields, create_time, update_time, package"
         connection.exec_driver_sql(

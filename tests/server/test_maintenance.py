@@ -13,7 +13,7 @@ from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.maintenance import Maintenance
-from stores import NOW, make_write
+from stores import NOW, make_import, make_write
 
 LONG_AGO = NOW - timedelta(days=500)
 
@@ -34,13 +34,14 @@ def shared(collection: str, document: str, parent: str | None = None) -> Write:
 
 def test_what_a_project_had_is_taken_each_for_itself(maintenance: Maintenance) -> None:
     writes = [make_write(name, at=LONG_AGO) for name in ("a", "b\x00", "a")]
-    first, second, third = maintenance.take(writes)
+    first, second, third, counted = maintenance.take([*writes, make_import("a", at=LONG_AGO)])
     assert not isinstance(first, Refusal)
     assert not isinstance(second, Refusal)
     assert isinstance(third, Refusal)
     assert third.code == 409
     assert maintenance.get(writes[1].name) == second
-    assert maintenance.daily_counts("rxinfer", LONG_AGO.date(), NOW.date()) == [(LONG_AGO.date(), 2)]
+    assert not isinstance(counted, Refusal)
+    assert maintenance.daily_counts("rxinfer", LONG_AGO.date(), NOW.date()) == [(LONG_AGO.date(), 1)]
     with pytest.raises(ZeroDivisionError):
         maintenance.take([make_write("c")._replace(settle=lambda _: 1 // 0)])  # type: ignore[arg-type, return-value]
     maintenance.begin_walk("project", "sessions", NOW)

@@ -11,6 +11,8 @@ of some rows stay in unused parts of these pages. Only a page that is freed is o
 3. Neither exists, but the row in `erasure_pass` does. The log is emptied, which waits for readers, and the row goes
    with the entries in `erasures` that the pass began with. Entries that are newer need another pass.
 
+Imports need no pass: their totals and the hashes of their ids have nothing of a user.
+
 A step is a short transaction that takes its turn among the writes. All state is in the database, so a pass that a kill
 or an orderly stop cuts short goes on at the next start, and a collector and a command may work on the same pass.
 
@@ -53,7 +55,7 @@ RESERVE_BYTES = 64 * 2**20
 """The room on the disk that a pass leaves to other writes; it drops its copy if half of it is left."""
 LOG_BYTES = 16 * 2**20
 """The size of the write-ahead log from which on a step waits until the log is empty, as a reader may keep it."""
-_ROW_BYTES = 400  # that a document takes besides its fields, in the table and in its indexes
+_ROW_BYTES = 500  # that a document takes besides its fields, in the table and in its indexes
 _SAMPLES = 64
 _COPY, _OLD = "documents_copy", "documents_old"
 _TRIGGERS = ("erasure_insert", "erasure_update", "erasure_delete")
@@ -335,10 +337,7 @@ def _drop_triggers(connection: Connection) -> None:
 
 
 def _rename(connection: Connection, table: str, name: str) -> None:
-    """Rename a table; the view `documents` goes on reading the table that has the name."""
-    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
     connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}")
-    connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
 
 
 class Erasure:
