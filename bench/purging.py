@@ -77,7 +77,9 @@ async def measure(store: SQLStore, received_at: datetime, seconds: float) -> dic
     return {
         "nothing": await write_evenly(store, _after(seconds / 3)),
         "the purge of documents": await _beside(store, retention.purge(store, due, now=_now), seconds),
-        "the dropping of ids": await _beside(store, store.drop_ids(_tomorrow(received_at)), seconds),
+        "the dropping of ids": await _beside(
+            store, store.drop_ids(_tomorrow(received_at), today=_now().date()), seconds
+        ),
     }
 
 

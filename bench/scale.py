@@ -37,10 +37,10 @@ from growth.operations import Client, Subject, time_pages
 from plaintally_server.retention import IDS_DAYS
 from plaintally_server.store import Import, schema
 from plaintally_server.store.batch import Cell
+from plaintally_server.store.combinations import KEPT_NEW
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.store.times import first_hour
-from plaintally_server.store.totals import KEPT_NEW
 from postgresql import run_postgres
 
 BATCH = 1000
@@ -85,7 +85,7 @@ def measure_file(file: Path, per_day: int, days: int, kept_days: int) -> list[tu
             asyncio.run(take(store, day, per_day))
             rate = per_day / (time.perf_counter() - begun_s)
             found.append(_note(f"day {ahead + 1} of {per_day:,} imports, {rate:,.0f} a second", file))
-            asyncio.run(store.drop_ids(day - timedelta(days=IDS_DAYS)))
+            asyncio.run(store.drop_ids(day - timedelta(days=IDS_DAYS), today=day))
     found.append(_note("the ids of the oldest day dropped", file))
     return found
 

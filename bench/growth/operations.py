@@ -200,7 +200,7 @@ def time_jobs(subject: Subject) -> None:
         subject.watch.add("import while ids are dropped", statistics.median(beside))
         for number in range(1 + subject.rounds):
             begun_s = time.perf_counter()
-            asyncio.run(purge_all(store, subject.contracts, {}, now=lambda: subject.now))
+            asyncio.run(purge_all(store, subject.contracts, now=lambda: subject.now))
             if number:  # the first one may find something
                 subject.watch.add("purge with nothing due", (time.perf_counter() - begun_s) * 1000)
 
@@ -209,7 +209,7 @@ async def _drop_ids(subject: Subject, store: SQLStore, before: date) -> list[flo
     """Drop ids while imports arrive, and return the milliseconds that each of these took."""
     took_ms: list[float] = []
     with subject.watch.timed("ids of one day dropped"):
-        dropping = asyncio.ensure_future(store.drop_ids(before))
+        dropping = asyncio.ensure_future(store.drop_ids(before, today=subject.now.date()))
         while not dropping.done() or not took_ms:
             begun_s = time.perf_counter()
             await store.commit([make_import()])
