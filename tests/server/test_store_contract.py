@@ -1,9 +1,10 @@
-"""The three stores are one: whatever is done to them, they answer and hold the same."""
+"""SQLite and PostgreSQL answer and hold the same, and count as a simple model does."""
 
 import asyncio
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
@@ -11,21 +12,36 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, SESSIONS, STATS, Admitted
+from plaintally_server.ingest import (
+    INVOKES,
+    MAX_RUNS,
+    MAX_STATS,
+    SESSIONS,
+    STATS,
+    Admitted,
+    hash_import,
+    make_counted,
+)
 from plaintally_server.resource import Name, Precondition, Stored
-from plaintally_server.store import MAX_TREE_RUNS, Store, Write
+from plaintally_server.store import MAX_TREE_RUNS, Import, Write
 from plaintally_server.store.content import write_fields
-from plaintally_server.store.memory import MemoryStore
 from plaintally_server.store.opening import open_store
+from plaintally_server.store.tables import import_ids
+from plaintally_server.store.times import day_number
+from plaintally_server.store.writing import SQLStore
 from postgresql import Postgres
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 KEY = "the key"
 STRANGERS_HOUR = 38
 """From this hour on documents have another key than before."""
-NAMED = 2  # of the counts are named by an id, which may be another's
+IDS = [str(UUID(int=slot)) for slot in range(4)]
+NAMES = [None, *IDS[:2], "a", "b\x00", "é\n😀"]
+"""The names that clients choose for imports; one of them may be the id of another import."""
+FIRST, LAST = NOON.date(), NOON.date() + timedelta(days=1)
 _spaces = itertools.count()
 
 
@@ -40,6 +56,7 @@ class Step(NamedTuple):
     stale: bool
     delete: bool
     hours: int
+    name: int
 
 
 MAINTAINER = "a maintainer has none"
@@ -62,14 +79,14 @@ class Space:
     def document(self, kind: str, slot: int) -> str:
         if kind in (SESSIONS, STATS, INVOKES):
             return str(uuid5(NAMESPACE_OID, f"{self.number} {kind} {slot}"))
-        if kind == "counts" and slot < NAMED:
-            return str(UUID(int=slot))
         return ("a", "b\x00", "é\n", "\uffff", "😀")[slot] + kind
 
     def collection(self, kind: str) -> str:
-        return {"counts": f"using_{self.package}", "open": f"open{self.number}"}.get(kind, kind)
+        return f"open{self.number}" if kind == "open" else kind
 
-    def write(self, step: Step) -> Write:
+    def write(self, step: Step) -> Write | Import:
+        if step.kind == "import":
+            return self.count(step)
         name = Name("p", "(default)", self.collection(step.kind), self.document(step.kind, step.slot))
         precondition = Precondition(step.exists, NOON if step.stale else None)
         erases = step.delete and step.kind != "open"
@@ -77,13 +94,16 @@ class Space:
         received_at = NOON + timedelta(hours=step.hours)
         return Write(name, precondition, lambda _: admitted, received_at, erases, parent=admitted and admitted.parent)
 
+    def count(self, step: Step) -> Import:
+        coarse = f'{{"package_version":"{step.parent}"}}'
+        counted = make_counted(self.package, IDS[step.slot], NAMES[step.name], coarse)
+        received_at = NOON + timedelta(hours=step.hours)
+        return Import(self.package, *counted, {"id": IDS[step.slot]}, received_at, step.exists is False)
+
     def admitted(self, step: Step) -> Admitted:
         fields = {"id": self.document(step.kind, step.slot), "value": step.value}
         if step.kind == "open":
             return Admitted(fields, "")
-        if step.kind == "counts":
-            counted = str(UUID(int=step.parent))
-            return Admitted({**fields, "id": counted}, self.package, counted)
         above = {SESSIONS: None, STATS: SESSIONS, INVOKES: STATS}[step.kind]
         owner = KEY if step.hours < STRANGERS_HOUR else "a stranger's key"
         label = step.parent if step.kind == INVOKES else step.slot % 3
@@ -100,14 +120,15 @@ values = st.one_of(
 )
 steps = st.builds(
     Step,
-    kind=st.sampled_from(["counts", "counts", SESSIONS, STATS, STATS, INVOKES, INVOKES, "open"]),
+    kind=st.sampled_from(["import", "import", "import", SESSIONS, STATS, STATS, INVOKES, INVOKES, "open"]),
     slot=st.integers(0, 3),
     parent=st.integers(0, 2),
     value=values | st.dictionaries(st.sampled_from("ab"), st.lists(values, max_size=2), max_size=2),
     exists=st.sampled_from([None, None, True, False, False]),
     stale=st.sampled_from([False] * 9 + [True]),
     delete=st.sampled_from([False, False, False, True]),
-    hours=st.integers(0, 40),
+    hours=st.integers(0, 40) | st.just(0),
+    name=st.integers(0, len(NAMES) - 1) | st.just(0),
 )
 asks = st.builds(Ask, slot=st.integers(0, 2), key=st.sampled_from([KEY, KEY, "wrong", None, MAINTAINER]))
 groups = st.lists(steps, min_size=1, max_size=3)
@@ -125,7 +146,7 @@ def told(answer: object) -> object:
     return [told(one) for one in answer] if isinstance(answer, list) else answer
 
 
-async def do(store: Store, space: Space, what: Sequence[Step] | Ask, salt: bytes) -> object:
+async def do(store: SQLStore, space: Space, what: Sequence[Step] | Ask, salt: bytes) -> object:
     if not isinstance(what, Ask):
         return list(await store.commit([space.write(step) for step in what]))
     session = space.document(SESSIONS, what.slot)
@@ -137,7 +158,7 @@ async def do(store: Store, space: Space, what: Sequence[Step] | Ask, salt: bytes
     return await store.forget(session, key=what.key, at=NOON, salt=salt)
 
 
-async def play(store: Store, space: Space, script: Sequence[Sequence[Any]]) -> list[object]:
+async def play(store: SQLStore, space: Space, script: Sequence[Sequence[Any]]) -> list[object]:
     answers: list[object] = []
     for number, together in enumerate(script):
         works = [do(store, space, what, bytes([number])) for what in together]
@@ -145,18 +166,15 @@ async def play(store: Store, space: Space, script: Sequence[Sequence[Any]]) -> l
     return answers
 
 
-def held(store: Store, space: Space) -> Iterator[object]:
-    """All that a store tells of the documents of a space."""
+def held(store: SQLStore, space: Space) -> Iterator[object]:
+    """All that a store returns of a space."""
 
     def take(found: Iterator[tuple[str, Stored]]) -> list[object]:
         return [(document, told(stored)) for document, stored in found]
 
-    for kind in ("counts", "open"):
-        collection = space.collection(kind)
-        yield take_all(store, collection)
-        yield store.scan(collection, take, after=None, descending=True)
-        yield store.scan(collection, take, after="b\x00", descending=False)
-        yield store.scan(collection, take, after="é", descending=True)
+    collection = space.collection("open")
+    for after, descending in ((None, False), (None, True), ("b\x00", False), ("é", True)):
+        yield store.scan(collection, take, after=after, descending=descending)
     for slot in range(4):
         tree = store.session_tree(space.document(SESSIONS, slot))
         yield (
@@ -165,59 +183,108 @@ def held(store: Store, space: Space) -> Iterator[object]:
         )
     names = [
         Name("", "", space.collection(kind), space.document(kind, slot))
-        for kind in ("counts", "open", SESSIONS, STATS, INVOKES)
+        for kind in ("open", SESSIONS, STATS, INVOKES)
         for slot in range(4)
     ]
     yield told(list(store.get_all(names)))
     yield store.get(names[0]) == store.get_all(names[:1])[0] or "NaN"
-    yield list(store.day_states(space.package))
-    for day in range(29, 33):
-        at = date(2026, 11, 1) + timedelta(days=day - 1)
-        yield store.documents_of_day(space.package, space.collection("counts"), at, take)
-        yield store.documents_of_day(space.package, STATS, at, take)
-    yield space.package in store.packages()
-    yield store.total(space.package)
-    yield list(store.daily_counts(space.package, date(2026, 11, 30), date(2026, 12, 1)))
+    yield [(state.collection, state.day) for state in store.day_states(space.package)]
+    for day in (FIRST, LAST):
+        yield store.documents_of_day(space.package, STATS, day, take)
+    yield list(counted(store, space))
     yield store.first_day(space.package)
+    yield space.package in store.packages()
 
 
-def take_all(store: Store, collection: str) -> Mapping[str, object]:
-    return store.scan(
-        collection, lambda rows: {document: told(stored) for document, stored in rows}, after=None, descending=False
-    )
+def counted(store: SQLStore, space: Space) -> Iterator[object]:
+    """What a store holds of imports."""
+    yield {
+        (one.hour, one.coarse): one.imports for day in (FIRST, LAST) for one in store.import_hours(space.package, day)
+    }
+    yield dict(store.hourly_imports(space.package, FIRST, LAST))
+    yield dict(store.daily_counts(space.package, FIRST, LAST))
+    yield store.total(space.package)
+    with store._reads.connect() as connection:
+        ids = connection.execute(select(import_ids).where(import_ids.c.id.in_(hashes(space)))).all()
+    yield {bytes(known): day for known, day in ids}
+
+
+def hashes(space: Space) -> list[bytes]:
+    return [hash_import(space.package, name) for name in (*IDS, *NAMES) if name is not None]
+
+
+class Model:
+    """What imports should come to."""
+
+    def __init__(self) -> None:
+        self.ids: dict[bytes, int] = {}
+        self.imports: dict[tuple[datetime, str], int] = {}
+
+    def take(self, group: Sequence[Write | Import], answer: object) -> None:
+        """Take a group that was answered so."""
+        ids, imports, is_taken = dict(self.ids), dict(self.imports), False
+        for one in group:
+            if not isinstance(one, Import):
+                continue
+            name = one.name or one.id
+            is_taken |= one.must_be_new and name in ids
+            if one.id not in ids:
+                cell = (one.received_at.replace(minute=0), one.coarse)
+                imports[cell] = imports.get(cell, 0) + 1
+            for known in (one.id, name):
+                ids.setdefault(known, day_number(one.received_at.date()))
+        if isinstance(answer, list):
+            assert not is_taken
+            self.ids, self.imports = ids, imports
+        else:
+            assert is_taken or not all(isinstance(one, Import) for one in group)
+
+    def counted(self) -> list[object]:
+        hours: Counter[datetime] = Counter()
+        for (hour, _), number in self.imports.items():
+            hours[hour] += number
+        days: Counter[date] = Counter()
+        for hour, number in hours.items():
+            days[hour.date()] += number
+        return [self.imports, hours, days, hours.total(), self.ids]
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[list[Store]]:
+def stores(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[list[SQLStore]]:
     folder = tmp_path_factory.mktemp("stores")
-    made: list[Store] = [MemoryStore(), open_store(folder / "store.sqlite3"), open_store(postgres.new_store())]
+    made = [open_store(folder / "store.sqlite3"), open_store(postgres.new_store())]
     yield made
     for store in made:
         store.close()
 
 
 @pytest.mark.postgres
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(script=rounds)
-def test_whatever_is_done_they_answer_and_hold_the_same(stores: list[Store], script: Sequence[Sequence[Any]]) -> None:
-    space = Space()
-    memory, *others = [(asyncio.run(play(store, space, script)), list(held(store, space))) for store in stores]
-    for other in others:
-        assert other == memory
+def test_whatever_is_done_they_answer_and_hold_the_same(
+    stores: list[SQLStore], script: Sequence[Sequence[Any]]
+) -> None:
+    space, model = Space(), Model()
+    one, other = [(asyncio.run(play(store, space, script)), list(held(store, space))) for store in stores]
+    assert one == other
+    groups = [what for together in script for what in together]
+    for group, answer in zip(groups, one[0], strict=True):
+        if not isinstance(group, Ask):
+            model.take([space.write(step) for step in group], answer)
+    assert list(counted(stores[0], space)) == model.counted()
 
 
-def make_count(space: Space, identifier: UUID, hours: int = 0) -> Write:
-    admitted = Admitted({"id": str(identifier), "timestamp": NOON}, space.package, str(identifier))
-    name = Name("p", "(default)", f"using_{space.package}", str(identifier))
-    return Write(name, Precondition(exists=False), lambda _: admitted, NOON + timedelta(hours=hours))
+def make_count(space: Space, identifier: UUID, hours: int = 0) -> Import:
+    kept = make_counted(space.package, str(identifier), None, "{}")
+    return Import(space.package, *kept, {"id": str(identifier)}, NOON + timedelta(hours=hours), must_be_new=True)
 
 
 @pytest.mark.postgres
-def test_a_thousand_at_once_are_counted_once_each(stores: list[Store]) -> None:
+def test_a_thousand_at_once_are_counted_once_each(stores: list[SQLStore]) -> None:
     for store in stores:
         space, ids = Space(), [uuid4() for _ in range(1000)]
 
-        async def write(store: Store = store, space: Space = space, ids: list[UUID] = ids) -> list[object]:
+        async def write(store: SQLStore = store, space: Space = space, ids: list[UUID] = ids) -> list[object]:
             writes = [store.commit([make_count(space, one, hours=16 * (one.int % 2))]) for one in ids + ids[:10]]
             return await asyncio.gather(*writes, return_exceptions=True)
 
@@ -228,36 +295,7 @@ def test_a_thousand_at_once_are_counted_once_each(stores: list[Store]) -> None:
 
 
 @pytest.mark.postgres
-def test_an_id_counts_once_whatever_its_documents_are_named_and_whatever_becomes_of_them(stores: list[Store]) -> None:
-    for store in stores:
-        space = Space()
-        one, two, three, four = (uuid4() for _ in range(4))
-
-        async def commit(*writes: Write, store: Store = store) -> None:
-            await asyncio.gather(*(store.commit([write]) for write in writes))
-
-        def other(identifier: UUID, name: str, space: Space = space) -> Write:
-            write = make_count(space, identifier)
-            return write._replace(name=write.name._replace(document=name), precondition=Precondition())
-
-        def gone(identifier: UUID, space: Space = space) -> Write:
-            write = make_count(space, identifier)
-            return write._replace(precondition=Precondition(), settle=lambda _: None, erases=True)
-
-        asyncio.run(commit(other(one, "first")))
-        asyncio.run(commit(make_count(space, one), make_count(space, two)))
-        assert store.total(space.package) == 2
-        asyncio.run(commit(other(two, "second"), other(three, str(two).upper())))
-        assert store.total(space.package) == 3
-        asyncio.run(commit(other(four, str(two)), other(two, "third")))
-        asyncio.run(commit(gone(one)))
-        asyncio.run(commit(gone(two)))
-        asyncio.run(commit(make_count(space, one), make_count(space, two), make_count(space, four)))
-        assert store.total(space.package) == 4
-
-
-@pytest.mark.postgres
-def test_what_is_below_a_session_is_bounded(stores: list[Store]) -> None:
+def test_what_is_below_a_session_is_bounded(stores: list[SQLStore]) -> None:
     for store in stores:
         session, stats = str(uuid4()), str(uuid4())
 
@@ -269,7 +307,7 @@ def test_what_is_below_a_session_is_bounded(stores: list[Store]) -> None:
             return Write(name, Precondition(), lambda _: admitted, NOON, parent=parent)
 
         async def work(
-            store: Store = store,
+            store: SQLStore = store,
             session: str = session,
             stats: str = stats,
             shared: Callable[..., Write] = shared,  # whose defaults are those of this round

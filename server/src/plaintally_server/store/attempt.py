@@ -13,7 +13,10 @@ from plaintally_server.store.batch import (
     Quicker,
     Row,
     changed_days,
+    days_asked,
+    days_of,
     has_only_imports,
+    ids_by_day,
     ids_of,
     keys_of,
     parents_of_new,
@@ -63,11 +66,14 @@ _DROP = """
 DELETE FROM documents USING unnest($1::bytea[], $2::bytea[]) AS row (collection, id)
 WHERE (documents.collection, documents.id) = (row.collection, row.id)
 """
-# One statement, since each way to the server and back takes a collector CPU. Rows are locked in one order by all.
+# One statement, since each way to the server and back takes a collector CPU. Rows are locked in one order by all. The
+# ids of a day are one value, since asyncpg looks at each value of an array.
 _COUNT = """
 WITH new AS (
-    INSERT INTO import_ids (id, day) SELECT * FROM unnest($1::bytea[], $2::int[])
-    ON CONFLICT DO NOTHING RETURNING 1
+    INSERT INTO import_ids (id, day)
+    SELECT substring(part.ids FROM place * 16 + 1 FOR 16), part.day
+    FROM unnest($1::bytea[], $2::int[]) AS part (ids, day), generate_series(0, length(part.ids) / 16 - 1) AS place
+    ORDER BY 1 ON CONFLICT DO NOTHING RETURNING 1
 ), hours AS (
     INSERT INTO import_hours (package, hour, fields, imports)
     SELECT * FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[])
@@ -90,11 +96,16 @@ SELECT count(*), pg_current_xact_id()::text FROM new
 
 
 class Attempt:
-    """The attempts at one batch; it remembers the transaction of which nobody knows whether it holds."""
+    """The attempts at one batch; it remembers the transaction of which nobody knows whether it holds.
+
+    Attributes:
+        days: the packages and days that the batch may add imports to; see `Staging.prepare`.
+    """
 
     def __init__(self, groups: Groups, staging: Staging) -> None:
         self._groups, self._staging = groups, staging
-        self._takes_all_for_new = has_only_imports(groups)
+        self._guess = plan(groups, {}) if has_only_imports(groups) else None
+        self.days = days_asked(groups) if self._guess is None else days_of(self._guess.imports)
         self._found: dict[Key, Row] = {}
         self._uncertain: tuple[str, Plan] | None = None
 
@@ -110,11 +121,9 @@ class Attempt:
             if status == "committed":
                 return planned
         await connection.execute(f"{connection.begin}; {_SHARE}")
-        if self._takes_all_for_new:
-            self._takes_all_for_new = False  # should there be another attempt
-            planned = plan(self._groups, {})
-        else:
-            planned = await self._plan(connection)
+        guess = self._guess
+        self._guess = None  # should there be another attempt
+        planned = await self._plan(connection) if guess is None else guess
         transaction = await self._apply(connection, planned)
         self._uncertain = (transaction, planned)
         await connection.execute("COMMIT")
@@ -146,7 +155,7 @@ class Attempt:
 
     async def _count(self, connection: Batches, planned: Plan) -> str:
         """Count imports, and note the days that changed; return the number of the transaction."""
-        ids = sorted((known, hour // 24) for known, hour in planned.ids.items())
+        ids = [(b"".join(some), day) for day, some in ids_by_day(planned).items()]
         added = add_up(self._staging.admit(planned.imports))
         hours = sorted((*cell, number) for cell, number in added.hours.items())
         days, months = (
@@ -158,7 +167,7 @@ class Attempt:
         ]
         columns = [*starmap(_columns, ((ids, 2), (hours, 4), (days, 5), (months, 5), (noted, 4)))]
         made, transaction = await connection.fetchrow(_COUNT, *(column for some in columns for column in some))
-        if made < len(ids):
+        if made < len(planned.ids):
             raise Quicker
         return str(transaction)
 

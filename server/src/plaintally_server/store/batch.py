@@ -6,7 +6,7 @@ nothing but imports is planned as if all of its ids were new, which the transact
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from plaintally_server.ingest import (
 from plaintally_server.resource import Stored, check_precondition, name_taken
 from plaintally_server.store import Import, Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
-from plaintally_server.store.times import DAY_US, cut_to_hour, day_of, from_us, hour_number, to_us
+from plaintally_server.store.times import DAY_US, cut_to_hour, date_of, from_us, hour_number, to_us
 
 Key = tuple[str, str]
 """A collection and an id."""
@@ -72,7 +72,7 @@ class Plan(NamedTuple):
         puts: the documents as they are to be in the end.
         drops: the documents that are to go.
         imports: how many imports are to be counted.
-        ids: the ids of imports that are to be kept, each with the hour since 1970.
+        ids: the ids of imports that are to be kept, each with its UTC day in days since 1970.
         asked: hashes of the ids that must not have been deleted; if one of them was, the batch is planned again.
         late: stats that came after their session was deleted; they are buried, and the invokes that came before go.
     """
@@ -80,7 +80,7 @@ class Plan(NamedTuple):
     answers: list[Answer]
     puts: dict[Key, Row]
     drops: set[Key]
-    imports: "Counter[Cell]"
+    imports: dict[Cell, int]
     ids: dict[bytes, int]
     asked: set[bytes]
     late: dict[str, datetime]
@@ -100,7 +100,11 @@ class Quicker(Exception):  # noqa: N818  # no failure
 
 def has_only_imports(groups: Groups) -> bool:
     """Return whether a batch has no documents."""
-    return all(isinstance(write, Import) for group in groups for write in group)
+    for group in groups:
+        for write in group:
+            if not isinstance(write, Import):
+                return False
+    return True
 
 
 def ids_of(groups: Groups) -> list[bytes]:
@@ -174,20 +178,38 @@ def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Day]:
     before = {key: rows[key] for key in (planned.puts.keys() | planned.drops) & rows.keys()}
     changed = [*planned.puts.items(), *before.items()]
     found = {(row.package, collection, row.create_time // DAY_US) for (collection, _), row in changed}
-    found |= {(cell.package, f"{COUNTER_PREFIX}{cell.package}", cell.hour // 24) for cell in planned.imports}
-    return [Day(package, collection, day_of(day * DAY_US)) for package, collection, day in sorted(found)]
+    found |= {(package, f"{COUNTER_PREFIX}{package}", day) for package, day in days_of(planned.imports)}
+    return [Day(package, collection, date_of(day)) for package, collection, day in sorted(found)]
+
+
+def days_of(imports: Iterable[Cell]) -> set[tuple[str, int]]:
+    """Return the packages and UTC days of imports; a day is given in days since 1970."""
+    return {(package, hour // 24) for package, hour, _ in imports}
+
+
+def days_asked(groups: Groups) -> set[tuple[str, int]]:
+    """Return the packages and UTC days of imports that a batch may count; see `days_of`."""
+    imports = [write for group in groups for write in group if isinstance(write, Import)]
+    return {(one.package, hour_number(one.received_at) // 24) for one in imports}
+
+
+def ids_by_day(planned: Plan) -> Mapping[int, Sequence[bytes]]:
+    """Return the ids of imports that a plan keeps, by UTC day in days since 1970, in their order."""
+    found: dict[int, list[bytes]] = {}
+    for known, day in sorted(planned.ids.items()):
+        found.setdefault(day, []).append(known)
+    return found
 
 
 class _Planner:
     """Plans group after group; `plan` grows with each."""
 
     def __init__(self, rows: Mapping[Key, Row], ids: set[bytes], buried: set[bytes], runs: Mapping[str, int]) -> None:
-        self.plan = Plan([], {}, set(), Counter(), {}, set(), {})
-        self._puts, self._drops = self.plan.puts, self.plan.drops
+        self.plan = Plan([], {}, set(), {}, {}, set(), {})
+        self._puts, self._drops, self._imports = self.plan.puts, self.plan.drops, self.plan.imports
         self._rows, self._ids, self._buried = rows, ids, buried
         self._changed: dict[Key, Row | None] = {}  # by the group that is being planned
-        self._new_ids: dict[bytes, int] = {}  # likewise
-        self._imports: list[Cell] = []  # likewise
+        self._counted: list[tuple[bytes, Cell | None]] = []  # ids and imports that this group adds to the plan
         self._runs = Counter(runs)
         self._added: Counter[str] = Counter()  # runs, by the group that is being planned
         self._stats_by_session: dict[str, set[Key]] | None = None
@@ -196,8 +218,7 @@ class _Planner:
     def take(self, group: Sequence[Write | Import]) -> None:
         """Plan a group; where it is refused or fails, nothing of it stays."""
         self._changed.clear()
-        self._new_ids.clear()
-        self._imports.clear()
+        self._counted.clear()
         self._added.clear()
         self.plan.answers.append(self._try(group))
 
@@ -206,10 +227,12 @@ class _Planner:
         try:
             answer = [self._count(write) if isinstance(write, Import) else self._write(write) for write in group]
         except Forgotten as refusal:
+            self._uncount()
             self._buried |= set(map(hash_text, refusal.late))
             self.plan.late.update(refusal.late)
             return refusal
         except Exception as error:  # noqa: BLE001  # its neighbours are without fault
+            self._uncount()
             return error
         self._keep()
         return answer
@@ -217,18 +240,31 @@ class _Planner:
     def _count(self, one: Import) -> Stored:
         """Count an import unless its id is known."""
         document = one.name or one.id
-        if one.must_be_new and self._is_known(document):
+        if one.must_be_new and document in self._ids:
             raise name_taken()
         hour = hour_number(one.received_at)
-        if not self._is_known(one.id):
-            self._imports.append(Cell(one.package, hour, one.coarse))
-        for known in (one.id, document):
-            if not self._is_known(known):
-                self._new_ids[known] = hour
+        if one.id not in self._ids:
+            cell = Cell(one.package, hour, one.coarse)
+            self._imports[cell] = self._imports.get(cell, 0) + 1
+            self._keep_id(one.id, hour, cell)
+        if document not in self._ids:
+            self._keep_id(document, hour, None)
         return Stored(one.fields, one.received_at, one.received_at)
 
-    def _is_known(self, import_id: bytes) -> bool:
-        return import_id in self._ids or import_id in self._new_ids
+    def _keep_id(self, known: bytes, hour: int, cell: Cell | None) -> None:
+        self._ids.add(known)
+        self.plan.ids[known] = hour // 24
+        self._counted.append((known, cell))
+
+    def _uncount(self) -> None:
+        """Take the imports of a group out of the plan again."""
+        for known, cell in self._counted:
+            self._ids.remove(known)
+            del self.plan.ids[known]
+            if cell is not None:
+                self._imports[cell] -= 1
+                if not self._imports[cell]:
+                    del self._imports[cell]
 
     def _write(self, write: Write) -> Stored | None:
         key = (write.name.collection, str(write.name.document))
@@ -323,10 +359,8 @@ class _Planner:
             else:
                 self._drops.discard(key)
                 self._puts[key] = row
-        self.plan.imports.update(self._imports)
-        self.plan.ids.update(self._new_ids)
-        self._ids.update(self._new_ids)
-        self._runs.update(self._added)
+        if self._added:
+            self._runs.update(self._added)
 
 
 def _full(message: str) -> Refusal:

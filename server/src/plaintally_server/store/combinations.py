@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import COUNTER_PREFIX
-from plaintally_server.store import OTHER, Import
-from plaintally_server.store.batch import Cell, Groups
+from plaintally_server.store import OTHER
+from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import exclusively
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.tables import import_hours, rolled_days, struck
-from plaintally_server.store.times import DAY_US, HOUR_US, day_of, hour_number
+from plaintally_server.store.times import DAY_US, HOUR_US, day_of
 from plaintally_server.store.totals import put_hours
 
 MAX_STAGED = 10_000
@@ -136,33 +136,25 @@ class Staging:
         self._found: dict[tuple[str, int], set[str]] = {}
         self._cuts: dict[tuple[str, int], Cut] = {}
 
-    def prepare(self, groups: Groups) -> None:
-        """Make room for what a batch may add; this is done before its transaction.
+    def prepare(self, days: Collection[tuple[str, int]]) -> None:
+        """Make room for what a batch may add on these packages' days; this is done before its transaction.
 
         A database that is away or has no room is left to the batch, which reports it.
         """
-        days = {
-            (write.package, hour_number(write.received_at) // 24)
-            for group in groups
-            for write in group
-            if isinstance(write, Import)
-        }
         for day in days:
             try:
                 self._prepare(day)
             except (DBAPIError, Refusal):
                 continue
-        newest = max((number for _, number in days), default=0)
-        for kept in (self._found, self._cuts):
-            for old in [day for day in kept if day[1] < newest - 1]:
-                del kept[old]
 
     def admit(self, imports: Mapping[Cell, int]) -> Mapping[Cell, int]:
         """Return imports of which those with one combination too many count as other."""
         admitted: Counter[Cell] = Counter()
         for cell, number in imports.items():
-            found = self._found.setdefault((cell.package, cell.hour // 24), set())
-            if cell.coarse in found or len(found) < MAX_STAGED:
+            found = self._found.get((cell.package, cell.hour // 24))
+            if found is None:  # they could not be read, which the next batch tries again
+                admitted[cell] += number
+            elif cell.coarse in found or len(found) < MAX_STAGED:
                 found.add(cell.coarse)
                 admitted[cell] += number
             else:
@@ -171,6 +163,9 @@ class Staging:
 
     def _prepare(self, day: tuple[str, int]) -> None:
         if day not in self._found:
+            for kept in (self._found, self._cuts):
+                for old in [known for known in kept if known[1] < day[1] - 1]:
+                    del kept[old]
             with self._engine.connect() as connection:
                 self._found[day] = find_combinations(connection, *day, most=MAX_STAGED)
         found = self._found[day]

@@ -31,6 +31,8 @@ _SETTINGS |= {"cache_size": "-8192"}  # KiB
 _SETTINGS |= {"wal_autocheckpoint": "400"}  # pages: all that is to be written waits while they go into the file
 _SETTINGS |= {"journal_size_limit": f"{4 * 2**20}"}  # bytes that stay of the log after a long reader has ended
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&](ssl)?password=")
+_CACHED = 512
+"""Statements that a connection to SQLite keeps: batches have one for each number of rows."""
 PATIENCE_S = 10
 """How long a command waits for another program that writes a file."""
 FAILURES = (sqlite3.Error, SQLAlchemyError)
@@ -262,7 +264,14 @@ def _sqlite(
     def connect() -> sqlite3.Connection:
         if not may_be_empty and path.exists() and replacing.is_missing(path):
             raise sqlite3.OperationalError("the file is empty")  # before SQLite removes a log beside it
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=timeout_s)
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=timeout_s,
+            cached_statements=_CACHED,
+        )
 
     engine = create_engine(
         URL.create("sqlite", database=str(path)),

@@ -2,8 +2,8 @@
 
 A batch is one transaction: what it names is read and locked in the order of names, then put by one statement. If
 another collector was quicker with a name, or with the id of an import, the batch is planned again on what is there
-then. Each batch shares an advisory lock that a deletion has alone, so that nothing arrives below what is being deleted,
-and no two of them wait for each other.
+then. Each batch shares an advisory lock that a deletion has alone, so that nothing arrives below what is being deleted.
+Batches with imports of the same package wait for each other's commit, since they add to the same sums.
 """
 
 import asyncio
@@ -66,8 +66,9 @@ class _Server:
 
     def write(self, groups: Groups) -> Sequence[Answer]:
         """Do a batch in one transaction, over a lost connection and against other collectors if need be."""
-        self._staging.prepare(groups)
-        planned = self._loop.run_until_complete(self._persist(groups))
+        attempt = Attempt(groups, self._staging)
+        self._staging.prepare(attempt.days)
+        planned = self._loop.run_until_complete(self._persist(attempt))
         self.transactions.bury(planned.late)
         return planned.answers
 
@@ -99,9 +100,8 @@ class _Server:
         self._vacuuming.close()
         self.engine.dispose()
 
-    async def _persist(self, groups: Groups) -> Plan:
+    async def _persist(self, attempt: Attempt) -> Plan:
         """Try until it is done, or the database was not there for too long."""
-        attempt = Attempt(groups, self._staging)
         # Once one batch has waited in vain, those behind it do not, until one succeeds.
         give_up, pause_s = time.monotonic() + self._patience_s * self._is_there, 0.05
         while True:

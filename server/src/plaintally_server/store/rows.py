@@ -112,7 +112,7 @@ def write(
 
 def count(connection: Connection, planned: Plan) -> None:
     """Keep the ids of a plan's imports, and add these to the totals."""
-    new = [{"id": known, "day": hour // 24} for known, hour in sorted(planned.ids.items())]
+    new = [{"id": known, "day": day} for known, day in sorted(planned.ids.items())]
     if new:
         connection.execute(import_ids.insert(), new)
     added = totals.add_up(planned.imports)

@@ -1,11 +1,12 @@
 """The store in one SQLite file: one thread writes it, in one process; many may read."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import chain, groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
@@ -15,12 +16,15 @@ from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import schema, totals
 from plaintally_server.store.batch import (
     Answer,
+    Cell,
     Groups,
     Key,
     Plan,
     Quicker,
     Row,
     changed_days,
+    days_asked,
+    days_of,
     has_only_imports,
     ids_of,
     keys_of,
@@ -35,12 +39,13 @@ from plaintally_server.store.file_identity import FileIdentity
 from plaintally_server.store.lock import Lock
 from plaintally_server.store.room import FOR_IMPORTS, FOR_OTHERS, Room
 from plaintally_server.store.rows import make_stamp
+from plaintally_server.store.statements import parts_of
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
 _LEFT_OPEN: list[sqlite3.Connection] = []
 _AT_ONCE = 500
-_ROWS = (64, 16, 4, 1)  # of one statement; whenever one runs, this thread lets go of the interpreter
+_ROWS = 64  # of one statement, since this thread lets go of the interpreter whenever one runs
 _COLUMNS = "fields, create_time, update_time, package, parent, context_label"
 _STATS = f"""
 SELECT id, {_COLUMNS} FROM documents WHERE collection = '{STATS}' AND parent = ? LIMIT {MAX_STATS}
@@ -54,23 +59,44 @@ ON CONFLICT (collection, id) DO UPDATE SET
 {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))}
 """  # noqa: S608  # of our own
 _DROP = "DELETE FROM documents WHERE collection = ? AND id = ?"
-_KEEP_ID = "INSERT OR IGNORE INTO import_ids (id, day)"
-_COUNT = """
-INSERT INTO import_hours (package, hour, fields, imports) VALUES (?, ?, ?, ?)
-ON CONFLICT (package, hour, fields) DO UPDATE SET imports = imports + excluded.imports
-"""
-_ADD = """
-INSERT INTO rollups (series, package, day, key, value) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (series, package, day, key) DO UPDATE SET value = value + excluded.value
-"""
-_ADD_TO_MONTH = """
-INSERT INTO monthly_rollups (series, package, month, key, value) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (series, package, month, key) DO UPDATE SET value = value + excluded.value
-"""
-_NOTE = """
-INSERT INTO rolled_days (package, collection, day, stamp) VALUES (?, ?, ?, ?)
-ON CONFLICT (package, collection, day) DO UPDATE SET stamp = excluded.stamp
-"""
+
+
+class _Insert(NamedTuple):
+    """A statement that inserts rows, with the placeholders of one."""
+
+    into: str
+    row: str
+    on_conflict: str
+
+
+@cache
+def _write(insert: _Insert, rows: int) -> str:
+    """Return the statement for a number of rows."""
+    values = ",".join([insert.row] * rows)
+    return f"INSERT INTO {insert.into} VALUES {values} ON CONFLICT {insert.on_conflict}"  # noqa: S608  # of our own
+
+
+_KEEP_ID = _Insert("import_ids (id, day)", "(?,?)", "DO NOTHING")
+_COUNT = _Insert(
+    "import_hours (package, hour, fields, imports)",
+    "(?,?,?,?)",
+    "(package, hour, fields) DO UPDATE SET imports = imports + excluded.imports",
+)
+_ADD = _Insert(
+    "rollups (series, package, day, key, value)",
+    "(?,?,?,?,?)",
+    "(series, package, day, key) DO UPDATE SET value = value + excluded.value",
+)
+_ADD_TO_MONTH = _Insert(
+    "monthly_rollups (series, package, month, key, value)",
+    "(?,?,?,?,?)",
+    "(series, package, month, key) DO UPDATE SET value = value + excluded.value",
+)
+_NOTE = _Insert(
+    "rolled_days (package, collection, day, stamp)",
+    "(?,?,?,?)",
+    "(package, collection, day) DO UPDATE SET stamp = excluded.stamp",
+)
 
 
 class SQLiteStore(SQLStore):
@@ -120,15 +146,15 @@ class _File:
 
     def write(self, groups: Groups) -> Sequence[Answer]:
         """Do a batch in one transaction; a batch of imports is tried first as if all of them were new."""
-        self._staging.prepare(groups)
         try:
+            if not has_only_imports(groups):
+                raise Quicker
+            planned = plan(groups, {})
+            self._staging.prepare(days_of(planned.imports))
             with self._transaction():
-                if has_only_imports(groups):
-                    planned = plan(groups, {})
-                    self._apply(planned, {})
-                else:
-                    planned = self._plan_and_apply(groups)
+                self._apply(planned, {})
         except Quicker:
+            self._staging.prepare(days_asked(groups))
             with self._transaction():
                 planned = self._plan_and_apply(groups)
         self.transactions.bury(planned.late)
@@ -230,29 +256,29 @@ class _File:
         return found
 
     def _apply(self, planned: Plan, found: Mapping[Key, Row]) -> None:
-        execute = self._raw.executemany
-        if self._keep_ids(planned) < len(planned.ids):
+        if self._insert(_KEEP_ID, sorted(planned.ids.items())) < len(planned.ids):
             raise Quicker
-        execute(_DROP, sorted(planned.drops))
-        execute(_PUT, [(*key, *row) for key, row in planned.puts.items()])
-        added = totals.add_up(self._staging.admit(planned.imports))
-        execute(_COUNT, [(*cell, number) for cell, number in added.hours.items()])
-        for statement, sums in ((_ADD, added.days), (_ADD_TO_MONTH, added.months)):
-            execute(
-                statement,
+        if planned.drops:
+            self._raw.executemany(_DROP, sorted(planned.drops))
+        if planned.puts:
+            self._raw.executemany(_PUT, [(*key, *row) for key, row in planned.puts.items()])
+        if planned.imports:
+            self._count(planned.imports)
+        days = changed_days(planned, found)
+        self._insert(_NOTE, [(package, name, day.isoformat(), make_stamp()) for package, name, day in days])
+
+    def _count(self, imports: Mapping[Cell, int]) -> None:
+        added = totals.add_up(self._staging.admit(imports))
+        self._insert(_COUNT, [(*cell, number) for cell, number in added.hours.items()])
+        for insert, sums in ((_ADD, added.days), (_ADD_TO_MONTH, added.months)):
+            self._insert(
+                insert,
                 [(series, package, day.isoformat(), key, value) for (series, package, day, key), value in sums.items()],
             )
-        days = changed_days(planned, found)
-        execute(_NOTE, [(package, name, day.isoformat(), make_stamp()) for package, name, day in days])
 
-    def _keep_ids(self, planned: Plan) -> int:
-        """Keep the ids of imports; return how many of them were new."""
-        rows = sorted((known, hour // 24) for known, hour in planned.ids.items())
-        made = start = 0
-        for size in _ROWS:
-            while len(rows) - start >= size:
-                part = rows[start : start + size]
-                values = ",".join(["(?,?)"] * size)
-                made += self._raw.execute(f"{_KEEP_ID} VALUES {values}", [*chain.from_iterable(part)]).rowcount
-                start += size
-        return made
+    def _insert(self, insert: _Insert, rows: Sequence[Iterable[object]]) -> int:
+        """Insert rows; return how many were inserted or changed."""
+        done = 0
+        for part in parts_of(rows, _ROWS):
+            done += self._raw.execute(_write(insert, len(part)), [*chain.from_iterable(part)]).rowcount
+        return done

@@ -30,7 +30,7 @@ def add(
         connection.execute(added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows)
 
 
-def parts_of(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The items in their order, as many at once as a statement takes as parameters."""
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]
+def parts_of(items: Sequence[T], size: int = _AT_ONCE) -> Iterator[Sequence[T]]:
+    """Return the items in their order, as many at once as a statement takes as parameters, or `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -7,6 +7,7 @@ HOUR_US = 3_600_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 _MICROSECOND = timedelta(microseconds=1)
+_HOUR = timedelta(hours=1)
 
 
 def to_us(moment: datetime) -> int:
@@ -21,7 +22,7 @@ def from_us(microseconds: int) -> datetime:
 
 def day_of(microseconds: int) -> date:
     """The UTC day of a time in microseconds since 1970."""
-    return date.fromordinal(_EPOCH_DAY + microseconds // DAY_US)
+    return date_of(microseconds // DAY_US)
 
 
 def cut_to_hour(microseconds: int) -> int:
@@ -31,7 +32,7 @@ def cut_to_hour(microseconds: int) -> int:
 
 def hour_number(moment: datetime) -> int:
     """Return the hour of an aware time in hours since 1970."""
-    return to_us(moment) // HOUR_US
+    return (moment - _EPOCH) // _HOUR
 
 
 def from_hour(number: int) -> datetime:
@@ -47,3 +48,8 @@ def first_hour(day: date) -> int:
 def day_number(day: date) -> int:
     """Return a UTC day in days since 1970."""
     return day.toordinal() - _EPOCH_DAY
+
+
+def date_of(number: int) -> date:
+    """Return the UTC day that is given in days since 1970."""
+    return date.fromordinal(_EPOCH_DAY + number)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from plaintally_server.store.batch import Cell
 from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import IMPORTS, IMPORTS_BY_HOUR, import_hours
-from plaintally_server.store.times import DAY_US, day_of
+from plaintally_server.store.times import date_of
 
 
 class Totals(NamedTuple):
@@ -33,10 +33,13 @@ class Totals(NamedTuple):
 
 def add_up(imports: Mapping[Cell, int]) -> Totals:
     """Return the totals of imports."""
+    by_hour: dict[tuple[str, int], int] = {}
+    for (package, hour, _), number in imports.items():
+        by_hour[package, hour] = by_hour.get((package, hour), 0) + number
     days: Counter[tuple[str, str, date, str]] = Counter()
     months: Counter[tuple[str, str, date, str]] = Counter()
-    for (package, hour, _), number in imports.items():
-        day = day_of(hour // 24 * DAY_US)
+    for (package, hour), number in by_hour.items():
+        day = date_of(hour // 24)
         days[IMPORTS, package, day, ""] += number
         days[IMPORTS_BY_HOUR, package, day, f"{hour % 24:02}"] += number
         months[IMPORTS, package, day.replace(day=1), ""] += number
