@@ -41,7 +41,9 @@ STRANGERS_HOUR = 38
 IDS = [str(UUID(int=slot)) for slot in range(4)]
 NAMES = [None, *IDS[:2], "a", "b\x00", "é\n😀"]
 """The names that clients choose for imports; one of them may be the id of another import."""
-FIRST, LAST = NOON.date(), NOON.date() + timedelta(days=1)
+FIRST = NOON.date()
+LAST = FIRST + timedelta(days=2)
+DAYS = [FIRST + timedelta(days=number) for number in range(3)]
 _spaces = itertools.count()
 
 
@@ -189,7 +191,7 @@ def held(store: SQLStore, space: Space) -> Iterator[object]:
     yield told(list(store.get_all(names)))
     yield store.get(names[0]) == store.get_all(names[:1])[0] or "NaN"
     yield [(state.collection, state.day) for state in store.day_states(space.package)]
-    for day in (FIRST, LAST):
+    for day in DAYS:
         yield store.documents_of_day(space.package, STATS, day, take)
     yield list(counted(store, space))
     yield store.first_day(space.package)
@@ -198,9 +200,7 @@ def held(store: SQLStore, space: Space) -> Iterator[object]:
 
 def counted(store: SQLStore, space: Space) -> Iterator[object]:
     """What a store holds of imports."""
-    yield {
-        (one.hour, one.coarse): one.imports for day in (FIRST, LAST) for one in store.import_hours(space.package, day)
-    }
+    yield {(one.hour, one.coarse): one.imports for day in DAYS for one in store.import_hours(space.package, day)}
     yield dict(store.hourly_imports(space.package, FIRST, LAST))
     yield dict(store.daily_counts(space.package, FIRST, LAST))
     yield store.total(space.package)
@@ -259,7 +259,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iter
 
 
 @pytest.mark.postgres
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(script=rounds)
 def test_whatever_is_done_they_answer_and_hold_the_same(
     stores: list[SQLStore], script: Sequence[Sequence[Any]]
