@@ -146,14 +146,8 @@ class _File:
 
     def write(self, groups: Groups) -> Sequence[Answer]:
         """Do a batch in one transaction; a batch of imports is tried first as if all of them were new."""
-        try:
-            if not has_only_imports(groups):
-                raise Quicker
-            planned = plan(groups, {})
-            self._staging.prepare(days_of(planned.imports))
-            with self._transaction():
-                self._apply(planned, {})
-        except Quicker:
+        planned = self._try_as_new(groups) if has_only_imports(groups) else None
+        if planned is None:
             self._staging.prepare(days_asked(groups))
             with self._transaction():
                 planned = self._plan_and_apply(groups)
@@ -218,6 +212,17 @@ class _File:
         with self._raw:  # commits in the end, or rolls back
             self._raw.execute("BEGIN IMMEDIATE")
             yield
+
+    def _try_as_new(self, groups: Groups) -> Plan | None:
+        """Do a batch of imports as if all of them were new; return None if one was known."""
+        planned = plan(groups, {})
+        self._staging.prepare(days_of(planned.imports))
+        try:
+            with self._transaction():
+                self._apply(planned, {})
+        except Quicker:
+            return None
+        return planned
 
     def _plan_and_apply(self, groups: Groups) -> Plan:
         found = self._load(keys_of(groups))
