@@ -11,18 +11,23 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from collectors import TOKEN, Collector, run_collector, run_server
-from made import commit, counts, run_until
+from made import commit, counts, run_until, session
 from plaintally_server.diagnosis import check_clock, check_disk, check_erasing, check_file_system, check_tables
 from plaintally_server.filesystems import find_type
 from plaintally_server.store import schema
-from plaintally_server.store.inspection import Inspection
+from plaintally_server.store.inspection import Inspection, look_at
+from plaintally_server.store.maintenance import MaintenanceReader
 from plaintally_server.store.times import to_us
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+_WALK = r"SCAN (documents|import|rollups)|SEARCH (documents|import_hours|rollups) [^(]*\((series|package)=\?\)$"
+"""A step of a plan that reads a whole table, or all of a package or a series."""
 
 
 def _examine(folder: Path, *options: str) -> tuple[int, dict[str, tuple[str, str]]]:
@@ -55,12 +60,58 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     assert collector.database.read_bytes() == before
 
 
-def test_documents_that_nobody_purges_are_told_of(tmp_path: Path, collector: Collector) -> None:
-    assert collector.post().status == 200
+def test_documents_that_nobody_purges_are_told_of(tmp_path: Path) -> None:
+    """Imports without a contract expire; sessions do not."""
+    database, chance = tmp_path / "test.sqlite3", random.Random(1)  # noqa: S311
+    commit(database, [*counts(chance, [NOW.date()], 3, package="counted"), *session(chance, NOW, invokes=1)])
     for package, state in (("rxinfer", "ok"), ("other", "warning")):
-        _, found = _examine(tmp_path, "--database", "test.sqlite3", "--package", package, "--port", str(collector.port))
+        _, found = _examine(tmp_path, "--database", "test.sqlite3", "--package", package, "--port", "1")
         assert found["contracts"][0] == state
     assert "documents of rxinfer stay for ever" in found["contracts"][1]
+
+
+def test_the_whole_file_is_read_for_damage_only_if_asked_for(tmp_path: Path) -> None:
+    """A page of an index is damaged that no other check reads."""
+    database, chance = tmp_path / "a.sqlite3", random.Random(2)  # noqa: S311
+    for _ in range(20):
+        commit(database, [one for _ in range(20) for one in session(chance, NOW, invokes=5)])
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        damaged = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'receipts'").fetchone()[0]
+    assert pages > 100
+    options = ["--database", "a.sqlite3", "--package", "rxinfer", "--port", "1"]
+    assert _examine(tmp_path, *options, "--full")[1]["tables"][1].endswith("every page of the file is sound")
+    with database.open("r+b") as file:
+        file.seek((damaged - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    code, found = _examine(tmp_path, *options)
+    assert (code, found["tables"]) == (0, ("ok", "they are of this version"))
+    code, found = _examine(tmp_path, *options, "--full")
+    assert (code, found["database"][0]) == (1, "failed")
+    assert "it is damaged" in found["database"][1]
+
+
+def test_doctor_asks_indexes(tmp_path: Path) -> None:
+    """What it looks for takes as long in a large database as in a small one, and one query for all packages."""
+    database, chance = tmp_path / "a.sqlite3", random.Random(3)  # noqa: S311
+    commit(database, [*counts(chance, [NOW.date()], 3), *session(chance, NOW, invokes=3)])
+    statements: list[tuple[str, Any]] = []
+
+    def listener(*args: Any) -> None:  # noqa: ANN401
+        statements.append(args[2:4])
+
+    event.listen(Engine, "before_cursor_execute", listener)
+    try:
+        look_at(database, now=NOW)
+        assert MaintenanceReader(database).packages_with_documents() == ["rxinfer"]
+    finally:
+        event.remove(Engine, "before_cursor_execute", listener)
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        for statement, parameters in statements:
+            if statement.startswith("SELECT"):
+                plan = [step[-1] for step in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+                assert not [step for step in plan if re.search(_WALK, step)], (statement, plan)
 
 
 def test_what_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:

@@ -191,7 +191,10 @@ def initialize(*, folder: Path, **_: Any) -> None:  # noqa: ANN401  # what was g
     setup.run(folder.absolute(), click.get_current_context(), token=secrets.token_urlsafe(32))
 
 
-@commands.command(params=serve.params)
+_FULL = click.Option(["--full"], is_flag=True, help="Read the whole of a SQLite file for damage, which takes time.")
+
+
+@commands.command(params=[*serve.params, _FULL])
 def doctor(**options: Any) -> None:  # noqa: ANN401
     """Check what a collector with these settings needs.
 

@@ -2,7 +2,7 @@
 
 import getpass
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import click
@@ -198,7 +198,8 @@ def count_anew(store: Maintenance, window: Window, now: datetime, *, has_schedul
         now: the time.
         has_scheduler: whether a scheduler runs, which counts the sessions within a minute: they may take long.
     """
-    for day in store.changed_days(now.date()):
+    last = max(now.date(), window.days[-1])  # days that have not come have imports if the clock was ahead
+    for day in store.changed_days(min(last, date.max - timedelta(days=2))):
         if day.package != window.package or day.day not in window.days:
             continue
         if day.is_of_imports:

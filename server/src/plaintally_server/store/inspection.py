@@ -11,12 +11,13 @@ from plaintally_server.exceptions import CommandError
 from plaintally_server.rolling import STRUCK_IMPORTS
 from plaintally_server.store import clock, erasure, replacing, schema
 from plaintally_server.store.database import Database, check_regular, describe, open_for_reading, telling
-from plaintally_server.store.tables import HEAD, IMPORTS, erasures, rollups
+from plaintally_server.store.tables import HEAD, IMPORTS, erasures, monthly_rollups, rollups
 from plaintally_server.store.times import from_us
 
+_PACKAGES = select(monthly_rollups.c.package).where(monthly_rollups.c.series == IMPORTS).distinct()
 _COUNTED = (  # days with imports that no window leaves out
     select(rollups.c.package, rollups.c.day)
-    .where(rollups.c.series.in_((IMPORTS, STRUCK_IMPORTS)))
+    .where(rollups.c.series.in_((IMPORTS, STRUCK_IMPORTS)), rollups.c.package.in_(_PACKAGES))
     .group_by(rollups.c.package, rollups.c.day)
     .having(func.sum(rollups.c.value) > 0)
     .order_by(rollups.c.package, rollups.c.day)
@@ -33,6 +34,7 @@ class Inspection(NamedTuple):
         lag: how far purges are behind the clock; None if no collector has run on it for a day.
         erasing: the bytes that must be free beside a SQLite file to erase what is deleted; None on PostgreSQL.
         unerased_since: when the first session was deleted whose bytes are still to be erased; None if there is none.
+        is_sound: whether every page of a SQLite file was read and is sound; False if it was not read.
     """
 
     tables: Literal["current", "older", "newer"]
@@ -41,10 +43,11 @@ class Inspection(NamedTuple):
     lag: timedelta | None = None
     erasing: int | None = None
     unerased_since: datetime | None = None
+    is_sound: bool = False
 
 
-def look_at(database: Database, *, now: datetime) -> Inspection:
-    """Look at a database, also while a collector runs on it.
+def look_at(database: Database, *, now: datetime, full: bool = False) -> Inspection:
+    """Look at a database, also while a collector runs on it; `full` says whether to read the whole of a SQLite file.
 
     Raises:
         StartError: it is a file that has another name.
@@ -57,14 +60,14 @@ def look_at(database: Database, *, now: datetime) -> Inspection:
     try:
         with telling(f"cannot read the database {describe(database)}"), engine.connect() as connection:
             is_file = connection.dialect.name == "sqlite"
-            if is_file:
+            if is_file and full:
                 _check(connection)
             if is_file and schema.is_ours(connection) is False:
                 raise CommandError(f"{describe(database)} is not a collector's database; name another with --database")
             tables = _compare(schema.version(connection))
             time = None if is_file else connection.execute(select(func.now())).scalar_one()
             if tables != "current":
-                return Inspection(tables, {}, time)
+                return Inspection(tables, {}, time, is_sound=is_file and full)
             future: dict[str, tuple[date, date]] = {}
             for package, day in connection.execute(_COUNTED.where(rollups.c.day > now.date())):
                 first, _ = future.get(package, (day, day))
@@ -72,7 +75,8 @@ def look_at(database: Database, *, now: datetime) -> Inspection:
             room = erasure.room_needed(connection) if is_file else None
             first_at = connection.execute(select(func.min(erasures.c.due_at))).scalar()
             since = None if first_at is None else from_us(first_at)
-            return Inspection(tables, future, time, clock.lag(connection, now), room, since)
+            lag = clock.lag(connection, now)
+            return Inspection(tables, future, time, lag, room, since, is_sound=is_file and full)
     finally:
         engine.dispose()
 

@@ -54,9 +54,9 @@ _ORDER = tuple_(*_KEY)
 _BELOW = {STATS: INVOKES, SESSIONS: STATS}
 
 
-def packages_by_hour(connection: Connection) -> Sequence[str]:
-    """See `retention.Purging.packages_by_hour`; the index is asked once for each package."""
-    package, found = import_hours.c.package, [""]
+def packages_in(connection: Connection, package: ColumnElement[str]) -> Sequence[str]:
+    """Return the packages that a table has; an index that begins with them is asked once for each."""
+    found = [""]
     query = select(package).order_by(package).limit(1)
     while (following := connection.execute(query.where(package > found[-1])).scalar()) is not None:
         found.append(following)

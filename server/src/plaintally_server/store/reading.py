@@ -206,7 +206,12 @@ class SQLReader:
     def packages_by_hour(self) -> Sequence[str]:
         """See `retention.Purging.packages_by_hour`."""
         with self._reading() as connection:
-            return purging.packages_by_hour(connection)
+            return purging.packages_in(connection, imports_by_hour.c.package)
+
+    def packages_with_documents(self) -> Sequence[str]:
+        """Return the packages of which sessions are stored."""
+        with self._reading() as connection:
+            return purging.packages_in(connection, documents.c.package)
 
     def find_expired(self, dues: Sequence[Due]) -> Sequence[Due]:
         """See `retention.Purging.find_expired`."""

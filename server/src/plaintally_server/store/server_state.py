@@ -74,10 +74,5 @@ async def _connect(address: str, *, any_server: bool) -> None:
 
 def _read(connection: Connection) -> ServerState:
     settings = connection.execute(text(_SETTINGS)).one()._asdict()
-    unlogged = [name for name in connection.execute(text(_UNLOGGED)).scalars() if _is_ours(name)]
+    unlogged = [name for name in connection.execute(text(_UNLOGGED)).scalars() if name in metadata.tables]
     return ServerState(**settings, unlogged=unlogged, is_pooled=libpq.is_pooled(connection))
-
-
-def _is_ours(name: str) -> bool:
-    """Return whether a table is ours, or the part of one that holds a month."""
-    return name in metadata.tables or name.startswith("documents_")
