@@ -164,23 +164,20 @@ def test_the_pages_that_were_not_shown_for_longest_are_dropped() -> None:
 
 
 def test_a_page_that_was_begun_before_all_were_forgotten_is_not_kept() -> None:
-    def make_and_clear() -> Response:
-        loop.call_soon_threadsafe(cache.clear)
-        return HTMLResponse("old")
-
     async def run() -> None:
-        nonlocal loop
-        loop = asyncio.get_running_loop()
-        make = Maker(clock)
+        loop, cache, make = asyncio.get_running_loop(), make_cache(clock), Maker(clock)
+
+        def make_old() -> Response:
+            loop.call_soon_threadsafe(cache.clear)
+            return HTMLResponse("old")
+
         assert text(await cache.answer(ask(), "a", make)) == "page 1"
         cache.clear()
         assert text(await cache.answer(ask(), "a", make)) == "page 2"
-        assert text(await cache.answer(ask(), "b", make_and_clear)) == "old"
+        assert text(await cache.answer(ask(), "b", make_old)) == "old"
         assert text(await cache.answer(ask(), "b", make)) == "page 3"
 
     clock = Clock()
-    cache, loop = make_cache(clock), asyncio.new_event_loop()
-    loop.close()
     asyncio.run(run())
 
 

@@ -12,14 +12,17 @@ from sqlalchemy import event, insert
 from sqlalchemy.engine import Engine
 
 from plaintally.contract import Contract
+from plaintally_server.access import Scope
 from plaintally_server.dashboard import Pages
+from plaintally_server.maintaining import Maintaining
 from plaintally_server.page_cache import PageCache
-from plaintally_server.reports.questions import PYTHONS, VERSIONS
+from plaintally_server.reports.questions import INVOKES, PYTHONS, SESSIONS, VERSIONS
 from plaintally_server.store import Store, tables
 from plaintally_server.store.database import Database, open_for_writing
-from plaintally_server.store.opening import open_store
+from plaintally_server.store.opening import open_maintenance, open_store
 
 if TYPE_CHECKING:
+    from plaintally_server.store.writing import SQLStore
     from postgresql import Postgres
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -65,9 +68,42 @@ def fill(database: Database, *, packages: int, days: int, imports: int, versions
     engine.dispose()
 
 
+def fill_for_maintainers(database: Database, *, packages: int, sessions: int) -> None:
+    """Write four weeks by the hour, one of which has a flood, and the totals of sessions."""
+    rows, rolled = [], []
+    for package in (f"package_{number:03}" for number in range(packages)):
+        for day in (TODAY - timedelta(days=back) for back in range(29)):
+            cells = [(tables.IMPORTS_BY_HOUR, f"{hour:02}", 30) for hour in range(24)]
+            cells += [(SESSIONS.series, "", sessions), (INVOKES.series, '["plot","success",7]', 2 * sessions)]
+            rows += [
+                {"series": series, "package": package, "day": day, "key": key, "value": value}
+                for series, key, value in cells
+            ]
+            state = {"package": package, "collection": "session_stats", "day": day, "stamp": 1}
+            rolled.append({**state, "rolled": None if day == TODAY - timedelta(days=2) else 1})
+    rows[24 * 3 + 6 + 5]["value"] = 5000
+    engine = open_for_writing(database)
+    with engine.begin() as connection:
+        connection.execute(insert(tables.rollups), rows)
+        connection.execute(insert(tables.rolled_days), rolled)
+    engine.dispose()
+
+
 def make_pages(store: Store, packages: int) -> Pages:
     contracts = {f"package_{number:03}": Contract() for number in range(packages)}
     return Pages(store, contracts=contracts, now=lambda: NOW, cache=PageCache())
+
+
+def make_maintaining(database: Database, store: "SQLStore", packages: int) -> Maintaining:
+    return Maintaining(
+        open_maintenance(database, store),
+        collector=store,
+        contracts={f"package_{number:03}": Contract() for number in range(packages)},
+        entrance=None,  # type: ignore[arg-type]  # nobody logs in
+        now=lambda: NOW,
+        make_salt=bytes,
+        forget_pages=lambda: None,
+    )
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -100,6 +136,27 @@ def test_pages_make_as_many_queries_of_a_large_database_as_of_a_small_one(databa
     assert made[1] == made[3]
     assert len(made[0]) <= 2
     assert len(made[1]) <= 16
+
+
+def test_the_page_of_maintainers_makes_as_many_queries_for_many_packages(databases: tuple[Database, Database]) -> None:
+    """Their numbers are those of each package."""
+    made: list[list[str]] = []
+    for database, packages, sessions in zip(databases, (2, 40), (3, 1000), strict=True):
+        fill_for_maintainers(database, packages=packages, sessions=sessions)
+        with closing(open_store(database)) as store:
+            page = make_maintaining(database, store, packages)
+            with queries() as found:
+                shown, *_ = page._read(Scope("all", None))
+            made.append(found)
+        assert [package.name for package in shown] == [f"package_{number:03}" for number in range(packages)]
+        for package in shown:
+            assert package.sessions.total == 30 * sessions - 2 * sessions  # of 28 days
+            assert package.sessions.labels[0][:3] == ("plot", 0, 2 * package.sessions.total)
+            assert package.sessions.missing == [TODAY - timedelta(days=2)]
+        assert [len(package.floods) for package in shown] == [1] + [0] * (packages - 1)
+        start = datetime(2026, 11, 27, 5, tzinfo=UTC)
+        assert shown[0].floods[0] == (start, start + timedelta(hours=1), 5000, 30.0)
+    assert len(made[0]) == len(made[1]) <= 14
 
 
 def test_the_index_has_the_totals_of_each_package(tmp_path: Path) -> None:

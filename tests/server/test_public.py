@@ -19,6 +19,7 @@ from made import at, commit, count, counts, new_id, run_until, session
 from plaintally.contract import Contract, Integer, Label
 from plaintally_server.dashboard import PERIODS, Pages
 from plaintally_server.figures import MAX_ROWS, read_sessions
+from plaintally_server.page_cache import PageCache
 from plaintally_server.reports.disclosure import settled_week, show_shares
 from plaintally_server.rolling import roll_up
 from plaintally_server.store import Import, Store, Write
@@ -37,7 +38,8 @@ PATHS = ["", "rxinfer", *(f"rxinfer?days={days}" for days in PERIODS)]
 
 
 def show(pages: Pages, path: str) -> bytes:
-    """The bytes of a page."""
+    """The bytes of a page that is made now."""
+    pages.cache.clear()
     package, _, query = path.partition("?")
     params = {"package": package} if package else {}
     scope = {"type": "http", "method": "GET", "path_params": params, "query_string": query.encode(), "headers": []}
@@ -46,7 +48,8 @@ def show(pages: Pages, path: str) -> bytes:
 
 
 def open_pages(store: Store) -> Pages:
-    return Pages(store, contracts={"rxinfer": CONTRACT, "another": CONTRACT}, now=lambda: NOW)
+    contracts = {"rxinfer": CONTRACT, "another": CONTRACT}
+    return Pages(store, contracts=contracts, now=lambda: NOW, cache=PageCache())
 
 
 def versions_of(page: bytes) -> str:
@@ -231,7 +234,7 @@ def test_tables_of_maintainers_are_bounded(tmp_path: Path) -> None:
                 changed = admitted._replace(fields=fields)
                 asyncio.run(store.commit([one._replace(settle=lambda _, kept=changed: kept)]))  # type: ignore[misc]
         roll(store)
-        found = read_sessions(store, "rxinfer", last=WEEK[6])
+        found = read_sessions(store, ["rxinfer"], last=WEEK[6])["rxinfer"]
     assert (found.total, len(found.labels)) == (30, MAX_ROWS)
     assert [len(rows) for _, rows in found.versions] == [MAX_ROWS, 1]
 

@@ -9,8 +9,10 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from plaintally_server.export.layout import collection_of
+from plaintally_server.ingest import SHARED
 from plaintally_server.reports.answers import Value, per_label
 from plaintally_server.reports.disclosure import Shares, settled_week, show_shares
+from plaintally_server.reports.floods import ENOUGH, Flood, find_floods
 from plaintally_server.reports.outages import hours_down
 from plaintally_server.reports.questions import (
     DURATIONS,
@@ -65,6 +67,7 @@ class SharedSessions(NamedTuple):
         last: its last day, which is complete.
         labels: rows of `answers.per_label`, those with the most sessions first.
         versions: pairs of a caption and its rows.
+        missing: days of the period that are left out, since something of them is not rolled up yet.
     """
 
     total: int
@@ -72,6 +75,7 @@ class SharedSessions(NamedTuple):
     last: date
     labels: Sequence[Sequence[Value]]
     versions: Sequence[tuple[str, Sequence[tuple[str, int]]]]
+    missing: Sequence[date] = ()
 
 
 def read_series(store: Reader, package: str, *, length: int, now: datetime) -> DailyCounts:
@@ -151,24 +155,53 @@ def _read_cells(
     return {read_key(key): value for _, key, value in rolled.cells}, rolled.missing
 
 
-def read_sessions(store: Reader, package: str, *, last: date, length: int = 30) -> SharedSessions:
-    """Return the session statistics of the `length` days that end with the last; days without rollups are left out."""
+def read_sessions(
+    reader: Reader, packages: Sequence[str], *, last: date, length: int = 30
+) -> Mapping[str, SharedSessions]:
+    """Return by package the session statistics of the `length` days that end with the last.
+
+    Days without rollups are left out, and named.
+    """
     first = last - timedelta(days=length - 1)
+    questions = (SESSIONS, INVOKES, DURATIONS, LABEL_SESSIONS, SESSION_VERSIONS, SESSION_PYTHONS)
+    sums = reader.sums([question.series for question in questions], packages, first, last)
+    missing = reader.days_without_rollups(SHARED, packages, first, last)
 
-    def count(question: Question) -> Cells:
-        return _read_cells(store, question, package, first, last)[0]
+    def make(package: str) -> SharedSessions:
+        cells = {one: _read_keys(sums.get((package, one.series), {})) for one in questions}
+        labels = per_label(cells[INVOKES], cells[DURATIONS], cells[LABEL_SESSIONS]).rows
+        return SharedSessions(
+            sum(cells[SESSIONS].values()),
+            first,
+            last,
+            sorted(labels, key=lambda row: (-int(str(row[1])), str(row[0])))[:MAX_ROWS],
+            [
+                ("Version of the package", _rank(cells[SESSION_VERSIONS])),
+                ("Version of Python", _rank(cells[SESSION_PYTHONS])),
+            ],
+            sorted(missing.get(package, ())),
+        )
 
-    labels = per_label(count(INVOKES), count(DURATIONS), count(LABEL_SESSIONS)).rows
-    return SharedSessions(
-        sum(count(SESSIONS).values()),
-        first,
-        last,
-        sorted(labels, key=lambda row: (-int(str(row[1])), str(row[0])))[:MAX_ROWS],
-        [
-            ("Version of the package", _rank(count(SESSION_VERSIONS))),
-            ("Version of Python", _rank(count(SESSION_PYTHONS))),
-        ],
-    )
+    return {package: make(package) for package in packages}
+
+
+def read_floods(
+    reader: Reader, packages: Sequence[str], struck: Sequence[Window], *, days: int, now: datetime
+) -> Mapping[str, Sequence[Flood]]:
+    """Return by package the floods in so many days up to this hour, except those that were struck."""
+    until = now.replace(minute=0, second=0, microsecond=0)
+    first_at = until - timedelta(days=days)
+    found: dict[str, Sequence[Flood]] = dict.fromkeys(packages, ())
+    busy = reader.busy_hours(packages, first_at.date(), until.date(), least=ENOUGH)
+    for package, hours in busy.items():
+        windows = [window for window in struck if window.package == package]
+        counts = {hour: count for hour, count in hours.items() if not any(one.holds(hour) for one in windows)}
+        found[package] = find_floods(counts, first_at=first_at, until=until)
+    return found
+
+
+def _read_keys(cells: Mapping[str, int]) -> Cells:
+    return {read_key(key): value for key, value in cells.items()}
 
 
 def _rank(cells: Cells) -> Sequence[tuple[str, int]]:

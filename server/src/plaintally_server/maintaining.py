@@ -15,14 +15,14 @@ from plaintally_server.deletion import ForgetRequest, parse_session_id
 from plaintally_server.entrance import Entrance, go
 from plaintally_server.exceptions import CommandError, Refusal, forbidden, invalid, not_found
 from plaintally_server.export.layout import last_sealed
-from plaintally_server.figures import SharedSessions, read_sessions
+from plaintally_server.figures import SharedSessions, read_floods, read_sessions
 from plaintally_server.logins import Login
 from plaintally_server.pages import render
 from plaintally_server.reports.floods import Flood
 from plaintally_server.store import Purge, Store, Window
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, look_for_floods, parse_time
+from plaintally_server.strikes import LOOK_BACK_DAYS, check_window, count_anew, parse_time
 from plaintally_server.support import show_session
 
 MAX_REQUESTS = 50
@@ -129,17 +129,25 @@ class Maintaining:
             if scope.packages is None or (one.package is not None and scope.holds(one.package))
         ]
         return (
-            [self._read_package(name) for name in names],
+            self._read_packages(names),
             requests[:MAX_REQUESTS],
             max(0, len(requests) - MAX_REQUESTS),
             self.store.audit(last=20) if scope.packages is None else (),
         )
 
-    def _read_package(self, name: str) -> Package:
+    def _read_packages(self, names: Sequence[str]) -> Sequence[Package]:
         now = self.now()
-        sessions = read_sessions(self.store, name, last=last_sealed(now))
-        floods = look_for_floods(self.store, name, days=LOOK_BACK_DAYS, now=now)
-        return Package(name, sessions, floods, self.store.struck(name), self.store.last_purges(name, now))
+        with self.store.snapshot() as reader:
+            windows = reader.struck()
+            sessions = read_sessions(reader, names, last=last_sealed(now))
+            floods = read_floods(reader, names, windows, days=LOOK_BACK_DAYS, now=now)
+            purges = reader.all_last_purges(now)
+        struck: dict[str, list[Window]] = {}
+        for window in windows:
+            struck.setdefault(window.package, []).append(window)
+        return [
+            Package(name, sessions[name], floods[name], struck.get(name, ()), purges.get(name, {})) for name in names
+        ]
 
     def _may(self, scope: Scope, session_id: str) -> bool:
         """Return whether a session is of these packages."""

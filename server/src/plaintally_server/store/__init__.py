@@ -6,7 +6,6 @@ from `writer` through the pure `batch` to the fastest statements of `sqlite`, or
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
@@ -16,6 +15,8 @@ from plaintally_server.ingest import Admitted
 from plaintally_server.resource import Name, Precondition, Stored
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from plaintally_server.tokens import Token
 
 T = TypeVar("T")
@@ -185,6 +186,21 @@ class Reader(Protocol):
     def rolled(self, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool) -> Rolled:
         """What rollups hold of a series for the days from the first to the last, each with its day or all added up."""
 
+    def sums(
+        self, series: Collection[str], packages: Sequence[str], first: date, last: date
+    ) -> Mapping[tuple[str, str], Mapping[str, int]]:
+        """Return by package and series what rollups hold for these days: the sum of each key."""
+
+    def days_without_rollups(
+        self, collections: Collection[str], packages: Sequence[str], first: date, last: date
+    ) -> Mapping[str, Collection[date]]:
+        """Return by package the days on which something was received in these collections that is not rolled up yet."""
+
+    def busy_hours(
+        self, packages: Sequence[str], first: date, last: date, *, least: int
+    ) -> Mapping[str, Mapping[datetime, int]]:
+        """Return by package the imports of each hour of these days, if one of the hours has as many as `least`."""
+
     def struck(self, package: str | None = None) -> Sequence[Window]:
         """The spans of time that are left out of a package's figures, or of all packages', in their order."""
 
@@ -199,6 +215,9 @@ class Reader(Protocol):
 
     def last_purges(self, package: str, now: datetime) -> Mapping[str, Purge]:
         """Return the last completed purges of "documents" and "contexts", and "begun", one that has not ended."""
+
+    def all_last_purges(self, now: datetime) -> Mapping[str, Mapping[str, Purge]]:
+        """Return by package what `last_purges` returns; packages without any are missing."""
 
     def purged_until(self, now: datetime) -> Mapping[str, datetime]:
         """Return by package since when nothing was removed, also by a purge that has only begun."""

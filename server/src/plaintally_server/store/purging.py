@@ -6,6 +6,8 @@ lose something are exported again, and their rollups stay.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -191,17 +193,28 @@ def end(connection: Connection, packages: Mapping[str, datetime], *, at: datetim
 
 def last_purges(connection: Connection, package: str, now: datetime) -> Mapping[str, Purge]:
     """See `Reader.last_purges`; what a clock noted that was ahead is left out."""
+    return _read_last(connection, purges.c.package == package, now).get(package, {})
+
+
+def all_last_purges(connection: Connection, now: datetime) -> Mapping[str, Mapping[str, Purge]]:
+    """See `Reader.all_last_purges`."""
+    return _read_last(connection, purges.c.package != "", now)
+
+
+def _read_last(connection: Connection, where: ColumnElement[bool], now: datetime) -> Mapping[str, Mapping[str, Purge]]:
     columns = purges.c
-    query = select(columns.until, columns.begun_at, columns.ended_at)
-    by_now = and_(columns.package == package, columns.begun_at <= to_us(now))
-    rows = connection.execute(query.where(by_now).order_by(columns.begun_at, columns.until)).all()
-    found = {}
-    ended = [row for row in rows if row.ended_at is not None and row.ended_at <= to_us(now)]
-    if ended:
-        found["documents"] = Purge(from_us(ended[-1].ended_at), from_us(ended[-1].until))
-    begun = [row for row in rows if row.ended_at is None and (not ended or row.begun_at > ended[-1].ended_at)]
-    if begun:
-        found["begun"] = Purge(from_us(begun[-1].begun_at), from_us(begun[-1].until))
+    query = select(columns.package, columns.until, columns.begun_at, columns.ended_at)
+    by_now = and_(where, columns.begun_at <= to_us(now))
+    found: dict[str, dict[str, Purge]] = {}
+    rows = connection.execute(query.where(by_now).order_by(columns.package, columns.begun_at, columns.until))
+    for package, group in groupby(rows, key=attrgetter("package")):
+        purged = list(group)
+        ended = [row for row in purged if row.ended_at is not None and row.ended_at <= to_us(now)]
+        if ended:
+            found.setdefault(package, {})["documents"] = Purge(from_us(ended[-1].ended_at), from_us(ended[-1].until))
+        begun = [row for row in purged if row.ended_at is None and (not ended or row.begun_at > ended[-1].ended_at)]
+        if begun:
+            found.setdefault(package, {})["begun"] = Purge(from_us(begun[-1].begun_at), from_us(begun[-1].until))
     return found
 
 

@@ -158,6 +158,49 @@ class SQLReader:
         with self._reading() as connection:
             return rolled_up.read(connection, series, package, first, last, collection=collection, by_day=by_day)
 
+    def sums(
+        self, series: Collection[str], packages: Sequence[str], first: date, last: date
+    ) -> Mapping[tuple[str, str], Mapping[str, int]]:
+        """See `Reader.sums`."""
+        cells, found = rollups.c, dict[tuple[str, str], dict[str, int]]()
+        query = select(cells.package, cells.series, cells.key, func.sum(cells.value))
+        query = query.where(cells.series.in_(series), cells.day.between(first, last))
+        with self._reading() as connection:
+            for part in parts_of(packages):
+                of_part = query.where(cells.package.in_(part)).group_by(cells.package, cells.series, cells.key)
+                for package, name, key, value in connection.execute(of_part):
+                    found.setdefault((package, name), {})[key] = int(value)
+        return found
+
+    def days_without_rollups(
+        self, collections: Collection[str], packages: Sequence[str], first: date, last: date
+    ) -> Mapping[str, Collection[date]]:
+        """See `Reader.days_without_rollups`."""
+        days, found = rolled_days.c, dict[str, set[date]]()
+        query = select(days.package, days.day).where(
+            days.collection.in_(collections), days.day.between(first, last), days.rolled.is_(None)
+        )
+        with self._reading() as connection:
+            for part in parts_of(packages):
+                for package, day in connection.execute(query.where(days.package.in_(part))):
+                    found.setdefault(package, set()).add(day)
+        return found
+
+    def busy_hours(
+        self, packages: Sequence[str], first: date, last: date, *, least: int
+    ) -> Mapping[str, Mapping[datetime, int]]:
+        """See `Reader.busy_hours`."""
+        cells, found = rollups.c, dict[str, dict[datetime, int]]()
+        hours = and_(cells.series == IMPORTS_BY_HOUR, cells.day.between(first, last))
+        busy = select(cells.package).where(hours).group_by(cells.package).having(func.max(cells.value) >= least)
+        query = select(cells.package, cells.day, cells.key, cells.value).where(hours)
+        with self._reading() as connection:
+            for part in parts_of(packages):
+                names = connection.execute(busy.where(cells.package.in_(part))).scalars().all()
+                for package, day, hour, imports in connection.execute(query.where(cells.package.in_(names))):
+                    found.setdefault(package, {})[datetime.combine(day, time(int(hour)), UTC)] = imports
+        return found
+
     def struck(self, package: str | None = None) -> Sequence[Window]:
         """See `Reader.struck`."""
         with self._reading() as connection:
@@ -182,6 +225,11 @@ class SQLReader:
         """See `Reader.last_purges`."""
         with self._reading() as connection:
             return purging.last_purges(connection, package, now)
+
+    def all_last_purges(self, now: datetime) -> Mapping[str, Mapping[str, Purge]]:
+        """See `Reader.all_last_purges`."""
+        with self._reading() as connection:
+            return purging.all_last_purges(connection, now)
 
     def purged_until(self, now: datetime) -> Mapping[str, datetime]:
         """See `Reader.purged_until`."""
