@@ -98,11 +98,17 @@ class Emulator:
 
 
 @contextmanager
-def run_emulator(kind: str, folder: Path, packages: list[str]) -> Iterator[Emulator]:
-    """An emulator; Google's has the rules that are shipped in force, for these packages."""
+def run_emulator(kind: str, folder: Path, packages: list[str], *, clock: Path | None = None) -> Iterator[Emulator]:
+    """An emulator; Google's has the rules that are shipped in force, for these packages.
+
+    The clock of the one from npm is ahead by the milliseconds that stand in the file `clock`.
+    """
     with (folder / f"{kind}.log").open("w+") as log:
         command, port = _google(folder, packages) if kind == "google" else (["node", str(NPM / "serve.cjs")], 0)
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=_environment())
+        env = _environment()
+        if clock is not None:
+            env |= {"NODE_OPTIONS": f"--require {NPM / 'clock.cjs'}", "TEST_CLOCK": str(clock)}
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=env)
         try:
             said = _wait(process, Path(log.name), "Dev App Server is now running" if port else "\n")
             yield Emulator(kind, port or int(said.split()[0]))

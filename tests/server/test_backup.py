@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import uuid
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from collectors import Collector, run_collector, run_server
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import burials
+from plaintally_server.store.opening import open_reader
 from postgresql import Postgres, program
 from shared import KEY, Shared, forget, patch, share, write_contract
 
@@ -69,13 +71,31 @@ def test_a_backup_is_of_one_moment_while_a_collector_writes(tmp_path: Path, shar
     for name in ("a.sqlite3", "b.sqlite3"):
         path = tmp_path / name
         with closing(sqlite3.connect(path)) as connection:
-            (documents,) = connection.execute("SELECT count(*) FROM documents").fetchone()
-            query = "SELECT sum(value) FROM rollups WHERE series = 'imports'"
-            assert connection.execute(query).fetchone() == (documents,)
+            counted = [
+                "SELECT count(*) FROM import_ids",
+                "SELECT sum(imports) FROM import_hours",
+                "SELECT sum(value) FROM rollups WHERE series = 'imports'",
+                "SELECT sum(value) FROM rollups WHERE series = 'imports/hour'",
+                "SELECT sum(value) FROM monthly_rollups WHERE series = 'imports'",
+            ]
+            assert len({connection.execute(query).fetchone() for query in counted}) == 1
         assert gone.session.encode() not in path.read_bytes()
         assert sys.platform == "win32" or path.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.part"))
     assert _refused(tmp_path, "backup", "a.sqlite3", *DATABASE).endswith("is there already; name another file\n")
+
+
+def test_a_restored_backup_does_not_count_a_retry_twice(tmp_path: Path) -> None:
+    imported = str(uuid.uuid4())
+    with _run(tmp_path) as collector:
+        assert collector.post(imported).status == 200
+        _done(tmp_path, "backup", "backup.sqlite3", *DATABASE)
+        assert collector.post().status == 200
+    _done(tmp_path, "restore", "backup.sqlite3", *DATABASE)
+    with _run(tmp_path) as collector:
+        assert collector.post(imported).status == 409
+        assert collector.post().status == 200
+    assert open_reader(tmp_path / "test.sqlite3").total("rxinfer") == 2
 
 
 def test_what_was_deleted_since_the_backup_is_deleted_again(tmp_path: Path) -> None:
@@ -206,14 +226,6 @@ def test_what_is_no_database_of_a_collector_takes_the_place_of_none(tmp_path: Pa
     assert (tmp_path / "test.sqlite3").read_bytes() == before
     if what != "empty":
         assert "is not a collector's database" in _refused(tmp_path, "migrate", "--database", "other")
-
-
-def test_a_restore_of_an_older_backup_leaves_nothing_beside(tmp_path: Path) -> None:
-    dump = Path(__file__).parent / "old/version-3.sql"
-    with closing(sqlite3.connect(tmp_path / "backup.sqlite3")) as old:
-        old.executescript(dump.read_text())
-    _done(tmp_path, "restore", "backup.sqlite3", *DATABASE, "--without-deletions")
-    assert not list(tmp_path.glob("*.part*"))
 
 
 def test_a_restore_that_fails_leaves_nothing_beside(tmp_path: Path) -> None:

@@ -2,23 +2,31 @@
 
 import asyncio
 import os
-import re
+import random
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 import uuid
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 from sqlalchemy.exc import OperationalError
 
-from collectors import count, run_server
-from emulators import Emulator, needs_google
-from plaintally_server.pull import PAGE
+from collectors import count, run_collector, run_server
+from emulators import Emulator, needs_google, run_emulator
+from plaintally.contract import Contract
+from plaintally_server.exceptions import CommandError
+from plaintally_server.pull import PAGE, Pull
 from plaintally_server.remote import Project
 from plaintally_server.retention import Due, purge
+from plaintally_server.store import combinations
+from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.reading import SQLReader
 from shared import Document, Shared, changed, double, integer, string, write_contract
@@ -49,6 +57,12 @@ def total(folder: Path, package: str = "rxinfer") -> int:
     return reader(folder).total(package)
 
 
+def forget_ids(folder: Path) -> int:
+    """Drop the ids of imports, as is done after three days; return how many there were."""
+    with closing(sqlite3.connect(folder / "plaintally.sqlite3")) as connection, connection:
+        return connection.execute("DELETE FROM import_ids").rowcount
+
+
 def test_what_is_there_arrives_once(firestore: Emulator, tmp_path: Path) -> None:
     shared = Shared()
     firestore.put({**counts(3), **counts(2, "other"), **counts(1, "unknown"), **shared.documents})
@@ -68,19 +82,132 @@ def test_what_is_there_arrives_once(firestore: Emulator, tmp_path: Path) -> None
     assert shared.session in shown.stdout
 
 
-def test_what_is_over_here_is_not_counted_again(firestore: Emulator, tmp_path: Path) -> None:
-    """What is there for the first time is, however old; and what is seen again can be deleted there."""
-    shared, until = Shared(), datetime.now(UTC) + timedelta(hours=1)
+def test_what_has_expired_here_is_not_taken_again(firestore: Emulator, tmp_path: Path) -> None:
+    """A document that an earlier pull has not seen is taken however old, and one that it has seen can be deleted."""
+    shared, until = Shared(), datetime.now(UTC) + timedelta(hours=2)
     firestore.put({**counts(3), **counts(2, "other"), **shared.documents})
     pull(tmp_path, firestore)
     with closing(open_store(tmp_path / "plaintally.sqlite3")) as store:
         asyncio.run(purge(store, Due("rxinfer", "documents", until), now=lambda: datetime.now(UTC)))
+    assert forget_ids(tmp_path) == 5
     firestore.put(counts(1))
     assert pull(tmp_path, firestore) == "Looked at 10 documents; 1 of them are new or changed.\n"
     assert (total(tmp_path), total(tmp_path, "other")) == (4, 2)
     assert reader(tmp_path).session_tree(shared.session) == (None, [])
+    forget_ids(tmp_path)
     assert "Deleted 10 in the project." in pull(tmp_path, firestore, "--delete")
     assert total(tmp_path) == 4
+
+
+def test_an_import_that_was_received_here_too_counts_once(firestore: Emulator, tmp_path: Path) -> None:
+    both, twice = str(uuid.uuid4()), str(uuid.uuid4())
+    with run_collector(tmp_path / "plaintally.sqlite3") as collector:
+        assert collector.post(both).status == 200
+    names = (both, "of-a-document-without-an-id", twice, "of-a-repeated-request")
+    ids = (both, both, twice, twice)
+    firestore.put({f"using_rxinfer/{name}": count(one) for name, one in zip(names, ids, strict=True)})  # type: ignore[misc]
+    assert pull(tmp_path, firestore) == "Looked at 4 documents; 1 of them are new or changed.\n"
+    assert total(tmp_path) == 2
+
+
+@pytest.mark.npm_emulator
+def test_an_import_counts_once_in_the_hour_of_the_project(tmp_path: Path) -> None:
+    """Imports of two years, and pulls that are days apart."""
+    clock, now = tmp_path / "clock", datetime.now(UTC)
+
+    def put(ago: timedelta, *names: str) -> None:
+        clock.write_text(str(-ago // timedelta(milliseconds=1)))
+        firestore.put({f"using_rxinfer/{name}": count() for name in names})  # type: ignore[misc]
+
+    clock.write_text("0")
+    with run_emulator("npm", tmp_path, ["rxinfer"], clock=clock) as firestore:
+        put(timedelta(days=700), "c", "a")
+        put(timedelta(days=8), "b")
+        for new in (3, 0):
+            assert pull(tmp_path, firestore) == f"Looked at 3 documents; {new} of them are new or changed.\n"
+            forget_ids(tmp_path)
+        put(timedelta(days=4), "0", "d")
+        assert "2 of them are new" in pull(tmp_path, firestore)
+        forget_ids(tmp_path)
+        put(timedelta(), "1")
+        said = "Looked at 6 documents; 1 of them are new or changed.\nDeleted 6 in the project.\n"
+        assert pull(tmp_path, firestore, "--delete") == said
+    assert total(tmp_path) == 6
+    spans = [(now - timedelta(days=ago)).date() for ago in (700, 8, 4, 0)]
+    found = reader(tmp_path).daily_counts("rxinfer", spans[0], now.date() + timedelta(1))
+    assert [number for _, number in found] == [2, 1, 2, 1]
+    assert {day for day, _ in found} <= {*spans, *(day + timedelta(1) for day in spans)}
+    [first] = reader(tmp_path).import_hours("rxinfer", found[0][0])
+    assert first.imports == 2
+    assert timedelta(hours=-1) < first.hour - (now - timedelta(days=700)) < timedelta(minutes=10)
+
+
+@needs_google
+def test_what_arrives_during_a_walk_is_counted_by_the_next(google: Emulator, tmp_path: Path) -> None:
+    """It is not counted by the walk, wherever it stands in the order of names, and not deleted."""
+    google.put({f"using_rxinfer/{name}": count() for name in "bcd"})  # type: ignore[misc]
+    with interrupted_walk(tmp_path, google, after="b"):
+        google.put({f"using_rxinfer/{name}": count() for name in "aef"})  # type: ignore[misc]
+    forget_ids(tmp_path)
+    said = "Looked at 4 documents; 2 of them are new or changed.\nDeleted 2 in the project.\n"
+    assert pull(tmp_path, google, "--delete") == said
+    assert google.ids("using_rxinfer") == set("abef")
+    forget_ids(tmp_path)
+    assert "3 of them are new" in pull(tmp_path, google, "--delete")
+    assert (total(tmp_path), google.ids("using_rxinfer")) == (6, set())
+
+
+@contextmanager
+def interrupted_walk(folder: Path, firestore: Emulator, *, after: str) -> Iterator[None]:
+    """A pull that ends after the document with this id; documents come during it."""
+    with opened(folder, firestore) as work:
+        walk = work.store.begin_walk(
+            firestore.project, "using_rxinfer", work.project.count("using_rxinfer", after=None).at
+        )
+        page = [one for one in work.project.page("using_rxinfer", after=None, size=PAGE) if one.id <= after]
+        work._count_page(walk, page, after)
+        yield
+
+
+@contextmanager
+def opened(folder: Path, firestore: Emulator) -> Iterator[Pull]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
+        project, store = Project(firestore.project), Maintenance(folder / "plaintally.sqlite3")
+        contracts = {"rxinfer": Contract(counter=("package_version",))}
+        yield Pull(project, store, contracts, delete=False, delete_forgotten=False, now=datetime.now(UTC))
+        project.close()
+
+
+def test_two_pulls_at_once_count_nothing_twice(firestore: Emulator, tmp_path: Path) -> None:
+    firestore.put(counts(3))
+    with opened(tmp_path, firestore) as one, opened(tmp_path, firestore) as other:
+        at = one.project.count("using_rxinfer", after=None).at
+        walks = [work.store.begin_walk(firestore.project, "using_rxinfer", at) for work in (one, other)]
+        page = one.project.page("using_rxinfer", after=None, size=PAGE)
+        one._count_page(walks[0], page, None)
+        forget_ids(tmp_path)
+        with pytest.raises(CommandError, match="another pull from the project"):
+            other._count_page(walks[1], page, None)
+    assert total(tmp_path) == 3
+
+
+@needs_google
+def test_invented_versions_stay_bounded(google: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(combinations, "MAX_STAGED", 20)
+    versions = {f"using_rxinfer/{one}": count(package_version=string(f"1.{one}")) for one in range(PAGE + 50)}
+    google.put(versions)  # type: ignore[arg-type]
+    with opened(tmp_path, google) as work:
+        work.walk("using_rxinfer", Progress(disable=True))
+    assert total(tmp_path) == len(versions)
+    day = datetime.now(UTC).date()
+    hours = [hour for ago in (0, 1) for hour in reader(tmp_path).import_hours("rxinfer", day - timedelta(days=ago))]
+    assert sum(hour.imports for hour in hours) == len(versions)
+    assert len({hour.coarse for hour in hours}) <= 21
+
+
+def cut(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def test_what_changes_is_taken_and_keeps_the_day_it_came(firestore: Emulator, tmp_path: Path) -> None:
@@ -91,7 +218,8 @@ def test_what_changes_is_taken_and_keeps_the_day_it_came(firestore: Emulator, tm
     before = reader(tmp_path).session_tree(shared.session).stats[0].stats
     with firestore.client() as client:
         [there] = client.collection("session_stats").get()
-    assert before.create_time == there.create_time < there.update_time == before.update_time
+    assert before.create_time == cut(there.create_time)
+    assert cut(there.update_time) <= before.update_time < there.update_time
     more = changed(shared.stats_document(), total_invokes=integer(3), failed_count=integer(1))
     firestore.put({shared.names[1]: more, shared.names[0]: changed(shared.session_document(), package=string("other"))})
     said = pull(tmp_path, firestore)
@@ -159,34 +287,42 @@ def test_nothing_is_deleted_that_was_changed_after_it_was_read(google: Emulator)
 @needs_google
 @pytest.mark.parametrize("options", [(), ("--delete",)], ids=["", "delete"])
 def test_a_pull_that_is_killed_goes_on_where_it_was(google: Emulator, tmp_path: Path, options: tuple[str, ...]) -> None:
-    """Killed as soon as some pages more are here, again and again, until one run comes to the end."""
+    """Killed at random moments until one run comes to the end; here the ids are forgotten after each."""
     given = counts(PAGE * 12 + 5)
     google.put(given)
-    ids = {name.partition("/")[2] for name in given}
+    ids = sorted(name.partition("/")[2] for name in given)
     command = [sys.executable, "-m", "plaintally_server", "pull", "--package", "rxinfer", *options]
-    killed = 0
-    for aim in range(PAGE, PAGE * 9, PAGE * 3):
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env={**os.environ, **google.env}, stdout=subprocess.PIPE, text=True
-        )
+    killed = here = 0
+    while here < len(ids):
+        process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **google.env}, stdout=subprocess.DEVNULL)
         with process:
             while process.poll() is None:
                 with suppress(OperationalError):  # there is no file, or no table yet
-                    if total(tmp_path) >= aim:
+                    if total(tmp_path) > here:
+                        time.sleep(random.uniform(0, 0.3))  # noqa: S311
                         process.kill()
                         break
             killed += process.wait() == -signal.SIGKILL
-        here = total(tmp_path)
-        assert aim <= here <= len(ids)
-        assert not options or len(google.ids("using_rxinfer")) + here >= len(ids)
+        before, here = here, total(tmp_path)
+        assert here > before
+        [*_, walked_to] = ["", *positions(tmp_path)]
+        assert here == (ids.index(walked_to) + 1 if walked_to else len(ids))
+        left = google.ids("using_rxinfer")
+        assert left >= set(ids[here:])
+        assert options or left == set(ids)
+        forget_ids(tmp_path)
     assert killed >= 2
-    last = pull(tmp_path, google, *options)
-    [looked] = map(int, re.findall(r"Looked at (\d+)", last))
-    assert looked < PAGE * 9 or here == len(ids)  # it was done before it was killed: the next one begins anew
-    assert total(tmp_path) == len(ids)
-    pull(tmp_path, google, *options)
-    assert total(tmp_path) == len(ids)
-    assert google.ids("using_rxinfer") == (set() if options else ids)
+    for _ in range(2):
+        pull(tmp_path, google, *options)
+        forget_ids(tmp_path)
+        assert total(tmp_path) == len(ids)
+    assert google.ids("using_rxinfer") == (set() if options else set(ids))
+
+
+def positions(folder: Path) -> list[str]:
+    """The ids to which unfinished walks have come."""
+    with closing(sqlite3.connect(folder / "plaintally.sqlite3")) as connection:
+        return [one for (one,) in connection.execute("SELECT last_id FROM pulls WHERE last_id <> ''")]
 
 
 def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_folder_is_all_that_a_collector_needs(tmp_path: Path) -> None:
 
     with run_collector(database, "--config", str(config), packages=(), token=None) as collector:
         assert collector.post().status == 200
-        assert _read(collector, token) == 404
+        assert _read(collector, token) == 501
         assert _read(collector, f"{token}x") == 403
 
 

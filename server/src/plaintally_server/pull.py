@@ -1,10 +1,12 @@
-"""`plaintally-server pull`: copies what packages counted and shared in a Firestore project into the local database.
+"""Copies what packages counted and shared in a Firestore project into the local database: `plaintally-server pull`.
 
-A collection is walked in the order of its documents' names, since names are all that Firestore keeps in an order nobody
-can choose: it cannot be asked what is new. What is here already is left as it is. How far a walk has come is kept after
-each page, behind its documents, so that a walk that was interrupted goes on there, and one page at most is read twice.
+A collection is read in the order of its documents' names, since Firestore cannot be asked what is new. How far a walk
+has come is kept in the transaction that takes in a page (see `store.walks`), so a walk that was interrupted goes on
+there and nothing is counted twice or lost.
 
-What an earlier walk has seen may be over its time by now and gone from here; it is not counted again.
+Imports are counted once by the time at which the project created them: a walk counts those that were created since the
+last complete walk began, and before it began itself. It passes over the others. Of sessions every document is read
+again, since it may have changed, except those that an earlier walk has seen and that have expired here meanwhile.
 """
 
 from collections import Counter
@@ -27,7 +29,10 @@ from plaintally_server.store import Write, schema
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.times import from_us, to_us
+from plaintally_server.store.walks import Walk
 from plaintally_server.terminal import echo
+from plaintally_server.writes import make_import
 
 PAGE = 100
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -61,15 +66,18 @@ class Outcome:
 
 
 class Incoming:
-    """A document on its way into the store; `is_new` tells, when it is there, whether it changed anything."""
+    """A shared document on its way into the store.
 
-    def __init__(self, name: Name, document: RemoteDocument, contracts: Mapping[str, Contract]) -> None:
-        self.name, self.document, self.contracts = name, document, contracts
+    `is_new` says whether it changed anything; it is known when the store has taken the document.
+    """
+
+    def __init__(self, name: Name, document: RemoteDocument, policy: ingest.Policy) -> None:
+        self.name, self.document, self.policy = name, document, policy
         self.is_new = False
 
     @property
     def write(self) -> Write:
-        """What the store is asked; its day is that on which the project received it."""
+        """The write for the store; its time is that at which the project received the document."""
         return Write(
             self.name,
             Precondition(),
@@ -80,13 +88,22 @@ class Incoming:
         )
 
     def _settle(self, current: Fields | None) -> ingest.Admitted:
-        admitted = ingest.admit(self.name, self.document.fields, ingest.Policy(self.contracts), current=current)
+        admitted = ingest.admit(self.name, self.document.fields, self.policy, current=current)
         self.is_new = current is None or current != admitted.fields
         return admitted
 
 
 class Pull:
-    """One run of the command; `delete` and `delete_forgotten` say what is deleted in the project, `now` when it is."""
+    """One run of the command.
+
+    Args:
+        project: the Firestore project.
+        store: the database.
+        contracts: by package its contract.
+        delete: whether what was copied is deleted in the project.
+        delete_forgotten: whether what belongs to sessions that were deleted here is deleted there.
+        now: the time.
+    """
 
     def __init__(
         self,
@@ -99,7 +116,8 @@ class Pull:
         now: datetime,
     ) -> None:
         self.project, self.store, self.contracts = project, store, contracts
-        self.delete, self.delete_forgotten, self.now = delete, delete_forgotten, now
+        self.delete, self.delete_forgotten = delete, delete_forgotten
+        self._policy = ingest.Policy(contracts)
         self._gone_until = store.purged_until(now)
         self.outcome = Outcome()
 
@@ -113,31 +131,52 @@ class Pull:
         """Copy a collection from where the last walk was interrupted, or from its beginning, to its end.
 
         Raises:
-            CommandError: the project or the database cannot be used.
+            CommandError: the project or the database cannot be used, or another pull is running.
         """
-        after = self.store.pulled_until(self.project.name, collection)
-        seen_until = self.store.seen_until(self.project.name, collection)
-        if after is None:
-            self.store.begin_walk(self.project.name, collection, self.now)
-        task = progress.add_task(collection, total=self.project.count(collection, after=after))
+        walk = self.store.unfinished_walk(self.project.name, collection)
+        counted = self.project.count(collection, after=walk.after if walk else None)
+        walk = walk or self.store.begin_walk(self.project.name, collection, counted.at)
+        task = progress.add_task(collection, total=counted.documents)
+        take = self._count_page if ingest.is_import(collection, self._policy) else self._copy_page
         while True:
-            page = self.project.page(collection, after=after, size=PAGE)
-            self._copy(collection, page, seen_until=seen_until or EARLIEST)
+            page = self.project.page(collection, after=walk.after, size=PAGE)
             after = page[-1].id if len(page) == PAGE else None
-            self.store.note_pulled(self.project.name, collection, after)
+            leaving = take(walk, page, after)
+            self.outcome.read += len(page)
+            self.outcome.deleted += self.project.delete(collection, leaving)
             progress.advance(task, len(page))
             if after is None:
                 return
+            walk = walk._replace(after=after)
 
-    def _copy(self, collection: str, page: Sequence[RemoteDocument], *, seen_until: datetime) -> None:
+    def _count_page(self, walk: Walk, page: Sequence[RemoteDocument], after: str | None) -> Sequence[RemoteDocument]:
+        """Count the imports of a page; return those that may be deleted in the project."""
+        imports = []
+        leaving = []
+        for document in page:
+            if to_us(document.create_time) >= to_us(walk.until):  # the next walk counts it
+                continue
+            name = self._name(walk.collection, document)
+            try:
+                admitted = ingest.admit(name, document.fields, self._policy)
+            except Refusal as refusal:
+                self._note(walk.collection, refusal)
+                continue
+            leaving.append(document)
+            if walk.holds(document.create_time):
+                imports.append(make_import(admitted, document.create_time, must_be_new=False))
+        self.outcome.new += self.store.take_page(walk, imports, after=after).imports
+        return leaving if self.delete else []
+
+    def _copy_page(self, walk: Walk, page: Sequence[RemoteDocument], after: str | None) -> Sequence[RemoteDocument]:
+        """Copy the shared documents of a page; return those that may be deleted in the project."""
         gone = [
             one
             for one in page
-            if one.create_time < min(seen_until, self._gone_until.get(self._package(collection, one), EARLIEST))
+            if one.create_time < min(walk.since, self._gone_until.get(self._package(one), from_us(0)))
         ]
-        incoming = [Incoming(self._name(collection, one), one, self.contracts) for one in page if one not in gone]
-        answers = self.store.take([one.write for one in incoming])
-        self.outcome.read += len(page)
+        incoming = [Incoming(self._name(walk.collection, one), one, self._policy) for one in page if one not in gone]
+        answers = self.store.take_page(walk, [one.write for one in incoming], after=after).answers
         leaving = gone if self.delete else []
         for one, answer in zip(incoming, answers, strict=True):
             if not isinstance(answer, Refusal):
@@ -147,12 +186,13 @@ class Pull:
                 self.outcome.forgotten += not self.delete_forgotten
                 leaving += [one.document] if self.delete_forgotten else []
             else:
-                self.outcome.refused[collection, answer.message.removeprefix(_PREFIX)] += 1
-        self.outcome.deleted += self.project.delete(collection, leaving)
+                self._note(walk.collection, answer)
+        return leaving
 
-    def _package(self, collection: str, document: RemoteDocument) -> str:
-        if collection.startswith(ingest.COUNTER_PREFIX):
-            return collection.removeprefix(ingest.COUNTER_PREFIX)
+    def _note(self, collection: str, refusal: Refusal) -> None:
+        self.outcome.refused[collection, refusal.message.removeprefix(_PREFIX)] += 1
+
+    def _package(self, document: RemoteDocument) -> str:
         package = document.fields.get("package", dialects.find_package(self.contracts))
         return package if isinstance(package, str) else ""
 

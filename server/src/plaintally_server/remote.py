@@ -34,6 +34,13 @@ class RemoteDocument(NamedTuple):
     update_time: datetime
 
 
+class Counted(NamedTuple):
+    """How many documents there are, and the time in the project at which this was so."""
+
+    documents: int
+    at: datetime
+
+
 class Project:
     """A project's default database.
 
@@ -53,8 +60,8 @@ class Project:
             self._client = _make_client(name, credentials)
             self._patience = _make_patience()
 
-    def count(self, collection: str, *, after: str | None) -> int:
-        """How many documents a collection has behind the one with an id; it costs a read for each thousand.
+    def count(self, collection: str, *, after: str | None) -> Counted:
+        """Count the documents of a collection after the one with an id; it costs a read for each thousand.
 
         Raises:
             CommandError: the project cannot be reached or refuses.
@@ -62,7 +69,7 @@ class Project:
         with _explaining(self.name):
             counting: Any = self._query(collection, after).count()  # its types do not fit its decorator
             [[result]] = counting.get(**self._patience)
-            return int(result.value)
+            return Counted(int(result.value), result.read_time)
 
     def page(self, collection: str, *, after: str | None, size: int) -> Sequence[RemoteDocument]:
         """The next documents in the order of their names, behind the one with an id; fewer than `size` are the last.

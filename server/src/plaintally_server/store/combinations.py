@@ -141,7 +141,7 @@ class Staging:
 
         A database that is away or has no room is left to the batch, which reports it.
         """
-        for day in days:
+        for day in sorted(days, key=lambda day: -day[1]):  # each makes the store forget older ones
             try:
                 self._prepare(day)
             except (DBAPIError, Refusal):

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from plaintally_server.deletion import ForgetRequest, Receipt
 from plaintally_server.exceptions import CommandError, Refusal
@@ -21,9 +22,11 @@ from plaintally_server.store import (
     rollups,
     rows,
     schema,
-    statements,
     striking,
+    walks,
 )
+from plaintally_server.store.batch import days_asked
+from plaintally_server.store.combinations import Staging
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.database import (
     PATIENCE_S,
@@ -36,8 +39,15 @@ from plaintally_server.store.database import (
     telling,
 )
 from plaintally_server.store.reading import SQLReader
-from plaintally_server.store.tables import contracts, pulls, receipts
+from plaintally_server.store.tables import contracts, receipts
 from plaintally_server.store.times import from_us, to_us
+
+
+class TakenPage(NamedTuple):
+    """What came of a page of writes: by write the answer, and how many imports were counted."""
+
+    answers: Sequence[Stored | Refusal | None]
+    imports: int
 
 
 class MaintenanceReader(SQLReader):
@@ -80,18 +90,10 @@ class MaintenanceReader(SQLReader):
         with self._reading() as connection:
             return credentials.find_login(connection, login_hash)
 
-    def pulled_until(self, project: str, collection: str) -> str | None:
-        """The id of the document up to which an unfinished walk through a project's collection has come."""
+    def unfinished_walk(self, project: str, collection: str) -> walks.Walk | None:
+        """Return the walk through a project's collection that has not come to its end."""
         with self._reading() as connection:
-            query = select(pulls.c.last_id).where(pulls.c.project == project, pulls.c.collection == collection)
-            return connection.execute(query).scalar() or None
-
-    def seen_until(self, project: str, collection: str) -> datetime | None:
-        """When the last walk through a project's collection that came to its end had begun."""
-        with self._reading() as connection:
-            query = select(pulls.c.seen_until).where(pulls.c.project == project, pulls.c.collection == collection)
-            found = connection.execute(query).scalar()
-            return None if found is None else from_us(found)
+            return walks.find(connection, project, collection)
 
 
 class Maintenance(MaintenanceReader):
@@ -120,6 +122,7 @@ class Maintenance(MaintenanceReader):
         schema.prepare(database, may_create=may_create)
         super().__init__(database, limit_s=limit_s)
         self._writes = open_for_writing(database, timeout_s=PATIENCE_S, may_create=False, limit_s=limit_s)
+        self._staging = Staging(self._writes)
 
     def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt:
         """Delete a session with all below it; one that was deleted before has the same receipt.
@@ -245,28 +248,25 @@ class Maintenance(MaintenanceReader):
         with self._changing() as connection:
             rollups.put_series(connection, package, day, {STRUCK_IMPORTS: cells})
 
-    def take(self, writes: Sequence[Write | Import]) -> Sequence[Stored | Refusal | None]:
-        """Keep documents in one transaction, each for itself: what came of it, or why it was refused."""
+    def begin_walk(self, project: str, collection: str, until: datetime) -> walks.Walk:
+        """Begin a walk through a project's collection, or return the one that has not come to its end."""
         with self._changing() as connection:
-            planned = rows.write(connection, [[write] for write in writes])
+            return walks.begin(connection, project, collection, until)
+
+    def take_page(self, walk: walks.Walk, writes: Sequence[Write | Import], *, after: str | None) -> TakenPage:
+        """Keep documents, count imports and move a walk in one transaction; each write succeeds or fails by itself.
+
+        Raises:
+            CommandError: Another process has moved the walk meanwhile.
+        """
+        groups = [[write] for write in writes]
+        with telling(self._failure):
+            self._staging.prepare(days_asked(groups))
+        with self._changing() as connection:
+            walks.move(connection, walk, after)
+            planned = rows.write(connection, groups, admit=self._staging.admit)
             deletion.bury_late(connection, planned.late)
-        return list(map(_unwrap, planned.answers))
-
-    def begin_walk(self, project: str, collection: str, at: datetime) -> None:
-        """Keep when a walk from the beginning of a project's collection begins."""
-        with self._changing() as connection:
-            row = {"project": project, "collection": collection, "last_id": "", "begun_at": to_us(at)}
-            begun = {"last_id": "", "begun_at": to_us(at)}
-            keys = [pulls.c.project, pulls.c.collection]
-            added = statements.insert(connection, pulls).values(row)
-            connection.execute(added.on_conflict_do_update(index_elements=keys, set_=begun))
-
-    def note_pulled(self, project: str, collection: str, last_id: str | None) -> None:
-        """Keep how far a walk has come; None where it has come to its end."""
-        values = {"last_id": "", "seen_until": pulls.c.begun_at} if last_id is None else {"last_id": last_id}
-        with self._changing() as connection:
-            this = (pulls.c.project == project, pulls.c.collection == collection)
-            connection.execute(update(pulls).where(*this).values(values))
+        return TakenPage(list(map(_unwrap, planned.answers)), sum(planned.imports.values()))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

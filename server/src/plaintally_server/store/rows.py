@@ -13,6 +13,7 @@ from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Import, Write, totals
 from plaintally_server.store.batch import (
     Below,
+    Cell,
     Day,
     Key,
     Plan,
@@ -35,6 +36,7 @@ from plaintally_server.store.tables import (
 from plaintally_server.store.times import day_of
 
 Discard = Callable[[Connection, str, str], None]
+Admit = Callable[[Mapping[Cell, int]], Mapping[Cell, int]]
 _ROW = (
     documents.c.fields,
     documents.c.create_time,
@@ -90,9 +92,20 @@ def find_buried(connection: Connection, hashes: Sequence[bytes]) -> set[bytes]:
 
 
 def write(
-    connection: Connection, groups: Sequence[Sequence[Write | Import]], *, discard: Discard | None = None
+    connection: Connection,
+    groups: Sequence[Sequence[Write | Import]],
+    *,
+    discard: Discard | None = None,
+    admit: Admit = lambda imports: imports,
 ) -> Plan:
-    """Plan a batch and do it; `discard` deletes what is dropped with all that belongs to it."""
+    """Plan a batch and do it.
+
+    Args:
+        connection: one whose caller has begun a transaction.
+        groups: the batch.
+        discard: deletes what is dropped with all that belongs to it.
+        admit: limits the combinations of coarse fields; see `combinations.Staging`.
+    """
     keys = keys_of(groups)
     rows, ids = load(connection, keys), find_ids(connection, ids_of(groups))
     runs = _load_below(connection, parents_of_new(groups, rows), rows)
@@ -105,17 +118,17 @@ def write(
         elif key in rows:
             discard(connection, *key)
     _put(connection, planned.puts)
-    count(connection, planned)
+    count(connection, planned, admit(planned.imports))
     note_changes(connection, changed_days(planned, rows))
     return planned
 
 
-def count(connection: Connection, planned: Plan) -> None:
-    """Keep the ids of a plan's imports, and add these to the totals."""
+def count(connection: Connection, planned: Plan, imports: Mapping[Cell, int]) -> None:
+    """Keep the ids of a plan's imports, and add the imports to the totals."""
     new = [{"id": known, "day": day} for known, day in sorted(planned.ids.items())]
     if new:
         connection.execute(import_ids.insert(), new)
-    added = totals.add_up(planned.imports)
+    added = totals.add_up(imports)
     totals.put_hours(connection, added.hours)
     for table, when, values in ((rollups, "day", added.days), (monthly_rollups, "month", added.months)):
         for (series, package, start, key), value in sorted(values.items()):

@@ -204,8 +204,8 @@ pulls = Table(
     Column("project", Text, primary_key=True, comment="the Firestore project"),
     Column("collection", Text, primary_key=True, comment="the collection that is being walked through"),
     Column("last_id", Key, nullable=False, comment="the document up to which an unfinished walk has come, else empty"),
-    Column("begun_at", BigInteger, comment="when the last walk began, in microseconds since 1970"),
-    Column("seen_until", BigInteger, comment="when the last walk that came to its end had begun, likewise"),
+    Column("seen_until", BigInteger, comment="the end of what the last complete walk counted, in the project's time"),
+    Column("walk_until", BigInteger, comment="the end of what an unfinished walk counts, likewise; else null"),
     comment="walks through Firestore projects",
     sqlite_with_rowid=False,
 )
