@@ -134,7 +134,10 @@ def put_hours(connection: Connection, cells: Iterable[tuple[Cell, int]]) -> None
     """Put hourly totals into an empty database, with the sums over them and a note of their days."""
     found = dict(cells)
     totals = add_up(found)
-    put(connection, tables.import_hours, ((*cell, number) for cell, number in sorted(found.items())))
+    rows: dict[tuple[str, int, str], list[int]] = {}
+    for (package, hour, coarse), number in found.items():
+        rows.setdefault((package, hour // 24, coarse), [0] * 24)[hour % 24] += number
+    put(connection, tables.import_days, ((*place, *numbers) for place, numbers in sorted(rows.items())))
     for table, sums in ((tables.rollups, totals.days), (tables.monthly_rollups, totals.months)):
         put(connection, table, ((*place, number) for place, number in sorted(sums.items())))
     days = sorted({(package, f"using_{package}", day) for _, package, day, _ in totals.days})

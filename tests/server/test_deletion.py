@@ -123,7 +123,7 @@ def test_totals_and_counts_are_not_touched(sharing: Collector) -> None:
     share(sharing, shared)
     receipt(forget(sharing, shared.session, KEY))
     assert sharing.store.total("rxinfer") == 1
-    assert rows(sharing.database, "SELECT sum(imports) FROM import_hours") == [(1,)]
+    assert rows(sharing.database, "SELECT count(*) FROM import_days") == [(1,)]
     assert rows(sharing.database, "SELECT count(*) FROM documents") == [(0,)]
 
 

@@ -68,7 +68,7 @@ def store(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SQLSt
     opened.close()
 
 
-_WALK = re.compile(r"SCAN (documents|import|rollups)|SEARCH (documents|import_hours) [^(]*\(package=\?\)$")
+_WALK = re.compile(r"SCAN (documents|import|rollups)|SEARCH (documents|import_days) [^(]*\(package=\?\)$")
 """A step of a plan that reads a whole table, or all of a package."""
 
 

@@ -26,6 +26,7 @@ from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import LOCK
 from plaintally_server.store.libpq import Batches
 from plaintally_server.store.rows import make_stamp
+from plaintally_server.store.tables import HOURS
 from plaintally_server.store.totals import add_up
 
 _SHARE = f"SELECT pg_advisory_xact_lock_shared({LOCK})"
@@ -66,18 +67,22 @@ _DROP = """
 DELETE FROM documents USING unnest($1::bytea[], $2::bytea[]) AS row (collection, id)
 WHERE (documents.collection, documents.id) = (row.collection, row.id)
 """
+_BY_HOUR = ", ".join(f"coalesce(sum(imports) FILTER (WHERE hour % 24 = {hour}), 0)" for hour in range(len(HOURS)))
+_ADD_HOURS = ", ".join(f"{name} = import_days.{name} + excluded.{name}" for name in HOURS)
 # One statement, since each way to the server and back takes a collector CPU. Rows are locked in one order by all. The
 # ids of a day are one value, since asyncpg looks at each value of an array.
-_COUNT = """
+_COUNT = f"""
 WITH new AS (
     INSERT INTO import_ids (id, day)
     SELECT substring(part.ids FROM place * 16 + 1 FOR 16), part.day
     FROM unnest($1::bytea[], $2::int[]) AS part (ids, day), generate_series(0, length(part.ids) / 16 - 1) AS place
     ORDER BY 1 ON CONFLICT DO NOTHING RETURNING 1
 ), hours AS (
-    INSERT INTO import_hours (package, hour, fields, imports)
-    SELECT * FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[])
-    ON CONFLICT (package, hour, fields) DO UPDATE SET imports = import_hours.imports + excluded.imports
+    INSERT INTO import_days (package, day, fields, {", ".join(HOURS)})
+    SELECT package, hour / 24, fields, {_BY_HOUR}
+    FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[]) AS cell (package, hour, fields, imports)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    ON CONFLICT (package, day, fields) DO UPDATE SET {_ADD_HOURS}
 ), days AS (
     INSERT INTO rollups (series, package, day, key, value)
     SELECT * FROM unnest($7::text[], $8::text[], $9::date[], $10::text[], $11::bigint[])
@@ -92,7 +97,7 @@ WITH new AS (
     ON CONFLICT (package, collection, day) DO UPDATE SET stamp = excluded.stamp
 )
 SELECT count(*), pg_current_xact_id()::text FROM new
-"""
+"""  # noqa: S608  # of our own
 
 
 class Attempt:

@@ -11,7 +11,7 @@ A cut works in steps of a few milliseconds, between batches. Meanwhile, a combin
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, literal, select, update
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal
@@ -20,7 +20,7 @@ from plaintally_server.store import OTHER
 from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import exclusively
 from plaintally_server.store.rows import make_stamp
-from plaintally_server.store.tables import import_hours, rolled_days, struck
+from plaintally_server.store.tables import HOURS, import_days, rolled_days, struck
 from plaintally_server.store.times import DAY_US, HOUR_US, day_of
 from plaintally_server.store.totals import put_hours
 
@@ -34,7 +34,9 @@ KNOWN_DAYS = 28
 """For how many days a combination is known after it was last counted."""
 _AT_ONCE = 50
 """Combinations that a step of a cut moves."""
-_HOURS = import_hours.c
+_ROWS = 1_000
+"""Combinations of the day that a step of a cut reads."""
+_DAYS = import_days.c
 
 
 class Cut:
@@ -58,8 +60,8 @@ class Cut:
         self.stamp: int | None = None
         self._keep = keep
         self._sums: Counter[str] = Counter()
-        self._hours = _hours_of(day)
-        self._past = [hour for back in range(KNOWN_DAYS, 0, -1) for hour in _hours_of(day - back)]
+        self._last: str | None = ""  # of the combinations that were read; None: all were
+        self._past = list(range(day - KNOWN_DAYS, day))
         self._days: Counter[str] = Counter()
         self._imports: Counter[str] = Counter()
         self._excluded: Collection[int] | None = None
@@ -68,12 +70,12 @@ class Cut:
     def step(self, connection: Connection) -> Sequence[str] | None:
         """Do the next step in the transaction of a connection; return the combinations it moved, None at the end."""
         if self._excluded is None:
-            self._excluded = _excluded_hours(connection, self.package, self._past[0], self._hours[-1])
-        if self._hours:
-            self._add_up(connection, self._hours.pop())
+            self._excluded = _excluded_hours(connection, self.package, self.day - KNOWN_DAYS, self.day)
+        if self._last is not None:
+            self._read(connection, self._last)
             return ()
         if self._past and len(self._sums) > self._keep:
-            self._look_back(connection)
+            self._look_back(connection, self._past.pop())
             return ()
         if self._doomed is None:
             self._doomed = self._choose()
@@ -83,23 +85,31 @@ class Cut:
         self._move(connection, moved)
         return moved
 
-    def _add_up(self, connection: Connection, hour: int) -> None:
-        query = select(_HOURS.fields, _HOURS.imports).where(_HOURS.package == self.package, _HOURS.hour == hour)
-        is_excluded = hour in (self._excluded or ())
-        for coarse, number in connection.execute(query.where(_HOURS.fields != OTHER)):
-            self._sums[coarse] += 0 if is_excluded else number
-
-    def _look_back(self, connection: Connection) -> None:
-        """Look which of the combinations the next of the days before had."""
-        day, self._past = self._past[-24:], self._past[:-24]
-        hours = [hour for hour in day if hour not in (self._excluded or ())]
-        query = select(_HOURS.fields, func.sum(_HOURS.imports)).where(
-            _HOURS.package == self.package, _HOURS.hour.in_(hours), _HOURS.fields != OTHER
+    def _read(self, connection: Connection, after: str) -> None:
+        """Read the next combinations of the day."""
+        query = select(_DAYS.fields, self._sum(self.day)).where(
+            _DAYS.package == self.package, _DAYS.day == self.day, _DAYS.fields > after
         )
-        for coarse, number in connection.execute(query.group_by(_HOURS.fields)):
+        found = connection.execute(query.order_by(_DAYS.fields).limit(_ROWS)).all()
+        self._sums.update({coarse: number for coarse, number in found if coarse != OTHER})
+        self._last = found[-1][0] if len(found) == _ROWS else None
+
+    def _look_back(self, connection: Connection, day: int) -> None:
+        """Look which of the combinations one of the days before had."""
+        number = self._sum(day)
+        query = select(_DAYS.fields, number).where(
+            _DAYS.package == self.package, _DAYS.day == day, _DAYS.fields != OTHER, number > 0
+        )
+        for coarse, imports in connection.execute(query):
             if coarse in self._sums:
                 self._days[coarse] += 1
-                self._imports[coarse] += int(number)
+                self._imports[coarse] += imports
+
+    def _sum(self, day: int) -> ColumnElement[int]:
+        """The imports of a day without its excluded hours."""
+        excluded = self._excluded or ()
+        kept = [_DAYS[name] for hour, name in enumerate(HOURS) if day * 24 + hour not in excluded]
+        return sum(kept, literal(0))
 
     def _choose(self) -> list[str]:
         """Return the combinations that are to count as other."""
@@ -110,12 +120,10 @@ class Cut:
         return doomed
 
     def _move(self, connection: Connection, doomed: Sequence[str]) -> None:
-        moved: Counter[Cell] = Counter()
-        these = [_HOURS.package == self.package, _HOURS.hour.in_(_hours_of(self.day)), _HOURS.fields.in_(doomed)]
-        for hour, number in connection.execute(
-            delete(import_hours).where(*these).returning(_HOURS.hour, _HOURS.imports)
-        ):
-            moved[Cell(self.package, hour, OTHER)] += number
+        these = [_DAYS.package == self.package, _DAYS.day == self.day, _DAYS.fields.in_(doomed)]
+        gone = connection.execute(delete(import_days).where(*these).returning(*(_DAYS[name] for name in HOURS)))
+        sums = [sum(hour) for hour in zip(*gone, strict=True)]
+        moved = {Cell(self.package, self.day * 24 + hour, OTHER): number for hour, number in enumerate(sums) if number}
         put_hours(connection, moved)
         self.stamp = make_stamp()
         days = rolled_days.c
@@ -183,15 +191,12 @@ class Staging:
 
 def find_combinations(connection: Connection, package: str, day: int, *, most: int) -> set[str]:
     """Return the combinations of a package and a day, which is given in days since 1970, but so many at most."""
-    of_day = (_HOURS.package == package, _HOURS.hour >= day * 24, _HOURS.hour < (day + 1) * 24)
-    return set(connection.execute(select(_HOURS.fields).where(*of_day).distinct().limit(most)).scalars())
+    of_day = (_DAYS.package == package, _DAYS.day == day)
+    return set(connection.execute(select(_DAYS.fields).where(*of_day).limit(most)).scalars())
 
 
-def _hours_of(day: int) -> list[int]:
-    return list(range(day * 24, day * 24 + 24))
-
-
-def _excluded_hours(connection: Connection, package: str, first: int, last: int) -> Collection[int]:
+def _excluded_hours(connection: Connection, package: str, first_day: int, last_day: int) -> Collection[int]:
+    first, last = first_day * 24, last_day * 24 + 23
     windows = connection.execute(select(struck.c.first_at, struck.c.until).where(struck.c.package == package))
     spans = [(max(begin // HOUR_US, first), min(-(-end // HOUR_US), last + 1)) for begin, end in windows]
     return {hour for begin, end in spans for hour in range(begin, end)}

@@ -36,13 +36,13 @@ from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import (
     IMPORTS_BY_HOUR,
     documents,
-    import_hours,
+    import_days,
     import_ids,
     purges,
     rolled_days,
     rollups,
 )
-from plaintally_server.store.times import DAY_US, HOUR_US, cut_to_hour, day_number, day_of, first_hour, from_us, to_us
+from plaintally_server.store.times import DAY_US, cut_to_hour, date_of, day_number, day_of, from_us, to_us
 
 IDS_STEP = 3_000
 """Ids of imports that a step looks at, about."""
@@ -76,7 +76,7 @@ def _signs(due: Due) -> Sequence[ColumnElement[bool]]:
         return [select(_COLUMNS.number).where(_has_expired(due)).exists()]
     days = select(rolled_days.c.day).where(_is_expired_day(due)).exists()
     if due.what == "hours":
-        return [select(import_hours.c.hour).where(_is_expired_hour(due)).exists(), days]
+        return [select(import_days.c.day).where(_is_expired_hour(due)).exists(), days]
     return [select(_COLUMNS.number).where(_has_expired(due)).exists(), days]
 
 
@@ -88,7 +88,7 @@ def _has_expired(due: Due) -> ColumnElement[bool]:
 
 def _is_expired_hour(due: Due) -> ColumnElement[bool]:
     """The condition that a row of imports by hour has expired."""
-    return and_(import_hours.c.package == due.package, import_hours.c.hour < first_hour(due.before.date()))
+    return and_(import_days.c.package == due.package, import_days.c.day < day_number(due.before.date()))
 
 
 def _is_expired_day(due: Due) -> ColumnElement[bool]:
@@ -134,18 +134,17 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
 
 
 def _drop_hours(connection: Connection, due: Due, place: Place, limit: int) -> Step:
-    """Drop the oldest imports by hour, whole hours at a time."""
-    hours, sums = import_hours.c, rollups.c
-    oldest = select(hours.hour).where(_is_expired_hour(due)).order_by(hours.hour, hours.fields)
+    """Drop the oldest imports by hour, whole days at a time."""
+    rows, sums = import_days.c, rollups.c
+    oldest = select(rows.day).where(_is_expired_hour(due)).order_by(rows.day, rows.fields)
     last: int | None = connection.execute(oldest.offset(limit - 1).limit(1)).scalar()
-    end = first_hour(due.before.date()) if last is None else last + 1
-    whole = and_(hours.package == due.package, hours.hour < end)
-    dropped = connection.execute(delete(import_hours).where(whole).returning(hours.hour)).scalars().all()
-    end_day = day_of(end * HOUR_US)
-    of_hours = and_(sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < end_day)
+    end = day_number(due.before.date()) if last is None else last + 1
+    whole = and_(rows.package == due.package, rows.day < end)
+    dropped = connection.execute(delete(import_days).where(whole).returning(rows.day)).scalars().all()
+    of_hours = and_(sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < date_of(end))
     connection.execute(delete(rollups).where(of_hours))
     collection = f"{COUNTER_PREFIX}{due.package}"
-    _note_purged(connection, {Day(due.package, collection, day_of(hour * HOUR_US)) for hour in dropped})
+    _note_purged(connection, {Day(due.package, collection, date_of(day)) for day in dropped})
     return Step(len(dropped), None if last is None else place)
 
 
@@ -163,10 +162,8 @@ def drop_days(connection: Connection, due: Due) -> None:
 def _days_left(connection: Connection, due: Due) -> set[tuple[str, date]]:
     """Return the collections and days of which something is left that has expired, such as a session's own document."""
     if due.what == "hours":
-        numbers = connection.execute(
-            select(import_hours.c.hour // 24).where(_is_expired_hour(due)).distinct()
-        ).scalars()
-        return {(f"{COUNTER_PREFIX}{due.package}", day_of(number * DAY_US)) for number in numbers}
+        numbers = connection.execute(select(import_days.c.day).where(_is_expired_hour(due)).distinct()).scalars()
+        return {(f"{COUNTER_PREFIX}{due.package}", date_of(number)) for number in numbers}
     number = _COLUMNS.create_time // DAY_US
     found = connection.execute(select(_COLUMNS.collection, number).where(_has_expired(due)).distinct())
     return {(collection, day_of(day * DAY_US)) for collection, day in found}

@@ -30,9 +30,17 @@ from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.rows import count_runs, is_document, name_is, parent_is
 from plaintally_server.store.statements import parts_of
-from plaintally_server.store.tables import IMPORTS, IMPORTS_BY_HOUR, documents, monthly_rollups, rolled_days, rollups
-from plaintally_server.store.tables import import_hours as imports_by_hour
-from plaintally_server.store.times import DAY_US, HOUR_US, day_number, day_of, first_hour, from_hour, from_us, to_us
+from plaintally_server.store.tables import (
+    HOURS,
+    IMPORTS,
+    IMPORTS_BY_HOUR,
+    documents,
+    import_days,
+    monthly_rollups,
+    rolled_days,
+    rollups,
+)
+from plaintally_server.store.times import DAY_US, day_number, day_of, from_us, to_us
 from plaintally_server.tokens import Token
 
 T = TypeVar("T")
@@ -94,13 +102,19 @@ class SQLReader:
 
     def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
         """See `Reader.import_hours`."""
-        hours, first = imports_by_hour.c, first_hour(day)
-        query = select(hours.hour, hours.fields, hours.imports).where(
-            hours.package == package, hours.hour >= first, hours.hour < first + 24
+        days = import_days.c
+        query = select(days.fields, *(days[name] for name in HOURS)).where(
+            days.package == package, days.day == day_number(day)
         )
         with self._reading() as connection:
-            rows = connection.execute(query.order_by(hours.hour, hours.fields))
-            return [ImportHour(from_hour(hour), coarse, number) for hour, coarse, number in rows]
+            rows = connection.execute(query.order_by(days.fields)).all()
+        start = datetime.combine(day, time(), UTC)
+        return [
+            ImportHour(start + timedelta(hours=hour), coarse, numbers[hour])
+            for hour in range(24)
+            for coarse, *numbers in rows
+            if numbers[hour]
+        ]
 
     def hourly_imports(self, package: str, first: date, last: date) -> Sequence[tuple[datetime, int]]:
         """See `Reader.hourly_imports`."""
@@ -254,7 +268,7 @@ class SQLReader:
     def packages_by_hour(self) -> Sequence[str]:
         """See `retention.Purging.packages_by_hour`."""
         with self._reading() as connection:
-            return purging.packages_in(connection, imports_by_hour.c.package)
+            return purging.packages_in(connection, import_days.c.package)
 
     def packages_with_documents(self) -> Sequence[str]:
         """Return the packages of which sessions are stored."""
@@ -458,22 +472,22 @@ def _find_rest(connection: Connection, package: str, kept_since: date) -> Collec
     """Return the collections and days before a day that have something of a package, of which most was purged."""
     if kept_since == date.min:
         return ()
-    key, hours = documents.c, imports_by_hour.c
+    key, days = documents.c, import_days.c
     before = to_us(datetime.combine(kept_since, time(), UTC))
     query = select(key.collection, key.create_time // DAY_US).where(key.package == package, key.create_time < before)
     found = {(collection, day) for collection, day in connection.execute(query.distinct())}
-    counted = select(hours.hour // 24).where(hours.package == package, hours.hour < first_hour(kept_since)).distinct()
+    counted = select(days.day).where(days.package == package, days.day < day_number(kept_since)).distinct()
     found |= {(f"{COUNTER_PREFIX}{package}", day) for day in connection.execute(counted).scalars()}
     return {(collection, day_of(day * DAY_US)) for collection, day in found}
 
 
 def _is_filled(connection: Connection, package: str, collection: str, day: date) -> bool:
     """Whether something of a package was received in a collection on a day, and is there."""
-    key, hours, hour = documents.c, imports_by_hour.c, first_hour(day)
+    key, days = documents.c, import_days.c
     if collection == f"{COUNTER_PREFIX}{package}":
-        query = select(hours.hour).where(hours.package == package, hours.hour >= hour, hours.hour < hour + 24)
+        query = select(days.day).where(days.package == package, days.day == day_number(day))
     else:
-        start = hour * HOUR_US
+        start = day_number(day) * DAY_US
         received = (key.create_time >= start, key.create_time < start + DAY_US)
         query = select(key.number).where(key.package == package, *received, key.collection == collection)
     return connection.execute(query.limit(1)).first() is not None

@@ -40,6 +40,7 @@ from plaintally_server.store.lock import Lock
 from plaintally_server.store.room import FOR_IMPORTS, FOR_OTHERS, Room
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.statements import parts_of
+from plaintally_server.store.tables import HOURS
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
@@ -77,11 +78,14 @@ def _write(insert: _Insert, rows: int) -> str:
 
 
 _KEEP_ID = _Insert("import_ids (id, day)", "(?,?)", "DO NOTHING")
-_COUNT = _Insert(
-    "import_hours (package, hour, fields, imports)",
-    "(?,?,?,?)",
-    "(package, hour, fields) DO UPDATE SET imports = imports + excluded.imports",
-)
+_COUNT = [
+    _Insert(
+        f"import_days (package, day, fields, {name})",
+        "(?,?,?,?)",
+        f"(package, day, fields) DO UPDATE SET {name} = {name} + excluded.{name}",
+    )
+    for name in HOURS
+]
 _ADD = _Insert(
     "rollups (series, package, day, key, value)",
     "(?,?,?,?,?)",
@@ -274,7 +278,11 @@ class _File:
 
     def _count(self, imports: Mapping[Cell, int]) -> None:
         added = totals.add_up(self._staging.admit(imports))
-        self._insert(_COUNT, [(*cell, number) for cell, number in added.hours.items()])
+        hours: dict[int, list[tuple[str, int, str, int]]] = {}
+        for (package, hour, coarse), number in added.hours.items():
+            hours.setdefault(hour % 24, []).append((package, hour // 24, coarse, number))
+        for hour, rows in hours.items():
+            self._insert(_COUNT[hour], rows)
         for insert, sums in ((_ADD, added.days), (_ADD_TO_MONTH, added.months)):
             self._insert(
                 insert,

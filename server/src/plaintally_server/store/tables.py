@@ -1,6 +1,6 @@
 """The tables, for SQLite and PostgreSQL alike, and what stands in each column.
 
-An import is no row: it adds one to `import_hours` and to the sums in `rollups`. Migrations make the tables; a test
+An import is no row: it adds one to `import_days` and to the sums in `rollups`. Migrations make the tables; a test
 compares what they make with what is declared here. Keys of documents are bytes on
 PostgreSQL: an id may hold a zero character, which PostgreSQL's texts cannot, and bytes sort the same everywhere.
 """
@@ -101,14 +101,19 @@ import_ids = Table(
     comment="ids of imports that were counted in the last three days, so that none counts twice",
     sqlite_with_rowid=False,
 )
-import_hours = Table(
-    "import_hours",
+HOURS = tuple(f"h{hour:02}" for hour in range(24))
+"""The columns of `import_days` with the imports of each hour."""
+import_days = Table(
+    "import_days",
     metadata,
     Column("package", _text(), primary_key=True, comment="the package that was imported"),
-    Column("hour", Integer, primary_key=True, comment="the hour of receipt, in hours since 1970"),
+    Column("day", Integer, primary_key=True, comment="the UTC day of receipt, in days since 1970"),
     Column("fields", _text(), primary_key=True, comment="the coarse fields as a JSON object, or other"),
-    Column("imports", BigInteger, nullable=False, comment="how many imports"),
-    comment="how often a package was imported, by hour and coarse fields",
+    *(
+        Column(name, BigInteger, nullable=False, server_default="0", comment=f"how many imports from {hour}:00 on")
+        for hour, name in enumerate(HOURS)
+    ),
+    comment="how often a package was imported, by day and coarse fields, and in which hours",
     sqlite_with_rowid=False,
 )
 rollups = Table(

@@ -1,6 +1,6 @@
 """Totals of imports: what a batch adds to them.
 
-An import adds one to its hour and coarse fields in `import_hours`, and to the sums of its hour, day and month in the
+An import adds one to its hour and coarse fields in `import_days`, and to the sums of its hour, day and month in the
 rollups. `combinations` bounds how many coarse fields are told apart.
 """
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from plaintally_server.store.batch import Cell
 from plaintally_server.store.statements import insert
-from plaintally_server.store.tables import IMPORTS, IMPORTS_BY_HOUR, import_hours
+from plaintally_server.store.tables import HOURS, IMPORTS, IMPORTS_BY_HOUR, import_days
 from plaintally_server.store.times import date_of
 
 
@@ -47,12 +47,13 @@ def add_up(imports: Mapping[Cell, int]) -> Totals:
 
 
 def put_hours(connection: Connection, imports: Mapping[Cell, int]) -> None:
-    """Add imports to `import_hours`."""
-    rows = [
-        {"package": package, "hour": hour, "fields": coarse, "imports": number}
-        for (package, hour, coarse), number in sorted(imports.items())
-    ]
-    if rows:
-        added = insert(connection, import_hours)
-        total = {"imports": import_hours.c.imports + added.excluded.imports}
-        connection.execute(added.on_conflict_do_update(index_elements=[*import_hours.primary_key], set_=total), rows)
+    """Add imports to `import_days`."""
+    by_hour: dict[str, list[dict[str, object]]] = {}
+    for (package, hour, coarse), number in sorted(imports.items()):
+        name = HOURS[hour % 24]
+        row = {"package": package, "day": hour // 24, "fields": coarse, name: number}
+        by_hour.setdefault(name, []).append(row)
+    for name, rows in sorted(by_hour.items()):
+        added = insert(connection, import_days)
+        total = {name: import_days.c[name] + added.excluded[name]}
+        connection.execute(added.on_conflict_do_update(index_elements=[*import_days.primary_key], set_=total), rows)
