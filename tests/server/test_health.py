@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from collectors import ROOT, TOKEN, Collector, count, free_port, run_collector, run_server
-from made import at, commit, counts, run_until
+from made import at, commit, run_until, session
 from plaintally_server.exceptions import Refusal
 from plaintally_server.metrics import kind_of
 from plaintally_server.store.maintenance import Maintenance
@@ -126,11 +126,12 @@ def test_the_log_is_lines_of_json_and_tells_of_nobody(tmp_path: Path) -> None:
     """A disk error, a purge, and requests with canaries in them."""
     database = tmp_path / "a.sqlite3"
     old = at(date(2020, 1, 1))
-    commit(database, [one._replace(received_at=old) for one in counts(random.Random(1), [old.date()], 3)])  # noqa: S311
+    shared = list(session(random.Random(1), old, invokes=1))  # noqa: S311
+    commit(database, shared)
     run_until(database, datetime.now(UTC))
     with run_collector(database, "--log-format=json") as collector:
         deadline = time.monotonic() + 30
-        while collector.store.documents_of_day("rxinfer", "using_rxinfer", old.date(), list):
+        while any(collector.store.get_all([one.name for one in shared])):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         with closing(sqlite3.connect(database, isolation_level=None)) as other:
