@@ -1,12 +1,12 @@
 """The dashboard in a real Chromium: what a person sees, light and dark, wide and narrow, without JavaScript."""
 
-import asyncio
 import math
 import os
 import random
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,40 +16,26 @@ from playwright.sync_api import Browser, Page
 
 from chromium import CONTRAST, run_chromium
 from collectors import Collector, run_collector
-from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write
+from made import at, commit, count
 from plaintally_server.store.sqlite import SQLiteStore
 
 pytestmark = pytest.mark.browser
 
 
-def keep(admitted: Admitted) -> Callable[[Fields | None], Admitted]:
-    return lambda _: admitted
-
-
 def fill(database: Path, days: int) -> dict[date, int]:
-    """Write counts of the last days into a store, as a collector would have."""
+    """Count imports of the last days in a store, as a collector would have."""
     chance = random.Random(5)  # noqa: S311
-    now = datetime.now(UTC)
-    counts = {now.date() - timedelta(days=back): chance.randrange(1, 60) for back in range(days)}
-    counts.pop(now.date() - timedelta(days=3), None)  # a day without any
-    store = SQLiteStore(database)
-
-    async def write() -> None:
-        writes = []
-        for day, count in counts.items():
-            received_at = datetime(day.year, day.month, day.day, 0, 0, 1, tzinfo=UTC)
-            for _ in range(count):
-                identifier = uuid.uuid4()
-                admitted = Admitted({"id": str(identifier), "timestamp": received_at}, "rxinfer", str(identifier))
-                name = Name("p", "(default)", "using_rxinfer", str(identifier))
-                writes.append(store.commit([Write(name, Precondition(), keep(admitted), received_at)]))
-        await asyncio.gather(*writes)
-
-    asyncio.run(write())
-    store.close()
+    today = datetime.now(UTC).date()
+    counts = {today - timedelta(days=back): chance.randrange(1, 60) for back in range(days)}
+    counts.pop(today - timedelta(days=3), None)  # a day without any
+    commit(
+        database,
+        [
+            count({"id": str(uuid.uuid4()), "package_version": "1.2.0"}, at(day, 1))
+            for day, number in counts.items()
+            for _ in range(number)
+        ],
+    )
     return counts
 
 
@@ -141,9 +127,11 @@ def test_a_long_name_and_large_numbers_fit_a_telephone(
     package, database = "a_package_with_quite_a_long_name_indeed", tmp_path / "large.sqlite3"
     SQLiteStore(database).close()
     today = datetime.now(UTC).date()
-    rows = [(package, (today - timedelta(days=back)).isoformat(), daily) for back in range(400)]
+    days_back = [today - timedelta(days=back) for back in range(400)]
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.executemany("INSERT INTO rollups VALUES ('imports', ?, ?, '', ?)", rows)
+        for table, dates in (("rollups", days_back), ("monthly_rollups", [day.replace(day=1) for day in days_back])):
+            rows = [(package, day.isoformat(), daily * number) for day, number in Counter(dates).items()]
+            connection.executemany(f"INSERT INTO {table} VALUES ('imports', ?, ?, '', ?)", rows)  # noqa: S608
     with run_collector(database, "--package", package) as collector:
         visit = Visit(browser, f"{collector.url}/packages/{package}?days={days}", width=360)
         save(visit.page, f"dashboard-large-{daily}-{days}", tmp_path)
@@ -175,8 +163,8 @@ def test_the_bars_and_the_table_say_the_same(
     )
     heights = {datetime.strptime(title.split(":")[0], "%d %B %Y").date(): height for title, height in bars}  # noqa: DTZ007
     tallest = max(table, key=lambda day: table[day])
-    for day, count in table.items():
-        assert math.isclose(heights[day], heights[tallest] * count / table[tallest], abs_tol=0.5)
+    for day, number in table.items():
+        assert math.isclose(heights[day], heights[tallest] * number / table[tallest], abs_tol=0.5)
     visit.context.close()
 
 
