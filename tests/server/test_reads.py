@@ -21,13 +21,13 @@ from collectors import ROOT, Collector, count, run_collector
 from made import commit, session
 from plaintally_server import queries, retention
 from plaintally_server.filters import Found
-from plaintally_server.ingest import Admitted
+from plaintally_server.ingest import SESSIONS, Admitted
 from plaintally_server.lookups import MAX_NAMES
 from plaintally_server.queries import Item, Order, Query, complete_orders
 from plaintally_server.reads import ANSWER_BYTES
 from plaintally_server.resource import Name, Precondition, Stored
 from plaintally_server.rolling import Changed
-from plaintally_server.store import Write, deletion, striking
+from plaintally_server.store import Write, deletion
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.writing import SQLStore
 from stores import write_all
@@ -39,7 +39,7 @@ CITIES = f"{ROOT}/cities"
 NUMBER, LONG = 60, 972_000
 NAMES = [f"n{number:03}" for number in range(NUMBER)]
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-SLOW = r"SCAN \w*_documents|SEARCH shared_documents.*\(collection=\?\)$"
+SLOW = r"SCAN documents|SEARCH documents.*\(collection=\?\)$"
 """Steps of a query plan that read a whole table, or a whole collection of what was shared."""
 
 
@@ -224,7 +224,9 @@ def test_a_store_reads_in_parts_and_misses_nothing(store: SQLStore) -> None:
         behind = [one for one in ids if (one < ids[100] if descending else one > ids[100])]
         assert store.scan("cities", take, after=ids[100], descending=descending) == sorted(behind, reverse=descending)
     of_day = store.documents_of_day("", "cities", NOW.date(), take)
-    assert of_day == [str(name.document) for _, name in sorted(zip(days, names, strict=True))]
+    hours = dict(zip(map(str, (name.document for name in names)), days, strict=True))
+    assert [hours[one] for one in of_day] == sorted(days)
+    assert sorted(of_day) == ids
     statements.clear()
     missing = [Name("p", "(default)", "cities", f"none{number}") for number in range(300)]
     found = store.get_all([*names, *missing, names[0]])
@@ -248,7 +250,6 @@ def test_sqlite_finds_documents_by_name_without_reading_all(tmp_path: Path) -> N
 
 
 def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
-    """Documents are in two tables, and a view of both may hide an index from a query."""
     path = tmp_path / "a.sqlite3"
     shared = list(session(random.Random(1), NOW, invokes=3))  # noqa: S311
     commit(path, shared)
@@ -260,17 +261,17 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
             event.listen(some, "before_cursor_execute", lambda *args: statements.append(args[2:4]))
         store.session_tree(one)
         store.received(one)
-        asyncio.run(store.renew_below(Changed(package, NOW.date(), 1)))
+        asyncio.run(store.renew_below(Changed(package, SESSIONS, NOW.date(), 1)))
         for what in ("contexts", "documents"):
-            due = retention.Due(package, what, NOW + timedelta(days=1))
-            asyncio.run(store.purge(due, (0, "", ""), limit=1, at=NOW))
+            due = retention.Due(package, what, NOW + timedelta(days=1), frozenset({"inference", "plot"}))
+            store.find_expired([due])
+            asyncio.run(store.purge(due, retention.START, limit=1, at=NOW))
         with store._reading() as connection:
-            striking.hourly_counts(connection, package, NOW)
             deletion.package_of(connection, one)
         assert asyncio.run(store.approve(one, at=NOW, salt=b"", actor="ada")) is not None
         with store._reading() as connection:
             for statement, parameters in [*statements]:
-                is_of_pass = "shared_documents_" in statement  # an erasure that began meanwhile; its tables come and go
+                is_of_pass = "documents_" in statement  # an erasure that began meanwhile; its tables come and go
                 if statement.startswith(("SELECT", "DELETE", "UPDATE")) and not is_of_pass:
                     first = parameters[0] if isinstance(parameters, list) else parameters  # of many
                     plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first).all()
