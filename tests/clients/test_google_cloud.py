@@ -20,7 +20,7 @@ ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 MOMENT = datetime(2026, 11, 23, 20, 15, 30, 123456, tzinfo=UTC)
 
 
-def connect(collector: Collector, credentials: Credentials) -> Any:
+def connect(collector: Collector, credentials: AnonymousCredentials | Credentials) -> Any:
     """The public client; only what it sends requests with is put in."""
     client = firestore.Client(project="p", credentials=credentials)
     transport = FirestoreRestTransport(host=collector.url, credentials=credentials, url_scheme="http")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,11 @@ IMPORTS = f"{ROOT}/using_rxinfer"
 NAME = f"{PREFIX}/using_rxinfer/{ID}"
 ABSENT, PRESENT = ({"currentDocument": {"exists": exists}} for exists in (False, True))
 TAKEN, UNIMPLEMENTED, FORBIDDEN = (409, "ALREADY_EXISTS"), (501, "UNIMPLEMENTED"), (403, "PERMISSION_DENIED")
+
+
+def write(name: str, document: Any) -> dict[str, object]:  # noqa: ANN401
+    """A write of an import in a commit."""
+    return update(f"using_rxinfer/{name}", document)
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +46,20 @@ def wanting_documents() -> Iterator[tuple[str, str, object]]:
     for query in ("updateMask.fieldPaths=id", "currentDocument.exists=true", f"currentDocument.updateTime={TIME}"):
         yield "PATCH", f"{IMPORTS}/{ID}?{query}", count(ID)
     for more in ({}, {"limit": 1}, {"select": {"fields": [{"fieldPath": "__name__"}]}}):
-        query = {"structuredQuery": {"from": [{"collectionId": "using_rxinfer"}], **more}}
-        yield "POST", f"{ROOT}:runQuery", query
+        asked = {"structuredQuery": {"from": [{"collectionId": "using_rxinfer"}], **more}}
+        yield "POST", f"{ROOT}:runQuery", asked
     everywhere = [{"collectionId": "using_rxinfer", "allDescendants": True}]
     yield "POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": everywhere}}
     yield "POST", f"{ROOT}:batchGet", {"documents": [f"{PREFIX}/cities/a", NAME]}
     city = update("cities/a", {"fields": {}})
-    for write in (
+    for other in (
         {"delete": NAME},
         {"verify": NAME, **PRESENT},
         {"verify": NAME, **ABSENT},
-        {**update(f"using_rxinfer/{ID}", count(ID)), **PRESENT},
-        {**update(f"using_rxinfer/{ID}", count(ID)), "updateMask": {"fieldPaths": ["id"]}},
+        {**write(ID, count(ID)), **PRESENT},
+        {**write(ID, count(ID)), "updateMask": {"fieldPaths": ["id"]}},
     ):
-        yield "POST", f"{ROOT}:commit", {"writes": [city, write]}
+        yield "POST", f"{ROOT}:commit", {"writes": [city, other]}
 
 
 @pytest.mark.parametrize("is_counted", [True, False])
@@ -97,7 +103,7 @@ def test_an_import_without_a_name_is_counted_once_and_never_taken(collector: Col
 
 
 def test_a_commit_counts_all_or_nothing(collector: Collector) -> None:
-    first, second = (update(f"using_rxinfer/{name}", count()) for name in ("first", "second"))
+    first, second = (write(name, count()) for name in ("first", "second"))
     city = update("cities/a", {"fields": {"n": integer(1)}})
     assert commit(collector, first, {**city, **PRESENT}).error == (404, "NOT_FOUND")
     assert commit(collector, {**first, **ABSENT}, city, {**first, **ABSENT}).error == TAKEN
@@ -107,18 +113,18 @@ def test_a_commit_counts_all_or_nothing(collector: Collector) -> None:
     assert [list(one) for one in done["writeResults"]] == [["updateTime"]] * 4  # type: ignore[attr-defined]
     assert collector.store.total("rxinfer") == 2
     delete = {"delete": f"{PREFIX}/cities/a"}
-    assert commit(collector, delete, update("using_rxinfer/third", count()), second).status == 200
+    assert commit(collector, delete, write("third", count()), second).status == 200
     assert collector.store.total("rxinfer") == 3
 
 
 def test_a_batch_counts_each_import_for_itself(collector: Collector) -> None:
     collector.post(ID, document="taken")
     writes = [
-        update("using_rxinfer/new", count()),
-        {**update("using_rxinfer/taken", count()), **ABSENT},
-        update("using_rxinfer/taken", count(ID)),  # a name that stands twice in a batch is an error
+        write("new", count()),
+        {**write("taken", count()), **ABSENT},
+        write("taken", count(ID)),  # a name that stands twice in a batch is an error
         update("cities/a", {"fields": {}}),
-        update("using_rxinfer/wrong", {"fields": {}}),
+        write("wrong", {"fields": {}}),
         {"delete": f"{PREFIX}/using_rxinfer/gone"},
     ]
     refused = collector.request("POST", f"{ROOT}:batchWrite", {"writes": writes}, READ)
