@@ -237,7 +237,7 @@ def test_what_is_over_goes_from_the_export_of_a_package_that_went_quiet(folder: 
     export(folder)
     contracts, now = {"rxinfer": Contract(retention_days=1)}, at(NEXT + timedelta(days=2))
     with closing(open_store(folder / "store")) as store:
-        asyncio.run(purge_all(store, contracts, {}, now=lambda: now))
+        asyncio.run(purge_all(store, contracts, now=lambda: now))
     _, removed = export(folder)
     assert removed
     assert {path.split("=")[1].split("/")[0] for path in files(folder) if "=" in path} == {"another"}

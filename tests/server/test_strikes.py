@@ -18,7 +18,6 @@ from collectors import run_server
 from made import at, commit, counts
 from plaintally_server.reports.floods import HOUR, find_floods
 from plaintally_server.reports.questions import IMPORTS, PYTHONS
-from plaintally_server.retention import Due
 from plaintally_server.rolling import roll_up
 from plaintally_server.sources import StoreSource
 from plaintally_server.store import Window
@@ -144,7 +143,7 @@ def test_a_window_that_cannot_be_struck(tmp_path: Path, arguments: tuple[str, ..
     database = tmp_path / "a.sqlite3"
     commit(database, list(counts(random.Random(2), [date(2026, 1, 1)], 5, package="old")))  # noqa: S311
     with open_for_writing(database).begin() as connection:
-        row = {"at": 0, "package": "old", "what": "documents", "until": to_us(at(date(2026, 1, 2))), "removed": 1}
+        row = {"package": "old", "until": to_us(at(date(2026, 1, 2))), "begun_at": 0, "ended_at": 0}
         connection.execute(purges.insert().values(row))
     done = run(tmp_path, database, *arguments)
     assert done.returncode == code
@@ -168,9 +167,8 @@ def test_hours_that_were_dropped_make_no_flood(tmp_path: Path, today: date) -> N
     """Nothing is known of them, which is not that nothing came."""
     database, days = tmp_path / "a.sqlite3", [today - timedelta(days=back) for back in range(1, 10)]
     commit(database, list(counts(random.Random(2), days, 24 * 60 * 9)))  # noqa: S311
-    due = Due("rxinfer", "documents", at(today - timedelta(days=9)))
     with closing(open_store(database)) as store:
-        asyncio.run(store.begin_purge(due, at=at(today)))
+        asyncio.run(store.begin_purge({"rxinfer": at(today - timedelta(days=9))}, at=at(today)))
     assert run(tmp_path, database, "look", "rxinfer").stdout == "No hour of rxinfer in the last 28 days stands out.\n"
 
 

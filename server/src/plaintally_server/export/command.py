@@ -130,21 +130,16 @@ def plan_packages(
                 f"nothing that {place.place} has of {package} is in the database; if it is the right one, "
                 f"delete the directories package={package} there, and export again"
             )
-        wanted.update(_drop_empty(reader, package, choose(of_package), found, kept_since=kept_since))
+        wanted.update(_drop_empty(reader, package, choose(of_package), found))
     return make_plan(wanted, choose(found))._replace(struck=_plan_struck(reader, place, packages))
 
 
 def _drop_empty(
-    reader: Reader,
-    package: str,
-    wanted: Mapping[Partition, str],
-    found: Mapping[Partition, str | None],
-    *,
-    kept_since: date,
+    reader: Reader, package: str, wanted: Mapping[Partition, str], found: Mapping[Partition, str | None]
 ) -> Mapping[Partition, str]:
     """Return the partitions without those that have changed and have no rows any more."""
     changed = {one: (one.collection, one.day) for one, stamp in wanted.items() if found.get(one) != stamp}
-    filled = reader.filled_days(package, changed.values(), kept_since=kept_since) if changed else ()
+    filled = reader.filled_days(package, changed.values()) if changed else ()
     return {one: stamp for one, stamp in wanted.items() if one not in changed or changed[one] in filled}
 
 

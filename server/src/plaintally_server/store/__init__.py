@@ -164,10 +164,8 @@ class Reader(Protocol):
     def day_states(self, package: str) -> Sequence[DayState]:
         """Return the state of each collection and day that ever had something of a package, in the order of both."""
 
-    def filled_days(
-        self, package: str, days: Collection[tuple[str, date]], *, kept_since: date
-    ) -> Collection[tuple[str, date]]:
-        """Return those of these collections and days that have documents or imports; before `kept_since` few have."""
+    def filled_days(self, package: str, days: Collection[tuple[str, date]]) -> Collection[tuple[str, date]]:
+        """Return those of these collections and days that have documents or imports."""
 
     def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
         """Return the imports of a UTC day by hour and coarse fields, in the order of both."""

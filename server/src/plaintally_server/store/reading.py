@@ -40,7 +40,7 @@ from plaintally_server.store.tables import (
     rolled_days,
     rollups,
 )
-from plaintally_server.store.times import DAY_US, day_number, day_of, from_us, to_us
+from plaintally_server.store.times import DAY_US, day_number, from_us, to_us
 from plaintally_server.tokens import Token
 
 T = TypeVar("T")
@@ -90,15 +90,10 @@ class SQLReader:
             rows = connection.execute(query.order_by(days.collection, days.day))
             return [DayState(*row) for row in rows]
 
-    def filled_days(
-        self, package: str, days: Collection[tuple[str, date]], *, kept_since: date
-    ) -> Collection[tuple[str, date]]:
+    def filled_days(self, package: str, days: Collection[tuple[str, date]]) -> Collection[tuple[str, date]]:
         """See `Reader.filled_days`."""
         with self._reading() as connection:
-            rest = _find_rest(connection, package, kept_since)
-            return {
-                one for one in days if (one in rest if one[1] < kept_since else _is_filled(connection, package, *one))
-            }
+            return {one for one in days if _is_filled(connection, package, *one)}
 
     def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
         """See `Reader.import_hours`."""
@@ -466,19 +461,6 @@ def start_of(stored: Stored) -> datetime:
 def _imports(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     """Select from the imports in a table of rollups, and from those that are excluded, which are negative."""
     return select(*columns).where(table.c.series.in_([IMPORTS, STRUCK_IMPORTS]))
-
-
-def _find_rest(connection: Connection, package: str, kept_since: date) -> Collection[tuple[str, date]]:
-    """Return the collections and days before a day that have something of a package, of which most was purged."""
-    if kept_since == date.min:
-        return ()
-    key, days = documents.c, import_days.c
-    before = to_us(datetime.combine(kept_since, time(), UTC))
-    query = select(key.collection, key.create_time // DAY_US).where(key.package == package, key.create_time < before)
-    found = {(collection, day) for collection, day in connection.execute(query.distinct())}
-    counted = select(days.day).where(days.package == package, days.day < day_number(kept_since)).distinct()
-    found |= {(f"{COUNTER_PREFIX}{package}", day) for day in connection.execute(counted).scalars()}
-    return {(collection, day_of(day * DAY_US)) for collection, day in found}
 
 
 def _is_filled(connection: Connection, package: str, collection: str, day: date) -> bool:

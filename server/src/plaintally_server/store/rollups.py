@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, update
 
+from plaintally_server.export.layout import table_of
 from plaintally_server.ingest import INVOKES, STATS
 from plaintally_server.reports.questions import ROLLED
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
@@ -41,7 +42,13 @@ def read(
     days = rolled_days.c
     of_collection = and_(days.package == package, days.collection == collection)
     query = select(days.day).where(of_collection, days.day.between(first, last), days.rolled.is_(None))
-    missing = connection.execute(query.order_by(days.day)).scalars().all()
+    found = connection.execute(query.order_by(days.day)).scalars().all()
+    until = purged_until(connection, datetime.max.replace(tzinfo=UTC)).get(package) if found else None
+    missing = [
+        day
+        for day in found
+        if until is None or day >= until.date() or not _is_settled(connection, Day(package, collection, day))
+    ]
     day, key, value = rollups.c.day, rollups.c.key, rollups.c.value
     of_series = and_(rollups.c.series == series, rollups.c.package == package)
     if by_day:
@@ -61,7 +68,8 @@ def read(
 def changed(connection: Connection, last: date, *, package: str | None = None) -> Sequence[Changed]:
     """The days up to the last that are to be rolled up, the oldest first.
 
-    A day whose documents went because their time was over stays as it was rolled up before.
+    A day of which something was purged stays as it was rolled up before. It may have been forgotten since, and noted
+    again for something that came late.
     """
     days = rolled_days.c
     query = select(days.package, days.collection, days.day, days.stamp, days.rolled).where(
@@ -73,8 +81,17 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
     return [
         Changed(package, collection, day, stamp, rolled is not None)
         for package, collection, day, stamp, rolled in connection.execute(query.order_by(days.day, days.package))
-        if rolled is None or package not in purged or day >= purged[package].date()
+        if package not in purged
+        or day >= purged[package].date()
+        or (rolled is None and not _is_settled(connection, Day(package, collection, day)))
     ]
+
+
+def _is_settled(connection: Connection, day: Day) -> bool:
+    """Whether there are rollups of a day that was never rolled up: they are of before a purge forgot the day."""
+    series = [question.series for question in ROLLED if question.table == table_of(day.collection)]
+    of_day = and_(rollups.c.package == day.package, rollups.c.day == day.day, rollups.c.series.in_(series))
+    return connection.execute(select(rollups.c.key).where(of_day).limit(1)).first() is not None
 
 
 def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime]:
