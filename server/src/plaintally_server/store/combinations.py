@@ -8,6 +8,7 @@ that is in use stays visible in a flood, and a new one has its place on the day 
 A cut works in steps of a few milliseconds, between batches. Meanwhile, a combination that is new counts as other.
 """
 
+import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -33,9 +34,10 @@ KEPT_KNOWN = 1_000
 KNOWN_DAYS = 28
 """For how many days a combination is known after it was last counted."""
 _AT_ONCE = 50
-"""Combinations that a step of a cut moves."""
+"""Combinations that are moved at once."""
 _ROWS = 1_000
-"""Combinations of the day that a step of a cut reads."""
+"""Combinations of the day that are read at once."""
+_STEP_S = 0.005
 _DAYS = import_days.c
 
 
@@ -50,12 +52,14 @@ class Cut:
         keep: how many of the new ones are kept.
 
     Attributes:
+        is_done: whether nothing is left to do.
         kept: the combinations that stay, once they are chosen.
         stamp: the stamp of the day after the last change; None as long as nothing changed.
     """
 
     def __init__(self, package: str, day: int, *, keep: int) -> None:
         self.package, self.day = package, day
+        self.is_done = False
         self.kept: Collection[str] = ()
         self.stamp: int | None = None
         self._keep = keep
@@ -67,8 +71,17 @@ class Cut:
         self._excluded: Collection[int] | None = None
         self._doomed: list[str] | None = None
 
-    def step(self, connection: Connection) -> Sequence[str] | None:
-        """Do the next step in the transaction of a connection; return the combinations it moved, None at the end."""
+    def step(self, connection: Connection) -> Sequence[str]:
+        """Work for some milliseconds in the transaction of a connection; return the combinations that were moved."""
+        until_s = time.monotonic() + _STEP_S
+        moved: list[str] = []
+        while not self.is_done:
+            moved += self._do_part(connection)
+            if time.monotonic() >= until_s:
+                break
+        return moved
+
+    def _do_part(self, connection: Connection) -> Sequence[str]:
         if self._excluded is None:
             self._excluded = _excluded_hours(connection, self.package, self.day - KNOWN_DAYS, self.day)
         if self._last is not None:
@@ -80,9 +93,9 @@ class Cut:
         if self._doomed is None:
             self._doomed = self._choose()
         moved, self._doomed = self._doomed[:_AT_ONCE], self._doomed[_AT_ONCE:]
-        if not moved:
-            return None
-        self._move(connection, moved)
+        if moved:
+            self._move(connection, moved)
+        self.is_done = not self._doomed
         return moved
 
     def _read(self, connection: Connection, after: str) -> None:
@@ -181,12 +194,10 @@ class Staging:
             return
         cut = self._cuts.setdefault(day, Cut(*day, keep=MAX_STAGED // 2))
         with exclusively(self._engine) as connection:
-            moved = cut.step(connection)
-        if moved is None:
+            found.difference_update(cut.step(connection))
+        if cut.is_done:
             found.update(cut.kept)  # also what other collectors have counted
             del self._cuts[day]
-        else:
-            found.difference_update(moved)
 
 
 def find_combinations(connection: Connection, package: str, day: int, *, most: int) -> set[str]:

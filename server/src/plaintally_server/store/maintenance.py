@@ -232,10 +232,9 @@ class Maintenance(MaintenanceReader):
     def cut_imports(self, day: Changed) -> Changed:
         """See `rolling.Rolling.cut_imports`."""
         cut = self.find_cut(day)
-        moved: Sequence[str] | None = ()
-        while cut is not None and moved is not None:
+        while cut is not None and not cut.is_done:
             with self._changing() as connection:
-                moved = cut.step(connection)
+                cut.step(connection)
         return day if cut is None else day._replace(stamp=cut.stamp or day.stamp)
 
     def keep_rollups(self, day: Changed, cells: rollups.Cells) -> None:

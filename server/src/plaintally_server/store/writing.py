@@ -169,9 +169,8 @@ class SQLStore(SQLReader):
         cut = await asyncio.to_thread(self.find_cut, day)
         if cut is None:
             return day
-        moved: Sequence[str] | None = ()
-        while moved is not None:
-            moved = await self._do(cut.step)
+        while not cut.is_done:
+            await self._do(cut.step)
             await asyncio.sleep(PAUSE.total_seconds())
         return day._replace(stamp=cut.stamp or day.stamp)
 
