@@ -1,15 +1,27 @@
 """Writes for stores that are opened in this process, many at once."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from sqlalchemy import func, select
+
 from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import Admitted, make_counted
+from plaintally_server.ingest import Admitted, hash_import, make_counted
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Import, Store, Write
+from plaintally_server.store.database import Database, open_for_reading
+from plaintally_server.store.tables import (
+    HOURS,
+    IMPORTS,
+    IMPORTS_BY_HOUR,
+    import_days,
+    import_ids,
+    monthly_rollups,
+    rollups,
+)
 
 NOW = datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC)
 
@@ -21,6 +33,11 @@ def make_import(
     counted = str(identifier or uuid4())
     kept = make_counted("rxinfer", counted, document, "{}")
     return Import("rxinfer", *kept, {"id": counted, "timestamp": NOW}, at, must_be_new)
+
+
+def make_named(identifier: str, *, at: datetime = NOW) -> Import:
+    """A new import of rxinfer's that is named by its id."""
+    return make_import(identifier, identifier=UUID(identifier), at=at)
 
 
 def make_write(
@@ -44,3 +61,24 @@ async def write_all(store: Store, writes: Sequence[Write | Import | Sequence[Wri
 def codes(answers: Sequence[object]) -> list[int]:
     """The statuses that answers have over HTTP."""
     return [answer.code if isinstance(answer, Refusal) else 200 for answer in answers]
+
+
+def documents(store: Store) -> int:
+    """How many documents the open collection `notes` has."""
+    return store.scan("notes", lambda rows: len(list(rows)), after=None, descending=False)
+
+
+def check_imports(database: Database, answered: Collection[str]) -> None:
+    """Check that the answered imports of rxinfer are known, and that all totals are the number of known ids."""
+    engine = open_for_reading(database)
+    sums = [
+        select(*(func.sum(import_days.c[name]) for name in HOURS)),
+        *(select(func.sum(rollups.c.value)).where(rollups.c.series == one) for one in (IMPORTS, IMPORTS_BY_HOUR)),
+        select(func.sum(monthly_rollups.c.value)).where(monthly_rollups.c.series == IMPORTS),
+    ]
+    with engine.connect() as connection:  # one transaction, which sees one moment
+        totals = [sum(int(value or 0) for value in connection.execute(query).one()) for query in sums]
+        known = {bytes(one) for one in connection.execute(select(import_ids.c.id)).scalars()}
+    engine.dispose()
+    assert {hash_import("rxinfer", one) for one in answered} <= known
+    assert totals == [len(known)] * len(totals)

@@ -70,11 +70,11 @@ def test_a_database_that_is_away(tmp_path: Path, run: Callable[..., AbstractCont
     with run(tmp_path, f"--metrics-port={port}", "--rate-limit=0", *options) as (collector, take_away, bring_back):
         assert collector.post("c11bd0c1-1c2f-4b3c-8d4e-5f6a7b8c9d01").status == 200
         cookie = _log_in(collector)
-        query = {"structuredQuery": {"from": [{"collectionId": "using_rxinfer"}]}}
+        query = {"structuredQuery": {"from": [{"collectionId": "sessions"}]}}
         token = urlencode({"token": TOKEN, "session": "c11bd0c1-1c2f-4b3c-8d4e-5f6a7b8c9d01"}).encode()
         asks: list[Callable[[], Answer]] = [
             lambda: collector.get("c11bd0c1-1c2f-4b3c-8d4e-5f6a7b8c9d01"),
-            lambda: collector.request("GET", f"{ROOT}/using_rxinfer", headers=BEARER),
+            lambda: collector.request("GET", f"{ROOT}/sessions", headers=BEARER),
             lambda: collector.request("POST", f"{ROOT}:runQuery", query, BEARER),
         ]
         pages: list[Callable[[], Answer]] = [
@@ -102,7 +102,7 @@ def test_a_database_that_is_away(tmp_path: Path, run: Callable[..., AbstractCont
         assert "plaintally_changed_days" not in found
         bring_back()
         statuses = [ask().status for ask in (*asks, *pages)]
-        assert statuses == [200] * 6 + [404]
+        assert statuses == [404, *[200] * 5, 404]
         assert collector.post().status == 200
         assert "plaintally_database_up 1.0" in _metrics(port)
         collector.process.send_signal(signal.SIGTERM)

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,10 @@ from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.ingest import Admitted
 from plaintally_server.serving import run
 from plaintally_server.settings import Settings
-from plaintally_server.store import Write
-from plaintally_server.store.batch import Answer
+from plaintally_server.store.batch import Answer, Groups
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.store.writer import Writer
-from stores import NOW, make_write, write_all
+from stores import NOW, check_imports, codes, documents, make_import, make_write, write_all
 
 pytestmark = pytest.mark.once
 
@@ -54,15 +54,6 @@ def post_until_killed(port: int, answered: list[str]) -> None:
             response.read()
             assert response.status == 200
             answered.append(identifier)
-
-
-def check_all(database: Path, answered: list[str]) -> None:
-    """Every answered document is there, and the totals are those of the documents."""
-    with closing(sqlite3.connect(database)) as connection:
-        stored = {identifier for (identifier,) in connection.execute("SELECT id FROM documents")}
-        (total,) = connection.execute("SELECT coalesce(sum(value), 0) FROM rollups WHERE series = 'imports'").fetchone()
-    assert set(answered) <= stored
-    assert total == len(stored)
 
 
 @pytest.fixture
@@ -94,8 +85,14 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
         in_threads(4, lambda _, port=port: post_until_killed(port, answered))
         collector.join()
         assert collector.exitcode == -signal.SIGKILL
-        check_all(database, answered)
+        check_imports(database, answered)
     assert len(answered) > 500
+    store = SQLiteStore(database, queue_size=10**6)
+    again = [make_import(one, identifier=uuid.UUID(one), at=datetime.now(UTC)) for one in answered]
+    answers = asyncio.run(write_all(store, [*again, *(one._replace(must_be_new=False) for one in again)]))
+    assert codes(answers) == [409] * len(again) + [200] * len(again)
+    store.close()
+    check_imports(database, answered)
 
 
 def test_a_collector_that_is_told_to_end_answers_what_it_took_in(collector: Collector) -> None:
@@ -152,20 +149,19 @@ def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> N
     }
 
 
-def test_what_should_not_happen_is_an_internal_error_without_details(collector: Collector) -> None:
+def test_what_should_not_happen_is_an_internal_error_without_details(tmp_path: Path) -> None:
     """A file that somebody else wrote into: reading and changing the document fail, and nothing else does."""
-    collector.post("9eb898b5-76a4-49b0-b1b6-ba209ba39adf", document="spoilt")
-    with closing(sqlite3.connect(collector.database)) as other, other:
-        other.execute("UPDATE documents SET fields = ?", (b'{"fields": {"canary": 1}}',))
-    failures = [
-        collector.get("spoilt"),
-        collector.request("PATCH", f"{ROOT}/using_rxinfer/spoilt", count()),
-    ]
-    assert {answer.error for answer in failures} == {(500, "INTERNAL")}
-    assert collector.post().status == 200
-    collector.process.terminate()
-    assert collector.process.stdout
-    told = collector.process.stdout.read()
+    spoilt = f"{ROOT}/notes/spoilt"
+    with run_collector(tmp_path / "a.sqlite3", "--open-collection=notes") as collector:
+        assert collector.request("PATCH", spoilt, count()).status == 200
+        with closing(sqlite3.connect(collector.database)) as other, other:
+            other.execute("UPDATE documents SET fields = ?", (b'{"fields": {"canary": 1}}',))
+        failures = [collector.get("spoilt", collection="notes"), collector.request("PATCH", spoilt, count())]
+        assert {answer.error for answer in failures} == {(500, "INTERNAL")}
+        assert collector.post().status == 200
+        collector.process.terminate()
+        assert collector.process.stdout
+        told = collector.process.stdout.read()
     assert re.sub(r"\d+", "N", told) == (
         "plaintally-server: a request failed (DocumentError in _reading.py:N)\n"
         "plaintally-server: a write failed (DocumentError in _reading.py:N)\n"
@@ -175,7 +171,7 @@ def test_what_should_not_happen_is_an_internal_error_without_details(collector: 
 
 def test_many_writes_share_a_transaction(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "group.sqlite3")
-    answers = asyncio.run(write_all(store, [make_write(str(number)) for number in range(5000)]))
+    answers = asyncio.run(write_all(store, [make_import(str(number)) for number in range(5000)]))
     store.close()
     assert not [answer for answer in answers if isinstance(answer, BaseException)]
     assert store.total("rxinfer") == 5000
@@ -188,18 +184,16 @@ def test_a_write_that_is_refused_does_not_harm_its_neighbours(tmp_path: Path) ->
         write_all(store, [make_write("a"), make_write("a"), make_write("b", exists=True), make_write("c")])
     )
     store.close()
-    codes = [answer.code if isinstance(answer, Refusal) else 200 for answer in answers]
-    assert codes == [200, 409, 404, 200]
-    assert store.total("rxinfer") == 2
+    assert codes(answers) == [200, 409, 404, 200]
+    assert documents(store) == 2
 
 
 def test_a_write_that_fails_unexpectedly_fails_alone(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "alone.sqlite3")
-    spoilt = make_write("spoilt")._replace(settle=lambda _: 1 // 0)  # type: ignore[arg-type, return-value]
+    spoilt = make_write("spoilt", settle=lambda _: 1 // 0)  # type: ignore[arg-type, return-value]
     for attempt in ("a", "b"):
-        writes = [make_write(f"{attempt}1"), spoilt, make_write(f"{attempt}2")]
-        answers = asyncio.run(write_all(store, writes))
-        assert [answer.code if isinstance(answer, Refusal) else 200 for answer in answers] == [200, 500, 200]
+        one, two, three = (make_import(f"{attempt}{number}") for number in range(3))
+        assert codes(asyncio.run(write_all(store, [one, [two, spoilt], three]))) == [200, 500, 200]
     store.close()
     assert store.total("rxinfer") == 4
 
@@ -209,10 +203,10 @@ def test_a_disk_that_cannot_be_written_is_told_and_recovers(tmp_path: Path) -> N
     store = SQLiteStore(tmp_path / "locked.sqlite3", timeout_s=0.05)
     other = sqlite3.connect(store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    [refused] = asyncio.run(write_all(store, [make_write("a")]))
+    [refused] = asyncio.run(write_all(store, [make_import("a")]))
     other.execute("ROLLBACK")
     other.close()
-    [accepted] = asyncio.run(write_all(store, [make_write("a")]))
+    [accepted] = asyncio.run(write_all(store, [make_import("a")]))
     store.close()
     assert isinstance(refused, Refusal)
     assert (refused.code, refused.status) == (503, "UNAVAILABLE")
@@ -225,7 +219,7 @@ class Untidy:
 
     wait_s: float | None = 0.0
 
-    def write(self, groups: Sequence[Sequence[Write]]) -> Sequence[Answer]:
+    def write(self, groups: Groups) -> Sequence[Answer]:
         return [[None] for _ in groups]
 
     def refuse(self, error: Exception) -> Refusal | None:
@@ -261,7 +255,7 @@ def test_a_full_queue_and_a_closed_store_refuse(tmp_path: Path) -> None:
     other.execute("BEGIN IMMEDIATE")
 
     async def overfill() -> list[object]:
-        writes = [asyncio.ensure_future(store.commit([make_write(str(number))])) for number in range(50)]
+        writes = [asyncio.ensure_future(store.commit([make_import(str(number))])) for number in range(50)]
         await asyncio.sleep(0.2)
         other.execute("ROLLBACK")
         return await asyncio.gather(*writes, return_exceptions=True)
@@ -283,7 +277,7 @@ def test_closing_writes_what_was_taken_in(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "drain.sqlite3")
 
     async def leave() -> None:
-        writes = [asyncio.ensure_future(store.commit([make_write(str(number))])) for number in range(3000)]
+        writes = [asyncio.ensure_future(store.commit([make_import(str(number))])) for number in range(3000)]
         await asyncio.sleep(0)
         await asyncio.to_thread(store.close)
         await asyncio.gather(*writes)
@@ -306,18 +300,18 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
 
 def test_settle_sees_the_fields_that_are_there(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "settle.sqlite3")
-    identifier = uuid.uuid4()
+    fields = {"timestamp": NOW}
     seen: list[object] = []
 
     def settle(current: object) -> Admitted:
         seen.append(current)
-        return Admitted({"id": str(identifier), "timestamp": NOW}, "rxinfer", str(identifier))
+        return Admitted(fields, "")
 
-    write = make_write("a", exists=None)._replace(settle=settle)
+    write = make_write("a", exists=None, settle=settle)
     asyncio.run(write_all(store, [write]))
     asyncio.run(write_all(store, [write]))
     store.close()
-    assert seen == [None, {"id": str(identifier), "timestamp": NOW}]
+    assert seen == [None, fields]
 
 
 def test_a_full_queue_is_answered_with_when_to_come_again(tmp_path: Path) -> None:
@@ -345,7 +339,7 @@ def test_a_disk_that_is_full_loses_nothing_that_was_answered(tmp_path: Path) -> 
         (inside / "fill").unlink()
         late = str(uuid.uuid4())
         assert collector.post(late).status == 200
-        assert {collector.get(identifier).status for identifier in (*answered, late)} == {200}
+        assert {collector.post(identifier).status for identifier in (*answered, late)} == {409}
 
 
 def small_disk(folder: Path) -> list[str]:
@@ -392,4 +386,4 @@ def test_a_log_that_a_reader_has_kept_leaves_room_to_empty_it(tmp_path: Path) ->
         while collector.post().status != 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert {collector.get(identifier).status for identifier in answered} == {200}
+        assert {collector.post(identifier).status for identifier in answered} == {409}

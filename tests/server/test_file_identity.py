@@ -21,7 +21,7 @@ from plaintally_server.store import Write, schema
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
 from plaintally_server.store.sqlite import SQLiteStore
-from stores import NOW, codes, make_write, write_all
+from stores import NOW, codes, make_import, make_write, write_all
 
 pytestmark = [pytest.mark.once, pytest.mark.linux]  # Windows removes and renames no open file
 _ADMIN = {"Authorization": f"Bearer {TOKEN}"}
@@ -164,7 +164,7 @@ def test_readers_make_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a?mode=memory.db", "a#b.db", "50%20.db", "ü ☃.db", "a&b=c.db"])
 def test_a_path_may_have_any_characters(tmp_path: Path, name: str) -> None:
     store = SQLiteStore(tmp_path / name)
-    assert codes(asyncio.run(write_all(store, [make_write("a")]))) == [200]
+    assert codes(asyncio.run(write_all(store, [make_import("a")]))) == [200]
     store.close()
     assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}-lock"}
     assert Maintenance(tmp_path / name).total("rxinfer") == 1

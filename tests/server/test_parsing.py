@@ -39,7 +39,7 @@ BODIES: dict[str, tuple[str, str, object]] = {
     "commit": ("POST", f"{ROOT}:commit", WRITES),
     "batchWrite": ("POST", f"{ROOT}:batchWrite", WRITES),
     "batchGet": ("POST", f"{ROOT}:batchGet", {"documents": [NAME]}),
-    "runQuery": ("POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": [{"collectionId": "using_rxinfer"}]}}),
+    "runQuery": ("POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": [{"collectionId": "sessions"}]}}),
 }
 
 

@@ -1,4 +1,4 @@
-"""The store in PostgreSQL: several collectors on one database, a server that goes away, partitions, deletions."""
+"""The store in PostgreSQL: several collectors on one database, a server that goes away, deletions."""
 
 import asyncio
 import http.client
@@ -6,8 +6,9 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -15,33 +16,34 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from collectors import ROOT, TOKEN, Collector, count, in_threads, run_collector, run_server
+from collectors import ROOT, Collector, count, in_threads, run_collector, run_server
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write
+from plaintally_server.resource import Name
+from plaintally_server.rolling import roll_up
+from plaintally_server.store import Import, Write
 from plaintally_server.store.database import LOCK
-from plaintally_server.store.opening import open_reader, open_store
+from plaintally_server.store.opening import open_maintenance, open_reader, open_store
 from plaintally_server.store.postgres import PostgresStore
 from postgresql import Postgres, run_cutter, run_postgres
 from shared import KEY, Shared, forget, share, write_contract
-from stores import NOW, codes, make_write, write_all
+from stores import NOW, check_imports, codes, documents, make_import, make_named, make_write, write_all
 
 pytestmark = pytest.mark.postgres
 
 
-def test_of_all_who_make_a_name_one_does(postgres: Postgres) -> None:
-    """Four collectors want the same three hundred names, each in an order and in groups of its own."""
+@pytest.mark.parametrize("make", [make_write, make_named])
+def test_of_all_who_make_a_name_one_does(postgres: Postgres, make: Callable[..., Write | Import]) -> None:
+    """Four collectors want the same names, each in an order and in groups of its own; each is on another day."""
     url = postgres.new_store()
     stores = [open_store(url) for _ in range(4)]
+    names = [str(UUID(int=number)) for number in range(300)]
     answers: dict[int, list[int]] = {}
 
     def work(index: int) -> None:
-        names = [f"{number * 7 % 300 if index % 2 else number}" for number in range(300)]
-        size = index + 1
-        at = NOW + timedelta(microseconds=index)  # else the documents' own key would tell them apart
-        made = [make_write(name, at=at) for name in names]
-        groups = [made[start : start + size] for start in range(0, 300, size)]
+        order = [names[number * 7 % 300 if index % 2 else number] for number in range(300)]
+        made = [make(name, at=NOW + timedelta(days=index)) for name in order]
+        groups = [made[start : start + index + 1] for start in range(0, 300, index + 1)]
         answers[index] = codes(asyncio.run(write_all(stores[index], groups)))
 
     in_threads(4, work)
@@ -52,12 +54,57 @@ def test_of_all_who_make_a_name_one_does(postgres: Postgres) -> None:
         if code == 200
     )
     assert {code for found in answers.values() for code in found} <= {200, 409}
+    assert made == (documents(stores[0]) if make is make_write else stores[0].total("rxinfer"))
+    check_imports(url, ())
     for store in stores:
         store.close()
+
+
+def test_collectors_and_their_jobs_lock_rows_in_one_order(postgres: Postgres) -> None:
+    """Two write imports and documents in opposite orders, while a third rolls up, cuts and excludes."""
+    url = postgres.new_store()
+    stores, ended = [open_store(url) for _ in range(3)], threading.Event()
+
+    def write(index: int) -> None:
+        for turn in range(40):
+            at = NOW + timedelta(hours=turn % 3)
+            group: list[Write | Import] = []
+            for number in range(12):
+                name = str(uuid4())
+                group.append(make_named(name, at=at)._replace(coarse=f'{{"package_version":"{number}"}}'))
+                group.append(make_write(f"{number % 5}", exists=None, at=at))
+            group = group[:: 1 if index else -1]
+            assert codes(asyncio.run(write_all(stores[index], [[one] for one in group]))) == [200] * 24
+
+    def work() -> None:
+        maintenance = open_maintenance(url, stores[2])
+        while not ended.is_set():
+            asyncio.run(roll_up(stores[2], dialects=[], now=lambda: NOW + timedelta(days=3)))
+            window = maintenance.strike("rxinfer", NOW, NOW + timedelta(hours=1), reason="a", actor="a", at=NOW)
+            maintenance.take_back(window.number, actor="a", at=NOW)
+
+    first = stores[2].commit([make_named(str(uuid4()))])
+    asyncio.run(_wait(first))
+    jobs = threading.Thread(target=work)
+    jobs.start()
+    try:
+        in_threads(2, write)
+        assert jobs.is_alive()
+    finally:
+        ended.set()
+        jobs.join()
+    check_imports(url, ())
+    assert stores[0].total("rxinfer") == 2 * 40 * 12 + 1
+    assert [state.collection for state in stores[0].day_states("rxinfer")] == ["using_rxinfer"] * 2
     with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT count(*) FROM names").fetchone() == (made,)
-        assert connection.execute("SELECT count(*) FROM documents").fetchone() == (made,)
-        assert connection.execute("SELECT sum(value) FROM rollups WHERE series = 'imports'").fetchone() == (made,)
+        query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert connection.execute(query).fetchone() == (0,)
+    for store in stores:
+        store.close()
+
+
+async def _wait(work: Awaitable[object]) -> None:
+    await work
 
 
 def test_no_change_is_lost_between_collectors(postgres: Postgres) -> None:
@@ -68,10 +115,9 @@ def test_no_change_is_lost_between_collectors(postgres: Postgres) -> None:
     def add(document: str) -> Write:
         def settle(current: object) -> Admitted:
             value = current["value"] if isinstance(current, dict) else 0
-            return Admitted({"value": value + 1}, "rxinfer")
+            return Admitted({"value": value + 1}, "")
 
-        name = Name("p", "(default)", "using_rxinfer", document)
-        return Write(name, Precondition(), settle, NOW)
+        return make_write(document, exists=None, settle=settle)
 
     def work(index: int) -> None:
         order = ["a", "b"] if index % 2 else ["b", "a"]
@@ -83,7 +129,7 @@ def test_no_change_is_lost_between_collectors(postgres: Postgres) -> None:
         asyncio.run(repeat())
 
     in_threads(3, work)
-    found = stores[0].get_all([Name("", "", "using_rxinfer", name) for name in "ab"])
+    found = stores[0].get_all([Name("", "", "notes", name) for name in "ab"])
     assert [stored and stored.fields["value"] for stored in found] == [90, 90]
     for store in stores:
         store.close()
@@ -99,7 +145,7 @@ def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
         async def load() -> None:
             while not ended.is_set():
                 ids = [str(uuid4()) for _ in range(20)]
-                answers = codes(await write_all(store, [[make_write(one)] for one in ids]))
+                answers = codes(await write_all(store, [[make_named(one)] for one in ids]))
                 assert set(answers) <= {200, 503}
                 answered.extend(one for one, code in zip(ids, answers, strict=True) if code == 200)
 
@@ -114,30 +160,30 @@ def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
             server.start()
         ended.set()
         thread.join()
-        with psycopg.connect(url) as connection:
-            kept = {bytes(row[0]).decode() for row in connection.execute("SELECT id FROM documents")}
-        assert set(answered) <= kept
-        assert store.total("rxinfer") == len(kept)
+        check_imports(url, answered)
+        again = [make_named(one) for one in answered]
+        assert codes(asyncio.run(write_all(store, again))) == [409] * len(again)
+        check_imports(url, answered)
         store.close()
 
 
 @pytest.mark.linux
 def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
-    """The documents are on a file system of their own, of 3 MB, in a namespace of the server's own."""
+    """The ids of imports are on a file system of their own, of 3 MB, in a namespace of the server's own."""
     with tempfile.TemporaryDirectory() as small:
-        mount = f"mount -t tmpfs -o size=3m none {small} && head -c 2000000 /dev/zero > {small}/fill"
+        mount = f"mount -t tmpfs -o size=3m none {small} && head -c 2600000 /dev/zero > {small}/fill"
         before = ["unshare", "--map-current-user", "--mount", "--keep-caps", "sh", "-c", f'{mount} && exec "$@"', "sh"]
         with run_postgres(before=before) as server:
             url, answered = server.new_store(), list[str]()
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
-                connection.execute(f"ALTER DATABASE {connection.info.dbname} SET default_tablespace = small".encode())
+                connection.execute("ALTER TABLE import_ids SET TABLESPACE small")
             store = open_store(url)
 
             async def fill() -> Refusal:
                 while True:
-                    ids = [str(uuid4()) for _ in range(50)]
-                    answers = await write_all(store, [[make_write(one)] for one in ids])
+                    ids = [str(uuid4()) for _ in range(500)]
+                    answers = await write_all(store, [[make_named(one)] for one in ids])
                     answered.extend(one for one, code in zip(ids, codes(answers), strict=True) if code == 200)
                     if refused := [answer for answer in answers if isinstance(answer, Refusal)]:
                         return refused[0]
@@ -147,8 +193,8 @@ def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
             assert server.process
             Path(f"/proc/{server.process.pid}/root{small}/fill").unlink()
             late = str(uuid4())
-            assert codes(asyncio.run(write_all(store, [make_write(late)]))) == [200]
-            assert all(store.get_all([Name("", "", "using_rxinfer", one) for one in (*answered, late)]))
+            assert codes(asyncio.run(write_all(store, [make_named(late)]))) == [200]
+            check_imports(url, (*answered, late))
             store.close()
 
 
@@ -182,11 +228,10 @@ def test_nothing_that_a_collector_answered_is_lost(tmp_path: Path) -> None:
                     until_more()
                 collector.process.kill()
                 clients.join()
-        reader = open_reader(url)
-        with psycopg.connect(url) as connection:
-            kept = {bytes(row[0]).decode() for row in connection.execute("SELECT id FROM documents")}
-        assert set(answered) <= kept
-        assert reader.total("rxinfer") == len(kept)
+        check_imports(url, answered)
+        with run_collector(tmp_path / "none", "--rate-limit=0", url=url) as collector:
+            assert {collector.post(one).status for one in answered[-50:]} == {409}
+        check_imports(url, answered)
 
 
 @pytest.mark.parametrize("arrives", [True, False])
@@ -195,11 +240,14 @@ def test_a_commit_of_which_no_answer_came_is_asked_for(postgres: Postgres, *, ar
     with run_cutter(postgres.port) as cutter:
         url = postgres.new_store().replace(f":{postgres.port}/", f":{cutter.port}/")
         store = open_store(url)
-        assert codes(asyncio.run(write_all(store, [[make_write("a")]]))) == [200]
+        assert codes(asyncio.run(write_all(store, [[make_import("a")]]))) == [200]
         cutter.cut_at(b"COMMIT", arrives=arrives)
-        assert codes(asyncio.run(write_all(store, [[make_write("b")], [make_write("a")]]))) == [200, 409]
+        groups: list[list[Write | Import]] = [[make_import("b")], [make_import("a")]]
+        groups += [[make_import("c"), make_import("a")], [make_write("d")]]
+        assert codes(asyncio.run(write_all(store, groups))) == [200, 409, 409, 200]
         assert cutter.cuts == 1
         assert store.total("rxinfer") == 2
+        assert documents(store) == 1
         store.close()
 
 
@@ -214,30 +262,18 @@ def test_a_server_that_is_gone_is_told() -> None:
         store.close()
 
 
-def test_a_month_begins_while_the_server_is_away() -> None:
-    """The first write of a month makes partitions, and waits for the server like any other."""
+def test_a_day_begins_while_the_server_is_away() -> None:
+    """The first import of a day looks up the combinations of that day, and waits for the server like any other."""
     with run_postgres() as server:
-        store = PostgresStore(server.new_store(), patience_s=60)
+        url = server.new_store()
+        store = PostgresStore(url, patience_s=60)
+        assert codes(asyncio.run(write_all(store, [make_named(str(uuid4()))]))) == [200]
         server.stop()
         threading.Timer(1, server.start).start()
-        assert codes(asyncio.run(write_all(store, [[make_write("a")]]))) == [200]
+        late = make_named(str(uuid4()), at=NOW + timedelta(days=1))
+        assert codes(asyncio.run(write_all(store, [late]))) == [200]
+        check_imports(url, ())
         store.close()
-
-
-def test_months_have_partitions_before_they_come(postgres: Postgres) -> None:
-    url = postgres.new_store()
-    store = open_store(url)
-    moments = [NOW, NOW + timedelta(days=40), NOW - timedelta(days=400), datetime(2026, 12, 1, tzinfo=UTC)]
-    writes = [[make_write(str(number), at=at)] for number, at in enumerate(moments)]
-    assert codes(asyncio.run(write_all(store, writes))) == [200] * 4
-    assert codes(asyncio.run(write_all(store, [[make_write("0")]]))) == [409]
-    store.close()
-    with psycopg.connect(url) as connection:
-        query = "SELECT tableoid::regclass::text, convert_from(id, 'UTF8') FROM documents ORDER BY 2"
-        months = [month for month, _ in connection.execute(query)]
-        assert months == ["documents_2026_11", "documents_2027_01", "documents_2025_10", "documents_2026_12"]
-        query = "SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'documents'::regclass"
-        assert connection.execute(query).fetchone() == ("documents_2027_03",)
 
 
 def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> None:
@@ -254,13 +290,13 @@ def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> N
         document = str(UUID(int=1))
         assert one.post(document).status == 200
         assert other.post(document).status == 409
-        assert other.get(document).json["fields"] == one.get(document).json["fields"]
+        assert other.request("PATCH", f"{ROOT}/using_rxinfer/{document}", count(document)).status == 200
         shared = Shared(invokes=3)
         assert share(one, shared).status == 200
         assert forget(other, shared.session, "wrong").status == 403
         assert forget(other, shared.session, KEY).status == 200
         assert one.request("PATCH", f"{ROOT}/sessions/{shared.session}", shared.session_document()).status == 403
-        assert one.request("POST", f"{ROOT}/using_rxinfer?documentId={document}", count(document)).status == 409
+        assert one.post(document).status == 409
     reader = open_reader(url)
     assert reader.total("rxinfer") == 1
     assert reader.session_tree(shared.session) == (None, [])
@@ -291,12 +327,11 @@ def test_no_byte_of_what_was_deleted_is_in_the_tables_once_they_are_written_anew
 
 def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(tmp_path: Path, postgres: Postgres) -> None:
     """VACUUM does not wait for somebody's lock; what it left goes at the next one."""
-    url, document = postgres.new_store(), str(uuid4())
-    with run_collector(tmp_path / "none", url=url) as collector, psycopg.connect(url) as other:
-        assert collector.post(document).status == 200
+    url, gone, contract = postgres.new_store(), Shared(), f"--contract={write_contract(tmp_path)}"
+    with run_collector(tmp_path / "none", contract, url=url) as collector, psycopg.connect(url) as other:
+        assert share(collector, gone).status == 200
         other.execute("LOCK TABLE documents IN SHARE UPDATE EXCLUSIVE MODE")
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        assert collector.request("DELETE", f"{ROOT}/using_rxinfer/{document}", headers=headers).status == 200
+        assert forget(collector, gone.session, KEY).status == 200
         for _ in range(20):
             assert collector.post().status == 200
             time.sleep(0.05)
@@ -310,7 +345,7 @@ def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(tmp_path: Path,
 
 def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres: Postgres) -> None:
     """It has a thread of its own, and what it left is erased after the next start."""
-    url, document = postgres.new_store(), str(uuid4())
+    url, gone, contract = postgres.new_store(), Shared(), f"--contract={write_contract(tmp_path)}"
     name = url.rpartition("/")[2].partition("?")[0]
     running = (
         "SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE 'VACUUM%' AND datname = current_database()"
@@ -321,10 +356,9 @@ def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres:
         other.execute(f"INSERT INTO audit (at, actor, action, detail) {rows}")
         for setting, value in (("vacuum_cost_delay", 100), ("vacuum_cost_limit", 1)):
             other.execute(f"ALTER DATABASE {name} SET {setting} = {value}")
-        with run_collector(tmp_path / "none", url=url) as collector:
-            assert collector.post(document).status == 200
-            headers = {"Authorization": f"Bearer {TOKEN}"}
-            assert collector.request("DELETE", f"{ROOT}/using_rxinfer/{document}", headers=headers).status == 200
+        with run_collector(tmp_path / "none", contract, url=url) as collector:
+            assert share(collector, gone).status == 200
+            assert forget(collector, gone.session, KEY).status == 200
             deadline = time.monotonic() + 20
             while not (found := other.execute(running).fetchall()):
                 assert time.monotonic() < deadline
@@ -336,7 +370,7 @@ def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres:
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'VACUUM%'")
         for setting in ("vacuum_cost_delay", "vacuum_cost_limit"):
             other.execute(f"ALTER DATABASE {name} RESET {setting}")
-        with run_collector(tmp_path / "none", url=url):
+        with run_collector(tmp_path / "none", contract, url=url):
             deadline = time.monotonic() + 20
             while other.execute("SELECT count(*) FROM erasures").fetchone() != (0,):
                 assert time.monotonic() < deadline

@@ -16,10 +16,9 @@ from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import SESSIONS, Admitted
 from plaintally_server.resource import Name, Precondition
 from plaintally_server.store import Write
-from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.sqlite import SQLiteStore
 from shared import KEY
-from stores import NOW, make_write, write_all
+from stores import NOW, documents, make_import, make_write, write_all
 
 _ANY = Precondition()
 
@@ -63,7 +62,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def spoil(path: Path) -> None:
     """Overwrite the middle of a table, as a failing disk may."""
     with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT pageno FROM dbstat WHERE name = 'import_documents' AND pagetype = 'leaf' LIMIT 1"
+        query = "SELECT pageno FROM dbstat WHERE name = 'documents' AND pagetype = 'leaf' LIMIT 1"
         try:
             (page,) = connection.execute(query).fetchone()
         except sqlite3.OperationalError:  # built without that table
@@ -131,8 +130,8 @@ def test_the_log_shrinks_again_after_a_long_reader(tmp_path: Path) -> None:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM documents")
         for turn in range(30):
-            asyncio.run(write_all(store, [make_write(f"{turn} {number}") for number in range(300)]))
-        assert log.stat().st_size > 8 * 2**20
+            asyncio.run(write_all(store, [make_import(f"{turn} {number}") for number in range(300)]))
+        assert log.stat().st_size > 6 * 2**20
     for turn in range(3):
         asyncio.run(write_all(store, [make_write(f"after {turn}")]))
     assert log.stat().st_size <= 4 * 2**20
@@ -151,7 +150,7 @@ def test_a_full_disk_is_told_and_recovers(tmp_path: Path) -> None:
     raw.execute("PRAGMA max_page_count = 1000000")
     assert not isinstance(asyncio.run(write_all(store, [make_write("late")]))[0], BaseException)
     store.close()
-    assert Maintenance(store.path).total("rxinfer") == 301 - len(refused)
+    assert documents(store) == 301 - len(refused)
 
 
 def test_what_was_written_is_on_the_disk_and_what_was_deleted_is_overwritten(tmp_path: Path) -> None:

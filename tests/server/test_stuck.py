@@ -26,11 +26,12 @@ import sys
 import time
 from pathlib import Path
 from plaintally_server import cli
+from plaintally_server.ingest import hash_import
 from plaintally_server.store import reading, sqlite, writer
 write, read_all, changed_days = sqlite._File.write, reading.SQLReader.read_all, reading.SQLReader.changed_days
 
 def fail(self, groups):
-    if any(one.name.document == "fatal" for group in groups for one in group):
+    if any(one.name == hash_import("rxinfer", "fatal") for group in groups for one in group):
         raise SystemExit
     return write(self, groups)
 
@@ -56,8 +57,8 @@ cli.main()
 def run(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Collector]:
     """A collector that fails if it is told to.
 
-    Its writing thread ends when it writes a document `fatal`, and counts as stuck after two seconds. A read of a
-    document `hang` hangs, and so does a read of the collector's own while there is a file `hang`.
+    Its writing thread ends when it counts an import that is named `fatal`, and counts as stuck after two seconds. A
+    read of a document `hang` hangs, and so does a read of the collector's own while there is a file `hang`.
     """
     (folder / "program.py").write_text(_PROGRAM)
     program = [sys.executable, str(folder / "program.py")]
@@ -170,7 +171,7 @@ def test_a_collector_whose_thread_ended_asks_for_a_restart(collector: Collector)
     answer = collector.request("GET", "/healthz")
     assert (answer.status, answer.body) == (503, b"restart the collector: the thread that writes has ended\n")
     assert collector.request("GET", "/readyz").status == 503
-    assert collector.get("first").status == 200
+    assert collector.get("missing").status == 404
     end(collector, code=1)
     assert log_of(collector).count("the thread that writes ended (SystemExit") == 1
     assert lock_of(collector) == b"open"

@@ -11,7 +11,7 @@ import pytest
 
 from collectors import run_server
 from plaintally_server.store.sqlite import SQLiteStore
-from stores import make_write, write_all
+from stores import make_import, write_all
 
 pytestmark = [pytest.mark.once, pytest.mark.linux]
 
@@ -45,7 +45,7 @@ NONE |= {("save", "scarce/x"), ("export", "scarce/x"), ("contract export", "scar
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     store = SQLiteStore(tmp_path / "db.sqlite3")
-    asyncio.run(write_all(store, [make_write("a")]))
+    asyncio.run(write_all(store, [make_import("a")]))
     store.close()
     assert run_server(tmp_path, "backup", "backup.sqlite3", "--database", "db.sqlite3").returncode == 0
     for name in ("closed", "readonly", "scarce", "full", "folder"):

@@ -93,7 +93,7 @@ def check(database: Database) -> None:
 
 
 def version(connection: Connection) -> str | None:
-    """The version of the tables; None where there are none, or those of a file from before there were versions."""
+    """Return the version of the tables; None if there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(select(text("version_num")).select_from(text("alembic_version"))).scalar()
@@ -106,9 +106,9 @@ def is_known(found: str | None) -> bool:
 
 
 def is_ours(connection: Connection) -> bool | None:
-    """Whether the tables are a collector's; None where there are none."""
+    """Return whether the tables are a collector's; None if there are none."""
     tables = inspect(connection).get_table_names()
-    return bool({"alembic_version", "documents"} & {*tables}) if tables else None
+    return "alembic_version" in tables if tables else None
 
 
 def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:

@@ -20,7 +20,7 @@ SELECT current_setting('server_version_num')::integer AS version,
     current_setting('synchronous_standby_names') = '' AND EXISTS (SELECT FROM pg_stat_replication)
         AS has_late_standbys
 """
-_UNLOGGED = "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'p') ORDER BY relname"
+_UNLOGGED = "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r' ORDER BY relname"
 
 
 class ServerState(NamedTuple):
