@@ -496,7 +496,7 @@ def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:
         )
         values = {**strike, "first_at": elsewhere, "do": "strike", "reason": "a <b>script</b>", "form_key": key}
         answer = browser.send("/maintain", values)
-        assert "Left out what rxinfer received" in answer.body.decode()
+        assert "Excluded what rxinfer received" in answer.body.decode()
         assert "a &lt;b&gt;script&lt;/b&gt;" in answer.body.decode()
         assert collector.store.total("rxinfer") == 0
         assert browser.send("/maintain", {"do": "undo", "number": "1", "form_key": key}).status == 200

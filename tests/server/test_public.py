@@ -140,7 +140,9 @@ def test_versions_are_those_of_one_week_whatever_the_period(tmp_path: Path, peri
     writes += [one for day in DAYS if day not in WEEK for one in imports("2.0.0", 5, day=day)]
     store = SQLiteStore(tmp_path / "a.sqlite3")
     asyncio.run(keep(store, writes))
-    assert versions_of(show(open_pages(store), f"rxinfer?days={period}")) == ""  # not rolled up yet
+    unready = show(open_pages(store), f"rxinfer?days={period}")
+    assert versions_of(unready) == ""
+    assert b"16 November 2026, 22 November 2026 are not ready." in b" ".join(unready.split())
     roll(store)
     shown = versions_of(show(open_pages(store), f"rxinfer?days={period}"))
     found = re.findall(r'<th scope="row">([^<]+)</th><td class="figure">(\d+)</td>', shown)

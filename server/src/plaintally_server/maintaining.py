@@ -193,7 +193,7 @@ class Maintaining:
         reason = check_window(first_at, until, values["reason"], now=now, struck=self.store.struck(package))
         window = self.store.strike(package, first_at, until, reason=reason, actor=scope.name, at=now)
         count_anew(self.store, window, now, has_scheduler=True)
-        return f"Left out what {package} received in that time."
+        return f"Excluded what {package} received in that time."
 
     def _undo(self, scope: Scope, values: Mapping[str, str]) -> str:
         windows = {str(window.number): window for window in self.store.struck() if scope.holds(window.package)}
