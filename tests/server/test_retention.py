@@ -205,7 +205,7 @@ def ids_by_day(store: SQLStore) -> dict[int, int]:
 
 def test_ids_of_imports_stay_for_three_days(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purging, "IDS_STEP", 7)
-    monkeypatch.setattr(purging, "_ID_BYTES", 8192 / 7)
+    monkeypatch.setattr(purging, "_ID_BYTES", 1200)
     monkeypatch.setattr("plaintally_server.store.writing.PAUSE", timedelta())
     made = {days: [count(days=days) for _ in range(40)] for days in (0, 1, 2, 3, 9)}
 

@@ -246,7 +246,7 @@ def _drop_ids_by_id(connection: Connection, after: bytes, days: Mapping[str, int
 def _drop_ids_by_page(connection: Connection, after: bytes, days: Mapping[str, int]) -> bytes | None:
     """Look at the next pages of the table: by ids, a step would write to as many pages as it drops ids."""
     page = int.from_bytes(after)
-    end = page + IDS_STEP * _ID_BYTES // _PAGE_BYTES
+    end = page + max(1, IDS_STEP * _ID_BYTES // _PAGE_BYTES)
     span = {"first": f"({page},0)", "end": f"({end},0)"}
     of_pages = "ctid >= CAST(:first AS tid) AND ctid < CAST(:end AS tid)"
     connection.execute(
