@@ -32,6 +32,9 @@ _logger = logging.getLogger(__name__)
 class Upkeep(Rolling, Purging, Protocol):
     """What is needed of a store."""
 
+    async def forget_order(self) -> bool:
+        """Have nothing show in which order imports were received; return False if that has to be tried again."""
+
 
 async def keep(
     store: Upkeep, contracts: Mapping[str, Contract], refusals: Refusals, *, now: Callable[[], datetime]
@@ -45,6 +48,8 @@ async def keep(
         await asyncio.gather(_note(store, refusals, now), _tend(store, contracts, now))
     finally:
         await _note_minute(store, refusals, now)
+        with _telling("forget the order of imports"):
+            await store.forget_order()
 
 
 async def _note(store: Upkeep, refusals: Refusals, now: Callable[[], datetime]) -> None:
@@ -69,7 +74,12 @@ async def _tend(store: Upkeep, contracts: Mapping[str, Contract], now: Callable[
     purged_on: date | None = None
     due_s: float | None = None
     is_behind = False
+    sorted_at: datetime | None = None
     while True:
+        with _telling("forget the order of imports"):
+            hour = now().replace(minute=0, second=0, microsecond=0)
+            if hour != sorted_at and await store.forget_order():
+                sorted_at = hour
         left = 1
         with _telling("roll up"):
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)

@@ -12,9 +12,10 @@ from plaintally_server.deletion import Receipt
 from plaintally_server.resource import Stored
 from plaintally_server.retention import PAUSE, Due, Place, Step
 from plaintally_server.rolling import STRUCK_IMPORTS, Changed
-from plaintally_server.store import Import, Write, credentials, deletion, purging, rollups, rows
+from plaintally_server.store import Import, Write, credentials, deletion, order, purging, rollups, rows
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively, queueing
+from plaintally_server.store.erasure import empty_log
 from plaintally_server.store.reading import SQLReader
 from plaintally_server.store.tables import contracts, receipts, tombstones
 from plaintally_server.store.writer import Backend, Writer
@@ -58,6 +59,10 @@ class Transactions:
         except Forgotten as refusal:
             self.bury(refusal.late)
             raise
+
+    def empty_log(self) -> bool:
+        """Empty the log of the latest transactions, if the database has one; return False if a reader uses it."""
+        return empty_log(self._engine, waits=False)
 
     def bury(self, late: Mapping[str, datetime]) -> None:
         """Keep out the stats that came late, and delete the invokes that came before them."""
@@ -204,6 +209,16 @@ class SQLStore(SQLReader):
         while after is not None:
             after = await self._do(purging.drop_ids, after, before=before, today=today)
             await asyncio.sleep(PAUSE.total_seconds())
+
+    async def forget_order(self) -> bool:
+        """See `upkeep.Upkeep.forget_order`."""
+        if await self._do(order.has_few_ids):
+            after: bytes | None = b""
+            while after is not None:
+                after = await self._do(order.sort_ids, after)
+                await asyncio.sleep(PAUSE.total_seconds())
+        is_empty: bool = await self._writer.run(self._transactions.empty_log)
+        return is_empty
 
     async def begin_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
         """See `retention.Purging.begin_purge`."""

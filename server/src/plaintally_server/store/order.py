@@ -1,0 +1,34 @@
+"""Removes the order in which ids of imports were received.
+
+The functions take a connection whose caller has begun a transaction.
+
+An id is found by its bytes, but these lie where there was room: SQLite fills its pages, and PostgreSQL its table, in
+the order of receipt. Once an hour the ids are written again in the order of their bytes, and SQLite's log of the latest
+transactions is emptied. Then only the ids of the present hour show an order.
+"""
+
+from sqlalchemy import Connection, delete, func, select
+
+from plaintally_server.store.tables import import_ids
+
+MOST_IDS = 100_000
+"""How many ids are sorted. Among more, the order says little about a single one, and sorting them takes long."""
+STEP = 3_000
+_IDS = import_ids.c
+
+
+def has_few_ids(connection: Connection) -> bool:
+    """Return whether there are few enough ids to sort them."""
+    some = select(_IDS.id).limit(MOST_IDS + 1).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one()) <= MOST_IDS
+
+
+def sort_ids(connection: Connection, after: bytes) -> bytes | None:
+    """Write the next ids anew, in their order; return the last of them, None at the end."""
+    following = select(_IDS.id).where(_IDS.id > after).order_by(_IDS.id).offset(STEP - 1).limit(1)
+    last = connection.execute(following).scalar()
+    these = [_IDS.id > after] if last is None else [_IDS.id > after, _IDS.id <= last]
+    gone = connection.execute(delete(import_ids).where(*these).returning(_IDS.id, _IDS.day)).all()
+    if gone:
+        connection.execute(import_ids.insert(), [row._asdict() for row in sorted(gone)])
+    return None if last is None else bytes(last)
