@@ -1,6 +1,6 @@
 """What a maintainer's commands do, on a file and on a server alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -9,8 +9,8 @@ import pytest
 from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
-from plaintally_server.resource import Name, Precondition
-from plaintally_server.store import Write
+from plaintally_server.resource import Name, Precondition, Stored
+from plaintally_server.store import Import, Write
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.maintenance import Maintenance
 from stores import NOW, make_import, make_write
@@ -32,9 +32,17 @@ def shared(collection: str, document: str, parent: str | None = None) -> Write:
     return Write(Name("p", "(default)", collection, document), Precondition(), lambda _: admitted, LONG_AGO)
 
 
+def take(
+    maintenance: Maintenance, writes: Sequence[Write | Import], *, after: str | None = "z"
+) -> Sequence[Stored | Refusal | None]:
+    """What came of a page of a walk through a project."""
+    walk = maintenance.begin_walk("project", "sessions", NOW)
+    return maintenance.take_page(walk, writes, after=after).answers
+
+
 def test_what_a_project_had_is_taken_each_for_itself(maintenance: Maintenance) -> None:
     writes = [make_write(name, at=LONG_AGO) for name in ("a", "b\x00", "a")]
-    first, second, third, counted = maintenance.take([*writes, make_import("a", at=LONG_AGO)])
+    first, second, third, counted = take(maintenance, [*writes, make_import("a", at=LONG_AGO)], after="b\x00")
     assert not isinstance(first, Refusal)
     assert not isinstance(second, Refusal)
     assert isinstance(third, Refusal)
@@ -43,24 +51,23 @@ def test_what_a_project_had_is_taken_each_for_itself(maintenance: Maintenance) -
     assert not isinstance(counted, Refusal)
     assert maintenance.daily_counts("rxinfer", LONG_AGO.date(), NOW.date()) == [(LONG_AGO.date(), 1)]
     with pytest.raises(ZeroDivisionError):
-        maintenance.take([make_write("c")._replace(settle=lambda _: 1 // 0)])  # type: ignore[arg-type, return-value]
-    maintenance.begin_walk("project", "sessions", NOW)
-    for last in ("b\x00", "z", None):
-        assert maintenance.seen_until("project", "sessions") is None
-        maintenance.note_pulled("project", "sessions", last)
-        assert maintenance.pulled_until("project", "sessions") == last
-    assert maintenance.seen_until("project", "sessions") == NOW
+        take(maintenance, [make_write("c")._replace(settle=lambda _: 1 // 0)])  # type: ignore[arg-type, return-value]
+    walk = maintenance.unfinished_walk("project", "sessions")
+    assert walk is not None
+    assert walk.after == "b\x00"  # a page that fails does not move the walk
+    take(maintenance, [], after=None)
+    assert maintenance.unfinished_walk("project", "sessions") is None
 
 
 def test_a_session_is_deleted_with_all_below_it_and_stays_away(maintenance: Maintenance) -> None:
     session, stats, late, invoke, early = (str(uuid4()) for _ in range(5))
     tree = [shared(SESSIONS, session), shared(STATS, stats, session), shared(INVOKES, invoke, stats)]
-    maintenance.take([*tree, shared(INVOKES, early, late)])
+    take(maintenance, [*tree, shared(INVOKES, early, late)])
     receipt = maintenance.approve(session, at=NOW, salt=b"salt", actor="somebody")
     assert receipt.documents == 3
     assert maintenance.approve(session, at=datetime.now(UTC), salt=b"other", actor="somebody") == receipt
     assert maintenance.receipt(receipt.hash) == (NOW, 3)
-    assert all(isinstance(answer, Forgotten) for answer in maintenance.take([*tree, shared(STATS, late, session)]))
+    assert all(isinstance(answer, Forgotten) for answer in take(maintenance, [*tree, shared(STATS, late, session)]))
     assert maintenance.get(Name("", "", INVOKES, early)) is None  # its stats told whose it was
     assert maintenance.forget_requests() == []
     with pytest.raises(CommandError, match="has no deletion request"):

@@ -265,7 +265,8 @@ class Maintenance(MaintenanceReader):
             walks.move(connection, walk, after)
             planned = rows.write(connection, groups, admit=self._staging.admit)
             deletion.bury_late(connection, planned.late)
-        return TakenPage(list(map(_unwrap, planned.answers)), sum(planned.imports.values()))
+            answers = [*map(_unwrap, planned.answers)]  # if it raises, the walk does not move
+        return TakenPage(answers, sum(planned.imports.values()))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
