@@ -33,7 +33,7 @@ KEPT_KNOWN = 1_000
 """Combinations of earlier days that keep their place: those that were there on the most days, then the largest."""
 KNOWN_DAYS = 28
 """For how many days a combination is known after it was last counted."""
-_AT_ONCE = 50
+_AT_ONCE = 200
 """Combinations that are moved at once."""
 _ROWS = 1_000
 """Combinations of the day that are read at once."""
