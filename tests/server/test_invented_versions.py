@@ -76,7 +76,7 @@ def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(collectors
 
     async def work() -> None:
         for back in (3, 2, 1):
-            await send(turns, [*imports("1.0", DAY - timedelta(days=back), 10), *imports("1.1", DAY, 0)])
+            await send(turns, imports("1.0", DAY - timedelta(days=back), 10))
         await roll_up(store, dialects=(), now=lambda: at(DAY, 7200))
         for day in (DAY, DAY + timedelta(days=1)):
             for number in range(100):
@@ -85,7 +85,7 @@ def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(collectors
                 await send(turns, writes, at_once=41)
                 sent[day] += len(writes)
                 assert len(combinations_of(store, day)) <= STAGED * len(collectors) + 1
-            await roll_up(store, dialects=(), now=lambda: at(day + timedelta(days=1), 7200))
+            await roll_up(store, dialects=(), now=lambda day=day: at(day + timedelta(days=1), 7200))  # type: ignore[misc]
 
     asyncio.run(work())
     for day in sent:
@@ -120,7 +120,7 @@ def test_versions_that_are_added_each_day_do_not_add_up(collectors: Sequence[SQL
             writes = [one for version in new for one in imports(version, day, 4)]
             writes += [one for version in invented for one in imports(version, day)]
             await send(turns, [*imports("1.0", day, 6), *writes], at_once=100)
-            await roll_up(store, dialects=(), now=lambda: at(day + timedelta(days=1), 7200))
+            await roll_up(store, dialects=(), now=lambda day=day: at(day + timedelta(days=1), 7200))  # type: ignore[misc]
             invented += new
 
     asyncio.run(work())

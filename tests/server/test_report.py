@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,10 +25,12 @@ from plaintally_server.reports.histogram import ZERO, bucket_of
 from plaintally_server.reports.questions import INVOKES, QUESTIONS, SESSIONS, VERSIONS, Cells
 from plaintally_server.rolling import count_struck
 from plaintally_server.sources import StoreSource
-from plaintally_server.store import Import, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
 from plaintally_server.store.parquet import open_duckdb
+
+if TYPE_CHECKING:
+    from plaintally_server.store import Import, Write
 
 pytestmark = pytest.mark.once
 
@@ -44,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     chance = random.Random(17)  # noqa: S311
     days = [LAST - timedelta(days=back) for back in range(5)]
-    writes: list[Write | Import] = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
+    writes: "list[Write | Import]" = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
     for _ in range(80):
         writes += session(chance, at(chance.choice(days), 5), invokes=chance.randint(0, 12))
     commit(folder / "store", writes)
