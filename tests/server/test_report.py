@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     chance = random.Random(17)  # noqa: S311
     days = [LAST - timedelta(days=back) for back in range(5)]
-    writes: "list[Write | Import]" = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
+    writes: list[Write | Import] = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
     for _ in range(80):
         writes += session(chance, at(chance.choice(days), 5), invokes=chance.randint(0, 12))
     commit(folder / "store", writes)
