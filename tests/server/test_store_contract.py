@@ -12,7 +12,7 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import (
@@ -292,6 +292,31 @@ def test_a_thousand_at_once_are_counted_once_each(stores: list[SQLStore]) -> Non
         assert sum(isinstance(answer, Refusal) and answer.code == 409 for answer in answers) == 10
         assert store.total(space.package) == 1000
         assert len(store.daily_counts(space.package, date.min, date.max)) == 2
+
+
+@pytest.mark.postgres
+def test_nothing_stays_of_a_group_that_is_rejected(stores: list[SQLStore]) -> None:
+    """Neither if the id that rejects it was there before, nor if a group of the same batch was quicker."""
+    for store in stores:
+        space = Space()
+        one, two, three = (make_count(space, uuid4()) for _ in range(3))
+        groups = [[one], [two, one], [two], [three, two], [three]]
+
+        async def write(
+            chosen: list[list[Import]], store: SQLStore = store
+        ) -> list[bool]:  # whose default is that of this round
+            answers = await asyncio.gather(*(store.commit(group) for group in chosen), return_exceptions=True)
+            return [isinstance(answer, list) for answer in answers]
+
+        assert asyncio.run(write(groups)) == [True, False, True, False, True]
+        assert asyncio.run(write([[make_count(space, uuid4()), one]])) == [False]
+        assert store.total(space.package) == 3
+        with store._reads.connect() as connection:
+            query = select(func.count()).select_from(import_ids)
+            before = connection.execute(query).scalar_one()
+        assert asyncio.run(write([[make_count(space, uuid4()), one], [make_count(space, uuid4())]])) == [False, True]
+        with store._reads.connect() as connection:
+            assert connection.execute(query).scalar_one() == before + 1
 
 
 @pytest.mark.postgres
