@@ -9,12 +9,19 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from plaintally.contract import Contract
+from plaintally.versions import MAX_LENGTH, PATTERN
 from plaintally_server.ingest import ANY_UUID, COARSE_PATTERNS, COUNTER_PREFIX, Admitted
 
 # Decimals are those that a time is written back with: none, three or six. The days of a month are left to `datetime`.
 _DECIMALS = r"(?:\.(?!000Z)[0-9]{3}(?:(?!000)[0-9]{3})?)?"
 _TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]{_DECIMALS}Z"
-_ALWAYS = {"id": ("stringValue", ANY_UUID.pattern.replace("(", "(?:")), "timestamp": ("timestampValue", _TIME)}
+# A version that is not coarse is read, and coarsened, the way of all documents.
+_COARSE_VERSION = rf'(?![^"]{{{MAX_LENGTH + 1}}}){PATTERN.replace("(", "(?:")}'
+_FORMS = {
+    "id": ("stringValue", ANY_UUID.pattern.replace("(", "(?:")),
+    "timestamp": ("timestampValue", _TIME),
+    "package_version": ("stringValue", _COARSE_VERSION),
+}
 
 
 class Counts:
@@ -34,7 +41,7 @@ class _Shape:
 
     def __init__(self, package: str, contract: Contract) -> None:
         self._package, self._names = package, contract.counter_fields
-        kinds = {name: _ALWAYS.get(name) or ("stringValue", COARSE_PATTERNS[name].pattern) for name in self._names}
+        kinds = {name: _FORMS.get(name) or ("stringValue", COARSE_PATTERNS[name].pattern) for name in self._names}
         values = [rf'"{name}": ?\{{"{kind}": ?"({form})"\}}' for name, (kind, form) in kinds.items()]
         self._match = re.compile(rf'\{{"fields": ?\{{{", ?".join(values)}\}}\}}'.encode()).fullmatch
         written = ",".join(f'"{name}":{{"{kind}":"%b"}}' for name, (kind, _) in kinds.items())

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from plaintally.contract import Contract, Label
 from plaintally.firestore import to_document
 from plaintally_server import dialects, schemas
+from plaintally_server.coarse import coarsen
 from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.resource import Name
@@ -236,11 +237,12 @@ def _admit_count(collection: str, fields: Fields, contracts: Mapping[str, Contra
         value = fields[field]
         if not isinstance(value, str) or not COARSE_PATTERNS[field].fullmatch(value):
             raise invalid(f"The field {field} must be a stringValue that matches {COARSE_PATTERNS[field].pattern}.")
-    return Admitted(fields, package, identifier.lower())
+    return Admitted(coarsen(fields), package, identifier.lower())
 
 
 def _admit_dialect(name: Name, fields: Fields, package: str, current: Fields | None, *, sees: bool) -> Admitted:
     _check_rules(name, fields, dialects.SHAPES[name.collection])
+    fields = coarsen(fields)
     admitted = Admitted(fields, package, parent=parent_of(name.collection, fields))
     if current is None or dialects.may_replace(name.collection, fields, current):
         return admitted
@@ -258,7 +260,7 @@ def _admit_shared(name: Name, fields: Fields, contracts: Mapping[str, Contract],
     if "label" in fields:
         _check_label(fields, contracts[fields["package"]])
     _check_lasting(name.collection, fields, current)
-    return Admitted(fields, fields["package"], parent=parent_of(name.collection, fields))
+    return Admitted(coarsen(fields), fields["package"], parent=parent_of(name.collection, fields))
 
 
 def _check_rules(name: Name, fields: Fields, rules: Mapping[str, Rule]) -> None:

@@ -15,6 +15,7 @@ from plaintally_server.bodies import (
 from plaintally_server.commits import Action, Change
 from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
+from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted, Policy
 from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.methods import Call, Methods
@@ -140,22 +141,23 @@ class Documents:
             check_part(name.collection, self._access(request))
         body = await self._read_body(request)
         document = query.get("documentId", [None])[0]
-        name, admitted = await self.parsing.run(self._admit_new, body, collection=name, document=document)
+        name, fields, admitted = await self.parsing.run(self._admit_new, body, collection=name, document=document)
         write = Write(name, _IS_NEW, lambda _: admitted, self.now(), parent=admitted.parent)
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
         if admitted.content is None or mask is not None:
-            return Answer(200, await self.parsing.run(lambda _: encode_document(name, stored, mask), body), JSON)
+            sent = stored._replace(fields=fields)  # what is stored may have a coarser version
+            return Answer(200, await self.parsing.run(lambda _: encode_document(name, sent, mask), body), JSON)
         return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
 
-    def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Admitted]:
-        """The document in a body, and its name."""
+    def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Fields, Admitted]:
+        """The name of the document in a body, its fields as they were sent, and what is stored."""
         admitted = self.counts.read(collection.collection, body)
         fields = parse_document(body) if admitted is None else admitted.fields
         if document is None:
             document = ingest.name_by_id(collection.collection, fields, self.policy) or self.make_id()
         name = collection._replace(document=resource.check_id(document, "document"))
-        return name, admitted or ingest.admit(name, fields, self.policy)
+        return name, fields, admitted or ingest.admit(name, fields, self.policy)
 
     async def patch(self, request: Request, name: Name, query: Parameters) -> Answer:
         """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
