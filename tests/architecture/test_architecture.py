@@ -27,7 +27,17 @@ PURE |= {
 OPTIONAL = {"IPython", "rich", "tqdm"}  # used for a summary and for bars where a user has them
 LEAVES = {
     f"plaintally.{name}"
-    for name in ("contract", "describe", "documents", "exceptions", "firestore", "printable", "session", "summary")
+    for name in (
+        "contract",
+        "describe",
+        "documents",
+        "exceptions",
+        "firestore",
+        "printable",
+        "session",
+        "summary",
+        "versions",
+    )
 }
 
 

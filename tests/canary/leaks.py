@@ -12,7 +12,8 @@ from urllib.parse import quote
 ASCII = "Kq7Zx9Wv3Tj5Ry8Lm"
 LETTERS = "жñ漢Ω雪ѪłЖ"  # an identifier, too
 NUMBER = 73918462051738264
-CORES = {"ascii": ASCII, "letters": LETTERS, "number": str(NUMBER)[:12]}
+CHECKOUT = "8f2c1ab4d9e0.d20261130"  # of the host package, in its version
+CORES = {"ascii": ASCII, "letters": LETTERS, "number": str(NUMBER)[:12], "checkout": CHECKOUT}
 
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 

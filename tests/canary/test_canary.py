@@ -15,7 +15,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary import hostlib
-from canary.leaks import ASCII, CORES, LETTERS, NUMBER, find_leaks
+from canary.leaks import ASCII, CHECKOUT, CORES, LETTERS, NUMBER, find_leaks
 from canary.plants import (
     CLASSES,
     LIBRARIES,
@@ -45,7 +47,7 @@ from loopback import loopback
 from plaintally import _counting, _relay, _requests, _sender, sharing
 from plaintally._automatic import Stream, header
 from plaintally.contract import Contract, Label, Name
-from plaintally.session import Session
+from plaintally.session import Session, make_environment
 
 EXAMPLES = 21_000 if os.environ.get("CI") == "true" else 2_100
 VALUES = {"plain": PLAIN, "classes": CLASSES, "libraries": LIBRARIES}
@@ -199,11 +201,19 @@ def take(session: Session, step: Step) -> None:
 
 
 SESSION = telemetry.create_session()
+HOUR_NS = 3_600_000_000_000
+AFTER_THE_HOUR_NS = 2_307_123_456_789
+"""38 minutes and some seconds, by which the times of the sessions here must have been moved back when they leave."""
+
+
+def last_hour_ns() -> int:
+    """A time of the hour before this one, `AFTER_THE_HOUR_NS`."""
+    return (time.time_ns() // HOUR_NS - 1) * HOUR_NS + AFTER_THE_HOUR_NS
 
 
 def begin() -> tuple[Session, Lines]:
-    """The session as if it had just been made, shared automatically."""
-    SESSION._begin(0)
+    """The session as if it had been made in the hour before, shared automatically."""
+    SESSION._begin(last_hour_ns())
     SESSION.attach(lines := Lines(SESSION, ENDPOINT))
     return SESSION, lines
 
@@ -229,8 +239,21 @@ def leaving(session: Session, lines: Lines) -> dict[str, bytes]:
         "automatic": b"\n".join(lines.lines),
         "relayed": relayed(lines.lines) if lines.lines else b"",
     }
-    assert session.deletion_key.encode() not in b"".join(found.values())
+    everything = b"".join(found.values())
+    assert session.deletion_key.encode() not in everything
+    assert b"dev77" not in everything
+    for moment in real_times(session):
+        assert f":{moment:%M:%S}".encode() not in everything
     return found
+
+
+def real_times(session: Session) -> Iterator[datetime]:
+    """When the session and its runs really began and ended."""
+    yield session.created_at
+    for label in session.labels:
+        for invoke in session.stats(label).invokes:
+            assert invoke.execution_end is not None
+            yield from (invoke.execution_start, invoke.execution_end)
 
 
 def leaks_of(*taken: Step) -> list[str]:
@@ -256,6 +279,14 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 # The search finds what is planted.
+
+
+def test_the_host_package_is_a_checkout() -> None:
+    assert CHECKOUT in str(telemetry.version)
+    session, _ = begin()
+    with session.invoke("fit"):
+        pass
+    assert {f"{moment:%M:%S}" for moment in real_times(session)} > {"38:27"}
 
 
 def test_every_form_of_a_secret_is_found() -> None:
@@ -286,7 +317,14 @@ def test_nothing_is_found_where_nothing_is() -> None:
 
 def test_a_secret_that_a_contract_lets_through_is_found_wherever_something_leaves() -> None:
     contract = Contract(labels={"fit": Label({"edition": Name(r"\w+")}), ASCII: Label()})
-    session = Session("hostlib", contract=contract, module=telemetry.module)
+    environment = make_environment(telemetry.version)
+    session = Session(
+        "hostlib",
+        contract=contract,
+        module=telemetry.module,
+        environment=environment,
+        created_at_ns=last_hour_ns(),
+    )
     session.attach(lines := Lines(session, ENDPOINT))
     take(session, Step(partial(add, "edition")))
     take(session, Step(use_other_labels))
@@ -430,6 +468,11 @@ def test_a_process_in_secret_surroundings_sends_none_of_them(bare: Interpreter, 
     assert sent.count(b"using_hostlib?documentId=") == 1
     assert sent.count(b"/databases/(default)/documents:commit ") >= 4  # shared twice: parents, then invokes
     assert sent.count(b'"type":{"stringValue":"ConvergenceError"}') >= 24
+    assert sent.count(b'"package_version":{"stringValue":"1.2.3.dev"}') >= 3
+    times = re.findall(rb'"(\w+)":\{"timestampValue":"[0-9-]+T[0-9]{2}:([^"]*)Z"\}', sent)
+    assert {name for name, _ in times} == {b"timestamp", b"created_at", b"execution_start", b"execution_end"}
+    assert {rest for name, rest in times if name in (b"timestamp", b"created_at")} == {b"00:00"}
+    assert {rest[:2] for _, rest in times} <= {b"00", b"01"}  # minutes of runs that follow the import at once
     assert re.search(rb'"hostlib:[0-9]+ call"', sent)
     assert find_leaks(sent) == []
 

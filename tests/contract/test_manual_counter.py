@@ -82,6 +82,7 @@ def test_a2_only_a_timestamp_and_a_random_uuid(site: Site) -> None:
         "id": ["stringValue"],
         "timestamp": ["timestampValue"],
     }
+    assert re.fullmatch(r"[0-9-]{10}T[0-9]{2}:00:00Z", document["fields"]["timestamp"]["timestampValue"])
     for name in ("once", "again"):  # the same id twice
         assert site.collector.request("POST", f"{ROOT}/using_rxinfer?documentId={name}", body).status == 200
     assert site.total == 1

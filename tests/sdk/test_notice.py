@@ -61,7 +61,7 @@ def test_a_wider_contract_is_told_again_and_a_narrower_one_is_not(host: MakeHost
         wide = narrow.replace("import Telemetry", "import Contract, Telemetry").replace(
             "version='1.0'", "version='1.0', contract=Contract(counter=['package_version'])"
         )
-        assert "the time, nothing else" in run_at_terminal(told)
+        assert "the hour, nothing else" in run_at_terminal(told)
         module.write_text(wide)
         told.run()
         assert server.connections == 0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from loopback import OK, Loopback, answer, loopback
 from plaintally import Telemetry, documents, sharing
+from plaintally._automatic import header
+from plaintally._sender import parse_endpoint
 from plaintally.contract import Choice, Contract, ErrorType, Integer, Label, Source
 from plaintally.exceptions import ConfigurationError, DocumentError, SharingError
 from plaintally.session import Session
@@ -81,15 +84,19 @@ def test_parents_come_first_and_documents_read_back(server: Loopback) -> None:
         *(["invokes", invoke.id] for invoke in stats.invokes),
     ]
     read_session = documents.from_session({"fields": found[0]["fields"]}, contract=CONTRACT)
-    assert (read_session.id, read_session.created_at) == (session.id, session.created_at)
+    shift = timedelta(microseconds=session.shift_us)
+    assert (read_session.id, read_session.created_at) == (session.id, session.created_at - shift)
     assert read_session.environment == session.environment
     read_stats, session_id = documents.from_session_stats({"fields": found[1]["fields"]}, read_session)
     assert session_id == session.id
     for update, invoke in zip(found[2:], stats.invokes, strict=True):
         read, stats_id = documents.from_invoke({"fields": update["fields"]}, read_stats)
         assert stats_id == stats.id
-        for name in ("id", "status", "execution_start", "execution_end", "duration_ms"):
+        for name in ("id", "status", "duration_ms"):
             assert getattr(read, name) == getattr(invoke, name)
+        assert invoke.execution_end is not None
+        assert read.execution_start == invoke.execution_start - shift
+        assert read.execution_end == invoke.execution_end - shift
         assert read.context == {key: value for key, value in invoke.context.items() if key != "model"}
     again = documents.session_stats(read_stats, session_id)["fields"]
     own = "deletion_key_hash"  # a session that was read back has another key
@@ -278,6 +285,32 @@ def test_a_file_that_is_no_session_is_refused_in_a_sentence(tmp_path: Path, cont
     path.write_bytes(content)
     with pytest.raises(DocumentError, match=r"saved session"):
         Session.load(path)
+
+
+@pytest.mark.parametrize(("field", "value"), [("duration_ms", 9e14), ("execution_start", "0001-01-01T00:10:00+00:00")])
+def test_a_saved_time_that_cannot_be_shared_is_refused(field: str, value: object) -> None:
+    data = session_of(make(None)).to_dict()
+    data["created_at"] = "2026-11-30T14:30:00+00:00"
+    data["labels"]["fit"]["invokes"][0][field] = value
+    with pytest.raises(DocumentError, match="this is not a saved session: date value out of range"):
+        Session.from_dict(data)
+
+
+def test_no_part_of_a_development_version_leaves_with_a_session() -> None:
+    """From the log, and from a file that was made elsewhere."""
+    issues = "https://example.org/pkg/issues"
+    telemetry = Telemetry("pkg", version="1.38.1.dev3+g8f2c1ab", contract=CONTRACT, issues_url=issues)
+    session = telemetry.create_session()
+    data = session.to_dict()
+    assert data["environment"]["package_version"] == "1.38.1.dev"
+    data["environment"]["package_version"] = "1.38.1.DEV3+g8f2c1ab"
+    for one in (session, Session.from_dict(data)):
+        leaving = [telemetry.preview(one).content.decode(), str(telemetry.preview(one))]
+        leaving.append(str(sharing.ShareResult(one, issues_url=issues).issue_url))
+        leaving.append(str(header(one, parse_endpoint("https://example.org/documents"))))
+        for text in leaving:
+            assert "1.38.1.dev" in text
+            assert not re.search("dev3|8f2c1ab", text, re.IGNORECASE)
 
 
 def test_an_edited_file_gets_nothing_past_the_contract(server: Loopback) -> None:

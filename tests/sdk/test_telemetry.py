@@ -1,5 +1,6 @@
 """The handle: an author's mistakes are told at construction, and a user's words have effect."""
 
+import json
 import sys
 import uuid
 from datetime import UTC, datetime
@@ -69,7 +70,7 @@ def test_a_page_has_an_address(url: object) -> None:
             Telemetry("pkg", **{name: url})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("version", [None, "", "1.0 beta", "1.0\n", '1"', "1" * 65, 1.0])
+@pytest.mark.parametrize("version", [None, "", "1.0 beta", "1.0\n", '1"', "main", "+1", "1" * 65, 1.0])
 def test_a_declared_version_must_be_one(version: object) -> None:
     with pytest.raises(ContractError, match="since the contract declares package_version"):
         Telemetry("pkg", version=version, contract=Contract(counter=["package_version"]))  # type: ignore[arg-type]
@@ -148,10 +149,25 @@ def test_an_id_is_a_version_4_uuid_of_those_bytes(randomness: bytes) -> None:
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31)))  # noqa: DTZ001
-def test_a_time_is_written_in_utc_to_the_microsecond(moment: datetime) -> None:
+def test_the_time_of_an_import_is_cut_to_the_hour(moment: datetime) -> None:
     aware = moment.replace(tzinfo=UTC)
     nanoseconds = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // (aware.resolution) * 1000
-    assert _counting.timestamp(nanoseconds + 999) == aware.strftime("%Y-%m-%dT%H:%M:%S.") + f"{aware.microsecond:06d}Z"
+    assert _counting.hour(nanoseconds + 999) == aware.strftime("%Y-%m-%dT%H:00:00Z")
+
+
+@given(st.integers(0, 10**19))
+def test_all_imports_of_an_hour_carry_the_same_time(now_ns: int) -> None:
+    hour_ns = 3_600_000_000_000
+    begin = now_ns // hour_ns * hour_ns
+    assert _counting.hour(begin) == _counting.hour(now_ns) == _counting.hour(begin + hour_ns - 1)
+    assert _counting.hour(begin) != _counting.hour(begin + hour_ns)
+
+
+@pytest.mark.parametrize("version", ["1.38.1.dev3+g8f2c1ab.d20261130", "1.38.1.DEV12", "v1.38.1-dev+" + "8f2c1ab" * 20])
+def test_a_development_version_leaves_without_its_checkout(version: str) -> None:
+    telemetry = Telemetry("pkg", version=version, contract=Contract(counter=["package_version"]))
+    _, body = _counting.document(telemetry, bytes(16), 0)
+    assert json.loads(body)["fields"]["package_version"] == {"stringValue": "1.38.1.dev"}
 
 
 def test_the_same_randomness_and_time_give_the_same_document() -> None:
@@ -160,7 +176,7 @@ def test_the_same_randomness_and_time_give_the_same_document() -> None:
     assert target == "using_pkg?documentId=00000000-0000-4000-8000-000000000000"
     assert body.decode() == (
         '{"fields":{"id":{"stringValue":"00000000-0000-4000-8000-000000000000"},'
-        '"timestamp":{"timestampValue":"1970-01-01T00:00:00.000000Z"},'
+        '"timestamp":{"timestampValue":"1970-01-01T00:00:00Z"},'
         '"package_version":{"stringValue":"1.2.3"},'
         f'"python_version":{{"stringValue":"{sys.version_info[0]}.{sys.version_info[1]}"}}}}}}'
     )

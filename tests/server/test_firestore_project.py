@@ -1,7 +1,9 @@
 """A Firestore project as the only backend: its rules, and the way of counts and sessions through it to a maintainer."""
 
 import json
+import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,8 +16,8 @@ from conftest import MakeHost
 from emulators import RULES, Emulator, needs_google
 from hosts import MARKER, PACKAGE, wait_until_gone
 from logged import CONTRACT, INVOKES, Logged, log, make
-from plaintally import _requests, sharing
-from plaintally.contract import COARSE
+from plaintally import Telemetry, _counting, _requests, sharing
+from plaintally.contract import COARSE, Contract
 from plaintally.exceptions import SharingError
 from plaintally_server import ingest
 from plaintally_server.store.maintenance import Maintenance
@@ -174,6 +176,8 @@ def test_the_rules_refuse_every_other_shape(google: Emulator) -> None:
         ("machine", string("visit example.com")),
         ("python_version", string("3.13.1")),
         ("package_version", string("visit example.com")),
+        ("package_version", string("1.38.1.dev3")),
+        ("package_version", string("1.38.1+g8f2c1ab")),
         ("cpu_threads", integer(65_537)),
         ("b", integer(1)),
     ):
@@ -199,6 +203,23 @@ def test_the_rules_refuse_every_other_shape(google: Emulator) -> None:
         assert is_refused(google, name, count(identifier, **{key: string("x" * 65)}))  # type: ignore[arg-type]
         assert not is_refused(google, name, count(identifier, **{key: string("3.11")}))  # type: ignore[arg-type]
         assert google.request("DELETE", f"/{name}", owner=True).status == 200
+
+
+@needs_google
+@pytest.mark.parametrize(
+    "version",
+    ["1.2.3", "1.38.1.dev3+g8f2c1ab.d20261130", "1.0RC1", "1.0.post3", "1.0.post3.dev0+g8f2c1ab", "1!2.0-beta.2"],
+)
+def test_the_rules_let_a_version_through_as_the_sdk_sends_it_and_in_no_other_form(
+    google: Emulator, version: str
+) -> None:
+    telemetry = Telemetry("rxinfer", version=version, contract=Contract(counter=["package_version"]))
+    target, body = _counting.document(telemetry, os.urandom(16), time.time_ns())
+    name = target.replace("?documentId=", "/")
+    sent: Document = json.loads(body)
+    if sent["fields"]["package_version"] != string(version):
+        assert is_refused(google, name, changed(sent, package_version=string(version)))
+    assert not is_refused(google, name, sent)
 
 
 @needs_google

@@ -21,6 +21,7 @@ from collectors import ROOT, TOKEN, Collector, count, in_threads, run_collector
 from plaintally import documents
 from plaintally.firestore import from_document
 from plaintally.session import Session, make_environment
+from plaintally.versions import coarse_version
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest import Admitted, Policy, admit
 from plaintally_server.resource import Name
@@ -404,7 +405,7 @@ def test_the_environment_of_any_machine_is_admitted(
     assert made["python_version"] == "{}.{}".format(*sys.version_info)
     assert made["os"] == (system if system in ("Linux", "iOS", "win32") else "unknown")
     assert made["machine"] == (machine if machine in ("x86_64", "8561") else "unknown")
-    assert made["package_version"] == (version if version in ("1.2.3", "1.0+g8f") else "")
+    assert made["package_version"] == coarse_version(version)
 
 
 def test_what_the_sdk_writes_is_admitted(sharing: Collector) -> None:

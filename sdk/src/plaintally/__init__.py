@@ -1,6 +1,6 @@
 """Counts how often a package is imported, and promises this.
 
-* One count is one document with a random id made for this one process and the time. Nothing else leaves, unless the
+* One count is one document with a random id made for this one process and the hour. Nothing else leaves, unless the
   package's contract names it, and then `plaintally status` shows it.
 * `plaintally off`, `PLAINTALLY=off` and `DO_NOT_TRACK=1` end it for every package: no process, no thread, no socket,
   no file. So do CI, test runs and pool workers, without being asked.
@@ -45,11 +45,12 @@ class Telemetry:
 
     Args:
         package: the name that counts are kept under; the collection is `using_<package>`.
-        version: the package's version; it leaves only if the contract declares `package_version`.
+        version: the package's version; an import sends it only if the contract declares `package_version`, and it
+            leaves without what identifies a checkout, see `plaintally.versions`.
         endpoint: the URL of a collector or of a Firestore project, up to and with `/documents`; None sends nothing.
         policy: `opt-out` (counts unless refused), `notice-first` (nothing is sent before a person has been shown the
             notice) or `opt-in` (nothing is stored or sent before the user said yes).
-        contract: what a count holds beyond the id and the time; by default nothing.
+        contract: what a count holds beyond the id and the hour; by default nothing.
         issues_url: where users can ask and complain; shown by `status`.
         privacy_url: where the author explains what is counted and why; shown in the notice and by `status`.
         allow_http: send over plain http to another machine, too.

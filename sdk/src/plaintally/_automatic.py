@@ -137,6 +137,7 @@ def header(session: Session, endpoint: Endpoint) -> bytes:
 def encode(invoke: SessionInvoke, stats: SessionStats) -> bytes:
     """An invoke and what its label has come to, without what is private."""
     kinds = stats.fields
+    start_ns = invoke._start_ns - stats.session.shift_us * 1000
     context = {key: value for key, value in invoke.context.items() if kinds[key].private is None}
     figures = (
         stats.total_invokes, stats.success_count, stats.failed_count,
@@ -145,7 +146,7 @@ def encode(invoke: SessionInvoke, stats: SessionStats) -> bytes:
     return marshal.dumps(
         (
             (stats.id, stats.label, figures, tuple(stats.context_keys)),
-            (invoke.id, invoke.status, invoke._start_ns, invoke._elapsed_ns, context),
+            (invoke.id, invoke.status, start_ns, invoke._elapsed_ns, context),
         )
     )
 

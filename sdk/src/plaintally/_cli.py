@@ -238,7 +238,7 @@ def _preview(arguments: argparse.Namespace) -> None:
     sent = _deliver.request(endpoint.host, endpoint.port, f"{endpoint.path}/{target}", body, scheme=endpoint.scheme)
     state = "will be sent" if decision.allowed else f"will not be sent, because of {_status.because(decision)}"
     address = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
-    say(f"To {address}, with a new id and the time then; this {state}:", error=True)
+    say(f"To {address}, with a new id and the hour then; this {state}:", error=True)
     say("", error=True)
     sys.stderr.flush()
     sys.stdout.buffer.write(sent + (b"\n" if sys.stdout.isatty() else b""))

@@ -76,15 +76,18 @@ def is_silent(telemetry: "Telemetry", environment: "dict[str, str]") -> bool:
 
 def document(telemetry: "Telemetry", randomness: bytes, now_ns: int) -> "tuple[str, bytes]":
     """The target below the endpoint and the JSON body of one count; every value is safe to quote as it is."""
-    identifier = uuid4(randomness)
+    identifier, names = uuid4(randomness), telemetry.fields
     values = {
         "id": identifier,
-        "timestamp": timestamp(now_ns),
-        "package_version": telemetry.version,
+        "timestamp": hour(now_ns),
         "python_version": "{}.{}".format(*sys.version_info),
     }
+    if "package_version" in names:
+        from plaintally.versions import coarse_version
+
+        values["package_version"] = coarse_version(telemetry.version)
     kinds = {"timestamp": "timestampValue"}
-    inside = ",".join(f'"{name}":{{"{kinds.get(name, "stringValue")}":"{values[name]}"}}' for name in telemetry.fields)
+    inside = ",".join(f'"{name}":{{"{kinds.get(name, "stringValue")}":"{values[name]}"}}' for name in names)
     return f"using_{telemetry.package}?documentId={identifier}", f'{{"fields":{{{inside}}}}}'.encode()
 
 
@@ -144,11 +147,10 @@ def uuid4(randomness: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def timestamp(now_ns: int) -> str:
-    """Nanoseconds since 1970 as RFC 3339 in UTC, to the microsecond."""
-    seconds, nanoseconds = divmod(now_ns, 1_000_000_000)
-    year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
-    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanoseconds // 1000:06}Z"
+def hour(now_ns: int) -> str:
+    """Return the hour of a time in nanoseconds since 1970, as RFC 3339 in UTC."""
+    year, month, day, hours, *_ = time.gmtime(now_ns // 1_000_000_000)
+    return f"{year:04}-{month:02}-{day:02}T{hours:02}:00:00Z"
 
 
 def is_notebook() -> bool:

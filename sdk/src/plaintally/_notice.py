@@ -56,7 +56,7 @@ def text(telemetry: "Telemetry") -> str:
     own = _consent.variables(telemetry.package)[0]
     return (
         f"{when}{telemetry.package} counts how often it is imported: a random id made anew each time{extra} "
-        f"and the time, nothing else.{more}\n"
+        f"and the hour, nothing else.{more}\n"
         f"Turn it off with: plaintally off {telemetry.package}   or {own}=off   (for all packages: plaintally off)\n"
     )
 

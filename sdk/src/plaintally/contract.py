@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 ALWAYS = ("id", "timestamp")
-"""The two fields of every count: a random UUID made for this one process, and the time in UTC."""
+"""The two fields of every count: a random UUID made for this one process, and the hour in UTC."""
 
 COARSE = {
     "package_version": "the version of the package that was imported",
@@ -180,7 +180,7 @@ class Contract:
         _require(
             not unknown and len(set(self.counter)) == len(self.counter),
             f"counter={self.counter!r} must name each field once, out of {', '.join(sorted(COARSE))}; "
-            "leave it out to send the id and the time only",
+            "leave it out to send the id and the hour only",
         )
         for name, label in self.labels.items():
             _require(_is_name(name), f"the label {name!r} must be a name such as 'inference'")
@@ -244,9 +244,12 @@ def check_version(version: object, contract: object) -> None:
         f"contract {contract!r} must be a Contract, such as Contract(counter=['package_version'])",
     )
     if isinstance(contract, Contract) and "package_version" in contract.counter:
+        from plaintally.versions import coarse_version
+
         text = version if isinstance(version, str) else ""
+        is_plain = text.isascii() and text.translate(_PLAIN).isalnum()
         _require(
-            0 < len(text) <= 64 and text.isascii() and text.translate(_PLAIN).isalnum(),
+            is_plain and coarse_version(text) != "",
             f"version {version!r} must be a version such as '1.2.3', since the contract declares package_version",
         )
 

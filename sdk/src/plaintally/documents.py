@@ -10,6 +10,9 @@ A session, its stats and their invokes are documents of three collections; each 
 
 The hash of the session's deletion key is in each of them: it proves that a document comes from the session's own program.
 
+All times of a session are moved back by one amount (`Session.shift_us`), so that it begins at its full hour and no time
+shows which import belongs to it. `to_dict` keeps the real times, since a saved session is its user's own.
+
 The minimum and maximum of a label without invokes, which are infinite, are written as 0. What a contract keeps private
 (see `plaintally.contract.Source`) is left out unless it is asked for.
 """  # noqa: E501  # a table
@@ -17,7 +20,7 @@ The minimum and maximum of a label without invokes, which are infinite, are writ
 import hashlib
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
 from plaintally import _valid_package
@@ -25,6 +28,7 @@ from plaintally.contract import Contract
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import from_document, to_document
 from plaintally.session import DEFAULT_CAPACITY, Session, SessionInvoke, SessionStats
+from plaintally.versions import coarse_version
 
 FORMAT = 1
 COLLECTIONS = ("sessions", "session_stats", "invokes")
@@ -44,8 +48,8 @@ def session(session: Session) -> dict[str, Any]:
         {
             "id": session.id,
             "package": session.package,
-            "created_at": session.created_at,
-            "environment": session.environment,
+            "created_at": session.created_at - _shift(session),
+            "environment": coarse_environment(session),
             "deletion_key_hash": hash_key(session.deletion_key),
         }
     )
@@ -70,6 +74,7 @@ def invoke(invoke: SessionInvoke, stats_id: str, *, include: Collection[str] = (
     `include` names what is private and goes along this time: `error_message`, `source`.
     """
     fields = invoke._stats.fields  # its own package
+    start, end = _times(invoke)
     context = {
         key: value
         for key, value in invoke.context.items()
@@ -83,12 +88,19 @@ def invoke(invoke: SessionInvoke, stats_id: str, *, include: Collection[str] = (
             "deletion_key_hash": hash_key(invoke._stats.session.deletion_key),
             "label": invoke.label,
             "status": invoke.status,
-            "execution_start": invoke.execution_start,
-            "execution_end": invoke.execution_end,
+            "execution_start": start,
+            "execution_end": end,
             "duration_ms": invoke.duration_ms,
             "context": context,
         }
     )
+
+
+def coarse_environment(session: Session) -> dict[str, object]:
+    """The environment of a session as it leaves, with a coarse version whatever a file says."""
+    found = session.environment
+    coarse = {"package_version": coarse_version(found["package_version"])} if "package_version" in found else {}
+    return {**found, **coarse}
 
 
 def from_session(
@@ -174,13 +186,25 @@ def from_dict(data: Mapping[str, Any]) -> Session:
             for entry in fields["invokes"]:
                 times = {name: datetime.fromisoformat(entry[name]) for name in ("execution_start", "execution_end")}
                 context = entry["context"] if restored.contract is not None else {}
-                _restore_invoke(stats, {**entry, "label": label, "context": context, **times})
+                restored_invoke = _restore_invoke(stats, {**entry, "label": label, "context": context, **times})
+                _times(restored_invoke)  # a session that could not be shared is rejected here
     return restored
 
 
 def hash_key(deletion_key: str) -> str:
     """What a collector keeps of a deletion key: its SHA-256 in 64 hexadecimal digits."""
     return hashlib.sha256(deletion_key.encode()).hexdigest()
+
+
+def _shift(session: Session) -> timedelta:
+    """By how much the times of a session are moved back when they leave."""
+    return timedelta(microseconds=session.shift_us)
+
+
+def _times(invoke: SessionInvoke) -> tuple[datetime, datetime | None]:
+    """When an invoke began and ended, as it leaves; OverflowError where a date cannot hold it."""
+    shift, end = _shift(invoke._stats.session), invoke.execution_end
+    return invoke.execution_start - shift, None if end is None else end - shift
 
 
 def _figures(stats: SessionStats) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from time import time_ns
 from plaintally import _errors, _forks
 from plaintally._invoke import MAX_DROPPED_KEYS, SKIPPED, SessionInvoke, SkippedInvoke, moment_of
 from plaintally._kinds import ErrorType
+from plaintally.versions import coarse_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 DEFAULT_CAPACITY = 1000
+HOUR_US = 3_600_000_000
 MAX_LABELS = 64
 PATIENCE = 128  # so many invokes that ended are counted together, unless somebody looks before or has each shared
 
@@ -228,6 +230,11 @@ class Session:
         return moment_of(self._created_at_ns // 1000)
 
     @property
+    def shift_us(self) -> int:
+        """The microseconds by which all times of the session are moved back when they leave, to its full hour."""
+        return self._created_at_ns // 1000 % HOUR_US
+
+    @property
     def labels(self) -> "tuple[str, ...]":
         """The labels that were used."""
         self.begin_after_fork()
@@ -384,13 +391,13 @@ def _share(sink: "Stream", ended: "list[SessionInvoke]") -> None:
 def make_environment(version: "str | None") -> "dict[str, object]":
     """Return what a session says of the machine; a collector takes nothing that has another form.
 
-    These are versions, operating system, architecture, CPU threads and word size in bits. A version that is free text
-    is left empty.
+    These are versions, operating system, architecture, CPU threads and word size in bits. A package's version that is
+    free text is left empty.
     """
     uname = os.uname() if hasattr(os, "uname") else None
     return {
         "python_version": "{}.{}".format(*sys.version_info),
-        "package_version": _plain(version, ".+!_-", 64) or "",
+        "package_version": coarse_version(version),
         "os": _plain(uname.sysname if uname else sys.platform, "_-", 32) or "unknown",
         "machine": _plain(uname.machine if uname else os.environ.get("PROCESSOR_ARCHITECTURE"), "_-", 32) or "unknown",
         "cpu_threads": os.cpu_count() or 0,

@@ -334,7 +334,7 @@ def _issue_url(issues_url: str | None, session: Session) -> str | None:
     base = issues_url.rstrip("/")
     if not base.startswith("https://") or not base.endswith("/issues"):
         return issues_url
-    versions = "\n".join(f"- {name}: {value}" for name, value in session.environment.items())
+    versions = "\n".join(f"- {name}: {value}" for name, value in documents.coarse_environment(session).items())
     found = [session.stats(label) for label in session.labels if label in _declared(session)]
     figures = "\n".join(
         f"- {stats.label}: {stats.total_invokes} invokes, {stats.failed_count} failed" for stats in found

@@ -18,6 +18,7 @@ from msgspec import json
 from plaintally.contract import Contract, Label
 from plaintally.firestore import to_document
 from plaintally_server import dialects, schemas
+from plaintally_server.coarse import coarsen
 from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.fieldpaths import Fields
 from plaintally_server.resource import Name
@@ -266,7 +267,7 @@ def write_coarse(fields: Fields, *, is_dialect: bool) -> str:
         coarse = dialects.coarse_fields(fields)
     else:
         coarse = {field: fields[field] for field in sorted(COARSE_PATTERNS) if field in fields}
-    return json.encode(coarse).decode()
+    return json.encode(coarsen(coarse)).decode()
 
 
 def _admit_import(name: Name, fields: Fields, contracts: Mapping[str, Contract], *, is_dialect: bool) -> Admitted:
@@ -305,6 +306,7 @@ def make_counted(package: str, identifier: str, document: str | None, coarse: st
 
 def _admit_dialect(name: Name, fields: Fields, package: str, current: Fields | None, *, sees: bool) -> Admitted:
     _check_rules(name, fields, dialects.SHAPES[name.collection])
+    fields = coarsen(fields)
     admitted = Admitted(fields, package, parent=parent_of(name.collection, fields))
     if current is None or dialects.may_replace(name.collection, fields, current):
         return admitted
@@ -322,7 +324,7 @@ def _admit_shared(name: Name, fields: Fields, contracts: Mapping[str, Contract],
     if "label" in fields:
         _check_label(fields, contracts[fields["package"]])
     _check_lasting(name.collection, fields, current)
-    return Admitted(fields, fields["package"], parent=parent_of(name.collection, fields))
+    return Admitted(coarsen(fields), fields["package"], parent=parent_of(name.collection, fields))
 
 
 def _check_rules(name: Name, fields: Fields, rules: Mapping[str, Rule]) -> None:

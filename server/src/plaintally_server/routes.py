@@ -15,6 +15,7 @@ from plaintally_server.bodies import (
 from plaintally_server.commits import Action, Change
 from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal, not_found
+from plaintally_server.fieldpaths import Fields
 from plaintally_server.ingest import Admitted, Policy
 from plaintally_server.messages import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.methods import Call, Methods
@@ -141,7 +142,7 @@ class Documents:
         body = await self._read_body(request)
         document = query.get("documentId", [None])[0]
         admit = self._admit_new if mask is None else self._admit_parsed
-        name, admitted = await self.parsing.run(admit, body, collection=name, document=document)
+        name, fields, admitted = await self.parsing.run(admit, body, collection=name, document=document)
         now = self.now()
         write: Write | Import = Write(name, _IS_NEW, lambda _: admitted, now, parent=admitted.parent)
         if admitted.counted is not None:
@@ -149,17 +150,18 @@ class Documents:
         [stored] = await self.store.commit([write])
         assert stored is not None  # noqa: S101  # for the type checker: it was no deletion
         if admitted.content is None:
-            return Answer(200, await self.parsing.run(lambda _: encode_document(name, stored, mask), body), JSON)
+            sent = stored._replace(fields=fields)  # what is stored may have a coarser version
+            return Answer(200, await self.parsing.run(lambda _: encode_document(name, sent, mask), body), JSON)
         return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
 
-    def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Admitted]:
-        """Return the document in a body, and its name."""
+    def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Fields, Admitted]:
+        """Return the name of the document in a body, its fields as they were sent, and what is stored."""
         admitted = self.counts.read(collection.collection, body, document)
         if admitted is None:
             return self._admit_parsed(body, collection, document)
-        return self._name(collection, self.make_id() if document is None else document), admitted
+        return self._name(collection, self.make_id() if document is None else document), {}, admitted
 
-    def _admit_parsed(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Admitted]:
+    def _admit_parsed(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Fields, Admitted]:
         """Do the same with any body."""
         fields = parse_document(body)
         chosen = ingest.name_by_id(collection.collection, fields, self.policy) if document is None else document
@@ -167,7 +169,7 @@ class Documents:
         admitted = ingest.admit(name, fields, self.policy)
         if admitted.counted is not None and chosen is None:
             admitted = admitted._replace(counted=admitted.counted._replace(name=None))
-        return name, admitted
+        return name, fields, admitted
 
     @staticmethod
     def _name(collection: Name, document: str) -> Name:

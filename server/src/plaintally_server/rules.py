@@ -11,8 +11,8 @@ from plaintally_server.schemas import Schema
 MAX_CONTEXT_KEYS = 128
 MAX_DURATION_MS = 1e15
 """As `firestore.rules` has it: what counts durations in microseconds must not overflow."""
-VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
-"""What the version of a package is like."""
+VERSION = re.compile(r"[0-9][0-9A-Za-z.+!_-]{0,63}")
+"""What the version of a package is like when it arrives; `coarse` makes it what is stored."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -20,7 +20,7 @@ FIELDS = {
 
 telemetry = Telemetry(
     "hostlib",
-    version="1.2.3",
+    version="1.2.3.dev77+g8f2c1ab4d9e0.d20261130",
     endpoint=ENDPOINT,
     contract=Contract(counter=["package_version", "python_version"], labels={"fit": Label(FIELDS)}),
     issues_url="https://example.org/hostlib/issues",

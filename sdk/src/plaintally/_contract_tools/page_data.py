@@ -23,22 +23,23 @@ from plaintally.contract import COARSE, Contract, Label
 UNTOLD = "not told yet"
 SAMPLE = {
     "id": ("stringValue", "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"),
-    "timestamp": ("timestampValue", "2026-11-23T20:25:51.046539Z"),
+    "timestamp": ("timestampValue", "2026-11-23T20:00:00Z"),
     "package_version": ("stringValue", "1.2.3"),
     "python_version": ("stringValue", "3.13"),
 }
 COUNTED = {
     "id": "a random number (UUID, version 4), made for this one process, so that one count arriving twice counts once",
-    "timestamp": "the time of the import in UTC",
+    "timestamp": "the hour of the import in UTC",
     **COARSE,
+    "package_version": f"{COARSE['package_version']}, without what identifies a development checkout",
 }
 SESSION = {
     "id": "a random number (UUID, version 4), made for this one session",
     "package": "the name of the package",
-    "created_at": "when the session began, in UTC",
+    "created_at": "the hour in which the session began, in UTC",
     "environment": (
-        "the versions of Python and of the package, the operating system, the processor's architecture, its number of "
-        "threads and its word size"
+        "the versions of Python and of the package (without what identifies a development checkout), the operating "
+        "system, the processor's architecture, its number of threads and its word size"
     ),
     "deletion_key_hash": "a fingerprint (SHA-256) of the key that lets you delete it",
 }
@@ -55,7 +56,10 @@ INVOKE = {
     "package, label": "the name of the package, and what was run",
     "deletion_key_hash": "that of the session, which proves that it belongs to it",
     "status": "success or error",
-    "execution_start, execution_end, duration_ms": "when it began and ended, in UTC, and how long it took",
+    "execution_start, execution_end, duration_ms": (
+        "when it began and ended, counted from the hour above instead of the session's real beginning, and how long it "
+        "took"
+    ),
     "context": "the fields below",
 }
 PRIVATE = {
@@ -121,6 +125,11 @@ def _sharing(said: Declaration) -> Iterator[Block]:
             "call {}, for example to get help, and then this is what leaves.",
             Code(f"{said.handle}.share()"),
         )
+    )
+    yield Paragraph(
+        "All times of a session are moved back by the same amount, so that it begins at a full hour. Durations and the "
+        "distances between runs stay exact, but no time shows which import began the session: an import carries only "
+        "its hour. The log on your machine keeps the real times."
     )
     yield _documents("The session", SESSION, said.kept)
     if not said.contract.labels:

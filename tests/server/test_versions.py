@@ -1,0 +1,134 @@
+"""Versions of other clients: what is stored names no checkout, and the sender is answered with what it sent."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors import ROOT, TOKEN, count, run_collector
+from hosts import ROOT as REPOSITORY
+from plaintally.contract import Contract
+from plaintally.firestore import from_document
+from plaintally.versions import MAX_LENGTH, PATTERN, coarse_version
+from plaintally_server.counts import Counts
+from plaintally_server.exceptions import Refusal
+from plaintally_server.ingest import Policy, admit
+from plaintally_server.resource import Name
+from shared import CONTRACT, Shared, string, write_contract
+
+HASH = "8f2c1ab"
+CHECKOUT = f"1.38.1.dev3+g{HASH}.d20261130"
+JULIA = f"1.12.0-DEV.1234+{HASH}"
+VERSION = "package_version"
+CONTRACTS = {"pkg": Contract(counter=[VERSION]), "rxinfer": Contract(dialect="rxinfer", labels=CONTRACT.labels)}
+IDENTIFIER = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
+
+
+def stored(collection: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The fields that are stored of a document; None if it is rejected."""
+    try:
+        return admit(Name("p", "(default)", collection, str(fields["id"])), fields, Policy(CONTRACTS)).fields
+    except Refusal:
+        return None
+
+
+def environment(**versions: str) -> dict[str, Any]:
+    """The fields of a session in the form of RxInfer.jl."""
+    return {"id": IDENTIFIER, "created_at": datetime(2026, 11, 30, tzinfo=UTC), "environment": {**versions, "cores": 8}}
+
+
+def texts(value: object) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+parts = st.sampled_from(["+", ".dev", "DEV", "-", ".", "post", "rc", "!", "0", "12", HASH, "g"])
+versions = st.builds("{}{}".format, st.sampled_from(["1.0", "2", "1!3", "v1", ""]), st.lists(parts).map("".join))
+
+
+@given(version=versions | st.from_regex(r"[0-9A-Za-z.+!_-]{1,64}", fullmatch=True))
+def test_no_version_that_is_stored_names_a_checkout(version: str) -> None:
+    moment = datetime(2026, 11, 30, tzinfo=UTC)
+    shared = dict(from_document({**Shared().session_document(), "name": "x"}))
+    shared["environment"] = {**shared["environment"], VERSION: version}
+    for collection, fields in (
+        ("using_pkg", {"id": IDENTIFIER, "timestamp": moment, VERSION: version}),
+        ("using_rxinfer", {"id": IDENTIFIER, "timestamp": moment, "rxinferVersion": version, "juliaVersion": version}),
+        ("sessions", environment(julia_version=version, rxinfer_version=version)),
+        ("sessions", shared),
+    ):
+        found = stored(collection, fields)
+        if found is None:
+            assert not coarse_version(version) or version.lower().startswith("v") or len(version) > MAX_LENGTH
+            continue
+        assert {*texts(found)} <= {*texts(fields), coarse_version(version)}
+        kept = [value for value in texts({**found, "id": None}) if value not in texts(Shared().session_document())]
+        assert not [value for value in kept if "+" in value or re.search("dev.", value, re.IGNORECASE)]
+
+
+def test_a_glance_takes_coarse_versions_alone() -> None:
+    counts = Counts(CONTRACTS)
+    for version, is_taken in (
+        ("1.38.1", True),
+        ("1.38.1.dev", True),
+        ("1.0rc1", True),
+        (CHECKOUT, False),
+        ("1.0.dev3", False),
+    ):
+        text = json.dumps(count(IDENTIFIER, package_version=string(version))).encode()
+        assert (counts.read("using_pkg", text) is not None) is is_taken
+
+
+@pytest.mark.parametrize("version", ["main", HASH[1:], "v1.0", "", "1.0 /home/me", "1" * 65])
+def test_what_is_no_version_is_rejected(version: str) -> None:
+    fields = {"id": IDENTIFIER, "timestamp": datetime(2026, 11, 30, tzinfo=UTC), VERSION: version}
+    assert stored("using_pkg", fields) is None
+
+
+def test_an_old_client_is_answered_with_what_it_sent_and_nothing_of_it_is_stored(tmp_path: Path) -> None:
+    paths = [write_contract(tmp_path, package, contract) for package, contract in CONTRACTS.items()]
+    database = tmp_path / "collected.sqlite3"
+    shared = Shared(invokes=0)
+    session = shared.session_document()
+    session["fields"]["environment"]["mapValue"]["fields"]["package_version"] = string(CHECKOUT)  # type: ignore[index]
+    julia = {
+        "id": string(IDENTIFIER),
+        "created_at": {"timestampValue": "2026-11-23T21:15:30.120Z"},
+        "environment": {"mapValue": {"fields": {"julia_version": string(JULIA), "os": string("Linux")}}},
+    }
+    maintainer = {"Authorization": f"Bearer {TOKEN}"}
+    with run_collector(database, *(f"--contract={path}" for path in paths), packages=()) as collector:
+        for method, path, document in (
+            ("POST", "using_pkg", count(package_version=string(CHECKOUT))),
+            ("PATCH", f"using_pkg/{IDENTIFIER}", count(IDENTIFIER, package_version=string(CHECKOUT))),
+            ("POST", "using_rxinfer", count(rxinferVersion=string(CHECKOUT), juliaVersion=string(JULIA))),
+            ("PATCH", shared.names[0], session),
+            ("PATCH", shared.names[0], session),  # again, which changes nothing
+            ("POST", "sessions", {"fields": julia}),
+            ("PATCH", f"sessions/{IDENTIFIER}", {"fields": julia}),
+        ):
+            answer = collector.request(method, f"{ROOT}/{path}", document)
+            assert (answer.status, answer.json.get("fields")) == (200, document["fields"]), answer.body
+        read = collector.request("GET", f"{ROOT}/{shared.names[0]}", headers=maintainer).json["fields"]
+        assert read["environment"]["mapValue"]["fields"][VERSION] == string("1.38.1.dev")  # type: ignore[index]
+        read = collector.request("GET", f"{ROOT}/sessions/{IDENTIFIER}", headers=maintainer).json["fields"]
+        assert read["environment"]["mapValue"]["fields"]["julia_version"] == string("1.12.0.dev")  # type: ignore[index]
+    kept = b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
+    assert b"1.38.1.dev" in kept
+    for part in (HASH, "dev3", "d20261130", "DEV.1", "dev.1"):
+        assert part.encode() not in kept
+
+
+def test_the_rules_take_what_the_sdk_sends_and_no_other_version() -> None:
+    """`tests/server/test_firestore_project.py` asks Google's emulator."""
+    [check] = re.findall(
+        r"function isVersion\(value\) \{\s*(.*?)\s*\}\n", (REPOSITORY / "deploy/firestore.rules").read_text()
+    )
+    assert check == f"return value is string && value.size() <= {MAX_LENGTH} && value.matches('{PATTERN}');"
