@@ -1,7 +1,9 @@
 """Imports over HTTP: writes are answered as by Firestore, and requests for documents of them fail at once."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
@@ -100,6 +102,8 @@ def test_an_import_without_a_name_is_counted_once_and_never_taken(collector: Col
         assert collector.request("POST", IMPORTS, body).status == 200
     assert collector.request("POST", f"{IMPORTS}?documentId=", count()).error == (400, "INVALID_ARGUMENT")
     assert collector.counted() == {"{}": 1}
+    with closing(sqlite3.connect(collector.database)) as database:
+        assert database.execute("SELECT count(*) FROM import_ids").fetchone() == (1,)  # no name that we made
 
 
 def test_a_commit_counts_all_or_nothing(collector: Collector) -> None:
