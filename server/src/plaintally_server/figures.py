@@ -188,15 +188,19 @@ def read_sessions(
 def read_floods(
     reader: Reader, packages: Sequence[str], struck: Sequence[Window], *, days: int, now: datetime
 ) -> Mapping[str, Sequence[Flood]]:
-    """Return by package the floods in so many days up to this hour, except those that were struck."""
+    """Return by package the floods in so many days up to this hour, except those that were struck.
+
+    Hours that were dropped are not looked at: they would make the others stand out.
+    """
     until = now.replace(minute=0, second=0, microsecond=0)
-    first_at = until - timedelta(days=days)
+    first_at, kept_since = until - timedelta(days=days), reader.purged_until(now)
     found: dict[str, Sequence[Flood]] = dict.fromkeys(packages, ())
     busy = reader.busy_hours(packages, first_at.date(), until.date(), least=ENOUGH)
     for package, hours in busy.items():
         windows = [window for window in struck if window.package == package]
         counts = {hour: count for hour, count in hours.items() if not any(one.holds(hour) for one in windows)}
-        found[package] = find_floods(counts, first_at=first_at, until=until)
+        known_at = min(max(first_at, kept_since.get(package, first_at)), until)
+        found[package] = find_floods(counts, first_at=known_at, until=until)
     return found
 
 

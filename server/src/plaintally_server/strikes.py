@@ -9,8 +9,9 @@ import click
 
 from plaintally_server.exceptions import CommandError, Refusal, invalid
 from plaintally_server.export.layout import last_sealed
+from plaintally_server.figures import read_floods
 from plaintally_server.options import on_config, on_database
-from plaintally_server.reports.floods import HOUR, Flood, find_floods
+from plaintally_server.reports.floods import HOUR, Flood
 from plaintally_server.rolling import count_day, count_struck, write_cells
 from plaintally_server.store import Window
 from plaintally_server.store.database import Database
@@ -129,20 +130,8 @@ def list_windows(*, database: Database) -> None:
 
 
 def look_for_floods(store: MaintenanceReader, package: str, *, days: int, now: datetime) -> Sequence[Flood]:
-    """Return the floods of a package in so many days up to this hour, but for those that were struck.
-
-    Hours that were dropped are not looked at: they would make the others stand out.
-    """
-    until, struck = now.replace(minute=0, second=0, microsecond=0), store.struck(package)
-    first_at = until - timedelta(days=days)
-    kept_since = store.purged_until(now).get(package, first_at)
-    first_at = min(max(first_at, kept_since), until)
-    counts = {
-        hour: count
-        for hour, count in store.hourly_imports(package, first_at.date(), until.date())
-        if not any(window.holds(hour) for window in struck)
-    }
-    return find_floods(counts, first_at=first_at, until=until)
+    """Return the floods of a package in so many days up to this hour; see `figures.read_floods`."""
+    return read_floods(store, [package], store.struck(package), days=days, now=now)[package]
 
 
 def check_window(first_at: datetime, until: datetime, reason: str, *, now: datetime, struck: Sequence[Window]) -> str:
