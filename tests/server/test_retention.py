@@ -222,6 +222,23 @@ def test_ids_of_imports_stay_for_three_days(store: SQLStore, monkeypatch: pytest
     asyncio.run(work())
 
 
+def test_ids_are_looked_at_once_a_day(store: SQLStore) -> None:
+    """A purge at a start costs the same however many ids there are."""
+
+    async def purge(after: timedelta) -> dict[int, int]:
+        await retention.purge_all(store, CONTRACTS, now=lambda: NOW + after)
+        return ids_by_day(store)
+
+    async def work() -> None:
+        await store.commit([count(days=9), count(days=0)])
+        assert await purge(timedelta()) == {0: 1}
+        await store.commit([count(days=9)])
+        assert await purge(timedelta(seconds=1)) == {0: 1, 9: 1}
+        assert await purge(timedelta(days=1)) == {0: 1}
+
+    asyncio.run(work())
+
+
 def test_ids_of_days_that_have_not_come_do_not_stay_for_ever(store: SQLStore) -> None:
     """A clock was ahead and was set right; ids of days that purges have not reached yet are not dropped early."""
     made = {days: count(days=days) for days in (3000, 9, 0, -1, -3000)}

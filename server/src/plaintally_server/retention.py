@@ -1,7 +1,8 @@
 """Removes what has expired: contexts, documents, hourly totals and the ids of imports. Daily totals stay.
 
 A running collector purges once a day. It works in short steps that take turns with writes, so that no write waits
-for long. Indexes lead each step to what has expired, so a purge of nothing costs the same however much is stored.
+for long. Indexes lead each step to what has expired, so a purge of nothing costs the same however much is stored. Ids
+have no such index, since it would cost every import; the first purge of a day looks at all of them.
 """
 
 import asyncio
@@ -78,6 +79,9 @@ class Purging(Protocol):
     async def end_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
         """Note that the purge of all packages ended: what was received before these times is gone."""
 
+    def last_purge(self, now: datetime) -> datetime | None:
+        """Return when the last purge of all packages ended, by now."""
+
     async def drop_ids(self, before: date, *, today: date) -> None:
         """Drop the ids of imports counted before a UTC day; ids of future days count as those of today."""
 
@@ -126,7 +130,9 @@ async def purge_all(
         today: the UTC day by the clock that imports are counted by, if that is another one.
     """
     moment = now()  # if the clock jumps during a purge, this purge does not follow it
-    await store.drop_ids(moment.date() - timedelta(days=IDS_DAYS), today=today or moment.date())
+    last = await asyncio.to_thread(store.last_purge, moment)
+    if last is None or last.date() != moment.date():  # to look at all ids once a day is enough
+        await store.drop_ids(moment.date() - timedelta(days=IDS_DAYS), today=today or moment.date())
     others = await asyncio.to_thread(store.packages_by_hour)
     found = list(dues(contracts, moment, others=others))
     expired = await asyncio.to_thread(store.find_expired, found)
