@@ -38,7 +38,7 @@ BODIES: dict[str, tuple[str, str, object]] = {
     "patch": ("PATCH", f"{ROOT}/using_rxinfer/a", count()),
     "commit": ("POST", f"{ROOT}:commit", WRITES),
     "batchWrite": ("POST", f"{ROOT}:batchWrite", WRITES),
-    "batchGet": ("POST", f"{ROOT}:batchGet", {"documents": [NAME]}),
+    "batchGet": ("POST", f"{ROOT}:batchGet", {"documents": [NAME.replace("using_rxinfer", "sessions")]}),
     "runQuery": ("POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": [{"collectionId": "sessions"}]}}),
 }
 
