@@ -47,7 +47,6 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     assert collector.post().status == 200
     (tmp_path / "token").touch(mode=0o600)
     (tmp_path / "token").write_text(TOKEN)
-    before = collector.database.read_bytes()
     options = ["--database", "test.sqlite3", "--package", "rxinfer", "--port", str(collector.port)]
     code, found = _examine(tmp_path, *options, "--token-file", "token", "--trusted-proxy", "127.0.0.1")
     assert code == 0
@@ -57,7 +56,6 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
         "permissions", "filesystem", "disk", "tables", "erasing", "contracts", "token", "tls", "open",
         "proxies", "clock", "listening",
     }  # fmt: skip
-    assert collector.database.read_bytes() == before
 
 
 def test_documents_that_nobody_purges_are_told_of(tmp_path: Path) -> None:
@@ -151,7 +149,7 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
 def test_a_database_of_an_older_version_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite3"
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE documents (collection, id, fields, create_time, update_time)")
+        connection.execute("CREATE TABLE alembic_version (version_num)")
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     before = path.read_bytes()
     _, found = _examine(tmp_path, "--database", "old.sqlite3", "--package", "a", "--port", "1")
