@@ -174,8 +174,8 @@ Databases are filled by SQL. The imports are spread evenly over 365 days, with 6
 package and of Python, whose shares follow Zipf's law. Ids are there for three days. Each session has three documents
 and is received in the last 100 days. The smallest number of sessions is beside every number of imports, and the
 smallest number of imports beside every number of sessions. Pages are timed when a new collector makes them for the
-first time. `first jobs after a start` are the roll-up and the purge that a collector begins with, which work in steps
-with pauses. The first 10 deletions are timed without the later erasure of their bytes, which is measured
+first time. `first jobs after a start` are the sorting of ids, the roll-up and the purge that a collector begins with,
+which work in steps with pauses. Deletions are timed without the later erasure of their bytes, which is measured
 [above](#deleting-a-session). PostgreSQL has buffers of 1 GB.
 
 These operations may grow:
