@@ -41,11 +41,11 @@ REQUEST = re.compile(
     rb"Host: 127\.0\.0\.1:\d+\r\n"
     rb"User-Agent: plaintally\r\n"
     rb"Content-Type: application/json\r\n"
-    rb"Content-Length: 133\r\n"
+    rb"Content-Length: 126\r\n"
     rb"Connection: close\r\n"
     rb"\r\n"
     rb'\{"fields":\{"id":\{"stringValue":"(?P=id)"\},'
-    rb'"timestamp":\{"timestampValue":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"\}\}\}'
+    rb'"timestamp":\{"timestampValue":"\d{4}-\d\d-\d\dT\d\d:00:00Z"\}\}\}'
 )
 
 

@@ -113,6 +113,7 @@ def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
     with engine.begin() as connection:
         if rewrite:
             connection.execute(insert(erasures).values(due_at=to_us(datetime.now(UTC))))
+            _advance(connection)  # in this transaction, so that nothing is noted in a database that is damaged
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     while True:
         begun = monotonic()
