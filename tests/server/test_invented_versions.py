@@ -33,7 +33,13 @@ def collectors(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sequence[SQLStore]]:
     """One collector on SQLite, or three on PostgreSQL."""
-    for name, bound in (("MAX_STAGED", STAGED), ("KEPT_NEW", NEW), ("KEPT_KNOWN", KNOWN), ("KNOWN_DAYS", 5)):
+    for name, bound in (
+        ("MAX_STAGED", STAGED),
+        ("BATCH", 50),
+        ("KEPT_NEW", NEW),
+        ("KEPT_KNOWN", KNOWN),
+        ("KNOWN_DAYS", 5),
+    ):
         monkeypatch.setattr(combinations, name, bound)
     if request.param == "sqlite":
         stores = [open_store(tmp_path / "a.sqlite3")]
@@ -84,7 +90,7 @@ def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(collectors
                 writes += imports("1.0", day) if number < 10 else imports("2.0", day)
                 await send(turns, writes, at_once=41)
                 sent[day] += len(writes)
-                assert len(combinations_of(store, day)) <= STAGED * len(collectors) + 1
+                assert len(combinations_of(store, day)) <= STAGED * len(collectors)
             await roll_up(store, dialects=(), now=lambda day=day: at(day + timedelta(days=1), 7200))  # type: ignore[misc]
 
     asyncio.run(work())
@@ -92,7 +98,7 @@ def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(collectors
         found = combinations_of(store, day)
         assert len(found) <= NEW + KNOWN + 1
         versions = versions_of(store, day)
-        assert versions["1.0"] >= 9  # one at most came while a cut was made and 1.0 was new to the day
+        assert versions["1.0"] == 10
         assert versions["2.0"] >= 60
         assert (
             sum(versions.values())
@@ -106,6 +112,19 @@ def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(collectors
             )
         )
         assert StoreSource(store).count(IMPORTS, "rxinfer", day, day) == {(day,): sent[day]}
+
+
+def test_a_flood_that_leaves_no_room_hides_no_import_of_a_release(collectors: Sequence[SQLStore]) -> None:
+    turns = cycle(collectors)
+
+    async def work() -> None:
+        invented = [one for number in range(STAGED * 2) for one in imports(f"0.{number}", DAY)]
+        await send(turns, invented, at_once=49)
+        for one in imports("4.0", DAY, 13):
+            await next(turns).commit([one])
+
+    asyncio.run(work())
+    assert versions_of(collectors[0], DAY)["4.0"] == 13
 
 
 def test_versions_that_are_added_each_day_do_not_add_up(collectors: Sequence[SQLStore]) -> None:

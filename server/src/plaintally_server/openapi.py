@@ -43,9 +43,10 @@ ERRORS: Mapping[int, tuple[str, str]] = {
 """By HTTP code of an answer, Google's name of the error, and when it is given."""
 
 _ABOUT = (
-    "The part of Firestore REST v1 by which the users of a package write imports and sessions, and its maintainer reads "
-    "sessions; imports are counted and not kept as documents. Writes of whole documents need no credentials; masks, updateTime and exists=true need the token. Bodies are "
-    "JSON whatever their Content-Type says, also in gzip; Google's system parameters are ignored."
+    "The part of Firestore REST v1 by which the users of a package write imports and sessions, and its maintainer "
+    "reads sessions. Imports are counted and not kept as documents. Writes of whole documents need no credentials; "
+    "masks, updateTime and exists=true need the token. Bodies are JSON whatever their Content-Type says, also in gzip; "
+    "Google's system parameters are ignored."
 )
 _TIME: Schema = {"type": "string", "description": "in UTC, to the microsecond", "examples": ["2026-11-23T20:15:30Z"]}
 _NAME: Schema = {"type": "string", "description": "projects/P/databases/(default)/documents/COLLECTION/ID"}

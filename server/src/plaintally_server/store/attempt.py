@@ -22,7 +22,6 @@ from plaintally_server.store.batch import (
     parents_of_new,
     plan,
 )
-from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import LOCK
 from plaintally_server.store.libpq import Batches
 from plaintally_server.store.rows import make_stamp
@@ -107,8 +106,8 @@ class Attempt:
         days: the packages and days that the batch may add imports to; see `Staging.prepare`.
     """
 
-    def __init__(self, groups: Groups, staging: Staging) -> None:
-        self._groups, self._staging = groups, staging
+    def __init__(self, groups: Groups) -> None:
+        self._groups = groups
         self._guess = plan(groups, {}) if has_only_imports(groups) else None
         self.days = days_asked(groups) if self._guess is None else days_of(self._guess.imports)
         self._found: dict[Key, Row] = {}
@@ -161,7 +160,7 @@ class Attempt:
     async def _count(self, connection: Batches, planned: Plan) -> str:
         """Count imports, and note the days that changed; return the number of the transaction."""
         ids = [(b"".join(some), day) for day, some in ids_by_day(planned).items()]
-        added = add_up(self._staging.admit(planned.imports))
+        added = add_up(planned.imports)
         hours = sorted((*cell, number) for cell, number in added.hours.items())
         days, months = (
             sorted((*place, number) for place, number in sums.items()) for sums in (added.days, added.months)

@@ -1,16 +1,16 @@
 """How many combinations of coarse fields of imports are told apart, so that a flood of invented ones costs little.
 
-Anyone can invent coarse fields. So a collector admits MAX_STAGED combinations of a package to the day that goes on;
-when there are as many, the largest half of the new ones is kept. Of a complete day, the KEPT_NEW largest new ones are
-kept. Combinations that earlier days had keep their place, up to KEPT_KNOWN. The rest is counted as other. So a version
-that is in use stays visible in a flood, and a new one has its place on the day of its release.
+Anyone can invent coarse fields. So a collector admits MAX_STAGED combinations of a package to the day that goes on.
+When the next batch might add more, the largest half of the new ones is kept. Of a complete day, the KEPT_NEW largest
+new ones are. Combinations that earlier days had keep their place, up to KEPT_KNOWN. The rest is counted as other. So a
+version that is in use stays visible in a flood, and a new one has its place on the day of its release.
 
-A cut works in steps of a few milliseconds, between batches. Meanwhile, a combination that is new counts as other.
+A cut works in short transactions. The batch that needs room waits until it is done, so no version is hidden meanwhile.
 """
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, literal, select, update
 from sqlalchemy.exc import DBAPIError
@@ -27,6 +27,8 @@ from plaintally_server.store.totals import put_hours
 
 MAX_STAGED = 10_000
 """Combinations of coarse fields that a package has on a day that is not complete."""
+BATCH = 1_500
+"""Combinations that a batch may add: a thousand imports, and the rest of a commit."""
 KEPT_NEW = 200
 """Combinations that a complete day tells apart besides those that were known before."""
 KEPT_KNOWN = 1_000
@@ -71,32 +73,28 @@ class Cut:
         self._excluded: Collection[int] | None = None
         self._doomed: list[str] | None = None
 
-    def step(self, connection: Connection) -> Sequence[str]:
-        """Work for some milliseconds in the transaction of a connection; return the combinations that were moved."""
+    def step(self, connection: Connection) -> None:
+        """Work for some milliseconds in the transaction of a connection."""
         until_s = time.monotonic() + _STEP_S
-        moved: list[str] = []
-        while not self.is_done:
-            moved += self._do_part(connection)
-            if time.monotonic() >= until_s:
-                break
-        return moved
+        self._do_part(connection)
+        while not self.is_done and time.monotonic() < until_s:
+            self._do_part(connection)
 
-    def _do_part(self, connection: Connection) -> Sequence[str]:
+    def _do_part(self, connection: Connection) -> None:
         if self._excluded is None:
             self._excluded = _excluded_hours(connection, self.package, self.day - KNOWN_DAYS, self.day)
         if self._last is not None:
             self._read(connection, self._last)
-            return ()
+            return
         if self._past and len(self._sums) > self._keep:
             self._look_back(connection, self._past.pop())
-            return ()
+            return
         if self._doomed is None:
             self._doomed = self._choose()
         moved, self._doomed = self._doomed[:_AT_ONCE], self._doomed[_AT_ONCE:]
         if moved:
             self._move(connection, moved)
         self.is_done = not self._doomed
-        return moved
 
     def _read(self, connection: Connection, after: str) -> None:
         """Read the next combinations of the day."""
@@ -155,7 +153,6 @@ class Staging:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._found: dict[tuple[str, int], set[str]] = {}
-        self._cuts: dict[tuple[str, int], Cut] = {}
 
     def prepare(self, days: Collection[tuple[str, int]]) -> None:
         """Make room for what a batch may add on these packages' days; this is done before its transaction.
@@ -168,36 +165,26 @@ class Staging:
             except (DBAPIError, Refusal):
                 continue
 
-    def admit(self, imports: Mapping[Cell, int]) -> Mapping[Cell, int]:
-        """Return imports of which those with one combination too many count as other."""
-        admitted: Counter[Cell] = Counter()
-        for cell, number in imports.items():
+    def note(self, imports: Iterable[Cell]) -> None:
+        """Note the combinations that a batch adds."""
+        for cell in imports:
             found = self._found.get((cell.package, cell.hour // 24))
-            if found is None:  # they could not be read, which the next batch tries again
-                admitted[cell] += number
-            elif cell.coarse in found or len(found) < MAX_STAGED:
+            if found is not None:  # else they could not be read, which the next batch tries again
                 found.add(cell.coarse)
-                admitted[cell] += number
-            else:
-                admitted[cell._replace(coarse=OTHER)] += number
-        return admitted
 
     def _prepare(self, day: tuple[str, int]) -> None:
         if day not in self._found:
-            for kept in (self._found, self._cuts):
-                for old in [known for known in kept if known[1] < day[1] - 1]:
-                    del kept[old]
+            for old in [known for known in self._found if known[1] < day[1] - 1]:
+                del self._found[old]
             with self._engine.connect() as connection:
                 self._found[day] = find_combinations(connection, *day, most=MAX_STAGED)
-        found = self._found[day]
-        if day not in self._cuts and len(found) < MAX_STAGED:
+        if len(self._found[day]) <= MAX_STAGED - BATCH:
             return
-        cut = self._cuts.setdefault(day, Cut(*day, keep=MAX_STAGED // 2))
-        with exclusively(self._engine) as connection:
-            found.difference_update(cut.step(connection))
-        if cut.is_done:
-            found.update(cut.kept)  # also what other collectors have counted
-            del self._cuts[day]
+        cut = Cut(*day, keep=MAX_STAGED // 2)
+        while not cut.is_done:
+            with exclusively(self._engine) as connection:
+                cut.step(connection)
+        self._found[day] = set(cut.kept)  # also what other collectors have counted
 
 
 def find_combinations(connection: Connection, package: str, day: int, *, most: int) -> set[str]:

@@ -263,9 +263,10 @@ class Maintenance(MaintenanceReader):
             self._staging.prepare(days_asked(groups))
         with self._changing() as connection:
             walks.move(connection, walk, after)
-            planned = rows.write(connection, groups, admit=self._staging.admit)
+            planned = rows.write(connection, groups)
             deletion.bury_late(connection, planned.late)
             answers = [*map(_unwrap, planned.answers)]  # if it raises, the walk does not move
+        self._staging.note(planned.imports)
         return TakenPage(answers, sum(planned.imports.values()))
 
     @contextmanager

@@ -66,9 +66,10 @@ class _Server:
 
     def write(self, groups: Groups) -> Sequence[Answer]:
         """Do a batch in one transaction, over a lost connection and against other collectors if need be."""
-        attempt = Attempt(groups, self._staging)
+        attempt = Attempt(groups)
         self._staging.prepare(attempt.days)
         planned = self._loop.run_until_complete(self._persist(attempt))
+        self._staging.note(planned.imports)
         self.transactions.bury(planned.late)
         return planned.answers
 

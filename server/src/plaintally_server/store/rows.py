@@ -13,7 +13,6 @@ from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Import, Write, totals
 from plaintally_server.store.batch import (
     Below,
-    Cell,
     Day,
     Key,
     Plan,
@@ -36,7 +35,6 @@ from plaintally_server.store.tables import (
 from plaintally_server.store.times import day_of
 
 Discard = Callable[[Connection, str, str], None]
-Admit = Callable[[Mapping[Cell, int]], Mapping[Cell, int]]
 _ROW = (
     documents.c.fields,
     documents.c.create_time,
@@ -96,16 +94,8 @@ def write(
     groups: Sequence[Sequence[Write | Import]],
     *,
     discard: Discard | None = None,
-    admit: Admit = lambda imports: imports,
 ) -> Plan:
-    """Plan a batch and do it.
-
-    Args:
-        connection: one whose caller has begun a transaction.
-        groups: the batch.
-        discard: deletes what is dropped with all that belongs to it.
-        admit: limits the combinations of coarse fields; see `combinations.Staging`.
-    """
+    """Plan a batch and do it; `discard` deletes what is dropped with all that belongs to it."""
     keys = keys_of(groups)
     rows, ids = load(connection, keys), find_ids(connection, ids_of(groups))
     runs = _load_below(connection, parents_of_new(groups, rows), rows)
@@ -118,17 +108,17 @@ def write(
         elif key in rows:
             discard(connection, *key)
     _put(connection, planned.puts)
-    count(connection, planned, admit(planned.imports))
+    count(connection, planned)
     note_changes(connection, changed_days(planned, rows))
     return planned
 
 
-def count(connection: Connection, planned: Plan, imports: Mapping[Cell, int]) -> None:
+def count(connection: Connection, planned: Plan) -> None:
     """Keep the ids of a plan's imports, and add the imports to the totals."""
     new = [{"id": known, "day": day} for known, day in sorted(planned.ids.items())]
     if new:
         connection.execute(import_ids.insert(), new)
-    added = totals.add_up(imports)
+    added = totals.add_up(planned.imports)
     totals.put_hours(connection, added.hours)
     for table, when, values in ((rollups, "day", added.days), (monthly_rollups, "month", added.months)):
         for (series, package, start, key), value in sorted(values.items()):

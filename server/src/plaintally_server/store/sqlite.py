@@ -155,6 +155,7 @@ class _File:
             self._staging.prepare(days_asked(groups))
             with self._transaction():
                 planned = self._plan_and_apply(groups)
+        self._staging.note(planned.imports)
         self.transactions.bury(planned.late)
         return planned.answers
 
@@ -277,7 +278,7 @@ class _File:
         self._insert(_NOTE, [(package, name, day.isoformat(), make_stamp()) for package, name, day in days])
 
     def _count(self, imports: Mapping[Cell, int]) -> None:
-        added = totals.add_up(self._staging.admit(imports))
+        added = totals.add_up(imports)
         hours: dict[int, list[tuple[str, int, str, int]]] = {}
         for (package, hour, coarse), number in added.hours.items():
             hours.setdefault(hour % 24, []).append((package, hour // 24, coarse, number))

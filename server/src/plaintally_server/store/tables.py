@@ -265,7 +265,8 @@ struck = Table(
     Column("reason", Text, nullable=False, comment="why, for the public page"),
     Column("actor", Text, nullable=False, comment="who did so"),
     _time("at", "when it was struck"),
-    comment="windows of fabricated counts",
+    comment="windows of fabricated imports",
+    sqlite_autoincrement=True,  # so that no number ever means another window
 )
 identities = Table(
     "identities",
