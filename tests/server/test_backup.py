@@ -15,6 +15,7 @@ from collectors import Collector, run_collector, run_server
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import burials
 from plaintally_server.store.opening import open_reader
+from plaintally_server.store.tables import HOURS
 from postgresql import Postgres, program
 from shared import KEY, Shared, forget, patch, share, write_contract
 
@@ -73,7 +74,7 @@ def test_a_backup_is_of_one_moment_while_a_collector_writes(tmp_path: Path, shar
         with closing(sqlite3.connect(path)) as connection:
             counted = [
                 "SELECT count(*) FROM import_ids",
-                "SELECT sum(imports) FROM import_hours",
+                f"SELECT sum({' + '.join(HOURS)}) FROM import_days",
                 "SELECT sum(value) FROM rollups WHERE series = 'imports'",
                 "SELECT sum(value) FROM rollups WHERE series = 'imports/hour'",
                 "SELECT sum(value) FROM monthly_rollups WHERE series = 'imports'",

@@ -26,7 +26,7 @@ from plaintally_server.store.maintenance import MaintenanceReader
 from plaintally_server.store.times import to_us
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-_WALK = r"SCAN (documents|import|rollups)|SEARCH (documents|import_hours|rollups) [^(]*\((series|package)=\?\)$"
+_WALK = r"SCAN (documents|import|rollups)|SEARCH (documents|import_days|rollups) [^(]*\((series|package)=\?\)$"
 """A step of a plan that reads a whole table, or all of a package or a series."""
 
 
