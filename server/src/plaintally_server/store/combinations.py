@@ -32,9 +32,9 @@ BATCH = 1_500
 KEPT_NEW = 200
 """Combinations that a complete day tells apart besides those that were known before."""
 KEPT_KNOWN = 1_000
-"""Combinations of earlier days that keep their place: those that were there on the most days, then the largest."""
-KNOWN_DAYS = 28
-"""For how many days a combination is known after it was last counted."""
+"""Combinations of earlier days that keep their place: those of the most weeks, then the most days, then the largest."""
+KNOWN_DAYS, KNOWN_DAYS_AT_ONCE = 364, 28
+"""For how many days a combination is known after it was last counted; while a batch waits, fewer days are read."""
 _AT_ONCE = 200
 """Combinations that are moved at once."""
 _ROWS = 1_000
@@ -52,6 +52,7 @@ class Cut:
         package: the package.
         day: the UTC day in days since 1970.
         keep: how many of the new ones are kept.
+        look_back: how many days before are searched for known ones.
 
     Attributes:
         is_done: whether nothing is left to do.
@@ -59,7 +60,7 @@ class Cut:
         stamp: the stamp of the day after the last change; None as long as nothing changed.
     """
 
-    def __init__(self, package: str, day: int, *, keep: int) -> None:
+    def __init__(self, package: str, day: int, *, keep: int, look_back: int) -> None:
         self.package, self.day = package, day
         self.is_done = False
         self.kept: Collection[str] = ()
@@ -67,8 +68,10 @@ class Cut:
         self._keep = keep
         self._sums: Counter[str] = Counter()
         self._last: str | None = ""  # of the combinations that were read; None: all were
-        self._past = list(range(day - KNOWN_DAYS, day))
+        self._first = day - look_back
+        self._past = list(range(self._first, day))
         self._days: Counter[str] = Counter()
+        self._weeks: dict[str, set[int]] = {}
         self._imports: Counter[str] = Counter()
         self._excluded: Collection[int] | None = None
         self._doomed: list[str] | None = None
@@ -82,7 +85,7 @@ class Cut:
 
     def _do_part(self, connection: Connection) -> None:
         if self._excluded is None:
-            self._excluded = _excluded_hours(connection, self.package, self.day - KNOWN_DAYS, self.day)
+            self._excluded = _excluded_hours(connection, self.package, self._first, self.day)
         if self._last is not None:
             self._read(connection, self._last)
             return
@@ -114,6 +117,7 @@ class Cut:
         for coarse, imports in connection.execute(query):
             if coarse in self._sums:
                 self._days[coarse] += 1
+                self._weeks.setdefault(coarse, set()).add((self.day - 1 - day) // 7)
                 self._imports[coarse] += imports
 
     def _sum(self, day: int) -> ColumnElement[int]:
@@ -124,11 +128,15 @@ class Cut:
 
     def _choose(self) -> list[str]:
         """Return the combinations that are to count as other."""
-        known = sorted(self._days, key=lambda coarse: (-self._days[coarse], -self._imports[coarse], coarse))
+        known = sorted(self._days, key=self._rank)
         new = self._sums.keys() - set(known[:KEPT_KNOWN])
         doomed = sorted(new, key=lambda coarse: (-self._sums[coarse], coarse))[self._keep :]
         self.kept = self._sums.keys() - set(doomed)
         return doomed
+
+    def _rank(self, coarse: str) -> tuple[int, int, int, str]:
+        """The order in which known combinations keep their place; a flood of some weeks comes after what is older."""
+        return -len(self._weeks[coarse]), -self._days[coarse], -self._imports[coarse], coarse
 
     def _move(self, connection: Connection, doomed: Sequence[str]) -> None:
         these = [_DAYS.package == self.package, _DAYS.day == self.day, _DAYS.fields.in_(doomed)]
@@ -180,7 +188,7 @@ class Staging:
                 self._found[day] = find_combinations(connection, *day, most=MAX_STAGED)
         if len(self._found[day]) <= MAX_STAGED - BATCH:
             return
-        cut = Cut(*day, keep=MAX_STAGED // 2)
+        cut = Cut(*day, keep=MAX_STAGED // 2, look_back=KNOWN_DAYS_AT_ONCE)
         while not cut.is_done:
             with exclusively(self._engine) as connection:
                 cut.step(connection)

@@ -286,7 +286,9 @@ class SQLReader:
         number = day_number(day.day)
         with self._reading() as connection:
             found = combinations.find_combinations(connection, day.package, number, most=keep + 1)
-        return combinations.Cut(day.package, number, keep=keep) if len(found) > keep else None
+        if len(found) <= keep:
+            return None
+        return combinations.Cut(day.package, number, keep=keep, look_back=combinations.KNOWN_DAYS)
 
     def changed_days(self, last: date) -> Sequence[Changed]:
         """See `rolling.Rolling.changed_days`."""
