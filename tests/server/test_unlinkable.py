@@ -271,10 +271,13 @@ def test_the_attacks_succeed_where_an_order_is_kept(day: Day, tmp_path: Path, wh
         assert found["rows"] > LIMIT
 
 
-def test_a_collector_removes_the_order_while_it_runs(day: Day, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_begun", [False, True], ids=["at its start", "each hour"])
+def test_a_collector_removes_the_order_while_it_runs(day: Day, tmp_path: Path, *, has_begun: bool) -> None:
     """Also from the log of the latest transactions, which SQLite keeps beside the file."""
     path = tmp_path / "running.sqlite3"
     with closing(open_store(path)) as store:
+        if has_begun:
+            asyncio.run(store.forget_order())
         for process in day.processes:
             kept = make_counted("rxinfer", process.id, process.id, "{}")
             asyncio.run(store.commit([Import("rxinfer", *kept, {}, process.at, must_be_new=True)]))
@@ -284,6 +287,24 @@ def test_a_collector_removes_the_order_while_it_runs(day: Day, tmp_path: Path) -
         assert not path.with_name("running.sqlite3-wal").stat().st_size
         assert not shows_order(day, sorted(ids, key=path.read_bytes().find))
         assert not shows_order(day, sorted(ids, key=path.read_bytes().rfind))
+
+
+@pytest.mark.postgres
+def test_a_collector_removes_the_order_of_each_hour_on_postgresql(day: Day, postgres: Postgres) -> None:
+    url = postgres.new_store()
+
+    def found() -> list[bytes]:
+        with closing(psycopg.connect(url)) as connection:
+            return [row[0] for row in connection.execute("SELECT id FROM import_ids ORDER BY xmin::text::bigint, ctid")]
+
+    with closing(open_store(url)) as store:
+        asyncio.run(store.forget_order())
+        for process in day.processes:
+            kept = make_counted("rxinfer", process.id, process.id, "{}")
+            asyncio.run(store.commit([Import("rxinfer", *kept, {}, process.at, must_be_new=True)]))
+        assert shows_order(day, found())
+        asyncio.run(store.forget_order())
+        assert not shows_order(day, found())
 
 
 @pytest.mark.postgres

@@ -3,16 +3,20 @@
 The functions take a connection whose caller has begun a transaction.
 
 An id is found by its bytes, but these lie where there was room: SQLite fills its pages, and PostgreSQL its table, in
-the order of receipt. Once an hour the ids are written again in the order of their bytes, and SQLite's log of the latest
-transactions is emptied. Then only the ids of the present hour show an order.
+the order of receipt. So a collector writes all ids again in the order of their bytes when it starts, and once an hour
+those that it has kept since. It empties SQLite's log of the latest transactions, too. Then only the ids of the present
+hour show an order.
 """
+
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, func, select
 
+from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import import_ids
 
 MOST_IDS = 100_000
-"""How many ids are sorted. Among more, the order says little about a single one, and sorting them takes long."""
+"""How many ids are sorted at a start, and of an hour; more take too long."""
 STEP = 3_000
 _IDS = import_ids.c
 
@@ -32,3 +36,11 @@ def sort_ids(connection: Connection, after: bytes) -> bytes | None:
     if gone:
         connection.execute(import_ids.insert(), [row._asdict() for row in sorted(gone)])
     return None if last is None else bytes(last)
+
+
+def sort_these(connection: Connection, ids: Sequence[bytes]) -> None:
+    """Write these ids anew, which are given in their order."""
+    for part in parts_of(ids):
+        gone = connection.execute(delete(import_ids).where(_IDS.id.in_(part)).returning(_IDS.id, _IDS.day)).all()
+        if gone:
+            connection.execute(import_ids.insert(), [row._asdict() for row in sorted(gone)])

@@ -70,6 +70,7 @@ class _Server:
         self._staging.prepare(attempt.days)
         planned = self._loop.run_until_complete(self._persist(attempt))
         self._staging.note(planned.imports)
+        self.transactions.note_ids(planned.ids)
         self.transactions.bury(planned.late)
         return planned.answers
 

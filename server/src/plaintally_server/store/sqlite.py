@@ -156,6 +156,7 @@ class _File:
             with self._transaction():
                 planned = self._plan_and_apply(groups)
         self._staging.note(planned.imports)
+        self.transactions.note_ids(planned.ids)
         self.transactions.bury(planned.late)
         return planned.answers
 

@@ -1,7 +1,7 @@
 """The writing side of a store in a database: what SQLite and PostgreSQL have in common."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
@@ -17,6 +17,7 @@ from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively, queueing
 from plaintally_server.store.erasure import empty_log
 from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import contracts, receipts, tombstones
 from plaintally_server.store.writer import Backend, Writer
 
@@ -35,6 +36,7 @@ class Transactions:
 
     def __init__(self, engine: Engine, erase: Callable[[], None]) -> None:
         self._engine, self._erase = engine, erase
+        self._new_ids: list[bytes] = []
 
     def do(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
         """What the work returns."""
@@ -59,6 +61,16 @@ class Transactions:
         except Forgotten as refusal:
             self.bury(refusal.late)
             raise
+
+    def note_ids(self, ids: Iterable[bytes]) -> None:
+        """Note ids of imports that were kept, so that their order can be removed."""
+        if len(self._new_ids) < order.MOST_IDS:
+            self._new_ids.extend(ids)
+
+    def take_ids(self) -> Sequence[bytes]:
+        """Return the ids that were noted since the last time."""
+        noted, self._new_ids = self._new_ids, []
+        return noted
 
     def empty_log(self) -> bool:
         """Empty the log of the latest transactions, if the database has one; return False if a reader uses it."""
@@ -107,6 +119,7 @@ class SQLStore(SQLReader):
         self._transactions = transactions
         self.verify = backend.verify
         self._writer = Writer(backend, queue_size=queue_size)
+        self._is_sorted = False
 
     @property
     def commits(self) -> int:
@@ -212,11 +225,17 @@ class SQLStore(SQLReader):
 
     async def forget_order(self) -> bool:
         """See `upkeep.Upkeep.forget_order`."""
-        if await self._do(order.has_few_ids):
+        noted: Sequence[bytes] = sorted(await self._writer.run(self._transactions.take_ids))
+        if not self._is_sorted and await self._do(order.has_few_ids):
             after: bytes | None = b""
             while after is not None:
                 after = await self._do(order.sort_ids, after)
                 await asyncio.sleep(PAUSE.total_seconds())
+        elif noted:
+            for some in parts_of(noted, order.STEP):
+                await self._do(order.sort_these, some)
+                await asyncio.sleep(PAUSE.total_seconds())
+        self._is_sorted = True
         is_empty: bool = await self._writer.run(self._transactions.empty_log)
         return is_empty
 
