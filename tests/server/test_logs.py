@@ -134,9 +134,11 @@ sys.stdin.readline()
 
 def test_a_message_that_repeats_is_counted(tmp_path: Path) -> None:
     with run_collector(tmp_path / "a.sqlite3", "--rate-limit=0") as collector:
-        assert collector.post(document="spoilt").status == 200
         with closing(sqlite3.connect(collector.database)) as other, other:
-            other.execute("UPDATE documents SET fields = 'x'")
+            other.execute(
+                "INSERT INTO documents (collection, id, fields, create_time, update_time, package)"
+                " VALUES ('sessions', 'spoilt', 'x', 0, 0, 'rxinfer')"
+            )
         assert [collector.get("spoilt").status for _ in range(30)] == [500] * 30
         collector.process.send_signal(signal.SIGTERM)
         assert collector.process.stdout
