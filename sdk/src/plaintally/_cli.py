@@ -99,11 +99,7 @@ def _give_up_output() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Repeats a wrong argument in printable form only; parsers of commands are of the same class.
-
-    Unknown options are rejected before anything else, by name only: the value of one may be a key, and argparse would
-    repeat it, or take it as the argument that is next.
-    """
+    """Prints wrong arguments in printable form, and of an unknown option only the name: its value may be a key."""
 
     def parse_known_args(self, args: "Any" = None, namespace: "Any" = None) -> "Any":  # noqa: ANN401  # as argparse's
         for argument in sys.argv[1:] if args is None else args:
@@ -305,10 +301,7 @@ def _looking_only() -> "Iterator[None]":
 
 @functools.cache
 def _declared() -> "tuple[tuple[str, str], ...]":
-    """Return the name and the module of every installed package that declares itself; name those that do so wrongly.
-
-    Each distribution is asked alone, since a single malformed one stops `importlib.metadata.entry_points`.
-    """
+    """Return the name and the module of each installed package that declares itself; a malformed one stops no other."""
     found = []
     for distribution in importlib.metadata.distributions():
         place = getattr(distribution, "_path", distribution)

@@ -208,10 +208,7 @@ def _decide(telemetry: Telemetry, name: str, note: str = "") -> Decision:
 
 
 def _ask(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> str:  # noqa: FBT001
-    """Do for this process what a module asks for, if a module may; return what came of it.
-
-    Nobody but a person's code can turn sharing on, and no package can have what another one sends go elsewhere.
-    """
+    """Grant for this process what a module may ask for, and return what came of it."""
     is_granted = {"automatic_sharing": caller.is_users, "endpoint": caller.kind != "package"}.get(key, True)
     if is_granted:
         layer = _request(telemetry, key, value, caller)
@@ -289,11 +286,8 @@ def _own(telemetry: Telemetry, session: object) -> Session:
 
 
 def _attach_if_allowed(telemetry: Telemetry, session: Session) -> None:
-    """Share the invokes of a session as they end, where its user wants that and there is an address for them.
-
-    On Windows a pipe cannot be read as it would have to be: whoever wrote into it might wait for ever.
-    """
-    if sys.platform == "win32":
+    """Share the runs of a session as they end, if the user allows it; not on Windows."""
+    if sys.platform == "win32":  # a writer to a pipe might block
         return
     endpoint, _ = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
     if endpoint is not None and session.sink is None and _decide(telemetry, "automatic_sharing").allowed:

@@ -1,11 +1,9 @@
-"""What may be told of an exception: its type, and the places inside the host's own package. Pure.
+"""What may be recorded of an exception: its type, and the places inside the host's own package. Pure.
 
-The type is the nearest one that the language, its standard library, a well-known library or the host package has
-defined, since the name of a user's own class is the user's. Of the places only those inside the package are told,
-as `module:line function`: the rest of a traceback is made of the user's files and names. The package is what lies in
-its folder: neither modules that extend it from elsewhere nor programs that it runs among its own names are its own.
-Only a class that such a program leaves among those names cannot be told from the package's. What the exception says is
-never looked at here.
+The type is the nearest one that the language, its standard library, a well-known library or the host package defines,
+since the name of a user's own class is the user's. A place is `module:line function` of a file in the package's folder,
+since the rest of a traceback is made of the user's files and names. A class that a program leaves among the package's
+names cannot be told from the package's. The message is never read here.
 """
 
 import sys

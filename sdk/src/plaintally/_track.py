@@ -76,10 +76,7 @@ def wrap(
 
 
 def _flags(function: "Any") -> int:  # noqa: ANN401
-    """What kind of code is run when this is called, also where it is a partial or an object that can be called.
-
-    No other attribute is followed: what makes up attributes, such as a mock, has another `func` in each.
-    """
+    """Return the flags of the code that a call runs, also of a partial (a mock has a `func` at each level)."""
     functools = sys.modules.get("functools")  # which is loaded where there is a partial
     while functools is not None and isinstance(function, functools.partial):
         function = function.func

@@ -234,10 +234,10 @@ class Contract:
 
 
 def check_version(version: object, contract: object) -> None:
-    """Hold the version that a package gives against its contract.
+    """Check the version of a package against its contract.
 
     Raises:
-        ContractError: the contract is none, or declares a version that is none.
+        ContractError: the contract is not a `Contract`, or needs a version and has none.
     """
     _require(
         isinstance(contract, Contract),

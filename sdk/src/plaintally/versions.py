@@ -2,15 +2,23 @@
 
 The local segment and the number of a development version are dropped. So is the number of a post-release that does not
 end the version, since some tools count commits there, and everything after the first part that is not in PEP 440.
+
+Numbers before a letter that begins no part (`1.0.8f2c1ab`) are dropped, and seven hexadecimal digits, except in the
+first number (`20261130`).
 """
 
 MAX_LENGTH = 64
 PATTERN = (
-    r"([0-9]+!)?[0-9]+([.][0-9]+)*([-_.]?(alpha|beta|preview|pre|rc|a|b|c)([.]?[0-9]+)?)?"
-    r"([.]post[0-9]+|([.]post)?([.]dev)?)"
+    r"([0-9]+!)?[0-9]+([.][0-9]{1,6})*([-_.]?(alpha|beta|preview|pre|rc|a|b|c)([.]?[0-9]{1,6})?)?"
+    r"([.]post[0-9]{1,6}|([.]post)?([.]dev)?)"
 )
 """A regular expression that matches a whole coarse version, for Python's `re` and for RE2."""
-_PRE_RELEASES = ("alpha", "beta", "preview", "pre", "rc", "a", "b", "c")  # no word before a longer one with its letters
+_PARTS = (
+    ("alpha", "beta", "preview", "pre", "rc", "a", "b", "c"),  # no word before a longer one with its letters
+    ("post",),
+    ("dev",),
+)
+_PRE, _POST, _DEV = range(3)
 _SEPARATORS, _DIGITS = frozenset("-_."), frozenset("0123456789")
 
 
@@ -22,36 +30,50 @@ def coarse_version(version: object) -> str:
         '1.38.1.dev'
     """
     text = version.lower().removeprefix("v") if isinstance(version, str) else ""
-    end = _after_number(text, 0)
+    end = _after_number(text, 0, part=_PRE)
     if not end:
         return ""
-    end = _after_number(text, end, "!")
-    while (after := _after_number(text, end, ".")) > end:
+    end = _after_number(text, end, "!", _PRE)
+    # Two digits of a hash may stay, since they may be of a release: `1.10a20261130`.
+    while (after := _after_number(text, end, ".", _PRE)) > end and not (after > end + 3 and _is_hash(text, end + 1)):
         end = after
-    end = _after_part(text, end, _PRE_RELEASES)
-    coarse = text[:end]
-    after_post = _after_part(text, end, ("post",))
-    if after_post > end:
-        number = text[end:after_post].rpartition("post")[2].removeprefix(".")
-        coarse += f".post{number if after_post == len(text) else ''}"
-    if _after_part(text, after_post, ("dev",)) > after_post:
+    after_pre = _after_part(text, end, _PRE)
+    coarse = text[:after_pre]
+    if after_pre > end and _is_hash(text, after_pre - 7):
+        coarse = coarse.rstrip(".0123456789")
+    after_post = _after_part(text, after_pre, _POST)
+    if after_post > after_pre:
+        number = text[after_pre:after_post].lstrip("-_.post")
+        coarse += f".post{number if after_post == len(text) and len(number) < 7 else ''}"
+    if _after_part(text, after_post, _DEV) > after_post:
         coarse += ".dev"
     return coarse if len(coarse) <= MAX_LENGTH else ""
 
 
-def _after_number(text: str, start: int, mark: str = "") -> int:
-    """Return where a number ends that begins at `start`, after a mark, or `start` if there is none."""
+def _after_number(text: str, start: int, mark: str = "", part: "int | None" = None) -> int:
+    """Return the end of a number at `start`, after a mark, or `start`; any letter after it must begin a part."""
     begin = end = start + len(mark)
     while text[end : end + 1] in _DIGITS:
         end += 1
-    return end if text.startswith(mark, start) and end > begin else start
+    is_number = text.startswith(mark, start) and end > begin and (part is None or _may_end(text, end, part))
+    return end if is_number else start
 
 
-def _after_part(text: str, start: int, words: "tuple[str, ...]") -> int:
+def _after_part(text: str, start: int, part: int) -> int:
     """Return where a part of a version, such as `-rc.1`, ends that begins at `start`, or `start` if there is none."""
     begin = start + (text[start : start + 1] in _SEPARATORS)
-    word = next((word for word in words if text.startswith(word, begin)), "")
+    word = next((word for word in _PARTS[part] if text.startswith(word, begin)), "")
     end = begin + len(word)
     if not word or text[end : end + 1].isalpha():
         return start
-    return max(_after_number(text, end), _after_number(text, end, "."))
+    end = max(_after_number(text, end), _after_number(text, end, "."))
+    return end if part or _may_end(text, end, _POST) else start
+
+
+def _may_end(text: str, end: int, part: int) -> bool:
+    return not text[end : end + 1].isalpha() or any(_after_part(text, end, later) > end for later in range(part, 3))
+
+
+def _is_hash(text: str, start: int) -> bool:
+    """Return whether seven hexadecimal digits begin at `start`."""
+    return start >= 0 and len(text) >= start + 7 and not text[start : start + 7].strip("0123456789abcdef")
