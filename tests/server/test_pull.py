@@ -25,21 +25,22 @@ from plaintally_server.exceptions import CommandError
 from plaintally_server.pull import PAGE, Pull
 from plaintally_server.remote import Project
 from plaintally_server.retention import Due, purge
-from plaintally_server.store import combinations
+from plaintally_server.store import combinations, walks
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.reading import SQLReader
-from shared import Document, Shared, changed, double, integer, string, write_contract
+from shared import CONTRACT, Document, Shared, changed, double, integer, string, write_contract
 
 pytestmark = pytest.mark.once
 
 ADDED = count(package_version={"stringValue": "1.0"})
+NARROW, WIDE = Contract(), Contract(counter=("package_version",))
 
 
-def pull(folder: Path, firestore: Emulator, *options: str) -> str:
+def pull(folder: Path, firestore: Emulator, *options: str, contract: Contract = CONTRACT) -> str:
     """What the command says, which succeeds."""
-    contract = str(write_contract(folder))
-    done = run_server(folder, "pull", "--contract", contract, "--package", "other", *options, env=firestore.env)
+    path = str(write_contract(folder, contract=contract))
+    done = run_server(folder, "pull", "--contract", path, "--package", "other", *options, env=firestore.env)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -170,11 +171,11 @@ def interrupted_walk(folder: Path, firestore: Emulator, *, after: str) -> Iterat
 
 
 @contextmanager
-def opened(folder: Path, firestore: Emulator) -> Iterator[Pull]:
+def opened(folder: Path, firestore: Emulator, contract: Contract = WIDE) -> Iterator[Pull]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
         project, store = Project(firestore.project), Maintenance(folder / "plaintally.sqlite3")
-        contracts = {"rxinfer": Contract(counter=("package_version",))}
+        contracts = {"rxinfer": contract}
         yield Pull(project, store, contracts, delete=False, delete_forgotten=False, now=datetime.now(UTC))
         project.close()
 
@@ -183,12 +184,12 @@ def test_two_pulls_at_once_count_nothing_twice(firestore: Emulator, tmp_path: Pa
     firestore.put(counts(3))
     with opened(tmp_path, firestore) as one, opened(tmp_path, firestore) as other:
         at = one.project.count("using_rxinfer", after=None).at
-        walks = [work.store.begin_walk(firestore.project, "using_rxinfer", at) for work in (one, other)]
+        begun = [work.store.begin_walk(firestore.project, "using_rxinfer", at) for work in (one, other)]
         page = one.project.page("using_rxinfer", after=None, size=PAGE)
-        one._count_page(walks[0], page, None)
+        one._count_page(begun[0], page, None)
         forget_ids(tmp_path)
         with pytest.raises(CommandError, match="another pull from the project"):
-            other._count_page(walks[1], page, None)
+            other._count_page(begun[1], page, None)
     assert total(tmp_path) == 3
 
 
@@ -249,6 +250,101 @@ def test_what_no_contract_has_is_listed_and_stays(firestore: Emulator, tmp_path:
     assert firestore.ids("sessions") | firestore.ids("session_stats") == set()
     assert total(tmp_path) == 2
     assert len(reader(tmp_path).session_tree(shared.session).stats[0].invokes) == 1
+
+
+def rejected(number: int) -> dict[str, Document]:
+    """Imports that the wide contract admits and the narrow one does not."""
+    ids = [str(uuid.uuid4()) for _ in range(number)]
+    return {f"using_rxinfer/{one}": count(one, package_version=string("1.0")) for one in ids}  # type: ignore[misc]
+
+
+def kept_hashes(folder: Path) -> int:
+    """The number of rejected imports that are remembered."""
+    with closing(sqlite3.connect(folder / "plaintally.sqlite3")) as connection:
+        [number] = connection.execute("SELECT count(*) FROM rejected_imports").fetchone()
+        return int(number)
+
+
+@pytest.mark.parametrize("options", [(), ("--delete",)], ids=["", "delete"])
+def test_a_rejected_import_counts_when_the_contract_admits_it(
+    firestore: Emulator, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """It counts once, and is deleted in the project only after that."""
+    late = rejected(5)
+    firestore.put({**counts(3), **late})
+    for _ in range(2):
+        assert "Refused, and left in place: 5." in pull(tmp_path, firestore, *options, contract=NARROW)
+        forget_ids(tmp_path)
+        assert firestore.ids("using_rxinfer") >= {name.partition("/")[2] for name in late}
+    assert total(tmp_path) == 3
+    said = pull(tmp_path, firestore, *options, contract=WIDE)
+    assert "5 of them are new" in said
+    assert "Refused" not in said
+    assert (total(tmp_path), kept_hashes(tmp_path)) == (8, 0)
+    forget_ids(tmp_path)
+    pull(tmp_path, firestore, "--delete", contract=WIDE)
+    assert (total(tmp_path), firestore.ids("using_rxinfer")) == (8, set())
+
+
+def test_a_counted_import_that_is_rejected_later_counts_once(firestore: Emulator, tmp_path: Path) -> None:
+    """Its contract was narrowed and widened again."""
+    firestore.put(rejected(2))
+    for contract, new in ((WIDE, 2), (NARROW, 0), (WIDE, 0)):
+        said = pull(tmp_path, firestore, contract=contract)
+        assert f"{new} of them are new" in said
+        assert ("left in place: 2" in said) == (contract is NARROW)
+        forget_ids(tmp_path)
+    assert (total(tmp_path), kept_hashes(tmp_path)) == (2, 0)
+
+
+def test_too_many_rejected_imports_end_a_pull_before_one_is_lost(
+    firestore: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walks, "MAX_REJECTED", 5)
+    firestore.put({**counts(2), **rejected(5)})
+    progress = Progress(disable=True)
+    with opened(tmp_path, firestore, NARROW) as work:
+        work.walk("using_rxinfer", progress)
+        work.walk("using_rxinfer", progress)  # the same five again
+    assert (total(tmp_path), kept_hashes(tmp_path)) == (2, 5)
+    firestore.put({**counts(2), **rejected(1)})
+    with opened(tmp_path, firestore, NARROW) as work:
+        work.delete = True
+        for _ in range(2):
+            with pytest.raises(CommandError, match=r"more than 5 imports .* rejected by the contract of rxinfer"):
+                work.walk("using_rxinfer", progress)
+    assert (total(tmp_path), kept_hashes(tmp_path), len(firestore.ids("using_rxinfer"))) == (2, 5, 10)
+    forget_ids(tmp_path)
+    with opened(tmp_path, firestore, WIDE) as work:
+        work.delete = True
+        work.walk("using_rxinfer", progress)
+    assert (total(tmp_path), kept_hashes(tmp_path), firestore.ids("using_rxinfer")) == (10, 0, set())
+
+
+def test_a_rejected_import_that_left_the_project_is_not_remembered(firestore: Emulator, tmp_path: Path) -> None:
+    firestore.put(rejected(3))
+    pull(tmp_path, firestore, contract=NARROW)
+    with firestore.client() as client:
+        client.collection("using_rxinfer").document(min(firestore.ids("using_rxinfer"))).delete()
+    assert kept_hashes(tmp_path) == 3
+    pull(tmp_path, firestore, contract=NARROW)
+    assert kept_hashes(tmp_path) == 2
+
+
+@needs_google
+def test_rejected_imports_of_several_pages_count_once(google: Emulator, tmp_path: Path) -> None:
+    """The contract is widened in the middle of a walk."""
+    google.put({**counts(PAGE), **rejected(PAGE)})
+    with opened(tmp_path, google, NARROW) as work:
+        walk = work.store.begin_walk(
+            google.project, "using_rxinfer", work.project.count("using_rxinfer", after=None).at
+        )
+        page = work.project.page("using_rxinfer", after=None, size=PAGE)
+        work._count_page(walk, page, page[-1].id)
+    for _ in range(2):
+        forget_ids(tmp_path)
+        pull(tmp_path, google, "--delete", contract=WIDE)
+    assert (total(tmp_path), kept_hashes(tmp_path), google.ids("using_rxinfer")) == (2 * PAGE, 0, set())
 
 
 def test_a_session_that_is_deleted_here_can_be_deleted_there(firestore: Emulator, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ has come is kept in the transaction that takes in a page (see `store.walks`), so
 there and nothing is counted twice or lost.
 
 Imports are counted once by the time at which the project created them: a walk counts those that were created since the
-last complete walk began, and before it began itself. It passes over the others. Of sessions every document is read
+last complete walk began, and before it began itself. Of the older ones it counts those that the contract rejected
+until now. Of sessions every document is read
 again, since it may have changed, except those that an earlier walk has seen and that have expired here meanwhile.
 """
 
@@ -30,7 +31,7 @@ from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.times import from_us, to_us
-from plaintally_server.store.walks import Walk
+from plaintally_server.store.walks import RejectedImports, Walk
 from plaintally_server.terminal import echo
 from plaintally_server.writes import make_import
 
@@ -153,19 +154,25 @@ class Pull:
         """Count the imports of a page; return those that may be deleted in the project."""
         imports = []
         leaving = []
-        for document in page:
+        rejected = []
+        reason = ""
+        ids = [ingest.hash_import(walk.collection, document.id) for document in page]
+        known = self.store.find_rejected(walk, ids)
+        for id_, document in zip(ids, page, strict=True):
             if to_us(document.create_time) >= to_us(walk.until):  # the next walk counts it
                 continue
-            name = self._name(walk.collection, document)
+            is_uncounted = walk.holds(document.create_time) or id_ in known
             try:
-                admitted = ingest.admit(name, document.fields, self._policy)
+                admitted = ingest.admit(self._name(walk.collection, document), document.fields, self._policy)
             except Refusal as refusal:
-                self._note(walk.collection, refusal)
+                reason = self._note(walk.collection, refusal)
+                rejected += [id_] if is_uncounted else []
                 continue
             leaving.append(document)
-            if walk.holds(document.create_time):
+            if is_uncounted:
                 imports.append(make_import(admitted, document.create_time, must_be_new=False))
-        self.outcome.new += self.store.take_page(walk, imports, after=after).imports
+        uncounted = RejectedImports(known, rejected, reason)
+        self.outcome.new += self.store.take_page(walk, imports, uncounted, after=after).imports
         return leaving if self.delete else []
 
     def _copy_page(self, walk: Walk, page: Sequence[RemoteDocument], after: str | None) -> Sequence[RemoteDocument]:
@@ -189,8 +196,11 @@ class Pull:
                 self._note(walk.collection, answer)
         return leaving
 
-    def _note(self, collection: str, refusal: Refusal) -> None:
-        self.outcome.refused[collection, refusal.message.removeprefix(_PREFIX)] += 1
+    def _note(self, collection: str, refusal: Refusal) -> str:
+        """Count a rejected document by its reason; return the reason."""
+        reason = refusal.message.removeprefix(_PREFIX)
+        self.outcome.refused[collection, reason] += 1
+        return reason
 
     def _package(self, document: RemoteDocument) -> str:
         package = document.fields.get("package", dialects.find_package(self.contracts))

@@ -1,6 +1,6 @@
 """What a maintainer does to the database, also while a collector runs on it: a transaction for each change."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import NamedTuple
@@ -94,6 +94,11 @@ class MaintenanceReader(SQLReader):
         """Return the walk through a project's collection that has not come to its end."""
         with self._reading() as connection:
             return walks.find(connection, project, collection)
+
+    def find_rejected(self, walk: walks.Walk, ids: Collection[bytes]) -> frozenset[bytes]:
+        """See `walks.find_rejected`."""
+        with self._reading() as connection:
+            return walks.find_rejected(connection, walk, ids)
 
 
 class Maintenance(MaintenanceReader):
@@ -252,17 +257,25 @@ class Maintenance(MaintenanceReader):
         with self._changing() as connection:
             return walks.begin(connection, project, collection, until)
 
-    def take_page(self, walk: walks.Walk, writes: Sequence[Write | Import], *, after: str | None) -> TakenPage:
+    def take_page(
+        self,
+        walk: walks.Walk,
+        writes: Sequence[Write | Import],
+        rejected: walks.RejectedImports = walks.NONE_REJECTED,
+        *,
+        after: str | None,
+    ) -> TakenPage:
         """Keep documents, count imports and move a walk in one transaction; each write succeeds or fails by itself.
 
         Raises:
-            CommandError: Another process has moved the walk meanwhile.
+            CommandError: Another process has moved the walk meanwhile, or it has met too many rejected imports.
         """
         groups = [[write] for write in writes]
         with telling(self._failure):
             self._staging.prepare(days_asked(groups))
         with self._changing() as connection:
             walks.move(connection, walk, after)
+            walks.keep_rejected(connection, walk, rejected, is_last=after is None)
             planned = rows.write(connection, groups)
             deletion.bury_late(connection, planned.late)
             answers = [*map(_unwrap, planned.answers)]  # if it raises, the walk does not move

@@ -214,6 +214,16 @@ pulls = Table(
     comment="walks through Firestore projects",
     sqlite_with_rowid=False,
 )
+rejected_imports = Table(
+    "rejected_imports",
+    metadata,
+    Column("project", Text, primary_key=True, comment="the Firestore project"),
+    Column("collection", Text, primary_key=True, comment="the collection of the import"),
+    Column("id", LargeBinary, primary_key=True, comment="16 bytes of a hash of its document's name"),
+    Column("walk_until", BigInteger, nullable=False, comment="of the last walk that saw it, as in pulls"),
+    comment="imports in Firestore projects that the contract rejected; they count when the contract admits them",
+    sqlite_with_rowid=False,
+)
 tokens = Table(
     "tokens",
     metadata,
