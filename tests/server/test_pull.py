@@ -29,6 +29,7 @@ from plaintally_server.store import combinations, walks
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.reading import SQLReader
+from postgresql import Postgres
 from shared import CONTRACT, Document, Shared, changed, double, integer, string, write_contract
 
 pytestmark = pytest.mark.once
@@ -89,6 +90,7 @@ def test_what_has_expired_here_is_not_taken_again(firestore: Emulator, tmp_path:
     firestore.put({**counts(3), **counts(2, "other"), **shared.documents})
     pull(tmp_path, firestore)
     with closing(open_store(tmp_path / "plaintally.sqlite3")) as store:
+        asyncio.run(store.begin_purge({"rxinfer": until}, at=datetime.now(UTC)))
         asyncio.run(purge(store, Due("rxinfer", "documents", until), now=lambda: datetime.now(UTC)))
     assert forget_ids(tmp_path) == 5
     firestore.put(counts(1))
@@ -345,6 +347,17 @@ def test_rejected_imports_of_several_pages_count_once(google: Emulator, tmp_path
         forget_ids(tmp_path)
         pull(tmp_path, google, "--delete", contract=WIDE)
     assert (total(tmp_path), kept_hashes(tmp_path), google.ids("using_rxinfer")) == (2 * PAGE, 0, set())
+
+
+@pytest.mark.postgres
+def test_rejected_imports_are_kept_in_postgresql_too(postgres: Postgres) -> None:
+    store, ids = Maintenance(postgres.new_store()), [os.urandom(16) for _ in range(4)]
+    pages = (((), ids[:3]), (ids[:3], ids[:2]), (ids[:1], ids[:1]), ((), ()))
+    for days, (known, now) in enumerate(pages):
+        walk = store.begin_walk("p", "using_rxinfer", datetime(2026, 11, 1 + days, tzinfo=UTC))
+        assert store.find_rejected(walk, ids) >= set(known)
+        store.take_page(walk, [], walks.RejectedImports(known, now), after=None)
+        assert store.find_rejected(walk, ids) == set(now)
 
 
 def test_a_session_that_is_deleted_here_can_be_deleted_there(firestore: Emulator, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ there and nothing is counted twice or lost.
 
 Imports are counted once by the time at which the project created them: a walk counts those that were created since the
 last complete walk began, and before it began itself. Of the older ones it counts those that the contract rejected
-until now. Of sessions every document is read
-again, since it may have changed, except those that an earlier walk has seen and that have expired here meanwhile.
+before and admits now. Of sessions every document is read again, since it may have changed, except those that an earlier
+walk has seen and that have expired here meanwhile.
 """
 
 from collections import Counter
