@@ -94,6 +94,13 @@ def test_no_preference_of_whoever_asks_changes_what_the_author_publishes(sample:
     assert done.stdout == (GOLDEN / "contract-docs.md").read_text()
 
 
+def test_the_page_knows_a_firestore_project_by_its_endpoint(sample: Host) -> None:
+    write(sample, HOST.replace("https://telemetry.example.org/", "https://firestore.googleapis.com/"))
+    done = sample.plaintally("contract", "docs", PACKAGE)
+    assert "in Firestore, each import and shared session until the maintainers delete it" in done.stdout
+    assert "no record of a single import" not in done.stdout
+
+
 def test_an_exported_contract_is_the_same_contract(sample: Host) -> None:
     exported = json.loads(sample.plaintally("contract", "export", PACKAGE).stdout)
     shown = json.loads(sample.plaintally("contract", "show", PACKAGE, "--json").stdout)
@@ -133,7 +140,7 @@ def test_a_file_is_written_whole_or_not_at_all(sample: Host) -> None:
         (("1_000_000", "2_000_000"), 1, "widens   labels.inference.iterations: a whole number from 0 to 2,000,000"),
         (('"time"', '"time", "x"'), 1, "widens   labels.inference.data: "),
         (('["package_version"]', '["package_version", "python_version"]'), 1, "widens   counter.python_version: a new"),
-        (('["package_version"]', "[]"), 0, "narrows  counter.package_version: no field of a count any more"),
+        (('["package_version"]', "[]"), 0, "narrows  counter.package_version: an import no longer sends it"),
         (
             ("retention_days=30", "retention_days=31"),
             1,
@@ -186,7 +193,7 @@ def test_what_cannot_be_compared_is_no_verdict(sample: Host, content: str | None
     ("package", "message"),
     [
         ("nobody_has_it", "plaintally: no package that calls its telemetry 'nobody_has_it' is installed here; ask in"),
-        (PACKAGE, "plaintally: hostpkg declares no contract: its counts hold id and timestamp, and nothing else is"),
+        (PACKAGE, "plaintally: hostpkg declares no contract: its imports send id and timestamp, and nothing else is"),
     ],
 )
 def test_without_a_contract_there_is_one_sentence(host: MakeHost, action: str, package: str, message: str) -> None:

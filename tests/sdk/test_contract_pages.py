@@ -33,7 +33,7 @@ from plaintally._contract_tools.markup import (
 from plaintally._contract_tools.page import card, page
 from plaintally._contract_tools.page_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
 from plaintally._contract_tools.text import show
-from plaintally.contract import ALWAYS, COARSE, Choice, Description, ErrorType, Label, Name, Real, Source
+from plaintally.contract import ALWAYS, COARSE, Choice, Description, ErrorType, Flag, Label, Name, Real, Source
 from plaintally.session import Session, make_environment
 from plaintally.sharing import PRIVATE as INCLUDABLE
 
@@ -210,10 +210,50 @@ def test_the_page_of_a_package_that_sends_nothing_says_so() -> None:
 
 def test_the_page_does_not_vouch_for_strangers() -> None:
     def where(endpoint: str, host: str) -> str:
-        return sections(Declaration("hostpkg", Contract(), endpoint=endpoint, host=host))
+        google = host.endswith(".googleapis.com")
+        return sections(Declaration("hostpkg", Contract(), endpoint=endpoint, host=host, firestore=google))
 
     assert "Google's (Firestore)" in where("https://firestore.googleapis.com/v1/x", "firestore.googleapis.com")
     assert "without encryption" in where("http://localhost:8080/v1/x", "localhost")
+
+
+def told(title: str, contract: Contract, host: str) -> str:
+    """Return a section of the page as plain text."""
+    said = Declaration("hostpkg", contract, endpoint=f"https://{host}/v1/x", host=host, firestore=host == FIRESTORE)
+    _, _, section = sections(said).partition(f"\n## {title}")
+    return section.partition("\n## ")[0]
+
+
+STORED = Contract(counter=sorted(COARSE), retention_days=33, labels={"fit": Label({"n": Flag()}, retention_days=7)})
+COLLECTOR, FIRESTORE = "telemetry.example.org", "firestore.googleapis.com"
+
+
+def stored(section: str) -> set[str]:
+    """Return the last cells of a section's tables."""
+    return {line.strip("| ").split(" | ")[-1] for line in section.splitlines() if line.startswith("| ")}
+
+
+def test_the_page_says_that_a_collector_stores_no_record_of_an_import() -> None:
+    imports = told("What an import sends", STORED, COLLECTOR)
+    totals = "hourly totals for 33 days and daily totals permanently"
+    assert f"no record of a single import is stored: the collector adds each import to {totals}." in imports
+    assert stored(imports) == {"Stored", "a hash for three days", "nothing", f"in {totals}"}
+    assert stored(told("What sharing a session sends", STORED, COLLECTOR)) == {"Kept for", "33 days", "7 days"}
+    assert "no record of a single import is stored" in told("How to delete", STORED, COLLECTOR)
+    for text in (show("hostpkg", STORED), to_markdown(card(Declaration("hostpkg", STORED, endpoint=ENDPOINT)))):
+        assert "no record of a single import" in text
+
+
+def test_the_page_promises_nothing_that_firestore_does_not_do() -> None:
+    imports = told("What an import sends", STORED, FIRESTORE)
+    assert "to the microsecond" in imports
+    assert stored(imports) == {"Stored", "until the maintainers delete it"}
+    sessions = told("What sharing a session sends", STORED, FIRESTORE)
+    assert "to the microsecond" in sessions
+    assert stored(sessions) == {"Copies kept for", "33 days", "7 days"}
+    assert "plaintally forget ID" not in told("How to delete", STORED, FIRESTORE)  # which sends nothing to Google
+    said = Declaration("hostpkg", STORED, endpoint=f"https://{FIRESTORE}/v1/x", host=FIRESTORE, firestore=True)
+    assert "no record" not in to_markdown(card(said)) + sections(said)
 
 
 def levels(contract: Contract) -> Iterator[tuple[str, str]]:

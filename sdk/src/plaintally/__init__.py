@@ -1,7 +1,7 @@
 """Counts how often a package is imported, and promises this.
 
-* One count is one document with a random id made for this one process and the hour. Nothing else leaves, unless the
-  package's contract names it, and then `plaintally status` shows it.
+* An import sends one document with the hour and a random id made for this process only. It sends nothing else unless
+  the package's contract names it, and then `plaintally status` shows it.
 * `plaintally off`, `PLAINTALLY=off` and `DO_NOT_TRACK=1` end it for every package: no process, no thread, no socket,
   no file. So do CI, test runs and pool workers, without being asked.
 * The host package is never delayed, interrupted or printed over. What cannot be sent is forgotten.
@@ -44,13 +44,13 @@ class Telemetry:
     """The telemetry of one package.
 
     Args:
-        package: the name that counts are kept under; the collection is `using_<package>`.
+        package: the name under which imports are counted; the collection is `using_<package>`.
         version: the package's version; an import sends it only if the contract declares `package_version`, and it
             leaves without what identifies a checkout, see `plaintally.versions`.
         endpoint: the URL of a collector or of a Firestore project, up to and with `/documents`; None sends nothing.
         policy: `opt-out` (counts unless refused), `notice-first` (nothing is sent before a person has been shown the
             notice) or `opt-in` (nothing is stored or sent before the user said yes).
-        contract: what a count holds beyond the id and the hour; by default nothing.
+        contract: what an import sends beyond the id and the hour; by default nothing.
         issues_url: where users can ask and complain; shown by `status`.
         privacy_url: where the author explains what is counted and why; shown in the notice and by `status`.
         allow_http: send over plain http to another machine, too.
@@ -119,7 +119,7 @@ class Telemetry:
 
     @property
     def fields(self) -> "tuple[str, ...]":
-        """The names of the fields of one count, in the order in which they are sent."""
+        """The names of the fields that an import sends, in this order."""
         return ("id", "timestamp", *(() if self.contract is None else self.contract.counter))
 
     def count_import(self) -> None:
@@ -363,7 +363,7 @@ def _normalise(package: str) -> str:
 
 
 def _valid_package(package: object) -> str:
-    """The name under which a package's counts are kept.
+    """Return the name under which a package's imports are counted.
 
     Raises:
         ContractError: it cannot be the name of a package.

@@ -1,7 +1,6 @@
-"""The commands about a contract: for authors, who declare one, and for whoever wants to know what is declared.
+"""The commands about a contract. The pure modules of `_contract_tools` make what they print.
 
-What they print is made by the pure modules of `_contract_tools`.
-Exit codes are those of the command, but for `diff`: 0 not wider, 1 wider, 2 nothing could be compared.
+Exit codes are those of the command, except for `diff`: 0 not wider, 1 wider, 2 nothing could be compared.
 """
 
 import argparse
@@ -13,6 +12,7 @@ from plaintally._contract_tools.declaration import Declaration
 from plaintally._contract_tools.html import to_html
 from plaintally._contract_tools.markup import to_markdown
 from plaintally._output import say, write
+from plaintally._requests import is_firestore
 from plaintally.exceptions import ContractError, PlaintallyError
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def add_commands(
     package: "Callable[[str], str]",
     find: "Callable[[str], Telemetry | None]",
 ) -> None:
-    """Add `contract` and what it can do to the command; `package` reads a name, `find` gives the handle of one."""
+    """Add `contract` to the commands; `package` reads a name, `find` returns its handle."""
     text = "show, check, compare and publish what a package declares to record"
     contract = commands.add_parser("contract", help=text, description=f"{text[0].upper()}{text[1:]}.")
     actions = contract.add_subparsers(metavar="action", required=True)
@@ -127,7 +127,7 @@ def _docs(arguments: argparse.Namespace, handle: "Telemetry", contract: "Contrac
 
 
 def _declaration(handle: "Telemetry", contract: "Contract") -> Declaration:
-    """What the author says, whatever the preferences of whoever asks."""
+    """Return what the author declares, whatever the user's preferences say."""
     endpoint = handle._endpoint
     module = sys.modules.get(handle.module)
     exported = getattr(module, "telemetry", None) is handle
@@ -140,6 +140,7 @@ def _declaration(handle: "Telemetry", contract: "Contract") -> Declaration:
         host=None if endpoint is None else endpoint.host,
         privacy_url=handle.privacy_url,
         issues_url=handle.issues_url,
+        firestore=endpoint is not None and is_firestore(endpoint),
     )
 
 
@@ -151,7 +152,7 @@ def _ask(package: str, find: "Callable[[str], Telemetry | None]") -> "tuple[Tele
         )
     if handle.contract is None:
         raise PlaintallyError(
-            f"{package} declares no contract: its counts hold {' and '.join(handle.fields)}, and nothing else is "
+            f"{package} declares no contract: its imports send {' and '.join(handle.fields)}, and nothing else is "
             "recorded; its author can say more with Telemetry(..., contract=Contract(...))"
         )
     return handle, handle.contract

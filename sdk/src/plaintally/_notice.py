@@ -1,7 +1,7 @@
 """The notice: at most three lines for a person at a terminal, once for each contract.
 
-That it was shown is remembered in a file of the user's preferences folder that holds the names of the fields told of.
-Where that cannot be written nothing is shown, since it would be shown again at every start.
+A file in the user's preferences folder holds the names of the fields that were shown. If it cannot be written, nothing
+is shown, because the notice would appear at every start.
 """
 
 import os
@@ -39,7 +39,7 @@ def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:
 
 
 def was_shown(telemetry: "Telemetry", environment: "Mapping[str, str]") -> bool:
-    """Whether a notice that told of every field of today's contract was shown to this user."""
+    """Whether this user was shown a notice with every field of the contract."""
     path = _record(telemetry, environment)
     try:
         told = _preferences.read_bytes(path).decode(errors="replace") if path is not None else ""

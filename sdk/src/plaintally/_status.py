@@ -1,4 +1,4 @@
-"""What `telemetry.status()` and `plaintally status` tell: every rule looked at, its value, and which one decided."""
+"""What `telemetry.status()` and `plaintally status` show: every rule, its value, and which one decided."""
 
 from plaintally import _consent
 from plaintally.printable import printable
@@ -18,7 +18,7 @@ class Status:
 
     Args:
         facts: what the decisions depend on.
-        handle: the package's handle, or None when the package could not be asked.
+        handle: the package's handle, or None.
     """
 
     __slots__ = ("decisions", "facts", "handle")
@@ -62,7 +62,7 @@ class Status:
         ]
         if self.handle is not None:
             rows += [
-                ("a count holds", ", ".join(self.handle.fields)),
+                ("an import sends", ", ".join(self.handle.fields)),
                 ("privacy", self.handle.privacy_url or ""),
                 ("issues", self.handle.issues_url or ""),
             ]
@@ -83,7 +83,7 @@ class Status:
 
 
 def _session_rows(handle: "Telemetry") -> "list[tuple[str, str]]":
-    """What this process has logged, and what the contract did not let in."""
+    """What this process has logged, and what the contract dropped."""
     session = handle._session
     if session is None or session is ...:
         return []

@@ -57,13 +57,13 @@ __all__ = [
 ]
 
 ALWAYS = ("id", "timestamp")
-"""The two fields of every count: a random UUID made for this one process, and the hour in UTC."""
+"""The two fields that every import sends: a random UUID made for this process only, and the hour in UTC."""
 
 COARSE = {
     "package_version": "the version of the package that was imported",
     "python_version": "the Python version, major and minor number only",
 }
-"""The closed list of fields that an author may add to a count, and what each tells."""
+"""The closed list of fields that an author may add to an import, with what each one holds."""
 
 DIALECTS = ("rxinfer",)
 """Shapes of documents that existed before this package: those of RxInfer.jl."""
@@ -79,7 +79,7 @@ class Label:
         purpose: why it is recorded, in a line for the user.
         columns: what a summary shows, as titles with the key that stands below; by default every key but the texts
             that stay on the machine.
-        retention_days: how long a collector keeps the contexts.
+        retention_days: the days for which a collector keeps the contexts.
 
     An `ErrorType` under the key K brings the key K_message along, for what the exception said.
 
@@ -140,10 +140,11 @@ class Contract:
     """What one package records.
 
     Args:
-        counter: names of coarse fields (see `COARSE`) that go with each count. None by default.
+        counter: names of coarse fields (see `COARSE`) that each import sends, too. None by default.
         labels: by label, what is recorded of the invokes of that kind. None by default.
         purpose: why imports are counted, in a line for the user.
-        retention_days: how long a collector keeps documents; daily totals stay.
+        retention_days: the days for which a collector keeps shared sessions and hourly totals of imports. It keeps
+            daily totals permanently, and stores no record of a single import.
         controller: who answers for what is collected, such as the name of a project or a person.
         contact: an e-mail address or a page where that controller can be asked.
         dialect: one of `DIALECTS`, whose documents a collector takes besides those that are declared here; none by
@@ -195,7 +196,7 @@ class Contract:
 
     @property
     def counter_fields(self) -> "tuple[str, ...]":
-        """The names of all fields of a count, in the order in which they are sent."""
+        """The names of all fields that an import sends, in this order."""
         return (*ALWAYS, *self.counter)
 
     def to_dict(self) -> "dict[str, Any]":

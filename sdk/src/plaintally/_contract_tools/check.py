@@ -1,7 +1,7 @@
-"""What an author should mend in a contract before users meet it. Pure.
+"""Problems of a contract that its author should fix. Pure.
 
-An `error` leaves users without something that they are owed, or lets pass what must not. An `advice` may be heard or
-not. A `note` says what a declaration means, and asks for nothing.
+An `error` denies users something that they are owed, or lets private data pass. An `advice` is optional. A `note`
+explains a declaration.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from plaintally.contract import Contract
 
 ERROR, ADVICE, NOTE = "error", "advice", "note"
 LONG_DAYS = 761
-"""25 months, which the French authority takes as the limit for what is kept of audience measurement (CNIL, 2020)."""
+"""25 months, the limit of the French authority for audience measurement (CNIL, 2020)."""
 
 ARBITRARY = ("hunter2 secret!", "/home/alice/secret.csv", "alice@example.org", r"C:\Users\alice", "1,2;3 4")
-"""Texts that no name of a package's own looks like."""
+"""Texts that a pattern for names should reject."""
 
 
 class Problem(NamedTuple):
-    """Something to look at: how bad it is, where it stands, and what to do."""
+    """A problem: its level, its place, and what to do."""
 
     level: str
     place: str
@@ -31,7 +31,7 @@ class Problem(NamedTuple):
 
 
 def check(contract: Contract, *, privacy_url: str | None = None, endpoint: str | None = None) -> tuple[Problem, ...]:
-    """All that there is to say, errors first."""
+    """Return all problems, errors first."""
     found = [*_parties(contract, privacy_url, endpoint), *_retention("contract", contract.retention_days)]
     if contract.dialect:
         found.append(Problem(NOTE, "contract", f"has the dialect {contract.dialect}, so {DIALECT}"))

@@ -1,4 +1,4 @@
-"""All that an author says of a package, in one value, and the words for who answers for it. Pure."""
+"""What an author declares of a package. Pure."""
 
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ class Declaration(NamedTuple):
         endpoint: the address that documents are sent to, or None.
         host: the machine in that address, or None.
         privacy_url, issues_url: pages, or None.
+        firestore: whether the endpoint is a Firestore project.
     """
 
     package: str
@@ -30,15 +31,16 @@ class Declaration(NamedTuple):
     host: str | None = None
     privacy_url: str | None = None
     issues_url: str | None = None
+    firestore: bool = False
 
     @property
     def controller(self) -> str:
-        """Who answers for what is collected."""
+        """The controller."""
         return self.contract.controller or f"the controller ({NOBODY})"
 
     @property
     def contact(self) -> Inline:
-        """Where the controller can be asked: a link where it is an address of either kind."""
+        """The contact of the controller, as a link if it is an address."""
         contact = self.contract.contact
         if contact.startswith("https://") and " " not in contact:
             return Link(contact, contact)
@@ -49,8 +51,13 @@ class Declaration(NamedTuple):
 
     @property
     def kept(self) -> str:
-        """For how long documents are kept."""
+        """For how long a collector keeps shared sessions and hourly totals of imports."""
         return days(self.contract.retention_days)
+
+    @property
+    def totals(self) -> str:
+        """What a collector stores of imports."""
+        return f"hourly totals for {self.kept} and daily totals permanently"
 
 
 def days(number: int) -> str:

@@ -1,8 +1,7 @@
-"""What changed between two contracts, and whether it lets more leave than before. Pure.
+"""What changed between two contracts, and whether the new one is wider. Pure.
 
-A change `widens` when a value, a field or a label passes that did not, or when anything is kept for longer; it
-`narrows` when only the reverse is so; it is `neutral` when it changes words, an order, or who answers. What cannot be
-compared counts as wider: another kind, another pattern. Two contracts without a change between them have the same hash.
+A change `widens` if more values, fields or labels pass or are kept for longer, or if the two cannot be compared. It
+`narrows` if only the reverse is true, and is `neutral` if it changes words or an order.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,8 +49,8 @@ def is_wider(changes: tuple[Change, ...]) -> bool:
 
 
 def _counter(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[Change]:
-    yield from (Change(WIDENS, f"counter.{name}", "a new field of each count") for name in new if name not in old)
-    yield from (Change(NARROWS, f"counter.{name}", "no field of a count any more") for name in old if name not in new)
+    yield from (Change(WIDENS, f"counter.{name}", "a new field of each import") for name in new if name not in old)
+    yield from (Change(NARROWS, f"counter.{name}", "an import no longer sends it") for name in old if name not in new)
     if old != new and set(old) == set(new):
         yield Change(NEUTRAL, "counter", "the fields stand in another order")
 

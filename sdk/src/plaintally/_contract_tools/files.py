@@ -1,4 +1,4 @@
-"""The files that the contract commands read and write: those that somebody names on the command line, and no others."""
+"""Reading and writing the files that the command line names."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def write(path: str, text: str) -> None:
     """Write a file whole or not at all; a link stays a link.
 
     Raises:
-        PlaintallyError: it cannot be written; what stood there before still does.
+        PlaintallyError: it cannot be written, and has not changed.
     """
     path = os.path.realpath(path)
     try:
@@ -28,7 +28,7 @@ def write(path: str, text: str) -> None:
 
 
 def read_contract(path: str) -> "tuple[str, Contract]":
-    """The package and the contract in a file that `plaintally contract export` wrote.
+    """Return the package and the contract in an exported file.
 
     Raises:
         ContractError: it cannot be read, or holds something else.

@@ -1,7 +1,6 @@
-"""A page as one HTML file that needs nothing else: no script, no font, no picture, no request. Pure.
+"""A page as one HTML file that loads nothing. Pure.
 
-It follows the reader's choice of light or dark, prints in black on white, and reads in order without its style. Tables
-turn into lists where the screen is narrow; their roles are written out, because a browser may forget them then.
+Tables turn into lists on narrow screens. Their roles are written out, because a browser may drop them then.
 """
 
 import base64

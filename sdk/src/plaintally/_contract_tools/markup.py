@@ -1,10 +1,7 @@
-"""A page as values, and that page as Markdown. Pure; `html` makes HTML of the same values.
+"""A page as values, and that page as Markdown (https://github.github.com/gfm/). Pure.
 
-Whatever stands in a page as a `str` is text and nothing else: both renderers escape it, so no word of an author's can
-become markup. What is meant as more than text says so by its class.
-
-The Markdown is GitHub's (https://github.github.com/gfm/). A character with a meaning there is written with a backslash,
-or as an entity where a table would take the backslash for its own.
+Both renderers escape each `str`, so an author's words cannot become markup. A backslash escapes a character of
+Markdown, except in tables, which need an entity.
 """
 
 import re
@@ -13,7 +10,7 @@ from typing import NamedTuple
 
 
 class Code(NamedTuple):
-    """A few words of code; two of them never touch, since Markdown could not tell them apart."""
+    """Words of code; two must not touch, as Markdown cannot tell them apart."""
 
     text: str
 
@@ -25,7 +22,7 @@ class Strong(NamedTuple):
 
 
 class Link(NamedTuple):
-    """Words that lead to an address, which begins with `https://` or `mailto:`."""
+    """A link to an address that begins with `https://` or `mailto:`."""
 
     text: str
     url: str
@@ -36,7 +33,7 @@ Text = Inline | tuple[Inline, ...]
 
 
 class Heading(NamedTuple):
-    """The title of the page (level 1), a section or a part of one."""
+    """The title of the page (level 1), or of a section."""
 
     level: int
     text: str
@@ -56,13 +53,13 @@ class Bullets(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What can be told in a few words, as pairs of what it is about and what it is."""
+    """Pairs of a name and a short text."""
 
     pairs: tuple[tuple[str, Text], ...]
 
 
 class Table(NamedTuple):
-    """Rows of cells; the first cell of a row names it."""
+    """Rows of cells; the first cell is the name of the row."""
 
     title: str
     head: tuple[str, ...]
@@ -70,7 +67,7 @@ class Table(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Lines of code, each of which is shown as it is."""
+    """Lines of code."""
 
     text: str
     language: str = ""
@@ -95,7 +92,7 @@ def join(parts: tuple[Inline, ...], between: str = ", ") -> tuple[Inline, ...]:
 
 
 def say(sentence: str, *parts: Text) -> tuple[Inline, ...]:
-    """A sentence of ours with a part in the place of each `{}`."""
+    """Return a sentence with a part in the place of each `{}`."""
     first, *rest = sentence.split("{}")
     return (first, *(piece for part, words in zip(parts, rest, strict=True) for piece in (*inlines(part), words)))
 

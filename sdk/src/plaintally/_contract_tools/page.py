@@ -1,9 +1,6 @@
-"""The privacy page of a package and the card for its README, out of what its author declared. Pure.
+"""The privacy page of a package and the card for its README, made from what the author declares. Pure.
 
-The page tells what the GDPR wants told (Articles 13 and 14): who answers, what for, on which ground, what, to whom, for
-how long, and how to refuse, look, delete and complain. It is the same for the same declaration: the count that it shows
-has made-up values, and nothing of the machine that it was made on is in it. `page_data` says what leaves,
-`page_choices` what the reader can do.
+The page covers what the GDPR requires (Articles 13 and 14). The same declaration gives the same page on every machine.
 """
 
 from plaintally import _consent
@@ -27,7 +24,7 @@ def page(said: Declaration) -> tuple[Block, ...]:
         ("Why", said.contract.purpose or "not told yet"),
         ("Policy", f"{said.policy}: it counts {_UNLESS[said.policy]}"),
         ("Sent to", Code(said.host) if said.host else "nobody"),
-        ("Kept for", f"{said.kept}, then deleted; daily totals stay"),
+        ("Stored", _stored(said)),
         ("Turn it off", Code(f"plaintally off {said.package}")),
     )
     return (
@@ -42,6 +39,7 @@ def page(said: Declaration) -> tuple[Block, ...]:
 def card(said: Declaration) -> tuple[Block, ...]:
     """A few lines for a README."""
     fields = join(tuple(map(Code, said.contract.counter_fields)))
+    no_record = "" if said.firestore else " A plaintally collector stores no record of a single import."
     own = _consent.variables(said.package)[0]
     items: list[Text] = [
         say("See it: {}", Code(f"plaintally preview {said.package}")),
@@ -52,12 +50,18 @@ def card(said: Declaration) -> tuple[Block, ...]:
     ]
     if said.privacy_url:
         items.append(say("All of it, and your rights: {}", Link("privacy notice", said.privacy_url)))
-    counted = say(" A count holds {}, and nothing else.", fields) if said.endpoint else ()
+    counted = say(" An import sends {}, and nothing else.{}", fields, no_record) if said.endpoint else ()
     return (
         Heading(2, f"What {said.package} counts"),
         Paragraph((_lead(said), *counted)),
         Bullets(tuple(items)),
     )
+
+
+def _stored(said: Declaration) -> str:
+    if said.firestore:
+        return "in Firestore, each import and shared session until the maintainers delete it"
+    return f"no record of a single import on a plaintally collector; {said.totals}; shared sessions for {said.kept}"
 
 
 def _lead(said: Declaration) -> str:

@@ -1,12 +1,10 @@
-"""How to refuse, look, delete, ask and complain: the second half of a privacy page. Pure."""
+"""What a reader can do: the second half of a privacy page. Pure."""
 
 from collections.abc import Iterator
 
 from plaintally import _consent
 from plaintally._contract_tools.declaration import Declaration
 from plaintally._contract_tools.markup import Block, Bullets, Code, Heading, Link, Listing, Paragraph, Table, say
-
-GOOGLE = ".googleapis.com"
 
 
 def choices(said: Declaration) -> Iterator[Block]:
@@ -60,10 +58,11 @@ def _refusing(said: Declaration) -> Iterator[Block]:
     yield Listing(f"[packages.{package}]\ncounter = false\nautomatic_sharing = false\nsession_log = false", "toml")
     yield Paragraph(
         say(
-            "Any spelling of no will do, and a word that nobody understands is a no. It is off by itself in CI (where "
-            "{} or its like is set), test runs, documentation builds, sandboxes of AI agents, pool workers and ranks "
-            "above 0. Off means off: no process, no thread, no socket, no name look-up, no file. Nobody is told that "
-            "you refused, and the package works the same.",
+            "Any of {} opts out, in upper or lower case. An unrecognised value opts out, too. It is off by itself in "
+            "CI (where {} or its like is set), test runs, documentation builds, sandboxes of AI agents, pool workers "
+            "and ranks above 0. Off means off: no process, no thread, no socket, no name look-up, no file. The package "
+            "does not report that you opted out, and it works the same.",
+            Code("0 false no off none disabled"),
             Code("CI"),
         )
     )
@@ -74,7 +73,7 @@ def _looking(said: Declaration) -> Iterator[Block]:
     yield Heading(2, "How to see for yourself")
     yield Bullets(
         (
-            say("{} shows the exact bytes of the next count.", Code(f"plaintally preview {package}")),
+            say("{} shows the exact bytes that the next import would send.", Code(f"plaintally preview {package}")),
             say("{} in Python shows the exact bytes that sharing would send.", Code(f"{said.handle}.preview()")),
             say("{} shows what is on, and which rule decided it.", Code(f"plaintally status {package}")),
             say("{} shows what this page was made from.", Code(f"plaintally contract show {package}")),
@@ -84,31 +83,46 @@ def _looking(said: Declaration) -> Iterator[Block]:
 
 def _deleting(said: Declaration) -> Iterator[Block]:
     yield Heading(2, "How to delete")
+    if said.firestore:
+        yield from _deleting_in_firestore(said)
+        return
     yield Paragraph("When you have shared a session you are shown its ID and its key. With both it is deleted at once:")
     yield Listing(f"plaintally forget ID --package {said.package}", "sh")
     yield Paragraph(
         say(
-            "The command asks for the key. The ID is no secret, the key is: keep it to yourself. Without the key the "
-            "request waits until a maintainer has looked at it; or write to {}. All that belongs to the session goes, "
-            "and you get a receipt.",
+            "The command asks for the key, which is secret, unlike the ID. Without the key, a maintainer has to "
+            "approve the request; or write to {}. The whole session is deleted, and you get a receipt.",
             said.contact,
         )
     )
     yield Paragraph(
-        f"A count cannot be found again, since nothing in it says whose it is. It is deleted after {said.kept}, as all "
-        "are."
+        "An import cannot be deleted, because no record of a single import is stored on a plaintally collector. Totals "
+        "do not show who imported the package."
     )
+
+
+def _deleting_in_firestore(said: Declaration) -> Iterator[Block]:
+    yield Paragraph(
+        say(
+            "When you share a session you are shown its ID and its key. Only the maintainers can delete it. Ask them, "
+            "with the ID: {}. Keep the key, which proves that the session is yours.",
+            said.contact,
+        )
+    )
+    yield Paragraph("An import cannot be found, because nothing in it says who sent it.")
 
 
 def _places(said: Declaration) -> Iterator[Block]:
     yield Heading(2, "Where it goes, and who sees it")
     if said.endpoint is None or said.host is None:
-        yield Paragraph("Nowhere. The package has no address to send to, so neither counts nor sessions leave.")
+        yield Paragraph(
+            "Nowhere. The package has no address to send to, so neither imports nor sessions leave your machine."
+        )
         return
     encrypted = "over an encrypted connection" if said.endpoint.startswith("https://") else "without encryption"
     yield Paragraph(
         say(
-            "Counts and shared sessions go {} to {}, and to no other host (through the proxy that your environment "
+            "Imports and shared sessions go {} to {}, and to no other host (through the proxy that your environment "
             "names, if it names one). The full address is {}. You can set another one with {}.",
             encrypted,
             Code(said.host),
@@ -117,15 +131,14 @@ def _places(said: Declaration) -> Iterator[Block]:
         )
     )
     handling = (
-        "Here that machine is Google's (Firestore), which handles addresses by its own terms."
-        if said.host.endswith(GOOGLE)
-        else "The collector that belongs to plaintally uses it in memory, against floods, and writes neither it nor "
-        "any header of the request anywhere."
+        "That machine is Google's (Firestore), which handles addresses by its own terms."
+        if said.firestore
+        else "A plaintally collector uses it in memory for rate limits, and writes neither it nor any header to disk."
     )
     yield Paragraph(
         say(
-            "As with every request, the machine that answers sees the network address that it came from. {} In which "
-            "country it stands, and who runs it, the controller tells you: {}.",
+            "As with every request, the machine that answers sees the network address that it came from. {} Ask the "
+            "controller in which country it stands, and who runs it: {}.",
             handling,
             said.contact,
         )
@@ -163,9 +176,9 @@ def _changes(said: Declaration) -> Iterator[Block]:
     yield Heading(2, "Changes")
     yield Paragraph(
         say(
-            "This page was made from the contract in the package, which is also what filters on your machine. Before a "
-            "count may hold more, you are shown a notice again. {} prints the hash of the contract that you have; this "
-            "page is about",
+            "This page was made from the contract in the package, which is also what filters on your machine. Before "
+            "an import may send more, you are shown a notice again. {} prints the hash of the contract that you have; "
+            "this page is about",
             Code(f"plaintally contract hash {said.package}"),
         )
     )

@@ -1,4 +1,4 @@
-"""What leaves the machine, when, what for and for how long: the first half of a privacy page. Pure."""
+"""What leaves the machine and what is stored: the first half of a privacy page. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -28,7 +28,10 @@ SAMPLE = {
     "python_version": ("stringValue", "3.13"),
 }
 COUNTED = {
-    "id": "a random number (UUID, version 4), made for this one process, so that one count arriving twice counts once",
+    "id": (
+        "a random number (UUID, version 4), made for this process only, so that an import counts once if it "
+        "arrives twice"
+    ),
     "timestamp": "the hour of the import in UTC",
     **COARSE,
     "package_version": f"{COARSE['package_version']}, without what identifies a development checkout",
@@ -69,7 +72,7 @@ PRIVATE = {
 
 
 def data(said: Declaration) -> Iterator[Block]:
-    """The sections about what leaves, and what never does."""
+    """Return the sections about what leaves."""
     yield from _counting(said)
     yield from _sharing(said)
     yield from _automatic_sharing(said)
@@ -79,7 +82,7 @@ def data(said: Declaration) -> Iterator[Block]:
 
 
 def sample_count(contract: Contract) -> str:
-    """The body of one count with made-up values, byte for byte as it would be sent."""
+    """Return the body of an import with made-up values, byte for byte as it would be sent."""
     parts = ((name, *SAMPLE[name]) for name in contract.counter_fields)
     fields = ",".join(f'"{name}":{{"{kind}":"{value}"}}' for name, kind, value in parts)
     return f'{{"fields":{{{fields}}}}}'
@@ -87,7 +90,7 @@ def sample_count(contract: Contract) -> str:
 
 def _counting(said: Declaration) -> Iterator[Block]:
     contract = said.contract
-    each = "the first import in each process sends one count, unless something below says no."
+    each = "the first import in each process sends one document, unless you opt out as described below."
     when = {
         "opt-out": say("T{}", each[1:]),
         "notice-first": say(
@@ -105,14 +108,37 @@ def _counting(said: Declaration) -> Iterator[Block]:
     yield Paragraph(say("{} This is all of it, with made-up values:", when))
     yield Listing(sample_count(contract), "json")
     yield Table(
-        "The fields of a count",
-        ("Field", "What it holds", "Why", "Kept for"),
-        tuple((Code(name), COUNTED[name], contract.purpose or UNTOLD, said.kept) for name in contract.counter_fields),
+        "The fields of an import",
+        ("Field", "What it holds", "Why", "Stored"),
+        tuple(
+            (Code(name), COUNTED[name], contract.purpose or UNTOLD, _stored(name, said))
+            for name in contract.counter_fields
+        ),
     )
+    yield Paragraph(_storing(said))
     yield Paragraph(
-        "The id is made anew in every process and written nowhere on your machine, so nobody can tell which counts are "
-        "yours. The request around it is the same on every machine: no cookie, no language, no description of your "
-        "system."
+        "Each process makes a new id and writes it nowhere on your machine, so no id links two imports. The HTTP "
+        "request is the same on every machine: it has no cookie, no language and no description of your system."
+    )
+
+
+def _stored(name: str, said: Declaration) -> str:
+    if said.firestore:
+        return "until the maintainers delete it"
+    return {"id": "a hash for three days", "timestamp": "nothing"}.get(name, f"in {said.totals}")
+
+
+def _storing(said: Declaration) -> str:
+    if said.firestore:
+        return (
+            "Firestore stores each import as a document, with the time of its arrival to the microsecond, until the "
+            "maintainers delete it. If they copy imports to a plaintally collector, it stores the copies in "
+            f"{said.totals}, and a hash of the id for three days."
+        )
+    return (
+        "On a plaintally collector, no record of a single import is stored: the collector adds each import to "
+        f"{said.totals}. It also keeps 16 bytes of a hash of the id on the day of arrival and the two days "
+        "after, with that day, so that an import counts once if it arrives twice."
     )
 
 
@@ -121,39 +147,46 @@ def _sharing(said: Declaration) -> Iterator[Block]:
     yield Paragraph(
         say(
             "A session is the log of one process: which functions of the package ran, when, for how long, with what "
-            "outcome, and the fields listed here. It is kept in memory and ends with the process. It leaves when you "
-            "call {}, for example to get help, and then this is what leaves.",
+            "outcome, and the fields listed here. It stays in memory until you call {}, for example to get help. Then "
+            "this is sent.",
             Code(f"{said.handle}.share()"),
         )
     )
     yield Paragraph(
         "All times of a session are moved back by the same amount, so that it begins at a full hour. Durations and the "
-        "distances between runs stay exact, but no time shows which import began the session: an import carries only "
-        "its hour. The log on your machine keeps the real times."
+        "distances between runs stay exact, but no time in the session shows which import began it, because an import "
+        "carries only its hour. The log on your machine keeps the real times."
     )
-    yield _documents("The session", SESSION, said.kept)
+    if said.firestore:
+        yield Paragraph(
+            "Firestore stores sessions until the maintainers delete them, with times of arrival to the microsecond. "
+            "These can show that an import and a session came from the same process. The tables say for how long a "
+            "plaintally collector keeps copies."
+        )
+    kept = "Copies kept for" if said.firestore else "Kept for"
+    yield _documents("The session", SESSION, kept, said.kept)
     if not said.contract.labels:
-        yield Paragraph("The package declares nothing that it runs, so nothing else of a session can leave.")
+        yield Paragraph("The package declares no labels, so nothing else of a session can leave.")
         return
-    yield _documents("The figures of each label below", STATS, said.kept)
-    yield _documents("Each single run", INVOKE, said.kept)
+    yield _documents("The figures of each label below", STATS, kept, said.kept)
+    yield _documents("Each single run", INVOKE, kept, said.kept)
     for name, label in said.contract.labels.items():
         yield Heading(3, f"Label {name}")
         yield Paragraph(say("Recorded for this purpose: {}.", label.purpose.rstrip(".") or UNTOLD))
-        yield _context(name, label) if label.fields else Paragraph("Its context has no fields.")
+        yield _context(name, label, kept) if label.fields else Paragraph("Its context has no fields.")
 
 
-def _documents(title: str, fields: Mapping[str, str], kept: str) -> Table:
-    rows = tuple((join(tuple(map(Code, names.split(", ")))), what, kept) for names, what in fields.items())
-    return Table(title, ("Field", "What it holds", "Kept for"), rows)
+def _documents(title: str, fields: Mapping[str, str], kept: str, time: str) -> Table:
+    rows = tuple((join(tuple(map(Code, names.split(", ")))), what, time) for names, what in fields.items())
+    return Table(title, ("Field", "What it holds", kept), rows)
 
 
-def _context(name: str, label: Label) -> Table:
-    kept = days(label.retention_days)
+def _context(name: str, label: Label, kept: str) -> Table:
+    time = days(label.retention_days)
     return Table(
         f"The context of {name}",
-        ("Field", "Kind and limits", "Why", "Kept for"),
-        tuple((Code(key), _allowed(kind), _purpose(kind, label), kept) for key, kind in label.fields.items()),
+        ("Field", "Kind and limits", "Why", kept),
+        tuple((Code(key), _allowed(kind), _purpose(kind, label), time) for key, kind in label.fields.items()),
     )
 
 
@@ -180,14 +213,13 @@ def _automatic_sharing(said: Declaration) -> Iterator[Block]:
 
 
 def _dialect(said: Declaration) -> Iterator[Block]:
-    """What this page cannot answer for, since it is not this client that sends it."""
+    """What other clients send."""
     if said.contract.dialect:
         yield Heading(3, "Older clients")
         yield Paragraph(
             say(
-                "The collector also takes documents in the form {}, from clients older than this notice: what those "
-                "share has contexts of any keys and texts, and no deletion key, so that only the maintainers can "
-                "delete it. The package that this notice is about does not send them.",
+                "The collector also takes documents in the form {} from older clients. Those documents have contexts "
+                "of any keys and texts, and no deletion key, so only the maintainers can delete them.",
                 Code(said.contract.dialect),
             )
         )
@@ -204,8 +236,7 @@ def _private(said: Declaration) -> Iterator[Block]:
     yield Bullets(tuple(say("{}: {}, in {}", Code(word), PRIVATE[word], join(found[word])) for word in words))
     yield Paragraph(
         say(
-            "It leaves only in a call that names it, and only after a preview has shown you that it would: {}, then "
-            "{}. Automatic sharing never takes it along.",
+            "It leaves only in a call that names it, after a preview: {}, then {}. Automatic sharing never sends it.",
             *(Code(f'{said.handle}.{call}(include={{"{words[0]}"}})') for call in ("preview", "share")),
         )
     )
@@ -235,4 +266,4 @@ def _never() -> Iterator[Block]:
             "Any field that is not in the tables on this page. It is dropped on your machine.",
         )
     )
-    yield Paragraph("Texts that you choose to send by name, as the section before tells, can of course hold more.")
+    yield Paragraph("Texts that you send by name can hold more.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from plaintally._contract_tools.declaration import days
 from plaintally._contract_tools.markup import Code, Text, join, plain
 from plaintally._kinds import (
     Choice,
@@ -56,14 +57,15 @@ def _names(kind: Description) -> Text:
 
 
 def show(package: str, contract: Contract) -> str:
-    """The contract to read in a terminal."""
+    """Return the contract to read in a terminal."""
     rows = [
         ("contract", contract.hash()),
         ("purpose", contract.purpose or "not told"),
         ("controller", contract.controller or "not told"),
         ("contact", contract.contact or "not told"),
-        ("kept for", f"{contract.retention_days} days"),
-        ("a count holds", ", ".join(contract.counter_fields)),
+        ("an import sends", ", ".join(contract.counter_fields)),
+        ("a collector", "stores no record of a single import; it adds each import to hourly and daily totals"),
+        ("kept for", f"{days(contract.retention_days)}: hourly totals and shared sessions; daily totals permanently"),
     ]
     if contract.dialect:
         rows.append(("dialect", f"{contract.dialect}: {DIALECT}"))
@@ -75,7 +77,7 @@ def _label(name: str, contract: Contract) -> Iterator[str]:
     label = contract.labels[name]
     yield f"  label {name}"
     yield f"    {'purpose':<13} {label.purpose or 'not told'}"
-    yield f"    {'kept for':<13} {label.retention_days} days"
+    yield f"    {'kept for':<13} {days(label.retention_days)}"
     if not label.fields:
         yield "    no fields"
         return
