@@ -109,7 +109,7 @@ def _deleting_in_firestore(said: Declaration) -> Iterator[Block]:
             said.contact,
         )
     )
-    yield Paragraph("An import cannot be found, because nothing in it says who sent it.")
+    yield Paragraph("Nothing in an import says who sent it, so it cannot be deleted on request.")
 
 
 def _places(said: Declaration) -> Iterator[Block]:
@@ -122,8 +122,8 @@ def _places(said: Declaration) -> Iterator[Block]:
     encrypted = "over an encrypted connection" if said.endpoint.startswith("https://") else "without encryption"
     yield Paragraph(
         say(
-            "Imports and shared sessions go {} to {}, and to no other host (through the proxy that your environment "
-            "names, if it names one). The full address is {}. You can set another one with {}.",
+            "Imports and shared sessions go {} to {}, and to no other host, except a proxy that your environment "
+            "names. The full address is {}. You can set another one with {}.",
             encrypted,
             Code(said.host),
             Code(said.endpoint),

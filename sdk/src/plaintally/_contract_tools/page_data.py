@@ -137,8 +137,8 @@ def _storing(said: Declaration) -> str:
         )
     return (
         "On a plaintally collector, no record of a single import is stored: the collector adds each import to "
-        f"{said.totals}. It also keeps 16 bytes of a hash of the id on the day of arrival and the two days "
-        "after, with that day, so that an import counts once if it arrives twice."
+        f"{said.totals}. For three days, beginning with the day of arrival, it also keeps that day and 16 bytes of a "
+        "hash of the id, so that an import counts once if it arrives twice."
     )
 
 
@@ -230,7 +230,7 @@ def _private(said: Declaration) -> Iterator[Block]:
     found = {word: _keys(said.contract, word) for word in PRIVATE}
     words = [word for word, keys in found.items() if keys]
     if not words:
-        yield Paragraph("The package notes no texts of yours and no messages of errors: there is nothing to ask for.")
+        yield Paragraph("The package records no texts of yours and no error messages, so there is nothing to ask for.")
         return
     yield Paragraph("The log on your machine also holds, for yourself:")
     yield Bullets(tuple(say("{}: {}, in {}", Code(word), PRIVATE[word], join(found[word])) for word in words))
@@ -251,8 +251,8 @@ def _keys(contract: Contract, word: str) -> tuple[Code, ...]:
 def _never() -> Iterator[Block]:
     yield Heading(2, "What is never sent")
     names = (
-        "Any name or number of you or your machine: no user name, no host name, no hardware address, and no id that "
-        "outlives a process."
+        "Names and numbers of you or your machine: no user name, host name, hardware address, or id that outlives a "
+        "process."
     )
     code = (
         "Your code, files, paths and environment variables, and what else you have installed. Of an error only lines "
@@ -263,7 +263,7 @@ def _never() -> Iterator[Block]:
             names,
             "Your data. Of an array or a table the type, shape and element type are noted, never a value.",
             code,
-            "Any field that is not in the tables on this page. It is dropped on your machine.",
+            "Fields that are not in the tables on this page. They are dropped on your machine.",
         )
     )
     yield Paragraph("Texts that you send by name can hold more.")
