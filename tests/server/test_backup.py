@@ -74,7 +74,7 @@ def test_a_backup_is_of_one_moment_while_a_collector_writes(tmp_path: Path, shar
         with closing(sqlite3.connect(path)) as connection:
             counted = [
                 "SELECT count(*) FROM import_ids",
-                f"SELECT sum({' + '.join(HOURS)}) FROM import_days",
+                f"SELECT sum({' + '.join(HOURS)}) FROM import_days",  # noqa: S608
                 "SELECT sum(value) FROM rollups WHERE series = 'imports'",
                 "SELECT sum(value) FROM rollups WHERE series = 'imports/hour'",
                 "SELECT sum(value) FROM monthly_rollups WHERE series = 'imports'",

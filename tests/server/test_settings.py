@@ -120,7 +120,7 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         }
         assert collector.request("POST", f"{ROOT}/using_mine", {"fields": fields}).status == 200
         page = " ".join(collector.request("GET", "/packages/mine").body.decode().split())
-        assert "the time, the version of the package that was imported, the Python version, major" in page
+        assert "the hour, the version of the package that was imported, the Python version, major" in page
         for name, value in (("package_version", "1.0 /home/me"), ("python_version", "3.13.1"), ("python_version", "x")):
             wrong = {**fields, name: {"stringValue": value}}
             assert collector.request("POST", f"{ROOT}/using_mine", {"fields": wrong}).error[0] == 400
