@@ -25,6 +25,7 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally_server.ingest import Policy
     from plaintally_server.reads import ANSWER_BYTES, encode_document
     from plaintally_server.resource import Name, Stored
+    from plaintally_server.store import Import
     from plaintally_server.writes import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -76,6 +77,9 @@ def read_writes(data: bytes) -> None:
     """A commit, whose changes meet nothing, and then what is stored."""
     for change in commits.parse_commit(data, project="p"):
         write = prepare(change, MAINTAINER, NOW)
+        if isinstance(write, Import):
+            check_round_trip(write.fields)
+            continue
         for current in (None, *(fields for name, fields in CURRENT if name.collection == change.name.collection)):
             try:
                 admitted = write.settle(current)

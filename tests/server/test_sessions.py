@@ -353,7 +353,7 @@ def test_whatever_is_admitted_is_what_the_contract_declares(name: str, data: st.
         return
     assert set(admitted.fields) == set(WHOLE[name])
     assert admitted.package == "rxinfer"
-    assert admitted.counted_id is None
+    assert admitted.counted is None
     assert admitted.fields["id"] == document
     assert admitted.parent == {"sessions": None, "session_stats": fields.get("session")}.get(
         collection, fields.get("session_stats")
