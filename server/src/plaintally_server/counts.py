@@ -2,7 +2,7 @@
 
 The JSON text of an import is held against a regular expression that is made of its package's contract. It lets nothing
 pass that `ingest.admit` refuses, and what it does not let pass, right or wrong, is read the way of all documents. It
-runs on the event loop for each import, so it makes no values of fields that nobody reads.
+runs on the event loop for each import, so it makes no values of fields that are not read.
 """
 
 import re

@@ -21,7 +21,7 @@ STRUCK = f"struck/{FILE}"
 """The file with the windows that reports leave out."""
 Struck = tuple[str, datetime, datetime]
 """A package, and from when to before when."""
-_VERSION = 4  # of the columns; with another, all files are written anew
+_VERSION = 4  # of the columns; with another version, all files are written again
 _TABLE_OF = {SESSIONS: "sessions", STATS: "stats", INVOKES: "invokes"}
 _COLLECTION_OF = {table: collection for collection, table in _TABLE_OF.items()}
 TABLES = ("imports", *_COLLECTION_OF)

@@ -100,7 +100,7 @@ SELECT count(*), pg_current_xact_id()::text FROM new
 
 
 class Attempt:
-    """The attempts at one batch; it remembers the transaction of which nobody knows whether it holds.
+    """The attempts at one batch; it remembers a transaction whose commit was not confirmed.
 
     Attributes:
         days: the packages and days that the batch may add imports to; see `Staging.prepare`.

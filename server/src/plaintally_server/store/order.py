@@ -28,7 +28,7 @@ def has_few_ids(connection: Connection) -> bool:
 
 
 def sort_ids(connection: Connection, after: bytes) -> bytes | None:
-    """Write the next ids anew, in their order; return the last of them, None at the end."""
+    """Write the next ids again in their order; return the last of them, None at the end."""
     following = select(_IDS.id).where(_IDS.id > after).order_by(_IDS.id).offset(STEP - 1).limit(1)
     last = connection.execute(following).scalar()
     these = [_IDS.id > after] if last is None else [_IDS.id > after, _IDS.id <= last]
@@ -39,7 +39,7 @@ def sort_ids(connection: Connection, after: bytes) -> bytes | None:
 
 
 def sort_these(connection: Connection, ids: Sequence[bytes]) -> None:
-    """Write these ids anew, which are given in their order."""
+    """Write these ids again; they are given in their order."""
     for part in parts_of(ids):
         gone = connection.execute(delete(import_ids).where(_IDS.id.in_(part)).returning(_IDS.id, _IDS.day)).all()
         if gone:

@@ -73,19 +73,19 @@ def load(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
 
 def find_ids(connection: Connection, ids: Sequence[bytes]) -> set[bytes]:
     """Return those of these ids of imports that are known."""
-    found: set[bytes] = set()
-    for part in parts_of(ids):
-        query = select(import_ids.c.id).where(import_ids.c.id.in_(part))
-        found |= {bytes(known) for known in connection.execute(query).scalars()}
-    return found
+    return _find(connection, import_ids.c.id, ids)
 
 
 def find_buried(connection: Connection, hashes: Sequence[bytes]) -> set[bytes]:
-    """Which of these ids were deleted."""
+    """Return those of these hashes whose ids were deleted."""
+    return _find(connection, tombstones.c.id_hash, hashes)
+
+
+def _find(connection: Connection, column: "ColumnElement[bytes]", keys: Sequence[bytes]) -> set[bytes]:
+    """Return those of these keys that a column has."""
     found: set[bytes] = set()
-    for part in parts_of(hashes):
-        query = select(tombstones.c.id_hash).where(tombstones.c.id_hash.in_(part))
-        found |= {bytes(id_hash) for id_hash in connection.execute(query).scalars()}
+    for part in parts_of(keys):
+        found.update(bytes(key) for key in connection.execute(select(column).where(column.in_(part))).scalars())
     return found
 
 

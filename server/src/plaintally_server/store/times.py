@@ -35,11 +35,6 @@ def hour_number(moment: datetime) -> int:
     return (moment - _EPOCH) // _HOUR
 
 
-def from_hour(number: int) -> datetime:
-    """Return the beginning of an hour, which is given in hours since 1970."""
-    return from_us(number * HOUR_US)
-
-
 def first_hour(day: date) -> int:
     """Return the first hour of a UTC day in hours since 1970."""
     return (day.toordinal() - _EPOCH_DAY) * 24
