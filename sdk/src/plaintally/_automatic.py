@@ -77,24 +77,8 @@ class Stream:
         _widen(sink)
         self._write(frame(header(self.session, self.endpoint)))
         folder = os.path.dirname(os.path.dirname(__file__))
-        environment = dict(os.environ)
-        if not _sender.spawn(
-            _sender.command(_BOOT, folder), source, environment, otherwise=lambda: _relay_late(source, inode)
-        ):
-            if not _sender.may_thread():
-                self.close()
-                return
-            import _thread
-
-            from plaintally import _deliver, _relay  # noqa: F401  # before the thread, see _sender.send
-
-            _deliver.load(self.endpoint.scheme)
-            own = os.dup(source)
-            try:
-                _thread.start_new_thread(_relay_here, (own,))
-            except Exception:  # noqa: BLE001  # no thread to be had
-                os.close(own)
-                self.close()
+        if not _sender.detach(_sender.command(_BOOT, folder), source, dict(os.environ)):
+            self.close()
 
     def _write(self, data: bytes) -> bool:
         """Put a whole frame into the pipe, or nothing; a rest that did not fit goes before the next one."""
@@ -154,27 +138,3 @@ def encode(invoke: SessionInvoke, stats: SessionStats) -> bytes:
 def frame(content: bytes) -> bytes:
     """The content with its length in front, in four bytes."""
     return len(content).to_bytes(4, "big") + content
-
-
-def _relay_late(source: int, inode: int) -> None:
-    """Share here what comes through `source`, if that still stands for the pipe."""
-    try:
-        own = os.dup(source)
-    except OSError:
-        return
-    if os.fstat(own).st_ino == inode:
-        _relay_here(own)
-    else:
-        os.close(own)
-
-
-def _relay_here(own: int) -> None:
-    """Share what comes through a descriptor of this thread's own: the host's number may be closed and given away."""
-    try:
-        from plaintally import _relay
-
-        _relay.relay(own)
-    except Exception:  # noqa: BLE001, S110  # the host must not notice
-        pass
-    finally:
-        os.close(own)

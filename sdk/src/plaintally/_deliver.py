@@ -1,22 +1,28 @@
-"""Delivers one document over HTTP: the only module with a socket. It decides nothing about consent.
+"""Delivers documents over HTTP: the only module with a socket. It decides nothing about consent.
 
-Normally it runs as a process of its own (`python -I -S`), fed through its standard input and ended by a watchdog after
-`BUDGET_S` seconds whatever happens; where no process could be started, `deliver` runs in a daemon thread of the host.
-It sends the bytes that `request` returns and nothing else, follows no redirect, reads no more of an answer than its
-head, and prints nothing.
+Normally it runs as a process of its own (`python -I -S`), the sender. Its main thread takes jobs from the pipe at
+descriptor 0 and keeps the time; each job is delivered by a thread of its own, within `BUDGET_S` seconds. Packages that
+the host imports later hand over their jobs, too: the sender takes them for `LINGER_S` seconds after the last one, for
+`INTAKE_S` seconds in all, and not after the host has ended. Each job is a connection and a request of its own.
+
+It sends the bytes that `request` returns and nothing else, follows no redirect, and prints nothing.
 
 A job is one line with the destination, `scheme host port target`, and one line with the JSON body.
 """
 
 import os
+import sys
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    import ssl
+    from collections.abc import Iterator, Mapping
 
 BUDGET_S = 5.0
+LINGER_S = 1.0
+INTAKE_S = 4.0
 PAUSES_S = (0.4, 1.2)  # between three tries
 MAX_HEAD_BYTES = 16_384
 MAX_LINE_BYTES = 1024  # of a chunk
@@ -32,13 +38,87 @@ CERTIFICATES = (
 
 
 def main() -> None:
-    """Run as the sender process: detach, deliver the job on standard input, end."""
+    """Run as the sender process: detach, deliver the jobs on standard input, end."""
     import _thread
 
-    _thread.start_new_thread(_end_after, (BUDGET_S,))
-    detach()
-    deliver(_read_job(0))
+    _, folder, host = sys.argv
+    if not _has_slot(folder):
+        os._exit(0)
+    detach(keep=3)
+    running = []
+    for job in _jobs(int(host)):
+        ended = _thread.allocate_lock()
+        ended.acquire()
+        _thread.start_new_thread(_deliver_and_release, (job, ended))
+        running.append((ended, time.monotonic() + BUDGET_S))
+    for ended, deadline in running:
+        ended.acquire(timeout=max(0.0, deadline - time.monotonic()))
     os._exit(0)
+
+
+def _deliver_and_release(job: bytes, ended: "_thread.LockType") -> None:
+    try:
+        deliver(job)
+    finally:
+        ended.release()
+
+
+def _has_slot(folder: str) -> bool:
+    """Return whether fewer than four senders are alive, of which each holds a lock on a file of the SDK's.
+
+    `sh` took the lock of descriptor 3 already if there is a command `flock`; to take it again is harmless.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(3, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False  # TODO the other three
+    except (ImportError, OSError):  # a file system without locks
+        return True
+    return True
+
+
+def _jobs(host: int) -> "Iterator[bytes]":
+    """Yield the jobs that come through descriptor 0: the first one, and those that the host hands over later.
+
+    Later ones come only on Linux, where the host finds the pipe by its name below /proc. Before the last reading
+    descriptor 0 is given up: by that the host knows whether what it wrote will be read.
+    """
+    import select
+
+    pipe, buffer = os.dup(0), b""
+    try:
+        os.open("/proc/self/fd/0", os.O_WRONLY)  # without a writer the pipe would have ended
+        watched = select.poll()
+        watched.register(pipe, select.POLLIN)
+        watched.register(os.pidfd_open(host), select.POLLIN)
+    except (OSError, AttributeError):  # not Linux, or the host has ended
+        yield from _split(_read_job(pipe))[0]
+        return
+    began = last = time.monotonic()
+    while (left_s := min(last + LINGER_S, began + INTAKE_S) - time.monotonic()) > 0:
+        ready = [descriptor for descriptor, _ in watched.poll(left_s * 1000)]
+        if pipe in ready:
+            jobs, buffer = _split(buffer + os.read(pipe, 65_536))
+            yield from jobs
+            last = time.monotonic()
+        elif ready:  # the host has ended
+            break
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.set_blocking(pipe, False)
+    try:
+        yield from _split(buffer + os.read(pipe, 65_536))[0]
+    except BlockingIOError:
+        pass
+
+
+def _split(received: bytes) -> "tuple[list[bytes], bytes]":
+    """Return the whole jobs in what was received, and the rest."""
+    *lines, rest = received.split(b"\n")
+    if len(lines) % 2:
+        rest = lines.pop() + b"\n" + rest
+    return [destination + b"\n" + body for destination, body in zip(lines[::2], lines[1::2])], rest
 
 
 def request(
@@ -153,12 +233,6 @@ def _exchange(
         return status, retry_after_s, stream.body(length, limit) if limit else b""
     finally:
         connection.close()
-
-
-def load(scheme: str) -> None:
-    """Import all that a delivery will import: for a host whose thread delivers, before the thread begins."""
-    for name in ("binascii", "encodings.idna", "socket", *(("ssl",) if scheme == "https" else ())):
-        __import__(name)
 
 
 def _connect(host: str, port: int, deadline: float) -> "socket.socket":
@@ -318,33 +392,28 @@ def _read_job(descriptor: int) -> bytes:
     return job
 
 
-def detach() -> None:
-    """Leave the host's folder, descriptors, terminal and priority behind."""
-    for step in (_close_inherited, lambda: os.chdir(os.sep), lambda: os.nice(10)):
+def detach(*, keep: int = 2) -> None:
+    """Leave the host's folder, descriptors above `keep`, terminal and priority behind."""
+    for step in (lambda: _close_inherited(keep), lambda: os.chdir(os.sep), lambda: os.nice(10)):
         try:
             step()
         except (OSError, AttributeError):  # not to be had on this platform
             pass
 
 
-def _close_inherited() -> None:
+def _close_inherited(keep: int) -> None:
     """Close what the host's libraries left open across a process start, so that nothing waits for us to end."""
     try:
         names = os.listdir("/dev/fd")
     except OSError:  # /proc is not mounted
-        os.closerange(3, 4096)
+        os.closerange(keep + 1, 4096)
         return
     for name in names:
-        if int(name) > 2:
+        if int(name) > keep:
             try:
                 os.close(int(name))
             except OSError:  # the one that listed the folder
                 pass
-
-
-def _end_after(seconds: float) -> None:
-    time.sleep(seconds)
-    os._exit(1)
 
 
 def _remaining(deadline: float) -> float:

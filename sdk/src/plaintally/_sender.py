@@ -1,12 +1,14 @@
 """Hands one document to a detached sender: the host's side. What the sender does with it is in `_deliver`.
 
-The sender is a process of its own, so that the host loads no network stack and its exit is not delayed. It is started
-through `sh`, which leaves it in the background and ends at once: for about a millisecond after the import `sh` is a
-child of the host, and a thread waits for it; whatever becomes of the network, after that there is neither. In that
-millisecond the host's own `waitpid(-1)` may find `sh`, and where the host forks, Python 3.12 and newer may warn of the
-thread (DeprecationWarning). Only where the host is given orphans, as the first process of a container is, the thread
-and a child stay until the sender ends. Where a process must not be started, a daemon thread does the same work and is
-given up when the host ends.
+The sender is a process of its own, so that the host loads no network stack and its exit is not delayed. `sh` starts it
+in the background and ends at once. For about a millisecond after the import `sh` is a child of the host, and a thread
+waits for it; whatever the network does, after that the host has neither. In that millisecond the host's own
+`waitpid(-1)` may find `sh`, and if the host forks, Python 3.12 and newer may warn of the thread (DeprecationWarning).
+Only if the host adopts orphans, as the first process of a container does, the thread and a child stay until the sender
+ends. If no process can be started, nothing is sent: a thread of the host could outlive its interpreter.
+
+A sender stays for a while and takes what later imports of the same process hand over, see `_hand_over`. At most four
+are alive in an environment: each holds a lock on one of the SDK's own files, which `sh` takes before it starts Python.
 """
 
 import _thread
@@ -14,21 +16,36 @@ import os
 import sys
 
 if sys.platform != "win32":
-    import posix  # what gevent replaces in `os` and `_thread` it leaves alone there, and so `_thread.start_new`
+    import posix  # gevent replaces functions of `os` and `_thread`, but not those of `posix` and `_thread.start_new`
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-# Keeps the pipe at descriptor 0, which sh would otherwise replace for a command in the background.
-# bash adds the working directory to the environment that it was given.
-_SCRIPT = 'unset PWD OLDPWD; exec 3<&0; "$@" <&3 3<&- &'
+# Descriptor 0 is the pipe with the job, which sh would replace for a command in the background; 3 is the lock, or not
+# locked where there is no `flock`. Bash adds the working directory to the environment that it was given.
+_SCRIPT = """
+unset PWD OLDPWD
+exec 4<&0
+(
+    exec 0<&4 4<&-
+    for slot in "$1" "$2" "$3" "$4"; do
+        exec 3<"$slot"
+        flock -n 3
+        [ $? = 1 ] || { shift 4; exec "$@"; }
+    done
+) &
+"""
+_DETACH = 'unset PWD OLDPWD; exec 4<&0; "$@" <&4 4<&- &'  # without a lock, for a process that lives as long as its host
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
+_SLOTS = ("_sender", "_counting", "_preferences", "__init__")
 # All that a sender is given of the environment: what the interpreter needs to start, proxies and certificates.
 _PASSED_ON = (
     "PATH PYTHONHOME LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT HTTPS_PROXY https_proxy HTTP_PROXY "
     "http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy SSL_CERT_FILE SSL_CERT_DIR"
 )
+_NEAR = 64  # a sender's process id is that of sh or one of the next, as both begin within a millisecond
+_latest: "tuple[int, str, dict[str, str]] | None" = None  # of the latest sender: sh's id, the pipe, the environment
 
 
 class Endpoint:
@@ -79,18 +96,14 @@ def is_loopback(host: str) -> bool:
 
 
 def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[str, str]") -> None:
-    """Start a sender that posts `body` to `target` below the endpoint, and return at once.
+    """Have a sender post `body` to `target` below the endpoint, and return at once.
 
-    Nothing is told of success or failure.
+    Success and failure are not reported.
     """
     job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target}\n".encode() + body + b"\n"
-    if not _spawn(job, environment):
-        if not may_thread():
-            return
-        from plaintally import _deliver
-
-        _deliver.load(endpoint.scheme)  # here: a thread that imports at a fork leaves the child's imports locked
-        _thread.start_new_thread(_deliver_here, (job,))
+    passed = sender_environment(environment)
+    if not _hand_over(job, passed):
+        _start(job, passed)
 
 
 def sender_environment(environment: "Mapping[str, str]") -> "dict[str, str]":
@@ -129,33 +142,77 @@ def _unusable(url: object, reason: str) -> Exception:
     )
 
 
-def _spawn(job: bytes, environment: "Mapping[str, str]") -> bool:
-    """Start the detached process with its job; False where there can be none."""
+def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
+    """Give a job to the latest sender through /proc, so that no descriptor stays in the host; False if it is gone.
+
+    The sender gives up descriptor 0 before it reads its pipe for the last time. So what was written while the
+    descriptor still leads to the pipe is read. The pipe is opened for reading, too, since a write into a pipe that
+    nobody reads raises a signal that could end the host.
+    """
+    if _latest is None or _latest[2] != passed:
+        return False
+    shell, pipe, _ = _latest
+    for pid in range(shell, shell + _NEAR):
+        path = f"/proc/{pid}/fd/0"
+        try:
+            if os.readlink(path) != pipe:
+                continue
+            descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            try:
+                return os.write(descriptor, job) == len(job) and os.readlink(path) == pipe
+            finally:
+                os.close(descriptor)
+        except OSError:  # there is no such process, it is another user's, or its pipe is full
+            continue
+    return False
+
+
+def _start(job: bytes, passed: "dict[str, str]") -> bool:
+    """Start a sender with its first job; False if that is impossible."""
+    global _latest  # noqa: PLW0603  # one sender for all packages of a process
+    folder = os.path.dirname(__file__)
+    arguments = command(_BOOT, folder, str(os.getpid()))
+    if not arguments:
+        return False
     if sys.platform == "win32":
         from plaintally import _windows
 
-        arguments = command(_BOOT, os.path.dirname(__file__))
-        return can_spawn() and _windows.spawn(arguments, job, sender_environment(environment))
+        return _windows.spawn(arguments, job, passed)
     pipe: tuple[int, ...] = ()
     try:
         pipe = source, sink = os.pipe()
-        os.write(sink, job)  # fits into the pipe's buffer: a count has some 300 bytes
-        return spawn(
-            command(_BOOT, os.path.dirname(__file__)), source, environment, otherwise=lambda: _deliver_here(job)
-        )
+        os.write(sink, job)  # fits into the pipe's buffer: a job has some 300 bytes
+        shell = spawn([_SCRIPT, "sh", *_slots(folder), *arguments], source, passed)
+        if shell and sys.platform == "linux":
+            _latest = shell, f"pipe:[{os.fstat(source).st_ino}]", passed
     except OSError:
         return False
     finally:
         for descriptor in pipe:
             os.close(descriptor)
+    return bool(shell)
 
 
-def can_spawn() -> bool:
-    """Whether there is an interpreter to start, which is no frozen or embedding program, and a file for it to run."""
-    executable = sys.executable or ""
-    is_python = os.path.basename(executable).lower().startswith(("python", "pypy")) and not hasattr(sys, "frozen")
-    ours = os.path.join(os.path.dirname(__file__), "_deliver.py")
-    return is_python and os.access(executable, os.X_OK) and os.path.isfile(ours)
+def _slots(folder: str) -> "list[str]":
+    """Return the four files of which a sender locks one: our own, or the archive that they are in."""
+    archive = getattr(__loader__, "archive", None)
+    return [archive or f"{folder}/{name}{os.path.splitext(__file__)[1]}" for name in _SLOTS]
+
+
+def find_interpreter() -> str:
+    """Return the path of the interpreter to start, or nothing if there is none, as in a frozen program.
+
+    A program that embeds Python gives its own path as `sys.executable`; the interpreter may lie beside its library.
+    """
+    if hasattr(sys, "frozen"):
+        return ""
+    names = "{0}/bin/python{2}.{3}", "{1}/bin/python{2}.{3}"
+    beside = [name.format(sys.prefix, sys.base_prefix, *sys.version_info) for name in names]
+    return next((path for path in (sys.executable, *beside) if _is_interpreter(path)), "")
+
+
+def _is_interpreter(path: "str | None") -> bool:
+    return os.path.basename(path or "").lower().startswith(("python", "pypy")) and os.access(path or "", os.X_OK)
 
 
 def may_thread() -> bool:
@@ -171,29 +228,29 @@ def may_thread() -> bool:
     return bool(interpreters.get_current() == interpreters.get_main())
 
 
-def command(boot: str, folder: str) -> "list[str]":
-    """An interpreter that looks at nothing of the user's and runs `boot` with the folder as its argument.
+def command(boot: str, *arguments: str) -> "list[str]":
+    """Return the command of an interpreter that looks at nothing of the user's and runs `boot`; empty if there is none.
 
-    But for PYTHONHOME, without which this one may not find its library.
+    PYTHONHOME is an exception: without it this interpreter may not find its library.
     """
+    interpreter = find_interpreter()
     has_home = os.environ.get("PYTHONHOME") and not sys.flags.ignore_environment and sys.orig_argv
-    return [sys.executable, *(("-s", "-P") if has_home else ("-I",)), "-S", "-B", "-c", boot, folder]
+    options = ("-s", "-P") if has_home else ("-I",)
+    return [interpreter, *options, "-S", "-B", "-c", boot, *arguments] if interpreter else []
 
 
-def spawn(
-    arguments: "list[str]", source: int, environment: "Mapping[str, str]", *, otherwise: "Callable[[], None]"
-) -> bool:
-    """Start a process in the background that reads descriptor `source`, or where sh could not, call `otherwise`.
+def detach(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> bool:
+    """Start a process in the background that reads descriptor `source`; False if that is impossible."""
+    return bool(arguments and spawn([_DETACH, "sh", *arguments], source, sender_environment(environment)))
 
-    False where not even sh can be started.
-    """
-    if not can_spawn():
-        return False
+
+def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> int:
+    """Run a script of sh's with descriptor `source` as its input and return its process id, or 0 if that is impossible."""
     try:
         pid = posix.posix_spawn(
             "/bin/sh",
-            ["sh", "-c", _SCRIPT, "sh", *arguments],
-            sender_environment(environment),
+            ["sh", "-c", *arguments],
+            environment,
             file_actions=(
                 (os.POSIX_SPAWN_DUP2, source, 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
@@ -203,40 +260,31 @@ def spawn(
             setsigmask=(),
         )
     except Exception:  # noqa: BLE001  # refused by the system, by this build of Python, or by a hook, which may raise anything
-        return False
+        return 0
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
-    # Without arguments it is another program that runs Python, which may end it before the thread has ended.
-    if not is_green and sys.orig_argv and may_thread():
+    # Another program that runs Python may end or fork it before the thread has ended, without telling Python.
+    is_embedded = not sys.orig_argv or not _is_interpreter(sys.executable)
+    if not is_green and not is_embedded and may_thread():
         try:
-            start(_reap, (pid, otherwise))
+            start(_reap, (pid,))
         except Exception:  # noqa: BLE001, S110  # no thread to be had, or refused by a hook
             pass
         else:
-            return True
-    return not _wait(pid)
+            return pid
+    _wait(pid)
+    return pid
 
 
-def _reap(pid: int, otherwise: "Callable[[], None]") -> None:
-    """Collect sh; where it could leave no process behind, do the work here."""
-    if _wait(pid):
-        otherwise()
-    else:
-        _wait(-pid)  # the sender, too, where the kernel gave it to this process; else there is none of sh's group
+def _reap(pid: int) -> None:
+    """Collect sh, and its children if the kernel gave them to this process; in most hosts there are none."""
+    _wait(pid)
+    _wait(-pid)
 
 
-def _wait(pid: int) -> int:
-    """Wait for the end of a child and return its status, or 0 where there is none."""
+def _wait(pid: int) -> None:
+    """Wait for the end of a child, if there is one."""
     try:
-        return posix.waitpid(pid, 0)[1]
+        posix.waitpid(pid, 0)
     except OSError:  # the host ignores SIGCHLD, or collected it itself
-        return 0
-
-
-def _deliver_here(job: bytes) -> None:
-    try:
-        from plaintally import _deliver
-
-        _deliver.deliver(job)
-    except Exception:  # noqa: BLE001, S110  # the host must not notice
         pass
