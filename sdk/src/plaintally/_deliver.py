@@ -16,8 +16,8 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _thread
     import socket
-    import ssl
     from collections.abc import Iterator, Mapping
 
 BUDGET_S = 5.0
@@ -41,8 +41,8 @@ def main() -> None:
     """Run as the sender process: detach, deliver the jobs on standard input, end."""
     import _thread
 
-    _, folder, host = sys.argv
-    if not _has_slot(folder):
+    _, _, host = sys.argv
+    if not _has_slot():
         os._exit(0)
     detach(keep=3)
     running = []
@@ -63,7 +63,7 @@ def _deliver_and_release(job: bytes, ended: "_thread.LockType") -> None:
         ended.release()
 
 
-def _has_slot(folder: str) -> bool:
+def _has_slot() -> bool:
     """Return whether fewer than four senders are alive, of which each holds a lock on a file of the SDK's.
 
     `sh` took the lock of descriptor 3 already if there is a command `flock`; to take it again is harmless.
@@ -73,7 +73,7 @@ def _has_slot(folder: str) -> bool:
 
         fcntl.flock(3, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False  # TODO the other three
+        return False
     except (ImportError, OSError):  # a file system without locks
         return True
     return True
@@ -118,7 +118,7 @@ def _split(received: bytes) -> "tuple[list[bytes], bytes]":
     *lines, rest = received.split(b"\n")
     if len(lines) % 2:
         rest = lines.pop() + b"\n" + rest
-    return [destination + b"\n" + body for destination, body in zip(lines[::2], lines[1::2])], rest
+    return [destination + b"\n" + body for destination, body in zip(lines[::2], lines[1::2], strict=True)], rest
 
 
 def request(

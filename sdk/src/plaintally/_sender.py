@@ -195,7 +195,7 @@ def _start(job: bytes, passed: "dict[str, str]") -> bool:
 
 def _slots(folder: str) -> "list[str]":
     """Return the four files of which a sender locks one: our own, or the archive that they are in."""
-    archive = getattr(__loader__, "archive", None)
+    archive = getattr(globals()["__loader__"], "archive", None)
     return [archive or f"{folder}/{name}{os.path.splitext(__file__)[1]}" for name in _SLOTS]
 
 
@@ -245,7 +245,7 @@ def detach(arguments: "list[str]", source: int, environment: "Mapping[str, str]"
 
 
 def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> int:
-    """Run a script of sh's with descriptor `source` as its input and return its process id, or 0 if that is impossible."""
+    """Run a script of sh's that reads descriptor `source`; return its process id, or 0 if that is impossible."""
     try:
         pid = posix.posix_spawn(
             "/bin/sh",
