@@ -15,14 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import trustme
-
 from host import calls, canaries, endings, environments, goals, imports, isolation, leftovers, report, servers, sharing
 from host.bench import Bench, Case
 from host.systems import BARE, LIBRARIES, LOG, OURS, PEERS, STANDARD
 
 RESULTS = environments.ROOT / "bench" / "results"
-SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 REFUSED = "counter = false\n"
 BASE = Case("nothing", BARE)
@@ -73,11 +70,11 @@ def main() -> None:
         _measure(json.loads(options.inside), options.size or "full")
     else:
         installed = environments.make_all(QUICK if options.size == "quick" else ())
-        about = {"machine": _machine(), "installed": {name: found._asdict() for name, found in installed.items()}}
+        about = {"machine": machine(), "installed": {name: found._asdict() for name, found in installed.items()}}
         isolation.enter("--inside", json.dumps(about), *([f"--{options.size}"] if options.size else []))
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """The machine and the time, before the namespaces hide its name."""
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ": unknown")
     return {
@@ -99,8 +96,8 @@ def _measure(about: dict[str, Any], size: str) -> None:
     try:
         isolation.settle_in(folder, host_name=canaries.SECRETS["host's name"])
         names = [case.name for case in (BASE, COUNTED, *OWN, SHARED, LOGGED, *able)]
-        certificates = _certify(folder)
-        with servers.running(folder / "requests", folder / "server.pem", names) as urls:
+        certificates = servers.certify(folder)
+        with servers.running(folder / "requests", folder / servers.CERTIFICATE, names) as urls:
             results = about | _all(Bench(folder, urls, certificates), able, SIZES[size])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -123,16 +120,6 @@ def _all(bench: Bench, beside: list[Case], size: Size) -> dict[str, Any]:
         "endings": endings.measure(bench, [COUNTED, *beside], times=times, otherwise=size.other_endings),
         "imports": imports.measure(bench, [BASE, COUNTED, *OWN, *beside], rounds=size.rounds, cap_s=size.cap_s),
     }
-
-
-def _certify(folder: Path) -> Path:
-    """A certificate for loopback, of an authority made on the spot, and all authorities of the system beside it."""
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1", "localhost")
-    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    certificates = folder / "certificates.pem"
-    certificates.write_bytes(SYSTEM_CERTIFICATES.read_bytes() + authority.cert_pem.bytes())
-    return certificates
 
 
 if __name__ == "__main__":

@@ -60,8 +60,7 @@ def wheel_size() -> int:
 
 def make_all(names: Collection[str] = ()) -> dict[str, Installed]:
     """Make all environments, or our own and these; a system that cannot be installed is told and left out."""
-    shutil.rmtree(WHEELS, ignore_errors=True)
-    _run_pip("wheel", "--no-deps", "--wheel-dir", str(WHEELS), str(ROOT / "sdk"))
+    build_wheel()
     found = {}
     for system in (OURS, LIBRARIES, *(peer for peer in PEERS if not names or peer.name in names)):
         try:
@@ -69,6 +68,12 @@ def make_all(names: Collection[str] = ()) -> dict[str, Installed]:
         except subprocess.CalledProcessError as error:
             print(f"bench: {system.name} cannot be installed: {error.stderr.decode(errors='replace').strip()[-300:]}")
     return found
+
+
+def build_wheel() -> None:
+    """Build our own wheel, which `make` installs."""
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    _run_pip("wheel", "--no-deps", "--wheel-dir", str(WHEELS), str(ROOT / "sdk"))
 
 
 def _run_pip(*arguments: str) -> None:

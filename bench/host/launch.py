@@ -6,7 +6,8 @@
   `exit_ms` between the end of the script and the end of the process, `capped` where it had to be killed after `cap_s`
   seconds, `status` as of `waitpid`;
 - what the host wrote into `report`;
-- `others`: CPU and peak memory of the processes that it left behind, which are waited for `settle_s` seconds.
+- `others`: name, CPU and peak memory of the processes that it left behind, which are waited for `settle_s` seconds. The
+  CPU includes that of children which such a process collected.
 
 The host's CPU is read from its process clock (`clock_getcpuclockid(3)`) before it is collected: it holds all threads
 and no child, and ticks in nanoseconds. What `wait4` says beyond that is its children's.
@@ -78,17 +79,21 @@ def _read(report: str) -> dict[str, object]:
         return {}
 
 
-def _collect(seconds: float) -> "list[dict[str, float]]":
+def _collect(seconds: float) -> "list[dict[str, object]]":
     """Wait for all orphans, end those that stay, and say what each cost."""
-    found: list[dict[str, float]] = []
+    found: list[dict[str, object]] = []
     deadline = time.monotonic() + seconds
     while True:
         try:
-            pid, _, usage = os.wait4(-1, os.WNOHANG)
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
         except ChildProcessError:
             return found
-        if pid:
-            found.append({"cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000, "peak_kb": usage.ru_maxrss})
+        if ended:
+            with open(f"/proc/{ended.si_pid}/comm") as file:  # noqa: PTH123
+                name = file.read().strip()
+            _, _, usage = os.wait4(ended.si_pid, 0)
+            cpu = (usage.ru_utime + usage.ru_stime) * 1000
+            found.append({"name": name, "cpu_ms": cpu, "peak_kb": usage.ru_maxrss})
         elif time.monotonic() > deadline:
             _end_children()
         else:

@@ -1,7 +1,7 @@
 """Servers on loopback in every mode, in a process of their own, each request kept as a file.
 
-`python -m host.servers FOLDER CERTIFICATE NAME...` listens on a port for each mode and name, so that it is known who
-sent what, prints the ports as one line of JSON, `{mode: {name: port}}`, and serves until its standard input ends. A
+`python -m host.servers FOLDER CERTIFICATE MODES NAME...` listens on a port for each mode and name, so that it is known
+who sent what, prints the ports as one line of JSON, `{mode: {name: port}}`, and serves until its standard input ends. A
 request with its body, chunks joined, becomes `FOLDER/mode/name/number`, where the number counts from 0.
 """
 
@@ -13,14 +13,18 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import trustme
 
 HTTP_MODES = ("healthy", "tls", "slow", "silent")
 MODES = (*HTTP_MODES, "refused", "unresolvable", "unanswered name")
 NAMES = {"unresolvable": "unknown.test", "unanswered name": "silent.test"}
 SLOW_S = 1.0
+CERTIFICATE = "server.pem"
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 NAME_SERVER = "127.0.0.53"
 # Whatever the systems look for in an answer.
 BODY = json.dumps({"status": 1, "version": "1.0.0", "bad_versions": [], "data": {"add_breadcrumb": {"success": True}}})
@@ -28,9 +32,11 @@ HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Backend-Server: b
 
 
 @contextmanager
-def running(folder: Path, certificate: Path, names: list[str]) -> Iterator[dict[str, dict[str, str]]]:
+def running(
+    folder: Path, certificate: Path, names: list[str], *, modes: Sequence[str] = MODES
+) -> Iterator[dict[str, dict[str, str]]]:
     """Run the servers; the addresses by mode and name."""
-    command = [sys.executable, "-m", "host.servers", str(folder), str(certificate), *names]
+    command = [sys.executable, "-m", "host.servers", str(folder), str(certificate), ",".join(modes), *names]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
@@ -45,6 +51,16 @@ def requests(folder: Path, mode: str, name: str, *, since: int = 0) -> list[byte
     """What was received, in order, without the first `since` of them."""
     paths = sorted((folder / mode / name).glob("*[0-9]"), key=lambda path: int(path.name))
     return [path.read_bytes() for path in paths[since:]]
+
+
+def certify(folder: Path) -> Path:
+    """Write a certificate for loopback, and return a file with its authority and all authorities of the system."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / CERTIFICATE)
+    certificates = folder / "certificates.pem"
+    certificates.write_bytes(SYSTEM_CERTIFICATES.read_bytes() + authority.cert_pem.bytes())
+    return certificates
 
 
 def _url(mode: str, port: int) -> str:
@@ -103,12 +119,12 @@ class _NameServer(asyncio.DatagramProtocol):
             self.transport.sendto(data[:2] + b"\x81\x83\0\1\0\0\0\0\0\0" + question, addr)  # type: ignore[attr-defined]
 
 
-async def _serve(folder: Path, certificate: str, names: list[str]) -> None:
+async def _serve(folder: Path, certificate: str, modes: list[str], names: list[str]) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    ports: dict[str, dict[str, int]] = {mode: {} for mode in MODES}
+    ports: dict[str, dict[str, int]] = {mode: {} for mode in modes}
     kept = []
-    for mode, name in itertools.product(MODES, names):
+    for mode, name in itertools.product(modes, names):
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         ports[mode][name] = listener.getsockname()[1]
@@ -116,12 +132,13 @@ async def _serve(folder: Path, certificate: str, names: list[str]) -> None:
         if mode in HTTP_MODES:  # a port that nobody listens on refuses
             server = _Server(mode, folder / mode / name)
             await asyncio.start_server(server, sock=listener, backlog=256, ssl=context if mode == "tls" else None)
-    address = (NAME_SERVER, 53)
-    await asyncio.get_running_loop().create_datagram_endpoint(_NameServer, local_addr=address)
+    if not NAMES.keys().isdisjoint(modes):
+        address = (NAME_SERVER, 53)
+        await asyncio.get_running_loop().create_datagram_endpoint(_NameServer, local_addr=address)
     print(json.dumps(ports), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     os._exit(0)
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))
+    asyncio.run(_serve(Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(","), sys.argv[4:]))

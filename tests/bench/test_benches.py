@@ -41,6 +41,7 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
             "masked PATCH of a session",
         ),
         ("host", ["--quick"], "imports, unanswered name"),
+        ("many", ["--quick"], "processes left after 10 s"),
     ],
 )
 def test_a_bench_runs_to_its_end(tmp_path: Path, bench: str, options: list[str], says: str) -> None:
