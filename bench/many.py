@@ -8,13 +8,15 @@ they end (`wait4`, in a parent that adopts orphans). That of the server is not i
 """
 
 import argparse
+import fcntl
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +38,7 @@ NUMBERS = (1, 3, 10)
 ENDINGS = {"normal end": "", "`os._exit`": "exit", "SIGKILL": "kill"}
 FIGURES = ("blocked_ms", "lines_ms", "calls_ms", "peak_kb")
 LEFT_AFTER_S = 10.0
+SLOTS = ("_sender", "_counting", "_preferences", "__init__")  # the files whose locks count senders
 
 _PLAIN = """import os, time
 _begun = time.perf_counter_ns()
@@ -110,6 +113,7 @@ class Packages(NamedTuple):
         off: whether the user has opted out.
         tls: whether the server is reached over TLS.
         pause_s: how long the host waits between two packages.
+        full: whether four senders are alive already, so that nothing is sent.
     """
 
     number: int
@@ -117,11 +121,12 @@ class Packages(NamedTuple):
     off: bool = False
     tls: bool = False
     pause_s: float = 0.0
+    full: bool = False
 
     @property
     def name(self) -> str:
         """The name in the results."""
-        options = [self.source, "off" * self.off, "tls" * self.tls, "paused" * bool(self.pause_s)]
+        options = [self.source, "off" * self.off, "tls" * self.tls, "paused" * bool(self.pause_s), "full" * self.full]
         return " ".join([str(self.number), *filter(None, options)])
 
     def case(self, folder: Path) -> Case:
@@ -142,6 +147,7 @@ ALL = (
     *(Packages(number, tls=True) for number in NUMBERS),
     *(Packages(number, pause_s=PAUSE_S) for number in NUMBERS[1:]),
     Packages(10, tls=True, pause_s=PAUSE_S),
+    *(Packages(number, full=True) for number in (1, 10)),
     *(Packages(number, "contract", off=off) for number in (1, 10) for off in (False, True)),
 )
 
@@ -208,11 +214,24 @@ def run_host(bench: Bench, packages: Path, one: Packages, end: str = "") -> dict
     """Run one host and wait for its senders."""
     case, mode = one.case(packages), "tls" if one.tls else "healthy"
     before = len(bench.received(case, mode))
-    run = bench.run(case, mode, end=end)
+    with locked(SLOTS if one.full else ()):
+        run = bench.run(case, mode, end=end)
     run["arrived"] = len(set(bench.received(case, mode, since=before)))
+    if one.full and run["arrived"]:
+        raise SystemExit(f"bench: {one.name} sent something, so senders lock other files than {SLOTS}")
     if run["raised"] or run["stderr"]:
         raise SystemExit(f"bench: {one.name} failed: {run['raised']} {run['stderr']}")
     return run
+
+
+@contextmanager
+def locked(names: Iterable[str]) -> Iterator[None]:
+    """Lock files of the installed SDK, as senders do."""
+    with ExitStack() as stack:
+        for name in names:
+            [path] = (environments.FOLDER / OURS.name).glob(f"lib/python*/site-packages/plaintally/{name}.py")
+            fcntl.flock(stack.enter_context(path.open()), fcntl.LOCK_EX)
+        yield
 
 
 def summarize(runs: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]:
@@ -329,6 +348,12 @@ GOALS = (
         3,
         _times(TEN._replace(tls=True), ONE._replace(tls=True), "machine_cpu_ms", less="nothing"),
     ),
+    Goal(
+        "ten packages block the import, four senders alive",
+        "times",
+        2,
+        _times(TEN._replace(full=True), ONE._replace(full=True), "lines_ms"),
+    ),
     Goal("senders that ten packages start", "", 1, lambda results: results["imports"][TEN.name]["senders"]["high"]),
     Goal("a contract blocks, of none", "times", 1.3, _times(ONE._replace(source="contract"), ONE, "lines_ms")),
     Goal("ten contracts block, of none", "times", 1.3, _times(TEN._replace(source="contract"), TEN, "lines_ms")),
@@ -407,7 +432,7 @@ def _packages(results: Mapping[str, Any]) -> str:
                 _more_cpu(results, one),
                 charts.figure(found["senders"]["median"]),
                 *memory,
-                "" if one.off or one.source == "nothing" else _of(found["arrived"]),
+                "" if one.off or one.full or one.source == "nothing" else _of(found["arrived"]),
             ]
         )
     return f"""## Several packages in one process
@@ -501,6 +526,7 @@ def _label(one: Packages) -> str:
         "`PLAINTALLY=off`" * one.off,
         "TLS" * one.tls,
         f"{one.pause_s * 1000:.0f} ms between them" * bool(one.pause_s),
+        "four senders alive before" * one.full,
     ]
     return ", ".join([str(one.number), *filter(None, options)])
 
