@@ -1,6 +1,7 @@
 """A real server on loopback that misbehaves on request, and remembers every byte it was sent."""
 
 import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -8,12 +9,31 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+OK = b"HTTP/1.1 200 OK\r\n\r\nin place of this the server confirms the request as a collector does"
 
 
 def answer(status: int, *headers: str, body: bytes = b"{}") -> bytes:
     lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def error(status: int, message: str, name: str = "UNAVAILABLE", *headers: str) -> bytes:
+    """An error in the form of a collector's."""
+    content = {"error": {"code": status, "message": message, "status": name}}
+    return answer(status, *headers, body=json.dumps(content).encode())
+
+
+def confirm(request: bytes) -> bytes:
+    """The content with which a collector, or Firestore, confirms a write."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    target = head.split(b" ")[1].decode()
+    if target.endswith(":commit"):
+        written = [{"updateTime": "2026-11-24T00:00:00Z"}] * len(json.loads(body)["writes"])
+        content: dict[str, object] = {"writeResults": written, "commitTime": "2026-11-24T00:00:00Z"}
+    else:
+        name = target.replace("?documentId=", "/").rpartition("/v1/")[2]
+        content = {"name": name, "createTime": "2026-11-24T00:00:00Z", "updateTime": "2026-11-24T00:00:00Z"}
+    return json.dumps(content).encode()
 
 
 @dataclass
@@ -57,7 +77,10 @@ class Loopback:
             if request:
                 self.requests.append(request)
                 self.release.wait()
-                stream.sendall(self.answers[min(len(self.requests), len(self.answers)) - 1])
+                given = self.answers[min(len(self.requests), len(self.answers)) - 1]
+                if given == OK:
+                    given = answer(200, "Content-Type: application/json", body=confirm(request))
+                stream.sendall(given)
 
 
 def _read_request(stream: socket.socket) -> bytes:
@@ -73,12 +96,14 @@ def _read_request(stream: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
-def loopback(*answers: bytes, tls: ssl.SSLContext | None = None, held: bool = False) -> Iterator[Loopback]:
+def loopback(
+    *answers: bytes, tls: ssl.SSLContext | None = None, held: bool = False, address: str = "127.0.0.1"
+) -> Iterator[Loopback]:
     """Serve on a free port; with `held`, connections are taken and read but nobody is answered before `release`."""
     server = Loopback(list(answers) or [OK], tls=tls)
     if not held:
         server.release.set()
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+    with socket.create_server((address, 0), backlog=256) as listener:
         server.port = listener.getsockname()[1]
         thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
         thread.start()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from loopback import OK, Loopback, answer, loopback
+from loopback import OK, Loopback, answer, confirm, error, loopback
 from plaintally import Telemetry, _deliver, sharing
 from plaintally._answers import parse_answer
 from plaintally.contract import Contract, Flag, Label
@@ -95,11 +95,14 @@ def test_a_bad_receipt_is_an_error(server: Loopback, telemetry: Telemetry, name:
 
 
 def test_good_answers(server: Loopback, telemetry: Telemetry) -> None:
+    server.answers[:] = [OK]
+    assert telemetry.share(show_progress=False).complete
+    body = confirm(server.requests[-1])
     for raw in (
-        OK,
-        b"HTTP/1.1 200 OK\r\n\r\n{}",
-        b"HTTP/1.0 200 \r\ncontent-length:2\r\nContent-Length: 2\r\n\r\n{}and more",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1;x=y\r\n{\r\n001\r\n}\r\n0\r\nTrailer: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + body,
+        b"HTTP/1.0 200 \r\ncontent-length:%d\r\nContent-Length: %d\r\n\r\n%band more" % (len(body), len(body), body),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1;x=y\r\n{\r\n0%x\r\n%b\r\n0\r\nTrailer: x\r\n\r\n"
+        % (len(body) - 1, body[1:]),
     ):
         server.answers[:] = [raw]
         assert telemetry.share(show_progress=False).complete
@@ -110,9 +113,96 @@ def test_good_answers(server: Loopback, telemetry: Telemetry) -> None:
     assert telemetry.forget(ID).state == "waiting"
 
 
+PORTALS = {
+    "a page": answer(200, "Content-Type: text/html", body=b"<html>Log in to this network</html>"),
+    "an object": answer(200, body=b'{"captive": true, "user-portal-url": "https://portal.example"}'),
+    "an empty object": answer(200),
+    "what was sent": answer(200, body=b'{"writes": [], "fields": {}, "url": "/sessions/9eb898b5"}'),
+    "fewer results": answer(200, body=b'{"writeResults": []}'),
+    "another document": answer(200, body=b'{"name": "projects/p/databases/d/documents/sessions/other"}'),
+    "a list": answer(200, body=b"[{}]"),
+    "no content": answer(204, body=b""),
+    "created": answer(201, body=b"{}"),
+    "elsewhere": answer(302, "Location: http://portal.example/", body=b"<html></html>"),
+    "log in first": answer(511, body=b"<html>Log in</html>"),
+    "forbidden": answer(403, body=b"<html>Blocked</html>"),
+    "exists": answer(409, body=b'{"error": "no"}'),
+    "another error": answer(403, body=b'{"error": {"message": "Log in", "code": 200}}'),
+}
+
+
+@pytest.mark.parametrize("name", PORTALS)
+def test_nobody_but_a_collector_is_thanked(server: Loopback, telemetry: Telemetry, name: str) -> None:
+    """The first answer is to a commit, the others are to single documents where they are tried."""
+    server.requests.clear()
+    reason = fails(server, telemetry, PORTALS[name])
+    assert "something other than the collector answered" in reason
+    assert "log in" in reason
+
+
+def test_a_portal_that_comes_up_midway_is_sent_nothing_more(server: Loopback, telemetry: Telemetry) -> None:
+    session = telemetry.session
+    assert session is not None
+    for _ in range(600):
+        with telemetry.invoke("fit"):
+            pass
+    server.requests.clear()
+    server.answers[:] = [OK, PORTALS["a page"]]
+    result = telemetry.share(show_progress=False)
+    session.reset()
+    assert len(server.requests) == 2
+    assert (result.shared, result.complete) == ({"sessions": 1, "session_stats": 1}, False)
+    assert session.deletion_key in str(result)
+
+
+def test_a_filter_that_blocks_one_document_keeps_no_other_back(server: Loopback, telemetry: Telemetry) -> None:
+    session = telemetry.session
+    assert session is not None
+    for _ in range(3):
+        with telemetry.invoke("fit"):
+            pass
+    server.requests.clear()
+    blocked = PORTALS["forbidden"]
+    server.answers[:] = [OK, blocked, OK, blocked, OK]
+    result = telemetry.share(show_progress=False)
+    session.reset()
+    assert (result.shared["invokes"], result.failed) == (2, {"invokes": 1})
+
+
+TARGET = f"/v1/projects/p/databases/(default)/documents/using_pkg?documentId={ID}"
+BODY = b'{"fields":{"id":{"stringValue":"%b"}}}' % ID.encode()
+
+
+def deliver(server: Loopback, raw: bytes) -> bool:
+    server.requests.clear()
+    server.answers[:] = [raw]
+    delivered = _deliver.deliver(f"http 127.0.0.1 {server.port} {TARGET}\n".encode() + BODY + b"\n")
+    assert len(server.requests) == (3 if b" 511 " in raw else 1)  # no network lets its users in within the budget
+    return delivered
+
+
+def test_a_count_is_delivered_to_a_collector(server: Loopback) -> None:
+    assert deliver(server, OK)
+    assert deliver(server, error(409, "There is a document of this name already.", "ALREADY_EXISTS"))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *PORTALS.values(),
+        answer(200, body=BODY),
+        answer(200, body=json.dumps({"url": TARGET}).encode()),
+        answer(200, body=f'<html>{TARGET.replace("?documentId=", "/")}"</html>'.encode()),
+        error(409, "The document was changed.", "ABORTED"),
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+)
+def test_a_count_is_not_delivered_to_anything_else(server: Loopback, raw: bytes) -> None:
+    assert not deliver(server, raw)
+
+
 def test_a_reason_of_the_collectors_is_made_printable(server: Loopback, telemetry: Telemetry) -> None:
-    body = json.dumps({"error": {"message": "no\x1b]52;c;eA==\x07 \u202esuch\n thing."}}).encode()
-    reason = fails(server, telemetry, answer(403, body=body))
+    reason = fails(server, telemetry, error(403, "no\x1b]52;c;eA==\x07 \u202esuch\n thing."))
     assert reason == r"no\x1b]52;c;eA==\x07 \u202esuch\n thing"
 
 
@@ -167,9 +257,11 @@ def test_no_answer_raises_anything_else(server: Loopback, telemetry: Telemetry, 
 
 @given(st.integers(200, 599), st.one_of(st.binary(max_size=200), JSON.map(lambda value: json.dumps(value).encode())))
 def test_a_parsed_answer_has_an_object_or_a_reason(status: int, body: bytes) -> None:
-    parsed = parse_answer(status, body)
-    assert isinstance(parsed.content, dict)
-    assert parsed.reason == "" if parsed.status == 200 else parsed.reason.isprintable()
+    for confirms in (bool, lambda _: False):
+        parsed = parse_answer(status, body, confirms=confirms)
+        assert isinstance(parsed.content, dict)
+        assert parsed.reason == "" if parsed.status == 200 else parsed.reason.isprintable()
+        assert parsed.status in (0, status)
 
 
 @given(st.binary(max_size=100))

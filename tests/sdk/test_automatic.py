@@ -13,7 +13,7 @@ import pytest
 
 from conftest import MakeHost
 from hosts import LEFT_BEHIND, MARKER, PACKAGE, Host, in_sub_interpreter, make_host, senders, trace, wait_until_gone
-from loopback import Loopback, answer, loopback
+from loopback import OK, Loopback, answer, loopback
 from plaintally import _relay
 
 CONTRACT = f"""
@@ -118,7 +118,7 @@ def test_while_the_endpoint_fails_it_is_asked_once_a_minute(host: MakeHost) -> N
         assert len(server.requests) == 1
         process.kill()
         process.communicate()
-        server.answers[:] = [answer(200)]
+        server.answers[:] = [OK]
         server.wait_for(3)
         wait_until_gone(str(made.folder))
         assert len(contexts(shared(server))) >= 20  # nothing was lost

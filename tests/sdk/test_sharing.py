@@ -16,7 +16,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from loopback import OK, Loopback, answer, loopback
+from loopback import OK, Loopback, answer, error, loopback
 from plaintally import Telemetry, documents, sharing
 from plaintally._automatic import header
 from plaintally._sender import parse_endpoint
@@ -32,7 +32,7 @@ CONTRACT = Contract(
     }
 )
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
-DENIED = answer(403, body=b'{"error": {"code": 403, "message": "No such package.", "status": "PERMISSION_DENIED"}}')
+DENIED = error(403, "No such package.", "PERMISSION_DENIED")
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_without_commit_each_document_goes_by_itself() -> None:
 
 
 def test_a_fault_in_one_document_keeps_no_other_back() -> None:
-    refused = answer(400, body=b'{"error": {"code": 400, "message": "The field steps is too large."}}')
+    refused = error(400, "The field steps is too large.", "INVALID_ARGUMENT")
     with loopback(OK, refused, OK, refused, OK) as server:
         result = make(server).share(show_progress=False)
     assert (result.shared, result.failed) == ({"sessions": 1, "session_stats": 1, "invokes": 2}, {"invokes": 1})

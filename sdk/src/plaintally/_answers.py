@@ -1,47 +1,79 @@
 """What an answer to shared documents or to a deletion says. Pure.
 
-The other side may be anything: a collector, Google, a proxy, or the login page of a hotel. So an answer with status 200
-counts only if it is a JSON object, and whatever else comes is a reason, never an exception.
+The other side may be anything: a collector, Google, a proxy, or the login page of a hotel. So an answer counts only if
+it has the form in which a collector confirms this very request or rejects it. Everything else becomes a reason, never
+an exception.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from plaintally.printable import printable
 
 MAX_REASON = 300
+_STRANGER = "something other than the collector answered, with status {}; if this network has a login page, log in"
+_OWN_AUTHORITY = "set SSL_CERT_FILE to the certificates of your organization if it has an authority of its own"
+# What to do about a certificate that is not trusted, by words of OpenSSL's message.
+_REMEDIES = {
+    "Key Identifier": "Python 3.13 and newer reject certificates without key identifiers, which RFC 5280 requires: "
+    "ask the administrator of the certificate authority to issue them again with these extensions",
+    "local issuer": _OWN_AUTHORITY,
+    "signed certificate": _OWN_AUTHORITY,
+}
 
 
 class Answer(NamedTuple):
     """The answer to a request.
 
     Attributes:
-        status: its status; 0 if there was no answer, or none that can be read.
+        status: its status; 0 if there was no answer, or none in the form of a collector's.
         content: the JSON object in it; empty if there is none.
         reason: what went wrong, in printable words; empty if the status is 200.
+        http_status: the status that came over the wire, from whatever server; 0 if there was none.
+        retry_after_s: how long to wait before trying again; None if trying again is no use.
     """
 
     status: int
     content: dict[str, Any]
     reason: str
+    http_status: int = 0
+    retry_after_s: float | None = None
 
 
-def parse_answer(status: int, body: bytes) -> Answer:
-    """Return what an answer with this status and body says."""
-    content = _read_object(body)
-    if status == 200:
-        return Answer(0, {}, "the answer is not that of a collector") if content is None else Answer(200, content, "")
-    error = (content or {}).get("error")
-    message = error.get("message") if isinstance(error, dict) else None
-    if not isinstance(message, str) or not message.strip():
-        return Answer(status, content or {}, f"status {status}")
-    return Answer(status, content or {}, printable(message[:MAX_REASON].strip()).rstrip("."))
+def parse_answer(
+    status: int, body: bytes, retry_after_s: float = 0.0, *, confirms: Callable[[dict[str, Any]], bool]
+) -> Answer:
+    """Return what an answer with this status and body says.
+
+    `confirms` tells whether the content of an answer with status 200 is that of a collector to this request.
+    """
+    content = _read_object(body) or {}
+    wait_s = retry_after_s if status == 429 or status >= 500 else None
+    if status == 200 and confirms(content):
+        return Answer(200, content, "", 200)
+    message = _error_message(content, status)
+    if message is None:
+        return Answer(0, {}, _STRANGER.format(status), status, wait_s)
+    return Answer(status, content, printable(message[:MAX_REASON].strip()).rstrip("."), status, wait_s)
 
 
 def no_answer(error: OSError) -> Answer:
     """Return what stands for the answer that an error kept from coming."""
     reason = error.strerror or str(error) or type(error).__name__
-    return Answer(0, {}, f"it could not be reached: {printable(reason[:MAX_REASON])}")
+    verdict = str(getattr(error, "verify_message", ""))
+    remedy = next((f"; {remedy}" for words, remedy in _REMEDIES.items() if words in verdict), "")
+    wait_s = 0.0 if isinstance(error, ConnectionError) else None
+    return Answer(0, {}, f"it could not be reached: {printable(reason[:MAX_REASON])}{remedy}", 0, wait_s)
+
+
+def _error_message(content: dict[str, Any], status: int) -> str | None:
+    """Return the message of an error in the form of a collector and of Firestore; None if it has another form."""
+    error = content.get("error")
+    if not isinstance(error, dict) or error.get("code") != status or not isinstance(error.get("status"), str):
+        return None
+    message = error.get("message")
+    return message if isinstance(message, str) and message.strip() else None
 
 
 def _read_object(body: bytes) -> dict[str, Any] | None:

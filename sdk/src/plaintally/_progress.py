@@ -6,8 +6,8 @@ nobody looks.
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, Protocol
 
 from plaintally._counting import is_notebook
@@ -25,30 +25,54 @@ class Progress(Protocol):
 
 @contextmanager
 def make_progress(totals: Mapping[str, int], *, shown: bool) -> Iterator[Progress]:
-    """Bars for so many documents of each collection, while the block runs."""
-    sums = {name: sum(totals[collection] for collection in collections) for name, collections in _BARS.items()}
-    in_notebook = shown and is_notebook()
-    if not in_notebook and not (shown and _is_terminal()):
-        yield _Silent()
-        return
-    for make in (_in_notebook,) if in_notebook else (_with_rich, _with_tqdm):
-        try:
-            made = make(sums)
-        except ImportError:
-            continue
-        with made as progress:
-            yield progress
-        return
-    plain = _Plain(sums)
+    """Bars for so many documents of each collection, while the block runs; if they fail there are none."""
+    progress = _Shielded()
+    if shown:
+        progress.begin(totals)
     try:
-        yield plain
+        yield progress
     finally:
-        sys.stderr.write("\n")
+        progress.end()
 
 
-class _Silent:
+class _Shielded:
+    """Passes on what bars are told until they raise, whatever they raise: what they show is not worth a session."""
+
+    def __init__(self) -> None:
+        self.bars: Progress | None = None
+        self.stack = ExitStack()
+
+    def begin(self, totals: Mapping[str, int]) -> None:
+        """Begin with the first kind of bar that works here, if anybody looks."""
+        sums = {name: sum(totals[collection] for collection in collections) for name, collections in _BARS.items()}
+        for make in _makers():
+            try:
+                self.bars = self.stack.enter_context(make(sums))
+            except Exception:  # noqa: BLE001  # mostly because the library is not installed
+                continue
+            return
+
     def advance(self, collection: str) -> None:
-        pass
+        if self.bars is not None:
+            try:
+                self.bars.advance(collection)
+            except Exception:  # noqa: BLE001
+                self.end()
+
+    def end(self) -> None:
+        self.bars = None
+        with suppress(Exception):
+            self.stack.close()
+
+
+def _makers() -> Iterable[Callable[[Mapping[str, int]], AbstractContextManager[Progress]]]:
+    """Return what can be tried, the best first; nothing if nobody looks."""
+    try:
+        if is_notebook():
+            return (_in_notebook,)
+        return (_with_rich, _with_tqdm, _plain) if sys.stderr.isatty() else ()
+    except Exception:  # noqa: BLE001  # streams and shells that the host has replaced or closed
+        return ()
 
 
 class _Plain:
@@ -67,6 +91,12 @@ class _Plain:
     def show(self) -> None:
         sys.stderr.write(f"\r{self!r}")
         sys.stderr.flush()
+
+
+@contextmanager
+def _plain(sums: Mapping[str, int]) -> Iterator[Progress]:
+    yield _Plain(sums)
+    sys.stderr.write("\n")
 
 
 class _Pace:
@@ -177,10 +207,3 @@ def _with_tqdm(sums: Mapping[str, int]) -> Any:  # noqa: ANN401
 
 def _bar(collection: str) -> str:
     return next(name for name, collections in _BARS.items() if collection in collections)
-
-
-def _is_terminal() -> bool:
-    try:
-        return sys.stderr is not None and sys.stderr.isatty()
-    except (AttributeError, ValueError):  # a stream that the host has replaced or closed
-        return False

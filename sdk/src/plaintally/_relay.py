@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any
 
 from plaintally import _deliver, _requests
-from plaintally._answers import Answer, no_answer
+from plaintally._answers import Answer
 from plaintally._invoke import moment_of
 from plaintally._requests import Document, make_document
 from plaintally._sender import Endpoint
@@ -137,10 +137,7 @@ class _Batch:
         return True
 
     def _try(self, request: _requests.Request, deadline: float) -> Answer:
-        try:
-            return _requests.exchange_once(request, self.endpoint, deadline)[0]
-        except OSError as error:
-            return no_answer(error)
+        return _requests.exchange_once(request, self.endpoint, deadline)
 
 
 class _Reader:

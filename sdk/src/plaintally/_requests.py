@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from plaintally import _deliver
-from plaintally._answers import Answer, parse_answer
+from plaintally._answers import Answer, no_answer, parse_answer
 from plaintally._sender import Endpoint
 
 MAX_DOCUMENTS = 500
@@ -45,6 +45,16 @@ class Request(NamedTuple):
     body: bytes
     documents: tuple[Document, ...]
 
+    def is_confirmed_by(self, content: Mapping[str, Any]) -> bool:
+        """Return whether the content of an answer with status 200 says that every document is stored."""
+        if not self.documents:  # not a write: whoever asked reads the content
+            return bool(content)
+        if self.target.endswith(":commit"):
+            results = content.get("writeResults")
+            return isinstance(results, list) and len(results) == len(self.documents)
+        [document] = self.documents
+        return str(content.get("name")).endswith(f"/{document.collection}/{document.id}")
+
 
 Exchange = Callable[[Request], Answer]
 """Sends a request and returns the answer."""
@@ -65,7 +75,7 @@ def make_requests(found: Iterable[Document], endpoint: Endpoint | None) -> Itera
 def send(request: Request, endpoint: Endpoint, exchange: Exchange) -> Iterator[tuple[Request, Answer]]:
     """Send a request; what came of it, or of the single requests where all at once cannot be had."""
     answer = exchange(request)
-    if request.target.endswith(":commit") and answer.status in (*LACKING, *_PARTIAL):
+    if request.target.endswith(":commit") and answer.http_status in (*LACKING, *_PARTIAL):
         for document in request.documents:
             single = _single(document, endpoint)
             yield single, exchange(single)
@@ -73,17 +83,18 @@ def send(request: Request, endpoint: Endpoint, exchange: Exchange) -> Iterator[t
         yield request, answer
 
 
-def exchange_once(request: Request, endpoint: Endpoint, deadline: float) -> tuple[Answer, float]:
-    """Return the answer, and the seconds that it asks to wait.
-
-    Raises:
-        OSError: there was none.
-    """
+def exchange_once(request: Request, endpoint: Endpoint, deadline: float) -> Answer:
+    """Return the answer to a request. Whatever fails is a reason in it."""
     destination = (endpoint.scheme, endpoint.host, endpoint.port, request.target)
-    status, wait_s, body = _deliver.exchange(
-        destination, request.body, deadline, method=request.method, limit=MAX_ANSWER
-    )
-    return parse_answer(status, body), wait_s
+    try:
+        status, wait_s, body = _deliver.exchange(
+            destination, request.body, deadline, method=request.method, limit=MAX_ANSWER
+        )
+        return parse_answer(status, body, wait_s, confirms=request.is_confirmed_by)
+    except OSError as error:
+        return no_answer(error)
+    except Exception as error:  # noqa: BLE001  # an answer that takes more memory than there is
+        return no_answer(OSError(f"its answer could not be read ({type(error).__name__})"))
 
 
 def _batches(found: Iterable[Document], root: str | None) -> Iterator[list[Document]]:

@@ -6,13 +6,14 @@ updates what was shared before. Everything here happens because somebody asked f
 
 import json
 import shlex
+import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from plaintally import _deliver, documents
-from plaintally._answers import Answer, no_answer
+from plaintally._answers import Answer
 from plaintally._progress import Progress, make_progress
 from plaintally._requests import (
     LACKING,
@@ -189,8 +190,9 @@ class Receipt(NamedTuple):
 def share(
     preview: Preview, *, show_progress: bool, issues_url: str | None = None, given_endpoint: str | None = None
 ) -> ShareResult:
-    """Send what a preview holds; an interruption ends it between two requests' answers, and is raised again.
+    """Send what a preview holds. Whatever fails is a reason in the result, which is shown or returned in any case.
 
+    An interruption, by Ctrl-C or an exit, ends it between two requests' answers and is raised again.
     `given_endpoint` is the address where it is not the package's own, which deleting needs to be told, too.
     """
     endpoint = preview.endpoint
@@ -208,16 +210,28 @@ def share(
     try:
         with make_progress(totals, shown=show_progress) as progress:
             _send_all(preview.requests, endpoint, result, progress)
-    except KeyboardInterrupt as interruption:
+    except Exception as error:  # noqa: BLE001  # no mistake may hide the ID and the key of what was shared
+        result.reason = f"it failed unexpectedly ({type(error).__name__})"
+    except BaseException as interruption:
         result.reason = "it was interrupted"
         if show_progress:
-            print(result)  # noqa: T201  # it was asked for
+            _show(result)
         else:
             interruption.add_note(str(result))
         raise
     if show_progress:
-        print(result)  # noqa: T201
+        _show(result)
     return result
+
+
+def _show(result: ShareResult) -> None:
+    """Print a result where it can be printed, since it has the only copy of the deletion key."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            print(result, file=stream, flush=True)
+        except Exception:  # noqa: BLE001, S112  # closed, full, or without these characters
+            continue
+        return
 
 
 def forget(session_id: str, key: str | None, endpoint: Endpoint, *, issues_url: str | None = None) -> Receipt:
@@ -236,7 +250,7 @@ def forget(session_id: str, key: str | None, endpoint: Endpoint, *, issues_url: 
         raise SharingError(alone)
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
     answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
-    if answer.status in LACKING:
+    if answer.http_status in LACKING:
         raise SharingError(alone)
     if answer.status == 0:
         raise SharingError(f"{endpoint.host} gave no receipt ({answer.reason}); try again, or ask the maintainers")
@@ -275,26 +289,18 @@ def _send_all(requests: Iterable[Request], endpoint: Endpoint, result: ShareResu
             for document in sent.documents:
                 counts[document.collection] = counts.get(document.collection, 0) + 1
                 progress.advance(document.collection)
-            if result.failed.get("sessions"):
-                return  # without its session nothing else is of use
+            is_away = answer.status == 0 and answer.http_status < 400
+            if is_away or result.failed.get("sessions"):
+                return  # neither a network without a collector nor documents without their session are of use
 
 
 def _exchange(endpoint: Endpoint, request: Request) -> Answer:
-    """The answer to a request, after three tries."""
+    """Return the answer to a request after three tries."""
     for pause_s in (*PAUSES_S, None):
-        wait_s = pause_s or 0.0
-        try:
-            answer, retry_after_s = exchange_once(request, endpoint, time.monotonic() + BUDGET_S)
-            if answer.status != 429 and answer.status < 500:
-                return answer
-            wait_s = max(wait_s, retry_after_s)
-        except ConnectionError as error:
-            answer = no_answer(error)
-        except OSError as error:
-            return no_answer(error)
-        if pause_s is None or wait_s > BUDGET_S:
+        answer = exchange_once(request, endpoint, time.monotonic() + BUDGET_S)
+        if pause_s is None or answer.retry_after_s is None or answer.retry_after_s > BUDGET_S:
             break
-        time.sleep(wait_s)
+        time.sleep(max(pause_s, answer.retry_after_s))
     return answer
 
 

@@ -1,0 +1,85 @@
+"""Networks that lose packets, answer for others or send users to a login page."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from networks import HERE, run_in_network
+
+ADDRESSES = {
+    "IPv6": ("2001:db8::77", HERE),
+    "several": ("2001:db8::70", "2001:db8::71", "2001:db8::72", "2001:db8::73", "10.9.0.70", HERE),
+    "refused": ("127.0.0.9", HERE),
+}
+COUNTING = """
+import os, subprocess, sys, time
+from loopback import loopback
+CODE = '''
+from plaintally import Telemetry
+Telemetry("hostpkg", endpoint="http://collector.test:{port}/v1/documents", allow_http=True).count_import()
+'''
+with loopback(address="10.9.0.1") as server:
+    env = os.environ | {proxy}
+    subprocess.run([sys.executable, "-c", CODE.replace("{port}", str(server.port))], check=True, env={
+        name: value.replace("PORT", str(server.port)) for name, value in env.items()
+    })
+    print(*(request.split()[1].decode() for request in server.wait_for(1, seconds=8)))
+"""
+SHARING = """
+import json, time
+from loopback import loopback
+from plaintally import Telemetry, _callers
+from plaintally.contract import Contract, Label
+_callers.find = lambda *_: _callers.Caller("person", "a test", None)
+with loopback(address="10.9.0.1") as server:
+    telemetry = Telemetry(
+        "pkg",
+        endpoint=f"http://{HOST}:{server.port}/v1/projects/pkg/databases/(default)/documents",
+        allow_http=True,
+        contract=Contract(labels={"fit": Label()}),
+    )
+    with telemetry.invoke("fit"):
+        pass
+    began = time.monotonic()
+    result = telemetry.share(show_progress=False)
+    print(json.dumps([result.complete, result.reason, time.monotonic() - began]))
+"""
+
+pytestmark = pytest.mark.linux
+
+
+def share(folder: Path, host: str, *, first: str = "", **keywords: object) -> tuple[bool, str | None, float]:
+    code = f"HOST = {host!r}\n{first}\n{SHARING}"
+    done = run_in_network(code, folder, **keywords)  # type: ignore[arg-type]
+    assert done.returncode == 0, done.stderr
+    found: tuple[bool, str | None, float] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("kind", ADDRESSES)
+def test_an_import_is_counted_although_other_addresses_never_answer(tmp_path: Path, kind: str) -> None:
+    done = run_in_network(COUNTING.replace("{proxy}", "{}"), tmp_path, names={"collector.test": ADDRESSES[kind]})
+    assert "using_hostpkg" in done.stdout, done.stderr
+
+
+def test_an_import_is_counted_although_other_addresses_of_the_proxy_never_answer(tmp_path: Path) -> None:
+    code = COUNTING.replace("{proxy}", '{"http_proxy": "http://proxy.test:PORT"}')
+    done = run_in_network(code, tmp_path, names={"proxy.test": ADDRESSES["several"]})
+    assert done.stdout.startswith("http://collector.test:"), done.stderr
+
+
+@pytest.mark.parametrize("kind", ADDRESSES)
+def test_sharing_does_not_wait_for_addresses_that_never_answer(tmp_path: Path, kind: str) -> None:
+    complete, reason, took_s = share(tmp_path, "collector.test", names={"collector.test": ADDRESSES[kind]})
+    assert (complete, reason) == (True, None)
+    assert took_s < 8  # of a budget of 30 seconds, which the first address would use up
+
+
+def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
+    first = "from plaintally import sharing\nsharing.BUDGET_S = 2.0"
+    complete, reason, took_s = share(tmp_path, "collector.example", first=first)
+    assert not complete
+    assert reason is not None and "name" in reason
+    assert took_s < 8  # the look-up itself takes ten
