@@ -336,7 +336,7 @@ def _look_up(host: str, port: int, deadline: float) -> "list[Any]":
     def look_up() -> None:
         try:
             found.append(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
-        except BaseException as error:  # raised below, in the thread that asked
+        except BaseException as error:  # noqa: BLE001  # raised below, in the thread that asked
             found.append(error)
         finally:
             ended.release()
