@@ -77,9 +77,12 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
                 "os.replace",
             ):
                 touching.add(path.name)
+    # The sender opens its pipe, the null device and files of the SDK.
     # The command line opens the null device, for a pipe that nobody reads any more.
     # Sessions, deletion keys and contracts are read from and written to the files that somebody names.
     assert touching == {
+        "_deliver.py",
+        "_sender.py",
         "_preferences.py",
         "_preferences_write.py",
         "_notice.py",

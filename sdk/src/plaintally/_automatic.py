@@ -14,6 +14,8 @@ from plaintally._sender import Endpoint
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from plaintally import _relay; _relay.main()"
+# Starts it in the background; sh would replace descriptor 0 of such a command by /dev/null.
+_SCRIPT = 'unset PWD OLDPWD; exec 4<&0; "$@" <&4 4<&- &'
 # Whoever read is gone when so many invokes in a row did not fit; but a slow one must not be given company.
 _RESTART_AFTER = 1000
 _RESTART_AFTER_S = 60.0
@@ -77,7 +79,8 @@ class Stream:
         _widen(sink)
         self._write(frame(header(self.session, self.endpoint)))
         folder = os.path.dirname(os.path.dirname(__file__))
-        if not _sender.detach(_sender.command(_BOOT, folder), source, dict(os.environ)):
+        command, environment = _sender.command(_BOOT, folder), _sender.sender_environment(os.environ)
+        if not command or not _sender.spawn([_SCRIPT, "sh", *command], source, environment):
             self.close()
 
     def _write(self, data: bytes) -> bool:

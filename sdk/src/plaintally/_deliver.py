@@ -1,13 +1,12 @@
 """Delivers documents over HTTP: the only module with a socket. It decides nothing about consent.
 
 Normally it runs as a process of its own (`python -I -S`), the sender. Its main thread takes jobs from the pipe at
-descriptor 0 and keeps the time; each job is delivered by a thread of its own, within `BUDGET_S` seconds. Packages that
-the host imports later hand over their jobs, too: the sender takes them for `LINGER_S` seconds after the last one, for
-`INTAKE_S` seconds in all, and not after the host has ended. Each job is a connection and a request of its own.
+descriptor 0 and watches the time; each job is delivered by a thread of its own, within `BUDGET_S` seconds. The states
+of a sender are described in `_sender`.
 
 It sends the bytes that `request` returns and nothing else, follows no redirect, and prints nothing.
 
-A job is one line with the destination, `scheme host port target`, and one line with the JSON body.
+A job is one line of at most `PIPE_BUF` bytes: `scheme host port target body`.
 """
 
 import os
@@ -19,12 +18,13 @@ if TYPE_CHECKING:
     import _thread
     import selectors
     import socket
-    from collections.abc import Iterator, Mapping
+    import ssl
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-BUDGET_S = 5.0
-LINGER_S = 1.0
-INTAKE_S = 4.0
+BUDGET_S = 5.0  # for each job
+LINGER_S = 1.0  # after the last job
+INTAKE_S = 4.0  # for all jobs
 PAUSES_S = (0.4, 1.2)  # between three tries
 HEAD_START_S = 0.25  # of each address over the next one, as RFC 8305 recommends
 MAX_HEAD_BYTES = 16_384
@@ -42,22 +42,34 @@ CERTIFICATES = (
 
 
 def main() -> None:
-    """Run as the sender process: detach, deliver the jobs on standard input, end."""
+    """Run as the sender: deliver the jobs on standard input, and end."""
+    global _trust  # noqa: PLW0603  # a host that shares keeps nothing
     import _thread
 
-    _, _, host = sys.argv
-    if not _has_slot():
+    host, is_locked = int(sys.argv[2]), len(sys.argv) == 3
+    end_after(INTAKE_S + BUDGET_S + 1)
+    detach(keep=3 if is_locked else 2)
+    if not is_locked and not _lock_a_file():
         os._exit(0)
-    detach(keep=3)
+    _trust = _only_once(_trust)
     running = []
-    for job in _jobs(int(host)):
+    for job in _jobs(host):
         ended = _thread.allocate_lock()
         ended.acquire()
         _thread.start_new_thread(_deliver_and_release, (job, ended))
         running.append((ended, time.monotonic() + BUDGET_S))
     for ended, deadline in running:
         ended.acquire(timeout=max(0.0, deadline - time.monotonic()))
-    os._exit(0)
+    os._exit(0)  # without waiting for a thread that still looks up a name
+
+
+def end_after(seconds: float) -> None:
+    """Have the kernel end this process, whatever it does by then."""
+    import signal
+
+    if sys.platform != "win32":
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(int(seconds))
 
 
 def _deliver_and_release(job: bytes, ended: "_thread.LockType") -> None:
@@ -67,62 +79,79 @@ def _deliver_and_release(job: bytes, ended: "_thread.LockType") -> None:
         ended.release()
 
 
-def _has_slot() -> bool:
-    """Return whether fewer than four senders are alive, of which each holds a lock on a file of the SDK's.
+def _only_once(make: "Callable[[], ssl.SSLContext]") -> "Callable[[], ssl.SSLContext]":
+    """Return a function for many threads that calls `make` the first time and returns the same again later."""
+    import _thread
 
-    `sh` took the lock of descriptor 3 already if there is a command `flock`; to take it again is harmless.
+    making = _thread.allocate_lock()
+    made: list[ssl.SSLContext] = []
+
+    def get() -> "ssl.SSLContext":
+        with making:
+            if not made:
+                made.append(make())
+        return made[0]
+
+    return get
+
+
+def _lock_a_file() -> bool:
+    """Lock one of the files that count senders, as `sh` does in `_sender`; False if other senders hold all locks.
+
+    The lock is released when this process ends. A zip file is the only file to lock.
     """
-    try:
-        import fcntl
+    folder, _, extension = __file__.rpartition("_deliver")
+    names = (f"{folder}{name}{extension}" for name in ("_sender", "_counting", "_preferences", "__init__"))
+    archive = getattr(__spec__.loader, "archive", None)
+    for path in [archive] if archive else names:
+        try:
+            if sys.platform == "win32":
+                __import__("_windows").lock(path)  # beside this module
+            else:
+                import fcntl
 
-        fcntl.flock(3, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):  # a file system without locks
+                fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # the latter on Windows
+            continue
+        except (ImportError, OSError):  # there are no locks, as on some network drives: go on without a limit
+            pass
         return True
-    return True
+    return False
 
 
 def _jobs(host: int) -> "Iterator[bytes]":
-    """Yield the jobs that come through descriptor 0: the first one, and those that the host hands over later.
+    """Yield the first job, and those that the host hands over later. Each read returns whole jobs.
 
-    Later ones come only on Linux, where the host finds the pipe by its name below /proc. Before the last reading
-    descriptor 0 is given up: by that the host knows whether what it wrote will be read.
+    Descriptor 0 is given up before the last read: by that the host knows whether what it wrote will be read.
     """
     import select
 
-    pipe, buffer = os.dup(0), b""
-    try:
-        os.open("/proc/self/fd/0", os.O_WRONLY)  # without a writer the pipe would have ended
-        watched = select.poll()
-        watched.register(pipe, select.POLLIN)
-        watched.register(os.pidfd_open(host), select.POLLIN)
-    except (OSError, AttributeError):  # not Linux, or the host has ended
-        yield from _split(_read_job(pipe))[0]
+    pipe = os.dup(0)
+    yield from os.read(pipe, 65_536).splitlines()
+    if sys.platform != "linux":
         return
-    began = last = time.monotonic()
-    while (left_s := min(last + LINGER_S, began + INTAKE_S) - time.monotonic()) > 0:
+    last = time.monotonic()
+    ends = last + INTAKE_S
+    watched = select.poll()
+    watched.register(pipe, select.POLLIN)
+    try:
+        os.open("/proc/self/fd/0", os.O_WRONLY)  # a pipe without a writer would be at its end
+        watched.register(os.pidfd_open(host), select.POLLIN)
+    except (OSError, AttributeError):  # the host has ended, or cannot be watched
+        ends = last
+    while (left_s := min(last + LINGER_S, ends) - time.monotonic()) > 0:
         ready = [descriptor for descriptor, _ in watched.poll(left_s * 1000)]
         if pipe in ready:
-            jobs, buffer = _split(buffer + os.read(pipe, 65_536))
-            yield from jobs
+            yield from os.read(pipe, 65_536).splitlines()
             last = time.monotonic()
         elif ready:  # the host has ended
             break
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.set_blocking(pipe, False)
     try:
-        yield from _split(buffer + os.read(pipe, 65_536))[0]
-    except BlockingIOError:
+        yield from os.read(pipe, 65_536).splitlines()
+    except BlockingIOError:  # it is empty
         pass
-
-
-def _split(received: bytes) -> "tuple[list[bytes], bytes]":
-    """Return the whole jobs in what was received, and the rest."""
-    *lines, rest = received.split(b"\n")
-    if len(lines) % 2:
-        rest = lines.pop() + b"\n" + rest
-    return [destination + b"\n" + body for destination, body in zip(lines[::2], lines[1::2], strict=True)], rest
 
 
 def request(
@@ -144,12 +173,11 @@ def request(
 def deliver(job: bytes) -> bool:
     """Try to deliver a job within the budget; True when the collector has the document."""
     deadline = time.monotonic() + BUDGET_S
-    destination, _, body = job.rstrip(b"\n").partition(b"\n")
-    scheme, host, port, target = destination.decode("ascii").split(" ")
+    scheme, host, port, target, body = job.decode("ascii").split(" ", 4)
     address = scheme, host, int(port), target
     for pause in (*PAUSES_S, None):
         try:
-            status, retry_after_s, said = exchange(address, body, deadline, limit=MAX_CONFIRMATION_BYTES)
+            status, retry_after_s, said = exchange(address, body.encode(), deadline, limit=MAX_CONFIRMATION_BYTES)
         except ConnectionError:
             status, retry_after_s, said = 503, 0.0, b""
         except OSError:  # no such name, no route, a certificate nobody trusts, no time left: trying again is no use
@@ -390,7 +418,13 @@ def _open_tunnel(connection: "socket.socket", authority: str, authorization: byt
 
 
 def _secure(connection: "socket.socket", host: str, deadline: float) -> "socket.socket":
-    """TLS with the system's certificates, and with the server's name verified."""
+    """Return the connection with TLS on it, after the server has proven its name."""
+    connection.settimeout(_remaining(deadline))
+    return _trust().wrap_socket(connection, server_hostname=host)
+
+
+def _trust() -> "ssl.SSLContext":
+    """Return a context that trusts the system's certificates. It resumes no session, so connections are unrelated."""
     import ssl
 
     context = ssl.create_default_context()
@@ -402,8 +436,7 @@ def _secure(connection: "socket.socket", host: str, deadline: float) -> "socket.
         for path in filter(os.path.isfile, CERTIFICATES):
             context.load_verify_locations(path)
             break
-    connection.settimeout(_remaining(deadline))
-    return context.wrap_socket(connection, server_hostname=host)
+    return context
 
 
 def _has_certificates(folder: "str | None") -> bool:
@@ -506,20 +539,16 @@ def _no_http() -> OSError:
     return OSError("the server speaks no HTTP")
 
 
-def _read_job(descriptor: int) -> bytes:
-    """Read the two lines of a job; the writer's end may stay open in some other child of the host."""
-    job = b""
-    while job.count(b"\n") < 2:
-        received = os.read(descriptor, 65_536)
-        if not received:
-            break
-        job += received
-    return job
-
-
 def detach(*, keep: int = 2) -> None:
     """Leave the host's folder, descriptors above `keep`, terminal and priority behind."""
-    for step in (lambda: _close_inherited(keep), lambda: os.chdir(os.sep), lambda: os.nice(10)):
+    steps = (
+        lambda: _close_inherited(keep),
+        lambda: os.chdir(os.sep),
+        lambda: os.nice(10),
+        # Linux would wake a sender at once when its host writes a job, and interrupt the host for it.
+        lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
+    )
+    for step in steps:
         try:
             step()
         except (OSError, AttributeError):  # not to be had on this platform

@@ -1,14 +1,32 @@
 """Hands one document to a detached sender: the host's side. What the sender does with it is in `_deliver`.
 
-The sender is a process of its own, so that the host loads no network stack and its exit is not delayed. `sh` starts it
-in the background and ends at once. For about a millisecond after the import `sh` is a child of the host, and a thread
-waits for it; whatever the network does, after that the host has neither. In that millisecond the host's own
-`waitpid(-1)` may find `sh`, and if the host forks, Python 3.12 and newer may warn of the thread (DeprecationWarning).
-Only if the host adopts orphans, as the first process of a container does, the thread and a child stay until the sender
-ends. If no process can be started, nothing is sent: a thread of the host could outlive its interpreter.
+Importing a package must neither wait for a network nor load code for one, and the end of the host must not wait
+either. So a process of its own, the sender, delivers the document. It outlives the host by less than ten seconds.
 
-A sender stays for a while and takes what later imports of the same process hand over, see `_hand_over`. At most four
-are alive in an environment: each holds a lock on one of the SDK's own files, which `sh` takes before it starts Python.
+How a sender starts: the host writes the job into a pipe and starts `sh`. `sh` starts Python in the background with the
+pipe as its standard input, and ends. Python is then nobody's child. A thread collects `sh`, which takes about a
+millisecond; after that the host has no thread, child or descriptor that it had not before. If no process can be
+started, nothing is sent.
+
+How many there are: `sh` first locks one of four files of the SDK. If other senders hold all four locks, the job is
+dropped. So an environment never has more than four senders, however many programs it starts.
+
+How later packages use it: a host that imports ten packages starts one sender, because a sender waits for further jobs
+of its host. The host finds the pipe again through /proc, by its inode, below one of the process ids that follow that
+of `sh`. Only Linux has such a /proc; elsewhere each package starts a sender.
+
+    starting      `sh`, then Python, with the pipe at descriptor 0        jobs wait in the pipe
+       |
+    lingering     until a second passes without a job, four seconds       jobs are taken at once
+       |          pass in all, or the host ends
+    given up      descriptor 0 is /dev/null                               a job starts another sender
+       |          the pipe is read for the last time
+    gone          when its jobs are delivered, or after five seconds more
+
+The host writes a job and then looks at descriptor 0 once more. If it still is the pipe, the sender has the last
+reading before it and the job will be read; otherwise the host starts another sender. If both deliver the job, it has
+the same id, and the collector stores it once. Jobs only share the process: each is a request of its own on a
+connection of its own.
 """
 
 import _thread
@@ -22,29 +40,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Descriptor 0 is the pipe with the job, which sh would replace for a command in the background; 3 is the lock, or not
-# locked where there is no `flock`. Bash adds the working directory to the environment that it was given.
+# Names a file of the SDK by $0, and the four whose locks count senders. sh would replace descriptor 0 of a command in
+# the background by /dev/null, so 4 keeps the pipe. Bash adds the working directory to the environment. Where there is
+# no command `flock`, or a zip file instead of the four, the sender locks a file itself.
 _SCRIPT = """
 unset PWD OLDPWD
 exec 4<&0
 (
     exec 0<&4 4<&-
-    for slot in "$1" "$2" "$3" "$4"; do
-        exec 3<"$slot"
+    [ -f "$0" ] || exec "$@" unlocked
+    for name in _sender _counting _preferences __init__; do
+        exec 3<"${0%_sender*}$name${0##*_sender}"
         flock -n 3
-        [ $? = 1 ] || { shift 4; exec "$@"; }
+        case $? in 0) exec "$@" ;; 1) ;; *) exec "$@" unlocked ;; esac
     done
 ) &
 """
-_DETACH = 'unset PWD OLDPWD; exec 4<&0; "$@" <&4 4<&- &'  # without a lock, for a process that lives as long as its host
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
-_SLOTS = ("_sender", "_counting", "_preferences", "__init__")
 # All that a sender is given of the environment: what the interpreter needs to start, proxies and certificates.
-_PASSED_ON = (
+# REQUEST_METHOD marks a CGI script, in which a client's header sets HTTP_PROXY.
+_VARIABLES = (
     "PATH PYTHONHOME LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT HTTPS_PROXY https_proxy HTTP_PROXY "
-    "http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy SSL_CERT_FILE SSL_CERT_DIR"
+    "http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy SSL_CERT_FILE SSL_CERT_DIR REQUEST_METHOD"
 )
-_NEAR = 64  # a sender's process id is that of sh or one of the next, as both begin within a millisecond
+MAX_URL = 2000  # so that a job is smaller than PIPE_BUF, and written and read as a whole
+_CANDIDATES = 64  # a sender's process id is that of sh or one of the next, since both start within a millisecond
 _latest: "tuple[int, str, dict[str, str]] | None" = None  # of the latest sender: sh's id, the pipe, the environment
 
 
@@ -69,6 +89,8 @@ def parse_endpoint(url: object, *, allow_http: bool = False) -> Endpoint:
     """
     if not isinstance(url, str):
         raise _unusable(url, "is no text")
+    if len(url) > MAX_URL:
+        raise _unusable(url, f"is longer than {MAX_URL} characters")
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in ("https", "http"):
@@ -82,9 +104,7 @@ def parse_endpoint(url: object, *, allow_http: bool = False) -> Endpoint:
     if not path.strip("/"):
         raise _unusable(url, "has no path")
     if scheme == "http" and not allow_http and not is_loopback(host):
-        raise _unusable(
-            url, "sends over plain http, which only the package's author can allow (allow_http=True); write https"
-        )
+        raise _unusable(url, "is plain http, which only the package's author can allow (allow_http=True)")
     return Endpoint(scheme, host, port, "/" + path.rstrip("/"))
 
 
@@ -100,21 +120,15 @@ def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[
 
     Success and failure are not reported.
     """
-    job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target}\n".encode() + body + b"\n"
+    job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target} ".encode() + body + b"\n"
     passed = sender_environment(environment)
     if not _hand_over(job, passed):
         _start(job, passed)
 
 
 def sender_environment(environment: "Mapping[str, str]") -> "dict[str, str]":
-    """Return the variables that a sender is given.
-
-    In a CGI script a client's header sets HTTP_PROXY, and the sender cannot see that it was started by one.
-    """
-    passed = {name: environment[name] for name in _PASSED_ON.split() if name in environment}
-    if "REQUEST_METHOD" in environment:
-        passed.pop("HTTP_PROXY", None)
-    return passed
+    """Return the variables that a sender is given."""
+    return {name: environment[name] for name in _VARIABLES.split() if name in environment}
 
 
 def _split_authority(url: str, authority: str, default_port: int) -> "tuple[str, int]":
@@ -143,60 +157,49 @@ def _unusable(url: object, reason: str) -> Exception:
 
 
 def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
-    """Give a job to the latest sender through /proc, so that no descriptor stays in the host; False if it is gone.
+    """Give a job to the latest sender of this process; False if that is gone or has another environment.
 
-    The sender gives up descriptor 0 before it reads its pipe for the last time. So what was written while the
-    descriptor still leads to the pipe is read. The pipe is opened for reading, too, since a write into a pipe that
-    nobody reads raises a signal that could end the host.
+    The pipe is opened for reading, too: to write into a pipe that nobody reads raises a signal that could end the host.
     """
     if _latest is None or _latest[2] != passed:
         return False
     shell, pipe, _ = _latest
-    for pid in range(shell, shell + _NEAR):
+    for pid in range(shell, shell + _CANDIDATES):
         path = f"/proc/{pid}/fd/0"
         try:
-            if os.readlink(path) != pipe:
-                continue
-            descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-            try:
-                return os.write(descriptor, job) == len(job) and os.readlink(path) == pipe
-            finally:
-                os.close(descriptor)
+            if os.readlink(path) == pipe:
+                descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+                try:
+                    os.write(descriptor, job)  # as a whole or not at all, see `MAX_URL`
+                finally:
+                    os.close(descriptor)
+                return os.readlink(path) == pipe
         except OSError:  # there is no such process, it is another user's, or its pipe is full
-            continue
+            pass
     return False
 
 
-def _start(job: bytes, passed: "dict[str, str]") -> bool:
-    """Start a sender with its first job; False if that is impossible."""
+def _start(job: bytes, passed: "dict[str, str]") -> None:
+    """Start a sender with its first job, if that is possible."""
     global _latest  # noqa: PLW0603  # one sender for all packages of a process
-    folder = os.path.dirname(__file__)
-    arguments = command(_BOOT, folder, str(os.getpid()))
+    arguments = command(_BOOT, os.path.dirname(__file__), str(os.getpid()))
     if not arguments:
-        return False
+        return
     if sys.platform == "win32":
         from plaintally import _windows
 
-        return _windows.spawn(arguments, job, passed)
-    pipe: tuple[int, ...] = ()
+        _windows.spawn([*arguments, "unlocked"], job, passed)
+        return
     try:
-        pipe = source, sink = os.pipe()
-        os.write(sink, job)  # fits into the pipe's buffer: a job has some 300 bytes
-        shell = spawn([_SCRIPT, "sh", *_slots(folder), *arguments], source, passed)
-        if shell and sys.platform == "linux":
-            _latest = shell, f"pipe:[{os.fstat(source).st_ino}]", passed
-    except OSError:
-        return False
-    finally:
-        for descriptor in pipe:
-            os.close(descriptor)
-    return bool(shell)
-
-
-def _slots(folder: str) -> "list[str]":
-    """Return the four files of which a sender locks one: our own, or the archive that they are in."""
-    archive = getattr(globals()["__loader__"], "archive", None)
-    return [archive or f"{folder}/{name}{os.path.splitext(__file__)[1]}" for name in _SLOTS]
+        source, sink = os.pipe()
+    except OSError:  # no descriptors left
+        return
+    os.write(sink, job)
+    shell = spawn([_SCRIPT, __file__, *arguments], source, passed)
+    if shell and sys.platform == "linux":
+        _latest = shell, f"pipe:[{os.fstat(source).st_ino}]", passed
+    os.close(source)
+    os.close(sink)
 
 
 def find_interpreter() -> str:
@@ -204,28 +207,12 @@ def find_interpreter() -> str:
 
     A program that embeds Python gives its own path as `sys.executable`; the interpreter may lie beside its library.
     """
-    if hasattr(sys, "frozen"):
-        return ""
-    names = "{0}/bin/python{2}.{3}", "{1}/bin/python{2}.{3}"
-    beside = [name.format(sys.prefix, sys.base_prefix, *sys.version_info) for name in names]
-    return next((path for path in (sys.executable, *beside) if _is_interpreter(path)), "")
-
-
-def _is_interpreter(path: "str | None") -> bool:
-    return os.path.basename(path or "").lower().startswith(("python", "pypy")) and os.access(path or "", os.X_OK)
-
-
-def may_thread() -> bool:
-    """Whether a thread may be left running: a sub-interpreter that is to end before it ends the whole process."""
-    if sys.version_info >= (3, 12):
-        return bool(_thread._is_main_interpreter())  # type: ignore[attr-defined]  # noqa: SLF001
-    try:
-        __import__("_signal").signal(0, None)  # no signal has this number
-    except ValueError as error:
-        if "main interpreter" not in str(error):
-            return True
-    interpreters = __import__("_xxsubinterpreters")  # for any other thread, since to load this takes half a millisecond
-    return bool(interpreters.get_current() == interpreters.get_main())
+    version = "python{}.{}".format(*sys.version_info)
+    for path in (sys.executable or "", f"{sys.prefix}/bin/{version}", f"{sys.base_prefix}/bin/{version}"):
+        is_python = os.path.basename(path).lower().startswith(("python", "pypy"))
+        if is_python and os.access(path, os.X_OK) and not hasattr(sys, "frozen"):
+            return path
+    return ""
 
 
 def command(boot: str, *arguments: str) -> "list[str]":
@@ -235,19 +222,13 @@ def command(boot: str, *arguments: str) -> "list[str]":
     """
     interpreter = find_interpreter()
     has_home = os.environ.get("PYTHONHOME") and not sys.flags.ignore_environment and sys.orig_argv
-    options = ("-s", "-P") if has_home else ("-I",)
-    return [interpreter, *options, "-S", "-B", "-c", boot, *arguments] if interpreter else []
-
-
-def detach(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> bool:
-    """Start a process in the background that reads descriptor `source`; False if that is impossible."""
-    return bool(arguments and spawn([_DETACH, "sh", *arguments], source, sender_environment(environment)))
+    return [interpreter, "-sP" if has_home else "-I", "-S", "-B", "-c", boot, *arguments] if interpreter else []
 
 
 def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> int:
     """Run a script of sh's that reads descriptor `source`; return its process id, or 0 if that is impossible."""
     try:
-        pid = posix.posix_spawn(
+        shell = posix.posix_spawn(
             "/bin/sh",
             ["sh", "-c", *arguments],
             environment,
@@ -264,27 +245,33 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
     # Another program that runs Python may end or fork it before the thread has ended, without telling Python.
-    is_embedded = not sys.orig_argv or not _is_interpreter(sys.executable)
-    if not is_green and not is_embedded and may_thread():
+    is_embedded = not sys.orig_argv or sys.executable not in arguments
+    if not is_green and not is_embedded and _may_thread():
         try:
-            start(_reap, (pid,))
+            start(_collect, (shell, -shell))
         except Exception:  # noqa: BLE001, S110  # no thread to be had, or refused by a hook
             pass
         else:
-            return pid
-    _wait(pid)
-    return pid
+            return shell
+    _collect(shell)
+    return shell
 
 
-def _reap(pid: int) -> None:
-    """Collect sh, and its children if the kernel gave them to this process; in most hosts there are none."""
-    _wait(pid)
-    _wait(-pid)
+def _collect(*processes: int) -> None:
+    """Wait for sh, and for its group: its children, too, if the kernel gave them to this process."""
+    for process in processes:
+        try:
+            posix.waitpid(process, 0)
+        except OSError:  # there is none: the host ignores SIGCHLD, or collected it itself
+            pass
 
 
-def _wait(pid: int) -> None:
-    """Wait for the end of a child, if there is one."""
+def _may_thread() -> bool:
+    """Whether a thread may be started: a sub-interpreter that ends before its thread would end the whole process."""
+    if sys.version_info >= (3, 12):
+        return bool(_thread._is_main_interpreter())  # type: ignore[attr-defined]  # noqa: SLF001
     try:
-        posix.waitpid(pid, 0)
-    except OSError:  # the host ignores SIGCHLD, or collected it itself
-        pass
+        __import__("_signal").signal(0, None)  # no signal has this number
+    except ValueError as error:
+        return "out of range" in str(error)  # which only the main thread of the main interpreter is told
+    return False

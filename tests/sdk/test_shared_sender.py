@@ -1,0 +1,430 @@
+"""One sender for the packages of a process, and at most four in an environment."""
+
+import compileall
+import fcntl
+import os
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+import zipapp
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from conftest import MakeHost
+from hosts import LEFT_BEHIND, MARKER, PACKAGE, Host, Interpreter, make_host, senders, trace, wait_until_gone
+from loopback import Loopback, loopback
+
+pytestmark = pytest.mark.linux
+
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+LOCKED = ("_sender", "_counting", "_preferences", "__init__")
+
+
+def add_package(host: Host, name: str, endpoint: str) -> None:
+    folder = host.folder / name
+    folder.mkdir(exist_ok=True)
+    (folder / "__init__.py").write_text(
+        f"from plaintally import Telemetry\nTelemetry({name!r}, endpoint={endpoint!r}).count_import()\n"
+    )
+
+
+def add_packages(host: Host, server: Loopback, count: int) -> list[str]:
+    """Add packages with an endpoint of their own each, and return their names."""
+    names = [f"package{number}" for number in range(count)]
+    for name in names:
+        add_package(host, name, server.endpoint.replace("/test/", f"/{name}/"))
+    return names
+
+
+def anonymous(requests: list[bytes]) -> set[bytes]:
+    """The requests without their ids and the port of the server."""
+    identifiers = {match for request in requests for match in re.findall(rb"documentId=([0-9a-f-]{36})", request)}
+    assert len(identifiers) == len(requests)
+    return {re.sub(rb"[0-9a-f-]{36}|127.0.0.1:\d+", b"", request) for request in requests}
+
+
+def packages_of(server: Loopback) -> set[str]:
+    return {re.findall(rb"using_(\w+)\?", request)[0].decode() for request in server.requests}
+
+
+def wait_for_packages(server: Loopback, names: list[str]) -> None:
+    deadline = time.monotonic() + 15
+    while packages_of(server) < set(names) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert packages_of(server) == set(names)
+
+
+def started_senders(host: Host, folder: Path, code: str) -> int:
+    """The number of interpreters that a host starts."""
+    return sum("bin/python" in line.partition(", ")[0] for line in trace(host, folder, code).programs)
+
+
+@pytest.mark.strace
+def test_ten_packages_start_one_sender(each_python: Interpreter, tmp_path: Path) -> None:
+    with loopback() as together, loopback() as alone:
+        host = make_host(each_python, tmp_path)
+        names = add_packages(host, together, 10)
+        assert started_senders(host, tmp_path, f"import {', '.join(names)}") == 1
+        assert together.connections == len(together.requests) == 10
+        for name in add_packages(host, alone, 10):
+            host.run(f"import {name}")
+            alone.wait_for(names.index(name) + 1)
+        assert anonymous(together.requests) == anonymous(alone.requests)
+        assert all(request.count(b"POST ") == 1 and b"Connection: close" in request for request in together.requests)
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize(
+    ("between", "count"),
+    [
+        ("time.sleep(0.3)", 1),
+        ("os.environ['ALL_PROXY'] = 'http://127.0.0.1:9'", 2),
+        ("time.sleep(1.5)", 2),
+    ],
+)
+def test_a_sender_serves_a_while_and_one_environment(host: MakeHost, tmp_path: Path, between: str, count: int) -> None:
+    with loopback() as server:
+        made = host()
+        first, second = add_packages(made, server, 2)
+        code = f"import os, time, {first}; {between}; import {second}"
+        assert started_senders(made, tmp_path, code) == count
+        assert packages_of(server) == {first, second}
+
+
+def test_a_package_that_is_turned_off_is_not_sent_by_the_others_sender(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 3)
+        marker = uuid.uuid4().hex
+        made.run(f"import {', '.join(names)}", env={"PACKAGE1_TELEMETRY": "off", MARKER: marker})
+        wait_until_gone(marker)
+        assert packages_of(server) == {"package0", "package2"}
+
+
+@pytest.mark.parametrize("end", ["pass", "os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_an_early_end_loses_nothing(each_python: Interpreter, tmp_path: Path, end: str) -> None:
+    with loopback() as server:
+        made = make_host(each_python, tmp_path)
+        names = add_packages(made, server, 5)
+        made.run(f"import os, signal, {', '.join(names)}; {end}")
+        wait_for_packages(server, names)
+
+
+def test_forked_children_use_the_sender_while_their_parent_lives(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 5)
+        python = str(made.interpreter.python)
+        code = f"""
+            import os, time, {names[0]}
+            pid = os.fork()
+            if not pid:
+                import {names[1]}
+                if not os.fork():
+                    time.sleep(0.5)  # until its ancestors have ended
+                    import {names[2]}
+                    os._exit(0)
+                os._exit(0)
+            os.waitpid(pid, 0)
+            import {names[3]}
+            os.execl({python!r}, {python!r}, "-c", "import {names[4]}")
+        """
+        assert made.run(code).returncode == 0
+        wait_for_packages(server, names)
+
+
+KILL = """
+import os, signal, time
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+def is_sender(pid):
+    try:
+        with open(f"/proc/{pid}/environ") as environment, open(f"/proc/{pid}/cmdline") as command:
+            marked = os.environ["NO_PROXY"] in environment.read() and "_deliver.main" in command.read()
+            return marked and os.readlink(f"/proc/{pid}/cwd") == "/"
+    except OSError:
+        return False
+def signal_sender(number):
+    while not (found := list(filter(is_sender, filter(str.isdigit, os.listdir("/proc"))))):
+        time.sleep(0.01)
+    [pid] = found
+    os.kill(int(pid), number)
+    while number == signal.SIGKILL and is_sender(pid):
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_after_a_sender_was_killed_the_next_one_delivers(host: MakeHost, held: bool) -> None:  # noqa: FBT001
+    marker = uuid.uuid4().hex
+    with loopback(held=held) as server:
+        made = host()
+        names = add_packages(made, server, 2)
+        code = f"{KILL}\nimport {names[0]}\ntime.sleep(0.5)\nsignal_sender(signal.SIGKILL)\nimport {names[1]}"
+        done = made.run(code, env={MARKER: marker})
+        assert (done.returncode, done.stderr) == (0, b"")
+        server.release.set()
+        wait_for_packages(server, names)
+
+
+def test_a_sender_that_was_stopped_reads_what_was_handed_over(host: MakeHost) -> None:
+    """When it continues, its time is over, and the job is already in the pipe."""
+    marker = uuid.uuid4().hex
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 2)
+        code = f"""{KILL}
+import {names[0]}
+signal_sender(signal.SIGSTOP)
+time.sleep(1.5)
+import {names[1]}
+signal_sender(signal.SIGCONT)"""
+        assert made.run(code, env={MARKER: marker}).returncode == 0
+        wait_for_packages(server, names)
+
+
+def test_jobs_that_come_as_a_sender_ends_are_delivered(host: MakeHost) -> None:
+    """A process imports a package again and again, each time at about the moment in which its sender gives up."""
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 12)
+        pauses_s = [1 + number * 0.004 for number in range(-3, len(names) - 3)]
+        code = "\n".join(f"import {name}; time.sleep({pause})" for name, pause in zip(names, pauses_s, strict=True))
+        assert made.run(f"import time\n{code}").returncode == 0
+        wait_for_packages(server, names)
+
+
+def test_without_proc_each_package_starts_a_sender(host: MakeHost) -> None:
+    without = ("unshare", "--mount", "--map-root-user", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 3)
+        assert made.run(f"import {', '.join(names)}", before=without).returncode == 0
+        wait_for_packages(server, names)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_host_that_became_another_user_starts_a_sender_of_its_own(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 2)
+        copy_sdk(made)
+        for readable in (made.folder, *made.folder.parents[:-2]):
+            readable.chmod(readable.stat().st_mode | 0o555)
+        code = f"""
+            import os, {names[0]}
+            os.setgid(65534)
+            os.setuid(65534)
+            import {names[1]}
+        """
+        made = Host(Interpreter(SYSTEM_PYTHON, (0, 0)), made.folder, made.home)  # which every user can read
+        assert made.run(code).returncode == 0
+        wait_for_packages(server, names)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def tls_server(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.mark.strace
+def test_jobs_share_the_certificates_and_no_session(host: MakeHost, authority: trustme.CA, tmp_path: Path) -> None:
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    context = tls_server(authority)
+    with loopback(tls=context) as server:
+        made = host()
+        names = add_packages(made, server, 6)
+        found = trace(made, tmp_path, f"import {', '.join(names)}", env={"SSL_CERT_FILE": str(trusted)})
+        assert packages_of(server) == set(names)
+    assert context.session_stats()["accept_good"] == 6
+    assert context.session_stats()["hits"] == 0
+    assert sum("openat(" in line and str(trusted) in line for line in found.lines) == 1
+
+
+def test_a_silent_server_does_not_hold_up_the_other_packages(host: MakeHost) -> None:
+    with loopback(held=True) as silent, loopback() as server:
+        made = host()
+        add_package(made, "first", silent.endpoint)
+        add_package(made, "second", server.endpoint)
+        made.run("import first, second")
+        assert len(server.wait_for(1)) == 1
+        assert len(silent.requests) == 1
+
+
+def test_a_job_that_hangs_does_not_keep_its_sender(host: MakeHost, tmp_path: Path) -> None:
+    """The certificates are in a file that cannot be read to its end."""
+    marker = uuid.uuid4().hex
+    os.mkfifo(tmp_path / "ca.pem")
+    with loopback() as server:
+        made = host(endpoint=server.endpoint.replace("http", "https"))
+        add_package(made, "other", server.endpoint)
+        made.run(f"import {PACKAGE}, other", env={MARKER: marker, "SSL_CERT_FILE": str(tmp_path / "ca.pem")})
+        assert len(server.wait_for(1)) == 1
+        wait_until_gone(marker)
+
+
+def test_a_sender_that_hangs_is_ended_by_the_kernel(bare: Interpreter) -> None:
+    source, sink = os.pipe()
+    folder = str(locked_files(bare)[0].parent)
+    boot = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
+    sender = subprocess.Popen([bare.python, "-I", "-S", "-B", "-c", boot, folder, str(os.getpid())], stdin=source)
+    assert sender.wait(60) == -signal.SIGALRM
+    os.close(source)
+    os.close(sink)
+
+
+@contextmanager
+def locked(files: list[Path]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for path in files:
+            fcntl.flock(stack.enter_context(path.open()), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def locked_files(interpreter: Interpreter) -> list[Path]:
+    [folder] = interpreter.prefix.glob("lib/python*/site-packages/plaintally")
+    return [folder / f"{name}.py" for name in LOCKED]
+
+
+def wait_until_free(files: list[Path]) -> None:
+    """Wait until senders of earlier tests have ended."""
+    for _ in range(1200):
+        with suppress(BlockingIOError), locked(files):
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("command", ["flock", "none"])
+@pytest.mark.parametrize("free", range(5))
+def test_a_sender_takes_the_lock_that_is_free(host: MakeHost, command: str, free: int) -> None:
+    env = {"PATH": "/nowhere"} if command == "none" else {}
+    marker = uuid.uuid4().hex
+    with loopback(held=True) as server:
+        made = host(endpoint=server.endpoint)
+        files = locked_files(made.interpreter)
+        wait_until_free(files)
+        with locked([path for path in files if path != (*files, None)[free]]):
+            done = made.run(env={MARKER: marker, **env})
+            assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+            assert len(server.wait_for(free < 4, seconds=5)) == (free < 4)
+            if free < 4:
+                with pytest.raises(BlockingIOError), locked([files[free]]):
+                    pass
+        server.release.set()
+        wait_until_gone(marker)
+        made.run(env=env)  # a full house is no reason to send nothing later
+        assert len(server.wait_for(1 + (free < 4))) == 1 + (free < 4)
+
+
+@pytest.mark.parametrize("command", ["flock", "none"])
+def test_quick_processes_leave_four_senders(host: MakeHost, command: str) -> None:
+    env = {"PATH": "/nowhere"} if command == "none" else {}
+    marker = uuid.uuid4().hex
+    with loopback(held=True) as server:
+        made = host(endpoint=server.endpoint)
+        for _ in range(60):
+            done = made.run(env={MARKER: marker, **env})
+            assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        time.sleep(0.5)
+        assert len(senders(marker)) <= 4
+        assert 4 <= server.connections <= 12  # the first ones may have given up on a slow machine
+        wait_until_gone(marker)
+        before = len(server.requests)
+        server.release.set()
+        made.run(env=env)
+        assert len(server.wait_for(before + 1)) == before + 1
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("command", ["flock", "none"])
+def test_where_files_cannot_be_locked_there_is_no_limit(host: MakeHost, tmp_path: Path, command: str) -> None:
+    env = {"PATH": "/nowhere"} if command == "none" else {}
+    strace = (shutil.which("strace") or "", "-f", "-o", str(tmp_path / "trace"), "-e", "inject=flock:error=ENOLCK")
+    with loopback() as server:
+        made = host(endpoint=server.endpoint)
+        files = locked_files(made.interpreter)
+        wait_until_free(files)
+        with locked(files):
+            assert made.run(env=env, before=strace).returncode == 0
+        assert len(server.wait_for(1)) == 1
+
+
+def copy_sdk(host: Host) -> Path:
+    """Copy the SDK beside a host's package, for an interpreter that has no other."""
+    copy = host.folder / "plaintally"
+    source = locked_files(host.interpreter)[0].parent
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def test_an_installation_without_sources(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host(endpoint=server.endpoint)
+        sdk = copy_sdk(made)
+        compileall.compile_dir(sdk, legacy=True, quiet=1)
+        for path in sdk.rglob("*.py"):
+            path.unlink()
+        made = Host(Interpreter(Path(sys.base_prefix, "bin/python3"), (0, 0)), made.folder, made.home)
+        with locked([sdk / f"{name}.pyc" for name in LOCKED]):
+            assert made.run().returncode == 0
+        for count in (1, 2):
+            assert made.run().returncode == 0
+            assert len(server.wait_for(count)) == count
+
+
+@pytest.mark.parametrize("command", ["flock", "none"])
+def test_a_zip_application_over_tls(host: MakeHost, authority: trustme.CA, tmp_path: Path, command: str) -> None:
+    """Its interpreter runs the sender from the archive, which is the only file to lock."""
+    env = {"PATH": "/nowhere"} if command == "none" else {}
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    with loopback(tls=tls_server(authority)) as server:
+        made = host(endpoint=server.endpoint)
+        copy_sdk(made)
+        (made.folder / "__main__.py").write_text(f"import {PACKAGE}\n")
+        archive = tmp_path / "application.pyz"
+        zipapp.create_archive(made.folder, archive)
+        application = Host(made.interpreter, tmp_path, made.home)
+        code = f"import sys, runpy; sys.path.insert(0, {str(archive)!r}); runpy.run_path({str(archive)!r})"
+        env |= {"SSL_CERT_FILE": str(trusted), "PYTHONPATH": ""}
+        with locked([archive]):
+            assert application.run(code, env=env).returncode == 0
+        assert application.run(code, env=env).returncode == 0
+        assert len(server.wait_for(1)) == 1
+        assert packages_of(server) == {PACKAGE}
+
+
+def test_a_program_that_runs_python_uses_the_interpreter_beside_its_library(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
+    """It may fork or end Python without telling it, so that no thread is started."""
+    code = f"""
+        import sys, time
+        started = []
+        sys.addaudithook(lambda event, _: event == "_thread.start_new_thread" and started.append(event))
+        sys.executable = "/bin/cat"
+        import {PACKAGE}
+        assert started == []
+        assert left_behind() == (0, 0)
+    """
+    with loopback() as server:
+        made = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        done = made.run(LEFT_BEHIND + "\n" + textwrap.dedent(code))
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert len(server.wait_for(1)) == 1
