@@ -36,8 +36,40 @@ __version__ = "0.1.0"
 
 _POLICIES = ("opt-out", "notice-first", "opt-in")
 _handles: "dict[str, Telemetry]" = {}  # the newest handle of each package, for the command line
-_began_ns = time.time_ns()  # when sessions begin: with the import
+try:
+    _began_ns = time.time_ns()  # when sessions begin: with the import
+except Exception:  # noqa: BLE001  # a fake clock
+    _began_ns = 0
 _inspecting = False  # the command line imports packages to look at them, which is no use of them
+# The run that logs nothing. It is kept as source: then it costs an import nothing, and it can still be created when no
+# module can be loaded any more, as after `os.chroot`, or when the package was uninstalled.
+_NULL_RUN = """
+class SkippedInvoke:
+    "Stands where nothing is logged; takes everything, keeps nothing, and reads like an invoke that never began."
+    __slots__ = ()
+    label = ""
+    status = "unknown"
+    id = "00000000-0000-0000-0000-000000000000"
+    duration_ms = 0.0
+    execution_end = None
+    context = dropped = property(lambda self: {})
+    @property
+    def execution_start(self):
+        from datetime import UTC, datetime
+        return datetime(1970, 1, 1, tzinfo=UTC)
+    def __enter__(self):
+        return self
+    def __exit__(self, *_):
+        pass
+    async def __aenter__(self):
+        return self
+    async def __aexit__(self, *_):
+        pass
+    def __repr__(self):
+        return "SkippedInvoke()"
+    def add(self, make=None, /, **values):
+        "Do nothing."
+"""
 
 
 class Telemetry:
@@ -61,8 +93,7 @@ class Telemetry:
             looked at when somebody asks for it.
     """
 
-    __slots__ = ("_address", "_explicit", "_refused", "_session", "_url", "allow_http", "contract",
-                 "issues_url", "module", "package", "policy", "privacy_url", "version")  # fmt: skip
+    _null_runs: "dict[str, Any]" = {}  # noqa: RUF012  # one at most
 
     def __init__(
         self,
@@ -201,9 +232,12 @@ class Telemetry:
     def session(self) -> "Session | None":
         """The log of this process, from its import on; None where logging is off."""
         if self._session is ...:
-            from plaintally import _controls
+            try:
+                from plaintally import _controls
 
-            _controls.begin(self)
+                _controls.begin(self)
+            except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
+                pass
         return None if self._session is ... else self._session
 
     def create_session(self) -> "Session":
@@ -230,14 +264,14 @@ class Telemetry:
             session: the session to log into; None logs nothing, nothing said takes `telemetry.session`.
         """
         try:
-            log = session if session is not ... else self._session if self._session is not ... else self.session
+            log = self._session if session is ... else session
+            if log is ...:
+                log = self.session
             if log is not None:
                 return log.invoke(label)
         except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
             pass
-        from plaintally.session import SKIPPED
-
-        return SKIPPED
+        return self._null_run()
 
     def track(
         self,
@@ -252,10 +286,25 @@ class Telemetry:
             label: see `invoke`.
             context: called with the arguments of the call; returns what is added to the context.
             session: see `invoke`.
-        """
-        from plaintally._track import track
 
-        return track(label, telemetry=self, context=context, session=session)
+        Raises:
+            ConfigurationError: the label is missing, or the decorated object is not a function.
+        """
+        try:
+            from plaintally._track import decorate
+        except Exception:  # noqa: BLE001  # a function that is made when no module can be loaded any more
+            return lambda function: function
+        return decorate(self, label, context=context, session=session)
+
+    @classmethod
+    def _null_run(cls, source: str = _NULL_RUN) -> "SkippedInvoke":
+        """Return the run that logs nothing; while the interpreter shuts down, this module's names are None."""
+        if not cls._null_runs:
+            names: dict[str, Any] = {"__name__": "plaintally.session"}
+            exec(source, names)  # noqa: S102
+            cls._null_runs.setdefault("", names["SkippedInvoke"]())
+        run: SkippedInvoke = cls._null_runs[""]
+        return run
 
     def preview(self, session: "Session | None" = None, *, include: "Collection[str]" = ()) -> "Preview":
         """What `share` would send, to the byte; `include` adds `error_message` or `source`."""

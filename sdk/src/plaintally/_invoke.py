@@ -3,9 +3,10 @@
 Nothing here raises into the host, and no object of the user's is kept.
 """
 
+from operator import index
 from time import perf_counter_ns, time_ns
 
-from plaintally import _errors
+from plaintally import Telemetry, _errors
 from plaintally._kinds import REFUSED
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from plaintally.session import SessionStats
 
 MAX_DROPPED_KEYS = 64
+LATEST_US = 253_402_300_799_999_999  # the last microsecond of the year 9999
 
 
 class SessionInvoke:
@@ -30,7 +32,8 @@ class SessionInvoke:
 
     # What an invoke has before it begins; to read these off the class costs less than to set them in each.
     _id: "str | None" = None
-    _start_ns = _clock_ns = _elapsed_ns = 0
+    _start_ns = _elapsed_ns = 0
+    _clock_ns: "Any" = None
     _dropped: "dict[str, str] | None" = None
 
     def __init__(self, stats: "SessionStats") -> None:
@@ -39,8 +42,11 @@ class SessionInvoke:
         self.context: dict[str, Any] = {}
 
     def __enter__(self) -> "Self":
-        self._start_ns = time_ns()
-        self._clock_ns = perf_counter_ns()
+        try:
+            self._start_ns = index(time_ns())
+            self._clock_ns = perf_counter_ns()
+        except Exception:  # noqa: BLE001, S110  # a clock that a test has replaced
+            pass
         return self
 
     def __exit__(
@@ -49,11 +55,15 @@ class SessionInvoke:
         error: "BaseException | None",
         traceback: "TracebackType | None",
     ) -> None:
-        elapsed_ns = perf_counter_ns() - self._clock_ns
-        stats = self._stats
         if self.status != "unknown":  # it has ended before
             return
-        self._elapsed_ns = elapsed_ns
+        try:
+            elapsed_ns = perf_counter_ns() - self._clock_ns
+            if elapsed_ns > 0:  # else a clock that a test has replaced ran backwards
+                self._elapsed_ns = elapsed_ns
+        except Exception:  # noqa: BLE001, S110
+            pass
+        stats = self._stats
         if error is None or kind is GeneratorExit:  # whoever closes a generator has had what he wanted
             self.status = "success"
         else:
@@ -62,9 +72,13 @@ class SessionInvoke:
                 stats.note_error(self, error, traceback)
             except Exception:  # noqa: BLE001, S110  # the host has an error of its own
                 pass
-        stats.ended.append(self)
-        if len(stats.ended) >= stats.session.patience:
-            stats.session.drain(stats)
+        try:
+            ended = stats.ended
+            ended.append(self)
+            if len(ended) >= stats.session.patience:
+                stats.session.drain(stats)
+        except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
+            pass
 
     async def __aenter__(self) -> "Self":
         return self.__enter__()
@@ -86,23 +100,26 @@ class SessionInvoke:
 
         What the contract does not declare is dropped, and an error in the function is noted; nothing is raised.
         """
-        stats = self._stats
-        if make is not None:
-            try:
-                values = {**make(), **values}
-            except Exception as error:  # noqa: BLE001  # it is recorded, and none of the host's business
-                self._drop("context", f"{_errors.type_name(type(error), stats.session.module)} while making it")
-        takes, context = stats.takes, self.context
-        for key, value in values.items():
-            try:
-                # A key of another type may pass for a declared one, and would be kept in its place.
-                taken = takes[key](value) if type(key) is str else REFUSED
-            except Exception:  # noqa: BLE001  # also where there is no such key
-                taken = REFUSED
-            if taken is REFUSED:
-                self._refuse(key)
-            else:
-                context[key] = taken
+        try:
+            stats = self._stats
+            if make is not None:
+                try:
+                    values = {**make(), **values}
+                except Exception as error:  # noqa: BLE001  # it is recorded, and none of the host's business
+                    self._drop("context", f"{_name_type(error, stats.session.module)} while making it")
+            takes, context = stats.takes, self.context
+            for key, value in values.items():
+                try:
+                    # A key of another type may pass for a declared one, and would be kept in its place.
+                    taken = takes[key](value) if type(key) is str else REFUSED
+                except Exception:  # noqa: BLE001  # also where there is no such key
+                    taken = REFUSED
+                if taken is REFUSED:
+                    self._refuse(key)
+                else:
+                    context[key] = taken
+        except Exception:  # noqa: BLE001, S110  # while the interpreter shuts down
+            pass
 
     @property
     def label(self) -> str:
@@ -151,56 +168,27 @@ class SessionInvoke:
             self._dropped[key] = reason
 
 
-class SkippedInvoke:
-    """Stands where nothing is logged; takes everything, keeps nothing, and reads like an invoke that never began."""
+if TYPE_CHECKING:
 
-    __slots__ = ()
-
-    label = ""
-    status = "unknown"
-    id = "00000000-0000-0000-0000-000000000000"
-    duration_ms = 0.0
-    execution_end = None
-
-    @property
-    def context(self) -> "dict[str, Any]":
-        """Empty."""
-        return {}
-
-    @property
-    def dropped(self) -> "dict[str, str]":
-        """Empty."""
-        return {}
-
-    @property
-    def execution_start(self) -> "datetime":
-        """The beginning of 1970."""
-        return moment_of(0)
-
-    def __enter__(self) -> "Self":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    async def __aenter__(self) -> "Self":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-    def __repr__(self) -> str:
-        return "SkippedInvoke()"
-
-    def add(self, make: object = None, /, **values: object) -> None:
-        """Do nothing."""
+    class SkippedInvoke(SessionInvoke):
+        """The run that logs nothing, as `Telemetry._null_run` makes it."""
 
 
-SKIPPED = SkippedInvoke()
+SKIPPED = Telemetry._null_run()
+if not TYPE_CHECKING:
+    SkippedInvoke = type(SKIPPED)
+
+
+def _name_type(error: Exception, package: str) -> str:
+    """Return the name of an error's type that may be recorded, or that of all errors if it cannot be looked up."""
+    try:
+        return _errors.type_name(type(error), package)
+    except Exception:  # noqa: BLE001  # the modules that know the types cannot be loaded any more
+        return "BaseException"
 
 
 def moment_of(microseconds: int) -> "datetime":
-    """The time so many microseconds after 1970, in UTC."""
+    """The time so many microseconds after 1970, in UTC; the first or last that there is if it lies outside."""
     from datetime import UTC, datetime, timedelta
 
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=min(max(microseconds, 0), LATEST_US))

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke | SkippedInvoke]
 
-_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # see `inspect`
+# Flags of code objects, as in `inspect`.
+_GENERATOR = 0x20
+_COROUTINE = 0x80
+_ITERABLE_COROUTINE = 0x100  # a generator that `types.coroutine` made awaitable
+_ASYNC_GENERATOR = 0x200
+# The attribute that marks another function as a coroutine function, and the module that defines its value.
+_MARKS = (("_is_coroutine_mark", "inspect"), ("_is_coroutine", "asyncio.coroutines"))
 
 
 def track(
-    label: object,
+    label: str,
     *,
     telemetry: "Telemetry",
     context: "Callable[..., Mapping[str, object]] | None" = None,
@@ -32,32 +38,25 @@ def track(
     `Estimator.fit = plaintally.track("fit", telemetry=telemetry)(Estimator.fit)`
 
     Raises:
-        ConfigurationError: the label is none, or what it stands above is no function.
+        ConfigurationError: the label is missing, or the decorated object is not a function.
     """
-    if not isinstance(label, str):
-        raise _misused(f"track({label!r}) needs a label first: @telemetry.track('fit')")
-    return lambda function: wrap(function, telemetry, label, context=context, session=session)
+    return decorate(telemetry, label, context=context, session=session)
 
 
-def wrap(
-    function: "Any",  # noqa: ANN401  # what a decorator can stand above
+def decorate(
     telemetry: "Telemetry",
-    label: str,
+    label: object,
     *,
     context: "Callable[..., Mapping[str, object]] | None" = None,
     session: "Session | EllipsisType | None" = ...,
-) -> "Any":  # noqa: ANN401
-    """The function with each call logged; a staticmethod or classmethod stays one.
+) -> "Callable[[Any], Any]":
+    """Return the decorator that `Telemetry.track` describes.
 
     Raises:
-        ConfigurationError: it is no function.
+        ConfigurationError: the label is missing.
     """
-    if isinstance(function, (staticmethod, classmethod)):
-        inner = wrap(function.__func__, telemetry, label, context=context, session=session)
-        return type(function)(inner)
-
-    if not callable(function) or isinstance(function, type):
-        raise _misused(f"track takes a function or a method, not {function!r}; track the methods of a class one by one")
+    if not isinstance(label, str):
+        raise _misused(f"track({label!r}) needs a label first: @telemetry.track('fit')")
 
     def begin(arguments: "tuple[Any, ...]", keywords: "dict[str, Any]") -> "SessionInvoke | SkippedInvoke":
         invoke = telemetry.invoke(label, session=session)
@@ -65,23 +64,51 @@ def wrap(
             invoke.add(lambda: context(*arguments, **keywords))
         return invoke
 
+    return lambda function: _wrap(function, begin)
+
+
+def _wrap(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401  # what a decorator can stand above
+    """Return the function with each call logged; a staticmethod or classmethod stays one.
+
+    Raises:
+        ConfigurationError: it is not a function.
+    """
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(_wrap(function.__func__, begin))
+
+    if not callable(function) or isinstance(function, type):
+        raise _misused(f"track takes a function or a method, not {function!r}; track the methods of a class one by one")
+
     flags = _flags(function)
     if flags & _ASYNC_GENERATOR:
         return _like(function, _async_generator(function, begin))
-    if flags & (_COROUTINE | _ITERABLE_COROUTINE):
+    if flags & _COROUTINE:
         return _like(function, _coroutine(function, begin))
+    if flags & _ITERABLE_COROUTINE:
+        wrapper = _generator(function, begin)
+        wrapper.__code__ = wrapper.__code__.replace(co_flags=wrapper.__code__.co_flags | _ITERABLE_COROUTINE)
+        return _like(function, wrapper)
     if flags & _GENERATOR:
         return _like(function, _generator(function, begin))
     return _like(function, _plain(function, begin))
 
 
 def _flags(function: "Any") -> int:  # noqa: ANN401
-    """Return the flags of the code that a call runs, also of a partial (a mock has a `func` at each level)."""
+    """Return the flags of the code that a call runs, also of a partial, and `_COROUTINE` for a marked function."""
     functools = sys.modules.get("functools")  # which is loaded where there is a partial
-    while functools is not None and isinstance(function, functools.partial):
+    while functools is not None and isinstance(function, functools.partial):  # a mock has a `func` at each level
         function = function.func
-    code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
-    return code.co_flags if isinstance(code, type(_flags.__code__)) else 0
+    flags = 0
+    for called in (getattr(type(function), "__call__", None), function):  # noqa: B004
+        code = getattr(called, "__code__", None)
+        if isinstance(code, type(_flags.__code__)):
+            flags = code.co_flags
+    for called in (getattr(type(function), "__call__", None), function):  # noqa: B004
+        for name, module in _MARKS:
+            mark = getattr(called, name, None)  # first, since it may load the module: Cython does
+            if mark is not None and mark is getattr(sys.modules.get(module), name, None):
+                flags |= _COROUTINE
+    return flags
 
 
 def _misused(message: str) -> Exception:
@@ -139,11 +166,14 @@ def _async_generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
 
 
 def _like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
-    """Give the wrapper the name, the documentation and, through `__wrapped__`, the signature of the function."""
-    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-        found = getattr(function, name, None)
-        if isinstance(found, str):
-            setattr(wrapper, name, found)
+    """Give the wrapper what `functools.wraps` would; a name that the function lacks, or has of an odd type, is left."""
+    # In Python 3.14, to ask for annotations would evaluate them.
+    annotations = "__annotate__" if hasattr(wrapper, "__annotate__") else "__annotations__"
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", annotations):
+        try:
+            setattr(wrapper, name, getattr(function, name))
+        except (AttributeError, TypeError):
+            pass
     wrapper.__dict__.update(getattr(function, "__dict__", {}))
     wrapper.__wrapped__ = function
     return wrapper

@@ -183,6 +183,7 @@ class Session:
 
     _key: str
     _ours: "Mark"
+    _skipped = SKIPPED  # while the interpreter shuts down, the names of this module are None
 
     def __init__(
         self,
@@ -250,13 +251,16 @@ class Session:
 
     def invoke(self, label: str) -> "SessionInvoke | SkippedInvoke":
         """A context manager that logs its block under a label."""
-        if not self._ours[0]:
-            self.begin_after_fork()
         try:
-            return SessionInvoke(self._stats[label])
-        except (KeyError, TypeError):  # TypeError: a label without a hash
-            stats = self.add_label(label)
-        return SKIPPED if stats is None else SessionInvoke(stats)
+            if not self._ours[0]:
+                self.begin_after_fork()
+            try:
+                return SessionInvoke(self._stats[label])
+            except (KeyError, TypeError):  # TypeError: a label without a hash
+                stats = self.add_label(label)
+            return self._skipped if stats is None else SessionInvoke(stats)
+        except Exception:  # noqa: BLE001  # telemetry never breaks its host
+            return self._skipped
 
     def stats(self, label: str) -> SessionStats:
         """The figures of a label as they are now; those of an unknown label are empty."""
