@@ -124,8 +124,10 @@ def test_a_file_is_written_whole_or_not_at_all(sample: Host) -> None:
     if sys.platform != "win32":
         umask = os.umask(0o022)
         os.umask(umask)
-        assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask
-    for path in ("nowhere/x.json", os.devnull, "."):
+        new = sample.folder / "new.json"
+        sample.plaintally("contract", "export", PACKAGE, "--output", "new.json")
+        assert stat.S_IMODE(new.stat().st_mode) == 0o666 & ~umask
+    for path in ("nowhere/x.json", "."):
         done = sample.plaintally("contract", "export", PACKAGE, "--output", path)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1

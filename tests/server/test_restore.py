@@ -1,9 +1,11 @@
 """A restore brings back nothing that was deleted, and is done or not done at every moment."""
 
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections import Counter
@@ -353,6 +355,21 @@ def test_a_link_to_a_database_is_that_database(disaster: Disaster) -> None:
     assert link.readlink() == Path("../test.sqlite3")
     assert not disaster.has(disaster.gone)
     assert (disaster.folder / "test.sqlite3.replaced").exists()
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR])
+def test_only_a_regular_file_is_replaced(disaster: Disaster, kind: int) -> None:
+    """Root would give the collector's database the name of a device such as `/dev/null`."""
+    if kind == stat.S_IFCHR and os.geteuid() != 0:
+        pytest.skip("making a device needs root")
+    path = disaster.folder / "special"
+    os.mknod(path, 0o600 | kind, os.makedev(1, 3))
+    before = sorted(disaster.folder.iterdir())
+    message = refused(disaster.folder, "restore", "backup.sqlite3", "--without-deletions", "--database", "special")
+    assert "special is not a regular file; name another" in message
+    assert stat.S_IFMT(path.stat().st_mode) == kind
+    assert sorted(disaster.folder.iterdir()) == before
 
 
 @pytest.mark.linux

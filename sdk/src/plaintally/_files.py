@@ -1,49 +1,137 @@
-"""Writes a file whole or not at all."""
+"""Writes files that the user names: a regular file whole or not at all, a device or pipe as it stands.
+
+A regular file gets its content by a rename, so that a failure leaves the old content. The link that leads to it stays,
+and so do its owner and, unless the content is secret, its permissions. Another hard link keeps the old content.
+"""
 
 import errno
 import os
+import stat
 
 
-def replace_file(path: "str | os.PathLike[str]", content: bytes, *, mode: int) -> None:
-    """Put a file in the place of what stands at `path`; what stood there still does where that fails.
+def write_file(path: "str | os.PathLike[str]", content: bytes, *, secret: bool) -> None:
+    """Write a file, following links as `open` does.
 
     Args:
-        path: where; a link there is replaced.
-        content: all of it.
-        mode: the permissions, less what the umask takes away.
+        path: The file, a character device such as `/dev/null`, a pipe, or a descriptor such as `/dev/stdout`.
+        content: All of the content.
+        secret: Whether only the file's owner may read it.
 
     Raises:
-        OSError: it cannot be written, or `path` is not a regular file.
+        OSError: The file cannot be written; a regular file has not changed.
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # root could replace a device
-        number = errno.EISDIR if os.path.isdir(path) else errno.EINVAL
-        raise OSError(number, os.strerror(number), os.fspath(path))
-    temporary = f"{os.fspath(path)}.{os.urandom(8).hex()}.new"  # that of a process that was killed is not in our way
+    given = os.fsdecode(path)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            try:
-                os.unlink(temporary)
-            except OSError:
-                pass
-            raise
+        _write(given, content, secret=secret)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error  # the caller knows no other path
+        raise OSError(error.errno, error.strerror, given) from error  # the caller knows no other path
+
+
+def _write(path: str, content: bytes, *, secret: bool) -> None:
+    if path and not os.path.basename(path):
+        raise _failure(errno.EISDIR)
+    if (descriptor := _find_descriptor(path)) is not None:
+        _write_all(os.dup(descriptor), content)
+        return
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:  # perhaps a link to a file that is still to be made
+        if not path:
+            raise
+        _replace(os.path.realpath(path), content, found=None, secret=secret)
+        return
+    if stat.S_ISREG(found.st_mode):
+        _replace(os.path.realpath(path), content, found=found, secret=secret)
+    elif stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
+        _write_all(os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0)), content)
+    else:
+        raise _failure(errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL)
+
+
+def _find_descriptor(path: str) -> "int | None":
+    """Return the number of this process's descriptor that a path such as `/dev/stdout` stands for.
+
+    Another descriptor of the same file would begin at its first byte again, and a socket cannot be opened by its path.
+    """
+    folders = ("/dev/fd", os.path.realpath("/proc/self/fd"))
+    for _ in range(8):
+        folder, name = os.path.split(os.path.abspath(path))
+        if os.path.realpath(folder) in folders and name.isascii() and name.isdigit() and len(name) < 10:
+            return int(name)
+        try:
+            path = os.path.join(folder, os.readlink(path))
+        except (OSError, AttributeError):  # not a link
+            break
+    return None
+
+
+def _replace(path: str, content: bytes, *, found: "os.stat_result | None", secret: bool) -> None:
+    """Put a new file in the place of a regular one; `path` has no links in it."""
+    folder = os.path.dirname(path)
+    if found is not None:
+        _check_replaceable(path, found, os.stat(folder))
+    temporary = os.path.join(folder, f".plaintally-{os.urandom(8).hex()}.new")  # short, however long the name is
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o600 if secret else 0o666)
+    try:
+        try:
+            if found is not None and hasattr(os, "fchown"):
+                _resemble(descriptor, found, secret=secret)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        _write_all(descriptor, content, sync=True)
+        os.replace(temporary, path)
+    except BaseException:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise
+
+
+def _check_replaceable(path: str, found: os.stat_result, folder: os.stat_result) -> None:
+    """Raise where `open` would: a rename replaces a read-only file, and one that another user put into `/tmp`."""
+    is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+    is_foreign = hasattr(os, "geteuid") and found.st_uid not in (os.geteuid(), folder.st_uid)
+    if not os.access(path, os.W_OK) or (is_shared and is_foreign):
+        raise _failure(errno.EACCES)
+
+
+def _resemble(descriptor: int, found: os.stat_result, *, secret: bool) -> None:
+    """Give a new file the owner of the old one, which root can, and its permissions."""
+    made = os.fstat(descriptor)
+    if (made.st_uid, made.st_gid) != (found.st_uid, found.st_gid):
+        try:
+            os.fchown(descriptor, found.st_uid, found.st_gid)
+        except OSError:
+            pass
+    if not secret:
+        os.fchmod(descriptor, found.st_mode & 0o777)
+
+
+def _write_all(descriptor: int, content: bytes, *, sync: bool = False) -> None:
+    """Write everything to a descriptor, and close it."""
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        if sync:
+            os.fsync(descriptor)
+
+
+def _failure(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def remedy(error: OSError, path: "str | os.PathLike[str]") -> str:
     """Return what a person can do if a file could not be written."""
-    folder = os.path.dirname(os.path.abspath(path))
+    path = os.path.realpath(os.fsdecode(path))
+    folder = os.path.dirname(path)
     if error.errno == errno.ENOENT and os.path.exists(folder):
         return f"{folder} takes no such file; name another file"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"make the folder {folder} writable, or name another file"
+        is_closed = os.path.exists(path) and not os.access(path, os.W_OK)
+        return f"make {path if is_closed else f'the folder {folder}'} writable, or name another file"
     remedies = {
         errno.ENOENT: f"create the folder {folder}, or name another file",
         errno.EISDIR: "name a file instead of a folder",

@@ -12,7 +12,7 @@ import sys
 import time
 
 from plaintally import _normalise, _preferences, _preferences_text
-from plaintally._files import replace_file
+from plaintally._files import write_file
 from plaintally.exceptions import PreferencesError
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def write_user(
             old = _read(path)
             new = edit(old, {**changes, **_records(changes, by)}, path=path)
             if new != old:
-                replace_file(path, new.encode(), mode=0o600)
+                write_file(path, new.encode(), secret=True)
     except OSError as error:
         if isinstance(error, PreferencesError):
             raise

@@ -3,7 +3,7 @@
 import json
 import os
 
-from plaintally._files import remedy, replace_file
+from plaintally._files import remedy, write_file
 from plaintally.exceptions import DocumentError
 from plaintally.session import Session
 
@@ -14,7 +14,7 @@ def save(session: Session, path: "str | os.PathLike[str]") -> None:
     """See `Session.save`."""
     content = json.dumps(session.to_dict(), indent=1).encode()
     try:
-        replace_file(path, content, mode=0o600)
+        write_file(path, content, secret=True)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}; {remedy(error, path)}", error.filename) from error
 

@@ -308,10 +308,12 @@ class Session:
         return documents.from_dict(data)
 
     def save(self, path: "str | os.PathLike[str]") -> None:
-        """Write the session as JSON into a file that its owner alone can read; it holds the deletion key.
+        """Write the session as JSON into a file that only its owner can read, since it holds the deletion key.
+
+        A link to a file stays a link. A device, a pipe or a descriptor such as `/dev/stdout` is written into.
 
         Raises:
-            OSError: the file cannot be written, and the message says what to do; what stood there before still does.
+            OSError: The file cannot be written, and the message says what to do; a regular file has not changed.
         """
         from plaintally import _session_files
 

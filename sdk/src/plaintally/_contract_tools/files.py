@@ -1,9 +1,8 @@
 """Reading and writing the files that the command line names."""
 
 import json
-import os
 
-from plaintally._files import remedy, replace_file
+from plaintally._files import remedy, write_file
 from plaintally.contract import Contract
 from plaintally.exceptions import ContractError, PlaintallyError
 
@@ -15,14 +14,13 @@ MAX_BYTES = 16 * 1024 * 1024
 
 
 def write(path: str, text: str) -> None:
-    """Write a file whole or not at all; a link stays a link.
+    """Write a regular file whole or not at all, following links; write into a device or pipe.
 
     Raises:
-        PlaintallyError: it cannot be written, and has not changed.
+        PlaintallyError: The file cannot be written; a regular file has not changed.
     """
-    path = os.path.realpath(path)
     try:
-        replace_file(path, text.encode(), mode=0o666)
+        write_file(path, text.encode(), secret=False)
     except OSError as error:
         raise PlaintallyError(f"cannot write {path} ({error.strerror or error}); {remedy(error, path)}") from error
 

@@ -19,6 +19,7 @@ from plaintally_server.store.database import (
     ERRORS,
     PATIENCE_S,
     Database,
+    check_regular,
     describe,
     exclusively,
     exists,
@@ -90,8 +91,7 @@ def restore(
     """
     schema.check_known(backup, may_be_empty=False)
     log = None if deletions is None else burials.parse(deletions)
-    if database.is_dir():
-        raise CommandError(f"the database {database} is a folder; name a file in it")
+    check_regular(database)  # root could replace a device
     what, otherwise = f"cannot restore {backup} to {database}", "name another database with --database"
     with _telling(what, database, otherwise), held(database) as lock:
         give(lock, to_owner_of=database)
