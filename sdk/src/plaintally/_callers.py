@@ -143,15 +143,26 @@ def _is_installed(frame: "FrameType") -> bool:
 def _lies_among_installed(path: object, *, is_command: bool) -> bool:
     if not isinstance(path, str) or path.startswith("<frozen"):
         return isinstance(path, str)
-    folder = os.path.dirname(os.path.realpath(path)) if path and path[0] != "<" else ""
+    if not path or path[0] == "<":
+        return False
+    folder = os.path.dirname(_real(path))
+    if not folder:  # nobody can tell
+        return True
     if is_command and os.path.basename(folder) in ("bin", "Scripts", "sbin"):
         return True
-    library = os.path.dirname(os.path.realpath(os.__file__))
-    if folder in (library, os.path.realpath(os.path.dirname(sys.executable or ""))):
-        return bool(folder)
-    if folder.startswith(library + os.sep):
+    library = os.path.dirname(_real(getattr(os, "__file__", None)))  # in a frozen program it may have no file
+    is_standard = bool(library) and f"{folder}{os.sep}".startswith(library + os.sep)
+    if is_standard or folder == _real(os.path.dirname(sys.executable or "")):
         return True
     return not {"site-packages", "dist-packages"}.isdisjoint(folder.split(os.sep))
+
+
+def _real(path: "str | None") -> str:
+    """Return the path without links, or nothing if there is none or the working directory is gone."""
+    try:
+        return os.path.realpath(path) if path else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def _name_main(frame: "FrameType") -> str:
@@ -160,6 +171,12 @@ def _name_main(frame: "FrameType") -> str:
     name = frame.f_code.co_filename
     if name == "<string>":
         return "python -c"
-    return (
-        "a prompt" if name.startswith("<") else f"the script {os.path.abspath(frame.f_globals.get('__file__', name))}"
-    )
+    if name.startswith("<"):
+        return "a prompt"
+    file = frame.f_globals.get("__file__")
+    path = file if isinstance(file, str) else name
+    try:
+        path = os.path.abspath(path)
+    except OSError:  # the working directory is gone
+        pass
+    return f"the script {path}"

@@ -29,8 +29,8 @@ LIBRARIES = frozenset(
 """The root modules whose classes may be named."""
 
 _STANDARD = sys.stdlib_module_names - {"__main__"}
-_FOLDER: str = (sys.modules["encodings"].__file__ or "").rpartition("encodings")[0]
-"""Where the standard library is; `encodings` is the one package of it that every interpreter has loaded."""
+_FROZEN = getattr(sys.modules.get("_frozen_importlib"), "FrozenImporter", sys)
+"""The loader of modules that are part of the interpreter or of a frozen program, and have no file."""
 
 _MODULE_VARS = vars(type(sys))["__dict__"].__get__
 _MRO = type.__dict__["__mro__"].__get__
@@ -120,12 +120,11 @@ def _is_from(module: str, name: str, cls: type) -> bool:
 
 def _is_standard(root: str, module: str) -> bool:
     """Whether a module with the name of one in the standard library is that one, and not a `code.py` of the user's."""
-    file = contents(module).get("__file__")
+    names = contents(module)
+    file = names.get("__file__")
     if file is None:
-        return root in sys.builtin_module_names
-    if type(file) is not str or "-packages" in file:
-        return False
-    return bool(_FOLDER) and file.startswith((_FOLDER, sys.base_exec_prefix + "\\DLLs\\"))
+        return root in sys.builtin_module_names or names.get("__loader__") is _FROZEN
+    return type(file) is str and "-packages" not in file and file.startswith(_FOLDERS)
 
 
 def part(value: object, name: str) -> "Any":  # noqa: ANN401
@@ -160,3 +159,22 @@ def _instance_dict(value: object) -> "dict[object, Any]":
     except AttributeError:
         return {}
     return found if type(found) is dict else {}
+
+
+def _library_folders() -> "tuple[str, ...]":
+    """Return where the standard library is, a separator at the end of each.
+
+    `encodings` is the one package of it that every interpreter has loaded, but in a frozen program it may have no file.
+    Such a program keeps the library among its own modules.
+    """
+    separator = "\\" if sys.platform == "win32" else "/"
+    file = contents("encodings").get("__file__")
+    folders = [file.rpartition("encodings")[0]] if type(file) is str else []
+    folders += [f"{sys.base_exec_prefix}\\DLLs\\"] if sys.platform == "win32" else []
+    bundle = sys.prefix if hasattr(sys, "frozen") else None
+    for folder in (getattr(sys, "_stdlib_dir", None), bundle):
+        folders += [f"{folder}{separator}"] if type(folder) is str and folder else []
+    return tuple(filter(None, folders))
+
+
+_FOLDERS = _library_folders()
