@@ -1,8 +1,10 @@
 """The command `plaintally`, installed, in the environment of the package that it is asked about."""
 
+import ast
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -225,6 +227,40 @@ def test_a_malformed_entry_point_stops_no_command(host: MakeHost, entry: str, sh
         if len(command) == 1:
             assert f"{PACKAGE}" in done.stdout
             assert ("also" in re.findall(r"^\w+", done.stdout, re.MULTILINE)) is ("=" in entry)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such links")
+def test_broken_distributions_stop_no_command(each_python: Interpreter, tmp_path: Path) -> None:
+    """What pip leaves behind, and folders and files that are not what their names say."""
+    asked = make_host(each_python, tmp_path, endpoint=ENDPOINT)
+    left = {name: asked.folder / f"{name}-1.0.dist-info" for name in ("-ip", "none", "other", "folders", "good")}
+    for folder in left.values():
+        folder.mkdir()
+    (left["-ip"] / "METADATA").write_text("Name: pip\n")
+    (left["other"] / "METADATA").write_bytes(b"Name: \xff\xfe\n")
+    for name in ("METADATA", "entry_points.txt"):
+        (left["folders"] / name).mkdir()
+    (left["good"] / "entry_points.txt").write_text(f"[plaintally]\n{PACKAGE} = {PACKAGE}\n")
+    (asked.folder / "file-1.0.dist-info").touch()
+    (asked.folder / "\x1b-1.0.dist-info").symlink_to("\x1b-1.0.dist-info")
+    for command in ("off", "on", "status"):
+        done = asked.plaintally(command)
+        assert (done.returncode, PACKAGE in done.stdout) == (0, True), done.stderr
+        [line] = done.stderr.splitlines()  # of the circle of links, which cannot be read
+        assert line.startswith(f"plaintally: ignored the entry points of {asked.folder}/\\x1b-1.0.dist-info (OSError")
+
+
+@pytest.mark.parametrize("entry", ["None", "5", "b'x'", "[]", "'gone\\x1b'"])
+def test_an_odd_entry_of_the_path_hides_no_package(host: MakeHost, entry: str) -> None:
+    asked = host(endpoint=ENDPOINT)
+    (asked.folder / "good-1.dist-info").mkdir()
+    (asked.folder / "good-1.dist-info/entry_points.txt").write_text(f"[plaintally]\n{PACKAGE} = {PACKAGE}\n")
+    code = f"import sys; sys.path.insert(0, {entry}); sys.argv[1:] = ['off']; from plaintally._cli import main; main()"
+    done = asked.run(code)
+    assert (done.returncode, PACKAGE in done.stdout.decode()) == (0, True)
+    named = f"plaintally: ignored the entry {type(ast.literal_eval(entry)).__name__} of sys.path (".encode()
+    assert done.stderr.startswith(b"" if "gone" in entry else named)
+    assert b"Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("body", ["", "def __str__(self): raise ValueError('\\x1b')"])

@@ -303,7 +303,7 @@ def _looking_only() -> "Iterator[None]":
 def _declared() -> "tuple[tuple[str, str], ...]":
     """Return the name and the module of each installed package that declares itself; a malformed one stops no other."""
     found = []
-    for distribution in importlib.metadata.distributions():
+    for distribution in _distributions():
         place = getattr(distribution, "_path", distribution)
         try:
             entries = list(distribution.entry_points.select(group="plaintally"))
@@ -316,6 +316,16 @@ def _declared() -> "tuple[tuple[str, str], ...]":
             except Exception as error:  # noqa: BLE001
                 say(f"plaintally: ignored the entry point {entry.name} of {place} ({_reason(error)})", error=True)
     return tuple(found)
+
+
+def _distributions() -> "Iterator[importlib.metadata.Distribution]":
+    """Yield the installed distributions; an entry of `sys.path` that cannot be read hides those of no other."""
+    for folder in sys.path:
+        try:
+            yield from importlib.metadata.distributions(path=[folder])
+        except Exception as error:  # noqa: BLE001  # an entry of another type, or a finder of a stranger's
+            entry = folder if type(folder) is str else type(folder).__name__
+            say(f"plaintally: ignored the entry {entry} of sys.path ({_reason(error)})", error=True)
 
 
 def _reason(error: BaseException) -> str:
