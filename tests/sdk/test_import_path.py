@@ -1,6 +1,7 @@
 """What a host's import of us loads, leaves behind, and how much of it there is to read."""
 
 import ast
+import importlib.util
 import io
 import json
 import shutil
@@ -177,6 +178,34 @@ def test_pool_workers_are_not_counted(host: MakeHost, tmp_path: Path, method: st
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
         done = counted.run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", env={})
+        assert done.returncode == 0, done.stderr
+        counted.run()  # a last one, behind which a straggler would be seen
+        assert len(server.wait_for(2)) == 2
+
+
+POOLS = {"billiard": ("fork", "spawn"), "multiprocess": ("fork", "spawn", "forkserver")}  # Celery's, and pathos'
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize(
+    ("library", "method"), [(library, method) for library, methods in POOLS.items() for method in methods]
+)
+def test_workers_of_other_pools_are_not_counted(host: MakeHost, tmp_path: Path, library: str, method: str) -> None:
+    found = importlib.util.find_spec(library)
+    if found is None or found.origin is None:
+        pytest.skip(f"{library} is not installed; see requirements-tests.txt")
+    script = tmp_path / "main.py"
+    script.write_text(
+        f"import {library} as pools\n"
+        f"def work(number):\n    import {PACKAGE}\n    return number\n"
+        f"if __name__ == '__main__':\n"
+        f"    with pools.get_context({method!r}).Pool(3) as pool:\n"
+        f"        assert pool.map(work, range(6)) == list(range(6))\n    import {PACKAGE}\n"
+    )
+    with loopback() as server:
+        counted = host(endpoint=server.endpoint)
+        path = {"PYTHONPATH": f"{counted.folder}:{Path(found.origin).parent.parent}"}
+        done = counted.run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", env=path)
         assert done.returncode == 0, done.stderr
         counted.run()  # a last one, behind which a straggler would be seen
         assert len(server.wait_for(2)) == 2

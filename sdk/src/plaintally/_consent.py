@@ -168,7 +168,7 @@ def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
         yield _do_not_track(facts)
         for rule in CIRCUMSTANCES:
             yield from _circumstance(rule, facts)
-        worker = "started by multiprocessing" if facts.pool_worker else None
+        worker = "started by a process pool" if facts.pool_worker else None
         yield Finding("pool worker", False if worker else None, worker, "this process")
         yield Finding("endpoint", None if facts.endpoint else False, facts.endpoint or "none", facts.endpoint_where)
     for layer in facts.layers:

@@ -39,6 +39,8 @@ CIRCUMSTANCES: "dict[str, tuple[str, ...]]" = {
     "rank above 0": ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", "RANK"),
 }
 # fmt: on
+# Libraries whose pools start worker processes; each has a class of processes like that of `multiprocessing`.
+_POOLS = "multiprocessing.process", "billiard.process", "multiprocess.process"
 _counted: "dict[str, object]" = {}  # the packages whose import this process, or the one it was forked from, counted
 
 
@@ -171,8 +173,9 @@ def _is_interactive() -> bool:
 
 
 def _is_pool_worker() -> bool:
-    """Whether multiprocessing started this process; while a worker is being prepared, only its own flag tells."""
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return False
-    return process.parent_process() is not None or getattr(process.current_process(), "_inheriting", False)
+    """Whether a library for pools started this process; while a worker is being prepared, only its flag tells."""
+    for name in _POOLS:
+        process = getattr(sys.modules.get(name), "_current_process", None)
+        if getattr(process, "_parent_pid", None) is not None or getattr(process, "_inheriting", False):
+            return True
+    return False
