@@ -79,6 +79,7 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
                 touching.add(path.name)
     # The sender opens its pipe, the null device and files of the SDK.
     # The command line opens the null device, for a pipe that nobody reads any more.
+    # The notice looks at the first line of the command on the PATH.
     # Sessions, deletion keys and contracts are read from and written to the files that somebody names.
     assert touching == {
         "_deliver.py",
@@ -86,6 +87,7 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
         "_preferences.py",
         "_preferences_write.py",
         "_notice.py",
+        "_own_command.py",
         "_cli.py",
         "_cli_sessions.py",
         "_session_files.py",

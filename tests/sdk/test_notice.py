@@ -1,19 +1,29 @@
 """The notice, at a real terminal."""
 
+import contextlib
+import fcntl
 import os
+import pty
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
+import plaintally
 from conftest import MakeHost
 from hosts import PACKAGE, Host
 from loopback import loopback
+from plaintally._own_command import quote
 from terminals import see_at_terminal
 
 
-def run_at_terminal(host: Host, *options: str, code: str = f"import {PACKAGE}") -> str:
+def run_at_terminal(host: Host, *options: str, code: str = f"import {PACKAGE}", path: str = os.defpath) -> str:
     """Run a host with a terminal at its standard streams; return what a person sees."""
     command = [str(host.interpreter.python), *options, "-c", code]
-    return see_at_terminal(command, env=host.environment(), cwd=host.folder)
+    return see_at_terminal(command, env=host.environment({"PATH": path}), cwd=host.folder)
 
 
 def test_notice_first_sends_nothing_before_a_person_was_told(host: MakeHost) -> None:
@@ -25,8 +35,7 @@ def test_notice_first_sends_nothing_before_a_person_was_told(host: MakeHost) -> 
         assert len(seen.splitlines()) <= 3
         assert "hostpkg counts how often it is imported" in seen
         assert "https://example.org/privacy" in seen
-        assert "plaintally off hostpkg" in seen
-        assert "HOSTPKG_TELEMETRY=off" in seen
+        assert seen.index("HOSTPKG_TELEMETRY=off") < seen.index("plaintally off hostpkg")
         assert run_at_terminal(told) == ""  # once only, and from now on it counts
         told.run()
         assert len(server.wait_for(2)) == 2
@@ -118,4 +127,123 @@ sys.stderr = kept
 def test_a_notice_that_cannot_be_remembered_is_not_shown(host: MakeHost) -> None:
     told = host(endpoint="https://telemetry.example.org/v1/documents", policy="notice-first")
     (told.home / ".config").write_text("a file where a folder should be")
+    assert run_at_terminal(told) == ""
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("place", ["nowhere", "another environment", "this environment", "the user's folder"])
+def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, place: str) -> None:
+    """The tools pipx and uv keep the commands of dependencies off the PATH."""
+    told = host(endpoint="https://telemetry.example.org/v1/documents")
+    own, folder = told.interpreter.command, tmp_path / "bin"
+    folder.mkdir()
+    other = f"#!{sys.executable}\n" if place == "another environment" else own.read_text()
+    if place != "nowhere":
+        (folder / "plaintally").write_text(other)
+        (folder / "plaintally").chmod(0o755)
+    path = f"{own.parent if place == 'this environment' else folder}:{os.defpath}"
+    [_, first, command] = run_at_terminal(told, path=path).splitlines()
+    assert first == "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages), or for good run:"
+    is_on_path = place in ("this environment", "the user's folder")
+    expected = "plaintally" if is_on_path else f"{told.interpreter.python} -m plaintally"
+    assert command == f"  {expected} off hostpkg"
+    environment = told.environment({"PATH": path, "PYTHONPATH": ""})
+    subprocess.run(["sh", "-c", command], env=environment, check=True, capture_output=True)
+    assert "counter = false" in told.preferences.read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "windows", "quoted"),
+    [
+        ("/home/u/.local/pipx/venvs/x-1_2+3/bin/python3.12", False, "/home/u/.local/pipx/venvs/x-1_2+3/bin/python3.12"),
+        ("/home/a b/bin/python", False, "'/home/a b/bin/python'"),
+        ("/home/it's/$x/python", False, "'/home/it'\"'\"'s/$x/python'"),
+        ("/home/\x1b/python", False, "'/home/\\x1b/python'"),
+        ("C:\\venv\\Scripts\\python.exe", True, "C:\\venv\\Scripts\\python.exe"),
+        ("C:\\Program Files\\Python\\python.exe", True, '"C:\\Program Files\\Python\\python.exe"'),
+    ],
+)
+def test_a_path_is_quoted_for_a_shell(path: str, quoted: str, *, windows: bool) -> None:
+    assert quote(path, windows=windows) == quoted
+    if not windows and path.isprintable():
+        shown = subprocess.run(["sh", "-c", f"printf %s {quoted}"], capture_output=True, check=True)
+        assert shown.stdout.decode() == path
+
+
+@pytest.mark.linux
+def test_where_no_command_works_the_variables_are_named_alone(host: MakeHost) -> None:
+    """The SDK lies in a folder of the program's own, which a new interpreter does not know."""
+    told = host(endpoint="https://telemetry.example.org/v1/documents")
+    shutil.copytree(Path(plaintally.__file__).parent, told.folder / "plaintally")
+    assert run_at_terminal(told).splitlines()[1:] == [
+        "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages)."
+    ]
+
+
+JOB = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+settings = termios.tcgetattr(0)
+settings[3] |= termios.TOSTOP
+termios.tcsetattr(0, termios.TCSANOW, settings)
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, setpgroup=0)
+if sys.argv[1] == "foreground":
+    os.tcsetpgrp(0, pid)
+_, status = os.waitpid(pid, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    os.kill(pid, 9)
+sys.exit(status)
+"""
+ASK = f"import {PACKAGE}; {PACKAGE}.ask()"
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("code", [f"import {PACKAGE}", ASK], ids=["the notice", "a warning"])
+def test_a_job_in_the_background_is_not_stopped(host: MakeHost, code: str) -> None:
+    """After `stty tostop`, the terminal stops a job in the background that writes to it."""
+    with loopback() as server:
+        told = host(endpoint=server.endpoint, policy="notice-first")
+        module = told.folder / PACKAGE / "__init__.py"
+        module.write_text(module.read_text() + "def ask():\n    telemetry.enable_counter(persist=True)\n")
+
+        def run(place: str) -> str:
+            command = [sys.executable, "-c", JOB, place, str(told.interpreter.python), "-c", code]
+            return see_at_terminal(command, env=told.environment(), cwd=told.folder)
+
+        assert run("background") == ""
+        assert not told.preferences.parent.exists()
+        assert server.connections == 0
+        seen = run("foreground")
+    assert ("UserWarning: counter = true" if code == ASK else "hostpkg counts how often") in seen
+
+
+@pytest.mark.linux
+def test_a_terminal_that_takes_no_more_does_not_count_as_told(host: MakeHost) -> None:
+    """Another process has made the terminal non-blocking, and it is full."""
+    told = host(endpoint="https://telemetry.example.org/v1/documents")
+    controller, terminal = pty.openpty()
+    os.set_blocking(terminal, False)
+    for _ in range(20):  # the kernel makes more room for a while
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(terminal, b"x")
+        time.sleep(0.02)
+    command = [str(told.interpreter.python), "-c", f"import {PACKAGE}"]
+    environment, folder = told.environment(), told.folder
+    subprocess.run(
+        command, env=environment, cwd=folder, stdin=terminal, stdout=terminal, stderr=terminal, timeout=60, check=True
+    )
+    assert fcntl.fcntl(terminal, fcntl.F_GETFL) & os.O_NONBLOCK
+    os.close(terminal)
+    os.close(controller)
+    assert "hostpkg counts" in run_at_terminal(told)
+
+
+@pytest.mark.linux
+def test_a_notice_whose_record_is_a_device_is_not_shown(host: MakeHost) -> None:
+    """It would be shown at every start."""
+    told = host(endpoint="https://telemetry.example.org/v1/documents")
+    record = told.preferences.parent / "notices" / PACKAGE
+    record.parent.mkdir(parents=True)
+    record.symlink_to("/dev/null")
     assert run_at_terminal(told) == ""

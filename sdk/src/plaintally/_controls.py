@@ -12,6 +12,7 @@ import plaintally
 from plaintally import Telemetry, _callers, _consent, _counting, _sender
 from plaintally._callers import Caller
 from plaintally._consent import Decision
+from plaintally._own_command import name_command
 from plaintally.exceptions import ConfigurationError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
 
@@ -216,7 +217,7 @@ def _ask(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller
     came = "holds for this process, unless you opted out" if is_granted else "was ignored"
     note = (
         f"{key} = {str(value).lower()} of {telemetry.package} {came}, since {caller.name} asked for it; to keep it, "
-        "call the method in your own script or notebook, or use the command plaintally"
+        f"call the method in your own script or notebook, or use the command {name_command()}"
     )
     _tell_person(note)
     return note

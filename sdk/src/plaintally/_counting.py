@@ -167,9 +167,17 @@ def _is_interactive() -> bool:
         if is_notebook():
             return True
         prompts = hasattr(sys, "ps1") or bool(sys.flags.interactive)
-        return sys.stderr.isatty() and (prompts or sys.stdin.isatty())
+        return sys.stderr.isatty() and (prompts or sys.stdin.isatty()) and _is_foreground()
     except (AttributeError, ValueError):  # a stream that is none, or that the host replaced or closed
         return False
+
+
+def _is_foreground() -> bool:
+    """Whether this process may write to its terminal: with `stty tostop` that would stop a job in the background."""
+    try:
+        return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
+    except (OSError, AttributeError):  # not the terminal that controls this process, or Windows, which has no jobs
+        return True
 
 
 def _is_pool_worker() -> bool:

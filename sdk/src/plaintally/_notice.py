@@ -1,13 +1,12 @@
-"""The notice: at most three lines for a person at a terminal, once for each contract.
+"""Whether a person was shown the notice: at most three lines at a terminal, once for each contract.
 
 A file in the user's preferences folder holds the names of the fields that were shown. If it cannot be written, nothing
 is shown, because the notice would appear at every start.
 """
 
 import os
-import sys
 
-from plaintally import _consent, _preferences
+from plaintally import _preferences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:
     if path is None or was_shown(telemetry, environment):
         return
     try:
+        from plaintally import _notice_text
+
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
         descriptor = os.open(path, flags, 0o600)
@@ -29,13 +30,10 @@ def show_once(telemetry: "Telemetry", environment: "Mapping[str, str]") -> None:
             os.write(descriptor, "".join(f"{name}\n" for name in telemetry.fields).encode())
         finally:
             os.close(descriptor)
-    except OSError:
-        return
-    try:
-        sys.stderr.write(text(telemetry))
-        sys.stderr.flush()
-    except Exception:  # noqa: BLE001  # a stream of the host's; nobody was shown anything
-        os.unlink(path)
+        if was_shown(telemetry, environment) and not _notice_text.show(telemetry, environment):
+            os.unlink(path)
+    except Exception:  # noqa: BLE001, S110  # the notice is no reason for the host to fail
+        pass
 
 
 def was_shown(telemetry: "Telemetry", environment: "Mapping[str, str]") -> bool:
@@ -46,19 +44,6 @@ def was_shown(telemetry: "Telemetry", environment: "Mapping[str, str]") -> bool:
         return set(telemetry.fields) <= set(told.split())
     except OSError:
         return False
-
-
-def text(telemetry: "Telemetry") -> str:
-    """The notice, three lines at most."""
-    extra = "".join(f", the {name.replace('_', ' ')}" for name in telemetry.fields[2:])
-    when = "From the next start on, " if telemetry.policy == "notice-first" else ""
-    more = f" More: {telemetry.privacy_url}" if telemetry.privacy_url else ""
-    own = _consent.variables(telemetry.package)[0]
-    return (
-        f"{when}{telemetry.package} counts how often it is imported: a random id made anew each time{extra} "
-        f"and the hour, nothing else.{more}\n"
-        f"Turn it off with: plaintally off {telemetry.package}   or {own}=off   (for all packages: plaintally off)\n"
-    )
 
 
 def _record(telemetry: "Telemetry", environment: "Mapping[str, str]") -> "str | None":

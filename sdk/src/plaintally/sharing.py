@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from plaintally import _deliver, documents
 from plaintally._answers import Answer
+from plaintally._own_command import name_command
 from plaintally._progress import Progress, make_progress
 from plaintally._requests import (
     LACKING,
@@ -148,7 +149,7 @@ class ShareResult:
         else:
             lines += ["Quote it when you ask the maintainers for help."]
         if self.forgets:
-            command = f"plaintally forget {self.session_id} --package {self.package}"
+            command = f"{name_command()} forget {self.session_id} --package {self.package}"
             command += f" --endpoint {shlex.quote(self._given_endpoint)}" if self._given_endpoint else ""
             lines += ["To delete what was shared, type this, and the key below when you are asked for it:"]
             lines += [f"    {command}", "Keep the key to yourself:", f"    {self.deletion_key}"]

@@ -18,6 +18,7 @@ _UNLESS = {
 
 def page(said: Declaration) -> tuple[Block, ...]:
     """The privacy page."""
+    own = _consent.variables(said.package)[0]
     at_a_glance: tuple[tuple[str, Text], ...] = (
         ("Controller", said.controller),
         ("Contact", said.contact),
@@ -25,7 +26,7 @@ def page(said: Declaration) -> tuple[Block, ...]:
         ("Policy", f"{said.policy}: it counts {_UNLESS[said.policy]}"),
         ("Sent to", Code(said.host) if said.host else "nobody"),
         ("Stored", _stored(said)),
-        ("Turn it off", Code(f"plaintally off {said.package}")),
+        ("Turn it off", say("{}, or for good {}", *map(Code, (f"{own}=off", f"plaintally off {said.package}")))),
     )
     return (
         Heading(1, f"Privacy notice of {said.package}"),
@@ -44,7 +45,8 @@ def card(said: Declaration) -> tuple[Block, ...]:
     items: list[Text] = [
         say("See it: {}", Code(f"plaintally preview {said.package}")),
         say(
-            "Turn it off: {}, {} or {}", *map(Code, (f"plaintally off {said.package}", f"{own}=off", "DO_NOT_TRACK=1"))
+            "Turn it off: {} or {}, or for good {}",
+            *map(Code, (f"{own}=off", "DO_NOT_TRACK=1", f"plaintally off {said.package}")),
         ),
         say("Ask: {}, {}", said.controller, said.contact),
     ]

@@ -26,18 +26,18 @@ def _refusing(said: Declaration) -> Iterator[Block]:
         ("For", "Say"),
         (
             (
+                f"{package}, by variable",
+                say("{} or, for the counter alone, {}", *map(Code, (f"{own}=off", f"{log_using}=false"))),
+            ),
+            ("every package, by variable", say("{} or {}", Code("PLAINTALLY=off"), Code("DO_NOT_TRACK=1"))),
+            (
                 f"{package}, for good",
                 say(
                     "{} or, in Python, {}",
                     *map(Code, (f"plaintally off {package}", f"{said.handle}.disable_counter()")),
                 ),
             ),
-            (
-                f"{package}, by variable",
-                say("{} or, for the counter alone, {}", *map(Code, (f"{own}=off", f"{log_using}=false"))),
-            ),
             ("every package, for good", Code("plaintally off")),
-            ("every package, by variable", say("{} or {}", Code("PLAINTALLY=off"), Code("DO_NOT_TRACK=1"))),
             ("one project", say("{} below {} in its {}", no, Code("[tool.plaintally]"), Code("pyproject.toml"))),
             (
                 "everybody on a machine",
@@ -45,6 +45,14 @@ def _refusing(said: Declaration) -> Iterator[Block]:
             ),
             ("the log in memory", Code(f"{said.handle}.disable_session_logging()")),
         ),
+    )
+    yield Paragraph(
+        say(
+            "If your shell does not find the command, as after {}, run {} with the Python that {} is installed for.",
+            Code("pipx install"),
+            Code(f"python -m plaintally off {package}"),
+            package,
+        )
     )
     yield Paragraph(
         say(
