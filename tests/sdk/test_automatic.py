@@ -1,6 +1,5 @@
 """Automatic sharing: off unless the user wants it, and then without the host's noticing."""
 
-import json
 import os
 import re
 import signal
@@ -12,44 +11,10 @@ from typing import Any
 import pytest
 
 from conftest import MakeHost
-from hosts import LEFT_BEHIND, MARKER, PACKAGE, Host, in_sub_interpreter, make_host, senders, trace, wait_until_gone
+from hosts import LEFT_BEHIND, MARKER, PACKAGE, in_sub_interpreter, make_host, senders, trace, wait_until_gone
 from loopback import OK, Loopback, answer, loopback
 from plaintally import _relay
-
-CONTRACT = f"""
-import os, signal, sys, time
-from plaintally import Telemetry
-from plaintally.contract import Contract, Integer, Label, Source
-contract = Contract(labels={{"fit": Label({{"steps": Integer(0, 10**6), "model": Source()}})}})
-telemetry = Telemetry({PACKAGE!r}, endpoint=os.environ["ENDPOINT"], contract=contract)
-def fit(steps):
-    with telemetry.invoke("fit") as invoke:
-        invoke.add(steps=steps, model="the secret source")
-"""
-
-
-def host_code(code: str) -> str:
-    return CONTRACT + textwrap.dedent(code)
-
-
-def run(host: Host, server: Loopback | str, code: str, **env: str) -> str:
-    endpoint = server if isinstance(server, str) else server.endpoint
-    done = host.run(host_code(code), "-W", "error", env={"ENDPOINT": endpoint, MARKER: str(host.folder), **env})
-    assert (done.returncode, done.stderr) == (0, b"")
-    return done.stdout.decode()
-
-
-def shared(server: Loopback) -> dict[str, dict[str, dict[str, Any]]]:
-    """By collection and id, the fields of the documents that were last sent."""
-    found: dict[str, dict[str, dict[str, Any]]] = {"sessions": {}, "session_stats": {}, "invokes": {}}
-    for request in server.requests:
-        for write in json.loads(request.partition(b"\r\n\r\n")[2])["writes"]:
-            collection, identifier = write["update"]["name"].split("/")[-2:]
-            found[collection][identifier] = write["update"]["fields"]
-    return found
-
-
-ENABLE = "telemetry.enable_automatic_sharing(persist=False)\n"
+from streams import ENABLE, contexts, host_code, run, shared, told
 
 
 @pytest.mark.linux
@@ -70,10 +35,6 @@ def test_what_ended_is_shared_however_the_host_ends(host: MakeHost, end: str) ->
     assert list(found["sessions"]) == [stats["session"]["stringValue"]]
     assert b"secret" not in b"".join(server.requests)
     assert len(server.requests) <= 12  # in batches
-
-
-def contexts(found: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    return [fields["context"]["mapValue"]["fields"] for fields in found["invokes"].values()]
 
 
 @pytest.mark.linux
@@ -100,7 +61,10 @@ def test_a_persistent_yes_shares_at_the_next_start_and_a_no_ends_it_at_once(host
     with loopback() as server:
         made = host()
         made.prefer(f"[packages.{PACKAGE}]\nautomatic_sharing = true\n")
-        run(made, server, "fit(1)\ntelemetry.disable_automatic_sharing(persist=False)\nfit(2)")
+        with told(made, server, preparation="") as tell:
+            tell("fit(1)")
+            server.wait_for(2)
+            tell("telemetry.disable_automatic_sharing(persist=False); fit(2)")
         wait_until_gone(str(made.folder))
         assert [fields["steps"] for fields in contexts(shared(server))] == [{"integerValue": "1"}]
 
@@ -209,10 +173,11 @@ def test_a_host_that_closes_all_descriptors_is_not_written_into(host: MakeHost) 
 
 
 @pytest.mark.linux
-def test_where_no_process_can_be_started_a_thread_does_it(host: MakeHost) -> None:
+def test_the_interpreter_beside_the_library_shares_for_a_program_that_embeds_python(host: MakeHost) -> None:
     with loopback() as server:
         made = host()
-        run(made, server, "sys.executable = None\n" + ENABLE + "fit(1)\ntime.sleep(2)")
+        run(made, server, "sys.executable = None\n" + ENABLE + "fit(1)")
+        wait_until_gone(str(made.folder))
         assert len(contexts(shared(server))) == 1
 
 
@@ -222,63 +187,91 @@ def test_a_host_with_more_open_files_than_select_can_take(host: MakeHost) -> Non
         code = """
             import resource
             resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-            sys.frozen = True
             files = [os.dup(0) for _ in range(1100)]
             telemetry.enable_automatic_sharing(persist=False)
             fit(1)
-            time.sleep(2)
         """
-        run(host(), server, textwrap.dedent(code))
+        made = host()
+        run(made, server, textwrap.dedent(code))
+        wait_until_gone(str(made.folder))
         assert len(contexts(shared(server))) == 1
 
 
 @pytest.mark.linux
-def test_the_thread_does_not_read_what_the_host_opens_later(host: MakeHost) -> None:
-    """When the host turns sharing off, the numbers of the pipe are free for its own connections."""
+def test_after_opting_out_no_descriptor_thread_or_child_is_left(host: MakeHost) -> None:
+    """The numbers of the pipe are free for the host's own connections."""
+    preparation = f"import socket\n{LEFT_BEHIND}\nbefore = os.listdir('/proc/self/fd')\n{ENABLE}"
     code = """
-        import socket
-        sys.frozen = True
-        before = os.listdir("/proc/self/fd")
-        telemetry.enable_automatic_sharing(persist=False)
-        fit(1)
-        print("shared", flush=True)
-        sys.stdin.readline()
-        telemetry.disable_automatic_sharing(persist=False)
         pairs = [socket.socketpair() for _ in range(4)]
         for one, other in pairs: other.sendall(b"the host's own")
-        print("opened", flush=True)
-        sys.stdin.readline()
-        left = left_behind()
-        print(left, {one.recv(100, socket.MSG_DONTWAIT) for one, _ in pairs}, flush=True)
+        time.sleep(0.5)
+        assert left_behind() == (0, 0)
+        assert {one.recv(100, socket.MSG_DONTWAIT) for one, _ in pairs} == {b"the host's own"}
         for pair in pairs:
             for end in pair: end.close()
-        print(os.listdir("/proc/self/fd") == before)
+        assert os.listdir("/proc/self/fd") == before
     """
-    with loopback(held=True) as server:
-        process = host().start(host_code(LEFT_BEHIND + textwrap.dedent(code)), env={"ENDPOINT": server.endpoint})
-        assert process.stdin
-        assert process.stdout
-        assert process.stdout.readline() == b"shared\n"
-        server.wait_for(1)  # the thread waits for its answer
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == b"opened\n"
-        server.release.set()
-        assert process.communicate(b"\n", timeout=60)[0] == b"""(0, 0) {b"the host's own"}\nTrue\n"""
-        assert process.returncode == 0
+    with loopback(held=True) as server, told(host(), server, preparation=preparation) as tell:
+        tell("fit(1)")
+        server.wait_for(1)
+        tell("telemetry.disable_automatic_sharing(persist=False)")
+        tell(f"exec({textwrap.dedent(code)!r})")
 
 
 @pytest.mark.linux
-def test_where_sh_fails_the_thread_that_saw_it_shares(host: MakeHost) -> None:
+def test_where_sh_fails_nothing_is_shared(host: MakeHost) -> None:
+    """That it fails after it was started is not seen."""
     script = 'mount --bind /bin/false "$(readlink -f /bin/sh)" && exec "$@"'
     with loopback() as server:
         done = host().run(
-            host_code(ENABLE + "fit(1)\ntime.sleep(3)"),
+            host_code(ENABLE + "fit(1)\ntime.sleep(2)"),
             env={"ENDPOINT": server.endpoint},
             before=("unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"),
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-        assert len(contexts(shared(server))) == 1
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("preparation", "obstacle"),
+    [
+        ("sys.frozen = True", "this program has no Python interpreter that could be started"),
+        ("sys.platform = 'win32'", "automatic sharing does not work on Windows yet"),
+        ("before = os.access\nos.access = lambda path, mode: path != '/bin/sh' and before(path, mode)",
+         "there is no /bin/sh"),
+    ],
+)  # fmt: skip
+def test_where_no_relay_can_be_started_the_decision_and_status_say_so(
+    host: MakeHost, preparation: str, obstacle: str
+) -> None:
+    code = f"""
+        {textwrap.indent(preparation, " " * 8).strip()}
+        decision = telemetry.enable_automatic_sharing(persist=False)
+        fit(1)
+        print(decision.allowed, decision.note, telemetry.session.sink)
+        print([line for line in str(telemetry.status()).splitlines() if "automatic sharing: " in line])
+    """
+    with loopback() as server:
+        printed = run(host(), server, textwrap.dedent(code))
+    note = f"nothing is shared automatically in this process: {obstacle}; call telemetry.share() instead"
+    line = f"  automatic sharing: OFF, because of the rule 'relay': {obstacle} (this process)"
+    assert printed == f"False {note} None\n{[line]}\n"
+    assert server.requests == []
+
+
+@pytest.mark.linux
+def test_a_relay_that_the_system_refuses_to_start_is_reported(host: MakeHost) -> None:
+    code = """
+        import resource
+        telemetry.enable_automatic_sharing(persist=False)
+        with telemetry.invoke("other"): pass
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), 100))
+        fit(1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+        print(str(telemetry.status()).count("0 invokes; 1 did not fit; no file descriptor is left"))
+    """
+    with loopback() as server:
+        assert run(host(), server, textwrap.dedent(code)) == "1\n"
 
 
 @pytest.mark.linux
@@ -286,7 +279,7 @@ def test_where_sh_fails_the_thread_that_saw_it_shares(host: MakeHost) -> None:
 def test_a_sub_interpreter_shares_without_a_thread(host: MakeHost, preparation: str, shares: bool) -> None:  # noqa: FBT001
     with loopback() as server:
         made = host()
-        code = host_code(f"{preparation}\n{ENABLE}fit(1)\nassert telemetry.session.sink.sent == {shares}")
+        code = host_code(f"{preparation}\n{ENABLE}fit(1)\nassert (telemetry.session.sink is not None) == {shares}")
         done = made.run(in_sub_interpreter(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
         assert (done.returncode, done.stdout, done.stderr) == (0, b"None\n", b"")
         wait_until_gone(str(made.folder))
@@ -329,19 +322,7 @@ def test_off_is_off_for_every_session_of_the_package(host: MakeHost) -> None:
         """
         run(made, server, ENABLE + textwrap.dedent(code))
         wait_until_gone(str(made.folder))
-        assert {fields["steps"]["integerValue"] for fields in contexts(shared(server))} == {"1"}
-
-
-def test_on_windows_nothing_is_written_that_nobody_could_read(host: MakeHost) -> None:
-    """Its pipes cannot be waited for, and on Python 3.11 whoever writes into a full one waits."""
-    preparation = "import sys; sys.platform = 'win32'\n"
-    with loopback() as server:
-        told = "telemetry.session.sink, telemetry.session.stats('fit').total_invokes"
-        code = f"for index in range(3): fit(index)\nprint({told})"
-        made = host()
-        done = made.run(preparation + host_code(ENABLE + code), env={"ENDPOINT": server.endpoint})
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"None 3\n", b"")
-    assert server.requests == []
+        assert server.requests == []
 
 
 def test_no_more_runs_of_a_label_are_sent_than_a_collector_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,12 +330,14 @@ def test_no_more_runs_of_a_label_are_sent_than_a_collector_keeps(monkeypatch: py
     with loopback() as server:
         address = ("http", "127.0.0.1", server.port, "/v1/projects/p/databases/(default)/documents")
         fields = {"deletion_key_hash": {"stringValue": "0" * 64}}
-        batch = _relay._Batch(os.getpid(), address, "pkg", "session", fields)
+        source, sink = os.pipe()
+        batch = _relay.Batch(source, address, "pkg", "session", fields)
         for number in range(1, 6):
             batch.add(("stats", "fit", (number, number, 0, 0.0, 0.0, 0.0), ()), (f"run{number}", "success", 0, 0, {}))
-            assert batch.is_pending()
-            assert batch.send(time.monotonic() + 30)
-            assert not batch.is_pending()
+            assert batch.send()
+            assert list(batch.parents) == list(batch.waiting) == []
+        os.close(source)
+        os.close(sink)
         found = shared(server)
     assert list(found["invokes"]) == ["run1", "run2", "run3"]
     assert found["session_stats"]["stats"]["total_invokes"] == {"integerValue": "5"}

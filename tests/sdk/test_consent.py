@@ -16,7 +16,7 @@ from plaintally._counting import CIRCUMSTANCES
 ENDPOINT = "https://telemetry.example.org/v1/documents"
 ORDER = (
     "argument", "enforced", "telemetry variable", "log-using variable", "plaintally variable", "do-not-track variable",
-    *CIRCUMSTANCES, "pool worker", "endpoint", "preferences", "default",
+    *CIRCUMSTANCES, "pool worker", "endpoint", "relay", "preferences", "default",
 )  # fmt: skip
 WORDS = st.sampled_from(["1", "YES", "on", "0", "No", "off", "none", "", "perhaps", "2"])
 VARIABLES = [

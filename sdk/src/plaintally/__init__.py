@@ -365,7 +365,10 @@ class Telemetry:
         return _controls.switch(self, "automatic_sharing", on=True, persist=persist)
 
     def disable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
-        """Share nothing by itself any more, in this process or, with `persist`, at the next starts too."""
+        """Stop sharing automatically, in this process or, with `persist`, at the next starts too.
+
+        Runs that wait to be sent are dropped. A request that is under way may still arrive.
+        """
         from plaintally import _controls
 
         return _controls.switch(self, "automatic_sharing", on=False, persist=persist)

@@ -1,8 +1,12 @@
-"""Automatic sharing, the host's side: each invoke that ends goes into a pipe, and a process at its other end shares it.
+"""Automatic sharing in the host: each run that ends goes into a pipe, and a relay at its other end shares it.
 
-Putting it there never waits: what does not fit is dropped and counted. What the process does with it is in `_relay`.
-The host keeps the reading end of the pipe open, so that it is never told (by a signal that could end it) that the
-other side is gone.
+The host never waits: a run that does not fit into the pipe is dropped and counted. What the relay does is in `_relay`.
+
+A relay must tell two events apart. If the host ends, the relay still sends the runs that wait. If the user opts out, it
+drops them, including those in the pipe. At either event the pipe may be full, a request may wait for its answer, and
+forked children may hold the pipe open. So the host opts out through a flag: it sets O_NONBLOCK on the reading end, of
+which the relay's descriptor 0 is a duplicate, and duplicates share their flags. The relay looks at the flag when it has
+read something and before each request.
 """
 
 import marshal
@@ -16,37 +20,96 @@ from plaintally.session import Session, SessionInvoke, SessionStats
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from plaintally import _relay; _relay.main()"
 # Starts it in the background; sh would replace descriptor 0 of such a command by /dev/null.
 _SCRIPT = 'unset PWD OLDPWD; exec 4<&0; "$@" <&4 4<&- &'
-# Whoever read is gone when so many invokes in a row did not fit; but a slow one must not be given company.
+# After so many dropped runs in a row the relay has ended or hangs; a slow one must not be given company.
 _RESTART_AFTER = 1000
 _RESTART_AFTER_S = 60.0
+_RELAY_ENDED_S = 15.0  # by then a relay has ended that nobody writes to
+_pipes: "set[_Pipe]" = set()  # to all relays of this process that may still send something
+
+
+class _Pipe:
+    """A pipe to a relay.
+
+    The host keeps the reading end, too, to set its flag, and because to write into a pipe that nobody reads raises a
+    signal that could end the host.
+    """
+
+    def __init__(self, package: str) -> None:
+        self.package, self.pid = package, os.getpid()
+        self.source, self.sink = os.pipe()
+        self.inodes = {end: os.fstat(end).st_ino for end in (self.source, self.sink)}
+        self.rest = b""
+        self.finished_s = float("inf")
+        os.set_blocking(self.sink, False)
+        _widen(self.sink)
+        _pipes.add(self)
+
+    def write(self, data: bytes) -> bool:
+        """Put a whole frame into the pipe, or nothing; a rest that did not fit goes before the next one."""
+        if not self._is_ours(self.sink):
+            return False
+        try:
+            if self.rest:
+                self.rest = self.rest[os.write(self.sink, self.rest) :]
+            if self.rest:
+                return False
+            self.rest = data[os.write(self.sink, data) :]
+        except OSError:  # it is full
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Let the relay send what waits, and end."""
+        self._close(self.sink)
+        self.finished_s = monotonic()
+
+    def drop(self) -> None:
+        """Have the relay drop what waits, and end; in a forked child, which must not end its parent's, only close."""
+        _pipes.discard(self)
+        if self.pid == os.getpid() and self._is_ours(self.source):
+            os.set_blocking(self.source, False)
+            self.write(b"\0")  # wakes the relay if a forked child keeps the pipe open
+        self._close(self.sink)
+        self._close(self.source)
+
+    def _close(self, end: int) -> None:
+        if self._is_ours(end):
+            os.close(end)
+
+    def _is_ours(self, end: int) -> bool:
+        """Whether the number still stands for the pipe: a host may close all descriptors, and open others."""
+        try:
+            return os.fstat(end).st_ino == self.inodes[end]
+        except OSError:
+            return False
 
 
 class Stream:
-    """Shares the invokes of a session as they end.
+    """Shares the runs of a session as they end.
 
     Attributes:
-        sent, dropped: how many invokes went into the pipe, and how many did not fit.
+        sent, dropped: how many runs went into the pipe, and how many did not fit.
+        obstacle: why no relay could be started; empty if one was, or none was needed yet.
     """
 
-    def __init__(self, session: Session, endpoint: Endpoint) -> None:
-        self.session, self.endpoint = session, endpoint
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
         self.sent = self.dropped = 0
-        self._dropped_in_a_row = 0
-        self._pipe: tuple[int, int] | None = None
-        self._inode = 0
-        self._rest = b""
+        self.obstacle = ""
+        self._is_closed = False
         self._pid = 0
+        self._dropped_in_a_row = 0
+        self._pipe: _Pipe | None = None
         self._started_s = 0.0
 
     def __call__(self, invoke: SessionInvoke, stats: SessionStats) -> None:
         """Take in an invoke that has ended, if the contract declares its label."""
-        declared = self.session.contract.labels if self.session.contract is not None else {}
-        if invoke.label not in declared:
+        declared = stats.session.contract.labels if stats.session.contract is not None else {}
+        if self._is_closed or invoke.label not in declared:
             return
         if self._pid != os.getpid() or self._is_stuck():
-            self.close()
-            self._start()
-        if self._write(frame(encode(invoke, stats))):
+            self._start(stats.session)
+        if self._pipe is not None and self._pipe.write(frame(encode(invoke, stats))):
             self.sent += 1
             self._dropped_in_a_row = 0
         else:
@@ -54,55 +117,48 @@ class Stream:
             self._dropped_in_a_row += 1
 
     def __del__(self) -> None:
-        self.close()
+        try:
+            if self._pipe is not None:
+                self._pipe.finish()
+        except Exception:  # noqa: BLE001, S110  # the interpreter ends, and has cleared our modules
+            pass
 
     def close(self) -> None:
-        """Let the process at the other end finish."""
-        pipe, self._pipe, self._rest = self._pipe, None, b""
-        for descriptor in pipe or ():
-            if self._is_ours(descriptor):
-                os.close(descriptor)
+        """Share nothing any more, and drop what waits."""
+        self._is_closed = True
+        if self._pipe is not None:
+            self._pipe.drop()
 
     def _is_stuck(self) -> bool:
         return self._dropped_in_a_row >= _RESTART_AFTER and monotonic() - self._started_s > _RESTART_AFTER_S
 
-    def _start(self) -> None:
-        self._pid, self._started_s = os.getpid(), monotonic()
-        self._dropped_in_a_row = 0
-        source, sink = os.pipe()
-        inode = os.fstat(sink).st_ino
-        self._pipe, self._inode = (source, sink), inode
-        if source < 3:  # the host runs without standard streams, and would write into the pipe
-            self.close()
-            return
-        os.set_blocking(sink, False)
-        _widen(sink)
-        self._write(frame(header(self.session, self.endpoint)))
-        folder = os.path.dirname(os.path.dirname(__file__))
-        command, environment = _sender.command(_BOOT, folder), _sender.sender_environment(os.environ)
-        if not command or not _sender.spawn([_SCRIPT, "sh", *command], source, environment):
-            self.close()
-
-    def _write(self, data: bytes) -> bool:
-        """Put a whole frame into the pipe, or nothing; a rest that did not fit goes before the next one."""
-        if self._pipe is None or not self._is_ours(self._pipe[1]):
-            return False
+    def _start(self, session: Session) -> None:
+        self._pid, pipe = os.getpid(), self._pipe
+        self._started_s, self._dropped_in_a_row = monotonic(), 0
+        for ended in [*_pipes]:
+            if ended is pipe or monotonic() - ended.finished_s > _RELAY_ENDED_S:
+                ended.drop()
         try:
-            if self._rest:
-                self._rest = self._rest[os.write(self._pipe[1], self._rest) :]
-            if self._rest:
-                return False
-            self._rest = data[os.write(self._pipe[1], data) :]
-        except OSError:  # it is full
-            return False
-        return True
-
-    def _is_ours(self, descriptor: int) -> bool:
-        """Whether the number still stands for the pipe: a host may close all descriptors, and open others."""
-        try:
-            return os.fstat(descriptor).st_ino == self._inode
+            pipe = self._pipe = _Pipe(session.package)
         except OSError:
-            return False
+            self._pipe, self.obstacle = None, "no file descriptor is left"
+            return
+        has_streams = pipe.source > 2  # else the host would write into the pipe
+        pipe.write(frame(header(session, self.endpoint)))
+        folder = os.path.dirname(os.path.dirname(__file__))
+        command = _sender.command(_BOOT, folder, str(self._pid))
+        environment = _sender.sender_environment(os.environ)
+        can_start = bool(command) and has_streams
+        is_started = can_start and _sender.spawn([_SCRIPT, "sh", *command], pipe.source, environment)
+        self.obstacle = "" if is_started else "no process could be started"
+        if self._is_closed or not is_started:  # closed meanwhile, by a signal handler
+            pipe.drop()
+
+
+def drop(package: str) -> None:
+    """Drop what waits for a package's relays, also for those of sessions that are gone."""
+    for pipe in [pipe for pipe in _pipes if pipe.package == package]:
+        pipe.drop()
 
 
 def _widen(sink: int) -> None:
@@ -116,9 +172,9 @@ def _widen(sink: int) -> None:
 
 
 def header(session: Session, endpoint: Endpoint) -> bytes:
-    """What the other side needs to know first."""
+    """What the relay needs to know first."""
     address = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.path)
-    return marshal.dumps((os.getpid(), address, session.package, session.id, documents.session(session)["fields"]))
+    return marshal.dumps((address, session.package, session.id, documents.session(session)["fields"]))
 
 
 def encode(invoke: SessionInvoke, stats: SessionStats) -> bytes:

@@ -202,8 +202,21 @@ def set_capacity(telemetry: Telemetry, capacity: int) -> None:
         _ask(telemetry, "session_capacity", valid_capacity(capacity), caller)
 
 
+def find_obstacle() -> str:
+    """Return why no relay can be started in this process, or nothing."""
+    if sys.platform == "win32":  # a writer to a pipe might block
+        return "automatic sharing does not work on Windows yet"
+    if not _sender.find_interpreter():
+        return "this program has no Python interpreter that could be started"
+    return "" if os.access("/bin/sh", os.X_OK) else "there is no /bin/sh"
+
+
 def _decide(telemetry: Telemetry, name: str, note: str = "") -> Decision:
-    decision = _consent.decide(name, _counting.gather(telemetry))
+    facts = _counting.gather(telemetry)
+    facts.obstacle = find_obstacle()
+    decision = _consent.decide(name, facts)
+    if decision.rule == "relay":
+        note = f"nothing is shared automatically in this process: {decision.value}; call telemetry.share() instead"
     decision.note = note
     return decision
 
@@ -287,22 +300,23 @@ def _own(telemetry: Telemetry, session: object) -> Session:
 
 
 def _attach_if_allowed(telemetry: Telemetry, session: Session) -> None:
-    """Share the runs of a session as they end, if the user allows it; not on Windows."""
-    if sys.platform == "win32":  # a writer to a pipe might block
-        return
+    """Share the runs of a session as they end, if the user allows it."""
     endpoint, _ = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
     if endpoint is not None and session.sink is None and _decide(telemetry, "automatic_sharing").allowed:
         from plaintally._automatic import Stream
 
-        session.attach(Stream(session, endpoint))
+        session.attach(Stream(endpoint))
         _streaming.add(session)
 
 
 def _detach_all(telemetry: Telemetry) -> list[Session]:
-    """Share no session of this package by itself any more; those that did so until now."""
+    """Stop sharing this package's sessions automatically, drop what waits, and return the sessions."""
     found = [session for session in _streaming if session.package == telemetry.package]
     for session in found:
         _detach(session)
+    automatic = sys.modules.get("plaintally._automatic")
+    if automatic is not None:
+        automatic.drop(telemetry.package)
     return found
 
 

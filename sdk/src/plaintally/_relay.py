@@ -1,15 +1,21 @@
-"""Automatic sharing, the other side: a process that reads invokes from a pipe and shares them in batches.
+"""The relay: a process that reads runs from a pipe and shares them in batches.
 
-It outlives the host by at most `DRAIN_S` seconds. While the endpoint cannot be reached it keeps what came last, asks
-once a minute, and prints nothing.
+Like every detached process it bounds itself: its main thread reads and keeps the time, another thread sends. So
+nothing that a request waits for, such as a name server that does not answer, delays what the main thread does:
+
+- If the host ends, the relay sends what waits and ends `DRAIN_S` seconds later at the latest.
+- If the host opts out (see `_automatic`), the relay ends at once.
+
+While the endpoint cannot be reached, the relay keeps the latest runs, tries once a minute, and prints nothing.
 """
 
 import marshal
-import math
 import os
 import select
+import sys
+import threading
 import time
-from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from plaintally import _deliver, _requests
@@ -22,8 +28,10 @@ from plaintally.firestore import to_document
 
 GATHER_S = 1.0
 DRAIN_S = 8.0
+RETRY_S = 0.5  # after the host has ended
 PROBE_S = 60.0
 TRY_S = 5.0
+LOOK_S = 2.0  # how often a host is looked for whose end the system does not report
 MAX_WAITING = 5000
 MAX_RUNS = 10_000  # of each label, as many as a collector keeps
 
@@ -31,61 +39,86 @@ MAX_RUNS = 10_000  # of each label, as many as a collector keeps
 def main() -> None:
     """Run as a process of its own that reads standard input."""
     _deliver.detach()
-    relay(0)
-    os._exit(0)
+    try:
+        relay(0, int(sys.argv[2]))
+    finally:
+        os._exit(0)
 
 
-def relay(source: int) -> None:
-    """Share what comes through a descriptor until its other end is closed, or the host is gone."""
-    reader, batch = _Reader(source), None
-    while not reader.ended:
-        for content in reader.read(timeout_s=batch.pause_s(time.monotonic()) if batch else PROBE_S):
-            said = marshal.loads(content)  # noqa: S302  # the host wrote it
-            if batch is None:
-                batch = _Batch(*said)
-            else:
-                batch.add(*said)
+def relay(source: int, host: int) -> None:
+    """Share what comes through a descriptor until the host ends, opts out, or closes the pipe."""
+    batch = None
+    for content in _frames(source, host):
+        said = marshal.loads(content)  # noqa: S302  # the host wrote it
         if batch is None:
-            continue
-        if batch.is_due(time.monotonic()) and not batch.send(time.monotonic() + TRY_S):
+            batch = Batch(source, *said)
+            threading.Thread(target=_send_and_end, args=(batch,)).start()
+        else:
+            batch.add(*said)
+    if batch is not None and not is_dropped(source):
+        batch.finish(time.monotonic() + DRAIN_S)
+        time.sleep(DRAIN_S)
+
+
+def is_dropped(source: int) -> bool:
+    """Return whether the host opted out, by the flag of the pipe that both processes see."""
+    return not os.get_blocking(source)
+
+
+def _send_and_end(batch: "Batch") -> None:
+    try:
+        batch.send_all()
+    finally:
+        os._exit(0)
+
+
+def _frames(source: int, host: int) -> Iterator[bytes]:
+    """Yield the frames in the pipe until the host ends, opts out, or closes the pipe."""
+    watched, pause_s, buffer = select.poll(), None, b""  # select takes no descriptor above 1023
+    watched.register(source, select.POLLIN)
+    try:  # a forked child may keep the pipe open
+        watched.register(os.pidfd_open(host), select.POLLIN)
+    except (OSError, AttributeError):  # not Linux, or the host has ended
+        pause_s = LOOK_S * 1000
+    while not is_dropped(source):
+        ready = [descriptor for descriptor, _ in watched.poll(pause_s)]
+        if source in ready:
+            try:
+                received = os.read(source, 65_536)
+            except BlockingIOError:  # the host has just opted out
+                return
+            if not received:
+                return
+            buffer += received
+            while len(buffer) >= 4 and len(buffer) >= 4 + (length := int.from_bytes(buffer[:4], "big")):
+                yield buffer[4 : 4 + length]
+                buffer = buffer[4 + length :]
+        elif ready or not _is_alive(host):
             return
-        if not _is_alive(batch.host):  # a forked child of its keeps the pipe open
-            for content in reader.read_rest():
-                batch.add(*marshal.loads(content))  # noqa: S302
-            break
-    deadline = time.monotonic() + DRAIN_S
-    if batch is None or not batch.is_pending():
-        return
-    while batch.send(deadline) and batch.is_pending() and time.monotonic() < deadline - 1:
-        time.sleep(0.5)
 
 
-class _Batch:
-    """What waits to be shared, and when it is tried."""
+class Batch:
+    """What waits to be shared. One thread adds to it, and another sends."""
 
     def __init__(
-        self, host: int, address: tuple[str, str, int, str], package: str, session: str, fields: dict[str, Any]
+        self, source: int, address: tuple[str, str, int, str], package: str, session: str, fields: dict[str, Any]
     ) -> None:
-        self.host, self.endpoint, self.package, self.session = host, Endpoint(*address), package, session
+        self.source, self.endpoint, self.package, self.session = source, Endpoint(*address), package, session
         self.key_hash = fields["deletion_key_hash"]["stringValue"]
         self.parents: dict[str, Document] = {session: make_document("sessions", session, fields)}
-        self.waiting: deque[Document] = deque(maxlen=MAX_WAITING)
-        self.due = 0.0
+        self.waiting: dict[str, Document] = {}  # the oldest first
+        self.due_s = 0.0
+        self.end_s = float("inf")
         self.runs: dict[str, int] = {}
-
-    def is_pending(self) -> bool:
-        """Whether a run, or the figures of a label, wait to be sent."""
-        return bool(self.waiting) or bool(self.parents.keys() - {self.session})
+        self.changed = threading.Condition()
 
     def add(self, stats: tuple[str, str, Any, Any], invoke: tuple[str, str, int, int, Any]) -> None:
         """Take in an invoke and its label's figures of that moment."""
-        if not self.is_pending() and self.due < time.monotonic():
-            self.due = time.monotonic() + GATHER_S
         stats_id, label, figures, keys = stats
         identifier, status, start_ns, elapsed_ns, context = invoke
         total, succeeded = figures[:2]
         own = {"package": self.package, "deletion_key_hash": self.key_hash, "label": label}
-        self.parents[stats_id] = _document(
+        parent = _document(
             "session_stats",
             stats_id,
             **own,
@@ -94,85 +127,84 @@ class _Batch:
             success_rate=succeeded / total,
             context_keys=sorted(keys),
         )
-        self.runs[label] = self.runs.get(label, 0) + 1
-        if self.runs[label] > MAX_RUNS:
-            return  # the figures of the label still count it
-        self.waiting.append(
-            _document(
-                "invokes",
-                identifier,
-                **own,
-                session_stats=stats_id,
-                status=status,
-                execution_start=moment_of(start_ns // 1000),
-                execution_end=moment_of(start_ns // 1000 + elapsed_ns // 1000),
-                duration_ms=elapsed_ns / 1e6,
-                context=context,
-            )
+        run = _document(
+            "invokes",
+            identifier,
+            **own,
+            session_stats=stats_id,
+            status=status,
+            execution_start=moment_of(start_ns // 1000),
+            execution_end=moment_of(start_ns // 1000 + elapsed_ns // 1000),
+            duration_ms=elapsed_ns / 1e6,
+            context=context,
         )
+        with self.changed:
+            if not self._is_pending():
+                self.due_s = max(self.due_s, time.monotonic() + GATHER_S)
+                self.changed.notify()
+            self.parents[stats_id] = parent
+            self.runs[label] = self.runs.get(label, 0) + 1
+            if self.runs[label] <= MAX_RUNS:  # the figures of the label still count the others
+                self.waiting[identifier] = run
+            if len(self.waiting) > MAX_WAITING:
+                del self.waiting[next(iter(self.waiting))]
 
-    def pause_s(self, now: float) -> float:
-        """How long to listen before something is due."""
-        return max(0.0, self.due - now) if self.is_pending() else PROBE_S / 4
+    def finish(self, deadline: float) -> None:
+        """Have what waits sent at once, and not after a deadline."""
+        with self.changed:
+            self.end_s, self.due_s = deadline, 0.0
+            self.changed.notify()
 
-    def is_due(self, now: float) -> bool:
-        """Whether it is time to send."""
-        return self.is_pending() and now >= self.due
+    def send_all(self) -> None:
+        """Send what waits whenever it is due, until the host has ended and nothing is left."""
+        while self._wait():
+            if not self.send():
+                return
 
-    def send(self, deadline: float) -> bool:
-        """Try to share all that waits; False where the endpoint will have none of it."""
-        for request in _requests.make_requests([*self.parents.values(), *self.waiting], self.endpoint):
-            for sent, answer in _requests.send(request, self.endpoint, lambda request: self._try(request, deadline)):
-                status = answer.status
-                if status in (0, 429) or status >= 500:
-                    self.due = time.monotonic() + PROBE_S
+    def send(self) -> bool:
+        """Try to send all that waits; False if the endpoint rejects the session."""
+        with self.changed:
+            documents = [*self.parents.values(), *self.waiting.values()]
+        for request in _requests.make_requests(documents, self.endpoint):
+            for sent, answer in _requests.send(request, self.endpoint, self._try):
+                if answer.status in (0, 429) or answer.status >= 500:
+                    self.due_s = time.monotonic() + PROBE_S
                     return True
-                if status != 200 and sent.documents[0].collection == "sessions":
+                if answer.status != 200 and sent.documents[0].collection == "sessions":
                     return False
-                for document in sent.documents:  # taken, or refused for good
-                    if document.collection == "invokes":
-                        self.waiting.popleft()
-                    else:
-                        del self.parents[document.id]
+                self._settle(sent.documents)
+        self.due_s = time.monotonic() + GATHER_S  # for what has come in the meantime
         return True
 
-    def _try(self, request: _requests.Request, deadline: float) -> Answer:
+    def _is_pending(self) -> bool:
+        """Return whether a run, or the figures of a label, wait to be sent."""
+        return bool(self.waiting) or bool(self.parents.keys() - {self.session})
+
+    def _wait(self) -> bool:
+        """Wait until something is due; False if the host has ended and nothing is left to send, or no time."""
+        with self.changed:
+            while self.end_s == float("inf"):
+                left_s = self.due_s - time.monotonic()
+                if left_s <= 0 and self._is_pending():
+                    return True
+                self.changed.wait(left_s if self._is_pending() else None)
+            if self.due_s:  # the latest try failed
+                time.sleep(RETRY_S)
+            return self._is_pending() and time.monotonic() < self.end_s - 1
+
+    def _settle(self, documents: tuple[Document, ...]) -> None:
+        """Forget documents that were accepted, or rejected for good, unless there are newer ones."""
+        with self.changed:
+            for document in documents:
+                held = self.waiting if document.collection == "invokes" else self.parents
+                if held.get(document.id) is document:
+                    del held[document.id]
+
+    def _try(self, request: _requests.Request) -> Answer:
+        if is_dropped(self.source):
+            os._exit(0)
+        deadline = min(time.monotonic() + TRY_S, self.end_s)
         return _requests.exchange_once(request, self.endpoint, deadline)
-
-
-class _Reader:
-    """Takes frames out of a stream of bytes."""
-
-    def __init__(self, source: int) -> None:
-        self.source, self.buffer, self.ended = source, b"", False
-
-    def read_rest(self) -> list[bytes]:
-        """The frames that are in the pipe, where nobody writes any more."""
-        frames: list[bytes] = []
-        while not self.ended and _is_readable(self.source, 0):
-            frames += self.read(timeout_s=0)
-        return frames
-
-    def read(self, *, timeout_s: float) -> list[bytes]:
-        """The frames that are whole after at most one wait."""
-        if _is_readable(self.source, timeout_s):
-            received = os.read(self.source, 65_536)
-            self.ended = not received
-            self.buffer += received
-        frames = []
-        while len(self.buffer) >= 4 and len(self.buffer) >= 4 + (length := int.from_bytes(self.buffer[:4], "big")):
-            frames.append(self.buffer[4 : 4 + length])
-            self.buffer = self.buffer[4 + length :]
-        return frames
-
-
-def _is_readable(source: int, timeout_s: float) -> bool:
-    """Whether there is something to read, or nothing will ever be, after at most one wait."""
-    if not hasattr(select, "poll"):
-        return bool(select.select([source], [], [], timeout_s)[0])
-    poll = select.poll()  # select takes no descriptor above 1023
-    poll.register(source, select.POLLIN)
-    return bool(poll.poll(math.ceil(timeout_s * 1000)))
 
 
 def _document(collection: str, identifier: str, **fields: object) -> Document:
@@ -180,11 +212,10 @@ def _document(collection: str, identifier: str, **fields: object) -> Document:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether the host still runs, which a forked child that holds the pipe would hide."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:
-        return True
+    except OSError:  # it has become another user's
+        pass
     return True

@@ -1,6 +1,6 @@
 """What `telemetry.status()` and `plaintally status` show: every rule, its value, and which one decided."""
 
-from plaintally import _consent
+from plaintally import _consent, _controls
 from plaintally.printable import printable
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ class Status:
 
     def __init__(self, facts: _consent.Facts, *, handle: "Telemetry | None") -> None:
         self.facts, self.handle = facts, handle
+        facts.obstacle = _controls.find_obstacle()
         self.decisions = {switch: _consent.decide(switch, facts) for switch in _consent.SWITCHES}
 
     def to_dict(self) -> "dict[str, Any]":
@@ -92,6 +93,8 @@ def _session_rows(handle: "Telemetry") -> "list[tuple[str, str]]":
     dropped = [f"{key} of {found.label} ({count})" for found in stats for key, count in sorted(found.dropped.items())]
     stream = session.sink
     shared = f"{stream.sent} invokes; {stream.dropped} did not fit" if stream is not None else ""
+    if stream is not None and stream.obstacle:
+        shared += f"; {stream.obstacle}"
     if session.dropped_labels:
         dropped.append(f"invokes of labels beyond the first 64 ({session.dropped_labels})")
     return [("session", f"{session.id}: {invokes}"), ("dropped", ", ".join(dropped)), ("shared by itself", shared)]

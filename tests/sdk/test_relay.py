@@ -1,0 +1,245 @@
+"""The process that shares automatically: what it drops when the user opts out, and when it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import textwrap
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import plaintally
+from conftest import MakeHost
+from hosts import MARKER, senders
+from loopback import OK, Loopback, answer, loopback
+from streams import ENABLE, Told, contexts, host_code, run, shared, told
+
+pytestmark = pytest.mark.linux
+OPT_OUTS = (
+    "telemetry.disable_automatic_sharing(persist=False)",
+    "telemetry.disable_session_logging()",
+    "telemetry.set_endpoint(None)",
+    "telemetry.set_endpoint(os.environ['OTHER'])",
+)
+
+
+def steps(server: Loopback) -> list[int]:
+    return sorted(int(fields["steps"]["integerValue"]) for fields in contexts(shared(server)))
+
+
+@pytest.mark.parametrize("opt_out", OPT_OUTS)
+def test_after_opting_out_nothing_is_sent_but_the_request_in_flight(host: MakeHost, opt_out: str) -> None:
+    with loopback(held=True) as server, loopback() as other, told(host(), server, other=other.endpoint) as tell:
+        tell("for index in range(2500): fit(index)")
+        server.wait_for(1)
+        tell(opt_out)
+        server.release.set()
+        tell.wait_for_relays(0)
+        assert len(server.requests) == 1
+        tell("telemetry.enable_session_logging(); telemetry.set_endpoint(os.environ['OTHER'])")
+        tell(ENABLE.strip())
+        tell("fit(7)")
+        other.wait_for(2)
+        assert steps(other) == [7]
+        assert len(server.requests) == 1
+
+
+def test_runs_that_end_while_a_request_is_under_way_are_gathered_too(host: MakeHost) -> None:
+    with loopback() as server, told(host(), server) as tell:
+        tell("for index in range(1500): fit(index); time.sleep(0.002)")
+        tell("time.sleep(1.5)")
+        assert steps(server) == list(range(1500))
+        assert len(server.requests) < 25  # one for the parents and one for the runs a second
+
+
+@pytest.mark.parametrize("end", ["pass", "os._exit(0)"])
+def test_a_batch_that_waits_for_its_next_try_is_dropped(host: MakeHost, end: str) -> None:
+    with loopback(answer(503)) as server, told(host(), server) as tell:
+        tell("for index in range(50): fit(index)")
+        server.wait_for(1)
+        server.answers[:] = [OK]
+        with contextlib.suppress(AssertionError):
+            tell(f"{OPT_OUTS[0]}; {end}")
+        tell.wait_for_relays(0)
+        assert len(server.requests) == 1
+
+
+def test_a_relay_that_does_not_read_drops_its_full_pipe(host: MakeHost) -> None:
+    """So does one of before, for which the host started another."""
+    impatient = "import plaintally._automatic as a\na._RESTART_AFTER_S = 0.0\n"
+    with loopback() as server, told(host(), server, preparation=impatient + ENABLE) as tell:
+        tell("fit(0)")
+        [relay] = tell.wait_for_relays(1)
+        server.wait_for(2)
+        os.kill(relay, signal.SIGSTOP)
+        tell("for index in range(20_000): fit(index)")
+        for pid in tell.wait_for_relays(2):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.2)
+        seen = len(server.requests)
+        tell(OPT_OUTS[0])
+        for pid in tell.relays:
+            os.kill(pid, signal.SIGCONT)
+        tell.wait_for_relays(0)
+        assert len(server.requests) - seen <= 1  # which the second may have been sending
+
+
+def test_opting_out_reaches_a_relay_whose_pipe_a_forked_child_keeps_open(host: MakeHost) -> None:
+    with loopback(held=True) as server, told(host(), server) as tell:
+        tell("for index in range(2500): fit(index)")
+        server.wait_for(1)
+        tell("child = os.fork() or time.sleep(60) or os._exit(0)")
+        tell(OPT_OUTS[0])
+        tell("os.kill(child, signal.SIGSTOP)")
+        server.release.set()
+        deadline = time.monotonic() + 10
+        while len(tell.relays) > 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(tell.relays) == 1  # the child
+        tell("os.kill(child, signal.SIGKILL)")
+        assert len(server.requests) == 1
+
+
+def test_a_forked_child_that_opts_out_leaves_its_parent_sharing(host: MakeHost) -> None:
+    child = f"not os.fork() and (fit(10_000), {OPT_OUTS[0]}, os._exit(0))"
+    with loopback() as server, told(host(), server) as tell:
+        tell("fit(1)")
+        tell(f"{child}; os.wait()")
+        tell("fit(2)")
+        server.wait_for(2)
+        time.sleep(1.5)
+        assert set(steps(server)) == {1, 2}
+        tell.wait_for_relays(1)
+
+
+def test_a_parent_that_opts_out_leaves_its_forked_child_sharing(host: MakeHost) -> None:
+    child = "os.fork() or (time.sleep(1), fit(2), os._exit(0))"
+    with loopback() as server, told(host(), server) as tell:
+        tell("fit(1)")
+        server.wait_for(2)
+        tell(f"child = {child}")
+        tell(f"{OPT_OUTS[0]}; os.wait()")
+        tell.wait_for_relays(0)
+        assert steps(server) == [1, 2]
+
+
+def test_what_a_session_that_is_gone_left_is_dropped_too(host: MakeHost) -> None:
+    with loopback(held=True) as server, told(host(), server) as tell:
+        tell("telemetry.set_session(telemetry.create_session())")
+        tell("for index in range(2500): fit(index)")
+        server.wait_for(1)
+        tell("telemetry.set_session(None); import gc; gc.collect()")
+        time.sleep(0.5)
+        tell(OPT_OUTS[0])
+        server.release.set()
+        tell.wait_for_relays(0)
+        assert len(server.requests) == 1
+
+
+def test_what_a_session_that_is_gone_left_is_shared_otherwise(host: MakeHost) -> None:
+    with loopback() as server, told(host(), server) as tell:
+        for number in range(3):
+            tell("telemetry.set_session(telemetry.create_session())")
+            tell(f"fit({number}); telemetry.set_session(None); import gc; gc.collect()")
+        tell.wait_for_relays(0)
+        assert steps(server) == [0, 1, 2]
+
+
+def test_opting_out_in_the_middle_of_a_run_starts_no_relay(host: MakeHost) -> None:
+    """A signal handler opts out while its thread starts the relay."""
+    preparation = f"""
+        import plaintally._sender as sender
+        before = sender.spawn
+        def spawn(*arguments):
+            {OPT_OUTS[0]}
+            return before(*arguments)
+        sender.spawn = spawn
+    """
+    code = "for index in range(5): fit(index)\nassert telemetry.session.sink is None"
+    with loopback() as server:
+        made = host()
+        run(made, server, ENABLE + textwrap.dedent(preparation) + code)
+        time.sleep(1)
+        assert senders(str(made.folder)) == []
+        assert server.requests == []
+
+
+# Runs a host in a network of its own, whose name servers take every question and answer none until the input ends.
+SILENT_NAME_SERVERS = """
+import os, socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+with open("resolv.conf", "w") as file:
+    file.writelines(f"nameserver 127.0.0.{number}\\n" for number in (1, 2, 3))
+subprocess.run(["mount", "--bind", "resolv.conf", os.path.realpath("/etc/resolv.conf")], check=True)
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("0.0.0.0", 53))
+print(subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("end", "status"), [("pass", b"0\n"), ("os.kill(os.getpid(), signal.SIGKILL)", b"-9\n")])
+@pytest.mark.parametrize("work", ["telemetry.count_import()", ENABLE + "fit(1)"], ids=["sender", "relay"])
+def test_a_detached_process_ends_soon_after_its_host_whatever_name_servers_do(
+    host: MakeHost, work: str, end: str, status: bytes
+) -> None:
+    """A look-up takes 28 seconds here, and cannot be ended."""
+    code = f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{work}\ntime.sleep(1.5)\n{end}"
+    made = host()
+    silent = ("unshare", "--mount", "--net", "--map-root-user", str(made.interpreter.python), "-c", SILENT_NAME_SERVERS)
+    endpoint = "https://collector.example.org/v1/projects/p/databases/(default)/documents"
+    env = {"ENDPOINT": endpoint, MARKER: str(made.folder)}
+    with made.start(host_code(code), before=silent, env=env) as process:
+        tell = Told(made, process)
+        assert process.stdout
+        assert process.stdout.readline() == status
+        began = time.monotonic()
+        assert tell.relays
+        while tell.relays and time.monotonic() < began + 60:
+            time.sleep(0.1)
+        assert time.monotonic() - began < 12
+
+
+def test_the_relay_ends_with_a_host_that_has_become_another_program(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        code = ENABLE + "fit(1)\nos.execvp('sleep', ['sleep', '30'])"
+        process = made.start(host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
+        server.wait_for(2)
+        Told(made, process).wait_for_relays(0)
+        assert process.poll() is None
+        process.kill()
+        process.communicate()
+        assert steps(server) == [1]
+
+
+def test_the_relay_ends_though_a_forked_child_keeps_the_pipe_of_a_host_that_nobody_waits_for(host: MakeHost) -> None:
+    """The host is a zombie then, which a signal still reaches."""
+    code = ENABLE + "fit(1)\nif not os.fork():\n    os.kill(os.getpid(), signal.SIGSTOP)\nos._exit(0)"
+    with loopback() as server:
+        made = host()
+        process = made.start(host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
+        Told(made, process).wait_for_relays(1)  # the child
+        assert steps(server) == [1]
+        for pid in senders(str(made.folder)):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_zipapp_shares_through_a_relay(host: MakeHost, tmp_path: Path) -> None:
+    folder, archive = Path(plaintally.__file__).parent, tmp_path / "app.pyz"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in folder.rglob("*.py"):
+            file.write(path, Path("plaintally", path.relative_to(folder)))
+        file.writestr("__main__.py", host_code(ENABLE + "fit(1)\nprint(telemetry.session.sink.obstacle)"))
+    with loopback() as server:
+        made = host()
+        command = [str(made.interpreter.python), "-I", str(archive)]
+        env = made.environment({"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
+        done = subprocess.run(command, env=env, capture_output=True, timeout=60, check=False)
+        assert (done.stdout, done.stderr) == (b"\n", b"")
+        server.wait_for(2)
+        assert steps(server) == [1]
