@@ -1,7 +1,6 @@
 """Networks that lose packets, answer for others or send users to a login page."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,5 +80,6 @@ def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
     first = "from plaintally import sharing\nsharing.BUDGET_S = 2.0"
     complete, reason, took_s = share(tmp_path, "collector.example", first=first)
     assert not complete
-    assert reason is not None and "name" in reason
+    assert "no name server answered in time for collector.example" in str(reason)
     assert took_s < 8  # the look-up itself takes ten
+

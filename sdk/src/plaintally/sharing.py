@@ -104,6 +104,7 @@ class ShareResult:
         shared, failed: by collection, how many documents.
         total: how many documents there were to share.
         reason: what went wrong, in a sentence, or None.
+        uncertain: whether a request may have arrived of which no answer came.
         issue_url: a page with a new issue that has the id in it, or None.
     """
 
@@ -124,6 +125,7 @@ class ShareResult:
         self.shared: dict[str, int] = {}
         self.failed: dict[str, int] = {}
         self.reason: str | None = None
+        self.uncertain = False
         self.total, self._given_endpoint = total, given_endpoint
         self.issue_url = _issue_url(issues_url, session) if session else None
 
@@ -137,7 +139,13 @@ class ShareResult:
 
     def __str__(self) -> str:
         if not self.shared:
-            return printable(f"Nothing was shared: {self.reason}.")
+            lines = [f"Nothing was shared: {self.reason}."]
+            if self.uncertain:
+                lines += [
+                    "In case a request arrived all the same, this is what its deletion needs: the session ID",
+                    f"{self.session_id} and the deletion key {self.deletion_key}.",
+                ]
+            return "\n".join(map(printable, lines))
         lines = [f"Thank you. {_count(self.shared)} of {self.package} are shared under the session ID", ""]
         lines += [f"    {self.session_id}", ""]
         if not self.complete:
@@ -284,7 +292,9 @@ def _is_of(said: Mapping[str, Any], session_id: str) -> bool:
 
 def _send_all(requests: Iterable[Request], endpoint: Endpoint, result: ShareResult, progress: Progress) -> None:
     for request in requests:
+        result.uncertain = True  # until there is an answer
         for sent, answer in send(request, endpoint, lambda request: _exchange(endpoint, request)):
+            result.uncertain = answer.http_status == 0
             counts = result.shared if answer.status == 200 else result.failed
             result.reason = answer.reason or result.reason
             for document in sent.documents:

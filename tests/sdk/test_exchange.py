@@ -1,0 +1,212 @@
+"""Failures of sharing and deletion: each is a reason in the result or a `SharingError`, never another exception."""
+
+import base64
+import json
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from loopback import Loopback, answer, loopback
+from terminals import see_at_terminal
+
+PREPARATION = """
+import itertools, json, selectors, socket, ssl, sys
+from plaintally import Telemetry, _callers, sharing
+from plaintally.contract import Contract, Label
+from plaintally.exceptions import SharingError
+_callers.find = lambda *_: _callers.Caller("person", "a test", None)
+sharing.PAUSES_S = ()
+telemetry = Telemetry("pkg", endpoint=sys.argv[1], contract=Contract(labels={"fit": Label()}))
+with telemetry.invoke("fit"):
+    pass
+session = telemetry.session
+"""
+FAILURES = """
+class Unreadable(Exception):
+    def __str__(self): raise RuntimeError("no text")
+
+class UnreadableOSError(OSError):
+    def __str__(self): raise RuntimeError("no text")
+
+KINDS = [
+    RuntimeError, AttributeError, NotImplementedError, UnicodeError, MemoryError, RecursionError, OverflowError,
+    StopIteration, ssl.SSLError, ssl.CertificateError, BlockingIOError, BrokenPipeError, Unreadable, UnreadableOSError,
+    lambda text: ExceptionGroup(text, [ValueError(text)]),
+]
+METHODS = {
+    socket: ("socket", "getaddrinfo"),
+    socket.socket: ("setblocking", "connect", "getsockopt", "settimeout", "close"),
+    ssl: ("create_default_context", "get_default_verify_paths"),
+    ssl.SSLContext: ("cert_store_stats", "wrap_socket"),
+    ssl.SSLSocket: ("sendall", "recv", "close"),
+    selectors.DefaultSelector: ("__init__", "register", "select", "unregister", "get_map", "close"),
+    json: ("loads",),
+}
+PLACES = [(owner, name) for owner, names in METHODS.items() for name in names]
+wrong, failed = [], 0
+for (owner, name), kind, good_calls in itertools.product(PLACES, KINDS, (0, 1)):
+    original, own, calls = getattr(owner, name), name in vars(owner), itertools.count()
+
+    def failing(*arguments, **keywords):
+        if next(calls) == good_calls:
+            raise kind("what it said")
+        return original(*arguments, **keywords)
+
+    setattr(owner, name, failing)
+    where = f"{owner.__name__}.{name} {getattr(kind, '__name__', 'ExceptionGroup')}"
+    try:
+        result = telemetry.share(show_progress=False)
+        failed += not result.complete
+        told = (result.session_id, result.deletion_key) == (session.id, session.deletion_key)
+        if not told or not str(result) or not (result.complete or result.reason.isprintable()):
+            wrong.append(f"{where}: {result!r}")
+    except Exception as error:
+        wrong.append(f"{where}: share raised {type(error).__name__}")
+    calls = itertools.count()
+    try:
+        telemetry.forget(session.id, "the key")
+    except SharingError:
+        pass
+    except Exception as error:
+        wrong.append(f"{where}: forget raised {type(error).__name__}")
+    setattr(owner, name, original) if own else delattr(owner, name)
+print(json.dumps([wrong, failed > 300, telemetry.share(show_progress=False).complete]))
+"""
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server(authority: trustme.CA) -> Iterator[Loopback]:
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with loopback(tls=context) as running:
+        yield running
+
+
+def run(
+    code: str, folder: Path, server: Loopback, authority: trustme.CA, **env: str
+) -> subprocess.CompletedProcess[str]:
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PREPARATION + code, server.endpoint],
+        env={"HOME": str(folder), "PATH": os.environ["PATH"], "SSL_CERT_FILE": str(folder / "ca.pem"), **env},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_whatever_a_replaced_module_raises_is_a_reason(tmp_path: Path, server: Loopback, authority: trustme.CA) -> None:
+    done = run(FAILURES, tmp_path, server, authority)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[], True, True]
+
+
+def test_a_trust_store_that_the_host_has_injected_is_used(
+    tmp_path: Path, server: Loopback, authority: trustme.CA
+) -> None:
+    """Its context has no `cert_store_stats`."""
+    code = "import truststore; truststore.inject_into_ssl()\nprint(telemetry.share(show_progress=False).complete)"
+    done = run(code, tmp_path, server, authority)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+ASK_PROXY = """
+import time
+from plaintally import _deliver
+try:
+    _deliver.exchange(("http", "a.test", 80, "/x"), b"", time.monotonic() + 9)
+except OSError:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("user:100%", b"user:100%"),
+        ("user:%zz%4", b"user:%zz%4"),
+        ("user:%1%+1", b"user:%1%+1"),
+        ("us%40er:%25%c3%a4", b"us@er:%\xc3\xa4"),
+        ("user:p\udcff", b"user:p\xff"),
+    ],
+)
+def test_a_proxys_password_is_sent_as_curl_sends_it(tmp_path: Path, typed: str, meant: bytes) -> None:
+    with loopback(answer(502)) as proxy:
+        environment = {"http_proxy": f"http://{typed}@127.0.0.1:{proxy.port}", "HOME": str(tmp_path)}
+        for command in ([sys.executable, "-c", ASK_PROXY], ["curl", "-s", "http://a.test/x"]):
+            subprocess.run(command, env=environment, capture_output=True, check=False)
+        sent = [line for request in proxy.requests for line in request.split(b"\r\n") if line.startswith(b"Proxy-Auth")]
+        assert sent == [b"Proxy-Authorization: Basic " + base64.b64encode(meant)] * 2
+
+
+BREAKAGES = {
+    "no rich": "import sys; sys.modules['rich.progress'] = 3",
+    "rich begins": "import rich.progress as p; p.Progress.__enter__ = fail",
+    "rich updates": "import rich.progress as p; p.Progress.update = fail",
+    "rich ends": "import rich.progress as p; p.Progress.__exit__ = fail",
+    "tqdm begins": "import sys, tqdm; sys.modules['rich'] = None; tqdm.tqdm.__init__ = fail",
+    "tqdm updates": "import sys, tqdm; sys.modules['rich'] = None; tqdm.tqdm.update = fail",
+    "tqdm ends": "import sys, tqdm; sys.modules['rich'] = None; tqdm.tqdm.close, tqdm.tqdm.__del__ = fail, id",
+    "the terminal is full": "import sys; sys.modules['rich'] = sys.modules['tqdm'] = None; sys.stderr = Full()",
+    "the terminal is gone": "import sys; sys.modules['rich'] = sys.modules['tqdm'] = None; sys.stderr.isatty = fail",
+    "a broken notebook": "import sys, types; sys.modules['IPython'] = m = types.ModuleType('I'); m.get_ipython = fail",
+    "no output": "import sys; sys.stdout.close()",
+    "a full output": "import sys; sys.stdout = Full()",
+}
+BREAK = """
+class Full:
+    encoding = "ascii"
+    def __getattr__(self, name): raise BlockingIOError(11, "would block")
+    def isatty(self): return True
+    def write(self, text): raise BlockingIOError(11, "would block")
+    flush = write
+
+def fail(*arguments, **keywords):
+    raise RuntimeError("broken")
+"""
+
+
+@pytest.mark.linux
+@pytest.mark.parametrize("name", BREAKAGES)
+def test_bars_that_fail_go_dark_and_the_key_is_shown(tmp_path: Path, name: str) -> None:
+    with loopback() as plain:
+        code = f"{BREAK}\n{BREAKAGES[name]}\n{PREPARATION}telemetry.share()\n"
+        code += "sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__\n"
+        env = {"HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+        seen = see_at_terminal([sys.executable, "-c", code, plain.endpoint], env=env, cwd=tmp_path)
+        assert len(plain.requests) == 2
+    assert "Thank you. 1 session, statistics of 1 label, 1 run" in seen
+    assert "plaintally forget" in seen
+    assert "Traceback" not in seen
+
+
+def test_an_interruption_by_another_exception_carries_the_key(tmp_path: Path, authority: trustme.CA) -> None:
+    """As a handler of SIGTERM raises it in a server."""
+    code = """
+import os, signal, threading
+def end(*_): raise SystemExit(3)
+signal.signal(signal.SIGTERM, end)
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+try:
+    telemetry.share(show_progress=False)
+except SystemExit as ended:
+    [note] = ended.__notes__
+    print(ended.code, session.id in note, session.deletion_key in note)
+"""
+    with loopback(held=True) as held:
+        done = run(code, tmp_path, held, authority)
+    assert done.stdout == "3 True True\n", done.stderr
