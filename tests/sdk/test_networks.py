@@ -82,4 +82,3 @@ def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
     assert not complete
     assert "no name server answered in time for collector.example" in str(reason)
     assert took_s < 8  # the look-up itself takes ten
-

@@ -16,7 +16,7 @@ from conftest import MakeHost
 from emulators import RULES, Emulator, needs_google
 from hosts import MARKER, PACKAGE, wait_until_gone
 from logged import CONTRACT, INVOKES, Logged, log, make
-from plaintally import Telemetry, _counting, _requests, sharing
+from plaintally import Telemetry, _counting, _requests, _send_test, sharing
 from plaintally.contract import COARSE, Contract
 from plaintally.exceptions import SharingError
 from plaintally_server import ingest
@@ -327,3 +327,8 @@ def test_a_host_counts_and_shares_by_itself(backend: Emulator | Collector, host:
     shown = run_server(tmp_path, "lookup", done.stdout.decode().strip(), "--contract", contract)
     assert "20" in shown.stdout, shown.stderr
     assert Maintenance(tmp_path / "plaintally.sqlite3").total(PACKAGE) == 1
+
+
+@needs_google
+def test_a_project_is_recognised_by_whoever_tests_the_way_to_it(google: Emulator) -> None:
+    assert _send_test.find_obstacle("rxinfer", google.endpoint.removesuffix("/")) == ""

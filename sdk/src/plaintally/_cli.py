@@ -164,6 +164,13 @@ def parser() -> argparse.ArgumentParser:
     endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
     endpoint.add_argument("url", nargs="?", help="the new address, none to send nothing, or default for the author's")
     add("preview", _preview, "show the exact bytes that the next count would send", package="required")
+    add(
+        "send-test",
+        _send_test,
+        "test whether the address of a package can be reached from here",
+        package="required",
+        more=" The request holds no data of yours. If it fails, the reason is shown.",
+    )
     _cli_sessions.add_commands(add, package=package_name, find=find)
     _cli_contract.add_commands(commands, package=package_name, find=find)
     return root
@@ -238,6 +245,23 @@ def _preview(arguments: argparse.Namespace) -> None:
     say("", error=True)
     sys.stderr.flush()
     sys.stdout.buffer.write(sent + (b"\n" if sys.stdout.isatty() else b""))
+
+
+def _send_test(arguments: argparse.Namespace) -> None:
+    from plaintally import _send_test
+
+    package, facts = arguments.package, _status_of(arguments.package).facts
+    decision = _consent.decide("counter", facts)
+    if facts.endpoint is None:
+        raise PlaintallyError(f"{package} has no address to test (set by {facts.endpoint_where})")
+    if not decision.allowed:
+        raise PlaintallyError(
+            f"nothing was sent: imports of {package} are not counted here, because of {_status.because(decision)}"
+        )
+    obstacle = _send_test.find_obstacle(package, facts.endpoint)
+    if obstacle:
+        raise PlaintallyError(f"{facts.endpoint} cannot be used from here: {obstacle}")
+    say(f"{facts.endpoint} can be reached, and a collector answers.")
 
 
 def _report(package: "str | None", *, wanted: bool, switch: str = "counter") -> None:

@@ -46,9 +46,9 @@ class Request(NamedTuple):
     documents: tuple[Document, ...]
 
     def is_confirmed_by(self, content: Mapping[str, Any]) -> bool:
-        """Return whether the content of an answer with status 200 says that every document is stored."""
-        if not self.documents:  # not a write: whoever asked reads the content
-            return bool(content)
+        """Return whether the content of an answer with status 200 says that every document is stored or deleted."""
+        if not self.documents:
+            return "receipt" in content or "request" in content
         if self.target.endswith(":commit"):
             results = content.get("writeResults")
             return isinstance(results, list) and len(results) == len(self.documents)

@@ -1,0 +1,47 @@
+"""The command `plaintally send-test`: whether imports of a package can be delivered from here, and if not, why.
+
+The test runs where a sender would: in a process of its own with the sender's variables and without `site`, so that a
+trust store or a proxy that only the host has is not taken for one that the sender has. It asks for a document that does
+not exist. The request holds nothing but the package's name, and stores nothing.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from plaintally import _deliver, _sender
+from plaintally._requests import Request, exchange_once
+from plaintally._sender import parse_endpoint
+
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from plaintally import _send_test; _send_test.main()"
+
+
+def find_obstacle(package: str, endpoint: str) -> str:
+    """Return what keeps imports from being delivered, or nothing."""
+    folder = os.path.dirname(os.path.dirname(__file__))
+    command = _sender.command(_BOOT, folder, package, endpoint)
+    if not command:
+        return "no Python interpreter can be started here; only a program that was not frozen counts imports"
+    done = subprocess.run(
+        command,
+        env=_sender.sender_environment(os.environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    failed = "the process that was to try it failed; try it again, then report it as a mistake of plaintally"
+    return done.stdout.strip() or (failed if done.returncode else "")
+
+
+def main() -> None:
+    """Run as the process that tries it; print what is in the way."""
+    _, _, package, url = sys.argv
+    endpoint = parse_endpoint(url, allow_http=True)
+    request = Request("GET", f"{endpoint.path}/using_{package}/send-test", b"", ())
+    answer = exchange_once(request, endpoint, time.monotonic() + _deliver.BUDGET_S)
+    is_working = 400 <= answer.status < 500 or answer.status == 501  # there is no such document, or none is given out
+    if not is_working:
+        sys.stdout.buffer.write(answer.reason.encode())
