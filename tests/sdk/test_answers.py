@@ -176,7 +176,7 @@ BODY = b'{"fields":{"id":{"stringValue":"%b"}}}' % ID.encode()
 def deliver(server: Loopback, raw: bytes) -> bool:
     server.requests.clear()
     server.answers[:] = [raw]
-    delivered = _deliver.deliver(f"http 127.0.0.1 {server.port} {TARGET}\n".encode() + BODY + b"\n")
+    delivered = _deliver.deliver(f"http 127.0.0.1 {server.port} {TARGET} ".encode() + BODY)
     assert len(server.requests) == (3 if b" 511 " in raw else 1)  # no network lets its users in within the budget
     return delivered
 
