@@ -182,8 +182,8 @@ def _is_foreground() -> bool:
 
 def _is_pool_worker() -> bool:
     """Whether a library for pools started this process; while a worker is being prepared, only its flag tells."""
-    for name in _POOLS:
-        process = getattr(sys.modules.get(name), "_current_process", None)
+    for module in filter(None, map(sys.modules.get, _POOLS)):
+        process = getattr(module, "_current_process", None)
         if getattr(process, "_parent_pid", None) is not None or getattr(process, "_inheriting", False):
             return True
     return False
