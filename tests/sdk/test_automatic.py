@@ -70,8 +70,17 @@ def test_a_persistent_yes_shares_at_the_next_start_and_a_no_ends_it_at_once(host
 
 
 @pytest.mark.linux
-def test_while_the_endpoint_fails_it_is_asked_once_a_minute(host: MakeHost) -> None:
-    with loopback(answer(503)) as server:
+@pytest.mark.parametrize(
+    ("failure", "requests"),
+    [
+        (answer(503), 1),
+        (answer(200, body=b"<html>Log in</html>"), 1),
+        (answer(302, "Location: http://portal.example/"), 1),
+        (answer(403, body=b"<html>Blocked</html>"), 2),  # the documents are tried one by one
+    ],
+)
+def test_while_no_collector_answers_it_is_asked_once_a_minute(host: MakeHost, failure: bytes, requests: int) -> None:
+    with loopback(failure) as server:
         made = host()
         process = made.start(
             host_code(ENABLE + "for index in range(60):\n    fit(index); time.sleep(0.1)"),
@@ -79,11 +88,12 @@ def test_while_the_endpoint_fails_it_is_asked_once_a_minute(host: MakeHost) -> N
         )
         server.wait_for(1)
         time.sleep(3)
-        assert len(server.requests) == 1
+        assert len(server.requests) == requests
         process.kill()
         process.communicate()
         server.answers[:] = [OK]
-        server.wait_for(3)
+        server.requests.clear()
+        server.wait_for(2)
         wait_until_gone(str(made.folder))
         assert len(contexts(shared(server))) >= 20  # nothing was lost
 

@@ -1,6 +1,7 @@
 """Networks that lose packets, answer for others or send users to a login page."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,23 @@ def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
     assert not complete
     assert "no name server answered in time for collector.example" in str(reason)
     assert took_s < 8  # the look-up itself takes ten
+
+
+def test_an_interruption_ends_sharing_while_no_name_server_answers(tmp_path: Path) -> None:
+    first = """
+import os, signal, sys, threading, time
+def interrupt():
+    time.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)
+def end(kind, error, _):
+    print(json.dumps([False, error.__notes__[0], time.monotonic() - began]))
+sys.excepthook = end
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Thread(target=interrupt).start()
+"""
+    code = f"HOST = 'collector.example'\n{first}\n{SHARING}"
+    done = run_in_network(code, tmp_path)
+    _, note, took_s = json.loads(done.stdout)
+    assert note.startswith("Nothing was shared: it was interrupted.")
+    assert took_s < 8  # the look-up itself takes ten
+    assert done.returncode == -signal.SIGINT

@@ -504,3 +504,8 @@ def test_a_summary_takes_a_number_of_rows(server: Loopback) -> None:
             session.summarize(n_last=wrong)  # type: ignore[arg-type]
     assert "ID" not in str(session.summarize(n_last=0))
     assert len(str(session.summarize(n_last=10**9)).splitlines()) < 25
+
+
+def test_if_the_host_has_made_warnings_errors_the_result_is_returned() -> None:
+    """As this suite has."""
+    assert make(None).share(show_progress=False).reason == "there is no endpoint to share it with"
