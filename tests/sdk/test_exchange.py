@@ -210,3 +210,32 @@ except SystemExit as ended:
     with loopback(held=True) as held:
         done = run(code, tmp_path, held, authority)
     assert done.stdout == "3 True True\n", done.stderr
+
+
+IN_BACKGROUND = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+attributes = termios.tcgetattr(0)
+attributes[3] |= termios.TOSTOP
+termios.tcsetattr(0, termios.TCSANOW, attributes)
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    os.dup2(os.open("output", os.O_CREAT | os.O_WRONLY), 1)
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+_, status = os.waitpid(pid, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    os.kill(pid, 9)
+sys.exit(status)
+"""
+
+
+@pytest.mark.linux
+def test_the_bars_of_a_job_in_the_background_do_not_stop_it(tmp_path: Path) -> None:
+    """After `stty tostop`, the terminal stops a job in the background that writes to it."""
+    with loopback() as plain:
+        job = ["-c", PREPARATION + "telemetry.share()", plain.endpoint]
+        env = {"HOME": str(tmp_path), "TERM": "xterm", "LANG": "C.UTF-8"}
+        seen = see_at_terminal([sys.executable, "-c", IN_BACKGROUND, *job], env=env, cwd=tmp_path)
+    assert (seen, len(plain.requests)) == ("", 2)
+    assert "Thank you." in (tmp_path / "output").read_text()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, Protocol
 
-from plaintally._counting import is_notebook
+from plaintally._counting import _is_foreground, is_notebook
 
 _BARS = {"statistics": ("sessions", "session_stats"), "runs": ("invokes",)}
 _COLOURS = {"statistics": "blue", "runs": "green"}
@@ -70,7 +70,7 @@ def _makers() -> Iterable[Callable[[Mapping[str, int]], AbstractContextManager[P
     try:
         if is_notebook():
             return (_in_notebook,)
-        return (_with_rich, _with_tqdm, _plain) if sys.stderr.isatty() else ()
+        return (_with_rich, _with_tqdm, _plain) if sys.stderr.isatty() and _is_foreground() else ()
     except Exception:  # noqa: BLE001  # streams and shells that the host has replaced or closed
         return ()
 
