@@ -1,5 +1,6 @@
 """Host packages in real processes: the installed wheel in a bare environment, run with an environment of its own."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,11 @@ class Host:
 
 
 def make_host(interpreter: Interpreter, folder: Path, **settings: object) -> Host:
-    """Write a host package whose author gives `settings` to its handle."""
+    """Write a host package whose author gives `settings` to its handle.
+
+    Senders of earlier tests may still hold the locks of the environment, of which there are four.
+    """
+    wait_for_locks(interpreter)
     package = folder / "site" / PACKAGE
     package.mkdir(parents=True)
     arguments = "".join(f", {name}={value!r}" for name, value in settings.items())
@@ -121,6 +126,33 @@ def make_host(interpreter: Interpreter, folder: Path, **settings: object) -> Hos
     home = folder / "home"
     home.mkdir()
     return Host(interpreter, package.parent, home)
+
+
+def locked_files(interpreter: Interpreter) -> list[Path]:
+    """The files of the SDK of which each sender locks one."""
+    [folder] = interpreter.prefix.glob("lib/python*/site-packages/plaintally")
+    return [folder / f"{name}.py" for name in ("_sender", "_counting", "_preferences", "__init__")]
+
+
+@contextlib.contextmanager
+def locked(files: list[Path]) -> Iterator[None]:
+    """Hold the locks of files, as senders do."""
+    import fcntl
+
+    with contextlib.ExitStack() as stack:
+        for path in files:
+            fcntl.flock(stack.enter_context(path.open()), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def wait_for_locks(interpreter: Interpreter) -> None:
+    """Wait until no sender of an environment is alive."""
+    if sys.platform != "linux" or not list(interpreter.prefix.glob("lib/python*/site-packages/plaintally")):
+        return
+    for _ in range(1200):
+        with contextlib.suppress(BlockingIOError), locked(locked_files(interpreter)):
+            return
+        time.sleep(0.01)
 
 
 LEFT_BEHIND = """

@@ -73,6 +73,7 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in (
                 "open",
                 "os.open",
+                "posix.open",
                 "os.makedirs",
                 "os.replace",
             ):

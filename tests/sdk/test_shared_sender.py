@@ -1,7 +1,6 @@
 """One sender for the packages of a process, and at most four in an environment."""
 
 import compileall
-import fcntl
 import os
 import re
 import shutil
@@ -13,21 +12,43 @@ import textwrap
 import time
 import uuid
 import zipapp
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trustme
 
 from conftest import MakeHost
-from hosts import LEFT_BEHIND, MARKER, PACKAGE, Host, Interpreter, make_host, senders, trace, wait_until_gone
+from hosts import (
+    LEFT_BEHIND,
+    MARKER,
+    PACKAGE,
+    Host,
+    Interpreter,
+    locked,
+    locked_files,
+    make_host,
+    senders,
+    trace,
+    wait_until_gone,
+)
 from loopback import Loopback, loopback
 
 pytestmark = pytest.mark.linux
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
-LOCKED = ("_sender", "_counting", "_preferences", "__init__")
+FLOCK = {
+    "flock": (),
+    "no flock": (
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        'mount --bind /dev/null "$(readlink -f "$(command -v flock)")" && exec "$@"',
+        "sh",
+    ),
+}
 
 
 def add_package(host: Host, name: str, endpoint: str) -> None:
@@ -203,6 +224,57 @@ def test_jobs_that_come_as_a_sender_ends_are_delivered(host: MakeHost) -> None:
         wait_for_packages(server, names)
 
 
+def test_a_hook_that_refuses_files_below_proc(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 2)
+        code = f"""
+            import sys, {names[0]}
+            class Refused(Exception): pass
+            def hook(event, given):
+                if event == "open" and str(given[0]).startswith("/proc"):
+                    raise Refused
+            sys.addaudithook(hook)
+            import {names[1]}
+        """
+        done = made.run(code)
+        assert (done.returncode, done.stderr) == (0, b"")
+        wait_for_packages(server, names)
+
+
+def test_a_host_that_makes_a_container_can_still_fork(host: MakeHost) -> None:
+    """The first child is the first process of a namespace, which ends with it."""
+    code = f"""
+        import ctypes, os
+        assert ctypes.CDLL(None).unshare(0x20000000) == 0  # CLONE_NEWPID
+        import {PACKAGE}
+        for _ in range(2):
+            if not (pid := os.fork()):
+                os._exit(0)
+            os.waitpid(pid, 0)
+            break
+    """
+    with loopback() as server:
+        done = host(endpoint=server.endpoint).run(code, before=("unshare", "--map-root-user", "--fork"))
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize("end", ["chroot", "no descriptors"])
+def test_a_host_that_cannot_load_libraries_ends_normally(each_python: Interpreter, tmp_path: Path, end: str) -> None:
+    """A thread that outlived the interpreter would need one to end, and abort the process."""
+    (tmp_path / "empty").mkdir()
+    code = {
+        "chroot": f"os.chroot({str(tmp_path / 'empty')!r})",
+        "no descriptors": "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))",
+    }[end]
+    with loopback() as server:
+        made = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        for _ in range(60):
+            done = made.run(f"import os, resource, {PACKAGE}; {code}", before=("unshare", "--map-root-user"))
+            assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_without_proc_each_package_starts_a_sender(host: MakeHost) -> None:
     without = ("unshare", "--mount", "--map-root-user", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
     with loopback() as server:
@@ -289,38 +361,15 @@ def test_a_sender_that_hangs_is_ended_by_the_kernel(bare: Interpreter) -> None:
     os.close(sink)
 
 
-@contextmanager
-def locked(files: list[Path]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for path in files:
-            fcntl.flock(stack.enter_context(path.open()), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-
-
-def locked_files(interpreter: Interpreter) -> list[Path]:
-    [folder] = interpreter.prefix.glob("lib/python*/site-packages/plaintally")
-    return [folder / f"{name}.py" for name in LOCKED]
-
-
-def wait_until_free(files: list[Path]) -> None:
-    """Wait until senders of earlier tests have ended."""
-    for _ in range(1200):
-        with suppress(BlockingIOError), locked(files):
-            return
-        time.sleep(0.01)
-
-
-@pytest.mark.parametrize("command", ["flock", "none"])
+@pytest.mark.parametrize("command", FLOCK)
 @pytest.mark.parametrize("free", range(5))
 def test_a_sender_takes_the_lock_that_is_free(host: MakeHost, command: str, free: int) -> None:
-    env = {"PATH": "/nowhere"} if command == "none" else {}
     marker = uuid.uuid4().hex
     with loopback(held=True) as server:
         made = host(endpoint=server.endpoint)
         files = locked_files(made.interpreter)
-        wait_until_free(files)
         with locked([path for path in files if path != (*files, None)[free]]):
-            done = made.run(env={MARKER: marker, **env})
+            done = made.run(env={MARKER: marker}, before=FLOCK[command])
             assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
             assert len(server.wait_for(free < 4, seconds=5)) == (free < 4)
             if free < 4:
@@ -328,18 +377,44 @@ def test_a_sender_takes_the_lock_that_is_free(host: MakeHost, command: str, free
                     pass
         server.release.set()
         wait_until_gone(marker)
-        made.run(env=env)  # a full house is no reason to send nothing later
+        made.run(before=FLOCK[command])  # a full house is no reason to send nothing later
         assert len(server.wait_for(1 + (free < 4))) == 1 + (free < 4)
 
 
-@pytest.mark.parametrize("command", ["flock", "none"])
+@pytest.mark.strace
+def test_without_a_lock_later_packages_start_nothing(host: MakeHost, tmp_path: Path) -> None:
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 3)
+        files = locked_files(made.interpreter)
+        with locked(files):
+            found = trace(made, tmp_path, f"import time, {names[0]}; time.sleep(0.2); import {', '.join(names[1:])}")
+        assert sum('"/bin/sh"' in line for line in found.programs) == 1
+        assert server.connections == 0
+
+
+def test_a_sender_that_only_waits_leaves_its_lock_to_others(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host(endpoint=server.endpoint)
+        files = locked_files(made.interpreter)
+        with locked(files[:3]), made.start(f"import time, {PACKAGE}; time.sleep(0.8)") as process:
+            assert len(server.wait_for(1)) == 1
+            for _ in range(60):
+                with suppress(BlockingIOError), locked(files[3:]):
+                    break
+                time.sleep(0.01)
+            assert process.poll() is None
+            with locked(files[3:]):
+                process.wait()
+
+
+@pytest.mark.parametrize("command", FLOCK)
 def test_quick_processes_leave_four_senders(host: MakeHost, command: str) -> None:
-    env = {"PATH": "/nowhere"} if command == "none" else {}
     marker = uuid.uuid4().hex
     with loopback(held=True) as server:
         made = host(endpoint=server.endpoint)
         for _ in range(60):
-            done = made.run(env={MARKER: marker, **env})
+            done = made.run(env={MARKER: marker}, before=FLOCK[command])
             assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
         time.sleep(0.5)
         assert len(senders(marker)) <= 4
@@ -347,21 +422,19 @@ def test_quick_processes_leave_four_senders(host: MakeHost, command: str) -> Non
         wait_until_gone(marker)
         before = len(server.requests)
         server.release.set()
-        made.run(env=env)
+        made.run(before=FLOCK[command])
         assert len(server.wait_for(before + 1)) == before + 1
 
 
 @pytest.mark.strace
-@pytest.mark.parametrize("command", ["flock", "none"])
+@pytest.mark.parametrize("command", FLOCK)
 def test_where_files_cannot_be_locked_there_is_no_limit(host: MakeHost, tmp_path: Path, command: str) -> None:
-    env = {"PATH": "/nowhere"} if command == "none" else {}
     strace = (shutil.which("strace") or "", "-f", "-o", str(tmp_path / "trace"), "-e", "inject=flock:error=ENOLCK")
     with loopback() as server:
         made = host(endpoint=server.endpoint)
         files = locked_files(made.interpreter)
-        wait_until_free(files)
         with locked(files):
-            assert made.run(env=env, before=strace).returncode == 0
+            assert made.run(before=(*FLOCK[command], *strace)).returncode == 0
         assert len(server.wait_for(1)) == 1
 
 
@@ -373,7 +446,7 @@ def copy_sdk(host: Host) -> Path:
     return copy
 
 
-def test_an_installation_without_sources(host: MakeHost) -> None:
+def test_an_installation_without_sources(host: MakeHost, bare: Interpreter) -> None:
     with loopback() as server:
         made = host(endpoint=server.endpoint)
         sdk = copy_sdk(made)
@@ -381,17 +454,16 @@ def test_an_installation_without_sources(host: MakeHost) -> None:
         for path in sdk.rglob("*.py"):
             path.unlink()
         made = Host(Interpreter(Path(sys.base_prefix, "bin/python3"), (0, 0)), made.folder, made.home)
-        with locked([sdk / f"{name}.pyc" for name in LOCKED]):
+        with locked([sdk / f"{path.stem}.pyc" for path in locked_files(bare)]):
             assert made.run().returncode == 0
         for count in (1, 2):
             assert made.run().returncode == 0
             assert len(server.wait_for(count)) == count
 
 
-@pytest.mark.parametrize("command", ["flock", "none"])
+@pytest.mark.parametrize("command", FLOCK)
 def test_a_zip_application_over_tls(host: MakeHost, authority: trustme.CA, tmp_path: Path, command: str) -> None:
     """Its interpreter runs the sender from the archive, which is the only file to lock."""
-    env = {"PATH": "/nowhere"} if command == "none" else {}
     trusted = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(trusted))
     with loopback(tls=tls_server(authority)) as server:
@@ -402,10 +474,10 @@ def test_a_zip_application_over_tls(host: MakeHost, authority: trustme.CA, tmp_p
         zipapp.create_archive(made.folder, archive)
         application = Host(made.interpreter, tmp_path, made.home)
         code = f"import sys, runpy; sys.path.insert(0, {str(archive)!r}); runpy.run_path({str(archive)!r})"
-        env |= {"SSL_CERT_FILE": str(trusted), "PYTHONPATH": ""}
+        env = {"SSL_CERT_FILE": str(trusted), "PYTHONPATH": ""}
         with locked([archive]):
-            assert application.run(code, env=env).returncode == 0
-        assert application.run(code, env=env).returncode == 0
+            assert application.run(code, env=env, before=FLOCK[command]).returncode == 0
+        assert application.run(code, env=env, before=FLOCK[command]).returncode == 0
         assert len(server.wait_for(1)) == 1
         assert packages_of(server) == {PACKAGE}
 

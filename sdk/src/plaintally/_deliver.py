@@ -56,7 +56,10 @@ def main() -> None:
     for job in _jobs(host):
         ended = _thread.allocate_lock()
         ended.acquire()
-        _thread.start_new_thread(_deliver_and_release, (job, ended))
+        try:
+            _thread.start_new_thread(_deliver_and_release, (job, ended))
+        except RuntimeError:  # the user may start no more
+            _deliver_and_release(job, ended)
         running.append((ended, time.monotonic() + BUDGET_S))
     for ended, deadline in running:
         ended.acquire(timeout=max(0.0, deadline - time.monotonic()))
@@ -98,12 +101,9 @@ def _only_once(make: "Callable[[], ssl.SSLContext]") -> "Callable[[], ssl.SSLCon
 def _lock_a_file() -> bool:
     """Lock one of the files that count senders, as `sh` does in `_sender`; False if other senders hold all locks.
 
-    The lock is released when this process ends. A zip file is the only file to lock.
+    The lock is released when this process ends.
     """
-    folder, _, extension = __file__.rpartition("_deliver")
-    names = (f"{folder}{name}{extension}" for name in ("_sender", "_counting", "_preferences", "__init__"))
-    archive = getattr(__spec__.loader, "archive", None)
-    for path in [archive] if archive else names:
+    for path in _files_to_lock():
         try:
             if sys.platform == "win32":
                 __import__("_windows").lock(path)  # beside this module
@@ -117,6 +117,32 @@ def _lock_a_file() -> bool:
             pass
         return True
     return False
+
+
+def _is_crowded() -> bool:
+    """Return whether all locks are held, this process's own among them."""
+    import fcntl
+
+    for path in _files_to_lock():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
+        return False
+    return True
+
+
+def _files_to_lock() -> "list[str]":
+    """Return the names of four files of the SDK, or of the zip file that holds it."""
+    folder, _, extension = __file__.rpartition("_deliver")
+    archive = getattr(__spec__.loader, "archive", None)
+    names = ("_sender", "_counting", "_preferences", "__init__")
+    return [archive] if archive else [f"{folder}{name}{extension}" for name in names]
 
 
 def _jobs(host: int) -> "Iterator[bytes]":
@@ -136,15 +162,15 @@ def _jobs(host: int) -> "Iterator[bytes]":
     watched.register(pipe, select.POLLIN)
     try:
         os.open("/proc/self/fd/0", os.O_WRONLY)  # a pipe without a writer would be at its end
-        watched.register(os.pidfd_open(host), select.POLLIN)
-    except (OSError, AttributeError):  # the host has ended, or cannot be watched
-        ends = last
-    while (left_s := min(last + LINGER_S, ends) - time.monotonic()) > 0:
-        ready = [descriptor for descriptor, _ in watched.poll(left_s * 1000)]
+        watched.register(os.pidfd_open(host), select.POLLIN)  # so that the end of the host is seen at once
+    except (OSError, AttributeError):  # the host has ended, or this Linux is older than 5.3
+        pass
+    while time.monotonic() < min(last + LINGER_S, ends) and os.path.exists(f"/proc/{host}"):
+        ready = [descriptor for descriptor, _ in watched.poll(100)]
         if pipe in ready:
             yield from os.read(pipe, 65_536).splitlines()
             last = time.monotonic()
-        elif ready:  # the host has ended
+        elif ready or _is_crowded():  # the host has ended, or other hosts may need the lock of this sender
             break
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.set_blocking(pipe, False)

@@ -32,29 +32,29 @@ connection of its own.
 import _thread
 import os
 import sys
+import time
 
 if sys.platform != "win32":
-    import posix  # gevent replaces functions of `os` and `_thread`, but not those of `posix` and `_thread.start_new`
+    import posix  # gevent, eventlet and pyfakefs replace functions of `os`, which then wait or see other files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-# Names a file of the SDK by $0, and the four whose locks count senders. sh would replace descriptor 0 of a command in
-# the background by /dev/null, so 4 keeps the pipe. Bash adds the working directory to the environment. Where there is
-# no command `flock`, or a zip file instead of the four, the sender locks a file itself.
+# $0 is this file, and $@ the command. Descriptor 4 keeps the pipe, since sh replaces 0 of a command in the background.
+# Bash adds the working directory to the environment. If there is no command `flock`, or a zip file instead of the four
+# files, the sender locks a file itself.
 _SCRIPT = """
 unset PWD OLDPWD
 exec 4<&0
-(
-    exec 0<&4 4<&-
-    [ -f "$0" ] || exec "$@" unlocked
-    for name in _sender _counting _preferences __init__; do
-        exec 3<"${0%_sender*}$name${0##*_sender}"
-        flock -n 3
-        case $? in 0) exec "$@" ;; 1) ;; *) exec "$@" unlocked ;; esac
-    done
-) &
+start() { "$@" <&4 4<&- & exit 0; }
+[ -f "$0" ] || start "$@" unlocked
+for name in _sender _counting _preferences __init__; do
+    exec 3<"${0%_sender*}$name${0##*_sender}"
+    command -p flock -n 3
+    case $? in 0) start "$@" ;; 1) ;; *) start "$@" unlocked ;; esac
+done
+exit 1
 """
 _BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
 # All that a sender is given of the environment: what the interpreter needs to start, proxies and certificates.
@@ -65,7 +65,10 @@ _VARIABLES = (
 )
 MAX_URL = 2000  # so that a job is smaller than PIPE_BUF, and written and read as a whole
 _CANDIDATES = 64  # a sender's process id is that of sh or one of the next, since both start within a millisecond
-_latest: "tuple[int, str, dict[str, str]] | None" = None  # of the latest sender: sh's id, the pipe, the environment
+_AGAIN_S = 1.0  # after this time another sender is tried, if there was no lock for the last one
+# Of the latest sender: sh's id, the pipe as `fstat` describes it, the environment.
+_latest: "tuple[int, tuple[int, ...], dict[str, str]] | None" = None
+_refused_s = -_AGAIN_S  # when a sender found no lock
 
 
 class Endpoint:
@@ -122,7 +125,7 @@ def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[
     """
     job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target} ".encode() + body + b"\n"
     passed = sender_environment(environment)
-    if not _hand_over(job, passed):
+    if not _hand_over(job, passed) and time.monotonic() >= _refused_s + _AGAIN_S:
         _start(job, passed)
 
 
@@ -157,7 +160,7 @@ def _unusable(url: object, reason: str) -> Exception:
 
 
 def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
-    """Give a job to the latest sender of this process; False if that is gone or has another environment.
+    """Give a job to the latest sender of this process; False if it is gone or has another environment.
 
     The pipe is opened for reading, too: to write into a pipe that nobody reads raises a signal that could end the host.
     """
@@ -167,14 +170,15 @@ def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
     for pid in range(shell, shell + _CANDIDATES):
         path = f"/proc/{pid}/fd/0"
         try:
-            if os.readlink(path) == pipe:
-                descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            if posix.stat(path)[:3] == pipe:
+                descriptor = posix.open(path, os.O_RDWR | os.O_NONBLOCK)
                 try:
-                    os.write(descriptor, job)  # as a whole or not at all, see `MAX_URL`
+                    if posix.fstat(descriptor)[:3] == pipe:  # the process id may be another's by now
+                        posix.write(descriptor, job)  # as a whole or not at all, see `MAX_URL`
                 finally:
-                    os.close(descriptor)
-                return os.readlink(path) == pipe
-        except OSError:  # there is no such process, it is another user's, or its pipe is full
+                    posix.close(descriptor)
+                return posix.stat(path)[:3] == pipe
+        except Exception:  # noqa: BLE001, S110  # it has ended, is another user's, its pipe is full, or a hook refuses
             pass
     return False
 
@@ -190,16 +194,28 @@ def _start(job: bytes, passed: "dict[str, str]") -> None:
 
         _windows.spawn([*arguments, "unlocked"], job, passed)
         return
-    try:
-        source, sink = os.pipe()
-    except OSError:  # no descriptors left
+    if _is_making_a_container():
         return
-    os.write(sink, job)
-    shell = spawn([_SCRIPT, __file__, *arguments], source, passed)
-    if shell and sys.platform == "linux":
-        _latest = shell, f"pipe:[{os.fstat(source).st_ino}]", passed
-    os.close(source)
-    os.close(sink)
+    pipe: tuple[int, ...] = ()
+    try:
+        pipe = source, sink = posix.pipe()
+        posix.write(sink, job)
+        shell = spawn([_SCRIPT, __file__, *arguments], source, passed)
+        _latest = shell, posix.fstat(source)[:3], passed
+    except OSError:  # there are no descriptors left
+        pass
+    finally:
+        for descriptor in pipe:
+            posix.close(descriptor)
+
+
+def _is_making_a_container() -> bool:
+    """Whether the next child would be the first process of a namespace, in which nothing can start after its end."""
+    later = "/proc/self/ns/pid_for_children"
+    try:
+        return posix.readlink(later) != posix.readlink("/proc/self/ns/pid")
+    except OSError:  # there is no such process yet, or there are no such files
+        return os.path.lexists(later)
 
 
 def find_interpreter() -> str:
@@ -246,24 +262,52 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
     # Another program that runs Python may end or fork it before the thread has ended, without telling Python.
     is_embedded = not sys.orig_argv or sys.executable not in arguments
-    if not is_green and not is_embedded and _may_thread():
-        try:
-            start(_collect, (shell, -shell))
-        except Exception:  # noqa: BLE001, S110  # no thread to be had, or refused by a hook
-            pass
-        else:
-            return shell
-    _collect(shell)
+    if is_green or is_embedded or not _may_thread():
+        _await_shell(shell)
+    else:
+        _await_shell_in_thread(shell, start)
     return shell
 
 
-def _collect(*processes: int) -> None:
-    """Wait for sh, and for its group: its children, too, if the kernel gave them to this process."""
-    for process in processes:
-        try:
-            posix.waitpid(process, 0)
-        except OSError:  # there is none: the host ignores SIGCHLD, or collected it itself
-            pass
+def _await_shell_in_thread(shell: int, start: "Callable[..., object]") -> None:
+    """Wait for sh in a thread, and at exit for the thread: one that outlives its interpreter may abort the process."""
+    import atexit
+
+    host, ended = os.getpid(), _thread.allocate()
+
+    def wait_for_thread() -> None:
+        if os.getpid() == host:  # a forked child has no such thread
+            ended.acquire(timeout=1)
+
+    def wait() -> None:
+        _await_shell(shell)
+        has_children = _wait(-shell, os.WNOHANG) is not None  # of sh's, if the kernel gave them to this process
+        atexit.unregister(wait_for_thread)
+        ended.release()
+        if has_children:
+            _wait(-shell)
+
+    ended.acquire()
+    atexit.register(wait_for_thread)
+    try:
+        start(wait, ())
+    except Exception:  # noqa: BLE001  # no thread to be had, or refused by a hook
+        _await_shell(shell)
+        atexit.unregister(wait_for_thread)
+
+
+def _await_shell(shell: int) -> None:
+    global _refused_s  # noqa: PLW0603  # one for all packages of a process
+    if _wait(shell):
+        _refused_s = time.monotonic()
+
+
+def _wait(process: int, options: int = 0) -> "int | None":
+    """Wait for a child, or for a group of them, and return the status, or None if there is none."""
+    try:
+        return posix.waitpid(process, options)[1]
+    except OSError:  # the host ignores SIGCHLD, or collected it itself
+        return None
 
 
 def _may_thread() -> bool:
