@@ -1,0 +1,142 @@
+"""Runs every kind of host many times, with telemetry on and off, and counts crashes, hangs and lost imports.
+
+`scripts/bench crashes` takes some minutes for each version of Python; `--runs` and `--kind` choose less. Hosts deliver
+over TLS with `--tls`, where a library that is still at work when its process ends shows best.
+"""
+
+import argparse
+import json
+import os
+import platform
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import trustme
+from pages import ROOT, table, write_part
+
+sys.path.append(str(ROOT / "tests"))
+
+from system.hosts.kinds import KINDS, Kind, Outcome, Place, environment_for, run
+
+PAGE = ROOT / "docs" / "explanation" / "hosts.md"
+RESULTS = ROOT / "bench" / "results" / "crashes.json"
+VERSIONS = ("3.11", "3.12", "3.13")
+HEAD = ("kind", "runs", "crashes", "hangs", "other failures", "imports", "without telemetry")
+Tls = tuple[ssl.SSLContext, Path]
+
+
+class Tally(NamedTuple):
+    """What the runs of one kind came to."""
+
+    runs: int = 0
+    crashes: int = 0
+    hangs: int = 0
+    failures: int = 0
+    counts: int = 0
+    expected: int = 0
+
+    def add(self, kind: Kind, outcome: Outcome, expected: int) -> "Tally":
+        is_crash = outcome.crashed and kind.status >= 0
+        is_failure = not is_crash and not outcome.hangs and outcome.status != kind.status
+        return Tally(
+            self.runs + 1,
+            self.crashes + is_crash,
+            self.hangs + outcome.hangs,
+            self.failures + is_failure,
+            self.counts + outcome.counts,
+            self.expected + expected,
+        )
+
+
+def repeat(kind: Kind, place: Place, runs: int, *, off: bool, tls: Tls | None) -> Tally:
+    """Run a kind many times, and print what went wrong."""
+    tally = Tally()
+    for _ in range(runs):
+        outcome = run(kind, place, off=off, tls=tls)
+        expected = 0 if off else kind.counts
+        tally = tally.add(kind, outcome, expected)
+        if outcome.status != kind.status or outcome.counts != expected:
+            last = " | ".join(outcome.output.strip().splitlines()[-3:])
+            print(f"  {outcome.status=} {outcome.counts=}, not {expected}: {last}", flush=True)
+    return tally
+
+
+@contextmanager
+def make_tls() -> Iterator[Tls]:
+    """A server's context, and the file with the authority that hosts trust."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with authority.cert_pem.tempfile() as path:
+        yield context, Path(path)
+
+
+def measure(version: str, kinds: list[Kind], runs: int, tls: Tls | None) -> dict[str, dict[str, Tally]]:
+    """Run kinds on one version of Python."""
+    subprocess.run([ROOT / "scripts/setup", "hosts", version], check=True)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder), environment_for(version))
+        for kind in kinds:
+            print(f"{version} {kind.name}", flush=True)
+            found[kind.name] = {
+                "on": repeat(kind, place, runs, off=False, tls=tls),
+                "off": repeat(kind, place, max(1, runs // 4), off=True, tls=tls),
+            }
+    return found
+
+
+def add_up(tallies: list[Tally]) -> Tally:
+    return Tally(*map(sum, zip(*tallies, strict=True)))
+
+
+def tell(versions: dict[str, dict[str, dict[str, Tally]]]) -> str:
+    """The table of the page: each kind with all versions together."""
+    rows = []
+    for name in next(iter(versions.values())):
+        on = add_up([found[name]["on"] for found in versions.values()])
+        off = add_up([found[name]["off"] for found in versions.values()])
+        without = f"{off.crashes + off.hangs + off.failures} of {off.runs}"
+        numbers = (on.runs, on.crashes, on.hangs, on.failures)
+        rows.append([name, *numbers, f"{on.counts} of {on.expected}", without])
+    return table(HEAD, rows)
+
+
+def main() -> None:
+    """Measure, print the table, and write it into the page if every kind ran on every version."""
+    parser = argparse.ArgumentParser(prog="scripts/bench crashes", description=__doc__)
+    parser.add_argument("--python", action="append", choices=VERSIONS, help="one version, instead of all")
+    parser.add_argument("--kind", action="append", help="one kind by its name, instead of all")
+    parser.add_argument("--runs", type=int, default=20, help="of each kind and version (20)")
+    parser.add_argument("--tls", action="store_true", help="deliver over TLS")
+    options = parser.parse_args()
+    kinds = [kind for kind in KINDS if not options.kind or kind.name in options.kind]
+    with make_tls() as tls:
+        given = tls if options.tls else None
+        chosen = options.python or VERSIONS
+        found = {version: measure(version, kinds, options.runs, given) for version in chosen}
+    shown = tell(found)
+    print(shown)
+    if options.python or options.kind:
+        return
+    cpu = next((line for line in Path("/proc/cpuinfo").open() if line.startswith("model name")), ": unknown")
+    machine = f"{cpu.partition(':')[2].strip()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
+    scheme = "HTTPS" if options.tls else "HTTP"
+    text = (
+        f"Measured on {date} with CPython {', '.join(VERSIONS)}, {options.runs} runs of each kind on each "
+        f"version, delivered over {scheme}, and a quarter as many with `PLAINTALLY=off`. Machine: {machine}."
+    )
+    write_part("crashes", f"{text}\n\n{shown}", page=PAGE)
+    RESULTS.write_text(json.dumps({"date": date, "machine": machine, "versions": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""A WSGI application that imports a package when it is loaded and uses it in each request."""
+
+from collections.abc import Callable
+
+import hostpkg
+
+
+def application(environ: dict[str, object], start_response: Callable[..., object]) -> list[bytes]:
+    hostpkg.check()
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"done"]
