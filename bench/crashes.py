@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import ssl
 import subprocess
 import sys
@@ -43,6 +44,7 @@ class Tally(NamedTuple):
     expected: int = 0
 
     def add(self, kind: Kind, outcome: Outcome, expected: int) -> "Tally":
+        """Return the tally with one more run, which was to be counted so many times."""
         is_crash = outcome.crashed and kind.status >= 0
         is_failure = not is_crash and not outcome.hangs and outcome.status != kind.status
         return Tally(
@@ -94,6 +96,7 @@ def measure(version: str, kinds: list[Kind], runs: int, tls: Tls | None) -> dict
 
 
 def add_up(tallies: list[Tally]) -> Tally:
+    """Return the sum of tallies."""
     return Tally(*map(sum, zip(*tallies, strict=True)))
 
 
@@ -126,8 +129,8 @@ def main() -> None:
     print(shown)
     if options.python or options.kind:
         return
-    cpu = next((line for line in Path("/proc/cpuinfo").open() if line.startswith("model name")), ": unknown")
-    machine = f"{cpu.partition(':')[2].strip()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    cpu = re.search("model name.*: (.*)", Path("/proc/cpuinfo").read_text())
+    machine = f"{cpu[1] if cpu else 'unknown'}, {os.cpu_count()} cores, Linux {platform.release()}"
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     scheme = "HTTPS" if options.tls else "HTTP"
     text = (

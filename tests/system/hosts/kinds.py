@@ -14,7 +14,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -67,9 +66,7 @@ class Place:
             unfinished = self.folder / f"{name}.tmp"
             unfinished.mkdir()
             env = {**os.environ, "PYTHONPATH": self.path, "PEX_ROOT": str(self.folder / "pex")}
-            done = subprocess.run(
-                command, cwd=unfinished, env=env, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(command, cwd=unfinished, env=env, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             unfinished.rename(made)
         return made
@@ -90,9 +87,10 @@ class Kind:
         counts: how many imports are counted in one run.
         logs: how many runs each tracked call leaves in the log.
         shares: how many runs are shared if the user turned automatic sharing on.
-        serves: whether it is a server, which is sent requests until it is told to end.
+        serves: of a server, how many of its processes load the application.
         env: what its program is told.
         status: its exit status.
+        slow: whether only the bench runs it.
         around: a context in which it runs, given the collector and the host's folder.
     """
 
@@ -101,9 +99,10 @@ class Kind:
     counts: int = 1
     logs: int = 1
     shares: int = 1
-    serves: bool = False
+    serves: int = 0
     env: Mapping[str, str] = field(default_factory=dict)
     status: int = 0
+    slow: bool = False
     around: "Callable[[Loopback, Path], contextlib.AbstractContextManager[Surroundings]] | None" = None
 
 
@@ -167,7 +166,10 @@ def run(
             preferences = folder / ".config/plaintally/preferences.toml"
             preferences.parent.mkdir(parents=True)
             preferences.write_text("[packages.hostpkg]\nautomatic_sharing = true\n")
-        status, output = (_serve if kind.serves else _finish)([*before, *command], env, folder)
+        if kind.serves:
+            status, output = _serve(command, env, folder, processes=kind.serves)
+        else:
+            status, output = _finish([*before, *command], env, folder)
         if status != kind.status and not kind.serves and status is not None and status >= 0:
             output = f"exit status {status}\n{output}"
         _wait_for_senders(marker)
@@ -186,15 +188,18 @@ def _finish(command: Command, env: Mapping[str, str], folder: Path) -> tuple[int
         text=True, errors="replace", start_new_session=True,
     )  # fmt: skip
     try:
-        return_output, _ = process.communicate(timeout=LIMIT_S)
+        output, _ = process.communicate(timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
         _end_all(process)
         return None, process.communicate()[0]
-    return process.returncode, return_output
+    return process.returncode, output
 
 
-def _serve(command: Command, env: Mapping[str, str], folder: Path) -> tuple[int | None, str]:
-    """Send requests to a server, one after the other, and tell it to end."""
+def _serve(command: Command, env: Mapping[str, str], folder: Path, *, processes: int) -> tuple[int | None, str]:
+    """Send requests to a server, one after the other, and tell it to end.
+
+    A worker of uWSGI that is told so while it loads the application hangs, with telemetry or without.
+    """
     log = folder / "log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
@@ -202,6 +207,9 @@ def _serve(command: Command, env: Mapping[str, str], folder: Path) -> tuple[int 
         )
     try:
         answers = [_ask(folder / "socket") for _ in range(REQUESTS)]
+        deadline = time.monotonic() + ANSWER_S
+        while len(list(folder.glob("loaded-*"))) < processes and time.monotonic() < deadline:
+            time.sleep(0.02)
         process.terminate()
         status: int | None = process.wait(LIMIT_S)
     except (TimeoutError, subprocess.TimeoutExpired):
@@ -284,9 +292,9 @@ def _read_only_home(server: Loopback, _: Path) -> Iterator[Surroundings]:
 
 @contextlib.contextmanager
 def _without_environment(server: Loopback, _: Path) -> Iterator[Surroundings]:
-    script = 'exec env -i'
-    script += ' PYTHONPATH="$PYTHONPATH" NO_PROXY="$NO_PROXY" HOSTPKG_ENDPOINT="$HOSTPKG_ENDPOINT" HOSTPKG_LOGS="$HOSTPKG_LOGS"'
-    script += ' ${PLAINTALLY:+PLAINTALLY=$PLAINTALLY} "$@"'
+    kept = ("PYTHONPATH", "HOSTPKG_ENDPOINT", "HOSTPKG_LOGS", MARKER, "PLAINTALLY")
+    variables = " ".join(f'${{{name}:+{name}="${name}"}}' for name in kept)
+    script = f'exec env -i {variables} "$@"'
     yield Surroundings(["sh", "-c", script, "sh"], server.endpoint)
 
 
@@ -332,7 +340,7 @@ def _portal(_: Loopback, __: Path) -> Iterator[Surroundings]:
 
 
 @contextlib.contextmanager
-def _silent(server: Loopback, _: Path) -> Iterator[Surroundings]:
+def _silent(_: Loopback, __: Path) -> Iterator[Surroundings]:
     with loopback(held=True) as silent:
         yield Surroundings([], silent.endpoint)
 
@@ -423,14 +431,14 @@ KINDS = [
     Kind("a process for each job, import before", _program("jobs"), env={"EARLY": "1"}, shares=3),
     Kind("Celery, import in the application", _program("celery_worker"), shares=8),
     Kind("Celery, import in the task", _program("celery_worker"), env={"LAZY": "1"}, counts=0, shares=0),
-    Kind("uWSGI", _uwsgi(), serves=True, shares=REQUESTS),
-    Kind("uWSGI with threads", _uwsgi("--enable-threads"), serves=True, shares=REQUESTS),
-    Kind("uWSGI, lazy applications", _uwsgi("--lazy-apps"), serves=True, counts=2, shares=REQUESTS),
-    Kind("gunicorn", _gunicorn(), serves=True, counts=2, shares=REQUESTS),
-    Kind("gunicorn, preloaded", _gunicorn("--preload"), serves=True, shares=REQUESTS),
-    Kind("gunicorn with gevent", _gunicorn("-k", "gevent"), serves=True, counts=2, shares=REQUESTS),
-    Kind("uvicorn", _uvicorn(), serves=True, shares=REQUESTS),
-    Kind("uvicorn with workers", _uvicorn("--workers", "2"), serves=True, counts=0, shares=0),
+    Kind("uWSGI", _uwsgi(), serves=1, shares=REQUESTS),
+    Kind("uWSGI with threads", _uwsgi("--enable-threads"), serves=1, shares=REQUESTS),
+    Kind("uWSGI, lazy applications", _uwsgi("--lazy-apps"), serves=2, counts=2, shares=REQUESTS),
+    Kind("gunicorn", _gunicorn(), serves=2, counts=2, shares=REQUESTS),
+    Kind("gunicorn, preloaded", _gunicorn("--preload"), serves=1, shares=REQUESTS),
+    Kind("gunicorn with gevent", _gunicorn("-k", "gevent"), serves=2, counts=2, shares=REQUESTS),
+    Kind("uvicorn", _uvicorn(), serves=1, shares=REQUESTS),
+    Kind("uvicorn with workers", _uvicorn("--workers", "2"), serves=2, counts=0, shares=0),
     Kind("sub-interpreters", _program("sub_interpreters"), counts=3, shares=3),
     Kind("a program that embeds Python and forks", _embedded("embedded_fork"), shares=20),
     Kind("a program that starts Python again", _embedded("embedded_again"), counts=3, shares=3),
@@ -439,7 +447,7 @@ KINDS = [
     Kind("shiv", _shiv, env={**_ALONE, "HOSTPKG_WITHIN": "shiv"}),
     Kind("cx_Freeze", _cx_freeze, env=_ALONE, counts=0, shares=0),
     Kind("PyInstaller, one file", _pyinstaller("--onefile"), env=_ALONE, counts=0, shares=0),
-    Kind("PyInstaller, a folder", _pyinstaller("--onedir"), env=_ALONE, counts=0, shares=0),
+    Kind("PyInstaller, a folder", _pyinstaller("--onedir"), env=_ALONE, counts=0, shares=0, slow=True),
     Kind("chroot after the import", _program("chroots"), logs=0, shares=0),
     Kind("descriptors used up after the import", _program("descriptors"), logs=0, shares=0),
     Kind("descriptors used up before", _program("descriptors"), env={"EARLY": "1"}, counts=0, shares=0),

@@ -1,8 +1,12 @@
 """An ASGI application that imports a package when it is loaded and uses it in each request."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import hostpkg
+
+Path(f"loaded-{os.getpid()}").touch()
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

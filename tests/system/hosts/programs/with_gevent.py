@@ -5,7 +5,6 @@ from gevent import monkey
 monkey.patch_all()
 
 import gevent  # noqa: E402
-
 import hostpkg  # noqa: E402
 
 gevent.joinall([gevent.spawn(hostpkg.check)], raise_error=True)
