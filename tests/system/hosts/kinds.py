@@ -429,7 +429,7 @@ KINDS = [
     Kind("multiprocessing", _program("pool"), shares=2),
     Kind("a process for each job, import in the job", _program("jobs"), counts=3, shares=3),
     Kind("a process for each job, import before", _program("jobs"), env={"EARLY": "1"}, shares=3),
-    Kind("Celery, import in the application", _program("celery_worker"), shares=8),
+    Kind("Celery, import in the application", _program("celery_worker"), shares=0),
     Kind("Celery, import in the task", _program("celery_worker"), env={"LAZY": "1"}, counts=0, shares=0),
     Kind("uWSGI", _uwsgi(), serves=1, shares=REQUESTS),
     Kind("uWSGI with threads", _uwsgi("--enable-threads"), serves=1, shares=REQUESTS),
