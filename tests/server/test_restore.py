@@ -372,6 +372,22 @@ def test_only_a_regular_file_is_replaced(disaster: Disaster, kind: int) -> None:
     assert sorted(disaster.folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("has_database", [False, True])
+def test_no_copy_is_prepared_in_the_place_of_its_source(disaster: Disaster, *, has_database: bool) -> None:
+    """A backup that was cut short, or a download, has such a name."""
+    source = disaster.folder / "new.part"
+    shutil.copy(disaster.folder / "backup.sqlite3", source)
+    content = source.read_bytes()
+    if has_database:
+        shutil.copy(disaster.database, disaster.folder / "new")
+    message = refused(disaster.folder, "restore", "new.part", "--without-deletions", "--database", "new")
+    assert message == "plaintally-server: new.part has the name under which its copy would be written; rename it\n"
+    assert source.read_bytes() == content
+    (disaster.folder / "new").unlink(missing_ok=True)
+    assert "rename it" in refused(disaster.folder, "backup", "new", "--database", "new.part")
+    assert source.read_bytes() == content
+
+
 @pytest.mark.linux
 def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")

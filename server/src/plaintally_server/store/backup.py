@@ -62,6 +62,7 @@ def back_up(database: Path, target: Path) -> Written:
         if target.exists() or target.is_symlink():
             raise CommandError(f"{target} is there already; name another file")
         part = target.with_name(f"{target.name}.part")
+        _check_apart(database, part)
         _copy(database, part)
         try:
             obstacle = _mark(database, part)
@@ -92,6 +93,7 @@ def restore(
     schema.check_known(backup, may_be_empty=False)
     log = None if deletions is None else burials.parse(deletions)
     check_regular(database)  # root could replace a device
+    _check_apart(backup, replacing.part_of(database))
     what, otherwise = f"cannot restore {backup} to {database}", "name another database with --database"
     with _telling(what, database, otherwise), held(database) as lock:
         give(lock, to_owner_of=database)
@@ -229,6 +231,16 @@ def _mark(database: Path, part: Path) -> str | None:
         copy.execute("INSERT INTO identities (identity) VALUES (?)", (new,))
     replacing.sync(part)
     return None
+
+
+def _check_apart(source: Path, part: Path) -> None:
+    """Raise if a copy would be prepared in the place of its source, which would be removed.
+
+    Raises:
+        CommandError: It would.
+    """
+    if part.exists() and part.samefile(source):
+        raise CommandError(f"{source} has the name under which its copy would be written; rename it")
 
 
 def _copy(source: Path, part: Path) -> None:
