@@ -74,12 +74,12 @@ def previewed(session: Session) -> list[datetime]:
 
 def relayed(session: Session) -> list[datetime]:
     """What the other side of automatic sharing makes of each run."""
-    batch = _relay._Batch(*marshal.loads(header(session, ENDPOINT)))  # noqa: S302  # the SDK wrote it
+    batch = _relay.Batch(*marshal.loads(header(session, ENDPOINT)))  # noqa: S302  # the SDK wrote it
     for label in session.labels:
         stats = session.stats(label)
         for invoke in stats.invokes:
             batch.add(*marshal.loads(encode(invoke, stats)))  # noqa: S302
-    return sent_times(document.fields for document in (*batch.parents.values(), *batch.waiting))
+    return sent_times(document.fields for document in (*batch.parents.values(), *batch.waiting.values()))
 
 
 def distances(times: list[datetime]) -> list[timedelta]:
