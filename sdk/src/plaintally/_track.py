@@ -22,8 +22,6 @@ _GENERATOR = 0x20
 _COROUTINE = 0x80
 _ITERABLE_COROUTINE = 0x100  # a generator that `types.coroutine` made awaitable
 _ASYNC_GENERATOR = 0x200
-# The attribute that marks another function as a coroutine function, and the module that defines its value.
-_MARKS = (("_is_coroutine_mark", "inspect"), ("_is_coroutine", "asyncio.coroutines"))
 
 
 def track(
@@ -98,17 +96,20 @@ def _flags(function: "Any") -> int:  # noqa: ANN401
     functools = sys.modules.get("functools")  # which is loaded where there is a partial
     while functools is not None and isinstance(function, functools.partial):  # a mock has a `func` at each level
         function = function.func
-    flags = 0
-    for called in (getattr(type(function), "__call__", None), function):  # noqa: B004
-        code = getattr(called, "__code__", None)
-        if isinstance(code, type(_flags.__code__)):
-            flags = code.co_flags
-    for called in (getattr(type(function), "__call__", None), function):  # noqa: B004
-        for name, module in _MARKS:
-            mark = getattr(called, name, None)  # first, since it may load the module: Cython does
-            if mark is not None and mark is getattr(sys.modules.get(module), name, None):
-                flags |= _COROUTINE
-    return flags
+    call = getattr(type(function), "__call__", None)  # noqa: B004
+    code = getattr(function, "__code__", None) or getattr(call, "__code__", None)
+    flags = code.co_flags if isinstance(code, type(_flags.__code__)) else 0
+    return flags | _COROUTINE if _is_marked(function) or _is_marked(call) else flags
+
+
+def _is_marked(function: "Any") -> bool:  # noqa: ANN401
+    """Return whether a function is marked as a coroutine function; only loaded modules can have marked it."""
+    mark = getattr(function, "_is_coroutine", None)  # first, since a function of Cython's loads asyncio to answer
+    asyncio = sys.modules.get("asyncio.coroutines")
+    if mark is not None and mark is getattr(asyncio, "_is_coroutine", None):
+        return True
+    inspect = sys.modules.get("inspect")
+    return inspect is not None and inspect.iscoroutinefunction(function)
 
 
 def _misused(message: str) -> Exception:
@@ -167,6 +168,7 @@ def _async_generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
 
 def _like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
     """Give the wrapper what `functools.wraps` would; a name that the function lacks, or has of an odd type, is left."""
+    wrapper.__annotations__ = {}
     # In Python 3.14, to ask for annotations would evaluate them.
     annotations = "__annotate__" if hasattr(wrapper, "__annotate__") else "__annotations__"
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", annotations):

@@ -200,7 +200,7 @@ class Session:
         self.capacity = valid_capacity(capacity)
         self.sink: Stream | None = None
         self.patience = PATIENCE
-        self._begin(time_ns() if created_at_ns is None else created_at_ns)
+        self._begin(created_at_ns)
 
     def __repr__(self) -> str:
         from plaintally.printable import printable
@@ -334,7 +334,7 @@ class Session:
     def begin_after_fork(self) -> None:
         """Begin anew where this process was forked from the one that made the session: it has a log of its own."""
         if not self._ours[0]:
-            self._begin(time_ns())
+            self._begin()
 
     def restore(self, *, identifier: str, key: str = "") -> None:
         """Be the session that a document or a file tells of, whatever process this is."""
@@ -375,14 +375,17 @@ class Session:
             invoke._id = invoke._id or format_uuid4(os.urandom(16))
             return invoke._id
 
-    def _begin(self, created_at_ns: int) -> None:
+    def _begin(self, created_at_ns: "int | None" = None) -> None:
         self._lock = RLock()
         self._stats: dict[str, SessionStats] = {}
         self._key = ""
         self._id = format_uuid4(os.urandom(16))
         self.dropped_labels = 0
         self.shown: frozenset[str] = frozenset()
-        self._created_at_ns = created_at_ns
+        try:
+            self._created_at_ns = max(int(time_ns() if created_at_ns is None else created_at_ns), 0)
+        except Exception:  # noqa: BLE001  # a clock that a test has replaced
+            self._created_at_ns = 0
         self._ours = _forks.mark()
 
 
