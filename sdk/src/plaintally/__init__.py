@@ -41,8 +41,7 @@ try:
 except Exception:  # noqa: BLE001  # a fake clock
     _began_ns = 0
 _inspecting = False  # the command line imports packages to look at them, which is no use of them
-# The run that logs nothing. It is kept as source: then it costs an import nothing, and it can still be created when no
-# module can be loaded any more, as after `os.chroot`, or when the package was uninstalled.
+# The run that logs nothing, as text: an import pays nothing for it, and it needs no module that can be loaded.
 _NULL_RUN = """
 class SkippedInvoke:
     "Stands where nothing is logged; takes everything, keeps nothing, and reads like an invoke that never began."
@@ -57,18 +56,12 @@ class SkippedInvoke:
     def execution_start(self):
         from datetime import UTC, datetime
         return datetime(1970, 1, 1, tzinfo=UTC)
-    def __enter__(self):
-        return self
-    def __exit__(self, *_):
-        pass
-    async def __aenter__(self):
-        return self
-    async def __aexit__(self, *_):
-        pass
-    def __repr__(self):
-        return "SkippedInvoke()"
-    def add(self, make=None, /, **values):
-        "Do nothing."
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    async def __aenter__(self): return self
+    async def __aexit__(self, *_): pass
+    def __repr__(self): return "SkippedInvoke()"
+    def add(self, make=None, /, **values): pass
 """
 
 
@@ -286,19 +279,16 @@ class Telemetry:
             label: see `invoke`.
             context: called with the arguments of the call; returns what is added to the context.
             session: see `invoke`.
-
-        Raises:
-            ConfigurationError: the label is missing, or the decorated object is not a function.
         """
         try:
-            from plaintally._track import decorate
-        except Exception:  # noqa: BLE001  # a function that is made when no module can be loaded any more
+            from plaintally._track import track
+        except Exception:  # noqa: BLE001  # no module can be loaded any more
             return lambda function: function
-        return decorate(self, label, context=context, session=session)
+        return track(label, telemetry=self, context=context, session=session)
 
     @classmethod
     def _null_run(cls, source: str = _NULL_RUN) -> "SkippedInvoke":
-        """Return the run that logs nothing; while the interpreter shuts down, this module's names are None."""
+        """Return the run that logs nothing; at shutdown, this module's names are None."""
         if not cls._null_runs:
             names: dict[str, Any] = {"__name__": "plaintally.session"}
             exec(source, names)  # noqa: S102

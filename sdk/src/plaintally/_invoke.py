@@ -180,15 +180,15 @@ if not TYPE_CHECKING:
 
 
 def _name_type(error: Exception, package: str) -> str:
-    """Return the name of an error's type that may be recorded, or that of all errors if it cannot be looked up."""
+    """Return the name of an error's type that may be recorded."""
     try:
         return _errors.type_name(type(error), package)
-    except Exception:  # noqa: BLE001  # the modules that know the types cannot be loaded any more
+    except Exception:  # noqa: BLE001  # no module can be loaded any more
         return "BaseException"
 
 
 def moment_of(microseconds: int) -> "datetime":
-    """The time so many microseconds after 1970, in UTC; the first or last that there is if it lies outside."""
+    """Return the time so many microseconds after 1970, in UTC, within the years 1970 to 9999."""
     from datetime import UTC, datetime, timedelta
 
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=min(max(microseconds, 0), LATEST_US))

@@ -3,6 +3,7 @@
 What is wrapped stays what it is: its name, signature and kind. A generator's invoke begins with its first value and
 ends when it is exhausted, closed or fails.
 """
+# ruff: noqa: ANN401  # whatever can be called
 
 import sys
 
@@ -38,21 +39,6 @@ def track(
     Raises:
         ConfigurationError: the label is missing, or the decorated object is not a function.
     """
-    return decorate(telemetry, label, context=context, session=session)
-
-
-def decorate(
-    telemetry: "Telemetry",
-    label: object,
-    *,
-    context: "Callable[..., Mapping[str, object]] | None" = None,
-    session: "Session | EllipsisType | None" = ...,
-) -> "Callable[[Any], Any]":
-    """Return the decorator that `Telemetry.track` describes.
-
-    Raises:
-        ConfigurationError: the label is missing.
-    """
     if not isinstance(label, str):
         raise _misused(f"track({label!r}) needs a label first: @telemetry.track('fit')")
 
@@ -65,12 +51,8 @@ def decorate(
     return lambda function: _wrap(function, begin)
 
 
-def _wrap(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401  # what a decorator can stand above
-    """Return the function with each call logged; a staticmethod or classmethod stays one.
-
-    Raises:
-        ConfigurationError: it is not a function.
-    """
+def _wrap(function: "Any", begin: "Begin") -> "Any":
+    """Return the function with each call logged; a staticmethod or classmethod stays one."""
     if isinstance(function, (staticmethod, classmethod)):
         return type(function)(_wrap(function.__func__, begin))
 
@@ -91,7 +73,7 @@ def _wrap(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401  # what a d
     return _like(function, _plain(function, begin))
 
 
-def _flags(function: "Any") -> int:  # noqa: ANN401
+def _flags(function: "Any") -> int:
     """Return the flags of the code that a call runs, also of a partial, and `_COROUTINE` for a marked function."""
     functools = sys.modules.get("functools")  # which is loaded where there is a partial
     while functools is not None and isinstance(function, functools.partial):  # a mock has a `func` at each level
@@ -102,7 +84,7 @@ def _flags(function: "Any") -> int:  # noqa: ANN401
     return flags | _COROUTINE if _is_marked(function) or _is_marked(call) else flags
 
 
-def _is_marked(function: "Any") -> bool:  # noqa: ANN401
+def _is_marked(function: "Any") -> bool:
     """Return whether a function is marked as a coroutine function; only loaded modules can have marked it."""
     mark = getattr(function, "_is_coroutine", None)  # first, since a function of Cython's loads asyncio to answer
     asyncio = sys.modules.get("asyncio.coroutines")
@@ -118,7 +100,7 @@ def _misused(message: str) -> Exception:
     return ConfigurationError(message)
 
 
-def _plain(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+def _plain(function: "Any", begin: "Begin") -> "Any":
     def logged(*arguments: object, **keywords: object) -> object:
         with begin(arguments, keywords):
             return function(*arguments, **keywords)
@@ -126,7 +108,7 @@ def _plain(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
     return logged
 
 
-def _coroutine(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+def _coroutine(function: "Any", begin: "Begin") -> "Any":
     async def logged(*arguments: object, **keywords: object) -> object:
         with begin(arguments, keywords):
             return await function(*arguments, **keywords)
@@ -134,7 +116,7 @@ def _coroutine(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
     return logged
 
 
-def _generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+def _generator(function: "Any", begin: "Begin") -> "Any":
     def logged(*arguments: object, **keywords: object) -> "Generator[Any, Any, Any]":
         with begin(arguments, keywords):
             returned = yield from function(*arguments, **keywords)
@@ -143,7 +125,7 @@ def _generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
     return logged
 
 
-def _async_generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+def _async_generator(function: "Any", begin: "Begin") -> "Any":
     async def logged(*arguments: object, **keywords: object) -> "AsyncIterator[object]":
         with begin(arguments, keywords):
             inner = function(*arguments, **keywords)
@@ -166,8 +148,8 @@ def _async_generator(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
     return logged
 
 
-def _like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
-    """Give the wrapper what `functools.wraps` would; a name that the function lacks, or has of an odd type, is left."""
+def _like(function: "Any", wrapper: "Any") -> "Any":
+    """Give the wrapper what `functools.wraps` would."""
     wrapper.__annotations__ = {}
     # In Python 3.14, to ask for annotations would evaluate them.
     annotations = "__annotate__" if hasattr(wrapper, "__annotate__") else "__annotations__"

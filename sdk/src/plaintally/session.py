@@ -183,7 +183,7 @@ class Session:
 
     _key: str
     _ours: "Mark"
-    _skipped = SKIPPED  # while the interpreter shuts down, the names of this module are None
+    _skipped = SKIPPED  # at shutdown, the names of this module are None
 
     def __init__(
         self,
