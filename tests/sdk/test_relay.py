@@ -13,8 +13,10 @@ import pytest
 
 import plaintally
 from conftest import MakeHost
-from hosts import MARKER, senders
+from hosts import MARKER, Host, Interpreter, make_host, senders
 from loopback import OK, Loopback, answer, loopback
+from plaintally import _relay
+from plaintally._automatic import frame
 from streams import ENABLE, Told, contexts, host_code, run, shared, told
 
 pytestmark = pytest.mark.linux
@@ -32,7 +34,15 @@ def steps(server: Loopback) -> list[int]:
 
 @pytest.mark.parametrize("opt_out", OPT_OUTS)
 def test_after_opting_out_nothing_is_sent_but_the_request_in_flight(host: MakeHost, opt_out: str) -> None:
-    with loopback(held=True) as server, loopback() as other, told(host(), server, other=other.endpoint) as tell:
+    check_opting_out(host(), opt_out)
+
+
+def test_opting_out_on_every_python(each_python: Interpreter, tmp_path: Path) -> None:
+    check_opting_out(make_host(each_python, tmp_path), OPT_OUTS[0])
+
+
+def check_opting_out(host: Host, opt_out: str) -> None:
+    with loopback(held=True) as server, loopback() as other, told(host, server, other=other.endpoint) as tell:
         tell("for index in range(2500): fit(index)")
         server.wait_for(1)
         tell(opt_out)
@@ -227,6 +237,22 @@ def test_the_relay_ends_though_a_forked_child_keeps_the_pipe_of_a_host_that_nobo
         for pid in senders(str(made.folder)):
             os.kill(pid, signal.SIGKILL)
         process.communicate()
+
+
+def test_where_no_process_descriptors_are_the_relay_looks_for_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open")
+    monkeypatch.setattr(_relay, "LOOK_S", 0.05)
+    source, sink = os.pipe()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        os.write(sink, frame(b"one"))
+        found = _relay.read_frames(source, child.pid)
+        assert next(found) == b"one"
+        os.write(sink, frame(b"two"))
+        child.kill()
+        child.wait()
+        assert list(found) == [b"two"]
+    os.close(source)
+    os.close(sink)
 
 
 def test_a_zipapp_shares_through_a_relay(host: MakeHost, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
-"""Automatic sharing in the host: each run that ends goes into a pipe, and a relay at its other end shares it.
+"""Automatic sharing in the host: each run that ends goes into a pipe to a relay, which shares it.
 
-The host never waits: a run that does not fit into the pipe is dropped and counted. What the relay does is in `_relay`.
+The host never waits: a run that does not fit into the pipe is dropped and counted. What the relay
+does is in `_relay`.
 
-A relay must tell two events apart. If the host ends, the relay still sends the runs that wait. If the user opts out, it
-drops them, including those in the pipe. At either event the pipe may be full, a request may wait for its answer, and
-forked children may hold the pipe open. So the host opts out through a flag: it sets O_NONBLOCK on the reading end, of
-which the relay's descriptor 0 is a duplicate, and duplicates share their flags. The relay looks at the flag when it has
-read something and before each request.
+A relay must tell two events apart. If the host ends, the relay still sends the runs that wait. If
+the user opts out, it drops them, including those in the pipe. At either event the pipe may be full,
+a request may wait for its answer, and forked children may hold the pipe open. So the host opts out
+through a flag: it sets O_NONBLOCK on the reading end, of which the relay's descriptor 0 is a
+duplicate, and duplicates share their flags. The relay looks at the flag when it has read something
+and before each request.
 """
 
 import marshal
@@ -20,18 +22,18 @@ from plaintally.session import Session, SessionInvoke, SessionStats
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from plaintally import _relay; _relay.main()"
 # Starts it in the background; sh would replace descriptor 0 of such a command by /dev/null.
 _SCRIPT = 'unset PWD OLDPWD; exec 4<&0; "$@" <&4 4<&- &'
-# After so many dropped runs in a row the relay has ended or hangs; a slow one must not be given company.
+# After so many dropped runs in a row the relay has ended or hangs. A slow relay gets no second one.
 _RESTART_AFTER = 1000
 _RESTART_AFTER_S = 60.0
-_RELAY_ENDED_S = 15.0  # by then a relay has ended that nobody writes to
-_pipes: "set[_Pipe]" = set()  # to all relays of this process that may still send something
+_RELAY_ENDED_S = 15.0  # a relay has ended so long after its pipe was closed
+_pipes: "set[_Pipe]" = set()  # to all relays of this process that may still send
 
 
 class _Pipe:
     """A pipe to a relay.
 
-    The host keeps the reading end, too, to set its flag, and because to write into a pipe that nobody reads raises a
-    signal that could end the host.
+    The host keeps the reading end, too. It sets the flag there, and writing into a pipe without a
+    reader raises a signal that could end the host.
     """
 
     def __init__(self, package: str) -> None:
@@ -45,7 +47,7 @@ class _Pipe:
         _pipes.add(self)
 
     def write(self, data: bytes) -> bool:
-        """Put a whole frame into the pipe, or nothing; a rest that did not fit goes before the next one."""
+        """Write a frame or nothing; what is left of a frame is written before the next one."""
         if not self._is_ours(self.sink):
             return False
         try:
@@ -59,12 +61,15 @@ class _Pipe:
         return True
 
     def finish(self) -> None:
-        """Let the relay send what waits, and end."""
+        """Let the relay send the runs that wait, and end."""
         self._close(self.sink)
         self.finished_s = monotonic()
 
     def drop(self) -> None:
-        """Have the relay drop what waits, and end; in a forked child, which must not end its parent's, only close."""
+        """Make the relay drop the runs that wait, and end.
+
+        A forked child only closes its copy, since the relay is its parent's.
+        """
         _pipes.discard(self)
         if self.pid == os.getpid() and self._is_ours(self.source):
             os.set_blocking(self.source, False)
@@ -77,7 +82,7 @@ class _Pipe:
             os.close(end)
 
     def _is_ours(self, end: int) -> bool:
-        """Whether the number still stands for the pipe: a host may close all descriptors, and open others."""
+        """Return whether a descriptor is still the pipe: a host may close all, and open others."""
         try:
             return os.fstat(end).st_ino == self.inodes[end]
         except OSError:
@@ -103,7 +108,7 @@ class Stream:
         self._started_s = 0.0
 
     def __call__(self, invoke: SessionInvoke, stats: SessionStats) -> None:
-        """Take in an invoke that has ended, if the contract declares its label."""
+        """Write a run that has ended into the pipe, if the contract declares its label."""
         declared = stats.session.contract.labels if stats.session.contract is not None else {}
         if self._is_closed or invoke.label not in declared:
             return
@@ -124,7 +129,7 @@ class Stream:
             pass
 
     def close(self) -> None:
-        """Share nothing any more, and drop what waits."""
+        """Stop sharing, and drop the runs that wait."""
         self._is_closed = True
         if self._pipe is not None:
             self._pipe.drop()
@@ -133,11 +138,12 @@ class Stream:
         return self._dropped_in_a_row >= _RESTART_AFTER and monotonic() - self._started_s > _RESTART_AFTER_S
 
     def _start(self, session: Session) -> None:
-        self._pid, pipe = os.getpid(), self._pipe
-        self._started_s, self._dropped_in_a_row = monotonic(), 0
-        for ended in [*_pipes]:
-            if ended is pipe or monotonic() - ended.finished_s > _RELAY_ENDED_S:
-                ended.drop()
+        self._pid = os.getpid()
+        self._started_s = monotonic()
+        self._dropped_in_a_row = 0
+        for pipe in [*_pipes]:
+            if pipe is self._pipe or monotonic() - pipe.finished_s > _RELAY_ENDED_S:
+                pipe.drop()
         try:
             pipe = self._pipe = _Pipe(session.package)
         except OSError:
@@ -156,7 +162,7 @@ class Stream:
 
 
 def drop(package: str) -> None:
-    """Drop what waits for a package's relays, also for those of sessions that are gone."""
+    """Drop the runs that wait in all relays of a package, also those of deleted sessions."""
     for pipe in [pipe for pipe in _pipes if pipe.package == package]:
         pipe.drop()
 

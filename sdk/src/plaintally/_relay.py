@@ -1,12 +1,14 @@
 """The relay: a process that reads runs from a pipe and shares them in batches.
 
-Like every detached process it bounds itself: its main thread reads and keeps the time, another thread sends. So
-nothing that a request waits for, such as a name server that does not answer, delays what the main thread does:
+Like every detached process it bounds itself: its main thread reads and keeps the time, and another
+thread sends. So nothing that a request waits for, such as a silent name server, delays the main
+thread in what it has to do:
 
-- If the host ends, the relay sends what waits and ends `DRAIN_S` seconds later at the latest.
+- If the host ends, the relay sends the runs that wait and ends after at most `DRAIN_S` seconds.
 - If the host opts out (see `_automatic`), the relay ends at once.
 
-While the endpoint cannot be reached, the relay keeps the latest runs, tries once a minute, and prints nothing.
+While the endpoint cannot be reached, the relay keeps the latest runs and tries once a minute. It
+prints nothing.
 """
 
 import marshal
@@ -31,13 +33,13 @@ DRAIN_S = 8.0
 RETRY_S = 0.5  # after the host has ended
 PROBE_S = 60.0
 TRY_S = 5.0
-LOOK_S = 2.0  # how often a host is looked for whose end the system does not report
+LOOK_S = 2.0  # how often to look for the host if the system does not report its end
 MAX_WAITING = 5000
 MAX_RUNS = 10_000  # of each label, as many as a collector keeps
 
 
 def main() -> None:
-    """Run as a process of its own that reads standard input."""
+    """Run as the relay process: detach, share what standard input holds, end."""
     _deliver.detach()
     try:
         relay(0, int(sys.argv[2]))
@@ -48,7 +50,7 @@ def main() -> None:
 def relay(source: int, host: int) -> None:
     """Share what comes through a descriptor until the host ends, opts out, or closes the pipe."""
     batch = None
-    for content in _frames(source, host):
+    for content in read_frames(source, host):
         said = marshal.loads(content)  # noqa: S302  # the host wrote it
         if batch is None:
             batch = Batch(source, *said)
@@ -72,16 +74,18 @@ def _send_and_end(batch: "Batch") -> None:
         os._exit(0)
 
 
-def _frames(source: int, host: int) -> Iterator[bytes]:
+def read_frames(source: int, host: int) -> Iterator[bytes]:
     """Yield the frames in the pipe until the host ends, opts out, or closes the pipe."""
-    watched, pause_s, buffer = select.poll(), None, b""  # select takes no descriptor above 1023
+    buffer = b""
+    pause_ms = None
+    watched = select.poll()
     watched.register(source, select.POLLIN)
     try:  # a forked child may keep the pipe open
         watched.register(os.pidfd_open(host), select.POLLIN)
     except (OSError, AttributeError):  # not Linux, or the host has ended
-        pause_s = LOOK_S * 1000
+        pause_ms = LOOK_S * 1000
     while not is_dropped(source):
-        ready = [descriptor for descriptor, _ in watched.poll(pause_s)]
+        ready = [descriptor for descriptor, _ in watched.poll(pause_ms)]
         if source in ready:
             try:
                 received = os.read(source, 65_536)
@@ -90,20 +94,23 @@ def _frames(source: int, host: int) -> Iterator[bytes]:
             if not received:
                 return
             buffer += received
-            while len(buffer) >= 4 and len(buffer) >= 4 + (length := int.from_bytes(buffer[:4], "big")):
-                yield buffer[4 : 4 + length]
-                buffer = buffer[4 + length :]
+            while len(buffer) >= (end := 4 + int.from_bytes(buffer[:4], "big")):
+                yield buffer[4:end]
+                buffer = buffer[end:]
         elif ready or not _is_alive(host):
             return
 
 
 class Batch:
-    """What waits to be shared. One thread adds to it, and another sends."""
+    """The runs that wait to be shared. One thread adds to them, and another sends."""
 
     def __init__(
         self, source: int, address: tuple[str, str, int, str], package: str, session: str, fields: dict[str, Any]
     ) -> None:
-        self.source, self.endpoint, self.package, self.session = source, Endpoint(*address), package, session
+        self.source = source
+        self.endpoint = Endpoint(*address)
+        self.package = package
+        self.session = session
         self.key_hash = fields["deletion_key_hash"]["stringValue"]
         self.parents: dict[str, Document] = {session: make_document("sessions", session, fields)}
         self.waiting: dict[str, Document] = {}  # the oldest first
@@ -113,7 +120,7 @@ class Batch:
         self.changed = threading.Condition()
 
     def add(self, stats: tuple[str, str, Any, Any], invoke: tuple[str, str, int, int, Any]) -> None:
-        """Take in an invoke and its label's figures of that moment."""
+        """Add a run and the figures of its label at that moment."""
         stats_id, label, figures, keys = stats
         identifier, status, start_ns, elapsed_ns, context = invoke
         total, succeeded = figures[:2]
@@ -150,19 +157,20 @@ class Batch:
                 del self.waiting[next(iter(self.waiting))]
 
     def finish(self, deadline: float) -> None:
-        """Have what waits sent at once, and not after a deadline."""
+        """Send the runs that wait at once, and stop at a deadline."""
         with self.changed:
-            self.end_s, self.due_s = deadline, 0.0
+            self.end_s = deadline
+            self.due_s = 0.0
             self.changed.notify()
 
     def send_all(self) -> None:
-        """Send what waits whenever it is due, until the host has ended and nothing is left."""
+        """Send the runs that wait as they become due, until the host has ended and none is left."""
         while self._wait():
             if not self.send():
                 return
 
     def send(self) -> bool:
-        """Try to send all that waits; False if the endpoint rejects the session."""
+        """Try to send the runs that wait; return False if the endpoint rejects the session."""
         with self.changed:
             documents = [*self.parents.values(), *self.waiting.values()]
         for request in _requests.make_requests(documents, self.endpoint):
@@ -181,7 +189,7 @@ class Batch:
         return bool(self.waiting) or bool(self.parents.keys() - {self.session})
 
     def _wait(self) -> bool:
-        """Wait until something is due; False if the host has ended and nothing is left to send, or no time."""
+        """Wait until something is due; return False if the host has ended and no runs or time are left."""
         with self.changed:
             while self.end_s == float("inf"):
                 left_s = self.due_s - time.monotonic()
@@ -193,7 +201,7 @@ class Batch:
             return self._is_pending() and time.monotonic() < self.end_s - 1
 
     def _settle(self, documents: tuple[Document, ...]) -> None:
-        """Forget documents that were accepted, or rejected for good, unless there are newer ones."""
+        """Remove documents that were accepted or rejected for good, unless newer ones wait."""
         with self.changed:
             for document in documents:
                 held = self.waiting if document.collection == "invokes" else self.parents
