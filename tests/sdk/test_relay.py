@@ -17,7 +17,7 @@ from hosts import MARKER, Host, Interpreter, make_host, senders
 from loopback import OK, Loopback, answer, loopback
 from plaintally import _relay
 from plaintally._automatic import frame
-from streams import ENABLE, Told, contexts, host_code, run, shared, told
+from streams import ENABLE, Told, contexts, host_code, shared, told
 
 pytestmark = pytest.mark.linux
 OPT_OUTS = (
@@ -113,6 +113,17 @@ def test_opting_out_reaches_a_relay_whose_pipe_a_forked_child_keeps_open(host: M
         assert len(server.requests) == 1
 
 
+def test_opting_out_ends_an_idle_relay_whose_pipe_a_forked_child_keeps_open(host: MakeHost) -> None:
+    with loopback() as server, told(host(), server) as tell:
+        tell("fit(1)")
+        server.wait_for(2)
+        tell("child = os.fork() or time.sleep(60) or os._exit(0)")
+        tell.wait_for_relays(2)
+        tell(OPT_OUTS[0])
+        tell.wait_for_relays(1)
+        tell("os.kill(child, signal.SIGKILL)")
+
+
 def test_a_forked_child_that_opts_out_leaves_its_parent_sharing(host: MakeHost) -> None:
     child = f"not os.fork() and (fit(10_000), {OPT_OUTS[0]}, os._exit(0))"
     with loopback() as server, told(host(), server) as tell:
@@ -158,22 +169,22 @@ def test_what_a_session_that_is_gone_left_is_shared_otherwise(host: MakeHost) ->
         assert steps(server) == [0, 1, 2]
 
 
-def test_opting_out_in_the_middle_of_a_run_starts_no_relay(host: MakeHost) -> None:
+@pytest.mark.parametrize("step", ["_automatic._widen", "_sender.spawn"])
+def test_opting_out_in_the_middle_of_a_run_shares_nothing(host: MakeHost, step: str) -> None:
     """A signal handler opts out while its thread starts the relay."""
+    module, _, name = step.partition(".")
     preparation = f"""
-        import plaintally._sender as sender
-        before = sender.spawn
-        def spawn(*arguments):
+        from plaintally import {module} as module
+        before = module.{name}
+        def interrupted(*arguments):
             {OPT_OUTS[0]}
             return before(*arguments)
-        sender.spawn = spawn
+        module.{name} = interrupted
     """
     code = "for index in range(5): fit(index)\nassert telemetry.session.sink is None"
-    with loopback() as server:
-        made = host()
-        run(made, server, ENABLE + textwrap.dedent(preparation) + code)
-        time.sleep(1)
-        assert senders(str(made.folder)) == []
+    with loopback() as server, told(host(), server, preparation=ENABLE + textwrap.dedent(preparation) + code) as tell:
+        tell("time.sleep(1.5)")
+        tell.wait_for_relays(0)
         assert server.requests == []
 
 
