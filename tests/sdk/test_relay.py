@@ -181,7 +181,7 @@ def test_opting_out_in_the_middle_of_a_run_shares_nothing(host: MakeHost, step: 
             return before(*arguments)
         module.{name} = interrupted
     """
-    code = "for index in range(5): fit(index)\nassert telemetry.session.sink is None"
+    code = "for index in range(5): fit(index)\nassert telemetry.session.sink is None\n"
     with loopback() as server, told(host(), server, preparation=ENABLE + textwrap.dedent(preparation) + code) as tell:
         tell("time.sleep(1.5)")
         tell.wait_for_relays(0)
