@@ -70,17 +70,30 @@ Action = Callable[[Plant], object]
 class Lines(Stream):
     """Automatic sharing whose other side is a list."""
 
-    def __init__(self, session: Session, endpoint: _sender.Endpoint) -> None:
-        super().__init__(session, endpoint)
+    def __init__(self, endpoint: _sender.Endpoint) -> None:
+        super().__init__(endpoint)
         self.lines: list[bytes] = []
 
-    def _start(self) -> None:
-        self.lines.append(header(self.session, self.endpoint))
+    def _start(self, session: Session) -> None:
+        self.lines.append(header(session, self.endpoint))
         self._pid = os.getpid()
+        self._pipe = Pipe(self.lines)  # type: ignore[assignment]
 
-    def _write(self, data: bytes) -> bool:
+
+class Pipe:
+    """The pipe to that list."""
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self.lines = lines
+
+    def write(self, data: bytes) -> bool:
         self.lines.append(data[4:])
         return True
+
+    def finish(self) -> None:
+        pass
+
+    drop = finish
 
 
 def add(key: str, plant: Plant) -> None:
@@ -214,16 +227,16 @@ def last_hour_ns() -> int:
 def begin() -> tuple[Session, Lines]:
     """The session as if it had been made in the hour before, shared automatically."""
     SESSION._begin(last_hour_ns())
-    SESSION.attach(lines := Lines(SESSION, ENDPOINT))
+    SESSION.attach(lines := Lines(ENDPOINT))
     return SESSION, lines
 
 
 def relayed(lines: list[bytes]) -> bytes:
     """What the other side of automatic sharing sends."""
-    batch = _relay._Batch(*marshal.loads(lines[0]))  # noqa: S302  # the SDK wrote it
+    batch = _relay.Batch(0, *marshal.loads(lines[0]))  # noqa: S302  # the SDK wrote it
     for line in lines[1:]:
         batch.add(*marshal.loads(line))  # noqa: S302
-    requests = _requests.make_requests([*batch.parents.values(), *batch.waiting], ENDPOINT)
+    requests = _requests.make_requests([*batch.parents.values(), *batch.waiting.values()], ENDPOINT)
     return b"\n".join(request.target.encode() + request.body for request in requests)
 
 
@@ -325,7 +338,7 @@ def test_a_secret_that_a_contract_lets_through_is_found_wherever_something_leave
         environment=environment,
         created_at_ns=last_hour_ns(),
     )
-    session.attach(lines := Lines(session, ENDPOINT))
+    session.attach(lines := Lines(ENDPOINT))
     take(session, Step(partial(add, "edition")))
     take(session, Step(use_other_labels))
     found = {name for name, content in leaving(session, lines).items() if find_leaks(content)}

@@ -24,7 +24,7 @@ def relayed(session: Session) -> list[_requests.Request]:
     assert endpoint is not None
     for stats in map(session.stats, CONTRACT.labels):
         for invoke in stats.invokes:
-            batch = batch or _relay.Batch(*marshal.loads(_automatic.header(session, endpoint)))  # noqa: S302
+            batch = batch or _relay.Batch(0, *marshal.loads(_automatic.header(session, endpoint)))  # noqa: S302
             batch.add(*marshal.loads(_automatic.encode(invoke, stats)))  # noqa: S302
     if batch is None:
         return []

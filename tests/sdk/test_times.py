@@ -74,7 +74,7 @@ def previewed(session: Session) -> list[datetime]:
 
 def relayed(session: Session) -> list[datetime]:
     """What the other side of automatic sharing makes of each run."""
-    batch = _relay.Batch(*marshal.loads(header(session, ENDPOINT)))  # noqa: S302  # the SDK wrote it
+    batch = _relay.Batch(0, *marshal.loads(header(session, ENDPOINT)))  # noqa: S302  # the SDK wrote it
     for label in session.labels:
         stats = session.stats(label)
         for invoke in stats.invokes:
