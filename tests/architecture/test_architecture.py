@@ -88,7 +88,7 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
         "_preferences.py",
         "_preferences_write.py",
         "_notice.py",
-        "_own_command.py",
+        "_notice_text.py",
         "_cli.py",
         "_cli_sessions.py",
         "_session_files.py",

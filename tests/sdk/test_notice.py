@@ -16,7 +16,7 @@ import plaintally
 from conftest import MakeHost
 from hosts import PACKAGE, Host
 from loopback import loopback
-from plaintally._own_command import quote
+from plaintally._notice_text import quote
 from terminals import see_at_terminal
 
 

@@ -12,7 +12,7 @@ import plaintally
 from plaintally import Telemetry, _callers, _consent, _counting, _sender
 from plaintally._callers import Caller
 from plaintally._consent import Decision
-from plaintally._own_command import name_command
+from plaintally._notice_text import name_command
 from plaintally.exceptions import ConfigurationError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from plaintally import _deliver, documents
 from plaintally._answers import Answer
-from plaintally._own_command import name_command
+from plaintally._notice_text import name_command
 from plaintally._progress import Progress, make_progress
 from plaintally._requests import (
     LACKING,
