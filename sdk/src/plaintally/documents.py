@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
 from plaintally import _valid_package
+from plaintally._invoke import LATEST_US
 from plaintally.contract import Contract
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import from_document, to_document
@@ -186,8 +187,7 @@ def from_dict(data: Mapping[str, Any]) -> Session:
             for entry in fields["invokes"]:
                 times = {name: datetime.fromisoformat(entry[name]) for name in ("execution_start", "execution_end")}
                 context = entry["context"] if restored.contract is not None else {}
-                restored_invoke = _restore_invoke(stats, {**entry, "label": label, "context": context, **times})
-                _times(restored_invoke)  # a session that could not be shared is rejected here
+                _check_times(_restore_invoke(stats, {**entry, "label": label, "context": context, **times}))
     return restored
 
 
@@ -201,8 +201,14 @@ def _shift(session: Session) -> timedelta:
     return timedelta(microseconds=session.shift_us)
 
 
+def _check_times(invoke: SessionInvoke) -> None:
+    """Raise OverflowError if a saved invoke has times that no clock gives, and which would leave as other times."""
+    if not 0 <= invoke._start_ns <= invoke._start_ns + invoke._elapsed_ns <= LATEST_US * 1000:
+        raise OverflowError("date value out of range")
+
+
 def _times(invoke: SessionInvoke) -> tuple[datetime, datetime | None]:
-    """When an invoke began and ended, as it leaves; OverflowError where a date cannot hold it."""
+    """When an invoke began and ended, as it leaves."""
     shift, end = _shift(invoke._stats.session), invoke.execution_end
     return invoke.execution_start - shift, None if end is None else end - shift
 
