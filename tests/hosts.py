@@ -112,9 +112,8 @@ class Host:
 def make_host(interpreter: Interpreter, folder: Path, **settings: object) -> Host:
     """Write a host package whose author gives `settings` to its handle.
 
-    Senders of earlier tests may still hold the locks of the environment, of which there are four.
+    It has a copy of the SDK, since four senders may use one at a time, and other tests have theirs.
     """
-    wait_for_locks(interpreter)
     package = folder / "site" / PACKAGE
     package.mkdir(parents=True)
     arguments = "".join(f", {name}={value!r}" for name, value in settings.items())
@@ -123,15 +122,16 @@ def make_host(interpreter: Interpreter, folder: Path, **settings: object) -> Hos
         f"from plaintally import Telemetry\n{contract}\n"
         f"telemetry = Telemetry({PACKAGE!r}{arguments})\ntelemetry.count_import()\n"
     )
+    for installed in interpreter.prefix.glob("lib/python*/site-packages/plaintally"):
+        shutil.copytree(installed, package.parent / "plaintally")
     home = folder / "home"
     home.mkdir()
     return Host(interpreter, package.parent, home)
 
 
-def locked_files(interpreter: Interpreter) -> list[Path]:
+def locked_files(host: Host) -> list[Path]:
     """The files of the SDK of which each sender locks one."""
-    [folder] = interpreter.prefix.glob("lib/python*/site-packages/plaintally")
-    return [folder / f"{name}.py" for name in ("_sender", "_counting", "_preferences", "__init__")]
+    return [host.folder / f"plaintally/{name}.py" for name in ("_sender", "_counting", "_preferences", "__init__")]
 
 
 @contextlib.contextmanager
@@ -143,16 +143,6 @@ def locked(files: list[Path]) -> Iterator[None]:
         for path in files:
             fcntl.flock(stack.enter_context(path.open()), fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-
-
-def wait_for_locks(interpreter: Interpreter) -> None:
-    """Wait until no sender of an environment is alive."""
-    if sys.platform != "linux" or not list(interpreter.prefix.glob("lib/python*/site-packages/plaintally")):
-        return
-    for _ in range(1200):
-        with contextlib.suppress(BlockingIOError), locked(locked_files(interpreter)):
-            return
-        time.sleep(0.01)
 
 
 LEFT_BEHIND = """

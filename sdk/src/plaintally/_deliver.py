@@ -124,15 +124,13 @@ def _is_crowded() -> bool:
     import fcntl
 
     for path in _files_to_lock():
-        descriptor = os.open(path, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with open(path, "rb", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
-        except OSError:
+        except OSError:  # there are no locks, or the file was removed
             pass
-        finally:
-            os.close(descriptor)
         return False
     return True
 

@@ -1,32 +1,32 @@
-"""Hands one document to a detached sender: the host's side. What the sender does with it is in `_deliver`.
+"""Hands one document to a detached sender: the host's side. The sender itself is in `_deliver`.
 
-Importing a package must neither wait for a network nor load code for one, and the end of the host must not wait
-either. So a process of its own, the sender, delivers the document. It outlives the host by less than ten seconds.
+Importing a package must not wait for a network, and neither must the end of the host. So a process of its own, the
+sender, delivers the document. It ends within ten seconds, whatever the network does.
 
-How a sender starts: the host writes the job into a pipe and starts `sh`. `sh` starts Python in the background with the
-pipe as its standard input, and ends. Python is then nobody's child. A thread collects `sh`, which takes about a
-millisecond; after that the host has no thread, child or descriptor that it had not before. If no process can be
-started, nothing is sent.
+How a sender starts: the host writes a job, which is the document and its address, into a pipe and starts `sh`. `sh`
+starts Python in the background with the pipe as its standard input, and ends. Python is then nobody's child. A thread
+collects `sh`. After about a millisecond the host has no thread, child or descriptor more than before. If no process
+can be started, nothing is sent.
 
-How many there are: `sh` first locks one of four files of the SDK. If other senders hold all four locks, the job is
-dropped. So an environment never has more than four senders, however many programs it starts.
+How many there are: `sh` first locks one of four files of the SDK, and the lock is released when the sender ends. If
+other senders hold all four locks, the job is dropped, and this process tries no other sender for a second. So an
+environment never has more than four senders, however many programs it runs.
 
-How later packages use it: a host that imports ten packages starts one sender, because a sender waits for further jobs
-of its host. The host finds the pipe again through /proc, by its inode, below one of the process ids that follow that
-of `sh`. Only Linux has such a /proc; elsewhere each package starts a sender.
+How later packages use it: a sender waits for more jobs, so that a host that imports ten packages starts one sender.
+The host finds the pipe below /proc: one of the process ids after that of `sh` has it as descriptor 0. Where there is
+no /proc, as on macOS, each package starts a sender.
 
-    starting      `sh`, then Python, with the pipe at descriptor 0        jobs wait in the pipe
-       |
-    lingering     until a second passes without a job, four seconds       jobs are taken at once
-       |          pass in all, or the host ends
-    given up      descriptor 0 is /dev/null                               a job starts another sender
-       |          the pipe is read for the last time
-    gone          when its jobs are delivered, or after five seconds more
+    state       descriptor 0    until                                           a job of a later package
+    starting    the pipe        Python runs                                     waits in the pipe
+    lingering   the pipe        a second without a job, four seconds in all,    is delivered at once
+                                the host's end, or a lack of locks
+    given up    /dev/null       the pipe was read for the last time, and the    starts another sender
+                                jobs are delivered or their five seconds over
+    gone        closed                                                          starts another sender
 
-The host writes a job and then looks at descriptor 0 once more. If it still is the pipe, the sender has the last
-reading before it and the job will be read; otherwise the host starts another sender. If both deliver the job, it has
-the same id, and the collector stores it once. Jobs only share the process: each is a request of its own on a
-connection of its own.
+The host writes the job and then looks at descriptor 0 again. If it is still the pipe, the last read is yet to come and
+finds the job. Otherwise the host starts another sender. Both may deliver the job, but under one id, and the collector
+stores it once. Jobs share the process and nothing else: each has a request and a connection of its own.
 """
 
 import _thread
@@ -186,9 +186,10 @@ def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
 def _start(job: bytes, passed: "dict[str, str]") -> None:
     """Start a sender with its first job, if that is possible."""
     global _latest  # noqa: PLW0603  # one sender for all packages of a process
-    arguments = command(_BOOT, os.path.dirname(__file__), str(os.getpid()))
+    arguments = command(_BOOT)
     if not arguments:
         return
+    arguments += os.path.dirname(__file__), str(os.getpid())
     if sys.platform == "win32":
         from plaintally import _windows
 
@@ -201,7 +202,8 @@ def _start(job: bytes, passed: "dict[str, str]") -> None:
         pipe = source, sink = posix.pipe()
         posix.write(sink, job)
         shell = spawn([_SCRIPT, __file__, *arguments], source, passed)
-        _latest = shell, posix.fstat(source)[:3], passed
+        if shell and sys.platform == "linux":
+            _latest = shell, posix.fstat(source)[:3], passed
     except OSError:  # there are no descriptors left
         pass
     finally:
@@ -260,7 +262,7 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
         return 0
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
-    # Another program that runs Python may end or fork it before the thread has ended, without telling Python.
+    # A program that embeds Python may end or fork it before the thread has ended, without telling Python.
     is_embedded = not sys.orig_argv or sys.executable not in arguments
     if is_green or is_embedded or not _may_thread():
         _await_shell(shell)
