@@ -14,7 +14,7 @@ import pytest
 
 import plaintally
 from conftest import MakeHost
-from hosts import PACKAGE, Host
+from hosts import PACKAGE, Host, Interpreter, make_host
 from loopback import loopback
 from plaintally._notice_text import quote
 from terminals import see_at_terminal
@@ -24,6 +24,18 @@ def run_at_terminal(host: Host, *options: str, code: str = f"import {PACKAGE}", 
     """Run a host with a terminal at its standard streams; return what a person sees."""
     command = [str(host.interpreter.python), *options, "-c", code]
     return see_at_terminal(command, env=host.environment({"PATH": path}), cwd=host.folder)
+
+
+@pytest.fixture
+def host(bare: Interpreter, tmp_path: Path) -> MakeHost:
+    """Hosts that use the installed SDK, whose command the notice names, and no copy of it."""
+
+    def make(**settings: object) -> Host:
+        made = make_host(bare, tmp_path, **settings)
+        shutil.rmtree(made.folder / "plaintally")
+        return made
+
+    return make
 
 
 def test_notice_first_sends_nothing_before_a_person_was_told(host: MakeHost) -> None:
