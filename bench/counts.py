@@ -8,6 +8,8 @@ compared, and `--renew` writes one for this machine.
 |---|---|
 | refused | the import of a package that counts, where PLAINTALLY=off |
 | counted | the same where nobody refuses, up to the end of the import; not what the sender does |
+| declared refused | like refused, of a package with a contract and a function that is tracked |
+| declared | like counted, of such a package; `HEAVIEST` says how much more it may take |
 | invoke | one invoke with three scalars: the difference between so many calls and twice as many |
 """
 
@@ -38,6 +40,29 @@ HOST = f"""
 from plaintally import Telemetry
 Telemetry("countshost", version="1.0", endpoint={ENDPOINT!r}).count_import()
 """
+DECLARED = f"""
+from plaintally import Choice, Contract, Description, ErrorType, Integer, Label, Telemetry
+contract = Contract(
+    counter=["package_version"],
+    purpose="to know which releases are in use",
+    labels={{
+        "fit": Label(
+            purpose="to see which solvers are used, and to help when one fails",
+            context={{
+                "solver": Choice("newton", "bfgs", purpose="to decide which solvers to maintain"),
+                "iterations": Integer(0, 100_000, purpose="to choose a good default"),
+                "data": Description(names=["y"], purpose="to see how large data are"),
+                "error": ErrorType(purpose="to find what fails"),
+            }},
+        )
+    }},
+)
+telemetry = Telemetry("countshost", version="1.0", endpoint={ENDPOINT!r}, contract=contract)
+@telemetry.track("fit")
+def fit(): pass
+telemetry.count_import()
+"""
+HEAVIEST = {"declared": ("counted", 1.3)}  # as many times the other
 # Without collections of garbage, since whether one falls into so short a time is chance.
 IMPORT = f"import gc, os, sys; gc.disable(); sys.path.insert(0, {FOLDER!r}); import %s; os._exit(0)"
 INVOKE = f"""
@@ -81,11 +106,12 @@ def measure(python: str) -> dict[str, int]:
         )
         (folder / "countsnone.py").write_text("")
         (folder / "countshost.py").write_text(HOST)
+        (folder / "countsdeclared.py").write_text(DECLARED)
         warm = {"PLAINTALLY": "off", "PYTHONHASHSEED": "0"}  # bytecode is written, and nothing is counted
         for code in (
             IMPORT % "countsnone",
             IMPORT % "countshost",
-            IMPORT % "countshost, plaintally._counting",
+            IMPORT % "countshost, countsdeclared, plaintally._counting",
             INVOKE % 1,
         ):
             subprocess.run([python, "-c", code], env=warm, cwd=folder, check=True)
@@ -97,11 +123,14 @@ def measure(python: str) -> dict[str, int]:
             return count(python, INVOKE % calls, folder)
 
         nothing, refused = pool.submit(of, "countsnone"), pool.submit(of, "countshost", PLAINTALLY="off")
-        counted = pool.submit(of, "countshost")
+        counted, declared = pool.submit(of, "countshost"), pool.submit(of, "countsdeclared")
+        declared_refused = pool.submit(of, "countsdeclared", PLAINTALLY="off")
         once, twice = pool.submit(invokes, CALLS), pool.submit(invokes, 2 * CALLS)
         return {
             "refused": refused.result() - nothing.result(),
             "counted": counted.result() - nothing.result(),
+            "declared refused": declared_refused.result() - nothing.result(),
+            "declared": declared.result() - nothing.result(),
             "invoke": (twice.result() - once.result()) // CALLS,
         }
 
@@ -131,6 +160,10 @@ def compare(version: str, found: dict[str, int], expected: dict[str, int]) -> bo
             print(f"counts: {name} on Python {version} takes {change:.1%} more instructions ({number:,}) than before")
         else:
             print(f"counts: {name} on Python {version}: {number:,} instructions ({change:+.1%})")
+    for name, (other, most) in HEAVIEST.items():
+        if found[name] > most * found[other]:
+            fine = False
+            print(f"counts: {name} on Python {version} takes more than {most} times the instructions of {other}")
     return fine
 
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import train_test_split
 
 import plaintally
-from plaintally.contract import Choice, Contract, Description, ErrorType, Integer, Label
+from plaintally import Choice, Contract, Description, ErrorType, Integer, Label
 
 ESTIMATORS = (LinearRegression, Ridge, RandomForestRegressor)
 NAMES = [estimator.__name__ for estimator in ESTIMATORS]

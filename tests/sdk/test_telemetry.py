@@ -16,6 +16,7 @@ from loopback import loopback
 from plaintally import Contract, Telemetry, _counting
 from plaintally._sender import parse_endpoint
 from plaintally.exceptions import ConfigurationError, ContractError
+from plaintally.versions import coarse_version
 
 GOOD = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
 
@@ -70,10 +71,24 @@ def test_a_page_has_an_address(url: object) -> None:
             Telemetry("pkg", **{name: url})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("version", [None, "", "1.0 beta", "1.0\n", '1"', "main", "+1", "1" * 65, 1.0])
-def test_a_declared_version_must_be_one(version: object) -> None:
-    with pytest.raises(ContractError, match="since the contract declares package_version"):
-        Telemetry("pkg", version=version, contract=Contract(counter=["package_version"]))  # type: ignore[arg-type]
+def test_a_contract_that_declares_a_version_needs_one() -> None:
+    with pytest.raises(ContractError, match="declares package_version, so give Telemetry"):
+        Telemetry("pkg", contract=Contract(counter=["package_version"]))
+
+
+ODD_VERSIONS = [None, "", "unknown", "main", "+1", '"', "\n", "1" * 65, "1." * 10**6, 1.0, b"1.0", ["1"], "\ud800"]
+
+
+@pytest.mark.parametrize("version", ODD_VERSIONS)
+def test_an_import_is_counted_without_a_version_that_is_none(version: object) -> None:
+    telemetry = Telemetry("pkg", version=version, contract=Contract(counter=["package_version"]))  # type: ignore[arg-type]
+    _, body = _counting.document(telemetry, bytes(16), 0)
+    assert set(json.loads(body)["fields"]) == {"id", "timestamp"}
+
+
+@given(st.from_regex(r"[0-9]{1,8}([.][0-9]{0,8}){0,3}|[0-9٣.a-z+]{0,12}", fullmatch=True))
+def test_a_plain_release_is_its_own_coarse_version(version: str) -> None:
+    assert _counting._coarse_version(version) == coarse_version(version)
 
 
 @pytest.mark.parametrize(

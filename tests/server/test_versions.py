@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collectors import ROOT, TOKEN, count, run_collector
 from hosts import ROOT as REPOSITORY
+from plaintally import Telemetry, _counting
 from plaintally.contract import Contract
 from plaintally.firestore import from_document
 from plaintally.versions import MAX_LENGTH, PATTERN, coarse_version
@@ -53,6 +54,15 @@ def texts(value: object) -> list[str]:
 
 parts = st.sampled_from(["+", ".dev", "DEV", "-", ".", "post", "rc", "!", "0", "12", HASH, "g"])
 versions = st.builds("{}{}".format, st.sampled_from(["1.0", "2", "1!3", "v1", ""]), st.lists(parts).map("".join))
+
+
+@pytest.mark.parametrize("version", [None, "unknown", "0.0.0+dirty", "1.2.3"])
+def test_an_import_with_any_version_is_admitted(version: str | None) -> None:
+    """A version that is none is left out, and the import stands in reports as one whose version is not declared."""
+    telemetry = Telemetry("pkg", version=version, contract=CONTRACTS["pkg"])
+    _, body = _counting.document(telemetry, bytes(16), 0)
+    found = stored("using_pkg", from_document(json.loads(body)))
+    assert found == ({VERSION: coarse_version(version)} if coarse_version(version) else {})
 
 
 @given(version=versions | st.from_regex(r"[0-9A-Za-z.+!_-]{1,64}", fullmatch=True))

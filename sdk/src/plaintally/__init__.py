@@ -25,15 +25,21 @@ if TYPE_CHECKING:
     from plaintally._sender import Endpoint
     from plaintally._status import Status
     from plaintally._track import track
-    from plaintally.contract import Contract
+    from plaintally.contract import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
     from plaintally.session import Session, SessionInvoke, SkippedInvoke
     from plaintally.sharing import Preview, Receipt, ShareResult
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-__all__ = ["Contract", "Telemetry", "track"]
+__all__ = [
+    "Choice", "Contract", "Description", "ErrorType", "Flag", "Integer", "Label", "Name", "Real", "Source",
+    "Telemetry", "track",
+]  # fmt: skip
 __version__ = "0.1.0"
 
+_DECLARATIONS = __all__[:10]  # classes of `plaintally.contract`
+_COUNTERS = ((), ("package_version",), ("python_version",), ("package_version", "python_version"),
+             ("python_version", "package_version"))  # fmt: skip
 _POLICIES = ("opt-out", "notice-first", "opt-in")
 _handles: "dict[str, Telemetry]" = {}  # the newest handle of each package, for the command line
 try:
@@ -71,7 +77,8 @@ class Telemetry:
     Args:
         package: the name under which imports are counted; the collection is `using_<package>`.
         version: the package's version; an import sends it only if the contract declares `package_version`, and it
-            leaves without what identifies a checkout, see `plaintally.versions`.
+            leaves without what identifies a checkout, see `plaintally.versions`. If it is not a version, the import
+            is counted without it.
         endpoint: the URL of a collector or of a Firestore project, up to and with `/documents`; None sends nothing.
         policy: `opt-out` (counts unless refused), `notice-first` (nothing is sent before a person has been shown the
             notice) or `opt-in` (nothing is stored or sent before the user said yes).
@@ -81,7 +88,8 @@ class Telemetry:
         allow_http: send over plain http to another machine, too.
 
     Raises:
-        ContractError: the package's name, the policy or the contract cannot work.
+        ContractError: the package's name or the policy cannot work. Mistakes in the contract raise in test runs, in CI
+            and under `python -X dev`. Elsewhere the contract is not looked at before its first use.
         ConfigurationError: the endpoint or another URL cannot work. Where the environment says no, the endpoint is
             looked at when somebody asks for it.
     """
@@ -92,7 +100,7 @@ class Telemetry:
         self,
         package: str,
         *,
-        version: "str | None" = None,
+        version: "str | EllipsisType | None" = ...,
         endpoint: "str | None" = None,
         policy: str = "opt-out",
         contract: "Contract | None" = None,
@@ -103,16 +111,18 @@ class Telemetry:
         self.package = _valid_package(package)
         if policy not in _POLICIES:
             raise _contract_error(f"policy {policy!r} must be one of {', '.join(map(repr, _POLICIES))}")
-        self.contract, self.version = contract, version
-        if contract is not None:
-            from plaintally.contract import check_version
+        self.contract = contract
+        self.version = None if version is ... else version
+        if contract is not None and type(contract).__name__ != "Deferred":
+            from plaintally.contract import check_given
 
-            check_version(version, contract)
+            check_given(contract, version)
         if type(allow_http) is not bool:
             raise _contract_error(f"allow_http={allow_http!r} must be True or False")
         self.policy, self.allow_http, self._url = policy, allow_http, endpoint
         self._address: Endpoint | None = None
-        if not _says_no(self.package, os.environ):
+        self._opted_out = _says_no(self.package, os.environ)
+        if not self._opted_out:
             self._endpoint  # noqa: B018  # looks at what was given
         self.issues_url = _valid_url("issues_url", issues_url)
         self.privacy_url = _valid_url("privacy_url", privacy_url)
@@ -143,7 +153,11 @@ class Telemetry:
 
     @property
     def fields(self) -> "tuple[str, ...]":
-        """The names of the fields that an import sends, in this order."""
+        """The names of the fields that an import sends, in this order.
+
+        Raises:
+            ContractError: they were declared wrongly.
+        """
         return ("id", "timestamp", *(() if self.contract is None else self.contract.counter))
 
     def count_import(self) -> None:
@@ -155,7 +169,7 @@ class Telemetry:
         if _inspecting:
             return
         try:
-            self._refused = not self._explicit and _says_no(self.package, os.environ)
+            self._refused = self._opted_out and not self._explicit
             if not self._refused:
                 from plaintally import _counting
 
@@ -379,15 +393,80 @@ class Telemetry:
 
 def __getattr__(name: str) -> object:
     """What a host need not pay for is loaded when someone asks for it."""
-    if name == "Contract":
-        from plaintally.contract import Contract
-
-        return Contract
+    if name in _DECLARATIONS:
+        globals().update(_declarations())
+        return globals()[name]
     if name == "track":
         from plaintally._track import track
 
         return track
     raise AttributeError(f"module 'plaintally' has no attribute {name!r}")
+
+
+def _declarations() -> "dict[str, Any]":  # noqa: C901  # the methods of one small class
+    """Return the classes of `plaintally.contract` in a test run, and elsewhere stand-ins for them.
+
+    Only `counter` matters before the first run, so a host that declares a contract loads nothing for it. A stand-in
+    records how it is called, and `plaintally.contract` makes the value when it is used. In a test run, a mistake
+    raises where its author made it.
+    """
+    environ = sys.modules["posix" if "posix" in sys.modules else "nt"].environ  # as at the start, and quick to search
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    is_test = "_pytest" in sys.modules or getattr(main, "name", "") == "unittest.__main__" or sys.flags.dev_mode
+    names = ("PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION", "CI")
+    if is_test or not environ.keys().isdisjoint([*names, *map(str.encode, names)]):
+        from plaintally import contract
+
+        return {name: getattr(contract, name) for name in _DECLARATIONS}
+
+    def use(value: "Any") -> "Any":  # noqa: ANN401
+        from plaintally.contract import undefer
+
+        return undefer(value)
+
+    class Deferred:  # defined here, since a package without a contract need not pay for it
+        """A class of `plaintally.contract`, or with a `call` its instance."""
+
+        def __init__(self, name: str, call: "dict[Any, Any] | None" = None) -> None:
+            self._name, self._call = name, call
+
+        def __call__(self, *arguments: "Any", **keywords: "Any") -> "Any":  # noqa: ANN401
+            call: dict[Any, Any] = {**dict(enumerate(arguments)), **keywords}
+            for name, value in call.items():
+                if type(value) in (dict, list, set):  # which its author may change later
+                    call[name] = value.copy()
+            return Deferred(self._name, call)
+
+        def __getattr__(self, name: str) -> "Any":  # noqa: ANN401
+            if self._call is not None and name[0] == "_":  # which tools ask of everything in a module
+                raise AttributeError(name)
+            return getattr(use(self), name)
+
+        @property
+        def counter(self) -> "Any":  # noqa: ANN401
+            given = self._call.get("counter", ()) if self._call is not None and self._name == "Contract" else None
+            names: Any = tuple(given) if type(given) in (list, tuple) else None  # type: ignore[arg-type]
+            return names if names in _COUNTERS else use(self).counter
+
+        def __repr__(self) -> str:
+            return repr(use(self))
+
+        def __reduce__(self) -> "Any":  # noqa: ANN401
+            made = use(self)
+            return sys.modules["plaintally.contract"].undefer, (made,)
+
+        def __instancecheck__(self, value: "Any") -> bool:  # noqa: ANN401
+            return isinstance(use(value), use(self))
+
+        def __mro_entries__(self, _: "Any") -> "Any":  # noqa: ANN401
+            return (use(self),)
+
+        def __or__(self, other: "Any") -> "Any":  # noqa: ANN401
+            return use(self) | use(other)
+
+        __ror__ = __or__
+
+    return {name: Deferred(name) for name in _DECLARATIONS}
 
 
 def _says_no(package: str, environment: "Mapping[str, str]") -> bool:

@@ -13,6 +13,7 @@ from plaintally._contract_tools.html import to_html
 from plaintally._contract_tools.markup import to_markdown
 from plaintally._output import say, write
 from plaintally._requests import is_firestore
+from plaintally.contract import check_given
 from plaintally.exceptions import ContractError, PlaintallyError
 
 TYPE_CHECKING = False
@@ -150,12 +151,13 @@ def _ask(package: str, find: "Callable[[str], Telemetry | None]") -> "tuple[Tele
         raise PlaintallyError(
             f"no package that calls its telemetry {package!r} is installed here; ask in the environment that has it"
         )
-    if handle.contract is None:
+    contract = check_given(handle.contract)
+    if contract is None:
         raise PlaintallyError(
             f"{package} declares no contract: its imports send {' and '.join(handle.fields)}, and nothing else is "
             "recorded; its author can say more with Telemetry(..., contract=Contract(...))"
         )
-    return handle, handle.contract
+    return handle, contract
 
 
 def _put(path: "str | None", text: str) -> None:

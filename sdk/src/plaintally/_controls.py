@@ -13,7 +13,8 @@ from plaintally import Telemetry, _callers, _consent, _counting, _sender
 from plaintally._callers import Caller
 from plaintally._consent import Decision
 from plaintally._notice_text import name_command
-from plaintally.exceptions import ConfigurationError, SharingError
+from plaintally.contract import check_given, undefer
+from plaintally.exceptions import ConfigurationError, ContractError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
 
 TYPE_CHECKING = False
@@ -24,14 +25,19 @@ if TYPE_CHECKING:
     from plaintally import sharing
 
 _begun: "dict[Telemetry, Session | None]" = {}  # while threads begin one at once: the session of the first
-_SETTINGS = ("version", "policy", "contract", "issues_url", "privacy_url", "allow_http")
+_SETTINGS = ("version", "policy", "issues_url", "privacy_url", "allow_http")
 _streaming: "WeakSet[Session]" = WeakSet()  # the sessions that share by themselves
 
 
 def reduce(telemetry: Telemetry) -> "tuple[Any, ...]":
     """How a handle goes to another process, or is copied: as the one that its package has there."""
     settings = {name: getattr(telemetry, name) for name in _SETTINGS}
-    return _restore, (telemetry.package, telemetry.module, {**settings, "endpoint": telemetry._url})
+    try:
+        settings["contract"] = undefer(telemetry.contract)
+    except ContractError:  # a mistake of the author's, without which the handle works as before
+        pass
+    settings["endpoint"] = telemetry._url
+    return _restore, (telemetry.package, telemetry.module, settings)
 
 
 def _restore(package: str, module: str, settings: "dict[str, Any]") -> Telemetry:
@@ -89,7 +95,10 @@ def begin(telemetry: Telemetry) -> None:
     """Give the handle the session of its process, or None where logging is refused."""
     facts, made = _counting.gather(telemetry), None
     if _consent.decide("session_log", facts).allowed:
-        made = _create(telemetry, facts, created_at_ns=plaintally._began_ns)
+        try:
+            made = _create(telemetry, facts, created_at_ns=plaintally._began_ns)
+        except ContractError:  # a mistake of the author's, which `status` and `preview` report
+            made = None
     first = _begun.setdefault(telemetry, made)  # in one step: a lock would stay locked in a fork or a signal handler
     if telemetry._session is ...:
         telemetry._session = first
@@ -112,6 +121,7 @@ def set_session(telemetry: Telemetry, session: Session | None) -> None:
 
 def preview(telemetry: Telemetry, session: Session | None, include: "Collection[str]") -> "sharing.Preview":
     """See `Telemetry.preview`."""
+    check_given(telemetry.contract)
     chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
         raise SharingError(f"{telemetry.package} keeps no session; turn it on with telemetry.enable_session_logging()")
@@ -280,7 +290,7 @@ def _create(telemetry: Telemetry, facts: _consent.Facts, *, created_at_ns: int |
     capacity = next((found for found in chosen if type(found) is int and 0 < found <= 1_000_000), DEFAULT_CAPACITY)
     session = Session(
         telemetry.package,
-        contract=telemetry.contract,
+        contract=check_given(telemetry.contract),
         environment=make_environment(telemetry.version),
         capacity=capacity,
         created_at_ns=created_at_ns,

@@ -85,12 +85,21 @@ def document(telemetry: "Telemetry", randomness: bytes, now_ns: int) -> "tuple[s
         "python_version": "{}.{}".format(*sys.version_info),
     }
     if "package_version" in names:
-        from plaintally.versions import coarse_version
-
-        values["package_version"] = coarse_version(telemetry.version)
+        values["package_version"] = _coarse_version(telemetry.version)
     kinds = {"timestamp": "timestampValue"}
-    inside = ",".join(f'"{name}":{{"{kinds.get(name, "stringValue")}":"{values[name]}"}}' for name in names)
+    sent = [name for name in names if values[name]]  # without a version that is none
+    inside = ",".join([f'"{name}":{{"{kinds.get(name, "stringValue")}":"{values[name]}"}}' for name in sent])
     return f"using_{telemetry.package}?documentId={identifier}", f'{{"fields":{{{inside}}}}}'.encode()
+
+
+def _coarse_version(version: object) -> str:
+    """Return the coarse form of a version, or "": that of a plain release such as `1.2.3` without loading the rule."""
+    parts = version.split(".") if isinstance(version, str) and len(version) <= 64 else [""]
+    if all(part.isdigit() and part.isascii() and len(part) < 7 for part in parts):
+        return str(version)
+    from plaintally.versions import coarse_version
+
+    return coarse_version(version)
 
 
 def gather(telemetry: "Telemetry") -> "Facts":

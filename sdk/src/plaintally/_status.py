@@ -1,6 +1,8 @@
 """What `telemetry.status()` and `plaintally status` show: every rule, its value, and which one decided."""
 
 from plaintally import _consent, _controls
+from plaintally.contract import check_given
+from plaintally.exceptions import ContractError
 from plaintally.printable import printable
 
 TYPE_CHECKING = False
@@ -45,7 +47,7 @@ class Status:
             "package": self.facts.package,
             "policy": self.facts.policy if handle else None,
             "endpoint": self.facts.endpoint,
-            "fields": list(handle.fields) if handle else None,
+            "fields": _fields(handle) if handle else None,
             "privacy_url": handle.privacy_url if handle else None,
             "issues_url": handle.issues_url if handle else None,
             "switches": switches,
@@ -63,7 +65,8 @@ class Status:
         ]
         if self.handle is not None:
             rows += [
-                ("an import sends", ", ".join(self.handle.fields)),
+                ("an import sends", ", ".join(_fields(self.handle)) or "nothing"),
+                ("mistake", _mistake(self.handle)),
                 ("privacy", self.handle.privacy_url or ""),
                 ("issues", self.handle.issues_url or ""),
             ]
@@ -81,6 +84,23 @@ class Status:
             line = f"  {mark} {_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} ({finding.where})"
             lines.append(printable(line))
         return lines
+
+
+def _fields(handle: "Telemetry") -> "list[str]":
+    """Return the names of the fields that an import sends: none if they were declared wrongly."""
+    try:
+        return list(handle.fields)
+    except (ContractError, AttributeError):  # AttributeError: what was given as a contract is none
+        return []
+
+
+def _mistake(handle: "Telemetry") -> str:
+    """Return what the author declared wrongly, which keeps the package from logging runs."""
+    try:
+        check_given(handle.contract)
+    except ContractError as error:
+        return f"{error}; nothing is logged, please report it to the package's author"
+    return ""
 
 
 def _session_rows(handle: "Telemetry") -> "list[tuple[str, str]]":

@@ -97,7 +97,7 @@ class Label:
         columns: "Mapping[str, str] | None" = None,
         retention_days: int = 90,
     ) -> None:
-        self.context: dict[str, Kind] = dict(context or {})
+        self.context: dict[str, Kind] = {key: undefer(kind) for key, kind in dict(context or {}).items()}
         self.purpose, self.retention_days = purpose, retention_days
         for key, kind in self.context.items():
             _require(_is_name(key), f"the context key {key!r} must be a name such as 'iterations'")
@@ -173,7 +173,7 @@ class Contract:
         _require(is_list, f"counter={counter!r} must be a list, such as ['package_version']")
         _require(hasattr(labels or {}, "items"), f"labels={labels!r} must be a dict from names to Label(...)")
         self.counter = tuple(counter)
-        self.labels: dict[str, Label] = dict(labels or {})
+        self.labels: dict[str, Label] = {name: undefer(label) for name, label in dict(labels or {}).items()}
         self.purpose, self.retention_days = purpose, retention_days
         self.controller, self.contact, self.dialect = controller, contact, dialect
         _require(dialect in ("", *DIALECTS), f"the dialect {dialect!r} must be one of {', '.join(DIALECTS)}, or none")
@@ -234,28 +234,45 @@ class Contract:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def check_version(version: object, contract: object) -> None:
-    """Check the version of a package against its contract.
+def check_given(declared: object, version: object = None) -> "Contract | None":
+    """Return the contract that a handle was given; a version of `...` means that it was not given any.
 
     Raises:
-        ContractError: the contract is not a `Contract`, or needs a version and has none.
+        ContractError: it is not a contract, was declared wrongly, or needs a version.
     """
-    _require(
-        isinstance(contract, Contract),
-        f"contract {contract!r} must be a Contract, such as Contract(counter=['package_version'])",
-    )
-    if isinstance(contract, Contract) and "package_version" in contract.counter:
-        from plaintally.versions import coarse_version
-
-        text = version if isinstance(version, str) else ""
-        is_plain = text.isascii() and text.translate(_PLAIN).isalnum()
-        _require(
-            is_plain and coarse_version(text) != "",
-            f"version {version!r} must be a version such as '1.2.3', since the contract declares package_version",
-        )
+    contract = undefer(declared)
+    if contract is None:
+        return None
+    if not isinstance(contract, Contract):
+        raise _error(f"contract {contract!r} must be a Contract, such as Contract(counter=['package_version'])")
+    needs_version = "package_version" in contract.counter and version is ...
+    _require(not needs_version, "the contract declares package_version, so give Telemetry(version='1.2.3')")
+    return contract
 
 
-_PLAIN = {ord(character): "0" for character in ".+!_-"}
+def make(deferred: "Any") -> "Any":  # noqa: ANN401
+    """Return the class of this module, or its instance, that a deferred value stands for; see `plaintally`.
+
+    Raises:
+        ContractError: the class does not take these arguments.
+    """
+    made, call = globals()[deferred._name], deferred._call  # noqa: SLF001
+    if call is None:
+        return made
+    if "_made" not in vars(deferred):
+        try:
+            positional = [value for name, value in call.items() if isinstance(name, int)]
+            value = made(*positional, **{name: value for name, value in call.items() if isinstance(name, str)})
+        except TypeError as error:
+            raise _error(f"{made.__name__} is declared wrongly ({error}); compare with its documentation") from error
+        vars(deferred).setdefault("_made", value)  # one, also for two threads
+    return vars(deferred)["_made"]
+
+
+def undefer(value: "Any") -> "Any":  # noqa: ANN401
+    """Return what a deferred value stands for, and any other value as it is."""
+    is_deferred = type(value).__name__ == "Deferred" and type(value).__module__ == "plaintally"
+    return make(value) if is_deferred else value
 
 
 def _with_messages(context: "Mapping[str, Kind]") -> "Iterator[tuple[str, Kind]]":

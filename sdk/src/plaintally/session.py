@@ -195,7 +195,12 @@ class Session:
         created_at_ns: "int | None" = None,
         module: str = "",
     ) -> None:
-        self.package, self.contract, self.module = package, contract, module
+        self.package, self.module = package, module
+        if contract is not None:
+            from plaintally.contract import undefer
+
+            contract = undefer(contract)
+        self.contract = contract
         self.environment = dict(environment or {})
         self.capacity = valid_capacity(capacity)
         self.sink: Stream | None = None

@@ -29,7 +29,7 @@ def coarse_version(version: object) -> str:
         >>> coarse_version("1.38.1.dev3+g8f2c1ab.d20261130")
         '1.38.1.dev'
     """
-    text = version.lower().removeprefix("v") if isinstance(version, str) else ""
+    text = version.lower().removeprefix("v") if isinstance(version, str) and len(version) <= 1000 else ""
     end = _after_number(text, 0, part=_PRE)
     if not end:
         return ""

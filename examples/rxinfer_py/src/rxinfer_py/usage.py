@@ -3,8 +3,7 @@
 The names are those of the manual, without the exclamation marks.
 """
 
-from plaintally import Telemetry
-from plaintally.contract import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Source
+from plaintally import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Source, Telemetry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
