@@ -275,6 +275,22 @@ def test_a_host_that_cannot_load_libraries_ends_normally(each_python: Interprete
             assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_a_host_whose_callbacks_at_exit_cannot_be_compared(host: MakeHost) -> None:
+    code = f"""
+        import atexit, time
+        class Callback:
+            __hash__ = object.__hash__
+            def __call__(self): print("called")
+            def __eq__(self, other): raise ValueError
+        atexit.register(Callback())
+        import {PACKAGE}
+        time.sleep(0.2)
+    """
+    with loopback() as server:
+        done = host(endpoint=server.endpoint).run(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"called\n", b"")
+
+
 def test_without_proc_each_package_starts_a_sender(host: MakeHost) -> None:
     without = ("unshare", "--mount", "--map-root-user", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
     with loopback() as server:
