@@ -13,7 +13,9 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,10 +59,11 @@ class Tally(NamedTuple):
         )
 
 
-def repeat(kind: Kind, place: Place, runs: int, *, off: bool, tls: Tls | None) -> Tally:
-    """Run a kind many times, and print what went wrong."""
-    tally = Tally()
-    for _ in range(runs):
+def repeat(kind: Kind, place: Place, limits: tuple[int, float], *, off: bool, tls: Tls | None) -> Tally:
+    """Run a kind so many times, or as often as so many seconds allow, and print what went wrong."""
+    runs, seconds = limits
+    tally, began = Tally(), time.monotonic()
+    while tally.runs < runs and (not tally.runs or time.monotonic() - began < seconds):
         outcome = run(kind, place, off=off, tls=tls)
         expected = 0 if off else kind.counts
         tally = tally.add(kind, outcome, expected)
@@ -75,22 +78,21 @@ def make_tls() -> Iterator[Tls]:
     """A server's context, and the file with the authority that hosts trust."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     with authority.cert_pem.tempfile() as path:
         yield context, Path(path)
 
 
-def measure(version: str, kinds: list[Kind], runs: int, tls: Tls | None) -> dict[str, dict[str, Tally]]:
+def measure(version: str, kinds: list[Kind], limits: tuple[int, float], tls: Tls | None) -> dict[str, dict[str, Tally]]:
     """Run kinds on one version of Python."""
-    subprocess.run([ROOT / "scripts/setup", "hosts", version], check=True)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), environment_for(version))
         for kind in kinds:
             print(f"{version} {kind.name}", flush=True)
             found[kind.name] = {
-                "on": repeat(kind, place, runs, off=False, tls=tls),
-                "off": repeat(kind, place, max(1, runs // 4), off=True, tls=tls),
+                "on": repeat(kind, place, limits, off=False, tls=tls),
+                "off": repeat(kind, place, (limits[0] // 4 + 1, limits[1] / 4), off=True, tls=tls),
             }
     return found
 
@@ -118,13 +120,18 @@ def main() -> None:
     parser.add_argument("--python", action="append", choices=VERSIONS, help="one version, instead of all")
     parser.add_argument("--kind", action="append", help="one kind by its name, instead of all")
     parser.add_argument("--runs", type=int, default=20, help="of each kind and version (20)")
+    parser.add_argument("--seconds", type=float, default=60, help="for each kind and version (60)")
     parser.add_argument("--tls", action="store_true", help="deliver over TLS")
     options = parser.parse_args()
     kinds = [kind for kind in KINDS if not options.kind or kind.name in options.kind]
-    with make_tls() as tls:
+    chosen = options.python or VERSIONS
+    for version in chosen:
+        subprocess.run([ROOT / "scripts/setup", "hosts", version], check=True)
+    limits = options.runs, options.seconds
+    with make_tls() as tls, ThreadPoolExecutor() as pool:
         given = tls if options.tls else None
-        chosen = options.python or VERSIONS
-        found = {version: measure(version, kinds, options.runs, given) for version in chosen}
+        running = {one: pool.submit(measure, one, kinds, limits, given) for one in chosen}
+        found = {version: future.result() for version, future in running.items()}
     shown = tell(found)
     print(shown)
     if options.python or options.kind:
@@ -134,8 +141,9 @@ def main() -> None:
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     scheme = "HTTPS" if options.tls else "HTTP"
     text = (
-        f"Measured on {date} with CPython {', '.join(VERSIONS)}, {options.runs} runs of each kind on each "
-        f"version, delivered over {scheme}, and a quarter as many with `PLAINTALLY=off`. Machine: {machine}."
+        f"Measured on {date}: at most {options.runs} runs of each kind on each of CPython {', '.join(VERSIONS)}, "
+        f"all three side by side, delivered over {scheme}. A quarter as many ran with `PLAINTALLY=off`; "
+        f"the last column counts those that failed. Machine: {machine}."
     )
     write_part("crashes", f"{text}\n\n{shown}", page=PAGE)
     RESULTS.write_text(json.dumps({"date": date, "machine": machine, "versions": found}, indent=1) + "\n")

@@ -292,7 +292,7 @@ def _read_only_home(server: Loopback, _: Path) -> Iterator[Surroundings]:
 
 @contextlib.contextmanager
 def _without_environment(server: Loopback, _: Path) -> Iterator[Surroundings]:
-    kept = ("PYTHONPATH", "HOSTPKG_ENDPOINT", "HOSTPKG_LOGS", MARKER, "PLAINTALLY")
+    kept = ("PYTHONPATH", "HOSTPKG_ENDPOINT", "HOSTPKG_LOGS", MARKER, "PLAINTALLY", "SSL_CERT_FILE")
     variables = " ".join(f'${{{name}:+{name}="${name}"}}' for name in kept)
     script = f'exec env -i {variables} "$@"'
     yield Surroundings(["sh", "-c", script, "sh"], server.endpoint)
@@ -328,7 +328,7 @@ def _silent_dns(server: Loopback, folder: Path) -> Iterator[Surroundings]:
     (folder / "resolv.conf").write_text("nameserver 127.0.0.77\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.77", 53))
-        endpoint = server.endpoint.replace("http://127.0.0.1", "https://collector.example")
+        endpoint = f"https://collector.example{server.endpoint.partition('127.0.0.1')[2]}"
         yield Surroundings(_in_mounts(f"mount --bind {folder / 'resolv.conf'} /etc/resolv.conf"), endpoint)
 
 
