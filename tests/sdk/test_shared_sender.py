@@ -105,6 +105,39 @@ def test_ten_packages_start_one_sender(each_python: Interpreter, tmp_path: Path)
 
 
 @pytest.mark.strace
+def test_a_slow_shell_is_no_reason_for_another_sender(host: MakeHost, tmp_path: Path) -> None:
+    """In a background process, `sh` opens /dev/null as descriptor 0. Nor does `flock` on the way replace the pipe."""
+    slowly = ("-P", "/dev/null", "-e", "inject=open,openat:delay_exit=200000")
+    strace = (shutil.which("strace") or "", "-f", "-o", str(tmp_path / "trace"), *slowly)
+    with loopback() as server:
+        made = host()
+        first, *names = add_packages(made, server, 10)
+        code = f"""
+            import sys, time
+            started = []
+            sys.addaudithook(lambda event, _: event == "os.posix_spawn" and started.append(event))
+            import {first}
+            time.sleep(0.05)
+            import {", ".join(names)}
+            print(len(started))
+        """
+        assert made.run(code, before=strace).stdout == b"1\n"
+        wait_for_packages(server, [first, *names])
+
+
+@pytest.mark.strace
+def test_no_file_of_another_process_is_looked_at(host: MakeHost, tmp_path: Path) -> None:
+    """It may be on a network drive that does not answer, which any look at the file would wait for."""
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 3)
+        found = trace(made, tmp_path, f"import {', '.join(names)}")
+    looks = [line for line in found.lines if re.search(r"/proc/\d+/fd/", line)]
+    assert looks
+    assert all(re.search(r" (readlink|openat)\(", line) for line in looks)
+
+
+@pytest.mark.strace
 @pytest.mark.parametrize(
     ("between", "count"),
     [
@@ -371,9 +404,8 @@ def test_a_sender_that_hangs_is_ended_by_the_kernel(host: MakeHost) -> None:
     made = host()
     folder = str(made.folder / "plaintally")
     boot = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
-    sender = subprocess.Popen(
-        [made.interpreter.python, "-I", "-S", "-B", "-c", boot, folder, str(os.getpid())], stdin=source
-    )
+    command = [str(made.interpreter.python), "-I", "-S", "-B", "-c", boot, folder, str(os.getpid())]
+    sender = subprocess.Popen(["sh", "-c", 'exec "$@" 3<&0', "sh", *command], stdin=source)
     assert sender.wait(60) == -signal.SIGALRM
     os.close(source)
     os.close(sink)

@@ -6,7 +6,7 @@ does is in `_relay`.
 A relay must tell two events apart. If the host ends, the relay still sends the runs that wait. If
 the user opts out, it drops them, including those in the pipe. At either event the pipe may be full,
 a request may wait for its answer, and forked children may hold the pipe open. So the host opts out
-through a flag: it sets O_NONBLOCK on the reading end, of which the relay's descriptor 0 is a
+through a flag: it sets O_NONBLOCK on the reading end, of which the relay's descriptor 3 is a
 duplicate, and duplicates share their flags. The relay looks at the flag when it has read something
 and before each request.
 """
@@ -20,8 +20,7 @@ from plaintally._sender import Endpoint
 from plaintally.session import Session, SessionInvoke, SessionStats
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from plaintally import _relay; _relay.main()"
-# Starts it in the background; sh would replace descriptor 0 of such a command by /dev/null.
-_SCRIPT = 'unset PWD OLDPWD; exec 4<&0; "$@" <&4 4<&- &'
+_SCRIPT = 'unset PWD OLDPWD; "$@" &'
 # After so many dropped runs in a row the relay has ended or hangs. A slow relay gets no second one.
 _RESTART_AFTER = 1000
 _RESTART_AFTER_S = 60.0

@@ -1,7 +1,7 @@
 """Delivers documents over HTTP: the only module with a socket. It decides nothing about consent.
 
 Normally it runs as a process of its own (`python -I -S`), the sender. Its main thread takes jobs from the pipe at
-descriptor 0 and watches the time; each job is delivered by a thread of its own, within `BUDGET_S` seconds. The states
+descriptor 3 and watches the time; each job is delivered by a thread of its own, within `BUDGET_S` seconds. The states
 of a sender are described in `_sender`.
 
 It sends the bytes that `request` returns and nothing else, follows no redirect, and prints nothing.
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
+PIPE = 3  # the descriptor with the jobs
 BUDGET_S = 5.0  # for each job
 LINGER_S = 1.0  # after the last job
 INTAKE_S = 4.0  # for all jobs
@@ -48,7 +49,7 @@ def main() -> None:
 
     host, is_locked = int(sys.argv[2]), len(sys.argv) == 3
     end_after(INTAKE_S + BUDGET_S + 1)
-    detach(keep=3 if is_locked else 2)
+    detach(keep=PIPE + is_locked)  # descriptor 4 holds the lock
     if not is_locked and not _lock_a_file():
         os._exit(0)
     _trust = _only_once(_trust)
@@ -146,11 +147,11 @@ def _files_to_lock() -> "list[str]":
 def _jobs(host: int) -> "Iterator[bytes]":
     """Yield the first job, and those that the host hands over later. Each read returns whole jobs.
 
-    Descriptor 0 is given up before the last read: by that the host knows whether what it wrote will be read.
+    Descriptor 3 is given up before the last read: by that the host knows whether what it wrote will be read.
     """
     import select
 
-    pipe = os.dup(0)
+    pipe = os.dup(0 if sys.platform == "win32" else PIPE)
     yield from os.read(pipe, 65_536).splitlines()
     if sys.platform != "linux":
         return
@@ -159,7 +160,7 @@ def _jobs(host: int) -> "Iterator[bytes]":
     watched = select.poll()
     watched.register(pipe, select.POLLIN)
     try:
-        os.open("/proc/self/fd/0", os.O_WRONLY)  # a pipe without a writer would be at its end
+        os.open(f"/proc/self/fd/{PIPE}", os.O_WRONLY)  # a pipe without a writer would be at its end
         watched.register(os.pidfd_open(host), select.POLLIN)  # so that the end of the host is seen at once
     except (OSError, AttributeError):  # the host has ended, or this Linux is older than 5.3
         pass
@@ -170,7 +171,7 @@ def _jobs(host: int) -> "Iterator[bytes]":
             last = time.monotonic()
         elif ready or _is_crowded():  # the host has ended, or other hosts may need the lock of this sender
             break
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), PIPE)
     os.set_blocking(pipe, False)
     try:
         yield from os.read(pipe, 65_536).splitlines()
@@ -563,7 +564,7 @@ def _no_http() -> OSError:
     return OSError("the server speaks no HTTP")
 
 
-def detach(*, keep: int = 2) -> None:
+def detach(*, keep: int = PIPE) -> None:
     """Leave the host's folder, descriptors above `keep`, terminal and priority behind."""
     steps = (
         lambda: _close_inherited(keep),

@@ -39,10 +39,10 @@ MAX_RUNS = 10_000  # of each label, as many as a collector keeps
 
 
 def main() -> None:
-    """Run as the relay process: detach, share what standard input holds, end."""
+    """Run as the relay process: detach, share what descriptor 3 holds, end."""
     _deliver.detach()
     try:
-        relay(0, int(sys.argv[2]))
+        relay(_deliver.PIPE, int(sys.argv[2]))
     finally:
         os._exit(0)
 

@@ -3,9 +3,9 @@
 Importing a package must not wait for a network, and neither must the end of the host. So a process of its own, the
 sender, delivers the document. It ends within ten seconds, whatever the network does.
 
-How a sender starts: the host writes a job, which is the document and its address, into a pipe and starts `sh`. `sh`
-starts Python in the background with the pipe as its standard input, and ends. Python is then nobody's child. A thread
-collects `sh`. After about a millisecond the host has no thread, child or descriptor more than before. If no process
+How a sender starts: the host writes a job, which is the document and its address, into a pipe and starts `sh` with the
+pipe as descriptor 3. `sh` starts Python in the background and ends. Python is then nobody's child. A thread collects
+`sh`. After about a millisecond the host has no thread, child or descriptor more than before. If no process
 can be started, nothing is sent.
 
 How many there are: `sh` first locks one of four files of the SDK, and the lock is released when the sender ends. If
@@ -13,10 +13,10 @@ other senders hold all four locks, the job is dropped, and this process tries no
 environment never has more than four senders, however many programs it runs.
 
 How later packages use it: a sender waits for more jobs, so that a host that imports ten packages starts one sender.
-The host finds the pipe below /proc: one of the process ids after that of `sh` has it as descriptor 0. Where there is
-no /proc, as on macOS, each package starts a sender.
+The host finds the pipe below /proc: one of the process ids after that of `sh` has it as descriptor 3. (Descriptor 0 of
+a process in the background is /dev/null.) Where there is no /proc, as on macOS, each package starts a sender.
 
-    state       descriptor 0    until                                           a job of a later package
+    state       descriptor 3    until                                           a job of a later package
     starting    the pipe        Python runs                                     waits in the pipe
     lingering   the pipe        a second without a job, four seconds in all,    is delivered at once
                                 the host's end, or a lack of locks
@@ -24,7 +24,7 @@ no /proc, as on macOS, each package starts a sender.
                                 jobs are delivered or their five seconds over
     gone        closed                                                          starts another sender
 
-The host writes the job and then looks at descriptor 0 again. If it is still the pipe, the last read is yet to come and
+The host writes the job and then looks at descriptor 3 again. If it is still the pipe, the last read is yet to come and
 finds the job. Otherwise the host starts another sender. Both may deliver the job, but under one id, and the collector
 stores it once. Jobs share the process and nothing else: each has a request and a connection of its own.
 """
@@ -41,17 +41,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# $0 is this file, and $@ the command. Descriptor 4 keeps the pipe, since sh replaces 0 of a command in the background.
-# Bash adds the working directory to the environment. If there is no command `flock`, or a zip file instead of the four
-# files, the sender locks a file itself.
+# $0 is this file, and $@ the command. Bash adds the working directory to the environment. If there is no command
+# `flock`, or a zip file instead of the four files, the sender locks a file itself.
 _SCRIPT = """
 unset PWD OLDPWD
-exec 4<&0
-start() { "$@" <&4 4<&- & exit 0; }
+start() { "$@" & exit 0; }
 [ -f "$0" ] || start "$@" unlocked
 for name in _sender _counting _preferences __init__; do
-    exec 3<"${0%_sender*}$name${0##*_sender}"
-    command -p flock -n 3
+    exec 4<"${0%_sender*}$name${0##*_sender}"
+    command -p flock -n 4
     case $? in 0) start "$@" ;; 1) ;; *) start "$@" unlocked ;; esac
 done
 exit 1
@@ -66,8 +64,8 @@ _VARIABLES = (
 MAX_URL = 2000  # so that a job is smaller than PIPE_BUF, and written and read as a whole
 _CANDIDATES = 64  # a sender's process id is that of sh or one of the next, since both start within a millisecond
 _AGAIN_S = 1.0  # after this time another sender is tried, if there was no lock for the last one
-# Of the latest sender: sh's id, the pipe as `fstat` describes it, the environment.
-_latest: "tuple[int, tuple[int, ...], dict[str, str]] | None" = None
+# Of the latest sender: sh's id, the pipe's name below /proc, the environment.
+_latest: "tuple[int, str, dict[str, str]] | None" = None
 _refused_s = -_AGAIN_S  # when a sender found no lock
 
 
@@ -162,22 +160,25 @@ def _unusable(url: object, reason: str) -> Exception:
 def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
     """Give a job to the latest sender of this process; False if it is gone or has another environment.
 
-    The pipe is opened for reading, too: to write into a pipe that nobody reads raises a signal that could end the host.
+    The process ids may be anybody's: `readlink` waits for no file system that a descriptor of theirs leads to. The pipe
+    is opened for reading, too: to write into a pipe that nobody reads raises a signal that could end the host.
     """
     if _latest is None or _latest[2] != passed:
         return False
     shell, pipe, _ = _latest
     for pid in range(shell, shell + _CANDIDATES):
-        path = f"/proc/{pid}/fd/0"
+        path = f"/proc/{pid}/fd/3"
         try:
-            if posix.stat(path)[:3] == pipe:
+            if posix.readlink(path) == pipe:
                 descriptor = posix.open(path, os.O_RDWR | os.O_NONBLOCK)
                 try:
-                    if posix.fstat(descriptor)[:3] == pipe:  # the process id may be another's by now
+                    if posix.readlink(f"/proc/self/fd/{descriptor}") == pipe:  # the id may be another's by now
                         posix.write(descriptor, job)  # as a whole or not at all, see `MAX_URL`
+                        job = b""  # if this process is sh and ends now, the next one still has the pipe
                 finally:
                     posix.close(descriptor)
-                return posix.stat(path)[:3] == pipe
+                if posix.readlink(path) == pipe:
+                    return not job
         except Exception:  # noqa: BLE001, S110  # it has ended, is another user's, its pipe is full, or a hook refuses
             pass
     return False
@@ -203,8 +204,8 @@ def _start(job: bytes, passed: "dict[str, str]") -> None:
         posix.write(sink, job)
         shell = spawn([_SCRIPT, __file__, *arguments], source, passed)
         if shell and sys.platform == "linux":
-            _latest = shell, posix.fstat(source)[:3], passed
-    except OSError:  # there are no descriptors left
+            _latest = shell, posix.readlink(f"/proc/self/fd/{source}"), passed
+    except OSError:  # there are no descriptors left, or there is no /proc
         pass
     finally:
         for descriptor in pipe:
@@ -244,7 +245,7 @@ def command(boot: str, *arguments: str) -> "list[str]":
 
 
 def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> int:
-    """Run a script of sh's that reads descriptor `source`; return its process id, or 0 if that is impossible."""
+    """Run a script of sh's with `source` as descriptor 3; return its process id, or 0 if that is impossible."""
     try:
         shell = posix.posix_spawn(
             "/bin/sh",
@@ -252,6 +253,8 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
             environment,
             file_actions=(
                 (os.POSIX_SPAWN_DUP2, source, 0),
+                (os.POSIX_SPAWN_DUP2, 0, 3),  # glibc before 2.29 would not pass on a source that is 3 already
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
             ),
