@@ -17,19 +17,18 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
     from types import EllipsisType
     from typing import Any, TypeVar
 
-    from plaintally._consent import Decision
+    from plaintally import _controls
     from plaintally._sender import Endpoint
-    from plaintally._status import Status
     from plaintally._track import track
     from plaintally.contract import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
     from plaintally.session import Session, SessionInvoke, SkippedInvoke
-    from plaintally.sharing import Preview, Receipt, ShareResult
 
     F = TypeVar("F", bound=Callable[..., Any])
+    Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke | SkippedInvoke]
 
 __all__ = [
     "Choice", "Contract", "Description", "ErrorType", "Flag", "Integer", "Label", "Name", "Real", "Source",
@@ -37,9 +36,15 @@ __all__ = [
 ]  # fmt: skip
 __version__ = "0.1.0"
 
+_FOR_USERS = (
+    "create_session", "disable_automatic_sharing", "disable_counter", "disable_session_logging",
+    "enable_automatic_sharing", "enable_counter", "enable_session_logging", "forget", "preview", "set_endpoint",
+    "set_session", "set_session_capacity", "share", "status",
+)  # fmt: skip
 _DECLARATIONS = __all__[:10]  # classes of `plaintally.contract`
 _COUNTERS = ((), ("package_version",), ("python_version",), ("package_version", "python_version"),
              ("python_version", "package_version"))  # fmt: skip
+KINDS = 0x3A0  # flags of the code of generators, coroutines and async generators, as in `inspect`
 _POLICIES = ("opt-out", "notice-first", "opt-in")
 _handles: "dict[str, Telemetry]" = {}  # the newest handle of each package, for the command line
 try:
@@ -47,28 +52,6 @@ try:
 except Exception:  # noqa: BLE001  # a fake clock
     _began_ns = 0
 _inspecting = False  # the command line imports packages to look at them, which is no use of them
-# The run that logs nothing, as text: an import pays nothing for it, and it needs no module that can be loaded.
-_NULL_RUN = """
-class SkippedInvoke:
-    "Stands where nothing is logged; takes everything, keeps nothing, and reads like an invoke that never began."
-    __slots__ = ()
-    label = ""
-    status = "unknown"
-    id = "00000000-0000-0000-0000-000000000000"
-    duration_ms = 0.0
-    execution_end = None
-    context = dropped = property(lambda self: {})
-    @property
-    def execution_start(self):
-        from datetime import UTC, datetime
-        return datetime(1970, 1, 1, tzinfo=UTC)
-    def __enter__(self): return self
-    def __exit__(self, *_): pass
-    async def __aenter__(self): return self
-    async def __aexit__(self, *_): pass
-    def __repr__(self): return "SkippedInvoke()"
-    def add(self, make=None, /, **values): pass
-"""
 
 
 class Telemetry:
@@ -94,7 +77,7 @@ class Telemetry:
             looked at when somebody asks for it.
     """
 
-    _null_runs: "dict[str, Any]" = {}  # noqa: RUF012  # one at most
+    _skipped: "SkippedInvoke | None" = None
 
     def __init__(
         self,
@@ -110,15 +93,15 @@ class Telemetry:
     ) -> None:
         self.package = _valid_package(package)
         if policy not in _POLICIES:
-            raise _contract_error(f"policy {policy!r} must be one of {', '.join(map(repr, _POLICIES))}")
+            raise _error("ContractError", f"policy {policy!r} must be one of {', '.join(map(repr, _POLICIES))}")
         self.contract = contract
         self.version = None if version is ... else version
-        if contract is not None and type(contract).__name__ != "Deferred":
+        if contract is not None and (type(contract).__name__ != "Deferred" or _is_test_run()):
             from plaintally.contract import check_given
 
             check_given(contract, version)
         if type(allow_http) is not bool:
-            raise _contract_error(f"allow_http={allow_http!r} must be True or False")
+            raise _error("ContractError", f"allow_http={allow_http!r} must be True or False")
         self.policy, self.allow_http, self._url = policy, allow_http, endpoint
         self._address: Endpoint | None = None
         self._opted_out = _says_no(self.package, os.environ)
@@ -136,6 +119,34 @@ class Telemetry:
 
     def __repr__(self) -> str:
         return f"Telemetry({self.package!r}, policy={self.policy!r})"
+
+    if TYPE_CHECKING:
+        create_session = _controls.create_session
+        disable_automatic_sharing = _controls.disable_automatic_sharing
+        disable_counter = _controls.disable_counter
+        disable_session_logging = _controls.disable_session_logging
+        enable_automatic_sharing = _controls.enable_automatic_sharing
+        enable_counter = _controls.enable_counter
+        enable_session_logging = _controls.enable_session_logging
+        forget = _controls.forget
+        preview = _controls.preview
+        set_endpoint = _controls.set_endpoint
+        set_session = _controls.set_session
+        set_session_capacity = _controls.set_session_capacity
+        share = _controls.share
+        status = _controls.status
+    else:
+
+        def __getattr__(self, name: str) -> object:
+            """Return a method that users call, as a function of `_controls`: an import loads none of them."""
+            if name not in _FOR_USERS:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            from plaintally import _controls
+
+            return getattr(_controls, name).__get__(self)
+
+    def __dir__(self) -> "list[str]":
+        return [*super().__dir__(), *_FOR_USERS]
 
     def __reduce__(self) -> "tuple[Any, ...]":
         from plaintally import _controls
@@ -177,64 +188,6 @@ class Telemetry:
         except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
             pass
 
-    def disable_counter(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002  # the manual's own form
-        """Turn the counter off: now, and from the next start on for good.
-
-        Args:
-            persist: write it to the user's preferences file; otherwise it holds for this process only.
-
-        Returns:
-            What counting the next import will come to.
-
-        Raises:
-            PreferencesError: the file could not be written; the counter is off in this process all the same.
-        """
-        from plaintally import _controls
-
-        return _controls.disable_counter(self, persist=persist)
-
-    def enable_counter(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002  # the manual's own form
-        """Turn the counter on: for good from the next start on, or for this process.
-
-        A call in a module, not in a script, a notebook or at a prompt, holds for this process and yields to every no.
-
-        Args:
-            persist: write it to the user's preferences file, which leaves this process as it is. Otherwise this
-                process's import is counted, now if it was refused before.
-
-        Returns:
-            What counting the next import will come to; its `note` says why nothing was written.
-
-        Raises:
-            PreferencesError: the file could not be written; nothing has changed.
-        """
-        from plaintally import _controls
-
-        return _controls.enable_counter(self, persist=persist)
-
-    def set_endpoint(self, endpoint: "str | None") -> "Decision":
-        """Send counts to another address from now on, or with None nowhere at all; it is kept for the next starts.
-
-        A module sets it for this process, unless the user has set another one; another package never does.
-
-        Returns:
-            What counting the next import will come to.
-
-        Raises:
-            ConfigurationError: the URL cannot work; nothing has changed.
-            PreferencesError: the file could not be written; nothing has changed.
-        """
-        from plaintally import _controls
-
-        return _controls.set_endpoint(self, endpoint)
-
-    def status(self) -> "Status":
-        """Everything that was looked at to decide what is on, and the rule that decided; print it."""
-        from plaintally import _counting
-        from plaintally._status import Status
-
-        return Status(_counting.gather(self), handle=self)
-
     @property
     def session(self) -> "Session | None":
         """The log of this process, from its import on; None where logging is off."""
@@ -246,22 +199,6 @@ class Telemetry:
             except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
                 pass
         return None if self._session is ... else self._session
-
-    def create_session(self) -> "Session":
-        """Another log, for `set_session` or the `session` argument of the package's functions."""
-        from plaintally import _controls
-
-        return _controls.create_session(self)
-
-    def set_session(self, session: "Session | None") -> None:
-        """Log into another session from now on, or with None nowhere, in this process.
-
-        Raises:
-            ConfigurationError: it is no session of this package; nothing has changed.
-        """
-        from plaintally import _controls
-
-        _controls.set_session(self, session)
 
     def invoke(self, label: str, *, session: "Session | EllipsisType | None" = ...) -> "SessionInvoke | SkippedInvoke":
         """A context manager, with or without `async`, that logs its block under a label.
@@ -278,7 +215,7 @@ class Telemetry:
                 return log.invoke(label)
         except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
             pass
-        return self._null_run()
+        return self._skip()
 
     def track(
         self,
@@ -294,107 +231,70 @@ class Telemetry:
             context: called with the arguments of the call; returns what is added to the context.
             session: see `invoke`.
         """
-        try:
-            from plaintally._track import track
-        except Exception:  # noqa: BLE001  # no module can be loaded any more
-            return lambda function: function
-        return track(label, telemetry=self, context=context, session=session)
+        if type(label) is not str:
+            raise _error("ConfigurationError", f"track({label!r}) needs a label first: @telemetry.track('fit')")
+
+        def begin(arguments: "tuple[Any, ...]", keywords: "dict[str, Any]") -> "SessionInvoke | SkippedInvoke":
+            invoke = self.invoke(label, session=session)
+            if context is not None:
+                invoke.add(lambda: context(*arguments, **keywords))
+            return invoke
+
+        def decorate(function: "Any") -> "Any":  # noqa: ANN401
+            is_plain = type(function) is type(decorate) and not vars(function)
+            if is_plain and not function.__code__.co_flags & KINDS:
+                return wrap_plain(function, begin)
+            try:
+                from plaintally._track import wrap
+            except Exception:  # noqa: BLE001  # no module can be loaded any more
+                return function
+            return wrap(function, begin)
+
+        return decorate
 
     @classmethod
-    def _null_run(cls, source: str = _NULL_RUN) -> "SkippedInvoke":
-        """Return the run that logs nothing; at shutdown, this module's names are None."""
-        if not cls._null_runs:
-            names: dict[str, Any] = {"__name__": "plaintally.session"}
-            exec(source, names)  # noqa: S102
-            cls._null_runs.setdefault("", names["SkippedInvoke"]())
-        run: SkippedInvoke = cls._null_runs[""]
-        return run
+    def _skip(cls) -> "SkippedInvoke":
+        """Return the run that logs nothing, which needs no module: a host may have no files any more.
 
-    def preview(self, session: "Session | None" = None, *, include: "Collection[str]" = ()) -> "Preview":
-        """What `share` would send, to the byte; `include` adds `error_message` or `source`."""
-        from plaintally import _controls
-
-        return _controls.preview(self, session, include)
-
-    def share(
-        self, session: "Session | None" = None, *, show_progress: bool = True, include: "Collection[str]" = ()
-    ) -> "ShareResult":
-        """Send a session to the maintainers, once, because you ask for it; sharing again updates it.
-
-        A package can do so only in a function that you call: not at import, in a thread or at exit.
-
-        Args:
-            session: the session; by default `telemetry.session`.
-            show_progress: show two bars and say afterwards what came of it.
-            include: `error_message`, `source`: what else goes along this time, after `preview` has shown it.
+        Its class is made when it is first needed, since to make a class takes a tenth of the time of an import. It is
+        kept in the class of the handle, since at shutdown the names of this module are None.
         """
-        from plaintally import _controls
+        if cls._skipped is None:
 
-        return _controls.share(self, session, include, show_progress=show_progress)
+            class SkippedInvoke:
+                """Takes everything, keeps nothing, and reads like a run that never began."""
 
-    def forget(self, session_id: str, key: "str | None" = None) -> "Receipt":
-        """Have a shared session deleted: with its key at once, without it after a maintainer has looked.
+                __slots__ = ()
+                label = ""
+                status = "unknown"
+                id = "00000000-0000-0000-0000-000000000000"
+                duration_ms = 0.0
+                execution_start = execution_end = None
+                context = dropped = property(lambda _: {})
 
-        Raises:
-            SharingError: there is no endpoint, or the collector refused.
-        """
-        from plaintally import _controls
+                def __enter__(self) -> "Any":  # noqa: ANN401
+                    return self
 
-        return _controls.forget(self, session_id, key)
+                def __exit__(self, *_: object) -> None:
+                    pass
 
-    def enable_session_logging(self) -> "Decision":
-        """Keep the local log from now on and, if a person asks for it, at the next starts; see `enable_counter`."""
-        from plaintally import _controls
+                async def __aenter__(self) -> "Any":  # noqa: ANN401
+                    return self
 
-        return _controls.switch(self, "session_log", on=True, persist=True)
+                async def __aexit__(self, *_: object) -> None:
+                    pass
 
-    def disable_session_logging(self) -> "Decision":
-        """Keep no local log any more, now and at the next starts.
+                def add(self, make: object = None, /, **values: object) -> None:
+                    pass
 
-        Raises:
-            PreferencesError: the file could not be written; it is off in this process all the same.
-        """
-        from plaintally import _controls
-
-        return _controls.switch(self, "session_log", on=False, persist=True)
-
-    def enable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
-        """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too.
-
-        The call must stand in a script, a notebook or at a prompt. One in a module of yours holds for this process and
-        yields to every no; one in a package changes nothing, so a package exports the method instead of wrapping it.
-        """
-        from plaintally import _controls
-
-        return _controls.switch(self, "automatic_sharing", on=True, persist=persist)
-
-    def disable_automatic_sharing(self, persist: bool = True) -> "Decision":  # noqa: FBT001, FBT002
-        """Stop sharing automatically, in this process or, with `persist`, at the next starts too.
-
-        Runs that wait to be sent are dropped. A request that is under way may still arrive.
-        """
-        from plaintally import _controls
-
-        return _controls.switch(self, "automatic_sharing", on=False, persist=persist)
-
-    def set_session_capacity(self, capacity: int) -> None:
-        """Keep so many invokes of each label in the sessions that begin from now on, and at the next starts.
-
-        A call in a module holds for this process, unless the user has set another capacity.
-
-        Raises:
-            ConfigurationError: it is no positive whole number; nothing has changed.
-            PreferencesError: the file could not be written; nothing has changed.
-        """
-        from plaintally import _controls
-
-        _controls.set_capacity(self, capacity)
+            cls._skipped = SkippedInvoke()  # type: ignore[assignment]  # typed by `_invoke`
+        return cls._skipped  # type: ignore[return-value]
 
 
 def __getattr__(name: str) -> object:
     """What a host need not pay for is loaded when someone asks for it."""
     if name in _DECLARATIONS:
-        globals().update(_declarations())
+        globals().update(_make_stand_ins())
         return globals()[name]
     if name == "track":
         from plaintally._track import track
@@ -403,70 +303,89 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'plaintally' has no attribute {name!r}")
 
 
-def _declarations() -> "dict[str, Any]":  # noqa: C901  # the methods of one small class
-    """Return the classes of `plaintally.contract` in a test run, and elsewhere stand-ins for them.
+def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a small class
+    """Return what stands for the classes of `plaintally.contract` until what they declare is used.
 
-    Only `counter` matters before the first run, so a host that declares a contract loads nothing for it. A stand-in
-    records how it is called, and `plaintally.contract` makes the value when it is used. In a test run, a mistake
-    raises where its author made it.
+    Only `counter` matters before the first run, so a host that declares a contract loads nothing for it.
     """
-    environ = sys.modules["posix" if "posix" in sys.modules else "nt"].environ  # as at the start, and quick to search
-    main = getattr(sys.modules["__main__"], "__spec__", None)
-    is_test = "_pytest" in sys.modules or getattr(main, "name", "") == "unittest.__main__" or sys.flags.dev_mode
-    names = ("PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION", "CI")
-    if is_test or not environ.keys().isdisjoint([*names, *map(str.encode, names)]):
-        from plaintally import contract
 
-        return {name: getattr(contract, name) for name in _DECLARATIONS}
-
-    def use(value: "Any") -> "Any":  # noqa: ANN401
-        from plaintally.contract import undefer
-
-        return undefer(value)
-
-    class Deferred:  # defined here, since a package without a contract need not pay for it
+    class Deferred:  # made here, since a package without a contract need not pay for it
         """A class of `plaintally.contract`, or with a `call` its instance."""
 
         def __init__(self, name: str, call: "dict[Any, Any] | None" = None) -> None:
             self._name, self._call = name, call
 
-        def __call__(self, *arguments: "Any", **keywords: "Any") -> "Any":  # noqa: ANN401
-            call: dict[Any, Any] = {**dict(enumerate(arguments)), **keywords}
+        def __call__(self, *arguments: "Any", **keywords: "Any") -> "Deferred":  # noqa: ANN401
+            call: dict[Any, Any] = dict(enumerate(arguments), **keywords)
             for name, value in call.items():
                 if type(value) in (dict, list, set):  # which its author may change later
                     call[name] = value.copy()
             return Deferred(self._name, call)
 
         def __getattr__(self, name: str) -> "Any":  # noqa: ANN401
-            if self._call is not None and name[0] == "_":  # which tools ask of everything in a module
+            if name[:2] == "__":  # which tools ask of everything in a module
                 raise AttributeError(name)
-            return getattr(use(self), name)
+            from plaintally.contract import make
+
+            return getattr(make(self), name)
 
         @property
         def counter(self) -> "Any":  # noqa: ANN401
             given = self._call.get("counter", ()) if self._call is not None and self._name == "Contract" else None
             names: Any = tuple(given) if type(given) in (list, tuple) else None  # type: ignore[arg-type]
-            return names if names in _COUNTERS else use(self).counter
-
-        def __repr__(self) -> str:
-            return repr(use(self))
-
-        def __reduce__(self) -> "Any":  # noqa: ANN401
-            made = use(self)
-            return sys.modules["plaintally.contract"].undefer, (made,)
-
-        def __instancecheck__(self, value: "Any") -> bool:  # noqa: ANN401
-            return isinstance(use(value), use(self))
-
-        def __mro_entries__(self, _: "Any") -> "Any":  # noqa: ANN401
-            return (use(self),)
+            return names if names in _COUNTERS else self.__getattr__("counter")
 
         def __or__(self, other: "Any") -> "Any":  # noqa: ANN401
-            return use(self) | use(other)
+            from plaintally.contract import undefer
+
+            return undefer(self) | undefer(other)
 
         __ror__ = __or__
 
-    return {name: Deferred(name) for name in _DECLARATIONS}
+        def __reduce__(self) -> "Any":  # noqa: ANN401
+            from plaintally.contract import make, undefer
+
+            return undefer, (make(self),)
+
+        def __repr__(self) -> str:
+            from plaintally.contract import make
+
+            return repr(make(self))
+
+    return dict(zip(_DECLARATIONS, map(Deferred, _DECLARATIONS), strict=True))
+
+
+def _is_test_run() -> bool:
+    """Whether this may be a test run of the package's author, to whom mistakes in a contract are reported."""
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    if "_pytest" in sys.modules or sys.flags.dev_mode or getattr(main, "name", "") == "unittest.__main__":
+        return True
+    return not os.environ.keys().isdisjoint(("CI", "PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION"))
+
+
+def wrap_plain(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
+    """Return a function with each call logged; other kinds of functions are wrapped by `_track`."""
+
+    def logged(*arguments: object, **keywords: object) -> object:
+        with begin(arguments, keywords):
+            return function(*arguments, **keywords)
+
+    return like(function, logged)
+
+
+def like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
+    """Give the wrapper what `functools.wraps` would."""
+    wrapper.__annotations__ = {}
+    # In Python 3.14, to ask for annotations would evaluate them.
+    annotations = "__annotate__" if hasattr(wrapper, "__annotate__") else "__annotations__"
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", annotations):
+        try:
+            setattr(wrapper, name, getattr(function, name))
+        except (AttributeError, TypeError):
+            pass
+    wrapper.__dict__.update(getattr(function, "__dict__", {}))
+    wrapper.__wrapped__ = function
+    return wrapper
 
 
 def _says_no(package: str, environment: "Mapping[str, str]") -> bool:
@@ -491,9 +410,10 @@ def _valid_package(package: object) -> str:
     """
     name = _normalise(package) if isinstance(package, str) else ""
     if not name.isascii() or not name.isidentifier() or not name[0].isalpha() or len(name) > 64:
-        raise _contract_error(
+        raise _error(
+            "ContractError",
             f"package {package!r} must be a name such as 'mypackage': up to 64 of letters, digits, '-', '_' and '.', "
-            "beginning with a letter"
+            "beginning with a letter",
         )
     return name
 
@@ -502,12 +422,12 @@ def _valid_url(name: str, url: object) -> "str | None":
     text = url if isinstance(url, str) else ""
     if url is None or (text.startswith("https://") and text[8:9].isalnum() and text.isprintable() and " " not in text):
         return text or None
-    from plaintally.exceptions import ConfigurationError
+    example = "'https://example.org/privacy'"
+    raise _error("ConfigurationError", f"{name} {url!r} must be the address of a page, such as {example}")
 
-    raise ConfigurationError(f"{name} {url!r} must be the address of a page, such as 'https://example.org/privacy'")
 
+def _error(name: str, message: str) -> Exception:
+    from plaintally import exceptions
 
-def _contract_error(message: str) -> Exception:
-    from plaintally.exceptions import ContractError
-
-    return ContractError(message)
+    error: Exception = getattr(exceptions, name)(message)
+    return error

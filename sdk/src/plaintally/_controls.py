@@ -1,5 +1,7 @@
 """What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked.
 
+The public functions with a handle as their first parameter are its methods, see `Telemetry.__getattr__`.
+
 `Telemetry._explicit` holds what was said in this process: for each switch what a person said, or anybody's no, and
 under `modules` a layer of preferences for each thing that a module asked for.
 """
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from plaintally import sharing
+    from plaintally._status import Status
 
 _begun: "dict[Telemetry, Session | None]" = {}  # while threads begin one at once: the session of the first
 _SETTINGS = ("version", "policy", "issues_url", "privacy_url", "allow_http")
@@ -53,16 +56,41 @@ def _restore(package: str, module: str, settings: "dict[str, Any]") -> Telemetry
     return found
 
 
-def disable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
-    """See `Telemetry.disable_counter`."""
+def disable_counter(telemetry: Telemetry, persist: bool = True) -> Decision:  # noqa: FBT001, FBT002
+    """Turn the counter off: now, and from the next start on for good.
+
+    Args:
+        telemetry: the handle, of which this is a method.
+        persist: write it to the user's preferences file; otherwise it holds for this process only.
+
+    Returns:
+        What counting the next import will come to.
+
+    Raises:
+        PreferencesError: the file could not be written; the counter is off in this process all the same.
+    """
     telemetry._explicit["counter"] = False
     if persist:
         return _remember(telemetry, "counter", False, _callers.find(telemetry))
     return _decide(telemetry, "counter")
 
 
-def enable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
-    """See `Telemetry.enable_counter`."""
+def enable_counter(telemetry: Telemetry, persist: bool = True) -> Decision:  # noqa: FBT001, FBT002
+    """Turn the counter on: for good from the next start on, or for this process.
+
+    A call in a module, not in a script, a notebook or at a prompt, holds for this process and yields to every no.
+
+    Args:
+        telemetry: the handle, of which this is a method.
+        persist: write it to the user's preferences file, which leaves this process as it is. Otherwise this
+            process's import is counted, now if it was refused before.
+
+    Returns:
+        What counting the next import will come to; its `note` says why nothing was written.
+
+    Raises:
+        PreferencesError: the file could not be written; nothing has changed.
+    """
     caller = _callers.find(telemetry, "counter")
     note = ""
     if not caller.is_person:
@@ -77,7 +105,17 @@ def enable_counter(telemetry: Telemetry, *, persist: bool) -> Decision:
 
 
 def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
-    """See `Telemetry.set_endpoint`."""
+    """Send counts to another address from now on, or with None nowhere at all; it is kept for the next starts.
+
+    A module sets it for this process, unless the user has set another one; another package never does.
+
+    Returns:
+        What counting the next import will come to.
+
+    Raises:
+        ConfigurationError: the URL cannot work; nothing has changed.
+        PreferencesError: the file could not be written; nothing has changed.
+    """
     caller = _callers.find(telemetry, None if endpoint is None else "endpoint")
     if endpoint is not None:
         _sender.parse_endpoint(endpoint, allow_http=telemetry.allow_http)
@@ -108,19 +146,25 @@ def begin(telemetry: Telemetry) -> None:
 
 
 def create_session(telemetry: Telemetry) -> Session:
-    """A session with the handle's contract and capacity."""
+    """Another log, for `set_session` or the `session` argument of the package's functions."""
     return _create(telemetry, _counting.gather(telemetry), created_at_ns=None)
 
 
 def set_session(telemetry: Telemetry, session: Session | None) -> None:
-    """See `Telemetry.set_session`."""
+    """Log into another session from now on, or with None nowhere, in this process.
+
+    Raises:
+        ConfigurationError: it is no session of this package; nothing has changed.
+    """
     if session is not None:
         _attach_if_allowed(telemetry, _own(telemetry, session))
     telemetry._session = session
 
 
-def preview(telemetry: Telemetry, session: Session | None, include: "Collection[str]") -> "sharing.Preview":
-    """See `Telemetry.preview`."""
+def preview(
+    telemetry: Telemetry, session: Session | None = None, *, include: "Collection[str]" = ()
+) -> "sharing.Preview":
+    """What `share` would send, to the byte; `include` adds `error_message` or `source`."""
     check_given(telemetry.contract)
     chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
@@ -131,9 +175,22 @@ def preview(telemetry: Telemetry, session: Session | None, include: "Collection[
 
 
 def share(
-    telemetry: Telemetry, session: Session | None, include: "Collection[str]", *, show_progress: bool
+    telemetry: Telemetry,
+    session: Session | None = None,
+    *,
+    show_progress: bool = True,
+    include: "Collection[str]" = (),
 ) -> "sharing.ShareResult":
-    """See `Telemetry.share`."""
+    """Send a session to the maintainers, once, because you ask for it; sharing again updates it.
+
+    A package can do so only in a function that you call: not at import, in a thread or at exit.
+
+    Args:
+        telemetry: the handle, of which this is a method.
+        session: the session; by default `telemetry.session`.
+        show_progress: show two bars and say afterwards what came of it.
+        include: `error_message`, `source`: what else goes along this time, after `preview` has shown it.
+    """
     from plaintally import sharing
 
     caller = _callers.find(telemetry, "share")
@@ -156,7 +213,7 @@ def share(
         import warnings
 
         try:
-            warnings.warn(f"nothing was shared: {result.reason}", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"nothing was shared: {result.reason}", RuntimeWarning, stacklevel=2)
         except RuntimeWarning:  # which the host has made an error, and which would hide the result
             pass
     return result
@@ -171,8 +228,12 @@ def _may_share(telemetry: Telemetry, caller: Caller) -> bool:
     return _consent.decide("automatic_sharing", facts).allowed
 
 
-def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.Receipt":
-    """See `Telemetry.forget`."""
+def forget(telemetry: Telemetry, session_id: str, key: str | None = None) -> "sharing.Receipt":
+    """Have a shared session deleted: with its key at once, without it after a maintainer has looked.
+
+    Raises:
+        SharingError: there is no endpoint, or the collector refused.
+    """
     from plaintally import sharing
 
     endpoint, where = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
@@ -181,7 +242,45 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None) -> "sharing.R
     return sharing.forget(session_id, key, endpoint, issues_url=telemetry.issues_url)
 
 
-def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decision:
+def status(telemetry: Telemetry) -> "Status":
+    """Everything that was looked at to decide what is on, and the rule that decided; print it."""
+    from plaintally._status import Status
+
+    return Status(_counting.gather(telemetry), handle=telemetry)
+
+
+def enable_session_logging(telemetry: Telemetry) -> Decision:
+    """Keep the local log from now on and, if a person asks for it, at the next starts; see `enable_counter`."""
+    return _switch(telemetry, "session_log", on=True, persist=True)
+
+
+def disable_session_logging(telemetry: Telemetry) -> Decision:
+    """Keep no local log any more, now and at the next starts.
+
+    Raises:
+        PreferencesError: the file could not be written; it is off in this process all the same.
+    """
+    return _switch(telemetry, "session_log", on=False, persist=True)
+
+
+def enable_automatic_sharing(telemetry: Telemetry, persist: bool = True) -> Decision:  # noqa: FBT001, FBT002
+    """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too.
+
+    The call must stand in a script, a notebook or at a prompt. One in a module of yours holds for this process and
+    yields to every no; one in a package changes nothing, so a package exports the method instead of wrapping it.
+    """
+    return _switch(telemetry, "automatic_sharing", on=True, persist=persist)
+
+
+def disable_automatic_sharing(telemetry: Telemetry, persist: bool = True) -> Decision:  # noqa: FBT001, FBT002
+    """Stop sharing automatically, in this process or, with `persist`, at the next starts too.
+
+    Runs that wait to be sent are dropped. A request that is under way may still arrive.
+    """
+    return _switch(telemetry, "automatic_sharing", on=False, persist=persist)
+
+
+def _switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decision:
     """Turn the log or automatic sharing on or off: in this process, and with `persist` at the next starts."""
     caller = _callers.find(telemetry, name if on else None)
     note = ""
@@ -206,8 +305,15 @@ def switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decis
     return decision
 
 
-def set_capacity(telemetry: Telemetry, capacity: int) -> None:
-    """See `Telemetry.set_session_capacity`."""
+def set_session_capacity(telemetry: Telemetry, capacity: int) -> None:
+    """Keep so many invokes of each label in the sessions that begin from now on, and at the next starts.
+
+    A call in a module holds for this process, unless the user has set another capacity.
+
+    Raises:
+        ConfigurationError: it is no positive whole number; nothing has changed.
+        PreferencesError: the file could not be written; nothing has changed.
+    """
     caller = _callers.find(telemetry, "session_capacity")
     if caller.is_person:
         _remember(telemetry, "session_capacity", valid_capacity(capacity), caller)
@@ -260,8 +366,11 @@ def _tell_person(note: str) -> None:
     if _counting._is_interactive():
         import warnings
 
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals is globals():
+            level, frame = level + 1, frame.f_back
         try:
-            warnings.warn(note, UserWarning, stacklevel=5)
+            warnings.warn(note, UserWarning, stacklevel=level)
         except Warning:  # which the host has made an error
             pass
 

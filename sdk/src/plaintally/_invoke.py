@@ -171,10 +171,10 @@ class SessionInvoke:
 if TYPE_CHECKING:
 
     class SkippedInvoke(SessionInvoke):
-        """The run that logs nothing, as `Telemetry._null_run` makes it."""
+        """The run that logs nothing, as `Telemetry._skip` makes it."""
 
 
-SKIPPED = Telemetry._null_run()
+SKIPPED = Telemetry._skip()
 if not TYPE_CHECKING:
     SkippedInvoke = type(SKIPPED)
 

@@ -7,16 +7,16 @@ ends when it is exhausted, closed or fails.
 
 import sys
 
+from plaintally import like, wrap_plain
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Mapping
     from types import EllipsisType
     from typing import Any
 
-    from plaintally import Telemetry
-    from plaintally.session import Session, SessionInvoke, SkippedInvoke
-
-    Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke | SkippedInvoke]
+    from plaintally import Begin, Telemetry
+    from plaintally.session import Session
 
 # Flags of code objects, as in `inspect`.
 _GENERATOR = 0x20
@@ -39,38 +39,29 @@ def track(
     Raises:
         ConfigurationError: the label is missing, or the decorated object is not a function.
     """
-    if not isinstance(label, str):
-        raise _misused(f"track({label!r}) needs a label first: @telemetry.track('fit')")
-
-    def begin(arguments: "tuple[Any, ...]", keywords: "dict[str, Any]") -> "SessionInvoke | SkippedInvoke":
-        invoke = telemetry.invoke(label, session=session)
-        if context is not None:
-            invoke.add(lambda: context(*arguments, **keywords))
-        return invoke
-
-    return lambda function: _wrap(function, begin)
+    return telemetry.track(label, context=context, session=session)
 
 
-def _wrap(function: "Any", begin: "Begin") -> "Any":
+def wrap(function: "Any", begin: "Begin") -> "Any":
     """Return the function with each call logged; a staticmethod or classmethod stays one."""
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(_wrap(function.__func__, begin))
+        return type(function)(wrap(function.__func__, begin))
 
     if not callable(function) or isinstance(function, type):
         raise _misused(f"track takes a function or a method, not {function!r}; track the methods of a class one by one")
 
     flags = _flags(function)
     if flags & _ASYNC_GENERATOR:
-        return _like(function, _async_generator(function, begin))
+        return like(function, _async_generator(function, begin))
     if flags & _COROUTINE:
-        return _like(function, _coroutine(function, begin))
+        return like(function, _coroutine(function, begin))
     if flags & _ITERABLE_COROUTINE:
         wrapper = _generator(function, begin)
         wrapper.__code__ = wrapper.__code__.replace(co_flags=wrapper.__code__.co_flags | _ITERABLE_COROUTINE)
-        return _like(function, wrapper)
+        return like(function, wrapper)
     if flags & _GENERATOR:
-        return _like(function, _generator(function, begin))
-    return _like(function, _plain(function, begin))
+        return like(function, _generator(function, begin))
+    return wrap_plain(function, begin)
 
 
 def _flags(function: "Any") -> int:
@@ -98,14 +89,6 @@ def _misused(message: str) -> Exception:
     from plaintally.exceptions import ConfigurationError
 
     return ConfigurationError(message)
-
-
-def _plain(function: "Any", begin: "Begin") -> "Any":
-    def logged(*arguments: object, **keywords: object) -> object:
-        with begin(arguments, keywords):
-            return function(*arguments, **keywords)
-
-    return logged
 
 
 def _coroutine(function: "Any", begin: "Begin") -> "Any":
@@ -146,18 +129,3 @@ def _async_generator(function: "Any", begin: "Begin") -> "Any":
                     await inner.aclose()
 
     return logged
-
-
-def _like(function: "Any", wrapper: "Any") -> "Any":
-    """Give the wrapper what `functools.wraps` would."""
-    wrapper.__annotations__ = {}
-    # In Python 3.14, to ask for annotations would evaluate them.
-    annotations = "__annotate__" if hasattr(wrapper, "__annotate__") else "__annotations__"
-    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", annotations):
-        try:
-            setattr(wrapper, name, getattr(function, name))
-        except (AttributeError, TypeError):
-            pass
-    wrapper.__dict__.update(getattr(function, "__dict__", {}))
-    wrapper.__wrapped__ = function
-    return wrapper
