@@ -584,7 +584,7 @@ def test_the_log_never_raises_into_its_host(telemetry: Telemetry) -> None:
         assert invoke is SKIPPED
         assert (invoke.context, invoke.dropped, invoke.status, invoke.duration_ms) == ({}, {}, "unknown", 0.0)
         assert invoke.id
-        assert invoke.execution_start < datetime.now(UTC)
+        assert invoke.execution_start is None
 
 
 @pytest.mark.parametrize("wrong", [None, 3, SessionInvoke, property(lambda self: self)])

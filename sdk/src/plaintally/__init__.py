@@ -284,6 +284,9 @@ class Telemetry:
                 async def __aexit__(self, *_: object) -> None:
                     pass
 
+                def __repr__(self) -> str:
+                    return "SkippedInvoke()"
+
                 def add(self, make: object = None, /, **values: object) -> None:
                     pass
 
@@ -320,7 +323,10 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
             for name, value in call.items():
                 if type(value) in (dict, list, set):  # which its author may change later
                     call[name] = value.copy()
-            return Deferred(self._name, call)
+            made = Deferred(self._name, call)
+            if _is_test_run():
+                repr(made)  # makes it, so that a mistake is reported at its line
+            return made
 
         def __getattr__(self, name: str) -> "Any":  # noqa: ANN401
             if name[:2] == "__":  # which tools ask of everything in a module
