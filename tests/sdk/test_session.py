@@ -14,7 +14,6 @@ import threading
 import traceback
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock

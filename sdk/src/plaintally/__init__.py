@@ -138,12 +138,23 @@ class Telemetry:
     else:
 
         def __getattr__(self, name: str) -> object:
-            """Return a method that users call, as a function of `_controls`: an import loads none of them."""
+            """Return a method that users call: a function of `_controls`, which is loaded when it is called.
+
+            A package may export such methods, so an import may ask for them.
+            """
             if name not in _FOR_USERS:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            from plaintally import _controls
+            if controls := sys.modules.get("plaintally._controls"):
+                return getattr(controls, name).__get__(self)
 
-            return getattr(_controls, name).__get__(self)
+            def method(*arguments: object, **keywords: object) -> object:
+                from plaintally import _controls
+
+                return getattr(_controls, name)(self, *arguments, **keywords)
+
+            method.__name__ = method.__qualname__ = name
+            method.__doc__ = f"See help('plaintally._controls.{name}')."
+            return method
 
     def __dir__(self) -> "list[str]":
         return [*super().__dir__(), *_FOR_USERS]

@@ -213,8 +213,8 @@ def share(
         import warnings
 
         try:
-            warnings.warn(f"nothing was shared: {result.reason}", RuntimeWarning, stacklevel=2)
-        except RuntimeWarning:  # which the host has made an error, and which would hide the result
+            warnings.warn(f"nothing was shared: {result.reason}", RuntimeWarning, stacklevel=_level())
+        except Exception:  # noqa: BLE001, S110  # the host has made it an error, which would hide the result
             pass
     return result
 
@@ -366,13 +366,18 @@ def _tell_person(note: str) -> None:
     if _counting._is_interactive():
         import warnings
 
-        level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals is globals():
-            level, frame = level + 1, frame.f_back
         try:
-            warnings.warn(note, UserWarning, stacklevel=level)
-        except Warning:  # which the host has made an error
+            warnings.warn(note, UserWarning, stacklevel=_level())
+        except Exception:  # noqa: BLE001, S110  # the host has made it an error
             pass
+
+
+def _level() -> int:
+    """Return the `stacklevel` at which a warning of the calling function names the code that called the handle."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and (frame.f_globals is globals() or frame.f_globals is vars(plaintally)):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _remember(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> Decision:  # noqa: FBT001
