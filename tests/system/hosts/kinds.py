@@ -196,9 +196,9 @@ def _finish(command: Command, env: Mapping[str, str], folder: Path) -> tuple[int
 
 
 def _serve(command: Command, env: Mapping[str, str], folder: Path, *, processes: int) -> tuple[int | None, str]:
-    """Send requests to a server, one after the other, and tell it to end.
+    """Send requests to a server, one after the other, and tell it to end when all of its processes are idle.
 
-    A worker of uWSGI that is told so while it loads the application hangs, with telemetry or without.
+    A worker of uWSGI that is told so before it waits for requests never ends, with telemetry or without.
     """
     log = folder / "log"
     with log.open("wb") as sink:
@@ -210,6 +210,7 @@ def _serve(command: Command, env: Mapping[str, str], folder: Path, *, processes:
         deadline = time.monotonic() + ANSWER_S
         while len(list(folder.glob("loaded-*"))) < processes and time.monotonic() < deadline:
             time.sleep(0.02)
+        _wait_until_idle(process.pid, deadline)
         process.terminate()
         status: int | None = process.wait(LIMIT_S)
     except (TimeoutError, subprocess.TimeoutExpired):
@@ -219,6 +220,18 @@ def _serve(command: Command, env: Mapping[str, str], folder: Path, *, processes:
     if any(answer != b"done" for answer in answers):
         return 1, f"{answers}\n{output}"
     return 0 if status == -signal.SIGTERM else status, output
+
+
+def _wait_until_idle(session: int, deadline: float) -> None:
+    """Wait until every process of a session has slept in ten looks, one after the other.
+
+    A process that has work to do is not asleep, however long it waits for a processor.
+    """
+    idle_looks = 0
+    while idle_looks < 10 and time.monotonic() < deadline:
+        states = subprocess.run(["ps", "-o", "stat=", "-s", str(session)], capture_output=True, text=True, check=True)
+        idle_looks = idle_looks + 1 if all(state[0] in "SI" for state in states.stdout.split()) else 0
+        time.sleep(0.02)
 
 
 def _ask(address: Path) -> bytes:
