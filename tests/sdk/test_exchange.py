@@ -17,9 +17,10 @@ from terminals import see_at_terminal
 
 PREPARATION = """
 import itertools, json, selectors, socket, ssl, sys
-from plaintally import Telemetry, _callers, sharing
+from plaintally import Telemetry, _callers, _sender, sharing
 from plaintally.contract import Contract, Label
 from plaintally.exceptions import SharingError
+FIND = _callers.find
 _callers.find = lambda *_: _callers.Caller("person", "a test", None)
 sharing.PAUSES_S = ()
 telemetry = Telemetry("pkg", endpoint=sys.argv[1], contract=Contract(labels={"fit": Label()}))
@@ -113,6 +114,74 @@ def test_whatever_a_replaced_module_raises_is_a_reason(tmp_path: Path, server: L
     done = run(FAILURES, tmp_path, server, authority)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [[], True, True]
+
+
+HOSTS = """
+import time, types, warnings
+warnings.simplefilter("always")
+
+def fail(*_, **__):
+    raise RuntimeError("broken")
+
+def text(*_):
+    return "x"
+
+class Strange(OSError):
+    @property
+    def verify_message(self): raise RuntimeError("no message")
+
+def raising(error):
+    def make(*_, **__): raise error
+    return make
+
+class Lazy(types.ModuleType):
+    def __getattr__(self, name): raise RuntimeError("cannot be loaded")
+
+BREAKAGES = [
+    (warnings, "warn", fail), (warnings, "showwarning", fail), (json, "dumps", fail),
+    (time, "monotonic", fail), (time, "monotonic", text), (time, "sleep", fail),
+    (ssl, "create_default_context", raising(OSError(object(), 5))),
+    (ssl, "create_default_context", raising(Strange("odd"))),
+    (sys.modules, "IPython", Lazy("IPython")),
+]
+sharing.PAUSES_S = (0.01,)
+_callers.find = FIND
+for owner, name, broken in BREAKAGES:
+    if name == "IPython":
+        sys.modules[name] = broken
+    else:
+        original = getattr(owner, name)
+        setattr(owner, name, broken)
+    try:
+        result = telemetry.share(show_progress=False)
+        print(name, "complete" if result.complete else result.reason and "a reason")
+    except Exception as error:
+        print(name, "share raised", repr(error))
+    try:
+        telemetry.forget("9eb898b5-76a4-49b0-b1b6-ba209ba39adf", "the key")
+        print(name, "complete")
+    except SharingError as error:
+        print(name, "a reason" if str(error).isprintable() else repr(error))
+    except Exception as error:
+        print(name, "forget raised", repr(error))
+    if name == "IPython":
+        del sys.modules[name]
+    else:
+        setattr(owner, name, original)
+"""
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_host_that_has_replaced_modules_gets_a_reason(
+    tmp_path: Path, server: Loopback, authority: trustme.CA, *, is_there: bool
+) -> None:
+    code = HOSTS
+    if not is_there:
+        code = f"telemetry._address = _sender.parse_endpoint('https://127.0.0.1:9/v1/documents')\n{code}"
+    done = run(code, tmp_path, server, authority)
+    told = [line.partition(" ")[2] for line in done.stdout.splitlines()]
+    assert set(told) <= {"a reason", "complete"}, done.stdout + done.stderr
+    assert (len(told), done.returncode) == (18, 0)
 
 
 def test_a_trust_store_that_the_host_has_injected_is_used(

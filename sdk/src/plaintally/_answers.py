@@ -61,10 +61,10 @@ def parse_answer(
 def no_answer(error: OSError) -> Answer:
     """Return what stands for the answer that an error kept from coming."""
     try:
-        reason = error.strerror or str(error) or type(error).__name__
+        reason = str(error.strerror or error) or type(error).__name__
+        verdict = str(getattr(error, "verify_message", ""))
     except Exception:  # noqa: BLE001  # an error of the host's own, whose text cannot be had
-        reason = type(error).__name__
-    verdict = str(getattr(error, "verify_message", ""))
+        reason, verdict = type(error).__name__, ""
     remedy = next((f"; {remedy}" for words, remedy in _REMEDIES.items() if words in verdict), "")
     wait_s = 0.0 if isinstance(error, ConnectionError) else None
     return Answer(0, {}, f"it could not be reached: {printable(reason[:MAX_REASON])}{remedy}", 0, wait_s)

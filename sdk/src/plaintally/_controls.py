@@ -16,7 +16,7 @@ from plaintally._callers import Caller
 from plaintally._consent import Decision
 from plaintally._notice_text import name_command
 from plaintally.contract import check_given, undefer
-from plaintally.exceptions import ConfigurationError, ContractError, SharingError
+from plaintally.exceptions import ConfigurationError, ContractError, PlaintallyError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
 
 TYPE_CHECKING = False
@@ -190,25 +190,23 @@ def share(
         session: the session; by default `telemetry.session`.
         show_progress: show two bars and say afterwards what came of it.
         include: `error_message`, `source`: what else goes along this time, after `preview` has shown it.
+
+    Returns:
+        What was shared, or the reason why nothing was.
+
+    Raises:
+        ConfigurationError: `session` is not a session of this package.
+        SharingError: `include` names something that `preview` has not shown.
     """
     from plaintally import sharing
 
-    caller = _callers.find(telemetry, "share")
-    chosen = telemetry.session if session is None else _own(telemetry, session)
-    if chosen is None:
+    try:
+        result = _share(telemetry, session, show_progress=show_progress, include=include)
+    except PlaintallyError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the host may have replaced parts of the standard library
         result = sharing.ShareResult(None)
-        result.reason = f"{telemetry.package} keeps no session"
-    elif not caller.is_person and not _may_share(telemetry, caller):
-        result = sharing.ShareResult(None)
-        result.reason = f"{caller.name} asked for it; call telemetry.share() in your own script or notebook"
-    else:
-        found = _look(telemetry, chosen, include)
-        unseen = found.include - chosen.shown
-        if unseen:
-            raise SharingError(
-                f"look at what would leave before it does: telemetry.preview(include={sorted(unseen)!r})"
-            )
-        result = sharing.share(found, show_progress=show_progress, issues_url=telemetry.issues_url)
+        result.reason = sharing.unexpected(error)
     if result.reason and not result.shared:
         import warnings
 
@@ -217,6 +215,27 @@ def share(
         except Exception:  # noqa: BLE001, S110  # the host has made it an error, which would hide the result
             pass
     return result
+
+
+def _share(
+    telemetry: Telemetry, session: Session | None, *, show_progress: bool, include: "Collection[str]"
+) -> "sharing.ShareResult":
+    from plaintally import sharing
+
+    caller = _callers.find(telemetry, "share")
+    chosen = telemetry.session if session is None else _own(telemetry, session)
+    nothing = sharing.ShareResult(None)
+    if chosen is None:
+        nothing.reason = f"{telemetry.package} keeps no session"
+        return nothing
+    if not caller.is_person and not _may_share(telemetry, caller):
+        nothing.reason = f"{caller.name} asked for it; call telemetry.share() in your own script or notebook"
+        return nothing
+    found = _look(telemetry, chosen, include)
+    unseen = found.include - chosen.shown
+    if unseen:
+        raise SharingError(f"look at what would leave before it does: telemetry.preview(include={sorted(unseen)!r})")
+    return sharing.share(found, show_progress=show_progress, issues_url=telemetry.issues_url)
 
 
 def _may_share(telemetry: Telemetry, caller: Caller) -> bool:

@@ -167,7 +167,10 @@ def hour(now_ns: int) -> str:
 def is_notebook() -> bool:
     """Whether this process is a notebook's kernel; one that drives notebooks may have loaded the same modules."""
     ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    try:
+        return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    except Exception:  # noqa: BLE001  # another module of this name, or one that is only half loaded
+        return False
 
 
 def _is_interactive() -> bool:

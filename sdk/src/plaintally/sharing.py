@@ -220,7 +220,7 @@ def share(
         with make_progress(totals, shown=show_progress) as progress:
             _send_all(preview.requests, endpoint, result, progress)
     except Exception as error:  # noqa: BLE001  # no mistake may hide the ID and the key of what was shared
-        result.reason = f"it failed unexpectedly ({type(error).__name__})"
+        result.reason = unexpected(error)
     except BaseException as interruption:
         result.reason = "it was interrupted"
         if show_progress:
@@ -251,6 +251,20 @@ def forget(session_id: str, key: str | None, endpoint: Endpoint, *, issues_url: 
     Raises:
         SharingError: the collector refused or could not be reached; nothing was deleted as far as is known.
     """
+    try:
+        return _forget(session_id, key, endpoint, issues_url)
+    except SharingError:
+        raise
+    except Exception as error:  # the host may have replaced parts of the standard library
+        raise SharingError(f"{unexpected(error)}; try again in another process, or ask the maintainers") from error
+
+
+def unexpected(error: Exception) -> str:
+    """Return the reason for an error that has no reason of its own."""
+    return f"it failed unexpectedly ({type(error).__name__})"
+
+
+def _forget(session_id: str, key: str | None, endpoint: Endpoint, issues_url: str | None) -> Receipt:
     if not documents.is_uuid(session_id):
         raise SharingError(f"{session_id!r} is no session ID; it looks like 9eb898b5-76a4-49b0-b1b6-ba209ba39adf")
     where = f" ({issues_url})" if issues_url else ""
