@@ -26,7 +26,8 @@ from pages import ROOT, table, write_part
 
 sys.path.append(str(ROOT / "tests"))
 
-from system.hosts.kinds import KINDS, Kind, Outcome, Place, environment_for, run
+from system.hosts.kinds import KINDS, Kind, Place, environment_for
+from system.hosts.running import Outcome, run
 
 PAGE = ROOT / "docs" / "explanation" / "hosts.md"
 RESULTS = ROOT / "bench" / "results" / "crashes.json"
@@ -146,7 +147,7 @@ def main() -> None:
         f"the last column counts those that failed. Machine: {machine}."
     )
     write_part("crashes", f"{text}\n\n{shown}", page=PAGE)
-    RESULTS.write_text(json.dumps({"date": date, "machine": machine, "versions": found}, indent=1) + "\n")
+    RESULTS.write_text(json.dumps({"date": date, "machine": machine, "versions": found}) + "\n")
 
 
 if __name__ == "__main__":

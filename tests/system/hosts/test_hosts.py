@@ -5,7 +5,8 @@ import re
 import pytest
 
 from hosts import ROOT
-from system.hosts.kinds import KINDS, Kind, Outcome, Place, environment_for, run
+from system.hosts.kinds import KINDS, Kind, Place, environment_for
+from system.hosts.running import Outcome, run
 
 QUICK = [kind for kind in KINDS if not kind.slow]
 pytestmark = [pytest.mark.linux, pytest.mark.hosts]
