@@ -40,6 +40,7 @@ if sys.platform != "win32":
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 # $0 is this file, and $@ the command. Bash adds the working directory to the environment. If there is no command
 # `flock`, or a zip file instead of the four files, the sender locks a file itself.
@@ -148,13 +149,9 @@ def _split_authority(url: str, authority: str, default_port: int) -> "tuple[str,
 
 
 def _unusable(url: object, reason: str) -> Exception:
-    from plaintally.exceptions import ConfigurationError
+    from plaintally.exceptions import unusable_endpoint
 
-    return ConfigurationError(
-        f"endpoint {url!r} {reason}; it looks like "
-        "'https://telemetry.example.org/v1/projects/mypackage/databases/(default)/documents', "
-        "or None to send nothing"
-    )
+    return unusable_endpoint(url, reason)
 
 
 def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
@@ -246,21 +243,13 @@ def command(boot: str, *arguments: str) -> "list[str]":
 
 def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> int:
     """Run a script of sh's with `source` as descriptor 3; return its process id, or 0 if that is impossible."""
+    # Twice, since glibc before 2.29 would not pass on a source that is 3 already.
+    pipe = (os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, 0, 3)
+    streams = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+    # Neither the terminal's Ctrl-C nor its end reach a session of its own.
+    settings: Any = {"file_actions": [*pipe, *streams], "setsid": True, "setsigmask": ()}
     try:
-        shell = posix.posix_spawn(
-            "/bin/sh",
-            ["sh", "-c", *arguments],
-            environment,
-            file_actions=(
-                (os.POSIX_SPAWN_DUP2, source, 0),
-                (os.POSIX_SPAWN_DUP2, 0, 3),  # glibc before 2.29 would not pass on a source that is 3 already
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-            ),
-            setsid=True,  # neither the terminal's Ctrl-C nor its end reach the sender
-            setsigmask=(),
-        )
+        shell = posix.posix_spawn("/bin/sh", ["sh", "-c", *arguments], environment, **settings)
     except Exception:  # noqa: BLE001  # refused by the system, by this build of Python, or by a hook, which may raise anything
         return 0
     start = getattr(_thread, "start_new", _thread.start_new_thread)
@@ -268,13 +257,13 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
     # A program that embeds Python may end or fork it before the thread has ended, without telling Python.
     is_embedded = not sys.orig_argv or sys.executable not in arguments
     if is_green or is_embedded or not _may_thread():
-        _await_shell(shell)
+        _wait(shell)
     else:
-        _await_shell_in_thread(shell, start)
+        _wait_in_thread(shell, start)
     return shell
 
 
-def _await_shell_in_thread(shell: int, start: "Callable[..., object]") -> None:
+def _wait_in_thread(shell: int, start: "Callable[..., object]") -> None:
     """Wait for sh in a thread, and at exit for the thread: one that outlives its interpreter may abort the process."""
     import atexit
 
@@ -285,7 +274,7 @@ def _await_shell_in_thread(shell: int, start: "Callable[..., object]") -> None:
             ended.acquire(timeout=1)
 
     def wait() -> None:
-        _await_shell(shell)
+        _wait(shell)
         has_children = _wait(-shell, os.WNOHANG) is not None  # of sh's, if the kernel gave them to this process
         ended.release()
         try:
@@ -300,28 +289,24 @@ def _await_shell_in_thread(shell: int, start: "Callable[..., object]") -> None:
     try:
         start(wait, ())
     except Exception:  # noqa: BLE001  # no thread to be had, or refused by a hook
-        _await_shell(shell)
+        _wait(shell)
         atexit.unregister(wait_for_thread)
-
-
-def _await_shell(shell: int) -> None:
-    global _refused_s  # noqa: PLW0603  # one for all packages of a process
-    if _wait(shell):
-        _refused_s = time.monotonic()
 
 
 def _wait(process: int, options: int = 0) -> "int | None":
     """Wait for a child, or for a group of them, and return the status, or None if there is none."""
+    global _refused_s  # noqa: PLW0603  # one for all packages of a process
     try:
-        return posix.waitpid(process, options)[1]
+        status = posix.waitpid(process, options)[1]
     except OSError:  # the host ignores SIGCHLD, or collected it itself
         return None
+    if status:
+        _refused_s = time.monotonic()
+    return status
 
 
 def _may_thread() -> bool:
     """Whether a thread may be started: a sub-interpreter that ends before its thread would end the whole process."""
-    if sys.version_info >= (3, 12):
-        return bool(_thread._is_main_interpreter())  # type: ignore[attr-defined]  # noqa: SLF001
     try:
         __import__("_signal").signal(0, None)  # no signal has this number
     except ValueError as error:

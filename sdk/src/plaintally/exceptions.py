@@ -46,3 +46,12 @@ class DocumentError(PlaintallyError, ValueError):
     def __init__(self, message: str, *, nameless: str = "") -> None:
         super().__init__(message)
         self.nameless = nameless or message
+
+
+def unusable_endpoint(url: object, reason: str) -> ConfigurationError:
+    """Return the error for an endpoint that documents cannot be sent to."""
+    return ConfigurationError(
+        f"endpoint {url!r} {reason}; it looks like "
+        "'https://telemetry.example.org/v1/projects/mypackage/databases/(default)/documents', "
+        "or None to send nothing"
+    )
