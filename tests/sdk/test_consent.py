@@ -16,7 +16,7 @@ from plaintally._counting import CIRCUMSTANCES
 ENDPOINT = "https://telemetry.example.org/v1/documents"
 ORDER = (
     "argument", "enforced", "telemetry variable", "log-using variable", "plaintally variable", "do-not-track variable",
-    *CIRCUMSTANCES, "pool worker", "endpoint", "relay", "preferences", "default",
+    *CIRCUMSTANCES, "pool worker", "endpoint", "sender", "preferences", "default",
 )  # fmt: skip
 WORDS = st.sampled_from(["1", "YES", "on", "0", "No", "off", "none", "", "perhaps", "2"])
 VARIABLES = [
@@ -204,6 +204,13 @@ def test_a_decision_is_one_of_the_findings_that_explain_it(known: Facts, switch:
 @given(FACTS)
 def test_without_an_endpoint_nothing_that_leaves_is_on(known: Facts) -> None:
     known.endpoint = None
+    assert not decide("counter", known).allowed
+    assert not decide("automatic_sharing", known).allowed
+
+
+@given(FACTS)
+def test_without_a_process_that_sends_nothing_that_leaves_is_on(known: Facts) -> None:
+    known.obstacles = {"counter": "there is no /bin/sh", "automatic_sharing": "there is no /bin/sh"}
     assert not decide("counter", known).allowed
     assert not decide("automatic_sharing", known).allowed
 

@@ -523,6 +523,28 @@ def test_a_zip_application_over_tls(host: MakeHost, authority: trustme.CA, tmp_p
         assert packages_of(server) == {PACKAGE}
 
 
+def test_packages_of_a_zip_application_share_a_sender(host: MakeHost, tmp_path: Path) -> None:
+    """It holds the only lock, which is no reason to give up early."""
+    with loopback() as server:
+        made = host()
+        names = add_packages(made, server, 2)
+        archive = tmp_path / "application.pyz"
+        (made.folder / "__main__.py").write_text("")
+        zipapp.create_archive(made.folder, archive)
+        code = f"""
+            import sys, time
+            started = []
+            sys.addaudithook(lambda event, _: event == "os.posix_spawn" and started.append(event))
+            import {names[0]}
+            time.sleep(0.5)
+            import {names[1]}
+            print(len(started))
+        """
+        done = Host(made.interpreter, tmp_path, made.home).run(code, env={"PYTHONPATH": str(archive)})
+        assert done.stdout == b"1\n"
+        wait_for_packages(server, names)
+
+
 def test_a_program_that_runs_python_uses_the_interpreter_beside_its_library(
     each_python: Interpreter, tmp_path: Path
 ) -> None:

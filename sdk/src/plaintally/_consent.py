@@ -106,11 +106,11 @@ class Facts:
         policy: the author's policy, one of `opt-out`, `notice-first`, `opt-in`.
         notice_shown: whether a person has been shown the notice of this contract.
         pool_worker: whether this process is a worker of a multiprocessing pool.
-        obstacle: why no relay can be started in this process, or nothing.
+        obstacles: for each switch, why this process can start none that sends; empty if it can.
     """
 
     __slots__ = ("endpoint", "endpoint_where", "environment", "explicit", "layers",
-                 "notice_shown", "obstacle", "package", "policy", "pool_worker")  # fmt: skip
+                 "notice_shown", "obstacles", "package", "policy", "pool_worker")  # fmt: skip
 
     def __init__(
         self,
@@ -124,11 +124,11 @@ class Facts:
         policy: str = "opt-out",
         notice_shown: bool = False,
         pool_worker: bool = False,
-        obstacle: str = "",
+        obstacles: "Mapping[str, str] | None" = None,
     ) -> None:
         self.package, self.environment, self.layers, self.explicit = package, environment, layers, explicit or {}
         self.endpoint, self.endpoint_where, self.policy = endpoint, endpoint_where, policy
-        self.notice_shown, self.pool_worker, self.obstacle = notice_shown, pool_worker, obstacle
+        self.notice_shown, self.pool_worker, self.obstacles = notice_shown, pool_worker, obstacles or {}
 
 
 def understand(value: object) -> "bool | None":
@@ -145,7 +145,7 @@ def decide(switch: str, facts: Facts) -> Decision:
     findings = list(examine(switch, facts))
     decisive = next(finding for finding in findings if finding.verdict is not None)
     if decisive.verdict:
-        unable = (finding for finding in findings if finding.rule in ("endpoint", "relay"))
+        unable = (finding for finding in findings if finding.rule in ("endpoint", "sender"))
         decisive = next((finding for finding in unable if finding.verdict is False), decisive)
     return Decision(decisive)
 
@@ -174,8 +174,8 @@ def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
         worker = "started by a process pool" if facts.pool_worker else None
         yield Finding("pool worker", False if worker else None, worker, "this process")
         yield Finding("endpoint", None if facts.endpoint else False, facts.endpoint or "none", facts.endpoint_where)
-    if switch == "automatic_sharing":
-        yield Finding("relay", False if facts.obstacle else None, facts.obstacle or None, "this process")
+        obstacle = facts.obstacles.get(switch) or None
+        yield Finding("sender", False if obstacle else None, obstacle, "this process")
     for layer in facts.layers:
         if layer.level != "process" or layer.get(facts.package, switch) is not None:
             yield _preference(layer, switch, facts)

@@ -340,20 +340,10 @@ def set_session_capacity(telemetry: Telemetry, capacity: int) -> None:
         _ask(telemetry, "session_capacity", valid_capacity(capacity), caller)
 
 
-def find_obstacle() -> str:
-    """Return why no relay can be started in this process, or nothing."""
-    if sys.platform == "win32":  # a writer to a pipe might block
-        return "automatic sharing does not work on Windows yet"
-    if not _sender.find_interpreter():
-        return "this program has no Python interpreter that could be started"
-    return "" if os.access("/bin/sh", os.X_OK) else "there is no /bin/sh"
-
-
 def _decide(telemetry: Telemetry, name: str, note: str = "") -> Decision:
     facts = _counting.gather(telemetry)
-    facts.obstacle = find_obstacle()
     decision = _consent.decide(name, facts)
-    if decision.rule == "relay":
+    if decision.rule == "sender" and name == "automatic_sharing":
         note = f"nothing is shared automatically in this process: {decision.value}; call telemetry.share() instead"
     decision.note = note
     return decision

@@ -124,7 +124,19 @@ def gather(telemetry: "Telemetry") -> "Facts":
         policy=telemetry.policy,
         notice_shown=shown,
         pool_worker=_is_pool_worker(),
+        obstacles=_find_obstacles(),
     )
+
+
+def _find_obstacles() -> "dict[str, str]":
+    """Return for each switch why this process can start none that sends; empty if it can."""
+    obstacle = ""
+    if not _sender.find_interpreter():
+        obstacle = "this program has no Python interpreter that could be started"
+    elif sys.platform != "win32" and not os.access("/bin/sh", os.X_OK):
+        obstacle = "there is no /bin/sh"
+    on_windows = "automatic sharing does not work on Windows yet"  # a writer to a pipe might block
+    return {"counter": obstacle, "automatic_sharing": on_windows if sys.platform == "win32" else obstacle}
 
 
 def resolve_endpoint(telemetry: "Telemetry", layers: "Sequence[Layer]") -> "tuple[Endpoint | None, str]":

@@ -121,10 +121,11 @@ def _lock_a_file() -> bool:
 
 
 def _is_crowded() -> bool:
-    """Return whether all locks are held, this process's own among them."""
+    """Return whether all locks are held, this process's own among them; one lock alone says nothing of others."""
     import fcntl
 
-    for path in _files_to_lock():
+    paths = _files_to_lock()
+    for path in paths:
         try:
             with open(path, "rb", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,7 +134,7 @@ def _is_crowded() -> bool:
         except OSError:  # there are no locks, or the file was removed
             pass
         return False
-    return True
+    return len(paths) > 1
 
 
 def _files_to_lock() -> "list[str]":

@@ -1,6 +1,6 @@
 """What `telemetry.status()` and `plaintally status` show: every rule, its value, and which one decided."""
 
-from plaintally import _consent, _controls
+from plaintally import _consent
 from plaintally.contract import check_given
 from plaintally.exceptions import ContractError
 from plaintally.printable import printable
@@ -27,7 +27,6 @@ class Status:
 
     def __init__(self, facts: _consent.Facts, *, handle: "Telemetry | None") -> None:
         self.facts, self.handle = facts, handle
-        facts.obstacle = _controls.find_obstacle()
         self.decisions = {switch: _consent.decide(switch, facts) for switch in _consent.SWITCHES}
 
     def to_dict(self) -> "dict[str, Any]":
