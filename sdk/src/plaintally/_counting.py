@@ -21,24 +21,26 @@ if TYPE_CHECKING:
 # Where counting would mean nothing and nobody can consent. The presence of the variable is enough, but for the values
 # named in HARMLESS. BUILD_ID, RUN_ID, RENDER and VERCEL also occur on hosts that run for long: the decision names the
 # variable, so that whoever looks can see why. (Taskcluster's TASK_ID counts only with a RUN_ID, which is here.)
-# fmt: off
-CIRCUMSTANCES: "dict[str, tuple[str, ...]]" = {
-    "CI": ("CI", "CONTINUOUS_INTEGRATION", "BUILD_NUMBER", "BUILD_ID", "RUN_ID", "CI_NAME", "CI_APP_ID",
-        "CI_BUILD_ID", "CI_BUILD_NUMBER", "AGOLA_GIT_REF", "AC_APPCIRCLE", "APPVEYOR", "CODEBUILD_BUILD_ARN",
-        "TF_BUILD", "bamboo_planKey", "BITBUCKET_COMMIT", "BITRISE_IO", "BUDDY_WORKSPACE_ID", "BUILDKITE",
-        "CIRCLECI", "CIRRUS_CI", "CF_PAGES", "WORKERS_CI", "CF_BUILD_ID", "CM_BUILD_ID", "DRONE", "DSARI",
-        "EARTHLY_CI", "EAS_BUILD", "GERRIT_PROJECT", "GITEA_ACTIONS", "GITHUB_ACTIONS", "GITLAB_CI",
-        "GO_PIPELINE_LABEL", "BUILDER_OUTPUT", "HARNESS_BUILD_ID", "HUDSON_URL", "JENKINS_URL", "LAYERCI", "MAGNUM",
-        "NETLIFY", "NEVERCODE", "PROW_JOB_ID", "RELEASE_BUILD_ID", "RENDER", "SAILCI", "SCREWDRIVER", "SEMAPHORE",
-        "STRIDER", "TEAMCITY_VERSION", "TRAVIS", "VELA", "NOW_BUILDER", "VERCEL", "APPCENTER_BUILD_ID",
-        "CI_XCODE_PROJECT", "XCS", "SHIPPABLE", "TDDIUM"),
-    "test run": ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION"),
-    "documentation build": ("READTHEDOCS",),
-    "AI agent": ("CLAUDECODE", "CURSOR_AGENT", "CURSOR_TRACE_ID", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT",
-        "COPILOT_CLI", "OPENCODE_CLIENT", "REPL_ID"),
-    "rank above 0": ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", "RANK"),
+_VARIABLES = {
+    "CI": """
+        CI CONTINUOUS_INTEGRATION BUILD_NUMBER BUILD_ID RUN_ID CI_NAME CI_APP_ID CI_BUILD_ID CI_BUILD_NUMBER
+        AGOLA_GIT_REF AC_APPCIRCLE APPVEYOR CODEBUILD_BUILD_ARN TF_BUILD bamboo_planKey BITBUCKET_COMMIT
+        BITRISE_IO BUDDY_WORKSPACE_ID BUILDKITE CIRCLECI CIRRUS_CI CF_PAGES WORKERS_CI CF_BUILD_ID CM_BUILD_ID
+        DRONE DSARI EARTHLY_CI EAS_BUILD GERRIT_PROJECT GITEA_ACTIONS GITHUB_ACTIONS GITLAB_CI GO_PIPELINE_LABEL
+        BUILDER_OUTPUT HARNESS_BUILD_ID HUDSON_URL JENKINS_URL LAYERCI MAGNUM NETLIFY NEVERCODE PROW_JOB_ID
+        RELEASE_BUILD_ID RENDER SAILCI SCREWDRIVER SEMAPHORE STRIDER TEAMCITY_VERSION TRAVIS VELA NOW_BUILDER
+        VERCEL APPCENTER_BUILD_ID CI_XCODE_PROJECT XCS SHIPPABLE TDDIUM
+    """,
+    "test run": "PYTEST_CURRENT_TEST PYTEST_VERSION TOX_ENV_NAME NOX_CURRENT_SESSION",
+    "documentation build": "READTHEDOCS",
+    "AI agent": """
+        CLAUDECODE CURSOR_AGENT CURSOR_TRACE_ID GEMINI_CLI CODEX_SANDBOX AI_AGENT COPILOT_CLI OPENCODE_CLIENT
+        REPL_ID
+    """,
+    "rank above 0": "OMPI_COMM_WORLD_RANK PMI_RANK PMIX_RANK SLURM_PROCID RANK",
 }
-# fmt: on
+# Lists of so many constants would be slower to load.
+CIRCUMSTANCES = {rule: names.split() for rule, names in _VARIABLES.items()}
 # Libraries whose pools start worker processes; each has a class of processes like that of `multiprocessing`.
 _POOLS = "multiprocessing.process", "billiard.process", "multiprocess.process"
 _counted: "dict[str, object]" = {}  # the packages whose import this process, or the one it was forked from, counted

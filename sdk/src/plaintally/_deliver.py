@@ -43,7 +43,7 @@ CERTIFICATES = (
 
 
 def main() -> None:
-    """Run as the sender: deliver the jobs on standard input, and end."""
+    """Run as the sender: deliver the jobs in the pipe, and end."""
     global _trust  # noqa: PLW0603  # a host that shares keeps nothing
     import _thread
 

@@ -73,8 +73,6 @@ _refused_s = -_AGAIN_S  # when a sender found no lock
 class Endpoint:
     """Where documents go: `scheme`, `host` (IPv6 in brackets), `port`, and `path` without a slash at its end."""
 
-    __slots__ = ("host", "path", "port", "scheme")
-
     def __init__(self, scheme: str, host: str, port: int, path: str) -> None:
         self.scheme, self.host, self.port, self.path = scheme, host, port, path
 
@@ -223,10 +221,11 @@ def find_interpreter() -> str:
 
     A program that embeds Python gives its own path as `sys.executable`; the interpreter may lie beside its library.
     """
-    version = "python{}.{}".format(*sys.version_info)
-    for path in (sys.executable or "", f"{sys.prefix}/bin/{version}", f"{sys.base_prefix}/bin/{version}"):
-        is_python = os.path.basename(path).lower().startswith(("python", "pypy"))
-        if is_python and os.access(path, os.X_OK) and not hasattr(sys, "frozen"):
+    if hasattr(sys, "frozen"):
+        return ""
+    beside = "/bin/python{}.{}".format(*sys.version_info)
+    for path in (sys.executable or "", sys.prefix + beside, sys.base_prefix + beside):
+        if os.path.basename(path).lower().startswith(("python", "pypy")) and os.access(path, os.X_OK):
             return path
     return ""
 
