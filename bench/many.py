@@ -411,7 +411,8 @@ was {about["load"]:.1f} before. Ratios are similar on other machines; absolute f
 
 *Blocked* is the time that the host waits for the lines of telemetry in its packages: `import plaintally`,
 `Telemetry(...)` and `count_import()`, added up over all packages. *CPU* is what the host, the shell, `flock` and the
-sender take together, beyond the same host without telemetry. Figures are medians of {results["size"]["rounds"]} runs in
+sender take together, less the CPU of the same host without telemetry; rows named *without telemetry* have
+all the CPU of that host. Figures are medians of {results["size"]["rounds"]} runs in
 turn, with the quartiles in brackets. All figures are in [bench/results/many.json](../../bench/results/many.json)."""
 
 

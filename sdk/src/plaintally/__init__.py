@@ -185,8 +185,8 @@ class Telemetry:
     def count_import(self) -> None:
         """Count that this process imported the package, once, unless anybody refuses.
 
-        Call it at the end of the package's `__init__.py`. It returns within a millisecond, raises nothing, prints
-        nothing but a notice to a person at a terminal, and leaves no trace in the process.
+        Call it at the end of the package's `__init__.py`. It raises nothing, prints nothing but a notice to a
+        person at a terminal, and leaves no trace in the process. docs/reference/cost.md says how long it takes.
         """
         if _inspecting:
             return
