@@ -62,7 +62,7 @@ telemetry = Telemetry("countshost", version="1.0", endpoint={ENDPOINT!r}, contra
 def fit(): pass
 telemetry.count_import()
 """
-HEAVIEST = {"declared": ("counted", 1.3)}  # as many times the other
+HEAVIEST = {"declared": ("counted", 1.3), "declared refused": ("refused", 1.45)}  # as many times the other
 # Without collections of garbage, since whether one falls into so short a time is chance.
 IMPORT = f"import gc, os, sys; gc.disable(); sys.path.insert(0, {FOLDER!r}); import %s; os._exit(0)"
 INVOKE = f"""

@@ -54,7 +54,7 @@ lines_ns = time.perf_counter_ns() - _begun
 _CONTRACT = """import os, time
 _begun = time.perf_counter_ns()
 from plaintally import Contract, Telemetry
-from plaintally.contract import Choice, Description, ErrorType, Integer, Label
+from plaintally import Choice, Description, ErrorType, Integer, Label
 _made = time.perf_counter_ns()
 telemetry = Telemetry(
     {name!r},

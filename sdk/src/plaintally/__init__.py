@@ -36,7 +36,7 @@ __all__ = [
 ]  # fmt: skip
 __version__ = "0.1.0"
 
-_FOR_USERS = (
+FOR_USERS = (
     "create_session", "disable_automatic_sharing", "disable_counter", "disable_session_logging",
     "enable_automatic_sharing", "enable_counter", "enable_session_logging", "forget", "preview", "set_endpoint",
     "set_session", "set_session_capacity", "share", "status",
@@ -52,6 +52,22 @@ try:
 except Exception:  # noqa: BLE001  # a fake clock
     _began_ns = 0
 _inspecting = False  # the command line imports packages to look at them, which is no use of them
+
+
+def _make_method(name: str) -> "Callable[..., Any]":
+    """Return a method that users call: a function of `_controls`, which an import does not load.
+
+    Packages export such methods, so an import may ask for them. `_controls` puts its functions in their place.
+    """
+
+    def method(*arguments: "Any", **keywords: "Any") -> "Any":  # noqa: ANN401
+        from plaintally import _controls
+
+        return getattr(_controls, name)(*arguments, **keywords)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"See help('plaintally._controls.{name}')."
+    return method
 
 
 class Telemetry:
@@ -96,7 +112,7 @@ class Telemetry:
             raise _error("ContractError", f"policy {policy!r} must be one of {', '.join(map(repr, _POLICIES))}")
         self.contract = contract
         self.version = None if version is ... else version
-        if contract is not None and (type(contract).__name__ != "Deferred" or _is_test_run()):
+        if contract is not None and (type(contract).__name__ != "Deferred" or "_made" in vars(contract)):
             from plaintally.contract import check_given
 
             check_given(contract, version)
@@ -136,28 +152,7 @@ class Telemetry:
         share = _controls.share
         status = _controls.status
     else:
-
-        def __getattr__(self, name: str) -> object:
-            """Return a method that users call: a function of `_controls`, which is loaded when it is called.
-
-            A package may export such methods, so an import may ask for them.
-            """
-            if name not in _FOR_USERS:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            if controls := sys.modules.get("plaintally._controls"):
-                return getattr(controls, name).__get__(self)
-
-            def method(*arguments: object, **keywords: object) -> object:
-                from plaintally import _controls
-
-                return getattr(_controls, name)(self, *arguments, **keywords)
-
-            method.__name__ = method.__qualname__ = name
-            method.__doc__ = f"See help('plaintally._controls.{name}')."
-            return method
-
-    def __dir__(self) -> "list[str]":
-        return [*super().__dir__(), *_FOR_USERS]
+        locals().update(zip(FOR_USERS, map(_make_method, FOR_USERS), strict=True))
 
     def __reduce__(self) -> "tuple[Any, ...]":
         from plaintally import _controls
@@ -295,9 +290,6 @@ class Telemetry:
                 async def __aexit__(self, *_: object) -> None:
                     pass
 
-                def __repr__(self) -> str:
-                    return "SkippedInvoke()"
-
                 def add(self, make: object = None, /, **values: object) -> None:
                     pass
 
@@ -322,6 +314,13 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
 
     Only `counter` matters before the first run, so a host that declares a contract loads nothing for it.
     """
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    is_test_run = (
+        "_pytest" in sys.modules
+        or getattr(main, "name", "") == "unittest.__main__"
+        or sys.flags.dev_mode
+        or not os.environ.keys().isdisjoint(("CI", "PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION"))
+    )
 
     class Deferred:  # made here, since a package without a contract need not pay for it
         """A class of `plaintally.contract`, or with a `call` its instance."""
@@ -335,7 +334,7 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
                 if type(value) in (dict, list, set):  # which its author may change later
                     call[name] = value.copy()
             made = Deferred(self._name, call)
-            if _is_test_run():
+            if is_test_run:
                 repr(made)  # makes it, so that a mistake is reported at its line
             return made
 
@@ -370,14 +369,6 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
             return repr(make(self))
 
     return dict(zip(_DECLARATIONS, map(Deferred, _DECLARATIONS), strict=True))
-
-
-def _is_test_run() -> bool:
-    """Whether this may be a test run of the package's author, to whom mistakes in a contract are reported."""
-    main = getattr(sys.modules["__main__"], "__spec__", None)
-    if "_pytest" in sys.modules or sys.flags.dev_mode or getattr(main, "name", "") == "unittest.__main__":
-        return True
-    return not os.environ.keys().isdisjoint(("CI", "PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION"))
 
 
 def wrap_plain(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401

@@ -1,6 +1,6 @@
 """What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked.
 
-The public functions with a handle as their first parameter are its methods, see `Telemetry.__getattr__`.
+The public functions with a handle as their first parameter are its methods, see the end of this module.
 
 `Telemetry._explicit` holds what was said in this process: for each switch what a person said, or anybody's no, and
 under `modules` a layer of preferences for each thing that a module asked for.
@@ -462,3 +462,7 @@ def _detach(session: Session) -> None:
     session.attach(None)
     if sink is not None:
         sink.close()
+
+
+for _name in plaintally.FOR_USERS:
+    setattr(Telemetry, _name, globals()[_name])
