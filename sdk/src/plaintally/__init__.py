@@ -112,7 +112,7 @@ class Telemetry:
             raise _error("ContractError", f"policy {policy!r} must be one of {', '.join(map(repr, _POLICIES))}")
         self.contract = contract
         self.version = None if version is ... else version
-        if contract is not None and (type(contract).__name__ != "Deferred" or "_made" in vars(contract)):
+        if contract is not None and (getattr(contract, "_call", None) is None or "_made" in vars(contract)):
             from plaintally.contract import check_given
 
             check_given(contract, version)
