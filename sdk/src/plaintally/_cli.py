@@ -119,8 +119,8 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     root: argparse.ArgumentParser = _Parser(
         prog="plaintally",
-        description="See what packages count about your use of them, turn it off or on; share sessions, delete them.",
-        epilog="Everything is off, too, where the environment says PLAINTALLY=off or DO_NOT_TRACK=1.",
+        description="Show, allow or stop what packages report about your use of them; share or delete sessions.",
+        epilog="The variable PLAINTALLY=off or DO_NOT_TRACK=1 turns everything off, too.",
         allow_abbrev=False,
     )
     root.add_argument("--version", action="version", version=f"plaintally {__version__}")
@@ -140,30 +140,28 @@ def parser() -> argparse.ArgumentParser:
             )
         return command
 
-    status = add(
-        "status", _show_status, "show every rule that was looked at, and which one decided", package="optional"
-    )
+    status = add("status", _show_status, "show each rule, and the one that decided", package="optional")
     status.add_argument("--json", action="store_true", help="write JSON")
     add(
         "off",
         _turn_off,
-        "turn the counter and sharing off, for a package or for all of them",
+        "turn the counter and sharing off, for one package or for all",
         package="optional",
-        more=" For all of them it also takes back every yes that you once gave to a single package.",
+        more=" For all packages, it also withdraws each consent that you gave to a single package.",
     )
     turn_on = add(
         "on",
         _turn_on,
-        "turn the counter on again, for a package or for all of them",
+        "turn the counter on again, for one package or for all",
         package="optional",
-        more=" For all of them it takes back the no to all and consents to nothing: what each package's author chose "
-        "holds again, and what you turned off by name stays off.",
+        more=" For all packages, it withdraws your opt-out from all and gives no consent: the policy of each author "
+        "applies again, and packages that you turned off by name stay off.",
     )
     turn_on.add_argument("--sharing", action="store_true", help="turn automatic sharing on instead, for one package")
     turn_on.set_defaults(parser=turn_on)
-    endpoint = add("endpoint", _endpoint, "show or set the address that counts are sent to", package="required")
+    endpoint = add("endpoint", _endpoint, "show or set the address that imports are sent to", package="required")
     endpoint.add_argument("url", nargs="?", help="the new address, none to send nothing, or default for the author's")
-    add("preview", _preview, "show the exact bytes that the next count would send", package="required")
+    add("preview", _preview, "show the exact bytes that the next import would send", package="required")
     add(
         "send-test",
         _send_test,
