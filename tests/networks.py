@@ -29,7 +29,12 @@ _NAMESPACES = ("unshare", "--user", "--map-root-user", "--net", "--mount")
 
 
 def run_in_network(
-    code: str, folder: Path, *, names: Mapping[str, tuple[str, ...]] = {}, env: Mapping[str, str] = {}
+    code: str,
+    folder: Path,
+    *,
+    names: Mapping[str, tuple[str, ...]] = {},
+    env: Mapping[str, str] = {},
+    python: str | Path = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     """Run Python where nothing but this machine answers, no name server either, and `names` have these addresses.
 
@@ -38,7 +43,7 @@ def run_in_network(
     hosts, servers = folder / "hosts", folder / "resolv.conf"
     hosts.write_text("".join(f"{address} {name}\n" for name, addresses in names.items() for address in addresses))
     servers.write_text("nameserver 10.9.0.53\n")
-    interpreter = [sys.executable, "-c", code]
+    interpreter = [str(python), "-c", code]
     command = [*_NAMESPACES, "sh", "-c", _SET_UP, "sh", str(hosts), str(servers), *interpreter]
     done = subprocess.run(
         command,

@@ -1,8 +1,10 @@
 """What a collector answers, however wrong: a reason in the result of `share`, a `SharingError` from `forget`."""
 
 import json
+import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from loopback import OK, Loopback, answer, confirm, error, loopback
 from plaintally import Telemetry, _deliver, sharing
 from plaintally._answers import parse_answer
+from plaintally._sender import parse_endpoint
 from plaintally.contract import Contract, Flag, Label
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
@@ -273,6 +276,43 @@ def test_a_head_is_read_or_is_no_http(head: bytes) -> None:
         return
     assert 200 <= status < 600
     assert wait_s >= 0
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("socks5h://127.0.0.1:9", "socks5h proxies are not supported; name an http:// proxy, or the host in NO_PROXY"),
+        ("http://u:secret/b@127.0.0.1:9", "must be a number from 1 to 65535; write / in its password as %2F"),
+        ("http://u:secret://b@127.0.0.1:9", "must be a number from 1 to 65535; write / in its password as %2F"),
+        ("http://127.0.0.1: 80", "the port of the proxy must be a number from 1 to 65535"),
+        ("http://127.0.0.1:70000", "the port of the proxy must be a number from 1 to 65535"),
+        ("http://127.0.0.1:0", "the port of the proxy must be a number from 1 to 65535"),
+        ("HTTP://127.0.0.1:9", "Connection refused"),
+        ("127.0.0.1:9", "Connection refused"),
+    ],
+)
+def test_the_fault_of_a_proxy_is_named(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    monkeypatch.setattr(_deliver, "proxy_for", lambda *_: url)
+    monkeypatch.setattr(sharing, "PAUSES_S", ())
+    with pytest.raises(SharingError, match=re.escape(reason)) as failure:
+        telemetry.forget(ID, "the key")
+    assert "secret" not in str(failure.value)
+
+
+def test_a_file_for_keys_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "none" / "keys"))
+    with loopback() as there:
+        endpoint = parse_endpoint(there.endpoint.replace("http:", "https:"))
+        with pytest.raises(SharingError, match=r"the file in SSLKEYLOGFILE cannot be written \(No such file"):
+            sharing.forget(ID, "the key", endpoint)
+
+
+def test_a_silent_server_is_named_by_how_long_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "BUDGET_S", 1.0)
+    with loopback(held=True) as there, pytest.raises(SharingError, match="no answer within 1 seconds"):
+        sharing.forget(ID, "the key", parse_endpoint(there.endpoint))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hosts import Interpreter, in_sub_interpreter
 from networks import HERE, run_in_network
 
 ADDRESSES = {
@@ -83,6 +84,26 @@ def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
     assert not complete
     assert "no name server answered in time for collector.example" in str(reason)
     assert took_s < 8  # the look-up itself takes ten
+
+
+def test_sharing_in_a_sub_interpreter_does_not_end_the_process(each_python: Interpreter, tmp_path: Path) -> None:
+    """A thread that is left behind with a look-up would abort it when the sub-interpreter ends."""
+    code = """
+        from plaintally import Contract, Label, Telemetry, sharing
+        sharing.BUDGET_S, sharing.PAUSES_S = 0.5, ()
+        contract = Contract(labels={"fit": Label()})
+        telemetry = Telemetry("pkg", endpoint="https://collector.example/v1", contract=contract)
+        with telemetry.invoke("fit"):
+            pass
+        print(telemetry.share(show_progress=False).complete, flush=True)
+    """
+    code = in_sub_interpreter(code) + "print('the end')"
+    options = {"RES_OPTIONS": "timeout:2 attempts:1"}
+    done = run_in_network(code, tmp_path, python=each_python.python, env=options)
+    assert done.stdout.splitlines() == ["False", "None", "the end"], done.stderr
+    assert "thread" not in done.stderr
+    if each_python.version != (3, 12):  # 3.12.1 crashes at the end of any sub-interpreter that has loaded `ssl`
+        assert done.returncode == 0, done.stderr
 
 
 def test_an_interruption_ends_sharing_while_no_name_server_answers(tmp_path: Path) -> None:

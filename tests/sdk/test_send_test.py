@@ -87,6 +87,11 @@ def test_an_authority_without_key_identifiers_is_named(each_python: Interpreter,
         (answer(200, body=b'{"captive": true}'), "something other than the collector answered"),
         (answer(302, "Location: http://portal.example/"), "if this network has a login page, log in"),
         (answer(404, body=b"nothing here"), "something other than the collector answered, with status 404"),
+        (answer(200, body=b'{"request": {}}'), "something other than the collector answered"),
+        (answer(200, body=b'{"receipt": {}}'), "something other than the collector answered"),
+        (error(404, "The database (default) does not exist for project p.", "NOT_FOUND"), "does not exist for project"),
+        (error(403, "Cloud Firestore API is disabled.", "PERMISSION_DENIED"), "Cloud Firestore API is disabled"),
+        (error(429, "Too many requests.", "RESOURCE_EXHAUSTED"), "Too many requests"),
         (error(503, "The database is being moved."), "The database is being moved"),
         (b"220 mail.example.org ESMTP\r\n\r\n", "the server speaks no HTTP"),
     ],
@@ -155,6 +160,26 @@ def test_the_test_has_the_senders_environment_and_trust(host: MakeHost, tmp_path
         (made.folder / "sitecustomize.py").write_text(code)
         assert made.plaintally("send-test", PACKAGE).returncode == 1
         assert made.plaintally("send-test", PACKAGE, env={"SSL_CERT_FILE": str(tmp_path / "ca.pem")}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        MISSING,
+        error(404, "There is no such document.", "NOT_FOUND"),
+        error(404, 'Document "projects/p/databases/(default)/documents/using_x/send-test" not found.', "NOT_FOUND"),
+    ],
+)
+def test_a_missing_document_is_an_answer_of_a_collector(host: MakeHost, given: bytes) -> None:
+    with loopback(given) as server:
+        assert host(endpoint=server.endpoint).plaintally("send-test", PACKAGE).returncode == 0
+
+
+def test_a_collector_at_another_path_is_named(host: MakeHost, tmp_path: Path) -> None:
+    with run_collector(tmp_path / "collector.sqlite3", packages=(PACKAGE,)) as collector:
+        done = host(endpoint=f"http://127.0.0.1:{collector.port}/v1/elsewhere").plaintally("send-test", PACKAGE)
+    assert done.returncode == 1
+    assert "There is no such collection" in done.stderr
 
 
 @pytest.mark.parametrize("package", [PACKAGE, "another"])

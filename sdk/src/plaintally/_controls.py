@@ -153,6 +153,9 @@ def create_session(telemetry: Telemetry) -> Session:
 def set_session(telemetry: Telemetry, session: Session | None) -> None:
     """Log into another session from now on, or with None nowhere, in this process.
 
+    This does not opt out of automatic sharing: runs that wait to be sent are still sent. Call
+    `disable_automatic_sharing` to drop them.
+
     Raises:
         ConfigurationError: it is no session of this package; nothing has changed.
     """

@@ -274,8 +274,13 @@ def exchange(
     Raises:
         OSError: there was no answer in time, or no HTTP answer. Every other exception is turned into this one.
     """
+    budget_s = deadline - time.monotonic()
     try:
         return _exchange(destination, body, deadline, method=method, limit=limit)
+    except TimeoutError as error:
+        if error.errno:  # the kernel's
+            raise
+        raise OSError(f"no answer within {budget_s:.0f} seconds") from error
     except OSError:
         raise
     except (ValueError, OverflowError) as error:  # an invalid host name or port, usually of a proxy
@@ -370,10 +375,11 @@ def _worse(known: OSError, failure: OSError) -> OSError:
 
 
 def _look_up(host: str, port: int, deadline: float) -> "list[Any]":
-    """Return the addresses of a host, as `getaddrinfo` does, or raise TimeoutError at the deadline.
+    """Return the addresses of a host, as `getaddrinfo` does, or raise OSError at the deadline.
 
     Nothing ends a look-up early, neither a signal nor a time limit: a thread waits for it and may be left behind. It
-    imports nothing and holds no lock, so that it harms neither a fork nor the end of the interpreter.
+    imports nothing and holds no lock, so that it harms neither a fork nor the end of the main interpreter. At the end
+    of a sub-interpreter it would abort the process. There, the look-up runs in place and may exceed the deadline.
     """
     import _thread
     import socket
@@ -395,12 +401,16 @@ def _look_up(host: str, port: int, deadline: float) -> "list[Any]":
         finally:
             ended.release()
 
-    try:
-        _thread.start_new_thread(look_up, ())
-    except RuntimeError:  # the limit of threads is reached, or the interpreter is about to end
+    sender = sys.modules.get("plaintally._sender")  # which the process of a sender has not loaded
+    if sender is None or sender._may_thread():  # noqa: SLF001
+        try:
+            _thread.start_new_thread(look_up, ())
+        except RuntimeError:  # the limit of threads is reached, or the interpreter is about to end
+            look_up()
+    else:
         look_up()
     if not ended.acquire(timeout=_remaining(deadline)):
-        raise TimeoutError(f"no name server answered in time for {host}")
+        raise OSError(f"no name server answered in time for {host}")
     [result] = found
     if isinstance(result, BaseException):
         raise result
@@ -418,9 +428,9 @@ def _alternate(found: "list[Any]") -> "list[Any]":
 
 def _connect_to_proxy(proxy: str, deadline: float) -> "tuple[socket.socket, bytes]":
     """A connection to an http proxy, and the header line that it may want."""
-    scheme, _, rest = proxy.rpartition("://")
-    if scheme not in ("", "http"):
-        raise OSError(f"{scheme} proxies are not supported, and going around one is not what was asked for")
+    scheme, _, rest = proxy.partition("://") if "://" in proxy else ("http", "", proxy)
+    if scheme.lower() != "http":
+        raise OSError(f"{scheme[:10]} proxies are not supported; name an http:// proxy, or the host in NO_PROXY")
     credentials, _, address = rest.partition("/")[0].rpartition("@")
     host, _, port = address.rpartition(":") if address.rpartition("]")[2].count(":") else (address, "", "80")
     authorization = b""
@@ -429,8 +439,8 @@ def _connect_to_proxy(proxy: str, deadline: float) -> "tuple[socket.socket, byte
 
         encoded = binascii.b2a_base64(_unquote(credentials), newline=False)
         authorization = b"Proxy-Authorization: Basic " + encoded + b"\r\n"
-    if not port.isdigit():
-        raise OSError("the port of the proxy is no number")
+    if not port.isdigit() or not 0 < int(port[:6]) < 65536:
+        raise OSError("the port of the proxy must be a number from 1 to 65535; write / in its password as %2F")
     return _connect(host.strip("[]"), int(port), deadline), authorization
 
 
@@ -453,7 +463,12 @@ def _trust() -> "ssl.SSLContext":
     """Return a context that trusts the system's certificates. It resumes no session, so connections are unrelated."""
     import ssl
 
-    context = ssl.create_default_context()
+    try:
+        context = ssl.create_default_context()
+    except OSError as error:
+        if error.filename and error.filename == os.environ.get("SSLKEYLOGFILE"):
+            raise OSError(f"the file in SSLKEYLOGFILE cannot be written ({error.strerror}); unset it") from error
+        raise
     try:
         has_own = any(context.cert_store_stats().values())
     except Exception:  # noqa: BLE001  # the host has replaced it by a context that asks the system's trust store
@@ -599,7 +614,7 @@ def _close_inherited(keep: int) -> None:
 def _remaining(deadline: float) -> float:
     remaining = deadline - time.monotonic()
     if remaining <= 0:
-        raise TimeoutError("the budget is spent")
+        raise TimeoutError
     return remaining
 
 

@@ -48,7 +48,7 @@ class Request(NamedTuple):
     def is_confirmed_by(self, content: Mapping[str, Any]) -> bool:
         """Return whether the content of an answer with status 200 says that every document is stored or deleted."""
         if not self.documents:
-            return "receipt" in content or "request" in content
+            return self.target.endswith(":forget") and ("receipt" in content or "request" in content)
         if self.target.endswith(":commit"):
             results = content.get("writeResults")
             return isinstance(results, list) and len(results) == len(self.documents)

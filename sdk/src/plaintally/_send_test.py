@@ -11,6 +11,7 @@ import sys
 import time
 
 from plaintally import _deliver, _sender
+from plaintally._answers import Answer
 from plaintally._requests import Request, exchange_once
 from plaintally._sender import parse_endpoint
 
@@ -42,6 +43,15 @@ def main() -> None:
     endpoint = parse_endpoint(url, allow_http=True)
     request = Request("GET", f"{endpoint.path}/using_{package}/send-test", b"", ())
     answer = exchange_once(request, endpoint, time.monotonic() + _deliver.BUDGET_S)
-    is_working = 400 <= answer.status < 500 or answer.status == 501  # there is no such document, or none is given out
-    if not is_working:
+    if not _is_of_collector(answer):
         sys.stdout.buffer.write(answer.reason.encode())
+
+
+def _is_of_collector(answer: Answer) -> bool:
+    """Return whether a collector or Firestore found the collection, and gives out no document or has none.
+
+    Both answer alike if the path of the endpoint is wrong, but with another message.
+    """
+    if answer.status == 403:
+        return answer.reason.startswith("Missing or insufficient permissions")
+    return answer.status == 404 and answer.reason.startswith(("There is no such document", 'Document "'))
