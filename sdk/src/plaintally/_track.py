@@ -48,7 +48,8 @@ def wrap(function: "Any", begin: "Begin") -> "Any":
         return type(function)(wrap(function.__func__, begin))
 
     if not callable(function) or isinstance(function, type):
-        raise _misused(f"track takes a function or a method, not {function!r}; track the methods of a class one by one")
+        remedy = "track the methods of a class one by one, and put @track below @property and its like"
+        raise _misused(f"track takes a function or a method, not {function!r}; {remedy}")
 
     flags = _flags(function)
     if flags & _ASYNC_GENERATOR:
