@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -234,21 +235,28 @@ def test_a_malformed_entry_point_stops_no_command(host: MakeHost, entry: str, sh
 def test_broken_distributions_stop_no_command(each_python: Interpreter, tmp_path: Path) -> None:
     """What pip leaves behind, and folders and files that are not what their names say."""
     asked = make_host(each_python, tmp_path, endpoint=ENDPOINT)
-    left = {name: asked.folder / f"{name}-1.0.dist-info" for name in ("-ip", "none", "other", "folders", "good")}
+    left = {
+        name: asked.folder / f"{name}-1.0.dist-info" for name in ("-ip", "none", "other", "folders", "pipe", "good")
+    }
     for folder in left.values():
         folder.mkdir()
     (left["-ip"] / "METADATA").write_text("Name: pip\n")
     (left["other"] / "METADATA").write_bytes(b"Name: \xff\xfe\n")
     for name in ("METADATA", "entry_points.txt"):
         (left["folders"] / name).mkdir()
+    os.mkfifo(left["pipe"] / "entry_points.txt")
     (left["good"] / "entry_points.txt").write_text(f"[plaintally]\n{PACKAGE} = {PACKAGE}\n")
     (asked.folder / "file-1.0.dist-info").touch()
     (asked.folder / "\x1b-1.0.dist-info").symlink_to("\x1b-1.0.dist-info")
     for command in ("off", "on", "status"):
         done = asked.plaintally(command)
         assert (done.returncode, PACKAGE in done.stdout) == (0, True), done.stderr
-        [line] = done.stderr.splitlines()  # of the circle of links, which cannot be read
-        assert line.startswith(f"plaintally: ignored the entry points of {asked.folder}/\\x1b-1.0.dist-info (OSError")
+        circle, interrupted, pipe = sorted(
+            done.stderr.splitlines(), key=lambda line: (left["pipe"].name in line, left["-ip"].name in line)
+        )
+        assert circle.startswith(f"plaintally: ignored the entry points of {asked.folder}/\\x1b-1.0.dist-info (OSError")
+        assert interrupted == f"plaintally: ignored {left['-ip']} (an interrupted installation left it; remove it)"
+        assert pipe.startswith(f"plaintally: ignored {left['pipe']} (its entry_points.txt is a pipe")
 
 
 @pytest.mark.parametrize("entry", ["None", "5", "b'x'", "[]", "'gone\\x1b'"])

@@ -319,7 +319,9 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
         "_pytest" in sys.modules
         or getattr(main, "name", "") == "unittest.__main__"
         or sys.flags.dev_mode
-        or not os.environ.keys().isdisjoint(("CI", "PYTEST_VERSION", "TOX_ENV_NAME", "NOX_CURRENT_SESSION"))
+        or not os.environ.keys().isdisjoint(
+            ("CI", "PYTEST_VERSION", "PYTEST_CURRENT_TEST", "TOX_ENV_NAME", "NOX_CURRENT_SESSION")
+        )
     )
 
     class Deferred:  # made here, since a package without a contract need not pay for it

@@ -12,6 +12,7 @@ import importlib.metadata
 import io
 import json
 import os
+import stat
 import sys
 import time
 import traceback
@@ -327,6 +328,9 @@ def _declared() -> "tuple[tuple[str, str], ...]":
     found = []
     for distribution in _distributions():
         place = getattr(distribution, "_path", distribution)
+        if reason := _obstacle(str(place)):
+            say(f"plaintally: ignored {place} ({reason})", error=True)
+            continue
         try:
             entries = list(distribution.entry_points.select(group="plaintally"))
         except Exception as error:  # noqa: BLE001  # whatever a stranger's file holds
@@ -338,6 +342,17 @@ def _declared() -> "tuple[tuple[str, str], ...]":
             except Exception as error:  # noqa: BLE001
                 say(f"plaintally: ignored the entry point {entry.name} of {place} ({_reason(error)})", error=True)
     return tuple(found)
+
+
+def _obstacle(place: str) -> str:
+    """Return why a distribution must not be read, or nothing."""
+    if os.path.basename(place).startswith(("-", "~")):
+        return "an interrupted installation left it; remove it"
+    try:
+        is_fifo = stat.S_ISFIFO(os.stat(os.path.join(place, "entry_points.txt")).st_mode)
+    except (OSError, ValueError):
+        return ""
+    return "its entry_points.txt is a pipe, which may never end" if is_fifo else ""
 
 
 def _distributions() -> "Iterator[importlib.metadata.Distribution]":

@@ -48,8 +48,10 @@ def _refusing(said: Declaration) -> Iterator[Block]:
     )
     yield Paragraph(
         say(
-            "If your shell does not find the command, as after {}, run {} with the Python that {} is installed for.",
+            "If your shell does not find the command, as after {} or {}, "
+            "run {} with the Python that {} is installed for.",
             Code("pipx install"),
+            Code("uv tool install"),
             Code(f"python -m plaintally off {package}"),
             package,
         )
