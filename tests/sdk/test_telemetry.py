@@ -1,9 +1,12 @@
 """The handle: an author's mistakes are told at construction, and a user's words have effect."""
 
+import functools
 import json
 import sys
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -261,3 +264,10 @@ def test_a_host_never_learns_of_trouble_inside(host: MakeHost) -> None:
         """
         done = asked.run(code, env={"HTTPS_PROXY": "socks5://127.0.0.1:1"})
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("descriptor", [property, functools.cached_property, functools.singledispatchmethod])
+def test_a_property_is_refused_with_the_remedy(descriptor: Callable[[Any], Any]) -> None:
+    telemetry = Telemetry("pkg")
+    with pytest.raises(ConfigurationError, match="put @track below @property and its like"):
+        telemetry.track("fit")(descriptor(len))
