@@ -548,15 +548,18 @@ def test_packages_of_a_zip_application_share_a_sender(host: MakeHost, tmp_path: 
         wait_for_packages(server, names)
 
 
+@pytest.mark.parametrize("name", ["cat", "python3", "python-server"])
 def test_a_program_that_runs_python_uses_the_interpreter_beside_its_library(
-    each_python: Interpreter, tmp_path: Path
+    each_python: Interpreter, tmp_path: Path, name: str
 ) -> None:
     """It may fork or end Python without telling it, so that no thread is started."""
+    program = tmp_path / name
+    program.symlink_to(each_python.python if name == "python-server" else "/bin/cat")
     code = f"""
         import sys, time
         started = []
         sys.addaudithook(lambda event, _: event == "_thread.start_new_thread" and started.append(event))
-        sys.executable = "/bin/cat"
+        sys.executable = {str(program)!r}
         import {PACKAGE}
         assert started == []
         assert left_behind() == (0, 0)
@@ -566,3 +569,23 @@ def test_a_program_that_runs_python_uses_the_interpreter_beside_its_library(
         done = made.run(LEFT_BEHIND + "\n" + textwrap.dedent(code))
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
         assert len(server.wait_for(1)) == 1
+
+
+def test_packages_that_threads_import_at_once_share_a_sender(each_python: Interpreter, tmp_path: Path) -> None:
+    with loopback() as server:
+        made = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        names = [f"package{number}" for number in range(10)]
+        for name in names:
+            (made.folder / f"{name}.py").write_text(
+                f"from plaintally import Telemetry\nTelemetry({name!r}, endpoint={server.endpoint!r}).count_import()\n"
+            )
+        code = f"""
+            import importlib, threading
+            import plaintally._counting
+            threads = [threading.Thread(target=importlib.import_module, args=(name,)) for name in {names!r}]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+        """
+        for number in range(1, 6):
+            assert made.run(code).returncode == 0
+            assert len(server.wait_for(10 * number)) == 10 * number

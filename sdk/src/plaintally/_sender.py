@@ -67,6 +67,8 @@ _CANDIDATES = 64  # a sender's process id is that of sh or one of the next, sinc
 _AGAIN_S = 1.0  # after this time another sender is tried, if there was no lock for the last one
 # Of the latest sender: sh's id, the pipe's name below /proc, the environment.
 _latest: "tuple[int, str, dict[str, str]] | None" = None
+_PATIENCE_S = 0.05
+_sending = _thread.allocate_lock()
 _refused_s = -_AGAIN_S  # when a sender found no lock
 
 
@@ -122,8 +124,14 @@ def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[
     """
     job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target} ".encode() + body + b"\n"
     passed = sender_environment(environment)
-    if not _hand_over(job, passed) and time.monotonic() >= _refused_s + _AGAIN_S:
-        _start(job, passed)
+    # Threads that import at once share a sender, too. In a child that was forked meanwhile the lock is never released.
+    is_alone = _sending.acquire(timeout=_PATIENCE_S)
+    try:
+        if not _hand_over(job, passed) and time.monotonic() >= _refused_s + _AGAIN_S:
+            _start(job, passed)
+    finally:
+        if is_alone:
+            _sending.release()
 
 
 def sender_environment(environment: "Mapping[str, str]") -> "dict[str, str]":
@@ -219,15 +227,28 @@ def _is_making_a_container() -> bool:
 def find_interpreter() -> str:
     """Return the path of the interpreter to start, or nothing if there is none, as in a frozen program.
 
-    A program that embeds Python gives its own path as `sys.executable`; the interpreter may lie beside its library.
+    A program that embeds Python gives its own path as `sys.executable`, or that of any interpreter on the PATH; the one
+    that fits lies beside its library.
     """
     if hasattr(sys, "frozen"):
         return ""
+    if _is_interpreter():
+        return sys.executable
     beside = "/bin/python{}.{}".format(*sys.version_info)
-    for path in (sys.executable or "", sys.prefix + beside, sys.base_prefix + beside):
-        if os.path.basename(path).lower().startswith(("python", "pypy")) and os.access(path, os.X_OK):
-            return path
-    return ""
+    return next((path for path in (sys.prefix + beside, sys.base_prefix + beside) if os.access(path, os.X_OK)), "")
+
+
+def _is_interpreter() -> bool:
+    """Whether this process runs `sys.executable` and is not another program that embeds Python."""
+    kind = os.path.basename(sys.executable or "").lower().removesuffix(".exe")
+    version = kind.removeprefix("python").removeprefix("pypy").rstrip("dtw")  # debug, free-threaded, windowed
+    if kind[:2] != "py" or version.strip("0123456789.") or not sys.orig_argv:
+        return False
+    try:
+        program, given = os.stat(os.readlink("/proc/self/exe")), os.stat(sys.executable)
+    except OSError:  # not Linux, or without /proc
+        return os.access(sys.executable, os.X_OK)
+    return os.path.samestat(program, given)
 
 
 def command(boot: str, *arguments: str) -> "list[str]":
@@ -254,8 +275,7 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
     # A program that embeds Python may end or fork it before the thread has ended, without telling Python.
-    is_embedded = not sys.orig_argv or sys.executable not in arguments
-    if is_green or is_embedded or not _may_thread():
+    if is_green or not _is_interpreter() or not _may_thread():
         _wait(shell)
     else:
         _wait_in_thread(shell, start)
