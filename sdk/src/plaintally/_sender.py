@@ -68,6 +68,7 @@ _AGAIN_S = 1.0  # after this time another sender is tried, if there was no lock 
 # Of the latest sender: sh's id, the pipe's name below /proc, the environment.
 _latest: "tuple[int, str, dict[str, str]] | None" = None
 _PATIENCE_S = 0.05
+_is_embedded = False
 _sending = _thread.allocate_lock()
 _refused_s = -_AGAIN_S  # when a sender found no lock
 
@@ -230,9 +231,11 @@ def find_interpreter() -> str:
     A program that embeds Python gives its own path as `sys.executable`, or that of any interpreter on the PATH; the one
     that fits lies beside its library.
     """
+    global _is_embedded  # noqa: PLW0603  # asked again when it is started
     if hasattr(sys, "frozen"):
         return ""
-    if _is_interpreter():
+    _is_embedded = not _is_interpreter()
+    if not _is_embedded:
         return sys.executable
     beside = "/bin/python{}.{}".format(*sys.version_info)
     return next((path for path in (sys.prefix + beside, sys.base_prefix + beside) if os.access(path, os.X_OK)), "")
@@ -275,7 +278,7 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
     # A program that embeds Python may end or fork it before the thread has ended, without telling Python.
-    if is_green or not _is_interpreter() or not _may_thread():
+    if is_green or _is_embedded or not _may_thread():
         _wait(shell)
     else:
         _wait_in_thread(shell, start)
