@@ -148,18 +148,20 @@ def _pyinstaller(*options: str) -> Callable[[Place], Command]:
     return command
 
 
-def _embedded(name: str) -> Callable[[Place], Command]:
+def _embedded(name: str, *arguments: str, program: str = "host") -> Callable[[Place], Command]:
     """A program in C, linked with the library of this Python, which looks for packages by PYTHONPATH."""
 
     def command(place: Place) -> Command:
         config = f"{place.base}/bin/python{place.version}-config"
-        script = 'cc -o host "$2" $("$1" --includes) $("$1" --ldflags --embed)'
-        made = place.build(name, "sh", "-c", script, "sh", config, str(PROGRAMS / f"{name}.c"))
-        return [str(made / "host")]
+        script = 'cc -o "$3" "$2" $("$1" --includes) $("$1" --ldflags --embed)'
+        source = str(PROGRAMS / f"{name}.c")
+        made = place.build(f"{name}-{program}", "sh", "-c", script, "sh", config, source, program)
+        return [str(made / program), *arguments]
 
     return command
 
 
+_LIKE_PYTHON = "python-server"  # the name of a program that must not be taken for an interpreter
 _ALONE = {"PYTHONPATH": ""}  # what is packed has to be found in the pack
 
 KINDS = [
@@ -190,6 +192,16 @@ KINDS = [
     Kind("uvicorn with workers", _uvicorn("--workers", "2"), serves=2, counts=0, shares=0),
     Kind("sub-interpreters", _program("sub_interpreters"), counts=3, shares=3),
     Kind("a program that embeds Python and forks", _embedded("embedded_fork"), shares=20),
+    Kind(
+        "a program named `python-server` that embeds Python",
+        _embedded("embedded_fork", "name", program=_LIKE_PYTHON),
+        shares=20,
+    ),
+    Kind(
+        "a program named `python-server`, with `sys.orig_argv`",
+        _embedded("embedded_fork", "arguments", program=_LIKE_PYTHON),
+        shares=20,
+    ),
     Kind("a program that starts Python again", _embedded("embedded_again"), counts=3, shares=3),
     Kind("zipapp", _zipapp, env={**_ALONE, "HOSTPKG_WITHIN": "app.pyz"}),
     Kind("pex", _pex, env={**_ALONE, "HOSTPKG_WITHIN": "pex"}),
