@@ -56,7 +56,7 @@ def test_who_says_no_in_a_variable_loads_one_module(host: MakeHost, said: dict[s
 def test_all_that_runs_at_a_hosts_import_can_be_read_in_a_sitting() -> None:
     folder = Path(plaintally.__file__).parent
     names = ["__init__", *(name.partition(".")[2] for name in OWN | RULES if "." in name), "_notice"]
-    assert sum(lines_of_code((folder / f"{name}.py").read_text()) for name in names) <= 925
+    assert sum(lines_of_code((folder / f"{name}.py").read_text()) for name in names) <= 940
 
 
 def lines_of_code(source: str) -> int:

@@ -50,6 +50,7 @@ CASES: dict[str, list[list[str]]] = {
     "on": [["hostilepkg"], []],
     "endpoint": [["hostilepkg"], ["hostilepkg", HOSTILE], ["brokenpkg", "default"]],
     "preview": [["hostilepkg"], ["brokenpkg"]],
+    "send-test": [["hostilepkg"], ["brokenpkg"], [HOSTILE]],
     "share": [
         ["saved.json", "--preview"],
         ["saved.json", "--preview", "--include", "source", "--include", "error_message", "--endpoint", "{endpoint}"],

@@ -82,7 +82,7 @@ def test_what_the_surroundings_say_does_not_stop_it(tmp_path: Path) -> None:
     ("source", "told"),
     [
         ("", "0 of 2 imports were counted; ask `plaintally status rxinfer` what refuses"),
-        ("1 / 0", "rxinfer_py cannot be imported (ZeroDivisionError: division by zero); install it anew"),
+        ("1 / 0", "rxinfer_py cannot be imported (ZeroDivisionError: division by zero); install it again"),
     ],
 )
 def test_what_went_wrong_is_one_sentence(tmp_path: Path, source: str, told: str) -> None:

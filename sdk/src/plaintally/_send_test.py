@@ -53,5 +53,5 @@ def _is_of_collector(answer: Answer) -> bool:
     Both answer alike if the path of the endpoint is wrong, but with another message.
     """
     if answer.status == 403:
-        return answer.reason.startswith("Missing or insufficient permissions")
+        return answer.reason.startswith(("Missing or insufficient permissions", "No matching allow statements"))
     return answer.status == 404 and answer.reason.startswith(("There is no such document", 'Document "'))

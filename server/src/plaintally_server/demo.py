@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +31,7 @@ from plaintally_server.store.reading import SQLReader
 MODULE = "rxinfer_py"
 PACKAGE = "rxinfer"
 DEADLINE_S = 15.0
-_AT_ONCE = 4
+_IN_FLIGHT = 2  # of four senders that an environment has; the rest allows for a busy machine
 
 
 def run(*, once: bool, port: int, imports: int) -> None:
@@ -52,8 +51,9 @@ def run(*, once: bool, port: int, imports: int) -> None:
         with _collector(database, contract, port) as url:
             _plaintally(environment, "endpoint", PACKAGE, f"{url}v1/projects/demo/databases/(default)/documents")
             console.print(f"\nA collector runs at {url}\nImporting [bold]{MODULE}[/] in {imports} processes:\n")
-            _import(console, environment, imports)
-            arrived = _wait_for(open_reader(database), imports)
+            store = open_reader(database)
+            _import(console, environment, store, imports)
+            arrived = _wait_for(store, imports)
             if arrived != imports:
                 raise StartError(
                     f"{arrived} of {imports} imports were counted; ask `plaintally status {PACKAGE}` what refuses"
@@ -109,19 +109,16 @@ def _export(environment: Mapping[str, str]) -> bytes:
         return json.dumps({"package": PACKAGE}).encode()
 
 
-def _import(console: Console, environment: Mapping[str, str], imports: int) -> None:
+def _import(console: Console, environment: Mapping[str, str], store: SQLReader, imports: int) -> None:
     columns = (TextColumn("  imports"), BarColumn(complete_style="cyan", finished_style="cyan"), MofNCompleteColumn())
-    pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         with Progress(*columns, console=console) as progress:
-            done = pool.map(lambda _: _import_once(environment), range(imports))
-            for _ in progress.track(done, total=imports):
-                pass
+            for number in progress.track(range(imports), total=imports):
+                _import_once(environment)
+                _wait_for(store, number - _IN_FLIGHT)
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").splitlines()[-1:]
-        raise StartError(f"{MODULE} cannot be imported ({''.join(reason)}); install it anew") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+        raise StartError(f"{MODULE} cannot be imported ({''.join(reason)}); install it again") from error
 
 
 def _import_once(environment: Mapping[str, str]) -> None:
