@@ -589,3 +589,18 @@ def test_packages_that_threads_import_at_once_share_a_sender(each_python: Interp
         for number in range(1, 6):
             assert made.run(code).returncode == 0
             assert len(server.wait_for(10 * number)) == 10 * number
+
+
+def test_a_lock_that_a_fork_left_locked_is_waited_for_once(host: MakeHost) -> None:
+    with loopback() as server:
+        made = host(endpoint=server.endpoint)
+        done = made.run(f"""
+            import plaintally._sender as sender
+            left = sender._sending
+            left.acquire()
+            import {PACKAGE}
+            assert sender._sending is not left
+            assert not sender._sending.locked()
+        """)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert len(server.wait_for(1)) == 1

@@ -4,8 +4,8 @@ Importing a package must not wait for a network, and neither must the end of the
 sender, delivers the document. It ends within ten seconds, whatever the network does.
 
 How a sender starts: the host writes a job, which is the document and its address, into a pipe and starts `sh` with the
-pipe as descriptor 3. `sh` starts Python in the background and ends. Python is then nobody's child. A thread collects
-`sh`. After about a millisecond the host has no thread, child or descriptor more than before. If no process
+pipe as descriptor 3. `sh` starts Python in the background and ends. Python is then not a child of the host. A thread
+collects `sh`. After about a millisecond the host has no thread, child or descriptor more than before. If no process
 can be started, nothing is sent.
 
 How many there are: `sh` first locks one of four files of the SDK, and the lock is released when the sender ends. If
@@ -125,14 +125,18 @@ def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[
     """
     job = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target} ".encode() + body + b"\n"
     passed = sender_environment(environment)
-    # Threads that import at once share a sender, too. In a child that was forked meanwhile the lock is never released.
-    is_alone = _sending.acquire(timeout=_PATIENCE_S)
+    global _sending  # noqa: PLW0603  # one lock for all packages of a process
+    # Threads that import at once share a sender, too. A child that was forked meanwhile has a lock that stays locked.
+    lock = _sending
+    if not lock.acquire(timeout=_PATIENCE_S):
+        lock = _thread.allocate_lock()
+        lock.acquire()
+        _sending = lock
     try:
         if not _hand_over(job, passed) and time.monotonic() >= _refused_s + _AGAIN_S:
             _start(job, passed)
     finally:
-        if is_alone:
-            _sending.release()
+        lock.release()
 
 
 def sender_environment(environment: "Mapping[str, str]") -> "dict[str, str]":
@@ -164,8 +168,8 @@ def _unusable(url: object, reason: str) -> Exception:
 def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
     """Give a job to the latest sender of this process; False if it is gone or has another environment.
 
-    The process ids may be anybody's: `readlink` waits for no file system that a descriptor of theirs leads to. The pipe
-    is opened for reading, too: to write into a pipe that nobody reads raises a signal that could end the host.
+    The process ids may belong to other users: `readlink` waits for no file system that a descriptor of theirs leads to.
+    The pipe is opened for reading, too: to write into a pipe without a reader raises a signal that could end the host.
     """
     if _latest is None or _latest[2] != passed:
         return False
@@ -226,7 +230,7 @@ def _is_making_a_container() -> bool:
 
 
 def find_interpreter() -> str:
-    """Return the path of the interpreter to start, or nothing if there is none, as in a frozen program.
+    """Return the path of the interpreter to start, or an empty text in a program without one, such as a frozen program.
 
     A program that embeds Python gives its own path as `sys.executable`, or that of any interpreter on the PATH; the one
     that fits lies beside its library.
@@ -255,7 +259,7 @@ def _is_interpreter() -> bool:
 
 
 def command(boot: str, *arguments: str) -> "list[str]":
-    """Return the command of an interpreter that looks at nothing of the user's and runs `boot`; empty if there is none.
+    """Return the command of an interpreter that looks at nothing of the user's and runs `boot`, or an empty list.
 
     PYTHONHOME is an exception: without it this interpreter may not find its library.
     """
@@ -316,7 +320,7 @@ def _wait_in_thread(shell: int, start: "Callable[..., object]") -> None:
 
 
 def _wait(process: int, options: int = 0) -> "int | None":
-    """Wait for a child, or for a group of them, and return the status, or None if there is none."""
+    """Wait for a child, or for a group of them, and return the status, or None without a child."""
     global _refused_s  # noqa: PLW0603  # one for all packages of a process
     try:
         status = posix.waitpid(process, options)[1]
@@ -332,5 +336,5 @@ def _may_thread() -> bool:
     try:
         __import__("_signal").signal(0, None)  # no signal has this number
     except ValueError as error:
-        return "out of range" in str(error)  # which only the main thread of the main interpreter is told
+        return "out of range" in str(error)  # the error in the main thread of the main interpreter alone
     return False
