@@ -1,7 +1,7 @@
 """What many packages in one process and many processes in a row cost: the SDK from its wheel, in real processes.
 
 `python -m many [--quick]` measures on loopback and writes `docs/reference/cost.md` and two lines of README. `--quick`
-tries it out and writes to `build/bench` alone; `--report` writes both anew from the figures of the last full run.
+tries it out and writes to `build/bench` alone; `--report` writes both again from the figures of the last full run.
 
 The CPU is that of all processes: the host, the shell, `flock` and the sender, as the kernel tells their parent when
 they end (`wait4`, in a parent that adopts orphans). That of the server is not in it.
@@ -153,10 +153,10 @@ ALL = (
 
 
 def main() -> None:
-    """Measure, or write the page anew."""
+    """Measure, or write the page again."""
     parser = argparse.ArgumentParser(prog="scripts/bench many", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds; the documentation stays as it is")
-    parser.add_argument("--report", action="store_true", help="write the page anew from the last full run")
+    parser.add_argument("--report", action="store_true", help="write the page again from the last full run")
     options = parser.parse_args()
     if options.report:
         write(json.loads(RESULTS.read_text()))

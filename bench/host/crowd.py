@@ -38,7 +38,7 @@ class Watch(Thread):
         """Look again and again."""
         while not self.stopped.wait(INTERVAL_S):
             found = [(pid, kind(pid)) for pid in descendants(os.getpid())]
-            # One may have ended before the next was looked at; those that are still there were alive together.
+            # One may have ended before the next was looked at; the senders that are still there were alive together.
             senders = [pid for pid, name in found if name == "sender" and kind(pid) == "sender"]
             self.senders = max(self.senders, len(senders))
             self.shells = max(self.shells, sum(name == "shell" for _, name in found))

@@ -88,7 +88,8 @@ class Telemetry:
 
     Raises:
         ContractError: the package's name or the policy cannot work. Mistakes in the contract raise in test runs, in CI
-            and under `python -X dev`. Elsewhere the contract is not looked at before its first use.
+            and under `python -X dev`. Elsewhere the contract is checked when it is first used, but an argument that is
+            not a contract always raises.
         ConfigurationError: the endpoint or another URL cannot work. Where the environment says no, the endpoint is
             looked at when somebody asks for it.
     """

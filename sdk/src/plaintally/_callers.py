@@ -146,7 +146,7 @@ def _lies_among_installed(path: object, *, is_command: bool) -> bool:
     if not path or path[0] == "<":
         return False
     folder = os.path.dirname(_real(path))
-    if not folder:  # nobody can tell
+    if not folder:  # it cannot be found out
         return True
     if is_command and os.path.basename(folder) in ("bin", "Scripts", "sbin"):
         return True
@@ -158,7 +158,7 @@ def _lies_among_installed(path: object, *, is_command: bool) -> bool:
 
 
 def _real(path: "str | None") -> str:
-    """Return the path without links, or nothing if there is none or the working directory is gone."""
+    """Return the path without links, or an empty text if it has no path or the working directory is gone."""
     try:
         return os.path.realpath(path) if path else ""
     except (OSError, ValueError):

@@ -89,7 +89,7 @@ def document(telemetry: "Telemetry", randomness: bytes, now_ns: int) -> "tuple[s
     if "package_version" in names:
         values["package_version"] = _coarse_version(telemetry.version)
     kinds = {"timestamp": "timestampValue"}
-    sent = [name for name in names if values[name]]  # without a version that is none
+    sent = [name for name in names if values[name]]  # without an invalid version
     inside = ",".join([f'"{name}":{{"{kinds.get(name, "stringValue")}":"{values[name]}"}}' for name in sent])
     return f"using_{telemetry.package}?documentId={identifier}", f'{{"fields":{{{inside}}}}}'.encode()
 

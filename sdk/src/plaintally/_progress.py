@@ -25,7 +25,7 @@ class Progress(Protocol):
 
 @contextmanager
 def make_progress(totals: Mapping[str, int], *, shown: bool) -> Iterator[Progress]:
-    """Bars for so many documents of each collection, while the block runs; if they fail there are none."""
+    """Bars for so many documents of each collection, while the block runs; without bars if they fail."""
     progress = _Shielded()
     if shown:
         progress.begin(totals)
@@ -43,7 +43,7 @@ class _Shielded:
         self.stack = ExitStack()
 
     def begin(self, totals: Mapping[str, int]) -> None:
-        """Begin with the first kind of bar that works here, if anybody looks."""
+        """Begin with the first kind of bar that works here, if a person sees it."""
         sums = {name: sum(totals[collection] for collection in collections) for name, collections in _BARS.items()}
         for make in _makers():
             try:
@@ -66,7 +66,7 @@ class _Shielded:
 
 
 def _makers() -> Iterable[Callable[[Mapping[str, int]], AbstractContextManager[Progress]]]:
-    """Return what can be tried, the best first; nothing if nobody looks."""
+    """Return what can be tried, the best first; an empty list if no person sees it."""
     try:
         if is_notebook():
             return (_in_notebook,)

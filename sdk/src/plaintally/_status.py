@@ -89,7 +89,7 @@ def _fields(handle: "Telemetry") -> "list[str]":
     """Return the names of the fields that an import sends: none if they were declared wrongly."""
     try:
         return list(handle.fields)
-    except (ContractError, AttributeError, TypeError):  # the latter two: what was given as a contract is none
+    except (ContractError, AttributeError, TypeError):  # the latter two: the argument is not a contract
         return []
 
 

@@ -19,7 +19,7 @@ def spawn(command: "list[str]", job: bytes, environment: "dict[str, str]") -> No
             creationflags=_FLAGS,
             env=environment,
         )
-        process.returncode = 0  # nobody waits for it, and Popen must not warn about that
+        process.returncode = 0  # it is not waited for, and Popen must not warn about that
         if process.stdin is not None:
             with process.stdin:
                 process.stdin.write(job)
