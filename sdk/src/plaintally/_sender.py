@@ -90,10 +90,8 @@ def parse_endpoint(url: object, *, allow_http: bool = False) -> Endpoint:
     Raises:
         ConfigurationError: it is no URL that documents can be sent to; the message says what is wrong.
     """
-    if not isinstance(url, str):
-        raise _unusable(url, "is no text")
-    if len(url) > MAX_URL:
-        raise _unusable(url, f"is longer than {MAX_URL} characters")
+    if not isinstance(url, str) or len(url) > MAX_URL:
+        raise _unusable(url, f"is not a text of at most {MAX_URL} characters")
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in ("https", "http"):
