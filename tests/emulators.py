@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import uuid
@@ -24,6 +23,7 @@ from google.cloud.firestore import Client
 from collectors import Answer
 from hosts import ROOT as REPOSITORY
 from plaintally.firestore import from_document
+from ports import free_port
 from shared import Document
 
 JAR = Path("/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
@@ -120,8 +120,7 @@ def run_emulator(kind: str, folder: Path, packages: list[str], *, clock: Path | 
 def _google(folder: Path, packages: list[str]) -> tuple[list[str], int]:
     rules = folder / "firestore.rules"
     rules.write_text(RULES.read_text().replace(PACKAGES, str(packages)))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     main = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
     java = ["java", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-cp", str(JAR), main]
     return [*java, "--host", "127.0.0.1", "--port", str(port), "--rules", str(rules)], port

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ports import listen
+
 OK = b"HTTP/1.1 200 OK\r\n\r\nin place of this the server confirms the request as a collector does"
 
 
@@ -103,7 +105,7 @@ def loopback(
     server = Loopback(list(answers) or [OK], tls=tls)
     if not held:
         server.release.set()
-    with socket.create_server((address, 0), backlog=256) as listener:
+    with listen(address) as listener:
         server.port = listener.getsockname()[1]
         thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
         thread.start()

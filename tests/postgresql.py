@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 
 from plaintally_server.store import schema
+from ports import free_port
 
 _PLACES = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ.get("PATH", "").split(os.pathsep))]
 
@@ -79,8 +80,7 @@ def run_postgres(buffers: str = "32MB", before: Sequence[str] = (), **settings: 
         shutil.chown(folder, "postgres")
     initdb = [program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
     subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, **_as_somebody())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     server = Postgres(folder, port, buffers, before, settings=settings)
     server.start()
     try:
@@ -93,8 +93,7 @@ def run_postgres(buffers: str = "32MB", before: Sequence[str] = (), **settings: 
 @contextmanager
 def run_pgbouncer(server: Postgres, mode: str, target: int | None = None) -> Iterator[int]:
     """A pgbouncer before a server, which mixes its connections as much as it can; its port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
+    port = free_port()
     (server.folder / "users").write_text('"postgres" ""\n')
     config = server.folder / f"pgbouncer-{port}.ini"
     config.write_text(
@@ -133,8 +132,7 @@ def run_standby(primary: Postgres) -> Iterator[Postgres]:
         "stream",
     ]
     subprocess.run(backup, check=True, capture_output=True, cwd=folder, **_as_somebody())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     server = Postgres(folder, port, primary.buffers)
     server.start()
     try:

@@ -17,6 +17,7 @@ import trustme
 
 from collectors import Answer
 from hosts import ROOT
+from ports import free_port
 
 CLIENT = "127.0.0.77"
 CADDYFILE = ROOT / "deploy/Caddyfile"
@@ -64,7 +65,7 @@ class Proxy:
 @contextmanager
 def run_caddy(folder: Path, *collectors: int) -> Iterator[Proxy]:
     """Caddy with the file that is shipped, on free ports, with certificates of its own making."""
-    port, plain_port = _free_port(), _free_port()
+    port, plain_port = free_port(), free_port()
     changes = f"\n\tadmin off\n\tskip_install_trust\n\thttps_port {port}\n\thttp_port {plain_port}\n\tlog {{"
     text = CADDYFILE.read_text().replace("\n\tlog {", changes, 1)
     (folder / "Caddyfile").write_text(text)
@@ -83,8 +84,8 @@ def run_caddy(folder: Path, *collectors: int) -> Iterator[Proxy]:
 @contextmanager
 def run_nginx(folder: Path, *collectors: int) -> Iterator[Proxy]:
     """Nginx with the file that is shipped, on free ports."""
-    port, trust = _free_port(), ssl.create_default_context()
-    configure_nginx(folder, trust, port=port, plain_port=_free_port(), collectors=collectors)
+    port, trust = free_port(), ssl.create_default_context()
+    configure_nginx(folder, trust, port=port, plain_port=free_port(), collectors=collectors)
     command = ["nginx", "-p", str(folder), "-c", "main.conf", "-e", "stderr"]
     with _run(command, folder, {"PATH": os.environ["PATH"]}) as process:
         _wait_for(port, trust, folder / "both.pem")
@@ -123,12 +124,6 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> It
         finally:
             process.terminate()
             process.wait(30)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _wait_for(port: int, trust: ssl.SSLContext, authority: Path) -> None:

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from collectors import ROOT, TOKEN, Answer, Collector, free_port, run_collector
+from collectors import ROOT, TOKEN, Answer, Collector, run_collector
+from ports import free_port
 from postgresql import run_postgres
 from shared import write_contract
 

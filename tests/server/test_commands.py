@@ -33,6 +33,7 @@ from plaintally_server.ingest import SESSIONS
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
+from ports import free_port
 from postgresql import Postgres, program
 from shared import CONTRACT
 
@@ -618,8 +619,7 @@ def check_all(
 
 @pytest.mark.postgres
 def test_a_server_that_refuses(running: Commands, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"postgresql://postgres@127.0.0.1:{port}/a"
     check_all(running, tmp_path, url, State(copied))
 

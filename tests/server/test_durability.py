@@ -33,6 +33,7 @@ from plaintally_server.settings import Settings
 from plaintally_server.store.batch import Answer, Groups
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.store.writer import Writer
+from ports import free_port
 from stores import NOW, check_imports, codes, documents, make_import, make_write, write_all
 
 pytestmark = pytest.mark.once
@@ -71,8 +72,7 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
     chance, database = random.Random(50), tmp_path / "crash.sqlite3"  # noqa: S311
     SQLiteStore(database).close()
     for _ in range(50):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         collector = context.Process(target=serve, args=(database, port))
         collector.start()
         while True:

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from collectors import ROOT, TOKEN, Collector, count, free_port, run_collector, run_server
+from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
 from made import at, commit, run_until, session
 from plaintally_server.exceptions import Refusal
 from plaintally_server.metrics import kind_of
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
+from ports import free_port
 
 pytestmark = pytest.mark.once
 
@@ -82,8 +83,11 @@ def test_the_figures_tell_of_requests_and_of_nobody(tmp_path: Path) -> None:
         collector.request("POST", f"{ROOT}:canary", b"{}")
         collector.request("GET", f"{ROOT}/canary/canary")
         assert collector.request("GET", "/metrics").status == 404
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
-            text = response.read().decode()
+        deadline = time.monotonic() + 10
+        text = ""
+        while "plaintally_waiting 0.0" not in text and time.monotonic() < deadline:  # it answers before it counts them
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+                text = response.read().decode()
         assert [answer.status for answer in answers] == [200, 200, 403]
         requests = dict(re.findall(r"^plaintally_requests_total\{(.*)\} (.*)$", text, re.MULTILINE))
         assert requests == {

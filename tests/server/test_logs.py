@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from collectors import Collector, run_collector, run_server
+from ports import free_port
 
 pytestmark = [pytest.mark.once, pytest.mark.linux]
 _CANARY = "canary2b7"
@@ -73,8 +74,7 @@ def locked(database: Path) -> Iterator[None]:
 
 
 def test_nobody_has_to_read_the_log(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "plaintally_server", "serve", "--package=rxinfer", f"--port={port}"]
     database = tmp_path / "a.sqlite3"
     with full_pipe() as (source, sink):

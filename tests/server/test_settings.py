@@ -17,6 +17,7 @@ import pytest
 from collectors import ROOT, Collector, run_collector, run_server
 from made import commit
 from plaintally_server.cli import commands
+from ports import free_port
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -80,8 +81,7 @@ def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default
     "redirection", [">&-", ">&- 2>&-", ">/dev/full", ""], ids=["closed", "all", "full", "no reader"]
 )
 def test_it_serves_where_nobody_reads_that_it_listens(tmp_path: Path, redirection: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     source, sink = os.pipe()
     os.close(source)
     command = [sys.executable, "-m", "plaintally_server", "serve", "--package", "rxinfer", "--port", str(port)]
