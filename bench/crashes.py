@@ -24,7 +24,7 @@ from typing import NamedTuple
 import trustme
 from pages import ROOT, table, write_part
 
-sys.path.append(str(ROOT / "tests"))
+sys.path += [str(ROOT / "tests"), str(ROOT / "tests/support")]
 
 from system.hosts.kinds import KINDS, Kind, Place, environment_for
 from system.hosts.running import Outcome, run

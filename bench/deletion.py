@@ -20,7 +20,7 @@ from uuid import UUID
 import psycopg
 from pages import ROOT, table, tell, write_part
 
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests/support"))
 
 from fill import PACKAGE, put
 

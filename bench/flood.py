@@ -15,7 +15,7 @@ from pathlib import Path
 from charts import columns
 from pages import ROOT, write_picture
 
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests/support"))
 
 from fill import COMBINATIONS, PACKAGE, SHARES, put_hours
 

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 from pages import ROOT, table, tell, write_part
 
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests/support"))
 
 from fill import PACKAGE, TREE, Size, put_documents, put_ids
 from store import make_import

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import pages
 
-sys.path.append(str(pages.ROOT / "tests"))
+sys.path.append(str(pages.ROOT / "tests/support"))
 
 from fill import COMBINATIONS, DAYS, PACKAGE, SHARES, Size, put_hours, put_ids, put_running, roll_up_all, spread
 from growth.operations import Client, Subject, time_pages

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hosts import ROOT, Host, Interpreter, make_host
+from hosts import ROOT, Interpreter, MakeHost, make_host
 from interpreters import SUPPORTED, find_interpreter
 from plaintally import _callers
 
@@ -28,6 +28,11 @@ def pytest_runtest_setup() -> None:
     left = -time.time() % 86_400
     if left < 60:
         time.sleep(left + 1)
+
+
+@pytest.fixture
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 @pytest.fixture
@@ -72,9 +77,6 @@ def each_python(
 ) -> Interpreter:
     """A bare environment of each version of Python that we support and this machine has."""
     return build_bare(request.param, tmp_path_factory.mktemp("bare"), wheels)
-
-
-MakeHost = Callable[..., Host]
 
 
 @pytest.fixture

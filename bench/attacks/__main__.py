@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests/support"))
 
 from attacks import report  # noqa: E402
 from attacks.attack import Attack, Gain  # noqa: E402
@@ -148,7 +148,7 @@ _FIGURES = ("sent_bytes", "requests", "statuses", "honest")
 def _start(module: str, job: dict[str, Any]) -> subprocess.Popen[str]:
     """A process of ours that does a job."""
     command = [sys.executable, "-m", f"attacks.{module}"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "bench", ROOT / "tests")))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "bench", ROOT / "tests/support")))}
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
     process.stdin.write(json.dumps(job) + "\n")

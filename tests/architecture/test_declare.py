@@ -2,8 +2,7 @@
 
 import re
 
-from conftest import MakeHost
-from hosts import ROOT
+from hosts import ROOT, MakeHost
 from plaintally._kinds import KINDS
 
 PAGE = (ROOT / "docs/howto/declare.md").read_text()

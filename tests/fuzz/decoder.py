@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally_server.store import Import
     from plaintally_server.writes import prepare
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from bad_documents import ATOMS as TEXTS
 from bad_json import at, places
 from plaintally.contract import Contract

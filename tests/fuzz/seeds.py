@@ -6,7 +6,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from bad_documents import contents_of_kinds, undeclared_documents
 from bad_json import ENDPOINTS, bad_members, bad_texts
 from bad_requests import FIELD_PATHS, PATHS, wrong_parameters, wrong_writes

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "hostpkg"
 # A variable that a host passes on to its senders, so that tests recognise them. No host name matches a path.
 MARKER = "NO_PROXY"
@@ -27,7 +27,7 @@ class Interpreter:
 
     @property
     def prefix(self) -> Path:
-        return self.python.parent.parent
+        return self.python.parents[2]
 
     @property
     def command(self) -> Path:
@@ -127,6 +127,9 @@ def make_host(interpreter: Interpreter, folder: Path, **settings: object) -> Hos
     home = folder / "home"
     home.mkdir()
     return Host(interpreter, package.parent, home)
+
+
+MakeHost = Callable[..., Host]
 
 
 def locked_files(host: Host) -> list[Path]:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MakeHost
-from hosts import MARKER, PACKAGE, Host, Interpreter, make_host, wait_until_gone
+from hosts import MARKER, PACKAGE, Host, Interpreter, MakeHost, make_host, wait_until_gone
 from loopback import loopback
 from terminals import see_at_terminal
 

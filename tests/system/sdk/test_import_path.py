@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import plaintally
-from conftest import MakeHost
-from hosts import PACKAGE, Host, Interpreter, make_host
+from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from loopback import loopback
 
 OWN = {"plaintally", "plaintally._counting", "plaintally._preferences", "plaintally._sender"}

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 import plaintally
-from conftest import MakeHost
-from hosts import PACKAGE, Host, Interpreter, make_host
+from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from loopback import loopback
 from plaintally._notice_text import quote
 from terminals import see_at_terminal

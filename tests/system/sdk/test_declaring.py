@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MakeHost
-from hosts import PACKAGE, Host, Interpreter
+from hosts import PACKAGE, Host, Interpreter, MakeHost
 from loopback import loopback
 
 DECLARED = """

@@ -32,7 +32,7 @@ import typer
 from click.testing import CliRunner
 from typer.testing import CliRunner as TyperRunner
 
-from hosts import Host, Interpreter
+from hosts import ROOT, Host, Interpreter
 from plaintally import Contract, Telemetry
 from plaintally.contract import Label
 from wrapped import wrapped
@@ -575,7 +575,7 @@ def test_documentation_shows_a_tracked_function(tmp_path: Path, monkeypatch: pyt
         folder.mkdir()
         (folder / "documented.py").write_text(DOCUMENTED.format(decorate=decorate))
         (folder / "index.rst").write_text(".. automodule:: documented\n   :members: fit, later, Data\n")
-        environment = {"PYTHONPATH": f"{folder}:{Path(__file__).parent.parent}", "PATH": "/usr/bin:/bin"}
+        environment = {"PYTHONPATH": f"{folder}:{ROOT / 'tests/support'}", "PATH": "/usr/bin:/bin"}
         command = [sys.executable, "-c", SPHINX]
         subprocess.run(command, cwd=folder, env=environment, check=True, timeout=120, capture_output=True)
         pages.append((folder / "out/index.txt").read_text())

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MakeHost
-from hosts import PACKAGE, Host, Trace, trace
+from hosts import PACKAGE, Host, MakeHost, Trace, trace
 from loopback import Loopback, loopback
 from plaintally._counting import CIRCUMSTANCES
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import plaintally
-from conftest import MakeHost
-from hosts import MARKER, Host, Interpreter, make_host, senders
+from hosts import MARKER, Host, Interpreter, MakeHost, make_host, senders
 from loopback import OK, Loopback, answer, loopback
 from plaintally import _relay
 from plaintally._automatic import frame

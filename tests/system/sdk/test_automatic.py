@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from conftest import MakeHost
-from hosts import LEFT_BEHIND, MARKER, PACKAGE, in_sub_interpreter, make_host, senders, trace, wait_until_gone
+from hosts import LEFT_BEHIND, MARKER, PACKAGE, MakeHost, in_sub_interpreter, make_host, senders, trace, wait_until_gone
 from loopback import OK, Loopback, answer, loopback
 from plaintally import _relay
 from streams import ENABLE, contexts, host_code, run, shared, told

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 
 from collectors import Collector, count, run_collector, run_server
-from conftest import MakeHost
 from emulators import RULES, Emulator, needs_google
-from hosts import MARKER, PACKAGE, wait_until_gone
+from hosts import MARKER, PACKAGE, MakeHost, wait_until_gone
 from logged import CONTRACT, INVOKES, Logged, log, make
 from plaintally import Telemetry, _counting, _requests, _send_test, sharing
 from plaintally.contract import COARSE, Contract

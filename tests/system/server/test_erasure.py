@@ -18,6 +18,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import OperationalError
 
 from collectors import run_collector
+from hosts import ROOT
 from made import commit, counts, session
 from plaintally_server.store import Write, backup, deletion, erasure, schema
 from plaintally_server.store.database import exclusively, open_for_writing
@@ -26,7 +27,7 @@ from plaintally_server.store.tables import documents, erasure_pass, erasures
 from shared import KEY, Shared, forget, found_in, share, write_contract
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-TABLES = Path(__file__).parents[1]
+TABLES = ROOT / "tests/support"
 CHILD = """
 import json, random, sys
 from pathlib import Path

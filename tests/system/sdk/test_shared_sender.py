@@ -18,13 +18,13 @@ from pathlib import Path
 import pytest
 import trustme
 
-from conftest import MakeHost
 from hosts import (
     LEFT_BEHIND,
     MARKER,
     PACKAGE,
     Host,
     Interpreter,
+    MakeHost,
     locked,
     locked_files,
     make_host,

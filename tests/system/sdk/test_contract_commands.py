@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MakeHost
-from hosts import PACKAGE, Host, Interpreter, make_host
+from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from plaintally.contract import Contract
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import CONFINED
-from conftest import MakeHost
-from hosts import PACKAGE, Host
+from hosts import PACKAGE, Host, MakeHost
 
 pytestmark = pytest.mark.once
 

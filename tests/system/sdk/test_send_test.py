@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from collectors import run_collector
-from conftest import MakeHost
-from hosts import MARKER, PACKAGE, Interpreter, make_host, wait_until_gone
+from hosts import MARKER, PACKAGE, Interpreter, MakeHost, make_host, wait_until_gone
 from loopback import answer, error, loopback
 from networks import run_in_network
 

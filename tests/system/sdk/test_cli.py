@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import MakeHost
-from hosts import PACKAGE, Interpreter, make_host
+from hosts import PACKAGE, Interpreter, MakeHost, make_host
 from loopback import answer, loopback
 
 GOLDEN = Path(__file__).parent / "golden"

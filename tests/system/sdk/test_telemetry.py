@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import plaintally
-from conftest import MakeHost
-from hosts import PACKAGE
+from hosts import PACKAGE, MakeHost
 from loopback import loopback
 from plaintally import Contract, Telemetry, _counting
 from plaintally._sender import parse_endpoint

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conftest import MakeHost
-from hosts import PACKAGE
+from hosts import PACKAGE, MakeHost
 from plaintally import _preferences, _preferences_text, _preferences_write
 from plaintally.exceptions import PreferencesError
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,6 @@ from collectors import Collector, emptied, run_collector
 from emulators import Emulator, needs_google, run_emulator
 from postgresql import Postgres, run_postgres
 from shared import write_contract
-
-
-@pytest.fixture
-def today() -> date:
-    return datetime.now(UTC).date()
 
 
 def _run_sharing(folder: Path) -> AbstractContextManager[Collector]:

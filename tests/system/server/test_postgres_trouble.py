@@ -24,6 +24,7 @@ from sqlalchemy import NullPool
 from sqlalchemy.exc import SQLAlchemyError
 
 from collectors import TOKEN, Collector, in_threads, run_collector, run_server
+from hosts import ROOT
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import libpq
 from plaintally_server.store.database import describe, locate, open_for_writing
@@ -125,7 +126,7 @@ def test_a_path_that_drops_all_packets() -> None:
         [*unshare, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, "-c", code],
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([*map(str, (Path(__file__).parent, Path(__file__).parents[1]))]),
+            "PYTHONPATH": os.pathsep.join([*map(str, (Path(__file__).parent, ROOT / "tests/support"))]),
         },
         capture_output=True,
         text=True,

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import MakeHost
-from hosts import PACKAGE, Host
+from hosts import PACKAGE, Host, MakeHost
 from loopback import Loopback, loopback
 from plaintally import _preferences, _toml
 

@@ -1,0 +1,36 @@
+"""Rejects what a unit test may not do: start a process, or bind or connect a socket."""
+
+import sys
+
+import pytest
+
+FORBIDDEN = {
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "os.system",
+    "socket.bind",
+    "socket.connect",
+    "subprocess.Popen",
+}
+_running = False
+
+
+def _reject(event: str, _: object) -> None:
+    if _running and event in FORBIDDEN:
+        raise RuntimeError(f"a unit test called {event}; move the test to tests/system")
+
+
+sys.addaudithook(_reject)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    global _running  # noqa: PLW0603  # an audit hook cannot be removed
+    _running = True
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    global _running  # noqa: PLW0603
+    _running = False
