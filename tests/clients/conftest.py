@@ -1,4 +1,4 @@
-"""A collector with open collections for the clients, whose sockets are swept up."""
+"""A collector for the clients that takes documents of any fields; their sockets are swept up."""
 
 import gc
 import warnings
@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from collectors import Collector, run_collector
-
-OPEN = ("cities", "people", "numbers", "batch", "pages")
+from collectors import OPEN_COLLECTOR, Collector, run_collector
 
 
 @pytest.fixture
 def open_collector(tmp_path: Path) -> Iterator[Collector]:
-    """A collector of its own for one test, which needs no token for what is in open collections."""
-    with run_collector(tmp_path / "test.sqlite3", *(f"--open-collection={name}" for name in OPEN)) as running:
+    """A collector of its own for one test, which needs no token for documents of any fields."""
+    with run_collector(tmp_path / "test.sqlite3", module=OPEN_COLLECTOR) as running:
         yield running
 
 

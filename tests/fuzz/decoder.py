@@ -17,7 +17,7 @@ import atheris
 with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally.firestore import from_document, to_document
     from plaintally_server import commits, deletion, filters, ingest, lookups, parameters, queries, resource
-    from plaintally_server.access import Access, Scope
+    from plaintally_server.access import Scope
     from plaintally_server.bodies import parse_document
     from plaintally_server.compression import decompress
     from plaintally_server.exceptions import Refusal
@@ -31,6 +31,7 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from bad_documents import ATOMS as TEXTS
 from bad_json import at, places
+from open_collector import OpenAccess
 from plaintally.contract import Contract
 from shared import CONTRACT, Shared
 
@@ -47,10 +48,8 @@ OPERATORS = [
     "a",
 ]
 ATOMS = [*(json.loads(text) for text in TEXTS), *OPERATORS, *range(1, 11)]
-POLICY = Policy(
-    {"rxinfer": Contract(labels=CONTRACT.labels, counter=["python_version"], dialect="rxinfer")}, {"cities"}
-)
-MAINTAINER = Access(Scope("all", None), POLICY)
+POLICY = Policy({"rxinfer": Contract(labels=CONTRACT.labels, counter=["python_version"], dialect="rxinfer")})
+MAINTAINER = OpenAccess(Scope("all", None), POLICY)
 NOW = datetime(2026, 11, 23, 20, 15, 30, tzinfo=UTC)
 BASE = Name("p", "(default)", "cities", "a")
 CURRENT = [
@@ -68,7 +67,7 @@ def read_document(data: bytes) -> None:
     for collection in (*ingest.SHARED, "using_rxinfer", "cities"):
         name = BASE._replace(collection=collection, document=str(fields.get("id")))
         try:
-            ingest.admit(name, fields, POLICY)
+            MAINTAINER.admit(name, fields)
         except Refusal as refusal:
             check_refusal(refusal)
 

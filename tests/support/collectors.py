@@ -25,6 +25,8 @@ from plaintally_server.store.tables import metadata
 
 ROOT = "/v1/projects/p/databases/(default)/documents"
 TOKEN = "the-token-of-a-maintainer-of-these-tests-123"
+OPEN_COLLECTOR = (str(Path(__file__).with_name("open_collector.py")),)
+"""What `run_collector` runs as its module for a collector that takes documents of any fields in some collections."""
 TIME = "2026-11-23T20:15:30.123456Z"
 
 
@@ -115,12 +117,14 @@ def run_collector(
     token: str | None = TOKEN,
     url: str | None = None,
     program: Sequence[str] = (),
+    module: Sequence[str] = ("-m", "plaintally_server"),
 ) -> Iterator[Collector]:
     """A collector on a free port; it is told to end, and must, when the block ends.
 
-    With the address of a database, the file is none, but the collector runs in its folder. `program` is what runs it.
+    With the address of a database, the file is none, but the collector runs in its folder. `program` is what runs it,
+    and `module` is what Python runs.
     """
-    command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0", "--database", url or str(database)]
+    command = [sys.executable, *module, "serve", "--port", "0", "--database", url or str(database)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
     process = subprocess.Popen(
         [

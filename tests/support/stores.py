@@ -47,7 +47,7 @@ def make_write(
     settle: Callable[[Fields | None], Admitted | None] | None = None,
     at: datetime = NOW,
 ) -> Write:
-    """A document of the open collection `notes`, which must not be there unless `exists` says otherwise."""
+    """A document of the collection `notes`, which must not be there unless `exists` says otherwise."""
     admitted = Admitted({"id": str(uuid4()), "timestamp": NOW}, "")
     return Write(Name("p", "(default)", "notes", document), Precondition(exists), settle or (lambda _: admitted), at)
 
@@ -64,7 +64,7 @@ def codes(answers: Sequence[object]) -> list[int]:
 
 
 def documents(store: Store) -> int:
-    """How many documents the open collection `notes` has."""
+    """How many documents the collection `notes` has."""
     return store.scan("notes", lambda rows: len(list(rows)), after=None, descending=False)
 
 

@@ -1,4 +1,4 @@
-"""Who may read and delete what: whoever has a maintainer's token, and in an open collection everybody. Pure.
+"""What the sender of a request may do: everyone writes whole documents, all else needs a maintainer's token. Pure.
 
 A token is 256 random bits, so that it cannot be guessed, and only its SHA-256 is kept. How long it takes to find a hash
 tells of the hash of what was sent, and nothing of a token: to come nearer to one, its hash had to be foreseen.
@@ -12,7 +12,8 @@ from typing import NamedTuple
 from plaintally_server import ingest
 from plaintally_server.exceptions import forbidden
 from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import COUNTER_PREFIX, SHARED, Policy
+from plaintally_server.ingest import COUNTER_PREFIX, SHARED, Admitted, Policy
+from plaintally_server.resource import Name
 from plaintally_server.store import Write
 
 PREFIX = "plaintally_"
@@ -31,15 +32,13 @@ class Scope(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What the sender of a request may do besides writing, which needs nothing; `scope` is None without a token."""
+    """What the sender of a request may write, read and delete; `scope` is None without a token."""
 
     scope: Scope | None
     policy: Policy
 
     def opens(self, collection: str) -> bool:
         """Whether documents of a collection, or at least some, may be read, deleted, and changed in part."""
-        if collection in self.policy.open_collections:
-            return True
         if self.scope is None:
             return False
         package = collection.removeprefix(COUNTER_PREFIX)
@@ -49,7 +48,7 @@ class Access(NamedTuple):
         """Raise unless documents of these collections may be read and deleted, or at least some of each.
 
         Raises:
-            Refusal: one of them is not open, and the token is missing or of other packages.
+            Refusal: the token is missing or of other packages.
         """
         if not all(self.opens(collection) for collection in collections):
             raise forbidden("Missing or insufficient permissions: this needs a maintainer's token for its package.")
@@ -61,22 +60,29 @@ class Access(NamedTuple):
             Refusal: see `check`; or one of them has imports, of which no documents are kept.
         """
         self.check(collections)
-        if any(ingest.is_import(collection, self.policy) for collection in collections):
+        if any(ingest.is_import(collection) for collection in collections):
             raise ingest.no_documents()
 
     def check_any(self) -> None:
-        """Raise where nothing may be read, whatever is asked for.
+        """Raise if the sender may not read anything.
 
         Raises:
-            Refusal: no collection is open, and the token is missing.
+            Refusal: the token is missing.
         """
-        if self.scope is None and not self.policy.open_collections:
+        if self.scope is None:
             self.check([""])
+
+    def check_collection(self, collection: str) -> None:
+        """See `ingest.check_collection`."""
+        ingest.check_collection(collection, self.policy)
+
+    def admit(self, name: Name, fields: Fields, *, current: Fields | None = None) -> Admitted:
+        """See `ingest.admit`."""
+        sees = current is None or self.sees(name.collection, current)
+        return ingest.admit(name, fields, self.policy, current=current, sees=sees)
 
     def sees(self, collection: str, fields: Fields) -> bool:
         """Whether a document may be read and deleted."""
-        if collection in self.policy.open_collections:
-            return True
         if self.scope is None:
             return False
         return self.scope.packages is None or self.scope.holds(self._package_of(collection, fields))

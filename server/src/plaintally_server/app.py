@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally_server import dashboard, health, logins, openapi, resource, support
+from plaintally_server.access import Access
 from plaintally_server.entrance import Entrance
 from plaintally_server.exceptions import Refusal, describe, failed, release
 from plaintally_server.forgetting import Forgetting
@@ -50,11 +51,13 @@ def create_app(
     beside: Callable[[], Awaitable[None]] | None = None,
     maintenance: Maintenance | None = None,
     note_refused: Callable[[str], None] = lambda _: None,
+    access: type[Access] = Access,
 ) -> Application:
     """The application of a collector; it closes the store when it shuts down.
 
     `measured` wraps what programs ask; `beside` is done as long as the application runs; maintainers have pages where
-    there is a `maintenance`; `note_refused` is told the package of a document that is not admitted.
+    there is a `maintenance`; `note_refused` is told the package of a document that is not admitted; `access` decides
+    what the sender of a request may do.
     """
     make_salt = partial(secrets.token_bytes, 16)
     tokens = Tokens(settings.token)
@@ -70,6 +73,7 @@ def create_app(
         make_id=_make_id,
         forget=forgetting.answer,
         note_refused=note_refused,
+        access=access,
     )
     shown = PageCache()
     maintaining: list[BaseRoute] = []

@@ -15,9 +15,8 @@ from typing import Any
 import click
 
 from plaintally_server import logs, setup
-from plaintally_server.exceptions import Refusal, ServerError
+from plaintally_server.exceptions import ServerError
 from plaintally_server.failures import give_up_output, reporting
-from plaintally_server.ingest import COUNTER_PREFIX, SHARED
 from plaintally_server.options import (
     collect_contracts,
     on_config,
@@ -31,7 +30,6 @@ from plaintally_server.options import (
     setting,
     wants_json,
 )
-from plaintally_server.resource import check_id
 from plaintally_server.settings import Settings, find_token
 from plaintally_server.store import schema
 from plaintally_server.store.database import Database
@@ -117,13 +115,6 @@ class Logged(click.Command):
 @on_packages
 @on_contracts
 @on_database
-@setting(
-    "open_collection",
-    parameter="open_collections",
-    multiple=True,
-    help="A collection that anybody may write, read and delete documents of any fields in: for tests and private "
-    "collectors; may be given again (in the variable: spaces between).",
-)
 @on_host
 @setting("port", type=click.IntRange(0, 65535), default=8080, help="Port; 0 takes a free one.")
 @secret("token", help="Lets a maintainer read the documents of all packages; see also `token create`.")
@@ -153,14 +144,10 @@ def serve(
     """
     if not logs.is_json():
         logs.set_up(log_format)
-    for name in options["open_collections"]:
-        check_open(name)
     options["token"] = find_token(options["token"], token_file)
     schema.prepare_existing(database)
     collected = collect_contracts(database, contracts, packages)
-    if options["open_collections"]:
-        logs.warn(f"anybody may write, read and delete in {', '.join(options['open_collections'])}.")
-    elif not collected:
+    if not collected:
         raise click.UsageError(
             "Nothing to collect: name a package with --package NAME, or add one with `plaintally-server contract add`."
         )
@@ -169,16 +156,6 @@ def serve(
     from plaintally_server import serving
 
     serving.run(Settings(contracts=collected, database=database, **options))
-
-
-def check_open(name: str) -> None:
-    """Raise unless a collection may be open."""
-    if name in SHARED or name.startswith(COUNTER_PREFIX):
-        raise click.BadParameter(f"{name!r} is of a contract.", param_hint="--open-collection")
-    try:
-        check_id(name, "collection")
-    except Refusal as refusal:
-        raise click.BadParameter(refusal.message, param_hint="--open-collection") from refusal
 
 
 @commands.command("init", params=setup.choices(serve))

@@ -84,7 +84,6 @@ def examine(
             yield Finding("failed", "token", str(error))
     yield _check_token(options["token"], options["token_file"], made, is_new=inspection is None)
     yield check_certificate(options["tls_certificate"], options["tls_key"], now)
-    yield _check_open(options["open_collections"])
     yield _check_proxies(options["trusted_proxies"], options["host"])
     yield check_clock(now, inspection, is_synchronized=_is_synchronized())
     yield _check_listening(options["host"], options["port"], uses_tls=options["tls_certificate"] is not None)
@@ -260,12 +259,6 @@ def _find_end(certificate: Path) -> datetime:
     """Until when the first certificate in a file is valid."""
     found = ssl._ssl._test_decode_cert(certificate)  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
-
-
-def _check_open(names: Sequence[str]) -> Finding:
-    if names:
-        return Finding("warning", "open", f"anybody may read and delete {', '.join(names)}; not for a public address")
-    return Finding("ok", "open", "no collection is")
 
 
 def _check_proxies(trusted: Sequence[str], host: str) -> Finding:

@@ -3,8 +3,7 @@
 Four kinds of collection are taken: the imports of a package in `using_<package>`, and what users shared of their
 sessions in `sessions`, `session_stats` and `invokes`. Each document has exactly the fields of its kind; a count may
 lack versions that its contract declares, as those of older releases do. No message repeats what a client sent, but for
-names that a contract declares. A collector may have open collections besides, for tests and private use, which take
-documents of any fields.
+names that a contract declares.
 """
 
 import re
@@ -50,13 +49,12 @@ ID_BYTES = 16
 
 
 class Policy(NamedTuple):
-    """What a collector takes: by package its contract, and collections that take documents of any fields.
+    """What a collector takes, by package its contract.
 
     `note_refused` is told the package when it is answered that a document is not admitted.
     """
 
     contracts: Mapping[str, Contract]
-    open_collections: Collection[str] = ()
     note_refused: Callable[[str], None] = lambda _: None
 
     def note(self, refusal: Refusal) -> None:
@@ -89,7 +87,7 @@ class Counted(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """A document that may be stored, or an import that may be counted; one of an open collection has no package.
+    """A document that may be stored, or an import that may be counted.
 
     `counted` is there for an import, `parent` is the id of the document above: of stats their session, of an invoke
     its stats. `content` is the text of an import's fields; where it is known, `fields` is left empty. `stays` says that
@@ -187,9 +185,9 @@ def check_collection(collection: str, policy: Policy) -> None:
     """Raise unless documents of this collection may be stored at all.
 
     Raises:
-        Refusal: no contract here has such a collection, and it is not open.
+        Refusal: no contract here has such a collection.
     """
-    if collection in policy.open_collections or collection in SHARED:
+    if collection in SHARED:
         return
     package = collection.removeprefix(COUNTER_PREFIX)
     if package == collection or package not in policy.contracts:
@@ -206,8 +204,6 @@ def admit(name: Name, fields: Fields, policy: Policy, *, current: Fields | None 
     """
     check_collection(name.collection, policy)
     check_size(name, fields)
-    if name.collection in policy.open_collections:
-        return Admitted(fields, "")
     dialect_of = policy.dialect_of(name.collection, fields)
     if name.collection not in SHARED:
         return _admit_import(name, fields, policy.contracts, is_dialect=dialect_of is not None)
@@ -241,9 +237,9 @@ def is_part_of(fields: Fields, parent: Fields) -> bool:
     return all(fields.get(name) == parent.get(name) for name in names)
 
 
-def is_import(collection: str, policy: Policy) -> bool:
+def is_import(collection: str) -> bool:
     """Return whether what is written to a collection is an import, which is counted and not stored."""
-    return collection.startswith(COUNTER_PREFIX) and collection not in policy.open_collections
+    return collection.startswith(COUNTER_PREFIX)
 
 
 def no_documents() -> Refusal:

@@ -6,7 +6,7 @@ https://spec.openapis.org/oas/v3.1.0.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -115,12 +115,11 @@ def describe(policy: Policy, *, version: str) -> dict[str, Any]:
     }
     for collection in fields:
         path = f"/documents/{quote(collection, safe='')}"
-        if is_import(collection, policy):
+        if is_import(collection):
             paths |= _describe_imports(collection, path)
             continue
-        readers: list[Schema] = [] if collection in policy.open_collections else [{"maintainer": []}]
-        paths[path] = _describe_collection(collection, readers)
-        paths[f"{path}/{{document}}"] = _describe_document(collection, readers)
+        paths[path] = _describe_collection(collection)
+        paths[f"{path}/{{document}}"] = _describe_document(collection)
     return {
         "openapi": "3.1.0",
         "info": {"title": "plaintally collector", "version": version, "description": _ABOUT},
@@ -159,8 +158,8 @@ _ANSWERS: Mapping[str, Schema] = {
 }
 
 
-def _describe_collection(collection: str, readers: Sequence[Schema]) -> dict[str, Any]:
-    body = _body(refer(f"fields.{collection}"), required=bool(readers))
+def _describe_collection(collection: str) -> dict[str, Any]:
+    body = _body(refer(f"fields.{collection}"), required=True)
     page = optional({"documents": items(refer("Document")), "nextPageToken": TEXT})
     return {
         "post": _operation(
@@ -171,7 +170,7 @@ def _describe_collection(collection: str, readers: Sequence[Schema]) -> dict[str
             body=body,
         ),
         "get": _operation(
-            f"List {collection}", page, "mask.fieldPaths", "pageSize", "pageToken", "orderBy", readers=readers
+            f"List {collection}", page, "mask.fieldPaths", "pageSize", "pageToken", "orderBy", needs_token=True
         ),
     }
 
@@ -186,7 +185,7 @@ def _describe_imports(collection: str, path: str) -> dict[str, Any]:
     }
 
 
-def _describe_document(collection: str, readers: Sequence[Schema]) -> dict[str, Any]:
+def _describe_document(collection: str) -> dict[str, Any]:
     fields = [refer(f"fields.{collection}"), refer("Fields"), {"type": "null"}]
     description = "all of them, or some where there is an updateMask"
     body = _body({"anyOf": fields, "description": description}, required=False)
@@ -200,8 +199,8 @@ def _describe_document(collection: str, readers: Sequence[Schema]) -> dict[str, 
             *_PRECONDITION,
             body=body,
         ),
-        "get": _operation(f"Read a document of {collection}", refer("Document"), masks[0], readers=readers),
-        "delete": _operation(f"Delete a document of {collection}", exactly({}), *_PRECONDITION, readers=readers),
+        "get": _operation(f"Read a document of {collection}", refer("Document"), masks[0], needs_token=True),
+        "delete": _operation(f"Delete a document of {collection}", exactly({}), *_PRECONDITION, needs_token=True),
     }
 
 
@@ -212,7 +211,7 @@ def _body(fields: Schema, *, required: bool) -> Schema:
 
 
 def _operation(
-    summary: str, answer: Schema, *parameters: str, body: Schema | None = None, readers: Sequence[Schema] = ()
+    summary: str, answer: Schema, *parameters: str, body: Schema | None = None, needs_token: bool = False
 ) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": summary,
@@ -222,8 +221,8 @@ def _operation(
     }
     if body is not None:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    if readers:
-        described["security"] = [*readers]
+    if needs_token:
+        described["security"] = [{"maintainer": []}]
     return described
 
 

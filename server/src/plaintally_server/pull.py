@@ -36,7 +36,6 @@ from plaintally_server.terminal import echo
 from plaintally_server.writes import make_import
 
 PAGE = 100
-EARLIEST = datetime.min.replace(tzinfo=UTC)
 _PREFIX = "Missing or insufficient permissions: "
 
 
@@ -138,7 +137,7 @@ class Pull:
         counted = self.project.count(collection, after=walk.after if walk else None)
         walk = walk or self.store.begin_walk(self.project.name, collection, counted.at)
         task = progress.add_task(collection, total=counted.documents)
-        take = self._count_page if ingest.is_import(collection, self._policy) else self._copy_page
+        take = self._count_page if ingest.is_import(collection) else self._copy_page
         while True:
             page = self.project.page(collection, after=walk.after, size=PAGE)
             after = page[-1].id if len(page) == PAGE else None

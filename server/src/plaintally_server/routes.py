@@ -53,13 +53,14 @@ class Documents:
     Args:
         store: where they are kept.
         contracts: by package, what may be kept.
-        settings: the limits, and what is open to all.
+        settings: the limits.
         tokens: those of maintainers.
         now: the clock, aware.
         clock_s: a clock that never goes back, in seconds.
         make_id: makes the id of a document that came without one.
         forget: answers `documents:forget`.
         note_refused: is told the package of a document that is not admitted.
+        access: what the sender of a request may do.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class Documents:
         make_id: Callable[[], str],
         forget: Work,
         note_refused: Callable[[str], None] = lambda _: None,
+        access: type[Access] = Access,
     ) -> None:
         self.store, self.settings, self.tokens = store, settings, tokens
-        self.policy = Policy(contracts, settings.open_collections, note_refused)
+        self.policy, self._access_type = Policy(contracts, note_refused), access
         self.counts = Counts(contracts)
         self.now, self.make_id, self.forget = now, make_id, forget
         self.parsing = Parsing()
@@ -137,12 +139,13 @@ class Documents:
     async def create(self, request: Request, name: Name, query: Parameters) -> Answer:
         """POST a document to a collection, with or without a `documentId`."""
         mask = parameters.parse_paths(query, parameters.MASK)
+        access = self._access(request)
         if mask is not None:
-            check_part(name.collection, self._access(request))
+            check_part(name.collection, access)
         body = await self._read_body(request)
         document = query.get("documentId", [None])[0]
         admit = self._admit_new if mask is None else self._admit_parsed
-        name, fields, admitted = await self.parsing.run(admit, body, collection=name, document=document)
+        name, fields, admitted = await self.parsing.run(admit, body, collection=name, document=document, access=access)
         now = self.now()
         write: Write | Import = Write(name, _IS_NEW, lambda _: admitted, now, parent=admitted.parent)
         if admitted.counted is not None:
@@ -154,19 +157,23 @@ class Documents:
             return Answer(200, await self.parsing.run(lambda _: encode_document(name, sent, mask), body), JSON)
         return Answer(200, resource.join_document(name, admitted.content, stored), JSON)
 
-    def _admit_new(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Fields, Admitted]:
+    def _admit_new(
+        self, body: bytes, collection: Name, document: str | None, access: Access
+    ) -> tuple[Name, Fields, Admitted]:
         """Return the name of the document in a body, its fields as they were sent, and what is stored."""
         admitted = self.counts.read(collection.collection, body, document)
         if admitted is None:
-            return self._admit_parsed(body, collection, document)
+            return self._admit_parsed(body, collection, document, access)
         return self._name(collection, self.make_id() if document is None else document), {}, admitted
 
-    def _admit_parsed(self, body: bytes, collection: Name, document: str | None) -> tuple[Name, Fields, Admitted]:
+    def _admit_parsed(
+        self, body: bytes, collection: Name, document: str | None, access: Access
+    ) -> tuple[Name, Fields, Admitted]:
         """Do the same with any body."""
         fields = parse_document(body)
         chosen = ingest.name_by_id(collection.collection, fields, self.policy) if document is None else document
         name = self._name(collection, self.make_id() if chosen is None else chosen)
-        admitted = ingest.admit(name, fields, self.policy)
+        admitted = access.admit(name, fields)
         if admitted.counted is not None and chosen is None:
             admitted = admitted._replace(counted=admitted.counted._replace(name=None))
         return name, fields, admitted
@@ -238,4 +245,4 @@ class Documents:
 
     def _access(self, request: Request) -> Access:
         given = bearer(request.header(b"authorization"))
-        return Access(self.tokens.find(given), self.policy)
+        return self._access_type(self.tokens.find(given), self.policy)

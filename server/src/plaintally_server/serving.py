@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 
 from plaintally_server import logs, upkeep
+from plaintally_server.access import Access
 from plaintally_server.app import create_app
 from plaintally_server.connection import Connection
 from plaintally_server.connection_limits import ConnectionTable
@@ -79,7 +80,7 @@ class Listening(uvicorn.Server):
         )
 
 
-def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable
+def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] = Access) -> None:  # noqa: B008  # immutable
     """Serve until SIGINT, SIGTERM or SIGHUP; what was taken in is committed before it ends.
 
     A thread that is stuck then is left behind, and the exit code is 1 if not everything was committed.
@@ -110,7 +111,7 @@ def run(settings: Settings, *, limits: Limits = Limits()) -> None:  # noqa: B008
             signal.signal(number, signal.default_int_handler)  # uvicorn raises it again after everything has ended
         stack.callback(store.close)
         ending = Ending(lambda: store.ended_well, partial(logs.flush, 1.0))
-        app = _make_app(settings, store, stack)
+        app = _make_app(settings, store, stack, access)
         table = ConnectionTable(
             total=int(limits.connections),
             per_client=int(limits.connections_per_client),
@@ -154,7 +155,7 @@ def _raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) -> Application:
+def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack, access: type[Access]) -> Application:
     maintenance, refusals = open_maintenance(settings.database, store), Refusals()
 
     async def work_beside() -> None:
@@ -170,6 +171,7 @@ def _make_app(settings: Settings, store: SQLStore, stack: contextlib.ExitStack) 
         beside=work_beside,
         maintenance=maintenance,
         note_refused=refusals.note,
+        access=access,
     )
     if settings.metrics_port is None:
         return create()

@@ -15,12 +15,11 @@ from plaintally_server.exceptions import StartError
 class Settings(NamedTuple):
     """How a collector runs.
 
-    `contracts` says by package what may be kept; `token` lets a maintainer read everything; `open_collections` take,
-    give and delete documents of any fields for anybody; `body_limit` is in bytes; `queue_size` is the number of writes
-    that may wait for the disk; `rate_limit` is in documents per second and client (0: without limit), `rate_burst` what
-    a client may write at once; `trusted_proxies` are addresses and networks whose word about their client is believed;
-    `tls_certificate` and `tls_key` are files in PEM, both or none; figures for Prometheus are on `metrics_host` and
-    `metrics_port` (None: nowhere).
+    `contracts` says by package what may be kept; `token` lets a maintainer read everything; `body_limit` is in bytes;
+    `queue_size` is the number of writes that may wait for the disk; `rate_limit` is in documents per second and client
+    (0: without limit), `rate_burst` what a client may write at once; `trusted_proxies` are addresses and networks whose
+    word about their client is believed; `tls_certificate` and `tls_key` are files in PEM, both or none; figures for
+    Prometheus are on `metrics_host` and `metrics_port` (None: nowhere).
     """
 
     contracts: Mapping[str, Contract]
@@ -28,7 +27,6 @@ class Settings(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8080
     token: str | None = None
-    open_collections: Collection[str] = ()
     body_limit: int = 10_485_760
     queue_size: int = 10_000
     rate_limit: int = 5

@@ -20,8 +20,6 @@ def collections(policy: Policy) -> Iterator[tuple[str, Schema]]:
         found = [shape for package in policy.contracts for shape in _shared(collection, package, policy)]
         if found:
             yield collection, {"anyOf": found}
-    for collection in policy.open_collections:
-        yield collection, {"anyOf": [schemas.refer("Fields"), {"type": "null"}]}
 
 
 def _counts(contract: Contract) -> Iterator[Schema]:

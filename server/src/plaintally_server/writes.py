@@ -19,25 +19,23 @@ def prepare(change: Change, access: Access, now: datetime) -> Write | Import:
         Refusal: documents of such a collection are not taken, the change needs a token that the sender has not, or it
             is an import that is not admitted or is to be changed.
     """
-    name, policy = change.name, access.policy
+    name = change.name
     if not change.is_whole:
         check_part(name.collection, access, change.action)
-    if ingest.is_import(name.collection, policy):
-        ingest.check_collection(name.collection, policy)
+    if ingest.is_import(name.collection):
+        access.check_collection(name.collection)
         if not change.is_whole:
             raise ingest.no_documents()
-        admitted = ingest.admit(name, dict(change.fields), policy)
+        admitted = access.admit(name, dict(change.fields))
         return make_import(admitted, now, must_be_new=change.precondition.exists is False)
     if change.action is Action.DELETE:
-        erases = name.collection not in policy.open_collections
-        return access.guard(Write(name, change.precondition, lambda _: None, now, erases))
+        return access.guard(Write(name, change.precondition, lambda _: None, now, erases=True))
     if change.action is Action.VERIFY:
         return access.guard(Write(name, change.precondition, _leave, now))
-    ingest.check_collection(name.collection, policy)
+    access.check_collection(name.collection)
 
     def settle(current: Fields | None) -> Admitted:
-        sees = current is None or access.sees(name.collection, current)
-        return ingest.admit(name, merge(current, change.fields, change.mask), policy, current=current, sees=sees)
+        return access.admit(name, merge(current, change.fields, change.mask), current=current)
 
     parent = ingest.parent_of(name.collection, change.fields)
     write = Write(name, change.precondition, settle, now, parent=parent)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collectors import ROOT, TIME, TOKEN, Answer, Collector, count, emptied, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, TIME, TOKEN, Answer, Collector, count, emptied, run_collector
 from shared import PREFIX, Document, Shared, changed, commit, mapping, share, string, update, write_contract
 
 MAINTAINER = {"Authorization": f"Bearer {TOKEN}"}
@@ -17,7 +17,7 @@ FORBIDDEN = (403, "PERMISSION_DENIED")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("anonymous")
     contract = f"--contract={write_contract(folder)}"
-    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities") as running:
+    with run_collector(folder / "test.sqlite3", contract, module=OPEN_COLLECTOR) as running:
         yield running
 
 

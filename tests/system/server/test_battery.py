@@ -9,7 +9,7 @@ import bad_documents
 import bad_json
 import bad_requests
 from battery import Battery, Case
-from collectors import run_collector
+from collectors import OPEN_COLLECTOR, run_collector
 from shared import write_contract
 
 pytestmark = pytest.mark.once
@@ -21,7 +21,7 @@ def battery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
     folder = tmp_path_factory.mktemp("battery")
     contract = write_contract(tmp_path_factory.mktemp("contract"))
     with run_collector(
-        folder / "test.sqlite3", f"--contract={contract}", "--open-collection=cities", "--rate-limit=0"
+        folder / "test.sqlite3", f"--contract={contract}", "--rate-limit=0", module=OPEN_COLLECTOR
     ) as running:
         found = Battery(running)
         yield found

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bad_json import at, places
 from battery import ANY, READ, Battery, Case, find_problem
-from collectors import ROOT, count, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, count, run_collector
 from plaintally_server.ingest import Policy
 from plaintally_server.openapi import describe
 from shared import CONTRACT, PREFIX, Shared, write_contract
@@ -36,7 +36,7 @@ JSON = st.recursive(
 def battery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
     folder = tmp_path_factory.mktemp("documents")
     contract = f"--contract={write_contract(folder)}"
-    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities") as running:
+    with run_collector(folder / "test.sqlite3", contract, module=OPEN_COLLECTOR) as running:
         found = Battery(running)
         yield found
         found.connection.close()

@@ -53,7 +53,7 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     wrong = {about for about, (state, _) in found.items() if state != "ok"}
     assert wrong <= {"clock", "disk", "filesystem"}  # of this machine
     assert found.keys() == {
-        "permissions", "filesystem", "disk", "tables", "erasing", "contracts", "token", "tls", "open",
+        "permissions", "filesystem", "disk", "tables", "erasing", "contracts", "token", "tls",
         "proxies", "clock", "listening",
     }  # fmt: skip
 
@@ -137,11 +137,10 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
         file.seek(4096)
         file.write(b"\xff" * 4096)
     (tmp_path / "test.sqlite3").chmod(0o644)
-    options = ["--database", "test.sqlite3", "--open-collection", "anything", "--token-file", "nowhere", "--port", "1"]
+    options = ["--database", "test.sqlite3", "--token-file", "nowhere", "--port", "1"]
     code, found = _examine(tmp_path, *options)
     assert code == 1
     assert found["database"][0] == found["contracts"][0] == found["token"][0] == "failed"
-    assert found["open"][0] == "warning"
     if os.name == "posix":
         assert found["permissions"] == ("warning", "others can read test.sqlite3; `chmod 600` it")
 

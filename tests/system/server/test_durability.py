@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from collectors import ROOT, Collector, count, in_threads, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, Collector, count, in_threads, run_collector
 from plaintally.contract import Contract
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.ingest import Admitted
@@ -152,7 +152,7 @@ def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> N
 def test_what_should_not_happen_is_an_internal_error_without_details(tmp_path: Path) -> None:
     """A file that somebody else wrote into: reading and changing the document fail, and nothing else does."""
     spoilt = f"{ROOT}/notes/spoilt"
-    with run_collector(tmp_path / "a.sqlite3", "--open-collection=notes") as collector:
+    with run_collector(tmp_path / "a.sqlite3", module=OPEN_COLLECTOR) as collector:
         assert collector.request("PATCH", spoilt, count()).status == 200
         with closing(sqlite3.connect(collector.database)) as other, other:
             other.execute("UPDATE documents SET fields = ?", (b'{"fields": {"canary": 1}}',))

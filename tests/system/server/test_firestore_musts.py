@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from collectors import ROOT, Answer, Collector, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, Answer, Collector, run_collector
 from emulators import Emulator, needs_google
 from plaintally.firestore import MAX_DEPTH, GeoPoint, Reference, from_value
 from shared import array, double, integer, mapping, string
@@ -24,7 +24,7 @@ Ask = Callable[[str, str, object], Answer]
 @pytest.fixture(scope="module")
 def cities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("musts")
-    with run_collector(folder / "test.sqlite3", "--open-collection=cities", "--open-collection=towns") as running:
+    with run_collector(folder / "test.sqlite3", module=OPEN_COLLECTOR) as running:
         yield running
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 import re
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -19,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
-from collectors import ROOT, TOKEN, Answer, Collector, count, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, TOKEN, Answer, Collector, count, run_collector
 from plaintally_server.exchange import Exchange
 from plaintally_server.heads import Head, Limits
 
@@ -29,13 +31,14 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from typing import ClassVar
+from open_collector import OpenAccess
 from plaintally.contract import Contract
 from plaintally_server.serving import run
 from plaintally_server.heads import Limits
 from plaintally_server.settings import Settings
 
-settings = Settings({"rxinfer": Contract()}, Path(sys.argv[1]), port=0, rate_limit=0, open_collections=["cities"])
-run(settings, limits=Limits(*map(float, sys.argv[2:])))
+settings = Settings({"rxinfer": Contract()}, Path(sys.argv[1]), port=0, rate_limit=0)
+run(settings, limits=Limits(*map(float, sys.argv[2:])), access=OpenAccess)
 """
 
 
@@ -43,7 +46,7 @@ run(settings, limits=Limits(*map(float, sys.argv[2:])))
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     """One collector for all that is wrong; it lives to the end, and has nothing to say."""
     database = tmp_path_factory.mktemp("http") / "test.sqlite3"
-    with run_collector(database, "--rate-limit=0", "--open-collection=cities") as running:
+    with run_collector(database, "--rate-limit=0", module=OPEN_COLLECTOR) as running:
         yield running
         assert running.request("POST", f"{OPEN}?documentId=last", {}).status == 200
         assert running.request("GET", f"{OPEN}/smuggled").status == 404
@@ -57,7 +60,8 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a collector that waits for nobody."""
     database = tmp_path_factory.mktemp("hasty") / "test.sqlite3"
     command = [sys.executable, "-c", SCRIPT, str(database), *map(str, HASTY)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    env = {**os.environ, "PYTHONPATH": str(Path(OPEN_COLLECTOR[0]).parent)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as process:
         assert process.stdout
         yield int(process.stdout.readline().rpartition(":")[2].strip("/\n"))
         process.terminate()

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from collectors import ROOT, TIME, TOKEN, Collector, count, emptied, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, TIME, TOKEN, Collector, count, emptied, run_collector
 from shared import PREFIX, commit, integer, update, write_contract
 
 READ = {"Authorization": f"Bearer {TOKEN}"}
@@ -29,7 +29,7 @@ def write(name: str, document: Any) -> dict[str, object]:  # noqa: ANN401
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("imports")
     contract = f"--contract={write_contract(folder)}"
-    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities", "--rate-limit=0") as running:
+    with run_collector(folder / "test.sqlite3", contract, "--rate-limit=0", module=OPEN_COLLECTOR) as running:
         yield running
 
 

@@ -152,7 +152,7 @@ def test_each_line_is_an_object_whatever_happens(tmp_path: Path) -> None:
     """Errors in threads, callbacks and finalizers, warnings, and one that ends the collector."""
     (tmp_path / "program.py").write_text(_PROGRAM)
     program = [sys.executable, str(tmp_path / "program.py")]
-    options = ["--log-format=json", "--rate-limit=0", "--open-collection=any"]
+    options = ["--log-format=json", "--rate-limit=0"]
     with run_collector(tmp_path / "a.sqlite3", *options, program=program) as collector:
         time.sleep(3)
         collector.process.send_signal(signal.SIGTERM)

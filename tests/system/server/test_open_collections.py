@@ -5,12 +5,11 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from collectors import ROOT, TOKEN, Answer, Collector, count, emptied, run_collector, run_server
+from collectors import OPEN_COLLECTOR, ROOT, TOKEN, Answer, Collector, count, emptied, run_collector
 from shared import PREFIX, Shared, commit, forget, integer, mapping, share, string, update, write_contract
 
 READ = {"Authorization": f"Bearer {TOKEN}"}
@@ -21,7 +20,7 @@ CITY = f"{ROOT}/cities/zrh"
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("open")
     contract = f"--contract={write_contract(folder)}"
-    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities") as running:
+    with run_collector(folder / "test.sqlite3", contract, module=OPEN_COLLECTOR) as running:
         yield running
 
 
@@ -295,13 +294,6 @@ def test_many_requests_on_one_connection(collector: Collector) -> None:
         sockets.add(connection.sock.getsockname())
     connection.close()
     assert len(sockets) == 1
-
-
-def test_what_cannot_be_open(tmp_path: Path) -> None:
-    for name in ("sessions", "using_rxinfer", "__a__", "a/b", ""):
-        done = run_server(tmp_path, "serve", f"--open-collection={name}", "--port=0")
-        assert done.returncode == 2, name
-        assert "Invalid value for --open-collection" in done.stderr
 
 
 def test_compressed_bodies(collector: Collector) -> None:

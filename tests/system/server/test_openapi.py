@@ -35,7 +35,7 @@ CHECKS = [
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("openapi")
     contract = f"--contract={write_contract(folder)}"
-    with run_collector(folder / "test.sqlite3", contract, "--open-collection=cities", "--rate-limit=0") as running:
+    with run_collector(folder / "test.sqlite3", contract, "--rate-limit=0") as running:
         yield running
 
 
@@ -47,11 +47,9 @@ def test_requests_made_from_it_are_answered_as_it_says(collector: Collector) -> 
     operations: Any = schemathesis.openapi.from_dict(answer.json).get_all_operations()
     for operation in (found.ok() for found in operations):
         taken[operation.label] = try_operation(operation, GenerationMode.POSITIVE, collector)
-        # Without the token all reading is refused, and a part of a document is no wrong document.
-        if "cities" in operation.label or not re.match("GET|DELETE|PATCH", operation.label):
-            try_operation(operation, GenerationMode.NEGATIVE, collector)
-    assert len(taken) > 25
-    for label in ("POST /documents/using_rxinfer", "POST /documents/cities", "PATCH /documents/cities/{document}"):
+        try_operation(operation, GenerationMode.NEGATIVE, collector)
+    assert len(taken) > 20
+    for label in ("POST /documents/using_rxinfer", "POST /documents:commit", "DELETE /documents/sessions/{document}"):
         assert taken[label] >= 1, label
     assert collector.process.poll() is None
 
@@ -59,7 +57,6 @@ def test_requests_made_from_it_are_answered_as_it_says(collector: Collector) -> 
 def try_operation(operation: Any, mode: GenerationMode, collector: Collector) -> int:  # noqa: ANN401
     """Send requests that the description allows, or rules out; return how many succeeded."""
     statuses = []
-    headers = READ if mode is GenerationMode.POSITIVE else {}
 
     @settings(
         max_examples=6,
@@ -70,7 +67,7 @@ def try_operation(operation: Any, mode: GenerationMode, collector: Collector) ->
     )
     @given(operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:  # noqa: ANN401
-        response = case.call(base_url=collector.url + ROOT.removesuffix("/documents"), headers=headers)
+        response = case.call(base_url=collector.url + ROOT.removesuffix("/documents"), headers=READ)
         assert response.status_code < 500 or response.status_code == 501
         # That a body or a target is too long is a refusal that schemathesis does not expect.
         case.validate_response(response, checks=CHECKS[: 3 if response.status_code in (413, 414) else 4])
@@ -88,7 +85,7 @@ def test_it_names_every_error_and_every_method(collector: Collector) -> None:
     for code, (names, _) in ERRORS.items():
         assert re.search(rf"^\| [0-9, ]*{code}[0-9, ]* \| `{names.split()[0]}`", documented, re.MULTILINE), code
     for path in describe(Policy({}), version="1")["paths"]:
-        assert collector.request("POST", f"{ROOT.removesuffix('/documents')}{path}", b"{").error[0] == 400, path
+        assert collector.request("POST", f"{ROOT.removesuffix('/documents')}{path}", b"{", READ).error[0] == 400, path
         assert f"`POST {path.replace('/documents', 'ROOT')}`" in documented
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors import ROOT, TOKEN, Collector, count, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, TOKEN, Collector, count, run_collector
 from plaintally_server import parameters
 from plaintally_server.exceptions import Refusal
 from plaintally_server.fieldpaths import MAX_NAMES, MAX_PATHS, find, merge, parse_mask, project
@@ -23,7 +23,7 @@ WRONG = (400, "INVALID_ARGUMENT")
 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    with run_collector(tmp_path_factory.mktemp("parameters") / "a.sqlite3", "--open-collection=cities") as running:
+    with run_collector(tmp_path_factory.mktemp("parameters") / "a.sqlite3", module=OPEN_COLLECTOR) as running:
         yield running
 
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from collectors import ROOT, Collector, count, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, Collector, count, run_collector
 from made import commit, session
 from plaintally_server import queries, retention
 from plaintally_server.filters import Found
@@ -47,7 +47,7 @@ SLOW = r"SCAN documents|SEARCH documents.*\(collection=\?\)$"
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     """A collector with 58 MB of documents that everybody may read."""
     folder = tmp_path_factory.mktemp("reads")
-    with run_collector(folder / "a.sqlite3", "--rate-limit=0", "--open-collection=cities") as running:
+    with run_collector(folder / "a.sqlite3", "--rate-limit=0", module=OPEN_COLLECTOR) as running:
         for number, name in enumerate(NAMES):
             fields = {"text": {"stringValue": "x" * LONG}, "n": {"integerValue": str(NUMBER - number)}}
             assert running.request("PATCH", f"{CITIES}/{name}", {"fields": fields}).status == 200

@@ -33,7 +33,7 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.rows import find_buried
 from plaintally_server.store.tables import erasures, import_ids, purges
-from plaintally_server.store.times import day_number
+from plaintally_server.store.times import day_number, from_us
 from plaintally_server.store.writing import SQLStore
 from shared import write_contract
 
@@ -641,9 +641,9 @@ def test_a_store_notes_the_clock_of_its_server(postgres: "Postgres") -> None:
     asyncio.run(store.note_minute(NOW + timedelta(days=3000), {}))
     store.close()
     with open_for_reading(database).connect() as connection:
-        found = clock.last_reading(connection)
+        found = clock._latest(connection)
     assert found is not None
-    assert begun <= found <= datetime.now(UTC)
+    assert begun <= from_us(found.value) <= datetime.now(UTC)
 
 
 def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:

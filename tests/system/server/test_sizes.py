@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collectors import ROOT, TOKEN, Answer, Collector, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, TOKEN, Answer, Collector, run_collector
 from emulators import Emulator, needs_google
 from firestore_limits import size_of
 from plaintally_server.sizes import MAX_DOCUMENT_BYTES
@@ -35,7 +35,7 @@ def at_the_border(value: dict[str, object], *, beyond: int) -> bytes:
 
 @pytest.fixture
 def cities(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401  # an iterator of collectors
-    with run_collector(tmp_path_factory.mktemp("sizes") / "test.sqlite3", "--open-collection=cities") as running:
+    with run_collector(tmp_path_factory.mktemp("sizes") / "test.sqlite3", module=OPEN_COLLECTOR) as running:
         yield running
 
 

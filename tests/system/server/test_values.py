@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from collectors import ROOT, run_collector
+from collectors import OPEN_COLLECTOR, ROOT, run_collector
 from shared import PREFIX
 from wire_values import FIELDS, Pair, sides
 
@@ -18,7 +18,7 @@ NAME = f"{PREFIX}/cities/x"
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[http.client.HTTPConnection]:
     database = tmp_path_factory.mktemp("values") / "test.sqlite3"
-    with run_collector(database, "--open-collection=cities") as collector:
+    with run_collector(database, module=OPEN_COLLECTOR) as collector:
         connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30)
         yield connection
         connection.close()

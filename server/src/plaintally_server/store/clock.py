@@ -66,12 +66,6 @@ def lag(connection: Connection, now: datetime) -> timedelta | None:
     return max(timedelta(), now - from_us(earliest_start + ran))
 
 
-def last_reading(connection: Connection) -> datetime | None:
-    """Return what the clock said when a collector last noted that it is running."""
-    latest = _latest(connection)
-    return None if latest is None else from_us(latest.value)
-
-
 def _latest(connection: Connection) -> Row[str, int] | None:
     query = select(rollups.c.key, rollups.c.value).where(_OURS)
     return connection.execute(query.order_by(rollups.c.key.desc()).limit(1)).one_or_none()

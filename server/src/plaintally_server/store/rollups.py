@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, 
 from plaintally_server.export.layout import table_of
 from plaintally_server.ingest import INVOKES, STATS
 from plaintally_server.reports.questions import ROLLED
-from plaintally_server.rolling import STRUCK_IMPORTS, Changed
+from plaintally_server.rolling import Changed
 from plaintally_server.store import Rolled, Window, clock
 from plaintally_server.store.batch import Day
 from plaintally_server.store.rows import note_changes
@@ -30,7 +30,6 @@ from plaintally_server.store.tables import (
 )
 from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
 
-SERIES = (STRUCK_IMPORTS, *dict.fromkeys(question.series for question in ROLLED))
 Cells = Mapping[str, Mapping[str, int]]
 """By series, the value of each key."""
 
@@ -73,7 +72,7 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
     """
     days = rolled_days.c
     query = select(days.package, days.collection, days.day, days.stamp, days.rolled).where(
-        days.package != "", days.day <= last, or_(days.rolled.is_(None), days.rolled != days.stamp)
+        days.day <= last, or_(days.rolled.is_(None), days.rolled != days.stamp)
     )
     if package is not None:
         query = query.where(days.package == package)

@@ -84,14 +84,14 @@ documents = Table(
     Column("fields", LargeBinary, nullable=False, comment="a Firestore document as JSON"),
     _time("create_time", "the hour in which it was received"),
     _time("update_time", "the hour in which it was last changed, later than the update before"),
-    Column("package", _text(), nullable=False, comment="whose contract admitted it; empty in an open collection"),
+    Column("package", _text(), nullable=False, comment="whose contract admitted it"),
     Column("parent", Key, comment="the id of the session, or of the stats, that it belongs to"),
     Column("context_label", Text, comment="the label of a run whose context is not empty; null for everything else"),
     UniqueConstraint("collection", "id"),
     UniqueConstraint("collection", "parent", "create_time", "number"),  # an index that is renamed with its table
     UniqueConstraint("package", "create_time", "number"),
     UniqueConstraint("package", "context_label", "create_time", "number"),
-    comment="what users shared, and the documents of open collections",
+    comment="what users shared",
 )
 import_ids = Table(
     "import_ids",
@@ -146,7 +146,7 @@ rolled_days = Table(
     Column("day", Date, primary_key=True, comment="a UTC day on which something was received"),
     Column("stamp", BigInteger, nullable=False, comment="a random number, another one after each change"),
     Column("rolled", BigInteger, comment="the stamp of what the rollups hold; null: it was never rolled up"),
-    comment="which days the rollups hold, and whether as they are now; open collections are noted only",
+    comment="which days the rollups hold, and whether as they are now",
     sqlite_with_rowid=False,
 )
 tombstones = Table(

@@ -35,11 +35,6 @@ def hour_number(moment: datetime) -> int:
     return (moment - _EPOCH) // _HOUR
 
 
-def first_hour(day: date) -> int:
-    """Return the first hour of a UTC day in hours since 1970."""
-    return (day.toordinal() - _EPOCH_DAY) * 24
-
-
 def day_number(day: date) -> int:
     """Return a UTC day in days since 1970."""
     return day.toordinal() - _EPOCH_DAY

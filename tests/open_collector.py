@@ -1,0 +1,46 @@
+"""A program: a collector that also takes documents of any fields in some collections, from everyone.
+
+What Firestore's clients rely on can only be tested with documents that no contract declares. Everything else of this
+collector, its options included, is that of `plaintally-server`.
+"""
+
+from functools import partial
+
+from plaintally_server import serving
+from plaintally_server.access import Access
+from plaintally_server.cli import main
+from plaintally_server.fieldpaths import Fields
+from plaintally_server.ingest import Admitted
+from plaintally_server.resource import Name
+from plaintally_server.sizes import check_size
+
+OPEN = ("any", "batch", "cities", "notes", "numbers", "pages", "people", "towns")
+"""The collections that take documents of any fields."""
+
+
+class OpenAccess(Access):
+    """Admits any document in the open collections, and lets everyone read and delete it."""
+
+    def opens(self, collection: str) -> bool:
+        return collection in OPEN or super().opens(collection)
+
+    def sees(self, collection: str, fields: Fields) -> bool:
+        return collection in OPEN or super().sees(collection, fields)
+
+    def check_any(self) -> None:
+        """Leave it to the collections."""
+
+    def check_collection(self, collection: str) -> None:
+        if collection not in OPEN:
+            super().check_collection(collection)
+
+    def admit(self, name: Name, fields: Fields, *, current: Fields | None = None) -> Admitted:
+        if name.collection not in OPEN:
+            return super().admit(name, fields, current=current)
+        check_size(name, fields)
+        return Admitted(fields, name.collection)
+
+
+if __name__ == "__main__":
+    serving.run = partial(serving.run, access=OpenAccess)
+    main()
