@@ -1,6 +1,8 @@
 """Fixtures that all tests share: bare environments with the built wheel, and hosts in them."""
 
+import inspect
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +10,8 @@ import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import jinja2
+import markupsafe
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -77,6 +81,44 @@ def each_python(
 ) -> Interpreter:
     """A bare environment of each version of Python that we support and this machine has."""
     return build_bare(request.param, tmp_path_factory.mktemp("bare"), wheels)
+
+
+@pytest.fixture(scope="session")
+def author_wheels(wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The wheels of `wheels` and that of the author's tools."""
+    folder = tmp_path_factory.mktemp("author")
+    _pip("wheel", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT / "author"))
+    return [*wheels, *folder.glob("*.whl")]
+
+
+def _build_author(python: str, folder: Path, wheels: list[Path]) -> Interpreter:
+    """An environment with the wheels and with this environment's Jinja2, whose Python code runs on each version."""
+    built = build_bare(python, folder, wheels)
+    [packages] = folder.glob("lib/python*/site-packages")
+    for module in (jinja2, markupsafe):
+        source = Path(inspect.getfile(module)).parent
+        shutil.copytree(source, packages / source.name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    return built
+
+
+@pytest.fixture(scope="session")
+def author_environment(author_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Interpreter:
+    """A bare environment with the author's tools."""
+    return _build_author(sys.executable, tmp_path_factory.mktemp("author"), author_wheels)
+
+
+@pytest.fixture(scope="session", params=INTERPRETERS, ids=lambda python: Path(python).resolve().name)
+def each_author_environment(
+    request: pytest.FixtureRequest, author_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Interpreter:
+    """A bare environment with the author's tools, of each version of Python that this machine has."""
+    return _build_author(request.param, tmp_path_factory.mktemp("author"), author_wheels)
+
+
+@pytest.fixture
+def author_host(author_environment: Interpreter, tmp_path: Path) -> MakeHost:
+    """Make the host package of this test where the author's tools are installed."""
+    return lambda **settings: make_host(author_environment, tmp_path, **settings)
 
 
 @pytest.fixture

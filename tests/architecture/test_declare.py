@@ -12,8 +12,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_the_example_does_what_the_page_says(host: MakeHost) -> None:
-    author = host()
+def test_the_example_does_what_the_page_says(author_host: MakeHost) -> None:
+    author = author_host()
     package, use = blocks("python")
     folder = author.folder / "mypackage"
     folder.mkdir()

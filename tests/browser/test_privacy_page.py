@@ -10,10 +10,10 @@ from playwright.sync_api import Browser
 
 from chromium import run_chromium
 from plaintally import Contract
-from plaintally._contract_tools.declaration import Declaration
-from plaintally._contract_tools.html import to_html
-from plaintally._contract_tools.page import page
 from plaintally.contract import ErrorType, Integer, Label, Source
+from plaintally_author.declaration import Declaration
+from plaintally_author.html import to_html
+from plaintally_author.page import page
 
 pytestmark = pytest.mark.browser
 

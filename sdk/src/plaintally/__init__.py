@@ -123,7 +123,7 @@ class Telemetry:
         self._address: Endpoint | None = None
         self._opted_out = _says_no(self.package, os.environ)
         if not self._opted_out:
-            self._endpoint  # noqa: B018  # looks at what was given
+            self.endpoint  # noqa: B018  # looks at what was given
         self.issues_url = _valid_url("issues_url", issues_url)
         self.privacy_url = _valid_url("privacy_url", privacy_url)
         self._explicit: dict[str, Any] = {}  # what was said in this process, see `_controls`
@@ -161,8 +161,8 @@ class Telemetry:
         return _controls.reduce(self)
 
     @property
-    def _endpoint(self) -> "Endpoint | None":
-        """Where counts go unless a preference says otherwise."""
+    def endpoint(self) -> "Endpoint | None":
+        """The endpoint that the author gave; `status()` shows the one in force."""
         if self._address is None and self._url is not None:
             from plaintally._sender import parse_endpoint
 

@@ -21,7 +21,6 @@ import plaintally
 from plaintally import (
     Telemetry,
     __version__,
-    _cli_contract,
     _cli_sessions,
     _consent,
     _counting,
@@ -37,7 +36,7 @@ from plaintally.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, NoReturn
 
 
@@ -100,9 +99,16 @@ def _give_up_output() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints wrong arguments in printable form, and of an unknown option only the name: its value may be a key."""
+    """Prints wrong arguments in printable form, and of an unknown option only the name: its value may be a key.
+
+    `fill` adds the arguments of a command when it is called, so that no other command loads what they need.
+    """
+
+    fill: "Callable[[argparse.ArgumentParser], None] | None" = None
 
     def parse_known_args(self, args: "Any" = None, namespace: "Any" = None) -> "Any":  # noqa: ANN401  # as argparse's
+        if self.fill is not None:
+            self.fill(self)
         for argument in sys.argv[1:] if args is None else args:
             is_option = argument.startswith("-") and argument != "-"
             if argument == "--" or (self._subparsers is not None and not is_option):
@@ -118,7 +124,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    root: argparse.ArgumentParser = _Parser(
+    root = _Parser(
         prog="plaintally",
         description="Show, allow or stop what packages report about your use of them; share or delete sessions.",
         epilog="The variable PLAINTALLY=off or DO_NOT_TRACK=1 turns everything off, too.",
@@ -128,9 +134,7 @@ def parser() -> argparse.ArgumentParser:
     root.set_defaults(failure=1)
     commands = root.add_subparsers(metavar="command", required=True)
 
-    def add(
-        name: str, run: object, help_text: str, *, package: str = "none", more: str = ""
-    ) -> argparse.ArgumentParser:
+    def add(name: str, run: object, help_text: str, *, package: str = "none", more: str = "") -> _Parser:
         description = f"{help_text[0].upper()}{help_text[1:]}.{more}"
         command = commands.add_parser(name, help=help_text, description=description, allow_abbrev=False)
         command.set_defaults(run=run)
@@ -171,8 +175,25 @@ def parser() -> argparse.ArgumentParser:
         more=" The request holds no data of yours. If it fails, the reason is shown.",
     )
     _cli_sessions.add_commands(add, package=package_name, find=find)
-    _cli_contract.add_commands(commands, package=package_name, find=find)
+    text = "show, check, compare and publish what a package declares to record"
+    contract = commands.add_parser("contract", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    contract.fill = _add_contract_actions
     return root
+
+
+def _add_contract_actions(parser: argparse.ArgumentParser) -> None:
+    """Add the actions that `plaintally-author` brings, or exit with the way to install it."""
+    install = "install it with: python -m pip install plaintally-author"
+    for entry, _ in _entry_points():
+        if (entry.group, entry.name) == ("plaintally.commands", "contract"):
+            try:
+                add_actions = entry.load()
+            except Exception as error:  # noqa: BLE001  # an installation that is not complete
+                message = f"plaintally-author cannot be loaded ({_reason(error)}); {install}"
+                parser.exit(2, f"plaintally: {printable(message)}\n")
+            add_actions(parser)
+            return
+    parser.exit(2, f"plaintally: the command contract needs plaintally-author; {install}\n")
 
 
 def _show_status(arguments: argparse.Namespace) -> None:
@@ -326,21 +347,29 @@ def _looking_only() -> "Iterator[None]":
 def _declared() -> "tuple[tuple[str, str], ...]":
     """Return the name and the module of each installed package that declares itself; a malformed one stops no other."""
     found = []
+    for entry, place in _entry_points():
+        try:
+            if entry.group == "plaintally":
+                found.append((plaintally._valid_package(entry.name), entry.module))
+        except Exception as error:  # noqa: BLE001
+            say(f"plaintally: ignored the entry point {entry.name} of {place} ({_reason(error)})", error=True)
+    return tuple(found)
+
+
+@functools.cache
+def _entry_points() -> "tuple[tuple[importlib.metadata.EntryPoint, str], ...]":
+    """Return the entry points of the groups `plaintally` and `plaintally.commands`, each with its distribution."""
+    found: list[tuple[importlib.metadata.EntryPoint, str]] = []
     for distribution in _distributions():
-        place = getattr(distribution, "_path", distribution)
-        if reason := _obstacle(str(place)):
+        place = str(getattr(distribution, "_path", distribution))
+        if reason := _obstacle(place):
             say(f"plaintally: ignored {place} ({reason})", error=True)
             continue
         try:
-            entries = list(distribution.entry_points.select(group="plaintally"))
+            for group in ("plaintally", "plaintally.commands"):
+                found += [(entry, place) for entry in distribution.entry_points.select(group=group)]
         except Exception as error:  # noqa: BLE001  # whatever a stranger's file holds
             say(f"plaintally: ignored the entry points of {place} ({_reason(error)})", error=True)
-            continue
-        for entry in entries:
-            try:
-                found.append((plaintally._valid_package(entry.name), entry.module))
-            except Exception as error:  # noqa: BLE001
-                say(f"plaintally: ignored the entry point {entry.name} of {place} ({_reason(error)})", error=True)
     return tuple(found)
 
 

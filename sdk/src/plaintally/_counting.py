@@ -51,7 +51,7 @@ def count(telemetry: "Telemetry") -> None:
     if telemetry.package in _counted:
         return
     environment = dict(os.environ)
-    endpoint = telemetry._endpoint
+    endpoint = telemetry.endpoint
     rule = "endpoint" if endpoint is None else "default"
     if not is_silent(telemetry, environment):
         from plaintally import _consent
@@ -162,7 +162,7 @@ def resolve_endpoint(telemetry: "Telemetry", layers: "Sequence[Layer]") -> "tupl
             return None, f"{layer.path}, whose endpoint is no usable URL"
         if chosen is None and layer.may_allow("endpoint"):
             chosen = named, where
-    return chosen or (telemetry._endpoint, "the author of the package")
+    return chosen or (telemetry.endpoint, "the author of the package")
 
 
 def uuid4(randomness: bytes) -> str:

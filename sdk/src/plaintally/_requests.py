@@ -60,11 +60,6 @@ Exchange = Callable[[Request], Answer]
 """Sends a request and returns the answer."""
 
 
-def is_firestore(endpoint: Endpoint) -> bool:
-    """Whether an endpoint is Google's own, where no collector answers: the one for all regions, or one of a region."""
-    return endpoint.host.startswith("firestore.") and endpoint.host.endswith(".googleapis.com")
-
-
 def make_requests(found: Iterable[Document], endpoint: Endpoint | None) -> Iterator[Request]:
     """The requests that send documents, parents first and apart from invokes."""
     root = _document_root(endpoint)

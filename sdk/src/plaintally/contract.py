@@ -46,6 +46,7 @@ __all__ = [
     "Choice",
     "Contract",
     "Description",
+    "ErrorMessage",
     "ErrorType",
     "Flag",
     "Integer",
@@ -54,6 +55,7 @@ __all__ = [
     "Name",
     "Real",
     "Source",
+    "check_given",
 ]
 
 ALWAYS = ("id", "timestamp")

@@ -22,13 +22,13 @@ from plaintally._requests import (
     Request,
     dump,
     exchange_once,
-    is_firestore,
     make_document,
     make_requests,
     send,
 )
 from plaintally._sender import Endpoint
 from plaintally.exceptions import SharingError
+from plaintally.firestore import is_firestore_host
 from plaintally.printable import printable
 from plaintally.session import Session
 
@@ -121,7 +121,7 @@ class ShareResult:
         self.deletion_key = session.deletion_key if session else None
         self.package = session.package if session else ""
         self.host = endpoint.host if endpoint else ""
-        self.forgets = endpoint is None or not is_firestore(endpoint)
+        self.forgets = endpoint is None or not is_firestore_host(endpoint.host)
         self.shared: dict[str, int] = {}
         self.failed: dict[str, int] = {}
         self.reason: str | None = None
@@ -269,7 +269,7 @@ def _forget(session_id: str, key: str | None, endpoint: Endpoint, issues_url: st
         raise SharingError(f"{session_id!r} is no session ID; it looks like 9eb898b5-76a4-49b0-b1b6-ba209ba39adf")
     where = f" ({issues_url})" if issues_url else ""
     alone = f"{endpoint.host} deletes nothing by itself; ask the maintainers to delete session {session_id}{where}"
-    if is_firestore(endpoint):
+    if is_firestore_host(endpoint.host):
         raise SharingError(alone)
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
     answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))

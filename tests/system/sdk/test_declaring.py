@@ -157,8 +157,8 @@ def test_an_authors_mistake_stops_no_host(host: MakeHost, contract: str) -> None
 
 
 @pytest.mark.parametrize("contract", MISTAKES)
-def test_the_command_reports_an_authors_mistake_and_works_on(host: MakeHost, contract: str) -> None:
-    made = host()
+def test_the_command_reports_an_authors_mistake_and_works_on(author_host: MakeHost, contract: str) -> None:
+    made = author_host()
     write(made, endpoint="https://telemetry.example.org/v1", contract=contract)
     checked = made.plaintally("contract", "check", PACKAGE)
     assert checked.returncode == 1

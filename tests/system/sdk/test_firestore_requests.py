@@ -20,7 +20,7 @@ URL = f"https://firestore.googleapis.com{ROOT}/"
 def relayed(session: Session) -> list[_requests.Request]:
     """What automatic sharing sends, when all invokes have come through the pipe."""
     batch = None
-    endpoint = make(URL)._endpoint
+    endpoint = make(URL).endpoint
     assert endpoint is not None
     for stats in map(session.stats, CONTRACT.labels):
         for invoke in stats.invokes:
@@ -97,7 +97,7 @@ def test_google_is_given_no_deletion_key(host: str) -> None:
     with pytest.raises(SharingError, match=told):
         telemetry.forget(identifier, "the key")
     telemetry.set_session(session := telemetry.create_session())
-    result = sharing.ShareResult(session, endpoint=telemetry._endpoint)
+    result = sharing.ShareResult(session, endpoint=telemetry.endpoint)
     result.shared = {"sessions": 1}
     assert "ask the maintainers" in str(result)
     assert "plaintally forget" not in str(result)

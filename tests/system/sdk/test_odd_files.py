@@ -104,9 +104,9 @@ def run(host: Host, command: str, file: Path) -> subprocess.CompletedProcess[str
 
 @pytest.mark.linux
 @pytest.mark.parametrize("name", FILES)
-def test_odd_files(host: MakeHost, name: str) -> None:
+def test_odd_files(author_host: MakeHost, name: str) -> None:
     """The file is the user's preferences, the project's, and what the command is given."""
-    asked = host()
+    asked = author_host()
     (asked.folder / PACKAGE / "__init__.py").write_text(HOST)
     asked.preferences.parent.mkdir(parents=True)
     problems = []
@@ -130,10 +130,10 @@ def test_odd_files(host: MakeHost, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "command", "code"), [("_known_packages", "status", 1), ("find", "contract diff", 2)])
-def test_a_mistake_of_ours_is_one_line(host: MakeHost, name: str, command: str, code: int) -> None:
+def test_a_mistake_of_ours_is_one_line(author_host: MakeHost, name: str, command: str, code: int) -> None:
     """A command that fails unexpectedly names the place, and not the text of the error, which may hold anything."""
     arguments = [*command.split(), *([PACKAGE, "file"] if "diff" in command else [])]
-    done = host().run(
+    done = author_host().run(
         f"""
         import sys
         from plaintally import _cli

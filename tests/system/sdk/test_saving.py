@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from plaintally import Telemetry
-from plaintally._contract_tools import files
-from plaintally.exceptions import PlaintallyError
+from plaintally.cli import write_file
 from plaintally.session import Session
 from terminals import see_at_terminal
 
@@ -42,7 +41,7 @@ def test_a_device_stays_a_device(session: Session, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(device)
     session.save(device)
     session.save(tmp_path / "link")
-    files.write(str(device), "text")
+    write_file(device, b"text", secret=False)
     assert stat.S_ISCHR(device.stat().st_mode)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "null"]
 
@@ -153,7 +152,7 @@ def test_a_session_is_its_owners_and_a_contract_keeps_its_permissions(session: S
             path.touch()
             path.chmod(mode)
         session.save(tmp_path / "session")
-        files.write(str(tmp_path / "contract"), "text")
+        write_file(tmp_path / "contract", b"text", secret=False)
         assert stat.S_IMODE((tmp_path / "session").stat().st_mode) == 0o600
         assert stat.S_IMODE((tmp_path / "contract").stat().st_mode) == mode
 
@@ -212,5 +211,6 @@ def test_a_failure_of_a_device_is_an_error_of_its_path(session: Session, tmp_pat
     with pytest.raises(OSError, match="make room") as caught:
         session.save(full)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(full))
-    with pytest.raises(PlaintallyError, match=f"cannot write {full}"):
-        files.write(str(full), "text")
+    with pytest.raises(OSError, match="No space") as caught:
+        write_file(full, b"text", secret=False)
+    assert caught.value.filename == str(full)

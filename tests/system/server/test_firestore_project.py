@@ -273,7 +273,7 @@ def test_a_large_session_comes_through_in_batches_and_one_by_one(google: Emulato
     log(telemetry, [("fit", {"whole": index, "data": {"a": [1.0] * index}}, None) for index in range(1000)])
     result = telemetry.share(show_progress=False)
     assert result.complete, result
-    endpoint = telemetry._endpoint
+    endpoint = telemetry.endpoint
     assert endpoint is not None
     for document in telemetry.preview().documents[:20]:
         single = _requests._single(document, endpoint)

@@ -22,7 +22,15 @@ never its `repr`, which is data. Reading is strict.
 """
 
 from plaintally.firestore._reading import from_document, from_value
-from plaintally.firestore._values import MAX_DEPTH, MAX_NAME_BYTES, MAX_STRING_BYTES, MAX_VALUES, GeoPoint, Reference
+from plaintally.firestore._values import (
+    MAX_DEPTH,
+    MAX_NAME_BYTES,
+    MAX_STRING_BYTES,
+    MAX_VALUES,
+    GeoPoint,
+    Reference,
+    is_firestore_host,
+)
 from plaintally.firestore._writing import format_timestamp, to_document, to_value
 
 __all__ = [
@@ -35,6 +43,7 @@ __all__ = [
     "format_timestamp",
     "from_document",
     "from_value",
+    "is_firestore_host",
     "to_document",
     "to_value",
 ]

@@ -46,6 +46,11 @@ def name_problem(name: str) -> str | None:
     return "is reserved, as it begins and ends with two underscores" if reserved else None
 
 
+def is_firestore_host(host: str) -> bool:
+    """Return whether a host is Google's Firestore, where no collector answers: all regions or one region."""
+    return host.startswith("firestore.") and host.endswith(".googleapis.com")
+
+
 def is_document_name(text: str) -> bool:
     """Whether this can be the full name of a document, of any project and at any level."""
     parts = text.split("/")

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from plaintally import Contract, Telemetry, _counting, documents
-from plaintally._contract_tools.check import ERROR, NOTE, check, is_wrong
-from plaintally._contract_tools.declaration import Declaration
-from plaintally._contract_tools.html import to_html
-from plaintally._contract_tools.markup import (
+from plaintally.contract import ALWAYS, COARSE, Choice, Description, ErrorType, Flag, Label, Name, Real, Source
+from plaintally.session import Session, make_environment
+from plaintally.sharing import PRIVATE as INCLUDABLE
+from plaintally_author.checks import ERROR, NOTE, check, is_wrong
+from plaintally_author.declaration import Declaration
+from plaintally_author.html import to_html
+from plaintally_author.markup import (
     Block,
     Bullets,
     Code,
@@ -30,12 +33,9 @@ from plaintally._contract_tools.markup import (
     plain,
     to_markdown,
 )
-from plaintally._contract_tools.page import card, page
-from plaintally._contract_tools.page_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
-from plaintally._contract_tools.text import show
-from plaintally.contract import ALWAYS, COARSE, Choice, Description, ErrorType, Flag, Label, Name, Real, Source
-from plaintally.session import Session, make_environment
-from plaintally.sharing import PRIVATE as INCLUDABLE
+from plaintally_author.page import card, page
+from plaintally_author.page_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
+from plaintally_author.words import show
 
 NASTY = (
     "<script>alert(1)</script> [x](javascript:1) `c` | **b** _i_ &amp; www.evil.example ![i](https://evil.example/i)"

@@ -55,20 +55,75 @@ def write(host: Host, source: str) -> None:
 
 
 @pytest.fixture
-def sample(host: MakeHost) -> Host:
+def sample(author_host: MakeHost) -> Host:
     """A host whose contract has one field of each kind."""
-    made = host()
+    made = author_host()
     write(made, HOST)
     return made
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-def test_the_help_texts(each_python: Interpreter, tmp_path: Path, action: str) -> None:
+def test_the_help_texts(each_author_environment: Interpreter, tmp_path: Path) -> None:
     """To accept new texts, write the output over the files in golden/ and read the difference."""
-    host = make_host(each_python, tmp_path)
-    done = host.plaintally("contract", *action.split(), "--help", env={"COLUMNS": "100"})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == (GOLDEN / f"help-contract{action and '-' + action}.txt").read_text()
+    host = make_host(each_author_environment, tmp_path)
+    for action in ACTIONS:
+        done = host.plaintally("contract", *action.split(), "--help", env={"COLUMNS": "100"})
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == (GOLDEN / f"help-contract{action and '-' + action}.txt").read_text()
+    (host.folder / PACKAGE / "__init__.py").write_text(HOST)
+    assert host.plaintally("contract", "docs", PACKAGE).stdout == (GOLDEN / "contract-docs.md").read_text()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", PACKAGE], ["diff", PACKAGE, "old.json"], []])
+def test_without_the_distribution_the_command_reports_what_to_install(host: MakeHost, arguments: list[str]) -> None:
+    asked = host()
+    done = asked.plaintally("contract", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "plaintally: the command contract needs plaintally-author; "
+        "install it with: python -m pip install plaintally-author\n"
+    )
+    assert asked.plaintally("status", PACKAGE).returncode == 0
+
+
+def test_an_incomplete_installation_is_reported(host: MakeHost) -> None:
+    """The entry point is there, and what it names is not."""
+    asked = host()
+    metadata = asked.folder / "plaintally_author-0.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: plaintally-author\nVersion: 0.1.0\n")
+    (metadata / "entry_points.txt").write_text("[plaintally.commands]\ncontract = plaintally_author.commands:add\n")
+    done = asked.plaintally("contract", "show", PACKAGE)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("plaintally: plaintally-author cannot be loaded (ModuleNotFoundError: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_only_contract_loads_the_authors_tools(sample: Host) -> None:
+    """An import of a package and the commands for users load none of it."""
+    script = """
+        import sys
+        from plaintally import _cli
+        sys.argv[1:] = {arguments}
+        try:
+            _cli.main()
+        except SystemExit:
+            pass
+        print("loaded", *sorted(name for name in sys.modules if name.startswith("plaintally_author")))
+    """
+    for arguments in (["status", PACKAGE], ["off", PACKAGE], ["endpoint", PACKAGE], ["--help"]):
+        done = sample.run(script.format(arguments=arguments))
+        assert done.stdout.decode().splitlines()[-1] == "loaded", arguments
+    done = sample.run(script.format(arguments=["contract", "hash", PACKAGE]))
+    assert "plaintally_author.commands" in done.stdout.decode().splitlines()[-1]
+    assert sample.run(f"import sys, {PACKAGE}; assert 'plaintally_author' not in sys.modules").returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["--key", "canary"], ["hash", PACKAGE, "--key", "canary"]])
+def test_an_error_does_not_repeat_the_value_of_an_unknown_option(sample: Host, arguments: list[str]) -> None:
+    done = sample.plaintally("contract", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("error: unknown option --key\n")
+    assert "canary" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -197,8 +252,10 @@ def test_what_cannot_be_compared_is_no_verdict(sample: Host, content: str | None
         (PACKAGE, "plaintally: hostpkg declares no contract: its imports send id and timestamp, and nothing else is"),
     ],
 )
-def test_without_a_contract_there_is_one_sentence(host: MakeHost, action: str, package: str, message: str) -> None:
-    done = host().plaintally("contract", action, package, *(["old.json"] if action == "diff" else []))
+def test_without_a_contract_there_is_one_sentence(
+    author_host: MakeHost, action: str, package: str, message: str
+) -> None:
+    done = author_host().plaintally("contract", action, package, *(["old.json"] if action == "diff" else []))
     assert done.returncode == (2 if action == "diff" else 1)
     assert done.stdout == ""
     assert done.stderr.startswith(message)

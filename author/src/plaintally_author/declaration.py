@@ -1,9 +1,12 @@
 """What an author declares of a package. Pure."""
 
+import sys
 from typing import NamedTuple
 
-from plaintally._contract_tools.markup import Inline, Link
+from plaintally import Telemetry
 from plaintally.contract import Contract
+from plaintally.firestore import is_firestore_host
+from plaintally_author.markup import Inline, Link
 
 NOBODY = "not named yet"
 _PLAIN = {ord(character): "0" for character in "._+-"}
@@ -63,3 +66,21 @@ class Declaration(NamedTuple):
 def days(number: int) -> str:
     """A number of days in words."""
     return f"{number:,} day{'' if number == 1 else 's'}"
+
+
+def declare(telemetry: Telemetry, contract: Contract) -> Declaration:
+    """Return what the author declares, whatever the user's preferences are."""
+    endpoint = telemetry.endpoint
+    module = sys.modules.get(telemetry.module)
+    exported = getattr(module, "telemetry", None) is telemetry
+    return Declaration(
+        telemetry.package,
+        contract,
+        policy=telemetry.policy,
+        handle=f"{telemetry.module}.telemetry" if exported else "telemetry",
+        endpoint=None if endpoint is None else str(endpoint),
+        host=None if endpoint is None else endpoint.host,
+        privacy_url=telemetry.privacy_url,
+        issues_url=telemetry.issues_url,
+        firestore=endpoint is not None and is_firestore_host(endpoint.host),
+    )

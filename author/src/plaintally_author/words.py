@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from plaintally._contract_tools.declaration import days
-from plaintally._contract_tools.markup import Code, Text, join, plain
-from plaintally._kinds import (
+from plaintally.contract import (
     Choice,
+    Contract,
     Description,
     ErrorMessage,
     ErrorType,
@@ -16,7 +15,8 @@ from plaintally._kinds import (
     Real,
     Source,
 )
-from plaintally.contract import Contract
+from plaintally_author.declaration import days
+from plaintally_author.markup import Code, Text, join, plain
 
 DIALECT = "a collector also takes documents as older clients send them, with contexts of any keys and texts"
 """What a dialect means, after its name."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from plaintally import _consent
-from plaintally._contract_tools.declaration import Declaration
-from plaintally._contract_tools.markup import Block, Bullets, Code, Heading, Link, Listing, Paragraph, Table, say
+from plaintally.consent import variables
+from plaintally_author.declaration import Declaration
+from plaintally_author.markup import Block, Bullets, Code, Heading, Link, Listing, Paragraph, Table, say
 
 
 def choices(said: Declaration) -> Iterator[Block]:
@@ -18,7 +18,7 @@ def choices(said: Declaration) -> Iterator[Block]:
 
 
 def _refusing(said: Declaration) -> Iterator[Block]:
-    own, log_using = _consent.variables(said.package)
+    own, log_using = variables(said.package)
     package, no = said.package, Code("counter = false")
     yield Heading(2, "How to say no")
     yield Table(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from plaintally._contract_tools.markup import (
+from plaintally_author.markup import (
     Block,
     Bullets,
     Code,
@@ -136,7 +136,7 @@ def to_html(blocks: tuple[Block, ...]) -> str:
 
 
 def _contents(blocks: tuple[Block, ...]) -> Iterator[str]:
-    sections = [block for block in blocks if isinstance(block, Heading) and block.level == 2]
+    sections = [block for block in blocks if isinstance(block, Heading) and block.level == 2]  # noqa: PLR2004
     yield '<nav aria-labelledby="contents"><p id="contents">On this page</p>'
     yield "<ol>"
     yield from (f'<li><a href="#{_anchor(section.text)}">{escape(section.text)}</a></li>' for section in sections)
@@ -177,7 +177,7 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _cell(head: str, text: Text) -> str:
-    short = ' class="short"' if isinstance(text, str) and len(text) <= 12 else ""
+    short = ' class="short"' if isinstance(text, str) and len(text) <= 12 else ""  # noqa: PLR2004
     return f'<td role="cell"{short} data-head="{escape(head)}">{_line(text)}</td>'
 
 

@@ -7,9 +7,8 @@ explains a declaration.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from plaintally._contract_tools.text import DIALECT
-from plaintally._kinds import ErrorType, Kind, Name, Real, Source
-from plaintally.contract import Contract
+from plaintally.contract import Contract, ErrorType, Kind, Name, Real, Source
+from plaintally_author.words import DIALECT
 
 ERROR, ADVICE, NOTE = "error", "advice", "note"
 LONG_DAYS = 761

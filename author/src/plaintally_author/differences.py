@@ -7,10 +7,9 @@ A change `widens` if more values, fields or labels pass or are kept for longer, 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from plaintally._contract_tools.markup import plain
-from plaintally._contract_tools.text import DIALECT, limits
-from plaintally._kinds import Kind
-from plaintally.contract import Contract, Label
+from plaintally.contract import Contract, Kind, Label
+from plaintally_author.markup import plain
+from plaintally_author.words import DIALECT, limits
 
 WIDENS, NARROWS, NEUTRAL = "widens", "narrows", "neutral"
 

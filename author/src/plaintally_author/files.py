@@ -1,14 +1,12 @@
 """Reading and writing the files that the command line names."""
 
 import json
+from pathlib import Path
+from typing import Any
 
-from plaintally._files import remedy, write_file
+from plaintally.cli import remedy, write_file
 from plaintally.contract import Contract
 from plaintally.exceptions import ContractError, PlaintallyError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -22,17 +20,18 @@ def write(path: str, text: str) -> None:
     try:
         write_file(path, text.encode(), secret=False)
     except OSError as error:
-        raise PlaintallyError(f"cannot write {path} ({error.strerror or error}); {remedy(error, path)}") from error
+        reason = error.strerror or error
+        raise PlaintallyError(f"cannot write {path} ({reason}); {remedy(error, path)}") from error
 
 
-def read_contract(path: str) -> "tuple[str, Contract]":
+def read_contract(path: str) -> tuple[str, Contract]:
     """Return the package and the contract in an exported file.
 
     Raises:
-        ContractError: it cannot be read, or holds something else.
+        ContractError: The file cannot be read, or holds something else.
     """
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             data: Any = json.loads(file.read(MAX_BYTES))
         package = data.pop("package")
         if isinstance(package, str):

@@ -3,11 +3,11 @@
 The page covers what the GDPR requires (Articles 13 and 14). The same declaration gives the same page on every machine.
 """
 
-from plaintally import _consent
-from plaintally._contract_tools.declaration import Declaration
-from plaintally._contract_tools.markup import Block, Bullets, Code, Facts, Heading, Link, Paragraph, Text, join, say
-from plaintally._contract_tools.page_choices import choices
-from plaintally._contract_tools.page_data import data
+from plaintally.consent import variables
+from plaintally_author.declaration import Declaration
+from plaintally_author.markup import Block, Bullets, Code, Facts, Heading, Link, Paragraph, Text, join, say
+from plaintally_author.page_choices import choices
+from plaintally_author.page_data import data
 
 _UNLESS = {
     "opt-out": "unless you say no",
@@ -18,7 +18,7 @@ _UNLESS = {
 
 def page(said: Declaration) -> tuple[Block, ...]:
     """The privacy page."""
-    own = _consent.variables(said.package)[0]
+    own = variables(said.package)[0]
     at_a_glance: tuple[tuple[str, Text], ...] = (
         ("Controller", said.controller),
         ("Contact", said.contact),
@@ -41,7 +41,7 @@ def card(said: Declaration) -> tuple[Block, ...]:
     """A few lines for a README."""
     fields = join(tuple(map(Code, said.contract.counter_fields)))
     no_record = "" if said.firestore else " A plaintally collector stores no record of a single import."
-    own = _consent.variables(said.package)[0]
+    own = variables(said.package)[0]
     items: list[Text] = [
         say("See it: {}", Code(f"plaintally preview {said.package}")),
         say(

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from plaintally._contract_tools.declaration import Declaration, days
-from plaintally._contract_tools.markup import (
+from plaintally.contract import COARSE, Contract, ErrorMessage, Kind, Label
+from plaintally_author.declaration import Declaration, days
+from plaintally_author.markup import (
     Block,
     Bullets,
     Code,
@@ -16,9 +17,7 @@ from plaintally._contract_tools.markup import (
     join,
     say,
 )
-from plaintally._contract_tools.text import limits
-from plaintally._kinds import ErrorMessage, Kind
-from plaintally.contract import COARSE, Contract, Label
+from plaintally_author.words import limits
 
 UNTOLD = "not told yet"
 SAMPLE = {
