@@ -27,7 +27,7 @@ class Interpreter:
 
     @property
     def prefix(self) -> Path:
-        return self.python.parents[2]
+        return self.python.parents[1]
 
     @property
     def command(self) -> Path:
