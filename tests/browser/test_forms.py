@@ -70,11 +70,12 @@ def test_a_person_deletes_a_session_and_a_maintainer_looks_one_up(
     page.get_by_role("button", name="Delete").click()
     assert page.get_by_role("heading", level=1).inner_text() == "Your request waits"
     look(page, f"forget-waits-{scheme}", tmp_path, width)
-    page.goto(f"{collector.url}/support")
-    page.get_by_label("Session ID").fill(other.session)
+    page.goto(f"{collector.url}/login")
     page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_label("Session ID").fill(other.session)
     page.get_by_role("button", name="Look up").click()
     assert "canary_model" in page.get_by_label("Summary of the session").inner_text()
-    look(page, f"support-{scheme}", tmp_path, width)
+    look(page, f"looked-up-{scheme}", tmp_path, width)
     assert complaints == []
     context.close()

@@ -52,7 +52,7 @@ ELSEWHERE = (
     "/%2e%2e/%2e%2e/etc/passwd", "/cities", "/documents:commit", "/static", "/static/", "/static/..", "/static/nothing",
     "/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/static/%2fetc/passwd",
     "/static/%00", "/static/x%00.css", "/static/%ff", "/static/" + "x" * 5000, "/static/" + "x/" * 2000, "/index.html",
-    "/openapi.json/", "/openapi.yaml", "/forget/", "/support/x", f"/{SECRET}", "/packages", "/packages/rxinfer/",
+    "/openapi.json/", "/openapi.yaml", "/forget/", "/login/x", f"/{SECRET}", "/packages", "/packages/rxinfer/",
 )  # fmt: skip
 """What is no path of a collector's at all."""
 

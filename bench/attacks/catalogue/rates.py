@@ -107,21 +107,15 @@ class Tokens(Attack):
 
 
 class TokenForms(Tokens):
-    """The same on the pages of maintainers."""
+    """The same in the form of the login."""
 
     name = "wrong tokens in forms"
-    sends = "the forms /login and /support, each with another wrong token"
+    sends = "the form /login, each time with another wrong token"
 
     async def run(self, attacker: "Attacker") -> None:
         """See `Attack.run`."""
-        paths = cycle(("/login", "/support"))
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        session = "session=9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
-        await attacker.flood(
-            write("POST", path, f"{session}&token={secrets.token_hex(8)}".encode(), form) for path in paths
-        )
-
-    allowed = 30
+        await attacker.flood(write("POST", "/login", f"token={secrets.token_hex(8)}".encode(), form) for _ in repeat(0))
 
 
 class Pages(Attack):

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from plaintally_server import dashboard, health, logins, openapi, resource, support
+from plaintally_server import dashboard, health, logins, openapi, resource
 from plaintally_server.access import Access
 from plaintally_server.entrance import Entrance
 from plaintally_server.exceptions import Refusal, describe, failed, release
@@ -99,7 +99,6 @@ def create_app(
         _describe(endpoints.policy),
         *health.routes(store, clock_s=time.monotonic),
         *forgetting.routes(),
-        *support.routes(store, contracts=settings.contracts, gate=gate),
         *maintaining,
         *dashboard.routes(store, contracts=settings.contracts, now=now, cache=shown),
     )

@@ -59,7 +59,7 @@ def find_token(token: str | None, path: Path | None) -> str | None:
 
 
 def _read_token(path: Path) -> str:
-    """Return the token in a file, as systemd, compose and Kubernetes hand out secrets.
+    """Return the token in a file, as systemd and compose hand out secrets.
 
     Raises:
         StartError: the file cannot be read, or is empty.

@@ -1,13 +1,9 @@
-"""Looking a session up for somebody who asks for help: what arrived of it, and the page `/support`."""
+"""Look up what arrived of a session, for a user who asks its maintainers for help."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from markupsafe import Markup
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from plaintally import documents
 from plaintally.contract import Contract
@@ -18,11 +14,8 @@ from plaintally.summary import Summary
 from plaintally_server import dialects
 from plaintally_server.access import Scope
 from plaintally_server.deletion import parse_session_id
-from plaintally_server.exceptions import Refusal, forbidden, not_found
-from plaintally_server.gate import Gate
+from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.ingest import MAX_RUNS
-from plaintally_server.messages import make_request
-from plaintally_server.pages import read_form, render
 from plaintally_server.resource import Stored
 from plaintally_server.store import Reader, SessionTree, StatsTree
 
@@ -148,38 +141,3 @@ def _missing(session_id: str) -> Refusal:
 
 def _complete(stored: Stored, shared: SharedSession, *, label: str = "") -> dict[str, object]:
     return to_document(dialects.complete(stored.fields, shared.package, label=label))
-
-
-def routes(reader: Reader, *, contracts: Mapping[str, Contract], gate: Gate) -> list[BaseRoute]:
-    """The routes of the page for maintainers."""
-    support = Support(reader, contracts=contracts, gate=gate)
-    return [
-        Route("/support", support.show_form, methods=["GET"]),
-        Route("/support", support.take_form, methods=["POST"]),
-    ]
-
-
-class Support:
-    """The page for maintainers: it takes the token with each question and remembers nothing."""
-
-    def __init__(self, reader: Reader, *, contracts: Mapping[str, Contract], gate: Gate) -> None:
-        self.reader, self.contracts, self.gate = reader, contracts, gate
-
-    async def show_form(self, _: Request) -> Response:
-        """The form."""
-        return render("support.html", is_form=True)
-
-    async def take_form(self, request: Request) -> Response:
-        """The session, or the form again with the reason why not."""
-        session_id = ""
-        try:
-            session_id, token = await read_form(request, "session", "token", check=self.gate.check_tries)
-            scope = self.gate.find_scope(make_request(request.scope, request.receive), token)
-            if scope is None:
-                raise forbidden("This token opens nothing here.")
-            session_id, page = await run_in_threadpool(
-                show_session, self.reader, session_id, contracts=self.contracts, scope=scope
-            )
-        except Refusal as refusal:
-            return render("support.html", refusal.code, is_form=True, problem=refusal.message, session=session_id)
-        return render("support.html", is_form=True, session=session_id, summary=page)

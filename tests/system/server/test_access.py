@@ -365,9 +365,6 @@ def try_token(collector: Collector, place: str, token: str, source: str) -> int:
     match place:
         case "login":
             return collector.request("POST", "/login", f"token={token}".encode(), form, source=source).status
-        case "support":
-            body = f"token={token}&session={uuid4()}".encode()
-            return collector.request("POST", "/support", body, form, source=source).status
         case "write":
             return collector.request("POST", f"{ROOT}/using_rxinfer", count(), bearer, source=source).status
         case "forget":
@@ -380,7 +377,6 @@ def try_token(collector: Collector, place: str, token: str, source: str) -> int:
 
 PLACES = {
     "login": (303, 403),
-    "support": (404, 403),
     "list": (200, 403),
     "query": (200, 403),
     "write": (200, 200),

@@ -95,7 +95,7 @@ def test_a_browser_that_has_a_page_is_told_so(tmp_path: Path, path: str) -> None
 def test_pages_of_maintainers_and_forms_are_in_no_cache(collector: Collector) -> None:
     browser = Browser(collector)
     assert browser.send("/login", {"token": TOKEN}).status == 303
-    for answer in (browser.get("/maintain"), browser.get("/login"), browser.get("/support"), browser.get("/forget")):
+    for answer in (browser.get("/maintain"), browser.get("/login"), browser.get("/forget")):
         assert answer.headers["cache-control"] == "no-store"
         assert "etag" not in answer.headers
     unknown = collector.request("GET", "/packages/unknown")

@@ -397,7 +397,7 @@ def test_a_body_costs_what_it_unpacks_to(limited: Path) -> None:
 def test_pages_are_for_people(limited: Path) -> None:
     """A client that asks for far more pages than people read waits; health and style sheets are always answered."""
     with run_collector(limited) as collector:
-        paths = ("/packages/rxinfer", "/", "/forget", "/login", "/support", "/openapi.json", "/nowhere")
+        paths = ("/packages/rxinfer", "/", "/forget", "/login", "/openapi.json", "/nowhere")
         for number, path in enumerate(paths):
             source = f"127.0.0.{number + 2}"
             seen = [collector.request("GET", path, source=source) for _ in range(VISITS + 1)]

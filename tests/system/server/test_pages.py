@@ -5,9 +5,8 @@ import uuid
 from pathlib import Path
 from urllib.parse import urlencode
 
-import pytest
-
 from collectors import ROOT, TOKEN, Answer, Collector, count, run_collector, run_server
+from maintainers import Browser
 from plaintally.contract import Contract
 from shared import KEY, Shared, changed, forget, mapping, patch, share, string, write_contract
 
@@ -86,31 +85,30 @@ def test_the_form_without_a_key_says_the_same_of_every_session(sharing: Collecto
     assert sharing.store.session_tree(shared.session).session is not None
 
 
-@pytest.mark.parametrize("path", ["/forget", "/support"])
-def test_what_is_no_form_is_told_on_the_page(sharing: Collector, path: str) -> None:
-    """By a client of its own, since each has few tries of a token."""
-    source = "127.0.0.2"
+def test_what_is_no_form_is_told_on_the_page(sharing: Collector) -> None:
     for session in ("", "<script>alert(1)</script>", "x" * 90, "%00"):
-        answer, page = send(sharing, path, source=source, session=session, token=TOKEN)
+        answer, page = send(sharing, "/forget", session=session)
         assert answer.status == 400
         assert "A session ID is a UUID such as" in page
     for body, code in ((b"\xff", 400), (b"session=%ff", 400), (b"a&" * 20, 400), (b"x" * 10_001, 413)):
-        answer = sharing.request("POST", path, body, FORM, source=source)
+        answer = sharing.request("POST", "/forget", body, FORM)
         assert (answer.status, b'role="alert"' in answer.body) == (code, True)
-    assert sharing.request("PUT", path).error[0] == 405
+    assert sharing.request("PUT", "/forget").error[0] == 405
+
+
+def look_up(collector: Collector, session: str) -> tuple[int, str]:
+    browser = Browser(collector)
+    assert browser.send("/login", {"token": TOKEN}).status == 303
+    values = {"do": "look up", "session": session, "form_key": browser.form_key()}
+    answer = browser.send("/maintain", values)
+    return answer.status, answer.body.decode()
 
 
 def test_a_maintainer_looks_a_session_up(sharing: Collector, tmp_path: Path) -> None:
     shared = Shared()
     share(sharing, shared)
-    assert sharing.request("GET", "/support").status == 200
-    for token in ("", "wrong", "tökén"):
-        answer, page = send(sharing, "/support", session=shared.session, token=token)
-        assert answer.status == 403
-        assert "This token opens nothing here." in page
-        assert "canary_model" not in page
-    answer, page = send(sharing, "/support", session=shared.session, token=TOKEN)
-    assert answer.status == 200
+    status, page = look_up(sharing, shared.session)
+    assert status == 200
     assert TOKEN not in page
     base = ["--database", str(sharing.database)]
     shown = run_server(tmp_path, "lookup", shared.session, *base).stdout
@@ -118,8 +116,8 @@ def test_a_maintainer_looks_a_session_up(sharing: Collector, tmp_path: Path) -> 
         assert text in page
         assert text in shown
     unknown = str(uuid.uuid4())
-    answer, page = send(sharing, "/support", session=unknown, token=TOKEN)
-    assert (answer.status, f"Nothing of the session {unknown} is here." in page) == (404, True)
+    status, page = look_up(sharing, unknown)
+    assert (status, f"Nothing of the session {unknown} is here." in page) == (404, True)
     done = run_server(tmp_path, "lookup", unknown, *base)
     assert (done.returncode, done.stderr) == (
         1,
@@ -149,7 +147,7 @@ def test_what_others_add_to_a_session_does_not_hide_it(sharing: Collector, tmp_p
         assert patch(sharing, name, others[name]).status == 200
     assert share(sharing, shared).status == 200
     assert patch(sharing, late, others[late]).status == 403
-    _, page = send(sharing, "/support", session=shared.session, token=TOKEN)
+    _, page = look_up(sharing, shared.session)
     shown = run_server(tmp_path, "lookup", shared.session, "--database", str(sharing.database))
     for text in (page, shown.stdout):
         assert "canary_model" in text
@@ -157,11 +155,12 @@ def test_what_others_add_to_a_session_does_not_hide_it(sharing: Collector, tmp_p
     assert shown.returncode == 0
 
 
-def test_without_a_token_nobody_looks_anything_up(tmp_path: Path) -> None:
+def test_without_a_token_nobody_logs_in(tmp_path: Path) -> None:
     with run_collector(tmp_path / "test.sqlite3", token=None) as collector:
-        for token in ("", TOKEN):
-            answer, _ = send(collector, "/support", session=str(uuid.uuid4()), token=token)
+        for token in ("", "wrong", "tökén", TOKEN):
+            answer, page = send(collector, "/login", token=token)
             assert answer.status == 403
+            assert "This token opens nothing here." in page
 
 
 def test_a_contract_that_was_added_is_taken_up_at_the_next_start(tmp_path: Path) -> None:

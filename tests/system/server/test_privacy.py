@@ -62,7 +62,6 @@ def test_no_address_and_no_header_is_kept(place: tuple[Path, str | None], tmp_pa
             ("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4())}),
             ("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4()), "key": "canary-cookie"}),
             ("POST", "/forget", f"session={uuid.uuid4()}".encode()),
-            ("POST", "/support", f"session={uuid.uuid4()}&token=canary-cookie".encode()),
             ("POST", "/login", b"token=canary-cookie"),
             ("GET", "/maintain", None),
             ("PUT", "/v1/x", b"x" * 100_000),

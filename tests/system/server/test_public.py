@@ -105,7 +105,7 @@ def test_a_collector_answers_the_same_with_and_without_sessions(tmp_path: Path) 
     chance, today = random.Random(1), datetime.now(UTC).date()  # noqa: S311
     commit(tmp_path / "a.sqlite3", list(counts(chance, [today - timedelta(days=back) for back in range(20)], 300)))
     seen = []
-    paths = [f"/{path}" for path in ("", "openapi.json", "healthz", "readyz", "forget", "support", "login", "maintain")]
+    paths = [f"/{path}" for path in ("", "openapi.json", "healthz", "readyz", "forget", "login", "maintain")]
     paths += [f"/packages/{path}" for path in PATHS[1:]]
     for number in (0, 9):
         for _ in range(number):
