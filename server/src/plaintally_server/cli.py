@@ -124,8 +124,6 @@ class Logged(click.Command):
 @setting("rate_limit", type=click.IntRange(0), default=5, help="Documents per second and client; 0 is without limit.")
 @setting("rate_burst", type=click.IntRange(1), default=20_000, help="Documents that a client may write at once.")
 @on_trusted_proxies
-@setting("tls_certificate", type=click.Path(path_type=Path), help="Speak TLS, with the certificates in this PEM file.")
-@setting("tls_key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
 @on_metrics_host
 @setting("metrics_port", type=click.IntRange(1, 65535), help="Port for Prometheus; without one there are no metrics.")
 @setting("log_format", type=click.Choice(logs.FORMATS), default="text", help="What each line of the log is.")

@@ -18,7 +18,6 @@ from uvicorn.server import ServerState
 from plaintally_server.connection_limits import ConnectionTable
 from plaintally_server.exceptions import Refusal, invalid, release, unavailable
 from plaintally_server.exchange import BUFFER_BYTES, Exchange, write_answer
-from plaintally_server.handshakes import Handshake
 from plaintally_server.heads import Head, Limits, too_large
 from plaintally_server.messages import Application, refuse
 from plaintally_server.proxies import Network, find_client, find_direct, find_holder
@@ -40,10 +39,9 @@ class Connection(asyncio.Protocol):
         table: ConnectionTable,
         trusted: Sequence[Network] = (),
         limits: Limits = Limits(),  # noqa: B008  # immutable
-        handshake: Handshake | None = None,
     ) -> None:
         self.app, self.server_state, self.app_state, self.limits = config.loaded_app, server_state, app_state, limits
-        self.table, self.trusted, self.handshake = table, trusted, handshake
+        self.table, self.trusted = table, trusted
         self.waits = True  # for its client, as the table knows it
         self.loop = _loop or asyncio.get_running_loop()
         self.parser = httptools.HttpRequestParser(self)
@@ -64,20 +62,17 @@ class Connection(asyncio.Protocol):
         self.server_state.connections.add(self)  # type: ignore[arg-type]  # which names the protocols of uvicorn's own
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else ""
-        self.is_tls = transport.get_extra_info("sslcontext") is not None
         self.base = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
-            "scheme": "https" if self.is_tls else "http",
+            "scheme": "http",
             "root_path": "",
             "server": None,
             "client": (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None,
         }
         self._expect_within(self.limits.head_s)
         self.timer = self.loop.call_later(self.limits.check_s, self._check)
-        if self.handshake is not None:
-            self.table.close(self.handshake)
         has_room = self.table.open(self)
         direct = find_direct(self.client, self.trusted)
         self.is_proxied = direct is None
@@ -122,7 +117,7 @@ class Connection(asyncio.Protocol):
         if self.is_in_head or (self.pending and self.pending[-1].has_more):
             self._refuse(invalid("The request ended before it was whole."))
         self.is_last = True
-        return bool(self.pending) and not self.is_tls
+        return bool(self.pending)
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""
@@ -153,7 +148,7 @@ class Connection(asyncio.Protocol):
         is_awaited = self.is_in_head if first is None else not first.is_started
         self._abandon_all()
         self.is_last, self.is_in_head = True, False
-        if self.is_tls or self.transport.get_write_buffer_size():
+        if self.transport.get_write_buffer_size():
             self.transport.abort()  # to close would wait for the client
             return
         if is_awaited and not self.transport.is_closing():

@@ -8,12 +8,11 @@ import ctypes
 import http.client
 import os
 import shutil
-import ssl
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from plaintally_server.exceptions import ServerError
 from plaintally_server.filesystems import NETWORK, PASSING, find_type
 from plaintally_server.options import collect_contracts
-from plaintally_server.settings import check_tls, find_token
+from plaintally_server.settings import find_token
 from plaintally_server.store import replacing
 from plaintally_server.store.database import Database, describe, exists, telling
 from plaintally_server.store.inspection import Inspection, look_at
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from plaintally_server.store.server_state import ServerState
 
 SCARCE_BYTES, AMPLE_BYTES = 64 * 2**20, 2**30
-RENEWAL = timedelta(days=14)
-"""How long before its end a certificate should be another."""
 _LEAST_POSTGRESQL = 150_000
 _TIMEOUT_S = 5
 _LONG_UNERASED = timedelta(hours=1)
@@ -83,10 +80,9 @@ def examine(
         except ServerError as error:
             yield Finding("failed", "token", str(error))
     yield _check_token(options["token"], options["token_file"], made, is_new=inspection is None)
-    yield check_certificate(options["tls_certificate"], options["tls_key"], now)
     yield _check_proxies(options["trusted_proxies"], options["host"])
     yield check_clock(now, inspection, is_synchronized=_is_synchronized())
-    yield _check_listening(options["host"], options["port"], uses_tls=options["tls_certificate"] is not None)
+    yield _check_listening(options["host"], options["port"])
 
 
 def check_tables(inspection: Inspection, *, is_server: bool = False) -> Finding:
@@ -239,28 +235,6 @@ def _check_token(token: str | None, path: Path | None, made: int, *, is_new: boo
     return _check_owner_only("token", path)
 
 
-def check_certificate(certificate: Path | None, key: Path | None, now: datetime) -> Finding:
-    """Whether a certificate can be used, and for how long yet."""
-    try:
-        check_tls(certificate, key)
-    except ServerError as error:
-        return Finding("failed", "tls", str(error))
-    if certificate is None:
-        return Finding("ok", "tls", "not spoken by the collector itself")
-    ends_at = _find_end(certificate)
-    if ends_at <= now:
-        return Finding("failed", "tls", f"{certificate} ended on {ends_at:%Y-%m-%d}; renew it, and start the collector")
-    if ends_at - now < RENEWAL:
-        return Finding("warning", "tls", f"{certificate} ends on {ends_at:%Y-%m-%d}; renew it, and start the collector")
-    return Finding("ok", "tls", f"with {certificate}, until {ends_at:%Y-%m-%d}")
-
-
-def _find_end(certificate: Path) -> datetime:
-    """Until when the first certificate in a file is valid."""
-    found = ssl._ssl._test_decode_cert(certificate)  # type: ignore[attr-defined]  # noqa: SLF001  # there is no other
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
-
-
 def _check_proxies(trusted: Sequence[str], host: str) -> Finding:
     if not trusted and host in ("127.0.0.1", "::1", "localhost"):
         says = "none is trusted, so all clients behind one share its rate limit; name it with --trusted-proxy"
@@ -323,10 +297,10 @@ def _is_synchronized() -> bool:
     return int(ctypes.CDLL(None).adjtimex(timex)) != _TIME_ERROR
 
 
-def _check_listening(host: str, port: int, *, uses_tls: bool) -> Finding:
+def _check_listening(host: str, port: int) -> Finding:
     place = f"{f'[{host}]' if ':' in host else host}:{port}"
     try:
-        status = _ask(host, port, uses_tls=uses_tls)
+        status = _ask(host, port)
     except ConnectionRefusedError:
         return Finding("warning", "listening", f"nothing answers at {place}; start it with `plaintally-server serve`")
     except (OSError, http.client.HTTPException) as error:
@@ -338,14 +312,9 @@ def _check_listening(host: str, port: int, *, uses_tls: bool) -> Finding:
     return Finding("ok", "listening", f"it answers at {place}")
 
 
-def _ask(host: str, port: int, *, uses_tls: bool) -> int:
-    """The status of the answer of whatever listens there; whose certificate it is does not matter."""
+def _ask(host: str, port: int) -> int:
+    """Return the status of the answer of whatever listens there."""
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # everywhere includes here
-    connection = http.client.HTTPConnection(here, port, timeout=_TIMEOUT_S)
-    if uses_tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(here, port, timeout=_TIMEOUT_S, context=context)
-    with closing(connection):
+    with closing(http.client.HTTPConnection(here, port, timeout=_TIMEOUT_S)) as connection:
         connection.request("GET", "/readyz")
         return connection.getresponse().status

@@ -132,7 +132,7 @@ class Entrance:
             raise unavailable("The collector cannot write just now; try again in a moment.") from error
 
     def _is_secure(self, request: Request) -> bool:
-        return self.gate.is_secure(make_request(request.scope, request.receive), request.url.scheme)
+        return self.gate.is_secure(make_request(request.scope, request.receive))
 
 
 def go(path: str) -> RedirectResponse:

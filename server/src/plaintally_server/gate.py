@@ -167,10 +167,9 @@ class Gate:
 
         return check
 
-    def is_secure(self, request: Request, scheme: str) -> bool:
-        """Whether a request came over TLS: to us, or to a proxy that is trusted and says so."""
-        forwarded = request.header(b"x-forwarded-proto")
-        return scheme == "https" or (forwarded == "https" and is_trusted(request.client, self.trusted))
+    def is_secure(self, request: Request) -> bool:
+        """Return whether a request came over TLS, as a trusted proxy reports it."""
+        return request.header(b"x-forwarded-proto") == "https" and is_trusted(request.client, self.trusted)
 
     def _find_buckets(self, request: Request) -> Sequence[Bucket]:
         return find_buckets(self._find_client(request))

@@ -20,12 +20,11 @@ from plaintally_server.connection import Connection
 from plaintally_server.connection_limits import ConnectionTable
 from plaintally_server.ending import Ending
 from plaintally_server.exceptions import StartError
-from plaintally_server.handshakes import Handshake, Handshakes
 from plaintally_server.heads import Limits
 from plaintally_server.messages import Application
-from plaintally_server.proxies import find_direct, parse_networks
+from plaintally_server.proxies import parse_networks
 from plaintally_server.refusals import Refusals
-from plaintally_server.settings import Settings, check_tls
+from plaintally_server.settings import Settings
 from plaintally_server.store.opening import open_maintenance, open_store
 from plaintally_server.store.writing import SQLStore
 from plaintally_server.systemd_watchdog import report_health
@@ -38,46 +37,23 @@ _GARBAGE = 50_000  # objects in circles that may come about before the youngest 
 
 
 class Listening(uvicorn.Server):
-    """A server that says where it listens once it does; `handshakes` are those of TLS."""
+    """A server that says where it listens once it does."""
 
-    def __init__(self, config: uvicorn.Config, handshakes: Handshakes, ending: Ending) -> None:
+    def __init__(self, config: uvicorn.Config, ending: Ending) -> None:
         super().__init__(config)
-        self.handshakes, self.ending = handshakes, ending
-        self.accepting: asyncio.Task[None] | None = None
+        self.ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print the address, if anybody listens to that."""
         asyncio.get_running_loop().set_exception_handler(logs.report_loop_error)
-        context = self.config.ssl
-        await super().startup(sockets if context is None else [])
-        if context is not None:
-            accept = self.handshakes.accept((sockets or [])[0], context, self._make_protocol)
-            self.accepting = asyncio.get_running_loop().create_task(accept)
+        await super().startup(sockets)
         host, port = (sockets or [])[0].getsockname()[:2]
-        scheme = "https" if self.config.is_ssl else "http"
-        logs.announce(f"Listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
+        logs.announce(f"Listening on http://{f'[{host}]' if ':' in host else host}:{port}/")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, which takes ten seconds at most."""
         self.ending.begin()
         super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more, and finish what was accepted."""
-        if self.accepting is not None:
-            self.accepting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.accepting
-        await super().shutdown(sockets)
-
-    def _make_protocol(self, handshake: Handshake) -> asyncio.Protocol:
-        """The protocol of a connection as uvicorn makes it, with its handshake."""
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-            handshake=handshake,
-        )
 
 
 def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] = Access) -> None:  # noqa: B008  # immutable
@@ -86,9 +62,8 @@ def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] =
     A thread that is stuck then is left behind, and the exit code is 1 if not everything was committed.
 
     Raises:
-        StartError: the address, the certificate or the database cannot be used.
+        StartError: the address or the database cannot be used.
     """
-    check_tls(settings.tls_certificate, settings.tls_key)
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is taken in yet, and opening a large file takes its time
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored
@@ -118,7 +93,6 @@ def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] =
             unread_bytes=int(limits.unread_bytes),
         )
         trusted = parse_networks(settings.trusted_proxies)
-        handshakes = Handshakes(table, find_client=partial(find_direct, trusted=trusted), timeout_s=limits.head_s)
         config = uvicorn.Config(
             app,
             http=partial(Connection, table=table, trusted=trusted, limits=limits),  # type: ignore[arg-type]  # it is called like a class
@@ -130,17 +104,12 @@ def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] =
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_S,
-            headers=[
-                ("x-content-type-options", "nosniff"),
-                *([("strict-transport-security", "max-age=31536000")] if settings.tls_certificate else []),
-            ],
-            ssl_certfile=settings.tls_certificate,
-            ssl_keyfile=settings.tls_key,
+            headers=[("x-content-type-options", "nosniff")],
         )
         gc.freeze()  # what is there now stays; looking through it again and again would hold up all requests
         gc.set_threshold(_GARBAGE)
         with contextlib.suppress(KeyboardInterrupt):
-            Listening(config, handshakes, ending).run(sockets=[listener])
+            Listening(config, ending).run(sockets=[listener])
     ending.leave_if_stuck()
 
 

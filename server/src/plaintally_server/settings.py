@@ -1,6 +1,5 @@
 """The settings of a collector. Where they come from (environment, file, defaults) is up to `options`."""
 
-import ssl
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +17,8 @@ class Settings(NamedTuple):
     `contracts` says by package what may be kept; `token` lets a maintainer read everything; `body_limit` is in bytes;
     `queue_size` is the number of writes that may wait for the disk; `rate_limit` is in documents per second and client
     (0: without limit), `rate_burst` what a client may write at once; `trusted_proxies` are addresses and networks whose
-    word about their client is believed; `tls_certificate` and `tls_key` are files in PEM, both or none; figures for
-    Prometheus are on `metrics_host` and `metrics_port` (None: nowhere).
+    word about their client is believed; figures for Prometheus are on `metrics_host` and `metrics_port` (None:
+    nowhere).
     """
 
     contracts: Mapping[str, Contract]
@@ -32,8 +31,6 @@ class Settings(NamedTuple):
     rate_limit: int = 5
     rate_burst: int = 20_000
     trusted_proxies: Collection[str] = ()
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
 
@@ -72,25 +69,6 @@ def _read_token(path: Path) -> str:
     if not token:
         raise StartError(f"the token file {path} is empty; write a token into it")
     return token
-
-
-def check_tls(certificate: Path | None, key: Path | None) -> None:
-    """Raise unless these files hold a certificate and its key, or there are none.
-
-    Raises:
-        StartError: they do not.
-    """
-    if certificate is None and key is None:
-        return
-    if certificate is None or key is None:
-        raise StartError("TLS needs both --tls-certificate and --tls-key")
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-    except OSError as error:
-        reason = "they do not fit" if isinstance(error, ssl.SSLError) else error.strerror
-        raise StartError(
-            f"cannot speak TLS with {certificate} and {key} ({reason}); name a certificate and its key, both in PEM"
-        ) from error
 
 
 def load_contract(path: Path) -> tuple[str, Contract]:

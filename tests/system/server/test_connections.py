@@ -4,18 +4,15 @@ import json
 import resource
 import socket
 import sqlite3
-import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
-import trustme
 
 from collectors import ROOT, Collector, count, run_collector
 from plaintally_server.connection_limits import ConnectionTable
@@ -258,48 +255,3 @@ def test_the_slowest_reader_of_the_client_that_reads_least_ends() -> None:
         table.assign(connection, "few" if connection is few else "many")
         table.owe(connection, 3)
     assert [one.is_evicted for one in (few, *many)] == [False, True, True, False, False]
-
-
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, ssl.SSLContext]]:
-    """A collector that speaks TLS, and what trusts its certificate."""
-    folder = tmp_path_factory.mktemp("secure")
-    authority, trust = trustme.CA(), ssl.create_default_context()
-    authority.configure_trust(trust)
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "both.pem")
-    options = [f"--tls-certificate={folder}/both.pem", f"--tls-key={folder}/both.pem", "--rate-limit=0"]
-    with run_collector(folder / "a.sqlite3", *options) as running:
-        yield running, trust
-
-
-def post_securely(collector: Collector, trust: ssl.SSLContext) -> int:
-    connection = HTTPSConnection("localhost", collector.port, timeout=30, context=trust, source_address=(FAST, 0))
-    with closing(connection):
-        connection.request("POST", USING, json.dumps(count()))
-        return connection.getresponse().status
-
-
-@pytest.mark.linux
-@pytest.mark.parametrize("content", [b"", b"\x16\x03\x01\x02\x00\x01\x00"], ids=["nothing", "half a hello"])
-@pytest.mark.parametrize("sources", [ONE_ADDRESS, MANY_ADDRESSES], ids=["one address", "many addresses"])
-def test_handshakes_that_do_not_end_leave_room_for_others(
-    secure: tuple[Collector, ssl.SSLContext], flood: Flood, content: bytes, sources: list[str]
-) -> None:
-    collector, trust = secure
-    flood.open(collector.port, 5000, sources, content)
-    assert [post_securely(collector, trust) for _ in range(3)] == [200] * 3
-    limit = Limits().connections_per_client if sources is ONE_ADDRESS else Limits().connections
-    assert open_sockets(collector) <= limit + 20
-
-
-def test_slow_heads_by_tls_leave_room_for_others(secure: tuple[Collector, ssl.SSLContext], flood: Flood) -> None:
-    collector, trust = secure
-    for number in range(300):
-        with suppress(OSError):
-            plain = socket.create_connection(("127.0.0.1", collector.port), 20, (ONE_ADDRESS[0], 0))
-            flood.sockets.append(plain)
-            slow = trust.wrap_socket(plain, server_hostname="localhost")
-            flood.sockets.append(slow)
-            slow.sendall(SLOW["half a head" if number % 2 else "half a body"])
-    assert post_securely(collector, trust) == 200
-    assert open_sockets(collector) <= Limits().connections_per_client + 20

@@ -53,7 +53,7 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     wrong = {about for about, (state, _) in found.items() if state != "ok"}
     assert wrong <= {"clock", "disk", "filesystem"}  # of this machine
     assert found.keys() == {
-        "permissions", "filesystem", "disk", "tables", "erasing", "contracts", "token", "tls",
+        "permissions", "filesystem", "disk", "tables", "erasing", "contracts", "token",
         "proxies", "clock", "listening",
     }  # fmt: skip
 
@@ -163,10 +163,9 @@ def test_what_is_no_database(tmp_path: Path) -> None:
     assert found["database"][0] == "failed"
     with contextlib.closing(sqlite3.connect(tmp_path / "b.sqlite3")) as connection:
         connection.execute("CREATE TABLE recipes (name TEXT)")
-    code, found = _examine(tmp_path, "--database", "b.sqlite3", "--package", "a", "--port", "1", "--tls-key", "key.pem")
+    code, found = _examine(tmp_path, "--database", "b.sqlite3", "--package", "a", "--port", "1")
     assert code == 1
     assert found["database"] == ("failed", "b.sqlite3 is not a collector's database; name another with --database")
-    assert found["tls"] == ("failed", "TLS needs both --tls-certificate and --tls-key")
     code, found = _examine(tmp_path, "--database", "no/such/a.sqlite3", "--package", "a", "--port", "1")
     assert code == 1
     assert found["database"][1].startswith("there is no folder")

@@ -49,7 +49,7 @@ def test_the_file_shows_every_setting_with_its_default(tmp_path: Path) -> None:
     (tmp_path / "all.toml").write_text(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
     done = run_server(tmp_path, "doctor", "--config", "all.toml", "--port", "1", "--package", "a")
     assert done.stderr == ""
-    assert "tls           not spoken" in done.stdout
+    assert "name a package or add a contract" not in done.stdout
     assert "name what to count" in run_server(tmp_path, "init", "other").stdout
 
 
