@@ -182,14 +182,3 @@ def doctor(**options: Any) -> None:  # noqa: ANN401
         echo(f"{finding.state:7}  {finding.about:12}  {finding.says}")
     if any(finding.state == "failed" for finding in findings):
         raise SystemExit(1)
-
-
-@commands.command()
-@click.option("--once", is_flag=True, help="End after the demonstration instead of serving until Ctrl-C.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one.")
-@click.option("--imports", type=click.IntRange(1, 1000), default=50, help="How many processes import the package.")
-def demo(*, once: bool, port: int, imports: int) -> None:
-    """Count a real package's imports in many processes."""
-    from plaintally_server import demo as demonstration
-
-    demonstration.run(once=once, port=port, imports=imports)

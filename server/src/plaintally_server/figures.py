@@ -78,12 +78,8 @@ class SharedSessions(NamedTuple):
     missing: Sequence[date] = ()
 
 
-def read_series(store: Reader, package: str, *, length: int, now: datetime) -> DailyCounts:
-    """Return the imports of a package in the `length` days up to now, with notes about days that are incomplete."""
-    return _read_series(store, package, store.struck(package), length=length, now=now)
-
-
 def _read_series(store: Reader, package: str, struck: Sequence[Window], *, length: int, now: datetime) -> DailyCounts:
+    """Return the imports of a package in the `length` days up to now, with notes about days that are incomplete."""
     last = now.date()
     first = last - timedelta(days=length - 1)
     up, first_up = store.hours_up(first, last), store.first_day_up()

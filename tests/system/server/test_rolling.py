@@ -18,7 +18,7 @@ from made import at, counts, delete, new_id, session, write
 from plaintally.contract import Contract
 from plaintally_server import retention
 from plaintally_server.exceptions import CommandError
-from plaintally_server.figures import read_series
+from plaintally_server.figures import read_figures
 from plaintally_server.ingest import INVOKES, SESSIONS
 from plaintally_server.reports.questions import DURATIONS, IMPORTS, QUESTIONS, VERSIONS, Cells, Question
 from plaintally_server.rolling import STRUCK_IMPORTS, roll_up
@@ -361,7 +361,7 @@ def test_an_outage_of_years_is_no_row_of_zeros(store: SQLStore) -> None:
             await store.note_minute(moment, {})
 
     asyncio.run(work())
-    assert {number for _, number in read_series(store, PACKAGE, length=30, now=now).days[:-2]} == {None}
+    assert {number for _, number in read_figures(store, PACKAGE, length=30, now=now).imports.days[:-2]} == {None}
 
 
 def test_a_day_whose_rollups_cannot_be_written_is_left(tmp_path: Path) -> None:

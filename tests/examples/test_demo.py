@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from hosts import ROOT
 from plaintally_server.store.opening import open_reader
 
 pytestmark = pytest.mark.once
 
-COMMAND = [sys.executable, "-m", "plaintally_server", "demo"]
+DEMO = str(ROOT / "examples/demo/run.py")
+COMMAND = [sys.executable, DEMO]
 
 
 def environment(home: Path, **more: str) -> Mapping[str, str]:
@@ -98,14 +100,14 @@ def test_what_went_wrong_is_one_sentence(tmp_path: Path, source: str, told: str)
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (1, f"plaintally-server: {told}\n")
+    assert (done.returncode, done.stderr) == (1, f"demo: {told}\n")
     assert list(home.iterdir()) == []
 
 
 def test_without_the_example_it_says_what_to_type(tmp_path: Path) -> None:
     program = (
-        "import sys; sys.modules['rxinfer_py'] = None; from plaintally_server.cli import main;"
-        "sys.argv[1:] = ['demo', '--once']; main()"
+        "import runpy, sys; sys.modules['rxinfer_py'] = None;"
+        f"sys.argv[1:] = ['--once']; runpy.run_path({DEMO!r}, run_name='__main__')"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment(tmp_path), capture_output=True, text=True, check=False
@@ -134,7 +136,7 @@ def test_ctrl_c_during_the_imports_ends_it_quietly(tmp_path: Path) -> None:
             assert process.poll() is None
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 1
-        assert process.stderr.read().strip() == "plaintally-server: interrupted"
+        assert process.stderr.read().strip() == "demo: interrupted"
     assert list(tmp_path.iterdir()) == []
 
 

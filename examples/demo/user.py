@@ -1,7 +1,6 @@
-"""The part of the demonstration that a user of the example package plays: infer, look, share.
+"""The user's part of the demonstration: infer, look at what was logged, and share it.
 
-It runs in a process of its own, as its user would run it, and writes what the demonstration needs for the rest, the
-session's ID and its deletion key, into the file it is given.
+It runs in a process of its own, and writes the session's ID and its deletion key into the file that it is given.
 """
 
 import json

@@ -1,10 +1,11 @@
 """The demonstration: a collector, a real package imported in many processes, and a session shared and deleted.
 
-Everything happens on this machine's loopback and in a temporary folder that is gone afterwards; the home of whoever
-runs it is not looked at. The example package is told of the collector the way a person would do it, with the command
-`plaintally endpoint`.
+`scripts/demo` installs both distributions and the example package `rxinfer_py`, and runs this file. Everything happens
+on this machine's loopback and in a temporary folder that is deleted afterwards. The command `plaintally endpoint`
+points the example package to the collector, as a user would do it.
 """
 
+import argparse
 import importlib.util
 import json
 import os
@@ -22,8 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from plaintally_server.exceptions import StartError
-from plaintally_server.figures import read_series
+from plaintally_server.figures import read_figures
 from plaintally_server.reports.charts import terminal_bars
 from plaintally_server.store.opening import open_reader
 from plaintally_server.store.reading import SQLReader
@@ -35,13 +35,9 @@ _IN_FLIGHT = 2  # of four senders that an environment has; the rest allows for a
 
 
 def run(*, once: bool, port: int, imports: int) -> None:
-    """Run the demonstration; with `once` end after it, else serve until Ctrl-C.
-
-    Raises:
-        StartError: the example package is not installed, the collector does not start, or counts went missing.
-    """
+    """Run the demonstration; with `once` end after it, else serve until Ctrl-C."""
     if importlib.util.find_spec(MODULE) is None:
-        raise StartError("the example package is not installed; type: pip install ./examples/rxinfer_py")
+        raise _failure("the example package is not installed; type: pip install ./examples/rxinfer_py")
     console = Console(highlight=False)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what is temporary goes then, too
     with tempfile.TemporaryDirectory(prefix="plaintally-demo-", ignore_cleanup_errors=True) as folder:
@@ -55,7 +51,7 @@ def run(*, once: bool, port: int, imports: int) -> None:
             _import(console, environment, store, imports)
             arrived = _wait_for(store, imports)
             if arrived != imports:
-                raise StartError(
+                raise _failure(
                     f"{arrived} of {imports} imports were counted; ask `plaintally status {PACKAGE}` what refuses"
                 )
             _show(console, environment, open_reader(database), url)
@@ -66,9 +62,9 @@ def run(*, once: bool, port: int, imports: int) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """The variables of the importing processes: a home of their own, and their user's word for counting them.
+    """Return the variables of the importing processes: a home of their own, and counting turned on.
 
-    The demonstration may run in CI or another place where counting is refused by default.
+    The demonstration may run in CI or another place where counting is off by default.
     """
     home = str(folder / "home")
     own = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA", "USERPROFILE"), home)
@@ -77,7 +73,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def _collector(database: Path, contract: Path, port: int) -> Iterator[str]:
-    """A collector in a process of its own; its URL."""
+    """Run a collector in a process of its own; yield its URL."""
     command = [sys.executable, "-m", "plaintally_server", "serve", "--contract", str(contract)]
     command += ["--database", str(database)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY_SERVER_")}
@@ -87,7 +83,7 @@ def _collector(database: Path, contract: Path, port: int) -> Iterator[str]:
         try:
             line = process.stdout.readline() if process.stdout else ""
             if "http" not in line:
-                raise StartError("the collector did not start; its reason is above")
+                raise _failure("the collector did not start; its reason is above")
             yield line.split()[-1]
         finally:
             process.terminate()
@@ -102,7 +98,7 @@ def _plaintally(environment: Mapping[str, str], *arguments: str, key: str = "") 
 
 
 def _export(environment: Mapping[str, str]) -> bytes:
-    """The contract of the example package; that of a package that cannot tell allows for counts alone."""
+    """Return the contract of the example package; without one, the collector takes counts only."""
     try:
         return _plaintally(environment, "contract", "export", PACKAGE)
     except subprocess.CalledProcessError:
@@ -118,17 +114,17 @@ def _import(console: Console, environment: Mapping[str, str], store: SQLReader, 
                 _wait_for(store, number - _IN_FLIGHT)
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").splitlines()[-1:]
-        raise StartError(f"{MODULE} cannot be imported ({''.join(reason)}); install it again") from error
+        raise _failure(f"{MODULE} cannot be imported ({''.join(reason)}); install it again") from error
 
 
 def _import_once(environment: Mapping[str, str]) -> None:
-    """Import the package in a process of its own, whose complaints (Ctrl-C reaches it, too) are not printed."""
+    """Import the package in a process of its own, and keep its errors (Ctrl-C reaches it, too)."""
     command = [sys.executable, "-c", f"import {MODULE}"]
     subprocess.run(command, env=environment, check=True, stderr=subprocess.PIPE)
 
 
 def _wait_for(store: SQLReader, imports: int) -> int:
-    """The number of counts, once all have arrived or the deadline is over."""
+    """Return the number of imports, once all have arrived or the deadline has passed."""
     deadline = time.monotonic() + DEADLINE_S
     while (arrived := store.total(PACKAGE)) < imports and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -140,20 +136,20 @@ def _show(console: Console, environment: Mapping[str, str], store: SQLReader, ur
     console.print("\nWhat one process sends, to the byte:\n")
     for line in sent.splitlines():
         console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
-    series = read_series(store, PACKAGE, length=30, now=datetime.now(UTC))
+    series = read_figures(store, PACKAGE, length=30, now=datetime.now(UTC)).imports
     console.print(f"\nImports of [bold]{PACKAGE}[/] per day, as stored (one bar: all were made just now):\n")
     console.print(Text(terminal_bars(series, width=console.width - 4, unicode=console.encoding.startswith("utf"))))
     console.print(f"\nThe same as a page: [link]{url}packages/{PACKAGE}[/link]")
 
 
 def _share(console: Console, environment: Mapping[str, str], database: Path, contract: Path) -> None:
-    """A user infers and shares; a maintainer looks it up; the user has it deleted."""
+    """Let a user infer and share, a maintainer look the session up, and the user delete it."""
     note = database.with_name("note.json")
     console.print("\nIn one more process somebody infers something, and decides to share what was logged:\n")
-    code = Path(__file__).with_name("demo_inference.py").read_text()
+    code = Path(__file__).with_name("user.py").read_text()
     command = [sys.executable, "-c", code, str(note)]  # a person's code: a package cannot share
     if subprocess.run(command, env=environment, check=False).returncode or not note.exists():
-        raise StartError(f"{MODULE} could not infer or share; its reason is above")
+        raise _failure(f"{MODULE} could not infer or share; its reason is above")
     said = json.loads(note.read_text())
     looked_up = ["lookup", said["session"], "--contract", str(contract), "--database", str(database)]
     console.print(f"\nThe maintainer sees what was shared (plaintally-server lookup {said['session']}):\n")
@@ -172,3 +168,26 @@ def _wait_for_the_end() -> None:
             time.sleep(3600)
     except KeyboardInterrupt:
         pass
+
+
+def _failure(reason: str) -> SystemExit:
+    return SystemExit(f"demo: {reason}")
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", description="Count a real package's imports in many processes."
+    )
+    parser.add_argument("--once", action="store_true", help="end after the demonstration")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 takes a free one")
+    parser.add_argument("--imports", type=int, default=50, help="number of importing processes")
+    options = parser.parse_args()
+    try:
+        run(once=options.once, port=options.port, imports=options.imports)
+    except KeyboardInterrupt:
+        raise _failure("interrupted") from None
+
+
+if __name__ == "__main__":
+    main()
