@@ -79,7 +79,6 @@ CASES: dict[str, list[Case]] = {
         Case(["--from", "{database}", "--to", "{work}/target.sqlite3"], "reads"),
         Case(["--from", "{files}/sound/a.sqlite3", "--to", "{database}"], "makes"),
     ],
-    "demo": [Case(["--once", "--imports", "1"], "skips")],
     "doctor": [reads("--package", "rxinfer", "--port", "1")],
     "export": [reads("--to", "{work}/export"), reads("--to", "{work}/export", "--check")],
     "forget approve": [writes("{session}")],

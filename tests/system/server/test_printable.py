@@ -36,7 +36,6 @@ CASES: dict[str, list[list[str]]] = {
     "contract add": [["wrong.json"], [HOSTILE]],
     "contract list": [["--database", "contracts.sqlite3"], []],
     "copy": [["--from", "a.sqlite3", "--to", f"x/{HOSTILE}"], ["--from", HOSTILE, "--to", "b.sqlite3"]],
-    "demo": [["--imports", HOSTILE]],
     "doctor": [[], ["--package", HOSTILE], ["--contract", "wrong.json"], ["--database", f"x/{HOSTILE}"]],
     "export": [["--to", f"out{HOSTILE.replace('/', '_')}", "--check"], ["--to", "out", "--package", HOSTILE]],
     "forget approve": [[ID], [HOSTILE]],

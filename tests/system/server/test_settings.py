@@ -22,7 +22,7 @@ from ports import free_port
 GOLDEN = Path(__file__).parent / "golden"
 
 
-COMMANDS = ["", "serve", "demo", "lookup", "forget", "forget list", "forget approve", "forget refuse", "forget receipt"]
+COMMANDS = ["", "serve", "lookup", "forget", "forget list", "forget approve", "forget refuse", "forget receipt"]
 COMMANDS += ["backup", "restore", "copy", "forget log", "pull", "contract", "contract add", "contract list", "migrate"]
 COMMANDS += ["token", "token create", "strike", "strike look", "strike add", "watch", "audit", "forget erase"]
 
