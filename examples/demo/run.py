@@ -1,6 +1,6 @@
 """The demonstration: a collector, a real package imported in many processes, and a session shared and deleted.
 
-`scripts/demo` installs both distributions and the example package `rxinfer_py`, and runs this file. Everything happens
+`scripts/demo` installs the distributions and the example package `rxinfer_py`, and runs this file. Everything happens
 on this machine's loopback and in a temporary folder that is deleted afterwards. The command `plaintally endpoint`
 points the example package to the collector, as a user would do it.
 """
