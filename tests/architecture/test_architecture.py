@@ -25,7 +25,7 @@ PURE |= {
     for path in (*SDK.rglob("*.py"), *AUTHOR.rglob("*.py"), *SERVER.rglob("*.py"))
     if re.search(r"\bPure\b", ast.get_docstring(ast.parse(path.read_text())) or "")
 }
-OPTIONAL = {"IPython", "rich", "tqdm"}  # used for a summary and for bars where a user has them
+OPTIONAL = {"rich", "tqdm"}  # used for a summary and for bars where a user has them
 LEAVES = {
     f"plaintally.{name}"
     for name in (

@@ -273,8 +273,8 @@ def test_c2_two_bars(person: Person) -> None:
             see_at_terminal([sys.executable, "-c", silent], env=env | {"RXINFER_TELEMETRY": "on"}, cwd=person.home)
             == ""
         )
-    assert re.search(r"statistics .*\x1b\[34m.*2/2", seen)  # blue
-    assert re.search(r"runs .*\x1b\[32m.*1/1", seen)  # green
+    assert re.search(r"statistics.*\x1b\[34m.*2/2", seen)  # blue
+    assert re.search(r"runs.*\x1b\[32m.*1/1", seen)  # green
 
 
 def test_c3_without_endpoint_or_session_a_warning(person: Person) -> None:

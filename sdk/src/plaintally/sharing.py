@@ -15,7 +15,7 @@ from urllib.parse import quote
 from plaintally import _deliver, documents
 from plaintally._answers import Answer
 from plaintally._notice_text import name_command
-from plaintally._progress import Progress, make_progress
+from plaintally._progress import Progress
 from plaintally._requests import (
     LACKING,
     Document,
@@ -216,18 +216,20 @@ def share(
         result.reason = "there is no endpoint to share it with"
         return result
     totals = {name: sum(doc.collection == name for doc in preview.documents) for name in documents.COLLECTIONS}
+    progress = Progress(totals, shown=show_progress)
     try:
-        with make_progress(totals, shown=show_progress) as progress:
-            _send_all(preview.requests, endpoint, result, progress)
+        _send_all(preview.requests, endpoint, result, progress)
     except Exception as error:  # noqa: BLE001  # no mistake may hide the ID and the key of what was shared
         result.reason = unexpected(error)
     except BaseException as interruption:
         result.reason = "it was interrupted"
+        progress.close()
         if show_progress:
             _show(result)
         else:
             interruption.add_note(str(result))
         raise
+    progress.close()
     if show_progress:
         _show(result)
     return result

@@ -351,7 +351,7 @@ telemetry.share()
 """
 
 
-@pytest.mark.parametrize("missing", [(), ("rich",), ("rich", "tqdm")], ids=["rich", "tqdm", "neither"])
+@pytest.mark.parametrize("missing", [(), ("tqdm",)], ids=["tqdm", "lines"])
 def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missing: tuple[str, ...]) -> None:
     code = "import threading\nstarted, start = [], threading.Thread.start\n"
     code += "threading.Thread.start = lambda self: (started.append(self), start(self))\n"
@@ -361,26 +361,40 @@ def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missi
     assert len(server.requests) == 2
     assert re.search(r"statistics.*2/2", seen)
     assert re.search(r"runs.*5/5", seen)
-    if "tqdm" not in missing:
-        assert "\x1b[" in seen  # colours
+    assert "\x1b[34m" in seen  # blue
+    assert "\x1b[32m" in seen  # green
+    assert ("%|" in seen) is (not missing)  # a bar of tqdm's
     assert "Thank you. 1 session, statistics of 1 label, 5 runs" in seen
     assert "\n0 threads\n" in seen
 
 
+def test_tqdm_is_loaded_only_by_share(server: Loopback, tmp_path: Path) -> None:
+    shown = SHARING.format(missing=(), endpoint=server.endpoint)
+    before, share = shown.rsplit("telemetry.share()", 1)[0], "telemetry.share()\n"
+    told = "print('tqdm is loaded:', 'tqdm' in sys.modules)\n"
+    env = {"HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    command = [sys.executable, "-c", f"{before}telemetry.preview()\n{told}{share}{told}"]
+    seen = see_at_terminal(command, env=env, cwd=tmp_path)
+    assert re.findall(r"tqdm is loaded: (\w+)", seen) == ["False", "True"]
+
+
+@pytest.mark.parametrize("missing", [(), ("tqdm",)], ids=["tqdm", "lines"])
 def test_a_notebook_shows_two_bars_and_who_drives_one_none(
-    server: Loopback, capsys: pytest.CaptureFixture[str]
+    server: Loopback, capsys: pytest.CaptureFixture[str], missing: tuple[str, ...]
 ) -> None:
-    code = SHARING.format(missing=(), endpoint=server.endpoint)
+    code = SHARING.format(missing=missing, endpoint=server.endpoint)
     notebook = new_notebook(cells=[new_code_cell(code)])  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=60).execute()
-    bars, said, _ = notebook.cells[0].outputs
+    texts = {"stdout": "", "stderr": ""}
+    for output in notebook.cells[0].outputs:
+        texts[output.get("name", "stdout")] += output.get("text", "")
     assert len(server.requests) == 2
-    assert bars["data"]["text/plain"] == "Sharing: statistics 2/2   runs 5/5"
-    assert re.findall(r'value="(\d)" max="(\d)" style="accent-color:(\w+)"', bars["data"]["text/html"]) == [
-        ("2", "2", "blue"),
-        ("5", "5", "green"),
-    ]
-    assert said["text"].startswith("Thank you.")
+    statistics, runs = texts["stderr"].strip().split("\n")
+    assert "\x1b[34m" in statistics
+    assert "2/2" in statistics
+    assert "\x1b[32m" in runs
+    assert "5/5" in runs
+    assert texts["stdout"].startswith("Thank you.")
     assert "ipykernel" in sys.modules  # which makes no notebook of this process
     make(server).share()
     assert capsys.readouterr().err == ""
