@@ -10,8 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import train_test_split
 
-import plaintally
-from plaintally import Choice, Contract, Description, ErrorType, Integer, Label
+from plaintally import Choice, Contract, Description, ErrorType, Integer, Label, Telemetry
 
 ESTIMATORS = (LinearRegression, Ridge, RandomForestRegressor)
 NAMES = [estimator.__name__ for estimator in ESTIMATORS]
@@ -31,7 +30,7 @@ CONTRACT = Contract(
     }
 )
 
-telemetry = plaintally.Telemetry("scikit_learn_study", contract=CONTRACT)
+telemetry = Telemetry("scikit_learn_study", contract=CONTRACT)
 
 
 def describe_fit(estimator: object, X: object, y: object) -> Mapping[str, object]:  # noqa: N803  # their names
@@ -48,10 +47,8 @@ def describe_predict(estimator: object, X: object) -> Mapping[str, object]:  # n
 def main() -> None:
     """Track the estimators, use them, and show what was logged."""
     for estimator in ESTIMATORS:
-        estimator.fit = plaintally.track("fit", telemetry=telemetry, context=describe_fit)(estimator.fit)
-        estimator.predict = plaintally.track("predict", telemetry=telemetry, context=describe_predict)(
-            estimator.predict
-        )
+        estimator.fit = telemetry.track("fit", context=describe_fit)(estimator.fit)
+        estimator.predict = telemetry.track("predict", context=describe_predict)(estimator.predict)
     X, y = load_diabetes(return_X_y=True, as_frame=True)  # noqa: N806
     train, test, train_y, _ = train_test_split(X, y, random_state=0)
     for model in (LinearRegression(), Ridge(), RandomForestRegressor(n_estimators=50, random_state=0)):

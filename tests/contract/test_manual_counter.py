@@ -99,8 +99,8 @@ def test_a3_the_uuid_is_made_anew_and_on_no_disk(site: Site) -> None:
     assert len(identifiers) == 2
     assert {uuid.UUID(identifier).version for identifier in identifiers} == {4}
     files = [path for folder in (site.host.home, site.host.folder) for path in folder.rglob("*") if path.is_file()]
-    assert files == [site.host.preferences]
-    assert not any(identifier in site.host.preferences.read_text() for identifier in identifiers)
+    assert files == [site.host.choices]
+    assert not any(identifier in site.host.choices.read_text() for identifier in identifiers)
 
 
 def test_a4_no_code_data_or_environment_information(site: Site, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a5_entirely_anonymous(site: Site) -> None:
 
 @pytest.mark.linux
 def test_a6_on_by_default(site: Site) -> None:
-    assert "counter" not in site.host.preferences.read_text()
+    assert "counter" not in site.host.choices.read_text()
     site.run()
     assert site.total == 1
 
@@ -205,7 +205,7 @@ def test_a10_off_when_the_endpoint_is_nothing(site: Site, tmp_path: Path) -> Non
     site.run(f"{IMPORT}; rxinfer_py.set_telemetry_endpoint(None)", PLAINTALLY="off")
     found = trace(site.host, tmp_path, IMPORT)
     assert (found.programs, found.sockets) == ([], [])
-    site.host.preferences.unlink()  # the example's author gives no endpoint either
+    site.host.choices.unlink()  # the example's author gives no endpoint either
     found = trace(site.host, tmp_path, IMPORT)
     assert (found.programs, found.sockets) == ([], [])
 
@@ -215,6 +215,7 @@ def test_a11_customisable_by_preferences(site: Site) -> None:
     site.host.plaintally("off", "rxinfer")
     site.run()
     assert site.total == 0
+    site.host.choices.unlink()
     site.host.prefer(f'[packages.rxinfer]\ncounter = true\nendpoint = "{site.endpoint}"\n')
     site.run()
     assert site.total == 1

@@ -104,6 +104,11 @@ class Host:
             return self.home / "Library/Application Support/plaintally/preferences.toml"
         return self.home / ".config/plaintally/preferences.toml"
 
+    @property
+    def choices(self) -> Path:
+        """What the command writes."""
+        return self.preferences.with_name("choices.toml")
+
     def prefer(self, text: str) -> None:
         self.preferences.parent.mkdir(parents=True, exist_ok=True)
         self.preferences.write_text(textwrap.dedent(text))

@@ -21,12 +21,12 @@ import plaintally
 from plaintally import (
     Telemetry,
     __version__,
+    _choices,
     _cli_sessions,
     _consent,
     _counting,
     _deliver,
     _preferences,
-    _preferences_write,
     _sender,
     _status,
 )
@@ -214,7 +214,7 @@ def _turn_off(arguments: argparse.Namespace) -> None:
         (arguments.package, "automatic_sharing"): False,
     }
     if arguments.package is None:  # a no to all is a no to those that once got a yes
-        for package, own in _user_layer().table.get("packages", {}).items():
+        for package, own in _packages("choices").items():
             keys = ("counter", "automatic_sharing")
             changes |= {(package, key): None for key in keys if _consent.understand(own.get(key)) is True}
     _write(changes, "plaintally off")
@@ -253,10 +253,10 @@ def _preview(arguments: argparse.Namespace) -> None:
             "would send; ask in the environment that has it"
         )
     facts = _counting.gather(handle)
-    endpoint, where = _counting.resolve_endpoint(handle, facts.layers)
+    endpoint = facts.endpoint
     decision = _consent.decide("counter", facts)
     if endpoint is None:
-        raise PlaintallyError(f"{arguments.package} sends nothing: it has no endpoint (set by {where})")
+        raise PlaintallyError(f"{arguments.package} sends nothing: it has no endpoint (set by {facts.endpoint_where})")
     target, body = _counting.document(handle, os.urandom(16), time.time_ns())
     sent = _deliver.request(endpoint.host, endpoint.port, f"{endpoint.path}/{target}", body, scheme=endpoint.scheme)
     state = "will be sent" if decision.allowed else f"will not be sent, because of {_status.because(decision)}"
@@ -278,7 +278,7 @@ def _send_test(arguments: argparse.Namespace) -> None:
         raise PlaintallyError(
             f"nothing was sent: imports of {package} are not counted here, because of {_status.because(decision)}"
         )
-    obstacle = _send_test.find_obstacle(package, facts.endpoint)
+    obstacle = _send_test.find_obstacle(package, str(facts.endpoint))
     if obstacle:
         raise PlaintallyError(f"{facts.endpoint} cannot be used from here: {obstacle}")
     say(f"{facts.endpoint} can be reached, and a collector answers.")
@@ -309,7 +309,7 @@ def _status_of(package: str) -> _status.Status:
 
 
 def _known_packages() -> "list[str]":
-    return sorted({name for name, _ in _declared()} | set(_user_layer().table.get("packages", {})))
+    return sorted({*(name for name, _ in _declared()), *_packages("user"), *_packages("choices")})
 
 
 def find(package: str, *, declared_only: bool = False) -> "Telemetry | None":
@@ -402,13 +402,15 @@ def _reason(error: BaseException) -> str:
         return f"{type(error).__name__}, which has no readable text"
 
 
-def _user_layer() -> _consent.Layer:
-    path = _preferences.paths(os.environ).get("user", "")
-    return _preferences.read("user", path)
+def _packages(level: str) -> "dict[str, Any]":
+    """Return what one of the user's two files says of single packages."""
+    path = _preferences.paths(os.environ).get(level, "")
+    packages: dict[str, Any] = _preferences.read(level, path).table.get("packages", {})
+    return packages
 
 
 def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]", by: str) -> None:
-    path = _preferences_write.write_user(os.environ, changes, by=by)
+    path = _choices.write(os.environ, changes, by=by)
     say(f"Written to {path}." if os.path.exists(path) else f"Nothing to change: there is no {path}.")
 
 

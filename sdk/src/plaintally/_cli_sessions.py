@@ -140,8 +140,9 @@ def _endpoint(package: str, handle: "Telemetry | None", given: "str | None") -> 
     if given is not None:
         return _sender.parse_endpoint(given, allow_http=handle is not None and handle.allow_http)
     asked = handle or Telemetry(package)
-    endpoint, where = _counting.resolve_endpoint(asked, _counting.gather(asked).layers)
-    if endpoint is None:
+    facts = _counting.gather(asked)
+    if facts.endpoint is None:
         unknown = "" if handle else f"no package is installed here that calls its telemetry {package!r}, and "
+        where = facts.endpoint_where
         raise SharingError(f"{unknown}{package} has no endpoint (set by {where}); name one with --endpoint")
-    return endpoint
+    return facts.endpoint

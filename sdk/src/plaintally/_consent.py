@@ -3,7 +3,8 @@
 Nothing here reads a file, a clock or the environment; `_counting` gathers the facts and passes them in. The rules
 stand in one order, the first one that says anything decides, and every rule can tell what it looked at.
 
-A host's import loads this only where somebody said something: else `_counting.is_silent` knows what it would come to.
+An import loads this only if two short cuts do not apply, which are named after the rules that they stand for: if
+`plaintally._variables_refuse`, nothing else is loaded, and if `_counting.default_decides`, the import is counted.
 """
 
 from plaintally._counting import CIRCUMSTANCES
@@ -12,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
+
+    from plaintally._sender import Endpoint
 
 SWITCHES = ("counter", "session_log", "automatic_sharing")
 
@@ -44,10 +47,16 @@ class Layer:
         """Whether a yes in this file counts, or another setting in it that is not a no.
 
         A project's file comes with a clone and an environment's may come with a wheel, so they can only refuse.
-        Sharing, which nobody but the user may turn on, is heard from the user's own file alone. What modules ask for
+        Sharing, which nobody but the user may turn on, is heard from the user's two files alone. What modules ask for
         in this process was looked at when they did.
         """
-        return self.level in ("user", "process") or (self.level == "system" and switch != "automatic_sharing")
+        is_users = self.level in ("user", "choices", "process")
+        return is_users or (self.level == "system" and switch != "automatic_sharing")
+
+    def refuses(self, package: str, switch: str) -> bool:
+        """Return whether this file says no, or anything that is not a yes."""
+        value = self.get(package, switch)
+        return self.problem is not None or (value is not None and understand(value) is not True)
 
     def get(self, package: str, key: str) -> object:
         """What stands under `key` for the package, else for all packages, else None."""
@@ -55,10 +64,10 @@ class Layer:
         return own.get(key, self.table.get(key))
 
     def record(self, package: str, key: str) -> str:
-        """Return who wrote what stands under `key`, with a comma before it, or nothing if the user did by hand."""
+        """Return who chose what stands under `key`, with a comma before it, or nothing if it was written by hand."""
         own = self.table.get("packages", {}).get(package, {})
         written = (own if key in own else self.table).get(f"{key}_by")
-        return f", recorded: {written}" if self.level == "user" and isinstance(written, str) else ""
+        return f", recorded: {written}" if self.level == "choices" and isinstance(written, str) else ""
 
 
 class Finding:
@@ -119,7 +128,7 @@ class Facts:
         environment: "Mapping[str, str]",
         layers: "Sequence[Layer]" = (),
         explicit: "Mapping[str, bool] | None" = None,
-        endpoint: "str | None" = None,
+        endpoint: "Endpoint | None" = None,
         endpoint_where: str = "the author of the package",
         policy: str = "opt-out",
         notice_shown: bool = False,
@@ -173,7 +182,8 @@ def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
             yield from _circumstance(rule, facts)
         worker = "started by a process pool" if facts.pool_worker else None
         yield Finding("pool worker", False if worker else None, worker, "this process")
-        yield Finding("endpoint", None if facts.endpoint else False, facts.endpoint or "none", facts.endpoint_where)
+        address = None if facts.endpoint else False
+        yield Finding("endpoint", address, str(facts.endpoint or "none"), facts.endpoint_where)
         obstacle = facts.obstacles.get(switch) or None
         yield Finding("sender", False if obstacle else None, obstacle, "this process")
     for layer in facts.layers:
@@ -188,9 +198,9 @@ def variables(package: str) -> "tuple[str, str]":
 
 
 def _enforced(layer: Layer, switch: str, facts: Facts) -> Finding:
-    value = layer.get(facts.package, switch)
-    refused = layer.problem is not None or (value is not None and understand(value) is not True)
-    return Finding("enforced", False if refused else None, _shown(layer, switch, value), layer.path)
+    refused = layer.refuses(facts.package, switch)
+    shown = _shown(layer, switch, layer.get(facts.package, switch))
+    return Finding("enforced", False if refused else None, shown, layer.path)
 
 
 def _do_not_track(facts: Facts) -> Finding:
@@ -210,12 +220,14 @@ def _circumstance(rule: str, facts: Facts) -> "Iterator[Finding]":
 
 
 def _preference(layer: Layer, switch: str, facts: Facts) -> Finding:
+    """A yes in the user's file is not heard if the user chose no with the command."""
     value = layer.get(facts.package, switch)
-    verdict = None if value is None else understand(value) is True
-    if verdict and not layer.may_allow(switch):
-        verdict = None
-    if layer.problem is not None:
+    verdict = None
+    if layer.refuses(facts.package, switch):
         verdict = False
+    elif value is not None and layer.may_allow(switch):
+        chosen = (other for other in facts.layers if other.level == "choices")
+        verdict = None if any(other.refuses(facts.package, switch) for other in chosen) else True
     shown, rule = _shown(layer, switch, value), "module" if layer.level == "process" else "preferences"
     return Finding(rule, verdict, shown and shown + layer.record(facts.package, switch), layer.path)
 

@@ -61,7 +61,7 @@ def disable_counter(telemetry: Telemetry, persist: bool = True) -> Decision:  # 
 
     Args:
         telemetry: the handle, of which this is a method.
-        persist: write it to the user's preferences file; otherwise it holds for this process only.
+        persist: record it as the user's choice; otherwise it holds for this process only.
 
     Returns:
         What counting the next import will come to.
@@ -82,7 +82,7 @@ def enable_counter(telemetry: Telemetry, persist: bool = True) -> Decision:  # n
 
     Args:
         telemetry: the handle, of which this is a method.
-        persist: write it to the user's preferences file, which leaves this process as it is. Otherwise this
+        persist: record it as the user's choice, which leaves this process as it is. Otherwise this
             process's import is counted, now if it was refused before.
 
     Returns:
@@ -125,7 +125,7 @@ def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
         note = _ask(telemetry, "endpoint", endpoint, caller)
         decision = _decide(telemetry, "counter", note)
     for session in _detach_all(telemetry):  # no more to the address of before
-        _attach_if_allowed(telemetry, session)
+        _attach_if_allowed(session, _counting.gather(telemetry))
     return decision
 
 
@@ -160,7 +160,7 @@ def set_session(telemetry: Telemetry, session: Session | None) -> None:
         ConfigurationError: it is no session of this package; nothing has changed.
     """
     if session is not None:
-        _attach_if_allowed(telemetry, _own(telemetry, session))
+        _attach_if_allowed(_own(telemetry, session), _counting.gather(telemetry))
     telemetry._session = session
 
 
@@ -258,10 +258,12 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None = None) -> "sh
     """
     from plaintally import sharing
 
-    endpoint, where = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
-    if endpoint is None:
-        raise SharingError(f"{telemetry.package} has no endpoint that could delete anything (set by {where})")
-    return sharing.forget(session_id, key, endpoint, issues_url=telemetry.issues_url)
+    facts = _counting.gather(telemetry)
+    if facts.endpoint is None:
+        raise SharingError(
+            f"{telemetry.package} has no endpoint that could delete anything (set by {facts.endpoint_where})"
+        )
+    return sharing.forget(session_id, key, facts.endpoint, issues_url=telemetry.issues_url)
 
 
 def status(telemetry: Telemetry) -> "Status":
@@ -321,7 +323,7 @@ def _switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Deci
         elif telemetry._session is None:
             telemetry._session = ...
     elif decision.allowed and telemetry.session is not None:
-        _attach_if_allowed(telemetry, telemetry.session)
+        _attach_if_allowed(telemetry.session, _counting.gather(telemetry))
     if persist and not on:
         _remember(telemetry, name, False, caller)
     return decision
@@ -394,9 +396,9 @@ def _level() -> int:
 
 def _remember(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> Decision:  # noqa: FBT001
     """Write a preference of the user's; return what holds of the counter from the next start on."""
-    from plaintally import _preferences_write
+    from plaintally import _choices
 
-    _preferences_write.write_user(os.environ, {(telemetry.package, key): value}, by=caller.name)
+    _choices.write(os.environ, {(telemetry.package, key): value}, by=caller.name)
     facts = _counting.gather(telemetry)
     facts.explicit = {}
     return _consent.decide("counter", facts)
@@ -406,8 +408,7 @@ def _look(telemetry: Telemetry, session: Session, include: "Collection[str]") ->
     from plaintally import sharing
 
     session.begin_after_fork()
-    endpoint, _ = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
-    return sharing.Preview(session, endpoint, include=include)
+    return sharing.Preview(session, _counting.gather(telemetry).endpoint, include=include)
 
 
 def _create(telemetry: Telemetry, facts: _consent.Facts, *, created_at_ns: int | None) -> Session:
@@ -422,8 +423,7 @@ def _create(telemetry: Telemetry, facts: _consent.Facts, *, created_at_ns: int |
         created_at_ns=created_at_ns,
         module=telemetry.module,
     )
-    if _consent.decide("automatic_sharing", facts).allowed:
-        _attach_if_allowed(telemetry, session)
+    _attach_if_allowed(session, facts)
     return session
 
 
@@ -438,13 +438,13 @@ def _own(telemetry: Telemetry, session: object) -> Session:
     return session
 
 
-def _attach_if_allowed(telemetry: Telemetry, session: Session) -> None:
+def _attach_if_allowed(session: Session, facts: _consent.Facts) -> None:
     """Share the runs of a session as they end, if the user allows it."""
-    endpoint, _ = _counting.resolve_endpoint(telemetry, _counting.gather(telemetry).layers)
-    if endpoint is not None and session.sink is None and _decide(telemetry, "automatic_sharing").allowed:
+    is_allowed = _consent.decide("automatic_sharing", facts).allowed
+    if facts.endpoint is not None and session.sink is None and is_allowed:
         from plaintally._automatic import Stream
 
-        session.attach(Stream(endpoint))
+        session.attach(Stream(facts.endpoint))
         _streaming.add(session)
 
 

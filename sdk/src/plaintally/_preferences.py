@@ -1,9 +1,10 @@
-"""The user's preferences files: where they are, and what they say.
+"""The preferences files: where they are, and what they say.
 
-What stands in one is read by `_preferences_text`, if there is one; writing them is in `_preferences_write`.
+`_preferences_text` reads the content of a file. `_choices` writes the one file that is not written by hand.
 
-Four levels, the nearest first: `project` (`[tool.plaintally]` of a pyproject.toml, upwards from the working directory),
-`environment` (`sys.prefix`), `user` and `system`. All are TOML:
+The levels, the nearest first: `project` (`[tool.plaintally]` of a pyproject.toml, upwards from the working directory),
+`environment` (`sys.prefix`), `user`, `choices` (made with the command, beside the user's file) and `system`. What
+you write by hand comes before the command's choices, except that a no in either is always heard. All are TOML:
 
     counter = false                  # for every package
 
@@ -51,7 +52,7 @@ def layers(environment: "Mapping[str, str]") -> "list[Layer]":
 
 
 def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
-    """The paths of the three files that are ours, by level; no `user` where there is no home."""
+    """The paths of the files that are ours, by level; without a home there is no `user` and no `choices`."""
     system = environment.get("PROGRAMDATA", r"C:\ProgramData") if sys.platform == "win32" else "/etc"
     ours = f"{os.sep}plaintally{os.sep}{FILE_NAME}"  # `os.path.join` takes 8,000 instructions
     found = {}
@@ -59,6 +60,7 @@ def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
         found["environment"] = f"{sys.prefix.rstrip(os.sep)}{os.sep}etc{ours}"
     if (user := user_directory(environment)) is not None:
         found["user"] = f"{user}{os.sep}{FILE_NAME}"
+        found["choices"] = f"{user}{os.sep}choices.toml"
     found["system"] = f"{system}{ours}"
     return found
 

@@ -45,7 +45,7 @@ class Status:
         return {
             "package": self.facts.package,
             "policy": self.facts.policy if handle else None,
-            "endpoint": self.facts.endpoint,
+            "endpoint": str(self.facts.endpoint) if self.facts.endpoint else None,
             "fields": _fields(handle) if handle else None,
             "privacy_url": handle.privacy_url if handle else None,
             "issues_url": handle.issues_url if handle else None,

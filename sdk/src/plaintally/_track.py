@@ -11,35 +11,16 @@ from plaintally import like, wrap_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Mapping
-    from types import EllipsisType
+    from collections.abc import AsyncIterator, Generator
     from typing import Any
 
-    from plaintally import Begin, Telemetry
-    from plaintally.session import Session
+    from plaintally import Begin
 
 # Flags of code objects, as in `inspect`.
 _GENERATOR = 0x20
 _COROUTINE = 0x80
 _ITERABLE_COROUTINE = 0x100  # a generator that `types.coroutine` made awaitable
 _ASYNC_GENERATOR = 0x200
-
-
-def track(
-    label: str,
-    *,
-    telemetry: "Telemetry",
-    context: "Callable[..., Mapping[str, object]] | None" = None,
-    session: "Session | EllipsisType | None" = ...,
-) -> "Callable[[Any], Any]":
-    """A decorator like `Telemetry.track`, for functions of packages that know nothing of plaintally.
-
-    `Estimator.fit = plaintally.track("fit", telemetry=telemetry)(Estimator.fit)`
-
-    Raises:
-        ConfigurationError: the label is missing, or the decorated object is not a function.
-    """
-    return telemetry.track(label, context=context, session=session)
 
 
 def wrap(function: "Any", begin: "Begin") -> "Any":

@@ -46,7 +46,7 @@ def test_it_is_off_unless_the_user_turns_it_on(host: MakeHost, tmp_path: Path) -
     assert run(made, endpoint, "print(telemetry.status().decisions['automatic_sharing'].rule)") == "default\n"
     asked = "print(telemetry.enable_automatic_sharing().allowed)"
     assert run(made, endpoint, asked, CI="true") == "True\n"  # said in this process
-    assert "automatic_sharing = true" in made.preferences.read_text()
+    assert "automatic_sharing = true" in made.choices.read_text()
     told = "d = telemetry.status().decisions['automatic_sharing']; print(d.allowed, d.rule)"
     assert run(made, endpoint, told) == "True preferences\n"
     assert run(made, endpoint, told, CI="true") == "False CI\n"

@@ -68,7 +68,7 @@ def report(host: Host, before: str = "", **env: str) -> list[str]:
 
 
 def written(host: Host) -> str:
-    return host.preferences.read_text() if host.preferences.exists() else ""
+    return host.choices.read_text() if host.choices.exists() else ""
 
 
 @pytest.mark.linux
@@ -115,7 +115,7 @@ def test_what_a_package_says_of_itself_is_not_kept_and_never_shares(host: MakeHo
         "set_session_capacity(7)": ["False", "True", "False", ENDPOINT, "7"],
     }.get(call, ["False", "True", "False", ENDPOINT, "1000"])
     assert report(asked, "import os; os.environ['CI'] = 'false'") == expected
-    assert not asked.preferences.exists()
+    assert not asked.choices.exists()
 
 
 @pytest.mark.parametrize("call", ENABLE)
@@ -129,7 +129,7 @@ def test_what_a_module_of_the_user_says_holds_for_its_process(host: MakeHost, ca
         "set_session_capacity(7)": ["False", "True", "False", ENDPOINT, "7"],
     }.get(call, ["False", "True", "False", ENDPOINT, "1000"])
     assert report(asked, "import mine") == expected
-    assert not asked.preferences.exists()
+    assert not asked.choices.exists()
     assert report(asked) == ["False", "True", "False", ENDPOINT, "1000"]
     if "capacity" not in call:
         note = asked.run("import mine; print(mine.decision.note)").stdout.decode()
@@ -161,7 +161,7 @@ def test_another_package_neither_shares_nor_redirects(host: MakeHost, call: str)
     assert found == ["False", "False", "False", ENDPOINT, "None"]
     found = report(asked, f"import sys; sys.path.insert(0, {str(folder)!r}); import other")
     assert found[2:4] == ["False", ENDPOINT]
-    assert not asked.preferences.exists()
+    assert not asked.choices.exists()
 
 
 @pytest.mark.linux
@@ -284,7 +284,7 @@ def test_a_program_of_the_package_is_none_of_the_user(host: MakeHost) -> None:
         )
         assert b"allowed=False" in done.stdout
         assert b"was ignored" in done.stdout
-        assert not asked.preferences.exists()
+        assert not asked.choices.exists()
     command.unlink()
 
 
@@ -303,7 +303,7 @@ while b">>>" not in seen:
     seen += os.read(terminal, 4096)
 os.write(terminal, {(call + chr(10)).encode()!r})
 for _ in range(500):
-    if os.path.exists({str(asked.preferences)!r}):
+    if os.path.exists({str(asked.choices)!r}):
         break
     time.sleep(0.02)
 os.write(terminal, b"exit()" + chr(10).encode())

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -123,10 +124,10 @@ def test_preview_says_when_nothing_would_be_sent(host: MakeHost) -> None:
 def test_on_for_all_takes_back_the_no_to_all_and_consents_to_nothing(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT, policy="opt-in")
     assert "Nothing to change" in asked.plaintally("on").stdout
-    assert not asked.preferences.exists()
-    asked.prefer("# Mine.\ncounter = false # never\n")
+    assert not asked.choices.exists()
+    assert asked.plaintally("off").returncode == 0
     assert "hostpkg: the counter is off" not in asked.plaintally("on").stdout
-    assert asked.preferences.read_text() == "# Mine.\n# never\n"
+    assert tomllib.loads(asked.choices.read_text()).keys() == {"automatic_sharing", "automatic_sharing_by"}
     assert "OFF, because of the rule 'default': opt-in" in asked.plaintally("status", PACKAGE).stdout
 
 
@@ -142,14 +143,14 @@ def test_off_and_on_for_all_leave_each_package_as_its_author_or_its_user_has_it(
 
 def test_an_address_of_ones_own_and_the_way_back(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
-    assert f"https://relay.example.org/v1 (set by {asked.preferences}, recorded: by plaintally endpoint on 20" in (
+    assert f"https://relay.example.org/v1 (set by {asked.choices}, recorded: by plaintally endpoint on 20" in (
         asked.plaintally("endpoint", PACKAGE, "https://relay.example.org/v1").stdout
     )
     refused = asked.plaintally("endpoint", PACKAGE, "http://relay.example.org/v1")
     assert refused.returncode == 1
     assert "only the package's author can allow" in refused.stderr
     assert f"{ENDPOINT} (set by the author of the package)" in asked.plaintally("endpoint", PACKAGE, "default").stdout
-    assert "endpoint" not in asked.preferences.read_text()
+    assert "endpoint" not in asked.choices.read_text()
 
 
 def test_off_for_all_is_also_a_no_to_those_that_once_got_a_yes(host: MakeHost) -> None:
@@ -178,7 +179,7 @@ def test_wrong_use_is_told_in_one_sentence(host: MakeHost, arguments: list[str],
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert not asked.preferences.exists()
+    assert not asked.choices.exists()
 
 
 @pytest.mark.parametrize(
@@ -310,7 +311,7 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(
     assert done.stderr.splitlines()[-1] == f"plaintally: the output cannot be written ({reason}); send it elsewhere"
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
-    assert asked.preferences.exists() is (command == f"off {PACKAGE}")  # it was done all the same
+    assert asked.choices.exists() is (command == f"off {PACKAGE}")  # it was done all the same
 
 
 @pytest.mark.linux
@@ -320,7 +321,7 @@ def test_a_path_that_the_terminal_cannot_show(host: MakeHost, encoding: str, sho
     folder = asked.home / "\u03b1"
     done = asked.plaintally("off", PACKAGE, env={"XDG_CONFIG_HOME": str(folder), "PYTHONIOENCODING": encoding})
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"Written to {asked.home}/{shown}/plaintally/preferences.toml." in done.stdout
+    assert f"Written to {asked.home}/{shown}/plaintally/choices.toml." in done.stdout
 
 
 def test_the_module_is_the_command(host: MakeHost) -> None:

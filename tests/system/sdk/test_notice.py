@@ -160,7 +160,7 @@ def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, p
     assert command == f"  {expected} off hostpkg"
     environment = told.environment({"PATH": path, "PYTHONPATH": ""})
     subprocess.run(["sh", "-c", command], env=environment, check=True, capture_output=True)
-    assert "counter = false" in told.preferences.read_text()
+    assert "counter = false" in told.choices.read_text()
 
 
 @pytest.mark.parametrize(

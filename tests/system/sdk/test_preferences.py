@@ -1,9 +1,9 @@
-"""Preferences files: read alike with and without `tomllib`, edited without losing a word of the person's."""
+"""Preferences files: read alike with and without `tomllib`; the command writes a file of its own."""
 
+import json
 import os
 import stat
 import subprocess
-import timeit
 import tomllib
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hosts import PACKAGE, MakeHost
-from plaintally import _preferences, _preferences_text, _preferences_write
+from plaintally import _choices, _preferences, _preferences_text
 from plaintally.exceptions import PreferencesError
 
 LINES = st.sampled_from(
@@ -59,97 +59,74 @@ def test_what_people_write_is_read_without_tomllib(text: str) -> None:
     assert _preferences_text._parse_plain(text) == tomllib.loads(text)
 
 
-PREFERENCES = st.dictionaries(
-    st.sampled_from([None, "rxinfer", "other_pkg"]),
-    st.dictionaries(
-        st.sampled_from(["counter", "automatic_sharing", "session_log"]),
-        st.sampled_from(["true", "false", '"off"', "0"]),
+CHANGES = st.dictionaries(
+    st.tuples(
+        st.sampled_from([None, "rxinfer", "other_pkg"]), st.sampled_from(["counter", "endpoint", "session_capacity"])
     ),
+    st.sampled_from([True, False, "none", "https://a/b", 500, None]),
+    min_size=1,
 )
-COMMENTS = st.lists(
-    st.sampled_from(["# a comment", "", "   # indented", "#counter = true", "# [packages.x]"]), max_size=3
-)
 
 
-@st.composite
-def files(draw: st.DrawFn) -> str:
-    """A preferences file as people write them, with comments everywhere."""
-    lines: list[str] = []
-    for package, keys in sorted(draw(PREFERENCES).items(), key=lambda item: item[0] or ""):
-        lines += draw(COMMENTS)
-        if package is not None:
-            lines.append(
-                draw(st.sampled_from(["[packages.{}]", '[packages."{}"]', "[ packages.{} ] # mine"])).format(package)
-            )
-        for key, value in keys.items():
-            lines += draw(COMMENTS)
-            lines.append(draw(st.sampled_from(["{} = {}", "  {}={} # why", "{}\t=\t{}"])).format(key, value))
-    return "\n".join([*lines, *draw(COMMENTS)])
-
-
-@given(
-    files(),
-    st.sampled_from([None, "rxinfer", "new_pkg"]),
-    st.sampled_from(["counter", "endpoint"]),
-    st.booleans() | st.none(),
-)
-def test_an_edit_changes_one_key_and_keeps_every_comment(
-    text: str,
-    package: str | None,
-    key: str,
-    value: bool | None,  # noqa: FBT001
+@given(st.lists(CHANGES, min_size=1, max_size=4), st.sampled_from(["a test", 'a "quoted" C:\\path', "ünï"]))
+def test_what_is_chosen_is_read_again_without_tomllib(
+    tmp_path_factory: pytest.TempPathFactory,
+    rounds: list[dict[tuple[str | None, str], bool | int | str | None]],
+    by: str,
 ) -> None:
-    before = _preferences_text.understood(tomllib.loads(text))
-    new = _preferences_write.edit(text, {(package, key): value}, path="file")
-    after = _preferences_text.understood(tomllib.loads(new))
-    if value is None:
-        (before if package is None else before["packages"].get(package, {})).pop(key, None)
+    environment = {"HOME": str(tmp_path_factory.mktemp("home")), "APPDATA": str(tmp_path_factory.mktemp("data"))}
+    expected: dict[tuple[str | None, str], bool | int | str | None] = {}
+    for changes in rounds:
+        path = _choices.write(environment, changes, by=by)
+        expected |= changes
+    text = Path(path).read_text() if Path(path).exists() else ""
+    assert _preferences_text._parse_plain(text) == tomllib.loads(text)
+    layer = _preferences.read("choices", path)
+    for (package, key), value in expected.items():
+        own = layer.table if package is None else layer.table["packages"].get(package, {})
+        assert own.get(key) == value
+        assert (f"{key}_by" in own) is (value is not None)
+
+
+def test_the_command_never_writes_the_file_that_a_person_writes(host: MakeHost) -> None:
+    asked = host(endpoint="https://telemetry.example.org/v1/documents")
+    text = "# mine\r\n[packages]\nhostpkg = { counter = true } # in a form of my own\n"
+    asked.prefer(text)
+    asked.preferences.chmod(0o400)
+    before = asked.preferences.read_bytes()
+    for arguments in (("off", PACKAGE), ("on", PACKAGE), ("endpoint", PACKAGE, "none"), ("off",)):
+        assert asked.plaintally(*arguments).returncode == 0
+    assert asked.preferences.read_bytes() == before
+    assert stat.S_IMODE(asked.preferences.stat().st_mode) == 0o400
+    assert stat.S_IMODE(asked.choices.stat().st_mode) == 0o600
+    table = tomllib.loads(asked.choices.read_text())
+    assert (table["counter"], table["packages"][PACKAGE]["endpoint"]) == (False, "none")
+
+
+@pytest.mark.parametrize("content", [b"counter: no\n", b"couter = false\n", b"counter = \xff\n", None])
+def test_damaged_choices_refuse_everything_and_are_left_alone(host: MakeHost, content: bytes | None) -> None:
+    asked = host(endpoint="https://telemetry.example.org/v1/documents")
+    asked.prefer("counter = true\nautomatic_sharing = true\n")
+    if content is None:
+        asked.choices.mkdir()
     else:
-        (before if package is None else before["packages"].setdefault(package, {}))[key] = value
-    assert after == before
-    comments = [line for line in text.split("\n") if "#" in line]
-    kept = [line for line in new.split("\n") if "#" in line]
-    assert [line.partition("#")[2] for line in comments] == [line.partition("#")[2] for line in kept]
-    assert _preferences_write.edit(new, {(package, key): value}, path="file") == new
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "packages = { rxinfer = { counter = true } }\n",
-        "packages.rxinfer.counter = true\n",
-        "[packages]\nrxinfer = { counter = true }\n",
-        '[packages.rxinfer]\n"counter" = true\n',
-        '[packages.rxinfer]\ncounter = """\ntrue"""\n',
-    ],
-)  # fmt: skip
-def test_a_file_that_cannot_be_edited_safely_is_left_alone(text: str) -> None:
-    with pytest.raises(PreferencesError, match=r"write into it: counter = false below \[packages.rxinfer\]$"):
-        _preferences_write.edit(text, {("rxinfer", "counter"): False}, path="file")
-    with pytest.raises(PreferencesError, match=r"write into it: nothing for counter below \[packages.rxinfer\]$"):
-        _preferences_write.edit(text, {("rxinfer", "counter"): None}, path="file")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"counter: no\n",
-        b"couter = false\n",
-        b"packages = 1\n",
-        b"counter = \xff\n",
-        b"[packages.a-b]\n[packages.a_b]\n",
-    ],
-)
-def test_a_broken_file_is_reported_and_left_alone(host: MakeHost, content: bytes) -> None:
-    asked = host()
-    asked.preferences.parent.mkdir(parents=True)
-    asked.preferences.write_bytes(content)
+        asked.choices.write_bytes(content)
     done = asked.plaintally("on", PACKAGE)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert str(asked.preferences) in done.stderr
-    assert "mend or remove it" in done.stderr
-    assert asked.preferences.read_bytes() == content
+    assert f"{asked.choices} cannot be understood" in done.stderr
+    assert "remove it and choose again" in done.stderr
+    assert content is None or asked.choices.read_bytes() == content
+    found = json.loads(asked.plaintally("status", PACKAGE, "--json").stdout)["switches"]
+    assert [switch["allowed"] for switch in found.values()] == [False, False, False]
+
+
+def test_a_broken_file_of_the_users_keeps_no_choice_from_being_written(host: MakeHost) -> None:
+    asked = host()
+    asked.prefer("couter = false\n")
+    assert asked.plaintally("off", PACKAGE).returncode == 0
+    done = asked.plaintally("on", PACKAGE)
+    assert "the counter is off, all the same, because of the rule 'preferences': cannot be understood" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -167,42 +144,37 @@ def test_the_users_folder(environment: dict[str, str], expected: str | None) -> 
     assert _preferences.user_directory(environment) == expected
 
 
-def test_a_written_file_is_the_owners_alone_and_a_link_stays_a_link(host: MakeHost, tmp_path: Path) -> None:
+def test_a_link_stays_a_link(host: MakeHost, tmp_path: Path) -> None:
     asked = host()
     dotfiles = tmp_path / "dotfiles.toml"
-    dotfiles.write_text("# mine\ncounter = true")
-    asked.preferences.parent.mkdir(parents=True)
-    asked.preferences.symlink_to(dotfiles)
+    dotfiles.write_text("counter = true")
+    asked.choices.parent.mkdir(parents=True)
+    asked.choices.symlink_to(dotfiles)
     assert asked.plaintally("off").returncode == 0
-    assert asked.preferences.is_symlink()
-    kept = [line for line in dotfiles.read_text().splitlines() if "_by = " not in line]
-    assert kept == ["# mine", "counter = false", "automatic_sharing = false"]
-    assert stat.S_IMODE(dotfiles.stat().st_mode) == 0o600
+    assert asked.choices.is_symlink()
+    assert tomllib.loads(dotfiles.read_text())["counter"] is False
     assert [entry.name for entry in tmp_path.iterdir() if "toml" in entry.name] == ["dotfiles.toml"]
 
 
 def test_neither_a_pipe_nor_what_a_killed_process_left_stops_the_writer(host: MakeHost) -> None:
     asked = host()
-    asked.preferences.parent.mkdir(parents=True)
-    os.mkfifo(asked.preferences)
+    asked.choices.parent.mkdir(parents=True)
+    os.mkfifo(asked.choices)
     done = asked.plaintally("off", PACKAGE)
     assert done.returncode == 1
     assert "not a regular file" in done.stderr
+    assert "PLAINTALLY=off" in done.stderr
     assert done.stderr.count("\n") == 1
-    asked.preferences.unlink()
-    code = f"""
-        import os
-        open(f"{asked.preferences}.{{os.getpid()}}.new", "w").close()
-        import {PACKAGE}
-        {PACKAGE}.telemetry.disable_counter()
-    """
+    asked.choices.unlink()
+    (asked.choices.parent / ".plaintally-0123456789abcdef.new").touch()
+    code = f"import {PACKAGE}\n{PACKAGE}.telemetry.disable_counter()"
     assert asked.run(code).stderr == b""
-    assert "counter = false" in asked.preferences.read_text()
+    assert "counter = false" in asked.choices.read_text()
 
 
 def test_processes_that_write_at_once_lose_nothing(host: MakeHost) -> None:
     asked = host()
-    asked.prefer("# kept\ncounter = true\n")
+    asked.choices.parent.mkdir(parents=True)
     names = [f"pkg{number}" for number in range(16)]
     command = [str(asked.interpreter.command), "off"]
     running = [
@@ -212,20 +184,18 @@ def test_processes_that_write_at_once_lose_nothing(host: MakeHost) -> None:
         for name in names
     ]
     assert [process.wait() for process in running] == [0] * len(names)
-    table = tomllib.loads(asked.preferences.read_text())
-    assert table["counter"] is True
+    table = tomllib.loads(asked.choices.read_text())
     assert sorted(table["packages"]) == sorted(names)
     for own in table["packages"].values():
         assert (own["counter"], own["automatic_sharing"]) == (False, False)
-    assert asked.preferences.read_text().startswith("# kept\n")
-    assert os.listdir(asked.preferences.parent) == ["preferences.toml"]  # noqa: PTH208
+    assert os.listdir(asked.choices.parent) == ["choices.toml"]  # noqa: PTH208
 
 
 @pytest.mark.parametrize(("word", "told"), [(True, ""), (False, ", or set the environment variable PLAINTALLY=off")])
 def test_no_home_is_told_with_what_to_do(word: bool, told: str) -> None:  # noqa: FBT001
     with pytest.raises(PreferencesError) as caught:
-        _preferences_write.write_user({"HOME": ""}, {(None, "counter"): word}, by="a test")
-    assert str(caught.value) == f"there is no home directory to keep preferences in; set the variable HOME{told}"
+        _choices.write({"HOME": ""}, {(None, "counter"): word}, by="a test")
+    assert str(caught.value) == f"there is no home directory to keep choices in; set the variable HOME{told}"
 
 
 def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_same(host: MakeHost) -> None:
@@ -243,15 +213,6 @@ def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_sa
     """
     done = asked.run(code, env={"PLAINTALLY": "off"})
     message, rule = done.stdout.decode().splitlines()
-    assert message.startswith("cannot write /proc/nowhere/plaintally/preferences.toml (No such file or directory)")
+    assert message.startswith("cannot write /proc/nowhere/plaintally/choices.toml (No such file or directory)")
     assert "PLAINTALLY=off" in message
     assert rule == "argument"
-
-
-@pytest.mark.parametrize("line", ['counter ={0}"', "counter ={1}'", '{0}counter{0}={0}x{0}"', "counter = x{0}#"])
-def test_a_long_line_is_edited_in_linear_time(line: str) -> None:
-    times = []
-    for length in (20_000, 80_000):
-        text = line.format(" " * length, " a" * length)
-        times.append(min(timeit.repeat(lambda: _preferences_write._set([text], None, "counter", "false"), number=1)))  # noqa: B023
-    assert times[1] < 12 * times[0] + 0.05

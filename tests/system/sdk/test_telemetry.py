@@ -218,7 +218,7 @@ def test_a_process_that_refused_is_counted_when_its_user_enables_it_once(host: M
         assert len(server.wait_for(1)) == 1
         asked.run()
         assert len(server.wait_for(2)) == 2
-    assert not asked.preferences.exists()
+    assert not asked.choices.exists()
 
 
 def test_enabling_for_good_counts_from_the_next_start_on(host: MakeHost) -> None:
@@ -246,7 +246,7 @@ def test_another_endpoint_is_kept_for_the_next_start(host: MakeHost) -> None:
         assert len(server.wait_for(1)) == 1
         refused = asked.run(f"import {PACKAGE}; {PACKAGE}.telemetry.set_endpoint('example.org')")
         assert b"ConfigurationError" in refused.stderr
-        assert server.endpoint in asked.preferences.read_text()
+        assert server.endpoint in asked.choices.read_text()
 
 
 def test_a_host_never_learns_of_trouble_inside(host: MakeHost) -> None:

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plaintally import _POLICIES, Telemetry, _consent, _counting, _preferences, _says_no
+from plaintally import _POLICIES, Telemetry, _consent, _counting, _preferences, _variables_refuse
 from plaintally._consent import SWITCHES, Decision, Facts, Layer, decide, examine
 from plaintally._counting import CIRCUMSTANCES
+from plaintally._sender import Endpoint, parse_endpoint
 
-ENDPOINT = "https://telemetry.example.org/v1/documents"
+URL = "https://telemetry.example.org/v1/documents"
+ENDPOINT = parse_endpoint(URL)
 ORDER = (
     "argument", "enforced", "telemetry variable", "log-using variable", "plaintally variable", "do-not-track variable",
     *CIRCUMSTANCES, "pool worker", "endpoint", "sender", "preferences", "default",
@@ -38,7 +40,7 @@ TABLES = st.fixed_dictionaries(
 def layers(draw: st.DrawFn) -> list[Layer]:
     return [
         Layer(level, f"/{level}.toml", draw(TABLES), draw(st.none() | st.just("broken")))
-        for level in ("project", "environment", "user", "system")
+        for level in ("project", "environment", "user", "choices", "system")
         if draw(st.booleans())
     ]
 
@@ -61,7 +63,7 @@ def facts(
     *found: Layer,
     explicit: bool | None = None,
     policy: str = "opt-out",
-    endpoint: str | None = ENDPOINT,
+    endpoint: Endpoint | None = ENDPOINT,
     notice_shown: bool = False,
 ) -> Facts:
     return Facts(
@@ -82,6 +84,7 @@ def layer(level: str, *, own: object = None, everybody: object = None, enforce: 
     return Layer(level, f"/{level}.toml", {**table, "enforce": enforce})
 
 
+OWN_FILES = ("/user.toml", "/choices.toml")
 OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
 
 
@@ -124,6 +127,16 @@ OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
         (facts({}, layer("user", everybody=True), policy="opt-in"), True, "preferences"),
         (facts({}, layer("user", own="perhaps"), layer("system", own=True)), False, "preferences"),
         (facts({}, Layer("user", "/user.toml", {}, "broken"), layer("system", own=True)), False, "preferences"),
+        # What is written by hand comes before what is chosen with the command, but a no in either is always heard.
+        (facts({}, layer("user", own=True), layer("choices", own=False)), False, "preferences"),
+        (facts({}, layer("user", own=False), layer("choices", own=True)), False, "preferences"),
+        (facts({}, layer("user", own=True), layer("choices", everybody=False)), False, "preferences"),
+        (facts({}, layer("user", own=True), layer("choices", own="perhaps")), False, "preferences"),
+        (facts({}, layer("user", own=True), Layer("choices", "/c", {}, "broken")), False, "preferences"),
+        (facts({}, layer("choices", own=True), policy="opt-in"), True, "preferences"),
+        (facts({}, layer("choices", own=True, everybody=False)), True, "preferences"),
+        (facts({}, layer("choices", own=False), layer("system", own=True)), False, "preferences"),
+        (facts(OWN_YES, layer("user", own=True), layer("choices", own=False)), True, "telemetry variable"),
         (facts(OWN_YES, Layer("system", "/system.toml", {}, "broken")), False, "enforced"),
     ],
 )  # fmt: skip
@@ -158,7 +171,7 @@ def test_what_is_refused_at_once_is_refused_by_the_rules(
     """The short way out at a host's import never refuses what the rules would let pass."""
     layers = [Layer("user", f"/{index}", table) for index, table in enumerate(tables)]
     known = Facts("rxinfer", environment=environment, layers=layers, endpoint=ENDPOINT, policy=policy)
-    assert not (_says_no("rxinfer", environment) and decide("counter", known).allowed)
+    assert not (_variables_refuse("rxinfer", environment) and decide("counter", known).allowed)
 
 
 @given(
@@ -184,7 +197,7 @@ def test_what_is_counted_at_once_is_counted_by_the_authors_default(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
     with contextlib.chdir(folder):
-        silent = _counting.is_silent(Telemetry("rxinfer", endpoint=ENDPOINT, policy=policy), whole)
+        silent = _counting.default_decides(Telemetry("rxinfer", endpoint=URL, policy=policy), whole)
         layers = _preferences.layers(whole)
     decision = decide("counter", Facts("rxinfer", environment=whole, layers=layers, endpoint=ENDPOINT, policy=policy))
     assert not silent or (decision.allowed, decision.rule) == (True, "default")
@@ -219,7 +232,7 @@ def test_without_a_process_that_sends_nothing_that_leaves_is_on(known: Facts) ->
 def test_only_the_user_can_turn_sharing_on(known: Facts) -> None:
     """Neither the author's policy, nor a file that came with a clone or a wheel, nor a variable can."""
     decision = decide("automatic_sharing", known)
-    by_user = decision.rule == "argument" or (decision.rule == "preferences" and decision.where == "/user.toml")
+    by_user = decision.rule == "argument" or (decision.rule == "preferences" and decision.where in OWN_FILES)
     assert by_user or not decision.allowed
 
 
@@ -246,3 +259,20 @@ def test_the_session_log_is_about_this_machine_only(known: Facts) -> None:
     known.endpoint, known.pool_worker = None, False
     again: Decision = decide("session_log", known)
     assert repr(local) == repr(again)
+
+
+@pytest.mark.parametrize(
+    ("written", "chosen", "expected"),
+    [
+        ("https://a.test/x", "https://b.test/x", "https://a.test/x"),
+        (None, "https://b.test/x", "https://b.test/x"),
+        ("https://a.test/x", "none", "None"),
+        ("none", "https://b.test/x", "None"),
+        ("https://a.test/x", "ftp://b.test", "None"),
+    ],
+)
+def test_no_endpoint_in_either_of_the_users_files_is_heard(written: str | None, chosen: str, expected: str) -> None:
+    said = {"user": written, "choices": chosen}
+    layers = [Layer(level, f"/{level}.toml", {"endpoint": url} if url else {}) for level, url in said.items()]
+    endpoint, _ = _counting.resolve_endpoint(Telemetry("rxinfer", endpoint=URL), layers)
+    assert str(endpoint) == expected
