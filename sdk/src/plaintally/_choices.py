@@ -63,10 +63,12 @@ def _apply(table: "Mapping[str, Any]", changes: "Changes", by: str) -> "dict[str
     who = by.replace("\\", "/").replace('"', "'")[:300]  # as a string without escapes may hold it
     changed = {**table, "packages": {package: dict(own) for package, own in table["packages"].items()}}
     for (package, key), value in changes.items():
-        own = changed if package is None else changed["packages"].setdefault(package, {})
-        own.pop(key, None)
-        own.pop(f"{key}_by", None)
-        if value is not None:
+        if value is None:
+            own = changed if package is None else changed["packages"].get(package, {})
+            own.pop(key, None)
+            own.pop(f"{key}_by", None)
+        else:
+            own = changed if package is None else changed["packages"].setdefault(package, {})
             chosen = f"{_literal(value)} " if isinstance(value, bool) else ""
             own |= {key: value, f"{key}_by": f"{chosen}by {who} on {day}"}
     return changed
@@ -74,7 +76,7 @@ def _apply(table: "Mapping[str, Any]", changes: "Changes", by: str) -> "dict[str
 
 def _format(table: "Mapping[str, Any]") -> str:
     sections = {"": {key: value for key, value in table.items() if key != "packages"}}
-    sections |= {f"\n[packages.{package}]\n": own for package, own in table["packages"].items() if own}
+    sections |= {f"\n[packages.{package}]\n": own for package, own in table["packages"].items()}
     lines = (
         head + "".join(f"{key} = {_literal(value)}\n" for key, value in own.items()) for head, own in sections.items()
     )

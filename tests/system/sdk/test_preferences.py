@@ -122,7 +122,7 @@ def test_damaged_choices_refuse_everything_and_are_left_alone(host: MakeHost, co
 
 
 def test_a_broken_file_of_the_users_keeps_no_choice_from_being_written(host: MakeHost) -> None:
-    asked = host()
+    asked = host(endpoint="https://telemetry.example.org/v1/documents")
     asked.prefer("couter = false\n")
     assert asked.plaintally("off", PACKAGE).returncode == 0
     done = asked.plaintally("on", PACKAGE)
