@@ -84,17 +84,17 @@ class Space:
         return ("a", "b\x00", "é\n", "\uffff", "😀")[slot] + kind
 
     def collection(self, kind: str) -> str:
-        return f"open{self.number}" if kind == "open" else kind
+        return f"other{self.number}" if kind == "other" else kind
 
     def write(self, step: Step) -> Write | Import:
         if step.kind == "import":
             return self.count(step)
         name = Name("p", "(default)", self.collection(step.kind), self.document(step.kind, step.slot))
         precondition = Precondition(step.exists, NOON if step.stale else None)
-        erases = step.delete and step.kind != "open"
         admitted = None if step.delete else self.admitted(step)
         received_at = NOON + timedelta(hours=step.hours)
-        return Write(name, precondition, lambda _: admitted, received_at, erases, parent=admitted and admitted.parent)
+        parent = admitted and admitted.parent
+        return Write(name, precondition, lambda _: admitted, received_at, step.delete, parent=parent)
 
     def count(self, step: Step) -> Import:
         coarse = f'{{"package_version":"{step.parent}"}}'
@@ -104,7 +104,7 @@ class Space:
 
     def admitted(self, step: Step) -> Admitted:
         fields = {"id": self.document(step.kind, step.slot), "value": step.value}
-        if step.kind == "open":
+        if step.kind == "other":
             return Admitted(fields, "")
         above = {SESSIONS: None, STATS: SESSIONS, INVOKES: STATS}[step.kind]
         owner = KEY if step.hours < STRANGERS_HOUR else "a stranger's key"
@@ -122,7 +122,7 @@ values = st.one_of(
 )
 steps = st.builds(
     Step,
-    kind=st.sampled_from(["import", "import", "import", SESSIONS, STATS, STATS, INVOKES, INVOKES, "open"]),
+    kind=st.sampled_from(["import", "import", "import", SESSIONS, STATS, STATS, INVOKES, INVOKES, "other"]),
     slot=st.integers(0, 3),
     parent=st.integers(0, 2),
     value=values | st.dictionaries(st.sampled_from("ab"), st.lists(values, max_size=2), max_size=2),
@@ -174,7 +174,7 @@ def held(store: SQLStore, space: Space) -> Iterator[object]:
     def take(found: Iterator[tuple[str, Stored]]) -> list[object]:
         return [(document, told(stored)) for document, stored in found]
 
-    collection = space.collection("open")
+    collection = space.collection("other")
     for after, descending in ((None, False), (None, True), ("b\x00", False), ("é", True)):
         yield store.scan(collection, take, after=after, descending=descending)
     for slot in range(4):
@@ -185,7 +185,7 @@ def held(store: SQLStore, space: Space) -> Iterator[object]:
         )
     names = [
         Name("", "", space.collection(kind), space.document(kind, slot))
-        for kind in ("open", SESSIONS, STATS, INVOKES)
+        for kind in ("other", SESSIONS, STATS, INVOKES)
         for slot in range(4)
     ]
     yield told(list(store.get_all(names)))

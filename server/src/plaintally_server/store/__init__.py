@@ -29,10 +29,10 @@ MAX_TREE_BYTES = 16 * 2**20
 class Write(NamedTuple):
     """One document to be written.
 
-    `settle` takes the document's present fields (None where there is none) and returns what is to be kept (None for
-    nothing: what there is is deleted); it runs inside the transaction, may run again, and whatever it raises is the
-    answer to the writes that it came with. `erases` says that what it deletes goes with all below it, and to the last
-    byte; `changed_at` is when the document was last changed, where that was later than it was received.
+    `settle` takes the document's present fields (None where there is none) and returns what is to be kept; it runs
+    inside the transaction, may run again, and whatever it raises is the answer to the writes that it came with. A write
+    that `erases` keeps nothing: the document goes with all below it, and to the last byte. `changed_at` is when the
+    document was last changed, where that was later than it was received.
     `sees` says whether the writer may see a document; one that it may not see is not there to the precondition and to
     `settle`, and stays as it is. `parent` is the id of the document above, where the write names it.
     """

@@ -62,10 +62,6 @@ UPDATE documents SET fields = row.fields, update_time = row.update_time, package
     context_label = row.context_label
 FROM {_ROWS} WHERE (documents.collection, documents.id) = (row.collection, row.id)
 """  # noqa: S608  # of our own
-_DROP = """
-DELETE FROM documents USING unnest($1::bytea[], $2::bytea[]) AS row (collection, id)
-WHERE (documents.collection, documents.id) = (row.collection, row.id)
-"""
 _BY_HOUR = ", ".join(f"coalesce(sum(imports) FILTER (WHERE hour % 24 = {hour}), 0)" for hour in range(len(HOURS)))
 _ADD_HOURS = ", ".join(f"{name} = import_days.{name} + excluded.{name}" for name in HOURS)
 # One statement, since each way to the server and back takes a collector CPU. Rows are locked in one order by all. The
@@ -144,13 +140,10 @@ class Attempt:
         return planned
 
     async def _apply(self, connection: Batches, planned: Plan) -> str:
-        """Put, drop and count; return the number of the transaction."""
+        """Put and count; return the number of the transaction."""
         puts = sorted(planned.puts.items())
         new = [_row(*item) for item in puts if item[0] not in self._found]
         changed = [_row(*item) for item in puts if item[0] in self._found]
-        if planned.drops:
-            drops = [(collection.encode(), document.encode()) for collection, document in sorted(planned.drops)]
-            await connection.execute(_DROP, *_columns(drops, 2))
         if changed:
             await connection.execute(_UPDATE, *_columns(changed, 8))
         if new and await connection.fetchval(_INSERT, *_columns(new, 8)) < len(new):

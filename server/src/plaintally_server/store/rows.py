@@ -102,10 +102,8 @@ def write(
     planned = plan(groups, rows, ids, runs=runs)
     if planned.asked and (buried := find_buried(connection, sorted(planned.asked))):
         planned = plan(groups, rows, ids, buried, runs)
-    for key in planned.drops:
-        if discard is None:
-            delete_rows(connection, is_document(*key))
-        elif key in rows:
+    if discard is not None:
+        for key in planned.drops & rows.keys():
             discard(connection, *key)
     _put(connection, planned.puts)
     count(connection, planned)

@@ -59,7 +59,6 @@ INSERT INTO documents (collection, id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 
 ON CONFLICT (collection, id) DO UPDATE SET
 {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))}
 """  # noqa: S608  # of our own
-_DROP = "DELETE FROM documents WHERE collection = ? AND id = ?"
 
 
 class _Insert(NamedTuple):
@@ -269,8 +268,6 @@ class _File:
     def _apply(self, planned: Plan, found: Mapping[Key, Row]) -> None:
         if self._insert(_KEEP_ID, sorted(planned.ids.items())) < len(planned.ids):
             raise Quicker
-        if planned.drops:
-            self._raw.executemany(_DROP, sorted(planned.drops))
         if planned.puts:
             self._raw.executemany(_PUT, [(*key, *row) for key, row in planned.puts.items()])
         if planned.imports:
