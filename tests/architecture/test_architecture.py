@@ -87,7 +87,7 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
         "_deliver.py",
         "_sender.py",
         "_preferences.py",
-        "_preferences_write.py",
+        "_choices.py",
         "_notice.py",
         "_notice_text.py",
         "_cli.py",
