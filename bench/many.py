@@ -38,7 +38,7 @@ NUMBERS = (1, 3, 10)
 ENDINGS = {"normal end": "", "`os._exit`": "exit", "SIGKILL": "kill"}
 FIGURES = ("blocked_ms", "lines_ms", "calls_ms", "peak_kb")
 LEFT_AFTER_S = 10.0
-SLOTS = ("_sender", "_counting", "_preferences", "__init__")  # the files whose locks count senders
+SLOTS = ("sender", "http", "addresses", "retry")  # the files whose locks count senders
 
 _PLAIN = """import os, time
 _begun = time.perf_counter_ns()
@@ -229,7 +229,9 @@ def locked(names: Iterable[str]) -> Iterator[None]:
     """Lock files of the installed SDK, as senders do."""
     with ExitStack() as stack:
         for name in names:
-            [path] = (environments.FOLDER / OURS.name).glob(f"lib/python*/site-packages/plaintally/{name}.py")
+            [path] = (environments.FOLDER / OURS.name).glob(
+                f"lib/python*/site-packages/plaintally/_transport/{name}.py"
+            )
             fcntl.flock(stack.enter_context(path.open()), fcntl.LOCK_EX)
         yield
 

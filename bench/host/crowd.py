@@ -9,8 +9,8 @@ JSON:
   together (PSS, which shares common pages out among the processes that have them);
 - `settled_s` until the last sender ended; `left`: processes that `settle_s` seconds did not suffice for.
 
-A sender is a Python that runs `_deliver`, a shell is `sh` or the `flock` that it starts. This process adopts orphans,
-so all of them are its descendants. It looks at them every ten milliseconds, from the moment the first run starts.
+A sender is a Python that runs `_transport.sender`, a shell is `sh` or the `flock` that it starts. This process adopts
+orphans, so all of them are its descendants. It looks at them every ten milliseconds from the start of the first run.
 """
 
 import ctypes
@@ -59,7 +59,7 @@ def kind(pid: int) -> str:
         return ""
     if name in SHELLS:
         return "shell"
-    return "sender" if name.startswith("python") and b"_deliver" in read(f"/proc/{pid}/cmdline") else ""
+    return "sender" if name.startswith("python") and b"_transport import sender" in read(f"/proc/{pid}/cmdline") else ""
 
 
 def memory_kb(pid: int) -> int:

@@ -49,7 +49,10 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+            module = node.module or ""
+            if node.level:  # the modules of `plaintally._transport`
+                module = f"plaintally.{path.parent.name}.{module}".rstrip(".")
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -60,11 +63,11 @@ def roots(path: Path) -> set[str]:
 def test_the_sdk_depends_on_nothing() -> None:
     assert tomllib.loads((ROOT / "sdk/pyproject.toml").read_text())["project"]["dependencies"] == []
     for path in SDK.rglob("*.py"):
-        assert roots(path) <= {*sys.stdlib_module_names, "plaintally", "_deliver", *OPTIONAL}, path.name
+        assert roots(path) <= {*sys.stdlib_module_names, "plaintally", *OPTIONAL}, path.name
 
 
-def test_only_the_sender_has_a_socket() -> None:
-    assert {path.name for path in SDK.rglob("*.py") if roots(path) & NETWORK} == {"_deliver.py"}
+def test_only_the_transport_has_sockets() -> None:
+    assert {path.parent.name for path in SDK.rglob("*.py") if roots(path) & NETWORK} == {"_transport"}
 
 
 def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
@@ -84,7 +87,7 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
     # The notice looks at the first line of the command on the PATH.
     # Sessions, deletion keys and contracts are read from and written to the files that somebody names.
     assert touching == {
-        "_deliver.py",
+        "sender.py",
         "_sender.py",
         "_preferences.py",
         "_choices.py",

@@ -21,7 +21,7 @@ def expressions() -> dict[str, re.Pattern[str] | re.Pattern[bytes]]:
     found = {}
     for package in (plaintally, plaintally_server):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name.endswith(("__main__", "_windows")) or ".migrations" in module.name:
+            if module.name.endswith(("__main__", "windows")) or ".migrations" in module.name:
                 continue
             for name, value in vars(importlib.import_module(module.name)).items():
                 if isinstance(value, re.Pattern):

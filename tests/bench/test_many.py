@@ -11,7 +11,7 @@ import pytest
 from many import GOALS, ONE, TEN, Packages, summarize
 
 CROWD = Path(__file__).resolve().parents[2] / "bench/host/crowd.py"
-SLEEPER = "import time; time.sleep({}) # _deliver"
+SLEEPER = "import time; time.sleep({}) # _transport import sender"
 
 
 def watch(tmp_path: Path, script: str, *, at_once: bool, settle_s: float = 10.0) -> dict[str, Any]:

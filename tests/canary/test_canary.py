@@ -44,8 +44,9 @@ from canary.plants import (
 from collectors import ROOT, run_collector
 from hosts import MARKER, Host, Interpreter, wait_until_gone
 from loopback import loopback
-from plaintally import _counting, _relay, _requests, _sender, sharing
+from plaintally import _counting, _relay, _sender, sharing
 from plaintally._automatic import Stream, header
+from plaintally._transport import batches
 from plaintally.contract import Contract, Label, Name
 from plaintally.session import Session, make_environment
 
@@ -236,7 +237,7 @@ def relayed(lines: list[bytes]) -> bytes:
     batch = _relay.Batch(0, *marshal.loads(lines[0]))  # noqa: S302  # the SDK wrote it
     for line in lines[1:]:
         batch.add(*marshal.loads(line))  # noqa: S302
-    requests = _requests.make_requests([*batch.parents.values(), *batch.waiting.values()], ENDPOINT)
+    requests = batches.make_requests([*batch.parents.values(), *batch.waiting.values()], ENDPOINT)
     return b"\n".join(request.target.encode() + request.body for request in requests)
 
 

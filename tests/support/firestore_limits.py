@@ -16,7 +16,7 @@ from google.cloud.firestore_v1.types import CommitRequest
 from google.cloud.firestore_v1.types import Document as GoogleDocument
 from google.protobuf import json_format
 
-from plaintally._requests import Request
+from plaintally._transport.batches import Request
 
 ROOT = "/v1/projects/P/databases/(default)/documents"
 MAX_REQUEST = 10 * 1024 * 1024

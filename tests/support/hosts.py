@@ -139,7 +139,7 @@ MakeHost = Callable[..., Host]
 
 def locked_files(host: Host) -> list[Path]:
     """The files of the SDK of which each sender locks one."""
-    return [host.folder / f"plaintally/{name}.py" for name in ("_sender", "_counting", "_preferences", "__init__")]
+    return [host.folder / f"plaintally/_transport/{name}.py" for name in ("sender", "http", "addresses", "retry")]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@
 
 All that runs while a host is imported is here and in `_counting`, `_preferences` and `_sender`, and where somebody said
 something in `_consent` and `_preferences_text`, too; where the environment says no in so many words, it is here alone.
-The network is touched by `_deliver` alone.
+The network is touched by `_transport` alone.
 """
 
 import os

@@ -25,12 +25,12 @@ from plaintally import (
     _cli_sessions,
     _consent,
     _counting,
-    _deliver,
     _preferences,
     _sender,
     _status,
 )
 from plaintally._output import say
+from plaintally._transport import http
 from plaintally.exceptions import PlaintallyError
 from plaintally.printable import printable
 
@@ -258,7 +258,7 @@ def _preview(arguments: argparse.Namespace) -> None:
     if endpoint is None:
         raise PlaintallyError(f"{arguments.package} sends nothing: it has no endpoint (set by {facts.endpoint_where})")
     target, body = _counting.document(handle, os.urandom(16), time.time_ns())
-    sent = _deliver.request(endpoint.host, endpoint.port, f"{endpoint.path}/{target}", body, scheme=endpoint.scheme)
+    sent = http.request((endpoint.scheme, endpoint.host, endpoint.port, f"{endpoint.path}/{target}"), body)
     state = "will be sent" if decision.allowed else f"will not be sent, because of {_status.because(decision)}"
     address = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}"
     say(f"To {address}, with a new id and the hour then; this {state}:", error=True)

@@ -1,14 +1,21 @@
 """The relay: a process that reads runs from a pipe and shares them in batches.
 
-Like every detached process it bounds itself: its main thread reads and keeps the time, and another
-thread sends. So nothing that a request waits for, such as a silent name server, delays the main
-thread in what it has to do:
+    idle ---a run arrives---> gathering ---after a second---> sending ---answered---> idle
+                                                              |     ^
+                                              no collector answers  |
+                                                              v     |
+                                                              waiting a minute
 
-- If the host ends, the relay sends the runs that wait and ends after at most `DRAIN_S` seconds.
-- If the host opts out (see `_automatic`), the relay ends at once.
+    in every state, if the host ends:       draining, for at most 8 seconds, then ended
+    in every state, if the host opts out:   ended at once, see `_automatic`
 
-While the endpoint cannot be reached, the relay keeps the latest runs and tries once a minute. It
-prints nothing.
+Like every detached process the relay bounds itself: its main thread reads and keeps the time, and
+another thread sends. So nothing that a request waits for, such as a silent name server, delays the
+main thread in noticing the end of the host or its opt-out.
+
+Each request is tried once. If no collector answers, or if it is busy, the relay waits a minute, or
+the longer time that the collector asks for. Then it sends all that waits, with the runs that have
+arrived since; of more than `MAX_WAITING` runs the oldest are dropped. It prints nothing.
 """
 
 import marshal
@@ -20,19 +27,19 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from plaintally import _deliver, _requests
-from plaintally._answers import Answer
 from plaintally._invoke import moment_of
-from plaintally._requests import Document, make_document
 from plaintally._sender import Endpoint
+from plaintally._transport.batches import Document, make_document, make_requests, send
+from plaintally._transport.http import Client
+from plaintally._transport.retry import ONCE
+from plaintally._transport.sender import PIPE, detach
 from plaintally.documents import FIGURES
 from plaintally.firestore import to_document
 
 GATHER_S = 1.0
 DRAIN_S = 8.0
-RETRY_S = 0.5  # after the host has ended
+DRAIN_PAUSE_S = 0.5  # between two rounds after the host has ended
 PROBE_S = 60.0
-TRY_S = 5.0
 LOOK_S = 2.0  # how often to look for the host if the system does not report its end
 MAX_WAITING = 5000
 MAX_RUNS = 10_000  # of each label, as many as a collector keeps
@@ -40,9 +47,9 @@ MAX_RUNS = 10_000  # of each label, as many as a collector keeps
 
 def main() -> None:
     """Run as the relay process: detach, share what descriptor 3 holds, end."""
-    _deliver.detach()
+    detach()
     try:
-        relay(_deliver.PIPE, int(sys.argv[2]))
+        relay(PIPE, int(sys.argv[2]))
     finally:
         os._exit(0)
 
@@ -65,6 +72,12 @@ def relay(source: int, host: int) -> None:
 def is_dropped(source: int) -> bool:
     """Return whether the host opted out, by the flag of the pipe that both processes see."""
     return not os.get_blocking(source)
+
+
+def _end_if_dropped(source: int) -> None:
+    """End this process if the host opted out, though its main thread has not seen it yet."""
+    if is_dropped(source):
+        os._exit(0)
 
 
 def _send_and_end(batch: "Batch") -> None:
@@ -109,6 +122,7 @@ class Batch:
     ) -> None:
         self.source = source
         self.endpoint = Endpoint(*address)
+        self.client = Client(ONCE, in_thread=False)  # the main thread keeps the time
         self.package = package
         self.session = session
         self.key_hash = fields["deletion_key_hash"]["stringValue"]
@@ -173,10 +187,12 @@ class Batch:
         """Try to send the runs that wait; return False if the endpoint rejects the session."""
         with self.changed:
             documents = [*self.parents.values(), *self.waiting.values()]
-        for request in _requests.make_requests(documents, self.endpoint):
-            for sent, answer in _requests.send(request, self.endpoint, self._try):
-                if answer.status in (0, 429) or answer.status >= 500:
-                    self.due_s = time.monotonic() + PROBE_S
+        _end_if_dropped(self.source)
+        for request in make_requests(documents, self.endpoint):
+            for sent, answer in send(request, self.endpoint, self.client):
+                _end_if_dropped(self.source)
+                if answer.status == 0 or answer.asked_s is not None:
+                    self.due_s = time.monotonic() + max(PROBE_S, answer.asked_s or 0.0)
                     return True
                 if answer.status != 200 and sent.documents[0].collection == "sessions":
                     return False
@@ -197,7 +213,7 @@ class Batch:
                     return True
                 self.changed.wait(left_s if self._is_pending() else None)
             if self.due_s:  # the latest try failed
-                time.sleep(RETRY_S)
+                time.sleep(DRAIN_PAUSE_S)
             return self._is_pending() and time.monotonic() < self.end_s - 1
 
     def _settle(self, documents: tuple[Document, ...]) -> None:
@@ -207,12 +223,6 @@ class Batch:
                 held = self.waiting if document.collection == "invokes" else self.parents
                 if held.get(document.id) is document:
                     del held[document.id]
-
-    def _try(self, request: _requests.Request) -> Answer:
-        if is_dropped(self.source):
-            os._exit(0)
-        deadline = min(time.monotonic() + TRY_S, self.end_s)
-        return _requests.exchange_once(request, self.endpoint, deadline)
 
 
 def _document(collection: str, identifier: str, **fields: object) -> Document:

@@ -8,12 +8,13 @@ not exist. The request holds nothing but the package's name, and stores nothing.
 import os
 import subprocess
 import sys
-import time
 
-from plaintally import _deliver, _sender
-from plaintally._answers import Answer
-from plaintally._requests import Request, exchange_once
+from plaintally import _sender
 from plaintally._sender import parse_endpoint
+from plaintally._transport.answers import Answer
+from plaintally._transport.batches import Request, exchange
+from plaintally._transport.http import Client
+from plaintally._transport.retry import ONCE
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from plaintally import _send_test; _send_test.main()"
 
@@ -42,7 +43,7 @@ def main() -> None:
     _, _, package, url = sys.argv
     endpoint = parse_endpoint(url, allow_http=True)
     request = Request("GET", f"{endpoint.path}/using_{package}/send-test", b"", ())
-    answer = exchange_once(request, endpoint, time.monotonic() + _deliver.BUDGET_S)
+    answer = exchange(request, endpoint, Client(ONCE, in_thread=True))
     if not _is_of_collector(answer):
         sys.stdout.buffer.write(answer.reason.encode())
 

@@ -1,4 +1,4 @@
-"""Hands one document to a detached sender: the host's side. The sender itself is in `_deliver`.
+"""Hands one document to a detached sender: the host's side. The sender itself is in `_transport.sender`.
 
 Importing a package must not wait for a network, and neither must the end of the host. So a process of its own, the
 sender, delivers the document. It ends within ten seconds, whatever the network does.
@@ -8,7 +8,7 @@ pipe as descriptor 3. `sh` starts Python in the background and ends. Python is t
 collects `sh`. After about a millisecond the host has no thread, child or descriptor more than before. If no process
 can be started, nothing is sent.
 
-How many there are: `sh` first locks one of four files of the SDK, and the lock is released when the sender ends. If
+How many there are: `sh` first locks one of four files of `_transport`. The lock is released when the sender ends. If
 other senders hold all four locks, the job is dropped, and this process tries no other sender for a second. So an
 environment never has more than four senders, however many programs it runs.
 
@@ -48,14 +48,14 @@ _SCRIPT = """
 unset PWD OLDPWD
 start() { "$@" & exit 0; }
 [ -f "$0" ] || start "$@" unlocked
-for name in _sender _counting _preferences __init__; do
-    exec 4<"${0%_sender*}$name${0##*_sender}"
+for name in sender http addresses retry; do
+    exec 4<"${0%/*}/_transport/$name.${0##*.}"
     command -p flock -n 4
     case $? in 0) start "$@" ;; 1) ;; *) start "$@" unlocked ;; esac
 done
 exit 1
 """
-_BOOT = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from _transport import sender; sender.main()"
 # All that a sender is given of the environment: what the interpreter needs to start, proxies and certificates.
 # REQUEST_METHOD marks a CGI script, in which a client's header sets HTTP_PROXY.
 _VARIABLES = (
@@ -198,9 +198,9 @@ def _start(job: bytes, passed: "dict[str, str]") -> None:
         return
     arguments += os.path.dirname(__file__), str(os.getpid())
     if sys.platform == "win32":
-        from plaintally import _windows
+        from plaintally._transport import windows
 
-        _windows.spawn([*arguments, "unlocked"], job, passed)
+        windows.spawn([*arguments, "unlocked"], job, passed)
         return
     if _is_making_a_container():
         return
@@ -280,7 +280,7 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
     # A program that embeds Python may end or fork it before the thread has ended, without telling Python.
-    if is_green or _is_embedded or not _may_thread():
+    if is_green or _is_embedded or not may_thread():
         _wait(shell)
     else:
         _wait_in_thread(shell, start)
@@ -329,7 +329,7 @@ def _wait(process: int, options: int = 0) -> "int | None":
     return status
 
 
-def _may_thread() -> bool:
+def may_thread() -> bool:
     """Whether a thread may be started: a sub-interpreter that ends before its thread would end the whole process."""
     try:
         __import__("_signal").signal(0, None)  # no signal has this number

@@ -7,34 +7,32 @@ updates what was shared before. Everything here happens because somebody asked f
 import json
 import shlex
 import sys
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from plaintally import _deliver, documents
-from plaintally._answers import Answer
+from plaintally import documents
 from plaintally._notice_text import name_command
 from plaintally._progress import Progress
-from plaintally._requests import (
+from plaintally._sender import Endpoint, may_thread
+from plaintally._transport import http
+from plaintally._transport.batches import (
     LACKING,
     Document,
     Request,
     dump,
-    exchange_once,
+    exchange,
     make_document,
     make_requests,
     send,
 )
-from plaintally._sender import Endpoint
+from plaintally._transport.retry import SHARING
 from plaintally.exceptions import SharingError
 from plaintally.firestore import is_firestore_host
 from plaintally.printable import printable
 from plaintally.session import Session
 
 MAX_SHOWN = 25  # documents in the text of a preview
-BUDGET_S = 30.0
-PAUSES_S = (0.5, 2.0)  # between three tries
 PRIVATE = ("error_message", "source")
 
 
@@ -65,10 +63,9 @@ class Preview:
         """Every byte that would leave, one request after the other."""
         if self.endpoint is None:
             return b"".join(request.body for request in self.requests)
-        scheme, host, port = self.endpoint.scheme, self.endpoint.host, self.endpoint.port
+        there = self.endpoint.scheme, self.endpoint.host, self.endpoint.port
         return b"".join(
-            _deliver.request(host, port, request.target, request.body, scheme=scheme, method=request.method)
-            for request in self.requests
+            http.request((*there, request.target), request.body, method=request.method) for request in self.requests
         )
 
     def __repr__(self) -> str:
@@ -274,7 +271,7 @@ def _forget(session_id: str, key: str | None, endpoint: Endpoint, issues_url: st
     if is_firestore_host(endpoint.host):
         raise SharingError(alone)
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
-    answer = _exchange(endpoint, Request("POST", f"{endpoint.path}:forget", body, ()))
+    answer = exchange(Request("POST", f"{endpoint.path}:forget", body, ()), endpoint, _client())
     if answer.http_status in LACKING:
         raise SharingError(alone)
     if answer.status == 0:
@@ -307,9 +304,10 @@ def _is_of(said: Mapping[str, Any], session_id: str) -> bool:
 
 
 def _send_all(requests: Iterable[Request], endpoint: Endpoint, result: ShareResult, progress: Progress) -> None:
+    client = _client()
     for request in requests:
         result.uncertain = True  # until there is an answer
-        for sent, answer in send(request, endpoint, lambda request: _exchange(endpoint, request)):
+        for sent, answer in send(request, endpoint, client):
             result.uncertain = answer.http_status == 0
             counts = result.shared if answer.status == 200 else result.failed
             result.reason = answer.reason or result.reason
@@ -321,14 +319,8 @@ def _send_all(requests: Iterable[Request], endpoint: Endpoint, result: ShareResu
                 return  # neither a network without a collector nor documents without their session are of use
 
 
-def _exchange(endpoint: Endpoint, request: Request) -> Answer:
-    """Return the answer to a request after three tries."""
-    for pause_s in (*PAUSES_S, None):
-        answer = exchange_once(request, endpoint, time.monotonic() + BUDGET_S)
-        if pause_s is None or answer.retry_after_s is None or answer.retry_after_s > BUDGET_S:
-            break
-        time.sleep(max(pause_s, answer.retry_after_s))
-    return answer
+def _client() -> http.Client:
+    return http.Client(SHARING, in_thread=may_thread())
 
 
 def _declared(session: Session) -> Collection[str]:

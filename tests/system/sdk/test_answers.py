@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loopback import OK, Loopback, answer, confirm, error, loopback
-from plaintally import Telemetry, _deliver, sharing
-from plaintally._answers import parse_answer
+from plaintally import Telemetry, sharing
 from plaintally._sender import parse_endpoint
+from plaintally._transport import http, proxies, response, retry, sender
+from plaintally._transport.answers import parse_answer
 from plaintally.contract import Contract, Flag, Label
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
@@ -65,7 +66,7 @@ def server() -> Iterator[Loopback]:
 
 @pytest.fixture
 def telemetry(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> Telemetry:
-    monkeypatch.setattr(sharing, "PAUSES_S", ())  # one try
+    monkeypatch.setattr(retry.SHARING, "pauses_s", ())  # one try
     made = Telemetry("answerspkg", endpoint=server.endpoint, contract=CONTRACT)
     made.set_session(Session("answerspkg", contract=CONTRACT))
     return made
@@ -179,7 +180,8 @@ BODY = b'{"fields":{"id":{"stringValue":"%b"}}}' % ID.encode()
 def deliver(server: Loopback, raw: bytes) -> bool:
     server.requests.clear()
     server.answers[:] = [raw]
-    delivered = _deliver.deliver(f"http 127.0.0.1 {server.port} {TARGET} ".encode() + BODY)
+    client = http.Client(retry.IMPORT, in_thread=False)
+    delivered = sender.deliver(f"http 127.0.0.1 {server.port} {TARGET} ".encode() + BODY, client)
     assert len(server.requests) == (3 if b" 511 " in raw else 1)  # no network lets its users in within the budget
     return delivered
 
@@ -271,11 +273,12 @@ def test_a_parsed_answer_has_an_object_or_a_reason(status: int, body: bytes) -> 
 @example(b"HTTP/1.1 200")
 def test_a_head_is_read_or_is_no_http(head: bytes) -> None:
     try:
-        status, wait_s, _ = _deliver.parse_head(head)
+        status, wait_s, _ = response.parse_head(head)
     except OSError:
         return
     assert 200 <= status < 600
-    assert wait_s >= 0
+    assert (wait_s is not None) == (status == 429 or status >= 500)
+    assert 0 <= (wait_s or 0) <= 3600
 
 
 @pytest.mark.parametrize(
@@ -294,8 +297,8 @@ def test_a_head_is_read_or_is_no_http(head: bytes) -> None:
 def test_the_fault_of_a_proxy_is_named(
     telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
 ) -> None:
-    monkeypatch.setattr(_deliver, "proxy_for", lambda *_: url)
-    monkeypatch.setattr(sharing, "PAUSES_S", ())
+    monkeypatch.setattr(proxies, "find_url", lambda *_: url)
+    monkeypatch.setattr(retry.SHARING, "pauses_s", ())
     with pytest.raises(SharingError, match=re.escape(reason)) as failure:
         telemetry.forget(ID, "the key")
     assert "secret" not in str(failure.value)
@@ -310,7 +313,7 @@ def test_a_file_for_keys_that_cannot_be_written_is_named(tmp_path: Path, monkeyp
 
 
 def test_a_silent_server_is_named_by_how_long_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "BUDGET_S", 1.0)
+    monkeypatch.setattr(retry.SHARING, "try_s", 1.0)
     with loopback(held=True) as there, pytest.raises(SharingError, match="no answer within 1 seconds"):
         sharing.forget(ID, "the key", parse_endpoint(there.endpoint))
 
@@ -319,6 +322,6 @@ def test_a_silent_server_is_named_by_how_long_it_was_waited_for(monkeypatch: pyt
     "url", ["http://a:70000", "http://a:" + "9" * 5000, "http://" + "a" * 70, "http://%zz@a:1", "http://.:1"]
 )
 def test_a_proxy_that_is_none_is_a_reason(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(_deliver, "proxy_for", lambda *_: url)
+    monkeypatch.setattr(proxies, "find_url", lambda *_: url)
     with pytest.raises(SharingError):
         telemetry.forget(ID, "the key")

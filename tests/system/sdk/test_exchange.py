@@ -19,10 +19,11 @@ PREPARATION = """
 import itertools, json, selectors, socket, ssl, sys
 from plaintally import Telemetry, _callers, _sender, sharing
 from plaintally.contract import Contract, Label
+from plaintally._transport.retry import SHARING
 from plaintally.exceptions import SharingError
 FIND = _callers.find
 _callers.find = lambda *_: _callers.Caller("person", "a test", None)
-sharing.PAUSES_S = ()
+SHARING.pauses_s = ()
 telemetry = Telemetry("pkg", endpoint=sys.argv[1], contract=Contract(labels={"fit": Label()}))
 with telemetry.invoke("fit"):
     pass
@@ -144,7 +145,7 @@ BREAKAGES = [
     (ssl, "create_default_context", raising(Strange("odd"))),
     (sys.modules, "IPython", Lazy("IPython")),
 ]
-sharing.PAUSES_S = (0.01,)
+SHARING.pauses_s = (0.01,)
 _callers.find = FIND
 for owner, name, broken in BREAKAGES:
     if name == "IPython":
@@ -194,10 +195,9 @@ def test_a_trust_store_that_the_host_has_injected_is_used(
 
 
 ASK_PROXY = """
-import time
-from plaintally import _deliver
+from plaintally._transport import http, retry
 try:
-    _deliver.exchange(("http", "a.test", 80, "/x"), b"", time.monotonic() + 9)
+    http.Client(retry.ONCE, in_thread=False).exchange(("http", "a.test", 80, "/x"), b"", limit=0)
 except OSError:
     pass
 """

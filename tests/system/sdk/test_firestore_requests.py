@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from firestore_limits import ROOT, check_request
 from logged import CONTRACT, INVOKES, Logged, log, make
-from plaintally import Telemetry, _automatic, _counting, _relay, _requests, documents, sharing
+from plaintally import Telemetry, _automatic, _counting, _relay, documents, sharing
+from plaintally._transport import batches
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
 
 URL = f"https://firestore.googleapis.com{ROOT}/"
 
 
-def relayed(session: Session) -> list[_requests.Request]:
+def relayed(session: Session) -> list[batches.Request]:
     """What automatic sharing sends, when all invokes have come through the pipe."""
     batch = None
     endpoint = make(URL).endpoint
@@ -28,7 +29,7 @@ def relayed(session: Session) -> list[_requests.Request]:
             batch.add(*marshal.loads(_automatic.encode(invoke, stats)))  # noqa: S302
     if batch is None:
         return []
-    return list(_requests.make_requests([*batch.parents.values(), *batch.waiting.values()], endpoint))
+    return list(batches.make_requests([*batch.parents.values(), *batch.waiting.values()], endpoint))
 
 
 @settings(max_examples=300)
@@ -42,7 +43,7 @@ def test_whatever_was_logged_is_sent_as_firestore_takes_it(invokes: list[Logged]
     assert endpoint is not None
     assert all(request.target.endswith(":commit") for request in preview.requests)
     sent = [document for request in preview.requests for document in check_request(request)]
-    singles = [_requests._single(document, endpoint) for document in preview.documents]
+    singles = [batches._single(document, endpoint) for document in preview.documents]
     assert [document for single in singles for document in check_request(single)] == sent
     assert Counter(name.partition("/")[0] for name, _ in sent) == Counter(
         sessions=1, session_stats=len(set(session.labels) & set(CONTRACT.labels)),
@@ -58,7 +59,7 @@ def test_whatever_was_logged_is_sent_as_firestore_takes_it(invokes: list[Logged]
 @given(st.binary(min_size=16, max_size=16), st.integers(0, 253_402_300_799_999_999_999))
 def test_a_count_is_sent_as_firestore_takes_it(randomness: bytes, now_ns: int) -> None:
     target, body = _counting.document(make(URL), randomness, now_ns)
-    [(name, fields)] = check_request(_requests.Request("POST", f"{ROOT}/{target}", body, ()))
+    [(name, fields)] = check_request(batches.Request("POST", f"{ROOT}/{target}", body, ()))
     assert name == f"using_pkg/{fields['id']['stringValue']}"
     assert set(fields) == {"id", "timestamp", "package_version", "python_version"}
 
@@ -84,7 +85,7 @@ def test_the_checker_refuses_what_googles_types_let_pass() -> None:
     for value in wrong:
         body = json.dumps({"fields": {"a": value}}).encode()
         with pytest.raises((AssertionError, ValueError)):
-            check_request(_requests.Request("PATCH", f"{ROOT}/sessions/a", body, ()))
+            check_request(batches.Request("PATCH", f"{ROOT}/sessions/a", body, ()))
 
 
 @pytest.mark.parametrize("host", ["firestore.googleapis.com", "firestore.me-central2.rep.googleapis.com"])

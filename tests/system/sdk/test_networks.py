@@ -79,7 +79,7 @@ def test_sharing_does_not_wait_for_addresses_that_never_answer(tmp_path: Path, k
 
 
 def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
-    first = "from plaintally import sharing\nsharing.BUDGET_S = 2.0"
+    first = "from plaintally._transport.retry import SHARING\nSHARING.try_s = 2.0"
     complete, reason, took_s = share(tmp_path, "collector.example", first=first)
     assert not complete
     assert "no name server answered in time for collector.example" in str(reason)
@@ -89,8 +89,10 @@ def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
 def test_sharing_in_a_sub_interpreter_does_not_end_the_process(each_python: Interpreter, tmp_path: Path) -> None:
     """A thread that is left behind with a look-up would abort it when the sub-interpreter ends."""
     code = """
-        from plaintally import Contract, Label, Telemetry, sharing
-        sharing.BUDGET_S, sharing.PAUSES_S = 0.5, ()
+        from plaintally import Contract, Label, Telemetry
+        from plaintally._transport.retry import SHARING
+        SHARING.try_s = 0.5
+        SHARING.pauses_s = ()
         contract = Contract(labels={"fit": Label()})
         telemetry = Telemetry("pkg", endpoint="https://collector.example/v1", contract=contract)
         with telemetry.invoke("fit"):

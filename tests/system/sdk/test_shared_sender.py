@@ -206,7 +206,7 @@ signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 def is_sender(pid):
     try:
         with open(f"/proc/{pid}/environ") as environment, open(f"/proc/{pid}/cmdline") as command:
-            marked = os.environ["NO_PROXY"] in environment.read() and "_deliver.main" in command.read()
+            marked = os.environ["NO_PROXY"] in environment.read() and "_transport import sender" in command.read()
             return marked and os.readlink(f"/proc/{pid}/cwd") == "/"
     except OSError:
         return False
@@ -406,7 +406,7 @@ def test_a_sender_that_hangs_is_ended_by_the_kernel(host: MakeHost) -> None:
     source, sink = os.pipe()
     made = host()
     folder = str(made.folder / "plaintally")
-    boot = "import sys; sys.path.append(sys.argv[1]); import _deliver; _deliver.main()"
+    boot = "import sys; sys.path.append(sys.argv[1]); from _transport import sender; sender.main()"
     command = [str(made.interpreter.python), "-I", "-S", "-B", "-c", boot, folder, str(os.getpid())]
     sender = subprocess.Popen(["sh", "-c", 'exec "$@" 3<&0', "sh", *command], stdin=source)
     assert sender.wait(60) == -signal.SIGALRM
@@ -499,7 +499,7 @@ def test_an_installation_without_sources(host: MakeHost) -> None:
         for path in sdk.rglob("*.py"):
             path.unlink()
         made = Host(Interpreter(Path(sys.base_prefix, "bin/python3"), (0, 0)), made.folder, made.home)
-        with locked([sdk / f"{path.stem}.pyc" for path in locked_files(made)]):
+        with locked([path.with_suffix(".pyc") for path in locked_files(made)]):
             assert made.run().returncode == 0
         for count in (1, 2):
             assert made.run().returncode == 0

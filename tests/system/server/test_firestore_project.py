@@ -15,7 +15,8 @@ from collectors import Collector, count, run_collector, run_server
 from emulators import RULES, Emulator, needs_google
 from hosts import MARKER, PACKAGE, MakeHost, wait_until_gone
 from logged import CONTRACT, INVOKES, Logged, log, make
-from plaintally import Telemetry, _counting, _requests, _send_test, sharing
+from plaintally import Telemetry, _counting, _send_test, sharing
+from plaintally._transport import batches
 from plaintally.contract import COARSE, Contract
 from plaintally.exceptions import SharingError
 from plaintally_server import ingest
@@ -276,8 +277,8 @@ def test_a_large_session_comes_through_in_batches_and_one_by_one(google: Emulato
     endpoint = telemetry.endpoint
     assert endpoint is not None
     for document in telemetry.preview().documents[:20]:
-        single = _requests._single(document, endpoint)
-        assert sharing._exchange(endpoint, single).status == 200
+        single = batches._single(document, endpoint)
+        assert batches.exchange(single, endpoint, sharing._client()).status == 200
     with pytest.raises(SharingError, match="deletes nothing by itself; ask the maintainers to delete session"):
         telemetry.forget(result.session_id or "", result.deletion_key)
     contract = str(write_contract(tmp_path, "pkg", CONTRACT))

@@ -1,15 +1,19 @@
-"""Documents on their way: which requests carry them, and how an endpoint that cannot take many at once is asked.
+"""Documents of a session on their way: the requests that carry them, and how these are sent.
 
-Whoever sends (`sharing` with patience, `_relay` with one try) says how a single request is exchanged.
+A batch is one `:commit` of up to 500 documents. Firestore rejects it as a whole if one document is
+at fault, and some endpoints have no `:commit`. Then each document goes in a request of its own.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plaintally import _deliver
-from plaintally._answers import Answer, no_answer, parse_answer
-from plaintally._sender import Endpoint
+from .answers import Answer, no_answer, parse_answer
+
+if TYPE_CHECKING:
+    from plaintally._sender import Endpoint
+
+    from .http import Client
 
 MAX_DOCUMENTS = 500
 MAX_BYTES = 4_000_000
@@ -56,40 +60,32 @@ class Request(NamedTuple):
         return str(content.get("name")).endswith(f"/{document.collection}/{document.id}")
 
 
-Exchange = Callable[[Request], Answer]
-"""Sends a request and returns the answer."""
-
-
-def make_requests(found: Iterable[Document], endpoint: Endpoint | None) -> Iterator[Request]:
+def make_requests(found: Iterable[Document], endpoint: "Endpoint | None") -> Iterator[Request]:
     """The requests that send documents, parents first and apart from invokes."""
     root = _document_root(endpoint)
     for batch in _batches(found, root):
         yield _request(batch, root, endpoint)
 
 
-def send(request: Request, endpoint: Endpoint, exchange: Exchange) -> Iterator[tuple[Request, Answer]]:
-    """Send a request; what came of it, or of the single requests where all at once cannot be had."""
-    answer = exchange(request)
+def send(request: Request, endpoint: "Endpoint", client: "Client") -> Iterator[tuple[Request, Answer]]:
+    """Send a request, and yield it with its answer; or one request for each document instead."""
+    answer = exchange(request, endpoint, client)
     if request.target.endswith(":commit") and answer.http_status in (*LACKING, *_PARTIAL):
         for document in request.documents:
             single = _single(document, endpoint)
-            yield single, exchange(single)
+            yield single, exchange(single, endpoint, client)
     else:
         yield request, answer
 
 
-def exchange_once(request: Request, endpoint: Endpoint, deadline: float) -> Answer:
-    """Return the answer to a request. Whatever fails is a reason in it."""
-    destination = (endpoint.scheme, endpoint.host, endpoint.port, request.target)
+def exchange(request: Request, endpoint: "Endpoint", client: "Client") -> Answer:
+    """Send a request and return its answer. Each failure is a reason in it."""
     try:
-        status, wait_s, body = _deliver.exchange(
-            destination, request.body, deadline, method=request.method, limit=MAX_ANSWER
-        )
-        return parse_answer(status, body, wait_s, confirms=request.is_confirmed_by)
-    except OSError as error:
-        return no_answer(error)
-    except Exception as error:  # noqa: BLE001  # an answer that takes more memory than there is
-        return no_answer(OSError(f"its answer could not be read ({type(error).__name__})"))
+        destination = endpoint.scheme, endpoint.host, endpoint.port, request.target
+        status, asked_s, body = client.exchange(destination, request.body, method=request.method, limit=MAX_ANSWER)
+        return parse_answer(status, body, asked_s, confirms=request.is_confirmed_by)
+    except Exception as error:  # noqa: BLE001  # an answer may take more memory than there is
+        return no_answer(error, client.policy.try_s)
 
 
 def _batches(found: Iterable[Document], root: str | None) -> Iterator[list[Document]]:
@@ -101,14 +97,15 @@ def _batches(found: Iterable[Document], root: str | None) -> Iterator[list[Docum
         begins = batch and batch[-1].collection != "invokes" and document.collection == "invokes"
         if batch and (root is None or begins or len(batch) == MAX_DOCUMENTS or size + length > MAX_BYTES):
             yield batch
-            batch, size = [], 0
+            batch = []
+            size = 0
         batch.append(document)
         size += length
     if batch:
         yield batch
 
 
-def _request(batch: list[Document], root: str | None, endpoint: Endpoint | None) -> Request:
+def _request(batch: list[Document], root: str | None, endpoint: "Endpoint | None") -> Request:
     if root is None or endpoint is None:
         return _single(batch[0], endpoint)
     writes = [
@@ -118,15 +115,17 @@ def _request(batch: list[Document], root: str | None, endpoint: Endpoint | None)
     return Request("POST", f"{endpoint.path}:commit", b'{"writes":[%b]}' % b",".join(writes), tuple(batch))
 
 
-def _single(document: Document, endpoint: Endpoint | None) -> Request:
+def _single(document: Document, endpoint: "Endpoint | None") -> Request:
     path = "" if endpoint is None else endpoint.path
     target = f"{path}/{document.collection}/{document.id}"
     return Request("PATCH", target, b'{"fields":%b}' % document.content, (document,))
 
 
-def _document_root(endpoint: Endpoint | None) -> str | None:
+def _document_root(endpoint: "Endpoint | None") -> str | None:
     """The name below which the documents stand, which a commit needs; None where the endpoint's path has none."""
-    _, found, rest = ("", "", "") if endpoint is None else endpoint.path.partition("/projects/")
+    if endpoint is None:
+        return None
+    _, found, rest = endpoint.path.partition("/projects/")
     return f"projects/{rest}" if found else None
 
 

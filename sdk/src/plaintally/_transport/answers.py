@@ -31,43 +31,56 @@ class Answer(NamedTuple):
         content: the JSON object in it; empty if there is none.
         reason: what went wrong, in printable words; empty if the status is 200.
         http_status: the status that came over the wire, from whatever server; 0 if there was none.
-        retry_after_s: how long to wait before trying again; None if trying again is no use.
+        asked_s: how long the server asks to wait before another try; None if the answer is final.
     """
 
     status: int
     content: dict[str, Any]
     reason: str
     http_status: int = 0
-    retry_after_s: float | None = None
+    asked_s: float | None = None
 
 
 def parse_answer(
-    status: int, body: bytes, retry_after_s: float = 0.0, *, confirms: Callable[[dict[str, Any]], bool]
+    status: int,
+    body: bytes,
+    asked_s: float | None = None,
+    *,
+    confirms: Callable[[dict[str, Any]], bool],
 ) -> Answer:
     """Return what an answer with this status and body says.
 
     `confirms` tells whether the content of an answer with status 200 is that of a collector to this request.
     """
     content = _read_object(body) or {}
-    wait_s = retry_after_s if status == 429 or status >= 500 else None
     if status == 200 and confirms(content):
         return Answer(200, content, "", 200)
     message = _error_message(content, status)
     if message is None:
-        return Answer(0, {}, _STRANGER.format(status), status, wait_s)
-    return Answer(status, content, printable(message[:MAX_REASON].strip()).rstrip("."), status, wait_s)
+        return Answer(0, {}, _STRANGER.format(status), status, asked_s)
+    return Answer(status, content, printable(message[:MAX_REASON].strip()).rstrip("."), status, asked_s)
 
 
-def no_answer(error: OSError) -> Answer:
-    """Return what stands for the answer that an error kept from coming."""
+def no_answer(error: Exception, try_s: float) -> Answer:
+    """Return what stands for the answer that an error kept from coming for so long."""
+    verdict = ""
     try:
-        reason = str(error.strerror or error) or type(error).__name__
+        reason = _reason(error, try_s)
         verdict = str(getattr(error, "verify_message", ""))
     except Exception:  # noqa: BLE001  # an error of the host's own, whose text cannot be had
-        reason, verdict = type(error).__name__, ""
+        reason = type(error).__name__
     remedy = next((f"; {remedy}" for words, remedy in _REMEDIES.items() if words in verdict), "")
-    wait_s = 0.0 if isinstance(error, ConnectionError) else None
-    return Answer(0, {}, f"it could not be reached: {printable(reason[:MAX_REASON])}{remedy}", 0, wait_s)
+    return Answer(0, {}, f"it could not be reached: {printable(reason[:MAX_REASON])}{remedy}")
+
+
+def _reason(error: Exception, try_s: float) -> str:
+    if isinstance(error, TimeoutError) and not error.errno:  # which the kernel would have set
+        return f"no answer within {try_s:.0f} seconds"
+    if isinstance(error, OSError):
+        return str(error.strerror or error) or type(error).__name__
+    if isinstance(error, (ValueError, OverflowError)):  # usually of a proxy
+        return f"the address cannot be used ({error})"
+    return f"the connection failed unexpectedly ({type(error).__name__})"  # replaced by the host
 
 
 def _error_message(content: dict[str, Any], status: int) -> str | None:
