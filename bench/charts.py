@@ -1,6 +1,7 @@
 """Pictures as SVG that read well on light and on dark pages: bars, a table of shaded cells, and a table of marks.
 
-Each function takes what is to be seen and returns the text of an SVG; nothing else is needed to draw or to show them.
+Each function takes what is to be seen and returns the text of an SVG; nothing else is needed to
+draw or to show them.
 """
 
 import math
@@ -47,7 +48,9 @@ class Cell(NamedTuple):
     shade: int | None
 
 
-def bars(title: str, note: str, panels: Sequence[tuple[str, Sequence[Bar]]], *, logarithmic: bool = False) -> str:
+def bars(
+    title: str, note: str, panels: Sequence[tuple[str, Sequence[Bar]]], *, logarithmic: bool = False
+) -> str:
     """Horizontal bars in one or more panels side by side that share their labels."""
     rows = panels[0][1]
     label_width = max(LABEL, 7.5 * max(len(bar.label) for bar in rows) + 24)
@@ -55,7 +58,9 @@ def bars(title: str, note: str, panels: Sequence[tuple[str, Sequence[Bar]]], *, 
     height = 78 + ROW * len(rows) + 14 + 16 * logarithmic
     parts = _heading(title, note)
     for number, bar in enumerate(rows):
-        parts.append(_text(label_width - 10, _middle(number) + 4.5, bar.label, f"end{' own' * bar.own}"))
+        parts.append(
+            _text(label_width - 10, _middle(number) + 4.5, bar.label, f"end{' own' * bar.own}")
+        )
     for index, (name, found) in enumerate(panels):
         left = label_width + index * span
         parts.append(_text(left, 68, name, "small"))
@@ -65,7 +70,11 @@ def bars(title: str, note: str, panels: Sequence[tuple[str, Sequence[Bar]]], *, 
 
 def _panel(found: Sequence[Bar], left: float, width: float, *, logarithmic: bool) -> Iterable[str]:
     most = max(max(bar.value, bar.high) for bar in found)
-    decade = math.floor(math.log10(min(bar.value for bar in found if bar.value > 0))) if logarithmic else 0
+    decade = (
+        math.floor(math.log10(min(bar.value for bar in found if bar.value > 0)))
+        if logarithmic
+        else 0
+    )
     least = 10.0**decade  # where a logarithmic scale begins
 
     def place(value: float) -> float:
@@ -74,7 +83,11 @@ def _panel(found: Sequence[Bar], left: float, width: float, *, logarithmic: bool
         return left + width * math.log(max(value, least) / least) / math.log(most / least)
 
     bottom = 78 + ROW * len(found)
-    for tick in (10.0**power for power in range(decade, math.floor(math.log10(most)) + 1)) if logarithmic else (0.0,):
+    for tick in (
+        (10.0**power for power in range(decade, math.floor(math.log10(most)) + 1))
+        if logarithmic
+        else (0.0,)
+    ):
         x = place(tick)
         yield f'<line class="line" x1="{x:.1f}" x2="{x:.1f}" y1="76" y2="{bottom}"/>'
         if logarithmic:
@@ -90,11 +103,16 @@ def _panel(found: Sequence[Bar], left: float, width: float, *, logarithmic: bool
         yield _text(max(left + length, high) + 6, middle + 4.5, figure(bar.value), own.strip())
 
 
-def cells(title: str, note: str, columns: Sequence[str], rows: Sequence[tuple[str, bool, Sequence[Cell]]]) -> str:
+def cells(
+    title: str, note: str, columns: Sequence[str], rows: Sequence[tuple[str, bool, Sequence[Cell]]]
+) -> str:
     """A table of shaded cells; a row is its label, whether it is ours, and its cells."""
     span = (WIDTH - LABEL - 16) / len(columns)
     parts = _heading(title, note)
-    parts += [_text(LABEL + span * (index + 0.5), 70, name, "small middle") for index, name in enumerate(columns)]
+    parts += [
+        _text(LABEL + span * (index + 0.5), 70, name, "small middle")
+        for index, name in enumerate(columns)
+    ]
     for number, (label, own, found) in enumerate(rows):
         middle = _middle(number)
         parts.append(_text(LABEL - 10, middle + 4.5, label, f"end{' own' * own}"))
@@ -102,12 +120,16 @@ def cells(title: str, note: str, columns: Sequence[str], rows: Sequence[tuple[st
             left = LABEL + span * index
             if cell.shade is not None:
                 size = f'width="{span - 3:.1f}" height="{ROW - 3}" rx="3"'
-                parts.append(f'<rect class="h{cell.shade}" x="{left + 1.5:.1f}" y="{middle - 10.5}" {size}/>')
+                parts.append(
+                    f'<rect class="h{cell.shade}" x="{left + 1.5:.1f}" y="{middle - 10.5}" {size}/>'
+                )
             parts.append(_text(left + span / 2, middle + 4.5, cell.text, f"cell{' own' * own}"))
     return _svg(78 + ROW * len(rows) + 12, parts)
 
 
-def columns(title: str, note: str, panels: Sequence[tuple[str, Sequence[tuple[str, float, float]]]]) -> str:
+def columns(
+    title: str, note: str, panels: Sequence[tuple[str, Sequence[tuple[str, float, float]]]]
+) -> str:
     """Columns in panels one below the other, on one scale: a label, how high, and how much of it to mark on top."""
     left, height = 60, 110
     top = axis_top(round(max(value for _, found in panels for _, value, _ in found)))
@@ -117,35 +139,56 @@ def columns(title: str, note: str, panels: Sequence[tuple[str, Sequence[tuple[st
         parts.append(_text(16, base - height - 16, name, "small"))
         for share in (0, 0.5, 1):
             y = base - height * share
-            parts.append(f'<line class="line" x1="{left}" x2="{WIDTH - 16}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(
+                f'<line class="line" x1="{left}" x2="{WIDTH - 16}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            )
             parts.append(_text(left - 8, y + 4, figure(top * share), "small end"))
         for number, (label, value, marked) in enumerate(found):
-            x, tall, above = left + span * number, height * (value - marked) / top, height * marked / top
+            x, tall, above = (
+                left + span * number,
+                height * (value - marked) / top,
+                height * marked / top,
+            )
             size = f'x="{x + span * 0.14:.1f}" width="{span * 0.72:.1f}"'
-            parts.append(f'<rect class="bar own" {size} y="{base - tall:.1f}" height="{tall:.1f}"/>')
+            parts.append(
+                f'<rect class="bar own" {size} y="{base - tall:.1f}" height="{tall:.1f}"/>'
+            )
             if marked:
-                parts.append(f'<rect class="mark" {size} y="{base - tall - above:.1f}" height="{above:.1f}"/>')
+                parts.append(
+                    f'<rect class="mark" {size} y="{base - tall - above:.1f}" '
+                    f'height="{above:.1f}"/>'
+                )
             if number % 7 == 0:
                 parts.append(_text(x + span / 2, base + 16, label, "small middle"))
     return _svg(90 + len(panels) * (height + 56) - 20, parts)
 
 
 def marks(
-    title: str, note: str, columns: Sequence[str], rows: Sequence[tuple[str, bool, Sequence[tuple[str, str]], str]]
+    title: str,
+    note: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[str, bool, Sequence[tuple[str, str]], str]],
 ) -> str:
     """A table of round marks, each with a left and a right half.
 
-    A row is its label, whether it is ours, for each column the halves (`full`, `ring` or `none`), and a last word.
+    A row is its label, whether it is ours, for each column the halves (`full`, `ring` or `none`),
+    and a last word.
     """
     top, span = 170, (WIDTH - LABEL - 70) / len(columns)
     parts = _heading(title, note)
     for index, name in enumerate(columns):
         x = LABEL + span * (index + 0.5) + 4
-        parts.append(f'<g transform="translate({x:.1f} {top - 8}) rotate(-52)">{_text(0, 0, name, "small")}</g>')
+        parts.append(
+            f'<g transform="translate({x:.1f} {top - 8}) '
+            f'rotate(-52)">{_text(0, 0, name, "small")}</g>'
+        )
     for number, (label, own, found, last) in enumerate(rows):
         middle = top + ROW * number + 12
         if own:
-            parts.append(f'<rect class="band" x="4" y="{middle - 12}" width="{WIDTH - 8}" height="{ROW}" rx="4"/>')
+            parts.append(
+                f'<rect class="band" x="4" y="{middle - 12}" width="{WIDTH - 8}" height="{ROW}" '
+                'rx="4"/>'
+            )
         parts.append(_text(LABEL - 10, middle + 4.5, label, f"end{' own' * own}"))
         for index, halves in enumerate(found):
             parts += _mark(LABEL + span * (index + 0.5), middle, halves)
@@ -176,7 +219,10 @@ def figure(value: float) -> str:
 
 def shade(value: float, limits: Sequence[float]) -> int:
     """The shade of a value by four limits."""
-    return next((number for number, (_, high) in enumerate(pairwise((0.0, *limits))) if value <= high), len(limits))
+    return next(
+        (number for number, (_, high) in enumerate(pairwise((0.0, *limits))) if value <= high),
+        len(limits),
+    )
 
 
 def _middle(number: int) -> int:

@@ -1,8 +1,8 @@
 """Counts the instructions that the SDK costs its host, and holds them against `counts.json`: `python bench/counts.py`.
 
-Instructions (of valgrind's callgrind) do not depend on how busy a machine is, so a change that makes the import or an
-invoke dearer is seen at once. They do depend on how Python was built: where a baseline is of another build, nothing is
-compared, and `--renew` writes one for this machine.
+Instructions (of valgrind's callgrind) do not depend on how busy a machine is, so a change that
+makes the import or an invoke dearer is seen at once. They do depend on how Python was built: where
+a baseline is of another build, nothing is compared, and `--renew` writes one for this machine.
 
 | name | what is counted |
 |---|---|
@@ -32,10 +32,13 @@ from interpreters import SUPPORTED, find_interpreter  # noqa: E402
 
 BASELINE = Path(__file__).with_suffix(".json")
 RENEW = ".venv/bin/python bench/counts.py --renew"
-TOLERANCE = 0.03  # repeated on a busy machine, counts differed by 0.4 % at most; a renamed function moves them by 0.2 %
+# repeated on a busy machine, counts differed by 0.4 % at most; a renamed function moves them by 0.2
+# %
+TOLERANCE = 0.03
 CALLS = 1500
 ENDPOINT = "http://127.0.0.1:9/v1/projects/p/databases/(default)/documents"  # where nobody listens
-FOLDER = "/proc/self/cwd"  # wherever that is: the name of a folder of its own would change the hashes, and the counts
+# wherever that is: the name of a folder of its own would change the hashes, and the counts
+FOLDER = "/proc/self/cwd"
 HOST = f"""
 from plaintally import Telemetry
 Telemetry("countshost", version="1.0", endpoint={ENDPOINT!r}).count_import()
@@ -62,7 +65,10 @@ telemetry = Telemetry("countshost", version="1.0", endpoint={ENDPOINT!r}, contra
 def fit(): pass
 telemetry.count_import()
 """
-HEAVIEST = {"declared": ("counted", 1.3), "declared refused": ("refused", 1.45)}  # as many times the other
+HEAVIEST = {
+    "declared": ("counted", 1.3),
+    "declared refused": ("refused", 1.45),
+}  # as many times the other
 # Without collections of garbage, since whether one falls into so short a time is chance.
 IMPORT = f"import gc, os, sys; gc.disable(); sys.path.insert(0, {FOLDER!r}); import %s; os._exit(0)"
 INVOKE = f"""
@@ -82,9 +88,23 @@ os._exit(0)
 
 def count(python: str, code: str, folder: Path, **environment: str) -> int:
     """The instructions that one process of `python` takes to run the code; its children are not counted."""
-    plain = {"PATH": os.defpath, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", **environment}
+    plain = {
+        "PATH": os.defpath,
+        "HOME": "/nonexistent",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        **environment,
+    }
     done = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--trace-children=no", "--callgrind-out-file=/dev/null", python, "-c", code],
+        [
+            "valgrind",
+            "--tool=callgrind",
+            "--trace-children=no",
+            "--callgrind-out-file=/dev/null",
+            python,
+            "-c",
+            code,
+        ],
         env=plain,
         cwd=folder,
         capture_output=True,
@@ -102,16 +122,21 @@ def measure(python: str) -> dict[str, int]:
     with tempfile.TemporaryDirectory(prefix="counts") as name, ThreadPoolExecutor(2) as pool:
         folder = Path(name)
         shutil.copytree(
-            ROOT / "sdk/src/plaintally", folder / "plaintally", ignore=shutil.ignore_patterns("__pycache__")
+            ROOT / "sdk/src/plaintally",
+            folder / "plaintally",
+            ignore=shutil.ignore_patterns("__pycache__"),
         )
         (folder / "countsnone.py").write_text("")
         (folder / "countshost.py").write_text(HOST)
         (folder / "countsdeclared.py").write_text(DECLARED)
-        warm = {"PLAINTALLY": "off", "PYTHONHASHSEED": "0"}  # bytecode is written, and nothing is counted
+        warm = {
+            "PLAINTALLY": "off",
+            "PYTHONHASHSEED": "0",
+        }  # bytecode is written, and nothing is counted
         for code in (
             IMPORT % "countsnone",
             IMPORT % "countshost",
-            IMPORT % "countshost, countsdeclared, plaintally._counting",
+            IMPORT % "countshost, countsdeclared, plaintally._count",
             INVOKE % 1,
         ):
             subprocess.run([python, "-c", code], env=warm, cwd=folder, check=True)
@@ -122,7 +147,10 @@ def measure(python: str) -> dict[str, int]:
         def invokes(calls: int) -> int:
             return count(python, INVOKE % calls, folder)
 
-        nothing, refused = pool.submit(of, "countsnone"), pool.submit(of, "countshost", PLAINTALLY="off")
+        nothing, refused = (
+            pool.submit(of, "countsnone"),
+            pool.submit(of, "countshost", PLAINTALLY="off"),
+        )
         counted, declared = pool.submit(of, "countshost"), pool.submit(of, "countsdeclared")
         declared_refused = pool.submit(of, "countsdeclared", PLAINTALLY="off")
         once, twice = pool.submit(invokes, CALLS), pool.submit(invokes, 2 * CALLS)
@@ -139,9 +167,12 @@ def build_of(python: str) -> str:
     """What the counts of a Python depend on besides our code."""
     code = (
         "import platform, sys, zlib; "
-        "print(sys.version, *platform.libc_ver(), platform.machine(), zlib.crc32(sys.executable.encode()))"
+        "print(sys.version, *platform.libc_ver(), platform.machine(), "
+        "zlib.crc32(sys.executable.encode()))"
     )
-    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def find_base(version: tuple[int, int]) -> str | None:
@@ -157,20 +188,30 @@ def compare(version: str, found: dict[str, int], expected: dict[str, int]) -> bo
         change = number / expected[name] - 1
         if change > TOLERANCE:
             fine = False
-            print(f"counts: {name} on Python {version} takes {change:.1%} more instructions ({number:,}) than before")
+            print(
+                f"counts: {name} on Python {version} takes {change:.1%} more instructions "
+                f"({number:,}) than before"
+            )
         else:
             print(f"counts: {name} on Python {version}: {number:,} instructions ({change:+.1%})")
     for name, (other, most) in HEAVIEST.items():
         if found[name] > most * found[other]:
             fine = False
-            print(f"counts: {name} on Python {version} takes more than {most} times the instructions of {other}")
+            print(
+                f"counts: {name} on Python {version} takes more than {most} times the instructions "
+                f"of {other}"
+            )
     return fine
 
 
 def main() -> None:
     """Count with every Python that is here, and compare or renew."""
-    parser = argparse.ArgumentParser(description="Count the instructions of an import and of an invoke.")
-    parser.add_argument("--renew", action="store_true", help="write what is counted as the new baseline")
+    parser = argparse.ArgumentParser(
+        description="Count the instructions of an import and of an invoke."
+    )
+    parser.add_argument(
+        "--renew", action="store_true", help="write what is counted as the new baseline"
+    )
     renew = parser.parse_args().renew
     if shutil.which("valgrind") is None or platform.system() != "Linux":
         print("counts: left out for want of valgrind")
@@ -185,7 +226,9 @@ def main() -> None:
         elif renew:
             baseline[name] = {"build": build_of(python), "counts": measure(python)}
         elif known.get("build") != build_of(python):
-            print(f"counts: the baseline of Python {name} is of another build; renew it with: {RENEW}")
+            print(
+                f"counts: the baseline of Python {name} is of another build; renew it with: {RENEW}"
+            )
         else:
             fine = compare(name, measure(python), known["counts"]) and fine
     if renew:

@@ -1,7 +1,8 @@
 """Runs every kind of host many times, with telemetry on and off, and counts crashes, hangs and lost imports.
 
-`scripts/bench crashes` takes some minutes for each version of Python; `--runs` and `--kind` choose less. Hosts deliver
-over TLS with `--tls`, where a library that is still at work when its process ends shows best.
+`scripts/bench crashes` takes some minutes for each version of Python; `--runs` and `--kind` choose
+less. Hosts deliver over TLS with `--tls`, where a library that is still at work when its process
+ends shows best.
 """
 
 import argparse
@@ -60,7 +61,9 @@ class Tally(NamedTuple):
         )
 
 
-def repeat(kind: Kind, place: Place, limits: tuple[int, float], *, off: bool, tls: Tls | None) -> Tally:
+def repeat(
+    kind: Kind, place: Place, limits: tuple[int, float], *, off: bool, tls: Tls | None
+) -> Tally:
     """Run a kind so many times, or as often as so many seconds allow, and print what went wrong."""
     runs, seconds = limits
     tally, began = Tally(), time.monotonic()
@@ -84,7 +87,9 @@ def make_tls() -> Iterator[Tls]:
         yield context, Path(path)
 
 
-def measure(version: str, kinds: list[Kind], limits: tuple[int, float], tls: Tls | None) -> dict[str, dict[str, Tally]]:
+def measure(
+    version: str, kinds: list[Kind], limits: tuple[int, float], tls: Tls | None
+) -> dict[str, dict[str, Tally]]:
     """Run kinds on one version of Python."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +123,9 @@ def tell(versions: dict[str, dict[str, dict[str, Tally]]]) -> str:
 def main() -> None:
     """Measure, print the table, and write it into the page if every kind ran on every version."""
     parser = argparse.ArgumentParser(prog="scripts/bench crashes", description=__doc__)
-    parser.add_argument("--python", action="append", choices=VERSIONS, help="one version, instead of all")
+    parser.add_argument(
+        "--python", action="append", choices=VERSIONS, help="one version, instead of all"
+    )
     parser.add_argument("--kind", action="append", help="one kind by its name, instead of all")
     parser.add_argument("--runs", type=int, default=20, help="of each kind and version (20)")
     parser.add_argument("--seconds", type=float, default=60, help="for each kind and version (60)")
@@ -142,8 +149,10 @@ def main() -> None:
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     scheme = "HTTPS" if options.tls else "HTTP"
     text = (
-        f"Measured on {date}: at most {options.runs} runs of each kind on each of CPython {', '.join(VERSIONS)}, "
-        f"all three side by side, delivered over {scheme}. A quarter as many ran with `PLAINTALLY=off`; "
+        f"Measured on {date}: at most {options.runs} runs of each kind on each of CPython "
+        f"{', '.join(VERSIONS)}, "
+        f"all three side by side, delivered over {scheme}. A quarter as many ran with "
+        "`PLAINTALLY=off`; "
         f"the last column counts those that failed. Machine: {machine}."
     )
     write_part("crashes", f"{text}\n\n{shown}", page=PAGE)

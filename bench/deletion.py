@@ -24,13 +24,13 @@ sys.path.append(str(ROOT / "tests/support"))
 
 from fill import PACKAGE, put
 
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
 from plaintally_server.store import schema, tables
 from plaintally_server.store.content import write_fields
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.deletion import delete_tree
 from plaintally_server.store.erasure import empty_log, erase, step
-from plaintally_server.store.times import to_us
+from plaintally_server.store.timestamps import to_us
 from postgresql import run_postgres
 
 STATS_EACH, INVOKES_EACH = 9, 10
@@ -80,7 +80,9 @@ def measure(database: Database, sessions: Sequence[str]) -> list[str]:
     for session in sessions[:: max(1, len(sessions) // DELETIONS)]:
         began = time.perf_counter()
         with exclusively(engine) as connection:
-            receipt = delete_tree(connection, session, at=datetime.now(UTC), salt=secrets.token_bytes(16))
+            receipt = delete_tree(
+                connection, session, at=datetime.now(UTC), salt=secrets.token_bytes(16)
+            )
         ended = time.perf_counter()
         empty_log(engine)
         took_ms.append((ended - began) * 1000)
@@ -88,7 +90,12 @@ def measure(database: Database, sessions: Sequence[str]) -> list[str]:
         if receipt.documents != TREE:
             raise SystemExit(f"{receipt.documents} documents were deleted instead of {TREE}")
     if isinstance(database, Path):
-        found = [*tell(took_ms), *tell(log_ms), *tell([time_ms(partial(step, engine)) for _ in range(STEPS)]), ""]
+        found = [
+            *tell(took_ms),
+            *tell(log_ms),
+            *tell([time_ms(partial(step, engine)) for _ in range(STEPS)]),
+            "",
+        ]
     else:
         found = [*tell(took_ms), *[""] * 6, f"{time_ms(partial(erase, engine)) / 1000:.0f}"]
     engine.dispose()
@@ -105,7 +112,9 @@ def time_ms(work: Callable[[], object]) -> float:
 def main() -> None:
     """Fill databases, measure, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="how many documents there are, about")
+    parser.add_argument(
+        "--rows", type=int, default=1_000_000, help="how many documents there are, about"
+    )
     sessions = max(DELETIONS, parser.parse_args().rows // TREE)
     found = []
     with ExitStack() as stack:

@@ -1,8 +1,9 @@
 """Databases with the totals of many imports and with many sessions, filled by SQL through the declared tables.
 
-The imports are spread evenly over the days up to today. Their coarse fields follow Zipf's law: of the combinations of
-12 versions of the package and 5 of Python, the n-th has a share in proportion to 1/n. Ids are there for today and the
-two days before, as a running collector keeps them. Sessions have three documents each, with contexts that are not due.
+The imports are spread evenly over the days up to today. Their coarse fields follow Zipf's law: of
+the combinations of 12 versions of the package and 5 of Python, the n-th has a share in proportion
+to 1/n. Ids are there for today and the two days before, as a running collector keeps them. Sessions
+have three documents each, with contexts that are not due.
 """
 
 import json
@@ -19,14 +20,26 @@ from uuid import UUID
 from sqlalchemy import Connection, QueuePool, Table, select, update
 
 from plaintally_server.export.layout import last_sealed
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS
-from plaintally_server.rolling import count_day, write_cells
+from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
+from plaintally_server.jobs.rollups import count_day, write_cells
 from plaintally_server.store import schema, tables
-from plaintally_server.store.batch import Cell
-from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
-from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.database import (
+    Database,
+    exclusively,
+    open_for_reading,
+    open_for_writing,
+)
+from plaintally_server.store.planner import Cell
+from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.rows import make_stamp
-from plaintally_server.store.times import DAY_US, cut_to_hour, day_number, day_of, first_hour, to_us
+from plaintally_server.store.timestamps import (
+    DAY_US,
+    cut_to_hour,
+    day_number,
+    day_of,
+    first_hour,
+    to_us,
+)
 from plaintally_server.store.totals import add_up
 from shared import CONTRACT, Shared
 
@@ -35,7 +48,10 @@ PACKAGE, OTHER = "bench", "other"
 VERSIONS, PYTHONS = 12, 5
 COMBINATIONS = [
     json.dumps(
-        {"package_version": f"1.{number % VERSIONS}.0", "python_version": f"3.{9 + number // VERSIONS}"},
+        {
+            "package_version": f"1.{number % VERSIONS}.0",
+            "python_version": f"3.{9 + number // VERSIONS}",
+        },
         separators=(",", ":"),
     )
     for number in range(VERSIONS * PYTHONS)
@@ -50,7 +66,9 @@ SHARES = [1 / (1 + place) for place in range(len(COMBINATIONS))]
 _AT_ONCE = 10_000
 _TEMPLATE = Shared(package=PACKAGE, invokes=INVOKES_EACH)
 _IDS = re.compile("|".join(_TEMPLATE.ids))
-_CONTENTS = [json.dumps(document, separators=(",", ":")) for document in _TEMPLATE.documents.values()]
+_CONTENTS = [
+    json.dumps(document, separators=(",", ":")) for document in _TEMPLATE.documents.values()
+]
 
 
 class Size(NamedTuple):
@@ -95,25 +113,41 @@ def fill(database: Database, size: Size, now: datetime) -> Sequence[str]:
 
 def roll_up_all(database: Database, now: datetime) -> None:
     """Do what a collector does about complete days, in one transaction instead of two for each day."""
-    reading = open_for_reading(database, pool=QueuePool) if isinstance(database, str) else open_for_reading(database)
+    reading = (
+        open_for_reading(database, pool=QueuePool)
+        if isinstance(database, str)
+        else open_for_reading(database)
+    )
     reader, engine = SQLReader(reading), open_for_writing(database)
     lag = reader.clock_lag(now)
     if lag is None or lag > timedelta(minutes=5):
-        raise SystemExit("fill: the readings of the clock are not understood, so that nothing would be purged")
+        raise SystemExit(
+            "fill: the readings of the clock are not understood, so that nothing would be purged"
+        )
     found: Counter[tuple[str, str, date, str]] = Counter()
     for day in reader.changed_days(last_sealed(now)):
         cells = write_cells(count_day(reader, day.package, day.collection, day.day))
         found.update(
-            {(series, day.package, day.day, key): n for series, own in cells.items() for key, n in own.items()}
+            {
+                (series, day.package, day.day, key): n
+                for series, own in cells.items()
+                for key, n in own.items()
+            }
         )
     by_month: Counter[tuple[str, str, date, str]] = Counter()
     for (series, package, rolled, key), number in found.items():
         by_month[series, package, rolled.replace(day=1), key] += number
     with exclusively(engine) as connection:
         for table, sums in ((tables.rollups, found), (tables.monthly_rollups, by_month)):
-            put(connection, table, ((*place, number) for place, number in sorted(sums.items()) if number))
+            put(
+                connection,
+                table,
+                ((*place, number) for place, number in sorted(sums.items()) if number),
+            )
         days = tables.rolled_days.c
-        connection.execute(update(tables.rolled_days).where(days.day <= last_sealed(now)).values(rolled=days.stamp))
+        connection.execute(
+            update(tables.rolled_days).where(days.day <= last_sealed(now)).values(rolled=days.stamp)
+        )
     reading.dispose()
     engine.dispose()
 
@@ -137,7 +171,11 @@ def put_hours(connection: Connection, cells: Iterable[tuple[Cell, int]]) -> None
     rows: dict[tuple[str, int, str], list[int]] = {}
     for (package, hour, coarse), number in found.items():
         rows.setdefault((package, hour // 24, coarse), [0] * 24)[hour % 24] += number
-    put(connection, tables.import_days, ((*place, *numbers) for place, numbers in sorted(rows.items())))
+    put(
+        connection,
+        tables.import_days,
+        ((*place, *numbers) for place, numbers in sorted(rows.items())),
+    )
     for table, sums in ((tables.rollups, totals.days), (tables.monthly_rollups, totals.months)):
         put(connection, table, ((*place, number) for place, number in sorted(sums.items())))
     days = sorted({(package, f"using_{package}", day) for _, package, day, _ in totals.days})
@@ -155,7 +193,9 @@ def put_documents(connection: Connection, size: Size, now: datetime, ids: list[s
     key = tables.documents.c
     day = key.create_time // DAY_US
     found = connection.execute(select(key.package, key.collection, day).distinct())
-    days = sorted((package, collection, day_of(number * DAY_US)) for package, collection, number in found)
+    days = sorted(
+        (package, collection, day_of(number * DAY_US)) for package, collection, number in found
+    )
     put(connection, tables.rolled_days, ((*one, make_stamp(), None) for one in days))
 
 
@@ -163,15 +203,23 @@ def make_documents(size: Size, now: datetime, ids: list[str]) -> Iterator[Sequen
     """Return the rows of sessions in the order of their receipt; see `put_documents`."""
     chance = random.Random(2)
     for number in range(size.sessions):
-        moment = now - min(size.days - 1, SESSION_DAYS) * timedelta(days=1) * (1 - number / size.sessions)
+        moment = now - min(size.days - 1, SESSION_DAYS) * timedelta(days=1) * (
+            1 - number / size.sessions
+        )
         received = cut_to_hour(to_us(moment))
         names = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(TREE)]
         session, stats = names[:2]
         if number % max(1, size.sessions // 100) == 0:
             ids.append(session)
-        places = [(SESSIONS, None, None), (STATS, session, None), *[(INVOKES, stats, "inference")] * INVOKES_EACH]
+        places = [
+            (SESSIONS, None, None),
+            (STATS, session, None),
+            *[(INVOKES, stats, "inference")] * INVOKES_EACH,
+        ]
         renamed = dict(zip(_TEMPLATE.ids, names, strict=True))
-        for name, (collection, parent, label), content in zip(names, places, _CONTENTS, strict=True):
+        for name, (collection, parent, label), content in zip(
+            names, places, _CONTENTS, strict=True
+        ):
             text = _IDS.sub(lambda found: renamed[found[0]], content)  # noqa: B023  # called at once
             yield collection, name, text.encode(), received, received, PACKAGE, parent, label
 
@@ -179,20 +227,34 @@ def make_documents(size: Size, now: datetime, ids: list[str]) -> Iterator[Sequen
 def put_running(connection: Connection, days: int, now: datetime) -> None:
     """Note that a collector has run in every hour of the days up to now, by a clock that did not jump."""
     first = now.date() - timedelta(days=days - 1)
-    hours = ((first + timedelta(days=ahead), f"{hour:02}") for ahead in range(days) for hour in range(24))
+    hours = (
+        (first + timedelta(days=ahead), f"{hour:02}") for ahead in range(days) for hour in range(24)
+    )
     put(connection, tables.rollups, ((tables.UP, "", day, hour, 60) for day, hour in hours))
     ran = range(0, 25 * 60, 4)
     start = now - timedelta(minutes=ran[-1])
     readings = [(start + timedelta(minutes=minutes), minutes * 60_000_000) for minutes in ran]
-    put(connection, tables.rollups, ((tables.CLOCK, "", at.date(), f"{us:016d}", to_us(at)) for at, us in readings))
+    put(
+        connection,
+        tables.rollups,
+        ((tables.CLOCK, "", at.date(), f"{us:016d}", to_us(at)) for at, us in readings),
+    )
 
 
-def put(connection: Connection, table: Table, rows: Iterable[Sequence[object]], *, after: str = "") -> None:
+def put(
+    connection: Connection, table: Table, rows: Iterable[Sequence[object]], *, after: str = ""
+) -> None:
     """Put rows into a table, which have the columns after this one, or all."""
     columns = [*table.columns]
     columns = columns[[column.name for column in columns].index(after) + 1 :] if after else columns
-    makers = [column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for column in columns]
-    made = ([value if make is None else make(value) for make, value in zip(makers, row, strict=True)] for row in rows)
+    makers = [
+        column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+        for column in columns
+    ]
+    made = (
+        [value if make is None else make(value) for make, value in zip(makers, row, strict=True)]
+        for row in rows
+    )
     names = ", ".join(column.name for column in columns)
     cursor: Any = connection.connection.cursor()
     if connection.dialect.name == "postgresql":

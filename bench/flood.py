@@ -1,8 +1,9 @@
 """What a flood of fabricated imports does to the statistics, and what is left of it when its hours are excluded.
 
-Four weeks of made hourly totals are put into a store, with a rhythm of days and weeks. Then one address sends as much
-as the default limits let pass, for three hours. The statistics are those that the store returns, before and after
-`plaintally-server strike` finds the flood and excludes it; the picture is for docs/explanation/abuse.md.
+Four weeks of made hourly totals are put into a store, with a rhythm of days and weeks. Then one
+address sends as much as the default limits let pass, for three hours. The statistics are those that
+the store returns, before and after `plaintally-server strike` finds the flood and excludes it; the
+picture is for docs/explanation/abuse.md.
 """
 
 import random
@@ -19,13 +20,13 @@ sys.path.append(str(ROOT / "tests/support"))
 
 from fill import COMBINATIONS, PACKAGE, SHARES, put_hours
 
+from plaintally_server.cli.exclusions import count_anew, look_for_floods
 from plaintally_server.settings import Settings
 from plaintally_server.store import schema
-from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.times import first_hour
-from plaintally_server.strikes import count_anew, look_for_floods
+from plaintally_server.store.planner import Cell
+from plaintally_server.store.timestamps import first_hour
 
 DAYS, HOURS, FIRST_HOUR, DAILY = 28, 3, 1, 9_000
 PAGE = ROOT / "docs" / "explanation" / "abuse.md"
@@ -37,9 +38,14 @@ def count_usual(days: list[date], chance: random.Random) -> Counter[Cell]:
     by_hour = [1 + 3 * (7 <= hour <= 20) for hour in range(24)]  # noqa: PLR2004
     for day in days:
         number = round(chance.gauss(DAILY if day.weekday() < 5 else DAILY * 0.45, DAILY * 0.06))  # noqa: PLR2004
-        hours, fields = chance.choices(range(24), by_hour, k=number), chance.choices(COMBINATIONS, SHARES, k=number)
+        hours, fields = (
+            chance.choices(range(24), by_hour, k=number),
+            chance.choices(COMBINATIONS, SHARES, k=number),
+        )
         begin = first_hour(day)
-        found.update(Cell(PACKAGE, begin + hour, coarse) for hour, coarse in zip(hours, fields, strict=True))
+        found.update(
+            Cell(PACKAGE, begin + hour, coarse) for hour, coarse in zip(hours, fields, strict=True)
+        )
     return found
 
 
@@ -52,7 +58,9 @@ def main() -> None:
     made_up = limits.rate_burst + limits.rate_limit * 3600 * HOURS
     imports = count_usual(days, random.Random(7))
     for ahead in range(HOURS):
-        imports[Cell(PACKAGE, first_hour(attacked) + FIRST_HOUR + ahead, COMBINATIONS[0])] += made_up // HOURS
+        imports[Cell(PACKAGE, first_hour(attacked) + FIRST_HOUR + ahead, COMBINATIONS[0])] += (
+            made_up // HOURS
+        )
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "flood.sqlite3"
         schema.migrate(database)
@@ -64,17 +72,29 @@ def main() -> None:
         before = dict(store.daily_counts(PACKAGE, days[0], days[-1]))
         floods = look_for_floods(store, PACKAGE, days=DAYS, now=now)
         for found in floods:
-            window = store.strike(PACKAGE, found.first_at, found.until, reason="made up", actor="bench", at=now)
+            window = store.strike(
+                PACKAGE, found.first_at, found.until, reason="made up", actor="bench", at=now
+            )
             count_anew(store, window, now)
         after = dict(store.daily_counts(PACKAGE, days[0], days[-1]))
     panels = [
-        ("as received", [(_name(day), before[day], made_up if day == attacked else 0) for day in days]),
+        (
+            "as received",
+            [(_name(day), before[day], made_up if day == attacked else 0) for day in days],
+        ),
         ("with the flood excluded", [(_name(day), after[day], 0) for day in days]),
     ]
     note = f"{made_up:,} made-up imports in {HOURS} hours, from one address: all that the default limits let pass."
-    print(write_picture("flood.svg", columns("A flood, and what is left of it", note, panels), page=PAGE))
+    print(
+        write_picture(
+            "flood.svg", columns("A flood, and what is left of it", note, panels), page=PAGE
+        )
+    )
     lost = sum(before.values()) - made_up - sum(after.values())
-    print(f"found: {[(one.first_at.isoformat(), one.until.isoformat(), one.counts) for one in floods]}")
+    print(
+        "found: "
+        f"{[(one.first_at.isoformat(), one.until.isoformat(), one.counts) for one in floods]}"
+    )
     print(f"honest imports that went with it: {lost:,} of {sum(before.values()) - made_up:,}")
 
 

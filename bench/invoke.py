@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 ROUNDS, CALLS = 15, 5000
 CONTRACT = Contract(
     labels={
-        "fit": Label({"solver": Choice("exact"), "steps": Integer(0, 100), "verbose": Flag(), "data": Description()})
+        "fit": Label(
+            {
+                "solver": Choice("exact"),
+                "steps": Integer(0, 100),
+                "verbose": Flag(),
+                "data": Description(),
+            }
+        )
     }
 )
 

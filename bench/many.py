@@ -1,10 +1,12 @@
 """What many packages in one process and many processes in a row cost: the SDK from its wheel, in real processes.
 
-`python -m many [--quick]` measures on loopback and writes `docs/reference/cost.md` and two lines of README. `--quick`
-tries it out and writes to `build/bench` alone; `--report` writes both again from the figures of the last full run.
+`python -m many [--quick]` measures on loopback and writes `docs/reference/cost.md` and two lines of
+README. `--quick` tries it out and writes to `build/bench` alone; `--report` writes both again from
+the figures of the last full run.
 
-The CPU is that of all processes: the host, the shell, `flock` and the sender, as the kernel tells their parent when
-they end (`wait4`, in a parent that adopts orphans). That of the server is not in it.
+The CPU is that of all processes: the host, the shell, `flock` and the sender, as the kernel tells
+their parent when they end (`wait4`, in a parent that adopts orphans). That of the server is not in
+it.
 """
 
 import argparse
@@ -126,7 +128,13 @@ class Packages(NamedTuple):
     @property
     def name(self) -> str:
         """The name in the results."""
-        options = [self.source, "off" * self.off, "tls" * self.tls, "paused" * bool(self.pause_s), "full" * self.full]
+        options = [
+            self.source,
+            "off" * self.off,
+            "tls" * self.tls,
+            "paused" * bool(self.pause_s),
+            "full" * self.full,
+        ]
         return " ".join([str(self.number), *filter(None, options)])
 
     def case(self, folder: Path) -> Case:
@@ -155,8 +163,12 @@ ALL = (
 def main() -> None:
     """Measure, or write the page again."""
     parser = argparse.ArgumentParser(prog="scripts/bench many", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds; the documentation stays as it is")
-    parser.add_argument("--report", action="store_true", help="write the page again from the last full run")
+    parser.add_argument(
+        "--quick", action="store_true", help="a few seconds; the documentation stays as it is"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="write the page again from the last full run"
+    )
     options = parser.parse_args()
     if options.report:
         write(json.loads(RESULTS.read_text()))
@@ -188,13 +200,18 @@ def measure(folder: Path, size: Size) -> dict[str, Any]:
             (packages / kind / name / "__init__.py").write_text(source.format(name=name))
     certificates = servers.certify(folder)
     names = [one.name for one in ALL]
-    with servers.running(folder / "requests", folder / servers.CERTIFICATE, names, modes=MODES) as urls:
+    with servers.running(
+        folder / "requests", folder / servers.CERTIFICATE, names, modes=MODES
+    ) as urls:
         bench = Bench(folder, urls, certificates)
         return {
             "imports": measure_imports(bench, packages, size.rounds),
             "endings": measure_endings(bench, packages, size.endings),
             "loops": measure_loops(bench, packages, size),
-            "crowds": {mode: run_crowd(bench, packages, mode, size.crowd, size, at_once=True) for mode in size.modes},
+            "crowds": {
+                mode: run_crowd(bench, packages, mode, size.crowd, size, at_once=True)
+                for mode in size.modes
+            },
         }
 
 
@@ -218,7 +235,9 @@ def run_host(bench: Bench, packages: Path, one: Packages, end: str = "") -> dict
         run = bench.run(case, mode, end=end)
     run["arrived"] = len(set(bench.received(case, mode, since=before)))
     if one.full and run["arrived"]:
-        raise SystemExit(f"bench: {one.name} sent something, so senders lock other files than {SLOTS}")
+        raise SystemExit(
+            f"bench: {one.name} sent something, so senders lock other files than {SLOTS}"
+        )
     if run["raised"] or run["stderr"]:
         raise SystemExit(f"bench: {one.name} failed: {run['raised']} {run['stderr']}")
     return run
@@ -238,8 +257,13 @@ def locked(names: Iterable[str]) -> Iterator[None]:
 
 def summarize(runs: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]:
     """The spread of the figures of some runs of a host with so many packages."""
-    senders = [[other for other in run["others"] if other["name"].startswith("python")] for run in runs]
-    cpu = [run["cpu_ms"] + run["children_cpu_ms"] + sum(other["cpu_ms"] for other in run["others"]) for run in runs]
+    senders = [
+        [other for other in run["others"] if other["name"].startswith("python")] for run in runs
+    ]
+    cpu = [
+        run["cpu_ms"] + run["children_cpu_ms"] + sum(other["cpu_ms"] for other in run["others"])
+        for run in runs
+    ]
     memory = [sum(sender["peak_kb"] for sender in found) for found in senders]
     return {
         **{figure: spread(run[figure] for run in runs)._asdict() for figure in FIGURES},
@@ -256,8 +280,15 @@ def measure_endings(bench: Bench, packages: Path, times: int) -> dict[str, dict[
     for number in (1, 10):
         found[str(number)] = {}
         for ending, end in ENDINGS.items():
-            arrived = [run_host(bench, packages, Packages(number), end)["arrived"] for _ in range(times)]
-            found[str(number)][ending] = [sum(one == number for one in arrived), times, sum(arrived), number * times]
+            arrived = [
+                run_host(bench, packages, Packages(number), end)["arrived"] for _ in range(times)
+            ]
+            found[str(number)][ending] = [
+                sum(one == number for one in arrived),
+                times,
+                sum(arrived),
+                number * times,
+            ]
     print("bench: endings", flush=True)
     return found
 
@@ -288,9 +319,13 @@ def run_crowd(
         "settle_s": LEFT_AFTER_S,
     }
     command = [sys.executable, "-I", "-S", str(HERE / "crowd.py"), json.dumps(specification)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    found: dict[str, Any] = json.loads(
+        subprocess.run(command, capture_output=True, check=True).stdout
+    )
     requests = bench.received(case, reached, since=before)
-    found["arrived"] = len({request.partition(b"documentId=")[2].partition(b" ")[0] for request in requests})
+    found["arrived"] = len(
+        {request.partition(b"documentId=")[2].partition(b" ")[0] for request in requests}
+    )
     found["requests"] = len(requests)
     print(f"bench: {times} {'at once' if at_once else 'in a loop'}, {mode}", flush=True)
     return found
@@ -305,13 +340,19 @@ class Goal(NamedTuple):
     find: Callable[[Mapping[str, Any]], float]
 
 
-def _times(more: Packages, one: Packages, figure: str, *, less: str = "") -> Callable[[Mapping[str, Any]], float]:
+def _times(
+    more: Packages, one: Packages, figure: str, *, less: str = ""
+) -> Callable[[Mapping[str, Any]], float]:
     """How many times as much a host takes as another, each less the same host with packages that contain `less`."""
 
     def find(results: Mapping[str, Any]) -> float:
         above, below = (
             results["imports"][case.name][figure]["median"]
-            - (results["imports"][Packages(case.number, less).name][figure]["median"] if less else 0.0)
+            - (
+                results["imports"][Packages(case.number, less).name][figure]["median"]
+                if less
+                else 0.0
+            )
             for case in (more, one)
         )
         return float(above / below)
@@ -323,7 +364,9 @@ def _most(figure: str) -> Callable[[Mapping[str, Any]], float]:
     """The most of a figure in all loops and crowds."""
 
     def find(results: Mapping[str, Any]) -> float:
-        return max(float(one[figure]) for kind in ("loops", "crowds") for one in results[kind].values())
+        return max(
+            float(one[figure]) for kind in ("loops", "crowds") for one in results[kind].values()
+        )
 
     return find
 
@@ -339,11 +382,24 @@ def _lost(number: int, ending: str) -> Callable[[Mapping[str, Any]], float]:
 ONE, TEN = Packages(1), Packages(10)
 GOALS = (
     Goal("ten packages block the import, of one", "times", 2, _times(TEN, ONE, "lines_ms")),
-    Goal("ten packages with pauses block it", "times", 2, _times(TEN._replace(pause_s=PAUSE_S), ONE, "lines_ms")),
     Goal(
-        "ten packages over TLS block it", "times", 2, _times(TEN._replace(tls=True), ONE._replace(tls=True), "lines_ms")
+        "ten packages with pauses block it",
+        "times",
+        2,
+        _times(TEN._replace(pause_s=PAUSE_S), ONE, "lines_ms"),
     ),
-    Goal("ten packages take CPU, of one", "times", 3, _times(TEN, ONE, "machine_cpu_ms", less="nothing")),
+    Goal(
+        "ten packages over TLS block it",
+        "times",
+        2,
+        _times(TEN._replace(tls=True), ONE._replace(tls=True), "lines_ms"),
+    ),
+    Goal(
+        "ten packages take CPU, of one",
+        "times",
+        3,
+        _times(TEN, ONE, "machine_cpu_ms", less="nothing"),
+    ),
     Goal(
         "ten packages over TLS take CPU",
         "times",
@@ -356,9 +412,24 @@ GOALS = (
         2,
         _times(TEN._replace(full=True), ONE._replace(full=True), "lines_ms"),
     ),
-    Goal("senders that ten packages start", "", 1, lambda results: results["imports"][TEN.name]["senders"]["high"]),
-    Goal("a contract blocks, of none", "times", 1.3, _times(ONE._replace(source="contract"), ONE, "lines_ms")),
-    Goal("ten contracts block, of none", "times", 1.3, _times(TEN._replace(source="contract"), TEN, "lines_ms")),
+    Goal(
+        "senders that ten packages start",
+        "",
+        1,
+        lambda results: results["imports"][TEN.name]["senders"]["high"],
+    ),
+    Goal(
+        "a contract blocks, of none",
+        "times",
+        1.3,
+        _times(ONE._replace(source="contract"), ONE, "lines_ms"),
+    ),
+    Goal(
+        "ten contracts block, of none",
+        "times",
+        1.3,
+        _times(TEN._replace(source="contract"), TEN, "lines_ms"),
+    ),
     Goal(
         "a contract blocks a user who has opted out",
         "times",
@@ -381,7 +452,9 @@ def goals(results: Mapping[str, Any]) -> str:
     rows = []
     for goal in GOALS:
         found = goal.find(results)
-        figures = [f"{charts.figure(value)} {goal.unit}".strip() for value in (goal.most, round(found, 2))]
+        figures = [
+            f"{charts.figure(value)} {goal.unit}".strip() for value in (goal.most, round(found, 2))
+        ]
         rows.append([goal.what, *figures, "yes" if found <= goal.most else "**no**"])
     return pages.table(["what", "at most", "found", "holds"], rows)
 
@@ -400,7 +473,9 @@ def _lines(results: Mapping[str, Any]) -> str:
     for one, label in ((ONE, "one package"), (TEN, "ten packages in one process")):
         found = results["imports"][one.name]
         rows.append([label, _median(found["lines_ms"], "ms"), _more_cpu(results, one, "ms")])
-    return pages.table(["an import of", "is blocked for", "takes CPU, all processes together"], rows)
+    return pages.table(
+        ["an import of", "is blocked for", "takes CPU, all processes together"], rows
+    )
 
 
 def _opening(results: Mapping[str, Any]) -> str:
@@ -427,7 +502,9 @@ def _packages(results: Mapping[str, Any]) -> str:
         if one.source == "contract":
             continue
         times = [_span(found[figure]) for figure in ("lines_ms", "calls_ms", "blocked_ms")]
-        memory = [charts.figure(found[figure]["median"] / 1024) for figure in ("peak_kb", "sender_kb")]
+        memory = [
+            charts.figure(found[figure]["median"] / 1024) for figure in ("peak_kb", "sender_kb")
+        ]
         rows.append(
             [
                 _label(one),
@@ -451,7 +528,9 @@ def _contracts(results: Mapping[str, Any]) -> str:
     for number in (1, 10):
         for off in (False, True):
             without, declared = Packages(number, off=off), Packages(number, "contract", off=off)
-            plain, contract = (results["imports"][one.name]["lines_ms"] for one in (without, declared))
+            plain, contract = (
+                results["imports"][one.name]["lines_ms"] for one in (without, declared)
+            )
             ratio = contract["median"] / plain["median"]
             rows.append([_label(without), _span(plain), _span(contract), f"{ratio:.2f}"])
     return f"""## A contract and a tracked function
@@ -468,7 +547,14 @@ def _loops(results: Mapping[str, Any]) -> str:
     rows = []
     for mode, one in found.items():
         ratio = (one["wall_s"] / one["runs"]) / (one["off"]["wall_s"] / one["off"]["runs"])
-        rows.append([TOLD[mode], *_crowd(mode, one), f"{one['wall_s'] / one['runs'] * 1000:.1f}", f"{ratio:.2f}"])
+        rows.append(
+            [
+                TOLD[mode],
+                *_crowd(mode, one),
+                f"{one['wall_s'] / one['runs'] * 1000:.1f}",
+                f"{ratio:.2f}",
+            ]
+        )
     return f"""## A command in a loop
 
 A script runs a small command {times:,} times, one after another. Each command imports one package and ends.

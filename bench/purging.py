@@ -1,7 +1,8 @@
 """How long imports wait while expired data is removed, on SQLite and on PostgreSQL.
 
-A store is filled with expired documents of sessions, and with the ids of a day of imports. Imports arrive at an even
-rate, in turn beside nothing, beside the purge of documents, and beside the dropping of ids.
+A store is filled with expired documents of sessions, and with the ids of a day of imports. Imports
+arrive at an even rate, in turn beside nothing, beside the purge of documents, and beside the
+dropping of ids.
 """
 
 import argparse
@@ -24,8 +25,8 @@ sys.path.append(str(ROOT / "tests/support"))
 from fill import PACKAGE, TREE, Size, put_documents, put_ids
 from store import make_import
 
-from plaintally_server import retention
-from plaintally_server.retention import Due
+from plaintally_server.jobs import retention
+from plaintally_server.jobs.retention import Due
 from plaintally_server.store import schema
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_store
@@ -71,19 +72,25 @@ async def write_evenly(store: SQLStore, is_over: Callable[[], bool]) -> list[flo
     return took_ms
 
 
-async def measure(store: SQLStore, received_at: datetime, seconds: float) -> dict[str, Sequence[float]]:
+async def measure(
+    store: SQLStore, received_at: datetime, seconds: float
+) -> dict[str, Sequence[float]]:
     """Return what imports took beside nothing, beside the purge of documents, and beside the dropping of ids."""
     due = Due(PACKAGE, "documents", received_at + timedelta(days=2))
     return {
         "nothing": await write_evenly(store, _after(seconds / 3)),
-        "the purge of documents": await _beside(store, retention.purge(store, due, now=_now), seconds),
+        "the purge of documents": await _beside(
+            store, retention.purge(store, due, now=_now), seconds
+        ),
         "the dropping of ids": await _beside(
             store, store.drop_ids(_tomorrow(received_at), today=_now().date()), seconds
         ),
     }
 
 
-async def _beside(store: SQLStore, work: Coroutine[Any, Any, object], seconds: float) -> list[float]:
+async def _beside(
+    store: SQLStore, work: Coroutine[Any, Any, object], seconds: float
+) -> list[float]:
     """Return what imports took until the work has ended, or so many seconds are over."""
     task, is_late = asyncio.ensure_future(work), _after(seconds)
     found = await write_evenly(store, lambda: task.done() or is_late())
@@ -111,17 +118,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=300_000, help="how many documents have expired")
     parser.add_argument("--ids", type=int, default=1_000_000, help="how many ids are dropped")
-    parser.add_argument("--seconds", type=float, default=60, help="for how long each removal is watched")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="for how long each removal is watched"
+    )
     options = parser.parse_args()
     received_at = _now() - timedelta(days=EXPIRED_DAYS)
     rows = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        databases = {"SQLite": folder / "bench.sqlite3", "PostgreSQL": stack.enter_context(run_postgres("1GB")).new()}
+        databases = {
+            "SQLite": folder / "bench.sqlite3",
+            "PostgreSQL": stack.enter_context(run_postgres("1GB")).new(),
+        }
         for label, database in databases.items():
             fill(database, options.rows, options.ids, received_at)
             with closing(open_store(database)) as store:
-                for what, took_ms in asyncio.run(measure(store, received_at, options.seconds)).items():
+                for what, took_ms in asyncio.run(
+                    measure(store, received_at, options.seconds)
+                ).items():
                     rows.append([f"{label}, beside {what}", *tell(took_ms)])
                     print(*rows[-1], flush=True)
     head = ["an import", "median, ms", "99 %", "most"]

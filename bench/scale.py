@@ -1,9 +1,10 @@
 """What a collector keeps and how quick its pages are at a million imports a day: `scripts/bench scale`.
 
-A file gets the hourly totals of 13 months, as a collector keeps them, by SQL. Then imports of some days go through the
-store, and the ids of each day are dropped when their time has come. In another file every day has 200 combinations of
-coarse fields of its own, each in every hour, which is what a flood of invented versions leaves. The page of 365 days is
-timed on databases with 10^4 and with 10^8 imports. It writes its part of the page.
+A file gets the hourly totals of 13 months, as a collector keeps them, by SQL. Then imports of some
+days go through the store, and the ids of each day are dropped when their time has come. In another
+file every day has 200 combinations of coarse fields of its own, each in every hour, which is what a
+flood of invented versions leaves. The page of 365 days is timed on databases with 10^4 and with
+10^8 imports. It writes its part of the page.
 
     --per-day N      imports of a day (default 1000000)
     --days N         days of imports that go through the store (default 5)
@@ -31,16 +32,27 @@ import pages
 
 sys.path.append(str(pages.ROOT / "tests/support"))
 
-from fill import COMBINATIONS, DAYS, PACKAGE, SHARES, Size, put_hours, put_ids, put_running, roll_up_all, spread
+from fill import (
+    COMBINATIONS,
+    DAYS,
+    PACKAGE,
+    SHARES,
+    Size,
+    put_hours,
+    put_ids,
+    put_running,
+    roll_up_all,
+    spread,
+)
 from growth.operations import Client, Subject, time_pages
 
-from plaintally_server.retention import IDS_DAYS
+from plaintally_server.jobs.retention import IDS_DAYS
 from plaintally_server.store import Import, schema
-from plaintally_server.store.batch import Cell
 from plaintally_server.store.combinations import KEPT_NEW
 from plaintally_server.store.database import Database, exclusively, open_for_writing
+from plaintally_server.store.planner import Cell
 from plaintally_server.store.sqlite import SQLiteStore
-from plaintally_server.store.times import first_hour
+from plaintally_server.store.timestamps import first_hour
 from postgresql import run_postgres
 
 BATCH = 1000
@@ -52,7 +64,9 @@ PAGE = f"page of {DAYS} days"
 
 def main() -> None:
     """Measure, print each figure as it comes, and write the part of the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--per-day", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=5)
     parser.add_argument("--kept-days", type=int, default=396)
@@ -62,7 +76,9 @@ def main() -> None:
     begun_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="plaintally-scale-") as name:
         sizes = [
-            *measure_file(Path(name) / "bench.sqlite3", options.per_day, options.days, options.kept_days),
+            *measure_file(
+                Path(name) / "bench.sqlite3", options.per_day, options.days, options.kept_days
+            ),
             measure_flooded(Path(name) / "flooded.sqlite3", options.per_day, options.kept_days),
         ]
     times = {kind: measure_page(kind, options.sizes) for kind in options.databases}
@@ -84,7 +100,9 @@ def measure_file(file: Path, per_day: int, days: int, kept_days: int) -> list[tu
             day, begun_s = first_real + timedelta(days=ahead), time.perf_counter()
             asyncio.run(take(store, day, per_day))
             rate = per_day / (time.perf_counter() - begun_s)
-            found.append(_note(f"day {ahead + 1} of {per_day:,} imports, {rate:,.0f} a second", file))
+            found.append(
+                _note(f"day {ahead + 1} of {per_day:,} imports, {rate:,.0f} a second", file)
+            )
             asyncio.run(store.drop_ids(day - timedelta(days=IDS_DAYS), today=day))
     found.append(_note("the ids of the oldest day dropped", file))
     return found
@@ -102,7 +120,10 @@ def measure_flooded(file: Path, per_day: int, kept_days: int) -> tuple[str, floa
         for back in range(IDS_DAYS + 2):
             put_ids(connection, per_day, now.date() - timedelta(days=back))
     engine.dispose()
-    return _note(f"{KEPT_NEW} new combinations on each day, in every hour, and ids of {IDS_DAYS + 2} days", file)
+    return _note(
+        f"{KEPT_NEW} new combinations on each day, in every hour, and ids of {IDS_DAYS + 2} days",
+        file,
+    )
 
 
 def _note(what: str, file: Path) -> tuple[str, float]:
@@ -144,7 +165,10 @@ async def take(store: SQLiteStore, day: date, number: int) -> None:
     for start in range(0, number, BATCH):
         received_at = begin + timedelta(days=start / number)
         versions = chance.choices(COMBINATIONS, SHARES, k=min(BATCH, number - start))
-        made = (Import(PACKAGE, os.urandom(16), None, coarse, {}, received_at, True) for coarse in versions)
+        made = (
+            Import(PACKAGE, os.urandom(16), None, coarse, {}, received_at, True)
+            for coarse in versions
+        )
         await asyncio.gather(*(store.commit([one]) for one in made))
 
 
@@ -153,7 +177,9 @@ def measure_page(kind: str, sizes: Sequence[int]) -> list[float]:
     found = []
     for imports in sizes:
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plaintally-scale-")))
+            folder = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="plaintally-scale-"))
+            )
             new: Callable[[], Database] = lambda: folder / "page.sqlite3"  # noqa: B023, E731
             if kind == "postgresql":
                 new = stack.enter_context(run_postgres("1GB")).new
@@ -180,7 +206,12 @@ def write(
         _goal(f"the same with {KEPT_NEW} new combinations a day", flooded, GOAL_MB, "MB"),
     ]
     goals += [
-        _goal(f"page of {DAYS} days, more imports beside fewer, {LABELS[kind]}", more / fewer, GOAL_TIMES, "times")
+        _goal(
+            f"page of {DAYS} days, more imports beside fewer, {LABELS[kind]}",
+            more / fewer,
+            GOAL_TIMES,
+            "times",
+        )
         for kind, (fewer, more) in times.items()
     ]
     steps = [[what, f"{size:.0f}"] for what, size in sizes]
@@ -201,7 +232,12 @@ def write(
 
 def _goal(what: str, found: float, bound: float, unit: str) -> list[str]:
     form = ".0f" if unit == "MB" else ".2f"
-    return [what, f"at most {bound} {unit}", f"{found:{form}} {unit}", "yes" if found <= bound else "**no**"]
+    return [
+        what,
+        f"at most {bound} {unit}",
+        f"{found:{form}} {unit}",
+        "yes" if found <= bound else "**no**",
+    ]
 
 
 _TEXT = """## What a collector keeps

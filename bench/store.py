@@ -1,7 +1,7 @@
 """What the store takes for a write, without HTTP: `.venv/bin/python bench/store.py [DATABASE]`.
 
-So many writes wait at once as a batch holds. Prints for imports and for runs the writes per second, and the CPU time of
-this process for each; what PostgreSQL itself takes is not in it.
+So many writes wait at once as a batch holds. Prints for imports and for runs the writes per second,
+and the CPU time of this process for each; what PostgreSQL itself takes is not in it.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from plaintally_server.ingest import INVOKES, Admitted
-from plaintally_server.resource import Name, Precondition
+from plaintally_server.firestore.documents import Name, Precondition
+from plaintally_server.ingest.admission import INVOKES, Admitted
 from plaintally_server.store import Import, Store, Write
 from plaintally_server.store.database import locate
 from plaintally_server.store.opening import open_store
@@ -23,7 +23,11 @@ from plaintally_server.store.opening import open_store
 SECONDS = 3.0
 PACKAGE = "bench"
 COARSE = '{"package_version":"1.1.0","python_version":"3.12"}'
-CONTEXT = {"model_name": "local_level", "iterations": 50, "data": {"type": "Array", "shape": [100, 3]}}
+CONTEXT = {
+    "model_name": "local_level",
+    "iterations": 50,
+    "data": {"type": "Array", "shape": [100, 3]},
+}
 
 
 def make_import() -> Import:
@@ -36,13 +40,20 @@ def make_invoke() -> Write:
     identifier, stats, now = str(uuid4()), str(uuid4()), datetime.now(UTC)
     fields = {"id": identifier, "package": PACKAGE, "session_stats": stats, "label": "inference"}
     fields["deletion_key_hash"] = "00" * 32
-    fields |= {"status": "success", "execution_start": now, "execution_end": now, "duration_ms": 12.5}
+    fields |= {
+        "status": "success",
+        "execution_start": now,
+        "execution_end": now,
+        "duration_ms": 12.5,
+    }
     admitted = Admitted({**fields, "context": CONTEXT}, PACKAGE, parent=stats)
     name = Name("p", "(default)", INVOKES, identifier)
     return Write(name, Precondition(exists=False), lambda _: admitted, now, parent=stats)
 
 
-async def measure(store: Store, make: Callable[[], Import | Write], batch: int) -> tuple[float, float]:
+async def measure(
+    store: Store, make: Callable[[], Import | Write], batch: int
+) -> tuple[float, float]:
     """Return writes per second, and microseconds of CPU for each; making them is not measured."""
     done, wall, cpu = 0, 0.0, 0.0
     while wall < SECONDS:
@@ -57,11 +68,16 @@ async def measure(store: Store, make: Callable[[], Import | Write], batch: int) 
 def main() -> None:
     """Measure the store in a database, or in a new file."""
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(locate(sys.argv[1]) if len(sys.argv) > 1 else Path(folder) / "bench.sqlite3")
+        store = open_store(
+            locate(sys.argv[1]) if len(sys.argv) > 1 else Path(folder) / "bench.sqlite3"
+        )
         for make in (make_import, make_invoke):
             for batch in (1, 100, 1000):
                 rate, cpu_us = asyncio.run(measure(store, make, batch))
-                print(f"{make.__name__:12} {batch:5} at once {rate:8,.0f} a second {cpu_us:8.1f} us of CPU each")
+                print(
+                    f"{make.__name__:12} {batch:5} at once {rate:8,.0f} a second {cpu_us:8.1f} us "
+                    "of CPU each"
+                )
         store.close()
 
 

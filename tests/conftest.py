@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, settings
 
 from hosts import ROOT, Interpreter, MakeHost, make_host
 from interpreters import SUPPORTED, find_interpreter
-from plaintally import _callers
+from plaintally.consent import callers
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
-# Whoever starts the tests in the background has them ignore SIGINT, and every process they start would ignore it, too.
+# Whoever starts the tests in the background has them ignore SIGINT, and every process they start
+# would ignore it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 INTERPRETERS = [found for version in SUPPORTED if (found := find_interpreter(version))]
@@ -42,11 +43,19 @@ def today() -> date:
 @pytest.fixture
 def as_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test call the SDK as a script of a person's does; `test_callers` has real ones."""
-    monkeypatch.setattr(_callers, "find", lambda *_: _callers.Caller("person", "a test", None))
+    monkeypatch.setattr(callers, "find", lambda *_: callers.Caller("person", "a test", None))
 
 
 def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps", "--disable-pip-version-check"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        *arguments,
+        "--quiet",
+        "--no-deps",
+        "--disable-pip-version-check",
+    ]
     subprocess.run(command, check=True)
 
 
@@ -55,7 +64,9 @@ def build_bare(python: str, folder: Path, wheels: list[Path]) -> Interpreter:
     subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
     bare = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     _pip("--python", str(bare), "install", "--no-index", *map(str, wheels))
-    version = subprocess.run([bare, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, check=True)
+    version = subprocess.run(
+        [bare, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, check=True
+    )
     major, minor = version.stdout.split()
     return Interpreter(bare, (int(major), int(minor)))
 
@@ -75,7 +86,9 @@ def bare(wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Interp
     return build_bare(sys.executable, tmp_path_factory.mktemp("bare"), wheels)
 
 
-@pytest.fixture(scope="session", params=INTERPRETERS, ids=lambda python: Path(python).resolve().name)
+@pytest.fixture(
+    scope="session", params=INTERPRETERS, ids=lambda python: Path(python).resolve().name
+)
 def each_python(
     request: pytest.FixtureRequest, wheels: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Interpreter:
@@ -92,24 +105,33 @@ def author_wheels(wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _build_author(python: str, folder: Path, wheels: list[Path]) -> Interpreter:
-    """An environment with the wheels and with this environment's Jinja2, whose Python code runs on each version."""
+    """An environment with the wheels and with this environment's Jinja2, whose Python code runs on
+    each version."""
     built = build_bare(python, folder, wheels)
     [packages] = folder.glob("lib/python*/site-packages")
     for module in (jinja2, markupsafe):
         source = Path(inspect.getfile(module)).parent
-        shutil.copytree(source, packages / source.name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        shutil.copytree(
+            source, packages / source.name, ignore=shutil.ignore_patterns("*.so", "__pycache__")
+        )
     return built
 
 
 @pytest.fixture(scope="session")
-def author_environment(author_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Interpreter:
+def author_environment(
+    author_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Interpreter:
     """A bare environment with the author's tools."""
     return _build_author(sys.executable, tmp_path_factory.mktemp("author"), author_wheels)
 
 
-@pytest.fixture(scope="session", params=INTERPRETERS, ids=lambda python: Path(python).resolve().name)
+@pytest.fixture(
+    scope="session", params=INTERPRETERS, ids=lambda python: Path(python).resolve().name
+)
 def each_author_environment(
-    request: pytest.FixtureRequest, author_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    author_wheels: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Interpreter:
     """A bare environment with the author's tools, of each version of Python that this machine has."""
     return _build_author(request.param, tmp_path_factory.mktemp("author"), author_wheels)

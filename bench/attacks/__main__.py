@@ -1,7 +1,8 @@
 """What an attacker gets for 10 kB/s: `scripts/bench attacks`.
 
-Each attack has a collector of its own. An honest client counts from one address and measures how long it waits, and an
-attacker's process sends what 10 kB/s permit. It writes `bench/results/attacks.json` and its part of the threat model.
+Each attack has a collector of its own. An honest client counts from one address and measures how
+long it waits, and an attacker's process sends what 10 kB/s permit. It writes
+`bench/results/attacks.json` and its part of the threat model.
 
     NAME ...         attacks whose names contain one of these (default: all)
     --seconds S      of one attack (default 6)
@@ -45,7 +46,9 @@ _AFTER_S = 1.0
 
 def main() -> None:
     """Run the attacks, and write what they got."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--rate", type=float, default=10_000)
@@ -53,7 +56,9 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
-    chosen = [one for one in ALL if not options.names or any(name in one.name for name in options.names)]
+    chosen = [
+        one for one in ALL if not options.names or any(name in one.name for name in options.names)
+    ]
     if options.list:
         print(*(f"{one.name}: {one.sends}; {one.bound}" for one in chosen), sep="\n")
         return
@@ -77,13 +82,19 @@ def main() -> None:
         "load": os.getloadavg()[0],
         "attacks": rows,
     }
-    print(f"{len(chosen)} attacks were tried; --quick gives no verdict." if options.quick else report.sum_up(result))
+    print(
+        f"{len(chosen)} attacks were tried; --quick gives no verdict."
+        if options.quick
+        else report.sum_up(result)
+    )
     if not options.names and not options.quick:
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
         report.write_page(result)
 
 
-def measure(attack: Attack, seconds: float, rate: float, postgres: Postgres | None) -> dict[str, Any]:
+def measure(
+    attack: Attack, seconds: float, rate: float, postgres: Postgres | None
+) -> dict[str, Any]:
     """Run one attack against a collector of its own."""
     kind = type(attack).__module__.rpartition(".")[2]
     row: dict[str, Any] = {
@@ -97,7 +108,9 @@ def measure(attack: Attack, seconds: float, rate: float, postgres: Postgres | No
         try:
             with (
                 tempfile.TemporaryDirectory(prefix="plaintally-attacks-") as folder,
-                run_target(Path(folder), postgres, attack.options, attack.label, share_of_ground=ground) as target,
+                run_target(
+                    Path(folder), postgres, attack.options, attack.label, share_of_ground=ground
+                ) as target,
             ):
                 return row | _measure(attack, target, seconds, rate)
         except NotStarted as error:
@@ -112,14 +125,24 @@ def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dic
     written, disk_mb = target.count_documents(), target.disk_mb
     honest = _start("honest", {"port": target.port, "rate": HONEST_PER_S})
     began_s, cpu_s = time.monotonic(), target.server.cpu_s()
-    job = {"attack": attack.name, "port": target.port, "seconds": seconds, "rate": rate, "state": state}
+    job = {
+        "attack": attack.name,
+        "port": target.port,
+        "seconds": seconds,
+        "rate": rate,
+        "state": state,
+    }
     outcome = json.loads(_finish(_start("attacker", job)))
     time.sleep(_AFTER_S)
     found = json.loads(_finish(honest))
     took_s, peak_mb = time.monotonic() - began_s, target.peak_mb
-    ours_s, database_s = (after - before for after, before in zip(target.server.cpu_s(), cpu_s, strict=True))
+    ours_s, database_s = (
+        after - before for after, before in zip(target.server.cpu_s(), cpu_s, strict=True)
+    )
     after = target.count_documents()
-    counted = None if None in (after, written) else after - written - found["statuses"].get("200", 0)  # type: ignore[operator]
+    counted = (
+        None if None in (after, written) else after - written - found["statuses"].get("200", 0)
+    )  # type: ignore[operator]
     outcome["honest"] = honest_waits = report.summarize(found["latencies_ms"])
     try:
         gain = attack.judge(target, state, outcome)
@@ -148,8 +171,13 @@ _FIGURES = ("sent_bytes", "requests", "statuses", "honest")
 def _start(module: str, job: dict[str, Any]) -> subprocess.Popen[str]:
     """A process of ours that does a job."""
     command = [sys.executable, "-m", f"attacks.{module}"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "bench", ROOT / "tests/support")))}
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "bench", ROOT / "tests/support"))),
+    }
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdin
     process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()

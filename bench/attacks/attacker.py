@@ -1,9 +1,10 @@
 """An attacker, in a process of its own: `python -m attacks.attacker`, with a job in JSON on standard input.
 
 A job is `{"attack": NAME, "port": N, "seconds": 9, "rate": 10000, "state": {}}`. Every byte of a
-request takes its place in a budget that grows by `rate` a second, however many connections and addresses the attacker
-has; what TCP adds to it is free. Prints the outcome in JSON: `sent_bytes`, `requests` that were sent whole, `statuses`
-with how often each was answered, the last answer of each, and what the attack noted for its judge.
+request takes its place in a budget that grows by `rate` a second, however many connections and
+addresses the attacker has; what TCP adds to it is free. Prints the outcome in JSON: `sent_bytes`,
+`requests` that were sent whole, `statuses` with how often each was answered, the last answer of
+each, and what the attack noted for its judge.
 """
 
 import asyncio

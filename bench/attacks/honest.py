@@ -1,9 +1,10 @@
 """An honest client, in a process of its own: `python -m attacks.honest`, with a job in JSON on standard input.
 
-A job is `{"port": N, "rate": 10}`. Counts are due at even distances, each on a connection of its own as the SDK has it,
-and a latency counts from when its count was due. A count that is not stored within 5 seconds, the time that the SDK's
-sender has, is lost. Ends when standard input is closed, waits for the counts that are under way, and prints in JSON the
-latencies in milliseconds, those of lost counts as infinite, and how often each status was answered.
+A job is `{"port": N, "rate": 10}`. Counts are due at even distances, each on a connection of its
+own as the SDK has it, and a latency counts from when its count was due. A count that is not stored
+within 5 seconds, the time that the SDK's sender has, is lost. Ends when standard input is closed,
+waits for the counts that are under way, and prints in JSON the latencies in milliseconds, those of
+lost counts as infinite, and how often each status was answered.
 """
 
 import asyncio
@@ -42,7 +43,9 @@ class Client:
         self.latencies_ms.append(latency_ms if status == str(STORED) else float("inf"))
 
     async def _ask(self, request: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(ADDRESS, 0))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(ADDRESS, 0)
+        )
         try:
             writer.write(request)
             return await reader.read()

@@ -14,7 +14,9 @@ TIME = "2026-11-23T20:00:00Z"
 Headers = Mapping[str, str]
 
 
-def write_head(method: str, target: str, length: int | None = None, headers: Headers | None = None) -> bytes:
+def write_head(
+    method: str, target: str, length: int | None = None, headers: Headers | None = None
+) -> bytes:
     """Return the shortest head of a request that a collector takes."""
     lines = [f"{method} {target} HTTP/1.1", "Host: a", *map(": ".join, (headers or {}).items())]
     if length is not None:
@@ -22,7 +24,9 @@ def write_head(method: str, target: str, length: int | None = None, headers: Hea
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def write(method: str, target: str, body: bytes | None = None, headers: Headers | None = None) -> bytes:
+def write(
+    method: str, target: str, body: bytes | None = None, headers: Headers | None = None
+) -> bytes:
     """Return a whole request."""
     length = None if body is None else len(body)
     return write_head(method, target, length, headers) + (body or b"")
@@ -30,7 +34,9 @@ def write(method: str, target: str, body: bytes | None = None, headers: Headers 
 
 def write_packed(method: str, target: str, body: bytes, headers: Headers | None = None) -> bytes:
     """Return a request whose body is in gzip."""
-    return write(method, target, gzip.compress(body, 9), {"Content-Encoding": "gzip", **(headers or {})})
+    return write(
+        method, target, gzip.compress(body, 9), {"Content-Encoding": "gzip", **(headers or {})}
+    )
 
 
 def make_ids() -> Iterator[str]:

@@ -21,8 +21,14 @@ def summarize(latencies_ms: Sequence[float]) -> Row:
     found = {"counts": len(ordered), "lost": lost}
     if not ordered:
         return {**found, "median_ms": None, "p95_ms": None, "worst_ms": None}
-    places = {"median_ms": statistics.median_high(ordered), "p95_ms": ordered[len(ordered) * 95 // 100]}
-    return {**found, **{name: _finite(value) for name, value in {**places, "worst_ms": ordered[-1]}.items()}}
+    places = {
+        "median_ms": statistics.median_high(ordered),
+        "p95_ms": ordered[len(ordered) * 95 // 100],
+    }
+    return {
+        **found,
+        **{name: _finite(value) for name, value in {**places, "worst_ms": ordered[-1]}.items()},
+    }
 
 
 def _finite(value: float) -> float | None:
@@ -123,14 +129,20 @@ def write_page(result: Row, page: Path = _PAGE) -> None:
         peak_mb = max((row["peak_mb"] for row in ran), default=0.0)
         waits = max((_ratio(row, idle) for row in ran), default=0.0)
         held = sum(map(holds, found))
-        figures = [f"{worst_cpu:.0f}", "lost" if math.isinf(waits) else f"{waits:.1f}", f"{peak_mb:.0f}"]
+        figures = [
+            f"{worst_cpu:.0f}",
+            "lost" if math.isinf(waits) else f"{waits:.1f}",
+            f"{peak_mb:.0f}",
+        ]
         lines.append([title, f"{held} of {len(found)}", *(figures if ran else ["", "", ""])])
     head = ["way in", "hold", "CPU, ms for a kB", "median wait, times that without", "peak RSS, MB"]
     text = _TEXT.format(
         **{**result, "kb": result["rate"] / 1000, "median": MEDIAN_MS, "peak": PEAK_MB},
         idle=idle["honest"]["median_ms"],
     )
-    failures = "\n".join(f"- {row['name']}: {row['sends']}. {_reason(row)}" for row in rows if not holds(row))
+    failures = "\n".join(
+        f"- {row['name']}: {row['sends']}. {_reason(row)}" for row in rows if not holds(row)
+    )
     parts = [text, pages.table(head, lines), sum_up(result), failures]
     pages.write_part("attacks", "\n\n".join(filter(None, parts)), page=page)
 

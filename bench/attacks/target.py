@@ -45,8 +45,8 @@ class NotStarted(Exception):  # noqa: N818
 class Target(Collector):
     """The collector, with what an attack needs to prepare its ground.
 
-    `location` is the database as options name it; `server` measures the process; `share_of_ground` is how much of its
-    ground an attack is to prepare, from 0 to 1.
+    `location` is the database as options name it; `server` measures the process; `share_of_ground`
+    is how much of its ground an attack is to prepare, from 0 to 1.
     """
 
     metrics_port: int
@@ -154,7 +154,9 @@ class Target(Collector):
         token = str(re.findall(r"plaintally_\S+", done.stdout)[0])
         deadline_s = time.monotonic() + _START_S
         path = f"{ROOT}/using_{package}/none"
-        for number in range(1, 250):  # each try is from another address, since wrong tokens are counted
+        for number in range(
+            1, 250
+        ):  # each try is from another address, since wrong tokens are counted
             source = f"127.202.0.{number}"
             if self.request("GET", path, headers=bearer(token), source=source).status != FORBIDDEN:
                 return token
@@ -204,7 +206,9 @@ def run_target(
             port = _read_port(process, log)
             database_pid = postgres.process.pid if postgres and postgres.process else None
             server = Server(process.pid, port, database_pid)
-            yield Target(process, port, Path(location), metrics_port, location, server, share_of_ground)
+            yield Target(
+                process, port, Path(location), metrics_port, location, server, share_of_ground
+            )
         finally:
             _end(process)
 

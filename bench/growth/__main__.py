@@ -1,10 +1,10 @@
 """How the time of every operation grows with the database: `scripts/bench growth`. It writes its part of the page.
 
-Databases are filled with more and more imports, and with more and more sessions. An operation whose time is
-proportional to N**e has the growth exponent e: it is fitted to the shortest of the times at each size. An operation
-grows if its exponent is at least LIMIT, and the shortest time in the largest database is above the median in the
-smallest one.
-The exit code is 1 if an operation grows that may not.
+Databases are filled with more and more imports, and with more and more sessions. An operation whose
+time is proportional to N**e has the growth exponent e: it is fitted to the shortest of the times at
+each size. An operation grows if its exponent is at least LIMIT, and the shortest time in the
+largest database is above the median in the smallest one. The exit code is 1 if an operation grows
+that may not.
 
     --quick              SQLite only, over 40 days, up to 10^6 imports and 10^3 sessions, with QUICK_LIMIT; no page
     --databases NAME...  sqlite, postgresql (default both)
@@ -53,19 +53,24 @@ class Growth(NamedTuple):
     def exponent(self) -> float:
         """The slope of the shortest times over the sizes, both as logarithms."""
         sizes, shortest = zip(
-            *((math.log(size), math.log(min(found))) for size, found in self.times.items()), strict=True
+            *((math.log(size), math.log(min(found))) for size, found in self.times.items()),
+            strict=True,
         )
         return statistics.linear_regression(sizes, shortest).slope
 
     def grows(self, limit: float) -> bool:
         """Return whether the operation takes longer in larger databases, beyond what differs from time to time."""
         smallest, largest = min(self.times), max(self.times)
-        return self.exponent >= limit and min(self.times[largest]) > statistics.median(self.times[smallest])
+        return self.exponent >= limit and min(self.times[largest]) > statistics.median(
+            self.times[smallest]
+        )
 
 
 def main() -> None:
     """Measure, print, and write the part of the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--databases", nargs="+", choices=LABELS, default=[*LABELS])
     parser.add_argument("--imports", type=int, nargs="+", default=[10**5, 10**6, 10**7, 10**8])
@@ -98,7 +103,11 @@ def main() -> None:
 
 
 def measure_all(
-    new: Callable[[], str] | None, imports: Sequence[int], sessions: Sequence[int], days: int, rounds: int
+    new: Callable[[], str] | None,
+    imports: Sequence[int],
+    sessions: Sequence[int],
+    days: int,
+    rounds: int,
 ) -> Mapping[str, Sequence[Growth]]:
     """Measure databases with each number of imports, and with each number of sessions.
 
@@ -110,13 +119,23 @@ def measure_all(
         rounds: how often short operations are timed.
     """
     by_size: dict[tuple[int, int], Times] = {}
-    wanted = [(number, min(sessions)) for number in imports] + [(min(imports), number) for number in sessions]
+    wanted = [(number, min(sessions)) for number in imports] + [
+        (min(imports), number) for number in sessions
+    ]
     for size in dict.fromkeys(wanted):
         begun_s = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="plaintally-growth-") as name:
             places = _name_files(Path(name))
-            by_size[size] = measure(new or (lambda: next(places)), Size(*size, days), Path(name), rounds)  # noqa: B023
-        print(f"{size[0]:,} imports, {size[1]:,} sessions: {time.monotonic() - begun_s:.0f} s", flush=True)
+            by_size[size] = measure(
+                new or (lambda: next(places)),  # noqa: B023
+                Size(*size, days),
+                Path(name),
+                rounds,
+            )
+        print(
+            f"{size[0]:,} imports, {size[1]:,} sessions: {time.monotonic() - begun_s:.0f} s",
+            flush=True,
+        )
     return {
         "imports": _collect({number: by_size[number, min(sessions)] for number in imports}),
         "sessions": _collect({number: by_size[min(imports), number] for number in sessions}),
@@ -129,7 +148,9 @@ def _name_files(folder: Path) -> Iterator[Database]:
 
 def _collect(by_size: Mapping[int, Times]) -> Sequence[Growth]:
     operations = next(iter(by_size.values()))
-    return [Growth(one, {size: times[one] for size, times in by_size.items()}) for one in operations]
+    return [
+        Growth(one, {size: times[one] for size, times in by_size.items()}) for one in operations
+    ]
 
 
 def write_table(group: Sequence[Growth], limit: float = LIMIT) -> str:
@@ -152,15 +173,25 @@ def write_page(found: Mapping[tuple[str, str], Sequence[Growth]], minutes: float
     """Write the part of the page."""
     why = "\n".join(f"- {operation}: {reason}" for operation, reason in MAY_GROW.items())
     tables = "\n\n".join(
-        f"### {LABELS[kind]}, by the number of {axis}\n\n{write_table(group)}" for (kind, axis), group in found.items()
+        f"### {LABELS[kind]}, by the number of {axis}\n\n{write_table(group)}"
+        for (kind, axis), group in found.items()
     )
     pages.write_part(
-        "growth", _TEXT.format(now=datetime.now(UTC), load=os.getloadavg()[0], **_facts(minutes, why, tables))
+        "growth",
+        _TEXT.format(
+            now=datetime.now(UTC), load=os.getloadavg()[0], **_facts(minutes, why, tables)
+        ),
     )
 
 
 def _facts(minutes: float, why: str, tables: str) -> dict[str, object]:
-    return {"minutes": minutes, "why": why, "tables": tables, "limit": LIMIT, "cores": os.cpu_count()}
+    return {
+        "minutes": minutes,
+        "why": why,
+        "tables": tables,
+        "limit": LIMIT,
+        "cores": os.cpu_count(),
+    }
 
 
 _TEXT = """## What grows with the database

@@ -1,7 +1,8 @@
 """The operations that are timed, in the order in which they are done on one database.
 
-Commands run in this process, so that the start of an interpreter does not hide what grows. What a collector does is
-timed over HTTP. An import of a Python module is part of a time only where a process starts.
+Commands run in this process, so that the start of an interpreter does not hide what grows. What a
+collector does is timed over HTTP. An import of a Python module is part of a time only where a
+process starts.
 """
 
 import asyncio
@@ -25,14 +26,14 @@ from ingest.servers import UNLIMITED, run_server
 from sqlalchemy import Connection, update
 from store import make_import
 
-from plaintally_server.cli import commands
-from plaintally_server.options import load_contract
-from plaintally_server.retention import purge_all
-from plaintally_server.rolling import roll_up
+from plaintally_server.cli.main import commands
+from plaintally_server.cli.options import load_contract
+from plaintally_server.jobs.retention import purge_all
+from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.store import tables
-from plaintally_server.store.batch import Day
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
+from plaintally_server.store.planner import Day
 from plaintally_server.store.rows import note_changes
 from plaintally_server.store.writing import SQLStore
 from shared import KEY, PREFIX, Shared
@@ -87,7 +88,14 @@ class Subject:
         self.contracts = dict(map(load_contract, paths))
         self.options = [f"--contract={path}" for path in paths]
         self.sessions = fill(self.database, size, self.now)
-        for module in ("diagnosis", "export.files", "report", "support", "strikes", "store.parquet"):
+        for module in (
+            "diagnosis",
+            "export.files",
+            "report",
+            "support",
+            "strikes",
+            "store.parquet",
+        ):
             import_module(f"plaintally_server.{module}")
 
     def day(self, back: int) -> date:
@@ -97,13 +105,20 @@ class Subject:
     def touch(self, day: date) -> None:
         """Note that a day has changed in every collection."""
         with self.changing() as connection:
-            note_changes(connection, [Day(PACKAGE, name, day) for name in (f"using_{PACKAGE}", *_COLLECTIONS)])
+            note_changes(
+                connection,
+                [Day(PACKAGE, name, day) for name in (f"using_{PACKAGE}", *_COLLECTIONS)],
+            )
 
     def run(self, *arguments: str, database: Database | None = None) -> None:
         """Run a command in this process; what it prints is not kept."""
         where = str(database or self.database)
         with redirect_stdout(io.StringIO()), suppress(SystemExit):
-            commands.main([*arguments, "--database", where], prog_name="plaintally-server", standalone_mode=False)
+            commands.main(
+                [*arguments, "--database", where],
+                prog_name="plaintally-server",
+                standalone_mode=False,
+            )
 
     @contextmanager
     def store(self) -> Iterator[SQLStore]:
@@ -118,7 +133,14 @@ class Subject:
         """Time the start of a collector; its process and its port, until the block ends."""
         with ExitStack() as stack:
             with self.watch.timed(operation):
-                command = ["serve", "--port=0", *self.options, "--database", str(self.database), *UNLIMITED]
+                command = [
+                    "serve",
+                    "--port=0",
+                    *self.options,
+                    "--database",
+                    str(self.database),
+                    *UNLIMITED,
+                ]
                 environment = {**os.environ, "PLAINTALLY_SERVER_TOKEN": TOKEN}
                 process = stack.enter_context(run_server(command, self.folder, environment))
             yield process
@@ -135,7 +157,9 @@ class Subject:
 _COLLECTIONS = ("sessions", "session_stats", "invokes")
 
 
-def measure(new: Callable[[], Database], size: Size, folder: Path, rounds: int) -> dict[str, list[float]]:
+def measure(
+    new: Callable[[], Database], size: Size, folder: Path, rounds: int
+) -> dict[str, list[float]]:
     """Fill a new database, and time all operations.
 
     Args:
@@ -169,7 +193,14 @@ def time_commands(subject: Subject) -> None:
             subject.run("lookup", subject.sessions[number], *subject.options)
         hour = f"{subject.day(4 + number)}T13:00"
         with timed("exclusion of an hour"):
-            subject.run("strike", "add", PACKAGE, f"--from={hour}", f"--until={hour[:-5]}14:00", "--reason=made up")
+            subject.run(
+                "strike",
+                "add",
+                PACKAGE,
+                f"--from={hour}",
+                f"--until={hour[:-5]}14:00",
+                "--reason=made up",
+            )
         subject.touch(subject.day(number))
         with subject.store() as store, timed("roll-up of one day"):
             asyncio.run(roll_up(store, dialects=[], now=lambda: subject.now))
@@ -234,7 +265,9 @@ def time_collector(subject: Subject) -> None:
     with subject.changing() as connection:
         connection.execute(update(tables.rolled_days).values(rolled=None))
     with subject.serving("start with no day rolled up") as (_, port):
-        Client(port).time_get(subject.watch, "page of 365 days, no day rolled up", f"/packages/{PACKAGE}?days=365")
+        Client(port).time_get(
+            subject.watch, "page of 365 days, no day rolled up", f"/packages/{PACKAGE}?days=365"
+        )
 
 
 def _await_purge(subject: Subject, begun: datetime) -> None:
@@ -253,14 +286,19 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
         self.cookie = ""
 
-    def ask(self, method: str, path: str, body: str | None = None, kind: str = "application/json") -> None:
+    def ask(
+        self, method: str, path: str, body: str | None = None, kind: str = "application/json"
+    ) -> None:
         """Send a request, and read the answer; a cookie is kept."""
         self.connection.request(method, path, body, {"Content-Type": kind, "Cookie": self.cookie})
         answer = self.connection.getresponse()
         content = answer.read()
         self.cookie = answer.getheader("Set-Cookie", self.cookie).partition(";")[0]
         if answer.status >= 400:  # noqa: PLR2004
-            raise SystemExit(f"growth: {method} {path} was answered with {answer.status}: {content.decode()[-300:]}")
+            raise SystemExit(
+                f"growth: {method} {path} was answered with {answer.status}: "
+                f"{content.decode()[-300:]}"
+            )
 
     def time_get(self, watch: Watch, operation: str, path: str) -> None:
         """Time a page, after a rest: one that follows another at once waits for its turn."""
@@ -289,7 +327,9 @@ def _time_writes(subject: Subject, client: Client) -> None:
             _count_imports(subject, client, 1)
     for _ in range(_SHARES):
         documents = Shared(package=PACKAGE).documents
-        body = json.dumps({"writes": [write_of(name, document) for name, document in documents.items()]})
+        body = json.dumps(
+            {"writes": [write_of(name, document) for name, document in documents.items()]}
+        )
         with own.timed("share of a session"):
             client.ask("POST", f"/v1/{PREFIX}:commit", body)
     for operation, times in own.found.items():
@@ -299,9 +339,17 @@ def _time_writes(subject: Subject, client: Client) -> None:
 def _count_imports(subject: Subject, client: Client, number: int) -> None:
     for _ in range(number):
         one = str(uuid.uuid4())
-        fields = {"id": {"stringValue": one}, "timestamp": {"timestampValue": f"{subject.now:%Y-%m-%dT%H}:00:00Z"}}
-        fields |= {"package_version": {"stringValue": "1.1.0"}, "python_version": {"stringValue": "3.12"}}
-        client.ask("POST", f"/v1/{PREFIX}/using_{PACKAGE}?documentId={one}", json.dumps({"fields": fields}))
+        fields = {
+            "id": {"stringValue": one},
+            "timestamp": {"timestampValue": f"{subject.now:%Y-%m-%dT%H}:00:00Z"},
+        }
+        fields |= {
+            "package_version": {"stringValue": "1.1.0"},
+            "python_version": {"stringValue": "3.12"},
+        }
+        client.ask(
+            "POST", f"/v1/{PREFIX}/using_{PACKAGE}?documentId={one}", json.dumps({"fields": fields})
+        )
 
 
 def time_deletions(subject: Subject) -> None:
@@ -315,7 +363,9 @@ def time_deletions(subject: Subject) -> None:
 
     with subject.store() as store:
         asyncio.run(delete(store, subject.sessions[:10]))
-    subject.watch.add("deletion of a session", statistics.median(own.found["deletion of a session"]))
+    subject.watch.add(
+        "deletion of a session", statistics.median(own.found["deletion of a session"])
+    )
 
 
 def time_kills(subject: Subject) -> None:

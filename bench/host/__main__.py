@@ -1,7 +1,7 @@
 """`python -m host [--quick]`: make the environments, enter the namespaces, measure, and write what was found.
 
-A full run takes ten minutes and writes the documentation; the others write to `build/bench` alone. `--report`
-writes the page anew from the figures of the last run.
+A full run takes ten minutes and writes the documentation; the others write to `build/bench` alone.
+`--report` writes the page anew from the figures of the last run.
 """
 
 import argparse
@@ -15,7 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from host import calls, canaries, endings, environments, goals, imports, isolation, leftovers, report, servers, sharing
+from host import (
+    calls,
+    canaries,
+    endings,
+    environments,
+    goals,
+    imports,
+    isolation,
+    leftovers,
+    report,
+    servers,
+    sharing,
+)
 from host.bench import Bench, Case
 from host.systems import BARE, LIBRARIES, LOG, OURS, PEERS, STANDARD
 
@@ -59,9 +71,15 @@ QUICK = ("standard library", "migas", "sentry-sdk", "opentelemetry-sdk")
 def main() -> None:
     """Run one of the three stages."""
     parser = argparse.ArgumentParser(prog="scripts/bench host", description=__doc__)
-    parser.add_argument("--quick", action="store_const", dest="size", const="quick", help="once, and few systems")
-    parser.add_argument("--once", action="store_const", dest="size", const="once", help="once, all systems")
-    parser.add_argument("--report", action="store_true", help="write the page anew from the last full run")
+    parser.add_argument(
+        "--quick", action="store_const", dest="size", const="quick", help="once, and few systems"
+    )
+    parser.add_argument(
+        "--once", action="store_const", dest="size", const="once", help="once, all systems"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="write the page anew from the last full run"
+    )
     parser.add_argument("--inside", metavar="MACHINE", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.report:
@@ -70,13 +88,21 @@ def main() -> None:
         _measure(json.loads(options.inside), options.size or "full")
     else:
         installed = environments.make_all(QUICK if options.size == "quick" else ())
-        about = {"machine": machine(), "installed": {name: found._asdict() for name, found in installed.items()}}
-        isolation.enter("--inside", json.dumps(about), *([f"--{options.size}"] if options.size else []))
+        about = {
+            "machine": machine(),
+            "installed": {name: found._asdict() for name, found in installed.items()},
+        }
+        isolation.enter(
+            "--inside", json.dumps(about), *([f"--{options.size}"] if options.size else [])
+        )
 
 
 def machine() -> dict[str, Any]:
     """The machine and the time, before the namespaces hide its name."""
-    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ": unknown")
+    model = next(
+        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        ": unknown",
+    )
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "processor": model.partition(": ")[2],
@@ -117,8 +143,12 @@ def _all(bench: Bench, beside: list[Case], size: Size) -> dict[str, Any]:
         "canaries": canaries.measure(bench, [COUNTED, SHARED, *beside]),
         "sharing": sharing.measure(bench, COUNTED, number=size.invokes, rounds=size.share_rounds),
         "calls": calls.measure(bench, with_calls, rounds=size.call_rounds),
-        "endings": endings.measure(bench, [COUNTED, *beside], times=times, otherwise=size.other_endings),
-        "imports": imports.measure(bench, [BASE, COUNTED, *OWN, *beside], rounds=size.rounds, cap_s=size.cap_s),
+        "endings": endings.measure(
+            bench, [COUNTED, *beside], times=times, otherwise=size.other_endings
+        ),
+        "imports": imports.measure(
+            bench, [BASE, COUNTED, *OWN, *beside], rounds=size.rounds, cap_s=size.cap_s
+        ),
     }
 
 

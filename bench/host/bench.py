@@ -48,7 +48,9 @@ class Spread(NamedTuple):
 def spread(values: Iterable[float]) -> Spread:
     """The median, the quartiles, the least, and of how many."""
     found = sorted(values)
-    low, _, high = statistics.quantiles(found, n=4, method="inclusive") if len(found) > 1 else found * 3
+    low, _, high = (
+        statistics.quantiles(found, n=4, method="inclusive") if len(found) > 1 else found * 3
+    )
     middle = statistics.median(found)
     return Spread(round(middle, 4), round(low, 4), round(high, 4), round(found[0], 4), len(found))
 
@@ -77,7 +79,9 @@ class Bench:
     ) -> dict[str, Any]:
         """Run one host to its end, and give what `launch` says of it."""
         report = self.folder / f"report-{uuid.uuid4()}"
-        variables = self.variables(case, mode, home or self.home(case)) | {"BENCH_REPORT": str(report)}
+        variables = self.variables(case, mode, home or self.home(case)) | {
+            "BENCH_REPORT": str(report)
+        }
         if end:
             variables["BENCH_END"] = end
         script = str(HERE / "probes" / probe)  # which an absolute path replaces
@@ -124,7 +128,9 @@ class Bench:
         if mode == "tls":
             found |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(self.certificates))
         given = (*case.system.variables, *case.variables)
-        return found | {name: value.format(url=url, certificates=self.certificates) for name, value in given}
+        return found | {
+            name: value.format(url=url, certificates=self.certificates) for name, value in given
+        }
 
     def received(self, case: Case, mode: str, *, since: int = 0) -> list[bytes]:
         """All requests of a case's hosts so far, in order, without the first `since` of them."""

@@ -16,4 +16,7 @@ def measure(bench: Bench, cases: Sequence[Case], *, rounds: int) -> dict[str, di
             for way, microseconds in run["calls_us"].items():
                 found[case.name][way].append(microseconds)
     print("bench: tracked calls", flush=True)
-    return {name: {way: spread(values)._asdict() for way, values in ways.items()} for name, ways in found.items()}
+    return {
+        name: {way: spread(values)._asdict() for way, values in ways.items()}
+        for name, ways in found.items()
+    }

@@ -1,8 +1,9 @@
 """Twenty secrets in a user's process, and which of them each system lets out by default.
 
-A script of the user's calls a function that the system watches, where its documentation offers that, and that fails;
-once the error is handled, and handed to the system where its documentation offers that, and once it is not. Then every
-byte that the server got is searched, unpacked in all ways. A secret counts as let out, too, as a well-known hash of it.
+A script of the user's calls a function that the system watches, where its documentation offers
+that, and that fails; once the error is handled, and handed to the system where its documentation
+offers that, and once it is not. Then every byte that the server got is searched, unpacked in all
+ways. A secret counts as let out, too, as a well-known hash of it.
 """
 
 import hashlib
@@ -44,14 +45,19 @@ def search(requests: Iterable[bytes]) -> dict[str, list[str]]:
     haystack = b"\n".join(text for request in requests for text in texts(request)).lower()
     plain = [kind for kind, secret in SECRETS.items() if secret.encode() in haystack]
     hashed = [
-        kind for kind in SECRETS if kind not in plain and any(digest.encode() in haystack for digest in _digests(kind))
+        kind
+        for kind in SECRETS
+        if kind not in plain and any(digest.encode() in haystack for digest in _digests(kind))
     ]
     return {"plain": plain, "hashed": hashed}
 
 
 def _digests(kind: str) -> Iterator[str]:
     user, host = SECRETS["user's name"], SECRETS["host's name"]
-    for text in (SECRETS[kind], *([f"{user}@{host}"] if kind in ("user's name", "host's name") else [])):
+    for text in (
+        SECRETS[kind],
+        *([f"{user}@{host}"] if kind in ("user's name", "host's name") else []),
+    ):
         for algorithm in ("md5", "sha1", "sha256"):
             yield hashlib.new(algorithm, text.encode()).hexdigest()
         for name in (uuid.uuid3(uuid.NAMESPACE_DNS, text), uuid.uuid5(uuid.NAMESPACE_DNS, text)):
@@ -62,7 +68,10 @@ def _digests(kind: str) -> Iterator[str]:
 def _run(bench: Bench, case: Case, end: str) -> None:
     place = bench.folder / "canaries" / case.name / end
     home = place / SECRETS["home folder"]
-    script, working = home / SECRETS["script's folder"] / "analysis.py", home / SECRETS["working folder"]
+    script, working = (
+        home / SECRETS["script's folder"] / "analysis.py",
+        home / SECRETS["working folder"],
+    )
     for folder in (home, script.parent / "secrets", working):
         folder.mkdir(parents=True)
     names = {
@@ -80,4 +89,6 @@ def _run(bench: Bench, case: Case, end: str) -> None:
     }
     secretive = case._replace(variables=(*case.variables, *variables.items()))
     arguments = (SECRETS["command line"], end)
-    bench.run(secretive, probe=str(script), home=home, working=working, arguments=arguments, settle_s=8.0)
+    bench.run(
+        secretive, probe=str(script), home=home, working=working, arguments=arguments, settle_s=8.0
+    )

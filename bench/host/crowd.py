@@ -1,16 +1,20 @@
 """Runs a command many times, one after another or all at once, and watches the processes that the runs leave behind.
 
-`python -I -S crowd.py SPECIFICATION` with JSON `{command, variables, folder, times, at_once, cap_s, settle_s}` prints
-JSON:
+`python -I -S crowd.py SPECIFICATION` with JSON `{command, variables, folder, times, at_once, cap_s,
+settle_s}` prints JSON:
 
-- `runs` that were started before `cap_s` seconds were over, `failed` of them, `wall_s` until the last has ended;
+- `runs` that were started before `cap_s` seconds were over, `failed` of them, `wall_s` until the
+  last has ended;
 - `cpu_ms` of all processes together, runs and what they left behind;
-- `senders` and `shells`: the most of them alive in one sample; `memory_kb`: the most that all senders of a sample took
-  together (PSS, which shares common pages out among the processes that have them);
-- `settled_s` until the last sender ended; `left`: processes that `settle_s` seconds did not suffice for.
+- `senders` and `shells`: the most of them alive in one sample; `memory_kb`: the most that all
+  senders of a sample took together (PSS, which shares common pages out among the processes that
+  have them);
+- `settled_s` until the last sender ended; `left`: processes that `settle_s` seconds did not suffice
+  for.
 
-A sender is a Python that runs `_transport.sender`, a shell is `sh` or the `flock` that it starts. This process adopts
-orphans, so all of them are its descendants. It looks at them every ten milliseconds from the start of the first run.
+A sender is a Python that runs `_transport.sender`, a shell is `sh` or the `flock` that it starts.
+This process adopts orphans, so all of them are its descendants. It looks at them every ten
+milliseconds from the start of the first run.
 """
 
 import ctypes
@@ -38,7 +42,8 @@ class Watch(Thread):
         """Look again and again."""
         while not self.stopped.wait(INTERVAL_S):
             found = [(pid, kind(pid)) for pid in descendants(os.getpid())]
-            # One may have ended before the next was looked at; the senders that are still there were alive together.
+            # One may have ended before the next was looked at; the senders that are still there
+            # were alive together.
             senders = [pid for pid, name in found if name == "sender" and kind(pid) == "sender"]
             self.senders = max(self.senders, len(senders))
             self.shells = max(self.shells, sum(name == "shell" for _, name in found))
@@ -59,7 +64,11 @@ def kind(pid: int) -> str:
         return ""
     if name in SHELLS:
         return "shell"
-    return "sender" if name.startswith("python") and b"_transport import sender" in read(f"/proc/{pid}/cmdline") else ""
+    return (
+        "sender"
+        if name.startswith("python") and b"_transport import sender" in read(f"/proc/{pid}/cmdline")
+        else ""
+    )
 
 
 def memory_kb(pid: int) -> int:
@@ -86,7 +95,13 @@ def main() -> None:
 
 
 def measure(
-    *, command: "list[str]", variables: "dict[str, str]", times: int, at_once: bool, cap_s: float, settle_s: float
+    *,
+    command: "list[str]",
+    variables: "dict[str, str]",
+    times: int,
+    at_once: bool,
+    cap_s: float,
+    settle_s: float,
 ) -> "dict[str, object]":
     """Run the command so many times, and wait for what is left."""
     watch = Watch()

@@ -6,7 +6,8 @@ from host.bench import Bench, Case
 from host.imports import delivered
 
 CONTAINER = ("/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--")
-# What the script does after its import; in the last two it is the first process of a PID namespace, as in a container.
+# What the script does after its import; in the last two it is the first process of a PID namespace,
+# as in a container.
 ENDINGS = {
     "ends at once": ("", ()),
     "os._exit": ("exit", ()),

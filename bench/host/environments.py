@@ -1,6 +1,7 @@
 """One environment for each system, made outside of the namespaces, since registries are elsewhere.
 
-They lie in `build/bench`, which git ignores, and are kept as long as their requirements stay what they are.
+They lie in `build/bench`, which git ignores, and are kept as long as their requirements stay what
+they are.
 """
 
 import json
@@ -66,7 +67,10 @@ def make_all(names: Collection[str] = ()) -> dict[str, Installed]:
         try:
             found[system.name] = make(system)
         except subprocess.CalledProcessError as error:
-            print(f"bench: {system.name} cannot be installed: {error.stderr.decode(errors='replace').strip()[-300:]}")
+            print(
+                f"bench: {system.name} cannot be installed: "
+                f"{error.stderr.decode(errors='replace').strip()[-300:]}"
+            )
     return found
 
 

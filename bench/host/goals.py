@@ -29,7 +29,12 @@ def section(results: Results) -> str:
         found = goal.find(results)
         holds = "yes" if found <= goal.most else "**no**"
         rows.append(
-            [goal.what, f"{charts.figure(goal.most)} {goal.unit}", f"{charts.figure(found)} {goal.unit}", holds]
+            [
+                goal.what,
+                f"{charts.figure(goal.most)} {goal.unit}",
+                f"{charts.figure(found)} {goal.unit}",
+                holds,
+            ]
         )
     return f"""### What we promise ourselves
 
@@ -38,7 +43,9 @@ def section(results: Results) -> str:
 With numpy loaded before, and for the end of the host, the worst counts of all that the server may do."""
 
 
-def _import(case: str, figure: str, *, mode: str = "healthy", less: str = "") -> Callable[[Results], float]:
+def _import(
+    case: str, figure: str, *, mode: str = "healthy", less: str = ""
+) -> Callable[[Results], float]:
     def find(results: Results) -> float:
         cases = results["imports"][mode]
         base: float = cases[less][figure]["median"] if less else 0.0
@@ -52,7 +59,9 @@ def _worst(case: str, figure: str, *, less: str) -> Callable[[Results], float]:
     """The worst of all modes."""
 
     def find(results: Results) -> float:
-        return max(_import(case, figure, mode=mode, less=less)(results) for mode in results["imports"])
+        return max(
+            _import(case, figure, mode=mode, less=less)(results) for mode in results["imports"]
+        )
 
     return find
 
@@ -83,7 +92,9 @@ def _sharing_part(results: Results) -> float:
 
 def _left(results: Results) -> float:
     found = results["leftovers"][OURS.name]
-    return float(sum(found[kind] if isinstance(found[kind], int) else len(found[kind]) for kind in COUNTED))
+    return float(
+        sum(found[kind] if isinstance(found[kind], int) else len(found[kind]) for kind in COUNTED)
+    )
 
 
 def _let_out(results: Results) -> float:
@@ -93,8 +104,18 @@ def _let_out(results: Results) -> float:
 
 GOALS = (
     Goal("an import is blocked", "ms", 1.0, _import(OURS.name, "blocked_ms", less="nothing")),
-    Goal("an import takes the host's CPU", "ms", 1.5, _import(OURS.name, "import_cpu_ms", less="nothing")),
-    Goal("an import is blocked, numpy loaded before", "ms", 1.0, _worst(WITH_NUMPY, "blocked_ms", less="numpy")),
+    Goal(
+        "an import takes the host's CPU",
+        "ms",
+        1.5,
+        _import(OURS.name, "import_cpu_ms", less="nothing"),
+    ),
+    Goal(
+        "an import is blocked, numpy loaded before",
+        "ms",
+        1.0,
+        _worst(WITH_NUMPY, "blocked_ms", less="numpy"),
+    ),
     Goal(
         "an import takes its thread's CPU, numpy loaded before",
         "ms",
@@ -119,14 +140,29 @@ GOALS = (
         1.3,
         _import(f"{OURS.name}, refused by preferences", "import_cpu_ms", less="nothing"),
     ),
-    Goal("the host ends later, whatever the server does", "ms", 1.0, _worst(OURS.name, "exit_ms", less="nothing")),
-    Goal("the host ends later, numpy loaded before", "ms", 1.0, _worst(WITH_NUMPY, "exit_ms", less="numpy")),
+    Goal(
+        "the host ends later, whatever the server does",
+        "ms",
+        1.0,
+        _worst(OURS.name, "exit_ms", less="nothing"),
+    ),
+    Goal(
+        "the host ends later, numpy loaded before",
+        "ms",
+        1.0,
+        _worst(WITH_NUMPY, "exit_ms", less="numpy"),
+    ),
     Goal("lost when the script ends at once", "of 50", 0, _lost("ends at once")),
     Goal("lost after `os._exit`", "of 50", 0, _lost("os._exit")),
     Goal("lost after SIGKILL", "of 50", 0, _lost("SIGKILL")),
     Goal("the sender's CPU", "ms", 45, _import(OURS.name, "left_cpu_ms")),
     Goal("the sender's CPU over TLS", "ms", 75, _import(OURS.name, "left_cpu_ms", mode="tls")),
-    Goal("the sender's memory", "MB", 12, lambda results: _import(OURS.name, "left_peak_kb")(results) / 1024),
+    Goal(
+        "the sender's memory",
+        "MB",
+        12,
+        lambda results: _import(OURS.name, "left_peak_kb")(results) / 1024,
+    ),
     Goal(
         "the sender's memory over TLS",
         "MB",
@@ -134,16 +170,44 @@ GOALS = (
         lambda results: _import(OURS.name, "left_peak_kb", mode="tls")(results) / 1024,
     ),
     Goal("an invoke with three scalars", "us", 2.0, _call("invoke, three scalars")),
-    Goal("an invoke as a decorator, three scalars", "us", 3.0, _call("invoke as a decorator, three scalars")),
-    Goal("describing an array of 10^8", "us", 10, _call("invoke, an array of 10^8 described", less="invoke")),
-    Goal("describing a frame of 10^6 rows", "us", 10, _call("invoke, a frame of 10^6 rows described", less="invoke")),
     Goal(
-        "an invoke, shared automatically", "us", 25, _call("invoke, three scalars, shared automatically", name=LOG.name)
+        "an invoke as a decorator, three scalars",
+        "us",
+        3.0,
+        _call("invoke as a decorator, three scalars"),
+    ),
+    Goal(
+        "describing an array of 10^8",
+        "us",
+        10,
+        _call("invoke, an array of 10^8 described", less="invoke"),
+    ),
+    Goal(
+        "describing a frame of 10^6 rows",
+        "us",
+        10,
+        _call("invoke, a frame of 10^6 rows described", less="invoke"),
+    ),
+    Goal(
+        "an invoke, shared automatically",
+        "us",
+        25,
+        _call("invoke, three scalars, shared automatically", name=LOG.name),
     ),
     Goal("sharing, of the time of one request per document", "%", 2.0, _sharing_part),
-    Goal("sharing takes memory", "MB", 30, lambda results: results["sharing"]["at-once"]["more_kb"]["median"] / 1024),
+    Goal(
+        "sharing takes memory",
+        "MB",
+        30,
+        lambda results: results["sharing"]["at-once"]["more_kb"]["median"] / 1024,
+    ),
     Goal("things left in the host", "", 0, _left),
     Goal("secrets let out", "of 20", 0, _let_out),
-    Goal("packages that are installed", "", 1, lambda results: len(results["installed"][OURS.name]["distributions"])),
+    Goal(
+        "packages that are installed",
+        "",
+        1,
+        lambda results: len(results["installed"][OURS.name]["distributions"]),
+    ),
     Goal("to download", "kB", 150, lambda results: results["machine"]["wheel_bytes"] / 1000),
 )

@@ -9,7 +9,16 @@ from host.bench import Bench, Case, spread
 from host.payloads import texts
 from host.servers import MODES
 
-FIGURES = ("wall_ms", "blocked_ms", "import_cpu_ms", "thread_cpu_ms", "cpu_ms", "children_cpu_ms", "exit_ms", "peak_kb")
+FIGURES = (
+    "wall_ms",
+    "blocked_ms",
+    "import_cpu_ms",
+    "thread_cpu_ms",
+    "cpu_ms",
+    "children_cpu_ms",
+    "exit_ms",
+    "peak_kb",
+)
 HELD_UP_S = 1.0
 STAGGER_S = 0.4
 
@@ -38,12 +47,16 @@ def measure(
     return found
 
 
-def _at_once(bench: Bench, cases: Sequence[Case], mode: str, cap_s: float) -> dict[Case, dict[str, Any]]:
+def _at_once(
+    bench: Bench, cases: Sequence[Case], mode: str, cap_s: float
+) -> dict[Case, dict[str, Any]]:
     """Each case once, all at the same time: who is held up by a bad server mostly sleeps."""
     with ThreadPoolExecutor(len(cases)) as pool:
         started = []
         for case in cases:
-            started.append((case, pool.submit(bench.run, case, mode, cap_s=cap_s, settle_s=_settle_s(mode))))
+            started.append(
+                (case, pool.submit(bench.run, case, mode, cap_s=cap_s, settle_s=_settle_s(mode)))
+            )
             time.sleep(STAGGER_S)
         return {case: run.result() for case, run in started}
 
@@ -72,8 +85,12 @@ def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             found[figure] = spread(values)._asdict()
     left = [run["others"] for run in runs if run["others"]]
     if left:
-        found["left_cpu_ms"] = spread(sum(other["cpu_ms"] for other in others) for others in left)._asdict()
-        found["left_peak_kb"] = spread(max(other["peak_kb"] for other in others) for others in left)._asdict()
+        found["left_cpu_ms"] = spread(
+            sum(other["cpu_ms"] for other in others) for others in left
+        )._asdict()
+        found["left_peak_kb"] = spread(
+            max(other["peak_kb"] for other in others) for others in left
+        )._asdict()
     found["printed"] = sum(bool(run["stderr"]) for run in runs)
     found["raised"] = sorted({run["raised"] for run in runs if run.get("raised")})
     return found
@@ -87,4 +104,6 @@ def delivered(bench: Bench, case: Case, mode: str) -> int:
 def count_events(requests: Iterable[bytes]) -> int:
     """How many requests hold the event, whatever they are packed in."""
     marks = (b"bench_import", b"bench-import")
-    return sum(any(mark in text for text in texts(request) for mark in marks) for request in requests)
+    return sum(
+        any(mark in text for text in texts(request) for mark in marks) for request in requests
+    )

@@ -20,7 +20,18 @@ _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 def enter(*arguments: str) -> NoReturn:
     """Begin again inside, with these arguments."""
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
-    command = ["unshare", *as_root, "--net", "--mount", "--uts", "--", sys.executable, "-m", "host", *arguments]
+    command = [
+        "unshare",
+        *as_root,
+        "--net",
+        "--mount",
+        "--uts",
+        "--",
+        sys.executable,
+        "-m",
+        "host",
+        *arguments,
+    ]
     os.execvp(command[0], command)
 
 

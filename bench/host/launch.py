@@ -1,16 +1,18 @@
 """Runs one host and measures it from outside; a process of its own for each, so that orphans are known to be its own.
 
-`python -I -S launch.py SPECIFICATION` with JSON `{command, variables, folder, report, cap_s, settle_s}` prints JSON:
+`python -I -S launch.py SPECIFICATION` with JSON `{command, variables, folder, report, cap_s,
+settle_s}` prints JSON:
 
-- `cpu_ms` of the host without its children, `children_cpu_ms` of those that it started and collected, `wall_ms`,
-  `exit_ms` between the end of the script and the end of the process, `capped` where it had to be killed after `cap_s`
-  seconds, `status` as of `waitpid`;
+- `cpu_ms` of the host without its children, `children_cpu_ms` of those that it started and
+  collected, `wall_ms`, `exit_ms` between the end of the script and the end of the process, `capped`
+  where it had to be killed after `cap_s` seconds, `status` as of `waitpid`;
 - what the host wrote into `report`;
-- `others`: name, CPU and peak memory of the processes that it left behind, which are waited for `settle_s` seconds. The
-  CPU includes that of children which such a process collected.
+- `others`: name, CPU and peak memory of the processes that it left behind, which are waited for
+  `settle_s` seconds. The CPU includes that of children which such a process collected.
 
-The host's CPU is read from its process clock (`clock_getcpuclockid(3)`) before it is collected: it holds all threads
-and no child, and ticks in nanoseconds. What `wait4` says beyond that is its children's.
+The host's CPU is read from its process clock (`clock_getcpuclockid(3)`) before it is collected: it
+holds all threads and no child, and ticks in nanoseconds. What `wait4` says beyond that is its
+children's.
 """
 
 import ctypes
@@ -33,13 +35,25 @@ def main() -> None:
 
 
 def measure(
-    *, command: list[str], variables: dict[str, str], folder: str, report: str, cap_s: float, settle_s: float
+    *,
+    command: list[str],
+    variables: dict[str, str],
+    folder: str,
+    report: str,
+    cap_s: float,
+    settle_s: float,
 ) -> dict[str, object]:
     """Run the host; milliseconds and kilobytes."""
     del folder
     actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     actions += [
-        (os.POSIX_SPAWN_OPEN, number, f"{report}.{number}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        (
+            os.POSIX_SPAWN_OPEN,
+            number,
+            f"{report}.{number}",
+            os.O_CREAT | os.O_WRONLY | os.O_TRUNC,
+            0o600,
+        )
         for number in (1, 2)
     ]
     begun = time.monotonic_ns()

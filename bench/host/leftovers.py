@@ -28,4 +28,8 @@ def measure(bench: Bench, cases: Sequence[Case]) -> dict[str, dict[str, Any]]:
 
 def _tidy(value: int | list[str]) -> int | list[str]:
     """Without the addresses of objects, which are others each time."""
-    return value if isinstance(value, int) else [re.sub(r" at 0x[0-9a-f]+", "", text) for text in value]
+    return (
+        value
+        if isinstance(value, int)
+        else [re.sub(r" at 0x[0-9a-f]+", "", text) for text in value]
+    )

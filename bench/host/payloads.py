@@ -16,7 +16,8 @@ def texts(request: bytes) -> Iterator[bytes]:
     """The request as it came, and every way to unpack it: compression, percent-encoding, base64 within it.
 
     Raises:
-        ValueError: the request is in a coding that is not unpacked here, so nothing could be said of it.
+        ValueError: the request is in a coding that is not unpacked here, so nothing could be said
+            of it.
     """
     head, _, body = request.partition(b"\r\n\r\n")
     for coding in _CODING.findall(head):

@@ -29,7 +29,18 @@ def write(results: Results, *, folder: Path | None = None) -> None:
     if folder is not None:
         folder.mkdir(exist_ok=True)
         page.write_text(pages.PERFORMANCE.read_text())
-    parts = (_opening, goals.section, _imports, _bad_servers, _endings, _calls, _sharing, _leftovers, _canaries, _sizes)
+    parts = (
+        _opening,
+        goals.section,
+        _imports,
+        _bad_servers,
+        _endings,
+        _calls,
+        _sharing,
+        _leftovers,
+        _canaries,
+        _sizes,
+    )
     text = "\n\n".join(part(results) for part in parts)
     for name, svg in _pictures(results).items():
         text = text.replace(f"({name})", f"({pages.write_picture(name, svg, page=page)})")
@@ -85,26 +96,40 @@ Over TLS, with the system's certificates in one file:
 
 def _import_row(name: str, cases: Mapping[str, Any]) -> list[str]:
     case, bare = cases[name], cases["nothing"]
-    more = {figure: case[figure]["median"] - bare[figure]["median"] for figure in ("cpu_ms", "exit_ms", "peak_kb")}
+    more = {
+        figure: case[figure]["median"] - bare[figure]["median"]
+        for figure in ("cpu_ms", "exit_ms", "peak_kb")
+    }
     others = [
-        charts.figure(case[figure]["median"]) if case.get(figure, {}).get("median", 0) >= LEAST_MS else ""
+        charts.figure(case[figure]["median"])
+        if case.get(figure, {}).get("median", 0) >= LEAST_MS
+        else ""
         for figure in ("children_cpu_ms", "left_cpu_ms")
     ]
     arrived = f"{case['arrived'][0]} of {case['arrived'][1]}"
-    figures = [_span(case["blocked_ms"]), charts.figure(more["cpu_ms"]), charts.figure(more["exit_ms"])]
+    figures = [
+        _span(case["blocked_ms"]),
+        charts.figure(more["cpu_ms"]),
+        charts.figure(more["exit_ms"]),
+    ]
     return [_name(name), *figures, charts.figure(more["peak_kb"] / 1024), *others, arrived]
 
 
 def _by_blocking(cases: Mapping[str, Any]) -> list[str]:
     """The systems that are set beside each other, by how long they hold up the import."""
     beside = (OURS.name, "standard library", *(peer.name for peer in PEERS))
-    return sorted((name for name in beside if name in cases), key=lambda name: cases[name]["blocked_ms"]["median"])
+    return sorted(
+        (name for name in beside if name in cases),
+        key=lambda name: cases[name]["blocked_ms"]["median"],
+    )
 
 
 def _picture_of_imports(results: Results) -> str:
     healthy = results["imports"]["healthy"]
     names, bare = _by_blocking(healthy), healthy["nothing"]["cpu_ms"]["median"]
-    blocked = [charts.Bar(name, *_three(healthy[name]["blocked_ms"], 0.0), name in OWN) for name in names]
+    blocked = [
+        charts.Bar(name, *_three(healthy[name]["blocked_ms"], 0.0), name in OWN) for name in names
+    ]
     cpu = [charts.Bar(name, *_three(healthy[name]["cpu_ms"], bare), name in OWN) for name in names]
     note = "One event to a server on loopback that answers at once; medians, and lines from quartile to quartile."
     panels = [("blocks the import, ms", blocked), ("more CPU in the host's process, ms", cpu)]
@@ -150,11 +175,16 @@ def _picture_of_delays(results: Results) -> str:
     rows = []
     for name in _by_blocking(results["imports"]["healthy"]):
         found = [_delay(results, mode, name) for mode in modes]
-        shades = [None if value is None else charts.shade(value, (10, 300, 1000, 5000)) for value, _ in found]
+        shades = [
+            None if value is None else charts.shade(value, (10, 300, 1000, 5000))
+            for value, _ in found
+        ]
         cells = [charts.Cell(text, shade) for (_, text), shade in zip(found, shades, strict=True)]
         rows.append((name, name in OWN, cells))
     note = "Import and exit together. † raises an exception in the host, ‡ prints to its standard error."
-    return charts.cells("How much longer a script takes", note, [TOLD[mode] for mode in modes], rows)
+    return charts.cells(
+        "How much longer a script takes", note, [TOLD[mode] for mode in modes], rows
+    )
 
 
 def _delay(results: Results, mode: str, name: str) -> tuple[float | None, str]:
@@ -167,7 +197,8 @@ def _delay(results: Results, mode: str, name: str) -> tuple[float | None, str]:
     if case["capped"]:
         return case["wall_ms"]["median"], f"over {case['wall_ms']['median'] / 1000:.0f} s{told}"
     later = case["blocked_ms"]["median"] + case["exit_ms"]["median"] - bare["exit_ms"]["median"]
-    return later, (f"{later / 1000:.1f} s" if later >= 1000 else f"{charts.figure(max(later, 0.0))} ms") + told  # noqa: PLR2004
+    shown = f"{charts.figure(max(later, 0.0))} ms" if later < 1000 else f"{later / 1000:.1f} s"  # noqa: PLR2004
+    return later, shown + told
 
 
 def _endings(results: Results) -> str:
@@ -196,13 +227,21 @@ CPU of the whole process for each call, its other threads and what it flushes at
 
 
 def _all_calls(results: Results) -> list[tuple[str, str, Mapping[str, float]]]:
-    found = [(name, way, spread) for name, ways in results["calls"].items() for way, spread in ways.items()]
+    found = [
+        (name, way, spread)
+        for name, ways in results["calls"].items()
+        for way, spread in ways.items()
+    ]
     return sorted(found, key=lambda call: call[2]["median"])
 
 
 def _picture_of_calls(results: Results) -> str:
     found = [
-        charts.Bar(way if name in OWN else f"{name}: {way}", *_three(spread, 0.0), name in OWN and way != LEAST)
+        charts.Bar(
+            way if name in OWN else f"{name}: {way}",
+            *_three(spread, 0.0),
+            name in OWN and way != LEAST,
+        )
         for name, way, spread in _all_calls(results)
     ]
     note = "Microseconds of CPU in the host's process, on a logarithmic scale; ours in green."
@@ -211,7 +250,10 @@ def _picture_of_calls(results: Results) -> str:
 
 def _sharing(results: Results) -> str:
     found = results["sharing"]
-    told = {"at-once": "`telemetry.share()`", "one-by-one": "one request per document, one connection"}
+    told = {
+        "at-once": "`telemetry.share()`",
+        "one-by-one": "one request per document, one connection",
+    }
     rows = (
         [
             told[way],
@@ -249,7 +291,11 @@ def _canaries(results: Results) -> str:
     for name, found in results["canaries"].items():
         counts = [len(found[end]["plain"]) + len(found[end]["hashed"]) for end in ENDS]
         kinds = [kind for kind in KINDS if any(kind in found[end]["plain"] for end in ENDS)]
-        hashed = [f"{kind} (hashed)" for kind in KINDS if any(kind in found[end]["hashed"] for end in ENDS)]
+        hashed = [
+            f"{kind} (hashed)"
+            for kind in KINDS
+            if any(kind in found[end]["hashed"] for end in ENDS)
+        ]
         rows.append([_name(name), *counts, ", ".join([*kinds, *hashed]) or "none"])
     return f"""### What they let out
 
@@ -265,9 +311,13 @@ is our log with all of the call's arguments described, and the user's own consen
 def _picture_of_canaries(results: Results) -> str:
     rows = []
     for name, found in results["canaries"].items():
-        halves = [(_half(found["handled"], kind), _half(found["unhandled"], kind)) for kind in KINDS]
+        halves = [
+            (_half(found["handled"], kind), _half(found["unhandled"], kind)) for kind in KINDS
+        ]
         leaked = sum(half != ("none", "none") for half in halves)
-        rows.append((name.replace(", session", ","), name in OWN, halves, f"{leaked} of {len(KINDS)}"))
+        rows.append(
+            (name.replace(", session", ","), name in OWN, halves, f"{leaked} of {len(KINDS)}")
+        )
     rows.sort(key=lambda row: (not row[1], int(row[3].split()[0])))
     note = "Left half: the error was handled; right half: it was not. Outlined: as a hash. A dot: not let out."
     return charts.marks("What each system lets out by default", note, KINDS, rows)

@@ -1,8 +1,9 @@
 """Servers on loopback in every mode, in a process of their own, each request kept as a file.
 
-`python -m host.servers FOLDER CERTIFICATE MODES NAME...` listens on a port for each mode and name, so that it is known
-who sent what, prints the ports as one line of JSON, `{mode: {name: port}}`, and serves until its standard input ends. A
-request with its body, chunks joined, becomes `FOLDER/mode/name/number`, where the number counts from 0.
+`python -m host.servers FOLDER CERTIFICATE MODES NAME...` listens on a port for each mode and name,
+so that it is known who sent what, prints the ports as one line of JSON, `{mode: {name: port}}`, and
+serves until its standard input ends. A request with its body, chunks joined, becomes
+`FOLDER/mode/name/number`, where the number counts from 0.
 """
 
 import asyncio
@@ -27,7 +28,14 @@ CERTIFICATE = "server.pem"
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 NAME_SERVER = "127.0.0.53"
 # Whatever the systems look for in an answer.
-BODY = json.dumps({"status": 1, "version": "1.0.0", "bad_versions": [], "data": {"add_breadcrumb": {"success": True}}})
+BODY = json.dumps(
+    {
+        "status": 1,
+        "version": "1.0.0",
+        "bad_versions": [],
+        "data": {"add_breadcrumb": {"success": True}},
+    }
+)
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Backend-Server: bench\r\nContent-Length: "
 
 
@@ -36,13 +44,26 @@ def running(
     folder: Path, certificate: Path, names: list[str], *, modes: Sequence[str] = MODES
 ) -> Iterator[dict[str, dict[str, str]]]:
     """Run the servers; the addresses by mode and name."""
-    command = [sys.executable, "-m", "host.servers", str(folder), str(certificate), ",".join(modes), *names]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "host.servers",
+        str(folder),
+        str(certificate),
+        ",".join(modes),
+        *names,
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin
         assert process.stdout
         ports = json.loads(process.stdout.readline())
         try:
-            yield {mode: {name: _url(mode, port) for name, port in found.items()} for mode, found in ports.items()}
+            yield {
+                mode: {name: _url(mode, port) for name, port in found.items()}
+                for mode, found in ports.items()
+            }
         finally:
             process.stdin.close()
 
@@ -131,7 +152,9 @@ async def _serve(folder: Path, certificate: str, modes: list[str], names: list[s
         kept.append(listener)
         if mode in HTTP_MODES:  # a port that nobody listens on refuses
             server = _Server(mode, folder / mode / name)
-            await asyncio.start_server(server, sock=listener, backlog=256, ssl=context if mode == "tls" else None)
+            await asyncio.start_server(
+                server, sock=listener, backlog=256, ssl=context if mode == "tls" else None
+            )
     if not NAMES.keys().isdisjoint(modes):
         address = (NAME_SERVER, 53)
         await asyncio.get_running_loop().create_datagram_endpoint(_NameServer, local_addr=address)

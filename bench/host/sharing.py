@@ -28,7 +28,10 @@ def measure(bench: Bench, case: Case, *, number: int, rounds: int) -> dict[str, 
                 runs[way].append(run)
     print("bench: sharing", flush=True)
     figures = ("wall_s", "cpu_s", "more_kb")
-    spreads = {way: {name: spread(run[name] for run in runs[way])._asdict() for name in figures} for way in WAYS}
+    spreads = {
+        way: {name: spread(run[name] for run in runs[way])._asdict() for name in figures}
+        for way in WAYS
+    }
     return {"invokes": number, **spreads}
 
 
@@ -39,8 +42,13 @@ def _collector(folder: Path) -> Iterator[int]:
     contract.write_text(json.dumps(_contract()))
     command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0"]
     command += ["--database", str(folder / "collected.sqlite3"), "--contract", str(contract)]
-    command += ["--rate-limit=1000000", "--rate-burst=1000000000"]  # one client shares more here than any would
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    command += [
+        "--rate-limit=1000000",
+        "--rate-burst=1000000000",
+    ]  # one client shares more here than any would
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         assert process.stdout
         try:
             for line in process.stdout:

@@ -1,7 +1,8 @@
 """What the collector takes for what arrives over HTTP: `scripts/bench ingest`. It writes the result and the page.
 
-All servers run at once and are loaded in turn, round after round, so that what disturbs the machine disturbs all. `L`
-is how many requests the echo of an import answers per second of CPU; every other figure is held against it.
+All servers run at once and are loaded in turn, round after round, so that what disturbs the machine
+disturbs all. `L` is how many requests the echo of an import answers per second of CPU; every other
+figure is held against it.
 
     --seconds S           of one load (default 2)
     --rounds N            of all loads (default 5)
@@ -33,7 +34,10 @@ from postgresql import run_postgres  # noqa: E402
 
 RESULT = ROOT / "bench/results/ingest.json"
 CONNECTIONS = 64
-LATENCIES = ("sqlite", "postgresql")  # whose imports are also asked for at half the rate that was just reached
+LATENCIES = (
+    "sqlite",
+    "postgresql",
+)  # whose imports are also asked for at half the rate that was just reached
 
 
 class Case(NamedTuple):
@@ -84,7 +88,9 @@ def main() -> None:
 def start(stack: ExitStack, peer: Path | None, python: str) -> dict[str, Server]:
     """All servers; they end with the stack."""
     enter = stack.enter_context
-    folders = [Path(enter(tempfile.TemporaryDirectory(prefix="plaintally-ingest-"))) for _ in range(3)]
+    folders = [
+        Path(enter(tempfile.TemporaryDirectory(prefix="plaintally-ingest-"))) for _ in range(3)
+    ]
     postgres = enter(run_postgres("1GB"))
     servers = {
         "echo": enter(run_echo()),
@@ -110,27 +116,45 @@ def measure(servers: dict[str, Server], seconds: float, rounds: int) -> dict[str
             if case in map(Case, LATENCIES):
                 rate = found[case.name][-1]["per_s"] / 2
                 halves[case.server].append(load(servers[case.server], case, seconds, rate=rate))
-            print(f"round {number + 1}: {case.name}: {found[case.name][-1]['per_cpu_s']:,.0f} per CPU s", flush=True)
-    memory = {name: dict(zip(("rss_mb", "pss_mb"), servers[name].memory_mb(), strict=True)) for name in servers}
+            print(
+                f"round {number + 1}: {case.name}: {found[case.name][-1]['per_cpu_s']:,.0f} per "
+                "CPU s",
+                flush=True,
+            )
+    memory = {
+        name: dict(zip(("rss_mb", "pss_mb"), servers[name].memory_mb(), strict=True))
+        for name in servers
+    }
     figures = ("per_cpu_s", "per_s", "cpu_us", "database_us", "p50_ms", "p99_ms")
     loads, latencies = (
-        {name: {figure: spread(tries, figure) for figure in figures} for name, tries in group.items()}
+        {
+            name: {figure: spread(tries, figure) for figure in figures}
+            for name, tries in group.items()
+        }
         for group in (found, halves)
     )
     return {"loads": loads, "half_load": latencies, "memory": memory}
 
 
-def load(server: Server, case: Case, seconds: float, *, rate: float | None = None) -> dict[str, float]:
+def load(
+    server: Server, case: Case, seconds: float, *, rate: float | None = None
+) -> dict[str, float]:
     """One load from a process of its own, and what it cost the server."""
     job = {**case._asdict(), "port": server.port, "seconds": seconds, "rate": rate}
     before = server.cpu_s()
     done = subprocess.run(
-        [sys.executable, "-m", "ingest.load"], input=json.dumps(job), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "ingest.load"],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     own_s, behind_s = (after - since for after, since in zip(server.cpu_s(), before, strict=True))
     result = json.loads(done.stdout or "{}")
     if not result.get("answered") or result["others"]:
-        sys.exit(f"ingest: {case.name} was not answered with 200 alone: {result} {done.stderr[-500:]}")
+        sys.exit(
+            f"ingest: {case.name} was not answered with 200 alone: {result} {done.stderr[-500:]}"
+        )
     documents = result["answered"] * case.weight
     return {
         "per_cpu_s": documents / own_s,
@@ -151,12 +175,18 @@ def spread(tries: list[dict[str, float]], figure: str) -> list[float]:
 def describe(peer: Path | None) -> dict[str, Any]:
     """Where and when this was measured."""
     model = next(
-        line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+        line.partition(": ")[2]
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
     )
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "command": shlex.join(
-            ["scripts/bench", "ingest", *(["--peer", "MIGAS", "--peer-python", "PYTHON"] if peer else [])]
+            [
+                "scripts/bench",
+                "ingest",
+                *(["--peer", "MIGAS", "--peer-python", "PYTHON"] if peer else []),
+            ]
         ),
         "machine": f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "versions": {

@@ -10,8 +10,8 @@ from functools import partial
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from plaintally_server.connection import Connection
-from plaintally_server.connection_limits import ConnectionTable
+from plaintally_server.http.connection_limits import ConnectionTable
+from plaintally_server.http.protocol import Connection
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

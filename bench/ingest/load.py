@@ -1,9 +1,10 @@
 """Clients of a collector, in a process of their own: `python -m ingest.load`, with a job in JSON on standard input.
 
-A job is `{"port": N, "kind": "count", "connections": 64, "seconds": 3, "keeps": true, "rate": null}`. Without a rate
-each connection asks again once it was answered; with one, requests are due at even distances whatever happens to those
-before them, and a latency counts from when its request was due. Prints a result in JSON: `answered` requests, `others`
-that had no status 200, `seconds`, and the `p50_ms` and `p99_ms` of their latencies.
+A job is `{"port": N, "kind": "count", "connections": 64, "seconds": 3, "keeps": true, "rate":
+null}`. Without a rate each connection asks again once it was answered; with one, requests are due
+at even distances whatever happens to those before them, and a latency counts from when its request
+was due. Prints a result in JSON: `answered` requests, `others` that had no status 200, `seconds`,
+and the `p50_ms` and `p99_ms` of their latencies.
 """
 
 import asyncio
@@ -42,7 +43,11 @@ class Client(asyncio.Protocol):
             head, found, _ = self.answer.partition(b"\r\n\r\n")
             if not found:
                 return
-            self.expected = len(head) + 4 + int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            self.expected = (
+                len(head)
+                + 4
+                + int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            )
         if len(self.answer) >= self.expected:
             self.load.note(self.answer, self.due_s)
             self.answer, self.expected = b"", 0
@@ -61,7 +66,11 @@ class Load:
     """All connections of a job."""
 
     def __init__(self, job: dict[str, object], stream: Iterator[bytes]) -> None:
-        self.port, self.seconds, self.keeps = int(str(job["port"])), float(str(job["seconds"])), bool(job["keeps"])
+        self.port, self.seconds, self.keeps = (
+            int(str(job["port"])),
+            float(str(job["seconds"])),
+            bool(job["keeps"]),
+        )
         self.rate = float(str(job["rate"])) if job["rate"] else None
         self.number, self.messages = int(str(job["connections"])), stream
         self.latencies_s: list[float] = []
@@ -78,8 +87,16 @@ class Load:
         await (self.pace() if self.rate else asyncio.sleep(self.seconds))
         self.is_over, taken_s = True, time.perf_counter() - self.started_s
         found = sorted(self.latencies_s)
-        shares = {f"p{share}_ms": found[len(found) * share // 100] * 1000 if found else 0.0 for share in (50, 99)}
-        return {"answered": len(found), "others": self.others + self.lost, "seconds": taken_s, **shares}
+        shares = {
+            f"p{share}_ms": found[len(found) * share // 100] * 1000 if found else 0.0
+            for share in (50, 99)
+        }
+        return {
+            "answered": len(found),
+            "others": self.others + self.lost,
+            "seconds": taken_s,
+            **shares,
+        }
 
     async def pace(self) -> None:
         """Have requests be due at even distances."""
@@ -96,7 +113,9 @@ class Load:
     def connect(self) -> None:
         """Open another connection."""
         if not self.is_over:
-            task = self.loop.create_task(self.loop.create_connection(lambda: Client(self), "127.0.0.1", self.port))
+            task = self.loop.create_task(
+                self.loop.create_connection(lambda: Client(self), "127.0.0.1", self.port)
+            )
             task.add_done_callback(lambda done: done.exception())
 
     def free(self, client: Client) -> None:

@@ -11,7 +11,9 @@ TIME = "2026-11-23T20:00:00Z"
 WRITES = 500
 CONTRACT = {
     "package": PACKAGE,
-    "labels": {"inference": {"context": {"iterations": {"kind": "Integer", "minimum": 0, "maximum": 1000}}}},
+    "labels": {
+        "inference": {"context": {"iterations": {"kind": "Integer", "minimum": 0, "maximum": 1000}}}
+    },
 }
 
 
@@ -21,14 +23,18 @@ def make(kind: str, port: int, *, keeps: bool) -> Iterator[bytes]:
     close = "" if keeps else "Connection: close\r\n"
     for target, body in content():
         head = f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: plaintally\r\n"
-        kind_of_body = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{close}\r\n"
+        kind_of_body = (
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{close}\r\n"
+        )
         yield f"{head}{kind_of_body}{body}".encode()
 
 
 def _counts() -> Iterator[tuple[str, str]]:
     while True:
         one = str(uuid.uuid4())
-        fields = f'"fields":{{"id":{{"stringValue":"{one}"}},"timestamp":{{"timestampValue":"{TIME}"}}}}'
+        fields = (
+            f'"fields":{{"id":{{"stringValue":"{one}"}},"timestamp":{{"timestampValue":"{TIME}"}}}}'
+        )
         yield f"{ROOT}/using_{PACKAGE}?documentId={one}", f"{{{fields}}}"
 
 

@@ -55,22 +55,45 @@ def _goals(result: dict[str, Any]) -> str:
                 "L",
                 _share(loads, f"{server}/count/new"),
             ),
-            (f"p99 at half load, {label}", "at most", 10, "ms", result["half_load"][server]["p99_ms"][1]),
+            (
+                f"p99 at half load, {label}",
+                "at most",
+                10,
+                "ms",
+                result["half_load"][server]["p99_ms"][1],
+            ),
             (f"memory, {label}", "at most", 100, "MB", result["memory"][server]["rss_mb"]),
         ]
         if _PEER in loads:
-            goals.append((f"beside migas' server, {label}", "at least", 30, "times", _times(loads, server, "per_s")))
+            goals.append(
+                (
+                    f"beside migas' server, {label}",
+                    "at least",
+                    30,
+                    "times",
+                    _times(loads, server, "per_s"),
+                )
+            )
         for what, direction, bound, unit, found in goals:
             holds = found >= bound if direction == "at least" else found <= bound
             form = "{:.2f}" if unit == "L" else "{:.0f}" if found >= 20 else "{:.1f}"  # noqa: PLR2004
-            rows.append([what, f"{direction} {bound} {unit}", form.format(found), "yes" if holds else "**no**"])
+            rows.append(
+                [
+                    what,
+                    f"{direction} {bound} {unit}",
+                    form.format(found),
+                    "yes" if holds else "**no**",
+                ]
+            )
     why = "[What stands in the way](../decisions/0023-ingest-speed.md) of those that do not hold.\n"
     return f"### What the collector promises\n\n{pages.table(['what', 'goal', 'found', 'holds'], rows)}\n\n{why}"
 
 
 def _share(loads: dict[str, Any], name: str) -> float:
     """Of L, the echo on connections of the same kind."""
-    share: float = loads[name]["per_cpu_s"][1] / loads[f"echo/count/{name.rpartition('/')[2]}"]["per_cpu_s"][1]
+    share: float = (
+        loads[name]["per_cpu_s"][1] / loads[f"echo/count/{name.rpartition('/')[2]}"]["per_cpu_s"][1]
+    )
     return share
 
 
@@ -82,7 +105,10 @@ def _times(loads: dict[str, Any], server: str, figure: str) -> float:
 
 def _table(result: dict[str, Any]) -> str:
     loads = result["loads"]
-    head, rows = ["per document", "CPU, us", "PostgreSQL's, us", "a second of CPU", "L", "a second"], []
+    head, rows = (
+        ["per document", "CPU, us", "PostgreSQL's, us", "a second of CPU", "L", "a second"],
+        [],
+    )
     for name, label in _NAMES.items():
         if name not in loads:
             continue
@@ -90,14 +116,21 @@ def _table(result: dict[str, Any]) -> str:
         share = _share(loads, name)
         behind = _spread(one["database_us"], "{:.0f}") if one["database_us"][1] else ""
         per_cpu, per_s = _spread(one["per_cpu_s"], "{:,.0f}"), _spread(one["per_s"], "{:,.0f}")
-        rows.append([label, _spread(one["cpu_us"], "{:.1f}"), behind, per_cpu, f"{share:.2f}", per_s])
+        rows.append(
+            [label, _spread(one["cpu_us"], "{:.1f}"), behind, per_cpu, f"{share:.2f}", per_s]
+        )
     note = "Loads with a connection for each request are held against the echo that has one for each, too.\n"
     return f"{pages.table(head, rows)}\n\n{note}"
 
 
 def _latencies(result: dict[str, Any]) -> str:
     rows = [
-        [server, _spread(one["per_s"], "{:,.0f}"), _spread(one["p50_ms"], "{:.1f}"), _spread(one["p99_ms"], "{:.1f}")]
+        [
+            server,
+            _spread(one["per_s"], "{:,.0f}"),
+            _spread(one["p50_ms"], "{:.1f}"),
+            _spread(one["p99_ms"], "{:.1f}"),
+        ]
         for server, one in result["half_load"].items()
     ]
     table = pages.table(["import", "a second", "p50, ms", "p99, ms"], rows)
@@ -106,7 +139,10 @@ def _latencies(result: dict[str, Any]) -> str:
 
 
 def _memory(result: dict[str, Any]) -> str:
-    rows = [[server, f"{one['rss_mb']:.0f}", f"{one['pss_mb']:.0f}"] for server, one in result["memory"].items()]
+    rows = [
+        [server, f"{one['rss_mb']:.0f}", f"{one['pss_mb']:.0f}"]
+        for server, one in result["memory"].items()
+    ]
     return f"### Memory after all loads\n\n{pages.table(['', 'RSS, MB', 'PSS, MB'], rows)}\n"
 
 
@@ -117,11 +153,15 @@ def _peer(result: dict[str, Any]) -> str:
         for server in ("sqlite", "postgresql")
     }
     return (
-        f"### Beside migas' server\n\nCommit {result['peer']}, on the same PostgreSQL with the same durability, "
-        f"its rate limit off. Ours takes {times['sqlite'][0]:.0f} times as many documents a second on SQLite and "
-        f"{times['postgresql'][0]:.0f} times on PostgreSQL; for a second of CPU, {times['sqlite'][1]:.0f} and "
+        f"### Beside migas' server\n\nCommit {result['peer']}, on the same PostgreSQL with the "
+        "same durability, "
+        f"its rate limit off. Ours takes {times['sqlite'][0]:.0f} times as many documents a second "
+        "on SQLite and "
+        f"{times['postgresql'][0]:.0f} times on PostgreSQL; for a second of CPU, "
+        f"{times['sqlite'][1]:.0f} and "
         f"{times['postgresql'][1]:.0f} times as many.\n\n"
-        "MIGAS is a checkout of the repository nipreps/migas-server. It needs redis-server, and an environment into "
+        "MIGAS is a checkout of the repository nipreps/migas-server. It needs redis-server, and an "
+        "environment into "
         "which it was installed with pip, whose interpreter is given by `--peer-python`.\n"
     )
 

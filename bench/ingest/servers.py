@@ -18,7 +18,10 @@ from ingest import messages
 from postgresql import Postgres
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-UNLIMITED = ("--rate-limit=1000000", "--rate-burst=1000000000")  # the limiter works; it never refuses
+UNLIMITED = (
+    "--rate-limit=1000000",
+    "--rate-burst=1000000000",
+)  # the limiter works; it never refuses
 
 
 class Server(NamedTuple):
@@ -30,7 +33,11 @@ class Server(NamedTuple):
 
     def cpu_s(self) -> tuple[float, float]:
         """Seconds of CPU that it has taken, and its database."""
-        behind = 0.0 if self.database is None else sum(map(_cpu_s, [self.database, *_below(self.database)]))
+        behind = (
+            0.0
+            if self.database is None
+            else sum(map(_cpu_s, [self.database, *_below(self.database)]))
+        )
         return _cpu_s(self.pid), behind
 
     def memory_mb(self) -> tuple[float, float]:
@@ -80,7 +87,9 @@ def run_server(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[int, int]]:
     """Run `plaintally-server` with these arguments in a folder; its process and its port."""
-    with _run([sys.executable, "-m", "plaintally_server", *arguments], folder, environment) as found:
+    with _run(
+        [sys.executable, "-m", "plaintally_server", *arguments], folder, environment
+    ) as found:
         yield found
 
 
@@ -128,7 +137,12 @@ def _run(
 ) -> Iterator[tuple[int, int]]:
     """A process that says where it listens, and its port."""
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     with process:
         assert process.stdout

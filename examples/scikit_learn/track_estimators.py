@@ -26,7 +26,9 @@ CONTRACT = Contract(
             },
             purpose="to see which estimators are slow, and with which data",
         ),
-        "predict": Label({"estimator": Choice(*NAMES), "data": Description(names=["X"]), "error": ErrorType()}),
+        "predict": Label(
+            {"estimator": Choice(*NAMES), "data": Description(names=["X"]), "error": ErrorType()}
+        ),
     }
 )
 
@@ -35,7 +37,9 @@ telemetry = Telemetry("scikit_learn_study", contract=CONTRACT)
 
 def describe_fit(estimator: object, X: object, y: object) -> Mapping[str, object]:  # noqa: N803  # their names
     """What is logged of a fit."""
-    forest = {"trees": estimator.n_estimators} if isinstance(estimator, RandomForestRegressor) else {}
+    forest = (
+        {"trees": estimator.n_estimators} if isinstance(estimator, RandomForestRegressor) else {}
+    )
     return {"estimator": type(estimator).__name__, "data": {"X": X, "y": y}, **forest}
 
 
@@ -51,7 +55,11 @@ def main() -> None:
         estimator.predict = telemetry.track("predict", context=describe_predict)(estimator.predict)
     X, y = load_diabetes(return_X_y=True, as_frame=True)  # noqa: N806
     train, test, train_y, _ = train_test_split(X, y, random_state=0)
-    for model in (LinearRegression(), Ridge(), RandomForestRegressor(n_estimators=50, random_state=0)):
+    for model in (
+        LinearRegression(),
+        Ridge(),
+        RandomForestRegressor(n_estimators=50, random_state=0),
+    ):
         model.fit(train, train_y).predict(test)
     try:
         Ridge().fit(train, train_y[:-1])

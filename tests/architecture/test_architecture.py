@@ -15,7 +15,18 @@ from hosts import ROOT
 SDK = ROOT / "sdk/src/plaintally"
 SERVER = ROOT / "server/src/plaintally_server"
 AUTHOR = ROOT / "author/src/plaintally_author"
-NETWORK = {"socket", "_socket", "ssl", "_ssl", "http", "urllib", "asyncio", "socketserver", "selectors", "ftplib"}
+NETWORK = {
+    "socket",
+    "_socket",
+    "ssl",
+    "_ssl",
+    "http",
+    "urllib",
+    "asyncio",
+    "socketserver",
+    "selectors",
+    "ftplib",
+}
 CLOCKS_AND_RANDOMNESS = {"time", "random", "secrets", "uuid"}
 CLOCKS = {"now", "utcnow", "today"}
 PURE = {SDK / f"{name}.py" for name in ("_consent", "contract", "exceptions")}
@@ -43,7 +54,8 @@ LEAVES = {
 
 
 def imports(path: Path) -> set[str]:
-    """The full names of all modules that a file imports, inside functions and for type checkers, too."""
+    """The full names of all modules that a file imports, inside functions and for type checkers,
+    too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -67,7 +79,9 @@ def test_the_sdk_depends_on_nothing() -> None:
 
 
 def test_only_the_transport_has_sockets() -> None:
-    assert {path.parent.name for path in SDK.rglob("*.py") if roots(path) & NETWORK} == {"_transport"}
+    assert {path.parent.name for path in SDK.rglob("*.py") if roots(path) & NETWORK} == {
+        "_transport"
+    }
 
 
 def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
@@ -82,10 +96,10 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
                 "os.replace",
             ):
                 touching.add(path.name)
-    # The sender opens its pipe, the null device and files of the SDK.
-    # The command line opens the null device, for a pipe that nobody reads any more.
-    # The notice looks at the first line of the command on the PATH.
-    # Sessions, deletion keys and contracts are read from and written to the files that somebody names.
+    # The sender opens its pipe, the null device and files of the SDK. The command line opens the
+    # null device, for a pipe that nobody reads any more. The notice looks at the first line of the
+    # command on the PATH. Sessions, deletion keys and contracts are read from and written to the
+    # files that somebody names.
     assert touching == {
         "sender.py",
         "_sender.py",
@@ -104,7 +118,11 @@ def test_what_is_pure_knows_no_clock_no_chance_and_no_system() -> None:
     """Each module that says so of itself, and some that go without saying."""
     for path in PURE:
         assert not roots(path) & {"os", "io", "pathlib", *NETWORK, *CLOCKS_AND_RANDOMNESS}, path
-        asked = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        asked = {
+            node.attr
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute)
+        }
         assert not asked & CLOCKS, path
 
 
@@ -112,7 +130,10 @@ def test_the_server_uses_the_sdks_public_leaves() -> None:
     for path in SERVER.rglob("*.py"):
         for name in imports(path):
             if name.partition(".")[0] == "plaintally" and name != "plaintally":
-                assert any(name == leaf or name.startswith(f"{leaf}.") for leaf in LEAVES), (path.name, name)
+                assert any(name == leaf or name.startswith(f"{leaf}.") for leaf in LEAVES), (
+                    path.name,
+                    name,
+                )
 
 
 def test_the_authors_tools_use_public_modules_of_the_sdk() -> None:
@@ -133,15 +154,18 @@ def test_sql_stands_in_the_store_only() -> None:
     for path in SERVER.rglob("*.py"):
         if "store" not in path.relative_to(SERVER).parts:
             assert not roots(path) & {"sqlite3", "sqlalchemy", "asyncpg", "psycopg"}, path.name
-            assert not any(f"{verb} " in path.read_text() for verb in ("SELECT", "INSERT INTO", "DELETE FROM")), (
-                path.name
-            )
+            assert not any(
+                f"{verb} " in path.read_text() for verb in ("SELECT", "INSERT INTO", "DELETE FROM")
+            ), path.name
 
 
 @pytest.mark.parametrize(
-    ("project", "package"), [("sdk", "plaintally"), ("author", "plaintally_author"), ("server", "plaintally_server")]
+    ("project", "package"),
+    [("sdk", "plaintally"), ("author", "plaintally_author"), ("server", "plaintally_server")],
 )
-def test_a_wheel_holds_its_package_its_types_and_its_license(project: str, package: str, tmp_path: Path) -> None:
+def test_a_wheel_holds_its_package_its_types_and_its_license(
+    project: str, package: str, tmp_path: Path
+) -> None:
     command = [
         sys.executable,
         "-m",

@@ -3,7 +3,7 @@
 import re
 
 from hosts import ROOT, MakeHost
-from plaintally._kinds import KINDS
+from plaintally.contract.fields import KINDS
 
 PAGE = (ROOT / "docs/howto/declare.md").read_text()
 

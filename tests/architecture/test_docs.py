@@ -10,12 +10,14 @@ import pytest
 
 import plaintally
 from hosts import ROOT
-from plaintally import Telemetry, _cli, _consent, _counting, _preferences_text
+from plaintally import Telemetry, _count
+from plaintally.cli import main
+from plaintally.consent import preferences_file, rules
 from plaintally.contract import COARSE
-from plaintally_server import ingest
-from plaintally_server.cli import commands
+from plaintally_server.cli.main import commands
+from plaintally_server.cli.options import Secret
 from plaintally_server.export import rows
-from plaintally_server.options import Secret
+from plaintally_server.ingest import admission
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 CONSENT = (ROOT / "docs/reference/consent.md").read_text()
@@ -47,7 +49,9 @@ def test_every_test_that_a_page_names_is_there(name: str) -> None:
 
 def test_every_row_of_the_threat_model_names_a_test() -> None:
     page = (ROOT / "docs/explanation/threat-model.md").read_text()
-    for line in re.findall(r"^\| (?!What an|---).*\|$", page.partition("<!-- attacks")[0], re.MULTILINE):
+    for line in re.findall(
+        r"^\| (?!What an|---).*\|$", page.partition("<!-- attacks")[0], re.MULTILINE
+    ):
         columns = [column.strip() for column in line.strip("|").split("|")]
         assert len(columns) == 4, line
         is_head = columns[-1] == "Tests"
@@ -63,21 +67,27 @@ def test_every_decision_is_listed() -> None:
 def test_the_readme_is_short_and_shows_exactly_what_is_sent() -> None:
     assert len(README.splitlines()) <= 150
     [shown] = re.findall(r'^\{"fields".*\}$', README, re.MULTILINE)
-    _, body = _counting.document(Telemetry("rxinfer"), bytes(16), 0)
+    _, body = _count.document(Telemetry("rxinfer"), bytes(16), 0)
     shape = re.compile(r'(?<=Value":")[^"]+')
     assert shape.sub("", shown) == shape.sub("", body.decode())
     assert json.loads(shown).keys() == {"fields"}
 
 
 def test_every_rule_variable_and_word_of_consent_is_documented() -> None:
-    enforcing = _consent.Layer("system", "/", {"enforce": True})
-    for finding in _consent.examine("counter", _consent.Facts("rxinfer", environment={}, layers=[enforcing])):
+    enforcing = rules.Layer("system", "/", {"enforce": True})
+    for finding in rules.examine(
+        "counter", rules.Facts("rxinfer", environment={}, layers=[enforcing])
+    ):
         assert f"| {finding.rule} |" in CONSENT
-    for word in _consent.NO | _consent.YES:
+    for word in rules.NO | rules.YES:
         assert re.search(rf"\b{word}\b", CONSENT)
-    for name in (*_counting.CIRCUMSTANCES["test run"], *_counting.CIRCUMSTANCES["rank above 0"], "READTHEDOCS"):
+    for name in (
+        *_count.CIRCUMSTANCES["test run"],
+        *_count.CIRCUMSTANCES["rank above 0"],
+        "READTHEDOCS",
+    ):
         assert f"`{name}`" in CONSENT
-    for key in _preferences_text.KEYS:
+    for key in preferences_file.KEYS:
         assert key in CONSENT
     for policy in plaintally._POLICIES:
         assert f"`{policy}`" in README
@@ -85,18 +95,22 @@ def test_every_rule_variable_and_word_of_consent_is_documented() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_line_of_the_server_is_one_that_it_takes(page: Path) -> None:
-    for line in re.findall(r"^ {4}(?:\S+/)?plaintally-server (.*?)(?: [|>#].*)?$", page.read_text(), re.MULTILINE):
+    for line in re.findall(
+        r"^ {4}(?:\S+/)?plaintally-server (.*?)(?: [|>#].*)?$", page.read_text(), re.MULTILINE
+    ):
         command: click.Command = commands
         words = shlex.split(line)
         while isinstance(command, click.Group):
             command = find_command(words.pop(0), command)
-        _, more, _ = command.make_parser(click.Context(command)).parse_args(words)  # which raises at what it knows not
+        _, more, _ = command.make_parser(click.Context(command)).parse_args(
+            words
+        )  # which raises at what it knows not
         assert not more, line
 
 
 def test_every_command_is_mentioned() -> None:
     everything = "".join(page.read_text() for page in PAGES)
-    for command in re.findall(r"^    (\w+)  ", _cli.parser().format_help(), re.MULTILINE):
+    for command in re.findall(r"^    (\w+)  ", main.parser().format_help(), re.MULTILINE):
         assert re.search(rf"plaintally {command}\b", everything), command
     for command in commands.list_commands(click.Context(commands)):
         assert f"plaintally-server {command}" in everything
@@ -113,8 +127,8 @@ def test_every_command_is_mentioned() -> None:
     for field in COARSE:
         assert field in everything
     shared = (ROOT / "docs/reference/shared-documents.md").read_text()
-    for collection, fields in ingest.SHARED.items():
-        assert all(f"`{name}`" in shared for name in (collection, *fields, *ingest.ENVIRONMENT))
+    for collection, fields in admission.SHARED.items():
+        assert all(f"`{name}`" in shared for name in (collection, *fields, *admission.ENVIRONMENT))
 
 
 def test_exports_and_reports_are_documented() -> None:

@@ -11,8 +11,37 @@ import plaintally
 import plaintally_server
 
 LENGTH = 20_000
-PREFIXES = ("", "a", "`", '"', "[", "key = ", "projects/p/databases/d/documents", '{"fields": {"id": {"stringValue": "')
-UNITS = ("a", "0", " ", ".", "_", "-", "/", "`", "\\`", '"', "a.", "a ", "a,", "/a", "[", "0a", "\t ", "%a", '"a": ')
+PREFIXES = (
+    "",
+    "a",
+    "`",
+    '"',
+    "[",
+    "key = ",
+    "projects/p/databases/d/documents",
+    '{"fields": {"id": {"stringValue": "',
+)
+UNITS = (
+    "a",
+    "0",
+    " ",
+    ".",
+    "_",
+    "-",
+    "/",
+    "`",
+    "\\`",
+    '"',
+    "a.",
+    "a ",
+    "a,",
+    "/a",
+    "[",
+    "0a",
+    "\t ",
+    "%a",
+    '"a": ',
+)
 ENDINGS = ("!", "\n", "\x00", " x")
 
 

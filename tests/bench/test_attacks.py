@@ -1,4 +1,5 @@
-"""What the bench of attacks says can be relied on: the attacker has no more bytes, and no success counts as none."""
+"""What the bench of attacks says can be relied on: the attacker has no more bytes, and no success
+counts as none."""
 
 import asyncio
 import time

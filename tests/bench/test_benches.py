@@ -1,4 +1,5 @@
-"""Each bench runs to its end, at a small size, in a copy of what it reads, where it writes its part of the page."""
+"""Each bench runs to its end, at a small size, in a copy of what it reads, where it writes its part
+of the page."""
 
 import os
 import shutil
@@ -22,7 +23,15 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
         ("invoke", [], "invoke, a described list"),
         (
             "scale",
-            ["--per-day=3000", "--days=3", "--kept-days=9", "--sizes", "1000", "9000", "--databases=sqlite"],
+            [
+                "--per-day=3000",
+                "--days=3",
+                "--kept-days=9",
+                "--sizes",
+                "1000",
+                "9000",
+                "--databases=sqlite",
+            ],
             "9,000 imports: page of 365 days",
         ),
         ("flood", [], "honest imports that went with it"),
@@ -33,11 +42,19 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
             "PostgreSQL, beside the dropping of ids",
             marks=pytest.mark.postgres,
         ),
-        pytest.param("ingest", ["--seconds", "2", "--rounds", "1"], "round 1", marks=pytest.mark.postgres),
+        pytest.param(
+            "ingest", ["--seconds", "2", "--rounds", "1"], "round 1", marks=pytest.mark.postgres
+        ),
         ("growth", ["--quick"], "page of 365 days, no day rolled up"),
         (
             "attacks",
-            ["--quick", "masked PATCH", "invented versions", "huge mask, with a token", "805 slow heads"],
+            [
+                "--quick",
+                "masked PATCH",
+                "invented versions",
+                "huge mask, with a token",
+                "805 slow heads",
+            ],
             "masked PATCH of a session",
         ),
         ("host", ["--quick"], "imports, unanswered name"),
@@ -46,7 +63,9 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
 )
 def test_a_bench_runs_to_its_end(tmp_path: Path, bench: str, options: list[str], says: str) -> None:
     for folder in ("bench", "sdk", "docs/reference", "docs/explanation"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     (tmp_path / "tests").mkdir()
     for helper in ("collectors.py", "postgresql.py", "shared.py"):
         shutil.copy(ROOT / "tests" / helper, tmp_path / "tests")

@@ -36,14 +36,19 @@ def test_a_secret_is_found_in_every_packing(kind: str, packing: str) -> None:
 def test_a_secret_is_found_in_the_head_and_as_a_hash_and_nothing_else() -> None:
     kind = "home folder"
     digest = hashlib.sha256(SECRETS[kind].encode()).hexdigest()
-    assert search([f"GET /{SECRETS[kind]} HTTP/1.1\r\n\r\n".encode()]) == {"plain": [kind], "hashed": []}
+    assert search([f"GET /{SECRETS[kind]} HTTP/1.1\r\n\r\n".encode()]) == {
+        "plain": [kind],
+        "hashed": [],
+    }
     assert search([f"GET /{digest} HTTP/1.1\r\n\r\n".encode()]) == {"plain": [], "hashed": [kind]}
     assert search([b"GET /nothing HTTP/1.1\r\n\r\n"]) == {"plain": [], "hashed": []}
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br"])
 def test_what_cannot_be_unpacked_is_not_taken_for_clean(coding: str) -> None:
-    request = f"POST / HTTP/1.1\r\nContent-Encoding: {coding}\r\n\r\n".encode() + b"\x28\xb5\x2f\xfd"
+    request = (
+        f"POST / HTTP/1.1\r\nContent-Encoding: {coding}\r\n\r\n".encode() + b"\x28\xb5\x2f\xfd"
+    )
     with pytest.raises(ValueError, match="which is not searched yet"):
         search([request])
 

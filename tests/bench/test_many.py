@@ -1,4 +1,5 @@
-"""What the bench of many packages and processes says can be relied on: nothing that a run leaves behind is missed."""
+"""What the bench of many packages and processes says can be relied on: nothing that a run leaves
+behind is missed."""
 
 import json
 import os
@@ -25,7 +26,9 @@ def watch(tmp_path: Path, script: str, *, at_once: bool, settle_s: float = 10.0)
         "settle_s": settle_s,
     }
     command = [sys.executable, "-I", "-S", str(CROWD), json.dumps(specification)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    found: dict[str, Any] = json.loads(
+        subprocess.run(command, capture_output=True, check=True).stdout
+    )
     return found
 
 

@@ -1,4 +1,5 @@
-"""The dashboard in a real Chromium: what a person sees, light and dark, wide and narrow, without JavaScript."""
+"""The dashboard in a real Chromium: what a person sees, light and dark, wide and narrow, without
+JavaScript."""
 
 import math
 import os
@@ -65,7 +66,9 @@ def browser(filled: tuple[Collector, dict[date, int]]) -> Iterator[Browser]:  # 
 class Visit:
     """A page in a window of its own, and all that it asked for or complained of."""
 
-    def __init__(self, browser: Browser, url: str, *, scheme: str = "light", width: int = 1200) -> None:
+    def __init__(
+        self, browser: Browser, url: str, *, scheme: str = "light", width: int = 1200
+    ) -> None:
         self.context = browser.new_context(
             color_scheme="dark" if scheme == "dark" else "light",
             viewport={"width": width, "height": 900},
@@ -82,26 +85,48 @@ class Visit:
 
 def save(page: Page, name: str, folder: Path) -> None:
     """Keep a picture for whoever wants to look at it."""
-    page.screenshot(path=Path(os.environ.get("PLAINTALLY_SCREENSHOTS", folder)) / f"{name}.png", full_page=True)
+    page.screenshot(
+        path=Path(os.environ.get("PLAINTALLY_SCREENSHOTS", folder)) / f"{name}.png", full_page=True
+    )
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 360), ("light", 1200), ("dark", 1200)])
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 360), ("dark", 360), ("light", 1200), ("dark", 1200)]
+)
 @pytest.mark.parametrize("days", [7, 30, 90, 365])
 def test_the_page_is_whole_and_readable(
-    browser: Browser, filled: tuple[Collector, dict[date, int]], tmp_path: Path, *, scheme: str, width: int, days: int
+    browser: Browser,
+    filled: tuple[Collector, dict[date, int]],
+    tmp_path: Path,
+    *,
+    scheme: str,
+    width: int,
+    days: int,
 ) -> None:
     collector, counts = filled
-    visit = Visit(browser, f"{collector.url}/packages/rxinfer?days={days}", scheme=scheme, width=width)
+    visit = Visit(
+        browser, f"{collector.url}/packages/rxinfer?days={days}", scheme=scheme, width=width
+    )
     page = visit.page
     save(page, f"dashboard-{days}-{scheme}-{width}", tmp_path)
     assert visit.complaints == []
     assert {url for url in visit.requested if not url.startswith(collector.url)} == set()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    shown = sum(count for day, count in counts.items() if day > datetime.now(UTC).date() - timedelta(days=days))
+    shown = sum(
+        count
+        for day, count in counts.items()
+        if day > datetime.now(UTC).date() - timedelta(days=days)
+    )
     assert page.locator("#total").inner_text() == f"{shown:,}"
-    for element in page.locator("h1, h2, p, a, td, th, caption, summary, figcaption, strong, text, time").all():
+    for element in page.locator(
+        "h1, h2, p, a, td, th, caption, summary, figcaption, strong, text, time"
+    ).all():
         assert element.evaluate(CONTRAST) >= 4.5, element.text_content()
-    for element in (page.locator("rect.bar").first, page.locator("rect.unfinished"), page.locator("line.base")):
+    for element in (
+        page.locator("rect.bar").first,
+        page.locator("rect.unfinished"),
+        page.locator("line.base"),
+    ):
         assert element.evaluate(CONTRAST) >= 3
     check_labels(page, width)
     visit.context.close()
@@ -115,8 +140,14 @@ def check_labels(page: Page, width: int) -> None:
         assert one["x"] >= 0
         assert one["x"] + one["width"] <= width
         for other in labels[index + 1 :]:
-            apart_x = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
-            assert apart_x or one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
+            apart_x = (
+                one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+            )
+            assert (
+                apart_x
+                or one["y"] + one["height"] <= other["y"]
+                or other["y"] + other["height"] <= one["y"]
+            )
 
 
 @pytest.mark.parametrize("days", [7, 365])
@@ -129,14 +160,21 @@ def test_a_long_name_and_large_numbers_fit_a_telephone(
     today = datetime.now(UTC).date()
     days_back = [today - timedelta(days=back) for back in range(400)]
     with closing(sqlite3.connect(database)) as connection, connection:
-        for table, dates in (("rollups", days_back), ("monthly_rollups", [day.replace(day=1) for day in days_back])):
-            rows = [(package, day.isoformat(), daily * number) for day, number in Counter(dates).items()]
+        for table, dates in (
+            ("rollups", days_back),
+            ("monthly_rollups", [day.replace(day=1) for day in days_back]),
+        ):
+            rows = [
+                (package, day.isoformat(), daily * number) for day, number in Counter(dates).items()
+            ]
             connection.executemany(f"INSERT INTO {table} VALUES ('imports', ?, ?, '', ?)", rows)  # noqa: S608
     with run_collector(database, "--package", package) as collector:
         visit = Visit(browser, f"{collector.url}/packages/{package}?days={days}", width=360)
         save(visit.page, f"dashboard-large-{daily}-{days}", tmp_path)
         assert visit.page.locator("#total").inner_text() == f"{daily * days:,}"
-        assert visit.page.locator("#total").evaluate("number => number.getClientRects().length") == 1  # is on one line
+        assert (
+            visit.page.locator("#total").evaluate("number => number.getClientRects().length") == 1
+        )  # is on one line
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
         check_labels(visit.page, 360)
         visit.page.goto(collector.url)
@@ -152,23 +190,30 @@ def test_the_bars_and_the_table_say_the_same(
     visit = Visit(browser, f"{filled[0].url}/packages/rxinfer")
     page = visit.page
     rows = page.locator("tbody tr").evaluate_all(
-        "rows => rows.map(row => [row.querySelector('time')?.dateTime, row.querySelector('td').innerText])"
+        "rows => rows.map(row => [row.querySelector('time')?.dateTime, "
+        "row.querySelector('td').innerText])"
     )
     table = {date.fromisoformat(day): int(count.replace(",", "")) for day, count in rows if day}
     assert table == {**dict.fromkeys(table, 0), **counts}
     assert len(table) == days_of(counts)
     assert rows[-1] == [None, "unknown"]
     bars = page.locator("rect.bar").evaluate_all(
-        "bars => bars.map(bar => [bar.querySelector('title').textContent, bar.getBoundingClientRect().height])"
+        "bars => bars.map(bar => [bar.querySelector('title').textContent, "
+        "bar.getBoundingClientRect().height])"
     )
-    heights = {datetime.strptime(title.split(":")[0], "%d %B %Y").date(): height for title, height in bars}  # noqa: DTZ007
+    heights = {
+        datetime.strptime(title.split(":")[0], "%d %B %Y").date(): height  # noqa: DTZ007
+        for title, height in bars
+    }
     tallest = max(table, key=lambda day: table[day])
     for day, number in table.items():
         assert math.isclose(heights[day], heights[tallest] * number / table[tallest], abs_tol=0.5)
     visit.context.close()
 
 
-def test_the_page_without_its_picture(browser: Browser, filled: tuple[Collector, dict[date, int]]) -> None:
+def test_the_page_without_its_picture(
+    browser: Browser, filled: tuple[Collector, dict[date, int]]
+) -> None:
     """Names and roles as a screen reader is told them; the periods can be reached by keyboard."""
     visit = Visit(browser, f"{filled[0].url}/packages/rxinfer")
     page = visit.page
@@ -187,7 +232,9 @@ def test_the_page_without_its_picture(browser: Browser, filled: tuple[Collector,
     visit.context.close()
 
 
-def test_the_table_opens_and_the_periods_change(browser: Browser, filled: tuple[Collector, dict[date, int]]) -> None:
+def test_the_table_opens_and_the_periods_change(
+    browser: Browser, filled: tuple[Collector, dict[date, int]]
+) -> None:
     visit = Visit(browser, filled[0].url)
     page = visit.page
     assert page.url.endswith("/packages/rxinfer")  # the only package is shown straight away
@@ -204,5 +251,7 @@ def test_nothing_counted_yet(browser: Browser, tmp_path: Path) -> None:
         visit = Visit(browser, f"{collector.url}/packages/rxinfer")
         save(visit.page, "dashboard-empty", tmp_path)
         assert visit.page.get_by_text("No import of rxinfer has been counted yet.").is_visible()
-        assert visit.page.locator("svg, table, #total").count() == 0  # neither an axis nor a zero is made up
+        assert (
+            visit.page.locator("svg, table, #total").count() == 0
+        )  # neither an axis nor a zero is made up
         visit.context.close()

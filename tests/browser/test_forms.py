@@ -1,4 +1,5 @@
-"""The forms in a real Chromium: deleting a session and looking one up, light and dark, without JavaScript."""
+"""The forms in a real Chromium: deleting a session and looking one up, light and dark, without
+JavaScript."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("forms")
-    with run_collector(folder / "test.sqlite3", "--contract", str(write_contract(folder))) as running:
+    with run_collector(
+        folder / "test.sqlite3", "--contract", str(write_contract(folder))
+    ) as running:
         yield running
 
 
@@ -29,10 +32,14 @@ def browser(collector: Collector) -> Iterator[Browser]:  # noqa: ARG001  # it ru
 
 def look(page: Page, name: str, folder: Path, width: int) -> None:
     """Keep a picture, and see that everything can be read."""
-    page.screenshot(path=Path(os.environ.get("PLAINTALLY_SCREENSHOTS", folder)) / f"{name}.png", full_page=True)
+    page.screenshot(
+        path=Path(os.environ.get("PLAINTALLY_SCREENSHOTS", folder)) / f"{name}.png", full_page=True
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if page.locator("input").count():
-        assert page.get_by_label("Session ID").evaluate("input => input.scrollWidth <= input.clientWidth")
+        assert page.get_by_label("Session ID").evaluate(
+            "input => input.scrollWidth <= input.clientWidth"
+        )
     for element in page.locator("h1, p, a, label, span, td, th, caption, pre, input").all():
         assert element.evaluate(CONTRAST) >= 4.5, element.inner_text()
 
@@ -51,14 +58,20 @@ def test_a_person_deletes_a_session_and_a_maintainer_looks_one_up(
     )
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if "403" not in message.text else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if "403" not in message.text else None,
+    )
     page.goto(f"{collector.url}/packages/rxinfer")
     page.get_by_role("link", name="Delete a shared session").click()
     look(page, f"forget-{scheme}", tmp_path, width)
     page.get_by_label("Session ID").fill(shared.session)
     page.get_by_label("Deletion key").fill("wrong")
     page.keyboard.press("Enter")
-    assert page.get_by_role("alert").inner_text() == "No session here has this ID and this deletion key."
+    assert (
+        page.get_by_role("alert").inner_text()
+        == "No session here has this ID and this deletion key."
+    )
     look(page, f"forget-wrong-{scheme}", tmp_path, width)
     page.get_by_label("Deletion key").fill(KEY)
     page.get_by_role("button", name="Delete").click()

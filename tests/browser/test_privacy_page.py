@@ -1,4 +1,5 @@
-"""The privacy page in a real Chromium: it needs nothing else, can be read by everybody, and fits any screen."""
+"""The privacy page in a real Chromium: it needs nothing else, can be read by everybody, and fits
+any screen."""
 
 import itertools
 from collections.abc import Iterator
@@ -21,7 +22,12 @@ CONTRACT = Contract(
     purpose="to know how much it is used",
     controller="The project",
     contact="privacy@example.org",
-    labels={"fit": Label({"long_" * 12: Integer(0, 9), "source": Source(), "error": ErrorType()}, purpose="to help")},
+    labels={
+        "fit": Label(
+            {"long_" * 12: Integer(0, 9), "source": Source(), "error": ErrorType()},
+            purpose="to help",
+        )
+    },
 )
 ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
 CONTRAST = """() => {
@@ -69,21 +75,27 @@ def test_it_fits_can_be_read_and_asks_nobody(
     assert complaints == []
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     assert shown.evaluate(CONTRAST) >= 4.5
-    assert shown.evaluate("getComputedStyle(document.body).fontFamily").startswith("system-ui")  # the style is allowed
+    assert shown.evaluate("getComputedStyle(document.body).fontFamily").startswith(
+        "system-ui"
+    )  # the style is allowed
     shown.close()
 
 
 def test_it_is_in_order_for_those_who_cannot_see_it(browser: Browser, address: str) -> None:
     shown = browser.new_page(viewport={"width": 390, "height": 800})
     shown.goto(address)
-    levels = shown.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(found => Number(found.tagName[1]))")
+    levels = shown.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3')].map(found => Number(found.tagName[1]))"
+    )
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     tables = shown.get_by_role("table")
     assert tables.count() == shown.evaluate("document.querySelectorAll('caption').length") > 3
     assert tables.first.get_by_role("rowheader").count() == 2
-    for target in shown.evaluate("[...document.querySelectorAll('nav a')].map(link => link.getAttribute('href'))"):
+    for target in shown.evaluate(
+        "[...document.querySelectorAll('nav a')].map(link => link.getAttribute('href'))"
+    ):
         assert shown.locator(target).count() == 1
     shown.close()
 

@@ -1,6 +1,7 @@
 """Looks for secrets in bytes, in every form in which a program is likely to write them.
 
-Every secret of these tests holds one of `CORES`, so finding the cores in all their forms finds every secret.
+Every secret of these tests holds one of `CORES`, so finding the cores in all their forms finds
+every secret.
 """
 
 import base64
@@ -70,5 +71,7 @@ def find_leaks(haystack: bytes) -> list[str]:
     found = {what for needle, what in NEEDLES.items() if needle in lowered}
     if b"-" in lowered or b"_" in lowered:
         standard = lowered.translate(_URL_SAFE)  # the other alphabet of base64
-        found |= {what for needle, what in NEEDLES.items() if "base64" in what and needle in standard}
+        found |= {
+            what for needle, what in NEEDLES.items() if "base64" in what and needle in standard
+        }
     return sorted(found)

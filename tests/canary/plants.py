@@ -55,7 +55,11 @@ def identifier(secret: str) -> str:
 
 def make_class(secret: str, *bases: type, **names: object) -> Any:  # noqa: ANN401
     """A class named by the secret, as if from a module named by it."""
-    return type(identifier(secret), bases, {"__module__": identifier(secret), "__qualname__": secret, **names})
+    return type(
+        identifier(secret),
+        bases,
+        {"__module__": identifier(secret), "__qualname__": secret, **names},
+    )
 
 
 def hostile(secret: str) -> dict[str, Any]:
@@ -67,7 +71,15 @@ def hostile(secret: str) -> dict[str, Any]:
     def items(*_: object) -> Iterator[str]:
         return iter((secret,))
 
-    texts = ("__str__", "__repr__", "__format__", "__getattr__", "__getitem__", "__call__", "__reduce__")
+    texts = (
+        "__str__",
+        "__repr__",
+        "__format__",
+        "__getattr__",
+        "__getitem__",
+        "__call__",
+        "__reduce__",
+    )
     numbers = ("__int__", "__index__", "__round__", "__trunc__")
     return {
         **dict.fromkeys(texts, tell),
@@ -106,7 +118,9 @@ def _module(secret: str) -> types.ModuleType:
 
 
 def _metaclass(secret: str) -> type:
-    meta = make_class(secret, type, __name__=secret, __repr__=lambda _: secret, __instancecheck__=lambda *_: True)
+    meta = make_class(
+        secret, type, __name__=secret, __repr__=lambda _: secret, __instancecheck__=lambda *_: True
+    )
     made: type = meta(identifier(secret), (), {"__module__": "builtins"})
     return made
 
@@ -133,7 +147,9 @@ def hide_modules(folder: str) -> Iterator[types.ModuleType]:
         module = types.ModuleType(name)
         module.__file__ = f"{folder}/{ASCII}.py"
         for secret in (ASCII, LETTERS):
-            source = f"class {secret}(Exception): pass\ndef raise_{secret}(): raise {secret}({secret!r})"
+            source = (
+                f"class {secret}(Exception): pass\ndef raise_{secret}(): raise {secret}({secret!r})"
+            )
             exec(compile(source, module.__file__, "exec"), module.__dict__)  # noqa: S102
         yield module
 
@@ -169,7 +185,9 @@ PLAIN: tuple[Callable[[str], Value], ...] = (
     lambda secret: secret.encode(errors="surrogateescape"),
     lambda secret: bytearray(secret.encode(errors="surrogateescape")),
     lambda secret: memoryview(secret.encode(errors="surrogateescape")),
-    lambda secret: array.array("u" if hasattr(array, "typecodes") and "w" not in array.typecodes else "w", secret),
+    lambda secret: array.array(
+        "u" if hasattr(array, "typecodes") and "w" not in array.typecodes else "w", secret
+    ),
     lambda secret: collections.deque([secret], maxlen=NUMBER % 97),
     collections.Counter,
     lambda secret: collections.OrderedDict({secret: secret}),
@@ -187,7 +205,9 @@ PLAIN: tuple[Callable[[str], Value], ...] = (
     lambda secret: uuid.uuid5(uuid.NAMESPACE_URL, identifier(secret)),
     lambda secret: datetime(2000, 1, 1, tzinfo=make_class(secret, _Zone)()),
     lambda _: datetime.fromtimestamp(NUMBER / 1e8, UTC),
-    lambda secret: make_class(secret, ctypes.Structure, _fields_=[(identifier(secret), ctypes.c_int)])(),
+    lambda secret: make_class(
+        secret, ctypes.Structure, _fields_=[(identifier(secret), ctypes.c_int)]
+    )(),
 )
 CLASSES: tuple[Callable[[str], Value], ...] = (
     make_class,
@@ -207,7 +227,9 @@ CLASSES: tuple[Callable[[str], Value], ...] = (
     lambda secret: make_int_enum(identifier(secret), {identifier(secret): 7})(7),
     lambda secret: make_str_enum(identifier(secret), {identifier(secret): secret})(secret),
     lambda secret: make_tuple(identifier(secret), [identifier(secret)])(secret),
-    lambda secret: dataclasses.make_dataclass(identifier(secret), [(identifier(secret), str)])(secret),
+    lambda secret: dataclasses.make_dataclass(identifier(secret), [(identifier(secret), str)])(
+        secret
+    ),
     lambda secret: _metaclass(secret)(),
     _metaclass,
     _function,
@@ -218,7 +240,10 @@ CLASSES: tuple[Callable[[str], Value], ...] = (
     lambda secret: Described(type=identifier(secret)),
     lambda secret: Described(type="dict", length=1, entries=[{"type": "int", "name": secret}]),
     lambda secret: make_class(secret, Described)(type=identifier(secret)),
-    lambda secret: {"type": identifier(secret), "frames": [f"{identifier(secret)}:1 {identifier(secret)}"]},
+    lambda secret: {
+        "type": identifier(secret),
+        "frames": [f"{identifier(secret)}:1 {identifier(secret)}"],
+    },
     _edited,
     _renamed,
 )
@@ -241,7 +266,9 @@ LIBRARIES: tuple[Callable[[str], Value], ...] = (
     _with_attrs,
     lambda secret: make_class(secret, pd.DataFrame)({secret: [secret]}),
     lambda secret: pd.DataFrame({"y": pd.Categorical([secret])}),
-    lambda secret: pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([(secret, secret)], names=[secret, "y"])),
+    lambda secret: pd.DataFrame(
+        [[1]], columns=pd.MultiIndex.from_tuples([(secret, secret)], names=[secret, "y"])
+    ),
     lambda secret: pd.Series([NUMBER], name=secret, index=[secret]),
     lambda secret: pd.Index([secret], name=secret),
     lambda secret: pd.MultiIndex.from_product([[secret], ["y"]], names=[secret, secret]),
@@ -262,7 +289,8 @@ WRAPPERS: tuple[Callable[[str, Value], Value], ...] = (
 
 
 KNOWN = ("this", f"{hostlib.__name__}.{ASCII}")
-"""Names for modules of the user's: they hide the standard library's, or lie in the package's namespace."""
+"""Names for modules of the user's: they hide the standard library's, or lie in the package's
+namespace."""
 
 Raiser = Callable[[str, Value], object]
 
@@ -328,7 +356,9 @@ RAISERS: tuple[Raiser, ...] = (
     lambda secret, _: _throw(ValueError(secret)),
     lambda secret, value: _throw(KeyError({secret: value})),
     lambda secret, _: _throw(OSError(2, secret, secret, None, secret)),
-    lambda secret, _: _throw(UnicodeDecodeError(identifier(secret), secret.encode(errors="ignore"), 0, 1, secret)),
+    lambda secret, _: _throw(
+        UnicodeDecodeError(identifier(secret), secret.encode(errors="ignore"), 0, 1, secret)
+    ),
     lambda secret, _: _throw(SyntaxError(secret, (secret, 1, 1, secret))),
     lambda secret, _: _throw(ImportError(secret, name=secret, path=secret)),
     lambda secret, value: _throw(AttributeError(secret, name=secret, obj=value)),
@@ -340,7 +370,9 @@ RAISERS: tuple[Raiser, ...] = (
     lambda secret, _: _throw(make_class(secret, OSError, **hostile(secret))(secret)),
     lambda secret, _: _throw(make_class(secret, np.linalg.LinAlgError)(secret)),
     lambda secret, _: hostlib.call(_function(secret, body="raise LookupError(1)")),
-    lambda secret, _: hostlib.call(_function(secret, body=f"return {identifier(secret)}[{identifier(secret)}]")),
+    lambda secret, _: hostlib.call(
+        _function(secret, body=f"return {identifier(secret)}[{identifier(secret)}]")
+    ),
     lambda secret, _: hostlib.call(lambda: hostlib.fail(secret)),
     lambda secret, _: pd.DataFrame({"y": [1]})[secret],
     lambda secret, _: np.zeros(2)[secret],  # type: ignore[call-overload]

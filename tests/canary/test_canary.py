@@ -1,6 +1,8 @@
-"""Canaries: secrets wherever a user can have one, and then a search for them in everything that leaves.
+"""Canaries: secrets wherever a user can have one, and then a search for them in everything that
+leaves.
 
-Nothing is known here of how the SDK keeps them in: whatever it makes for the wire is searched in every form.
+Nothing is known here of how the SDK keeps them in: whatever it makes for the wire is searched in
+every form.
 """
 
 import asyncio
@@ -44,15 +46,16 @@ from canary.plants import (
 from collectors import ROOT, run_collector
 from hosts import MARKER, Host, Interpreter, wait_until_gone
 from loopback import loopback
-from plaintally import _counting, _relay, _sender, sharing
-from plaintally._automatic import Stream, header
+from plaintally import _count, _spawn, sharing
 from plaintally._transport import batches
 from plaintally.contract import Contract, Label, Name
 from plaintally.session import Session, make_environment
+from plaintally.sharing import relay
+from plaintally.sharing.automatic import Stream, header
 
 EXAMPLES = 21_000 if os.environ.get("CI") == "true" else 2_100
 VALUES = {"plain": PLAIN, "classes": CLASSES, "libraries": LIBRARIES}
-ENDPOINT = _sender.parse_endpoint(hostlib.ENDPOINT)
+ENDPOINT = _spawn.parse_endpoint(hostlib.ENDPOINT)
 telemetry = hostlib.telemetry
 
 
@@ -71,7 +74,7 @@ Action = Callable[[Plant], object]
 class Lines(Stream):
     """Automatic sharing whose other side is a list."""
 
-    def __init__(self, endpoint: _sender.Endpoint) -> None:
+    def __init__(self, endpoint: _spawn.Endpoint) -> None:
         super().__init__(endpoint)
         self.lines: list[bytes] = []
 
@@ -105,18 +108,24 @@ def add(key: str, plant: Plant) -> None:
 def add_secret_keys(plant: Plant) -> None:
     with plant.session.invoke("fit") as invoke:
         invoke.add(**{plant.secret: plant.value, "quick": True})
-        invoke.add(lambda: {"data": {"y": plant.value, plant.secret: plant.value}, "model": plant.secret})
+        invoke.add(
+            lambda: {"data": {"y": plant.value, plant.secret: plant.value}, "model": plant.secret}
+        )
         invoke.add(lambda: plant.raiser(plant.secret, plant.value))  # type: ignore[arg-type,return-value]
 
 
 def add_what_equals_a_key(plant: Plant) -> None:
-    key = make_class(plant.secret, str, __eq__=lambda *_: True, __hash__=lambda _: hash("iterations"))(plant.secret)
+    key = make_class(
+        plant.secret, str, __eq__=lambda *_: True, __hash__=lambda _: hash("iterations")
+    )(plant.secret)
     with plant.session.invoke("fit") as invoke:
         invoke.add(lambda: {key: 7})
 
 
 def use_other_labels(plant: Plant) -> None:
-    equal = make_class(plant.secret, str, __eq__=lambda *_: True, __hash__=lambda _: hash("fit"))(plant.secret)
+    equal = make_class(plant.secret, str, __eq__=lambda *_: True, __hash__=lambda _: hash("fit"))(
+        plant.secret
+    )
     for label in ("fit", equal, plant.value, plant.secret):
         with plant.session.invoke(label) as invoke:
             invoke.add(data=plant.value, **{plant.secret: plant.value})
@@ -129,7 +138,9 @@ def fail(plant: Plant) -> None:
 
 
 def fail_where_all_is_logged(plant: Plant) -> None:
-    @telemetry.track("fit", context=lambda *values, **named: {"data": values, **named}, session=plant.session)
+    @telemetry.track(
+        "fit", context=lambda *values, **named: {"data": values, **named}, session=plant.session
+    )
     def work(*_: object, **named: object) -> object:
         return plant.raiser(plant.secret, named)
 
@@ -202,7 +213,9 @@ def steps(values: tuple[Callable[[str], Value], ...]) -> st.SearchStrategy[list[
     choices = (ACTIONS, SECRETS, values, RAISERS)
     wrappers = st.lists(st.sampled_from(WRAPPERS), max_size=2)
     places = st.sampled_from((*[here] * 20, in_a_thread, in_a_task))
-    return st.lists(st.builds(Step, *map(st.sampled_from, choices), wrappers, places), min_size=1, max_size=3)
+    return st.lists(
+        st.builds(Step, *map(st.sampled_from, choices), wrappers, places), min_size=1, max_size=3
+    )
 
 
 def take(session: Session, step: Step) -> None:
@@ -217,7 +230,8 @@ def take(session: Session, step: Step) -> None:
 SESSION = telemetry.create_session()
 HOUR_NS = 3_600_000_000_000
 AFTER_THE_HOUR_NS = 2_307_123_456_789
-"""38 minutes and some seconds, by which the times of the sessions here must have been moved back when they leave."""
+"""38 minutes and some seconds, by which the times of the sessions here must have been moved back
+when they leave."""
 
 
 def last_hour_ns() -> int:
@@ -234,21 +248,24 @@ def begin() -> tuple[Session, Lines]:
 
 def relayed(lines: list[bytes]) -> bytes:
     """What the other side of automatic sharing sends."""
-    batch = _relay.Batch(0, *marshal.loads(lines[0]))  # noqa: S302  # the SDK wrote it
+    batch = relay.Batch(0, *marshal.loads(lines[0]))  # noqa: S302  # the SDK wrote it
     for line in lines[1:]:
         batch.add(*marshal.loads(line))  # noqa: S302
-    requests = batches.make_requests([*batch.parents.values(), *batch.waiting.values()], ENDPOINT)
-    return b"\n".join(request.target.encode() + request.body for request in requests)
+    documents = [*batch.parents.values(), *batch.waiting.values()]
+    made = batches.make_requests(documents, ENDPOINT)
+    return b"\n".join(request.target.encode() + request.body for request in made)
 
 
 def leaving(session: Session, lines: Lines) -> dict[str, bytes]:
     """Everything that leaves, and what a user is likely to pass on."""
     preview = telemetry.preview(session)
-    target, body = _counting.document(telemetry, os.urandom(16), 0)
+    target, body = _count.document(telemetry, os.urandom(16), 0)
     found = {
         "preview": preview.content,
         "preview in words": f"{preview}{preview!r}".encode(),
-        "issue": str(sharing.ShareResult(session, issues_url=telemetry.issues_url).issue_url).encode(),
+        "issue": str(
+            sharing.ShareResult(session, issues_url=telemetry.issues_url).issue_url
+        ).encode(),
         "counter": target.encode() + body,
         "automatic": b"\n".join(lines.lines),
         "relayed": relayed(lines.lines) if lines.lines else b"",
@@ -280,7 +297,8 @@ def leaks_of(*taken: Step) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An environment, a home and a working directory that are secrets, and modules of the user's with known names."""
+    """An environment, a home and a working directory that are secrets, and modules of the user's
+    with known names."""
     home = tmp_path_factory.mktemp("home") / ASCII / LETTERS
     home.mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -309,9 +327,22 @@ def test_every_form_of_a_secret_is_found() -> None:
             whole = f"{before}{text} and more"
             for encoding in ("utf-8", "utf-16", "utf-16-be", "utf-32"):
                 raw = whole.encode(encoding)
-                for form in (raw, raw.hex().encode(), base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
+                for form in (
+                    raw,
+                    raw.hex().encode(),
+                    base64.b64encode(raw),
+                    base64.urlsafe_b64encode(raw),
+                ):
                     assert find_leaks(b"\0\x01" + form + b"}"), (whole, form)
-            texts = (json.dumps(whole), repr(whole), ascii(whole), quote(whole), whole.upper(), whole[::-1], repr(raw))
+            texts = (
+                json.dumps(whole),
+                repr(whole),
+                ascii(whole),
+                quote(whole),
+                whole.upper(),
+                whole[::-1],
+                repr(raw),
+            )
             assert all(find_leaks(form.encode()) for form in texts)
             assert find_leaks(whole.encode("utf-7"))
     for secret in SECRETS:
@@ -324,7 +355,12 @@ def test_every_form_of_a_secret_is_found() -> None:
 
 def test_nothing_is_found_where_nothing_is() -> None:
     noise = os.urandom(200_000)
-    for form in (noise, noise.hex().encode(), base64.b64encode(noise), base64.urlsafe_b64encode(noise)):
+    for form in (
+        noise,
+        noise.hex().encode(),
+        base64.b64encode(noise),
+        base64.urlsafe_b64encode(noise),
+    ):
         assert find_leaks(form) == []
     assert leaks_of() == []
 
@@ -444,20 +480,36 @@ hostlib.telemetry.share(show_progress=False)
 
 
 def run_in_secret_surroundings(interpreter: Interpreter, folder: Path, endpoint: str) -> None:
-    """Count, log, share and share automatically on a machine whose user has secrets for names, and await the end."""
+    """Count, log, share and share automatically on a machine whose user has secrets for names, and
+    await the end."""
     site, home, place = folder / "site", folder / ASCII, folder / ASCII / LETTERS
     place.mkdir(parents=True)
-    shutil.copytree(Path(hostlib.__file__).parent, site / "hostlib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(hostlib.__file__).parent,
+        site / "hostlib",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     package = site / "hostlib/__init__.py"
     package.write_text(package.read_text().replace(hostlib.ENDPOINT, endpoint))
     script = place / f"{ASCII}.py"
     script.write_text(SCRIPT.format(ascii=ASCII, letters=LETTERS))
-    names = ("USER", "LOGNAME", "HOSTNAME", "LANG", "TMPDIR", "VIRTUAL_ENV", ASCII, "AWS_SECRET_ACCESS_KEY")
+    names = (
+        "USER",
+        "LOGNAME",
+        "HOSTNAME",
+        "LANG",
+        "TMPDIR",
+        "VIRTUAL_ENV",
+        ASCII,
+        "AWS_SECRET_ACCESS_KEY",
+    )
     renamed = ("unshare", "--uts", "--map-root-user", "sh", "-c")
     program = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
     completed = subprocess.run(
         [*renamed, program, ASCII, str(interpreter.python), str(script), f"{ASCII} {LETTERS}"],
-        env=Host(interpreter, site, home).environment({**dict.fromkeys(names, str(place)), MARKER: str(folder)}),
+        env=Host(interpreter, site, home).environment(
+            {**dict.fromkeys(names, str(place)), MARKER: str(folder)}
+        ),
         cwd=place,
         capture_output=True,
         timeout=60,
@@ -468,25 +520,38 @@ def run_in_secret_surroundings(interpreter: Interpreter, folder: Path, endpoint:
 
 
 def search_database(database: Path) -> list[str]:
-    """What is found in all files of a collector's database; what it says of sessions lies there, too."""
+    """What is found in all files of a collector's database; what it says of sessions lies there,
+    too."""
     files = sorted(database.parent.glob(f"{database.name}*"))
     assert database in files
     return find_leaks(b"\n".join(path.read_bytes() for path in files))
 
 
 @pytest.mark.linux
-def test_a_process_in_secret_surroundings_sends_none_of_them(bare: Interpreter, tmp_path: Path) -> None:
+def test_a_process_in_secret_surroundings_sends_none_of_them(
+    bare: Interpreter, tmp_path: Path
+) -> None:
     with loopback() as server:
         run_in_secret_surroundings(bare, tmp_path, server.endpoint)
         sent = b"\n".join(server.requests)
     assert sent.count(b"using_hostlib?documentId=") == 1
-    assert sent.count(b"/databases/(default)/documents:commit ") >= 4  # shared twice: parents, then invokes
+    assert (
+        sent.count(b"/databases/(default)/documents:commit ") >= 4
+    )  # shared twice: parents, then invokes
     assert sent.count(b'"type":{"stringValue":"ConvergenceError"}') >= 24
     assert sent.count(b'"package_version":{"stringValue":"1.2.3.dev"}') >= 3
     times = re.findall(rb'"(\w+)":\{"timestampValue":"[0-9-]+T[0-9]{2}:([^"]*)Z"\}', sent)
-    assert {name for name, _ in times} == {b"timestamp", b"created_at", b"execution_start", b"execution_end"}
+    assert {name for name, _ in times} == {
+        b"timestamp",
+        b"created_at",
+        b"execution_start",
+        b"execution_end",
+    }
     assert {rest for name, rest in times if name in (b"timestamp", b"created_at")} == {b"00:00"}
-    assert {rest[:2] for _, rest in times} <= {b"00", b"01"}  # minutes of runs that follow the import at once
+    assert {rest[:2] for _, rest in times} <= {
+        b"00",
+        b"01",
+    }  # minutes of runs that follow the import at once
     assert re.search(rb'"hostlib:[0-9]+ call"', sent)
     assert find_leaks(sent) == []
 
@@ -503,7 +568,9 @@ def test_a_collector_keeps_none_of_them(bare: Interpreter, tmp_path: Path) -> No
         assert search_database(database) == []
     assert search_database(database) == []
     with sqlite3.connect(database) as connection:
-        [(invokes,)] = connection.execute("SELECT count(*) FROM documents WHERE collection = 'invokes'")
+        [(invokes,)] = connection.execute(
+            "SELECT count(*) FROM documents WHERE collection = 'invokes'"
+        )
         assert invokes == 12
         connection.execute("CREATE TABLE planted AS SELECT ? AS secret", [f"x{LETTERS}"])
     connection.close()

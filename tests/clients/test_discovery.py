@@ -43,18 +43,32 @@ def test_patch_get_and_delete(documents: Any) -> None:
     made = documents.patch(name=CITY, body=fields(a=1, b=2)).execute()
     assert made["name"] == CITY
     assert made["fields"] == {"a": {"integerValue": "1"}, "b": {"integerValue": "2"}}
-    body = {"fields": {"b": {"mapValue": {"fields": {"c d": {"nullValue": None}}}}, "x": {"booleanValue": True}}}
+    body = {
+        "fields": {
+            "b": {"mapValue": {"fields": {"c d": {"nullValue": None}}}},
+            "x": {"booleanValue": True},
+        }
+    }
     masked = documents.patch(
-        name=CITY, body=body, updateMask_fieldPaths=["b.`c d`", "a"], mask_fieldPaths="b", currentDocument_exists=True
+        name=CITY,
+        body=body,
+        updateMask_fieldPaths=["b.`c d`", "a"],
+        mask_fieldPaths="b",
+        currentDocument_exists=True,
     ).execute()
     assert masked["fields"] == {"b": body["fields"]["b"]}
     assert documents.get(name=CITY).execute()["fields"] == masked["fields"]
     assert documents.get(name=CITY, mask_fieldPaths="a").execute().get("fields", {}) == {}
     stale = documents.patch(name=CITY, body=fields(), currentDocument_updateTime=made["updateTime"])
     assert status_of(stale.execute)[0] == 400
-    fresh = masked["updateTime"].removesuffix("Z") + ("000Z" if "." in masked["updateTime"] else "Z")
+    fresh = masked["updateTime"].removesuffix("Z") + (
+        "000Z" if "." in masked["updateTime"] else "Z"
+    )
     documents.patch(name=CITY, body=fields(a=3), currentDocument_updateTime=fresh).execute()
-    assert status_of(documents.patch(name=CITY, body={}, currentDocument_exists=False).execute)[0] == 409
+    assert (
+        status_of(documents.patch(name=CITY, body={}, currentDocument_exists=False).execute)[0]
+        == 409
+    )
     assert documents.delete(name=CITY).execute() == {}
     assert documents.delete(name=CITY).execute() == {}
     assert status_of(documents.delete(name=CITY, currentDocument_exists=True).execute)[0] == 404
@@ -64,12 +78,15 @@ def test_patch_get_and_delete(documents: Any) -> None:
 
 
 def test_listing_in_pages(documents: Any) -> None:
-    writes = [{"update": {"name": f"{BASE}/pages/p{number:02}", **fields(n=number)}} for number in range(10)]
+    writes = [
+        {"update": {"name": f"{BASE}/pages/p{number:02}", **fields(n=number)}}
+        for number in range(10)
+    ]
     assert (
         len(
-            documents.commit(database="projects/p/databases/(default)", body={"writes": writes}).execute()[
-                "writeResults"
-            ]
+            documents.commit(
+                database="projects/p/databases/(default)", body={"writes": writes}
+            ).execute()["writeResults"]
         )
         == 10
     )
@@ -96,6 +113,16 @@ def test_batches(documents: Any) -> None:
     answer = documents.batchWrite(database=database, body={"writes": writes}).execute()
     assert [status.get("code", 0) for status in answer["status"]] == [0, 7, 0]
     assert [bool(result) for result in answer["writeResults"]] == [True, False, False]
-    assert status_of(documents.batchWrite(database=database, body={"writes": [writes[0]] * 2}).execute)[0] == 400
-    found = documents.batchGet(database=database, body={"documents": [name, f"{BASE}/batch/b", name]}).execute()
-    assert [one.get("missing", one.get("found", {}).get("name")) for one in found] == [name, f"{BASE}/batch/b"]
+    assert (
+        status_of(
+            documents.batchWrite(database=database, body={"writes": [writes[0]] * 2}).execute
+        )[0]
+        == 400
+    )
+    found = documents.batchGet(
+        database=database, body={"documents": [name, f"{BASE}/batch/b", name]}
+    ).execute()
+    assert [one.get("missing", one.get("found", {}).get("name")) for one in found] == [
+        name,
+        f"{BASE}/batch/b",
+    ]

@@ -23,7 +23,9 @@ MOMENT = datetime(2026, 11, 23, 20, 15, 30, 123456, tzinfo=UTC)
 def connect(collector: Collector, credentials: AnonymousCredentials | Credentials) -> Any:
     """The public client; only what it sends requests with is put in."""
     client = firestore.Client(project="p", credentials=credentials)
-    transport = FirestoreRestTransport(host=collector.url, credentials=credentials, url_scheme="http")
+    transport = FirestoreRestTransport(
+        host=collector.url, credentials=credentials, url_scheme="http"
+    )
     client._firestore_api_internal = FirestoreClient(transport=transport)
     return client
 
@@ -81,7 +83,10 @@ def test_merging_and_updating(client: Any) -> None:
         "a.b": {"c`d\\": 5},
     }
     assert zurich.get(["nested.four", "missing"]).to_dict() == {"nested": {"four": {"x": 4}}}
-    fails(exceptions.NotFound, lambda: client.collection("cities").document("missing").update({"a": 1}))
+    fails(
+        exceptions.NotFound,
+        lambda: client.collection("cities").document("missing").update({"a": 1}),
+    )
 
 
 def test_deleting_and_preconditions(client: Any) -> None:
@@ -100,7 +105,10 @@ def test_deleting_and_preconditions(client: Any) -> None:
 def test_getting_many(client: Any) -> None:
     people = client.collection("people")
     people.document("a").set({"age": 1})
-    found = {one.id: one.exists for one in client.get_all([people.document(name) for name in ("a", "b", "a")])}
+    found = {
+        one.id: one.exists
+        for one in client.get_all([people.document(name) for name in ("a", "b", "a")])
+    }
     assert found == {"a": True, "b": False}
 
 
@@ -128,7 +136,9 @@ def test_queries(client: Any) -> None:
     assert numbers.get() == []
     for number in range(10):
         odd = {"odd": True} if number % 2 else {}
-        numbers.document(f"n{9 - number}").set({"n": number, "half": number / 2, "tags": [number, "x"], **odd})
+        numbers.document(f"n{9 - number}").set(
+            {"n": number, "half": number / 2, "tags": [number, "x"], **odd}
+        )
     numbers.document("z").set({"n": None, "half": float("nan"), "map": {"a b": 1}})
 
     def names(query: Any) -> str:
@@ -145,7 +155,10 @@ def test_queries(client: Any) -> None:
     assert names(where(("odd", "==", True), ("n", ">", 3))) == "420"
     assert names(where(("n", "==", 4.0))) == "5"
     assert names(where(("n", "==", None))) == names(where(("half", "==", float("nan")))) == "z"
-    assert names(where(("half", ">=", 2), ("half", "<", 3)).order_by("half", direction="DESCENDING")) == "45"
+    assert (
+        names(where(("half", ">=", 2), ("half", "<", 3)).order_by("half", direction="DESCENDING"))
+        == "45"
+    )
     assert names(where(("n", "in", [1, 2, None]))) == "78z"
     assert names(where(("n", "!=", 1))) == "976543210"
     assert names(where(("n", "not-in", [1, 2, 3, 4, 5, 6, 7]))) == "910"
@@ -153,7 +166,9 @@ def test_queries(client: Any) -> None:
     assert names(where(("tags", "array_contains_any", [3, 4]))) == "56"
     assert names(where(("map.`a b`", "==", 1))) == "z"
     assert names(where(("__name__", ">=", numbers.document("n7")))) == "789z"
-    either = Or([FieldFilter("n", "==", 1), And([FieldFilter("n", ">", 7), FieldFilter("odd", "==", True)])])
+    either = Or(
+        [FieldFilter("n", "==", 1), And([FieldFilter("n", ">", 7), FieldFilter("odd", "==", True)])]
+    )
     assert names(numbers.where(filter=either)) == "80"
     assert names(numbers.order_by("n").limit(3)) == "z98"
     assert names(numbers.order_by("n", direction="DESCENDING").offset(2).limit(2)) == "23"
@@ -164,9 +179,16 @@ def test_queries(client: Any) -> None:
     assert names(numbers.order_by("n").start_at([3]).end_at([4])) == "65"
     assert [found.id for found in numbers.order_by("n").limit_to_last(2).get()] == ["n1", "n0"]
     assert names(numbers.order_by("__name__").start_after(numbers.document("n7").get())) == "89z"
-    assert [found.to_dict() for found in where(("n", "==", 3)).select(["n", "missing"]).stream()] == [{"n": 3}]
-    assert [found.to_dict() for found in where(("n", "==", 3)).select(["__name__"]).stream()] == [{}]
-    assert sorted(found.id for found in numbers.list_documents(page_size=3)) == [*(f"n{n}" for n in range(10)), "z"]
+    assert [
+        found.to_dict() for found in where(("n", "==", 3)).select(["n", "missing"]).stream()
+    ] == [{"n": 3}]
+    assert [found.to_dict() for found in where(("n", "==", 3)).select(["__name__"]).stream()] == [
+        {}
+    ]
+    assert sorted(found.id for found in numbers.list_documents(page_size=3)) == [
+        *(f"n{n}" for n in range(10)),
+        "z",
+    ]
 
 
 def test_what_is_not_open_is_refused(client: Any, open_collector: Collector) -> None:
@@ -178,7 +200,9 @@ def test_what_is_not_open_is_refused(client: Any, open_collector: Collector) -> 
     for work in (one.get, one.delete, client.collection("using_rxinfer").get):
         fails(exceptions.Forbidden, work)
     assert open_collector.store.total("rxinfer") == 1
-    fails(exceptions.MethodNotImplemented, lambda: one.set({"timestamp": firestore.SERVER_TIMESTAMP}))
+    fails(
+        exceptions.MethodNotImplemented, lambda: one.set({"timestamp": firestore.SERVER_TIMESTAMP})
+    )
 
 
 def test_imports_are_written_and_no_documents(open_collector: Collector) -> None:

@@ -1,4 +1,5 @@
-"""The requests of RxInfer.jl, byte by byte as HTTP.jl sends them: no key, compact JSON, head and body in two writes."""
+"""The requests of RxInfer.jl, byte by byte as HTTP.jl sends them: no key, compact JSON, head and
+body in two writes."""
 
 import json
 import socket
@@ -59,7 +60,8 @@ class Julia:
     def send(self, method: str, path: str, body: str) -> tuple[int, dict[str, Any]]:
         content = body.encode()
         head = (
-            f"{method} {path} HTTP/1.1\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
+            f"{method} {path} HTTP/1.1\r\nAccept: application/json\r\nContent-Type: "
+            "application/json\r\n"
             f"Host: 127.0.0.1:{self.collector.port}\r\nUser-Agent: HTTP.jl/1.11.6\r\n"
             f"Content-Length: {len(content)}\r\nAccept-Encoding: gzip\r\n\r\n"
         )
@@ -81,7 +83,9 @@ class Julia:
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[Collector]:
-    contract = write_contract(tmp_path, contract=Contract(dialect="rxinfer", counter=["package_version"]))
+    contract = write_contract(
+        tmp_path, contract=Contract(dialect="rxinfer", counter=["package_version"])
+    )
     with run_collector(tmp_path / "test.sqlite3", f"--contract={contract}", packages=()) as running:
         yield running
 
@@ -94,7 +98,9 @@ def julia(collector: Collector) -> Iterator[Julia]:
 
 
 def stored(collector: Collector, name: str) -> Mapping[str, Any]:
-    answer = collector.request("GET", f"{ROOT}/{name}", headers={"Authorization": f"Bearer {TOKEN}"})
+    answer = collector.request(
+        "GET", f"{ROOT}/{name}", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
     fields = answer.json["fields"]
     assert isinstance(fields, dict)
     return fields
@@ -119,10 +125,15 @@ def test_a_session(julia: Julia, collector: Collector) -> None:
     names.append(julia.add("invokes", FAILED))
     assert names == [SESSION, STATS, *INVOKES]
     again = SHARED["session_stats"].replace('"integerValue":2', '"integerValue":3')
-    for collection, body, name in (("sessions", SHARED["sessions"], SESSION), ("session_stats", again, STATS)):
+    for collection, body, name in (
+        ("sessions", SHARED["sessions"], SESSION),
+        ("session_stats", again, STATS),
+    ):
         assert julia.send("PATCH", f"{ROOT}/{collection}/{name}", body)[0] == 200
     assert stored(collector, f"session_stats/{STATS}")["total_invokes"] == {"integerValue": "3"}
-    shown = run_server(collector.database.parent, "lookup", SESSION, f"--database={collector.database}")
+    shown = run_server(
+        collector.database.parent, "lookup", SESSION, f"--database={collector.database}"
+    )
     assert shown.returncode == 0, shown.stderr
     for part in (SESSION, "inference", "hidden_märkov", "100"):
         assert part in shown.stdout
@@ -130,10 +141,12 @@ def test_a_session(julia: Julia, collector: Collector) -> None:
 
 def test_a_thousand_invokes_in_a_row(julia: Julia, collector: Collector) -> None:
     for number in range(1000):
-        assert julia.add("invokes", SHARED["invokes"].replace(INVOKES[0], f"{INVOKES[0][:-4]}{number:04}"))
-    assert stored(collector, f"invokes/{INVOKES[0]}")["context"]["mapValue"]["fields"]["options"] == {
-        "mapValue": {"fields": {}}
-    }
+        assert julia.add(
+            "invokes", SHARED["invokes"].replace(INVOKES[0], f"{INVOKES[0][:-4]}{number:04}")
+        )
+    assert stored(collector, f"invokes/{INVOKES[0]}")["context"]["mapValue"]["fields"][
+        "options"
+    ] == {"mapValue": {"fields": {}}}
 
 
 def test_what_the_dialect_does_not_have(julia: Julia, collector: Collector) -> None:
@@ -154,20 +167,30 @@ def test_what_the_dialect_does_not_have(julia: Julia, collector: Collector) -> N
         method = "PATCH" if "/" in body else "POST"
         wrong = SHARED[collection].replace(old, new) if old else SHARED[collection]
         assert julia.send(method, f"{ROOT}/{body}", wrong)[0] == code, (collection, new)
-    label, session = (stored(collector, f"session_stats/{STATS}")[name] for name in ("label", "session"))
+    label, session = (
+        stored(collector, f"session_stats/{STATS}")[name] for name in ("label", "session")
+    )
     assert (label, session) == ({"stringValue": "inference"}, {"stringValue": SESSION})
     assert forget(collector, SESSION, "any key").error[0] == 403
     assert forget(collector, SESSION).json == {"request": {"session": SESSION, "state": "waiting"}}
-    approved = run_server(collector.database.parent, "forget", "approve", SESSION, f"--database={collector.database}")
+    approved = run_server(
+        collector.database.parent, "forget", "approve", SESSION, f"--database={collector.database}"
+    )
     assert approved.returncode == 0, approved.stderr
     assert julia.send("POST", f"{ROOT}/sessions", SHARED["sessions"])[0] == 403
 
 
 def test_only_one_package_has_the_dialect(tmp_path: Path) -> None:
     contract = Contract(dialect="rxinfer")
-    paths = [f"--contract={write_contract(tmp_path, package, contract)}" for package in ("rxinfer", "another")]
+    paths = [
+        f"--contract={write_contract(tmp_path, package, contract)}"
+        for package in ("rxinfer", "another")
+    ]
     done = run_server(tmp_path, "serve", *paths, "--port=0")
-    assert (done.returncode, "only one package can have the dialect rxinfer" in done.stderr) == (1, True)
+    assert (done.returncode, "only one package can have the dialect rxinfer" in done.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_without_the_dialect_nothing_of_it_is_taken(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hosts import ROOT
 from plaintally.contract import DIALECTS
-from plaintally_server import dialects
 from plaintally_server.exceptions import CODES
+from plaintally_server.ingest import rxinfer
 
 PAGE = (ROOT / "docs/reference/firestore.md").read_text()
 CLIENTS = dict(re.findall(r"^\| ([@\w/.-]+) \| (\d+(?:\.\d+)+) \|", PAGE, re.MULTILINE))
@@ -16,7 +16,12 @@ CLIENTS = dict(re.findall(r"^\| ([@\w/.-]+) \| (\d+(?:\.\d+)+) \|", PAGE, re.MUL
 
 def test_the_clients_are_those_of_the_tests() -> None:
     pinned = json.loads((Path(__file__).parent / "package.json").read_text())["dependencies"]
-    assert set(CLIENTS) == {"google-api-python-client", "google-cloud-firestore", "RxInfer.jl", *pinned}
+    assert set(CLIENTS) == {
+        "google-api-python-client",
+        "google-cloud-firestore",
+        "RxInfer.jl",
+        *pinned,
+    }
     for name, number in pinned.items():
         assert CLIENTS[name] == number
 
@@ -31,6 +36,6 @@ def test_everything_is_on_the_page() -> None:
         assert f"`{status}`" in PAGE
     for dialect in DIALECTS:
         assert f'"dialect": "{dialect}"' in PAGE
-    for collection, fields in dialects.SHAPES.items():
+    for collection, fields in rxinfer.SHAPES.items():
         assert all(f"`{name}`" in PAGE for name in (collection, *fields))
-    assert all(f"`{name}`" in PAGE for name in dialects.VERSIONS)
+    assert all(f"`{name}`" in PAGE for name in rxinfer.VERSIONS)

@@ -1,6 +1,8 @@
-"""The manual's first part, the package usage counter, row by row: the example package against a real collector.
+"""The manual's first part, the package usage counter, row by row: the example package against a
+real collector.
 
-Each test is named after its row in docs/reference/manual.md; `tests/sdk` and `tests/server` go into the corners.
+Each test is named after its row in docs/reference/manual.md; `tests/sdk` and `tests/server` go into
+the corners.
 """
 
 import json
@@ -57,7 +59,9 @@ def site(bare: Interpreter, tmp_path: Path, collector: Collector) -> Iterator[Si
     home.mkdir()
     folder.mkdir()
     site = Site(Host(bare, folder, home), emptied(collector))
-    site.run(f"import rxinfer_py; rxinfer_py.set_telemetry_endpoint({site.endpoint!r})", PLAINTALLY="off")
+    site.run(
+        f"import rxinfer_py; rxinfer_py.set_telemetry_endpoint({site.endpoint!r})", PLAINTALLY="off"
+    )
     yield site
     site.wait()  # what is left would reach the next test
 
@@ -82,9 +86,14 @@ def test_a2_only_a_timestamp_and_a_random_uuid(site: Site) -> None:
         "id": ["stringValue"],
         "timestamp": ["timestampValue"],
     }
-    assert re.fullmatch(r"[0-9-]{10}T[0-9]{2}:00:00Z", document["fields"]["timestamp"]["timestampValue"])
+    assert re.fullmatch(
+        r"[0-9-]{10}T[0-9]{2}:00:00Z", document["fields"]["timestamp"]["timestampValue"]
+    )
     for name in ("once", "again"):  # the same id twice
-        assert site.collector.request("POST", f"{ROOT}/using_rxinfer?documentId={name}", body).status == 200
+        assert (
+            site.collector.request("POST", f"{ROOT}/using_rxinfer?documentId={name}", body).status
+            == 200
+        )
     assert site.total == 1
 
 
@@ -95,10 +104,18 @@ def test_a3_the_uuid_is_made_anew_and_on_no_disk(site: Site) -> None:
         site.run()
         site.run()
         requests = server.wait_for(2)
-    identifiers = {json.loads(request.partition(b"\r\n\r\n")[2])["fields"]["id"]["stringValue"] for request in requests}
+    identifiers = {
+        json.loads(request.partition(b"\r\n\r\n")[2])["fields"]["id"]["stringValue"]
+        for request in requests
+    }
     assert len(identifiers) == 2
     assert {uuid.UUID(identifier).version for identifier in identifiers} == {4}
-    files = [path for folder in (site.host.home, site.host.folder) for path in folder.rglob("*") if path.is_file()]
+    files = [
+        path
+        for folder in (site.host.home, site.host.folder)
+        for path in folder.rglob("*")
+        if path.is_file()
+    ]
     assert files == [site.host.choices]
     assert not any(identifier in site.host.choices.read_text() for identifier in identifiers)
 
@@ -108,7 +125,13 @@ def test_a4_no_code_data_or_environment_information(site: Site, tmp_path: Path) 
     other = Host(site.host.interpreter, tmp_path / "other-place", tmp_path / "other-home")
     other.folder.mkdir()
     other.home.mkdir()
-    env = {"USER": "canary", "LANG": "fr_FR.UTF-8", "TZ": "Asia/Tokyo", "HOSTNAME": "canary", "SECRET": "canary"}
+    env = {
+        "USER": "canary",
+        "LANG": "fr_FR.UTF-8",
+        "TZ": "Asia/Tokyo",
+        "HOSTNAME": "canary",
+        "SECRET": "canary",
+    }
     with loopback() as server:
         for host in (site.host, other):
             host.plaintally("endpoint", "rxinfer", server.endpoint)
@@ -120,7 +143,9 @@ def test_a4_no_code_data_or_environment_information(site: Site, tmp_path: Path) 
         ]
     assert requests[0] == requests[1]
     assert b"canary" not in requests[0]
-    names = [line.partition(b":")[0] for line in requests[0].partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]]
+    names = [
+        line.partition(b":")[0] for line in requests[0].partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    ]
     assert names == [b"Host", b"User-Agent", b"Content-Type", b"Content-Length", b"Connection"]
 
 
@@ -158,10 +183,17 @@ def test_a6_on_by_default(site: Site) -> None:
         ("", {"DO_NOT_TRACK": "1"}),
     ],
 )
-def test_a7_off_for_one_session_and_for_all(site: Site, tmp_path: Path, said: str, env: dict[str, str]) -> None:
+def test_a7_off_for_one_session_and_for_all(
+    site: Site, tmp_path: Path, said: str, env: dict[str, str]
+) -> None:
     site.run(f"{IMPORT}; {said}", PLAINTALLY="off")
     found = trace(site.host, tmp_path, IMPORT, env=env)
-    assert (found.programs, found.processes_and_threads, found.sockets, found.written_files) == ([], [], [], [])
+    assert (found.programs, found.processes_and_threads, found.sockets, found.written_files) == (
+        [],
+        [],
+        [],
+        [],
+    )
     site.run(f"{IMPORT}; rxinfer_py.enable_rxinfer_using_telemetry()", PLAINTALLY="off")
     site.run()
     assert site.total == 1
@@ -193,10 +225,17 @@ def test_a8_on_again_for_one_session_and_for_all(site: Site) -> None:
 
 
 @pytest.mark.strace
-@pytest.mark.parametrize("name", ["CI", "GITHUB_ACTIONS", "JENKINS_URL", "TF_BUILD", "READTHEDOCS", "PYTEST_VERSION"])
+@pytest.mark.parametrize(
+    "name", ["CI", "GITHUB_ACTIONS", "JENKINS_URL", "TF_BUILD", "READTHEDOCS", "PYTEST_VERSION"]
+)
 def test_a9_off_in_ci(site: Site, tmp_path: Path, name: str) -> None:
     found = trace(site.host, tmp_path, IMPORT, env={name: "true"})
-    assert (found.programs, found.processes_and_threads, found.sockets, found.written_files) == ([], [], [], [])
+    assert (found.programs, found.processes_and_threads, found.sockets, found.written_files) == (
+        [],
+        [],
+        [],
+        [],
+    )
     assert site.collector.store.total("rxinfer") == 0
 
 
@@ -240,7 +279,12 @@ def test_a12_asynchronous_on_load(site: Site) -> None:
 @pytest.mark.linux
 @pytest.mark.parametrize(
     "endpoint",
-    ["http://127.0.0.1:1/v1", "https://collector.invalid/v1", "https://localhost:1/v1", "http://127.0.0.1:{port}/v1"],
+    [
+        "http://127.0.0.1:1/v1",
+        "https://collector.invalid/v1",
+        "https://localhost:1/v1",
+        "http://127.0.0.1:{port}/v1",
+    ],
 )
 def test_a13_failures_disturb_nobody(site: Site, endpoint: str) -> None:
     with loopback(answer(500)) as server:

@@ -1,6 +1,8 @@
-"""The manual's parts on sessions and on sharing them, row by row: the example package, used as a person uses it.
+"""The manual's parts on sessions and on sharing them, row by row: the example package, used as a
+person uses it.
 
-Each test is named after its row in docs/reference/manual.md; `tests/sdk` and `tests/server` go into the corners.
+Each test is named after its row in docs/reference/manual.md; `tests/sdk` and `tests/server` go into
+the corners.
 """
 
 import inspect
@@ -21,8 +23,9 @@ import rxinfer_py
 from collectors import ROOT, Collector, run_collector, run_server
 from hosts import MARKER, wait_until_gone
 from loopback import loopback
-from plaintally import Telemetry, documents, firestore
+from plaintally import Telemetry, firestore
 from plaintally.session import Session, SessionInvoke, SessionStats
+from plaintally.sharing import documents
 from rxinfer_py.usage import CONTRACT
 from terminals import see_at_terminal
 
@@ -45,7 +48,12 @@ class Person:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"HOME": str(self.home), MARKER: str(self.home), "PYTHONIOENCODING": "utf-8", "LANG": "C.UTF-8"}
+        return {
+            "HOME": str(self.home),
+            MARKER: str(self.home),
+            "PYTHONIOENCODING": "utf-8",
+            "LANG": "C.UTF-8",
+        }
 
     def run(self, code: str, **env: str) -> list[Any]:
         """Run code in a process; what it `tell`s."""
@@ -88,8 +96,18 @@ def test_b1_a_session_exists_from_the_import_on(person: Person) -> None:
     identifier, created_at, environment = person.run(code)
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identifier)
     assert datetime.now(UTC) - timedelta(seconds=0.3) > datetime.fromisoformat(created_at) > before
-    assert set(environment) == {"python_version", "package_version", "os", "machine", "cpu_threads", "word_size"}
-    assert (environment["package_version"], environment["word_size"]) == (rxinfer_py.__version__, 64)
+    assert set(environment) == {
+        "python_version",
+        "package_version",
+        "os",
+        "machine",
+        "cpu_threads",
+        "word_size",
+    }
+    assert (environment["package_version"], environment["word_size"]) == (
+        rxinfer_py.__version__,
+        64,
+    )
     assert person.run("tell(rx.default_session())", RXINFER_TELEMETRY="off") == [None]
 
 
@@ -148,7 +166,16 @@ def test_b5_an_invoke(person: Person) -> None:
         tell(tell_later, one.status, two.status, one.id != two.id, one.execution_start.tzname(),
              two.execution_end > two.execution_start, two.duration_ms > 0, two.context["error"]["type"])
     """
-    assert person.run(code) == ["unknown", "success", "error", True, "UTC", True, True, "ValueError"]
+    assert person.run(code) == [
+        "unknown",
+        "success",
+        "error",
+        True,
+        "UTC",
+        True,
+        True,
+        "ValueError",
+    ]
 
 
 def test_b6_an_error_is_recorded_and_raised_again_unchanged(person: Person) -> None:
@@ -173,7 +200,11 @@ def test_b7_context_is_appended_and_an_error_in_doing_so_is_recorded(person: Per
             rx.append_invoke_context(invoke, lambda: {"iterations": 1 // 0})
         tell(invoke.context, invoke.dropped, invoke.status)
     """
-    assert person.run(code) == [{"iterations": 7}, {"context": "ZeroDivisionError while making it"}, "success"]
+    assert person.run(code) == [
+        {"iterations": 7},
+        {"context": "ZeroDivisionError while making it"},
+        "success",
+    ]
 
 
 def test_b8_data_is_described_and_not_kept(person: Person) -> None:
@@ -233,21 +264,28 @@ def test_b11_a_printed_summary(person: Person) -> None:
     assert re.search(r"ID +OK +Duration +Model +Data +Init +Learn +Steps +Energy +Error", five)
     assert "✓ success or yes   ✗ error or no" in five
     assert page.count("<tr>") >= 6
-    assert "yes success or yes" in person.run("infer(); tell(str(rx.summarize_session()))", PYTHONIOENCODING="ascii")[0]
+    assert (
+        "yes success or yes"
+        in person.run("infer(); tell(str(rx.summarize_session()))", PYTHONIOENCODING="ascii")[0]
+    )
 
 
 def test_b12_readable_representations(person: Person) -> None:
     code = "infer(); s = rx.get_session_stats(); tell(*map(repr, [rx.default_session(), s, s.invokes[0]]))"
     session, stats, invoke = person.run(code)
     assert re.fullmatch(r"Session\([0-9a-f-]{36}, rxinfer, inference: 1\)", session)
-    assert re.fullmatch(r"SessionStats\('inference', 1 invokes, 100.0% success, [\d.]+ ms in all\)", stats)
+    assert re.fullmatch(
+        r"SessionStats\('inference', 1 invokes, 100.0% success, [\d.]+ ms in all\)", stats
+    )
     assert invoke.startswith("SessionInvoke('inference', success, ")
 
 
 def test_b13_logging_is_turned_off_and_on_for_good(person: Person) -> None:
     assert person.run("rx.disable_session_logging(); infer(); tell(rx.default_session())") == [None]
     assert person.run("infer(); tell(rx.default_session())") == [None]
-    assert person.run("rx.enable_session_logging(); infer(); tell(rx.get_session_stats().total_invokes)") == [1]
+    assert person.run(
+        "rx.enable_session_logging(); infer(); tell(rx.get_session_stats().total_invokes)"
+    ) == [1]
     assert person.run("tell(rx.default_session() is not None)") == [True]
 
 
@@ -255,7 +293,10 @@ def test_c1_sharing_is_opt_in_and_no_author_can_turn_it_on(person: Person) -> No
     code = "d = rx.telemetry.status().decisions['automatic_sharing']; tell(d.allowed, d.rule)"
     person.point_at("https://telemetry.example.org/x")
     assert person.run(code) == [False, "default"]
-    settable = {*inspect.signature(Telemetry).parameters, *inspect.signature(type(CONTRACT)).parameters}
+    settable = {
+        *inspect.signature(Telemetry).parameters,
+        *inspect.signature(type(CONTRACT)).parameters,
+    }
     assert not {name for name in settable if "shar" in name or "session" in name}
     person.run("rx.enable_automatic_session_sharing()")
     assert person.run(code) == [True, "preferences"]
@@ -267,10 +308,16 @@ def test_c2_two_bars(person: Person) -> None:
         person.point_at(server.endpoint)
         code = PRELUDE + "infer(); rx.share_session_data()"
         env = {**person.environment, "TERM": "xterm-256color", "PLAINTALLY": "off"}
-        seen = see_at_terminal([sys.executable, "-c", code], env={**env, "RXINFER_TELEMETRY": "on"}, cwd=person.home)
+        seen = see_at_terminal(
+            [sys.executable, "-c", code], env={**env, "RXINFER_TELEMETRY": "on"}, cwd=person.home
+        )
         silent = PRELUDE + "infer(); rx.share_session_data(show_progress=False)"
         assert (
-            see_at_terminal([sys.executable, "-c", silent], env=env | {"RXINFER_TELEMETRY": "on"}, cwd=person.home)
+            see_at_terminal(
+                [sys.executable, "-c", silent],
+                env=env | {"RXINFER_TELEMETRY": "on"},
+                cwd=person.home,
+            )
             == ""
         )
     assert re.search(r"statistics.*\x1b\[34m.*2/2", seen)  # blue
@@ -308,7 +355,9 @@ def test_c4_afterwards_the_id_thanks_and_an_issue(person: Person) -> None:
     assert complete
 
 
-def test_c5_documents_refer_to_their_parents_and_sharing_again_updates(person: Person, collector: Collector) -> None:
+def test_c5_documents_refer_to_their_parents_and_sharing_again_updates(
+    person: Person, collector: Collector
+) -> None:
     code = """
         infer(); first = rx.share_session_data(show_progress=False)
         infer(); again = rx.share_session_data(show_progress=False)
@@ -351,7 +400,14 @@ def test_c7_only_metadata_leaves(person: Person) -> None:
             rx.share_session_data(show_progress=False)
         """)
         sent = b"".join(server.requests)
-    for secret in (b"1234.5", b"2345.25", b"10000", b"secret", b"Normal(", str(person.home).encode()):
+    for secret in (
+        b"1234.5",
+        b"2345.25",
+        b"10000",
+        b"secret",
+        b"Normal(",
+        str(person.home).encode(),
+    ):
         assert secret not in sent
 
 
@@ -382,7 +438,13 @@ def test_c9_deletion_with_the_key_at_once_and_without_it_by_a_maintainer(
         ([*forget, without], "", "waits for the maintainers"),
     ):
         done = subprocess.run(
-            command, env=person.environment, cwd=person.home, input=typed, capture_output=True, text=True, check=False
+            command,
+            env=person.environment,
+            cwd=person.home,
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert told in done.stdout + done.stderr
     assert collector.store.session_tree(with_key).session is None
@@ -399,12 +461,18 @@ def test_c9_deletion_with_the_key_at_once_and_without_it_by_a_maintainer(
     assert collector.request("POST", "/forget", form, headers).status == 200  # the anonymous form
 
 
-def test_c10_an_id_lets_maintainers_help(person: Person, collector: Collector, tmp_path: Path) -> None:
+def test_c10_an_id_lets_maintainers_help(
+    person: Person, collector: Collector, tmp_path: Path
+) -> None:
     code = "infer(); r = rx.share_session_data(show_progress=False); tell(r.session_id, str(rx.summarize_session()))"
     identifier, own = person.run(code)
     contract = ["--contract", str(tmp_path / "contract.json")]
-    shown = run_server(tmp_path, "lookup", identifier, "--database", str(collector.database), *contract).stdout
-    times = re.compile(r"\b[0-9]{2}:[0-9]{2}(?::[0-9]{2})?\b")  # those of a shared session begin at its full hour
+    shown = run_server(
+        tmp_path, "lookup", identifier, "--database", str(collector.database), *contract
+    ).stdout
+    times = re.compile(
+        r"\b[0-9]{2}:[0-9]{2}(?::[0-9]{2})?\b"
+    )  # those of a shared session begin at its full hour
     assert times.sub("TIME", shown) == times.sub("TIME", own) + "\n"
     assert re.search(r", since [0-9-]{10} [0-9]{2}:00 UTC", shown)
 
@@ -429,7 +497,9 @@ def test_d_the_developers_functions(person: Person) -> None:
     shift = timedelta(microseconds=session.shift_us)
     assert (found.id, found.environment) == (session.id, session.environment)
     assert found.created_at == session.created_at - shift
-    found, parent = documents.from_session_stats(rxinfer_py.to_firestore_session_stats(stats, session.id))
+    found, parent = documents.from_session_stats(
+        rxinfer_py.to_firestore_session_stats(stats, session.id)
+    )
     assert isinstance(found, SessionStats)
     assert parent == session.id
     for name in ("id", "label", "total_invokes", "success_rate", "min_duration_ms", "context_keys"):

@@ -1,4 +1,5 @@
-"""Caddy and nginx as they are shipped: counts go through, clients keep apart, and no log knows them."""
+"""Caddy and nginx as they are shipped: counts go through, clients keep apart, and no log knows
+them."""
 
 import json
 import re
@@ -34,8 +35,16 @@ def folder(tmp_path: Path) -> Path:
 
 def test_counts_and_pages_go_through_and_nothing_is_noted(run_proxy: Run, folder: Path) -> None:
     identifier = str(uuid.uuid4())
-    with run_collector(folder.parent / "a.sqlite3") as collector, run_proxy(folder, collector.port) as proxy:
-        assert proxy.request("POST", f"{ROOT}/using_rxinfer", json.dumps(count(identifier)).encode()).status == 200
+    with (
+        run_collector(folder.parent / "a.sqlite3") as collector,
+        run_proxy(folder, collector.port) as proxy,
+    ):
+        assert (
+            proxy.request(
+                "POST", f"{ROOT}/using_rxinfer", json.dumps(count(identifier)).encode()
+            ).status
+            == 200
+        )
         assert proxy.request("GET", "/packages/rxinfer").status == 200
         big = b" " * 1_000_000 + json.dumps(count()).encode()
         assert proxy.request("POST", f"{ROOT}/using_rxinfer", big).status == 200
@@ -43,7 +52,9 @@ def test_counts_and_pages_go_through_and_nothing_is_noted(run_proxy: Run, folder
             assert proxy.request("POST", f"{ROOT}/using_rxinfer", b" " * 12_000_000).status == 413
         collector.process.terminate()
         collector.process.wait()
-        assert proxy.request("GET", f"/{identifier}", headers={"X-Secret": identifier}).status == 502
+        assert (
+            proxy.request("GET", f"/{identifier}", headers={"X-Secret": identifier}).status == 502
+        )
         proxy.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         proxy.send(b"\x16\x03\x01\x00\x05hello")
     assert collector.store.total("rxinfer") == 2
@@ -53,24 +64,38 @@ def test_counts_and_pages_go_through_and_nothing_is_noted(run_proxy: Run, folder
             assert identifier not in path.read_text(errors="replace"), path
 
 
-def test_the_collector_is_told_the_clients_address_whatever_the_client_claims(run_proxy: Run, folder: Path) -> None:
+def test_the_collector_is_told_the_clients_address_whatever_the_client_claims(
+    run_proxy: Run, folder: Path
+) -> None:
     with loopback(ANSWER) as upstream, run_proxy(folder, upstream.port) as proxy:
         claims = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
         assert proxy.request("POST", "/v1/x", b"{}", claims).status == 200
-        [request] = [one for one in upstream.requests if one.startswith(b"POST")]  # a proxy may ask if it is ready
-    headers = [line.partition(": ")[::2] for line in request.decode().split("\r\n\r\n")[0].split("\r\n")[1:]]
+        [request] = [
+            one for one in upstream.requests if one.startswith(b"POST")
+        ]  # a proxy may ask if it is ready
+    headers = [
+        line.partition(": ")[::2]
+        for line in request.decode().split("\r\n\r\n")[0].split("\r\n")[1:]
+    ]
     assert [value for name, value in headers if name.lower() == "x-forwarded-for"] == [CLIENT]
     assert [value for name, value in headers if name.lower() == "x-forwarded-proto"] == ["https"]
 
 
-def test_clients_behind_a_trusted_proxy_have_each_their_own_limit(run_proxy: Run, folder: Path) -> None:
+def test_clients_behind_a_trusted_proxy_have_each_their_own_limit(
+    run_proxy: Run, folder: Path
+) -> None:
     options = ("--rate-limit=1", "--rate-burst=20", "--trusted-proxy=127.0.0.1")
-    with run_collector(folder.parent / "a.sqlite3", *options) as collector, run_proxy(folder, collector.port) as proxy:
+    with (
+        run_collector(folder.parent / "a.sqlite3", *options) as collector,
+        run_proxy(folder, collector.port) as proxy,
+    ):
 
         def post(source: str, number: int) -> int:
             body = json.dumps(count()).encode()
             claims = {"X-Forwarded-For": f"203.0.113.{number}"}
-            return proxy.request("POST", f"{ROOT}/using_rxinfer", body, claims, source=source).status
+            return proxy.request(
+                "POST", f"{ROOT}/using_rxinfer", body, claims, source=source
+            ).status
 
         assert 429 in [post("127.0.0.77", number) for number in range(60)]
         assert post("127.0.0.78", 0) == 200
@@ -96,7 +121,10 @@ def test_slow_bodies_leave_room_for_others(run_proxy: Run, folder: Path, address
 def test_bodies_never_reach_the_disk(run_proxy: Run, folder: Path) -> None:
     size = 3_000_000
     head = f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode()
-    with run_collector(folder.parent / "a.sqlite3") as collector, run_proxy(folder, collector.port) as proxy:
+    with (
+        run_collector(folder.parent / "a.sqlite3") as collector,
+        run_proxy(folder, collector.port) as proxy,
+    ):
         before = {path for path in folder.rglob("*") if path.is_file()}
         with proxy.connect(head + b" " * (size - 1)):
             time.sleep(0.5)
@@ -107,13 +135,24 @@ def test_bodies_never_reach_the_disk(run_proxy: Run, folder: Path) -> None:
 
 
 def test_a_client_always_goes_to_the_same_collector(run_proxy: Run, folder: Path) -> None:
-    with loopback(ANSWER) as one, loopback(ANSWER) as other, run_proxy(folder, one.port, other.port) as proxy:
+    with (
+        loopback(ANSWER) as one,
+        loopback(ANSWER) as other,
+        run_proxy(folder, one.port, other.port) as proxy,
+    ):
         for number in range(12):
             for _ in range(3):
-                assert proxy.request("POST", "/v1/x", b"{}", source=f"127.0.0.{number + 100}").status == 200
+                assert (
+                    proxy.request("POST", "/v1/x", b"{}", source=f"127.0.0.{number + 100}").status
+                    == 200
+                )
         sources = []
         for upstream in (one, other):
-            posts = [request.decode().lower() for request in upstream.requests if request.startswith(b"POST")]
+            posts = [
+                request.decode().lower()
+                for request in upstream.requests
+                if request.startswith(b"POST")
+            ]
             assert not any("x-plaintally" in request for request in posts)
             sources.append([re.findall(r"x-forwarded-for: (\S+)", request)[0] for request in posts])
     assert all(len(found) % 3 == 0 and found for found in sources)
@@ -131,7 +170,9 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("path", [CADDYFILE, NGINX_CONF], ids=lambda path: path.name)
 def test_the_addresses_of_an_ipv6_network_are_one_client(path: Path) -> None:
-    patterns = [one.replace("?<", "?P<") for one in re.findall(r'~(\^[^" ]*\([^" ]+)', path.read_text())]
+    patterns = [
+        one.replace("?<", "?P<") for one in re.findall(r'~(\^[^" ]*\([^" ]+)', path.read_text())
+    ]
     assert len(patterns) == 2
     for address, client in ADDRESSES.items():
         found = [match[1] for pattern in patterns if (match := re.match(pattern, address))]
@@ -139,9 +180,15 @@ def test_the_addresses_of_an_ipv6_network_are_one_client(path: Path) -> None:
 
 
 def test_browsers_are_told_to_come_back_by_tls_only(run_proxy: Run, folder: Path) -> None:
-    with run_collector(folder.parent / "a.sqlite3") as collector, run_proxy(folder, collector.port) as proxy:
+    with (
+        run_collector(folder.parent / "a.sqlite3") as collector,
+        run_proxy(folder, collector.port) as proxy,
+    ):
         for path in ("/packages/rxinfer", f"{ROOT}/none/none", "/nowhere"):
-            assert proxy.request("GET", path).headers["Strict-Transport-Security"] == "max-age=31536000"
+            assert (
+                proxy.request("GET", path).headers["Strict-Transport-Security"]
+                == "max-age=31536000"
+            )
         collector.process.terminate()
         collector.process.wait()
         answer = proxy.request("GET", "/packages/rxinfer")

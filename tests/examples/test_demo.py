@@ -24,34 +24,61 @@ COMMAND = [sys.executable, DEMO]
 
 
 def environment(home: Path, **more: str) -> Mapping[str, str]:
-    return {**os.environ, "HOME": str(home), "TMPDIR": str(home), "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **more}
+    return {
+        **os.environ,
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "COLUMNS": "80",
+        "PYTHONIOENCODING": "utf-8",
+        **more,
+    }
 
 
 def test_fifty_processes_are_fifty_counts(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*COMMAND, "--once"], env=environment(tmp_path), capture_output=True, text=True, timeout=120, check=False
+        [*COMMAND, "--once"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "50/50" in done.stdout
-    assert "POST /v1/projects/demo/databases/(default)/documents/using_rxinfer?documentId=" in done.stdout
-    assert re.search(r'\{"fields":\{"id":\{"stringValue":"[0-9a-f-]{36}"\},"timestamp"', done.stdout)
+    assert (
+        "POST /v1/projects/demo/databases/(default)/documents/using_rxinfer?documentId="
+        in done.stdout
+    )
+    assert re.search(
+        r'\{"fields":\{"id":\{"stringValue":"[0-9a-f-]{36}"\},"timestamp"', done.stdout
+    )
     assert re.search(r"^\d{4}-\d\d-\d\d +\d+  █+", done.stdout, re.MULTILINE)
     assert re.search(r"page: http://127\.0\.0\.1:\d+/packages/rxinfer$", done.stdout, re.MULTILINE)
-    shared, looked_up = re.findall(r"^Session ([0-9a-f-]{36}) of rxinfer, since", done.stdout, re.MULTILINE)
+    shared, looked_up = re.findall(
+        r"^Session ([0-9a-f-]{36}) of rxinfer, since", done.stdout, re.MULTILINE
+    )
     assert shared == looked_up
-    assert done.stdout.count("y: tuple 100 float") == 2  # as its user sees it, and as the maintainer does
+    assert (
+        done.stdout.count("y: tuple 100 float") == 2
+    )  # as its user sees it, and as the maintainer does
     assert "5 documents (" in done.stdout
-    assert "Thank you. 1 session, statistics of 1 label, 3 runs of rxinfer are shared" in done.stdout
+    assert (
+        "Thank you. 1 session, statistics of 1 label, 3 runs of rxinfer are shared" in done.stdout
+    )
     assert f"Session {shared} is deleted: 5 documents" in done.stdout
     assert re.search(r"^Receipt to quote: [0-9a-f]{64}$", done.stdout, re.MULTILINE)
     assert done.stderr == ""
-    assert list(tmp_path.iterdir()) == []  # neither a preference in the home nor a temporary folder is left
+    assert (
+        list(tmp_path.iterdir()) == []
+    )  # neither a preference in the home nor a temporary folder is left
 
 
 def test_it_stays_until_it_is_ended(tmp_path: Path) -> None:
     for number, code in ((signal.SIGINT, 0), (signal.SIGTERM, 0)):
         command = [*COMMAND, "--imports", "3"]
-        with subprocess.Popen(command, env=environment(tmp_path), stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
+        ) as process:
             assert process.stdout
             lines: list[str] = []
             while "Ctrl-C" not in (line := process.stdout.readline()):
@@ -70,12 +97,17 @@ def test_it_stays_until_it_is_ended(tmp_path: Path) -> None:
 
 
 def test_what_the_surroundings_say_does_not_stop_it(tmp_path: Path) -> None:
-    """Neither a project's broken file nor a variable: its own word for its processes is stronger than both."""
+    """Neither a project's broken file nor a variable: its own word for its processes is stronger
+    than both."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pyproject.toml").write_text("[tool.plaintally\n")
         refusing = environment(tmp_path, RXINFER_TELEMETRY="off", CI="true")
         done = subprocess.run(
-            [*COMMAND, "--once", "--imports", "2"], cwd=folder, env=refusing, capture_output=True, check=False
+            [*COMMAND, "--once", "--imports", "2"],
+            cwd=folder,
+            env=refusing,
+            capture_output=True,
+            check=False,
         )
     assert done.returncode == 0
 
@@ -84,7 +116,10 @@ def test_what_the_surroundings_say_does_not_stop_it(tmp_path: Path) -> None:
     ("source", "told"),
     [
         ("", "0 of 2 imports were counted; ask `plaintally status rxinfer` what refuses"),
-        ("1 / 0", "rxinfer_py cannot be imported (ZeroDivisionError: division by zero); install it again"),
+        (
+            "1 / 0",
+            "rxinfer_py cannot be imported (ZeroDivisionError: division by zero); install it again",
+        ),
     ],
 )
 def test_what_went_wrong_is_one_sentence(tmp_path: Path, source: str, told: str) -> None:
@@ -110,7 +145,11 @@ def test_without_the_example_it_says_what_to_type(tmp_path: Path) -> None:
         f"sys.argv[1:] = ['--once']; runpy.run_path({DEMO!r}, run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(tmp_path), capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith("is not installed; type: pip install ./examples/rxinfer_py\n")

@@ -1,4 +1,5 @@
-"""The inference of the example: held against statsmodels, and against conditioning one big Gaussian directly."""
+"""The inference of the example: held against statsmodels, and against conditioning one big Gaussian
+directly."""
 
 import importlib
 import itertools
@@ -36,7 +37,11 @@ LEVEL = local_level(level_var=1469.1, obs_var=15099.0)
 LEVEL_KNOWN = local_level(level_var=1469.1, obs_var=15099.0, level_prior=(1000.0, 40000.0))
 TREND = local_linear_trend(level_var=1400.0, slope_var=3.0, obs_var=15000.0)
 TREND_KNOWN = local_linear_trend(
-    level_var=1400.0, slope_var=3.0, obs_var=15000.0, level_prior=(1000.0, 40000.0), slope_prior=(-2.0, 25.0)
+    level_var=1400.0,
+    slope_var=3.0,
+    obs_var=15000.0,
+    level_prior=(1000.0, 40000.0),
+    slope_prior=(-2.0, 25.0),
 )
 STIFF = local_linear_trend(level_var=0.0, slope_var=0.0, obs_var=15000.0)
 MODELS: list[Model] = [LEVEL, LEVEL_KNOWN, TREND, TREND_KNOWN, STIFF]
@@ -61,7 +66,9 @@ def fit(result: Any) -> Any:  # noqa: ANN401  # statsmodels has no types
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         rough = result.model.fit(disp=False, maxiter=500)
-        return result.model.fit(start_params=rough.params, disp=False, method="nm", maxiter=2000, xtol=1e-9, ftol=1e-12)
+        return result.model.fit(
+            start_params=rough.params, disp=False, method="nm", maxiter=2000, xtol=1e-9, ftol=1e-12
+        )
 
 
 def energy(result: InferenceResult) -> float:
@@ -69,37 +76,56 @@ def energy(result: InferenceResult) -> float:
     return result.free_energy[-1]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.name}-{model.priors and 'known'}")
+@pytest.mark.parametrize(
+    "model", MODELS, ids=lambda model: f"{model.name}-{model.priors and 'known'}"
+)
 @pytest.mark.parametrize("observations", [FLOWS, GAPPY], ids=["complete", "gappy"])
 def test_fixed_variances_give_what_statsmodels_gives(model: Model, observations: Array) -> None:
-    found, expected = infer(model=model, data={"y": observations}, free_energy=True), reference(model, observations)
+    found, expected = (
+        infer(model=model, data={"y": observations}, free_energy=True),
+        reference(model, observations),
+    )
     assert energy(found) == pytest.approx(-expected.llf, rel=1e-9)
     for index, name in enumerate(model.variables):
         posterior, filtered = found.posteriors[name], found.filtered[name]
-        np.testing.assert_allclose(posterior.means, expected.smoothed_state[index], rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(posterior.variances, expected.smoothed_state_cov[index, index], rtol=1e-6)
+        np.testing.assert_allclose(
+            posterior.means, expected.smoothed_state[index], rtol=1e-6, atol=1e-6
+        )
+        np.testing.assert_allclose(
+            posterior.variances, expected.smoothed_state_cov[index, index], rtol=1e-6
+        )
         known = np.isfinite(filtered.variances)
-        # A flat prior leaves the filter without an answer before the data determines all of the state.
+        # A flat prior leaves the filter without an answer before the data determines all of the
+        # state.
         needed = 0 if model.priors else len(model.variables)
         assert list(known) == list(np.cumsum(~np.isnan(observations)) >= needed)
         assert np.isnan(filtered.means[~known]).all()
-        np.testing.assert_allclose(filtered.means[known], expected.filtered_state[index, known], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(
+            filtered.means[known], expected.filtered_state[index, known], rtol=1e-6, atol=1e-6
+        )
         np.testing.assert_allclose(
             filtered.variances[known], expected.filtered_state_cov[index, index, known], rtol=1e-6
         )
     np.testing.assert_allclose(
-        found.covariances, expected.smoothed_state_cov.transpose(2, 0, 1), rtol=1e-6, atol=1e-6 * 15000
+        found.covariances,
+        expected.smoothed_state_cov.transpose(2, 0, 1),
+        rtol=1e-6,
+        atol=1e-6 * 15000,
     )
     predicted = found.predictions["y"]
     np.testing.assert_allclose(predicted.means, expected.smoothed_state[0], rtol=1e-6)
-    np.testing.assert_allclose(predicted.variances, expected.smoothed_state_cov[0, 0] + model.obs_var, rtol=1e-6)
+    np.testing.assert_allclose(
+        predicted.variances, expected.smoothed_state_cov[0, 0] + model.obs_var, rtol=1e-6
+    )
 
 
 def test_the_data_is_what_statsmodels_ships() -> None:
     table = sm.datasets.nile.load_pandas().data
     assert list(table["volume"]) == list(nile())
     assert list(table["year"]) == list(range(1871, 1971))
-    assert infer(model=LEVEL, data=table["volume"]).posteriors["level"].means[0] == pytest.approx(1111.668, abs=1e-3)
+    assert infer(model=LEVEL, data=table["volume"]).posteriors["level"].means[0] == pytest.approx(
+        1111.668, abs=1e-3
+    )
 
 
 def test_learning_finds_the_variances_that_are_known_for_the_nile() -> None:
@@ -108,7 +134,9 @@ def test_learning_finds_the_variances_that_are_known_for_the_nile() -> None:
     # Durbin and Koopman (2012), section 2.10.
     assert found.parameters == pytest.approx({"level_var": 1469.1, "obs_var": 15099.0}, rel=1e-4)
     best = fit(reference(start, FLOWS))
-    assert found.parameters == pytest.approx({"level_var": best.params[1], "obs_var": best.params[0]}, rel=1e-4)
+    assert found.parameters == pytest.approx(
+        {"level_var": best.params[1], "obs_var": best.params[0]}, rel=1e-4
+    )
     assert energy(found) == pytest.approx(-best.llf, abs=1e-8)
     assert energy(found) == energy(infer(model=found.model, data=nile(), free_energy=True))
 
@@ -125,12 +153,16 @@ def test_learning_finds_the_variances_of_a_trend_with_gaps(known: bool) -> None:
     optimum = dict(zip(("obs_var", "level_var", "slope_var"), map(float, best.params), strict=True))
     found = infer(model=model, data=observations, learn=True, iterations=300, free_energy=True)
     assert -best.llf - 1e-8 < energy(found) < -best.llf + 0.05
-    stays = infer(model=model.with_parameters(optimum), data=observations, learn=True, free_energy=True)
+    stays = infer(
+        model=model.with_parameters(optimum), data=observations, learn=True, free_energy=True
+    )
     assert stays.parameters == pytest.approx(optimum, rel=1e-4)
     assert energy(stays) == pytest.approx(-best.llf, abs=1e-8)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.name}-{model.priors and 'known'}")
+@pytest.mark.parametrize(
+    "model", MODELS, ids=lambda model: f"{model.name}-{model.priors and 'known'}"
+)
 @pytest.mark.parametrize("observations", [FLOWS, GAPPY], ids=["complete", "gappy"])
 def test_no_iteration_lets_the_free_energy_grow(model: Model, observations: Array) -> None:
     before = energy(infer(model=model, data=observations, free_energy=True))
@@ -149,7 +181,9 @@ def test_learning_takes_ten_steps_unless_told() -> None:
     assert found.model.priors == LEVEL_KNOWN.priors
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.name}-{model.priors and 'known'}")
+@pytest.mark.parametrize(
+    "model", MODELS, ids=lambda model: f"{model.name}-{model.priors and 'known'}"
+)
 @pytest.mark.parametrize("lag", [0, 1, 7])
 def test_a_stream_with_a_lag_gives_what_all_data_until_then_gives(model: Model, lag: int) -> None:
     observations = GAPPY[:50]
@@ -222,7 +256,9 @@ def cases(draw: st.DrawFn, *, flat: bool) -> tuple[Model, list[float | None]]:
     prior = st.none() if flat else st.tuples(st.floats(-10, 10), VARIANCES)
     model: Model
     if draw(st.booleans()):
-        model = local_level(level_var=draw(VARIANCES), obs_var=draw(VARIANCES), level_prior=draw(prior))
+        model = local_level(
+            level_var=draw(VARIANCES), obs_var=draw(VARIANCES), level_prior=draw(prior)
+        )
     else:
         model = local_linear_trend(
             level_var=draw(VARIANCES),
@@ -237,7 +273,9 @@ def cases(draw: st.DrawFn, *, flat: bool) -> tuple[Model, list[float | None]]:
 
 
 @given(case=cases(flat=False))
-def test_messages_give_what_conditioning_the_joint_gaussian_gives(case: tuple[Model, list[float | None]]) -> None:
+def test_messages_give_what_conditioning_the_joint_gaussian_gives(
+    case: tuple[Model, list[float | None]],
+) -> None:
     model, observations = case
     chain, n, d = chain_of(model), len(observations), len(model.variables)
     # All states are linear in the first one and the steps: states = mixing @ (first, steps...).
@@ -257,21 +295,27 @@ def test_messages_give_what_conditioning_the_joint_gaussian_gives(case: tuple[Mo
     expected = covariance - gain @ covariance[rows]
     rest = values - mean[rows]
     log_density = -0.5 * (
-        len(seen) * math.log(2 * math.pi) + np.linalg.slogdet(marginal)[1] + rest @ np.linalg.solve(marginal, rest)
+        len(seen) * math.log(2 * math.pi)
+        + np.linalg.slogdet(marginal)[1]
+        + rest @ np.linalg.solve(marginal, rest)
     )
 
     found = infer(model=model, data=observations, free_energy=True)
     assert energy(found) == pytest.approx(-log_density, rel=1e-6, abs=1e-6)
     scale = np.abs(covariance).max()
     for index, name in enumerate(model.variables):
-        np.testing.assert_allclose(found.posteriors[name].means, expected_mean[index::d], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(
+            found.posteriors[name].means, expected_mean[index::d], rtol=1e-6, atol=1e-6
+        )
     for time, block in enumerate(found.covariances):
         part = slice(time * d, time * d + d)
         np.testing.assert_allclose(block, expected[part, part], rtol=1e-6, atol=1e-9 * scale)
 
 
 @given(case=cases(flat=True))
-def test_messages_from_a_flat_prior_give_the_weighted_least_squares(case: tuple[Model, list[float | None]]) -> None:
+def test_messages_from_a_flat_prior_give_the_weighted_least_squares(
+    case: tuple[Model, list[float | None]],
+) -> None:
     model, observations = case
     chain, n, d = chain_of(model), len(observations), len(model.variables)
     precision, shift = np.zeros((n * d, n * d)), np.zeros(n * d)
@@ -289,18 +333,27 @@ def test_messages_from_a_flat_prior_give_the_weighted_least_squares(case: tuple[
             constant -= 0.5 * (math.log(2 * math.pi * model.obs_var) + value**2 / model.obs_var)
     expected_mean, expected = np.linalg.solve(precision, shift), np.linalg.inv(precision)
     # The integral over all states, with a density of (2 pi) ** (-d / 2) for the first.
-    integral = constant + 0.5 * ((n - 1) * d * math.log(2 * math.pi) - np.linalg.slogdet(precision)[1])
+    integral = constant + 0.5 * (
+        (n - 1) * d * math.log(2 * math.pi) - np.linalg.slogdet(precision)[1]
+    )
     integral += 0.5 * shift @ expected_mean
 
     found = infer(model=model, data=observations, free_energy=True)
     # The direct way cancels large numbers, of the size of the squares over the variances.
-    doubt = 1e-12 * np.abs(shift).max() * np.abs(expected_mean).max() * np.linalg.cond(precision) ** 0.5
+    doubt = (
+        1e-12 * np.abs(shift).max() * np.abs(expected_mean).max() * np.linalg.cond(precision) ** 0.5
+    )
     assert energy(found) == pytest.approx(-integral, rel=1e-6, abs=1e-6 + doubt)
     for index, name in enumerate(model.variables):
         np.testing.assert_allclose(
-            found.posteriors[name].means, expected_mean[index::d], rtol=1e-5, atol=1e-5 * (1 + doubt)
+            found.posteriors[name].means,
+            expected_mean[index::d],
+            rtol=1e-5,
+            atol=1e-5 * (1 + doubt),
         )
-        np.testing.assert_allclose(found.posteriors[name].variances, np.diag(expected)[index::d], rtol=1e-5)
+        np.testing.assert_allclose(
+            found.posteriors[name].variances, np.diag(expected)[index::d], rtol=1e-5
+        )
 
 
 def test_numbers_of_very_different_size_stay_accurate() -> None:
@@ -315,18 +368,24 @@ def test_numbers_of_very_different_size_stay_accurate() -> None:
         infer(model=model, data=observations, free_energy=True)
         for model in (nearly_flat, local_level(level_var=1.0, obs_var=1.0))
     )
-    np.testing.assert_allclose(wide.posteriors["level"].variances, flat.posteriors["level"].variances, rtol=1e-9)
+    np.testing.assert_allclose(
+        wide.posteriors["level"].variances, flat.posteriors["level"].variances, rtol=1e-9
+    )
     # The diffuse evidence is the limit that the documentation promises.
     limit = -energy(wide) + 0.5 * math.log(1e12) + 0.5 * (observations[0] ** 2) / 1e12
     assert limit == pytest.approx(-energy(flat), abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    "missing", [None, math.nan, np.ma.masked, np.float32("nan")], ids=["None", "nan", "masked", "float32"]
+    "missing",
+    [None, math.nan, np.ma.masked, np.float32("nan")],
+    ids=["None", "nan", "masked", "float32"],
 )
 def test_a_missing_observation_may_be_written_in_any_way(missing: object) -> None:
     expected = infer(model=LEVEL, data=[3.0, math.nan, 4.0]).covariances
-    np.testing.assert_array_equal(infer(model=LEVEL, data={"y": [3, missing, 4]}).covariances, expected)
+    np.testing.assert_array_equal(
+        infer(model=LEVEL, data={"y": [3, missing, 4]}).covariances, expected
+    )
     masked = np.ma.array([3, 100, 4], mask=[False, True, False])
     np.testing.assert_array_equal(infer(model=LEVEL, data=masked).covariances, expected)
 
@@ -334,16 +393,24 @@ def test_a_missing_observation_may_be_written_in_any_way(missing: object) -> Non
 def test_missing_observations_at_the_end_are_a_forecast() -> None:
     found = infer(model=LEVEL, data=[*nile(), None, None])
     last = found.filtered["level"].variances[99]
-    assert list(found.predictions["y"].variances[100:]) == pytest.approx([last + 1469.1 + 15099, last + 2938.2 + 15099])
+    assert list(found.predictions["y"].variances[100:]) == pytest.approx(
+        [last + 1469.1 + 15099, last + 2938.2 + 15099]
+    )
     assert found.predictions["y"].means[101] == found.posteriors["level"].means[99]
 
 
 def test_the_result_holds_what_was_asked_for_and_shows_no_data() -> None:
     found = infer(model=TREND, data=nile(), returnvars=("slope",))
-    assert (list(found.posteriors), list(found.filtered), found.free_energy) == (["slope"], ["slope"], None)
+    assert (list(found.posteriors), list(found.filtered), found.free_energy) == (
+        ["slope"],
+        ["slope"],
+        None,
+    )
     assert repr(found) == "<InferenceResult of local_linear_trend: 100 times, posteriors of slope>"
     assert list(infer(model=TREND, data=nile(), returnvars="level").posteriors) == ["level"]
-    assert "level and slope, free energy 63" in repr(infer(model=TREND, data=nile(), free_energy=True))
+    assert "level and slope, free energy 63" in repr(
+        infer(model=TREND, data=nile(), free_energy=True)
+    )
 
 
 def test_a_models_source_is_its_definition_without_its_numbers() -> None:
@@ -354,7 +421,10 @@ def test_a_models_source_is_its_definition_without_its_numbers() -> None:
         "    y[t] ~ Normal(mean = level[t], var = obs_var)"
     )
     assert "slope[1] ~ Normal(mean = slope_prior.mean, var = slope_prior.var)" in TREND_KNOWN.source
-    assert "level[t] ~ Normal(mean = level[t - 1] + slope[t - 1], var = level_var)" in TREND_KNOWN.source
+    assert (
+        "level[t] ~ Normal(mean = level[t - 1] + slope[t - 1], var = level_var)"
+        in TREND_KNOWN.source
+    )
     assert not any(number in TREND_KNOWN.source for number in ("1400", "1500", "25", "40000"))
     assert (LEVEL.name, TREND.name) == ("local_level", "local_linear_trend")
 
@@ -362,16 +432,28 @@ def test_a_models_source_is_its_definition_without_its_numbers() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "local_level"}, "The model is a str; give what local_level(...) or another model returns."),
+        (
+            {"model": "local_level"},
+            "The model is a str; give what local_level(...) or another model returns.",
+        ),
         ({"data": []}, "There are no observations; give at least one."),
-        ({"data": {"x": [1.0]}}, "The data holds 'x'; give the observations of the model, as {'y': ...}."),
+        (
+            {"data": {"x": [1.0]}},
+            "The data holds 'x'; give the observations of the model, as {'y': ...}.",
+        ),
         ({"data": {}}, "The data holds nothing; give"),
-        ({"data": [[1.0], [2.0]]}, "The observations have the shape (2, 1); give one number per time"),
+        (
+            {"data": [[1.0], [2.0]]},
+            "The observations have the shape (2, 1); give one number per time",
+        ),
         ({"data": [[1.0], [2.0, 3.0]]}, "Observation 0 is [1.0]; give a finite number"),
         ({"data": 3.0}, "The observations have the shape (); give one number per time"),
         ({"data": "123"}, "The observations are a str; give a list or an array"),
         ({"data": iter([1.0])}, "The observations are a list_iterator; give a list or an array"),
-        ({"data": [1.0, math.inf]}, "Observation 1 is inf; give a finite number, or None where it is missing."),
+        (
+            {"data": [1.0, math.inf]},
+            "Observation 1 is inf; give a finite number, or None where it is missing.",
+        ),
         ({"data": [10**400]}, "Observation 0 is 1000"),
         ({"data": [1.0, "2"]}, "Observation 1 is '2'; give a finite number"),
         ({"data": [True, False]}, "Observation 0 is True; give a finite number"),
@@ -390,7 +472,10 @@ def test_a_models_source_is_its_definition_without_its_numbers() -> None:
         ),
         ({"data": [1.0], "learn": True}, "takes more than 1 observations that are not missing"),
         ({"data": [7.0] * 9, "learn": True}, "The observations follow the model without noise"),
-        ({"model": TREND, "data": range(9), "learn": True, "iterations": 400}, "follow the model without noise"),
+        (
+            {"model": TREND, "data": range(9), "learn": True, "iterations": 400},
+            "follow the model without noise",
+        ),
     ],
     ids=itertools.count(),
 )
@@ -400,11 +485,15 @@ def test_a_bad_argument_is_refused_in_a_sentence(arguments: dict[str, Any], mess
     assert message in str(refused.value)
 
 
-def test_a_bad_argument_of_a_stream_is_refused_at_once_and_a_bad_observation_when_it_comes() -> None:
+def test_a_bad_argument_of_a_stream_is_refused_at_once_and_a_bad_observation_when_it_comes() -> (
+    None
+):
     for lag in (-1, 1.5, None, True):
         with pytest.raises(ValueError, match=r"lag is .*; give a whole number, 0 or more"):
             infer_stream(model=LEVEL, datastream=[1.0], lag=lag)  # type: ignore[arg-type]  # that is the test
-    with pytest.raises(ValueError, match="datastream is a float; give what yields one number per time"):
+    with pytest.raises(
+        ValueError, match="datastream is a float; give what yields one number per time"
+    ):
         infer_stream(model=LEVEL, datastream=1.0)  # type: ignore[arg-type]  # that is the test
     with pytest.raises(ValueError, match="has no variable 'slope'"):
         infer_stream(model=LEVEL, datastream=[1.0], returnvars=["slope"])
@@ -417,14 +506,23 @@ def test_a_bad_argument_of_a_stream_is_refused_at_once_and_a_bad_observation_whe
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"level_var": -1.0}, "level_var is -1.0; give a variance, which is zero or a finite number above it."),
+        (
+            {"level_var": -1.0},
+            "level_var is -1.0; give a variance, which is zero or a finite number above it.",
+        ),
         ({"level_var": math.inf}, "level_var is inf"),
         ({"level_var": "1"}, "level_var is '1'"),
         ({"obs_var": 0.0}, "obs_var is 0.0; give a variance, which is a finite number above zero."),
         ({"obs_var": math.nan}, "obs_var is nan"),
-        ({"level_prior": (0.0, 0.0)}, "The variance of level_prior is 0.0; give a finite number above zero."),
+        (
+            {"level_prior": (0.0, 0.0)},
+            "The variance of level_prior is 0.0; give a finite number above zero.",
+        ),
         ({"level_prior": (math.nan, 1.0)}, "The mean of level_prior is nan; give a finite number."),
-        ({"level_prior": 3.0}, "level_prior is 3.0; give a mean and a variance, or None for a flat prior."),
+        (
+            {"level_prior": 3.0},
+            "level_prior is 3.0; give a mean and a variance, or None for a flat prior.",
+        ),
     ],
     ids=itertools.count(),
 )
@@ -435,16 +533,21 @@ def test_a_bad_model_is_refused_in_a_sentence(arguments: dict[str, Any], message
 
 
 def test_a_trend_needs_both_priors_or_none() -> None:
-    with pytest.raises(ValueError, match="Only one of level_prior and slope_prior is given; give both, or neither"):
+    with pytest.raises(
+        ValueError, match="Only one of level_prior and slope_prior is given; give both, or neither"
+    ):
         local_linear_trend(level_var=1.0, slope_var=1.0, obs_var=1.0, slope_prior=(0.0, 1.0))
 
 
 def test_numpy_is_loaded_when_something_is_inferred_and_not_before() -> None:
     program = (
         "import sys; from rxinfer_py import datasets, inference, models;"
-        "model = models.local_level(level_var=1.0, obs_var=1.0); model.source; print('numpy' in sys.modules);"
+        "model = models.local_level(level_var=1.0, obs_var=1.0); model.source; print('numpy' in "
+        "sys.modules);"
         "inference.infer(model=model, data=datasets.nile()); print('numpy' in sys.modules)"
     )
     environment = {**os.environ, "RXINFER_TELEMETRY": "false", "LOG_USING_RXINFER": "false"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
     assert done.stdout.split() == ["False", "True"]

@@ -1,7 +1,7 @@
 """Fuzzes what stands between the bytes of a request and the store, in one process: `scripts/fuzz`.
 
-The first byte of an input chooses what reads the rest. A refusal is an answer; any other exception is a finding, and so
-is a document that is not the same when it is written and read again.
+The first byte of an input chooses what reads the rest. A refusal is an answer; any other exception
+is a finding, and so is a document that is not the same when it is written and read again.
 """
 
 import copy
@@ -16,17 +16,19 @@ import atheris
 
 with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally.firestore import from_document, to_document
-    from plaintally_server import commits, deletion, filters, ingest, lookups, parameters, queries, resource
-    from plaintally_server.access import Scope
-    from plaintally_server.bodies import parse_document
-    from plaintally_server.compression import decompress
+    from plaintally_server.api import parameters
+    from plaintally_server.api.reads import ANSWER_BYTES, encode_document
+    from plaintally_server.auth.permissions import Scope
     from plaintally_server.exceptions import Refusal
-    from plaintally_server.fieldpaths import Fields, parse_field_path, project
-    from plaintally_server.ingest import Policy
-    from plaintally_server.reads import ANSWER_BYTES, encode_document
-    from plaintally_server.resource import Name, Stored
+    from plaintally_server.firestore import documents, filters, queries, reads, writes
+    from plaintally_server.firestore.bodies import parse_document
+    from plaintally_server.firestore.documents import Name, Stored
+    from plaintally_server.firestore.field_paths import Fields, parse_field_path, project
+    from plaintally_server.http.compression import decompress
+    from plaintally_server.ingest import admission, deletion_requests
+    from plaintally_server.ingest.admission import Policy
+    from plaintally_server.ingest.prepare import prepare
     from plaintally_server.store import Import
-    from plaintally_server.writes import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from bad_documents import ATOMS as TEXTS
@@ -48,23 +50,30 @@ OPERATORS = [
     "a",
 ]
 ATOMS = [*(json.loads(text) for text in TEXTS), *OPERATORS, *range(1, 11)]
-POLICY = Policy({"rxinfer": Contract(labels=CONTRACT.labels, counter=["python_version"], dialect="rxinfer")})
+POLICY = Policy(
+    {"rxinfer": Contract(labels=CONTRACT.labels, counter=["python_version"], dialect="rxinfer")}
+)
 MAINTAINER = OpenAccess(Scope("all", None), POLICY)
 NOW = datetime(2026, 11, 23, 20, 15, 30, tzinfo=UTC)
 BASE = Name("p", "(default)", "cities", "a")
 CURRENT = [
-    (BASE._replace(collection=name.partition("/")[0], document=name.partition("/")[2]), from_document(document))
+    (
+        BASE._replace(collection=name.partition("/")[0], document=name.partition("/")[2]),
+        from_document(document),
+    )
     for name, document in Shared(invokes=1).documents.items()
 ]
 KINDS = (None, True, 1, 0.5, NOW, "x", b"x", [1, "x"], {"b": 1})
-FOUND = [filters.Found(BASE, Stored(fields, NOW, NOW)) for fields in [{"a": kind} for kind in KINDS]]
+FOUND = [
+    filters.Found(BASE, Stored(fields, NOW, NOW)) for fields in [{"a": kind} for kind in KINDS]
+]
 
 
 def read_document(data: bytes) -> None:
     """A document on its way into each collection."""
     fields = parse_document(data)
     check_round_trip(fields)
-    for collection in (*ingest.SHARED, "using_rxinfer", "cities"):
+    for collection in (*admission.SHARED, "using_rxinfer", "cities"):
         name = BASE._replace(collection=collection, document=str(fields.get("id")))
         try:
             MAINTAINER.admit(name, fields)
@@ -74,12 +83,15 @@ def read_document(data: bytes) -> None:
 
 def read_writes(data: bytes) -> None:
     """A commit, whose changes meet nothing, and then what is stored."""
-    for change in commits.parse_commit(data, project="p"):
+    for change in writes.parse_commit(data, project="p"):
         write = prepare(change, MAINTAINER, NOW)
         if isinstance(write, Import):
             check_round_trip(write.fields)
             continue
-        for current in (None, *(fields for name, fields in CURRENT if name.collection == change.name.collection)):
+        for current in (
+            None,
+            *(fields for name, fields in CURRENT if name.collection == change.name.collection),
+        ):
             try:
                 admitted = write.settle(current)
             except Refusal as refusal:
@@ -91,14 +103,16 @@ def read_writes(data: bytes) -> None:
 def read_query(data: bytes) -> None:
     """A query, which is asked of a few documents."""
     query = queries.parse_query(data)
-    queries.run(query, FOUND, lambda found: encode_document(*found, query.select), room=ANSWER_BYTES)
+    queries.run(
+        query, FOUND, lambda found: encode_document(*found, query.select), room=ANSWER_BYTES
+    )
 
 
 def read_parameters(data: bytes) -> None:
     """All that may stand behind the question mark."""
     query = parameters.parse_query(data, parameters.PATCH | parameters.LIST)
     parameters.parse_precondition(query)
-    lookups.parse_page("c", query)
+    reads.parse_page("c", query)
     for name in ("mask.fieldPaths", "updateMask.fieldPaths"):
         for _, fields in CURRENT:
             project(fields, parameters.parse_paths(query, name))
@@ -106,9 +120,9 @@ def read_parameters(data: bytes) -> None:
 
 def read_path(data: bytes) -> None:
     """A path; what it names is written as it is read."""
-    name = resource.parse_path(data)
+    name = documents.parse_path(data)
     if isinstance(name, Name) and name.document is not None:
-        assert resource.parse_document_name(str(name), project=name.project) == name
+        assert documents.parse_document_name(str(name), project=name.project) == name
 
 
 READERS: list[Callable[[bytes], object]] = [
@@ -117,11 +131,11 @@ READERS: list[Callable[[bytes], object]] = [
     read_query,
     read_parameters,
     read_path,
-    lambda data: commits.parse_batch(data, project="p"),
-    lambda data: lookups.parse_batch_get(data, project="p"),
+    lambda data: writes.parse_batch(data, project="p"),
+    lambda data: reads.parse_batch_get(data, project="p"),
     lambda data: parse_field_path(data.decode(errors="surrogateescape")),
     lambda data: decompress(data, "gzip", limit=100_000),
-    deletion.parse_request,
+    deletion_requests.parse_request,
 ]
 
 
@@ -146,7 +160,8 @@ def try_one(data: bytes) -> None:
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
-    """Another input: every other time a body stays JSON, with one of its values put in another's place."""
+    """Another input: every other time a body stays JSON, with one of its values put in another's
+    place."""
     chance = random.Random(seed)  # noqa: S311  # no secret
     try:
         body = json.loads(data[1:]) if seed % 2 else None

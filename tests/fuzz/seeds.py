@@ -1,4 +1,5 @@
-"""Writes what the fuzzer starts from: right requests of each kind, and those of the battery's, `seeds.py FOLDER`."""
+"""Writes what the fuzzer starts from: right requests of each kind, and those of the battery's,
+`seeds.py FOLDER`."""
 
 import gzip
 import json
@@ -14,7 +15,13 @@ from collectors import ROOT, count
 from shared import Shared
 
 DOCUMENT, COMMIT, QUERY, PARAMETERS, PATH, BATCH, BATCH_GET, FIELD_PATH, GZIP, FORGET = range(10)
-_VERBS = {":commit": COMMIT, ":batchWrite": BATCH, ":batchGet": BATCH_GET, ":runQuery": QUERY, ":forget": FORGET}
+_VERBS = {
+    ":commit": COMMIT,
+    ":batchWrite": BATCH,
+    ":batchGet": BATCH_GET,
+    ":runQuery": QUERY,
+    ":forget": FORGET,
+}
 
 
 def reader_of(path: str) -> int:
@@ -31,20 +38,45 @@ def ask(op: int) -> dict[str, object]:
 
 def seeds() -> list[tuple[int, bytes]]:
     """What each reader starts from."""
-    right = [json.dumps(document).encode() for document in [count(), *Shared(invokes=1).documents.values()]]
-    cases = [*bad_texts(), *bad_members(), *contents_of_kinds(), *undeclared_documents(), *wrong_writes()]
+    right = [
+        json.dumps(document).encode()
+        for document in [count(), *Shared(invokes=1).documents.values()]
+    ]
+    cases = [
+        *bad_texts(),
+        *bad_members(),
+        *contents_of_kinds(),
+        *undeclared_documents(),
+        *wrong_writes(),
+    ]
     bodies = [
-        (case.path, case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode()) for case in cases
+        (case.path, case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode())
+        for case in cases
     ]
     return [
         *((DOCUMENT, body) for body in right),
         *((GZIP, gzip.compress(body, mtime=0)) for body in right),
-        *((reader_of(endpoint.path), json.dumps(endpoint.body).encode()) for endpoint in ENDPOINTS.values()),
+        *(
+            (reader_of(endpoint.path), json.dumps(endpoint.body).encode())
+            for endpoint in ENDPOINTS.values()
+        ),
         *((reader_of(path), body) for path, body in bodies if len(body) < 4000),
         *((QUERY, json.dumps(ask(op)).encode()) for op in range(1, 11)),
-        *((PATH, f"{ROOT}{path}".encode()) for path in [*PATHS, "/cities/x", ":commit"] if len(path) < 2000),
-        *((PARAMETERS, case.path.partition("?")[2].encode()) for case in wrong_parameters() if len(case.path) < 4000),
-        *((FIELD_PATH, path.encode()) for path in [*FIELD_PATHS, "a", "a.`b c`.d"] if len(path) < 2000),
+        *(
+            (PATH, f"{ROOT}{path}".encode())
+            for path in [*PATHS, "/cities/x", ":commit"]
+            if len(path) < 2000
+        ),
+        *(
+            (PARAMETERS, case.path.partition("?")[2].encode())
+            for case in wrong_parameters()
+            if len(case.path) < 4000
+        ),
+        *(
+            (FIELD_PATH, path.encode())
+            for path in [*FIELD_PATHS, "a", "a.`b c`.d"]
+            if len(path) < 2000
+        ),
     ]
 
 

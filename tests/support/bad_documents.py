@@ -1,4 +1,5 @@
-"""Documents that are JSON and no more: values of each kind with each content, and what no contract declares."""
+"""Documents that are JSON and no more: values of each kind with each content, and what no contract
+declares."""
 
 import json
 import re
@@ -8,7 +9,19 @@ from urllib.parse import unquote
 
 from battery import READ, REFUSED, SECRET, Case
 from collectors import ROOT, count
-from shared import PREFIX, Document, Shared, array, changed, double, integer, mapping, moment, string, update
+from shared import (
+    PREFIX,
+    Document,
+    Shared,
+    array,
+    changed,
+    double,
+    integer,
+    mapping,
+    moment,
+    string,
+    update,
+)
 
 _CITY = f"{ROOT}/cities"
 _INT64 = ("9223372036854775807", "-9223372036854775808")
@@ -55,7 +68,9 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     "bytesValue": tuple(
         json.dumps(text)
         for text in _TEXTS
-        if re.fullmatch(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2}={0,2}|[A-Za-z0-9+/_-]{3}=?)?", text)
+        if re.fullmatch(
+            r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2}={0,2}|[A-Za-z0-9+/_-]{3}=?)?", text
+        )
     ),
     "referenceValue": (json.dumps(f"{PREFIX}/cities/a"),),
     "geoPointValue": ("{}", *_POINTS),
@@ -79,7 +94,13 @@ def contents_of_kinds() -> Iterator[Case]:
             for place, text in _PLACES.items():
                 body = (text % f'{{"{kind}":{atom}}}').encode()
                 is_right = atom in accepted and (kind, place) != ("arrayValue", "below")
-                yield Case(f"{kind} {atom} {place}", "PATCH", f"{_CITY}/values", body, (200 if is_right else 400,))
+                yield Case(
+                    f"{kind} {atom} {place}",
+                    "PATCH",
+                    f"{_CITY}/values",
+                    body,
+                    (200 if is_right else 400,),
+                )
 
 
 def two_kinds_at_once() -> Iterator[Case]:
@@ -97,12 +118,36 @@ def two_kinds_at_once() -> Iterator[Case]:
 
 def sizes_of_documents() -> Iterator[Case]:
     """Names, strings and levels at the limits and beyond."""
-    names = {"x" * 1500: 200, "x" * 1501: 400, "é" * 750: 200, "é" * 751: 400, "": 400, "__a__": 400, "____": 400}
-    names |= {"__\n__": 400, "_": 200, "___": 200, "__a": 200, "a.b": 200, "`": 200, "\x00": 200, "😀": 200, " ": 200}
+    names = {
+        "x" * 1500: 200,
+        "x" * 1501: 400,
+        "é" * 750: 200,
+        "é" * 751: 400,
+        "": 400,
+        "__a__": 400,
+        "____": 400,
+    }
+    names |= {
+        "__\n__": 400,
+        "_": 200,
+        "___": 200,
+        "__a": 200,
+        "a.b": 200,
+        "`": 200,
+        "\x00": 200,
+        "😀": 200,
+        " ": 200,
+    }
     for name, code in names.items():
         fields = {name: integer(1)}
         yield Case(f"the name {name[:9]!r}", "PATCH", f"{_CITY}/sizes", {"fields": fields}, (code,))
-        yield Case(f"the name {name[:9]!r}", "PATCH", f"{_CITY}/sizes", {"fields": {"a": mapping(**fields)}}, (code,))
+        yield Case(
+            f"the name {name[:9]!r}",
+            "PATCH",
+            f"{_CITY}/sizes",
+            {"fields": {"a": mapping(**fields)}},
+            (code,),
+        )
     for length, code in ((1_048_400, 200), (1_048_488, 400), (2_000_000, 400)):
         document = {"fields": {"a": string("x" * length)}}
         yield Case(f"{length} bytes", "PATCH", f"{_CITY}/sizes", document, (code,), READ)
@@ -139,9 +184,24 @@ _WRONG: dict[str, list[dict[str, Any]]] = {
     "session_stats": [string(""), string(SECRET), _LONG],
     "label": [string(""), string(SECRET), string("Inference"), string("plot "), _LONG],
     "status": [string(""), string(SECRET), string("unknown"), string("SUCCESS")],
-    "success_rate": [double(-0.1), double(1.1), {"doubleValue": "NaN"}, {"doubleValue": "Infinity"}],
-    "context_keys": [array(string(SECRET)), array(integer(1)), array(*[string("iterations")] * 129)],
-    "deletion_key_hash": [string(""), string(SECRET), string("A" * 64), string("a" * 65), string("g" * 64)],
+    "success_rate": [
+        double(-0.1),
+        double(1.1),
+        {"doubleValue": "NaN"},
+        {"doubleValue": "Infinity"},
+    ],
+    "context_keys": [
+        array(string(SECRET)),
+        array(integer(1)),
+        array(*[string("iterations")] * 129),
+    ],
+    "deletion_key_hash": [
+        string(""),
+        string(SECRET),
+        string("A" * 64),
+        string("a" * 65),
+        string("g" * 64),
+    ],
     "context": [
         mapping(**{SECRET: string("x")}),
         mapping(model_name=string(SECRET)),
@@ -175,7 +235,14 @@ _COUNTS = ("total_invokes", "success_count", "failed_count")
 _WRONG |= {name: [integer(-1), integer(1000), double(1.0)] for name in _COUNTS}
 _DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms", "duration_ms")
 _WRONG |= {
-    name: [double(-0.5), double(1e17), double(1e306), {"doubleValue": "NaN"}, {"doubleValue": "Infinity"}, integer(1)]
+    name: [
+        double(-0.5),
+        double(1e17),
+        double(1e306),
+        {"doubleValue": "NaN"},
+        {"doubleValue": "Infinity"},
+        integer(1),
+    ]
     for name in _DURATIONS
 }
 _WRONG_ENVIRONMENT: list[dict[str, dict[str, Any] | None]] = [
@@ -201,7 +268,8 @@ _WRONG_ENVIRONMENT: list[dict[str, dict[str, Any] | None]] = [
 
 
 def undeclared_documents() -> Iterator[Case]:
-    """What users share, with a field less, more, of another kind or with wrong content, by PATCH and by commit."""
+    """What users share, with a field less, more, of another kind or with wrong content, by PATCH
+    and by commit."""
     shared = Shared(invokes=1)
     for name, document in shared.documents.items():
         for reason, wrong in _spoil(document):
@@ -222,14 +290,23 @@ def undeclared_counts() -> Iterator[Case]:
     for reason, wrong in _spoil(count()):  # type: ignore[arg-type]
         for method, path in (("POST", "using_rxinfer"), ("PATCH", "using_rxinfer/wrong")):
             yield Case(f"count, {reason}", method, f"{ROOT}/{path}", wrong)
-    for collection in ("users", "using_unknown", "using_", "Using_rxinfer", "using_rxinfer%20", "sessions_", SECRET):
+    for collection in (
+        "users",
+        "using_unknown",
+        "using_",
+        "Using_rxinfer",
+        "using_rxinfer%20",
+        "sessions_",
+        SECRET,
+    ):
         yield Case(f"in {collection}", "POST", f"{ROOT}/{collection}", count(), (403,))
         body = {"writes": [update(f"{unquote(collection)}/a", count())]}  # type: ignore[arg-type]
         yield Case(f"in {collection}", "POST", f"{ROOT}:commit", body, (403,))
 
 
 def documents_changed_for_the_worse() -> Iterator[Case]:
-    """What is stored and right, changed by a mask into what is not, and what others cannot take over."""
+    """What is stored and right, changed by a mask into what is not, and what others cannot take
+    over."""
     shared = Shared(invokes=1)
     writes = [update(name, document) for name, document in shared.documents.items()]
     yield Case("right", "POST", f"{ROOT}:commit", {"writes": writes}, (200,))
@@ -248,7 +325,9 @@ def documents_changed_for_the_worse() -> Iterator[Case]:
         (invoke, "id", {}),
     ):
         query = f"updateMask.fieldPaths={mask}"
-        yield Case(f"mask {mask}", "PATCH", f"{ROOT}/{path}?{query}", {"fields": fields}, (400, 403))
+        yield Case(
+            f"mask {mask}", "PATCH", f"{ROOT}/{path}?{query}", {"fields": fields}, (400, 403)
+        )
         write = {**update(path, {"fields": fields}), "updateMask": {"fieldPaths": [mask]}}
         yield Case(f"mask {mask}", "POST", f"{ROOT}:commit", {"writes": [write]}, (400, 403))
     for path in shared.names:

@@ -1,4 +1,5 @@
-"""Bodies that are no JSON, or JSON that nobody means: each kind of wrong text at each place of a right body."""
+"""Bodies that are no JSON, or JSON that nobody means: each kind of wrong text at each place of a
+right body."""
 
 import copy
 import json
@@ -32,10 +33,18 @@ _VALUES: list[dict[str, Any]] = [
     {"nullValue": None},
     {"geoPointValue": {"latitude": 1, "longitude": 2}},
 ]
-_ANY_FIELDS = {"fields": {"a": {"mapValue": {"fields": {"b": {"arrayValue": {"values": _VALUES}}}}}}}
+_ANY_FIELDS = {
+    "fields": {"a": {"mapValue": {"fields": {"b": {"arrayValue": {"values": _VALUES}}}}}}
+}
 _UPDATE = {"name": f"{PREFIX}/cities/json", **_ANY_FIELDS}
-_WRITE = {"update": _UPDATE, "updateMask": {"fieldPaths": ["a"]}, "currentDocument": {"exists": False}}
-_FILTER = {"fieldFilter": {"field": {"fieldPath": "a"}, "op": "EQUAL", "value": {"integerValue": 1}}}
+_WRITE = {
+    "update": _UPDATE,
+    "updateMask": {"fieldPaths": ["a"]},
+    "currentDocument": {"exists": False},
+}
+_FILTER = {
+    "fieldFilter": {"field": {"fieldPath": "a"}, "op": "EQUAL", "value": {"integerValue": 1}}
+}
 _QUERY = {
     "from": [{"collectionId": "cities"}],
     "where": {"compositeFilter": {"op": "AND", "filters": [_FILTER]}},
@@ -48,7 +57,9 @@ ENDPOINTS = {
     "patch": Endpoint("PATCH", f"{ROOT}/cities/json", _ANY_FIELDS),
     "commit": Endpoint("POST", f"{ROOT}:commit", {"writes": [_WRITE]}),
     "batchWrite": Endpoint("POST", f"{ROOT}:batchWrite", {"writes": [_WRITE]}),
-    "batchGet": Endpoint("POST", f"{ROOT}:batchGet", {"documents": [_UPDATE["name"]], "mask": {"fieldPaths": ["a"]}}),
+    "batchGet": Endpoint(
+        "POST", f"{ROOT}:batchGet", {"documents": [_UPDATE["name"]], "mask": {"fieldPaths": ["a"]}}
+    ),
     "runQuery": Endpoint("POST", f"{ROOT}:runQuery", {"structuredQuery": _QUERY}),
     "forget": Endpoint("POST", f"{ROOT}:forget", {"session": _ID, "key": "x"}, (400, 413)),
 }
@@ -165,7 +176,11 @@ def bad_tokens() -> Iterator[Case]:
         for place, marked in mark_values(body):
             for reason, token in TOKENS.items():
                 yield Case(
-                    f"{name}{place}, {reason}", method, path, marked.replace(f'"{_MARK}"'.encode(), token), codes
+                    f"{name}{place}, {reason}",
+                    method,
+                    path,
+                    marked.replace(f'"{_MARK}"'.encode(), token),
+                    codes,
                 )
 
 
@@ -208,7 +223,8 @@ def mark_values(body: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
 
 
 def mark_members(body: dict[str, Any]) -> Iterator[tuple[str, bytes, tuple[str, Any]]]:
-    """The body with a marked member in each of its objects in turn, and the first member of that object."""
+    """The body with a marked member in each of its objects in turn, and the first member of that
+    object."""
     for place in places(body):
         found = at(body, place)
         if isinstance(found, dict) and found:
@@ -220,7 +236,13 @@ def mark_members(body: dict[str, Any]) -> Iterator[tuple[str, bytes, tuple[str, 
 def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
     """The way to a value and to each that is in it, as keys and indexes."""
     yield place
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in inner:
         yield from places(item, (*place, key))
 
@@ -236,4 +258,9 @@ def _show(place: tuple[Any, ...]) -> str:
     return "".join(f"/{key}" for key in place)
 
 
-TABLES: tuple[Callable[[], Iterator[Case]], ...] = (bad_texts, bad_tokens, bad_members, other_shapes)
+TABLES: tuple[Callable[[], Iterator[Case]], ...] = (
+    bad_texts,
+    bad_tokens,
+    bad_members,
+    other_shapes,
+)

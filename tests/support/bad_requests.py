@@ -58,7 +58,8 @@ ELSEWHERE = (
 
 
 def ids_everywhere() -> Iterator[Case]:
-    """Each id as the name of a document and of a collection, in a path, in a parameter and in a body."""
+    """Each id as the name of a document and of a collection, in a path, in a parameter and in a
+    body."""
     for text, is_right in IDS.items():
         code, quoted, reason = (200 if is_right else 400), quote(text, safe=""), f"id {text[:9]!r}"
         many = f"id-{quoted}" if is_right else quoted  # each is created once
@@ -74,8 +75,16 @@ def ids_everywhere() -> Iterator[Case]:
         forbidden = (403,) if is_right else (400, 404)
         write = update(f"cities/{text}", _FIELDS)
         yield Case(reason, "POST", f"{ROOT}:commit", {"writes": [write]}, codes)
-        yield Case(reason, "POST", f"{ROOT}:commit", {"writes": [{"delete": f"{PREFIX}/users/{text}"}]}, forbidden)
-        yield Case(reason, "POST", f"{ROOT}:batchGet", {"documents": [f"{PREFIX}/cities/{text}"]}, codes)
+        yield Case(
+            reason,
+            "POST",
+            f"{ROOT}:commit",
+            {"writes": [{"delete": f"{PREFIX}/users/{text}"}]},
+            forbidden,
+        )
+        yield Case(
+            reason, "POST", f"{ROOT}:batchGet", {"documents": [f"{PREFIX}/cities/{text}"]}, codes
+        )
         query = {"structuredQuery": {"from": [{"collectionId": text}]}}
         yield Case(reason, "POST", f"{ROOT}:runQuery", query, (403 if is_right else 400,))
 
@@ -83,7 +92,12 @@ def ids_everywhere() -> Iterator[Case]:
 def paths_to_nowhere() -> Iterator[Case]:
     """Each path that leads nowhere, with each method."""
     for path in (*(f"{ROOT}{rest}" for rest in PATHS), *ELSEWHERE):
-        for method, body in (("POST", _FIELDS), ("PATCH", _FIELDS), ("DELETE", None), ("GET", None)):
+        for method, body in (
+            ("POST", _FIELDS),
+            ("PATCH", _FIELDS),
+            ("DELETE", None),
+            ("GET", None),
+        ):
             yield Case("a path", method, path, body, (*REFUSED, 414, 431))
 
 
@@ -118,7 +132,9 @@ def methods_of_everything() -> Iterator[Case]:
     )
     for path, taken in resources.items():
         for method in methods:
-            if method not in taken.split() and not (method == "HEAD" and not path.startswith("/v1/")):
+            if method not in taken.split() and not (
+                method == "HEAD" and not path.startswith("/v1/")
+            ):
                 yield Case("a method", method, path, None, (400, 404, 405, 501))
             elif path.startswith("/v1/"):
                 yield Case("a method", method, path, None, (200, 204, *REFUSED))
@@ -129,15 +145,35 @@ def wrong_parameters() -> Iterator[Case]:
     masks = [quote(path, safe="") for path in FIELD_PATHS if path != SECRET]
     times = ("now", "", "2026-13-01T00:00:00Z", "2026-11-23", "1", "%ff", "2026-11-23T20:15:30Z%00")
     preconditions = [
-        *(f"currentDocument.exists={value}" for value in ("maybe", "", "True", "1", "true%20", "null", SECRET)),
+        *(
+            f"currentDocument.exists={value}"
+            for value in ("maybe", "", "True", "1", "true%20", "null", SECRET)
+        ),
         *(f"currentDocument.updateTime={value}" for value in times),
         "currentDocument.exists=true&currentDocument.updateTime=2026-11-23T20:15:30Z",
         "currentDocument.exists=false&currentDocument.exists=no",
     ]
-    sizes = ("-1", "abc", "1e3", "2147483648", "9" * 20, "9" * 5000, "%D9%A3", "1_0", "0x10", "1.5", "", "--1", "%00")
+    sizes = (
+        "-1",
+        "abc",
+        "1e3",
+        "2147483648",
+        "9" * 20,
+        "9" * 5000,
+        "%D9%A3",
+        "1_0",
+        "0x10",
+        "1.5",
+        "",
+        "--1",
+        "%00",
+    )
     pages = [
         *(f"pageSize={size}" for size in sizes),
-        *(f"pageToken={token}" for token in ("abc", "AAAA", "%3D", "%00", "A" * 5000, SECRET, "%C3%BC")),
+        *(
+            f"pageToken={token}"
+            for token in ("abc", "AAAA", "%3D", "%00", "A" * 5000, SECRET, "%C3%BC")
+        ),
         *(
             f"orderBy={order}"
             for order in (
@@ -155,17 +191,38 @@ def wrong_parameters() -> Iterator[Case]:
     for mask in masks:
         for name in ("mask", "updateMask"):
             yield Case("a mask", "PATCH", f"{_CITY}?{name}.fieldPaths={mask}", _FIELDS)
-            yield Case("a mask", "PATCH", f"{_CITY}?{name}.fieldPaths=a&{name}.fieldPaths={mask}", _FIELDS)
+            yield Case(
+                "a mask", "PATCH", f"{_CITY}?{name}.fieldPaths=a&{name}.fieldPaths={mask}", _FIELDS
+            )
         for method, path in (("GET", _CITY), ("GET", _CITIES), ("POST", _CITIES)):
-            yield Case("a mask", method, f"{path}?mask.fieldPaths={mask}", _FIELDS if method == "POST" else None)
+            yield Case(
+                "a mask",
+                method,
+                f"{path}?mask.fieldPaths={mask}",
+                _FIELDS if method == "POST" else None,
+            )
     for precondition in preconditions:
         yield Case("a precondition", "PATCH", f"{_CITY}?{precondition}", _FIELDS)
         yield Case("a precondition", "DELETE", f"{_CITY}?{precondition}")
     for page in pages:
         yield Case("a page", "GET", f"{_CITIES}?{page}")
-    for method, path in (("PATCH", _CITY), ("POST", _CITIES), ("GET", _CITY), ("GET", _CITIES), ("DELETE", _CITY)):
-        yield Case("no UTF-8", method, f"{path}?a=%ff", _FIELDS if method in ("PATCH", "POST") else None)
-        for query in ("a=1&" * 5000, "a" * 20_000, "%41" * 5000, "&" * 20_000, "mask.fieldPaths=a&" * 1000):
+    for method, path in (
+        ("PATCH", _CITY),
+        ("POST", _CITIES),
+        ("GET", _CITY),
+        ("GET", _CITIES),
+        ("DELETE", _CITY),
+    ):
+        yield Case(
+            "no UTF-8", method, f"{path}?a=%ff", _FIELDS if method in ("PATCH", "POST") else None
+        )
+        for query in (
+            "a=1&" * 5000,
+            "a" * 20_000,
+            "%41" * 5000,
+            "&" * 20_000,
+            "mask.fieldPaths=a&" * 1000,
+        ):
             yield Case("a long query", method, f"{path}?{query}%ff", _FIELDS, (400, 414, 431))
 
 
@@ -175,9 +232,20 @@ def wrong_writes() -> Iterator[Case]:
     delete, verify = {"delete": f"{PREFIX}/cities/writes"}, {"verify": f"{PREFIX}/cities/writes"}
     mask = "updateMask"
     writes: list[tuple[dict[str, Any], tuple[int, ...]]] = [
-        *(({**one, mask: {"fieldPaths": [path]}}, (400,)) for path in FIELD_PATHS if path != SECRET),
-        *(({**one, mask: {"fieldPaths": ["a", path]}}, (400,)) for path in FIELD_PATHS if path != SECRET),
-        *(({**one, mask: wrong}, (400,)) for wrong in ([], "a", ["a"], {"fieldPaths": "a"}, {"fieldPaths": [1]})),
+        *(
+            ({**one, mask: {"fieldPaths": [path]}}, (400,))
+            for path in FIELD_PATHS
+            if path != SECRET
+        ),
+        *(
+            ({**one, mask: {"fieldPaths": ["a", path]}}, (400,))
+            for path in FIELD_PATHS
+            if path != SECRET
+        ),
+        *(
+            ({**one, mask: wrong}, (400,))
+            for wrong in ([], "a", ["a"], {"fieldPaths": "a"}, {"fieldPaths": [1]})
+        ),
         *(({**one, "currentDocument": wrong}, (400,)) for wrong in _PRECONDITIONS),
         *(({**delete, "currentDocument": wrong}, (400,)) for wrong in _PRECONDITIONS),
         *(({"delete": name}, (400, 404)) for name in _NAMES),
@@ -201,7 +269,13 @@ def wrong_writes() -> Iterator[Case]:
             good = update("cities/never", _FIELDS)
             yield Case(f"{write}"[:200], "POST", f"{ROOT}:{verb}", {"writes": [good, write]}, codes)
         yield Case("too many", "POST", f"{ROOT}:{verb}", {"writes": [one] * 501})
-        yield Case("a transaction", "POST", f"{ROOT}:{verb}", {"writes": [one], "transaction": "AAAA"}, (501,))
+        yield Case(
+            "a transaction",
+            "POST",
+            f"{ROOT}:{verb}",
+            {"writes": [one], "transaction": "AAAA"},
+            (501,),
+        )
         yield Case("labels", "POST", f"{ROOT}:{verb}", {"writes": [one], "labels": {"a": 1}})
         yield Case("an unknown key", "POST", f"{ROOT}:{verb}", {"writes": [one], SECRET: SECRET})
     yield Case("twice in a batch", "POST", f"{ROOT}:batchWrite", {"writes": [one, delete]})
@@ -210,7 +284,9 @@ def wrong_writes() -> Iterator[Case]:
     yield Case("half of a commit", "POST", f"{ROOT}:commit", {"writes": [half, absent]}, (404,))
     forbidden = update(f"users/{SECRET}", _FIELDS)
     yield Case("half of a commit", "POST", f"{ROOT}:commit", {"writes": [half, forbidden]}, (403,))
-    yield Case("half of a batch", "POST", f"{ROOT}:batchWrite", {"writes": [half, forbidden]}, (200,))
+    yield Case(
+        "half of a batch", "POST", f"{ROOT}:batchWrite", {"writes": [half, forbidden]}, (200,)
+    )
 
 
 _PRECONDITIONS: tuple[Any, ...] = (
@@ -228,7 +304,8 @@ _NAMES: tuple[Any, ...] = (
 
 
 def more_than_there_is() -> Iterator[Case]:
-    """What Firestore has and a collector has not: its other methods, and options of those that both have."""
+    """What Firestore has and a collector has not: its other methods, and options of those that both
+    have."""
     for verb in (
         "beginTransaction", "rollback", "listen", "write", "partitionQuery", "runAggregationQuery", "executePipeline",
         "listCollectionIds", "createDocument", "bulkDelete", "exportDocuments", "importDocuments",
@@ -244,7 +321,9 @@ def more_than_there_is() -> Iterator[Case]:
         {"structuredQuery": {**query, "findNearest": {}}},
     ]
     for more in options:
-        yield Case(f"{more}", "POST", f"{ROOT}:runQuery", {"structuredQuery": query, **more}, HAS_NOT)
+        yield Case(
+            f"{more}", "POST", f"{ROOT}:runQuery", {"structuredQuery": query, **more}, HAS_NOT
+        )
     name = f"{PREFIX}/cities/a"
     for more in options[:3]:
         yield Case(f"{more}", "POST", f"{ROOT}:batchGet", {"documents": [name], **more}, HAS_NOT)
@@ -255,10 +334,29 @@ def more_than_there_is() -> Iterator[Case]:
         {"compositeFilter": {"op": "OR", "filters": [_equals(index) for index in range(number)]}}
         for number in (100, 101)
     )
-    for where, codes in ((deep, (400,)), (wide, (200,)), (wider, (400,)), (_equals("x" * 1_000_000), (200,))):
-        yield Case("a filter", "POST", f"{ROOT}:runQuery", {"structuredQuery": {**query, "where": where}}, codes)
-    yield Case("names", "POST", f"{ROOT}:batchGet", {"documents": [f"{name}{n}" for n in range(1000)]}, (200, 400))
-    yield Case("a collection of all", "POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": [{}]}})
+    for where, codes in (
+        (deep, (400,)),
+        (wide, (200,)),
+        (wider, (400,)),
+        (_equals("x" * 1_000_000), (200,)),
+    ):
+        yield Case(
+            "a filter",
+            "POST",
+            f"{ROOT}:runQuery",
+            {"structuredQuery": {**query, "where": where}},
+            codes,
+        )
+    yield Case(
+        "names",
+        "POST",
+        f"{ROOT}:batchGet",
+        {"documents": [f"{name}{n}" for n in range(1000)]},
+        (200, 400),
+    )
+    yield Case(
+        "a collection of all", "POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": [{}]}}
+    )
 
 
 def _equals(value: object) -> dict[str, Any]:
@@ -277,7 +375,14 @@ def wrong_encodings() -> Iterator[Case]:
     for length in range(0, len(packed), 3):
         yield case(f"{length} bytes of {len(packed)}", packed[:length], "gzip")
     for index in range(len(packed)):
-        if index not in (4, 5, 6, 7, 8, 9):  # the time, the level and the system, which nobody reads
+        if index not in (
+            4,
+            5,
+            6,
+            7,
+            8,
+            9,
+        ):  # the time, the level and the system, which nobody reads
             changed = packed[:index] + bytes([packed[index] ^ 0x10]) + packed[index + 1 :]
             yield case(f"byte {index} is another", changed, "gzip", 400, 200)
     yield case("twice in a row", packed + packed, "gzip")
@@ -309,13 +414,19 @@ def wrong_encodings() -> Iterator[Case]:
     yield Case("as much as may be", "PATCH", path, body.ljust(limit), (200,))
     yield Case("a byte more", "PATCH", path, body.ljust(limit + 1), (413,))
     with_token = 4_194_304
-    yield Case("as much as may be with a token", "PATCH", path, body.ljust(with_token), (200,), READ)
+    yield Case(
+        "as much as may be with a token", "PATCH", path, body.ljust(with_token), (200,), READ
+    )
     yield Case("a byte more with a token", "PATCH", path, body.ljust(with_token + 1), (413,), READ)
     nothing = b'{"writes":[]}'
     for method in ("commit", "batchWrite"):
         target = f"{ROOT}:{method}"
-        yield Case(f"as much as a {method} may be", "POST", target, nothing.ljust(4 * limit), (200,))
-        yield Case(f"a byte more than a {method}", "POST", target, nothing.ljust(4 * limit + 1), (413,))
+        yield Case(
+            f"as much as a {method} may be", "POST", target, nothing.ljust(4 * limit), (200,)
+        )
+        yield Case(
+            f"a byte more than a {method}", "POST", target, nothing.ljust(4 * limit + 1), (413,)
+        )
 
 
 def other_headers() -> Iterator[Case]:
@@ -326,8 +437,22 @@ def other_headers() -> Iterator[Case]:
         "image/png, text/html", ";;;", "*/*",
     )  # fmt: skip
     for kind in kinds:
-        yield Case(f"content type {kind[:30]}", "PATCH", f"{_CITIES}/headers", _FIELDS, (200,), {"Content-Type": kind})
-        yield Case(f"content type {kind[:30]}", "PATCH", f"{_CITIES}/headers", b"x", (400,), {"Content-Type": kind})
+        yield Case(
+            f"content type {kind[:30]}",
+            "PATCH",
+            f"{_CITIES}/headers",
+            _FIELDS,
+            (200,),
+            {"Content-Type": kind},
+        )
+        yield Case(
+            f"content type {kind[:30]}",
+            "PATCH",
+            f"{_CITIES}/headers",
+            b"x",
+            (400,),
+            {"Content-Type": kind},
+        )
     headers: tuple[Mapping[str, str], ...] = (
         {"Authorization": "Bearer"}, {"Authorization": f"Bearer {SECRET}"}, {"Authorization": "Bearer \xe4"},
         {"Authorization": f"Basic {SECRET}"}, {"Authorization": "x" * 5000}, {"X-HTTP-Method-Override": "DELETE"},
@@ -336,7 +461,9 @@ def other_headers() -> Iterator[Case]:
         {"X-Forwarded-For": SECRET}, {"X-Forwarded-Proto": "gopher"}, {"TE": "trailers"}, {"Accept-Language": "tlh"},
     )  # fmt: skip
     for more in headers:
-        yield Case(f"{more}"[:60], "POST", f"{ROOT}/using_rxinfer", count(str(uuid.uuid4())), (200,), more)
+        yield Case(
+            f"{more}"[:60], "POST", f"{ROOT}/using_rxinfer", count(str(uuid.uuid4())), (200,), more
+        )
         yield Case(f"{more}"[:60], "GET", f"{ROOT}/using_rxinfer", None, (403,), more)
     yield Case("the token", "GET", f"{ROOT}/sessions?pageSize=1", None, (200,), READ)
 

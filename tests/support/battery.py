@@ -1,7 +1,9 @@
-"""Requests that no client of good will sends, run against a real collector, and what must hold after each of them.
+"""Requests that no client of good will sends, run against a real collector, and what must hold
+after each of them.
 
-501 UNIMPLEMENTED is an honest answer to what Firestore has and a collector has not (transactions, transforms, reads of
-the past, plans); to a method that it does not know it is 404. No other answer may be 500 or above.
+501 UNIMPLEMENTED is an honest answer to what Firestore has and a collector has not (transactions,
+transforms, reads of the past, plans); to a method that it does not know it is 404. No other answer
+may be 500 or above.
 """
 
 import http.client
@@ -36,7 +38,8 @@ class Case(NamedTuple):
 
 @dataclass
 class Battery:
-    """A collector under fire, and what it has acknowledged: names of documents, and ids of imports behind IMPORTS."""
+    """A collector under fire, and what it has acknowledged: names of documents, and ids of imports
+    behind IMPORTS."""
 
     collector: Collector
     acknowledged: set[str] = field(default_factory=set)
@@ -45,13 +48,17 @@ class Battery:
         self.connection = http.client.HTTPConnection("127.0.0.1", self.collector.port, timeout=30)
 
     def run(self, cases: Iterable[Case]) -> int:
-        """Send all cases, hold each answer against what must hold, then the collector; return their number."""
+        """Send all cases, hold each answer against what must hold, then the collector; return their
+        number."""
         wrong, number = [], 0
         for number, case in enumerate(cases, 1):  # noqa: B007  # the number is returned
             answer = self.send(case)
             problem = find_problem(case, answer)
             if problem:
-                wrong.append(f"{case.reason}: {case.method} {case.path[:100]}: {problem}: {answer.body[:200]!r}")
+                wrong.append(
+                    f"{case.reason}: {case.method} {case.path[:100]}: {problem}: "
+                    f"{answer.body[:200]!r}"
+                )
             self.acknowledged.update(written(case, answer))
         assert not wrong, f"{len(wrong)} of {number}:\n" + "\n".join(wrong[:40])
         self.check()
@@ -59,10 +66,17 @@ class Battery:
 
     def send(self, case: Case) -> Answer:
         """The answer to a case, on a connection that is kept where the collector keeps it."""
-        body = case.body if case.body is None or isinstance(case.body, bytes) else json.dumps(case.body).encode()
+        body = (
+            case.body
+            if case.body is None or isinstance(case.body, bytes)
+            else json.dumps(case.body).encode()
+        )
         try:
             return self._exchange(case, body)
-        except (ConnectionError, http.client.HTTPException):  # it was closed after the answer before
+        except (
+            ConnectionError,
+            http.client.HTTPException,
+        ):  # it was closed after the answer before
             self.connection.close()
             return self._exchange(case, body)
 
@@ -114,7 +128,11 @@ def find_problem(case: Case, answer: Answer) -> str | None:
 def written(case: Case, answer: Answer) -> Iterator[str]:
     """What an answer acknowledges; see `Battery.acknowledged`."""
     path = urlsplit(case.path).path
-    if answer.status != 200 or case.method not in ("POST", "PATCH") or not case.path.startswith("/v1/"):
+    if (
+        answer.status != 200
+        or case.method not in ("POST", "PATCH")
+        or not case.path.startswith("/v1/")
+    ):
         return
     if not path.endswith((":commit", ":batchWrite")):
         if ":" not in path.rpartition("/")[2] or case.method == "PATCH":

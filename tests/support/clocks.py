@@ -1,4 +1,5 @@
-"""Processes whose clock is wrong: Python imports `sitecustomize` first, which changes `datetime.now`."""
+"""Processes whose clock is wrong: Python imports `sitecustomize` first, which changes
+`datetime.now`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

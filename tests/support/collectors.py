@@ -20,13 +20,14 @@ from pathlib import Path
 import pytest
 
 from plaintally_server.store.opening import open_reader
-from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.tables import metadata
 
 ROOT = "/v1/projects/p/databases/(default)/documents"
 TOKEN = "the-token-of-a-maintainer-of-these-tests-123"
 OPEN_COLLECTOR = (str(Path(__file__).with_name("open_collector.py")),)
-"""What `run_collector` runs as its module for a collector that takes documents of any fields in some collections."""
+"""What `run_collector` runs as its module for a collector that takes documents of any fields in
+some collections."""
 TIME = "2026-11-23T20:15:30.123456Z"
 
 
@@ -68,31 +69,49 @@ class Collector:
         return open_reader(self.database)
 
     def request(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, *, source: str = ""
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        source: str = "",
     ) -> Answer:
         """One request on a connection of its own; `body` is sent as it is, or as JSON."""
         address = (source, 0) if source else None
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=address)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=30, source_address=address
+        )
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
             connection.request(method, path, content, dict(headers or {}))
             response = connection.getresponse()
             return Answer(
-                response.status, response.read(), {name.lower(): value for name, value in response.getheaders()}
+                response.status,
+                response.read(),
+                {name.lower(): value for name, value in response.getheaders()},
             )
         finally:
             connection.close()
 
     def post(
-        self, identifier: str | None = None, *, document: str | None = None, collection: str = "using_rxinfer"
+        self,
+        identifier: str | None = None,
+        *,
+        document: str | None = None,
+        collection: str = "using_rxinfer",
     ) -> Answer:
         """A count as the SDK posts it; without `document` it is named by its id."""
         identifier = identifier or str(uuid.uuid4())
-        return self.request("POST", f"{ROOT}/{collection}?documentId={document or identifier}", count(identifier))
+        return self.request(
+            "POST", f"{ROOT}/{collection}?documentId={document or identifier}", count(identifier)
+        )
 
     def get(self, document: str, *, collection: str = "sessions") -> Answer:
         """A document, read with the token."""
-        return self.request("GET", f"{ROOT}/{collection}/{document}", headers={"Authorization": f"Bearer {TOKEN}"})
+        return self.request(
+            "GET", f"{ROOT}/{collection}/{document}", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
 
     def counted(self, package: str = "rxinfer") -> dict[str, int]:
         """How many imports were counted, by their coarse fields."""
@@ -104,7 +123,11 @@ class Collector:
 
 
 def count(identifier: str | None = None, **more: object) -> dict[str, object]:
-    fields = {"id": {"stringValue": identifier or str(uuid.uuid4())}, "timestamp": {"timestampValue": TIME}, **more}
+    fields = {
+        "id": {"stringValue": identifier or str(uuid.uuid4())},
+        "timestamp": {"timestampValue": TIME},
+        **more,
+    }
     return {"fields": fields}
 
 
@@ -121,8 +144,8 @@ def run_collector(
 ) -> Iterator[Collector]:
     """A collector on a free port; it is told to end, and must, when the block ends.
 
-    With the address of a database, the file is none, but the collector runs in its folder. `program` is what runs it,
-    and `module` is what Python runs.
+    With the address of a database, the file is none, but the collector runs in its folder.
+    `program` is what runs it, and `module` is what Python runs.
     """
     command = [sys.executable, *module, "serve", "--port", "0", "--database", url or str(database)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}

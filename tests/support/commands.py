@@ -1,7 +1,9 @@
-"""Runs commands of `plaintally-server` in processes of their own that need not start an interpreter.
+"""Runs commands of `plaintally-server` in processes of their own that need not start an
+interpreter.
 
-One process imports the program and forks for each command. What runs in the fork is `cli.main`, as after
-`python -m plaintally_server`, with its own streams, folder and variables, and it ends as a process ends.
+One process imports the program and forks for each command. What runs in the fork is `cli.main`, as
+after `python -m plaintally_server`, with its own streams, folder and variables, and it ends as a
+process ends.
 """
 
 import atexit
@@ -80,10 +82,16 @@ class Running:
             if not is_told and "Listening on" in self._read(".out"):
                 os.kill(int(self._read(".pid")), signal.SIGTERM)
                 is_told = True
-            assert time.monotonic() < deadline, (self.arguments, self._read(".out"), self._read(".err"))
+            assert time.monotonic() < deadline, (
+                self.arguments,
+                self._read(".out"),
+                self._read(".err"),
+            )
             time.sleep(0.02)
         code, took_s = ended.split()
-        return Done(self.arguments, int(code), self._read(".out"), self._read(".err"), float(took_s))
+        return Done(
+            self.arguments, int(code), self._read(".out"), self._read(".err"), float(took_s)
+        )
 
 
 @contextlib.contextmanager
@@ -100,20 +108,21 @@ def run_starter(folder: Path) -> Iterator[Starter]:
 
 def _serve() -> None:
     """Fork for each line of the input; two processes each, of which one waits for the other."""
-    import plaintally_server.cli
-    from plaintally_server.cli import _ELSEWHERE, commands
+    import plaintally_server.cli.main
+    from plaintally_server.cli.main import _ELSEWHERE, commands
 
     for name in {*_ELSEWHERE} - {"pull"}:  # whose client has threads
         commands.get_command(None, name)  # type: ignore[arg-type]
-    import plaintally_server.diagnosis
-    import plaintally_server.serving  # noqa: F401
+    import plaintally_server.cli.doctor
+    import plaintally_server.server  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while line := sys.stdin.buffer.readline():  # no thread reads ahead of a fork
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _run(json.loads(line))
-            return  # the end of a process that was asked for a command, which is the interpreter's as usual
+            # the end of a process that was asked for a command, which is the interpreter's as usual
+            return
 
 
 def _run(job: Mapping[str, Any]) -> None:
@@ -134,11 +143,12 @@ def _run(job: Mapping[str, Any]) -> None:
     os.environ.update(job["env"])
     os.chdir(job["cwd"])
     sys.argv = ["plaintally-server", *job["arguments"]]
-    _end(plaintally_server.cli.main)
+    _end(plaintally_server.cli.main.main)
 
 
 def _end(work: Callable[[], None]) -> NoReturn:
-    """Do work and end as the interpreter does, but without freeing all that was imported before the fork."""
+    """Do work and end as the interpreter does, but without freeing all that was imported before the
+    fork."""
     code: object = 0
     try:
         work()
@@ -157,6 +167,6 @@ def _end(work: Callable[[], None]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    import plaintally_server.cli
+    import plaintally_server.cli.main
 
     _serve()

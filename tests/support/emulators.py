@@ -1,6 +1,8 @@
-"""Firestore emulators in processes of their own: Google's, where the machine has it, and one from npm.
+"""Firestore emulators in processes of their own: Google's, where the machine has it, and one from
+npm.
 
-Both are reached by Google's own client; Google's also by REST, with rules in force for whoever has no token.
+Both are reached by Google's own client; Google's also by REST, with rules in force for whoever has
+no token.
 """
 
 import http.client
@@ -26,7 +28,9 @@ from plaintally.firestore import from_document
 from ports import free_port
 from shared import Document
 
-JAR = Path("/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
+JAR = Path(
+    "/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
+)
 NPM = REPOSITORY / "tests/firestore-emulator"
 RULES = REPOSITORY / "deploy/firestore.rules"
 PACKAGES = "['mypackage']"
@@ -85,12 +89,17 @@ class Emulator:
         with self.client() as client:
             return {snapshot.id for snapshot in client.collection(collection).get()}
 
-    def request(self, method: str, path: str, body: object = None, *, owner: bool = False) -> Answer:
-        """A REST request of somebody who has no token, or of the owner; `path` stands below the documents."""
+    def request(
+        self, method: str, path: str, body: object = None, *, owner: bool = False
+    ) -> Answer:
+        """A REST request of somebody who has no token, or of the owner; `path` stands below the
+        documents."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             headers = {"Authorization": "Bearer owner"} if owner else {}
-            connection.request(method, self.root + path, None if body is None else json.dumps(body), headers)
+            connection.request(
+                method, self.root + path, None if body is None else json.dumps(body), headers
+            )
             response = connection.getresponse()
             return Answer(response.status, response.read(), dict(response.getheaders()))
         finally:
@@ -98,17 +107,23 @@ class Emulator:
 
 
 @contextmanager
-def run_emulator(kind: str, folder: Path, packages: list[str], *, clock: Path | None = None) -> Iterator[Emulator]:
+def run_emulator(
+    kind: str, folder: Path, packages: list[str], *, clock: Path | None = None
+) -> Iterator[Emulator]:
     """An emulator; Google's has the rules that are shipped in force, for these packages.
 
     The clock of the one from npm is ahead by the milliseconds that stand in the file `clock`.
     """
     with (folder / f"{kind}.log").open("w+") as log:
-        command, port = _google(folder, packages) if kind == "google" else (["node", str(NPM / "serve.cjs")], 0)
+        command, port = (
+            _google(folder, packages) if kind == "google" else (["node", str(NPM / "serve.cjs")], 0)
+        )
         env = _environment()
         if clock is not None:
             env |= {"NODE_OPTIONS": f"--require {NPM / 'clock.cjs'}", "TEST_CLOCK": str(clock)}
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=env)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=env
+        )
         try:
             said = _wait(process, Path(log.name), "Dev App Server is now running" if port else "\n")
             yield Emulator(kind, port or int(said.split()[0]))

@@ -1,8 +1,10 @@
-"""What Firestore takes, as a checker of requests: Google's own types, and the limits that they do not know.
+"""What Firestore takes, as a checker of requests: Google's own types, and the limits that they do
+not know.
 
-The types of google-cloud-firestore read a body leniently (they take two kinds in one value, a name that is reserved, an
-array in an array), so what they read is written again and held against what was sent, and all else is checked here.
-The limits are those of https://firebase.google.com/docs/firestore/quotas.
+The types of google-cloud-firestore read a body leniently (they take two kinds in one value, a name
+that is reserved, an array in an array), so what they read is written again and held against what
+was sent, and all else is checked here. The limits are those of
+https://firebase.google.com/docs/firestore/quotas.
 """
 
 import base64
@@ -71,12 +73,15 @@ def _read_document(name: str, document: Any) -> tuple[str, Fields]:  # noqa: ANN
         assert not re.fullmatch(r"__.*__", identifier, re.DOTALL)
     fields: Fields = document["fields"]
     size = size_of(name, fields)
-    assert size <= MAX_DOCUMENT or len(json.dumps(fields)) > MAX_DOCUMENT  # what is too large is refused by itself
+    assert (
+        size <= MAX_DOCUMENT or len(json.dumps(fields)) > MAX_DOCUMENT
+    )  # what is too large is refused by itself
     return name, fields
 
 
 def size_of(name: str, fields: Fields) -> int:
-    """The size of a document, named as collection/id, as Firestore counts it; all in it is held against the limits."""
+    """The size of a document, named as collection/id, as Firestore counts it; all in it is held
+    against the limits."""
     return _name_size(name) + 32 + sum(_sizes(fields, 0))
 
 
@@ -113,7 +118,9 @@ def _size(value: Any, depth: int) -> int:  # noqa: ANN401
     if kind == "doubleValue":
         assert type(content) is float or content in ("NaN", "Infinity", "-Infinity")
     if kind == "timestampValue":
-        assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.([0-9]{3}|[0-9]{6}))?Z", content)
+        assert re.fullmatch(
+            r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.([0-9]{3}|[0-9]{6}))?Z", content
+        )
     if kind == "bytesValue":
         return len(base64.b64decode(content))
     if kind == "referenceValue":
@@ -128,14 +135,21 @@ def _again(kind: Any, body: Any) -> Any:  # noqa: ANN401
 
 
 def _bare(content: Any) -> Any:  # noqa: ANN401
-    """The content without what may be written or left out: empty lists and objects, zeros behind the point of times."""
+    """The content without what may be written or left out: empty lists and objects, zeros behind
+    the point of times."""
     if isinstance(content, list):
         return [_bare(item) for item in content]
     if isinstance(content, dict):
         found = {key: _bare(value) for key, value in content.items()}
         if "timestampValue" in found:
-            found["timestampValue"] = re.sub(r"(\.[0-9]*?)0+Z$", r"\1Z", found["timestampValue"]).replace(".Z", "Z")
-        return {key: value for key, value in found.items() if key not in ("values", "fields", "writes") or value}
+            found["timestampValue"] = re.sub(
+                r"(\.[0-9]*?)0+Z$", r"\1Z", found["timestampValue"]
+            ).replace(".Z", "Z")
+        return {
+            key: value
+            for key, value in found.items()
+            if key not in ("values", "fields", "writes") or value
+        }
     return content
 
 

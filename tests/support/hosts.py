@@ -1,4 +1,5 @@
-"""Host packages in real processes: the installed wheel in a bare environment, run with an environment of its own."""
+"""Host packages in real processes: the installed wheel in a bare environment, run with an
+environment of its own."""
 
 import contextlib
 import os
@@ -14,7 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "hostpkg"
-# A variable that a host passes on to its senders, so that tests recognise them. No host name matches a path.
+# A variable that a host passes on to its senders, so that tests recognise them. No host name
+# matches a path.
 MARKER = "NO_PROXY"
 
 
@@ -59,7 +61,8 @@ class Host:
         before: tuple[str, ...] = (),
         cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run `code` in a process of its own and wait for it; `before` is a command that starts the interpreter."""
+        """Run `code` in a process of its own and wait for it; `before` is a command that starts the
+        interpreter."""
         command = [*before, str(self.interpreter.python), *options, "-c", textwrap.dedent(code)]
         return subprocess.run(
             command,
@@ -139,7 +142,10 @@ MakeHost = Callable[..., Host]
 
 def locked_files(host: Host) -> list[Path]:
     """The files of the SDK of which each sender locks one."""
-    return [host.folder / f"plaintally/_transport/{name}.py" for name in ("sender", "http", "addresses", "retry")]
+    return [
+        host.folder / f"plaintally/_transport/{name}.py"
+        for name in ("sender", "http", "addresses", "retry")
+    ]
 
 
 @contextlib.contextmanager
@@ -173,7 +179,8 @@ def left_behind():
 
 
 def in_sub_interpreter(code: str, *, within: str = "main") -> str:
-    """Code that runs `code` in a sub-interpreter, from the main thread or `within` another, and ends it."""
+    """Code that runs `code` in a sub-interpreter, from the main thread or `within` another, and
+    ends it."""
     return f"""
 import sys, threading
 try:
@@ -212,7 +219,11 @@ class Trace:
         changing = self._calls(
             r"(mkdir|mkdirat|rename|renameat|renameat2|unlink|unlinkat|link|symlink|chmod|truncate)\("
         )
-        opened = [line for line in self._calls(r"(open|openat|creat)\(") if re.search(r"O_(CREAT|WRONLY|RDWR)", line)]
+        opened = [
+            line
+            for line in self._calls(r"(open|openat|creat)\(")
+            if re.search(r"O_(CREAT|WRONLY|RDWR)", line)
+        ]
         return [line for line in [*changing, *opened] if "ENOENT" not in line]
 
     def _calls(self, pattern: str) -> list[str]:
@@ -220,7 +231,12 @@ class Trace:
 
 
 def trace(
-    host: Host, folder: Path, code: str = f"import {PACKAGE}", *, within: tuple[str, ...] = (), **keywords: object
+    host: Host,
+    folder: Path,
+    code: str = f"import {PACKAGE}",
+    *,
+    within: tuple[str, ...] = (),
+    **keywords: object,
 ) -> Trace:
     """Run a host under strace, `within` another command, and wait for all it starts."""
     output = folder / "trace.txt"
@@ -254,7 +270,8 @@ def senders(marker: str) -> list[int]:
 def wait_until_gone(marker: str) -> None:
     """Wait until every sender with the marker in its environment has ended by itself.
 
-    While a process is being replaced by another its environment cannot be read, so one empty look proves nothing.
+    While a process is being replaced by another its environment cannot be read, so one empty look
+    proves nothing.
     """
     deadline = time.monotonic() + 20
     empty_looks = 0

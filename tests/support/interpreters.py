@@ -1,4 +1,5 @@
-"""The versions of Python that we support, and where this machine has them: `python interpreters.py 3.12`."""
+"""The versions of Python that we support, and where this machine has them: `python interpreters.py
+3.12`."""
 
 import os
 import shutil

@@ -1,4 +1,5 @@
-"""Sessions of all sorts: a contract with every kind, and invokes with values that fit it and values that do not."""
+"""Sessions of all sorts: a contract with every kind, and invokes with values that fit it and values
+that do not."""
 
 from contextlib import suppress
 from typing import Any
@@ -6,7 +7,18 @@ from typing import Any
 from hypothesis import strategies as st
 
 from plaintally import Telemetry
-from plaintally.contract import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
+from plaintally.contract import (
+    Choice,
+    Contract,
+    Description,
+    ErrorType,
+    Flag,
+    Integer,
+    Label,
+    Name,
+    Real,
+    Source,
+)
 from plaintally.session import Session
 
 CONTRACT = Contract(
@@ -28,7 +40,15 @@ CONTRACT = Contract(
     },
 )
 TEXTS = st.text(max_size=20) | st.sampled_from(["exact", "", "ünï ☃", "\ud800", "\x00", "a" * 3000])
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.binary(max_size=5) | st.datetimes()
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | TEXTS
+    | st.binary(max_size=5)
+    | st.datetimes()
+)
 KEYS = st.sampled_from(["a", "__a__", "b.c", "`", "ü", "other"]) | st.integers()
 VALUES = st.recursive(
     SCALARS,
@@ -40,10 +60,15 @@ VALUES = st.recursive(
     ),
     max_leaves=12,
 )
-CONTEXTS = st.dictionaries(st.sampled_from([*CONTRACT.labels["fit"].context, "undeclared"]), VALUES, max_size=9)
+CONTEXTS = st.dictionaries(
+    st.sampled_from([*CONTRACT.labels["fit"].context, "undeclared"]), VALUES, max_size=9
+)
 Logged = tuple[str, dict[str, Any], str | None]
 """A label, what is added to its context, and what is raised."""
-INVOKES = st.lists(st.tuples(st.sampled_from(["fit", "plot", "undeclared"]), CONTEXTS, st.none() | TEXTS), max_size=8)
+INVOKES = st.lists(
+    st.tuples(st.sampled_from(["fit", "plot", "undeclared"]), CONTEXTS, st.none() | TEXTS),
+    max_size=8,
+)
 
 
 def make(endpoint: str) -> Telemetry:

@@ -34,13 +34,18 @@ def confirm(request: bytes) -> bytes:
         content: dict[str, object] = {"writeResults": written, "commitTime": "2026-11-24T00:00:00Z"}
     else:
         name = target.replace("?documentId=", "/").rpartition("/v1/")[2]
-        content = {"name": name, "createTime": "2026-11-24T00:00:00Z", "updateTime": "2026-11-24T00:00:00Z"}
+        content = {
+            "name": name,
+            "createTime": "2026-11-24T00:00:00Z",
+            "updateTime": "2026-11-24T00:00:00Z",
+        }
     return json.dumps(content).encode()
 
 
 @dataclass
 class Loopback:
-    """`answers` are given in turn, the last one for ever; an answer waits for `release` where it is held."""
+    """`answers` are given in turn, the last one for ever; an answer waits for `release` where it is
+    held."""
 
     answers: list[bytes]
     release: threading.Event = field(default_factory=threading.Event)
@@ -90,7 +95,11 @@ def _read_request(stream: socket.socket) -> bytes:
     while b"\r\n\r\n" not in request and (received := stream.recv(65_536)):
         request += received
     head, _, body = request.partition(b"\r\n\r\n")
-    lengths = [int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    lengths = [
+        int(line[15:])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    ]
     while lengths and len(body) < lengths[0] and (received := stream.recv(65_536)):
         body += received
         request += received
@@ -99,9 +108,13 @@ def _read_request(stream: socket.socket) -> bytes:
 
 @contextlib.contextmanager
 def loopback(
-    *answers: bytes, tls: ssl.SSLContext | None = None, held: bool = False, address: str = "127.0.0.1"
+    *answers: bytes,
+    tls: ssl.SSLContext | None = None,
+    held: bool = False,
+    address: str = "127.0.0.1",
 ) -> Iterator[Loopback]:
-    """Serve on a free port; with `held`, connections are taken and read but nobody is answered before `release`."""
+    """Serve on a free port; with `held`, connections are taken and read but nobody is answered
+    before `release`."""
     server = Loopback(list(answers) or [OK], tls=tls)
     if not held:
         server.release.set()

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from msgspec import json
 
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted, make_counted
-from plaintally_server.resource import Name, Precondition
+from plaintally_server.firestore.documents import Name, Precondition
+from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS, Admitted, make_counted
 from plaintally_server.store import Import, Write, clock, tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
-from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.statements import add
 
 ENVIRONMENT = {
@@ -33,13 +33,20 @@ def at(day: date, seconds: float = 0) -> datetime:
 
 
 def count(fields: dict[str, Any], received_at: datetime, *, package: str = "rxinfer") -> Import:
-    coarse = {name: fields[name] for name in ("package_version", "python_version") if name in fields}
+    coarse = {
+        name: fields[name] for name in ("package_version", "python_version") if name in fields
+    }
     kept = make_counted(package, fields["id"], fields["id"], json.encode(coarse).decode())
     return Import(package, *kept, fields, received_at, must_be_new=False)
 
 
 def write(
-    collection: str, fields: dict[str, Any], received_at: datetime, *, package: str = "rxinfer", parent: str = ""
+    collection: str,
+    fields: dict[str, Any],
+    received_at: datetime,
+    *,
+    package: str = "rxinfer",
+    parent: str = "",
 ) -> Write:
     admitted = Admitted(fields, package, parent=parent or None)
     name = Name("p", "(default)", collection, fields["id"])
@@ -47,7 +54,13 @@ def write(
 
 
 def delete(collection: str, document: str, received_at: datetime) -> Write:
-    return Write(Name("p", "(default)", collection, document), Precondition(), lambda _: None, received_at, erases=True)
+    return Write(
+        Name("p", "(default)", collection, document),
+        Precondition(),
+        lambda _: None,
+        received_at,
+        erases=True,
+    )
 
 
 def commit(database: Database, writes: Sequence[Write | Import]) -> SQLReader:
@@ -56,7 +69,9 @@ def commit(database: Database, writes: Sequence[Write | Import]) -> SQLReader:
     return open_reader(database)
 
 
-def counts(chance: random.Random, days: Sequence[date], number: int, *, package: str = "rxinfer") -> Iterator[Import]:
+def counts(
+    chance: random.Random, days: Sequence[date], number: int, *, package: str = "rxinfer"
+) -> Iterator[Import]:
     """Imports at any time of the days; those of rxinfer have versions."""
     for _ in range(number):
         moment = at(chance.choice(days), chance.randrange(86_400))
@@ -69,7 +84,9 @@ def counts(chance: random.Random, days: Sequence[date], number: int, *, package:
         yield count(fields, moment, package=package)
 
 
-def session(chance: random.Random, moment: datetime, *, invokes: int, model: str = "local_level") -> Iterator[Write]:
+def session(
+    chance: random.Random, moment: datetime, *, invokes: int, model: str = "local_level"
+) -> Iterator[Write]:
     """A session with one label and its invokes, all received at a moment."""
     session_id, stats_id = new_id(chance), new_id(chance)
     label = chance.choice(["inference", "plot"])
@@ -77,9 +94,19 @@ def session(chance: random.Random, moment: datetime, *, invokes: int, model: str
     names: dict[str, Any] = {**own, "label": label}
     fields: dict[str, Any] = {"created_at": moment, "environment": ENVIRONMENT}
     yield write(SESSIONS, {"id": session_id, **own, **fields}, moment)
-    numbers: dict[str, float] = dict.fromkeys(("total_invokes", "success_count", "failed_count"), invokes)
-    numbers |= dict.fromkeys(("success_rate", "min_duration_ms", "max_duration_ms", "total_duration_ms"), 1.0)
-    stats = {"id": stats_id, "session": session_id, **names, **numbers, "context_keys": ["model_name"]}
+    numbers: dict[str, float] = dict.fromkeys(
+        ("total_invokes", "success_count", "failed_count"), invokes
+    )
+    numbers |= dict.fromkeys(
+        ("success_rate", "min_duration_ms", "max_duration_ms", "total_duration_ms"), 1.0
+    )
+    stats = {
+        "id": stats_id,
+        "session": session_id,
+        **names,
+        **numbers,
+        "context_keys": ["model_name"],
+    }
     yield write(STATS, stats, moment, parent=session_id)
     for _ in range(invokes):
         duration_ms = chance.choice([0.0, 1.0, chance.lognormvariate(3, 2)])
@@ -87,7 +114,13 @@ def session(chance: random.Random, moment: datetime, *, invokes: int, model: str
             {"execution_start": moment, "execution_end": moment},
             chance.choice(["success", "success", "error"]),
         )
-        invoke = {"id": new_id(chance), "session_stats": stats_id, **names, "status": status, **start}
+        invoke = {
+            "id": new_id(chance),
+            "session_stats": stats_id,
+            **names,
+            "status": status,
+            **start,
+        }
         invoke |= {"duration_ms": duration_ms, "context": {"model_name": model}}
         yield write(INVOKES, invoke, moment, parent=stats_id)
 
@@ -103,5 +136,10 @@ def run_until(database: Database, moment: datetime, *, hours: float = 25) -> Non
         for minutes in range(round(60 * hours), -1, -4):
             at = moment - timedelta(minutes=minutes)
             clock.note(connection, at)
-            add(connection, tables.rollups, {"package": "", "day": at.date()}, {(tables.UP, f"{at:%H}"): 1})
+            add(
+                connection,
+                tables.rollups,
+                {"package": "", "day": at.date()},
+                {(tables.UP, f"{at:%H}"): 1},
+            )
     engine.dispose()

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from collectors import Answer, Collector, run_server
-from plaintally_server.access import PREFIX
+from plaintally_server.auth.permissions import PREFIX
 from plaintally_server.store.database import Database
 
 
@@ -32,7 +32,10 @@ class Browser:
         return self.collector.request("GET", path, headers={"Cookie": self.cookie, **self.headers})
 
     def send(self, path: str, values: Mapping[str, str], **headers: str) -> Answer:
-        kind = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+        kind = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Sec-Fetch-Site": "same-origin",
+        }
         sent = {**kind, "Cookie": self.cookie, **self.headers, **headers}
         answer = self.collector.request("POST", path, urlencode(values).encode(), headers=sent)
         for morsel in SimpleCookie(answer.headers.get("set-cookie", "")).values():
@@ -40,6 +43,8 @@ class Browser:
         return answer
 
     def form_key(self) -> str:
-        found = re.search(r'name="form_key" value="([0-9a-f]{64})"', self.get("/maintain").body.decode())
+        found = re.search(
+            r'name="form_key" value="([0-9a-f]{64})"', self.get("/maintain").body.decode()
+        )
         assert found
         return found[1]

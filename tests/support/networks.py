@@ -36,12 +36,15 @@ def run_in_network(
     env: Mapping[str, str] = {},
     python: str | Path = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python where nothing but this machine answers, no name server either, and `names` have these addresses.
+    """Run Python where nothing but this machine answers, no name server either, and `names` have
+    these addresses.
 
     The modules of the tests can be imported there.
     """
     hosts, servers = folder / "hosts", folder / "resolv.conf"
-    hosts.write_text("".join(f"{address} {name}\n" for name, addresses in names.items() for address in addresses))
+    hosts.write_text(
+        "".join(f"{address} {name}\n" for name, addresses in names.items() for address in addresses)
+    )
     servers.write_text("nameserver 10.9.0.53\n")
     interpreter = [str(python), "-c", code]
     command = [*_NAMESPACES, "sh", "-c", _SET_UP, "sh", str(hosts), str(servers), *interpreter]

@@ -1,18 +1,19 @@
-"""A program: a collector that also takes documents of any fields in some collections, from everyone.
+"""A program: a collector that also takes documents of any fields in some collections, from
+everyone.
 
-What Firestore's clients rely on can only be tested with documents that no contract declares. Everything else of this
-collector, its options included, is that of `plaintally-server`.
+What Firestore's clients rely on can only be tested with documents that no contract declares.
+Everything else of this collector, its options included, is that of `plaintally-server`.
 """
 
 from functools import partial
 
-from plaintally_server import serving
-from plaintally_server.access import Access
-from plaintally_server.cli import main
-from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Name
-from plaintally_server.sizes import check_size
+from plaintally_server import server
+from plaintally_server.auth.permissions import Access
+from plaintally_server.cli.main import main
+from plaintally_server.firestore.documents import Name
+from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.firestore.size import check_size
+from plaintally_server.ingest.admission import Admitted
 
 OPEN = ("any", "batch", "cities", "notes", "numbers", "pages", "people", "towns")
 """The collections that take documents of any fields."""
@@ -42,5 +43,5 @@ class OpenAccess(Access):
 
 
 if __name__ == "__main__":
-    serving.run = partial(serving.run, access=OpenAccess)
+    server.run = partial(server.run, access=OpenAccess)
     main()

@@ -1,7 +1,8 @@
 """Ports of the loopback address that no other server of this run had.
 
-The system gives a port again soon after it was closed, so that a late sender of one test would reach the server of
-another. These ports lie below those that Linux gives, and every process that runs tests has its own.
+The system gives a port again soon after it was closed, so that a late sender of one test would
+reach the server of another. These ports lie below those that Linux gives, and every process that
+runs tests has its own.
 """
 
 import itertools

@@ -20,7 +20,10 @@ import psycopg
 from plaintally_server.store import schema
 from ports import free_port
 
-_PLACES = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ.get("PATH", "").split(os.pathsep))]
+_PLACES = [
+    *Path("/usr/lib/postgresql").glob("*/bin"),
+    *map(Path, os.environ.get("PATH", "").split(os.pathsep)),
+]
 
 
 @dataclass
@@ -62,7 +65,9 @@ class Postgres:
         command = [*self.before, program("postgres"), "-D", str(self.folder / "data"), *options]
         log = (self.folder / "log").open("ab")
         with log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **_as_somebody())
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, **_as_somebody()
+            )
         _await(self.url(), self.folder / "log")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -73,13 +78,32 @@ class Postgres:
 
 
 @contextmanager
-def run_postgres(buffers: str = "32MB", before: Sequence[str] = (), **settings: str) -> Iterator[Postgres]:
-    """A server on a free port of the loopback address, which ends with the block; `before` are words that start it."""
+def run_postgres(
+    buffers: str = "32MB", before: Sequence[str] = (), **settings: str
+) -> Iterator[Postgres]:
+    """A server on a free port of the loopback address, which ends with the block; `before` are
+    words that start it."""
     folder = Path(tempfile.mkdtemp(prefix="plaintally-postgres-"))
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
-    initdb = [program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-    subprocess.run([*initdb, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, **_as_somebody())
+    initdb = [
+        program("initdb"),
+        "-D",
+        str(folder / "data"),
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+    ]
+    subprocess.run(
+        [*initdb, "--locale=C", "--no-sync"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        **_as_somebody(),
+    )
     port = free_port()
     server = Postgres(folder, port, buffers, before, settings=settings)
     server.start()
@@ -103,10 +127,15 @@ def run_pgbouncer(server: Postgres, mode: str, target: int | None = None) -> Ite
         f"pool_mode = {mode}\nmin_pool_size = 4\nserver_round_robin = 1\nlogfile = {config}.log\n"
     )
     process = subprocess.Popen(
-        ["/usr/sbin/pgbouncer", "-q", config], stderr=subprocess.DEVNULL, cwd=server.folder, **_as_somebody()
+        ["/usr/sbin/pgbouncer", "-q", config],
+        stderr=subprocess.DEVNULL,
+        cwd=server.folder,
+        **_as_somebody(),
     )
     try:
-        _await(server.url().replace(f":{server.port}/", f":{port}/"), config.with_suffix(".ini.log"))
+        _await(
+            server.url().replace(f":{server.port}/", f":{port}/"), config.with_suffix(".ini.log")
+        )
         yield port
     finally:
         process.terminate()
@@ -175,12 +204,14 @@ class Cutter:
         self._cut: tuple[bytes, bool] | None = None
         self._silence: tuple[bytes, bool] | None = None
         self.open = threading.Event()
-        """Cleared, it lets nothing through in either direction and keeps all connections, like a broken network."""
+        """Cleared, it lets nothing through in either direction and keeps all connections, like a
+        broken network."""
         self.open.set()
         self._sockets: list[socket.socket] = [self._listener]
 
     def cut_at(self, word: bytes, *, arrives: bool) -> None:
-        """Cut the next connection on which a client says this word, after the server did it, or before it hears it."""
+        """Cut the next connection on which a client says this word, after the server did it, or
+        before it hears it."""
         self._cut = (word, arrives)
 
     def silence_at(self, word: bytes, *, arrives: bool) -> None:

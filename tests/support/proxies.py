@@ -1,4 +1,5 @@
-"""The proxies whose configuration is shipped, in processes of their own, before whatever listens on a port."""
+"""The proxies whose configuration is shipped, in processes of their own, before whatever listens on
+a port."""
 
 import contextlib
 import http.client
@@ -34,7 +35,12 @@ class Proxy:
     pid: int
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}, source: str = CLIENT
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = {},
+        source: str = CLIENT,
     ) -> Answer:
         """One request by TLS, from an address that is only the client's."""
         connection = http.client.HTTPSConnection(
@@ -98,14 +104,21 @@ def configure_nginx(
     """The shipped file with other ports and a certificate that there is, and one that includes it."""
     authority = trustme.CA()
     authority.configure_trust(trust)
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "both.pem")
-    text = re.sub(r"ssl_certificate(\w*) .*;", rf"ssl_certificate\1 {folder}/both.pem;", NGINX_CONF.read_text())
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
+        folder / "both.pem"
+    )
+    text = re.sub(
+        r"ssl_certificate(\w*) .*;",
+        rf"ssl_certificate\1 {folder}/both.pem;",
+        NGINX_CONF.read_text(),
+    )
     text = re.sub(r"\n *listen \[::].*", "", text).replace("listen 443", f"listen 127.0.0.1:{port}")
     text = text.replace("listen 80;", f"listen 127.0.0.1:{plain_port};")
     servers = " ".join(f"server 127.0.0.1:{collector};" for collector in collectors)
     (folder / "shipped.conf").write_text(text.replace("server 127.0.0.1:8080;", servers))
     paths = "".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{kind}_temp_path {folder}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (folder / "main.conf").write_text(
         f"daemon off; master_process off; pid {folder}/pid; error_log stderr notice; "
@@ -114,10 +127,14 @@ def configure_nginx(
 
 
 @contextmanager
-def _run(command: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def _run(
+    command: list[str], folder: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     with (
         (folder / "output").open("wb") as output,
-        subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output) as process,
+        subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=output
+        ) as process,
     ):
         try:
             yield process

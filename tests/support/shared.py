@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collectors import ROOT, Answer, Collector
-from plaintally.contract import Choice, Contract, ErrorType, Flag, Integer, Label, Name, Real, Source
+from plaintally.contract import (
+    Choice,
+    Contract,
+    ErrorType,
+    Flag,
+    Integer,
+    Label,
+    Name,
+    Real,
+    Source,
+)
 
 PREFIX = ROOT.removeprefix("/v1/")
 KEY = "the-deletion-key-canary"
@@ -94,7 +104,11 @@ class Shared:
     @property
     def documents(self) -> dict[str, Document]:
         """By collection and id, in the order of sharing."""
-        contents = [self.session_document(), self.stats_document(), *map(self.invoke_document, range(self.invokes))]
+        contents = [
+            self.session_document(),
+            self.stats_document(),
+            *map(self.invoke_document, range(self.invokes)),
+        ]
         return dict(zip(self.names, contents, strict=True))
 
     def session_document(self) -> Document:
@@ -137,7 +151,9 @@ class Shared:
 
     def invoke_document(self, index: int = 0) -> Document:
         length = index * 397 % (self.longest_source + 1)
-        text = f"{self.invoke_ids[index]} " * (length // 37 + 1)  # so that any part of it tells whose it is
+        text = f"{self.invoke_ids[index]} " * (
+            length // 37 + 1
+        )  # so that any part of it tells whose it is
         source = {"source": string(text[:length])} if length else {}
         return {
             "fields": {
@@ -147,10 +163,14 @@ class Shared:
                 "deletion_key_hash": string(hash_key(self.key)),
                 "label": string("inference"),
                 "status": string("success"),
-                "execution_start": moment(f"2026-11-23T20:{59 - index // 60:02}:{59 - index % 60:02}Z"),
+                "execution_start": moment(
+                    f"2026-11-23T20:{59 - index // 60:02}:{59 - index % 60:02}Z"
+                ),
                 "execution_end": moment("2026-11-23T21:00:00Z"),
                 "duration_ms": double(0.5),
-                "context": mapping(model_name=string("canary_model"), iterations=integer(50), **source),
+                "context": mapping(
+                    model_name=string("canary_model"), iterations=integer(50), **source
+                ),
             }
         }
 
@@ -180,7 +200,9 @@ def commit(collector: Collector, *writes: Mapping[str, object], **more: object) 
 
 
 def share(collector: Collector, shared: Shared) -> Answer:
-    return commit(collector, *(update(name, document) for name, document in shared.documents.items()))
+    return commit(
+        collector, *(update(name, document) for name, document in shared.documents.items())
+    )
 
 
 def patch(collector: Collector, name: str, document: Document) -> Answer:

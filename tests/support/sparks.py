@@ -1,4 +1,5 @@
-"""A standalone cluster of Apache Spark: a master and two workers, in processes of their own on loopback."""
+"""A standalone cluster of Apache Spark: a master and two workers, in processes of their own on
+loopback."""
 
 import os
 import re
@@ -18,7 +19,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "SPARK_DAEMON_MEMORY": "256m",
     "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # they live for seconds
     "PYSPARK_SUBMIT_ARGS": "--driver-memory 512m --conf spark.executor.memory=512m --conf spark.cores.max=2"
-    " --conf spark.sql.shuffle.partitions=2 --conf spark.ui.showConsoleProgress=false pyspark-shell",
+    " --conf spark.sql.shuffle.partitions=2 --conf spark.ui.showConsoleProgress=false "
+    "pyspark-shell",
 }
 """What the processes of the cluster, and whoever gives it work, are started with."""
 
@@ -30,7 +32,15 @@ def run_cluster(folder: Path) -> Iterator[str]:
         log = running.enter_context(_run(folder, "master.Master"))
         url = _wait_for(log, r"Starting Spark master at (spark://127\.0\.0\.1:\d+)", 1)
         for number in (1, 2):
-            options = ("--cores", "1", "--memory", "600m", "--work-dir", str(folder / f"work{number}"), url)
+            options = (
+                "--cores",
+                "1",
+                "--memory",
+                "600m",
+                "--work-dir",
+                str(folder / f"work{number}"),
+                url,
+            )
             running.enter_context(_run(folder, "worker.Worker", *options))
         _wait_for(log, r"Registering worker ", 2)
         yield url
@@ -45,7 +55,11 @@ def _run(folder: Path, daemon: str, *options: str) -> Iterator[Path]:
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **ENVIRONMENT}
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, **ENVIRONMENT},
         ) as process,
     ):
         try:

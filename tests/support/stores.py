@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 
 from plaintally_server.exceptions import Refusal
-from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import Admitted, hash_import, make_counted
-from plaintally_server.resource import Name, Precondition
+from plaintally_server.firestore.documents import Name, Precondition
+from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.ingest.admission import Admitted, hash_import, make_counted
 from plaintally_server.store import Import, Store, Write
 from plaintally_server.store.database import Database, open_for_reading
 from plaintally_server.store.tables import (
@@ -49,10 +49,17 @@ def make_write(
 ) -> Write:
     """A document of the collection `notes`, which must not be there unless `exists` says otherwise."""
     admitted = Admitted({"id": str(uuid4()), "timestamp": NOW}, "")
-    return Write(Name("p", "(default)", "notes", document), Precondition(exists), settle or (lambda _: admitted), at)
+    return Write(
+        Name("p", "(default)", "notes", document),
+        Precondition(exists),
+        settle or (lambda _: admitted),
+        at,
+    )
 
 
-async def write_all(store: Store, writes: Sequence[Write | Import | Sequence[Write | Import]]) -> list[object]:
+async def write_all(
+    store: Store, writes: Sequence[Write | Import | Sequence[Write | Import]]
+) -> list[object]:
     """What came of writes, or of groups of them, that were all asked for at once."""
     groups = [[one] if isinstance(one, (Write, Import)) else one for one in writes]
     return await asyncio.gather(*(store.commit(group) for group in groups), return_exceptions=True)
@@ -69,15 +76,21 @@ def documents(store: Store) -> int:
 
 
 def check_imports(database: Database, answered: Collection[str]) -> None:
-    """Check that the answered imports of rxinfer are known, and that all totals are the number of known ids."""
+    """Check that the answered imports of rxinfer are known, and that all totals are the number of
+    known ids."""
     engine = open_for_reading(database)
     sums = [
         select(*(func.sum(import_days.c[name]) for name in HOURS)),
-        *(select(func.sum(rollups.c.value)).where(rollups.c.series == one) for one in (IMPORTS, IMPORTS_BY_HOUR)),
+        *(
+            select(func.sum(rollups.c.value)).where(rollups.c.series == one)
+            for one in (IMPORTS, IMPORTS_BY_HOUR)
+        ),
         select(func.sum(monthly_rollups.c.value)).where(monthly_rollups.c.series == IMPORTS),
     ]
     with engine.connect() as connection:  # one transaction, which sees one moment
-        totals = [sum(int(value or 0) for value in connection.execute(query).one()) for query in sums]
+        totals = [
+            sum(int(value or 0) for value in connection.execute(query).one()) for query in sums
+        ]
         known = {bytes(one) for one in connection.execute(select(import_ids.c.id)).scalars()}
     engine.dispose()
     assert {hash_import("rxinfer", one) for one in answered} <= known

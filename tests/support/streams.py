@@ -29,14 +29,20 @@ def host_code(code: str) -> str:
 
 def run(host: Host, server: Loopback | str, code: str, **env: str) -> str:
     endpoint = server if isinstance(server, str) else server.endpoint
-    done = host.run(host_code(code), "-W", "error", env={"ENDPOINT": endpoint, MARKER: str(host.folder), **env})
+    done = host.run(
+        host_code(code), "-W", "error", env={"ENDPOINT": endpoint, MARKER: str(host.folder), **env}
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode()
 
 
 def shared(server: Loopback) -> dict[str, dict[str, dict[str, Any]]]:
     """By collection and id, the fields of the documents that were last sent."""
-    found: dict[str, dict[str, dict[str, Any]]] = {"sessions": {}, "session_stats": {}, "invokes": {}}
+    found: dict[str, dict[str, dict[str, Any]]] = {
+        "sessions": {},
+        "session_stats": {},
+        "invokes": {},
+    }
     for request in server.requests:
         for write in json.loads(request.partition(b"\r\n\r\n")[2])["writes"]:
             collection, identifier = write["update"]["name"].split("/")[-2:]
@@ -72,7 +78,8 @@ class Told:
         return [pid for pid in senders(str(self.host.folder)) if pid != self.process.pid]
 
     def wait_for_relays(self, count: int) -> list[int]:
-        """Wait until so many relays are alive in three looks, since a process has no environment as it starts."""
+        """Wait until so many relays are alive in three looks, since a process has no environment as
+        it starts."""
         deadline, looks = time.monotonic() + 30, 0
         while looks < 3 and time.monotonic() < deadline:
             looks = looks + 1 if len(self.relays) == count else 0
@@ -82,7 +89,9 @@ class Told:
 
 
 @contextlib.contextmanager
-def told(host: Host, server: Loopback, *, other: str = "", preparation: str = ENABLE) -> Iterator[Told]:
+def told(
+    host: Host, server: Loopback, *, other: str = "", preparation: str = ENABLE
+) -> Iterator[Told]:
     env = {"ENDPOINT": server.endpoint, "OTHER": other, MARKER: str(host.folder)}
     with host.start(host_code(preparation + LISTEN), env=env) as process:
         yield Told(host, process)

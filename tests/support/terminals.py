@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def see_at_terminal(command: Sequence[str], *, env: Mapping[str, str], cwd: Path, typed: str = "") -> str:
+def see_at_terminal(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, typed: str = ""
+) -> str:
     """Run a program with a terminal at its standard streams; return what a person sees.
 
     What is typed is typed once the program has printed something, which it does when it asks.
@@ -19,7 +21,13 @@ def see_at_terminal(command: Sequence[str], *, env: Mapping[str, str], cwd: Path
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = subprocess.Popen(
-        command, env=env, cwd=cwd, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
     )
     os.close(terminal)
     seen = b""

@@ -35,19 +35,25 @@ def write_bytes(content: bytes, *, url_safe: bool, padded: bool) -> Pair:
 MOMENTS = st.datetimes().map(lambda moment: moment.replace(microsecond=0).isoformat())
 DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS: st.SearchStrategy[Pair] = st.one_of(
-    st.sampled_from([None, 0, "NULL_VALUE"]).map(lambda null: ({"nullValue": null}, {"nullValue": None})),
+    st.sampled_from([None, 0, "NULL_VALUE"]).map(
+        lambda null: ({"nullValue": null}, {"nullValue": None})
+    ),
     same("booleanValue", st.booleans()),
     INTEGERS.map(lambda number: ({"integerValue": number}, {"integerValue": str(number)})),
     same("integerValue", INTEGERS.map(str)),
     same("doubleValue", DOUBLES | st.sampled_from(["NaN", "Infinity", "-Infinity"])),
-    st.integers(-(2**53), 2**53).map(lambda number: ({"doubleValue": number}, {"doubleValue": float(number)})),
+    st.integers(-(2**53), 2**53).map(
+        lambda number: ({"doubleValue": number}, {"doubleValue": float(number)})
+    ),
     st.just(({"doubleValue": "-0"}, {"doubleValue": -0.0})),
     st.builds(cut, MOMENTS, FRACTIONS),
     same("stringValue", TEXT),
     st.builds(write_bytes, st.binary(), url_safe=st.booleans(), padded=st.booleans()),
     same("referenceValue", st.just("projects/p/databases/(default)/documents/cities/z ü")),
     st.builds(
-        lambda latitude, longitude: ({"geoPointValue": {"latitude": latitude, "longitude": longitude}},) * 2,
+        lambda latitude, longitude: (
+            ({"geoPointValue": {"latitude": latitude, "longitude": longitude}},) * 2
+        ),
         st.floats(-90, 90),
         st.floats(-180, 180),
     ),
@@ -55,12 +61,17 @@ SCALARS: st.SearchStrategy[Pair] = st.one_of(
 
 
 def as_array(pairs: list[Pair]) -> Pair:
-    sent, given_back = ({"arrayValue": {"values": [pair[side] for pair in pairs]}} for side in (0, 1))
+    sent, given_back = (
+        {"arrayValue": {"values": [pair[side] for pair in pairs]}} for side in (0, 1)
+    )
     return (sent if pairs else {"arrayValue": {}}), given_back
 
 
 def as_map(pairs: dict[str, Pair]) -> Pair:
-    sent, given_back = ({"mapValue": {"fields": {name: pair[side] for name, pair in pairs.items()}}} for side in (0, 1))
+    sent, given_back = (
+        {"mapValue": {"fields": {name: pair[side] for name, pair in pairs.items()}}}
+        for side in (0, 1)
+    )
     return (sent if pairs else {"mapValue": {}}), given_back
 
 

@@ -1,4 +1,5 @@
-"""Functions behind `functools.wraps`, each in a wrapper of its own kind: what tracked functions are held against."""
+"""Functions behind `functools.wraps`, each in a wrapper of its own kind: what tracked functions are
+held against."""
 # ruff: noqa: ANN401  # whatever can be decorated
 
 import functools
@@ -8,7 +9,8 @@ from typing import Any
 
 
 def wrapped(function: Any) -> Any:
-    """Return the function behind a wrapper that does nothing; a staticmethod or classmethod stays one."""
+    """Return the function behind a wrapper that does nothing; a staticmethod or classmethod stays
+    one."""
     if isinstance(function, (staticmethod, classmethod)):
         return type(function)(wrapped(function.__func__))
 

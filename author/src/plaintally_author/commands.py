@@ -30,7 +30,9 @@ def add_actions(contract: argparse.ArgumentParser) -> None:
         description = f"{help_text[0].upper()}{help_text[1:]}."
         action = actions.add_parser(name, help=help_text, description=description, epilog=epilog)
         action.set_defaults(run=lambda arguments: run(arguments, *_find(arguments.package)))
-        action.add_argument("package", type=package_name, help="name of the package, such as rxinfer")
+        action.add_argument(
+            "package", type=package_name, help="name of the package, such as rxinfer"
+        )
         return action
 
     show = add("show", _show, "show what a package declares, field by field")
@@ -46,13 +48,17 @@ def add_actions(contract: argparse.ArgumentParser) -> None:
     diff.set_defaults(failure=2)  # 1 says that the contract is wider, and nothing else
     diff.add_argument("file", help="an earlier contract, written by export")
     docs = add("docs", _docs, "write the privacy page of a package, or the card for its README")
-    docs.add_argument("--format", choices=("md", "html"), help="Markdown (default) or one HTML file")
+    docs.add_argument(
+        "--format", choices=("md", "html"), help="Markdown (default) or one HTML file"
+    )
     docs.add_argument("--card", action="store_true", help="the card for a README, in Markdown")
     docs.set_defaults(usage_error=docs.error)
     for action in (show, diff):
         action.add_argument("--json", action="store_true", help="write JSON")
     for action in (export, docs):
-        action.add_argument("--output", metavar="FILE", help="write into this file, whole or not at all")
+        action.add_argument(
+            "--output", metavar="FILE", help="write into this file, whole or not at all"
+        )
 
 
 def _show(arguments: argparse.Namespace, telemetry: Telemetry, contract: Contract) -> None:
@@ -85,7 +91,9 @@ def _export(arguments: argparse.Namespace, telemetry: Telemetry, contract: Contr
 def _diff(arguments: argparse.Namespace, telemetry: Telemetry, contract: Contract) -> None:
     package, old = files.read_contract(arguments.file)
     if package != telemetry.package:
-        raise ContractError(f"{arguments.file} holds the contract of {package!r}, not of {telemetry.package!r}")
+        raise ContractError(
+            f"{arguments.file} holds the contract of {package!r}, not of {telemetry.package!r}"
+        )
     changes = differences.compare(old, contract)
     wider = differences.is_wider(changes)
     if arguments.json:
@@ -123,7 +131,8 @@ def _find(package: str) -> tuple[Telemetry, Contract]:
     telemetry = find(package)
     if telemetry is None:
         raise PlaintallyError(
-            f"no package that calls its telemetry {package!r} is installed here; ask in the environment that has it"
+            f"no package that calls its telemetry {package!r} is installed here; ask in the "
+            "environment that has it"
         )
     contract = check_given(telemetry.contract)
     if contract is None:

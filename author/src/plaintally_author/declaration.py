@@ -48,7 +48,9 @@ class Declaration(NamedTuple):
         if contact.startswith("https://") and " " not in contact:
             return Link(contact, contact)
         local, at, domain = contact.partition("@")
-        if at and all(part.isascii() and part.translate(_PLAIN).isalnum() for part in (local, domain)):
+        if at and all(
+            part.isascii() and part.translate(_PLAIN).isalnum() for part in (local, domain)
+        ):
             return Link(contact, f"mailto:{contact}")
         return contact or f"a contact ({NOBODY})"
 

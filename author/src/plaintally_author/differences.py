@@ -1,7 +1,8 @@
 """What changed between two contracts, and whether the new one is wider. Pure.
 
-A change `widens` if more values, fields or labels pass or are kept for longer, or if the two cannot be compared. It
-`narrows` if only the reverse is true, and is `neutral` if it changes words or an order.
+A change `widens` if more values, fields or labels pass or are kept for longer, or if the two cannot
+be compared. It `narrows` if only the reverse is true, and is `neutral` if it changes words or an
+order.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,8 +49,16 @@ def is_wider(changes: tuple[Change, ...]) -> bool:
 
 
 def _counter(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[Change]:
-    yield from (Change(WIDENS, f"counter.{name}", "a new field of each import") for name in new if name not in old)
-    yield from (Change(NARROWS, f"counter.{name}", "an import no longer sends it") for name in old if name not in new)
+    yield from (
+        Change(WIDENS, f"counter.{name}", "a new field of each import")
+        for name in new
+        if name not in old
+    )
+    yield from (
+        Change(NARROWS, f"counter.{name}", "an import no longer sends it")
+        for name in old
+        if name not in new
+    )
     if old != new and set(old) == set(new):
         yield Change(NEUTRAL, "counter", "the fields stand in another order")
 
@@ -64,23 +73,35 @@ def _labels(old: Mapping[str, Label], new: Mapping[str, Label]) -> Iterator[Chan
     for name, label in new.items():
         place = f"labels.{name}"
         if name not in old:
-            yield Change(WIDENS, place, f"a new label with {', '.join(label.fields) or 'no fields'}")
+            yield Change(
+                WIDENS, place, f"a new label with {', '.join(label.fields) or 'no fields'}"
+            )
             continue
         yield from _words(f"{place}.", old[name], label, ("purpose",))
-        yield from _retention(f"{place}.retention_days", old[name].retention_days, label.retention_days)
+        yield from _retention(
+            f"{place}.retention_days", old[name].retention_days, label.retention_days
+        )
         if old[name].columns != label.columns:
             yield Change(NEUTRAL, f"{place}.columns", "a summary shows other columns")
         yield from _context(place, old[name].context, label.context)
-    yield from (Change(NARROWS, f"labels.{name}", "no label any more") for name in old if name not in new)
+    yield from (
+        Change(NARROWS, f"labels.{name}", "no label any more") for name in old if name not in new
+    )
 
 
 def _context(place: str, old: Mapping[str, Kind], new: Mapping[str, Kind]) -> Iterator[Change]:
     for key, kind in new.items():
         if key not in old:
-            yield Change(WIDENS, f"{place}.{key}", f"a new field: {type(kind).__name__}, {plain(limits(kind))}")
+            yield Change(
+                WIDENS,
+                f"{place}.{key}",
+                f"a new field: {type(kind).__name__}, {plain(limits(kind))}",
+            )
         else:
             yield from _kind(f"{place}.{key}", old[key], kind)
-    yield from (Change(NARROWS, f"{place}.{key}", "no field any more") for key in old if key not in new)
+    yield from (
+        Change(NARROWS, f"{place}.{key}", "no field any more") for key in old if key not in new
+    )
 
 
 def _kind(place: str, old: Kind, new: Kind) -> Iterator[Change]:
@@ -100,7 +121,9 @@ def _words(place: str, old: object, new: object, names: tuple[str, ...]) -> Iter
     for name in names:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            yield Change(NEUTRAL, f"{place}{name}", f"{after or 'not told'}; before: {before or 'not told'}")
+            yield Change(
+                NEUTRAL, f"{place}{name}", f"{after or 'not told'}; before: {before or 'not told'}"
+            )
 
 
 def _retention(place: str, old: int, new: int) -> Iterator[Change]:

@@ -42,4 +42,6 @@ def read_contract(path: str) -> tuple[str, Contract]:
         raise ContractError(f"{path} holds no contract of this version: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise ContractError(f"{path} holds no contract; give a file that `plaintally contract export` wrote")
+    raise ContractError(
+        f"{path} holds no contract; give a file that `plaintally contract export` wrote"
+    )

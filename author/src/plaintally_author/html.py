@@ -1,6 +1,7 @@
 """A page as one HTML file that loads nothing. Pure.
 
-Tables turn into lists on narrow screens. Their roles are written out, because a browser may drop them then.
+Tables turn into lists on narrow screens. Their roles are written out, because a browser may drop
+them then.
 """
 
 import base64
@@ -106,7 +107,14 @@ def to_html(blocks: tuple[Block, ...]) -> str:
     title = next((block.text for block in blocks if isinstance(block, Heading)), "")
     style = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{style}'"
-    first = next((place for place, block in enumerate(blocks) if isinstance(block, Heading) and block.level > 1), None)
+    first = next(
+        (
+            place
+            for place, block in enumerate(blocks)
+            if isinstance(block, Heading) and block.level > 1
+        ),
+        None,
+    )
     body = [line for block in blocks[:first] for line in _lines(block)]
     body += _contents(blocks)
     body += [line for block in blocks[first:] if first is not None for line in _lines(block)]
@@ -127,7 +135,10 @@ def to_html(blocks: tuple[Block, ...]) -> str:
             "<main>",
             *body,
             "</main>",
-            "<footer>This page loads nothing from anywhere, sets no cookie and runs no script.</footer>",
+            (
+                "<footer>This page loads nothing from anywhere, sets no cookie and runs no "
+                "script.</footer>"
+            ),
             "</body>",
             "</html>",
             "",
@@ -139,7 +150,10 @@ def _contents(blocks: tuple[Block, ...]) -> Iterator[str]:
     sections = [block for block in blocks if isinstance(block, Heading) and block.level == 2]  # noqa: PLR2004
     yield '<nav aria-labelledby="contents"><p id="contents">On this page</p>'
     yield "<ol>"
-    yield from (f'<li><a href="#{_anchor(section.text)}">{escape(section.text)}</a></li>' for section in sections)
+    yield from (
+        f'<li><a href="#{_anchor(section.text)}">{escape(section.text)}</a></li>'
+        for section in sections
+    )
     yield "</ol></nav>"
 
 
@@ -157,7 +171,10 @@ def _lines(block: Block) -> Iterator[str]:
             yield "</ul>"
         case Facts():
             yield "<dl>"
-            yield from (f"<div><dt>{escape(name)}</dt><dd>{_line(value)}</dd></div>" for name, value in block.pairs)
+            yield from (
+                f"<div><dt>{escape(name)}</dt><dd>{_line(value)}</dd></div>"
+                for name, value in block.pairs
+            )
             yield "</dl>"
         case Table():
             yield from _table(block)
@@ -167,7 +184,9 @@ def _lines(block: Block) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     yield f'<table role="table"><caption>{escape(table.title)}</caption>'
-    heads = "".join(f'<th role="columnheader" scope="col">{escape(head)}</th>' for head in table.head)
+    heads = "".join(
+        f'<th role="columnheader" scope="col">{escape(head)}</th>' for head in table.head
+    )
     yield f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
     yield '<tbody role="rowgroup">'
     for first, *rest in table.rows:

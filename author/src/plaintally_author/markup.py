@@ -1,7 +1,7 @@
 """A page as values, and that page as Markdown (https://github.github.com/gfm/). Pure.
 
-Both renderers escape each `str`, so an author's words cannot become markup. A backslash escapes a character of
-Markdown, except in tables, which need an entity.
+Both renderers escape each `str`, so an author's words cannot become markup. A backslash escapes a
+character of Markdown, except in tables, which need an entity.
 """
 
 import re
@@ -94,7 +94,14 @@ def join(parts: tuple[Inline, ...], between: str = ", ") -> tuple[Inline, ...]:
 def say(sentence: str, *parts: Text) -> tuple[Inline, ...]:
     """Return a sentence with a part in the place of each `{}`."""
     first, *rest = sentence.split("{}")
-    return (first, *(piece for part, words in zip(parts, rest, strict=True) for piece in (*inlines(part), words)))
+    return (
+        first,
+        *(
+            piece
+            for part, words in zip(parts, rest, strict=True)
+            for piece in (*inlines(part), words)
+        ),
+    )
 
 
 def to_markdown(blocks: tuple[Block, ...]) -> str:
@@ -141,7 +148,9 @@ def _inline(part: Inline) -> str:
 
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-_ESCAPES = {ord(letter): f"\\{letter}" for letter in "\\`*_[]~$@"} | {ord(key): to for key, to in _ENTITIES.items()}
+_ESCAPES = {ord(letter): f"\\{letter}" for letter in "\\`*_[]~$@"} | {
+    ord(key): to for key, to in _ENTITIES.items()
+}
 _QUOTED = {ord(letter): f"%{ord(letter):02X}" for letter in ' "<>()\\|`'} | {ord("&"): "&amp;"}
 
 
@@ -153,5 +162,7 @@ def _text(text: str) -> str:
 def _code(text: str) -> str:
     if text and not set(text) & set("`|") and text == text.strip():
         return f"`{text}`"
-    safe = (letter if letter.isalnum() or letter in " ,-" else f"&#{ord(letter)};" for letter in text)
+    safe = (
+        letter if letter.isalnum() or letter in " ,-" else f"&#{ord(letter)};" for letter in text
+    )
     return f"<code>{''.join(safe)}</code>"

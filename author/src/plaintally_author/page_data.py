@@ -28,7 +28,8 @@ SAMPLE = {
 }
 COUNTED = {
     "id": (
-        "a random number (UUID, version 4), made for this process only, so that an import counts once if it "
+        "a random number (UUID, version 4), made for this process only, so that an import counts "
+        "once if it "
         "arrives twice"
     ),
     "timestamp": "the hour of the import in UTC",
@@ -40,7 +41,8 @@ SESSION = {
     "package": "the name of the package",
     "created_at": "the hour in which the session began, in UTC",
     "environment": (
-        "the versions of Python and of the package (without what identifies a development checkout), the operating "
+        "the versions of Python and of the package (without what identifies a development "
+        "checkout), the operating "
         "system, the processor's architecture, its number of threads and its word size"
     ),
     "deletion_key_hash": "a fingerprint (SHA-256) of the key that lets you delete it",
@@ -59,7 +61,8 @@ INVOKE = {
     "deletion_key_hash": "that of the session, which proves that it belongs to it",
     "status": "success or error",
     "execution_start, execution_end, duration_ms": (
-        "when it began and ended, counted from the hour above instead of the session's real beginning, and how long it "
+        "when it began and ended, counted from the hour above instead of the session's real "
+        "beginning, and how long it "
         "took"
     ),
     "context": "the fields below",
@@ -93,7 +96,9 @@ def _counting(said: Declaration) -> Iterator[Block]:
     when = {
         "opt-out": say("T{}", each[1:]),
         "notice-first": say(
-            "Nothing is sent before a person at a terminal has been shown a notice. From the next start on, {}", each
+            "Nothing is sent before a person at a terminal has been shown a notice. From the next "
+            "start on, {}",
+            each,
         ),
         "opt-in": say(
             "Nothing is sent before you have said yes with {}. From then on, {}",
@@ -116,8 +121,10 @@ def _counting(said: Declaration) -> Iterator[Block]:
     )
     yield Paragraph(_storing(said))
     yield Paragraph(
-        "Each process makes a new id and writes it nowhere on your machine, so no id links two imports. The HTTP "
-        "request is the same on every machine: it has no cookie, no language and no description of your system."
+        "Each process makes a new id and writes it nowhere on your machine, so no id links two "
+        "imports. The HTTP "
+        "request is the same on every machine: it has no cookie, no language and no description of "
+        "your system."
     )
 
 
@@ -130,13 +137,17 @@ def _stored(name: str, said: Declaration) -> str:
 def _storing(said: Declaration) -> str:
     if said.firestore:
         return (
-            "Firestore stores each import as a document, with the time of its arrival to the microsecond, until the "
-            "maintainers delete it. If they copy imports to a plaintally collector, it stores the copies in "
+            "Firestore stores each import as a document, with the time of its arrival to the "
+            "microsecond, until the "
+            "maintainers delete it. If they copy imports to a plaintally collector, it stores the "
+            "copies in "
             f"{said.totals}, and a hash of the id for three days."
         )
     return (
-        "On a plaintally collector, no record of a single import is stored: the collector adds each import to "
-        f"{said.totals}. For three days, beginning with the day of arrival, it also keeps that day and 16 bytes of a "
+        "On a plaintally collector, no record of a single import is stored: the collector adds "
+        "each import to "
+        f"{said.totals}. For three days, beginning with the day of arrival, it also keeps that day "
+        "and 16 bytes of a "
         "hash of the id, so that an import counts once if it arrives twice."
     )
 
@@ -145,21 +156,27 @@ def _sharing(said: Declaration) -> Iterator[Block]:
     yield Heading(2, "What sharing a session sends, and only when you ask")
     yield Paragraph(
         say(
-            "A session is the log of one process: which functions of the package ran, when, for how long, with what "
-            "outcome, and the fields listed here. It stays in memory until you call {}, for example to get help. Then "
+            "A session is the log of one process: which functions of the package ran, when, for "
+            "how long, with what "
+            "outcome, and the fields listed here. It stays in memory until you call {}, for "
+            "example to get help. Then "
             "this is sent.",
             Code(f"{said.handle}.share()"),
         )
     )
     yield Paragraph(
-        "All times of a session are moved back by the same amount, so that it begins at a full hour. Durations and the "
-        "distances between runs stay exact, but no time in the session shows which import began it, because an import "
+        "All times of a session are moved back by the same amount, so that it begins at a full "
+        "hour. Durations and the "
+        "distances between runs stay exact, but no time in the session shows which import began "
+        "it, because an import "
         "carries only its hour. The log on your machine keeps the real times."
     )
     if said.firestore:
         yield Paragraph(
-            "Firestore stores sessions until the maintainers delete them, with times of arrival to the microsecond. "
-            "These can show that an import and a session came from the same process. The tables say for how long a "
+            "Firestore stores sessions until the maintainers delete them, with times of arrival to "
+            "the microsecond. "
+            "These can show that an import and a session came from the same process. The tables "
+            "say for how long a "
             "plaintally collector keeps copies."
         )
     kept = "Copies kept for" if said.firestore else "Kept for"
@@ -172,11 +189,15 @@ def _sharing(said: Declaration) -> Iterator[Block]:
     for name, label in said.contract.labels.items():
         yield Heading(3, f"Label {name}")
         yield Paragraph(say("Recorded for this purpose: {}.", label.purpose.rstrip(".") or UNTOLD))
-        yield _context(name, label, kept) if label.fields else Paragraph("Its context has no fields.")
+        yield (
+            _context(name, label, kept) if label.fields else Paragraph("Its context has no fields.")
+        )
 
 
 def _documents(title: str, fields: Mapping[str, str], kept: str, time: str) -> Table:
-    rows = tuple((join(tuple(map(Code, names.split(", ")))), what, time) for names, what in fields.items())
+    rows = tuple(
+        (join(tuple(map(Code, names.split(", ")))), what, time) for names, what in fields.items()
+    )
     return Table(title, ("Field", "What it holds", kept), rows)
 
 
@@ -185,7 +206,10 @@ def _context(name: str, label: Label, kept: str) -> Table:
     return Table(
         f"The context of {name}",
         ("Field", "Kind and limits", "Why", kept),
-        tuple((Code(key), _allowed(kind), _purpose(kind, label), time) for key, kind in label.fields.items()),
+        tuple(
+            (Code(key), _allowed(kind), _purpose(kind, label), time)
+            for key, kind in label.fields.items()
+        ),
     )
 
 
@@ -196,15 +220,21 @@ def _purpose(kind: Kind, label: Label) -> str:
 
 def _allowed(kind: Kind) -> Text:
     found = say("{}: {}", Strong(type(kind).__name__), limits(kind))
-    return say("{}. {} unless you ask", found, Strong("Stays on your machine")) if kind.private else found
+    return (
+        say("{}. {} unless you ask", found, Strong("Stays on your machine"))
+        if kind.private
+        else found
+    )
 
 
 def _automatic_sharing(said: Declaration) -> Iterator[Block]:
     yield Heading(3, "Automatic sharing")
     yield Paragraph(
         say(
-            "Off, and nothing that the package's author sets can turn it on. If you call {}, each run is shared when "
-            "it ends, with the same fields but never with what the next section names, until you call {}.",
+            "Off, and nothing that the package's author sets can turn it on. If you call {}, each "
+            "run is shared when "
+            "it ends, with the same fields but never with what the next section names, until you "
+            "call {}.",
             Code(f"{said.handle}.enable_automatic_sharing()"),
             Code(f"{said.handle}.disable_automatic_sharing()"),
         )
@@ -217,8 +247,10 @@ def _dialect(said: Declaration) -> Iterator[Block]:
         yield Heading(3, "Older clients")
         yield Paragraph(
             say(
-                "The collector also takes documents in the form {} from older clients. Those documents have contexts "
-                "of any keys and texts, and no deletion key, so only the maintainers can delete them.",
+                "The collector also takes documents in the form {} from older clients. Those "
+                "documents have contexts "
+                "of any keys and texts, and no deletion key, so only the maintainers can delete "
+                "them.",
                 Code(said.contract.dialect),
             )
         )
@@ -229,38 +261,54 @@ def _private(said: Declaration) -> Iterator[Block]:
     found = {word: _keys(said.contract, word) for word in PRIVATE}
     words = [word for word, keys in found.items() if keys]
     if not words:
-        yield Paragraph("The package records no texts of yours and no error messages, so there is nothing to ask for.")
+        yield Paragraph(
+            "The package records no texts of yours and no error messages, so there is nothing to "
+            "ask for."
+        )
         return
     yield Paragraph("The log on your machine also holds, for yourself:")
-    yield Bullets(tuple(say("{}: {}, in {}", Code(word), PRIVATE[word], join(found[word])) for word in words))
+    yield Bullets(
+        tuple(say("{}: {}, in {}", Code(word), PRIVATE[word], join(found[word])) for word in words)
+    )
     yield Paragraph(
         say(
-            "It leaves only in a call that names it, after a preview: {}, then {}. Automatic sharing never sends it.",
-            *(Code(f'{said.handle}.{call}(include={{"{words[0]}"}})') for call in ("preview", "share")),
+            "It leaves only in a call that names it, after a preview: {}, then {}. Automatic "
+            "sharing never sends it.",
+            *(
+                Code(f'{said.handle}.{call}(include={{"{words[0]}"}})')
+                for call in ("preview", "share")
+            ),
         )
     )
 
 
 def _keys(contract: Contract, word: str) -> tuple[Code, ...]:
     labels = contract.labels.items()
-    fields = ((f"{name}.{key}", kind) for name, label in labels for key, kind in label.fields.items())
+    fields = (
+        (f"{name}.{key}", kind) for name, label in labels for key, kind in label.fields.items()
+    )
     return tuple(Code(place) for place, kind in fields if kind.private == word)
 
 
 def _never() -> Iterator[Block]:
     yield Heading(2, "What is never sent")
     names = (
-        "Names and numbers of you or your machine: no user name, host name, hardware address, or id that outlives a "
+        "Names and numbers of you or your machine: no user name, host name, hardware address, or "
+        "id that outlives a "
         "process."
     )
     code = (
-        "Your code, files, paths and environment variables, and what else you have installed. Of an error only lines "
+        "Your code, files, paths and environment variables, and what else you have installed. Of "
+        "an error only lines "
         "of the package's own code are noted, not of yours."
     )
     yield Bullets(
         (
             names,
-            "Your data. Of an array or a table the type, shape and element type are noted, never a value.",
+            (
+                "Your data. Of an array or a table the type, shape and element type are noted, never a "
+                "value."
+            ),
             code,
             "Fields that are not in the tables on this page. They are dropped on your machine.",
         )

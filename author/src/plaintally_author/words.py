@@ -37,7 +37,10 @@ def limits(kind: Kind) -> Text:  # noqa: C901, PLR0911  # one case for each kind
         case Choice():
             return ("one of ", *join(tuple(map(Code, kind.values))))
         case Name():
-            return (f"a text of at most {kind.max_length} characters, in the form ", Code(kind.pattern))
+            return (
+                f"a text of at most {kind.max_length} characters, in the form ",
+                Code(kind.pattern),
+            )
         case Description():
             return ("type, shape and element type, never a value; ", *_names(kind))
         case ErrorType():
@@ -64,13 +67,24 @@ def show(package: str, contract: Contract) -> str:
         ("controller", contract.controller or "not told"),
         ("contact", contract.contact or "not told"),
         ("an import sends", ", ".join(contract.counter_fields)),
-        ("a collector", "stores no record of a single import; it adds each import to hourly and daily totals"),
-        ("kept for", f"{days(contract.retention_days)}: hourly totals and shared sessions; daily totals permanently"),
+        (
+            "a collector",
+            "stores no record of a single import; it adds each import to hourly and daily totals",
+        ),
+        (
+            "kept for",
+            (
+                f"{days(contract.retention_days)}: hourly totals and shared sessions; daily totals "
+                "permanently"
+            ),
+        ),
     ]
     if contract.dialect:
         rows.append(("dialect", f"{contract.dialect}: {DIALECT}"))
     head = [package, *(f"  {name:<15} {value}" for name, value in rows)]
-    return "\n".join([*head, *(line for name in contract.labels for line in ("", *_label(name, contract)))])
+    return "\n".join(
+        [*head, *(line for name in contract.labels for line in ("", *_label(name, contract)))]
+    )
 
 
 def _label(name: str, contract: Contract) -> Iterator[str]:

@@ -24,6 +24,8 @@ class Nothing(Attack):
 
 NOTHING = Nothing()
 ALL: list[Attack] = [
-    attack() for module in (writes, patterns, bodies, rates, connections, reads, deletion) for attack in module.ATTACKS
+    attack()
+    for module in (writes, patterns, bodies, rates, connections, reads, deletion)
+    for attack in module.ATTACKS
 ]
 BY_NAME = {attack.name: attack for attack in (NOTHING, *ALL)}

@@ -36,7 +36,9 @@ SHORT_BYTES = 60_000
 class Body(Attack):
     """Requests with the same body; `make` writes it, of about so many bytes."""
 
-    bound = "unpacked bytes are charged before they are read; 1 MiB without a token, 4 MiB for a commit"
+    bound = (
+        "unpacked bytes are charged before they are read; 1 MiB without a token, 4 MiB for a commit"
+    )
     target = f"{ROOT}/using_{PACKAGE}"
     size = LONG_BYTES
     connections = 2
@@ -66,7 +68,9 @@ class Bomb(Body):
         """See `Attack.run`."""
         packed = gzip.compress(b" " * 50_000_000, 9)
         bodies = (packed, packed[:-4] + (1000).to_bytes(4, "little"), gzip.compress(packed, 9))
-        requests = [write("POST", self.target, body, {"Content-Encoding": "gzip"}) for body in bodies]
+        requests = [
+            write("POST", self.target, body, {"Content-Encoding": "gzip"}) for body in bodies
+        ]
 
         def stream() -> Iterator[bytes]:
             while True:
@@ -119,7 +123,10 @@ class ManyValuesInCommits(ManyValues):
     def make(self, size: int) -> bytes:
         """See `Body.make`."""
         document = super().make(self.document_bytes)
-        names = [f"{PREFIX}/using_{PACKAGE}/{one}".encode() for one in islice(make_ids(), size // self.document_bytes)]
+        names = [
+            f"{PREFIX}/using_{PACKAGE}/{one}".encode()
+            for one in islice(make_ids(), size // self.document_bytes)
+        ]
         updates = [b'{"update":{"name":"' + name + b'",' + document[1:] + b"}" for name in names]
         return b'{"writes":' + join(updates) + b"}"
 
@@ -281,7 +288,9 @@ class FailingCommits(Attack):
     def make(self) -> bytes:
         """Return a request."""
         ids = list(islice(make_ids(), 500))
-        writes = [update(f"using_{PACKAGE}/{one}", {"fields": count_fields(one)}) for one in ids[1:]]
+        writes = [
+            update(f"using_{PACKAGE}/{one}", {"fields": count_fields(one)}) for one in ids[1:]
+        ]
         return write_commit([*writes, update(f"using_{PACKAGE}/{ids[0]}", {"fields": {}})])
 
 
@@ -295,7 +304,10 @@ class FailingBatches(FailingCommits):
     def make(self) -> bytes:
         """See `FailingCommits.make`."""
         ids = islice(make_ids(), 500)
-        writes = [update(f"using_{PACKAGE}/{one}", {"fields": {"id": {"stringValue": one}}}) for one in ids]
+        writes = [
+            update(f"using_{PACKAGE}/{one}", {"fields": {"id": {"stringValue": one}}})
+            for one in ids
+        ]
         return write_packed("POST", f"{ROOT}:batchWrite", write_json({"writes": writes}))
 
 
@@ -316,7 +328,9 @@ class WithToken(ManyValuesInCommits):
 def write_counts() -> bytes:
     """Return a commit in gzip of 500 new counts."""
     ids = islice(make_ids(), 500)
-    return write_commit([update(f"using_{PACKAGE}/{one}", {"fields": count_fields(one)}) for one in ids])
+    return write_commit(
+        [update(f"using_{PACKAGE}/{one}", {"fields": count_fields(one)}) for one in ids]
+    )
 
 
 ATTACKS = [

@@ -52,7 +52,9 @@ class Readers(Slow):
     """Answers that nobody reads."""
 
     name = "805 slow readers"
-    sends = "805 connections from one address that ask for the description ten times and read nothing"
+    sends = (
+        "805 connections from one address that ask for the description ten times and read nothing"
+    )
     drip = b""
 
     async def begin(self, connection: Connection) -> None:
@@ -83,7 +85,9 @@ class ManyBodies(ManyAddresses):
     """The same with bodies that do not end."""
 
     name = "5,000 slow bodies, many addresses"
-    sends = "5,000 connections, each from an address of its own, that end their head and begin a body"
+    sends = (
+        "5,000 connections, each from an address of its own, that end their head and begin a body"
+    )
     opening = write_head("POST", f"{ROOT}/using_{PACKAGE}", 300)
 
 

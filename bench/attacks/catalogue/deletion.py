@@ -84,7 +84,11 @@ class ForeignForms(Attack):
 
     async def run(self, attacker: "Attacker") -> None:
         """See `Attack.run`."""
-        origins = ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"})
+        origins = (
+            {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Origin": "null"},
+        )
 
         def requests() -> Iterator[bytes]:
             while True:
@@ -97,7 +101,9 @@ class ForeignForms(Attack):
     def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
         """See `Attack.judge`."""
         taken = outcome["statuses"].get(str(OK), 0)
-        return Gain(f"{taken:,} requests of visitors were taken" if taken else "", is_none=not taken)
+        return Gain(
+            f"{taken:,} requests of visitors were taken" if taken else "", is_none=not taken
+        )
 
 
 class WrongKeys(Attack):
@@ -182,7 +188,9 @@ class Erasure(Attack):
         """See `Attack.judge`."""
         worst_ms = outcome["honest"]["worst_ms"] or float("inf")
         held_up = worst_ms > self.worst_ms
-        return Gain(f"everybody waited {worst_ms / 1000:.1f} s" if held_up else "", is_none=not held_up)
+        return Gain(
+            f"everybody waited {worst_ms / 1000:.1f} s" if held_up else "", is_none=not held_up
+        )
 
 
 def _about(session: str) -> bytes:

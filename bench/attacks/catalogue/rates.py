@@ -37,7 +37,9 @@ class HeadsFirst(Attack):
     """All heads pass an empty debt; the bodies come when the bucket can no longer say no."""
 
     name = "heads first, bodies later"
-    sends = "heads of commits on 130 connections as fast as they go, then their bodies of 500 writes"
+    sends = (
+        "heads of commits on 130 connections as fast as they go, then their bodies of 500 writes"
+    )
     bound = "the whole cost is taken after parsing and before the commit"
     number = 130
     allowed = 20_000 + 20 * 5  # documents: --rate-burst, and --rate-limit for twenty seconds
@@ -98,7 +100,9 @@ class Tokens(Attack):
     async def run(self, attacker: "Attacker") -> None:
         """See `Attack.run`."""
         path = f"{ROOT}/using_{PACKAGE}/a"
-        await attacker.flood(write("GET", path, None, bearer(secrets.token_hex(8))) for _ in repeat(0))
+        await attacker.flood(
+            write("GET", path, None, bearer(secrets.token_hex(8))) for _ in repeat(0)
+        )
 
     def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
         """See `Attack.judge`."""
@@ -115,7 +119,10 @@ class TokenForms(Tokens):
     async def run(self, attacker: "Attacker") -> None:
         """See `Attack.run`."""
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        await attacker.flood(write("POST", "/login", f"token={secrets.token_hex(8)}".encode(), form) for _ in repeat(0))
+        await attacker.flood(
+            write("POST", "/login", f"token={secrets.token_hex(8)}".encode(), form)
+            for _ in repeat(0)
+        )
 
 
 class Pages(Attack):

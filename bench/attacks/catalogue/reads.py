@@ -66,7 +66,9 @@ class SortedLists(Read):
 
     def make(self, headers: dict[str, str]) -> bytes:
         """See `Read.make`."""
-        return write("GET", f"{ROOT}/invokes?pageSize=1000&orderBy=duration_ms%20desc", None, headers)
+        return write(
+            "GET", f"{ROOT}/invokes?pageSize=1000&orderBy=duration_ms%20desc", None, headers
+        )
 
 
 class Queries(Read):

@@ -46,7 +46,9 @@ class MaskedCommits(Attack):
                 fields = {**count_fields(one), **empty}
                 mask = {"fieldPaths": [*names, *names[:1] * 250_000]}
                 document = {"fields": fields}
-                yield write_commit([update(f"using_{PACKAGE}/{one}", document, updateMask=mask)], headers)
+                yield write_commit(
+                    [update(f"using_{PACKAGE}/{one}", document, updateMask=mask)], headers
+                )
 
         await attacker.flood(requests(), connections=1)
 
@@ -77,10 +79,20 @@ class MaskedPatch(Attack):
         """See `Attack.run`."""
         session = attacker.state["session"]
         environment = {"fields": {"environment": _environment(os="Attacked")}}
-        ways = ("updateMask.fieldPaths", "updateMask%2EfieldPaths", "updateMask.fieldPaths=id&updateMask.fieldPaths")
+        ways = (
+            "updateMask.fieldPaths",
+            "updateMask%2EfieldPaths",
+            "updateMask.fieldPaths=id&updateMask.fieldPaths",
+        )
         for way in ways:
-            await attacker.ask(write("PATCH", f"{ROOT}/sessions/{session}?{way}=environment", write_json(environment)))
-        masked = update(f"sessions/{session}", environment, updateMask={"fieldPaths": ["environment"]})
+            await attacker.ask(
+                write(
+                    "PATCH", f"{ROOT}/sessions/{session}?{way}=environment", write_json(environment)
+                )
+            )
+        masked = update(
+            f"sessions/{session}", environment, updateMask={"fieldPaths": ["environment"]}
+        )
         for verb in ("commit", "batchWrite"):
             await attacker.ask(write("POST", f"{ROOT}:{verb}", write_json({"writes": [masked]})))
 
@@ -112,7 +124,9 @@ class Oracle(Attack):
         """See `Attack.run`."""
         session, learned = attacker.state["session"], []
         name = f"sessions/{session}"
-        same = update(name, {"fields": {"id": {"stringValue": session}}}, updateMask={"fieldPaths": ["id"]})
+        same = update(
+            name, {"fields": {"id": {"stringValue": session}}}, updateMask={"fieldPaths": ["id"]}
+        )
         status, body = await attacker.ask(_commit([same]))
         moment = json.loads(body)["writeResults"][0].get("updateTime") if status == OK else None
         verify = {"verify": same["update"]["name"], "currentDocument": {"updateTime": moment}}  # type: ignore[index]
@@ -135,7 +149,9 @@ class Oracle(Attack):
     def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
         """See `Attack.judge`."""
         learned = outcome.get("learned", [])
-        return Gain(f"read {len(learned)} of {len(self.guesses)} fields" if learned else "", not learned)
+        return Gain(
+            f"read {len(learned)} of {len(self.guesses)} fields" if learned else "", not learned
+        )
 
 
 class Below(Attack):
@@ -159,7 +175,9 @@ class Below(Attack):
         """See `Attack.judge`."""
         below = target.count_where("session_stats", "session", state["session"]) - 1
         runs = target.count_where("invokes", "session_stats", state["stats_id"]) - 2
-        parts = [f"{below:,} foreign statistics"] * bool(below) + [f"{runs:,} foreign runs"] * bool(runs)
+        parts = [f"{below:,} foreign statistics"] * bool(below) + [f"{runs:,} foreign runs"] * bool(
+            runs
+        )
         return Gain(", ".join(parts), is_none=not parts)
 
 
@@ -178,7 +196,9 @@ class ForeignStats(Below):
                     one = str(uuid.uuid4())
                     fields = {k: v for k, v in state["stats"].items() if k != "deletion_key_hash"}
                     more = {"id": {"stringValue": one}, "package": {"stringValue": package}, **key}
-                    yield write_commit([update(f"session_stats/{one}", {"fields": {**fields, **more}})])
+                    yield write_commit(
+                        [update(f"session_stats/{one}", {"fields": {**fields, **more}})]
+                    )
 
 
 class ForeignRuns(Below):
@@ -211,14 +231,22 @@ class OwnRuns(Attack):
 
         shared = Shared(package=PACKAGE)
         documents = {name: document["fields"] for name, document in shared.documents.items()}
-        return {"documents": documents, "stats_id": shared.stats, "run": shared.invoke_document()["fields"]}
+        return {
+            "documents": documents,
+            "stats_id": shared.stats,
+            "run": shared.invoke_document()["fields"],
+        }
 
     async def run(self, attacker: "Attacker") -> None:
         """See `Attack.run`."""
         documents = attacker.state["documents"]
-        await attacker.ask(write_commit([update(name, {"fields": fields}) for name, fields in documents.items()]))
+        await attacker.ask(
+            write_commit([update(name, {"fields": fields}) for name, fields in documents.items()])
+        )
         run, ids = attacker.state["run"], make_ids()
-        requests = (write_commit([_run(one, run, {}) for one in islice(ids, 500)]) for _ in repeat(0))
+        requests = (
+            write_commit([_run(one, run, {}) for one in islice(ids, 500)]) for _ in repeat(0)
+        )
         await attacker.flood(requests, connections=2)
 
     def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
@@ -232,7 +260,9 @@ class InventedVersions(Attack):
 
     name = "invented versions"
     sends = "commits in gzip of 500 imports, each of another version"
-    bound = "a package has at most 10,000 combinations of versions a day, and pages read totals of days"
+    bound = (
+        "a package has at most 10,000 combinations of versions a day, and pages read totals of days"
+    )
     most, slow_ms = 10_000, 200
 
     async def run(self, attacker: "Attacker") -> None:
@@ -251,7 +281,10 @@ class InventedVersions(Attack):
 
     def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
         """See `Attack.judge`."""
-        versions, took_ms = target.count_versions(), target.time_page_ms(f"/packages/{PACKAGE}?days=365")
+        versions, took_ms = (
+            target.count_versions(),
+            target.time_page_ms(f"/packages/{PACKAGE}?days=365"),
+        )
         is_none = versions <= self.most and took_ms <= self.slow_ms
         return Gain(f"{versions:,} versions are told apart; a page takes {took_ms:.0f} ms", is_none)
 

@@ -32,7 +32,9 @@ if "BENCH_SHARES" in os.environ:
 
 def watch(function):
     """Log the calls of a function, and all that may be said of its arguments."""
-    return telemetry.track("fit", context=lambda argument, options, data: {"options": options, "data": data})(function)
+    return telemetry.track(
+        "fit", context=lambda argument, options, data: {"options": options, "data": data}
+    )(function)
 
 
 def handle(error):

@@ -12,4 +12,8 @@ handle = sentry_sdk.capture_exception
 
 def calls():
     """A breadcrumb."""
-    return {"breadcrumb": lambda: sentry_sdk.add_breadcrumb(category="fit", message="fit", data={"steps": 3})}
+    return {
+        "breadcrumb": lambda: sentry_sdk.add_breadcrumb(
+            category="fit", message="fit", data={"steps": 3}
+        )
+    }

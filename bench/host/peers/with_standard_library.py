@@ -8,7 +8,9 @@ import urllib.request
 
 def send():
     """Post one event."""
-    request = urllib.request.Request(os.environ["BENCH_URL"] + "/event", data=b'{"event": "bench_import"}')
+    request = urllib.request.Request(
+        os.environ["BENCH_URL"] + "/event", data=b'{"event": "bench_import"}'
+    )
     urllib.request.urlopen(request, timeout=5).close()
 
 

@@ -1,7 +1,8 @@
 """The host that is measured: imports modules that count, notes what that took, and ends.
 
-Variables: BENCH_BEFORE (a module that the host had loaded before), BENCH_MODULE (which ones count), BENCH_PAUSE_S
-(seconds between them), BENCH_END (`exit`, `kill`, or seconds to live on), BENCH_REPORT.
+Variables: BENCH_BEFORE (a module that the host had loaded before), BENCH_MODULE (which ones count),
+BENCH_PAUSE_S (seconds between them), BENCH_END (`exit`, `kill`, or seconds to live on),
+BENCH_REPORT.
 """
 
 import os
@@ -11,7 +12,9 @@ import time
 if "BENCH_BEFORE" in os.environ:
     __import__(os.environ["BENCH_BEFORE"])
 try:
-    __import__("no_such_module")  # a host was found by looking into all folders of the path: no cost of telemetry
+    __import__(
+        "no_such_module"
+    )  # a host was found by looking into all folders of the path: no cost of telemetry
 except ImportError:
     pass
 raised, blocked, pause_s = "", 0, float(os.environ.get("BENCH_PAUSE_S", "0"))
@@ -29,14 +32,16 @@ for number, module in enumerate(modules):
 cpu = time.process_time_ns() - cpu
 own = time.thread_time_ns() - own
 lines, calls = (
-    sum(getattr(sys.modules.get(module), name, 0) for module in modules) for name in ("lines_ns", "calls_ns")
+    sum(getattr(sys.modules.get(module), name, 0) for module in modules)
+    for name in ("lines_ns", "calls_ns")
 )
 with open("/proc/self/status") as status:
     peak = next(line for line in status if line.startswith("VmHWM")).split()[1]
 with open(os.environ["BENCH_REPORT"], "w") as report:
     report.write(
         f'{{"blocked_ms": {blocked / 1e6}, "import_cpu_ms": {cpu / 1e6}, "thread_cpu_ms": {own / 1e6}, '
-        f'"lines_ms": {lines / 1e6}, "calls_ms": {calls / 1e6}, "peak_kb": {peak}, "raised": "{raised}", '
+        f'"lines_ms": {lines / 1e6}, "calls_ms": {calls / 1e6}, "peak_kb": {peak}, "raised": '
+        f'"{raised}", '
         f'"modules": {len(sys.modules)}, "ended_ns": {time.monotonic_ns()}}}'
     )
 end = os.environ.get("BENCH_END")

@@ -1,7 +1,7 @@
 """Logs many invokes and shares them: in one go, or as one request per document on one connection that is kept open.
 
-Arguments: how many, and `at-once` or `one-by-one`. The peak of the resident memory is cleared before the sharing begins
-(`/proc/self/clear_refs`), so that it is the sharing's own.
+Arguments: how many, and `at-once` or `one-by-one`. The peak of the resident memory is cleared
+before the sharing begins (`/proc/self/clear_refs`), so that it is the sharing's own.
 """
 
 import http.client
@@ -17,7 +17,9 @@ from plaintally.contract import Choice, Contract, Flag, Integer, Label
 number, way = int(sys.argv[1]), sys.argv[2]
 url = os.environ["BENCH_URL"] + "/v1/projects/p/databases/(default)/documents"
 fields = {"solver": Choice("exact"), "steps": Integer(0, 100), "verbose": Flag()}
-telemetry = Telemetry("bench_import", endpoint=url, contract=Contract(labels={"fit": Label(fields)}))
+telemetry = Telemetry(
+    "bench_import", endpoint=url, contract=Contract(labels={"fit": Label(fields)})
+)
 telemetry.set_session_capacity(number)
 session = telemetry.create_session()
 for step in range(number):
@@ -38,7 +40,9 @@ def one_by_one():
     for document in telemetry.preview(session).documents:
         body = json.dumps({"fields": document.fields})
         headers = {"Content-Type": "application/json"}
-        connection.request("PATCH", f"{address.path}/{document.collection}/{document.id}", body, headers)
+        connection.request(
+            "PATCH", f"{address.path}/{document.collection}/{document.id}", body, headers
+        )
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:
@@ -54,6 +58,10 @@ if way == "at-once":
         raise SystemExit(str(result.reason))
 else:
     one_by_one()
-found = {"wall_s": time.perf_counter() - begun, "cpu_s": time.process_time() - cpu, "more_kb": memory("VmHWM") - before}
+found = {
+    "wall_s": time.perf_counter() - begun,
+    "cpu_s": time.process_time() - cpu,
+    "more_kb": memory("VmHWM") - before,
+}
 with open(os.environ["BENCH_REPORT"], "w") as report:
     json.dump(found, report)

@@ -35,7 +35,9 @@ def look():
         "threads": [f"thread {number}" for number, _ in enumerate(os.listdir("/proc/self/task"))],
         "descriptors": descriptors(),
         "signal handlers": [f"{number}: {handler}" for number, handler in signals.items()],
-        "logging handlers": [f"{logger.name}: {handler}" for logger in loggers for handler in logger.handlers],
+        "logging handlers": [
+            f"{logger.name}: {handler}" for logger in loggers for handler in logger.handlers
+        ],
         "warnings filters": list(map(str, warnings.filters)),
         "sys hooks": [
             f"{name}: {value}"
@@ -49,7 +51,9 @@ def look():
             )
         ],
         "patched functions": [
-            f"{owner.__name__}.{name}: {getattr(owner, name)}" for owner, names in PATCHED for name in names
+            f"{owner.__name__}.{name}: {getattr(owner, name)}"
+            for owner, names in PATCHED
+            for name in names
         ],
         "exit functions": [f"{number}" for number in range(atexit._ncallbacks())],
         "environment variables": [f"{name}={value}" for name, value in os.environ.items()],
@@ -103,7 +107,9 @@ if "BENCH_MODULE" in os.environ:
 time.sleep(0.1)
 after = look()
 found = {name: sorted(set(after[name]) - set(before[name])) for name in after}
-found["environment variables"] += sorted(set(before["environment variables"]) - set(after["environment variables"]))
+found["environment variables"] += sorted(
+    set(before["environment variables"]) - set(after["environment variables"])
+)
 found["files"] = sorted(set(files()) - set(files_before))
 found["modules"] = len(sys.modules) - modules
 with open(os.environ["BENCH_REPORT"], "w") as report:

@@ -1,14 +1,14 @@
 """Counts how often a package is imported, and promises this.
 
-* An import sends one document with the hour and a random id made for this process only. It sends nothing else unless
-  the package's contract names it, and then `plaintally status` shows it.
-* `plaintally off`, `PLAINTALLY=off` and `DO_NOT_TRACK=1` end it for every package: no process, no thread, no socket,
-  no file. So do CI, test runs and pool workers, without being asked.
+* An import sends one document with the hour and a random id made for this process only. It sends
+  nothing else unless the package's contract names it, and then `plaintally status` shows it.
+* `plaintally off`, `PLAINTALLY=off` and `DO_NOT_TRACK=1` end it for every package: no process, no
+  thread, no socket, no file. So do CI, test runs and pool workers, without being asked.
 * The host package is never delayed, interrupted or printed over. What cannot be sent is forgotten.
 
-All that runs while a host is imported is here and in `_counting`, `_preferences` and `_sender`, and where somebody said
-something in `_consent` and `_preferences_text`, too; where the environment says no in so many words, it is here alone.
-The network is touched by `_transport` alone.
+All that runs while a host is imported is here and in `_counting`, `_preferences` and `_sender`, and
+where somebody said something in `_consent` and `_preferences_text`, too; where the environment says
+no in so many words, it is here alone. The network is touched by `_transport` alone.
 """
 
 import os
@@ -22,8 +22,19 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from plaintally import _controls
-    from plaintally._sender import Endpoint
-    from plaintally.contract import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
+    from plaintally._spawn import Endpoint
+    from plaintally.contract import (
+        Choice,
+        Contract,
+        Description,
+        ErrorType,
+        Flag,
+        Integer,
+        Label,
+        Name,
+        Real,
+        Source,
+    )
     from plaintally.session import Session, SessionInvoke, SkippedInvoke
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -56,7 +67,8 @@ _inspecting = False  # the command line imports packages to look at them, which 
 def _make_method(name: str) -> "Callable[..., Any]":
     """Return a method that users call: a function of `_controls`, which an import does not load.
 
-    Packages export such methods, so an import may ask for them. `_controls` puts its functions in their place.
+    Packages export such methods, so an import may ask for them. `_controls` puts its functions in
+    their place.
     """
 
     def method(*arguments: "Any", **keywords: "Any") -> "Any":  # noqa: ANN401
@@ -74,23 +86,26 @@ class Telemetry:
 
     Args:
         package: the name under which imports are counted; the collection is `using_<package>`.
-        version: the package's version; an import sends it only if the contract declares `package_version`, and it
-            leaves without what identifies a checkout, see `plaintally.versions`. If it is not a version, the import
-            is counted without it.
-        endpoint: the URL of a collector or of a Firestore project, up to and with `/documents`; None sends nothing.
-        policy: `opt-out` (counts unless refused), `notice-first` (nothing is sent before a person has been shown the
-            notice) or `opt-in` (nothing is stored or sent before the user said yes).
+        version: the package's version; an import sends it only if the contract declares
+            `package_version`, and it leaves without what identifies a checkout, see
+            `plaintally.versions`. If it is not a version, the import is counted without it.
+        endpoint: the URL of a collector or of a Firestore project, up to and with `/documents`;
+            None sends nothing.
+        policy: `opt-out` (counts unless refused), `notice-first` (nothing is sent before a person
+            has been shown the notice) or `opt-in` (nothing is stored or sent before the user said
+            yes).
         contract: what an import sends beyond the id and the hour; by default nothing.
         issues_url: where users can ask and complain; shown by `status`.
-        privacy_url: where the author explains what is counted and why; shown in the notice and by `status`.
+        privacy_url: where the author explains what is counted and why; shown in the notice and by
+            `status`.
         allow_http: send over plain http to another machine, too.
 
     Raises:
-        ContractError: the package's name or the policy cannot work. Mistakes in the contract raise in test runs, in CI
-            and under `python -X dev`. Elsewhere the contract is checked when it is first used, but an argument that is
-            not a contract always raises.
-        ConfigurationError: the endpoint or another URL cannot work. Where the environment says no, the endpoint is
-            looked at when somebody asks for it.
+        ContractError: the package's name or the policy cannot work. Mistakes in the contract raise
+            in test runs, in CI and under `python -X dev`. Elsewhere the contract is checked when it
+            is first used, but an argument that is not a contract always raises.
+        ConfigurationError: the endpoint or another URL cannot work. Where the environment says no,
+            the endpoint is looked at when somebody asks for it.
     """
 
     _skipped: "SkippedInvoke | None" = None
@@ -109,10 +124,15 @@ class Telemetry:
     ) -> None:
         self.package = _valid_package(package)
         if policy not in _POLICIES:
-            raise _error("ContractError", f"policy {policy!r} must be one of {', '.join(map(repr, _POLICIES))}")
+            raise _error(
+                "ContractError",
+                f"policy {policy!r} must be one of {', '.join(map(repr, _POLICIES))}",
+            )
         self.contract = contract
         self.version = None if version is ... else version
-        if contract is not None and (getattr(contract, "_call", None) is None or "_made" in vars(contract)):
+        if contract is not None and (
+            getattr(contract, "_call", None) is None or "_made" in vars(contract)
+        ):
             from plaintally.contract import check_given
 
             check_given(contract, version)
@@ -130,7 +150,9 @@ class Telemetry:
         self._session: Session | EllipsisType | None = ...  # made when somebody first asks for it
         # Whose places in an error may be told: those of the package that makes this handle.
         owner = sys._getframe(1).f_globals  # noqa: SLF001
-        self.module = owner.get("__package__") or str(owner.get("__name__", "")).replace("__main__", "")
+        self.module = owner.get("__package__") or str(owner.get("__name__", "")).replace(
+            "__main__", ""
+        )
         _handles[self.package] = self
 
     def __repr__(self) -> str:
@@ -163,7 +185,7 @@ class Telemetry:
     def endpoint(self) -> "Endpoint | None":
         """The endpoint that the author gave; `status()` shows the one in force."""
         if self._address is None and self._url is not None:
-            from plaintally._sender import parse_endpoint
+            from plaintally._spawn import parse_endpoint
 
             self._address = parse_endpoint(self._url, allow_http=self.allow_http)
         return self._address
@@ -180,17 +202,18 @@ class Telemetry:
     def count_import(self) -> None:
         """Count that this process imported the package, once, unless anybody refuses.
 
-        Call it at the end of the package's `__init__.py`. It raises nothing, prints nothing but a notice to a
-        person at a terminal, and leaves no trace in the process. docs/reference/cost.md says how long it takes.
+        Call it at the end of the package's `__init__.py`. It raises nothing, prints nothing but a
+        notice to a person at a terminal, and leaves no trace in the process. docs/reference/cost.md
+        says how long it takes.
         """
         if _inspecting:
             return
         try:
             self._refused = self._opted_out and not self._explicit
             if not self._refused:
-                from plaintally import _counting
+                from plaintally import _count
 
-                _counting.count(self)
+                _count.count(self)
         except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
             pass
 
@@ -206,12 +229,15 @@ class Telemetry:
                 pass
         return None if self._session is ... else self._session
 
-    def invoke(self, label: str, *, session: "Session | EllipsisType | None" = ...) -> "SessionInvoke | SkippedInvoke":
+    def invoke(
+        self, label: str, *, session: "Session | EllipsisType | None" = ...
+    ) -> "SessionInvoke | SkippedInvoke":
         """A context manager, with or without `async`, that logs its block under a label.
 
         Args:
             label: what is done; what its context may hold is declared in the contract.
-            session: the session to log into; None logs nothing, nothing said takes `telemetry.session`.
+            session: the session to log into; None logs nothing, nothing said takes
+                `telemetry.session`.
         """
         try:
             log = self._session if session is ... else session
@@ -238,9 +264,14 @@ class Telemetry:
             session: see `invoke`.
         """
         if type(label) is not str:
-            raise _error("ConfigurationError", f"track({label!r}) needs a label first: @telemetry.track('fit')")
+            raise _error(
+                "ConfigurationError",
+                f"track({label!r}) needs a label first: @telemetry.track('fit')",
+            )
 
-        def begin(arguments: "tuple[Any, ...]", keywords: "dict[str, Any]") -> "SessionInvoke | SkippedInvoke":
+        def begin(
+            arguments: "tuple[Any, ...]", keywords: "dict[str, Any]"
+        ) -> "SessionInvoke | SkippedInvoke":
             invoke = self.invoke(label, session=session)
             if context is not None:
                 invoke.add(lambda: context(*arguments, **keywords))
@@ -251,7 +282,7 @@ class Telemetry:
             if is_plain and not function.__code__.co_flags & KINDS:
                 return wrap_plain(function, begin)
             try:
-                from plaintally._track import wrap
+                from plaintally.session.track import wrap
             except Exception:  # noqa: BLE001  # no module can be loaded any more
                 return function
             return wrap(function, begin)
@@ -262,8 +293,9 @@ class Telemetry:
     def _skip(cls) -> "SkippedInvoke":
         """Return the run that logs nothing, which needs no module: a host may have no files any more.
 
-        Its class is made when it is first needed, since to make a class takes a tenth of the time of an import. It is
-        kept in the class of the handle, since at shutdown the names of this module are None.
+        Its class is made when it is first needed, since to make a class takes a tenth of the time
+        of an import. It is kept in the class of the handle, since at shutdown the names of this
+        module are None.
         """
         if cls._skipped is None:
 
@@ -308,7 +340,8 @@ def __getattr__(name: str) -> object:
 def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a small class
     """Return what stands for the classes of `plaintally.contract` until what they declare is used.
 
-    Only `counter` matters before the first run, so a host that declares a contract loads nothing for it.
+    Only `counter` matters before the first run, so a host that declares a contract loads nothing
+    for it.
     """
     main = getattr(sys.modules["__main__"], "__spec__", None)
     is_test_run = (
@@ -345,7 +378,11 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
 
         @property
         def counter(self) -> "Any":  # noqa: ANN401
-            given = self._call.get("counter", ()) if self._call is not None and self._name == "Contract" else None
+            given = (
+                self._call.get("counter", ())
+                if self._call is not None and self._name == "Contract"
+                else None
+            )
             names: Any = tuple(given) if type(given) in (list, tuple) else None  # type: ignore[arg-type]
             return names if names in _COUNTERS else self.__getattr__("counter")
 
@@ -384,7 +421,14 @@ def like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
     wrapper.__annotations__ = {}
     # In Python 3.14, to ask for annotations would evaluate them.
     annotations = "__annotate__" if hasattr(wrapper, "__annotate__") else "__annotations__"
-    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", annotations):
+    for name in (
+        "__module__",
+        "__name__",
+        "__qualname__",
+        "__doc__",
+        "__type_params__",
+        annotations,
+    ):
         try:
             setattr(wrapper, name, getattr(function, name))
         except (AttributeError, TypeError):
@@ -397,9 +441,12 @@ def like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
 def _variables_refuse(package: str, environment: "Mapping[str, str]") -> bool:
     """Return whether a rule of `_consent` on a variable, before all rules on files, refuses in a common spelling.
 
-    A short cut: with it, an import takes a fifth of the instructions (`bench/counts.py`), since no module is loaded.
+    A short cut: with it, an import takes a fifth of the instructions (`bench/counts.py`), since no
+    module is loaded.
     """
-    own = environment.get(f"{package.upper()}_TELEMETRY", environment.get(f"LOG_USING_{package.upper()}"))
+    own = environment.get(
+        f"{package.upper()}_TELEMETRY", environment.get(f"LOG_USING_{package.upper()}")
+    )
     said = environment.get("PLAINTALLY") if own is None else own
     if said is None:
         return environment.get("DO_NOT_TRACK") in ("1", "true")
@@ -421,7 +468,8 @@ def _valid_package(package: object) -> str:
     if not name.isascii() or not name.isidentifier() or not name[0].isalpha() or len(name) > 64:
         raise _error(
             "ContractError",
-            f"package {package!r} must be a name such as 'mypackage': up to 64 of letters, digits, '-', '_' and '.', "
+            f"package {package!r} must be a name such as 'mypackage': up to 64 of letters, digits, "
+            "'-', '_' and '.', "
             "beginning with a letter",
         )
     return name
@@ -429,10 +477,17 @@ def _valid_package(package: object) -> str:
 
 def _valid_url(name: str, url: object) -> "str | None":
     text = url if isinstance(url, str) else ""
-    if url is None or (text.startswith("https://") and text[8:9].isalnum() and text.isprintable() and " " not in text):
+    if url is None or (
+        text.startswith("https://")
+        and text[8:9].isalnum()
+        and text.isprintable()
+        and " " not in text
+    ):
         return text or None
     example = "'https://example.org/privacy'"
-    raise _error("ConfigurationError", f"{name} {url!r} must be the address of a page, such as {example}")
+    raise _error(
+        "ConfigurationError", f"{name} {url!r} must be the address of a page, such as {example}"
+    )
 
 
 def _error(name: str, message: str) -> Exception:

@@ -1,6 +1,6 @@
 """`python -m plaintally`."""
 
-from plaintally._cli import main
+from plaintally.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,7 @@
 """Writes `choices.toml`: what a user chose with the command or with a function of a handle.
 
-Nothing else writes this file, so it is written whole, readable by its owner only, by one process at a time. Files that
-people write by hand are only read.
+Nothing else writes this file, so it is written whole, readable by its owner only, by one process at
+a time. Files that people write by hand are only read.
 """
 
 import contextlib
@@ -29,23 +29,33 @@ def write(environment: "Mapping[str, str]", changes: "Changes", *, by: str) -> s
 
     Args:
         environment: the variables that tell where the file is.
-        changes: from (package or None for all packages, key) to the new value, or to None to withdraw the choice.
-        by: who makes the changes, in printable text; it is recorded below a key of its own for each.
+        changes: from (package or None for all packages, key) to the new value, or to None to
+            withdraw the choice.
+        by: who makes the changes, in printable text; it is recorded below a key of its own for
+            each.
 
     Raises:
         PreferencesError: the file cannot be read or written.
     """
-    instead = ", or set the environment variable PLAINTALLY=off" if set(changes.values()) == {False} else ""
+    instead = (
+        ", or set the environment variable PLAINTALLY=off"
+        if set(changes.values()) == {False}
+        else ""
+    )
     path = _preferences.paths(environment).get("choices")
     if path is None:
-        raise PreferencesError(f"there is no home directory to keep choices in; set the variable HOME{instead}")
+        raise PreferencesError(
+            f"there is no home directory to keep choices in; set the variable HOME{instead}"
+        )
     folder = os.path.dirname(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         with _locked(folder):
             found = _preferences.read("choices", path)
             if found.problem is not None:
-                raise PreferencesError(f"{path} {found.problem}; remove it and choose again{instead}")
+                raise PreferencesError(
+                    f"{path} {found.problem}; remove it and choose again{instead}"
+                )
             text = _format(_apply(found.table, changes, by))
             if text != _format(found.table):
                 write_file(path, text.encode(), secret=True)
@@ -53,7 +63,9 @@ def write(environment: "Mapping[str, str]", changes: "Changes", *, by: str) -> s
         if isinstance(error, PreferencesError):
             raise
         reason = error.strerror or error
-        raise PreferencesError(f"cannot write {path} ({reason}); make the file writable{instead}") from error
+        raise PreferencesError(
+            f"cannot write {path} ({reason}); make the file writable{instead}"
+        ) from error
     return path
 
 
@@ -61,7 +73,10 @@ def _apply(table: "Mapping[str, Any]", changes: "Changes", by: str) -> "dict[str
     """Return the table with the changes; beside each value stands who chose it and when, for a person to read."""
     day = time.strftime("%Y-%m-%d", time.gmtime())
     who = by.replace("\\", "/").replace('"', "'")[:300]  # as a string without escapes may hold it
-    changed = {**table, "packages": {package: dict(own) for package, own in table["packages"].items()}}
+    changed = {
+        **table,
+        "packages": {package: dict(own) for package, own in table["packages"].items()},
+    }
     for (package, key), value in changes.items():
         if value is None:
             own = changed if package is None else changed["packages"].get(package, {})
@@ -78,7 +93,8 @@ def _format(table: "Mapping[str, Any]") -> str:
     sections = {"": {key: value for key, value in table.items() if key != "packages"}}
     sections |= {f"\n[packages.{package}]\n": own for package, own in table["packages"].items()}
     lines = (
-        head + "".join(f"{key} = {_literal(value)}\n" for key, value in own.items()) for head, own in sections.items()
+        head + "".join(f"{key} = {_literal(value)}\n" for key, value in own.items())
+        for head, own in sections.items()
     )
     return _HEAD + "".join(lines)
 

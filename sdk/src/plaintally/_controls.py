@@ -1,9 +1,10 @@
 """What people ask of a handle after the import: switches, sessions, sharing; loaded when first asked.
 
-The public functions with a handle as their first parameter are its methods, see the end of this module.
+The public functions with a handle as their first parameter are its methods, see the end of this
+module.
 
-`Telemetry._explicit` holds what was said in this process: for each switch what a person said, or anybody's no, and
-under `modules` a layer of preferences for each thing that a module asked for.
+`Telemetry._explicit` holds what was said in this process: for each switch what a person said, or
+anybody's no, and under `modules` a layer of preferences for each thing that a module asked for.
 """
 
 import os
@@ -11,10 +12,11 @@ import sys
 from weakref import WeakSet
 
 import plaintally
-from plaintally import Telemetry, _callers, _consent, _counting, _sender
-from plaintally._callers import Caller
-from plaintally._consent import Decision
-from plaintally._notice_text import name_command
+from plaintally import Telemetry, _count, _spawn
+from plaintally.consent import callers, rules
+from plaintally.consent.callers import Caller
+from plaintally.consent.notice_text import name_command
+from plaintally.consent.rules import Decision
 from plaintally.contract import check_given, undefer
 from plaintally.exceptions import ConfigurationError, ContractError, PlaintallyError, SharingError
 from plaintally.session import DEFAULT_CAPACITY, Session, make_environment, valid_capacity
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from plaintally import sharing
-    from plaintally._status import Status
+    from plaintally.consent.status import Status
 
-_begun: "dict[Telemetry, Session | None]" = {}  # while threads begin one at once: the session of the first
+# while threads begin one at once: the session of the first
+_begun: "dict[Telemetry, Session | None]" = {}
 _SETTINGS = ("version", "policy", "issues_url", "privacy_url", "allow_http")
 _streaming: "WeakSet[Session]" = WeakSet()  # the sessions that share by themselves
 
@@ -67,18 +70,20 @@ def disable_counter(telemetry: Telemetry, persist: bool = True) -> Decision:  # 
         What counting the next import will come to.
 
     Raises:
-        PreferencesError: the file could not be written; the counter is off in this process all the same.
+        PreferencesError: the file could not be written; the counter is off in this process all the
+            same.
     """
     telemetry._explicit["counter"] = False
     if persist:
-        return _remember(telemetry, "counter", False, _callers.find(telemetry))
+        return _remember(telemetry, "counter", False, callers.find(telemetry))
     return _decide(telemetry, "counter")
 
 
 def enable_counter(telemetry: Telemetry, persist: bool = True) -> Decision:  # noqa: FBT001, FBT002
     """Turn the counter on: for good from the next start on, or for this process.
 
-    A call in a module, not in a script, a notebook or at a prompt, holds for this process and yields to every no.
+    A call in a module, not in a script, a notebook or at a prompt, holds for this process and
+    yields to every no.
 
     Args:
         telemetry: the handle, of which this is a method.
@@ -91,7 +96,7 @@ def enable_counter(telemetry: Telemetry, persist: bool = True) -> Decision:  # n
     Raises:
         PreferencesError: the file could not be written; nothing has changed.
     """
-    caller = _callers.find(telemetry, "counter")
+    caller = callers.find(telemetry, "counter")
     note = ""
     if not caller.is_person:
         note = _ask(telemetry, "counter", True, caller)
@@ -107,7 +112,8 @@ def enable_counter(telemetry: Telemetry, persist: bool = True) -> Decision:  # n
 def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
     """Send counts to another address from now on, or with None nowhere at all; it is kept for the next starts.
 
-    A module sets it for this process, unless the user has set another one; another package never does.
+    A module sets it for this process, unless the user has set another one; another package never
+    does.
 
     Returns:
         What counting the next import will come to.
@@ -116,38 +122,44 @@ def set_endpoint(telemetry: Telemetry, endpoint: str | None) -> Decision:
         ConfigurationError: the URL cannot work; nothing has changed.
         PreferencesError: the file could not be written; nothing has changed.
     """
-    caller = _callers.find(telemetry, None if endpoint is None else "endpoint")
+    caller = callers.find(telemetry, None if endpoint is None else "endpoint")
     if endpoint is not None:
-        _sender.parse_endpoint(endpoint, allow_http=telemetry.allow_http)
+        _spawn.parse_endpoint(endpoint, allow_http=telemetry.allow_http)
     if endpoint is None or caller.is_person:
-        decision = _remember(telemetry, "endpoint", "none" if endpoint is None else endpoint, caller)
+        decision = _remember(
+            telemetry, "endpoint", "none" if endpoint is None else endpoint, caller
+        )
     else:
         note = _ask(telemetry, "endpoint", endpoint, caller)
         decision = _decide(telemetry, "counter", note)
     for session in _detach_all(telemetry):  # no more to the address of before
-        _attach_if_allowed(session, _counting.gather(telemetry))
+        _attach_if_allowed(session, _count.gather(telemetry))
     return decision
 
 
 def begin(telemetry: Telemetry) -> None:
     """Give the handle the session of its process, or None where logging is refused."""
-    facts, made = _counting.gather(telemetry), None
-    if _consent.decide("session_log", facts).allowed:
+    facts, made = _count.gather(telemetry), None
+    if rules.decide("session_log", facts).allowed:
         try:
             made = _create(telemetry, facts, created_at_ns=plaintally._began_ns)
         except ContractError:  # a mistake of the author's, which `status` and `preview` report
             made = None
-    first = _begun.setdefault(telemetry, made)  # in one step: a lock would stay locked in a fork or a signal handler
+    first = _begun.setdefault(
+        telemetry, made
+    )  # in one step: a lock would stay locked in a fork or a signal handler
     if telemetry._session is ...:
         telemetry._session = first
     _begun.pop(telemetry, None)
-    if made is not None and telemetry._session is not made:  # another thread or a handler was quicker
+    if (
+        made is not None and telemetry._session is not made
+    ):  # another thread or a handler was quicker
         _detach(made)
 
 
 def create_session(telemetry: Telemetry) -> Session:
     """Another log, for `set_session` or the `session` argument of the package's functions."""
-    return _create(telemetry, _counting.gather(telemetry), created_at_ns=None)
+    return _create(telemetry, _count.gather(telemetry), created_at_ns=None)
 
 
 def set_session(telemetry: Telemetry, session: Session | None) -> None:
@@ -160,7 +172,7 @@ def set_session(telemetry: Telemetry, session: Session | None) -> None:
         ConfigurationError: it is no session of this package; nothing has changed.
     """
     if session is not None:
-        _attach_if_allowed(_own(telemetry, session), _counting.gather(telemetry))
+        _attach_if_allowed(_own(telemetry, session), _count.gather(telemetry))
     telemetry._session = session
 
 
@@ -171,7 +183,10 @@ def preview(
     check_given(telemetry.contract)
     chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
-        raise SharingError(f"{telemetry.package} keeps no session; turn it on with telemetry.enable_session_logging()")
+        raise SharingError(
+            f"{telemetry.package} keeps no session; turn it on with "
+            "telemetry.enable_session_logging()"
+        )
     found = _look(telemetry, chosen, include)
     chosen.shown |= found.include
     return found
@@ -192,7 +207,8 @@ def share(
         telemetry: the handle, of which this is a method.
         session: the session; by default `telemetry.session`.
         show_progress: show two bars and say afterwards what came of it.
-        include: `error_message`, `source`: what else goes along this time, after `preview` has shown it.
+        include: `error_message`, `source`: what else goes along this time, after `preview` has
+            shown it.
 
     Returns:
         What was shared, or the reason why nothing was.
@@ -214,30 +230,41 @@ def share(
         import warnings
 
         try:
-            warnings.warn(f"nothing was shared: {result.reason}", RuntimeWarning, stacklevel=_level())
+            warnings.warn(
+                f"nothing was shared: {result.reason}", RuntimeWarning, stacklevel=_level()
+            )
         except Exception:  # noqa: BLE001, S110  # the host has made it an error, which would hide the result
             pass
     return result
 
 
 def _share(
-    telemetry: Telemetry, session: Session | None, *, show_progress: bool, include: "Collection[str]"
+    telemetry: Telemetry,
+    session: Session | None,
+    *,
+    show_progress: bool,
+    include: "Collection[str]",
 ) -> "sharing.ShareResult":
     from plaintally import sharing
 
-    caller = _callers.find(telemetry, "share")
+    caller = callers.find(telemetry, "share")
     chosen = telemetry.session if session is None else _own(telemetry, session)
     nothing = sharing.ShareResult(None)
     if chosen is None:
         nothing.reason = f"{telemetry.package} keeps no session"
         return nothing
     if not caller.is_person and not _may_share(telemetry, caller):
-        nothing.reason = f"{caller.name} asked for it; call telemetry.share() in your own script or notebook"
+        nothing.reason = (
+            f"{caller.name} asked for it; call telemetry.share() in your own script or notebook"
+        )
         return nothing
     found = _look(telemetry, chosen, include)
     unseen = found.include - chosen.shown
     if unseen:
-        raise SharingError(f"look at what would leave before it does: telemetry.preview(include={sorted(unseen)!r})")
+        raise SharingError(
+            "look at what would leave before it does: "
+            f"telemetry.preview(include={sorted(unseen)!r})"
+        )
     return sharing.share(found, show_progress=show_progress, issues_url=telemetry.issues_url)
 
 
@@ -245,9 +272,9 @@ def _may_share(telemetry: Telemetry, caller: Caller) -> bool:
     """Return whether a module may share a session: the user's own, not while it is imported, and not opted out."""
     if caller.kind != "module" or caller.is_importing():
         return False
-    facts = _counting.gather(telemetry)
+    facts = _count.gather(telemetry)
     facts.layers = [*facts.layers, _request(telemetry, "automatic_sharing", True, caller)]
-    return _consent.decide("automatic_sharing", facts).allowed
+    return rules.decide("automatic_sharing", facts).allowed
 
 
 def forget(telemetry: Telemetry, session_id: str, key: str | None = None) -> "sharing.Receipt":
@@ -258,19 +285,20 @@ def forget(telemetry: Telemetry, session_id: str, key: str | None = None) -> "sh
     """
     from plaintally import sharing
 
-    facts = _counting.gather(telemetry)
+    facts = _count.gather(telemetry)
     if facts.endpoint is None:
         raise SharingError(
-            f"{telemetry.package} has no endpoint that could delete anything (set by {facts.endpoint_where})"
+            f"{telemetry.package} has no endpoint that could delete anything (set by "
+            f"{facts.endpoint_where})"
         )
     return sharing.forget(session_id, key, facts.endpoint, issues_url=telemetry.issues_url)
 
 
 def status(telemetry: Telemetry) -> "Status":
     """Everything that was looked at to decide what is on, and the rule that decided; print it."""
-    from plaintally._status import Status
+    from plaintally.consent.status import Status
 
-    return Status(_counting.gather(telemetry), handle=telemetry)
+    return Status(_count.gather(telemetry), handle=telemetry)
 
 
 def enable_session_logging(telemetry: Telemetry) -> Decision:
@@ -290,8 +318,9 @@ def disable_session_logging(telemetry: Telemetry) -> Decision:
 def enable_automatic_sharing(telemetry: Telemetry, persist: bool = True) -> Decision:  # noqa: FBT001, FBT002
     """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too.
 
-    The call must stand in a script, a notebook or at a prompt. One in a module of yours holds for this process and
-    yields to every no; one in a package changes nothing, so a package exports the method instead of wrapping it.
+    The call must stand in a script, a notebook or at a prompt. One in a module of yours holds for
+    this process and yields to every no; one in a package changes nothing, so a package exports the
+    method instead of wrapping it.
     """
     return _switch(telemetry, "automatic_sharing", on=True, persist=persist)
 
@@ -306,7 +335,7 @@ def disable_automatic_sharing(telemetry: Telemetry, persist: bool = True) -> Dec
 
 def _switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Decision:
     """Turn the log or automatic sharing on or off: in this process, and with `persist` at the next starts."""
-    caller = _callers.find(telemetry, name if on else None)
+    caller = callers.find(telemetry, name if on else None)
     note = ""
     if on and not caller.is_person:
         note = _ask(telemetry, name, True, caller)
@@ -323,7 +352,7 @@ def _switch(telemetry: Telemetry, name: str, *, on: bool, persist: bool) -> Deci
         elif telemetry._session is None:
             telemetry._session = ...
     elif decision.allowed and telemetry.session is not None:
-        _attach_if_allowed(telemetry.session, _counting.gather(telemetry))
+        _attach_if_allowed(telemetry.session, _count.gather(telemetry))
     if persist and not on:
         _remember(telemetry, name, False, caller)
     return decision
@@ -338,7 +367,7 @@ def set_session_capacity(telemetry: Telemetry, capacity: int) -> None:
         ConfigurationError: it is no positive whole number; nothing has changed.
         PreferencesError: the file could not be written; nothing has changed.
     """
-    caller = _callers.find(telemetry, "session_capacity")
+    caller = callers.find(telemetry, "session_capacity")
     if caller.is_person:
         _remember(telemetry, "session_capacity", valid_capacity(capacity), caller)
     else:
@@ -346,8 +375,8 @@ def set_session_capacity(telemetry: Telemetry, capacity: int) -> None:
 
 
 def _decide(telemetry: Telemetry, name: str, note: str = "") -> Decision:
-    facts = _counting.gather(telemetry)
-    decision = _consent.decide(name, facts)
+    facts = _count.gather(telemetry)
+    decision = rules.decide(name, facts)
     if decision.rule == "sender" and name == "automatic_sharing":
         note = f"nothing is shared automatically in this process: {decision.value}; call telemetry.share() instead"
     decision.note = note
@@ -356,28 +385,36 @@ def _decide(telemetry: Telemetry, name: str, note: str = "") -> Decision:
 
 def _ask(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> str:  # noqa: FBT001
     """Grant for this process what a module may ask for, and return what came of it."""
-    is_granted = {"automatic_sharing": caller.is_users, "endpoint": caller.kind != "package"}.get(key, True)
+    is_granted = {"automatic_sharing": caller.is_users, "endpoint": caller.kind != "package"}.get(
+        key, True
+    )
     if is_granted:
         layer = _request(telemetry, key, value, caller)
         telemetry._explicit.setdefault("modules", {})[key] = layer
     came = "holds for this process, unless you opted out" if is_granted else "was ignored"
     note = (
-        f"{key} = {str(value).lower()} of {telemetry.package} {came}, since {caller.name} asked for it; to keep it, "
+        f"{key} = {str(value).lower()} of {telemetry.package} {came}, since {caller.name} asked "
+        "for it; to keep it, "
         f"call the method in your own script or notebook, or use the command {name_command()}"
     )
     _tell_person(note)
     return note
 
 
-def _request(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> _consent.Layer:  # noqa: FBT001
+def _request(
+    telemetry: Telemetry,
+    key: str,
+    value: bool | int | str,  # noqa: FBT001
+    caller: Caller,
+) -> rules.Layer:
     """What a module asks for, as a layer of preferences behind all others."""
     where = f"asked for by {caller.name} in this process"
-    return _consent.Layer("process", where, {"packages": {telemetry.package: {key: value}}})
+    return rules.Layer("process", where, {"packages": {telemetry.package: {key: value}}})
 
 
 def _tell_person(note: str) -> None:
     """Warn a person at a terminal or in a notebook, who may have called a function of a package."""
-    if _counting._is_interactive():
+    if _count._is_interactive():
         import warnings
 
         try:
@@ -389,7 +426,9 @@ def _tell_person(note: str) -> None:
 def _level() -> int:
     """Return the `stacklevel` at which a warning of the calling function names the code that called the handle."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and (frame.f_globals is globals() or frame.f_globals is vars(plaintally)):
+    while frame.f_back is not None and (
+        frame.f_globals is globals() or frame.f_globals is vars(plaintally)
+    ):
         level, frame = level + 1, frame.f_back
     return level
 
@@ -399,22 +438,25 @@ def _remember(telemetry: Telemetry, key: str, value: bool | int | str, caller: C
     from plaintally import _choices
 
     _choices.write(os.environ, {(telemetry.package, key): value}, by=caller.name)
-    facts = _counting.gather(telemetry)
+    facts = _count.gather(telemetry)
     facts.explicit = {}
-    return _consent.decide("counter", facts)
+    return rules.decide("counter", facts)
 
 
 def _look(telemetry: Telemetry, session: Session, include: "Collection[str]") -> "sharing.Preview":
     from plaintally import sharing
 
     session.begin_after_fork()
-    return sharing.Preview(session, _counting.gather(telemetry).endpoint, include=include)
+    return sharing.Preview(session, _count.gather(telemetry).endpoint, include=include)
 
 
-def _create(telemetry: Telemetry, facts: _consent.Facts, *, created_at_ns: int | None) -> Session:
+def _create(telemetry: Telemetry, facts: rules.Facts, *, created_at_ns: int | None) -> Session:
     heard = (layer for layer in facts.layers if layer.may_allow("session_capacity"))
     chosen = (layer.get(telemetry.package, "session_capacity") for layer in heard)
-    capacity = next((found for found in chosen if type(found) is int and 0 < found <= 1_000_000), DEFAULT_CAPACITY)
+    capacity = next(
+        (found for found in chosen if type(found) is int and 0 < found <= 1_000_000),
+        DEFAULT_CAPACITY,
+    )
     session = Session(
         telemetry.package,
         contract=check_given(telemetry.contract),
@@ -434,15 +476,17 @@ def _own(telemetry: Telemetry, session: object) -> Session:
         ConfigurationError: it is not.
     """
     if not isinstance(session, Session) or session.package != telemetry.package:
-        raise ConfigurationError(f"session {session!r} must be a session of {telemetry.package}, or None")
+        raise ConfigurationError(
+            f"session {session!r} must be a session of {telemetry.package}, or None"
+        )
     return session
 
 
-def _attach_if_allowed(session: Session, facts: _consent.Facts) -> None:
+def _attach_if_allowed(session: Session, facts: rules.Facts) -> None:
     """Share the runs of a session as they end, if the user allows it."""
-    is_allowed = _consent.decide("automatic_sharing", facts).allowed
+    is_allowed = rules.decide("automatic_sharing", facts).allowed
     if facts.endpoint is not None and session.sink is None and is_allowed:
-        from plaintally._automatic import Stream
+        from plaintally.sharing.automatic import Stream
 
         session.attach(Stream(facts.endpoint))
         _streaming.add(session)
@@ -453,7 +497,7 @@ def _detach_all(telemetry: Telemetry) -> list[Session]:
     found = [session for session in _streaming if session.package == telemetry.package]
     for session in found:
         _detach(session)
-    automatic = sys.modules.get("plaintally._automatic")
+    automatic = sys.modules.get("plaintally.sharing.automatic")
     if automatic is not None:
         automatic.drop(telemetry.package)
     return found

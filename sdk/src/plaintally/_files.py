@@ -1,7 +1,8 @@
 """Writes files that the user names: a regular file whole or not at all, a device or pipe as it stands.
 
-A regular file gets its content by a rename, so that a failure leaves the old content. The link that leads to it stays,
-and so do its owner and, unless the content is secret, its permissions. Another hard link keeps the old content.
+A regular file gets its content by a rename, so that a failure leaves the old content. The link that
+leads to it stays, and so do its owner and, unless the content is secret, its permissions. Another
+hard link keeps the old content.
 """
 
 import errno
@@ -13,7 +14,8 @@ def write_file(path: "str | os.PathLike[str]", content: bytes, *, secret: bool) 
     """Write a file, following links as `open` does.
 
     Args:
-        path: The file, a character device such as `/dev/null`, a pipe, or a descriptor such as `/dev/stdout`.
+        path: The file, a character device such as `/dev/null`, a pipe, or a descriptor such as
+            `/dev/stdout`.
         content: All of the content.
         secret: Whether only the file's owner may read it.
 
@@ -24,7 +26,9 @@ def write_file(path: "str | os.PathLike[str]", content: bytes, *, secret: bool) 
     try:
         _write(given, content, secret=secret)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, given) from error  # the caller knows no other path
+        raise OSError(
+            error.errno, error.strerror, given
+        ) from error  # the caller knows no other path
 
 
 def _write(path: str, content: bytes, *, secret: bool) -> None:
@@ -51,12 +55,18 @@ def _write(path: str, content: bytes, *, secret: bool) -> None:
 def _find_descriptor(path: str) -> "int | None":
     """Return the number of this process's descriptor that a path such as `/dev/stdout` stands for.
 
-    Another descriptor of the same file would begin at its first byte again, and a socket cannot be opened by its path.
+    Another descriptor of the same file would begin at its first byte again, and a socket cannot be
+    opened by its path.
     """
     folders = ("/dev/fd", os.path.realpath("/proc/self/fd"))
     for _ in range(8):
         folder, name = os.path.split(os.path.abspath(path))
-        if os.path.realpath(folder) in folders and name.isascii() and name.isdigit() and len(name) < 10:
+        if (
+            os.path.realpath(folder) in folders
+            and name.isascii()
+            and name.isdigit()
+            and len(name) < 10
+        ):
             return int(name)
         try:
             path = os.path.join(folder, os.readlink(path))
@@ -70,7 +80,9 @@ def _replace(path: str, content: bytes, *, found: "os.stat_result | None", secre
     folder = os.path.dirname(path)
     if found is not None:
         _check_replaceable(path, found, os.stat(folder))
-    temporary = os.path.join(folder, f".plaintally-{os.urandom(8).hex()}.new")  # short, however long the name is
+    temporary = os.path.join(
+        folder, f".plaintally-{os.urandom(8).hex()}.new"
+    )  # short, however long the name is
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o600 if secret else 0o666)
     try:
@@ -131,7 +143,9 @@ def remedy(error: OSError, path: "str | os.PathLike[str]") -> str:
         return f"{folder} takes no such file; name another file"
     if error.errno in (errno.EACCES, errno.EPERM):
         is_closed = os.path.exists(path) and not os.access(path, os.W_OK)
-        return f"make {path if is_closed else f'the folder {folder}'} writable, or name another file"
+        return (
+            f"make {path if is_closed else f'the folder {folder}'} writable, or name another file"
+        )
     remedies = {
         errno.ENOENT: f"create the folder {folder}, or name another file",
         errno.EISDIR: "name a file instead of a folder",

@@ -1,10 +1,12 @@
 """The preferences files: where they are, and what they say.
 
-`_preferences_text` reads the content of a file. `_choices` writes the one file that is not written by hand.
+`_preferences_text` reads the content of a file. `_choices` writes the one file that is not written
+by hand.
 
-The levels, the nearest first: `project` (`[tool.plaintally]` of a pyproject.toml, upwards from the working directory),
-`environment` (`sys.prefix`), `user`, `choices` (made with the command, beside the user's file) and `system`. What
-you write by hand comes before the command's choices, except that a no in either is always heard. All are TOML:
+The levels, the nearest first: `project` (`[tool.plaintally]` of a pyproject.toml, upwards from the
+working directory), `environment` (`sys.prefix`), `user`, `choices` (made with the command, beside
+the user's file) and `system`. What you write by hand comes before the command's choices, except
+that a no in either is always heard. All are TOML:
 
     counter = false                  # for every package
 
@@ -12,7 +14,8 @@ you write by hand comes before the command's choices, except that a no in either
     counter = true
     endpoint = "none"
 
-A file that cannot be read or is not fully understood is kept as a `Layer` with a `problem`, and refuses everything.
+A file that cannot be read or is not fully understood is kept as a `Layer` with a `problem`, and
+refuses everything.
 """
 
 import os
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from plaintally._consent import Layer
+    from plaintally.consent.rules import Layer
 
 FILE_NAME = "preferences.toml"
 MAX_BYTES = 256 * 1024
@@ -53,7 +56,9 @@ def layers(environment: "Mapping[str, str]") -> "list[Layer]":
 
 def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
     """The paths of the files that are ours, by level; without a home there is no `user` and no `choices`."""
-    system = environment.get("PROGRAMDATA", r"C:\ProgramData") if sys.platform == "win32" else "/etc"
+    system = (
+        environment.get("PROGRAMDATA", r"C:\ProgramData") if sys.platform == "win32" else "/etc"
+    )
     ours = f"{os.sep}plaintally{os.sep}{FILE_NAME}"  # `os.path.join` takes 8,000 instructions
     found = {}
     if os.path.isabs(sys.prefix):  # an embedding program may have none
@@ -67,7 +72,9 @@ def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
 
 def user_directory(environment: "Mapping[str, str]") -> "str | None":
     """The folder for the user's own settings as the platform has it, or None where there is no home."""
-    home = environment["HOME"] if "HOME" in environment else os.path.expanduser("~")  # an empty one names no folder
+    home = (
+        environment["HOME"] if "HOME" in environment else os.path.expanduser("~")
+    )  # an empty one names no folder
     if sys.platform == "win32":
         base = environment.get("APPDATA", "")
     elif sys.platform == "darwin":
@@ -86,24 +93,26 @@ def read(level: str, path: str) -> "Layer":
 
 def _read(level: str, path: str, limit: int) -> "tuple[Layer, int]":
     """Return what the file says, and how many of its bytes were parsed: a file with more than `limit` is not."""
-    from plaintally._consent import Layer
+    from plaintally.consent.rules import Layer
 
     parsed = 0
     try:
         content = read_bytes(path)
         if not content or (level == "project" and b"plaintally" not in content):
-            return Layer(level, path, _NOTHING), parsed  # as nearly every project, whose file may be long
+            return Layer(
+                level, path, _NOTHING
+            ), parsed  # as nearly every project, whose file may be long
         if len(content) > limit:
             raise ValueError("it and the project files below it are larger than 256 KiB together")  # noqa: TRY301
         parsed = len(content)
 
-        from plaintally import _preferences_text
+        from plaintally.consent import preferences_file
 
-        table = _preferences_text.parse(content)
+        table = preferences_file.parse(content)
         if level == "project":
             tools = table.get("tool", {})
             table = tools.get("plaintally", {}) if isinstance(tools, dict) else tools
-        return Layer(level, path, _preferences_text.understood(table)), parsed
+        return Layer(level, path, preferences_file.understood(table)), parsed
     except (OSError, ValueError, TypeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return Layer(level, path, {}, f"cannot be understood ({reason}), so it refuses"), parsed
@@ -126,15 +135,22 @@ def _project_paths() -> "list[str]":
 def read_bytes(path: str) -> bytes:
     """Return the content of a file of the user's or root's, or nothing if there is no file.
 
-    Another user may have put anything at the path of a project's file, so a pipe must not block the host, nor a large
-    file fill its memory. The file is checked again once it is open, since its path may lead elsewhere by then.
+    Another user may have put anything at the path of a project's file, so a pipe must not block the
+    host, nor a large file fill its memory. The file is checked again once it is open, since its
+    path may lead elsewhere by then.
 
     Raises:
-        OSError: The file cannot be read, is too large, is not a regular file, or belongs to another user.
+        OSError: The file cannot be read, is too large, is not a regular file, or belongs to another
+            user.
     """
     try:
         _check(os.stat(path))
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+        flags = (
+            os.O_RDONLY
+            | getattr(os, "O_NONBLOCK", 0)
+            | getattr(os, "O_NOCTTY", 0)
+            | getattr(os, "O_BINARY", 0)
+        )
         with open(os.open(path, flags), "rb") as file:
             _check(os.fstat(file.fileno()))
             content = file.read(MAX_BYTES + 1)

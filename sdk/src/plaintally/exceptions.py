@@ -7,7 +7,8 @@ PlaintallyError
 ├── SharingError           a session could not be previewed or deleted as asked; sharing itself tells in its result
 └── DocumentError          a value or a body is no Firestore document, a file no saved session
 
-Nothing here is ever raised by counting an import or logging an invoke: at run time telemetry stays silent.
+Nothing here is ever raised by counting an import or logging an invoke: at run time telemetry stays
+silent.
 """
 
 from plaintally.printable import printable
@@ -40,7 +41,8 @@ class SharingError(PlaintallyError, RuntimeError):
 class DocumentError(PlaintallyError, ValueError):
     """A value or a body is no Firestore document; the message names the place and the reason.
 
-    `nameless` is the message with a star for every name of a field, for whoever must not repeat what was sent.
+    `nameless` is the message with a star for every name of a field, for whoever must not repeat
+    what was sent.
     """
 
     def __init__(self, message: str, *, nameless: str = "") -> None:

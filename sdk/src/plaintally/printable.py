@@ -4,8 +4,9 @@
 def printable(text: str, *, lines: bool = False) -> str:
     r"""Return a text with everything that a terminal could obey, or that hides what is there, shown as an escape.
 
-    These are control characters (such as the one that begins an escape sequence), characters that reverse the direction
-    of text or have no width, separators of lines, lone surrogates, and spaces other than the common one.
+    These are control characters (such as the one that begins an escape sequence), characters that
+    reverse the direction of text or have no width, separators of lines, lone surrogates, and spaces
+    other than the common one.
 
     Args:
         text: the text.
@@ -18,7 +19,9 @@ def printable(text: str, *, lines: bool = False) -> str:
     if text.isprintable():
         return text
     return "".join(
-        character if character.isprintable() or (lines and character == "\n") else _escape(character)
+        character
+        if character.isprintable() or (lines and character == "\n")
+        else _escape(character)
         for character in text
     )
 

@@ -1,10 +1,11 @@
 """Versions as they leave a machine: a release, or `.dev` after one, and nothing that identifies a checkout. Pure.
 
-The local segment and the number of a development version are dropped. So is the number of a post-release that does not
-end the version, since some tools count commits there, and everything after the first part that is not in PEP 440.
+The local segment and the number of a development version are dropped. So is the number of a
+post-release that does not end the version, since some tools count commits there, and everything
+after the first part that is not in PEP 440.
 
-Numbers before a letter that begins no part (`1.0.8f2c1ab`) are dropped, and seven hexadecimal digits, except in the
-first number (`20261130`).
+Numbers before a letter that begins no part (`1.0.8f2c1ab`) are dropped, and seven hexadecimal
+digits, except in the first number (`20261130`).
 """
 
 MAX_LENGTH = 64
@@ -14,7 +15,16 @@ PATTERN = (
 )
 """A regular expression that matches a whole coarse version, for Python's `re` and for RE2."""
 _PARTS = (
-    ("alpha", "beta", "preview", "pre", "rc", "a", "b", "c"),  # no word before a longer one with its letters
+    (
+        "alpha",
+        "beta",
+        "preview",
+        "pre",
+        "rc",
+        "a",
+        "b",
+        "c",
+    ),  # no word before a longer one with its letters
     ("post",),
     ("dev",),
 )
@@ -29,13 +39,19 @@ def coarse_version(version: object) -> str:
         >>> coarse_version("1.38.1.dev3+g8f2c1ab.d20261130")
         '1.38.1.dev'
     """
-    text = version.lower().removeprefix("v") if isinstance(version, str) and len(version) <= 1000 else ""
+    text = (
+        version.lower().removeprefix("v")
+        if isinstance(version, str) and len(version) <= 1000
+        else ""
+    )
     end = _after_number(text, 0, part=_PRE)
     if not end:
         return ""
     end = _after_number(text, end, "!", _PRE)
     # Two digits of a hash may stay, since they may be of a release: `1.10a20261130`.
-    while (after := _after_number(text, end, ".", _PRE)) > end and not (after > end + 3 and _is_hash(text, end + 1)):
+    while (after := _after_number(text, end, ".", _PRE)) > end and not (
+        after > end + 3 and _is_hash(text, end + 1)
+    ):
         end = after
     after_pre = _after_part(text, end, _PRE)
     coarse = text[:after_pre]
@@ -55,7 +71,9 @@ def _after_number(text: str, start: int, mark: str = "", part: "int | None" = No
     begin = end = start + len(mark)
     while text[end : end + 1] in _DIGITS:
         end += 1
-    is_number = text.startswith(mark, start) and end > begin and (part is None or _may_end(text, end, part))
+    is_number = (
+        text.startswith(mark, start) and end > begin and (part is None or _may_end(text, end, part))
+    )
     return end if is_number else start
 
 
@@ -71,9 +89,15 @@ def _after_part(text: str, start: int, part: int) -> int:
 
 
 def _may_end(text: str, end: int, part: int) -> bool:
-    return not text[end : end + 1].isalpha() or any(_after_part(text, end, later) > end for later in range(part, 3))
+    return not text[end : end + 1].isalpha() or any(
+        _after_part(text, end, later) > end for later in range(part, 3)
+    )
 
 
 def _is_hash(text: str, start: int) -> bool:
     """Return whether seven hexadecimal digits begin at `start`."""
-    return start >= 0 and len(text) >= start + 7 and not text[start : start + 7].strip("0123456789abcdef")
+    return (
+        start >= 0
+        and len(text) >= start + 7
+        and not text[start : start + 7].strip("0123456789abcdef")
+    )

@@ -18,25 +18,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from plaintally_server import dashboard, health, logins, openapi, resource
-from plaintally_server.access import Access
-from plaintally_server.entrance import Entrance
+from plaintally_server.api import health, openapi
+from plaintally_server.api.documents import HEADERS, Documents
+from plaintally_server.auth import cookies
+from plaintally_server.auth.permissions import Access
+from plaintally_server.auth.tokens import Tokens
 from plaintally_server.exceptions import Refusal, describe, failed, release
-from plaintally_server.forgetting import Forgetting
-from plaintally_server.gate import Gate
-from plaintally_server.ingest import Policy
-from plaintally_server.limiter import Limiter
-from plaintally_server.maintaining import Maintaining
-from plaintally_server.messages import Answer, Application, Work, refuse
-from plaintally_server.messages import Request as APIRequest
-from plaintally_server.page_cache import PageCache
-from plaintally_server.pages import VISITS, VISITS_PER_S, isolate, limit_visits, render
-from plaintally_server.routes import HEADERS, Documents
+from plaintally_server.firestore import documents
+from plaintally_server.http.middleware import Gate
+from plaintally_server.http.models import Answer, Application, Work, refuse
+from plaintally_server.http.models import Request as APIRequest
+from plaintally_server.http.rate_limit import Limiter
+from plaintally_server.ingest.admission import Policy
 from plaintally_server.settings import Settings
 from plaintally_server.store import Store
 from plaintally_server.store.database import FAILURES
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.tokens import Tokens
+from plaintally_server.web import dashboard
+from plaintally_server.web.admin import Maintaining
+from plaintally_server.web.deletion import Forgetting
+from plaintally_server.web.login import Entrance
+from plaintally_server.web.page_cache import PageCache
+from plaintally_server.web.pages import VISITS, VISITS_PER_S, isolate, limit_visits, render
 
 Lifespan = AbstractAsyncContextManager[None]
 _logger = logging.getLogger(__name__)
@@ -55,9 +58,9 @@ def create_app(
 ) -> Application:
     """The application of a collector; it closes the store when it shuts down.
 
-    `measured` wraps what programs ask; `beside` is done as long as the application runs; maintainers have pages where
-    there is a `maintenance`; `note_refused` is told the package of a document that is not admitted; `access` decides
-    what the sender of a request may do.
+    `measured` wraps what programs ask; `beside` is done as long as the application runs;
+    maintainers have pages where there is a `maintenance`; `note_refused` is told the package of a
+    document that is not admitted; `access` decides what the sender of a request may do.
     """
     make_salt = partial(secrets.token_bytes, 16)
     tokens = Tokens(settings.token)
@@ -82,7 +85,7 @@ def create_app(
             gate,
             store=maintenance,
             now=now,
-            make_secret=partial(secrets.token_urlsafe, logins.SECRET_BYTES),
+            make_secret=partial(secrets.token_urlsafe, cookies.SECRET_BYTES),
         )
         page = Maintaining(
             maintenance,
@@ -123,11 +126,19 @@ def _report(error: Exception) -> Refusal:
     """Log that the database cannot be read; the client gets no details."""
     _logger.error("cannot read the database (%s)", describe(error))
     release(error)
-    return Refusal(503, "UNAVAILABLE", "The collector cannot read its database; try again soon.", retry_after_s=5)
+    return Refusal(
+        503,
+        "UNAVAILABLE",
+        "The collector cannot read its database; try again soon.",
+        retry_after_s=5,
+    )
 
 
 def _running(
-    store: Store, tokens: Tokens, now: Callable[[], datetime], beside: Callable[[], Awaitable[None]] | None
+    store: Store,
+    tokens: Tokens,
+    now: Callable[[], datetime],
+    beside: Callable[[], Awaitable[None]] | None,
 ) -> Callable[[Starlette], Lifespan]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -179,7 +190,9 @@ def _describe(policy: Policy) -> Route:
 
 def _make_id() -> str:
     """An id as Firestore makes them: 20 letters and digits."""
-    return "".join(secrets.choice(resource.AUTO_ID_ALPHABET) for _ in range(resource.AUTO_ID_LENGTH))
+    return "".join(
+        secrets.choice(documents.AUTO_ID_ALPHABET) for _ in range(documents.AUTO_ID_LENGTH)
+    )
 
 
 async def _answer_http_error(_: Request, error: Exception) -> Response:
@@ -192,7 +205,9 @@ async def _answer_http_error(_: Request, error: Exception) -> Response:
 async def _answer_refusal(_: Request, error: Exception) -> Response:
     """A page that cannot be made, as while the database is away."""
     refusal = error if isinstance(error, Refusal) else _report(error)
-    page = render("problem.html", refusal.code, title="This page cannot be shown", text=refusal.message)
+    page = render(
+        "problem.html", refusal.code, title="This page cannot be shown", text=refusal.message
+    )
     if refusal.retry_after_s is not None:
         page.headers["retry-after"] = str(refusal.retry_after_s)
     return page
@@ -205,4 +220,8 @@ async def _answer_failure(_: Request, __: Exception) -> Response:
 
 def _respond(refusal: Refusal) -> Response:
     answer = refuse(refusal)
-    return Response(answer.body, answer.status, {name.decode(): value.decode() for name, value in answer.headers})
+    return Response(
+        answer.body,
+        answer.status,
+        {name.decode(): value.decode() for name, value in answer.headers},
+    )

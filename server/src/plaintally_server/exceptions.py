@@ -54,9 +54,16 @@ class Refusal(ServerError):  # noqa: N818  # it is an answer, not a failure
     `package` is that of a document that was not admitted, where it is known.
     """
 
-    def __init__(self, code: int, status: str, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, code: int, status: str, message: str, *, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(message)
-        self.code, self.status, self.message, self.retry_after_s = code, status, message, retry_after_s
+        self.code, self.status, self.message, self.retry_after_s = (
+            code,
+            status,
+            message,
+            retry_after_s,
+        )
         self.package: str | None = None
 
     @property
@@ -97,8 +104,9 @@ def failed() -> Refusal:
 def release(error: BaseException) -> None:
     """Drop the tracebacks of an error that was handled, and of the errors before it.
 
-    A variable in one of their frames may refer to the error again. Such a circle keeps everything in these frames,
-    such as the body of a request, until Python next collects garbage, which is seldom here.
+    A variable in one of their frames may refer to the error again. Such a circle keeps everything
+    in these frames, such as the body of a request, until Python next collects garbage, which is
+    seldom here.
     """
     before = [error.__cause__, error.__context__]
     error.__traceback__ = error.__cause__ = error.__context__ = None

@@ -14,10 +14,11 @@ from plaintally_server.exceptions import StartError
 class Settings(NamedTuple):
     """How a collector runs.
 
-    `contracts` says by package what may be kept; `token` lets a maintainer read everything; `body_limit` is in bytes;
-    `queue_size` is the number of writes that may wait for the disk; `rate_limit` is in documents per second and client
-    (0: without limit), `rate_burst` what a client may write at once; `trusted_proxies` are addresses and networks whose
-    word about their client is believed; figures for Prometheus are on `metrics_host` and `metrics_port` (None:
+    `contracts` says by package what may be kept; `token` lets a maintainer read everything;
+    `body_limit` is in bytes; `queue_size` is the number of writes that may wait for the disk;
+    `rate_limit` is in documents per second and client (0: without limit), `rate_burst` what a
+    client may write at once; `trusted_proxies` are addresses and networks whose word about their
+    client is believed; figures for Prometheus are on `metrics_host` and `metrics_port` (None:
     nowhere).
     """
 
@@ -65,7 +66,9 @@ def _read_token(path: Path) -> str:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise StartError(f"the token file {path} cannot be read ({reason}); name another with --token-file") from error
+        raise StartError(
+            f"the token file {path} cannot be read ({reason}); name another with --token-file"
+        ) from error
     if not token:
         raise StartError(f"the token file {path} is empty; write a token into it")
     return token
@@ -93,7 +96,10 @@ def read_contract(content: bytes, place: str) -> tuple[str, Contract]:
         data = msgspec.json.decode(content, type=dict[str, Any])
         package = data.pop("package", None)
         if not isinstance(package, str) or not package.isidentifier() or package != package.lower():
-            raise StartError(f'the contract {place} must name its package in lower case, such as "package": "rxinfer"')
+            raise StartError(
+                f'the contract {place} must name its package in lower case, such as "package": '
+                '"rxinfer"'
+            )
         return package, Contract.from_dict(data)
     except (ContractError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _unusable(place, error) from error

@@ -3,7 +3,17 @@
 from collections.abc import Callable
 
 from plaintally import Contract, Telemetry
-from plaintally.contract import Choice, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
+from plaintally.contract import (
+    Choice,
+    Description,
+    ErrorType,
+    Flag,
+    Integer,
+    Label,
+    Name,
+    Real,
+    Source,
+)
 
 ENDPOINT = "http://127.0.0.1:9/v1/projects/test/databases/(default)/documents"
 
@@ -43,5 +53,6 @@ def fail(message: str) -> None:
 
 
 def run(source: str) -> None:
-    """Run a user's program, as packages with a language of their own do: among the package's own names."""
+    """Run a user's program, as packages with a language of their own do: among the package's own
+    names."""
     exec(compile(source, "<model>", "exec"), globals())  # noqa: S102

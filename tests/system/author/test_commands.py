@@ -70,11 +70,18 @@ def test_the_help_texts(each_author_environment: Interpreter, tmp_path: Path) ->
         assert done.returncode == 0, done.stderr
         assert done.stdout == (GOLDEN / f"help-contract{action and '-' + action}.txt").read_text()
     (host.folder / PACKAGE / "__init__.py").write_text(HOST)
-    assert host.plaintally("contract", "docs", PACKAGE).stdout == (GOLDEN / "contract-docs.md").read_text()
+    assert (
+        host.plaintally("contract", "docs", PACKAGE).stdout
+        == (GOLDEN / "contract-docs.md").read_text()
+    )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", PACKAGE], ["diff", PACKAGE, "old.json"], []])
-def test_without_the_distribution_the_command_reports_what_to_install(host: MakeHost, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", PACKAGE], ["diff", PACKAGE, "old.json"], []]
+)
+def test_without_the_distribution_the_command_reports_what_to_install(
+    host: MakeHost, arguments: list[str]
+) -> None:
     asked = host()
     done = asked.plaintally("contract", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -90,11 +97,17 @@ def test_an_incomplete_installation_is_reported(host: MakeHost) -> None:
     asked = host()
     metadata = asked.folder / "plaintally_author-0.1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: plaintally-author\nVersion: 0.1.0\n")
-    (metadata / "entry_points.txt").write_text("[plaintally.commands]\ncontract = plaintally_author.commands:add\n")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: plaintally-author\nVersion: 0.1.0\n"
+    )
+    (metadata / "entry_points.txt").write_text(
+        "[plaintally.commands]\ncontract = plaintally_author.commands:add\n"
+    )
     done = asked.plaintally("contract", "show", PACKAGE)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("plaintally: plaintally-author cannot be loaded (ModuleNotFoundError: ")
+    assert done.stderr.startswith(
+        "plaintally: plaintally-author cannot be loaded (ModuleNotFoundError: "
+    )
     assert done.stderr.count("\n") == 1
 
 
@@ -102,7 +115,7 @@ def test_only_contract_loads_the_authors_tools(sample: Host) -> None:
     """An import of a package and the commands for users load none of it."""
     script = """
         import sys
-        from plaintally import _cli
+        from plaintally.cli import main
         sys.argv[1:] = {arguments}
         try:
             _cli.main()
@@ -115,11 +128,18 @@ def test_only_contract_loads_the_authors_tools(sample: Host) -> None:
         assert done.stdout.decode().splitlines()[-1] == "loaded", arguments
     done = sample.run(script.format(arguments=["contract", "hash", PACKAGE]))
     assert "plaintally_author.commands" in done.stdout.decode().splitlines()[-1]
-    assert sample.run(f"import sys, {PACKAGE}; assert 'plaintally_author' not in sys.modules").returncode == 0
+    assert (
+        sample.run(
+            f"import sys, {PACKAGE}; assert 'plaintally_author' not in sys.modules"
+        ).returncode
+        == 0
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--key", "canary"], ["hash", PACKAGE, "--key", "canary"]])
-def test_an_error_does_not_repeat_the_value_of_an_unknown_option(sample: Host, arguments: list[str]) -> None:
+def test_an_error_does_not_repeat_the_value_of_an_unknown_option(
+    sample: Host, arguments: list[str]
+) -> None:
     done = sample.plaintally("contract", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith("error: unknown option --key\n")
@@ -149,9 +169,14 @@ def test_no_preference_of_whoever_asks_changes_what_the_author_publishes(sample:
 
 
 def test_the_page_knows_a_firestore_project_by_its_endpoint(sample: Host) -> None:
-    write(sample, HOST.replace("https://telemetry.example.org/", "https://firestore.googleapis.com/"))
+    write(
+        sample, HOST.replace("https://telemetry.example.org/", "https://firestore.googleapis.com/")
+    )
     done = sample.plaintally("contract", "docs", PACKAGE)
-    assert "in Firestore, each import and shared session until the maintainers delete it" in done.stdout
+    assert (
+        "in Firestore, each import and shared session until the maintainers delete it"
+        in done.stdout
+    )
     assert "no record of a single import" not in done.stdout
 
 
@@ -174,7 +199,12 @@ def test_a_file_is_written_whole_or_not_at_all(sample: Host) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert target.read_text() == (GOLDEN / "contract-export.json").read_text()
     assert (sample.folder / "link.json").is_symlink()
-    assert sorted(path.name for path in sample.folder.iterdir()) == [PACKAGE, "link.json", "plaintally", "real.json"]
+    assert sorted(path.name for path in sample.folder.iterdir()) == [
+        PACKAGE,
+        "link.json",
+        "plaintally",
+        "real.json",
+    ]
     if sys.platform != "win32":
         umask = os.umask(0o022)
         os.umask(umask)
@@ -192,20 +222,52 @@ def test_a_file_is_written_whole_or_not_at_all(sample: Host) -> None:
     ("change", "code", "said"),
     [
         (("", ""), 0, "hostpkg: no change\n"),
-        (("1_000_000", "1_000"), 0, "narrows  labels.inference.iterations: a whole number from 0 to 1,000; before"),
-        (("1_000_000", "2_000_000"), 1, "widens   labels.inference.iterations: a whole number from 0 to 2,000,000"),
+        (
+            ("1_000_000", "1_000"),
+            0,
+            "narrows  labels.inference.iterations: a whole number from 0 to 1,000; before",
+        ),
+        (
+            ("1_000_000", "2_000_000"),
+            1,
+            "widens   labels.inference.iterations: a whole number from 0 to 2,000,000",
+        ),
         (('"time"', '"time", "x"'), 1, "widens   labels.inference.data: "),
-        (('["package_version"]', '["package_version", "python_version"]'), 1, "widens   counter.python_version: a new"),
-        (('["package_version"]', "[]"), 0, "narrows  counter.package_version: an import no longer sends it"),
+        (
+            ('["package_version"]', '["package_version", "python_version"]'),
+            1,
+            "widens   counter.python_version: a new",
+        ),
+        (
+            ('["package_version"]', "[]"),
+            0,
+            "narrows  counter.package_version: an import no longer sends it",
+        ),
         (
             ("retention_days=30", "retention_days=31"),
             1,
             "widens   labels.plot.retention_days: 31 days; before: 30 days",
         ),
-        (("Flag(", "Real(0, 1, "), 1, "widens   labels.inference.free_energy: Real instead of Flag"),
-        (("releases to support", "releases to mend"), 0, "neutral  purpose: to know which releases to mend; before: "),
-        (('"local_level", ', ""), 0, "narrows  labels.inference.model_name: one of local_linear_trend; before: one of"),
-        (('"plot": Label', '"draw": Label'), 1, "widens   labels.draw: a new label with no fields\n"),
+        (
+            ("Flag(", "Real(0, 1, "),
+            1,
+            "widens   labels.inference.free_energy: Real instead of Flag",
+        ),
+        (
+            ("releases to support", "releases to mend"),
+            0,
+            "neutral  purpose: to know which releases to mend; before: ",
+        ),
+        (
+            ('"local_level", ', ""),
+            0,
+            "narrows  labels.inference.model_name: one of local_linear_trend; before: one of",
+        ),
+        (
+            ('"plot": Label', '"draw": Label'),
+            1,
+            "widens   labels.draw: a new label with no fields\n",
+        ),
     ],
 )
 def test_diff_says_what_changed_and_whether_it_widens(
@@ -219,9 +281,9 @@ def test_diff_says_what_changed_and_whether_it_widens(
     found = json.loads(sample.plaintally("contract", "diff", PACKAGE, "old.json", "--json").stdout)
     assert found["wider"] is (code == 1)
     assert (found["old"] != found["new"]) is bool(found["changes"])
-    assert [f"{entry['effect']:<8} {entry['place']}: {entry['what']}" for entry in found["changes"]] == (
-        done.stdout.splitlines()[:-1]
-    )
+    assert [
+        f"{entry['effect']:<8} {entry['place']}: {entry['what']}" for entry in found["changes"]
+    ] == (done.stdout.splitlines()[:-1])
 
 
 @pytest.mark.parametrize(
@@ -231,11 +293,16 @@ def test_diff_says_what_changed_and_whether_it_widens(
         ("{", "old.json holds no contract; give a file that"),
         ("[" * 100_000, "old.json holds no contract; give a file that"),
         ("[]", "old.json holds no contract; give a file that"),
-        ('{"package": "hostpkg", "labels": {"a": 1}}', "holds no contract of this version: a label is an object"),
+        (
+            '{"package": "hostpkg", "labels": {"a": 1}}',
+            "holds no contract of this version: a label is an object",
+        ),
         ('{"package": "other"}', "old.json holds the contract of 'other', not of 'hostpkg'"),
     ],
 )
-def test_what_cannot_be_compared_is_no_verdict(sample: Host, content: str | None, message: str) -> None:
+def test_what_cannot_be_compared_is_no_verdict(
+    sample: Host, content: str | None, message: str
+) -> None:
     if content is not None:
         (sample.folder / "old.json").write_text(content)
     done = sample.plaintally("contract", "diff", PACKAGE, "old.json")
@@ -248,14 +315,28 @@ def test_what_cannot_be_compared_is_no_verdict(sample: Host, content: str | None
 @pytest.mark.parametrize(
     ("package", "message"),
     [
-        ("nobody_has_it", "plaintally: no package that calls its telemetry 'nobody_has_it' is installed here; ask in"),
-        (PACKAGE, "plaintally: hostpkg declares no contract: its imports send id and timestamp, and nothing else is"),
+        (
+            "nobody_has_it",
+            (
+                "plaintally: no package that calls its telemetry 'nobody_has_it' is installed here; "
+                "ask in"
+            ),
+        ),
+        (
+            PACKAGE,
+            (
+                "plaintally: hostpkg declares no contract: its imports send id and timestamp, and "
+                "nothing else is"
+            ),
+        ),
     ],
 )
 def test_without_a_contract_there_is_one_sentence(
     author_host: MakeHost, action: str, package: str, message: str
 ) -> None:
-    done = author_host().plaintally("contract", action, package, *(["old.json"] if action == "diff" else []))
+    done = author_host().plaintally(
+        "contract", action, package, *(["old.json"] if action == "diff" else [])
+    )
     assert done.returncode == (2 if action == "diff" else 1)
     assert done.stdout == ""
     assert done.stderr.startswith(message)
@@ -263,16 +344,25 @@ def test_without_a_contract_there_is_one_sentence(
 
 
 def test_check_fails_where_users_are_owed_more(sample: Host) -> None:
-    spoilt = HOST.replace('controller="The hostpkg project"', 'controller=""').replace(r"[a-z]+(-v\d|\|x)", ".*")
+    spoilt = HOST.replace('controller="The hostpkg project"', 'controller=""').replace(
+        r"[a-z]+(-v\d|\|x)", ".*"
+    )
     write(sample, spoilt)
     done = sample.plaintally("contract", "check", PACKAGE)
     assert done.returncode == 1
     first, second, *_ = done.stdout.splitlines()
-    assert first == "error  contract: names no controller; say Contract(controller=...), who answers for it"
-    assert second.startswith("error  label inference, field solver: lets 'hunter2 secret!' pass; name what is meant")
+    assert (
+        first
+        == "error  contract: names no controller; say Contract(controller=...), who answers for it"
+    )
+    assert second.startswith(
+        "error  label inference, field solver: lets 'hunter2 secret!' pass; name what is meant"
+    )
     told = sample.plaintally("contract", "docs", PACKAGE)
     assert told.returncode == 0
-    assert told.stderr == "plaintally: something is missing; see plaintally contract check hostpkg\n"
+    assert (
+        told.stderr == "plaintally: something is missing; see plaintally contract check hostpkg\n"
+    )
     assert "- **Controller:** the controller (not named yet)\n" in told.stdout
 
 

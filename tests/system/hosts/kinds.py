@@ -1,8 +1,9 @@
 """Every kind of host that we try: how it starts, and what becomes of its import and its session.
 
-`KINDS` is the only list. The tests run each kind once, `bench/crashes.py` runs it many times, and a test compares the
-table in docs/explanation/hosts.md with it. A kind is a real process, or a server with its workers, that runs the
-programs beside this file with the SDK's wheel from an environment that `scripts/setup hosts` makes.
+`KINDS` is the only list. The tests run each kind once, `bench/crashes.py` runs it many times, and a
+test compares the table in docs/explanation/hosts.md with it. A kind is a real process, or a server
+with its workers, that runs the programs beside this file with the SDK's wheel from an environment
+that `scripts/setup hosts` makes.
 """
 
 import os
@@ -35,7 +36,9 @@ class Place:
         self.folder, self.environment = folder, environment
         self.python = self.tool("python")
         code = "import sys, sysconfig; print(sys.base_prefix, sysconfig.get_python_version())"
-        found = subprocess.run([self.python, "-c", code], capture_output=True, text=True, check=True)
+        found = subprocess.run(
+            [self.python, "-c", code], capture_output=True, text=True, check=True
+        )
         self.base, self.version = found.stdout.split()
         # An SDK of its own, since at most four senders are alive for each SDK.
         self.sdk = folder / "sdk"
@@ -57,7 +60,9 @@ class Place:
             unfinished = self.folder / f"{name}.tmp"
             unfinished.mkdir()
             env = {**os.environ, "PYTHONPATH": self.path, "PEX_ROOT": str(self.folder / "pex")}
-            done = subprocess.run(command, cwd=unfinished, env=env, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, cwd=unfinished, env=env, capture_output=True, text=True, check=False
+            )
             assert done.returncode == 0, done.stdout + done.stderr
             unfinished.rename(made)
         return made
@@ -103,11 +108,25 @@ def _program(name: str, *options: str) -> Callable[[Place], Command]:
 
 def _uwsgi(*options: str) -> Callable[[Place], Command]:
     fixed = ["--http-socket", "socket", "--master", "--die-on-term", "--processes", "2"]
-    return lambda place: [place.tool("uwsgi"), *fixed, "--wsgi-file", str(PROGRAMS / "wsgi.py"), *options]
+    return lambda place: [
+        place.tool("uwsgi"),
+        *fixed,
+        "--wsgi-file",
+        str(PROGRAMS / "wsgi.py"),
+        *options,
+    ]
 
 
 def _gunicorn(*options: str) -> Callable[[Place], Command]:
-    fixed = ["--bind", "unix:socket", "--workers", "2", "--no-control-socket", "--graceful-timeout", "2"]
+    fixed = [
+        "--bind",
+        "unix:socket",
+        "--workers",
+        "2",
+        "--no-control-socket",
+        "--graceful-timeout",
+        "2",
+    ]
     return lambda place: [place.tool("gunicorn"), *fixed, *options, "wsgi:application"]
 
 
@@ -116,7 +135,16 @@ def _uvicorn(*options: str) -> Callable[[Place], Command]:
 
 
 def _zipapp(place: Place) -> Command:
-    words = [place.python, "-m", "zipapp", str(place.bundle()), "-m", "script:main", "-o", "app.pyz"]
+    words = [
+        place.python,
+        "-m",
+        "zipapp",
+        str(place.bundle()),
+        "-m",
+        "script:main",
+        "-o",
+        "app.pyz",
+    ]
     return [place.python, str(place.build("zipapp", *words) / "app.pyz")]
 
 
@@ -126,7 +154,15 @@ def _pex(place: Place) -> Command:
 
 
 def _shiv(place: Place) -> Command:
-    words = [place.tool("shiv"), "--site-packages", str(place.bundle()), "-e", "script:main", "-o", "app"]
+    words = [
+        place.tool("shiv"),
+        "--site-packages",
+        str(place.bundle()),
+        "-e",
+        "script:main",
+        "-o",
+        "app",
+    ]
     return [place.python, str(place.build("shiv-built", *words) / "app")]
 
 
@@ -149,7 +185,8 @@ def _pyinstaller(*options: str) -> Callable[[Place], Command]:
 
 
 def _embedded(name: str, *arguments: str, program: str = "host") -> Callable[[Place], Command]:
-    """A program in C, linked with the library of this Python, which looks for packages by PYTHONPATH."""
+    """A program in C, linked with the library of this Python, which looks for packages by
+    PYTHONPATH."""
 
     def command(place: Place) -> Command:
         config = f"{place.base}/bin/python{place.version}-config"
@@ -171,7 +208,9 @@ KINDS = [
     Kind("a script that becomes another program", _program("ends"), env={"END": "exec"}),
     Kind("a daemon", _program("ends"), env={"END": "daemon"}, shares=2),
     Kind("no environment", _program("script"), around=surroundings.without_environment, shares=0),
-    Kind("a home that is read-only", _program("script"), around=surroundings.read_only_home, shares=0),
+    Kind(
+        "a home that is read-only", _program("script"), around=surroundings.read_only_home, shares=0
+    ),
     Kind("first process of a container", _program("stays"), around=surroundings.first_process),
     Kind("debugger, profiler, faulthandler", _program("traced"), shares=2),
     Kind("Jupyter kernel", _program("notebook")),
@@ -181,7 +220,13 @@ KINDS = [
     Kind("a process for each job, import in the job", _program("jobs"), counts=3, shares=3),
     Kind("a process for each job, import before", _program("jobs"), env={"EARLY": "1"}, shares=3),
     Kind("Celery, import in the application", _program("celery_worker"), shares=0),
-    Kind("Celery, import in the task", _program("celery_worker"), env={"LAZY": "1"}, counts=0, shares=0),
+    Kind(
+        "Celery, import in the task",
+        _program("celery_worker"),
+        env={"LAZY": "1"},
+        counts=0,
+        shares=0,
+    ),
     Kind("uWSGI", _uwsgi(), serves=1, shares=REQUESTS),
     Kind("uWSGI with threads", _uwsgi("--enable-threads"), serves=1, shares=REQUESTS),
     Kind("uWSGI, lazy applications", _uwsgi("--lazy-apps"), serves=2, counts=2, shares=REQUESTS),
@@ -208,12 +253,32 @@ KINDS = [
     Kind("shiv", _shiv, env={**_ALONE, "HOSTPKG_WITHIN": "shiv"}),
     Kind("cx_Freeze", _cx_freeze, env=_ALONE, counts=0, shares=0),
     Kind("PyInstaller, one file", _pyinstaller("--onefile"), env=_ALONE, counts=0, shares=0),
-    Kind("PyInstaller, a folder", _pyinstaller("--onedir"), env=_ALONE, counts=0, shares=0, slow=True),
+    Kind(
+        "PyInstaller, a folder", _pyinstaller("--onedir"), env=_ALONE, counts=0, shares=0, slow=True
+    ),
     Kind("chroot after the import", _program("chroots"), logs=0, shares=0),
     Kind("descriptors used up after the import", _program("descriptors"), logs=0, shares=0),
-    Kind("descriptors used up before", _program("descriptors"), env={"EARLY": "1"}, counts=0, shares=0),
+    Kind(
+        "descriptors used up before",
+        _program("descriptors"),
+        env={"EARLY": "1"},
+        counts=0,
+        shares=0,
+    ),
     Kind("IPv6 that leads nowhere", _program("script"), around=surroundings.dead_ipv6),
-    Kind("a name server that is silent", _program("script"), around=surroundings.silent_dns, counts=0, shares=0),
+    Kind(
+        "a name server that is silent",
+        _program("script"),
+        around=surroundings.silent_dns,
+        counts=0,
+        shares=0,
+    ),
     Kind("a captive portal", _program("script"), around=surroundings.portal, counts=0, shares=0),
-    Kind("a collector that is silent", _program("script"), around=surroundings.silent, counts=0, shares=0),
+    Kind(
+        "a collector that is silent",
+        _program("script"),
+        around=surroundings.silent,
+        counts=0,
+        shares=0,
+    ),
 ]

@@ -41,7 +41,9 @@ class Outcome(NamedTuple):
     def crashed(self) -> bool:
         """Whether a signal ended the host or one of its workers."""
         by_signal = self.status is not None and (self.status < 0 or self.status > 128)
-        return by_signal or bool(re.search(r"SIG(SEGV|ABRT)|killed by signal|Fatal Python", self.output))
+        return by_signal or bool(
+            re.search(r"SIG(SEGV|ABRT)|killed by signal|Fatal Python", self.output)
+        )
 
 
 def run(
@@ -102,15 +104,25 @@ def _finish(command: Command, env: Mapping[str, str], folder: Path) -> tuple[int
     return process.returncode, output
 
 
-def _serve(command: Command, env: Mapping[str, str], folder: Path, *, processes: int) -> tuple[int | None, str]:
-    """Send requests to a server, one after the other, and tell it to end when all of its processes are idle.
+def _serve(
+    command: Command, env: Mapping[str, str], folder: Path, *, processes: int
+) -> tuple[int | None, str]:
+    """Send requests to a server, one after the other, and tell it to end when all of its processes
+    are idle.
 
-    A worker of uWSGI that is told so before it waits for requests never ends, with telemetry or without.
+    A worker of uWSGI that is told so before it waits for requests never ends, with telemetry or
+    without.
     """
     log = folder / "log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+            command,
+            env=env,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
         )
     try:
         answers = [_ask(folder / "socket") for _ in range(REQUESTS)]
@@ -136,8 +148,12 @@ def _wait_until_idle(session: int, deadline: float) -> None:
     """
     idle_looks = 0
     while idle_looks < 10 and time.monotonic() < deadline:
-        states = subprocess.run(["ps", "-o", "stat=", "-s", str(session)], capture_output=True, text=True, check=True)
-        idle_looks = idle_looks + 1 if all(state[0] in "SI" for state in states.stdout.split()) else 0
+        states = subprocess.run(
+            ["ps", "-o", "stat=", "-s", str(session)], capture_output=True, text=True, check=True
+        )
+        idle_looks = (
+            idle_looks + 1 if all(state[0] in "SI" for state in states.stdout.split()) else 0
+        )
         time.sleep(0.02)
 
 
@@ -183,7 +199,10 @@ def _wait_for_senders(marker: str) -> None:
 
 
 def _counted(server: Loopback) -> set[bytes]:
-    found = (re.search(rb"/using_hostpkg\?documentId=([0-9a-f-]+)", request) for request in server.requests)
+    found = (
+        re.search(rb"/using_hostpkg\?documentId=([0-9a-f-]+)", request)
+        for request in server.requests
+    )
     return {match[1] for match in found if match}
 
 

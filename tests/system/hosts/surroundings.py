@@ -1,4 +1,5 @@
-"""What surrounds a host: an environment, mounts, a network and a collector that are not the usual ones."""
+"""What surrounds a host: an environment, mounts, a network and a collector that are not the usual
+ones."""
 
 import contextlib
 import socket
@@ -45,7 +46,9 @@ def without_environment(server: Loopback, _: Path) -> Iterator[Surroundings]:
 
 @contextlib.contextmanager
 def first_process(server: Loopback, _: Path) -> Iterator[Surroundings]:
-    yield Surroundings(["unshare", "--pid", "--fork", "--mount-proc", "--map-root-user"], server.endpoint)
+    yield Surroundings(
+        ["unshare", "--pid", "--fork", "--mount-proc", "--map-root-user"], server.endpoint
+    )
 
 
 @contextlib.contextmanager
@@ -74,7 +77,9 @@ def silent_dns(server: Loopback, folder: Path) -> Iterator[Surroundings]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.77", 53))
         endpoint = f"https://collector.example{server.endpoint.partition('127.0.0.1')[2]}"
-        yield Surroundings(_in_mounts(f"mount --bind {folder / 'resolv.conf'} /etc/resolv.conf"), endpoint)
+        yield Surroundings(
+            _in_mounts(f"mount --bind {folder / 'resolv.conf'} /etc/resolv.conf"), endpoint
+        )
 
 
 @contextlib.contextmanager

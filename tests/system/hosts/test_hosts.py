@@ -48,5 +48,6 @@ def test_the_documentation_has_a_row_for_each_kind() -> None:
     rows = re.findall(r"^\| (.*?) \| (\d+) \| (.*?) \| (.*?) \|", section, re.MULTILINE)
     found = {row[0]: (int(row[1]), row[2], row[3] != "no") for row in rows}
     assert found == {
-        kind.name: (kind.counts, "logged" if kind.logs else "not logged", kind.shares > 0) for kind in KINDS
+        kind.name: (kind.counts, "logged" if kind.logs else "not logged", kind.shares > 0)
+        for kind in KINDS
     }

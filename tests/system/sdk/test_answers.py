@@ -1,4 +1,5 @@
-"""What a collector answers, however wrong: a reason in the result of `share`, a `SharingError` from `forget`."""
+"""What a collector answers, however wrong: a reason in the result of `share`, a `SharingError` from
+`forget`."""
 
 import json
 import re
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from loopback import OK, Loopback, answer, confirm, error, loopback
 from plaintally import Telemetry, sharing
-from plaintally._sender import parse_endpoint
+from plaintally._spawn import parse_endpoint
 from plaintally._transport import http, proxies, response, retry, sender
 from plaintally._transport.answers import parse_answer
 from plaintally.contract import Contract, Flag, Label
@@ -22,7 +23,12 @@ from plaintally.session import Session
 pytestmark = pytest.mark.usefixtures("as_a_person")
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 CONTRACT = Contract(labels={"fit": Label({"fast": Flag()})})
-RECEIPT = {"session": ID, "deleted_at": "2026-11-23T20:15:30.123456Z", "documents": 3, "hash": "0" * 64}
+RECEIPT = {
+    "session": ID,
+    "deleted_at": "2026-11-23T20:15:30.123456Z",
+    "documents": 3,
+    "hash": "0" * 64,
+}
 BAD = {
     "a deep list": answer(200, body=b"[" * 60_000),
     "a deep object": answer(200, body=b'{"a":' * 60_000),
@@ -39,7 +45,9 @@ BAD = {
     "status 2000": b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}",
     "chunks cut short": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
     "a chunk without an end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n",
-    "a huge chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 5000 + b"\r\n{}\r\n0\r\n\r\n",
+    "a huge chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"f" * 5000
+    + b"\r\n{}\r\n0\r\n\r\n",
     "a page": answer(200, body=b"<html>Log in to this network</html>"),
     "a list": answer(200, body=b"[]"),
     "nothing": answer(200, body=b""),
@@ -104,8 +112,10 @@ def test_good_answers(server: Loopback, telemetry: Telemetry) -> None:
     body = confirm(server.requests[-1])
     for raw in (
         b"HTTP/1.1 200 OK\r\n\r\n" + body,
-        b"HTTP/1.0 200 \r\ncontent-length:%d\r\nContent-Length: %d\r\n\r\n%band more" % (len(body), len(body), body),
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1;x=y\r\n{\r\n0%x\r\n%b\r\n0\r\nTrailer: x\r\n\r\n"
+        b"HTTP/1.0 200 \r\ncontent-length:%d\r\nContent-Length: %d\r\n\r\n%band more"
+        % (len(body), len(body), body),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+        b"Chunked\r\n\r\n1;x=y\r\n{\r\n0%x\r\n%b\r\n0\r\nTrailer: x\r\n\r\n"
         % (len(body) - 1, body[1:]),
     ):
         server.answers[:] = [raw]
@@ -119,11 +129,15 @@ def test_good_answers(server: Loopback, telemetry: Telemetry) -> None:
 
 PORTALS = {
     "a page": answer(200, "Content-Type: text/html", body=b"<html>Log in to this network</html>"),
-    "an object": answer(200, body=b'{"captive": true, "user-portal-url": "https://portal.example"}'),
+    "an object": answer(
+        200, body=b'{"captive": true, "user-portal-url": "https://portal.example"}'
+    ),
     "an empty object": answer(200),
     "what was sent": answer(200, body=b'{"writes": [], "fields": {}, "url": "/sessions/9eb898b5"}'),
     "fewer results": answer(200, body=b'{"writeResults": []}'),
-    "another document": answer(200, body=b'{"name": "projects/p/databases/d/documents/sessions/other"}'),
+    "another document": answer(
+        200, body=b'{"name": "projects/p/databases/d/documents/sessions/other"}'
+    ),
     "a list": answer(200, body=b"[{}]"),
     "no content": answer(204, body=b""),
     "created": answer(201, body=b"{}"),
@@ -136,7 +150,9 @@ PORTALS = {
 
 
 @pytest.mark.parametrize("name", PORTALS)
-def test_nobody_but_a_collector_is_thanked(server: Loopback, telemetry: Telemetry, name: str) -> None:
+def test_nobody_but_a_collector_is_thanked(
+    server: Loopback, telemetry: Telemetry, name: str
+) -> None:
     """The first answer is to a commit, the others are to single documents where they are tried."""
     server.requests.clear()
     reason = fails(server, telemetry, PORTALS[name])
@@ -144,7 +160,9 @@ def test_nobody_but_a_collector_is_thanked(server: Loopback, telemetry: Telemetr
     assert "log in" in reason
 
 
-def test_a_portal_that_comes_up_midway_is_sent_nothing_more(server: Loopback, telemetry: Telemetry) -> None:
+def test_a_portal_that_comes_up_midway_is_sent_nothing_more(
+    server: Loopback, telemetry: Telemetry
+) -> None:
     session = telemetry.session
     assert session is not None
     for _ in range(600):
@@ -159,7 +177,9 @@ def test_a_portal_that_comes_up_midway_is_sent_nothing_more(server: Loopback, te
     assert session.deletion_key in str(result)
 
 
-def test_a_filter_that_blocks_one_document_keeps_no_other_back(server: Loopback, telemetry: Telemetry) -> None:
+def test_a_filter_that_blocks_one_document_keeps_no_other_back(
+    server: Loopback, telemetry: Telemetry
+) -> None:
     session = telemetry.session
     assert session is not None
     for _ in range(3):
@@ -177,18 +197,22 @@ TARGET = f"/v1/projects/p/databases/(default)/documents/using_pkg?documentId={ID
 BODY = b'{"fields":{"id":{"stringValue":"%b"}}}' % ID.encode()
 
 
-def deliver(server: Loopback, raw: bytes) -> bool:
+def is_delivered(server: Loopback, raw: bytes) -> bool:
     server.requests.clear()
     server.answers[:] = [raw]
     client = http.Client(retry.IMPORT, in_thread=False)
     delivered = sender.deliver(f"http 127.0.0.1 {server.port} {TARGET} ".encode() + BODY, client)
-    assert len(server.requests) == (3 if b" 511 " in raw else 1)  # no network lets its users in within the budget
+    assert len(server.requests) == (
+        3 if b" 511 " in raw else 1
+    )  # no network lets its users in within the budget
     return delivered
 
 
 def test_a_count_is_delivered_to_a_collector(server: Loopback) -> None:
-    assert deliver(server, OK)
-    assert deliver(server, error(409, "There is a document of this name already.", "ALREADY_EXISTS"))
+    assert is_delivered(server, OK)
+    assert is_delivered(
+        server, error(409, "There is a document of this name already.", "ALREADY_EXISTS")
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,19 +227,30 @@ def test_a_count_is_delivered_to_a_collector(server: Loopback) -> None:
     ],
 )
 def test_a_count_is_not_delivered_to_anything_else(server: Loopback, raw: bytes) -> None:
-    assert not deliver(server, raw)
+    assert not is_delivered(server, raw)
 
 
-def test_a_reason_of_the_collectors_is_made_printable(server: Loopback, telemetry: Telemetry) -> None:
+def test_a_reason_of_the_collectors_is_made_printable(
+    server: Loopback, telemetry: Telemetry
+) -> None:
     reason = fails(server, telemetry, error(403, "no\x1b]52;c;eA==\x07 \u202esuch\n thing."))
     assert reason == r"no\x1b]52;c;eA==\x07 \u202esuch\n thing"
 
 
-CHUNKS = st.lists(st.tuples(st.sampled_from([b"2", b"0", b"ffffffffffff", b"-1", b"x"]), st.sampled_from([b"{}", b""])))
+CHUNKS = st.lists(
+    st.tuples(
+        st.sampled_from([b"2", b"0", b"ffffffffffff", b"-1", b"x"]), st.sampled_from([b"{}", b""])
+    )
+)
 HEADERS = st.lists(
     st.one_of(
         st.sampled_from(
-            [b"Content-Length: 2", b"Transfer-Encoding: chunked", b"Retry-After: 9", b"Content-Length: 1e3"]
+            [
+                b"Content-Length: 2",
+                b"Transfer-Encoding: chunked",
+                b"Retry-After: 9",
+                b"Content-Length: 1e3",
+            ]
         ),
         st.binary(max_size=12),
     ),
@@ -226,7 +261,18 @@ JSON = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from(["receipt", "error", "message", "documents", "hash", "deleted_at", "session", "request"]),
+            st.sampled_from(
+                [
+                    "receipt",
+                    "error",
+                    "message",
+                    "documents",
+                    "hash",
+                    "deleted_at",
+                    "session",
+                    "request",
+                ]
+            ),
             inner,
         ),
     ),
@@ -238,13 +284,18 @@ BODIES = st.one_of(
 )
 ANSWERS = st.builds(
     lambda line, headers, body: line + b"\r\n" + headers + b"\r\n\r\n" + body,
-    st.one_of(st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 403 No", b"HTTP/1.1 429 Wait"]), st.binary(max_size=16)),
+    st.one_of(
+        st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 403 No", b"HTTP/1.1 429 Wait"]),
+        st.binary(max_size=16),
+    ),
     HEADERS,
     BODIES,
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(ANSWERS)
 @example(b"HTTP/1.1 429 Wait\r\nRetry-After: " + b"9" * 5000 + b"\r\n\r\n")
 def test_no_answer_raises_anything_else(server: Loopback, telemetry: Telemetry, raw: bytes) -> None:
@@ -260,7 +311,10 @@ def test_no_answer_raises_anything_else(server: Loopback, telemetry: Telemetry, 
     assert str(receipt).replace("\n", "").isprintable()
 
 
-@given(st.integers(200, 599), st.one_of(st.binary(max_size=200), JSON.map(lambda value: json.dumps(value).encode())))
+@given(
+    st.integers(200, 599),
+    st.one_of(st.binary(max_size=200), JSON.map(lambda value: json.dumps(value).encode())),
+)
 def test_a_parsed_answer_has_an_object_or_a_reason(status: int, body: bytes) -> None:
     for confirms in (bool, lambda _: False):
         parsed = parse_answer(status, body, confirms=confirms)
@@ -284,9 +338,18 @@ def test_a_head_is_read_or_is_no_http(head: bytes) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("socks5h://127.0.0.1:9", "socks5h proxies are not supported; name an http:// proxy, or the host in NO_PROXY"),
-        ("http://u:secret/b@127.0.0.1:9", "must be a number from 1 to 65535; write / in its password as %2F"),
-        ("http://u:secret://b@127.0.0.1:9", "must be a number from 1 to 65535; write / in its password as %2F"),
+        (
+            "socks5h://127.0.0.1:9",
+            "socks5h proxies are not supported; name an http:// proxy, or the host in NO_PROXY",
+        ),
+        (
+            "http://u:secret/b@127.0.0.1:9",
+            "must be a number from 1 to 65535; write / in its password as %2F",
+        ),
+        (
+            "http://u:secret://b@127.0.0.1:9",
+            "must be a number from 1 to 65535; write / in its password as %2F",
+        ),
         ("http://127.0.0.1: 80", "the port of the proxy must be a number from 1 to 65535"),
         ("http://127.0.0.1:70000", "the port of the proxy must be a number from 1 to 65535"),
         ("http://127.0.0.1:0", "the port of the proxy must be a number from 1 to 65535"),
@@ -304,24 +367,42 @@ def test_the_fault_of_a_proxy_is_named(
     assert "secret" not in str(failure.value)
 
 
-def test_a_file_for_keys_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_for_keys_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "none" / "keys"))
     with loopback() as there:
         endpoint = parse_endpoint(there.endpoint.replace("http:", "https:"))
-        with pytest.raises(SharingError, match=r"the file in SSLKEYLOGFILE cannot be written \(No such file"):
+        with pytest.raises(
+            SharingError, match=r"the file in SSLKEYLOGFILE cannot be written \(No such file"
+        ):
             sharing.forget(ID, "the key", endpoint)
 
 
-def test_a_silent_server_is_named_by_how_long_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_named_by_how_long_it_was_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(retry.SHARING, "try_s", 1.0)
-    with loopback(held=True) as there, pytest.raises(SharingError, match="no answer within 1 seconds"):
+    with (
+        loopback(held=True) as there,
+        pytest.raises(SharingError, match="no answer within 1 seconds"),
+    ):
         sharing.forget(ID, "the key", parse_endpoint(there.endpoint))
 
 
 @pytest.mark.parametrize(
-    "url", ["http://a:70000", "http://a:" + "9" * 5000, "http://" + "a" * 70, "http://%zz@a:1", "http://.:1"]
+    "url",
+    [
+        "http://a:70000",
+        "http://a:" + "9" * 5000,
+        "http://" + "a" * 70,
+        "http://%zz@a:1",
+        "http://.:1",
+    ],
 )
-def test_a_proxy_that_is_none_is_a_reason(telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_a_proxy_that_is_none_is_a_reason(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     monkeypatch.setattr(proxies, "find_url", lambda *_: url)
     with pytest.raises(SharingError):
         telemetry.forget(ID, "the key")

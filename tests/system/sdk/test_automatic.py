@@ -10,9 +10,19 @@ from typing import Any
 
 import pytest
 
-from hosts import LEFT_BEHIND, MARKER, PACKAGE, MakeHost, in_sub_interpreter, make_host, senders, trace, wait_until_gone
+from hosts import (
+    LEFT_BEHIND,
+    MARKER,
+    PACKAGE,
+    MakeHost,
+    in_sub_interpreter,
+    make_host,
+    senders,
+    trace,
+    wait_until_gone,
+)
 from loopback import OK, Loopback, answer, loopback
-from plaintally import _relay
+from plaintally.sharing import relay
 from streams import ENABLE, contexts, host_code, run, shared, told
 
 
@@ -25,7 +35,9 @@ def test_what_ended_is_shared_however_the_host_ends(host: MakeHost, end: str) ->
         made.run(code, env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
         wait_until_gone(str(made.folder))
         found = shared(server)
-    assert sorted(int(fields["steps"]["integerValue"]) for fields in contexts(found)) == list(range(2500))
+    assert sorted(int(fields["steps"]["integerValue"]) for fields in contexts(found)) == list(
+        range(2500)
+    )
     [stats] = found["session_stats"].values()
     [session] = found["sessions"].values()
     everything = [one for documents in found.values() for one in documents.values()]
@@ -43,7 +55,10 @@ def test_it_is_off_unless_the_user_turns_it_on(host: MakeHost, tmp_path: Path) -
     endpoint = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
     seen = trace(made, tmp_path, host_code("fit(1)"), env={"ENDPOINT": endpoint})
     assert seen.processes_and_threads == seen.sockets == seen.written_files == []
-    assert run(made, endpoint, "print(telemetry.status().decisions['automatic_sharing'].rule)") == "default\n"
+    assert (
+        run(made, endpoint, "print(telemetry.status().decisions['automatic_sharing'].rule)")
+        == "default\n"
+    )
     asked = "print(telemetry.enable_automatic_sharing().allowed)"
     assert run(made, endpoint, asked, CI="true") == "True\n"  # said in this process
     assert "automatic_sharing = true" in made.choices.read_text()
@@ -78,7 +93,9 @@ def test_a_persistent_yes_shares_at_the_next_start_and_a_no_ends_it_at_once(host
         (answer(403, body=b"<html>Blocked</html>"), 2),  # the documents are tried one by one
     ],
 )
-def test_while_no_collector_answers_it_is_asked_once_a_minute(host: MakeHost, failure: bytes, requests: int) -> None:
+def test_while_no_collector_answers_it_is_asked_once_a_minute(
+    host: MakeHost, failure: bytes, requests: int
+) -> None:
     with loopback(failure) as server:
         made = host()
         process = made.start(
@@ -107,7 +124,8 @@ def test_a_sender_that_does_not_read_costs_invokes_and_no_time(host: MakeHost) -
                 ENABLE + "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
                 "fit(0); print(os.getpid(), flush=True); sys.stdin.readline()\n"
                 "for index in range(20_000): fit(index)\n"
-                "sink = telemetry.session.sink; print(sink.sent, sink.dropped, flush=True); sys.stdin.readline()\n"
+                "sink = telemetry.session.sink; print(sink.sent, sink.dropped, flush=True); "
+                "sys.stdin.readline()\n"
                 "for index in range(2000): fit(index)\n"
                 "print('alive', flush=True)"
             ),
@@ -140,7 +158,11 @@ def test_the_relay_gets_path_proxies_and_certificates_of_the_environment(host: M
     with loopback(held=True) as server:
         process = made.start(
             host_code(ENABLE + "fit(0); print(os.getpid(), flush=True); sys.stdin.readline()"),
-            env={"ENDPOINT": server.endpoint, MARKER: str(made.folder), "AWS_SECRET_ACCESS_KEY": "canary"},
+            env={
+                "ENDPOINT": server.endpoint,
+                MARKER: str(made.folder),
+                "AWS_SECRET_ACCESS_KEY": "canary",
+            },
         )
         assert process.stdout
         host_pid = int(process.stdout.readline())
@@ -157,12 +179,16 @@ def test_a_forked_process_shares_a_session_of_its_own(host: MakeHost) -> None:
     with loopback() as server:
         made = host()
         code = ENABLE + "fit(1)\npid = os.fork()\nfit(2)\nif pid: os.waitpid(pid, 0)"
-        done = made.run(host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
+        done = made.run(
+            host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)}
+        )
         assert done.returncode == 0, done.stderr
         wait_until_gone(str(made.folder))
         found = shared(server)
     assert len(found["sessions"]) == 2
-    totals = sorted(stats["total_invokes"]["integerValue"] for stats in found["session_stats"].values())
+    totals = sorted(
+        stats["total_invokes"]["integerValue"] for stats in found["session_stats"].values()
+    )
     assert totals == ["1", "2"]
     assert len(found["invokes"]) == 3
 
@@ -182,7 +208,9 @@ def test_a_host_that_closes_all_descriptors_is_not_written_into(host: MakeHost) 
 
 
 @pytest.mark.linux
-def test_the_interpreter_beside_the_library_shares_for_a_program_that_embeds_python(host: MakeHost) -> None:
+def test_the_interpreter_beside_the_library_shares_for_a_program_that_embeds_python(
+    host: MakeHost,
+) -> None:
     with loopback() as server:
         made = host()
         run(made, server, "sys.executable = None\n" + ENABLE + "fit(1)")
@@ -287,11 +315,20 @@ def test_a_relay_that_the_system_refuses_to_start_is_reported(host: MakeHost) ->
 
 @pytest.mark.linux
 @pytest.mark.parametrize(("preparation", "shares"), [("pass", True), ("sys.frozen = True", False)])
-def test_a_sub_interpreter_shares_without_a_thread(host: MakeHost, preparation: str, shares: bool) -> None:  # noqa: FBT001
+def test_a_sub_interpreter_shares_without_a_thread(
+    host: MakeHost,
+    preparation: str,
+    shares: bool,  # noqa: FBT001
+) -> None:
     with loopback() as server:
         made = host()
-        code = host_code(f"{preparation}\n{ENABLE}fit(1)\nassert (telemetry.session.sink is not None) == {shares}")
-        done = made.run(in_sub_interpreter(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
+        code = host_code(
+            f"{preparation}\n{ENABLE}fit(1)\nassert (telemetry.session.sink is not None) == "
+            f"{shares}"
+        )
+        done = made.run(
+            in_sub_interpreter(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)}
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, b"None\n", b"")
         wait_until_gone(str(made.folder))
         assert len(contexts(shared(server))) == shares
@@ -301,7 +338,10 @@ def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None: 
     """What was shared automatically is what `share` sends afterwards."""
     with loopback() as server:
         made = make_host(each_python, tmp_path)
-        code = ENABLE + "for index in range(3): fit(index)\ntime.sleep(2.5)\ntelemetry.share(show_progress=False)"
+        code = (
+            ENABLE
+            + "for index in range(3): fit(index)\ntime.sleep(2.5)\ntelemetry.share(show_progress=False)"
+        )
         run(made, server, code)
         half = len(server.requests) // 2
         before, after = Loopback([]), Loopback([])
@@ -312,7 +352,8 @@ def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None: 
 
 @pytest.mark.linux
 def test_off_is_off_for_every_session_of_the_package(host: MakeHost) -> None:
-    """Those that were made before, those that are used no more, and those whose address was taken away."""
+    """Those that were made before, those that are used no more, and those whose address was taken
+    away."""
     with loopback() as server:
         made = host()
         code = """
@@ -336,15 +377,20 @@ def test_off_is_off_for_every_session_of_the_package(host: MakeHost) -> None:
         assert server.requests == []
 
 
-def test_no_more_runs_of_a_label_are_sent_than_a_collector_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_relay, "MAX_RUNS", 3)
+def test_no_more_runs_of_a_label_are_sent_than_a_collector_keeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "MAX_RUNS", 3)
     with loopback() as server:
         address = ("http", "127.0.0.1", server.port, "/v1/projects/p/databases/(default)/documents")
         fields = {"deletion_key_hash": {"stringValue": "0" * 64}}
         source, sink = os.pipe()
-        batch = _relay.Batch(source, address, "pkg", "session", fields)
+        batch = relay.Batch(source, address, "pkg", "session", fields)
         for number in range(1, 6):
-            batch.add(("stats", "fit", (number, number, 0, 0.0, 0.0, 0.0), ()), (f"run{number}", "success", 0, 0, {}))
+            batch.add(
+                ("stats", "fit", (number, number, 0, 0.0, 0.0, 0.0), ()),
+                (f"run{number}", "success", 0, 0, {}),
+            )
             assert batch.send()
             assert list(batch.parents) == list(batch.waiting) == []
         os.close(source)

@@ -1,4 +1,5 @@
-"""Who may turn on what: a person for good, the user's modules for one process, and packages nothing that shares."""
+"""Who may turn on what: a person for good, the user's modules for one process, and packages nothing
+that shares."""
 
 import json
 import os
@@ -99,13 +100,19 @@ def test_two_lines_in_a_package_undo_no_opting_out(host: MakeHost) -> None:
 def test_a_module_overrides_no_variable(host: MakeHost, said: dict[str, str]) -> None:
     with loopback() as server:
         attacked = host(endpoint=server.endpoint)
-        add_module(attacked, "mine", f"from {PACKAGE} import telemetry\ntelemetry.enable_counter(persist=False)\n")
+        add_module(
+            attacked,
+            "mine",
+            f"from {PACKAGE} import telemetry\ntelemetry.enable_counter(persist=False)\n",
+        )
         assert report(attacked, "import mine", **said)[0] == "False"
         assert server.connections == 0
 
 
 @pytest.mark.parametrize("call", ENABLE)
-def test_what_a_package_says_of_itself_is_not_kept_and_never_shares(host: MakeHost, call: str) -> None:
+def test_what_a_package_says_of_itself_is_not_kept_and_never_shares(
+    host: MakeHost, call: str
+) -> None:
     asked = host(endpoint=ENDPOINT, policy="opt-in")
     add_to_package(asked, f"telemetry.{call}")
     expected = {
@@ -133,22 +140,32 @@ def test_what_a_module_of_the_user_says_holds_for_its_process(host: MakeHost, ca
     assert report(asked) == ["False", "True", "False", ENDPOINT, "1000"]
     if "capacity" not in call:
         note = asked.run("import mine; print(mine.decision.note)").stdout.decode()
-        assert "holds for this process, unless you opted out, since the module mine asked for it" in note
+        assert (
+            "holds for this process, unless you opted out, since the module mine asked for it"
+            in note
+        )
 
 
 @pytest.mark.parametrize("call", ENABLE)
 @pytest.mark.parametrize("place", ["own", "installed"])
-def test_what_the_user_recorded_is_stronger_than_what_modules_say(host: MakeHost, call: str, place: str) -> None:
+def test_what_the_user_recorded_is_stronger_than_what_modules_say(
+    host: MakeHost, call: str, place: str
+) -> None:
     asked = host(endpoint=ENDPOINT)
     asked.prefer(
-        'counter = false\nsession_log = false\nautomatic_sharing = false\nsession_capacity = 5\nendpoint = "none"\n'
+        "counter = false\nsession_log = false\nautomatic_sharing = false\nsession_capacity = "
+        '5\nendpoint = "none"\n'
     )
     kept = written(asked)
     folder = add_module(
-        asked, "mine", f"from {PACKAGE} import telemetry\ntelemetry.{call}\n", installed=place == "installed"
+        asked,
+        "mine",
+        f"from {PACKAGE} import telemetry\ntelemetry.{call}\n",
+        installed=place == "installed",
     )
     assert (
-        report(asked, f"import sys; sys.path.insert(0, {str(folder)!r}); import mine") == ["False"] * 3 + ["None"] * 2
+        report(asked, f"import sys; sys.path.insert(0, {str(folder)!r}); import mine")
+        == ["False"] * 3 + ["None"] * 2
     )
     assert written(asked) == kept
 
@@ -156,8 +173,12 @@ def test_what_the_user_recorded_is_stronger_than_what_modules_say(host: MakeHost
 @pytest.mark.parametrize("call", ENABLE[2:4])
 def test_another_package_neither_shares_nor_redirects(host: MakeHost, call: str) -> None:
     asked = host(endpoint=ENDPOINT)
-    folder = add_module(asked, "other", f"from {PACKAGE} import telemetry\ntelemetry.{call}\n", installed=True)
-    found = report(asked, f"import sys; sys.path.insert(0, {str(folder)!r}); import other", PLAINTALLY="off")
+    folder = add_module(
+        asked, "other", f"from {PACKAGE} import telemetry\ntelemetry.{call}\n", installed=True
+    )
+    found = report(
+        asked, f"import sys; sys.path.insert(0, {str(folder)!r}); import other", PLAINTALLY="off"
+    )
     assert found == ["False", "False", "False", ENDPOINT, "None"]
     found = report(asked, f"import sys; sys.path.insert(0, {str(folder)!r}); import other")
     assert found[2:4] == ["False", ENDPOINT]
@@ -168,15 +189,23 @@ def test_another_package_neither_shares_nor_redirects(host: MakeHost, call: str)
 @pytest.mark.parametrize(
     "code",
     [
-        "import threading; t = threading.Thread(target=telemetry.enable_automatic_sharing); t.start(); t.join()",
+        (
+            "import threading; t = threading.Thread(target=telemetry.enable_automatic_sharing); "
+            "t.start(); t.join()"
+        ),
         "import atexit; atexit.register(telemetry.enable_automatic_sharing)",
         LOOP,
         "def infer(): telemetry.enable_automatic_sharing()",
-        "import functools\ninfer = functools.wraps(print)(lambda: telemetry.enable_automatic_sharing())",
+        (
+            "import functools\ninfer = functools.wraps(print)(lambda: "
+            "telemetry.enable_automatic_sharing())"
+        ),
     ],
     ids=["thread", "exit", "loop", "function", "wrapped"],
 )
-def test_neither_a_thread_nor_a_callback_nor_a_function_of_a_package_shares(host: MakeHost, code: str) -> None:
+def test_neither_a_thread_nor_a_callback_nor_a_function_of_a_package_shares(
+    host: MakeHost, code: str
+) -> None:
     asked = host(endpoint=ENDPOINT)
     add_to_package(asked, code)
     call = f"import {PACKAGE}; getattr({PACKAGE}, 'infer', int)()"
@@ -192,22 +221,35 @@ def test_neither_a_thread_nor_a_callback_nor_a_function_of_a_package_shares(host
         ("run = on", "hostpkg.run()"),
         ("track = on", "@hostpkg.track\ndef f(): pass"),
         ("class Model: data = property(on)", "hostpkg.Model().data"),
-        ("class Scope:\n    __enter__ = staticmethod(on)\n    def __exit__(*_): pass", "with hostpkg.Scope(): pass"),
+        (
+            "class Scope:\n    __enter__ = staticmethod(on)\n    def __exit__(*_): pass",
+            "with hostpkg.Scope(): pass",
+        ),
         ("import collections\ncounts = collections.defaultdict(on)", "hostpkg.counts[1]"),
         (
             "import weakref\nclass M: pass\nm = M(); m.me = m; kept = weakref.ref(m, on); del m",
             "import gc; gc.collect()",
         ),
-        ("import signal; signal.signal(signal.SIGALRM, on); signal.setitimer(0, 0.05)", "import time; time.sleep(0.3)"),
+        (
+            "import signal; signal.signal(signal.SIGALRM, on); signal.setitimer(0, 0.05)",
+            "import time; time.sleep(0.3)",
+        ),
         ("exec('t.enable_automatic_sharing()', {'t': telemetry})", "pass"),
         ("import sys\nsys.settrace(lambda *_: [on(), None][1])", "def f(): pass\nf()"),
     ],
 )
 @pytest.mark.parametrize("what", ["enable_automatic_sharing", "enable_counter"])
-def test_what_python_calls_by_itself_is_no_word_of_the_user(host: MakeHost, code: str, script: str, what: str) -> None:
-    """A bound method of the SDK, called without a frame of the package while the user's script runs."""
+def test_what_python_calls_by_itself_is_no_word_of_the_user(
+    host: MakeHost, code: str, script: str, what: str
+) -> None:
+    """A bound method of the SDK, called without a frame of the package while the user's script
+    runs."""
     asked = host(endpoint=ENDPOINT, policy="opt-in")
-    setup = f"def on(*_, ask=telemetry.{what}): ask()\n" if "track" in code else f"on = telemetry.{what}\n"
+    setup = (
+        f"def on(*_, ask=telemetry.{what}): ask()\n"
+        if "track" in code
+        else f"on = telemetry.{what}\n"
+    )
     add_to_package(asked, f"{setup}{code}".replace("enable_automatic_sharing()", f"{what}()"))
     attacked = f"import {PACKAGE}\ntry:\n    {script.replace(chr(10), chr(10) + '    ')}\nexcept Exception: pass"
     found = report(asked, attacked)
@@ -217,7 +259,9 @@ def test_what_python_calls_by_itself_is_no_word_of_the_user(host: MakeHost, code
 
 @pytest.mark.linux
 @pytest.mark.parametrize("code", ["enable_sharing = telemetry.enable_automatic_sharing", WRAPPER])
-def test_a_package_may_rename_or_wrap_a_function_if_its_name_says_the_same(host: MakeHost, code: str) -> None:
+def test_a_package_may_rename_or_wrap_a_function_if_its_name_says_the_same(
+    host: MakeHost, code: str
+) -> None:
     asked = host(endpoint=ENDPOINT)
     add_to_package(asked, code)
     assert report(asked, f"import {PACKAGE}; {PACKAGE}.enable_sharing()")[2] == "True"
@@ -260,7 +304,9 @@ def test_a_person_turns_sharing_on_for_good(host: MakeHost, way: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     who = {"-c": "python -c", "stdin": "a prompt"}.get(way, f"the script {script}")
     assert re.search(
-        rf'^automatic_sharing_by = "true by {re.escape(who)} on \d{{4}}-\d\d-\d\d"$', written(asked), re.MULTILINE
+        rf'^automatic_sharing_by = "true by {re.escape(who)} on \d{{4}}-\d\d-\d\d"$',
+        written(asked),
+        re.MULTILINE,
     )
     assert report(asked)[2] == "True"
     shown = asked.plaintally("status", PACKAGE).stdout
@@ -331,12 +377,17 @@ def test_a_notebooks_cell_turns_sharing_on_for_good(host: MakeHost) -> None:
 
 
 @pytest.mark.linux
-def test_a_person_at_a_prompt_is_told_what_a_function_of_a_package_could_not_do(host: MakeHost) -> None:
+def test_a_person_at_a_prompt_is_told_what_a_function_of_a_package_could_not_do(
+    host: MakeHost,
+) -> None:
     asked = host(endpoint=ENDPOINT)
     add_to_package(asked, "def share_all(): return telemetry.enable_automatic_sharing()")
     command = [str(asked.interpreter.python), "-c", f"import {PACKAGE}; {PACKAGE}.share_all()"]
     seen = see_at_terminal(command, env=asked.environment({"PLAINTALLY": "off"}), cwd=asked.folder)
-    assert "automatic_sharing = true of hostpkg was ignored, since the module hostpkg asked for it" in seen
+    assert (
+        "automatic_sharing = true of hostpkg was ignored, since the module hostpkg asked for it"
+        in seen
+    )
     quiet = asked.run(f"import {PACKAGE}; {PACKAGE}.share_all()")
     assert (quiet.stdout, quiet.stderr) == (b"", b"")
 
@@ -358,8 +409,12 @@ def test_the_command_turns_sharing_on_and_off(host: MakeHost) -> None:
     assert "--sharing needs the name of a package" in wrong.stderr
 
 
-@pytest.mark.parametrize(("call", "key"), [("disable_counter()", "counter"), ("set_endpoint(None)", "endpoint")])
-def test_a_no_is_taken_from_anybody_and_kept_with_its_author(host: MakeHost, call: str, key: str) -> None:
+@pytest.mark.parametrize(
+    ("call", "key"), [("disable_counter()", "counter"), ("set_endpoint(None)", "endpoint")]
+)
+def test_a_no_is_taken_from_anybody_and_kept_with_its_author(
+    host: MakeHost, call: str, key: str
+) -> None:
     asked = host(endpoint=ENDPOINT)
     add_to_package(asked, f"telemetry.{call}")
     assert report(asked)[0] == "False"
@@ -367,11 +422,15 @@ def test_a_no_is_taken_from_anybody_and_kept_with_its_author(host: MakeHost, cal
     assert f'{key}_by = "{value}by the module {PACKAGE} on 20' in written(asked)
 
 
-def test_a_strange_name_of_a_script_leaves_the_file_readable(host: MakeHost, tmp_path: Path) -> None:
+def test_a_strange_name_of_a_script_leaves_the_file_readable(
+    host: MakeHost, tmp_path: Path
+) -> None:
     asked = host(endpoint=ENDPOINT)
     script = tmp_path / 'a "quoted"\n\x1b[2Jname\\.py'
     script.write_text(f"import {PACKAGE}; {PACKAGE}.telemetry.disable_counter()")
-    done = subprocess.run([str(asked.interpreter.python), str(script)], env=asked.environment(), check=False)
+    done = subprocess.run(
+        [str(asked.interpreter.python), str(script)], env=asked.environment(), check=False
+    )
     assert done.returncode == 0
     assert "a 'quoted'/n/x1b[2Jname/.py on 20" in written(asked)
     assert report(asked)[0] == "False"
@@ -394,7 +453,9 @@ def test_a_package_shares_no_session_by_itself(host: MakeHost, way: str) -> None
             f"telemetry = Telemetry({PACKAGE!r}, endpoint={server.endpoint!r})\n{when}\n"
             f"def share(): return {call}\n"
         )
-        assert b"the module hostpkg asked for it" in asked.run(env={MARKER: str(asked.folder)}).stderr
+        assert (
+            b"the module hostpkg asked for it" in asked.run(env={MARKER: str(asked.folder)}).stderr
+        )
         wait_until_gone(str(asked.folder))
         assert server.connections == 0
 

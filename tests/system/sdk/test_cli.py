@@ -30,25 +30,52 @@ def test_the_help_texts(each_python: Interpreter, tmp_path: Path, command: str) 
 
 
 def test_status_shows_every_rule_and_the_one_that_decides(host: MakeHost) -> None:
-    asked = host(endpoint=ENDPOINT, issues_url="https://example.org/issues", privacy_url="https://example.org/privacy")
+    asked = host(
+        endpoint=ENDPOINT,
+        issues_url="https://example.org/issues",
+        privacy_url="https://example.org/privacy",
+    )
     asked.prefer("[packages.hostpkg]\ncounter = true\n")
-    done = asked.plaintally("status", PACKAGE, env={"DO_NOT_TRACK": "1", "PLAINTALLY": "yes", "BUILD_ID": "canary"})
+    done = asked.plaintally(
+        "status", PACKAGE, env={"DO_NOT_TRACK": "1", "PLAINTALLY": "yes", "BUILD_ID": "canary"}
+    )
     assert done.returncode == 0, done.stderr
     shown = done.stdout
     assert (
-        "import counter: OFF, because of the rule 'do-not-track variable': 1 (DO_NOT_TRACK in the environment)" in shown
+        "import counter: OFF, because of the rule 'do-not-track variable': 1 (DO_NOT_TRACK in the "
+        "environment)" in shown
     )
     assert len(re.findall(r"^  > ", shown, re.MULTILINE)) == 3  # one decides for each switch
     assert re.search(
-        r"^  > refuses  do-not-track variable +1 \(DO_NOT_TRACK in the environment\)$", shown, re.MULTILINE
+        r"^  > refuses  do-not-track variable +1 \(DO_NOT_TRACK in the environment\)$",
+        shown,
+        re.MULTILINE,
     )
-    assert re.search(r"^    -        plaintally variable +yes \(PLAINTALLY in the environment\)$", shown, re.MULTILINE)
+    assert re.search(
+        r"^    -        plaintally variable +yes \(PLAINTALLY in the environment\)$",
+        shown,
+        re.MULTILINE,
+    )
     assert re.search(r"^    refuses  CI +set \(BUILD_ID in the environment\)$", shown, re.MULTILINE)
-    assert re.search(rf"^    allows   preferences +counter = true \({asked.preferences}\)$", shown, re.MULTILINE)
+    assert re.search(
+        rf"^    allows   preferences +counter = true \({asked.preferences}\)$", shown, re.MULTILINE
+    )
     assert "canary" not in shown
-    for rule in ("argument", "telemetry variable", "rank above 0", "pool worker", "endpoint", "default"):
+    for rule in (
+        "argument",
+        "telemetry variable",
+        "rank above 0",
+        "pool worker",
+        "endpoint",
+        "default",
+    ):
         assert f" {rule} " in shown
-    for told in (ENDPOINT, "id, timestamp", "https://example.org/issues", "https://example.org/privacy"):
+    for told in (
+        ENDPOINT,
+        "id, timestamp",
+        "https://example.org/issues",
+        "https://example.org/privacy",
+    ):
         assert told in shown
 
 
@@ -72,7 +99,10 @@ def test_status_tells_a_broken_file_and_why(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
     asked.prefer("couter = false\n")
     shown = asked.plaintally("status", PACKAGE).stdout
-    assert "OFF, because of the rule 'preferences': cannot be understood (unknown key 'couter'; known are" in shown
+    assert (
+        "OFF, because of the rule 'preferences': cannot be understood (unknown key 'couter'; known "
+        "are" in shown
+    )
 
 
 def test_status_of_all_packages_lists_those_that_declare_themselves(host: MakeHost) -> None:
@@ -106,7 +136,9 @@ def test_preview_prints_the_bytes_that_are_then_sent(host: MakeHost) -> None:
         asked.run()
         [sent] = server.wait_for(1)
     assert "this will be sent" in previewed.stderr
-    assert _without_id_and_time(previewed.stdout) == _without_id_and_time(sent.decode().replace("\r\n", "\n"))
+    assert _without_id_and_time(previewed.stdout) == _without_id_and_time(
+        sent.decode().replace("\r\n", "\n")
+    )
 
 
 def _without_id_and_time(request: str) -> str:
@@ -127,29 +159,46 @@ def test_on_for_all_takes_back_the_no_to_all_and_consents_to_nothing(host: MakeH
     assert not asked.choices.exists()
     assert asked.plaintally("off").returncode == 0
     assert "hostpkg: the counter is off" not in asked.plaintally("on").stdout
-    assert tomllib.loads(asked.choices.read_text()).keys() == {"automatic_sharing", "automatic_sharing_by"}
-    assert "OFF, because of the rule 'default': opt-in" in asked.plaintally("status", PACKAGE).stdout
+    assert tomllib.loads(asked.choices.read_text()).keys() == {
+        "automatic_sharing",
+        "automatic_sharing_by",
+    }
+    assert (
+        "OFF, because of the rule 'default': opt-in" in asked.plaintally("status", PACKAGE).stdout
+    )
 
 
-def test_off_and_on_for_all_leave_each_package_as_its_author_or_its_user_has_it(host: MakeHost) -> None:
+def test_off_and_on_for_all_leave_each_package_as_its_author_or_its_user_has_it(
+    host: MakeHost,
+) -> None:
     asked = host(endpoint=ENDPOINT)
-    for named, expected in (("on", "ON, because of the rule 'default'"), ("off", "OFF, because of the rule 'prefer")):
+    for named, expected in (
+        ("on", "ON, because of the rule 'default'"),
+        ("off", "OFF, because of the rule 'prefer"),
+    ):
         for arguments in ([named, PACKAGE], ["off"], ["on"]):
             done = asked.plaintally(*arguments)
             assert done.returncode == 0, done.stderr
         assert f"import counter: {expected}" in asked.plaintally("status", PACKAGE).stdout
-    assert "hostpkg: the counter is off, all the same, because of the rule 'preferences'" in done.stdout
+    assert (
+        "hostpkg: the counter is off, all the same, because of the rule 'preferences'"
+        in done.stdout
+    )
 
 
 def test_an_address_of_ones_own_and_the_way_back(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
-    assert f"https://relay.example.org/v1 (set by {asked.choices}, recorded: by plaintally endpoint on 20" in (
-        asked.plaintally("endpoint", PACKAGE, "https://relay.example.org/v1").stdout
+    assert (
+        f"https://relay.example.org/v1 (set by {asked.choices}, recorded: by plaintally endpoint "
+        "on 20" in (asked.plaintally("endpoint", PACKAGE, "https://relay.example.org/v1").stdout)
     )
     refused = asked.plaintally("endpoint", PACKAGE, "http://relay.example.org/v1")
     assert refused.returncode == 1
     assert "only the package's author can allow" in refused.stderr
-    assert f"{ENDPOINT} (set by the author of the package)" in asked.plaintally("endpoint", PACKAGE, "default").stdout
+    assert (
+        f"{ENDPOINT} (set by the author of the package)"
+        in asked.plaintally("endpoint", PACKAGE, "default").stdout
+    )
     assert "endpoint" not in asked.choices.read_text()
 
 
@@ -158,7 +207,10 @@ def test_off_for_all_is_also_a_no_to_those_that_once_got_a_yes(host: MakeHost) -
     assert asked.plaintally("on", PACKAGE).stdout.endswith("hostpkg: the counter is on.\n")
     assert "hostpkg: the counter is off.\n" in asked.plaintally("off").stdout
     said = asked.plaintally("on", PACKAGE, env={"DO_NOT_TRACK": "1"}).stdout
-    assert "hostpkg: the counter is off, all the same, because of the rule 'do-not-track variable'" in said
+    assert (
+        "hostpkg: the counter is off, all the same, because of the rule 'do-not-track variable'"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,11 +221,17 @@ def test_off_for_all_is_also_a_no_to_those_that_once_got_a_yes(host: MakeHost) -
         ([], 2, "the following arguments are required: command"),
         (["endpoint"], 2, "the following arguments are required: package"),
         (["endpoint", PACKAGE, "example.org"], 1, "does not start with https://"),
-        (["preview", "nobody_has_it"], 1, "no package that calls its telemetry 'nobody_has_it' is installed here"),
+        (
+            ["preview", "nobody_has_it"],
+            1,
+            "no package that calls its telemetry 'nobody_has_it' is installed here",
+        ),
         (["preview", "rxinfer"], 1, "rxinfer sends nothing: it has no endpoint"),
     ],
 )
-def test_wrong_use_is_told_in_one_sentence(host: MakeHost, arguments: list[str], code: int, message: str) -> None:
+def test_wrong_use_is_told_in_one_sentence(
+    host: MakeHost, arguments: list[str], code: int, message: str
+) -> None:
     asked = host()
     done = asked.plaintally(*arguments)
     assert done.returncode == code
@@ -215,11 +273,16 @@ def test_an_error_does_not_repeat_the_value_of_an_unknown_option(
 )
 def test_a_malformed_entry_point_stops_no_command(host: MakeHost, entry: str, shown: str) -> None:
     asked = host(endpoint=ENDPOINT)
-    declared = {"broken-1": f"{entry}\nalso = also" if "=" in entry else entry, "good-1": f"{PACKAGE} = {PACKAGE}"}
+    declared = {
+        "broken-1": f"{entry}\nalso = also" if "=" in entry else entry,
+        "good-1": f"{PACKAGE} = {PACKAGE}",
+    }
     for name, text in declared.items():
         folder = asked.folder / f"{name}.dist-info"
         folder.mkdir()
-        (folder / "entry_points.txt").write_bytes(f"[plaintally]\n{text}\n".encode(errors="surrogateescape"))
+        (folder / "entry_points.txt").write_bytes(
+            f"[plaintally]\n{text}\n".encode(errors="surrogateescape")
+        )
     for command in (["status"], ["off"], ["status", PACKAGE], ["preview", PACKAGE]):
         done = asked.plaintally(*command)
         assert (done.returncode, "Traceback" in done.stderr) == (0, False)
@@ -234,7 +297,8 @@ def test_broken_distributions_stop_no_command(each_python: Interpreter, tmp_path
     """What pip leaves behind, and folders and files that are not what their names say."""
     asked = make_host(each_python, tmp_path, endpoint=ENDPOINT)
     left = {
-        name: asked.folder / f"{name}-1.0.dist-info" for name in ("-ip", "none", "other", "folders", "pipe", "good")
+        name: asked.folder / f"{name}-1.0.dist-info"
+        for name in ("-ip", "none", "other", "folders", "pipe", "good")
     }
     for folder in left.values():
         folder.mkdir()
@@ -250,19 +314,29 @@ def test_broken_distributions_stop_no_command(each_python: Interpreter, tmp_path
         done = asked.plaintally(command)
         assert (done.returncode, PACKAGE in done.stdout) == (0, True), done.stderr
         circle, interrupted, pipe = sorted(
-            done.stderr.splitlines(), key=lambda line: (left["pipe"].name in line, left["-ip"].name in line)
+            done.stderr.splitlines(),
+            key=lambda line: (left["pipe"].name in line, left["-ip"].name in line),
         )
-        assert circle.startswith(f"plaintally: ignored the entry points of {asked.folder}/\\x1b-1.0.dist-info (OSError")
-        assert interrupted == f"plaintally: ignored {left['-ip']} (an interrupted installation left it; remove it)"
-        assert pipe.startswith(f"plaintally: ignored {left['pipe']} (its entry_points.txt is a pipe")
+        assert circle.startswith(
+            f"plaintally: ignored the entry points of {asked.folder}/\\x1b-1.0.dist-info (OSError"
+        )
+        assert (
+            interrupted
+            == f"plaintally: ignored {left['-ip']} (an interrupted installation left it; remove it)"
+        )
+        assert pipe.startswith(
+            f"plaintally: ignored {left['pipe']} (its entry_points.txt is a pipe"
+        )
 
 
 @pytest.mark.parametrize("entry", ["None", "5", "b'x'", "[]", "'gone\\x1b'"])
 def test_an_odd_entry_of_the_path_hides_no_package(host: MakeHost, entry: str) -> None:
     asked = host(endpoint=ENDPOINT)
     (asked.folder / "good-1.dist-info").mkdir()
-    (asked.folder / "good-1.dist-info/entry_points.txt").write_text(f"[plaintally]\n{PACKAGE} = {PACKAGE}\n")
-    code = f"import sys; sys.path.insert(0, {entry}); sys.argv[1:] = ['off']; from plaintally._cli import main; main()"
+    (asked.folder / "good-1.dist-info/entry_points.txt").write_text(
+        f"[plaintally]\n{PACKAGE} = {PACKAGE}\n"
+    )
+    code = f"import sys; sys.path.insert(0, {entry}); sys.argv[1:] = ['off']; from plaintally.cli.main import main; main()"
     done = asked.run(code)
     assert (done.returncode, PACKAGE in done.stdout.decode()) == (0, True)
     named = f"plaintally: ignored the entry {type(ast.literal_eval(entry)).__name__} of sys.path (".encode()
@@ -276,7 +350,9 @@ def test_a_package_that_raises_an_error_of_its_own_does_not_stop_the_command(
     host: MakeHost, base: str, body: str
 ) -> None:
     asked = host()
-    (asked.folder / PACKAGE / "__init__.py").write_text(f"class Own({base}):\n    {body or 'pass'}\nraise Own('no')\n")
+    (asked.folder / PACKAGE / "__init__.py").write_text(
+        f"class Own({base}):\n    {body or 'pass'}\nraise Own('no')\n"
+    )
     done = asked.plaintally("status", PACKAGE)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     reason = "Own, which has no readable text" if body else "Own: no"
@@ -284,17 +360,25 @@ def test_a_package_that_raises_an_error_of_its_own_does_not_stop_the_command(
 
 
 @pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
-def test_a_package_that_cannot_be_imported_does_not_stop_the_command(host: MakeHost, error: str) -> None:
+def test_a_package_that_cannot_be_imported_does_not_stop_the_command(
+    host: MakeHost, error: str
+) -> None:
     asked = host()
-    (asked.folder / PACKAGE / "__init__.py").write_text(f"print('chatter')\nraise {error}('broken')\n")
+    (asked.folder / PACKAGE / "__init__.py").write_text(
+        f"print('chatter')\nraise {error}('broken')\n"
+    )
     done = asked.plaintally("status", PACKAGE, "--json")
     assert json.loads(done.stdout)["policy"] is None
     assert f"hostpkg cannot be imported ({error}: broken)" in done.stderr
 
 
 @pytest.mark.linux
-@pytest.mark.parametrize("command", ["--help", "off --help", f"off {PACKAGE}", "status", f"preview {PACKAGE}"])
-@pytest.mark.parametrize(("output", "reason"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")])
+@pytest.mark.parametrize(
+    "command", ["--help", "off --help", f"off {PACKAGE}", "status", f"preview {PACKAGE}"]
+)
+@pytest.mark.parametrize(
+    ("output", "reason"), [(">&-", "it is closed"), (">/dev/full", "No space left on device")]
+)
 def test_an_output_that_cannot_be_written_is_told_in_one_line(
     host: MakeHost, command: str, output: str, reason: str
 ) -> None:
@@ -308,7 +392,10 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == f"plaintally: the output cannot be written ({reason}); send it elsewhere"
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"plaintally: the output cannot be written ({reason}); send it elsewhere"
+    )
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
     assert asked.choices.exists() is (command == f"off {PACKAGE}")  # it was done all the same
@@ -319,7 +406,9 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(
 def test_a_path_that_the_terminal_cannot_show(host: MakeHost, encoding: str, shown: str) -> None:
     asked = host(endpoint=ENDPOINT)
     folder = asked.home / "\u03b1"
-    done = asked.plaintally("off", PACKAGE, env={"XDG_CONFIG_HOME": str(folder), "PYTHONIOENCODING": encoding})
+    done = asked.plaintally(
+        "off", PACKAGE, env={"XDG_CONFIG_HOME": str(folder), "PYTHONIOENCODING": encoding}
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Written to {asked.home}/{shown}/plaintally/choices.toml." in done.stdout
 
@@ -327,7 +416,8 @@ def test_a_path_that_the_terminal_cannot_show(host: MakeHost, encoding: str, sho
 def test_the_module_is_the_command(host: MakeHost) -> None:
     asked = host()
     done = asked.run(
-        "import runpy, sys; sys.argv = ['x', '--version']; runpy.run_module('plaintally', run_name='__main__')"
+        "import runpy, sys; sys.argv = ['x', '--version']; runpy.run_module('plaintally', "
+        "run_name='__main__')"
     )
     assert done.stdout == b"plaintally 0.1.0\n"
 
@@ -363,7 +453,9 @@ def test_a_deletion_key_comes_from_a_file_or_standard_input(host: MakeHost) -> N
 
 @pytest.mark.linux
 @pytest.mark.parametrize(("typed", "sent"), [("of a person\n", "of a person"), ("\n", None)])
-def test_a_person_is_asked_for_the_deletion_key(host: MakeHost, typed: str, sent: str | None) -> None:
+def test_a_person_is_asked_for_the_deletion_key(
+    host: MakeHost, typed: str, sent: str | None
+) -> None:
     from terminals import see_at_terminal  # which Windows has not
 
     with loopback(answer(200, body=WAITING)) as server:

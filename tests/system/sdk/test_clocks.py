@@ -1,4 +1,5 @@
-"""Clocks that a test has replaced, and clocks that were set: no duration is negative, and nothing raises."""
+"""Clocks that a test has replaced, and clocks that were set: no duration is negative, and nothing
+raises."""
 
 import time
 from collections.abc import Callable
@@ -13,10 +14,11 @@ import pytest
 import time_machine
 
 from hosts import Host, Interpreter
-from plaintally import Contract, Telemetry, _counting, _invoke, documents
+from plaintally import Contract, Telemetry, _count
 from plaintally import session as session_module
 from plaintally.contract import Label
-from plaintally.session import Session, SessionInvoke
+from plaintally.session import Session, SessionInvoke, invoke
+from plaintally.sharing import documents
 
 EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
 LATER = datetime(2040, 1, 1, tzinfo=UTC)
@@ -36,22 +38,33 @@ def check(session: Session) -> None:
     assert session.created_at <= datetime.max.replace(tzinfo=UTC)
     assert 0 <= session.shift_us < 3_600_000_000
     documents.session(session)
-    if all(run.execution_start.year < 9999 for run in stats.invokes):  # later ones are rejected in a file
-        assert Session.from_dict(session.to_dict()).stats("fit").total_invokes == stats.total_invokes
+    if all(
+        run.execution_start.year < 9999 for run in stats.invokes
+    ):  # later ones are rejected in a file
+        assert (
+            Session.from_dict(session.to_dict()).stats("fit").total_invokes == stats.total_invokes
+        )
     str(session.summarize())
 
 
-@pytest.mark.parametrize(("begin", "end"), [(EARLIER, LATER), (LATER, EARLIER), (None, EARLIER), (LATER, None)])
+@pytest.mark.parametrize(
+    ("begin", "end"), [(EARLIER, LATER), (LATER, EARLIER), (None, EARLIER), (LATER, None)]
+)
 @pytest.mark.parametrize("library", [freezegun, time_machine])
 def test_a_faked_clock_yields_no_negative_duration(
     library: ModuleType, begin: datetime | None, end: datetime | None
 ) -> None:
-    fake: Callable[[datetime], Any] = library.freeze_time if library is freezegun else library.travel
+    fake: Callable[[datetime], Any] = (
+        library.freeze_time if library is freezegun else library.travel
+    )
     fakes = [None if moment is None else fake(moment) for moment in (begin, end)]
     session = Session("pkg")
     for number in range(300):  # some of which end in the first fake, some outside of both
         run = session.invoke("fit")
-        steps: tuple[Callable[[], object], ...] = run.__enter__, lambda: run.__exit__(None, None, None)  # noqa: B023
+        steps: tuple[Callable[[], object], ...] = (
+            run.__enter__,
+            lambda: run.__exit__(None, None, None),  # noqa: B023
+        )
         for step, clock in zip(steps, fakes, strict=True):
             if clock is None or number % 3 == 0:
                 step()
@@ -86,7 +99,7 @@ def test_a_clock_that_is_none_breaks_no_host(
     for name in ("time_ns", "perf_counter_ns"):
         if replaced in (name, "both"):
             monkeypatch.setattr(time, name, clock)
-            monkeypatch.setattr(_invoke, name, clock)
+            monkeypatch.setattr(invoke, name, clock)
     if replaced != "perf_counter_ns":
         monkeypatch.setattr(session_module, "time_ns", clock)
     telemetry = Telemetry("pkg", contract=Contract(labels={"fit": Label()}))
@@ -98,22 +111,26 @@ def test_a_clock_that_is_none_breaks_no_host(
     check(session)
     monkeypatch.undo()
     with session.invoke("fit") as left:
-        monkeypatch.setattr(_invoke, "perf_counter_ns", clock)
+        monkeypatch.setattr(invoke, "perf_counter_ns", clock)
     assert isinstance(left, SessionInvoke)
     assert left.duration_ms >= 0
 
 
-def test_a_clock_that_was_set_back_leaves_the_end_after_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_was_set_back_leaves_the_end_after_the_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     session = Session("pkg")
     with session.invoke("fit") as run:
-        monkeypatch.setattr(_invoke, "time_ns", lambda: 0)
+        monkeypatch.setattr(invoke, "time_ns", lambda: 0)
     assert run.execution_end is not None
     assert timedelta() <= run.execution_end - run.execution_start < timedelta(minutes=1)
     check(session)
 
 
 @pytest.mark.parametrize("clock", ["lambda: 1 / 0", "lambda: None", "lambda: 1.7e18", "lambda: -1"])
-def test_a_host_may_be_imported_under_any_clock(each_python: Interpreter, tmp_path: Path, clock: str) -> None:
+def test_a_host_may_be_imported_under_any_clock(
+    each_python: Interpreter, tmp_path: Path, clock: str
+) -> None:
     program = f"""
         import time
         time.time_ns = {clock}
@@ -130,6 +147,8 @@ def test_a_host_may_be_imported_under_any_clock(each_python: Interpreter, tmp_pa
     assert (done.returncode, done.stderr.decode()) == (0, "")
 
 
-@pytest.mark.parametrize(("now_ns", "hour"), [(1.7e18, "2023-11-14T22:00:00Z"), (0, "1970-01-01T00:00:00Z")])
+@pytest.mark.parametrize(
+    ("now_ns", "hour"), [(1.7e18, "2023-11-14T22:00:00Z"), (0, "1970-01-01T00:00:00Z")]
+)
 def test_the_hour_of_an_import_is_whole(now_ns: float, hour: str) -> None:
-    assert _counting.hour(now_ns) == hour  # type: ignore[arg-type]
+    assert _count.hour(now_ns) == hour  # type: ignore[arg-type]

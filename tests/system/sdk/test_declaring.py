@@ -1,4 +1,5 @@
-"""Contracts of hosts: they cost an import nothing, behave as their classes do, and their mistakes stop no host."""
+"""Contracts of hosts: they cost an import nothing, behave as their classes do, and their mistakes
+stop no host."""
 
 import json
 import subprocess
@@ -45,7 +46,9 @@ print(*sorted(set(sys.modules) - before))
 """
 
 
-def write(made: Host, *, endpoint: str | None, contract: str = "CONTRACT", declared: str = DECLARED) -> None:
+def write(
+    made: Host, *, endpoint: str | None, contract: str = "CONTRACT", declared: str = DECLARED
+) -> None:
     handle = HANDLE.format(endpoint=endpoint, contract=contract)
     (made.folder / PACKAGE / "__init__.py").write_text(declared + handle)
 
@@ -56,12 +59,19 @@ def test_a_contract_loads_no_module_at_import(host: MakeHost, said: dict[str, st
         made = host()
         loaded = []
         for contract in ("None", "CONTRACT"):
-            write(made, endpoint=server.endpoint, contract=contract, declared="" if contract == "None" else DECLARED)
+            write(
+                made,
+                endpoint=server.endpoint,
+                contract=contract,
+                declared="" if contract == "None" else DECLARED,
+            )
             loaded.append(made.run(LOADED, env=said).stdout)
         assert loaded[0] == loaded[1]
         assert b"plaintally" in loaded[0]
         if not said:
-            [_, body] = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.wait_for(2)]
+            [_, body] = [
+                json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.wait_for(2)
+            ]
             assert set(body["fields"]) == {"id", "timestamp", "package_version", "python_version"}
 
 
@@ -87,7 +97,9 @@ print(run.dropped, pickle.loads(pickle.dumps(session)).contract.hash())
 """
 
 
-def test_a_contract_of_a_host_is_used_like_its_classes(each_python: Interpreter, tmp_path: Path) -> None:
+def test_a_contract_of_a_host_is_used_like_its_classes(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
     process = Host(each_python, tmp_path, tmp_path)
     deferred = USES.format(imported=DECLARED, loaded=False)
     dear = "from plaintally import Telemetry\nfrom plaintally.contract import"
@@ -157,7 +169,9 @@ def test_an_authors_mistake_stops_no_host(host: MakeHost, contract: str) -> None
 
 
 @pytest.mark.parametrize("contract", MISTAKES)
-def test_the_command_reports_an_authors_mistake_and_works_on(author_host: MakeHost, contract: str) -> None:
+def test_the_command_reports_an_authors_mistake_and_works_on(
+    author_host: MakeHost, contract: str
+) -> None:
     made = author_host()
     write(made, endpoint="https://telemetry.example.org/v1", contract=contract)
     checked = made.plaintally("contract", "check", PACKAGE)
@@ -173,11 +187,19 @@ def test_the_command_reports_an_authors_mistake_and_works_on(author_host: MakeHo
     ("said", "options"),
     [
         ({name: "1"}, ())
-        for name in ("PYTEST_VERSION", "PYTEST_CURRENT_TEST", "TOX_ENV_NAME", "NOX_CURRENT_SESSION", "CI")
+        for name in (
+            "PYTEST_VERSION",
+            "PYTEST_CURRENT_TEST",
+            "TOX_ENV_NAME",
+            "NOX_CURRENT_SESSION",
+            "CI",
+        )
     ]
     + [({}, ("-X", "dev")), ({"PLAINTALLY": "off", "CI": "true"}, ())],
 )
-def test_an_authors_mistake_raises_under_tests(host: MakeHost, said: dict[str, str], options: tuple[str, ...]) -> None:
+def test_an_authors_mistake_raises_under_tests(
+    host: MakeHost, said: dict[str, str], options: tuple[str, ...]
+) -> None:
     made = host()
     for contract, message in MISTAKES.items():
         write(made, endpoint=None, contract=contract)
@@ -192,7 +214,9 @@ def test_an_authors_mistake_raises_under_unittest(host: MakeHost) -> None:
     write(made, endpoint=None, contract="Contract(counter=['user_name'])")
     (made.folder / "test_it.py").write_text(f"import {PACKAGE}")
     command = [str(made.interpreter.python), "-m", "unittest", "test_it"]
-    done = subprocess.run(command, env=made.environment(), cwd=made.folder, capture_output=True, check=False)
+    done = subprocess.run(
+        command, env=made.environment(), cwd=made.folder, capture_output=True, check=False
+    )
     assert b"ContractError" in done.stderr
 
 
@@ -204,7 +228,10 @@ def test_a_version_of_the_environment_stops_no_host(host: MakeHost, version: str
         code = DECLARED + handle.format(endpoint=server.endpoint, contract="CONTRACT")
         (made.folder / PACKAGE / "__init__.py").write_text(code)
         for said in ({"PYTEST_VERSION": "8"}, {"PLAINTALLY": "off"}, {}):
-            done = made.run(f"import {PACKAGE}; {PACKAGE}.telemetry.session; {PACKAGE}.telemetry.status()", env=said)
+            done = made.run(
+                f"import {PACKAGE}; {PACKAGE}.telemetry.session; {PACKAGE}.telemetry.status()",
+                env=said,
+            )
             assert (done.returncode, done.stderr) == (0, b"")
         [request] = server.wait_for(1)
         fields = json.loads(request.partition(b"\r\n\r\n")[2])["fields"]

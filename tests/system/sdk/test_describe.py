@@ -1,4 +1,5 @@
-"""Descriptions: that they say what a value is, hold nothing that is in it, run none of its code, and stay in their set.
+"""Descriptions: that they say what a value is, hold nothing that is in it, run none of its code,
+and stay in their set.
 
 All libraries are the real ones. Secrets are planted wherever a library lets a user put one.
 """
@@ -51,7 +52,9 @@ def library(name: str) -> Any:  # noqa: ANN401
     return importlib.import_module(name)
 
 
-pd, pl, xr, pa, nx = (library(name) for name in ("pandas", "polars", "xarray", "pyarrow", "networkx"))
+pd, pl, xr, pa, nx = (
+    library(name) for name in ("pandas", "polars", "xarray", "pyarrow", "networkx")
+)
 sparse, image = library("scipy.sparse"), library("PIL.Image")
 
 
@@ -85,7 +88,10 @@ BUILTINS: list[tuple[object, dict[str, object]]] = [
     (collections.deque("ab"), {"type": "deque", "length": 2, "element_type": "str"}),
     (range(5), {"type": "range", "length": 5}),
     (range(10**30), {"type": "range"}),
-    (array.array("d", [1.0]), {"type": "array", "length": 1, "element_type": "float64", "element_bytes": 8}),
+    (
+        array.array("d", [1.0]),
+        {"type": "array", "length": 1, "element_type": "float64", "element_bytes": 8},
+    ),
     (memoryview(b"abc"), {"type": "memoryview", "shape": [3], **numbers("uint8", 1, 3)}),
     (datetime(2020, 1, 1, tzinfo=UTC), {"type": "datetime"}),
     (Color.RED, {"type": "Enum"}),
@@ -119,16 +125,25 @@ ARRAYS: list[tuple[object, dict[str, object]]] = [
     (np.zeros((2, 3)), {"type": "ndarray", "shape": [2, 3], **numbers("float64", 8, 6)}),
     (np.array(1, "u1"), {"type": "ndarray", "shape": [], **numbers("uint8", 1)}),
     (np.zeros(2, FIELDS), {"type": "ndarray", "shape": [2], **numbers("void", 4, 2)}),
-    (np.zeros(2, FIELDS).view(np.recarray), {"type": "recarray", "shape": [2], **numbers("void", 4, 2)}),
+    (
+        np.zeros(2, FIELDS).view(np.recarray),
+        {"type": "recarray", "shape": [2], **numbers("void", 4, 2)},
+    ),
     (np.array([SECRET], object), {"type": "ndarray", "shape": [1], **numbers("object", 8)}),
     (np.array([SECRET]), {"type": "ndarray", "shape": [1], **numbers("str", 24)}),
     (np.zeros(1, "M8[25s]"), {"type": "ndarray", "shape": [1], **numbers("datetime64[s]", 8)}),
     (np.ma.zeros(3), {"type": "MaskedArray", "shape": [3], **numbers("float64", 8, 3)}),
-    (np.zeros((1, 1)).view(np.matrix), {"type": "matrix", "shape": [1, 1], **numbers("float64", 8)}),
+    (
+        np.zeros((1, 1)).view(np.matrix),
+        {"type": "matrix", "shape": [1, 1], **numbers("float64", 8)},
+    ),
     (np.zeros(3).view(SubArray), {"type": "ndarray", "shape": [3], **numbers("float64", 8, 3)}),
     (np.float64(1), {"type": "float64"}),
     (np.str_("abc"), {"type": "str_", "length": 3}),
-    (pa.array([1]), {"type": "Int64Array", "shape": [1], "element_type": "int64", "element_bytes": 8}),
+    (
+        pa.array([1]),
+        {"type": "Int64Array", "shape": [1], "element_type": "int64", "element_bytes": 8},
+    ),
     (pa.chunked_array([["a"]]), {"type": "ChunkedArray", "shape": [1], "element_type": "string"}),
     (image.new("RGB", (3, 4)), {"type": "Image", "shape": [4, 3], "element_type": "RGB"}),
     (nx.Graph([(1, 2), (1, 1)]), {"type": "Graph", "length": 2, "edges": 2}),
@@ -159,7 +174,9 @@ COLUMNS: dict[str, tuple[object, str]] = {
 }
 
 
-@pytest.mark.parametrize(("value", "expected"), BUILTINS + ARRAYS, ids=lambda item: type(item).__name__)
+@pytest.mark.parametrize(
+    ("value", "expected"), BUILTINS + ARRAYS, ids=lambda item: type(item).__name__
+)
 def test_a_description_says_what_kind_of_thing_a_value_is_and_how_large(
     value: object, expected: dict[str, object]
 ) -> None:
@@ -181,14 +198,24 @@ def test_all_columns_of_pandas_are_told_apart() -> None:
 
 
 def test_frames_of_pandas_may_have_any_columns_and_any_width() -> None:
-    levels = describe(pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])))
-    assert levels == {"type": "DataFrame", "shape": [1, 2], "columns": [{"element_type": "int64"}] * 2, "nbytes": 16}
+    levels = describe(
+        pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)]))
+    )
+    assert levels == {
+        "type": "DataFrame",
+        "shape": [1, 2],
+        "columns": [{"element_type": "int64"}] * 2,
+        "nbytes": 16,
+    }
     assert describe(pd.MultiIndex.from_tuples([("a", 1)])) == {"type": "MultiIndex", "shape": [1]}
     wide = describe(pd.DataFrame(np.zeros((3, 100))))
     assert (wide["shape"], len(wide["columns"])) == ([3, 100], 64)
     assert describe(pd.DataFrame()) == {"type": "DataFrame", "shape": [0, 0], "nbytes": 0}
     mixed = describe(pd.DataFrame([[1, 2, 3]], columns=["a", 5, "b" * 65]))
-    assert mixed["columns"] == [{"name": "a", "element_type": "int64"}, *[{"element_type": "int64"}] * 2]
+    assert mixed["columns"] == [
+        {"name": "a", "element_type": "int64"},
+        *[{"element_type": "int64"}] * 2,
+    ]
 
 
 def test_polars_is_described_and_nothing_lazy_collected() -> None:
@@ -215,7 +242,11 @@ def test_tables_of_arrow_are_described() -> None:
     table = pa.table({"a": [1], "b": [{SECRET: 1}]}, metadata={SECRET: SECRET})
     columns = [{"name": "a", "element_type": "int64"}, {"name": "b", "element_type": "struct"}]
     assert describe(table) == {"type": "Table", "shape": [1, 2], "columns": columns}
-    assert describe(table.to_batches()[0]) == {"type": "RecordBatch", "shape": [1, 2], "columns": columns}
+    assert describe(table.to_batches()[0]) == {
+        "type": "RecordBatch",
+        "shape": [1, 2],
+        "columns": columns,
+    }
 
 
 def test_a_users_arrow_type_is_not_called() -> None:
@@ -242,7 +273,12 @@ def test_a_users_arrow_type_is_not_called() -> None:
 @pytest.mark.parametrize("kind", ["array", "matrix"])
 def test_every_sparse_format_is_described(layout: str, kind: str) -> None:
     described = describe(getattr(sparse, f"{layout}_{kind}")(np.eye(3, 4)))
-    told = {"type": f"{layout}_{kind}", "shape": [3, 4], "element_type": "float64", "element_bytes": 8}
+    told = {
+        "type": f"{layout}_{kind}",
+        "shape": [3, 4],
+        "element_type": "float64",
+        "element_bytes": 8,
+    }
     assert described == (told | {"nnz": 3} if layout in ("coo", "csc", "csr", "dok") else told)
 
 
@@ -250,10 +286,16 @@ def test_xarray_is_described_and_not_loaded(tmp_path: Path) -> None:
     values = {"v": (("x", "y"), np.zeros((2, 3))), "t": (("x",), np.zeros(2, "M8[ns]"))}
     dataset = xr.Dataset(values, coords={"x": [1, 2]})
     dataset.to_netcdf(tmp_path / "data.nc", engine="scipy")
-    assert describe(dataset["v"]) == {"type": "DataArray", "shape": [2, 3], **numbers("float64", 8, 6)}
+    assert describe(dataset["v"]) == {
+        "type": "DataArray",
+        "shape": [2, 3],
+        **numbers("float64", 8, 6),
+    }
     with xr.open_dataset(tmp_path / "data.nc", engine="scipy") as lazy:
         described = describe(lazy)
-        assert {entry["name"]: (entry["shape"], entry["element_type"]) for entry in described["entries"]} == {
+        assert {
+            entry["name"]: (entry["shape"], entry["element_type"]) for entry in described["entries"]
+        } == {
             "v": ([2, 3], "float64"),
             "t": ([2], "datetime64[ns]"),
             "x": ([2], "int32"),
@@ -292,7 +334,12 @@ def test_torch_is_described_under_the_eyes_of_no_mode() -> None:
 
     zeros = torch.zeros(2, 3, requires_grad=True)
     expected = {"shape": [2, 3], **numbers("float32", 4, 6), "device": "cpu"}
-    values = [zeros, torch.nn.Parameter(zeros), torch.zeros(2, 3, device="meta"), torch.eye(3).to_sparse()]
+    values = [
+        zeros,
+        torch.nn.Parameter(zeros),
+        torch.zeros(2, 3, device="meta"),
+        torch.eye(3).to_sparse(),
+    ]
     with Mode():
         calls.clear()
         tensor, parameter, meta, coo = map(describe, values)
@@ -300,7 +347,13 @@ def test_torch_is_described_under_the_eyes_of_no_mode() -> None:
     assert tensor == {"type": "Tensor", **expected}
     assert parameter == {"type": "Parameter", **expected}
     assert meta == {"type": "Tensor", **expected, "device": "meta"}
-    assert coo == {"type": "Tensor", "shape": [3, 3], "element_type": "float32", "element_bytes": 4, "device": "cpu"}
+    assert coo == {
+        "type": "Tensor",
+        "shape": [3, 3],
+        "element_type": "float32",
+        "element_bytes": 4,
+        "device": "cpu",
+    }
     assert describe(torch.nn.UninitializedParameter()) == {"type": "UninitializedParameter"}
     assert describe(torch.nn.Linear(1, 1)) == {"type": "Linear"}
 
@@ -326,8 +379,23 @@ def planted(folder: Path) -> Iterator[object]:
     kind_of_void = type(SECRET, (np.void,), {})
     path = folder / SECRET
     path.write_bytes(SECRET.encode())
-    yield from ([SECRET], {SECRET: SECRET}, kind(), kind, Color.RED, Color, Pair(SECRET, b""), Bare(), path)
-    yield from (ValueError(SECRET), types.ModuleType(SECRET), types.SimpleNamespace(**{SECRET: SECRET}), Bare)
+    yield from (
+        [SECRET],
+        {SECRET: SECRET},
+        kind(),
+        kind,
+        Color.RED,
+        Color,
+        Pair(SECRET, b""),
+        Bare(),
+        path,
+    )
+    yield from (
+        ValueError(SECRET),
+        types.ModuleType(SECRET),
+        types.SimpleNamespace(**{SECRET: SECRET}),
+        Bare,
+    )
     yield type(SECRET, (ValueError,), {"__module__": "builtins"})()
     yield type("Sub" + SECRET, (list,), {SECRET: 1})([kind()])
     yield eval(f"lambda {SECRET}: 0")  # noqa: S307
@@ -363,7 +431,9 @@ def planted(folder: Path) -> Iterator[object]:
         pl.Series([None], dtype=pl.Datetime("us", ZONE)),
     )
     yield pl.Datetime("us", ZONE)
-    labelled = xr.DataArray(np.zeros(1), coords={SECRET: [SECRET]}, dims=[SECRET], name=SECRET, attrs={SECRET: SECRET})
+    labelled = xr.DataArray(
+        np.zeros(1), coords={SECRET: [SECRET]}, dims=[SECRET], name=SECRET, attrs={SECRET: SECRET}
+    )
     labelled.encoding[SECRET] = SECRET
     yield from (labelled, labelled.variable, xr.Dataset(attrs={SECRET: SECRET}))
     yield from (
@@ -393,7 +463,11 @@ def named() -> Iterator[object]:
 
 def test_no_secret_is_in_a_description(tmp_path: Path) -> None:
     for value in planted(tmp_path):
-        for text in (json.dumps(describe(value)), json.dumps(describe([value])), json.dumps(describe({"x": value}))):
+        for text in (
+            json.dumps(describe(value)),
+            json.dumps(describe([value])),
+            json.dumps(describe({"x": value})),
+        ):
             assert SECRET.lower() not in text.lower(), text
             assert "Zurich" not in text, text
 
@@ -408,7 +482,9 @@ def test_names_of_columns_and_variables_are_kept_only_when_asked_for() -> None:
         assert is_description(without)
         assert type(without) is Described
         for kept in (frozenset({SECRET}), NO_NAMES):
-            assert keep_names(described, kept)["entries"][1].keys() == described["entries"][1].keys() - {"name"}
+            assert keep_names(described, kept)["entries"][1].keys() == described["entries"][
+                1
+            ].keys() - {"name"}
     assert keep_names(Described(type=SECRET, data=[SECRET]), NO_NAMES) == {"type": "object"}
 
 
@@ -440,7 +516,9 @@ def test_data_are_named_by_keys_that_can_be_names() -> None:
     assert describe_data(types.MappingProxyType({SECRET: 1})) == {"type": "mappingproxy"}
 
 
-def test_a_class_is_named_only_when_its_module_really_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_is_named_only_when_its_module_really_holds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def made(name: object, module: object, *, base: type = object) -> object:
         cls = type("x", (base,), {"__module__": module})
         cls.__name__ = name  # type: ignore[assignment]
@@ -449,7 +527,17 @@ def test_a_class_is_named_only_when_its_module_really_holds_it(monkeypatch: pyte
     class Text(str):
         __slots__ = ()
 
-    for module in ("numpy", "builtins", "collections", "__main__", "pandas", 5, None, Text("numpy"), SECRET):
+    for module in (
+        "numpy",
+        "builtins",
+        "collections",
+        "__main__",
+        "pandas",
+        5,
+        None,
+        Text("numpy"),
+        SECRET,
+    ):
         for name in (SECRET, "ndarray", Text("deque")):
             assert describe(made(name, module)) == {"type": "object"}
             assert describe(made(name, module, base=dict)) == {"type": "dict", "length": 0}
@@ -462,7 +550,15 @@ def test_a_class_is_named_only_when_its_module_really_holds_it(monkeypatch: pyte
 
 # What never runs.
 
-CLASS_HOOKS = {"__new__", "__init__", "__init_subclass__", "__del__", "__class_getitem__", "__set_name__", "__slots__"}
+CLASS_HOOKS = {
+    "__new__",
+    "__init__",
+    "__init_subclass__",
+    "__del__",
+    "__class_getitem__",
+    "__set_name__",
+    "__slots__",
+}
 CLASS_HOOKS |= {"__qualname__", "__abstractmethods__"}
 DUNDERS = {
     name
@@ -508,7 +604,8 @@ ATTRIBUTES = (
 
 
 class Calls(list[str]):
-    """The names of what was called since all hostile classes were made, which runs code of theirs already."""
+    """The names of what was called since all hostile classes were made, which runs code of theirs
+    already."""
 
     def __init__(self) -> None:
         self.armed = False
@@ -518,7 +615,9 @@ class Calls(list[str]):
         """Leaves the classes tame, as the ABCs that they extend remember them."""
         self.armed = False
         for cls in self.hooked:
-            for name in DUNDERS & set(type.__dict__["__dict__"].__get__(cls)) - CLASS_HOOKS - OF_TYPES - {"__class__"}:
+            for name in DUNDERS & set(
+                type.__dict__["__dict__"].__get__(cls)
+            ) - CLASS_HOOKS - OF_TYPES - {"__class__"}:
                 type.__delattr__(cls, name)
 
 
@@ -526,7 +625,8 @@ OF_TYPES = {name for name in vars(type) if inspect.isdatadescriptor(vars(type)[n
 
 
 def hostile(base: type, calls: Calls, make: Callable[[Any], object]) -> object:
-    """An object on whose class everything records that it was asked, as everything does on that class's own class."""
+    """An object on whose class everything records that it was asked, as everything does on that
+    class's own class."""
 
     def recorder(name: str, unarmed: Any = None) -> Callable[..., object]:  # noqa: ANN401
         def record(asked: object = None, *_: object, **__: object) -> object:
@@ -554,10 +654,32 @@ def hostile(base: type, calls: Calls, make: Callable[[Any], object]) -> object:
 
 def hostiles(calls: Calls) -> Iterator[tuple[object, str]]:
     """Objects of hostile classes, each with the name of what it extends."""
-    bases: list[Any] = [object, list, dict, set, frozenset, tuple, str, int, float, bytes, bytearray, types.ModuleType]
+    bases: list[Any] = [
+        object,
+        list,
+        dict,
+        set,
+        frozenset,
+        tuple,
+        str,
+        int,
+        float,
+        bytes,
+        bytearray,
+        types.ModuleType,
+    ]
     for base in [*bases, collections.deque, io.StringIO, Exception, sparse.dok_array]:
         yield hostile(base, calls, base.__new__), base.__name__
-    for base in (pd.DataFrame, pd.Series, pd.Index, pl.DataFrame, xr.DataArray, xr.Dataset, nx.Graph, image.Image):
+    for base in (
+        pd.DataFrame,
+        pd.Series,
+        pd.Index,
+        pl.DataFrame,
+        xr.DataArray,
+        xr.Dataset,
+        nx.Graph,
+        image.Image,
+    ):
         yield hostile(base, calls, object.__new__), base.__name__
     yield hostile(np.ndarray, calls, np.zeros(2).view), "ndarray"
     yield hostile(np.float32, calls, lambda made: np.float32.__new__(made, 1)), "float32"
@@ -565,7 +687,12 @@ def hostiles(calls: Calls) -> Iterator[tuple[object, str]]:
     yield hostile(pa.ExtensionArray, calls, pa.ExtensionArray.__new__), "ExtensionArray"
     if sys.version_info < (3, 12):
         torch = library("torch")
-        yield hostile(torch.Tensor, calls, lambda made: torch.Tensor._make_subclass(made, torch.zeros(1))), "Tensor"
+        yield (
+            hostile(
+                torch.Tensor, calls, lambda made: torch.Tensor._make_subclass(made, torch.zeros(1))
+            ),
+            "Tensor",
+        )
 
 
 def test_no_code_of_a_value_or_of_its_class_runs() -> None:
@@ -575,7 +702,12 @@ def test_no_code_of_a_value_or_of_its_class_runs() -> None:
         calls.clear()
         calls.armed = True
         for value, name in values:
-            found = [describe(value), describe([value]), describe((value, [value])), describe_data({"x": value})]
+            found = [
+                describe(value),
+                describe([value]),
+                describe((value, [value])),
+                describe_data({"x": value}),
+            ]
             found += [describe_data(value), describe(type(value))]  # type: ignore[arg-type]
             plain(value)
             assert not calls, (name, calls)
@@ -650,10 +782,19 @@ def test_broken_values_are_known_by_what_is_left_of_them() -> None:
 
 def test_modules_that_are_not_what_they_seem_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = types.ModuleType("numpy")
-    fake.__dict__["ndarray"] = type("ndarray", (), {"__module__": "numpy", "shape": property(lambda _: 1 / 0)})
+    fake.__dict__["ndarray"] = type(
+        "ndarray", (), {"__module__": "numpy", "shape": property(lambda _: 1 / 0)}
+    )
     for module in (fake, object(), None, {}, types.ModuleType("numpy")):
         monkeypatch.setitem(sys.modules, "numpy", module)
-        for value in (1, [1], np.zeros(1), pd.DataFrame({"a": [1]}), fake.__dict__["ndarray"](), np.float32(1)):
+        for value in (
+            1,
+            [1],
+            np.zeros(1),
+            pd.DataFrame({"a": [1]}),
+            fake.__dict__["ndarray"](),
+            np.float32(1),
+        ):
             assert is_description(describe(value))
             plain(value)
 
@@ -665,7 +806,9 @@ def test_what_interrupts_is_not_held_up_and_what_fails_is() -> None:
     try:
         for error, kept in ((RuntimeError, True), (MemoryError, True), (KeyboardInterrupt, False)):
 
-            def fails(_: object, error: type[BaseException] = error) -> Iterator[tuple[str, object]]:
+            def fails(
+                _: object, error: type[BaseException] = error
+            ) -> Iterator[tuple[str, object]]:
                 yield "length", 1
                 raise error
 
@@ -695,7 +838,14 @@ def test_a_full_stack_does_no_harm() -> None:
 def test_what_can_be_used_up_is_not() -> None:
     generator = (number for number in range(3))
     lines = io.StringIO("a\nb")
-    values: list[Any] = [generator, lines, iter([1]), map(str, [1]), zip([1], [2], strict=True), enumerate([1])]
+    values: list[Any] = [
+        generator,
+        lines,
+        iter([1]),
+        map(str, [1]),
+        zip([1], [2], strict=True),
+        enumerate([1]),
+    ]
     assert [describe(value)["type"] for value in values] == [
         "generator",
         "StringIO",
@@ -710,7 +860,9 @@ def test_what_can_be_used_up_is_not() -> None:
 
 def run(script: str) -> str:
     lines = [line.removeprefix(" " * 8) for line in script.splitlines()]
-    return subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_describing_loads_nothing() -> None:
@@ -747,7 +899,9 @@ def test_the_modules_import_each_other_and_sys() -> None:
 # The closed set.
 
 LEAVES: Any = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
-LEAVES = LEAVES | st.integers(0, len(BUILTINS + ARRAYS) - 1).map(lambda number: (BUILTINS + ARRAYS)[number][0])
+LEAVES = LEAVES | st.integers(0, len(BUILTINS + ARRAYS) - 1).map(
+    lambda number: (BUILTINS + ARRAYS)[number][0]
+)
 NESTED = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
@@ -762,7 +916,9 @@ NESTED = st.recursive(
 
 @settings(deadline=None, max_examples=200)
 @given(value=NESTED, names=st.frozensets(st.text(max_size=3)))
-def test_all_that_is_described_is_a_description_and_a_small_one(value: object, names: frozenset[str]) -> None:
+def test_all_that_is_described_is_a_description_and_a_small_one(
+    value: object, names: frozenset[str]
+) -> None:
     described = [describe(value), describe_data({"": value, "a": [value], "b": value})]
     described += [describe_data(value)] if isinstance(value, dict) else []
     for found in described:
@@ -782,9 +938,9 @@ def test_where_nothing_is_to_be_named_all_but_the_names_is_told() -> None:
     for value, of_data in ((data, True), *((frame, False) for frame in [*frames, data["dataset"]])):
         full = plaintally.describe.make(value, of_data=of_data)
         assert set(kept_names(full))
-        assert plaintally.describe.make(value, of_data=of_data, named=False) == plaintally.describe.without_names(
-            full, NO_NAMES
-        )
+        assert plaintally.describe.make(
+            value, of_data=of_data, named=False
+        ) == plaintally.describe.without_names(full, NO_NAMES)
 
 
 def depth(described: dict[str, Any]) -> int:
@@ -805,12 +961,21 @@ def test_many_parts_are_cut_short() -> None:
     assert is_description(describe([[[[[wide] * 8] * 8] * 8] * 8] * 8))
 
 
-VALID = {"type": "DataFrame", "shape": [1, 2], "columns": [{"element_type": "int64", "name": "a"}], "nbytes": 8}
+VALID = {
+    "type": "DataFrame",
+    "shape": [1, 2],
+    "columns": [{"element_type": "int64", "name": "a"}],
+    "nbytes": 8,
+}
 ENTRY = {"type": "int"}
 
 
 def chain(length: int) -> dict[str, Any]:
-    return {"type": "list", "length": 1, "entries": [chain(length - 1)]} if length > 1 else {"type": "int"}
+    return (
+        {"type": "list", "length": 1, "entries": [chain(length - 1)]}
+        if length > 1
+        else {"type": "int"}
+    )
 
 
 def test_a_stranger_can_say_nothing_else() -> None:
@@ -868,7 +1033,11 @@ def test_a_stranger_can_say_nothing_else() -> None:
         {**VALID, "columns": [{"element_type": "int64", "type": "int"}]},
         {**VALID, "columns": [{"element_type": "int64", "name": "x" * 65}]},
         chain(5),
-        {"type": "list", "length": 5, "entries": [{**VALID, "shape": [1, 64], "columns": VALID["columns"] * 64}] * 4},  # type: ignore[operator]
+        {
+            "type": "list",
+            "length": 5,
+            "entries": [{**VALID, "shape": [1, 64], "columns": VALID["columns"] * 64}] * 4,  # type: ignore[operator]
+        },
         type("Sub", (dict,), {})(ENTRY),
     ]
     for stranger in bad:
@@ -877,11 +1046,15 @@ def test_a_stranger_can_say_nothing_else() -> None:
 
 @settings(max_examples=300)
 @given(
-    described=st.sampled_from([describe(value) for value, _ in BUILTINS + ARRAYS] + [Described(VALID)]),
+    described=st.sampled_from(
+        [describe(value) for value, _ in BUILTINS + ARRAYS] + [Described(VALID)]
+    ),
     key=st.sampled_from(sorted(_vocabulary.CHECKS)) | st.text(),
     value=st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)),
 )
-def test_one_key_of_other_content_is_refused_or_still_harmless(described: Described, key: str, value: object) -> None:
+def test_one_key_of_other_content_is_refused_or_still_harmless(
+    described: Described, key: str, value: object
+) -> None:
     changed: dict[str, Any] = {**described, key: value}
     if is_description(changed):
         assert key in _vocabulary.CHECKS
@@ -898,7 +1071,9 @@ def texts(value: object) -> Iterator[str]:
 
 
 def test_every_key_is_documented() -> None:
-    rows = [line for line in (plaintally.describe.__doc__ or "").splitlines() if line.startswith("| `")]
+    rows = [
+        line for line in (plaintally.describe.__doc__ or "").splitlines() if line.startswith("| `")
+    ]
     assert [row.split("`")[1] for row in rows] == list(_vocabulary.CHECKS)
 
 

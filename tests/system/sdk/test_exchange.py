@@ -1,4 +1,5 @@
-"""Failures of sharing and deletion: each is a reason in the result or a `SharingError`, never another exception."""
+"""Failures of sharing and deletion: each is a reason in the result or a `SharingError`, never
+another exception."""
 
 import base64
 import json
@@ -17,7 +18,9 @@ from terminals import see_at_terminal
 
 PREPARATION = """
 import itertools, json, selectors, socket, ssl, sys
-from plaintally import Telemetry, _callers, _sender, sharing
+from plaintally import Telemetry, sharing
+from plaintally.consent import callers
+from plaintally import _spawn
 from plaintally.contract import Contract, Label
 from plaintally._transport.retry import SHARING
 from plaintally.exceptions import SharingError
@@ -102,7 +105,12 @@ def run(
     authority.cert_pem.write_to_path(folder / "ca.pem")
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PREPARATION + code, server.endpoint],
-        env={"HOME": str(folder), "PATH": os.environ["PATH"], "SSL_CERT_FILE": str(folder / "ca.pem"), **env},
+        env={
+            "HOME": str(folder),
+            "PATH": os.environ["PATH"],
+            "SSL_CERT_FILE": str(folder / "ca.pem"),
+            **env,
+        },
         cwd=folder,
         capture_output=True,
         text=True,
@@ -111,7 +119,9 @@ def run(
     )
 
 
-def test_whatever_a_replaced_module_raises_is_a_reason(tmp_path: Path, server: Loopback, authority: trustme.CA) -> None:
+def test_whatever_a_replaced_module_raises_is_a_reason(
+    tmp_path: Path, server: Loopback, authority: trustme.CA
+) -> None:
     done = run(FAILURES, tmp_path, server, authority)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [[], True, True]
@@ -178,7 +188,7 @@ def test_a_host_that_has_replaced_modules_gets_a_reason(
 ) -> None:
     code = HOSTS
     if not is_there:
-        code = f"telemetry._address = _sender.parse_endpoint('https://127.0.0.1:9/v1/documents')\n{code}"
+        code = f"telemetry._address = _spawn.parse_endpoint('https://127.0.0.1:9/v1/documents')\n{code}"
     done = run(code, tmp_path, server, authority)
     told = [line.partition(" ")[2] for line in done.stdout.splitlines()]
     assert set(told) <= {"a reason", "complete"}, done.stdout + done.stderr
@@ -213,12 +223,22 @@ except OSError:
         ("user:p\udcff", b"user:p\xff"),
     ],
 )
-def test_a_proxys_password_is_sent_as_curl_sends_it(tmp_path: Path, typed: str, meant: bytes) -> None:
+def test_a_proxys_password_is_sent_as_curl_sends_it(
+    tmp_path: Path, typed: str, meant: bytes
+) -> None:
     with loopback(answer(502)) as proxy:
-        environment = {"http_proxy": f"http://{typed}@127.0.0.1:{proxy.port}", "HOME": str(tmp_path)}
+        environment = {
+            "http_proxy": f"http://{typed}@127.0.0.1:{proxy.port}",
+            "HOME": str(tmp_path),
+        }
         for command in ([sys.executable, "-c", ASK_PROXY], ["curl", "-s", "http://a.test/x"]):
             subprocess.run(command, env=environment, capture_output=True, check=False)
-        sent = [line for request in proxy.requests for line in request.split(b"\r\n") if line.startswith(b"Proxy-Auth")]
+        sent = [
+            line
+            for request in proxy.requests
+            for line in request.split(b"\r\n")
+            if line.startswith(b"Proxy-Auth")
+        ]
         assert sent == [b"Proxy-Authorization: Basic " + base64.b64encode(meant)] * 2
 
 
@@ -260,7 +280,9 @@ def test_bars_that_fail_go_dark_and_the_key_is_shown(tmp_path: Path, name: str) 
     assert "Traceback" not in seen
 
 
-def test_an_interruption_by_another_exception_carries_the_key(tmp_path: Path, authority: trustme.CA) -> None:
+def test_an_interruption_by_another_exception_carries_the_key(
+    tmp_path: Path, authority: trustme.CA
+) -> None:
     """As a handler of SIGTERM raises it in a server."""
     code = """
 import os, signal, threading

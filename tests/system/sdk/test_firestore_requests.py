@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from firestore_limits import ROOT, check_request
 from logged import CONTRACT, INVOKES, Logged, log, make
-from plaintally import Telemetry, _automatic, _counting, _relay, documents, sharing
+from plaintally import Telemetry, _count, sharing
 from plaintally._transport import batches
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
+from plaintally.sharing import automatic, documents, relay
 
 URL = f"https://firestore.googleapis.com{ROOT}/"
 
@@ -25,8 +26,8 @@ def relayed(session: Session) -> list[batches.Request]:
     assert endpoint is not None
     for stats in map(session.stats, CONTRACT.labels):
         for invoke in stats.invokes:
-            batch = batch or _relay.Batch(0, *marshal.loads(_automatic.header(session, endpoint)))  # noqa: S302
-            batch.add(*marshal.loads(_automatic.encode(invoke, stats)))  # noqa: S302
+            batch = batch or relay.Batch(0, *marshal.loads(automatic.header(session, endpoint)))  # noqa: S302
+            batch.add(*marshal.loads(automatic.encode(invoke, stats)))  # noqa: S302
     if batch is None:
         return []
     return list(batches.make_requests([*batch.parents.values(), *batch.waiting.values()], endpoint))
@@ -34,8 +35,11 @@ def relayed(session: Session) -> list[batches.Request]:
 
 @settings(max_examples=300)
 @given(INVOKES, st.sampled_from([(), ("source",), sharing.PRIVATE]))
-def test_whatever_was_logged_is_sent_as_firestore_takes_it(invokes: list[Logged], include: tuple[str, ...]) -> None:
-    """At once, one by one where a project refuses that, and by itself; and the three send the same documents."""
+def test_whatever_was_logged_is_sent_as_firestore_takes_it(
+    invokes: list[Logged], include: tuple[str, ...]
+) -> None:
+    """At once, one by one where a project refuses that, and by itself; and the three send the same
+    documents."""
     telemetry = make(URL)
     session = log(telemetry, invokes)
     preview = telemetry.preview(include=include)
@@ -51,14 +55,16 @@ def test_whatever_was_logged_is_sent_as_firestore_takes_it(invokes: list[Logged]
     )  # fmt: skip
     automatic = [document for request in relayed(session) for document in check_request(request)]
     if not include:
-        in_use = {name for name, fields in sent if fields.get("total_invokes") != {"integerValue": "0"}}
+        in_use = {
+            name for name, fields in sent if fields.get("total_invokes") != {"integerValue": "0"}
+        }
         expected = {name: fields for name, fields in sent if name in in_use}
         assert dict(automatic) == (expected if automatic else {})
 
 
 @given(st.binary(min_size=16, max_size=16), st.integers(0, 253_402_300_799_999_999_999))
 def test_a_count_is_sent_as_firestore_takes_it(randomness: bytes, now_ns: int) -> None:
-    target, body = _counting.document(make(URL), randomness, now_ns)
+    target, body = _count.document(make(URL), randomness, now_ns)
     [(name, fields)] = check_request(batches.Request("POST", f"{ROOT}/{target}", body, ()))
     assert name == f"using_pkg/{fields['id']['stringValue']}"
     assert set(fields) == {"id", "timestamp", "package_version", "python_version"}
@@ -88,7 +94,9 @@ def test_the_checker_refuses_what_googles_types_let_pass() -> None:
             check_request(batches.Request("PATCH", f"{ROOT}/sessions/a", body, ()))
 
 
-@pytest.mark.parametrize("host", ["firestore.googleapis.com", "firestore.me-central2.rep.googleapis.com"])
+@pytest.mark.parametrize(
+    "host", ["firestore.googleapis.com", "firestore.me-central2.rep.googleapis.com"]
+)
 def test_google_is_given_no_deletion_key(host: str) -> None:
     """There is no network in this test: it would fail, and with another message."""
     url = f"https://{host}{ROOT}/"
@@ -102,4 +110,6 @@ def test_google_is_given_no_deletion_key(host: str) -> None:
     result.shared = {"sessions": 1}
     assert "ask the maintainers" in str(result)
     assert "plaintally forget" not in str(result)
-    assert documents.hash_key(str(result).splitlines()[-1].strip()) == documents.hash_key(session.deletion_key)
+    assert documents.hash_key(str(result).splitlines()[-1].strip()) == documents.hash_key(
+        session.deletion_key
+    )

@@ -1,4 +1,5 @@
-"""Files that others put in the user's way: they neither block nor delay an import, and allow nothing."""
+"""Files that others put in the user's way: they neither block nor delay an import, and allow
+nothing."""
 
 import os
 import tempfile
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 
 from hosts import PACKAGE, Host, MakeHost
 from loopback import Loopback, loopback
-from plaintally import _preferences, _toml
+from plaintally import _preferences
+from plaintally.consent import toml
 
-needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
+)
 ALLOWS = b"[tool.plaintally]\nsession_log = true\n"
 
 
@@ -102,12 +106,17 @@ def test_a_file_that_cannot_be_trusted_opts_out_and_status_says_why(
     done = watched.run(code)
     assert done.stderr == b""
     shown = done.stdout.decode()
-    assert f"import counter: OFF, because of the rule 'preferences': cannot be understood ({reason})" in shown
+    assert (
+        f"import counter: OFF, because of the rule 'preferences': cannot be understood ({reason})"
+        in shown
+    )
     assert str(path) in shown
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("rest", ["# long\n" * 14_000, "broken\n" * 14_000], ids=["valid", "broken"])
+@pytest.mark.parametrize(
+    "rest", ["# long\n" * 14_000, "broken\n" * 14_000], ids=["valid", "broken"]
+)
 def test_project_files_above_each_other_share_one_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str
 ) -> None:
@@ -118,14 +127,22 @@ def test_project_files_above_each_other_share_one_limit(
         Path(path).write_text(ALLOWS.decode() + rest)
     Path(paths[1]).write_text("# says nothing\n" * 10_000)
     monkeypatch.chdir(folder)
-    problems = {layer.path: layer.problem or "" for layer in _preferences.layers({"HOME": str(tmp_path)})}
+    problems = {
+        layer.path: layer.problem or "" for layer in _preferences.layers({"HOME": str(tmp_path)})
+    }
     assert paths[1] not in problems
     shared = "it and the project files below it are larger than 256 KiB together"
-    assert [shared in problems[path] for path in (paths[0], paths[2], paths[3])] == [False, False, True]
+    assert [shared in problems[path] for path in (paths[0], paths[2], paths[3])] == [
+        False,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.linux
-def test_a_file_that_becomes_a_pipe_while_it_is_opened_blocks_nothing(counted: tuple[Host, Loopback]) -> None:
+def test_a_file_that_becomes_a_pipe_while_it_is_opened_blocks_nothing(
+    counted: tuple[Host, Loopback],
+) -> None:
     watched, server = counted
     path = watched.folder / "pyproject.toml"
     path.write_bytes(ALLOWS)
@@ -162,15 +179,15 @@ def test_a_file_of_root_is_one_to_trust() -> None:
 
 @pytest.mark.linux
 @pytest.mark.parametrize("level", ["project", "environment"])
-def test_a_file_that_came_with_a_clone_or_a_wheel_changes_no_capacity(host: MakeHost, level: str) -> None:
+def test_a_file_that_came_with_a_clone_or_a_wheel_changes_no_capacity(
+    host: MakeHost, level: str
+) -> None:
     asked = host()
     folder = asked.folder / "etc/plaintally"
     folder.mkdir(parents=True)
     path = asked.folder / "pyproject.toml" if level == "project" else folder / "preferences.toml"
     path.write_text(f"{'[tool.plaintally]' if level == 'project' else ''}\nsession_capacity = 7\n")
-    code = (
-        f"import sys; sys.prefix = {str(asked.folder)!r}; import {PACKAGE}; print({PACKAGE}.telemetry.session.capacity)"
-    )
+    code = f"import sys; sys.prefix = {str(asked.folder)!r}; import {PACKAGE}; print({PACKAGE}.telemetry.session.capacity)"
     assert asked.run(code).stdout == b"1000\n"
     asked.prefer("session_capacity = 5\n")
     assert asked.run(code).stdout == b"5\n"
@@ -200,11 +217,12 @@ def test_a_key_is_too_long_by_its_own_dots_only(
     before = "".join(f"k{index} = {other}\n" for index, other in enumerate(others))
     text = before + form.format(key=dot.join(parts), value=value.partition(" #")[0]) + "\n"
     tomllib.loads(text)
-    assert _toml.has_long_key(text) is (len(parts) > 9)
+    assert toml.has_long_key(text) is (len(parts) > 9)
 
 
 @pytest.mark.parametrize(
-    "value", ['"""x""""', '"""x"""""', "'''x''''", "'''x'''''", '"""\\""""', '""""""', '"x"', "'\\'"]
+    "value",
+    ['"""x""""', '"""x"""""', "'''x''''", "'''x'''''", '"""\\""""', '""""""', '"x"', "'\\'"],
 )
 @pytest.mark.parametrize("dot", [".", " . ", "\t.\t"])
 @pytest.mark.parametrize("part", ["a", "-", '"a"', "'a'", '"\\""', '""'])
@@ -213,13 +231,13 @@ def test_no_string_hides_a_long_key(value: str, dot: str, part: str, count: int)
     key = dot.join([part] * count)
     for text in (f"x = {{b = {value}, {key} = 1}}", f"x = [{value},{{{key} = 1}}]"):
         tomllib.loads(text)
-        assert _toml.has_long_key(text) is (count > 9)
+        assert toml.has_long_key(text) is (count > 9)
 
 
 def test_ten_words_joined_by_dots_count_as_a_key_in_a_string_and_in_a_comment() -> None:
-    assert _toml.has_long_key('x = "a.a.a.a.a.a.a.a.a.a"')
-    assert _toml.has_long_key("# a.a.a.a.a.a.a.a.a.a")
-    assert not _toml.has_long_key("# a.a.a.a.a.a.a.a.a and so on ...........")
+    assert toml.has_long_key('x = "a.a.a.a.a.a.a.a.a.a"')
+    assert toml.has_long_key("# a.a.a.a.a.a.a.a.a.a")
+    assert not toml.has_long_key("# a.a.a.a.a.a.a.a.a and so on ...........")
 
 
 HOSTILE = {
@@ -245,7 +263,7 @@ def test_the_search_for_long_keys_takes_linear_time(shape: str, before: str) -> 
     def seconds(size: int) -> float:
         text = (before + shape * size)[:size]
         started = time.process_time()
-        _toml.has_long_key(text)
+        toml.has_long_key(text)
         return time.process_time() - started
 
     assert seconds(250_000) < 50 * seconds(25_000) + 0.1

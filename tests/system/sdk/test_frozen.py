@@ -42,9 +42,17 @@ EXPECTED = "Decimal Fraction list JSONDecodeError while making it\nargument\n"
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PLAINTALLY", "PYTEST"))}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PLAINTALLY", "PYTEST"))
+    }
     return subprocess.run(
-        [sys.executable, "-c", code], env={**clean, **environment}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -68,16 +76,23 @@ def test_descriptions_where_the_standard_library_is_in_an_archive(tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ("import os, tempfile; gone = tempfile.mkdtemp(); os.chdir(gone); os.rmdir(gone)", "a callback"),
+        (
+            "import os, tempfile; gone = tempfile.mkdtemp(); os.chdir(gone); os.rmdir(gone)",
+            "a callback",
+        ),
         ("__file__ = None", "the script {}/app.py"),
         ("__file__ = 'a\\0b'", "the script {}/a\\x00b"),
         ("import sys; sys.executable = None", "the script {}/app.py"),
     ],
 )
-def test_a_caller_without_a_place_is_found_without_an_error(tmp_path: Path, change: str, name: str) -> None:
-    """The code of a frozen program has a relative path, and a process may have lost its working directory."""
+def test_a_caller_without_a_place_is_found_without_an_error(
+    tmp_path: Path, change: str, name: str
+) -> None:
+    """The code of a frozen program has a relative path, and a process may have lost its working
+    directory."""
     code = f"""{change}
-from plaintally import Telemetry, _callers
+from plaintally import Telemetry
+from plaintally.consent import callers
 telemetry = Telemetry("frozenpkg")
 telemetry.disable_counter(persist=False)
 print(_callers.find(telemetry, None).name)

@@ -15,8 +15,11 @@ import plaintally
 from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from loopback import loopback
 
-OWN = {"plaintally", "plaintally._counting", "plaintally._preferences", "plaintally._sender"}
-RULES = {"plaintally._consent", "plaintally._preferences_text"}  # where somebody said something in a file
+OWN = {"plaintally", "plaintally._count", "plaintally._preferences", "plaintally._spawn"}
+RULES = {
+    "plaintally.consent.rules",
+    "plaintally.consent.preferences_file",
+}  # where somebody said something in a file
 REPORT = """
     import sys
     before = set(sys.modules)
@@ -25,7 +28,9 @@ REPORT = """
 """
 
 
-@pytest.mark.parametrize("preferences", ["", "counter = true # yes\n\n[packages.hostpkg]\ncounter = true\n"])
+@pytest.mark.parametrize(
+    "preferences", ["", "counter = true # yes\n\n[packages.hostpkg]\ncounter = true\n"]
+)
 def test_counting_loads_our_own_small_modules_and_nothing_else(
     each_python: Interpreter, tmp_path: Path, preferences: str
 ) -> None:
@@ -39,27 +44,42 @@ def test_counting_loads_our_own_small_modules_and_nothing_else(
 
 
 def test_refusing_by_a_preference_loads_no_more(host: MakeHost) -> None:
-    refused = host(endpoint="https://telemetry.example.org/v1/projects/p/databases/(default)/documents")
+    refused = host(
+        endpoint="https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
+    )
     refused.prefer("# I said no.\r\ncounter = false\r\n")
     assert set(refused.run(REPORT).stdout.decode().split()) == OWN | RULES
 
 
 @pytest.mark.parametrize(
-    "said", [{"PLAINTALLY": "off"}, {"DO_NOT_TRACK": "1"}, {"HOSTPKG_TELEMETRY": "0"}, {"LOG_USING_HOSTPKG": "No"}]
+    "said",
+    [
+        {"PLAINTALLY": "off"},
+        {"DO_NOT_TRACK": "1"},
+        {"HOSTPKG_TELEMETRY": "0"},
+        {"LOG_USING_HOSTPKG": "No"},
+    ],
 )
 def test_who_says_no_in_a_variable_loads_one_module(host: MakeHost, said: dict[str, str]) -> None:
-    refused = host(endpoint="https://telemetry.example.org/v1/projects/p/databases/(default)/documents")
+    refused = host(
+        endpoint="https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
+    )
     assert refused.run(REPORT, env=said).stdout.decode().split() == ["plaintally"]
 
 
 def test_all_that_runs_at_a_hosts_import_can_be_read_in_a_sitting() -> None:
     folder = Path(plaintally.__file__).parent
-    names = ["__init__", *(name.partition(".")[2] for name in OWN | RULES if "." in name), "_notice"]
+    names = [
+        "__init__",
+        *(name.partition(".")[2] for name in OWN | RULES if "." in name),
+        "_notice",
+    ]
     assert sum(lines_of_code((folder / f"{name}.py").read_text()) for name in names) <= 940
 
 
 def lines_of_code(source: str) -> int:
-    """The number of lines that run: no white space, comments, docstrings, nor what is for type checkers alone."""
+    """The number of lines that run: no white space, comments, docstrings, nor what is for type
+    checkers alone."""
     prose = {
         line
         for node in ast.walk(ast.parse(source))
@@ -67,9 +87,21 @@ def lines_of_code(source: str) -> int:
         or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    silent = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    spoken = {line for token in tokens if token.type not in silent for line in range(token.start[0], token.end[0] + 1)}
+    spoken = {
+        line
+        for token in tokens
+        if token.type not in silent
+        for line in range(token.start[0], token.end[0] + 1)
+    }
     return len(spoken - prose)
 
 
@@ -107,15 +139,21 @@ LINGER = """
 
 
 @pytest.mark.linux
-def test_nothing_is_left_in_the_host_while_the_endpoint_is_silent(each_python: Interpreter, tmp_path: Path) -> None:
-    """The sender still works for three packages, but the host has no thread, child, descriptor or setting more."""
+def test_nothing_is_left_in_the_host_while_the_endpoint_is_silent(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
+    """The sender still works for three packages, but the host has no thread, child, descriptor or
+    setting more."""
     with loopback(held=True) as server:
         host = make_host(each_python, tmp_path, endpoint=server.endpoint)
         for name in ("second", "third"):
             shutil.copytree(host.folder / PACKAGE, host.folder / name)
             code = (host.folder / name / "__init__.py").read_text()
             (host.folder / name / "__init__.py").write_text(code.replace(PACKAGE, name))
-        with host.start(LINGER) as counted, host.start(LINGER, env={"PLAINTALLY": "off"}) as refused:
+        with (
+            host.start(LINGER) as counted,
+            host.start(LINGER, env={"PLAINTALLY": "off"}) as refused,
+        ):
             assert len(server.wait_for(3)) == 3
             found = []
             for process in (counted, refused):
@@ -165,7 +203,9 @@ def test_a_second_import_a_reload_and_a_fork_count_no_second_time(host: MakeHost
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("imports", ["in the main module", "in the worker only"])
-def test_pool_workers_are_not_counted(host: MakeHost, tmp_path: Path, method: str, imports: str) -> None:
+def test_pool_workers_are_not_counted(
+    host: MakeHost, tmp_path: Path, method: str, imports: str
+) -> None:
     line = f"import {PACKAGE}"
     script = tmp_path / "main.py"
     script.write_text(
@@ -177,20 +217,28 @@ def test_pool_workers_are_not_counted(host: MakeHost, tmp_path: Path, method: st
     )
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
-        done = counted.run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", env={})
+        done = counted.run(
+            f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", env={}
+        )
         assert done.returncode == 0, done.stderr
         counted.run()  # a last one, behind which a straggler would be seen
         assert len(server.wait_for(2)) == 2
 
 
-POOLS = {"billiard": ("fork", "spawn"), "multiprocess": ("fork", "spawn", "forkserver")}  # Celery's, and pathos'
+POOLS = {
+    "billiard": ("fork", "spawn"),
+    "multiprocess": ("fork", "spawn", "forkserver"),
+}  # Celery's, and pathos'
 
 
 @pytest.mark.linux
 @pytest.mark.parametrize(
-    ("library", "method"), [(library, method) for library, methods in POOLS.items() for method in methods]
+    ("library", "method"),
+    [(library, method) for library, methods in POOLS.items() for method in methods],
 )
-def test_workers_of_other_pools_are_not_counted(host: MakeHost, tmp_path: Path, library: str, method: str) -> None:
+def test_workers_of_other_pools_are_not_counted(
+    host: MakeHost, tmp_path: Path, library: str, method: str
+) -> None:
     found = importlib.util.find_spec(library)
     if found is None or found.origin is None:
         pytest.skip(f"{library} is not installed; see requirements-tests.txt")
@@ -205,7 +253,9 @@ def test_workers_of_other_pools_are_not_counted(host: MakeHost, tmp_path: Path, 
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
         path = {"PYTHONPATH": f"{counted.folder}:{Path(found.origin).parent.parent}"}
-        done = counted.run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", env=path)
+        done = counted.run(
+            f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", env=path
+        )
         assert done.returncode == 0, done.stderr
         counted.run()  # a last one, behind which a straggler would be seen
         assert len(server.wait_for(2)) == 2
@@ -221,7 +271,9 @@ def test_one_rank_of_many_is_counted(host: MakeHost) -> None:
         assert len(server.wait_for(2)) == 2
 
 
-def test_what_a_session_needs_is_loaded_with_the_first_invoke(bare: Interpreter, tmp_path: Path) -> None:
+def test_what_a_session_needs_is_loaded_with_the_first_invoke(
+    bare: Interpreter, tmp_path: Path
+) -> None:
     code = """
         import sys
         before = set(sys.modules)

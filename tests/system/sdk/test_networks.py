@@ -31,7 +31,8 @@ with loopback(address="10.9.0.1") as server:
 SHARING = """
 import json, time
 from loopback import loopback
-from plaintally import Telemetry, _callers
+from plaintally import Telemetry
+from plaintally.consent import callers
 from plaintally.contract import Contract, Label
 _callers.find = lambda *_: _callers.Caller("person", "a test", None)
 with loopback(address="10.9.0.1") as server:
@@ -51,7 +52,9 @@ with loopback(address="10.9.0.1") as server:
 pytestmark = pytest.mark.linux
 
 
-def share(folder: Path, host: str, *, first: str = "", **keywords: object) -> tuple[bool, str | None, float]:
+def share(
+    folder: Path, host: str, *, first: str = "", **keywords: object
+) -> tuple[bool, str | None, float]:
     code = f"HOST = {host!r}\n{first}\n{SHARING}"
     done = run_in_network(code, folder, **keywords)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stderr
@@ -60,12 +63,18 @@ def share(folder: Path, host: str, *, first: str = "", **keywords: object) -> tu
 
 
 @pytest.mark.parametrize("kind", ADDRESSES)
-def test_an_import_is_counted_although_other_addresses_never_answer(tmp_path: Path, kind: str) -> None:
-    done = run_in_network(COUNTING.replace("{proxy}", "{}"), tmp_path, names={"collector.test": ADDRESSES[kind]})
+def test_an_import_is_counted_although_other_addresses_never_answer(
+    tmp_path: Path, kind: str
+) -> None:
+    done = run_in_network(
+        COUNTING.replace("{proxy}", "{}"), tmp_path, names={"collector.test": ADDRESSES[kind]}
+    )
     assert "using_hostpkg" in done.stdout, done.stderr
 
 
-def test_an_import_is_counted_although_other_addresses_of_the_proxy_never_answer(tmp_path: Path) -> None:
+def test_an_import_is_counted_although_other_addresses_of_the_proxy_never_answer(
+    tmp_path: Path,
+) -> None:
     code = COUNTING.replace("{proxy}", '{"http_proxy": "http://proxy.test:PORT"}')
     done = run_in_network(code, tmp_path, names={"proxy.test": ADDRESSES["several"]})
     assert done.stdout.startswith("http://collector.test:"), done.stderr
@@ -73,7 +82,9 @@ def test_an_import_is_counted_although_other_addresses_of_the_proxy_never_answer
 
 @pytest.mark.parametrize("kind", ADDRESSES)
 def test_sharing_does_not_wait_for_addresses_that_never_answer(tmp_path: Path, kind: str) -> None:
-    complete, reason, took_s = share(tmp_path, "collector.test", names={"collector.test": ADDRESSES[kind]})
+    complete, reason, took_s = share(
+        tmp_path, "collector.test", names={"collector.test": ADDRESSES[kind]}
+    )
     assert (complete, reason) == (True, None)
     assert took_s < 8  # of a budget of 30 seconds, which the first address would use up
 
@@ -86,7 +97,9 @@ def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
     assert took_s < 8  # the look-up itself takes ten
 
 
-def test_sharing_in_a_sub_interpreter_does_not_end_the_process(each_python: Interpreter, tmp_path: Path) -> None:
+def test_sharing_in_a_sub_interpreter_does_not_end_the_process(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
     """A thread that is left behind with a look-up would abort it when the sub-interpreter ends."""
     code = """
         from plaintally import Contract, Label, Telemetry
@@ -104,7 +117,10 @@ def test_sharing_in_a_sub_interpreter_does_not_end_the_process(each_python: Inte
     done = run_in_network(code, tmp_path, python=each_python.python, env=options)
     assert done.stdout.splitlines() == ["False", "None", "the end"], done.stderr
     assert "thread" not in done.stderr
-    if each_python.version != (3, 12):  # 3.12.1 crashes at the end of any sub-interpreter that has loaded `ssl`
+    if each_python.version != (
+        3,
+        12,
+    ):  # 3.12.1 crashes at the end of any sub-interpreter that has loaded `ssl`
         assert done.returncode == 0, done.stderr
 
 

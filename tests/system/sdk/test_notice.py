@@ -15,11 +15,13 @@ import pytest
 import plaintally
 from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from loopback import loopback
-from plaintally._notice_text import quote
+from plaintally.consent.notice_text import quote
 from terminals import see_at_terminal
 
 
-def run_at_terminal(host: Host, *options: str, code: str = f"import {PACKAGE}", path: str = os.defpath) -> str:
+def run_at_terminal(
+    host: Host, *options: str, code: str = f"import {PACKAGE}", path: str = os.defpath
+) -> str:
     """Run a host with a terminal at its standard streams; return what a person sees."""
     command = [str(host.interpreter.python), *options, "-c", code]
     return see_at_terminal(command, env=host.environment({"PATH": path}), cwd=host.folder)
@@ -39,7 +41,11 @@ def host(bare: Interpreter, tmp_path: Path) -> MakeHost:
 
 def test_notice_first_sends_nothing_before_a_person_was_told(host: MakeHost) -> None:
     with loopback() as server:
-        told = host(endpoint=server.endpoint, policy="notice-first", privacy_url="https://example.org/privacy")
+        told = host(
+            endpoint=server.endpoint,
+            policy="notice-first",
+            privacy_url="https://example.org/privacy",
+        )
         told.run()  # nobody there to read it
         seen = run_at_terminal(told)
         assert server.connections == 0
@@ -142,7 +148,9 @@ def test_a_notice_that_cannot_be_remembered_is_not_shown(host: MakeHost) -> None
 
 
 @pytest.mark.linux
-@pytest.mark.parametrize("place", ["nowhere", "another environment", "this environment", "the user's folder"])
+@pytest.mark.parametrize(
+    "place", ["nowhere", "another environment", "this environment", "the user's folder"]
+)
 def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, place: str) -> None:
     """The tools pipx and uv keep the commands of dependencies off the PATH."""
     told = host(endpoint="https://telemetry.example.org/v1/documents")
@@ -154,7 +162,10 @@ def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, p
         (folder / "plaintally").chmod(0o755)
     path = f"{own.parent if place == 'this environment' else folder}:{os.defpath}"
     [_, first, command] = run_at_terminal(told, path=path).splitlines()
-    assert first == "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages), or for good run:"
+    assert (
+        first
+        == "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages), or for good run:"
+    )
     is_on_path = place in ("this environment", "the user's folder")
     expected = "plaintally" if is_on_path else f"{told.interpreter.python} -m plaintally"
     assert command == f"  {expected} off hostpkg"
@@ -166,7 +177,11 @@ def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, p
 @pytest.mark.parametrize(
     ("path", "windows", "quoted"),
     [
-        ("/home/u/.local/pipx/venvs/x-1_2+3/bin/python3.12", False, "/home/u/.local/pipx/venvs/x-1_2+3/bin/python3.12"),
+        (
+            "/home/u/.local/pipx/venvs/x-1_2+3/bin/python3.12",
+            False,
+            "/home/u/.local/pipx/venvs/x-1_2+3/bin/python3.12",
+        ),
         ("/home/a b/bin/python", False, "'/home/a b/bin/python'"),
         ("/home/it's/$x/python", False, "'/home/it'\"'\"'s/$x/python'"),
         ("/home/\x1b/python", False, "'/home/\\x1b/python'"),
@@ -215,7 +230,9 @@ def test_a_job_in_the_background_is_not_stopped(host: MakeHost, code: str) -> No
     with loopback() as server:
         told = host(endpoint=server.endpoint, policy="notice-first")
         module = told.folder / PACKAGE / "__init__.py"
-        module.write_text(module.read_text() + "def ask():\n    telemetry.enable_counter(persist=True)\n")
+        module.write_text(
+            module.read_text() + "def ask():\n    telemetry.enable_counter(persist=True)\n"
+        )
 
         def run(place: str) -> str:
             command = [sys.executable, "-c", JOB, place, str(told.interpreter.python), "-c", code]
@@ -242,7 +259,14 @@ def test_a_terminal_that_takes_no_more_does_not_count_as_told(host: MakeHost) ->
     command = [str(told.interpreter.python), "-c", f"import {PACKAGE}"]
     environment, folder = told.environment(), told.folder
     subprocess.run(
-        command, env=environment, cwd=folder, stdin=terminal, stdout=terminal, stderr=terminal, timeout=60, check=True
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        timeout=60,
+        check=True,
     )
     assert fcntl.fcntl(terminal, fcntl.F_GETFL) & os.O_NONBLOCK
     os.close(terminal)

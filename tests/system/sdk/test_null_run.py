@@ -1,4 +1,5 @@
-"""Hosts whose modules can no longer be loaded: each call still runs once, and keeps its value and its errors."""
+"""Hosts whose modules can no longer be loaded: each call still runs once, and keeps its value and
+its errors."""
 
 import os
 import shutil
@@ -143,7 +144,9 @@ BREAKS = {
 
 @pytest.mark.linux
 @pytest.mark.parametrize(
-    ("before", "variables"), [("", {}), (USED, {}), ("", {"PLAINTALLY": "off"})], ids=["first", "again", "off"]
+    ("before", "variables"),
+    [("", {}), (USED, {}), ("", {"PLAINTALLY": "off"})],
+    ids=["first", "again", "off"],
 )
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_host_without_our_modules_runs_on(
@@ -163,7 +166,9 @@ def test_a_host_without_our_modules_runs_on(
 
 
 @pytest.mark.linux
-def test_the_log_begins_as_soon_as_its_modules_can_be_loaded(each_python: Interpreter, tmp_path: Path) -> None:
+def test_the_log_begins_as_soon_as_its_modules_can_be_loaded(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
     program = f"{FILL}check()\nassert telemetry.session is None\nfor one in held: os.close(one)\ncheck()\n"
     counted = "assert telemetry.session.stats('fit').failed_count == 10\n"
     done = Host(each_python, tmp_path, tmp_path).run(PROGRAM + program + counted)

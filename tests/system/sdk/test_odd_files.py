@@ -45,7 +45,9 @@ def circle(path: Path) -> None:
     path.symlink_to(path)
 
 
-ENDPOINT = "https://127.0.0.1:1/v1/projects/p/databases/(default)/documents"  # where nothing listens
+ENDPOINT = (
+    "https://127.0.0.1:1/v1/projects/p/databases/(default)/documents"  # where nothing listens
+)
 HOST = f"""
 from plaintally import Contract, Telemetry
 from plaintally.contract import Flag, Label
@@ -77,7 +79,10 @@ COMMANDS = (
     f"preview {PACKAGE}",
     "share {file}",
     "share {file} --preview",
-    f"forget 9eb898b5-76a4-49b0-b1b6-ba209ba39adf --package {PACKAGE} --key-file {{file}} --endpoint {ENDPOINT}",
+    (
+        f"forget 9eb898b5-76a4-49b0-b1b6-ba209ba39adf --package {PACKAGE} --key-file {{file}} "
+        f"--endpoint {ENDPOINT}"
+    ),
     f"contract show {PACKAGE}",
     f"contract check {PACKAGE}",
     f"contract hash {PACKAGE}",
@@ -120,7 +125,13 @@ def test_odd_files(author_host: MakeHost, name: str) -> None:
         said = done.stdout + done.stderr
         if re.search(r"Traceback|unexpectedly", said) or done.returncode not in (0, 1, 2):
             problems.append((command, done))
-        elif done.returncode == 1 and command.split()[0] in ("off", "on", "endpoint", "share", "forget"):
+        elif done.returncode == 1 and command.split()[0] in (
+            "off",
+            "on",
+            "endpoint",
+            "share",
+            "forget",
+        ):
             errors = [line for line in done.stderr.splitlines() if line.startswith("plaintally: ")]
             if len(errors) != 1:
                 problems.append((command, done))
@@ -129,14 +140,19 @@ def test_odd_files(author_host: MakeHost, name: str) -> None:
     assert not problems, "\n".join(map(str, problems))
 
 
-@pytest.mark.parametrize(("name", "command", "code"), [("_known_packages", "status", 1), ("find", "contract diff", 2)])
-def test_a_mistake_of_ours_is_one_line(author_host: MakeHost, name: str, command: str, code: int) -> None:
-    """A command that fails unexpectedly names the place, and not the text of the error, which may hold anything."""
+@pytest.mark.parametrize(
+    ("name", "command", "code"), [("_known_packages", "status", 1), ("find", "contract diff", 2)]
+)
+def test_a_mistake_of_ours_is_one_line(
+    author_host: MakeHost, name: str, command: str, code: int
+) -> None:
+    """A command that fails unexpectedly names the place, and not the text of the error, which may
+    hold anything."""
     arguments = [*command.split(), *([PACKAGE, "file"] if "diff" in command else [])]
     done = author_host().run(
         f"""
         import sys
-        from plaintally import _cli
+        from plaintally.cli import main
         def fail(*_):
             raise RuntimeError("secret")
         sys.argv = ["plaintally", *{arguments!r}]

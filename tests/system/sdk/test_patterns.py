@@ -1,4 +1,5 @@
-"""The patterns of `Name`: which are allowed, that they match what `re` matches, and that no text makes them slow."""
+"""The patterns of `Name`: which are allowed, that they match what `re` matches, and that no text
+makes them slow."""
 
 import re
 import subprocess
@@ -10,13 +11,30 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from plaintally._patterns import MAX_PARTS, matches, parse
 from plaintally.contract import Contract, Label, Name
+from plaintally.contract.patterns import MAX_PARTS, matches, parse
 from plaintally.exceptions import ContractError
 
 ALPHABET = "ab0_-. "
 ATOMS = st.one_of(
-    st.sampled_from(["a", "b", "0", "_", "-", r"\.", r"\d", r"\w", ".", "[a-b]", "[^a]", r"[\d_-]", "[b0]", "[ -]"]),
+    st.sampled_from(
+        [
+            "a",
+            "b",
+            "0",
+            "_",
+            "-",
+            r"\.",
+            r"\d",
+            r"\w",
+            ".",
+            "[a-b]",
+            "[^a]",
+            r"[\d_-]",
+            "[b0]",
+            "[ -]",
+        ]
+    ),
     st.text(ALPHABET, min_size=1, max_size=3).map(lambda inside: f"[{re.escape(inside)}]"),
 )
 REPEATS = st.sampled_from(["", "", "", "*", "+", "?", "{2}", "{1,}", "{1,3}", "{2,2}"])
@@ -25,7 +43,9 @@ GROUPS = st.tuples(st.lists(RUNS, min_size=1, max_size=3), st.sampled_from(["", 
     lambda drawn: f"({'|'.join(drawn[0])}){drawn[1]}"
 )
 PATTERNS = st.one_of(
-    st.lists(st.lists(st.one_of(RUNS, GROUPS), max_size=3).map("".join), min_size=1, max_size=3).map("|".join),
+    st.lists(
+        st.lists(st.one_of(RUNS, GROUPS), max_size=3).map("".join), min_size=1, max_size=3
+    ).map("|".join),
     st.text(r"ab0_-.[]()*+?{}|^$\dw1,2 ", max_size=12),
 )
 TEXTS = st.one_of(
@@ -83,7 +103,9 @@ def test_a_pattern_that_can_be_slow_is_rejected(pattern: str) -> None:
     with pytest.raises(ContractError, match="the pattern"):
         Name(pattern)
     with pytest.raises(ContractError, match="the pattern"):
-        Contract.from_dict({"labels": {"fit": {"context": {"name": {"kind": "Name", "pattern": pattern}}}}})
+        Contract.from_dict(
+            {"labels": {"fit": {"context": {"name": {"kind": "Name", "pattern": pattern}}}}}
+        )
 
 
 @pytest.mark.parametrize(
@@ -115,14 +137,22 @@ def test_the_reason_is_told(pattern: str, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["[a-z][a-z0-9_]*", r"[0-9]+\.[0-9]+(\.[0-9]+)?", "(adam|sgd)(_v[0-9]{1,3})?", r"[^/]+/\w*"]
+    "pattern",
+    ["[a-z][a-z0-9_]*", r"[0-9]+\.[0-9]+(\.[0-9]+)?", "(adam|sgd)(_v[0-9]{1,3})?", r"[^/]+/\w*"],
 )
 def test_common_patterns_are_allowed(pattern: str) -> None:
     assert Name(pattern).pattern == pattern
 
 
 @pytest.mark.parametrize(
-    "pattern", ["[a-z]*" + "[0-9]?", "|".join(["[a-y]*"] * 36), "(a?b?|c?d?)(e?f?|g?h?)(i?j?|k?l?)", "a" * 250, ".*"]
+    "pattern",
+    [
+        "[a-z]*" + "[0-9]?",
+        "|".join(["[a-y]*"] * 36),
+        "(a?b?|c?d?)(e?f?|g?h?)(i?j?|k?l?)",
+        "a" * 250,
+        ".*",
+    ],
 )
 def test_no_text_makes_an_allowed_pattern_slow(pattern: str) -> None:
     sequences = parse(pattern)
@@ -142,7 +172,8 @@ def test_a_name_is_printable_ascii() -> None:
 def test_matching_loads_no_regular_expressions() -> None:
     code = (
         "import sys; before = set(sys.modules); from plaintally.contract import Name; "
-        "assert Name('[a-z]+(_v[0-9])?').take('adam_v2') == 'adam_v2'; print(('re' in sys.modules) - ('re' in before))"
+        "assert Name('[a-z]+(_v[0-9])?').take('adam_v2') == 'adam_v2'; print(('re' in sys.modules) "
+        "- ('re' in before))"
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],

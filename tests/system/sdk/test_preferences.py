@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hosts import PACKAGE, MakeHost
-from plaintally import _choices, _preferences, _preferences_text
+from plaintally import _choices, _preferences
+from plaintally.consent import preferences_file
 from plaintally.exceptions import PreferencesError
 
 LINES = st.sampled_from(
@@ -33,16 +34,18 @@ ENDINGS = st.sampled_from(["\n", "\r\n"])
 @given(st.lists(LINES, max_size=8), ENDINGS)
 @example(["[a]", "[a.b]", "x = 1", "[a]"], "\n")
 @example(["x = 1", "[x]"], "\n")
-def test_the_quick_reader_agrees_with_tomllib_or_leaves_the_file_to_it(lines: list[str], ending: str) -> None:
+def test_the_quick_reader_agrees_with_tomllib_or_leaves_the_file_to_it(
+    lines: list[str], ending: str
+) -> None:
     text = ending.join(lines)
-    quick = _preferences_text._parse_plain(text)
+    quick = preferences_file._parse_plain(text)
     if quick is not None:
         assert quick == tomllib.loads(text)
 
 
 @given(st.text(alphabet=st.sampled_from("a1=.[]\"'#\\ \t\n\r-_t\u0440ue,{}+"), max_size=30))
 def test_the_quick_reader_agrees_with_tomllib_on_any_text(text: str) -> None:
-    quick = _preferences_text._parse_plain(text)
+    quick = preferences_file._parse_plain(text)
     if quick is not None:
         assert quick == tomllib.loads(text)
 
@@ -52,35 +55,43 @@ def test_the_quick_reader_agrees_with_tomllib_on_any_text(text: str) -> None:
     [
         "",
         "counter = true\n",
-        '# Mine.\ncounter = false # never\n\n[packages.rxinfer]\nendpoint = "none"\nsession_capacity = 500\n',
+        ('# Mine.\ncounter = false # never\n\n[packages.rxinfer]\nendpoint = '
+        '"none"\nsession_capacity = 500\n'),
     ],
 )  # fmt: skip
 def test_what_people_write_is_read_without_tomllib(text: str) -> None:
-    assert _preferences_text._parse_plain(text) == tomllib.loads(text)
+    assert preferences_file._parse_plain(text) == tomllib.loads(text)
 
 
 CHANGES = st.dictionaries(
     st.tuples(
-        st.sampled_from([None, "rxinfer", "other_pkg"]), st.sampled_from(["counter", "endpoint", "session_capacity"])
+        st.sampled_from([None, "rxinfer", "other_pkg"]),
+        st.sampled_from(["counter", "endpoint", "session_capacity"]),
     ),
     st.sampled_from([True, False, "none", "https://a/b", 500, None]),
     min_size=1,
 )
 
 
-@given(st.lists(CHANGES, min_size=1, max_size=4), st.sampled_from(["a test", 'a "quoted" C:\\path', "ünï"]))
+@given(
+    st.lists(CHANGES, min_size=1, max_size=4),
+    st.sampled_from(["a test", 'a "quoted" C:\\path', "ünï"]),
+)
 def test_what_is_chosen_is_read_again_without_tomllib(
     tmp_path_factory: pytest.TempPathFactory,
     rounds: list[dict[tuple[str | None, str], bool | int | str | None]],
     by: str,
 ) -> None:
-    environment = {"HOME": str(tmp_path_factory.mktemp("home")), "APPDATA": str(tmp_path_factory.mktemp("data"))}
+    environment = {
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "APPDATA": str(tmp_path_factory.mktemp("data")),
+    }
     expected: dict[tuple[str | None, str], bool | int | str | None] = {}
     for changes in rounds:
         path = _choices.write(environment, changes, by=by)
         expected |= changes
     text = Path(path).read_text() if Path(path).exists() else ""
-    assert _preferences_text._parse_plain(text) == tomllib.loads(text)
+    assert preferences_file._parse_plain(text) == tomllib.loads(text)
     layer = _preferences.read("choices", path)
     for (package, key), value in expected.items():
         own = layer.table if package is None else layer.table["packages"].get(package, {})
@@ -103,8 +114,12 @@ def test_the_command_never_writes_the_file_that_a_person_writes(host: MakeHost) 
     assert (table["counter"], table["packages"][PACKAGE]["endpoint"]) == (False, "none")
 
 
-@pytest.mark.parametrize("content", [b"counter: no\n", b"couter = false\n", b"counter = \xff\n", None])
-def test_damaged_choices_refuse_everything_and_are_left_alone(host: MakeHost, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content", [b"counter: no\n", b"couter = false\n", b"counter = \xff\n", None]
+)
+def test_damaged_choices_refuse_everything_and_are_left_alone(
+    host: MakeHost, content: bytes | None
+) -> None:
     asked = host(endpoint="https://telemetry.example.org/v1/documents")
     asked.prefer("counter = true\nautomatic_sharing = true\n")
     if content is None:
@@ -126,7 +141,10 @@ def test_a_broken_file_of_the_users_keeps_no_choice_from_being_written(host: Mak
     asked.prefer("couter = false\n")
     assert asked.plaintally("off", PACKAGE).returncode == 0
     done = asked.plaintally("on", PACKAGE)
-    assert "the counter is off, all the same, because of the rule 'preferences': cannot be understood" in done.stdout
+    assert (
+        "the counter is off, all the same, because of the rule 'preferences': cannot be understood"
+        in done.stdout
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +197,10 @@ def test_processes_that_write_at_once_lose_nothing(host: MakeHost) -> None:
     command = [str(asked.interpreter.command), "off"]
     running = [
         subprocess.Popen(
-            [*command, name], env=asked.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, name],
+            env=asked.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         for name in names
     ]
@@ -191,14 +212,21 @@ def test_processes_that_write_at_once_lose_nothing(host: MakeHost) -> None:
     assert os.listdir(asked.choices.parent) == ["choices.toml"]  # noqa: PTH208
 
 
-@pytest.mark.parametrize(("word", "told"), [(True, ""), (False, ", or set the environment variable PLAINTALLY=off")])
+@pytest.mark.parametrize(
+    ("word", "told"), [(True, ""), (False, ", or set the environment variable PLAINTALLY=off")]
+)
 def test_no_home_is_told_with_what_to_do(word: bool, told: str) -> None:  # noqa: FBT001
     with pytest.raises(PreferencesError) as caught:
         _choices.write({"HOME": ""}, {(None, "counter"): word}, by="a test")
-    assert str(caught.value) == f"there is no home directory to keep choices in; set the variable HOME{told}"
+    assert (
+        str(caught.value)
+        == f"there is no home directory to keep choices in; set the variable HOME{told}"
+    )
 
 
-def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_same(host: MakeHost) -> None:
+def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_same(
+    host: MakeHost,
+) -> None:
     asked = host(endpoint="https://telemetry.example.org/v1/documents")
     code = f"""
         import os
@@ -213,6 +241,8 @@ def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_sa
     """
     done = asked.run(code, env={"PLAINTALLY": "off"})
     message, rule = done.stdout.decode().splitlines()
-    assert message.startswith("cannot write /proc/nowhere/plaintally/choices.toml (No such file or directory)")
+    assert message.startswith(
+        "cannot write /proc/nowhere/plaintally/choices.toml (No such file or directory)"
+    )
     assert "PLAINTALLY=off" in message
     assert rule == "argument"

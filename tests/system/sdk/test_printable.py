@@ -22,7 +22,7 @@ import plaintally_author
 from hostile import HOSTILE, ID, dump, find_unprintable, forged_lines, saved_session
 from loopback import answer, loopback
 from plaintally import Telemetry
-from plaintally._cli import parser
+from plaintally.cli.main import parser
 from plaintally.exceptions import DocumentError, PlaintallyError, PreferencesError
 from plaintally.printable import printable
 from plaintally.session import Session
@@ -46,7 +46,14 @@ endpoint = {json.dumps(HOSTILE)}
 counter = true
 """
 CASES: dict[str, list[list[str]]] = {
-    "status": [[], ["hostilepkg"], ["brokenpkg"], [HOSTILE], ["hostilepkg", "--json"], ["hostilepkg", HOSTILE]],
+    "status": [
+        [],
+        ["hostilepkg"],
+        ["brokenpkg"],
+        [HOSTILE],
+        ["hostilepkg", "--json"],
+        ["hostilepkg", HOSTILE],
+    ],
     "off": [["hostilepkg"], []],
     "on": [["hostilepkg"], []],
     "endpoint": [["hostilepkg"], ["hostilepkg", HOSTILE], ["brokenpkg", "default"]],
@@ -54,24 +61,42 @@ CASES: dict[str, list[list[str]]] = {
     "send-test": [["hostilepkg"], ["brokenpkg"], [HOSTILE]],
     "share": [
         ["saved.json", "--preview"],
-        ["saved.json", "--preview", "--include", "source", "--include", "error_message", "--endpoint", "{endpoint}"],
+        [
+            "saved.json",
+            "--preview",
+            "--include",
+            "source",
+            "--include",
+            "error_message",
+            "--endpoint",
+            "{endpoint}",
+        ],
         ["saved.json", "--endpoint", "{endpoint}"],
         ["saved.json", "--endpoint", HOSTILE],
         ["broken.json"],
         [HOSTILE],
     ],
-    "forget": [[ID, "--package", "hostilepkg", "--endpoint", "{endpoint}"], [HOSTILE, "--package", "hostilepkg"]],
+    "forget": [
+        [ID, "--package", "hostilepkg", "--endpoint", "{endpoint}"],
+        [HOSTILE, "--package", "hostilepkg"],
+    ],
     "contract show": [["hostilepkg"], ["hostilepkg", "--json"], ["brokenpkg"]],
     "contract check": [["hostilepkg"], ["brokenpkg"]],
     "contract hash": [["hostilepkg"]],
     "contract export": [["hostilepkg"], ["hostilepkg", "--output", "x/" + HOSTILE]],
     "contract diff": [["hostilepkg", "contract.json"], ["hostilepkg", HOSTILE]],
-    "contract docs": [["hostilepkg"], ["hostilepkg", "--format", "html"], ["hostilepkg", "--format", HOSTILE]],
+    "contract docs": [
+        ["hostilepkg"],
+        ["hostilepkg", "--format", "html"],
+        ["hostilepkg", "--format", HOSTILE],
+    ],
 }
 
 
 def leaves(command: argparse.ArgumentParser, path: str = "") -> Iterator[str]:
-    groups = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
+    groups = [
+        action for action in command._actions if isinstance(action, argparse._SubParsersAction)
+    ]
     if not groups:
         yield path.strip()
     for group in groups:
@@ -95,13 +120,22 @@ def test_no_command_prints_what_a_terminal_obeys(tmp_path: Path, command: str) -
         (folder / "hostilepkg.py").write_text(PACKAGE.format(endpoint=server.endpoint))
         (folder / "brokenpkg.py").write_text(BROKEN)
         settings.write_text(PREFERENCES)
-        (folder / "pyproject.toml").write_text(f"[tool.plaintally]\ncounter = {json.dumps(HOSTILE)}\n")
+        (folder / "pyproject.toml").write_text(
+            f"[tool.plaintally]\ncounter = {json.dumps(HOSTILE)}\n"
+        )
         (folder / "saved.json").write_bytes(dump(saved_session()))
         wrong = {"labels": {"fit": {"context": {"a": {"kind": "Flag", HOSTILE: 1}}}}}
         (folder / "broken.json").write_bytes(dump(saved_session(contract=wrong)))
         (folder / "contract.json").write_bytes(dump({"package": "hostilepkg", **wrong}))
-        own = {"HOME": str(folder), "PATH": os.defpath, "PYTHONPATH": str(folder), "PYTHONUTF8": "1"}
-        said = dict.fromkeys(("HOSTILEPKG_TELEMETRY", "PLAINTALLY", "DO_NOT_TRACK", "CI", "RANK"), HOSTILE)
+        own = {
+            "HOME": str(folder),
+            "PATH": os.defpath,
+            "PYTHONPATH": str(folder),
+            "PYTHONUTF8": "1",
+        }
+        said = dict.fromkeys(
+            ("HOSTILEPKG_TELEMETRY", "PLAINTALLY", "DO_NOT_TRACK", "CI", "RANK"), HOSTILE
+        )
         for arguments in CASES[command]:
             for environment in (own, {**own, **said}):
                 done = subprocess.run(
@@ -109,7 +143,10 @@ def test_no_command_prints_what_a_terminal_obeys(tmp_path: Path, command: str) -
                      *(argument.format(endpoint=server.endpoint) for argument in arguments)],
                     cwd=folder, env=environment, capture_output=True, check=False,
                 )  # fmt: skip
-                outputs = (done.stdout.replace(b"\r\n", b"\n") if command == "preview" else done.stdout, done.stderr)
+                outputs = (
+                    done.stdout.replace(b"\r\n", b"\n") if command == "preview" else done.stdout,
+                    done.stderr,
+                )
                 for output in outputs:
                     assert find_unprintable(output) == set(), (arguments, output)
                     assert forged_lines(output) == [], (arguments, output)
@@ -144,7 +181,14 @@ def test_summaries_in_every_form(tmp_path: Path) -> None:
     Console(file=drawn, force_terminal=True, width=400).print(summary)
     coloured = re.sub(r"\x1b\[[0-9;]*m", "", drawn.getvalue())
     receipt = Receipt(HOSTILE, "deleted", HOSTILE, 1, HOSTILE)
-    for text in (str(summary), repr(session), repr(session.stats(HOSTILE)), summary.to_html(), coloured, str(receipt)):
+    for text in (
+        str(summary),
+        repr(session),
+        repr(session.stats(HOSTILE)),
+        summary.to_html(),
+        coloured,
+        str(receipt),
+    ):
         assert find_unprintable(text.encode()) == set()
         assert forged_lines(text.encode()) == []
     assert "[link=https://example.org]Formula[/link]" in coloured
@@ -208,6 +252,8 @@ def test_commands_print_by_one_function() -> None:
     folder = Path(plaintally.__file__).parent
     for path in [*folder.glob("_cli*.py"), *Path(plaintally_author.__file__).parent.glob("*.py")]:
         called = {
-            ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+            ast.unparse(node.func)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
         }
         assert not called & {"print", "sys.stdout.write", "sys.stderr.write"}, path

@@ -8,13 +8,30 @@ import pytest
 
 from hosts import PACKAGE, Host, MakeHost, Trace, trace
 from loopback import Loopback, loopback
-from plaintally._counting import CIRCUMSTANCES
+from plaintally._count import CIRCUMSTANCES
 
 pytestmark = [pytest.mark.linux, pytest.mark.strace]
 
-NO = ["0", "false", "no", "off", "none", "disabled", "False", "NO", "Off", " off ", "", "nobody knows"]
+NO = [
+    "0",
+    "false",
+    "no",
+    "off",
+    "none",
+    "disabled",
+    "False",
+    "NO",
+    "Off",
+    " off ",
+    "",
+    "nobody knows",
+]
 VARIABLES = [
-    *[(name, word) for name in ("HOSTPKG_TELEMETRY", "LOG_USING_HOSTPKG", "PLAINTALLY") for word in NO],
+    *[
+        (name, word)
+        for name in ("HOSTPKG_TELEMETRY", "LOG_USING_HOSTPKG", "PLAINTALLY")
+        for word in NO
+    ],
     *[("DO_NOT_TRACK", word) for word in ("1", "true", "yes", "on", "please")],
     *[(name, "1") for names in CIRCUMSTANCES.values() for name in names],
     ("CI", "true"),
@@ -77,7 +94,9 @@ def test_an_import_that_nobody_refuses_is_seen_by_the_same_watch(
 
 
 @pytest.mark.parametrize(("name", "word"), VARIABLES, ids=lambda value: value or "empty")
-def test_each_variable_refuses(counted: tuple[Host, Loopback], tmp_path: Path, name: str, word: str) -> None:
+def test_each_variable_refuses(
+    counted: tuple[Host, Loopback], tmp_path: Path, name: str, word: str
+) -> None:
     watched, server = counted
     assert_nothing_happens(trace(watched, tmp_path, env={name: word}), server)
 
@@ -101,7 +120,8 @@ def test_what_stands_in_the_place_of_the_users_file_refuses(
 
 
 @pytest.mark.parametrize(
-    "text", ["[tool.plaintally]\ncounter = false", "[tool.plaintally.packages.hostpkg]\ncounter = 0"]
+    "text",
+    ["[tool.plaintally]\ncounter = false", "[tool.plaintally.packages.hostpkg]\ncounter = 0"],
 )
 def test_a_project_file_refuses_from_above_the_working_directory(
     counted: tuple[Host, Loopback], tmp_path: Path, text: str
@@ -110,7 +130,9 @@ def test_a_project_file_refuses_from_above_the_working_directory(
     below = tmp_path / "project" / "a" / "b"
     below.mkdir(parents=True)
     (tmp_path / "project" / "pyproject.toml").write_text(f"[project]\nname = 'x'\n\n{text}\n")
-    (tmp_path / "project" / "a" / "pyproject.toml").write_text("[project]\nname = 'nearer, and silent'\n")
+    (tmp_path / "project" / "a" / "pyproject.toml").write_text(
+        "[project]\nname = 'nearer, and silent'\n"
+    )
     assert_nothing_happens(trace(watched, tmp_path, cwd=below), server)
 
 
@@ -134,7 +156,10 @@ def test_a_project_file_that_names_us_and_is_not_understood_refuses(
     assert "import counter: OFF, because of" in shown.stdout
     assert shown.stdout.count(str(watched.folder / "pyproject.toml"))
     assert shown.stderr == ""
-    assert b"allowed=False" in watched.run(f"import {PACKAGE}; print({PACKAGE}.telemetry.disable_counter())").stdout
+    assert (
+        b"allowed=False"
+        in watched.run(f"import {PACKAGE}; print({PACKAGE}.telemetry.disable_counter())").stdout
+    )
 
 
 @pytest.mark.parametrize("level", ["project", "environment"])
@@ -144,7 +169,9 @@ def test_a_file_that_came_with_a_clone_or_a_wheel_cannot_allow_or_redirect(
 ) -> None:
     with loopback() as server:
         watched = host(**{"policy": "opt-in"} if key == "counter" else {"endpoint": None})
-        watched.prefer(f'endpoint = "{server.endpoint}"\n' if key == "counter" else "counter = true\n")
+        watched.prefer(
+            f'endpoint = "{server.endpoint}"\n' if key == "counter" else "counter = true\n"
+        )
         said = "counter = true\n" if key == "counter" else f'endpoint = "{server.endpoint}"\n'
         (watched.folder / "etc/plaintally").mkdir(parents=True)
         if level == "project":
@@ -156,7 +183,9 @@ def test_a_file_that_came_with_a_clone_or_a_wheel_cannot_allow_or_redirect(
 
 
 @pytest.mark.parametrize("text", ["counter = false\n", 'endpoint = "none"\n', 'endpoint = "nun"\n'])
-def test_the_environments_file_refuses(counted: tuple[Host, Loopback], tmp_path: Path, text: str) -> None:
+def test_the_environments_file_refuses(
+    counted: tuple[Host, Loopback], tmp_path: Path, text: str
+) -> None:
     watched, server = counted
     prefix = tmp_path / "prefix"
     (prefix / "etc/plaintally").mkdir(parents=True)
@@ -167,10 +196,14 @@ def test_the_environments_file_refuses(counted: tuple[Host, Loopback], tmp_path:
 
 @pytest.mark.parametrize("said", ["", "enforce = true\n"], ids=["default", "enforced"])
 @pytest.mark.parametrize("level", ["counter", "endpoint"])
-def test_the_systems_file_refuses(counted: tuple[Host, Loopback], tmp_path: Path, said: str, level: str) -> None:
+def test_the_systems_file_refuses(
+    counted: tuple[Host, Loopback], tmp_path: Path, said: str, level: str
+) -> None:
     watched, server = counted
     rule = "counter = false\n" if level == "counter" else 'endpoint = "none"\n'
-    assert_nothing_happens(trace(watched, tmp_path, within=with_system_file(tmp_path, said + rule)), server)
+    assert_nothing_happens(
+        trace(watched, tmp_path, within=with_system_file(tmp_path, said + rule)), server
+    )
 
 
 def test_the_users_word_is_stronger_than_the_systems_default_and_weaker_than_its_enforcement(
@@ -182,7 +215,9 @@ def test_the_users_word_is_stronger_than_the_systems_default_and_weaker_than_its
     assert len(server.wait_for(1)) == 1
     for word in ("true", '"true"', '"yes"', "1"):
         enforced = with_system_file(tmp_path, f"counter = false\nenforce = {word}\n")
-        assert_nothing_happens(trace(watched, tmp_path, within=enforced, env={"HOSTPKG_TELEMETRY": "on"}))
+        assert_nothing_happens(
+            trace(watched, tmp_path, within=enforced, env={"HOSTPKG_TELEMETRY": "on"})
+        )
     assert server.connections == 1
 
 
@@ -193,19 +228,32 @@ def test_the_users_endpoint_is_stronger_than_the_systems_and_weaker_than_its_enf
     watched, server = counted
     watched.prefer(f'endpoint = "{server.endpoint}"\n')
     watched.run(before=with_system_file(tmp_path, 'endpoint = "none"\n'))
-    watched.run(before=with_system_file(tmp_path, 'endpoint = "https://example.org/v1"\nenforce = true\n'))
+    watched.run(
+        before=with_system_file(tmp_path, 'endpoint = "https://example.org/v1"\nenforce = true\n')
+    )
     assert len(server.wait_for(2)) == 2
     enforced = with_system_file(tmp_path, f"endpoint = {refusal}\nenforce = true\n")
-    assert_nothing_happens(trace(watched, tmp_path, within=enforced, env={"HOSTPKG_TELEMETRY": "on"}))
+    assert_nothing_happens(
+        trace(watched, tmp_path, within=enforced, env={"HOSTPKG_TELEMETRY": "on"})
+    )
     assert server.connections == 2
 
 
 def with_system_file(folder: Path, text: str) -> tuple[str, ...]:
-    """A command that runs what follows where /etc holds this preferences file, in a mount namespace of its own."""
+    """A command that runs what follows where /etc holds this preferences file, in a mount namespace
+    of its own."""
     etc = folder / "etc"
     (etc / "plaintally").mkdir(parents=True, exist_ok=True)
     (etc / "plaintally/preferences.toml").write_text(text)
-    return ("unshare", "--mount", "--map-root-user", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', str(etc))
+    return (
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        'mount --bind "$0" /etc && exec "$@"',
+        str(etc),
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,14 +261,18 @@ def with_system_file(folder: Path, text: str) -> tuple[str, ...]:
     [{"policy": "opt-in"}, {"policy": "notice-first"}, {"endpoint": None}],
     ids=str,
 )
-def test_the_authors_own_settings_refuse(host: MakeHost, tmp_path: Path, settings: dict[str, str]) -> None:
+def test_the_authors_own_settings_refuse(
+    host: MakeHost, tmp_path: Path, settings: dict[str, str]
+) -> None:
     with loopback() as server:
         watched = host(**{"endpoint": server.endpoint, **settings})
         assert_nothing_happens(trace(watched, tmp_path), server)
 
 
 @pytest.mark.parametrize("call", ["disable_counter()", "set_endpoint(None)"])
-def test_a_function_refuses_from_the_next_start_on(counted: tuple[Host, Loopback], tmp_path: Path, call: str) -> None:
+def test_a_function_refuses_from_the_next_start_on(
+    counted: tuple[Host, Loopback], tmp_path: Path, call: str
+) -> None:
     watched, server = counted
     watched.run(f"import {PACKAGE}; {PACKAGE}.telemetry.{call}")
     assert len(server.wait_for(1)) == 1
@@ -241,7 +293,9 @@ def test_a_function_refuses_for_one_process(counted: tuple[Host, Loopback], tmp_
     assert len(server.wait_for(1)) == 1
 
 
-def test_the_command_refuses_for_one_package_and_for_all(counted: tuple[Host, Loopback], tmp_path: Path) -> None:
+def test_the_command_refuses_for_one_package_and_for_all(
+    counted: tuple[Host, Loopback], tmp_path: Path
+) -> None:
     watched, server = counted
     for arguments in (["off", PACKAGE], ["off"]):
         done = watched.plaintally(*arguments)

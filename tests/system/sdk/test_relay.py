@@ -14,8 +14,8 @@ import pytest
 import plaintally
 from hosts import MARKER, Host, Interpreter, MakeHost, make_host, senders
 from loopback import OK, Loopback, answer, loopback
-from plaintally import _relay
-from plaintally._automatic import frame
+from plaintally.sharing import relay
+from plaintally.sharing.automatic import frame
 from streams import ENABLE, Told, contexts, host_code, shared, told
 
 pytestmark = pytest.mark.linux
@@ -32,7 +32,9 @@ def steps(server: Loopback) -> list[int]:
 
 
 @pytest.mark.parametrize("opt_out", OPT_OUTS)
-def test_after_opting_out_nothing_is_sent_but_the_request_in_flight(host: MakeHost, opt_out: str) -> None:
+def test_after_opting_out_nothing_is_sent_but_the_request_in_flight(
+    host: MakeHost, opt_out: str
+) -> None:
     check_opting_out(host(), opt_out)
 
 
@@ -41,7 +43,11 @@ def test_opting_out_on_every_python(each_python: Interpreter, tmp_path: Path) ->
 
 
 def check_opting_out(host: Host, opt_out: str) -> None:
-    with loopback(held=True) as server, loopback() as other, told(host, server, other=other.endpoint) as tell:
+    with (
+        loopback(held=True) as server,
+        loopback() as other,
+        told(host, server, other=other.endpoint) as tell,
+    ):
         tell("for index in range(2500): fit(index)")
         server.wait_for(1)
         tell(opt_out)
@@ -78,7 +84,7 @@ def test_a_batch_that_waits_for_its_next_try_is_dropped(host: MakeHost, end: str
 
 def test_a_relay_that_does_not_read_drops_its_full_pipe(host: MakeHost) -> None:
     """So does one of before, for which the host started another."""
-    impatient = "import plaintally._automatic as a\na._RESTART_AFTER_S = 0.0\n"
+    impatient = "import plaintally.sharing.automatic as a\na._RESTART_AFTER_S = 0.0\n"
     with loopback() as server, told(host(), server, preparation=impatient + ENABLE) as tell:
         tell("fit(0)")
         [relay] = tell.wait_for_relays(1)
@@ -181,13 +187,17 @@ def test_opting_out_in_the_middle_of_a_run_shares_nothing(host: MakeHost, step: 
         module.{name} = interrupted
     """
     code = "for index in range(5): fit(index)\nassert telemetry.session.sink is None\n"
-    with loopback() as server, told(host(), server, preparation=ENABLE + textwrap.dedent(preparation) + code) as tell:
+    with (
+        loopback() as server,
+        told(host(), server, preparation=ENABLE + textwrap.dedent(preparation) + code) as tell,
+    ):
         tell("time.sleep(1.5)")
         tell.wait_for_relays(0)
         assert server.requests == []
 
 
-# Runs a host in a network of its own, whose name servers take every question and answer none until the input ends.
+# Runs a host in a network of its own, whose name servers take every question and answer none until
+# the input ends.
 SILENT_NAME_SERVERS = """
 import os, socket, subprocess, sys
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -201,15 +211,27 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize(("end", "status"), [("pass", b"0\n"), ("os.kill(os.getpid(), signal.SIGKILL)", b"-9\n")])
-@pytest.mark.parametrize("work", ["telemetry.count_import()", ENABLE + "fit(1)"], ids=["sender", "relay"])
+@pytest.mark.parametrize(
+    ("end", "status"), [("pass", b"0\n"), ("os.kill(os.getpid(), signal.SIGKILL)", b"-9\n")]
+)
+@pytest.mark.parametrize(
+    "work", ["telemetry.count_import()", ENABLE + "fit(1)"], ids=["sender", "relay"]
+)
 def test_a_detached_process_ends_soon_after_its_host_whatever_name_servers_do(
     host: MakeHost, work: str, end: str, status: bytes
 ) -> None:
     """A look-up takes 28 seconds here, and cannot be ended."""
     code = f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{work}\ntime.sleep(1.5)\n{end}"
     made = host()
-    silent = ("unshare", "--mount", "--net", "--map-root-user", str(made.interpreter.python), "-c", SILENT_NAME_SERVERS)
+    silent = (
+        "unshare",
+        "--mount",
+        "--net",
+        "--map-root-user",
+        str(made.interpreter.python),
+        "-c",
+        SILENT_NAME_SERVERS,
+    )
     endpoint = "https://collector.example.org/v1/projects/p/databases/(default)/documents"
     env = {"ENDPOINT": endpoint, MARKER: str(made.folder)}
     with made.start(host_code(code), before=silent, env=env) as process:
@@ -227,7 +249,9 @@ def test_the_relay_ends_with_a_host_that_has_become_another_program(host: MakeHo
     with loopback() as server:
         made = host()
         code = ENABLE + "fit(1)\nos.execvp('sleep', ['sleep', '30'])"
-        process = made.start(host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
+        process = made.start(
+            host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)}
+        )
         server.wait_for(2)
         Told(made, process).wait_for_relays(0)
         assert process.poll() is None
@@ -236,12 +260,18 @@ def test_the_relay_ends_with_a_host_that_has_become_another_program(host: MakeHo
         assert steps(server) == [1]
 
 
-def test_the_relay_ends_though_a_forked_child_keeps_the_pipe_of_a_host_that_nobody_waits_for(host: MakeHost) -> None:
+def test_the_relay_ends_though_a_forked_child_keeps_the_pipe_of_a_host_that_nobody_waits_for(
+    host: MakeHost,
+) -> None:
     """The host is a zombie then, which a signal still reaches."""
-    code = ENABLE + "fit(1)\nif not os.fork():\n    os.kill(os.getpid(), signal.SIGSTOP)\nos._exit(0)"
+    code = (
+        ENABLE + "fit(1)\nif not os.fork():\n    os.kill(os.getpid(), signal.SIGSTOP)\nos._exit(0)"
+    )
     with loopback() as server:
         made = host()
-        process = made.start(host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)})
+        process = made.start(
+            host_code(code), env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)}
+        )
         Told(made, process).wait_for_relays(1)  # the child
         assert steps(server) == [1]
         for pid in senders(str(made.folder)):
@@ -249,13 +279,15 @@ def test_the_relay_ends_though_a_forked_child_keeps_the_pipe_of_a_host_that_nobo
         process.communicate()
 
 
-def test_where_no_process_descriptors_are_the_relay_looks_for_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_process_descriptors_are_the_relay_looks_for_its_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(os, "pidfd_open")
-    monkeypatch.setattr(_relay, "LOOK_S", 0.05)
+    monkeypatch.setattr(relay, "LOOK_S", 0.05)
     source, sink = os.pipe()
     with subprocess.Popen(["sleep", "60"]) as child:
         os.write(sink, frame(b"one"))
-        found = _relay.read_frames(source, child.pid)
+        found = relay.read_frames(source, child.pid)
         assert next(found) == b"one"
         os.write(sink, frame(b"two"))
         child.kill()
@@ -270,7 +302,9 @@ def test_a_zipapp_shares_through_a_relay(host: MakeHost, tmp_path: Path) -> None
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for path in folder.rglob("*.py"):
             file.write(path, Path("plaintally", path.relative_to(folder)))
-        file.writestr("__main__.py", host_code(ENABLE + "fit(1)\nprint(telemetry.session.sink.obstacle)"))
+        file.writestr(
+            "__main__.py", host_code(ENABLE + "fit(1)\nprint(telemetry.session.sink.obstacle)")
+        )
     with loopback() as server:
         made = host()
         command = [str(made.interpreter.python), "-I", str(archive)]

@@ -18,9 +18,13 @@ from terminals import see_at_terminal
 
 pytestmark = [
     pytest.mark.once,
-    pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither devices nor modes in folders"),
+    pytest.mark.skipif(
+        sys.platform == "win32", reason="Windows has neither devices nor modes in folders"
+    ),
 ]
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="making a device, or another user's file, needs root")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="making a device, or another user's file, needs root"
+)
 
 
 @pytest.fixture
@@ -74,7 +78,8 @@ print("before", flush=True)
 Telemetry("savedpkg").session.save(sys.argv[1])
 print("after", flush=True)
 """
-# A fault must not replace the machine's own /dev/stdout, so a link of the test's leads where that one leads.
+# A fault must not replace the machine's own /dev/stdout, so a link of the test's leads where that
+# one leads.
 OUTPUTS = ["{}/stdout", "/dev/fd/1", "/proc/self/fd/1", "{}/link"]
 
 
@@ -87,7 +92,8 @@ def command(path: str, folder: Path) -> list[str]:
 @pytest.mark.linux
 @pytest.mark.parametrize("path", OUTPUTS)
 def test_standard_output_that_is_a_file_keeps_its_place(path: str, tmp_path: Path) -> None:
-    """Opened by its path, the file would be written from its beginning, or replaced under the shell's hands."""
+    """Opened by its path, the file would be written from its beginning, or replaced under the
+    shell's hands."""
     output = tmp_path / "output"
     with output.open("wb") as file:
         subprocess.run(command(path, tmp_path), stdout=file, check=True)
@@ -99,12 +105,17 @@ def test_standard_output_that_is_a_file_keeps_its_place(path: str, tmp_path: Pat
 
 @pytest.mark.linux
 @pytest.mark.parametrize("path", OUTPUTS)
-def test_standard_output_that_is_a_pipe_or_a_terminal_gets_the_session(path: str, tmp_path: Path) -> None:
+def test_standard_output_that_is_a_pipe_or_a_terminal_gets_the_session(
+    path: str, tmp_path: Path
+) -> None:
     words = command(path, tmp_path)
     seen = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     at_terminal = see_at_terminal(words, env=os.environ, cwd=tmp_path)
     for text in (seen, at_terminal):
-        assert json.loads(text.removeprefix("before\n").removesuffix("after\n"))["package"] == "savedpkg"
+        assert (
+            json.loads(text.removeprefix("before\n").removesuffix("after\n"))["package"]
+            == "savedpkg"
+        )
 
 
 @pytest.mark.parametrize("path", ["/dev/fd/999", "/dev/fd/99999999999999999999"])
@@ -132,7 +143,9 @@ def test_another_hard_link_keeps_the_old_content(session: Session, tmp_path: Pat
 
 
 @pytest.mark.parametrize("path", ["", ".", "new/", "there/"])
-def test_a_folder_is_refused(session: Session, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_refused(
+    session: Session, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("there").mkdir()
     with pytest.raises(OSError, match=r"; name a|takes no such file"):
@@ -146,7 +159,9 @@ def test_a_name_may_be_as_long_as_the_system_has_it(session: Session, tmp_path: 
     assert is_saved(session, path.read_bytes())
 
 
-def test_a_session_is_its_owners_and_a_contract_keeps_its_permissions(session: Session, tmp_path: Path) -> None:
+def test_a_session_is_its_owners_and_a_contract_keeps_its_permissions(
+    session: Session, tmp_path: Path
+) -> None:
     for mode in (0o640, 0o755):
         for path in (tmp_path / "session", tmp_path / "contract"):
             path.touch()
@@ -168,7 +183,9 @@ def test_a_file_stays_its_owners(session: Session, tmp_path: Path) -> None:
 
 
 @needs_root
-def test_what_another_user_put_into_a_shared_folder_is_refused(session: Session, tmp_path: Path) -> None:
+def test_what_another_user_put_into_a_shared_folder_is_refused(
+    session: Session, tmp_path: Path
+) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o1777)
     planted = tmp_path / "shared/session"
@@ -189,14 +206,22 @@ def as_user(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.linux
 @pytest.mark.parametrize(
     ("path", "obstacle", "advice"),
-    [("closed/file", "closed", "make the folder {}/closed writable"), ("open/file", "open/file", "make {}/open/file")],
+    [
+        ("closed/file", "closed", "make the folder {}/closed writable"),
+        ("open/file", "open/file", "make {}/open/file"),
+    ],
 )
-def test_an_obstacle_is_named_and_nothing_changes(tmp_path: Path, path: str, obstacle: str, advice: str) -> None:
-    """A file in a folder that cannot be written, although the file can; and a file that is to stay as it is."""
+def test_an_obstacle_is_named_and_nothing_changes(
+    tmp_path: Path, path: str, obstacle: str, advice: str
+) -> None:
+    """A file in a folder that cannot be written, although the file can; and a file that is to stay
+    as it is."""
     (tmp_path / path).parent.mkdir()
     (tmp_path / path).write_text("old")
     (tmp_path / obstacle).chmod(0o555)
-    done = as_user(tmp_path, f"from plaintally import Telemetry; Telemetry('savedpkg').session.save({path!r})")
+    done = as_user(
+        tmp_path, f"from plaintally import Telemetry; Telemetry('savedpkg').session.save({path!r})"
+    )
     (tmp_path / obstacle).chmod(0o755)
     assert done.returncode == 1
     assert f"Permission denied; {advice.format(tmp_path)}" in done.stderr

@@ -1,4 +1,5 @@
-"""The command `plaintally send-test`: it says why imports do not arrive, and asks only where they would go."""
+"""The command `plaintally send-test`: it says why imports do not arrive, and asks only where they
+would go."""
 
 import datetime as dt
 import ipaddress
@@ -28,9 +29,13 @@ def tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 
 def write_certificates_without_key_identifiers(folder: Path) -> ssl.SSLContext:
-    """The context of a server at 127.0.0.1 whose authority, in `ca.pem`, and certificate lack the extensions."""
+    """The context of a server at 127.0.0.1 whose authority, in `ca.pem`, and certificate lack the
+    extensions."""
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in ("A company", "Its server")]
+    names = [
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+        for text in ("A company", "Its server")
+    ]
     now = dt.datetime.now(dt.UTC)
 
     def sign(index: int, extension: x509.ExtensionType) -> bytes:
@@ -58,15 +63,21 @@ def write_certificates_without_key_identifiers(folder: Path) -> ssl.SSLContext:
 
 
 @pytest.mark.linux
-def test_an_authority_without_key_identifiers_is_named(each_python: Interpreter, tmp_path: Path) -> None:
-    """Python 3.13 and newer reject it by default, earlier ones and curl do not; its counts are lost."""
+def test_an_authority_without_key_identifiers_is_named(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
+    """Python 3.13 and newer reject it by default, earlier ones and curl do not; its counts are
+    lost."""
     context = write_certificates_without_key_identifiers(tmp_path)
     trusted = {"SSL_CERT_FILE": str(tmp_path / "ca.pem"), MARKER: str(tmp_path)}
     with loopback(MISSING, tls=context) as server:
         host = make_host(each_python, tmp_path, endpoint=server.endpoint)
         done = host.plaintally("send-test", PACKAGE, env=trusted)
         curl = ["curl", "--silent", "--cacert", str(tmp_path / "ca.pem"), server.endpoint]
-        assert subprocess.run(curl, capture_output=True, check=True).stdout == MISSING.partition(b"\r\n\r\n")[2]
+        assert (
+            subprocess.run(curl, capture_output=True, check=True).stdout
+            == MISSING.partition(b"\r\n\r\n")[2]
+        )
         assert host.run(env=trusted).returncode == 0
         wait_until_gone(str(tmp_path))
         imports = [request for request in server.requests if b"documentId" in request]
@@ -76,20 +87,37 @@ def test_an_authority_without_key_identifiers_is_named(each_python: Interpreter,
     else:
         assert (done.returncode, done.stdout, imports) == (1, "", [])
         assert "Missing Authority Key Identifier" in done.stderr
-        assert "ask the administrator of the certificate authority to issue them again" in done.stderr
+        assert (
+            "ask the administrator of the certificate authority to issue them again" in done.stderr
+        )
 
 
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (answer(200, body=b"<html>Log in</html>"), "something other than the collector answered, with status 200"),
+        (
+            answer(200, body=b"<html>Log in</html>"),
+            "something other than the collector answered, with status 200",
+        ),
         (answer(200, body=b'{"captive": true}'), "something other than the collector answered"),
-        (answer(302, "Location: http://portal.example/"), "if this network has a login page, log in"),
-        (answer(404, body=b"nothing here"), "something other than the collector answered, with status 404"),
+        (
+            answer(302, "Location: http://portal.example/"),
+            "if this network has a login page, log in",
+        ),
+        (
+            answer(404, body=b"nothing here"),
+            "something other than the collector answered, with status 404",
+        ),
         (answer(200, body=b'{"request": {}}'), "something other than the collector answered"),
         (answer(200, body=b'{"receipt": {}}'), "something other than the collector answered"),
-        (error(404, "The database (default) does not exist for project p.", "NOT_FOUND"), "does not exist for project"),
-        (error(403, "Cloud Firestore API is disabled.", "PERMISSION_DENIED"), "Cloud Firestore API is disabled"),
+        (
+            error(404, "The database (default) does not exist for project p.", "NOT_FOUND"),
+            "does not exist for project",
+        ),
+        (
+            error(403, "Cloud Firestore API is disabled.", "PERMISSION_DENIED"),
+            "Cloud Firestore API is disabled",
+        ),
         (error(429, "Too many requests.", "RESOURCE_EXHAUSTED"), "Too many requests"),
         (error(503, "The database is being moved."), "The database is being moved"),
         (b"220 mail.example.org ESMTP\r\n\r\n", "the server speaks no HTTP"),
@@ -142,7 +170,10 @@ def test_after_opting_out_nothing_is_tried(host: MakeHost, refusal: dict[str, st
         made = host(endpoint=server.endpoint)
         done = made.plaintally("send-test", PACKAGE, env=refusal)
         assert done.returncode == 1
-        assert f"nothing was sent: imports of {PACKAGE} are not counted here, because of the rule" in done.stderr
+        assert (
+            f"nothing was sent: imports of {PACKAGE} are not counted here, because of the rule"
+            in done.stderr
+        )
         made.prefer(f"[packages.{PACKAGE}]\nendpoint = 'none'\n")
         assert "has no address to test" in made.plaintally("send-test", PACKAGE).stderr
         assert server.connections == 0
@@ -158,7 +189,12 @@ def test_the_test_has_the_senders_environment_and_trust(host: MakeHost, tmp_path
         code += f"ssl.create_default_context = lambda: make(cafile={json.dumps(str(tmp_path / 'ca.pem'))})\n"
         (made.folder / "sitecustomize.py").write_text(code)
         assert made.plaintally("send-test", PACKAGE).returncode == 1
-        assert made.plaintally("send-test", PACKAGE, env={"SSL_CERT_FILE": str(tmp_path / "ca.pem")}).returncode == 0
+        assert (
+            made.plaintally(
+                "send-test", PACKAGE, env={"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+            ).returncode
+            == 0
+        )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +202,11 @@ def test_the_test_has_the_senders_environment_and_trust(host: MakeHost, tmp_path
     [
         MISSING,
         error(404, "There is no such document.", "NOT_FOUND"),
-        error(404, 'Document "projects/p/databases/(default)/documents/using_x/send-test" not found.', "NOT_FOUND"),
+        error(
+            404,
+            'Document "projects/p/databases/(default)/documents/using_x/send-test" not found.',
+            "NOT_FOUND",
+        ),
     ],
 )
 def test_a_missing_document_is_an_answer_of_a_collector(host: MakeHost, given: bytes) -> None:
@@ -176,7 +216,9 @@ def test_a_missing_document_is_an_answer_of_a_collector(host: MakeHost, given: b
 
 def test_a_collector_at_another_path_is_named(host: MakeHost, tmp_path: Path) -> None:
     with run_collector(tmp_path / "collector.sqlite3", packages=(PACKAGE,)) as collector:
-        done = host(endpoint=f"http://127.0.0.1:{collector.port}/v1/elsewhere").plaintally("send-test", PACKAGE)
+        done = host(endpoint=f"http://127.0.0.1:{collector.port}/v1/elsewhere").plaintally(
+            "send-test", PACKAGE
+        )
     assert done.returncode == 1
     assert "There is no such collection" in done.stderr
 

@@ -54,10 +54,14 @@ def assert_unharmed(host: Host, **keywords: object) -> None:
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, b"", b"")
 
 
-def test_the_bytes_are_an_id_and_a_time_and_nothing_else(each_python: Interpreter, tmp_path: Path) -> None:
+def test_the_bytes_are_an_id_and_a_time_and_nothing_else(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
     with loopback() as server:
         host = make_host(each_python, tmp_path, endpoint=server.endpoint)
-        assert_unharmed(host, env={"LANG": "de_DE.UTF-8", "USER": "canary-user", "HOSTNAME": "canary-host"})
+        assert_unharmed(
+            host, env={"LANG": "de_DE.UTF-8", "USER": "canary-user", "HOSTNAME": "canary-host"}
+        )
         [request] = server.wait_for(1)
     found = REQUEST.fullmatch(request)
     assert found, request
@@ -71,11 +75,16 @@ def test_fifty_scripts_that_only_import_are_fifty_counts(host: MakeHost) -> None
             assert_unharmed(counted)
             server.wait_for(number - 1)  # so that no more than two senders are alive
         requests = server.wait_for(50)
-    identifiers = {json.loads(request.partition(b"\r\n\r\n")[2])["fields"]["id"]["stringValue"] for request in requests}
+    identifiers = {
+        json.loads(request.partition(b"\r\n\r\n")[2])["fields"]["id"]["stringValue"]
+        for request in requests
+    }
     assert len(identifiers) == 50
 
 
-@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "os.killpg(0, signal.SIGKILL)"])
+@pytest.mark.parametrize(
+    "end", ["os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)", "os.killpg(0, signal.SIGKILL)"]
+)
 def test_the_sender_survives_the_host(host: MakeHost, end: str) -> None:
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
@@ -89,9 +98,13 @@ def test_the_host_ends_before_a_slow_or_silent_server_answers(host: MakeHost) ->
     with loopback(held=True) as server:
         counted = host(endpoint=server.endpoint)
         assert_unharmed(counted, env={MARKER: marker})
-        assert len(server.wait_for(1)) == 1  # taken and read, and not answered: yet the host is gone
+        assert (
+            len(server.wait_for(1)) == 1
+        )  # taken and read, and not answered: yet the host is gone
         assert len(senders(marker)) == 1
-        wait_until_gone(marker)  # the sender gives up by itself, although the server is still silent
+        wait_until_gone(
+            marker
+        )  # the sender gives up by itself, although the server is still silent
         assert server.connections == 1
 
 
@@ -113,7 +126,9 @@ def test_the_host_ends_before_a_slow_or_silent_server_answers(host: MakeHost) ->
         ([b"220 mail.example.org ESMTP\r\n\r\n"], 1),
     ],
     ids=lambda value: (
-        value[0][9:60].decode(errors="replace").split("\r\n")[0] if isinstance(value, list) else str(value)
+        value[0][9:60].decode(errors="replace").split("\r\n")[0]
+        if isinstance(value, list)
+        else str(value)
     ),
 )
 def test_what_a_server_answers(host: MakeHost, answers: list[bytes], tries: int) -> None:
@@ -159,7 +174,9 @@ def test_tls_is_verified(host: MakeHost, authority: trustme.CA, tmp_path: Path, 
     marker = uuid.uuid4().hex
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     trust = {} if case == "untrusted" else {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
-    with loopback(tls=tls_server(authority, "example.org" if case == "other name" else "127.0.0.1")) as server:
+    with loopback(
+        tls=tls_server(authority, "example.org" if case == "other name" else "127.0.0.1")
+    ) as server:
         assert_unharmed(host(endpoint=server.endpoint), env={MARKER: marker, **trust})
         if case == "trusted":
             [request] = server.wait_for(1)
@@ -181,12 +198,15 @@ def test_a_proxy_is_used(host: MakeHost, proxy: Loopback, upper: bool) -> None: 
     counted = host(endpoint="https://telemetry.example.org/v1/documents")
     assert_unharmed(counted, env={name: f"http://me:s%20cret@127.0.0.1:{proxy.port}"})
     assert proxy.wait_for(1)[0] == (
-        b"CONNECT telemetry.example.org:443 HTTP/1.1\r\nHost: telemetry.example.org:443\r\nUser-Agent: plaintally\r\n"
+        b"CONNECT telemetry.example.org:443 HTTP/1.1\r\nHost: "
+        b"telemetry.example.org:443\r\nUser-Agent: plaintally\r\n"
         b"Proxy-Authorization: Basic bWU6cyBjcmV0\r\n\r\n"
     )
 
 
-def test_a_plain_request_goes_through_a_proxy_in_absolute_form(host: MakeHost, proxy: Loopback) -> None:
+def test_a_plain_request_goes_through_a_proxy_in_absolute_form(
+    host: MakeHost, proxy: Loopback
+) -> None:
     counted = host(endpoint="http://telemetry.example.org/v1/documents", allow_http=True)
     assert_unharmed(counted, env={"http_proxy": f"http://127.0.0.1:{proxy.port}"})
     assert proxy.wait_for(1)[0].startswith(
@@ -199,10 +219,16 @@ def test_no_proxy_and_loopback_go_around_the_proxy(host: MakeHost, proxy: Loopba
     marker = uuid.uuid4().hex
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
-        assert_unharmed(counted, env={"http_proxy": address, "HTTP_PROXY": address, "all_proxy": address})
+        assert_unharmed(
+            counted, env={"http_proxy": address, "HTTP_PROXY": address, "all_proxy": address}
+        )
         assert len(server.wait_for(1)) == 1
-    elsewhere = make_host(counted.interpreter, counted.folder / "2", endpoint="https://collector.invalid/v1/documents")
-    assert_unharmed(elsewhere, env={"https_proxy": address, "no_proxy": "a.example, .invalid", MARKER: marker})
+    elsewhere = make_host(
+        counted.interpreter, counted.folder / "2", endpoint="https://collector.invalid/v1/documents"
+    )
+    assert_unharmed(
+        elsewhere, env={"https_proxy": address, "no_proxy": "a.example, .invalid", MARKER: marker}
+    )
     wait_until_gone(marker)
     assert proxy.connections == 0
 
@@ -224,7 +250,9 @@ def test_a_home_that_is_read_only_or_missing(host: MakeHost, tmp_path: Path) -> 
 def test_a_standard_input_that_the_host_replaced(host: MakeHost, replacement: str) -> None:
     change = "sys.stdin.close()" if replacement == "closed" else f"sys.stdin = {replacement}"
     with loopback() as server:
-        assert_unharmed(host(endpoint=server.endpoint), code=f"import sys; {change}; import {PACKAGE}")
+        assert_unharmed(
+            host(endpoint=server.endpoint), code=f"import sys; {change}; import {PACKAGE}"
+        )
         assert len(server.wait_for(1)) == 1
 
 
@@ -246,9 +274,16 @@ def test_a_pipe_that_the_host_inherited_is_not_held_open(host: MakeHost, proc: s
     with loopback(held=True) as server:
         counted = host(endpoint=server.endpoint)
         source, sink = os.pipe()
-        command = [*(without if proc == "missing" else ()), str(counted.interpreter.python), "-c", f"import {PACKAGE}"]
+        command = [
+            *(without if proc == "missing" else ()),
+            str(counted.interpreter.python),
+            "-c",
+            f"import {PACKAGE}",
+        ]
         marker = uuid.uuid4().hex
-        subprocess.run(command, env=counted.environment({MARKER: marker}), pass_fds=(sink,), check=True)
+        subprocess.run(
+            command, env=counted.environment({MARKER: marker}), pass_fds=(sink,), check=True
+        )
         os.close(sink)
         assert len(server.wait_for(1)) == 1
         os.set_blocking(source, False)
@@ -260,13 +295,20 @@ def test_a_pipe_that_the_host_inherited_is_not_held_open(host: MakeHost, proc: s
 def test_warnings_as_errors_and_development_mode(each_python: Interpreter, tmp_path: Path) -> None:
     with loopback() as server:
         host = make_host(each_python, tmp_path, endpoint=server.endpoint)
-        for options in (["-W", "error"], ["-X", "dev", "-W", "error"], ["-O"], ["-bb", "-W", "error"]):
+        for options in (
+            ["-W", "error"],
+            ["-X", "dev", "-W", "error"],
+            ["-O"],
+            ["-bb", "-W", "error"],
+        ):
             completed = host.run(f"import {PACKAGE}; import gc; gc.collect()", *options)
             assert (completed.returncode, completed.stdout, completed.stderr) == (0, b"", b"")
         assert len(server.wait_for(4)) == 4
 
 
-def test_a_host_with_threads_that_forks_around_the_import(each_python: Interpreter, tmp_path: Path) -> None:
+def test_a_host_with_threads_that_forks_around_the_import(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
     code = f"""
         import os, threading, time
         stop = threading.Event()
@@ -326,14 +368,22 @@ def test_an_interpreter_that_needs_its_home_variable(host: MakeHost, tmp_path: P
         shutil.copy(program, moved)
         (counted.folder / "socket.py").write_text("raise SystemExit('of the user')")
         [packages] = counted.interpreter.prefix.glob("lib/python*/site-packages")
-        counted = Host(Interpreter(moved, counted.interpreter.version), counted.folder, counted.home)
+        counted = Host(
+            Interpreter(moved, counted.interpreter.version), counted.folder, counted.home
+        )
         assert counted.run("pass").returncode != 0
-        assert_unharmed(counted, env={"PYTHONHOME": home, "PYTHONPATH": f"{counted.folder}:{packages}"})
+        assert_unharmed(
+            counted, env={"PYTHONHOME": home, "PYTHONPATH": f"{counted.folder}:{packages}"}
+        )
         assert len(server.wait_for(1)) == 1
 
 
-@pytest.mark.parametrize(("refused", "sent"), [("os.posix_spawn", 0), ("_thread.start_new_thread", 1)])
-def test_a_hook_that_refuses(each_python: Interpreter, tmp_path: Path, refused: str, sent: int) -> None:
+@pytest.mark.parametrize(
+    ("refused", "sent"), [("os.posix_spawn", 0), ("_thread.start_new_thread", 1)]
+)
+def test_a_hook_that_refuses(
+    each_python: Interpreter, tmp_path: Path, refused: str, sent: int
+) -> None:
     """Without a process nothing is sent; without a thread the host waits for sh."""
     code = f"""
         import sys, time
@@ -353,14 +403,22 @@ def test_a_hook_that_refuses(each_python: Interpreter, tmp_path: Path, refused: 
 
 @pytest.mark.strace
 @pytest.mark.parametrize("embedded", [False, True])
-def test_another_program_that_runs_python_is_left_no_thread(host: MakeHost, tmp_path: Path, embedded: bool) -> None:  # noqa: FBT001
+def test_another_program_that_runs_python_is_left_no_thread(
+    host: MakeHost,
+    tmp_path: Path,
+    embedded: bool,  # noqa: FBT001
+) -> None:
     """Where it ends Python and starts it again, a thread of the old one would crash it."""
     as_embedded = "sys.orig_argv.clear()" if embedded else "pass"
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
         found = trace(counted, tmp_path, f"import sys; {as_embedded}; import {PACKAGE}")
         of_host = found.lines[0].split()[0]
-        threads = [line for line in found.processes_and_threads if "CLONE_THREAD" in line and line.startswith(of_host)]
+        threads = [
+            line
+            for line in found.processes_and_threads
+            if "CLONE_THREAD" in line and line.startswith(of_host)
+        ]
         assert len(threads) == (not embedded)
         assert len(server.wait_for(1)) == 1
 
@@ -370,7 +428,9 @@ def test_another_program_that_runs_python_is_left_no_thread(host: MakeHost, tmp_
     "preparation",
     ["sys.frozen = True", "sys.executable = None; sys.prefix = sys.base_prefix = '/nowhere'"],
 )
-def test_without_an_interpreter_nothing_is_started(host: MakeHost, tmp_path: Path, preparation: str) -> None:
+def test_without_an_interpreter_nothing_is_started(
+    host: MakeHost, tmp_path: Path, preparation: str
+) -> None:
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
         found = trace(counted, tmp_path, f"import sys; {preparation}; import {PACKAGE}")
@@ -379,7 +439,9 @@ def test_without_an_interpreter_nothing_is_started(host: MakeHost, tmp_path: Pat
         assert server.connections == 0
 
 
-@pytest.mark.parametrize("instead", ["/bin/false", "/etc/passwd"], ids=["sh that fails", "sh that cannot be run"])
+@pytest.mark.parametrize(
+    "instead", ["/bin/false", "/etc/passwd"], ids=["sh that fails", "sh that cannot be run"]
+)
 def test_without_a_shell_nothing_is_sent_and_nothing_hangs(host: MakeHost, instead: str) -> None:
     script = 'mount --bind "$0" "$(readlink -f /bin/sh)" && exec "$@"'
     with loopback() as server:
@@ -393,7 +455,10 @@ def test_without_a_shell_nothing_is_sent_and_nothing_hangs(host: MakeHost, inste
 
 def test_a_host_of_a_gigabyte(host: MakeHost) -> None:
     with loopback() as server:
-        assert_unharmed(host(endpoint=server.endpoint), code=f"held = bytearray(b'x') * (1 << 30); import {PACKAGE}")
+        assert_unharmed(
+            host(endpoint=server.endpoint),
+            code=f"held = bytearray(b'x') * (1 << 30); import {PACKAGE}",
+        )
         assert len(server.wait_for(1)) == 1
 
 
@@ -438,7 +503,9 @@ def test_a_host_that_is_given_orphans(host: MakeHost, adopts: str, green: bool) 
     before = FIRST_PROCESS if adopts == "first process" else ()
     with loopback(held=True) as server:
         counted = host(endpoint=server.endpoint)
-        counted = Host(Interpreter(Path(sys.executable), sys.version_info[:2]), counted.folder, counted.home)
+        counted = Host(
+            Interpreter(Path(sys.executable), sys.version_info[:2]), counted.folder, counted.home
+        )
         process = counted.start(LEFT_BEHIND + textwrap.dedent(code), before=before)
         assert process.stdout
         assert process.stdout.readline() == b"imported\n"
@@ -449,7 +516,8 @@ def test_a_host_that_is_given_orphans(host: MakeHost, adopts: str, green: bool) 
 
 
 def test_a_host_of_gevent(host: MakeHost) -> None:
-    """What it replaces in `os` and `_thread` would keep its loop from ever ending, or stop it while it waits."""
+    """What it replaces in `os` and `_thread` would keep its loop from ever ending, or stop it while
+    it waits."""
     code = f"""
         from gevent import monkey
         wait = __import__("time").sleep
@@ -462,7 +530,9 @@ def test_a_host_of_gevent(host: MakeHost) -> None:
     """
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
-        counted = Host(Interpreter(Path(sys.executable), sys.version_info[:2]), counted.folder, counted.home)
+        counted = Host(
+            Interpreter(Path(sys.executable), sys.version_info[:2]), counted.folder, counted.home
+        )
         assert_unharmed(counted, code=LEFT_BEHIND + textwrap.dedent(code))
         assert len(server.wait_for(1)) == 1
 
@@ -493,8 +563,12 @@ def test_the_sender_has_left_the_hosts_session_folder_and_priority(host: MakeHos
         [sender] = senders(marker)
         assert os.getsid(sender) not in (0, os.getsid(0))
         assert Path(f"/proc/{sender}/cwd").readlink() == Path("/")
-        assert os.getpriority(os.PRIO_PROCESS, sender) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
-        assert {str(Path(f"/proc/{sender}/fd/{number}").readlink()) for number in (1, 2)} == {"/dev/null"}
+        assert os.getpriority(os.PRIO_PROCESS, sender) == min(
+            os.getpriority(os.PRIO_PROCESS, 0) + 10, 19
+        )
+        assert {str(Path(f"/proc/{sender}/fd/{number}").readlink()) for number in (1, 2)} == {
+            "/dev/null"
+        }
         os.kill(sender, signal.SIGKILL)
 
 
@@ -524,7 +598,9 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-def test_the_sender_gets_path_proxies_and_certificates_of_the_environment(host: MakeHost, shell: str) -> None:
+def test_the_sender_gets_path_proxies_and_certificates_of_the_environment(
+    host: MakeHost, shell: str
+) -> None:
     """Some systems have bash for sh, which adds the working directory to what it was given."""
     if not os.path.exists(shell):  # noqa: PTH110
         pytest.skip(f"no {shell} here")
@@ -547,7 +623,9 @@ def test_the_sender_gets_path_proxies_and_certificates_of_the_environment(host: 
     assert given == {"PATH": os.environ["PATH"], MARKER: marker, **PASSED_ON}
 
 
-def test_in_a_cgi_script_a_proxy_that_a_client_may_have_set_is_not_used(host: MakeHost, proxy: Loopback) -> None:
+def test_in_a_cgi_script_a_proxy_that_a_client_may_have_set_is_not_used(
+    host: MakeHost, proxy: Loopback
+) -> None:
     counted = host(endpoint="http://collector.invalid/v1/documents", allow_http=True)
     marker = uuid.uuid4().hex
     env = {MARKER: marker, "HTTP_PROXY": f"http://127.0.0.1:{proxy.port}"}
@@ -564,7 +642,8 @@ def test_two_hosts_in_one_process_are_told_apart(host: MakeHost, tmp_path: Path)
         neighbour = counted.folder / "neighbour"
         neighbour.mkdir()
         (neighbour / "__init__.py").write_text(
-            f"from plaintally import Telemetry\nTelemetry('neighbour', endpoint={other.endpoint!r}).count_import()\n"
+            "from plaintally import Telemetry\nTelemetry('neighbour', "
+            f"endpoint={other.endpoint!r}).count_import()\n"
         )
         assert_unharmed(counted, code=f"import {PACKAGE}, neighbour", env={MARKER: tmp_path.name})
         [first], [second] = server.wait_for(1), other.wait_for(1)

@@ -23,7 +23,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaintally import Telemetry
-from plaintally.contract import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
+from plaintally.contract import (
+    Choice,
+    Contract,
+    Description,
+    ErrorType,
+    Flag,
+    Integer,
+    Label,
+    Name,
+    Real,
+    Source,
+)
 from plaintally.exceptions import ConfigurationError
 from plaintally.session import SKIPPED, Session, SessionInvoke
 
@@ -121,7 +132,10 @@ def last(session: Session, label: str = "fit") -> SessionInvoke:
     return session.stats(label).invokes[-1]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["fit", "other"]), st.booleans()), max_size=60), st.integers(1, 20))
+@given(
+    st.lists(st.tuples(st.sampled_from(["fit", "other"]), st.booleans()), max_size=60),
+    st.integers(1, 20),
+)
 def test_the_figures_are_those_of_all_invokes_and_the_ring_holds_the_last(
     calls: list[tuple[str, bool]], capacity: int
 ) -> None:
@@ -143,13 +157,24 @@ def test_the_figures_are_those_of_all_invokes_and_the_ring_holds_the_last(
         assert stats.success_rate == ((len(own) - sum(own)) / len(own) if own else 0.0)
         if len(own) <= capacity and own:
             durations = [invoke.duration_ms for invoke in stats.invokes]
-            assert (stats.min_duration_ms, stats.max_duration_ms) == (min(durations), max(durations))
+            assert (stats.min_duration_ms, stats.max_duration_ms) == (
+                min(durations),
+                max(durations),
+            )
             assert stats.total_duration_ms == pytest.approx(sum(durations))
 
 
 def test_what_is_declared_is_kept_and_all_else_is_dropped_and_counted(session: Session) -> None:
     with start(session) as invoke:
-        invoke.add(solver="exact", steps=3, verbose=True, tolerance=0.5, backend="cpu", data=[1.0], model="x" * 30)
+        invoke.add(
+            solver="exact",
+            steps=3,
+            verbose=True,
+            tolerance=0.5,
+            backend="cpu",
+            data=[1.0],
+            model="x" * 30,
+        )
         invoke.add(secret=1, **{"other secret": object()})
     assert invoke.context == {
         "solver": "exact",
@@ -160,7 +185,13 @@ def test_what_is_declared_is_kept_and_all_else_is_dropped_and_counted(session: S
         "data": {"type": "list", "length": 1, "element_type": "float"},
         "model": "x" * 20,
     }
-    for wrong in ({"solver": "secret"}, {"steps": 101}, {"steps": True}, {"verbose": 1}, {"tolerance": float("nan")}):
+    for wrong in (
+        {"solver": "secret"},
+        {"steps": 101},
+        {"steps": True},
+        {"verbose": 1},
+        {"tolerance": float("nan")},
+    ):
         with start(session) as invoke:
             invoke.add(**wrong)
         assert invoke.context == {}
@@ -185,7 +216,9 @@ def interrupt() -> int:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, asyncio.CancelledError, StopIteration])
+@pytest.mark.parametrize(
+    "kind", [ValueError, KeyboardInterrupt, SystemExit, asyncio.CancelledError, StopIteration]
+)
 def test_an_error_is_raised_again_as_it_was(session: Session, kind: type[BaseException]) -> None:
     error = kind("message")
     with pytest.raises(kind) as caught, start(session) as invoke:
@@ -317,7 +350,9 @@ def test_a_new_label_in_a_signal_handler_does_not_disturb_counting(session: Sess
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert session.stats("fit").total_invokes == 20_000
-    assert sum(session.stats(label).total_invokes for label in session.labels) == 20_000 + next(numbers)
+    assert sum(session.stats(label).total_invokes for label in session.labels) == 20_000 + next(
+        numbers
+    )
 
 
 FORK = """
@@ -359,7 +394,7 @@ def test_a_forked_process_has_a_log_of_its_own_even_where_the_lock_was_held() ->
 
 MARKS = """
 import os
-from plaintally import _forks
+from plaintally.session import forks
 marks = [_forks._page(), _forks._Process(), _forks.mark()]
 assert all(mark[0] for mark in marks)
 pid = os.fork()
@@ -456,7 +491,10 @@ class TestTracking:
         with pytest.raises(ValueError, match="message") as caught:
             fail()
         assert caught.value is error
-        assert [frame.name for frame in traceback.extract_tb(error.__traceback__)][1:] == ["logged", "fail"]
+        assert [frame.name for frame in traceback.extract_tb(error.__traceback__)][1:] == [
+            "logged",
+            "fail",
+        ]
 
     def test_a_coroutine_ends_when_it_returns(self, telemetry: Telemetry) -> None:
         @telemetry.track("fit")
@@ -508,7 +546,8 @@ class TestTracking:
         assert [invoke.status for invoke in log.stats("fit").invokes] == [status]
 
     @pytest.mark.parametrize(
-        ("use", "status"), [("exhaust", "success"), ("close", "success"), ("throw", "success"), ("fail", "error")]
+        ("use", "status"),
+        [("exhaust", "success"), ("close", "success"), ("throw", "success"), ("fail", "error")],
     )
     def test_an_async_generator_too(self, telemetry: Telemetry, use: str, status: str) -> None:
         closed = []
@@ -545,7 +584,9 @@ class TestTracking:
         assert [invoke.status for invoke in log.stats("fit").invokes] == [status]
         assert closed == [True]
 
-    def test_without_a_session_nothing_is_logged_and_no_context_made(self, telemetry: Telemetry) -> None:
+    def test_without_a_session_nothing_is_logged_and_no_context_made(
+        self, telemetry: Telemetry
+    ) -> None:
         def refuse() -> dict[str, object]:
             raise AssertionError
 
@@ -581,7 +622,12 @@ def test_the_log_never_raises_into_its_host(telemetry: Telemetry) -> None:
         with telemetry.invoke(label) as invoke:  # type: ignore[arg-type]
             invoke.add(steps=1)
         assert invoke is SKIPPED
-        assert (invoke.context, invoke.dropped, invoke.status, invoke.duration_ms) == ({}, {}, "unknown", 0.0)
+        assert (invoke.context, invoke.dropped, invoke.status, invoke.duration_ms) == (
+            {},
+            {},
+            "unknown",
+            0.0,
+        )
         assert invoke.id
         assert invoke.execution_start is None
 
@@ -621,7 +667,12 @@ def test_what_makes_up_its_attributes_is_called_as_it_is(telemetry: Telemetry) -
 
 def test_an_async_generator_that_is_collected_while_it_waits_says_nothing() -> None:
     assert (
-        subprocess.run([sys.executable, "-W", "error", "-c", WAITS], timeout=30, check=True, capture_output=True).stderr
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", WAITS],
+            timeout=30,
+            check=True,
+            capture_output=True,
+        ).stderr
         == b""
     )
 
@@ -656,7 +707,9 @@ def test_whoever_begins_a_session_first_begins_it_for_all(tmp_path: Path) -> Non
     subprocess.run([sys.executable, "-c", TOGETHER], env=environment, timeout=30, check=True)
 
 
-def test_places_in_the_package_are_told_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_in_the_package_are_told_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The modules of the package are those below the name it was made in."""
     (tmp_path / "placespkg").mkdir()
     (tmp_path / "placespkg/__init__.py").touch()
@@ -670,4 +723,7 @@ def test_places_in_the_package_are_told_and_no_others(tmp_path: Path, monkeypatc
 
     with pytest.raises(ValueError, match="secret"), session.invoke("fit"):
         solver.inner(fail)
-    assert last(session).context["error"] == {"type": "ValueError", "frames": ["placespkg.solver:2 inner"]}
+    assert last(session).context["error"] == {
+        "type": "ValueError",
+        "frames": ["placespkg.solver:2 inner"],
+    }

@@ -37,7 +37,8 @@ from loopback import Loopback, loopback
 pytestmark = pytest.mark.linux
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
-# Process ids of its own: on a busy machine, other tests start more than 64 processes between `sh` and Python.
+# Process ids of its own: on a busy machine, other tests start more than 64 processes between `sh`
+# and Python.
 OWN_IDS = ("unshare", "--map-root-user", "--pid", "--fork", "--mount-proc")
 FLOCK = {
     "flock": (),
@@ -57,7 +58,8 @@ def add_package(host: Host, name: str, endpoint: str) -> None:
     folder = host.folder / name
     folder.mkdir(exist_ok=True)
     (folder / "__init__.py").write_text(
-        f"from plaintally import Telemetry\nTelemetry({name!r}, endpoint={endpoint!r}).count_import()\n"
+        f"from plaintally import Telemetry\nTelemetry({name!r}, "
+        f"endpoint={endpoint!r}).count_import()\n"
     )
 
 
@@ -71,7 +73,11 @@ def add_packages(host: Host, server: Loopback, count: int) -> list[str]:
 
 def anonymous(requests: list[bytes]) -> set[bytes]:
     """The requests without their ids and the port of the server."""
-    identifiers = {match for request in requests for match in re.findall(rb"documentId=([0-9a-f-]{36})", request)}
+    identifiers = {
+        match
+        for request in requests
+        for match in re.findall(rb"documentId=([0-9a-f-]{36})", request)
+    }
     assert len(identifiers) == len(requests)
     return {re.sub(rb"[0-9a-f-]{36}|127.0.0.1:\d+", b"", request) for request in requests}
 
@@ -104,12 +110,16 @@ def test_ten_packages_start_one_sender(each_python: Interpreter, tmp_path: Path)
             host.run(f"import {name}")
             alone.wait_for(names.index(name) + 1)
         assert anonymous(together.requests) == anonymous(alone.requests)
-        assert all(request.count(b"POST ") == 1 and b"Connection: close" in request for request in together.requests)
+        assert all(
+            request.count(b"POST ") == 1 and b"Connection: close" in request
+            for request in together.requests
+        )
 
 
 @pytest.mark.strace
 def test_a_slow_shell_is_no_reason_for_another_sender(host: MakeHost, tmp_path: Path) -> None:
-    """In a background process, `sh` opens /dev/null as descriptor 0. Nor does `flock` on the way replace the pipe."""
+    """In a background process, `sh` opens /dev/null as descriptor 0. Nor does `flock` on the way
+    replace the pipe."""
     slowly = ("-P", "/dev/null", "-e", "inject=open,openat:delay_exit=200000")
     strace = (*OWN_IDS, shutil.which("strace") or "", "-f", "-o", str(tmp_path / "trace"), *slowly)
     with loopback() as server:
@@ -149,7 +159,9 @@ def test_no_file_of_another_process_is_looked_at(host: MakeHost, tmp_path: Path)
         ("time.sleep(3)", 2),
     ],
 )
-def test_a_sender_serves_a_while_and_one_environment(host: MakeHost, tmp_path: Path, between: str, count: int) -> None:
+def test_a_sender_serves_a_while_and_one_environment(
+    host: MakeHost, tmp_path: Path, between: str, count: int
+) -> None:
     with loopback() as server:
         made = host()
         first, second = add_packages(made, server, 2)
@@ -250,12 +262,16 @@ signal_sender(signal.SIGCONT)"""
 
 
 def test_jobs_that_come_as_a_sender_ends_are_delivered(host: MakeHost) -> None:
-    """A process imports a package again and again, each time at about the moment in which its sender gives up."""
+    """A process imports a package again and again, each time at about the moment in which its
+    sender gives up."""
     with loopback() as server:
         made = host()
         names = add_packages(made, server, 12)
         pauses_s = [1 + number * 0.004 for number in range(-3, len(names) - 3)]
-        code = "\n".join(f"import {name}; time.sleep({pause})" for name, pause in zip(names, pauses_s, strict=True))
+        code = "\n".join(
+            f"import {name}; time.sleep({pause})"
+            for name, pause in zip(names, pauses_s, strict=True)
+        )
         assert made.run(f"import time\n{code}").returncode == 0
         wait_for_packages(server, names)
 
@@ -291,13 +307,17 @@ def test_a_host_that_makes_a_container_can_still_fork(host: MakeHost) -> None:
             break
     """
     with loopback() as server:
-        done = host(endpoint=server.endpoint).run(code, before=("unshare", "--map-root-user", "--fork"))
+        done = host(endpoint=server.endpoint).run(
+            code, before=("unshare", "--map-root-user", "--fork")
+        )
         assert (done.returncode, done.stderr) == (0, b"")
         assert server.connections == 0
 
 
 @pytest.mark.parametrize("end", ["chroot", "no descriptors"])
-def test_a_host_that_cannot_load_libraries_ends_normally(each_python: Interpreter, tmp_path: Path, end: str) -> None:
+def test_a_host_that_cannot_load_libraries_ends_normally(
+    each_python: Interpreter, tmp_path: Path, end: str
+) -> None:
     """A thread that outlived the interpreter would need one to end, and abort the process."""
     (tmp_path / "empty").mkdir()
     code = {
@@ -307,7 +327,9 @@ def test_a_host_that_cannot_load_libraries_ends_normally(each_python: Interprete
     with loopback() as server:
         made = make_host(each_python, tmp_path, endpoint=server.endpoint)
         for _ in range(60):
-            done = made.run(f"import os, resource, {PACKAGE}; {code}", before=("unshare", "--map-root-user"))
+            done = made.run(
+                f"import os, resource, {PACKAGE}; {code}", before=("unshare", "--map-root-user")
+            )
             assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -328,7 +350,15 @@ def test_a_host_whose_callbacks_at_exit_cannot_be_compared(host: MakeHost) -> No
 
 
 def test_without_proc_each_package_starts_a_sender(host: MakeHost) -> None:
-    without = ("unshare", "--mount", "--map-root-user", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
+    without = (
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        'mount -t tmpfs none /proc && exec "$@"',
+        "sh",
+    )
     with loopback() as server:
         made = host()
         names = add_packages(made, server, 3)
@@ -349,7 +379,9 @@ def test_a_host_that_became_another_user_starts_a_sender_of_its_own(host: MakeHo
             os.setuid(65534)
             import {names[1]}
         """
-        made = Host(Interpreter(SYSTEM_PYTHON, (0, 0)), made.folder, made.home)  # which every user can read
+        made = Host(
+            Interpreter(SYSTEM_PYTHON, (0, 0)), made.folder, made.home
+        )  # which every user can read
         assert made.run(code).returncode == 0
         wait_for_packages(server, names)
 
@@ -366,14 +398,18 @@ def tls_server(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.mark.strace
-def test_jobs_share_the_certificates_and_no_session(host: MakeHost, authority: trustme.CA, tmp_path: Path) -> None:
+def test_jobs_share_the_certificates_and_no_session(
+    host: MakeHost, authority: trustme.CA, tmp_path: Path
+) -> None:
     trusted = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(trusted))
     context = tls_server(authority)
     with loopback(tls=context) as server:
         made = host()
         names = add_packages(made, server, 6)
-        found = trace(made, tmp_path, f"import {', '.join(names)}", env={"SSL_CERT_FILE": str(trusted)})
+        found = trace(
+            made, tmp_path, f"import {', '.join(names)}", env={"SSL_CERT_FILE": str(trusted)}
+        )
         assert packages_of(server) == set(names)
     assert context.session_stats()["accept_good"] == 6
     assert context.session_stats()["hits"] == 0
@@ -397,7 +433,10 @@ def test_a_job_that_hangs_does_not_keep_its_sender(host: MakeHost, tmp_path: Pat
     with loopback() as server:
         made = host(endpoint=server.endpoint.replace("http", "https"))
         add_package(made, "other", server.endpoint)
-        made.run(f"import {PACKAGE}, other", env={MARKER: marker, "SSL_CERT_FILE": str(tmp_path / "ca.pem")})
+        made.run(
+            f"import {PACKAGE}, other",
+            env={MARKER: marker, "SSL_CERT_FILE": str(tmp_path / "ca.pem")},
+        )
         assert len(server.wait_for(1)) == 1
         wait_until_gone(marker)
 
@@ -441,7 +480,11 @@ def test_without_a_lock_later_packages_start_nothing(host: MakeHost, tmp_path: P
         names = add_packages(made, server, 3)
         files = locked_files(made)
         with locked(files):
-            found = trace(made, tmp_path, f"import time, {names[0]}; time.sleep(0.2); import {', '.join(names[1:])}")
+            found = trace(
+                made,
+                tmp_path,
+                f"import time, {names[0]}; time.sleep(0.2); import {', '.join(names[1:])}",
+            )
         assert sum('"/bin/sh"' in line for line in found.programs) == 1
         assert server.connections == 0
 
@@ -481,8 +524,17 @@ def test_quick_processes_leave_four_senders(host: MakeHost, command: str) -> Non
 
 @pytest.mark.strace
 @pytest.mark.parametrize("command", FLOCK)
-def test_where_files_cannot_be_locked_there_is_no_limit(host: MakeHost, tmp_path: Path, command: str) -> None:
-    strace = (shutil.which("strace") or "", "-f", "-o", str(tmp_path / "trace"), "-e", "inject=flock:error=ENOLCK")
+def test_where_files_cannot_be_locked_there_is_no_limit(
+    host: MakeHost, tmp_path: Path, command: str
+) -> None:
+    strace = (
+        shutil.which("strace") or "",
+        "-f",
+        "-o",
+        str(tmp_path / "trace"),
+        "-e",
+        "inject=flock:error=ENOLCK",
+    )
     with loopback() as server:
         made = host(endpoint=server.endpoint)
         files = locked_files(made)
@@ -498,7 +550,9 @@ def test_an_installation_without_sources(host: MakeHost) -> None:
         compileall.compile_dir(sdk, legacy=True, quiet=1)
         for path in sdk.rglob("*.py"):
             path.unlink()
-        made = Host(Interpreter(Path(sys.base_prefix, "bin/python3"), (0, 0)), made.folder, made.home)
+        made = Host(
+            Interpreter(Path(sys.base_prefix, "bin/python3"), (0, 0)), made.folder, made.home
+        )
         with locked([path.with_suffix(".pyc") for path in locked_files(made)]):
             assert made.run().returncode == 0
         for count in (1, 2):
@@ -507,7 +561,9 @@ def test_an_installation_without_sources(host: MakeHost) -> None:
 
 
 @pytest.mark.parametrize("command", FLOCK)
-def test_a_zip_application_over_tls(host: MakeHost, authority: trustme.CA, tmp_path: Path, command: str) -> None:
+def test_a_zip_application_over_tls(
+    host: MakeHost, authority: trustme.CA, tmp_path: Path, command: str
+) -> None:
     """Its interpreter runs the sender from the archive, which is the only file to lock."""
     trusted = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(trusted))
@@ -543,7 +599,9 @@ def test_packages_of_a_zip_application_share_a_sender(host: MakeHost, tmp_path: 
             import {names[1]}
             print(len(started))
         """
-        done = Host(made.interpreter, tmp_path, made.home).run(code, env={"PYTHONPATH": str(archive)})
+        done = Host(made.interpreter, tmp_path, made.home).run(
+            code, env={"PYTHONPATH": str(archive)}
+        )
         assert done.stdout == b"1\n"
         wait_for_packages(server, names)
 
@@ -571,17 +629,20 @@ def test_a_program_that_runs_python_uses_the_interpreter_beside_its_library(
         assert len(server.wait_for(1)) == 1
 
 
-def test_packages_that_threads_import_at_once_share_a_sender(each_python: Interpreter, tmp_path: Path) -> None:
+def test_packages_that_threads_import_at_once_share_a_sender(
+    each_python: Interpreter, tmp_path: Path
+) -> None:
     with loopback() as server:
         made = make_host(each_python, tmp_path, endpoint=server.endpoint)
         names = [f"package{number}" for number in range(10)]
         for name in names:
             (made.folder / f"{name}.py").write_text(
-                f"from plaintally import Telemetry\nTelemetry({name!r}, endpoint={server.endpoint!r}).count_import()\n"
+                f"from plaintally import Telemetry\nTelemetry({name!r}, "
+                f"endpoint={server.endpoint!r}).count_import()\n"
             )
         code = f"""
             import importlib, threading
-            import plaintally._counting
+            import plaintally._count
             threads = [threading.Thread(target=importlib.import_module, args=(name,)) for name in {names!r}]
             for thread in threads: thread.start()
             for thread in threads: thread.join()
@@ -595,7 +656,7 @@ def test_a_lock_that_a_fork_left_locked_is_waited_for_once(host: MakeHost) -> No
     with loopback() as server:
         made = host(endpoint=server.endpoint)
         done = made.run(f"""
-            import plaintally._sender as sender
+            import plaintally._spawn as sender
             left = sender._sending
             left.acquire()
             import {PACKAGE}

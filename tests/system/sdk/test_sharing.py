@@ -1,4 +1,5 @@
-"""Sharing: the bytes that were previewed are the bytes that arrive, in batches, with every kind of answer."""
+"""Sharing: the bytes that were previewed are the bytes that arrive, in batches, with every kind of
+answer."""
 
 import json
 import os
@@ -17,18 +18,26 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from loopback import OK, Loopback, answer, error, loopback
-from plaintally import Telemetry, documents, sharing
-from plaintally._automatic import header
-from plaintally._sender import parse_endpoint
+from plaintally import Telemetry, sharing
+from plaintally._spawn import parse_endpoint
 from plaintally.contract import Choice, Contract, ErrorType, Integer, Label, Source
 from plaintally.exceptions import ConfigurationError, DocumentError, SharingError
 from plaintally.session import Session
+from plaintally.sharing import documents
+from plaintally.sharing.automatic import header
 from terminals import see_at_terminal
 
 pytestmark = pytest.mark.usefixtures("as_a_person")
 CONTRACT = Contract(
     labels={
-        "fit": Label({"solver": Choice("exact"), "steps": Integer(0, 10**6), "model": Source(), "error": ErrorType()})
+        "fit": Label(
+            {
+                "solver": Choice("exact"),
+                "steps": Integer(0, 10**6),
+                "model": Source(),
+                "error": ErrorType(),
+            }
+        )
     }
 )
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
@@ -87,7 +96,9 @@ def test_parents_come_first_and_documents_read_back(server: Loopback) -> None:
     shift = timedelta(microseconds=session.shift_us)
     assert (read_session.id, read_session.created_at) == (session.id, session.created_at - shift)
     assert read_session.environment == session.environment
-    read_stats, session_id = documents.from_session_stats({"fields": found[1]["fields"]}, read_session)
+    read_stats, session_id = documents.from_session_stats(
+        {"fields": found[1]["fields"]}, read_session
+    )
     assert session_id == session.id
     for update, invoke in zip(found[2:], stats.invokes, strict=True):
         read, stats_id = documents.from_invoke({"fields": update["fields"]}, read_stats)
@@ -97,20 +108,30 @@ def test_parents_come_first_and_documents_read_back(server: Loopback) -> None:
         assert invoke.execution_end is not None
         assert read.execution_start == invoke.execution_start - shift
         assert read.execution_end == invoke.execution_end - shift
-        assert read.context == {key: value for key, value in invoke.context.items() if key != "model"}
+        assert read.context == {
+            key: value for key, value in invoke.context.items() if key != "model"
+        }
     again = documents.session_stats(read_stats, session_id)["fields"]
     own = "deletion_key_hash"  # a session that was read back has another key
     assert {**again, own: None} == {**found[1]["fields"], own: None}
-    assert {update["fields"][own]["stringValue"] for update in found} == {documents.hash_key(session.deletion_key)}
+    assert {update["fields"][own]["stringValue"] for update in found} == {
+        documents.hash_key(session.deletion_key)
+    }
 
 
 def test_an_empty_label_has_no_infinite_durations() -> None:
     stats = Session("pkg", contract=CONTRACT).stats("fit")
     fields = documents.session_stats(stats, "an id")["fields"]
-    assert [fields[f"{name}_duration_ms"]["doubleValue"] for name in ("min", "max", "total")] == [0.0, 0.0, 0.0]
+    assert [fields[f"{name}_duration_ms"]["doubleValue"] for name in ("min", "max", "total")] == [
+        0.0,
+        0.0,
+        0.0,
+    ]
 
 
-def test_what_is_private_leaves_only_after_it_was_shown_and_in_that_call_alone(server: Loopback) -> None:
+def test_what_is_private_leaves_only_after_it_was_shown_and_in_that_call_alone(
+    server: Loopback,
+) -> None:
     telemetry = make(server)
     with pytest.raises(ZeroDivisionError), telemetry.invoke("fit"):
         raise ZeroDivisionError("what it said")
@@ -143,18 +164,26 @@ def test_without_commit_each_document_goes_by_itself() -> None:
     with loopback(answer(404), OK) as server:
         result = make(server).share(show_progress=False)
         assert result.shared == {"sessions": 1, "session_stats": 1, "invokes": 3}
-        assert [request.split()[0] for request in server.requests][:3] == [b"POST", b"PATCH", b"PATCH"]
+        assert [request.split()[0] for request in server.requests][:3] == [
+            b"POST",
+            b"PATCH",
+            b"PATCH",
+        ]
 
 
 def test_a_fault_in_one_document_keeps_no_other_back() -> None:
     refused = error(400, "The field steps is too large.", "INVALID_ARGUMENT")
     with loopback(OK, refused, OK, refused, OK) as server:
         result = make(server).share(show_progress=False)
-    assert (result.shared, result.failed) == ({"sessions": 1, "session_stats": 1, "invokes": 2}, {"invokes": 1})
+    assert (result.shared, result.failed) == (
+        {"sessions": 1, "session_stats": 1, "invokes": 2},
+        {"invokes": 1},
+    )
     assert result.reason == "The field steps is too large"
     assert not result.complete
-    assert "Only a part could be shared (The field steps is too large): 1 run failed, 0 documents were not sent" in str(
-        result
+    assert (
+        "Only a part could be shared (The field steps is too large): 1 run failed, 0 documents "
+        "were not sent" in str(result)
     )
 
 
@@ -184,7 +213,9 @@ def test_a_server_that_is_not_there_is_told_of() -> None:
 
 @pytest.mark.parametrize("size", [b"zz", b"-5", b"", b"0x5", b"1_0"])
 def test_an_answer_that_is_no_http_is_told_of(size: bytes) -> None:
-    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nhello\r\n0\r\n\r\n"
+    chunked = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nhello\r\n0\r\n\r\n"
+    )
     with loopback(chunked) as server:
         with pytest.warns(RuntimeWarning, match="speaks no HTTP"):
             assert not make(server).share(show_progress=False).complete
@@ -204,7 +235,9 @@ def test_without_an_endpoint_or_a_session_nothing_is_sent_and_the_result_says_wh
         telemetry.preview()
 
 
-def test_afterwards_it_says_what_to_do_with_the_id(server: Loopback, capsys: pytest.CaptureFixture[str]) -> None:
+def test_afterwards_it_says_what_to_do_with_the_id(
+    server: Loopback, capsys: pytest.CaptureFixture[str]
+) -> None:
     telemetry = make(server, issues_url="https://github.com/example/pkg/issues")
     result = telemetry.share()
     said, bars = capsys.readouterr()
@@ -254,7 +287,9 @@ def test_a_saved_session_is_shared_from_elsewhere(server: Loopback, tmp_path: Pa
     assert b"".join(server.requests) == telemetry.preview().content
 
 
-def test_where_no_session_can_be_saved_the_remedy_is_named(server: Loopback, tmp_path: Path) -> None:
+def test_where_no_session_can_be_saved_the_remedy_is_named(
+    server: Loopback, tmp_path: Path
+) -> None:
     (tmp_path / "folder").mkdir()
     for name, advice in (("folder", "a file instead"), ("no/x", "create the folder .*/no,")):
         with pytest.raises(OSError, match=rf"; .*{advice}.*: '.*{name}'$"):
@@ -283,7 +318,9 @@ def test_a_file_that_is_no_session_is_refused_in_a_sentence(tmp_path: Path, cont
         Session.load(path)
 
 
-@pytest.mark.parametrize(("field", "value"), [("duration_ms", 9e14), ("execution_start", "0001-01-01T00:10:00+00:00")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("duration_ms", 9e14), ("execution_start", "0001-01-01T00:10:00+00:00")]
+)
 def test_a_saved_time_that_cannot_be_shared_is_refused(field: str, value: object) -> None:
     data = session_of(make(None)).to_dict()
     data["created_at"] = "2026-11-30T14:30:00+00:00"
@@ -295,7 +332,9 @@ def test_a_saved_time_that_cannot_be_shared_is_refused(field: str, value: object
 def test_no_part_of_a_development_version_leaves_with_a_session() -> None:
     """From the log, and from a file that was made elsewhere."""
     issues = "https://example.org/pkg/issues"
-    telemetry = Telemetry("pkg", version="1.38.1.dev3+g8f2c1ab", contract=CONTRACT, issues_url=issues)
+    telemetry = Telemetry(
+        "pkg", version="1.38.1.dev3+g8f2c1ab", contract=CONTRACT, issues_url=issues
+    )
     session = telemetry.create_session()
     data = session.to_dict()
     assert data["environment"]["package_version"] == "1.38.1.dev"
@@ -311,8 +350,14 @@ def test_no_part_of_a_development_version_leaves_with_a_session() -> None:
 
 def test_an_edited_file_gets_nothing_past_the_contract(server: Loopback) -> None:
     data = session_of(make(server)).to_dict()
-    data["labels"]["fit"]["invokes"][0]["context"] = {"steps": -1, "solver": "secret", "name": "secret"}
-    data["labels"]["fit"]["invokes"][1]["context"] = {"error": {"type": "x", "frames": ["/home/secret"]}}
+    data["labels"]["fit"]["invokes"][0]["context"] = {
+        "steps": -1,
+        "solver": "secret",
+        "name": "secret",
+    }
+    data["labels"]["fit"]["invokes"][1]["context"] = {
+        "error": {"type": "x", "frames": ["/home/secret"]}
+    }
     loaded = Session.from_dict(data)
     assert [dict(invoke.context) for invoke in loaded.stats("fit").invokes][:2] == [{}, {}]
 
@@ -322,7 +367,11 @@ def test_forgetting_gives_the_receipt_of_the_collector() -> None:
     body = json.dumps({"receipt": said}).encode()
     waiting = json.dumps({"request": {"session": ID, "state": "waiting"}}).encode()
     with loopback(
-        answer(200, body=body), answer(200, body=waiting), DENIED, answer(404), answer(200, body=b"[]")
+        answer(200, body=body),
+        answer(200, body=waiting),
+        DENIED,
+        answer(404),
+        answer(200, body=b"[]"),
     ) as server:
         telemetry = make(server)
         receipt = telemetry.forget(ID, "the key")
@@ -352,10 +401,14 @@ telemetry.share()
 
 
 @pytest.mark.parametrize("missing", [(), ("tqdm",)], ids=["tqdm", "lines"])
-def test_two_bars_are_shown_to_who_looks(server: Loopback, tmp_path: Path, missing: tuple[str, ...]) -> None:
+def test_two_bars_are_shown_to_who_looks(
+    server: Loopback, tmp_path: Path, missing: tuple[str, ...]
+) -> None:
     code = "import threading\nstarted, start = [], threading.Thread.start\n"
     code += "threading.Thread.start = lambda self: (started.append(self), start(self))\n"
-    code += SHARING.format(missing=missing, endpoint=server.endpoint) + "print(len(started), 'threads')"
+    code += (
+        SHARING.format(missing=missing, endpoint=server.endpoint) + "print(len(started), 'threads')"
+    )
     env = {"HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     seen = see_at_terminal([sys.executable, "-W", "error", "-c", code], env=env, cwd=tmp_path)
     assert len(server.requests) == 2
@@ -402,7 +455,10 @@ def test_a_notebook_shows_two_bars_and_who_drives_one_none(
 
 def test_two_hosts_in_one_process_keep_apart(server: Loopback) -> None:
     with loopback() as other_server:
-        one, other = make(server, 2), Telemetry("other", endpoint=other_server.endpoint, contract=CONTRACT)
+        one, other = (
+            make(server, 2),
+            Telemetry("other", endpoint=other_server.endpoint, contract=CONTRACT),
+        )
         with other.invoke("fit", session=other.create_session()):
             pass
         other.set_session(other.create_session())
@@ -485,11 +541,18 @@ def test_an_interruption_that_nobody_sees_carries_what_was_shared() -> None:
 def share_file(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "plaintally", "share", str(path), *options]
     return subprocess.run(
-        command, env={"HOME": str(path.parent)}, cwd=path.parent, capture_output=True, text=True, check=False
+        command,
+        env={"HOME": str(path.parent)},
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
-def test_the_command_shares_a_file_from_a_machine_without_the_package(server: Loopback, tmp_path: Path) -> None:
+def test_the_command_shares_a_file_from_a_machine_without_the_package(
+    server: Loopback, tmp_path: Path
+) -> None:
     """What it prints works where it was printed, and no module of the name in the file is imported."""
     telemetry, path = make(server), tmp_path / "session.json"
     session_of(telemetry).save(path)

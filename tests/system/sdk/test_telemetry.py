@@ -15,21 +15,25 @@ from hypothesis import strategies as st
 import plaintally
 from hosts import PACKAGE, MakeHost
 from loopback import loopback
-from plaintally import Contract, Telemetry, _counting
-from plaintally._sender import parse_endpoint
+from plaintally import Contract, Telemetry, _count
+from plaintally._spawn import parse_endpoint
 from plaintally.exceptions import ConfigurationError, ContractError
 from plaintally.versions import coarse_version
 
 GOOD = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
 
 
-@pytest.mark.parametrize("package", ["", "1st", "a b", "a/b", "ünï", "a" * 65, "x\n", "-a", None, 3])
+@pytest.mark.parametrize(
+    "package", ["", "1st", "a b", "a/b", "ünï", "a" * 65, "x\n", "-a", None, 3]
+)
 def test_a_package_needs_a_name(package: object) -> None:
     with pytest.raises(ContractError, match="must be a name such as 'mypackage'"):
         Telemetry(package)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("package", "name"), [("RxInfer", "rxinfer"), ("my-pkg", "my_pkg"), ("ns.pkg", "ns_pkg")])
+@pytest.mark.parametrize(
+    ("package", "name"), [("RxInfer", "rxinfer"), ("my-pkg", "my_pkg"), ("ns.pkg", "ns_pkg")]
+)
 def test_a_name_is_kept_as_it_stands_in_collections(package: str, name: str) -> None:
     assert Telemetry(package).package == name
 
@@ -66,7 +70,9 @@ def test_a_contract_is_a_contract(contract: object) -> None:
         Telemetry("pkg", contract=contract)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("url", ["example.org", "http://example.org", "https://a\nb", "", 3, "https://", "https://x y"])
+@pytest.mark.parametrize(
+    "url", ["example.org", "http://example.org", "https://a\nb", "", 3, "https://", "https://x y"]
+)
 def test_a_page_has_an_address(url: object) -> None:
     for name in ("issues_url", "privacy_url"):
         with pytest.raises(ConfigurationError, match=f"{name} .* must be the address of a page"):
@@ -78,19 +84,33 @@ def test_a_contract_that_declares_a_version_needs_one() -> None:
         Telemetry("pkg", contract=Contract(counter=["package_version"]))
 
 
-ODD_VERSIONS = [None, "", "unknown", "main", "+1", '"', "\n", "1" * 65, "1." * 10**6, 1.0, b"1.0", ["1"], "\ud800"]
+ODD_VERSIONS = [
+    None,
+    "",
+    "unknown",
+    "main",
+    "+1",
+    '"',
+    "\n",
+    "1" * 65,
+    "1." * 10**6,
+    1.0,
+    b"1.0",
+    ["1"],
+    "\ud800",
+]
 
 
 @pytest.mark.parametrize("version", ODD_VERSIONS)
 def test_an_import_is_counted_without_a_version_that_is_none(version: object) -> None:
     telemetry = Telemetry("pkg", version=version, contract=Contract(counter=["package_version"]))  # type: ignore[arg-type]
-    _, body = _counting.document(telemetry, bytes(16), 0)
+    _, body = _count.document(telemetry, bytes(16), 0)
     assert set(json.loads(body)["fields"]) == {"id", "timestamp"}
 
 
 @given(st.from_regex(r"[0-9]{1,8}([.][0-9]{0,8}){0,3}|[0-9٣.a-z+]{0,12}", fullmatch=True))
 def test_a_plain_release_is_its_own_coarse_version(version: str) -> None:
-    assert _counting._coarse_version(version) == coarse_version(version)
+    assert _count._coarse_version(version) == coarse_version(version)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +157,14 @@ def test_an_endpoint_must_be_usable(url: object, reason: str) -> None:
 @pytest.mark.parametrize(
     ("url", "parts"),
     [
-        (GOOD, ("https", "telemetry.example.org", 443, "/v1/projects/p/databases/(default)/documents")),
-        (GOOD + "/", ("https", "telemetry.example.org", 443, "/v1/projects/p/databases/(default)/documents")),
+        (
+            GOOD,
+            ("https", "telemetry.example.org", 443, "/v1/projects/p/databases/(default)/documents"),
+        ),
+        (
+            GOOD + "/",
+            ("https", "telemetry.example.org", 443, "/v1/projects/p/databases/(default)/documents"),
+        ),
         ("HTTPS://Example.ORG:8443/a/%28b%29/", ("https", "example.org", 8443, "/a/%28b%29")),
         (f"https://{'a' * 63}.org./x", ("https", f"{'a' * 63}.org.", 443, "/x")),
         ("http://localhost:80/x", ("http", "localhost", 80, "/x")),
@@ -162,34 +188,38 @@ def test_plain_http_to_another_machine_is_the_authors_own_word() -> None:
 
 @given(st.binary(min_size=16, max_size=16))
 def test_an_id_is_a_version_4_uuid_of_those_bytes(randomness: bytes) -> None:
-    assert _counting.uuid4(randomness) == str(uuid.UUID(bytes=randomness, version=4))
+    assert _count.uuid4(randomness) == str(uuid.UUID(bytes=randomness, version=4))
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31)))  # noqa: DTZ001
 def test_the_time_of_an_import_is_cut_to_the_hour(moment: datetime) -> None:
     aware = moment.replace(tzinfo=UTC)
     nanoseconds = (aware - datetime(1970, 1, 1, tzinfo=UTC)) // (aware.resolution) * 1000
-    assert _counting.hour(nanoseconds + 999) == aware.strftime("%Y-%m-%dT%H:00:00Z")
+    assert _count.hour(nanoseconds + 999) == aware.strftime("%Y-%m-%dT%H:00:00Z")
 
 
 @given(st.integers(0, 10**19))
 def test_all_imports_of_an_hour_carry_the_same_time(now_ns: int) -> None:
     hour_ns = 3_600_000_000_000
     begin = now_ns // hour_ns * hour_ns
-    assert _counting.hour(begin) == _counting.hour(now_ns) == _counting.hour(begin + hour_ns - 1)
-    assert _counting.hour(begin) != _counting.hour(begin + hour_ns)
+    assert _count.hour(begin) == _count.hour(now_ns) == _count.hour(begin + hour_ns - 1)
+    assert _count.hour(begin) != _count.hour(begin + hour_ns)
 
 
-@pytest.mark.parametrize("version", ["1.38.1.dev3+g8f2c1ab.d20261130", "1.38.1.DEV12", "v1.38.1-dev+" + "8f2c1ab" * 20])
+@pytest.mark.parametrize(
+    "version", ["1.38.1.dev3+g8f2c1ab.d20261130", "1.38.1.DEV12", "v1.38.1-dev+" + "8f2c1ab" * 20]
+)
 def test_a_development_version_leaves_without_its_checkout(version: str) -> None:
     telemetry = Telemetry("pkg", version=version, contract=Contract(counter=["package_version"]))
-    _, body = _counting.document(telemetry, bytes(16), 0)
+    _, body = _count.document(telemetry, bytes(16), 0)
     assert json.loads(body)["fields"]["package_version"] == {"stringValue": "1.38.1.dev"}
 
 
 def test_the_same_randomness_and_time_give_the_same_document() -> None:
-    telemetry = Telemetry("pkg", version="1.2.3", contract=Contract(counter=["package_version", "python_version"]))
-    target, body = _counting.document(telemetry, bytes(16), 0)
+    telemetry = Telemetry(
+        "pkg", version="1.2.3", contract=Contract(counter=["package_version", "python_version"])
+    )
+    target, body = _count.document(telemetry, bytes(16), 0)
     assert target == "using_pkg?documentId=00000000-0000-4000-8000-000000000000"
     assert body.decode() == (
         '{"fields":{"id":{"stringValue":"00000000-0000-4000-8000-000000000000"},'
@@ -224,7 +254,10 @@ def test_a_process_that_refused_is_counted_when_its_user_enables_it_once(host: M
 def test_enabling_for_good_counts_from_the_next_start_on(host: MakeHost) -> None:
     with loopback() as server:
         asked = host(endpoint=server.endpoint, policy="opt-in")
-        assert b"allowed=True" in asked.run(f"import {PACKAGE}; print({PACKAGE}.telemetry.enable_counter())").stdout
+        assert (
+            b"allowed=True"
+            in asked.run(f"import {PACKAGE}; print({PACKAGE}.telemetry.enable_counter())").stdout
+        )
         assert server.connections == 0
         asked.run()
         assert len(server.wait_for(1)) == 1
@@ -265,7 +298,9 @@ def test_a_host_never_learns_of_trouble_inside(host: MakeHost) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-@pytest.mark.parametrize("descriptor", [property, functools.cached_property, functools.singledispatchmethod])
+@pytest.mark.parametrize(
+    "descriptor", [property, functools.cached_property, functools.singledispatchmethod]
+)
 def test_a_property_is_refused_with_the_remedy(descriptor: Callable[[Any], Any]) -> None:
     telemetry = Telemetry("pkg")
     with pytest.raises(ConfigurationError, match="put @track below @property and its like"):

@@ -15,20 +15,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopback import loopback
-from plaintally import Telemetry, _relay, documents
-from plaintally._automatic import encode, header
-from plaintally._sender import Endpoint, parse_endpoint
-from plaintally.contract import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
+from plaintally import Telemetry
+from plaintally._spawn import Endpoint, parse_endpoint
+from plaintally.contract import (
+    Choice,
+    Contract,
+    Description,
+    ErrorType,
+    Flag,
+    Integer,
+    Label,
+    Name,
+    Real,
+    Source,
+)
 from plaintally.firestore import from_document
 from plaintally.session import Session, SessionInvoke
+from plaintally.sharing import documents, relay
+from plaintally.sharing.automatic import encode, header
 
 pd: Any = import_module("pandas")
 pytestmark = pytest.mark.usefixtures("as_a_person")
 CONTRACT = Contract(labels={"fit": Label(), "plot": Label()})
-ENDPOINT: Endpoint = parse_endpoint("http://127.0.0.1:9/v1/projects/p/databases/(default)/documents")
+ENDPOINT: Endpoint = parse_endpoint(
+    "http://127.0.0.1:9/v1/projects/p/databases/(default)/documents"
+)
 HOUR = timedelta(hours=1)
 BEGAN = datetime(2026, 11, 30, 14, 38, 27, 123456, tzinfo=UTC)
-RUNS = ((0.25, 1.5), (3600.000001, 0.0), (3 * 3600 + 59.5, 7200.123456), (40_000.0, 90_000.0))  # seconds after, lasted
+RUNS = (
+    (0.25, 1.5),
+    (3600.000001, 0.0),
+    (3 * 3600 + 59.5, 7200.123456),
+    (40_000.0, 90_000.0),
+)  # seconds after, lasted
 
 
 def make(began: datetime = BEGAN, runs: tuple[tuple[float, float], ...] = RUNS) -> Session:
@@ -63,7 +82,11 @@ def sent_times(fields: Iterator[Mapping[str, Any]]) -> list[datetime]:
     found = []
     for one in fields:
         values = from_document({"fields": one})
-        found += [values[name] for name in ("created_at", "execution_start", "execution_end") if name in values]
+        found += [
+            values[name]
+            for name in ("created_at", "execution_start", "execution_end")
+            if name in values
+        ]
     return found
 
 
@@ -74,12 +97,14 @@ def previewed(session: Session) -> list[datetime]:
 
 def relayed(session: Session) -> list[datetime]:
     """What the other side of automatic sharing makes of each run."""
-    batch = _relay.Batch(0, *marshal.loads(header(session, ENDPOINT)))  # noqa: S302  # the SDK wrote it
+    batch = relay.Batch(0, *marshal.loads(header(session, ENDPOINT)))  # noqa: S302  # the SDK wrote it
     for label in session.labels:
         stats = session.stats(label)
         for invoke in stats.invokes:
             batch.add(*marshal.loads(encode(invoke, stats)))  # noqa: S302
-    return sent_times(document.fields for document in (*batch.parents.values(), *batch.waiting.values()))
+    return sent_times(
+        document.fields for document in (*batch.parents.values(), *batch.waiting.values())
+    )
 
 
 def distances(times: list[datetime]) -> list[timedelta]:
@@ -96,13 +121,19 @@ def test_a_session_begins_at_its_full_hour_and_keeps_every_distance(leave: Any) 
 
 
 @given(
-    began=st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)).map(lambda found: found.replace(tzinfo=UTC)),  # noqa: DTZ001
+    began=st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001
+        lambda found: found.replace(tzinfo=UTC)
+    ),
     runs=st.lists(
-        st.tuples(st.floats(-3600, 1e6), st.floats(0, 1e6)).map(lambda found: (round(found[0], 6), round(found[1], 6))),
+        st.tuples(st.floats(-3600, 1e6), st.floats(0, 1e6)).map(
+            lambda found: (round(found[0], 6), round(found[1], 6))
+        ),
         max_size=4,
     ).map(tuple),
 )
-def test_one_offset_for_all_that_leaves(began: datetime, runs: tuple[tuple[float, float], ...]) -> None:
+def test_one_offset_for_all_that_leaves(
+    began: datetime, runs: tuple[tuple[float, float], ...]
+) -> None:
     """Also where a clock was set back, and a run seems to have begun before its session."""
     session = make(began, runs)
     sent, real = previewed(session), real_times(session)
@@ -129,7 +160,10 @@ def test_the_offset_is_the_same_at_any_time_and_from_a_file(tmp_path: Path) -> N
 
 def test_a_session_that_was_shared_is_not_moved_again() -> None:
     sent = documents.session(make())
-    assert documents.session(documents.from_session(sent))["fields"]["created_at"] == sent["fields"]["created_at"]
+    assert (
+        documents.session(documents.from_session(sent))["fields"]["created_at"]
+        == sent["fields"]["created_at"]
+    )
 
 
 def test_a_preview_shows_the_times_that_are_sent() -> None:
@@ -175,5 +209,7 @@ def test_no_field_takes_the_time_that_a_value_holds(moment: object) -> None:
         invoke.add(data={"y": moment})
     [found] = session.stats("fit").invokes
     assert set(found.context) == {"data"}
-    assert not {"30", "14", "38", "27", "2307"} & set(json.dumps(found.context).replace('"', " ").split())
+    assert not {"30", "14", "38", "27", "2307"} & set(
+        json.dumps(found.context).replace('"', " ").split()
+    )
     assert "2026" not in json.dumps(found.context)

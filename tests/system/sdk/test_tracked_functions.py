@@ -1,4 +1,5 @@
-"""What is tracked passes for what it is: held, check by check, against the same function behind `functools.wraps`."""
+"""What is tracked passes for what it is: held, check by check, against the same function behind
+`functools.wraps`."""
 # ruff: noqa: ANN401, ARG001, ARG002, ARG005, B008, C901, FAST002, PLW1641, PYI034, S301  # odd functions are meant here
 
 import abc
@@ -43,7 +44,9 @@ telemetry = Telemetry("pkg", contract=Contract(labels={"fit": Label()}))
 track: Decorate = telemetry.track("fit")
 
 
-def plain(data: "Data", /, steps: int = 3, *rest: str, verbose: bool = False, **more: float) -> "list[Data]":
+def plain(
+    data: "Data", /, steps: int = 3, *rest: str, verbose: bool = False, **more: float
+) -> "list[Data]":
     """Fit it.
 
     >>> 1 + 1
@@ -114,7 +117,12 @@ def of_attributes(decorate: Decorate) -> object:
 
     function.mark = 3
     found = decorate(typing.final(function))
-    return found.mark, found.__final__, found.__no_type_check__, vars(decorate(decorate(function))).keys()
+    return (
+        found.mark,
+        found.__final__,
+        found.__no_type_check__,
+        vars(decorate(decorate(function))).keys(),
+    )
 
 
 def of_a_lambda_or_an_object(decorate: Decorate) -> object:
@@ -125,7 +133,13 @@ def of_a_lambda_or_an_object(decorate: Decorate) -> object:
             return data
 
     found = [
-        decorate(made) for made in (lambda data: data, functools.partial(plain, steps=1), Model(), Model().__call__)
+        decorate(made)
+        for made in (
+            lambda data: data,
+            functools.partial(plain, steps=1),
+            Model(),
+            Model().__call__,
+        )
     ]
     return [(one(3), str(inspect.signature(one)), one.__doc__) for one in found]
 
@@ -162,7 +176,9 @@ def of_dispatch(decorate: Decorate) -> object:
             return "int"
 
     values: tuple[Any, ...] = (3, "3", 3.0, None)
-    return [(function(value), tracked(value), Model().fit(value)) for value in values], set(function.registry)
+    return [(function(value), tracked(value), Model().fit(value)) for value in values], set(
+        function.registry
+    )
 
 
 def of_functools(decorate: Decorate) -> object:
@@ -312,9 +328,14 @@ def of_classes(decorate: Decorate) -> object:
             Derived.made(5)[0].__name__,
         ),
         "derived": (Derived.found, Made[3], isinstance(model, Fits), Made.double.__doc__),
-        "signatures": [str(inspect.signature(found)) for found in (Made, Made.fit, model.fit, Made.static, Made.made)],
+        "signatures": [
+            str(inspect.signature(found))
+            for found in (Made, Made.fit, model.fit, Made.static, Made.made)
+        ],
         "members": [
-            (one.name, one.kind) for one in inspect.classify_class_attrs(Made) if not one.name.startswith("__")
+            (one.name, one.kind)
+            for one in inspect.classify_class_attrs(Made)
+            if not one.name.startswith("__")
         ],
         "record": (repr(Record(1)), str(inspect.signature(Record))),
         "colours": (list(Colour.__members__), Colour.RED.paint(), Colour.first() is Colour.RED),
@@ -339,7 +360,12 @@ def of_context_managers(decorate: Decorate) -> object:
             return int(size)
 
     with opened(3) as size:
-        return size, asyncio.run(use()), str(inspect.signature(opened)), str(inspect.signature(opened_later))
+        return (
+            size,
+            asyncio.run(use()),
+            str(inspect.signature(opened)),
+            str(inspect.signature(opened_later)),
+        )
 
 
 def of_pydantic(decorate: Decorate) -> object:
@@ -409,7 +435,10 @@ def of_commands(decorate: Decorate) -> object:
             TyperRunner().invoke(app, words).output
             for words in (["pear", "--steps", "4"], ["--help"], ["a", "--steps", "b"])
         ],
-        "click": [CliRunner().invoke(outer, words).output for words in (["pear", "--steps", "4"], ["--help"])],
+        "click": [
+            CliRunner().invoke(outer, words).output
+            for words in (["pear", "--steps", "4"], ["--help"])
+        ],
         "inner": CliRunner().invoke(click.command(inner), ["--steps", "4"]).output,
     }
 
@@ -453,7 +482,9 @@ def of_fastapi(decorate: Decorate) -> object:
     }
 
 
-def request(app: fastapi.FastAPI, method: str, path: str, query: bytes = b"", body: bytes = b"") -> list[object]:
+def request(
+    app: fastapi.FastAPI, method: str, path: str, query: bytes = b"", body: bytes = b""
+) -> list[object]:
     """Ask an application for a page, and return its answer."""
     answer: list[object] = []
     scope = {
@@ -478,7 +509,9 @@ def double(size: int) -> int:
     return size * 2
 
 
-async def forward(request: "fastapi.Request", given: "int" = fastapi.Depends(double)) -> "dict[str, object]":
+async def forward(
+    request: "fastapi.Request", given: "int" = fastapi.Depends(double)
+) -> "dict[str, object]":
     return {"given": given, "path": request.url.path}
 
 
@@ -489,7 +522,9 @@ CHECKS = (
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_tracked_function_passes_what_one_behind_wraps_passes(check: Callable[[Decorate], object]) -> None:
+def test_a_tracked_function_passes_what_one_behind_wraps_passes(
+    check: Callable[[Decorate], object],
+) -> None:
     assert check(track) == check(wrapped)
 
 
@@ -523,7 +558,9 @@ assert telemetry.session.stats("fit").success_count == 2
 
 
 def test_a_tracked_function_of_a_script_is_sent_by_value() -> None:
-    sent = subprocess.run([sys.executable, "-c", SEND], capture_output=True, check=True, timeout=60).stdout
+    sent = subprocess.run(
+        [sys.executable, "-c", SEND], capture_output=True, check=True, timeout=60
+    ).stdout
     subprocess.run([sys.executable, "-c", RECEIVE], input=sent, check=True, timeout=60)
 
 
@@ -564,7 +601,9 @@ Sphinx(".", None, "out", "out/.doctrees", "text", confoverrides={"extensions": [
 """
 
 
-def test_documentation_shows_a_tracked_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documentation_shows_a_tracked_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ways = (
         "from plaintally import Telemetry\ndecorate = Telemetry('pkg').track('fit')",
         "from wrapped import wrapped as decorate",
@@ -574,16 +613,22 @@ def test_documentation_shows_a_tracked_function(tmp_path: Path, monkeypatch: pyt
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "documented.py").write_text(DOCUMENTED.format(decorate=decorate))
-        (folder / "index.rst").write_text(".. automodule:: documented\n   :members: fit, later, Data\n")
+        (folder / "index.rst").write_text(
+            ".. automodule:: documented\n   :members: fit, later, Data\n"
+        )
         environment = {"PYTHONPATH": f"{folder}:{ROOT / 'tests/support'}", "PATH": "/usr/bin:/bin"}
         command = [sys.executable, "-c", SPHINX]
-        subprocess.run(command, cwd=folder, env=environment, check=True, timeout=120, capture_output=True)
+        subprocess.run(
+            command, cwd=folder, env=environment, check=True, timeout=120, capture_output=True
+        )
         pages.append((folder / "out/index.txt").read_text())
         with monkeypatch.context() as patch:
             patch.syspath_prepend(folder)
             module = importlib.import_module("documented")
             patch.delitem(sys.modules, "documented")
-        examples.append([(test.name, len(test.examples)) for test in doctest.DocTestFinder().find(module)])
+        examples.append(
+            [(test.name, len(test.examples)) for test in doctest.DocTestFinder().find(module)]
+        )
     assert pages[0] == pages[1]
     assert "async documented.later(data: Data) -> None" in pages[0]
     assert examples[0] == examples[1]

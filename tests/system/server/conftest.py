@@ -13,7 +13,9 @@ from shared import write_contract
 
 
 def _run_sharing(folder: Path) -> AbstractContextManager[Collector]:
-    contracts = [f"--contract={write_contract(folder, package)}" for package in ("rxinfer", "another")]
+    contracts = [
+        f"--contract={write_contract(folder, package)}" for package in ("rxinfer", "another")
+    ]
     return run_collector(folder / "test.sqlite3", *contracts, "--rate-limit=0")
 
 
@@ -87,7 +89,10 @@ def google(_google: Emulator) -> Emulator:
 
 
 @pytest.fixture(
-    params=[pytest.param("_google", marks=needs_google), pytest.param("_npm", marks=pytest.mark.npm_emulator)]
+    params=[
+        pytest.param("_google", marks=needs_google),
+        pytest.param("_npm", marks=pytest.mark.npm_emulator),
+    ]
 )
 def firestore(request: pytest.FixtureRequest) -> Emulator:
     """A project of its own in each emulator that the machine has."""

@@ -1,12 +1,34 @@
-"""Without a token a write is a whole document, and its answer reports nothing but what the writer sent."""
+"""Without a token a write is a whole document, and its answer reports nothing but what the writer
+sent."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from collectors import OPEN_COLLECTOR, ROOT, TIME, TOKEN, Answer, Collector, count, emptied, run_collector
-from shared import PREFIX, Document, Shared, changed, commit, mapping, share, string, update, write_contract
+from collectors import (
+    OPEN_COLLECTOR,
+    ROOT,
+    TIME,
+    TOKEN,
+    Answer,
+    Collector,
+    count,
+    emptied,
+    run_collector,
+)
+from shared import (
+    PREFIX,
+    Document,
+    Shared,
+    changed,
+    commit,
+    mapping,
+    share,
+    string,
+    update,
+    write_contract,
+)
 
 MAINTAINER = {"Authorization": f"Bearer {TOKEN}"}
 UNKNOWN_TOKEN = {"Authorization": "Bearer owner"}
@@ -75,12 +97,26 @@ def test_a_write_of_a_part_needs_a_token(collector: Collector) -> None:
 def test_a_session_cannot_be_read_or_changed_by_its_id(collector: Collector) -> None:
     shared = Shared()
     share(collector, shared)
-    other = {"fields": {"environment": shared.session_document()["fields"]["environment"] | mapping(os=string("x"))}}
+    other = {
+        "fields": {
+            "environment": shared.session_document()["fields"]["environment"]
+            | mapping(os=string("x"))
+        }
+    }
     name = f"{ROOT}/sessions/{shared.session}"
-    assert collector.request("PATCH", f"{name}?updateMask.fieldPaths=environment", other).error == FORBIDDEN
-    guess = {"update": {"name": name.removeprefix("/v1/"), "fields": {}}, "updateMask": {"fieldPaths": ["none"]}}
+    assert (
+        collector.request("PATCH", f"{name}?updateMask.fieldPaths=environment", other).error
+        == FORBIDDEN
+    )
+    guess = {
+        "update": {"name": name.removeprefix("/v1/"), "fields": {}},
+        "updateMask": {"fieldPaths": ["none"]},
+    }
     time = stored(collector, f"sessions/{shared.session}")["updateTime"]
-    assert commit(collector, guess, {**guess, "currentDocument": {"updateTime": time}}).error == FORBIDDEN
+    assert (
+        commit(collector, guess, {**guess, "currentDocument": {"updateTime": time}}).error
+        == FORBIDDEN
+    )
     without_hash = changed(shared.session_document(), deletion_key_hash=None)
     assert collector.request("PATCH", name, without_hash).error == (400, "INVALID_ARGUMENT")
 
@@ -95,7 +131,9 @@ def test_an_answer_reports_nothing_of_the_document_before(collector: Collector) 
         assert answer["createTime"] == answer["updateTime"]
         assert str(answer["createTime"]) > before["updateTime"]
         for verb in ("commit", "batchWrite"):
-            told: Any = collector.request("POST", f"{ROOT}:{verb}", {"writes": [update(name, document)]}).json
+            told: Any = collector.request(
+                "POST", f"{ROOT}:{verb}", {"writes": [update(name, document)]}
+            ).json
             assert told["writeResults"][0]["updateTime"] > str(answer["updateTime"])
         assert stored(collector, name) == before
 
@@ -104,14 +142,18 @@ def test_whole_documents_are_created_and_replaced(collector: Collector) -> None:
     shared = Shared(invokes=1)
     for name, document in shared.documents.items():
         collection, identifier = name.split("/")
-        created = collector.request("POST", f"{ROOT}/{collection}?documentId={identifier}", document)
+        created = collector.request(
+            "POST", f"{ROOT}/{collection}?documentId={identifier}", document
+        )
         assert created.status == 200
         again = {**update(name, document), "currentDocument": {"exists": False}}
         assert commit(collector, again).error == (409, "ALREADY_EXISTS")
         assert commit(collector, update(name, document)).status == 200
     environment: Any = shared.session_document()["fields"]["environment"]
     fields = environment["mapValue"]["fields"]
-    later = changed(shared.session_document(), environment=mapping(**{**fields, "os": string("Darwin")}))
+    later = changed(
+        shared.session_document(), environment=mapping(**{**fields, "os": string("Darwin")})
+    )
     assert commit(collector, update(f"sessions/{shared.session}", later)).status == 200
     assert stored(collector, f"sessions/{shared.session}")["fields"] == later["fields"]
 
@@ -121,7 +163,9 @@ def test_with_a_token_and_in_an_open_collection_parts_are_written(collector: Col
     share(collector, shared)
     name = f"{ROOT}/sessions/{shared.session}"
     part = {"fields": {"created_at": {"timestampValue": TIME}}}
-    masked = "?updateMask.fieldPaths=created_at&mask.fieldPaths=created_at&currentDocument.exists=true"
+    masked = (
+        "?updateMask.fieldPaths=created_at&mask.fieldPaths=created_at&currentDocument.exists=true"
+    )
     answer: Answer = collector.request("PATCH", name + masked, part, MAINTAINER)
     assert answer.json["fields"] == part["fields"]
     before = stored(collector, f"sessions/{shared.session}")

@@ -1,4 +1,5 @@
-"""A database that is away while the collector runs: what can be answered is, everything else gets 503."""
+"""A database that is away while the collector runs: what can be answered is, everything else gets
+503."""
 
 import re
 import signal
@@ -31,7 +32,10 @@ class Running(NamedTuple):
 
 @contextmanager
 def _server(folder: Path, *options: str) -> Iterator[Running]:
-    with run_postgres() as server, run_collector(folder / "none", *options, url=server.new_store()) as collector:
+    with (
+        run_postgres() as server,
+        run_collector(folder / "none", *options, url=server.new_store()) as collector,
+    ):
         yield Running(collector, server.stop, server.start)
 
 
@@ -40,7 +44,9 @@ def _file(folder: Path, *options: str) -> Iterator[Running]:
     database, elsewhere = folder / "a.sqlite3", folder / "elsewhere"
     elsewhere.mkdir()
     with run_collector(database, *options) as collector:
-        yield Running(collector, partial(_move, folder, elsewhere), partial(_move, elsewhere, folder))
+        yield Running(
+            collector, partial(_move, folder, elsewhere), partial(_move, elsewhere, folder)
+        )
 
 
 def _move(source: Path, target: Path) -> None:
@@ -65,10 +71,16 @@ def _is_page(answer: Answer) -> bool:
 
 
 @pytest.mark.parametrize("run", [pytest.param(_server, marks=pytest.mark.postgres), _file])
-def test_a_database_that_is_away(tmp_path: Path, run: Callable[..., AbstractContextManager[Running]]) -> None:
+def test_a_database_that_is_away(
+    tmp_path: Path, run: Callable[..., AbstractContextManager[Running]]
+) -> None:
     port = free_port()
     options = [f"--contract={write_contract(tmp_path, name)}" for name in ("rxinfer", "another")]
-    with run(tmp_path, f"--metrics-port={port}", "--rate-limit=0", *options) as (collector, take_away, bring_back):
+    with run(tmp_path, f"--metrics-port={port}", "--rate-limit=0", *options) as (
+        collector,
+        take_away,
+        bring_back,
+    ):
         assert collector.post("c11bd0c1-1c2f-4b3c-8d4e-5f6a7b8c9d01").status == 200
         cookie = _log_in(collector)
         query = {"structuredQuery": {"from": [{"collectionId": "sessions"}]}}

@@ -1,4 +1,5 @@
-"""Backups: of one moment, while a collector writes; and what was deleted stays deleted when one is restored."""
+"""Backups: of one moment, while a collector writes; and what was deleted stays deleted when one is
+restored."""
 
 import re
 import sqlite3
@@ -13,7 +14,7 @@ import pytest
 
 from collectors import Collector, run_collector, run_server
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store import burials
+from plaintally_server.store import deletion_records
 from plaintally_server.store.opening import open_reader
 from plaintally_server.store.tables import HOURS
 from postgresql import Postgres, program
@@ -39,11 +40,15 @@ def _refused(folder: Path, *arguments: str) -> str:
 
 
 def _run(folder: Path) -> AbstractContextManager[Collector]:
-    return run_collector(folder / "test.sqlite3", f"--contract={write_contract(folder)}", "--rate-limit=0")
+    return run_collector(
+        folder / "test.sqlite3", f"--contract={write_contract(folder)}", "--rate-limit=0"
+    )
 
 
 def _bytes(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.glob("test.sqlite3*") if "replaced" not in path.name)
+    return b"".join(
+        path.read_bytes() for path in folder.glob("test.sqlite3*") if "replaced" not in path.name
+    )
 
 
 @pytest.fixture
@@ -51,7 +56,9 @@ def sharing(own_sharing: Collector) -> Collector:
     return own_sharing  # which is ended, or whose files are looked at
 
 
-def test_a_backup_is_of_one_moment_while_a_collector_writes(tmp_path: Path, sharing: Collector) -> None:
+def test_a_backup_is_of_one_moment_while_a_collector_writes(
+    tmp_path: Path, sharing: Collector
+) -> None:
     gone = Shared()
     share(sharing, gone)
     forget(sharing, gone.session, KEY)
@@ -83,7 +90,9 @@ def test_a_backup_is_of_one_moment_while_a_collector_writes(tmp_path: Path, shar
         assert gone.session.encode() not in path.read_bytes()
         assert sys.platform == "win32" or path.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.part"))
-    assert _refused(tmp_path, "backup", "a.sqlite3", *DATABASE).endswith("is there already; name another file\n")
+    assert _refused(tmp_path, "backup", "a.sqlite3", *DATABASE).endswith(
+        "is there already; name another file\n"
+    )
 
 
 def test_a_restored_backup_does_not_count_a_retry_twice(tmp_path: Path) -> None:
@@ -104,14 +113,18 @@ def test_what_was_deleted_since_the_backup_is_deleted_again(tmp_path: Path) -> N
     with _run(tmp_path) as collector:
         for shared in (stays, by_key, approved):
             share(collector, shared)
-        patch(collector, late.names[2], late.invoke_document())  # whose stats and session are on their way
+        patch(
+            collector, late.names[2], late.invoke_document()
+        )  # whose stats and session are on their way
         assert collector.post().status == 200
         _done(tmp_path, "backup", "backup.sqlite3", *DATABASE)
         receipt = forget(collector, by_key.session, KEY).json["receipt"]
         printed = _done(tmp_path, "forget", "approve", approved.session, *DATABASE)
         share(collector, late)
         assert collector.post().status == 200
-        assert "another collector runs" in _refused(tmp_path, "restore", "backup.sqlite3", *DATABASE)
+        assert "another collector runs" in _refused(
+            tmp_path, "restore", "backup.sqlite3", *DATABASE
+        )
         assert forget(collector, late.session, KEY).status == 200
     assert "Deleted again: " in _done(tmp_path, "restore", "backup.sqlite3", *DATABASE)
     for shared in (by_key, approved, late):
@@ -151,11 +164,19 @@ def test_a_database_that_is_lost(tmp_path: Path) -> None:
 
 
 def test_what_is_no_log_of_deletions() -> None:
-    lines = ["", "{}", '{"table":"documents","row":{}}', '{"table":"tombstones","row":{"id_hash":1}}', "\x00"]
-    lines.append(f'{{"table":"tombstones","row":{{"id_hash":"15","key_hash":null,"buried_at":{2**63}}}}}')
+    lines = [
+        "",
+        "{}",
+        '{"table":"documents","row":{}}',
+        '{"table":"tombstones","row":{"id_hash":1}}',
+        "\x00",
+    ]
+    lines.append(
+        f'{{"table":"tombstones","row":{{"id_hash":"15","key_hash":null,"buried_at":{2**63}}}}}'
+    )
     for line in lines:
         with pytest.raises(CommandError, match="no complete file of deletions"):
-            burials.parse([line, burials._end(1)])
+            deletion_records.parse([line, deletion_records._end(1)])
 
 
 def test_a_backup_that_is_damaged_replaces_nothing(tmp_path: Path) -> None:
@@ -181,30 +202,48 @@ def test_a_backup_that_is_damaged_replaces_nothing(tmp_path: Path) -> None:
             ["backup", "b", "--database", "postgresql://me@host/name"],
             "run: pg_dump --format=custom --exclude-table-data=logins --file=b postgresql://me",
         ),
-        (["restore", "log", "--database", "postgresql://me@host/name"], "run: pg_restore --exit-on-error"),
+        (
+            ["restore", "log", "--database", "postgresql://me@host/name"],
+            "run: pg_restore --exit-on-error",
+        ),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_a_mistake_is_told_in_one_sentence(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
     _done(tmp_path, "migrate", *DATABASE)
     (tmp_path / "log").touch()
     assert message in _refused(tmp_path, *arguments)
 
 
 @pytest.mark.postgres
-def test_on_postgresql_its_own_tools_and_the_log_do_the_same(tmp_path: Path, postgres: Postgres) -> None:
+def test_on_postgresql_its_own_tools_and_the_log_do_the_same(
+    tmp_path: Path, postgres: Postgres
+) -> None:
     url, shared, stays = postgres.new_store(), Shared(), Shared()
     database = ("--database", url)
-    with run_collector(tmp_path / "x", *database, f"--contract={write_contract(tmp_path)}") as collector:
+    with run_collector(
+        tmp_path / "x", *database, f"--contract={write_contract(tmp_path)}"
+    ) as collector:
         share(collector, shared)
         share(collector, stays)
-        subprocess.run([program("pg_dump"), "--format=custom", f"--file={tmp_path}/dump", url], check=True)
+        subprocess.run(
+            [program("pg_dump"), "--format=custom", f"--file={tmp_path}/dump", url], check=True
+        )
         forget(collector, shared.session, KEY)
         (tmp_path / "log").write_text(_done(tmp_path, "forget", "log", *database))
-        found = run_server(tmp_path, "doctor", *database, "--package=a", "--port", str(collector.port))
+        found = run_server(
+            tmp_path, "doctor", *database, "--package=a", "--port", str(collector.port)
+        )
         assert "ok       tables" in found.stdout
         assert "failed" not in found.stdout
     database = ("--database", postgres.new())
-    restore = [program("pg_restore"), "--exit-on-error", f"--dbname={database[1]}", str(tmp_path / "dump")]
+    restore = [
+        program("pg_restore"),
+        "--exit-on-error",
+        f"--dbname={database[1]}",
+        str(tmp_path / "dump"),
+    ]
     subprocess.run(restore, check=True)
     assert "inference" in _done(tmp_path, "lookup", shared.session, *database)  # it is there again
     assert "Deleted again: 1" in _done(tmp_path, "restore", *database, "--deletions", "log")
@@ -213,7 +252,9 @@ def test_on_postgresql_its_own_tools_and_the_log_do_the_same(tmp_path: Path, pos
 
 
 @pytest.mark.parametrize("what", ["empty", "of another program"])
-def test_what_is_no_database_of_a_collector_takes_the_place_of_none(tmp_path: Path, what: str) -> None:
+def test_what_is_no_database_of_a_collector_takes_the_place_of_none(
+    tmp_path: Path, what: str
+) -> None:
     (tmp_path / "other").touch()
     if what != "empty":
         with closing(sqlite3.connect(tmp_path / "other")) as connection:
@@ -223,10 +264,15 @@ def test_what_is_no_database_of_a_collector_takes_the_place_of_none(tmp_path: Pa
     before = (tmp_path / "test.sqlite3").read_bytes()
     for command in (["restore", "other", *DATABASE], ["backup", "copy", "--database", "other"]):
         said = _refused(tmp_path, *command)
-        assert "other is not a collector's database; name another" in said or "there is no database other" in said
+        assert (
+            "other is not a collector's database; name another" in said
+            or "there is no database other" in said
+        )
     assert (tmp_path / "test.sqlite3").read_bytes() == before
     if what != "empty":
-        assert "is not a collector's database" in _refused(tmp_path, "migrate", "--database", "other")
+        assert "is not a collector's database" in _refused(
+            tmp_path, "migrate", "--database", "other"
+        )
 
 
 def test_a_restore_that_fails_leaves_nothing_beside(tmp_path: Path) -> None:
@@ -236,6 +282,8 @@ def test_a_restore_that_fails_leaves_nothing_beside(tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     for content in (b"no line of a log\n", b"\xff\xfe"):
         (tmp_path / "log").write_bytes(content)
-        assert "log" in _refused(tmp_path, "restore", "backup.sqlite3", *DATABASE, "--deletions", "log")
+        assert "log" in _refused(
+            tmp_path, "restore", "backup.sqlite3", *DATABASE, "--deletions", "log"
+        )
         (tmp_path / "log").unlink()
     assert sorted(tmp_path.iterdir()) == before

@@ -1,4 +1,5 @@
-"""The battery: no input gives a 5xx, hangs, or stores what it should not, and every refusal is Google's error body."""
+"""The battery: no input gives a 5xx, hangs, or stores what it should not, and every refusal is
+Google's error body."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -32,7 +33,11 @@ def battery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
 
 
 @pytest.mark.parametrize(
-    "table", [*bad_json.TABLES, *bad_documents.TABLES, *bad_requests.TABLES], ids=lambda table: table.__name__
+    "table",
+    [*bad_json.TABLES, *bad_documents.TABLES, *bad_requests.TABLES],
+    ids=lambda table: table.__name__,
 )
-def test_no_case_of_a_table_does_any_harm(battery: Battery, table: Callable[[], Iterator[Case]]) -> None:
+def test_no_case_of_a_table_does_any_harm(
+    battery: Battery, table: Callable[[], Iterator[Case]]
+) -> None:
     assert battery.run(table()) > 20

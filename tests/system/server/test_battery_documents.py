@@ -1,4 +1,5 @@
-"""Documents that are nearly right: whatever is changed in them, nothing breaks, and only what is declared is stored."""
+"""Documents that are nearly right: whatever is changed in them, nothing breaks, and only what is
+declared is stored."""
 
 import copy
 import json
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from bad_json import at, places
 from battery import ANY, READ, Battery, Case, find_problem
 from collectors import OPEN_COLLECTOR, ROOT, count, run_collector
-from plaintally_server.ingest import Policy
-from plaintally_server.openapi import describe
+from plaintally_server.api.openapi import describe
+from plaintally_server.ingest.admission import Policy
 from shared import CONTRACT, PREFIX, Shared, write_contract
 from wire_values import NAMES, TEXT, VALUES
 
@@ -24,11 +25,23 @@ SHARED = Shared(invokes=1)
 RIGHT: dict[str, Any] = {**SHARED.documents, "using_rxinfer/x": count()}
 COLLECTIONS = [name.partition("/")[0] for name in RIGHT]
 KEYS = st.sampled_from(
-    ["fields", "values", "mapValue", "stringValue", "integerValue", "id", "context", "package", "name"]
+    [
+        "fields",
+        "values",
+        "mapValue",
+        "stringValue",
+        "integerValue",
+        "id",
+        "context",
+        "package",
+        "name",
+    ]
 )
 ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
 JSON = st.recursive(
-    ATOMS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | NAMES, inner, max_size=3), max_leaves=8
+    ATOMS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | NAMES, inner, max_size=3),
+    max_leaves=8,
 )
 
 
@@ -44,7 +57,8 @@ def battery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
 
 @st.composite
 def nearly_right(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A name, and a right document with up to three places changed, and now and then some of its bytes."""
+    """A name, and a right document with up to three places changed, and now and then some of its
+    bytes."""
     name = draw(st.sampled_from(sorted(RIGHT)))
     document = copy.deepcopy(RIGHT[name])
     for _ in range(draw(st.sampled_from([1, 1, 2, 3, 0]))):
@@ -59,7 +73,9 @@ def nearly_right(draw: st.DrawFn) -> tuple[str, bytes]:
 def put_value(draw: st.DrawFn, document: dict[str, Any]) -> None:
     """A right value under a new name, or instead of another."""
     maps = [at(document, place) for place in places(document) if place[-1:] == ("fields",)]
-    fields = draw(st.sampled_from([found for found in maps if isinstance(found, dict)] or [document]))
+    fields = draw(
+        st.sampled_from([found for found in maps if isinstance(found, dict)] or [document])
+    )
     name = draw(st.sampled_from([*fields, "more"]) | NAMES)
     fields[name] = copy.deepcopy(draw(VALUES)[0])  # which is drawn again as it was
 
@@ -78,7 +94,10 @@ def remove(draw: st.DrawFn, document: dict[str, Any]) -> None:
 
 def test_nothing_breaks_and_only_what_is_declared_is_stored(battery: Battery) -> None:
     components = describe(Policy({"rxinfer": CONTRACT}), version="1")["components"]
-    schemas = {name: {"$ref": f"#/components/schemas/fields.{name}", "components": components} for name in COLLECTIONS}
+    schemas = {
+        name: {"$ref": f"#/components/schemas/fields.{name}", "components": components}
+        for name in COLLECTIONS
+    }
     declared = {name: jsonschema_rs.validator_for(schema) for name, schema in schemas.items()}
 
     @settings(max_examples=500)
@@ -94,8 +113,12 @@ def test_nothing_breaks_and_only_what_is_declared_is_stored(battery: Battery) ->
     for name, document in SHARED.documents.items():
         assert battery.send(Case("", "PATCH", f"{ROOT}/{name}", document)).status in (200, 403)
     assert battery.collector.store.total("rxinfer") > 0
-    for collection in {*COLLECTIONS} - {"using_rxinfer"}:  # what is left of imports has no fields of strangers
-        page: Any = battery.send(Case("", "GET", f"{ROOT}/{collection}?pageSize=1000", headers=READ)).json
+    for collection in {*COLLECTIONS} - {
+        "using_rxinfer"
+    }:  # what is left of imports has no fields of strangers
+        page: Any = battery.send(
+            Case("", "GET", f"{ROOT}/{collection}?pageSize=1000", headers=READ)
+        ).json
         assert page["documents"]
         for document in page["documents"]:
             declared[collection].validate(document["fields"])
@@ -104,7 +127,11 @@ def test_nothing_breaks_and_only_what_is_declared_is_stored(battery: Battery) ->
 def make_case(name: str, text: bytes, way: str) -> Case:
     """A document on its way to where it belongs, alone or in a commit, or to where anything may go."""
     collection = name.partition("/")[0]
-    write = b'{"writes":[{"update":{"name":"%s/%s",' % (PREFIX.encode(), name.encode()) + text[1:] + b"}]}"
+    write = (
+        b'{"writes":[{"update":{"name":"%s/%s",' % (PREFIX.encode(), name.encode())
+        + text[1:]
+        + b"}]}"
+    )
     method, path, body = {
         "PATCH": ("PATCH", f"/{name}", text),
         "POST": ("POST", f"/{collection}", text),

@@ -1,7 +1,9 @@
-"""No command ends in a traceback, hangs, or changes a database that it only reads, whatever the database is like.
+"""No command ends in a traceback, hangs, or changes a database that it only reads, whatever the
+database is like.
 
-Every command runs with real arguments against every state of a database. A command may succeed or fail. When it fails,
-it reports one sentence with a remedy, and the database has the bytes that it had before.
+Every command runs with real arguments against every state of a database. A command may succeed or
+fail. When it fails, it reports one sentence with a remedy, and the database has the bytes that it
+had before.
 """
 
 import asyncio
@@ -28,8 +30,8 @@ import pytest
 
 from commands import CONFINED, Done, Starter, leaves, run_starter
 from made import at, counts, session
-from plaintally_server.cli import commands
-from plaintally_server.ingest import SESSIONS
+from plaintally_server.cli.main import commands
+from plaintally_server.ingest.admission import SESSIONS
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
@@ -44,13 +46,19 @@ LONGEST_S = 30
 SECRET = "the-password-of-a-role"
 NOW = datetime.now(UTC)
 START = at((NOW - timedelta(days=9)).date())
-WINDOW = ["--from", f"{START:%Y-%m-%dT%H:%M}", "--until", f"{START + timedelta(days=1):%Y-%m-%dT%H:%M}"]
+WINDOW = [
+    "--from",
+    f"{START:%Y-%m-%dT%H:%M}",
+    "--until",
+    f"{START + timedelta(days=1):%Y-%m-%dT%H:%M}",
+]
 
 
 class Case(NamedTuple):
     """A command with arguments; `does` is what it does to the database.
 
-    `reads`: nothing. `writes`: it changes one that is there. `makes`: it also makes one. `skips`: it opens none.
+    `reads`: nothing. `writes`: it changes one that is there. `makes`: it also makes one. `skips`:
+    it opens none.
     """
 
     arguments: Sequence[str]
@@ -90,7 +98,9 @@ CASES: dict[str, list[Case]] = {
     "init": [Case(["{work}/new"], "skips")],
     "lookup": [reads("{session}")],
     "migrate": [makes()],
-    "pull": [makes("--project", "p", "--package", "rxinfer", "--credentials", "{files}/rxinfer.json")],
+    "pull": [
+        makes("--project", "p", "--package", "rxinfer", "--credentials", "{files}/rxinfer.json")
+    ],
     "report": [reads(), reads("rxinfer", "--format", "csv")],
     "restore": [
         makes("{files}/backup.sqlite3", "--without-deletions"),
@@ -109,9 +119,11 @@ CASES: dict[str, list[Case]] = {
 }
 """Every command; a new one fails until it is here."""
 FAILS_ANYWAY = {"pull0", "copy1", "export1", "restore1"}
-"""Commands that fail on a sound database: there is no project, the target has rows, and the export does not exist."""
+"""Commands that fail on a sound database: there is no project, the target has rows, and the export
+does not exist."""
 WORKS_ANYWAY = {"doctor0", "restore0", "restore1"}
-"""Commands that succeed on most databases: `doctor` does if `serve` does, and `restore` replaces what it finds."""
+"""Commands that succeed on most databases: `doctor` does if `serve` does, and `restore` replaces
+what it finds."""
 
 
 def test_every_command_is_here() -> None:
@@ -134,7 +146,10 @@ def fill(database: Database) -> dict[str, str]:
     chance = random.Random(1)  # noqa: S311  # the same documents each time
     days = [(NOW - timedelta(days=back)).date() for back in range(2, 20)]
     tree, gone = (list(session(chance, START + timedelta(days=1), invokes=3)) for _ in range(2))
-    ids = [next(one.name.document or "" for one in some if one.name.collection == SESSIONS) for some in (tree, gone)]
+    ids = [
+        next(one.name.document or "" for one in some if one.name.collection == SESSIONS)
+        for some in (tree, gone)
+    ]
     asked = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 
     async def share() -> None:
@@ -164,9 +179,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     with closing(sqlite3.connect(folder / "sound/a.sqlite3")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (folder / "rxinfer.json").write_bytes(contract())
-    for name, arguments in (("backup", ["backup", str(folder / "backup.sqlite3")]), ("deletions", ["forget", "log"])):
+    for name, arguments in (
+        ("backup", ["backup", str(folder / "backup.sqlite3")]),
+        ("deletions", ["forget", "log"]),
+    ):
         environment = {**clean(), "PLAINTALLY_SERVER_DATABASE": str(folder / "sound/a.sqlite3")}
-        done = subprocess.run([*SERVER, *arguments], capture_output=True, cwd=folder, env=environment, check=True)
+        done = subprocess.run(
+            [*SERVER, *arguments], capture_output=True, cwd=folder, env=environment, check=True
+        )
         if name == "deletions":
             (folder / name).write_bytes(done.stdout)
     return Files(folder, {**names, "files": str(folder)})
@@ -185,9 +205,18 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
         yield running
 
 
-ALIKE = {"audit", "contract list", "forget list", "forget receipt", "forget refuse", "lookup", "strike list"}
+ALIKE = {
+    "audit",
+    "contract list",
+    "forget list",
+    "forget receipt",
+    "forget refuse",
+    "lookup",
+    "strike list",
+}
 ALIKE |= {"strike look", "strike undo", "token create", "token list", "token revoke", "watch"}
-"""Commands that open the database as `report` or `strike add` do, and so need only one state of each kind."""
+"""Commands that open the database as `report` or `strike add` do, and so need only one state of
+each kind."""
 
 
 ALL = ("reads", "writes", "makes")
@@ -232,7 +261,12 @@ def fill_in(
     """Return the arguments and the variables of a command; `work` is the folder for what it makes."""
     names = {**files.names, "work": str(work), "database": database}
     arguments = [*command.split(), *(part.format_map(names) for part in case.arguments)]
-    return arguments, {**clean(), "PLAINTALLY_SERVER_DATABASE": database, "COLUMNS": "100", "PGPASSWORD": SECRET}
+    return arguments, {
+        **clean(),
+        "PLAINTALLY_SERVER_DATABASE": database,
+        "COLUMNS": "100",
+        "PGPASSWORD": SECRET,
+    }
 
 
 def problems_of(run: Run, state: "State") -> Iterator[str]:
@@ -265,14 +299,21 @@ def problems_of_errors(run: Run) -> Iterator[str]:
             yield "it found nothing failed"
     elif done.code == 0 and told:
         yield "it succeeded with an error"
-    elif done.code == 1 and (told or run.name not in ("watch0", "export1")):  # which report what they found
-        told = told if len(told) == 1 and told[0].startswith("plaintally-server: ") else ["not one error"]
+    elif done.code == 1 and (
+        told or run.name not in ("watch0", "export1")
+    ):  # which report what they found
+        told = (
+            told
+            if len(told) == 1 and told[0].startswith("plaintally-server: ")
+            else ["not one error"]
+        )
     if not all(re.search("; |: name ", line) for line in told if done.code == 1):
         yield "no remedy"
 
 
 class State(NamedTuple):
-    """A state of a database; `fails` and `works` are what commands do (see `Case`) that certainly fails or works."""
+    """A state of a database; `fails` and `works` are what commands do (see `Case`) that certainly
+    fails or works."""
 
     make: Callable[[Path, Files], Path]
     fails: Sequence[str] = ALL
@@ -326,9 +367,7 @@ def documents_overwritten(folder: Path, files: Files) -> Path:
     database = copied(folder, files)
     with closing(sqlite3.connect(database)) as connection:
         size = connection.execute("PRAGMA page_size").fetchone()[0]
-        query = (
-            "SELECT pageno FROM dbstat WHERE name IN ('documents', 'rollups', 'tokens', 'audit') AND pagetype = 'leaf'"
-        )
+        query = "SELECT pageno FROM dbstat WHERE name IN ('documents', 'rollups', 'tokens', 'audit') AND pagetype = 'leaf'"
         pages = [number for (number,) in connection.execute(query)]
     with database.open("r+b") as file:
         for number in pages:
@@ -363,17 +402,26 @@ def listen(path: Path) -> None:
 
 FILE_STATES = {
     "sound": State(copied, fails=(), works=ALL),
-    "absent": State(lambda folder, _: folder / "a.sqlite3", fails=("reads", "writes"), works=("makes",)),
+    "absent": State(
+        lambda folder, _: folder / "a.sqlite3", fails=("reads", "writes"), works=("makes",)
+    ),
     "zero bytes": State(written(b""), fails=("reads",)),
     "no tables": State(executed("PRAGMA user_version = 1"), fails=("reads",)),
     "foreign": State(executed("CREATE TABLE a (b)", "INSERT INTO a VALUES (1)")),
     "foreign with migrations": State(
-        executed("CREATE TABLE alembic_version (version_num TEXT)", "INSERT INTO alembic_version VALUES ('f00')")
+        executed(
+            "CREATE TABLE alembic_version (version_num TEXT)",
+            "INSERT INTO alembic_version VALUES ('f00')",
+        )
     ),
-    "foreign with documents": State(executed("CREATE TABLE documents (a)", "CREATE TABLE alembic_version (a)")),
+    "foreign with documents": State(
+        executed("CREATE TABLE documents (a)", "CREATE TABLE alembic_version (a)")
+    ),
     "newer": State(executed("UPDATE alembic_version SET version_num = '9999'", sound=True)),
     "without a table": State(executed("DROP TABLE tokens", "DROP TABLE receipts", sound=True), ()),
-    "another column": State(executed("ALTER TABLE tokens RENAME COLUMN hash TO other", sound=True), ()),
+    "another column": State(
+        executed("ALTER TABLE tokens RENAME COLUMN hash TO other", sound=True), ()
+    ),
     "truncated": State(truncated),
     "overwritten": State(overwritten(100)),
     "overwritten in part": State(overwritten(40_960), ()),
@@ -398,7 +446,16 @@ FILE_STATES = {
 }
 
 
-EACH_KIND = {"sound", "absent", "no tables", "foreign", "newer", "without a table", "documents overwritten", "noise"}
+EACH_KIND = {
+    "sound",
+    "absent",
+    "no tables",
+    "foreign",
+    "newer",
+    "without a table",
+    "documents overwritten",
+    "noise",
+}
 EACH_KIND |= {"file without rights", "read-only folder", "directory", "long name"}
 """A state of each kind, which every command meets."""
 
@@ -407,7 +464,9 @@ def listing(folder: Path) -> Mapping[str, object]:
     """Return what is in a folder but for files of the write-ahead log and of locks."""
     beside = ("-wal", "-shm", "-lock")
     return {
-        path.name: path.read_bytes() if path.is_file() and not path.is_symlink() else oct(path.lstat().st_mode)
+        path.name: path.read_bytes()
+        if path.is_file() and not path.is_symlink()
+        else oct(path.lstat().st_mode)
         for path in sorted(folder.iterdir())
         if not path.name.endswith(beside)
     }
@@ -428,10 +487,14 @@ def test_a_file(starter: Starter, files: Files, tmp_path: Path, name: str) -> No
     before: dict[str, Mapping[str, object]] = {}
     problems: list[tuple[object, ...]] = []
     codes: list[int] = []
-    for run in list(run_all(starter, files, tmp_path, place, skipped=() if name in EACH_KIND else ALIKE)):
+    for run in list(
+        run_all(starter, files, tmp_path, place, skipped=() if name in EACH_KIND else ALIKE)
+    ):
         found = [*problems_of(run, state)]
         may_make = run.case.does == "makes" and name in ("zero bytes", "no tables")
-        is_marked = run.command == "backup" and run.done.code == 0  # with an identity that the copy has, too
+        is_marked = (
+            run.command == "backup" and run.done.code == 0
+        )  # with an identity that the copy has, too
         if (
             (run.done.code or run.case.does == "reads")
             and not (may_make or is_marked)
@@ -448,11 +511,17 @@ def test_a_file(starter: Starter, files: Files, tmp_path: Path, name: str) -> No
     assert not problems, "\n".join(map(str, problems))
 
 
-SAMPLE = [command for command, cases in CASES.items() if cases[0].does != "skips" and command != "serve"]
+SAMPLE = [
+    command for command, cases in CASES.items() if cases[0].does != "skips" and command != "serve"
+]
 
 
-@pytest.mark.parametrize(("name", "command"), [*zip(FILE_STATES, itertools.cycle(SAMPLE), strict=False)])
-def test_a_file_and_an_interpreter_of_its_own(files: Files, tmp_path: Path, name: str, command: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "command"), [*zip(FILE_STATES, itertools.cycle(SAMPLE), strict=False)]
+)
+def test_a_file_and_an_interpreter_of_its_own(
+    files: Files, tmp_path: Path, name: str, command: str
+) -> None:
     """The other tests fork; this one starts a command as a user does."""
     state, case, folder = FILE_STATES[name], CASES[command][0], tmp_path / "databases"
     folder.mkdir()
@@ -507,32 +576,62 @@ def spoiled(url: str, *statements: str) -> str:
 
 
 def as_role(url: str, *statements: str, grants: bool = True) -> str:
-    """Return the address for a new role, with all rights on the tables of a database or none; `{role}` is its name."""
+    """Return the address for a new role, with all rights on the tables of a database or none;
+    `{role}` is its name."""
     name = f"role_{url.rpartition('/')[2]}"
-    every = [f"GRANT ALL ON ALL {kind} IN SCHEMA public TO {name}" for kind in ("TABLES", "SEQUENCES")]
+    every = [
+        f"GRANT ALL ON ALL {kind} IN SCHEMA public TO {name}" for kind in ("TABLES", "SEQUENCES")
+    ]
     spoiled(
-        url, f"CREATE ROLE {name} LOGIN", *(every if grants else ()), *(one.format(role=name) for one in statements)
+        url,
+        f"CREATE ROLE {name} LOGIN",
+        *(every if grants else ()),
+        *(one.format(role=name) for one in statements),
     )
     return url.replace("postgres@", f"{name}@")
 
 
 READING = ("reads",)
-SERVER_KINDS = {"sound", "empty", "newer", "without a table", "no database", "read-only role", "role without rights"}
+SERVER_KINDS = {
+    "sound",
+    "empty",
+    "newer",
+    "without a table",
+    "no database",
+    "read-only role",
+    "role without rights",
+}
 SERVER_STATES: dict[str, tuple[Callable[[Server], str], Sequence[str], Sequence[str]]] = {
     "sound": (Server.sound, (), ALL),
     "empty": (lambda server: server.postgres.new(), ("reads", "writes"), ()),
-    "foreign": (lambda server: spoiled(server.postgres.new(), "CREATE TABLE documents (a int)"), READING, ()),
+    "foreign": (
+        lambda server: spoiled(server.postgres.new(), "CREATE TABLE documents (a int)"),
+        READING,
+        (),
+    ),
     "foreign with migrations": (
-        lambda server: spoiled(server.postgres.new(), "CREATE TABLE alembic_version AS SELECT 'f00' AS version_num"),
+        lambda server: spoiled(
+            server.postgres.new(), "CREATE TABLE alembic_version AS SELECT 'f00' AS version_num"
+        ),
         ALL,
         (),
     ),
-    "newer": (lambda server: server.filled("UPDATE alembic_version SET version_num = '9999'"), ALL, ()),
-    "without a table": (lambda server: server.filled("DROP TABLE tokens", "DROP TABLE receipts"), (), ()),
+    "newer": (
+        lambda server: server.filled("UPDATE alembic_version SET version_num = '9999'"),
+        ALL,
+        (),
+    ),
+    "without a table": (
+        lambda server: server.filled("DROP TABLE tokens", "DROP TABLE receipts"),
+        (),
+        (),
+    ),
     "no database": (lambda server: server.postgres.url("nowhere"), ALL, ()),
     "no role": (lambda server: server.sound().replace("postgres@", "no_role@"), ALL, ()),
     "read-only role": (
-        lambda server: as_role(server.sound(), "ALTER ROLE {role} SET default_transaction_read_only = on"),
+        lambda server: as_role(
+            server.sound(), "ALTER ROLE {role} SET default_transaction_read_only = on"
+        ),
         (),
         READING,
     ),
@@ -549,7 +648,11 @@ SERVER_STATES: dict[str, tuple[Callable[[Server], str], Sequence[str], Sequence[
         ALL,
         (),
     ),
-    "search path": (lambda server: as_role(server.sound(), "ALTER ROLE {role} SET search_path = elsewhere"), ALL, ()),
+    "search path": (
+        lambda server: as_role(server.sound(), "ALTER ROLE {role} SET search_path = elsewhere"),
+        ALL,
+        (),
+    ),
     "statement timeout": (
         lambda server: as_role(server.sound(), "ALTER ROLE {role} SET statement_timeout = 1"),
         (),
@@ -588,7 +691,14 @@ def test_a_server(running: Commands, server: Server, tmp_path: Path, name: str) 
     url = make(server)
     superuser = re.sub(r"//\w+@", "//postgres@", url)
     skipped = () if name in SERVER_KINDS else ALIKE
-    check_all(running, tmp_path, url, State(copied, fails, works), lambda: dumped(superuser), skipped=skipped)
+    check_all(
+        running,
+        tmp_path,
+        url,
+        State(copied, fails, works),
+        lambda: dumped(superuser),
+        skipped=skipped,
+    )
 
 
 def check_all(
@@ -602,12 +712,21 @@ def check_all(
 ) -> None:
     before = dump()
     problems: list[tuple[object, ...]] = []
-    fails_anyway = FAILS_ANYWAY | {"backup0", "restore0", "restore1", "restore2"}  # which are for files
+    fails_anyway = FAILS_ANYWAY | {
+        "backup0",
+        "restore0",
+        "restore1",
+        "restore2",
+    }  # which are for files
     fails_anyway |= {"forget-refuse0"}  # the others work on the same database at once
     for does in (READING, ("writes",), ("makes",)):
-        for run in list(run_all(running.starter, running.files, work, lambda _: url, does=does, skipped=skipped)):
+        for run in list(
+            run_all(running.starter, running.files, work, lambda _: url, does=does, skipped=skipped)
+        ):
             found = [
-                problem for problem in problems_of(run, state) if problem != "it failed" or run.name not in fails_anyway
+                problem
+                for problem in problems_of(run, state)
+                if problem != "it failed" or run.name not in fails_anyway
             ]
             if found:
                 problems.append((run.name, found, run.done))
@@ -631,7 +750,9 @@ def test_a_server_that_never_answers(running: Commands, tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
-def test_a_server_whose_tables_are_locked(running: Commands, server: Server, tmp_path: Path) -> None:
+def test_a_server_whose_tables_are_locked(
+    running: Commands, server: Server, tmp_path: Path
+) -> None:
     url = server.sound()
     with psycopg.connect(url) as connection:
         connection.execute("LOCK TABLE documents, tokens, audit, rollups")

@@ -1,4 +1,5 @@
-"""Slow connections: however many there are, others are answered, and a request that is being worked on is finished."""
+"""Slow connections: however many there are, others are answered, and a request that is being worked
+on is finished."""
 
 import json
 import resource
@@ -15,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from collectors import ROOT, Collector, count, run_collector
-from plaintally_server.connection_limits import ConnectionTable
-from plaintally_server.heads import Limits
+from plaintally_server.http.connection_limits import ConnectionTable
+from plaintally_server.http.request_head import Limits
 
 USING = f"{ROOT}/using_rxinfer"
 HEAD = f"POST {USING} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300\r\n"
@@ -42,7 +43,9 @@ def _many_files() -> None:
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     """A collector that a proxy at 127.0.0.5 stands before."""
     folder = tmp_path_factory.mktemp("connections")
-    with run_collector(folder / "a.sqlite3", "--rate-limit=0", "--trusted-proxy=127.0.0.5") as running:
+    with run_collector(
+        folder / "a.sqlite3", "--rate-limit=0", "--trusted-proxy=127.0.0.5"
+    ) as running:
         yield running
 
 
@@ -52,7 +55,9 @@ class Flood:
     def __init__(self) -> None:
         self.sockets: list[socket.socket] = []
 
-    def open(self, port: int, number: int, sources: Sequence[str], content: bytes | Sequence[bytes]) -> None:
+    def open(
+        self, port: int, number: int, sources: Sequence[str], content: bytes | Sequence[bytes]
+    ) -> None:
         for index in range(number):
             one = socket.socket()
             self.sockets.append(one)
@@ -84,7 +89,9 @@ def open_sockets(collector: Collector) -> int:
 
 
 @pytest.mark.parametrize("content", SLOW)
-@pytest.mark.parametrize("sources", [ONE_ADDRESS, MANY_ADDRESSES], ids=["one address", "many addresses"])
+@pytest.mark.parametrize(
+    "sources", [ONE_ADDRESS, MANY_ADDRESSES], ids=["one address", "many addresses"]
+)
 def test_slow_connections_leave_room_for_others(
     collector: Collector, flood: Flood, content: str, sources: list[str]
 ) -> None:
@@ -94,11 +101,15 @@ def test_slow_connections_leave_room_for_others(
 
 
 @pytest.mark.linux
-@pytest.mark.parametrize("sources", [ONE_ADDRESS, MANY_ADDRESSES], ids=["one address", "many addresses"])
+@pytest.mark.parametrize(
+    "sources", [ONE_ADDRESS, MANY_ADDRESSES], ids=["one address", "many addresses"]
+)
 def test_five_thousand_slow_connections_leave_room_for_others(
     collector: Collector, flood: Flood, sources: list[str]
 ) -> None:
-    opening = threading.Thread(target=flood.open, args=(collector.port, 5000, sources, SLOW["half a body"]))
+    opening = threading.Thread(
+        target=flood.open, args=(collector.port, 5000, sources, SLOW["half a body"])
+    )
     opening.start()
     meanwhile = []
     while opening.is_alive():
@@ -114,7 +125,10 @@ def test_five_thousand_slow_connections_leave_room_for_others(
 def test_slow_requests_behind_a_proxy_leave_room_for_other_clients(
     collector: Collector, flood: Flood, clients: int
 ) -> None:
-    heads = [f"{HEAD}X-Forwarded-For: 10.0.{i % clients // 250}.{i % clients % 250}\r\n\r\n{{" for i in range(805)]
+    heads = [
+        f"{HEAD}X-Forwarded-For: 10.0.{i % clients // 250}.{i % clients % 250}\r\n\r\n{{"
+        for i in range(805)
+    ]
     flood.open(collector.port, 805, ["127.0.0.5"], [head.encode() for head in heads])
     assert [post(collector, "127.0.0.5", client="10.1.0.1") for _ in range(5)] == [200] * 5
     assert post(collector, "127.0.0.5", client="10.0.0.0") == 200
@@ -122,12 +136,16 @@ def test_slow_requests_behind_a_proxy_leave_room_for_other_clients(
 
 
 def test_a_client_cannot_choose_whose_place_it_takes(collector: Collector, flood: Flood) -> None:
-    heads = [f"{HEAD}X-Forwarded-For: 10.0.{i // 250}.{i % 250}\r\n\r\n{{".encode() for i in range(300)]
+    heads = [
+        f"{HEAD}X-Forwarded-For: 10.0.{i // 250}.{i % 250}\r\n\r\n{{".encode() for i in range(300)
+    ]
     flood.open(collector.port, 300, ONE_ADDRESS, heads)
     assert count_ended(flood, 200) == 300 - Limits().connections_per_client
 
 
-def test_the_clients_of_an_ipv6_prefix_share_one_allowance(collector: Collector, flood: Flood) -> None:
+def test_the_clients_of_an_ipv6_prefix_share_one_allowance(
+    collector: Collector, flood: Flood
+) -> None:
     """A provider may hand out a whole /48 to one customer, which is 65,536 networks of a household."""
     heads = [f"{HEAD}X-Forwarded-For: 2001:db8:1:{i:x}::1\r\n\r\n{{".encode() for i in range(300)]
     flood.open(collector.port, 300, ["127.0.0.5"], heads)
@@ -147,9 +165,14 @@ def count_ended(flood: Flood, expected: int) -> int:
     return len(ended)
 
 
-def test_a_request_that_is_being_worked_on_is_never_the_one_that_ends(tmp_path: Path, flood: Flood) -> None:
+def test_a_request_that_is_being_worked_on_is_never_the_one_that_ends(
+    tmp_path: Path, flood: Flood
+) -> None:
     body = json.dumps(count()).encode()
-    request = f"POST {USING} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    request = (
+        f"POST {USING} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
     with run_collector(tmp_path / "a.sqlite3", "--rate-limit=0") as collector:
         with closing(sqlite3.connect(collector.database)) as database:
             database.execute("BEGIN IMMEDIATE")
@@ -167,8 +190,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from plaintally.contract import Contract
-from plaintally_server.serving import run
-from plaintally_server.heads import Limits
+from plaintally_server.server import run
+from plaintally_server.http.request_head import Limits
 from plaintally_server.settings import Settings
 
 settings = Settings({"rxinfer": Contract()}, Path(sys.argv[1]), port=0, rate_limit=0, trusted_proxies=["127.0.0.5"])
@@ -190,17 +213,26 @@ def test_a_client_whose_requests_are_all_being_worked_on_waits_and_others_do_not
         with closing(sqlite3.connect(collector.database)) as database:
             database.execute("BEGIN IMMEDIATE")
             threads = [
-                threading.Thread(target=lambda: statuses.append(post(collector, source, client))) for _ in range(3)
+                threading.Thread(target=lambda: statuses.append(post(collector, source, client)))
+                for _ in range(3)
             ]
             for thread in threads:
                 thread.start()
             time.sleep(0.5)
             rejected = collector.request(
-                "POST", USING, count(), {"X-Forwarded-For": client} if client else None, source=source
+                "POST",
+                USING,
+                count(),
+                {"X-Forwarded-For": client} if client else None,
+                source=source,
             )
             others = threading.Thread(
                 target=lambda: statuses.append(
-                    post(collector, source if client else ONE_ADDRESS[0], "10.2.0.1" if client else None)
+                    post(
+                        collector,
+                        source if client else ONE_ADDRESS[0],
+                        "10.2.0.1" if client else None,
+                    )
                 )
             )
             others.start()

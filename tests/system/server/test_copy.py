@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Boolean, Connection, Date, Integer, LargeBinary, Table, select, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Date,
+    Integer,
+    LargeBinary,
+    Table,
+    select,
+    text,
+)
 
 from collectors import run_collector, run_server
 from plaintally_server.exceptions import CommandError
@@ -25,11 +35,15 @@ from plaintally_server.store.tables import (
     rollups,
     struck,
 )
-from plaintally_server.store.times import to_us
+from plaintally_server.store.timestamps import to_us
 from postgresql import Postgres
 
 pytestmark = [pytest.mark.postgres, pytest.mark.once]
-TABLES = [table for table in metadata.sorted_tables if table is not logins and table.info.get("only") != "sqlite"]
+TABLES = [
+    table
+    for table in metadata.sorted_tables
+    if table is not logins and table.info.get("only") != "sqlite"
+]
 START = datetime(2026, 9, 23, tzinfo=UTC)
 
 
@@ -58,7 +72,12 @@ def _contract(number: int) -> dict[str, object]:
 def _document(number: int) -> dict[str, object]:
     received = to_us(START + timedelta(hours=number))  # over four months
     collection = "using_rxinfer" if number % 3 else "cities"
-    row = {"collection": collection, "fields": b'{"fields":{}}', "package": "rxinfer", "parent": None}
+    row = {
+        "collection": collection,
+        "fields": b'{"fields":{}}',
+        "package": "rxinfer",
+        "parent": None,
+    }
     return {**row, "id": f"\x00{number:05}", "create_time": received, "update_time": received + 1}
 
 
@@ -97,7 +116,10 @@ def _reading(database: Database) -> Iterator[Connection]:
 
 def _content(database: Database) -> Mapping[str, Any]:
     with _reading(database) as connection:
-        return {table.name: sorted(map(repr, connection.execute(select(table)).all())) for table in TABLES}
+        return {
+            table.name: sorted(map(repr, connection.execute(select(table)).all()))
+            for table in TABLES
+        }
 
 
 def test_every_row_arrives_and_comes_back(tmp_path: Path, source: Path, postgres: Postgres) -> None:
@@ -109,7 +131,10 @@ def test_every_row_arrives_and_comes_back(tmp_path: Path, source: Path, postgres
     copying.copy(url, back)
     assert _content(source) == _content(url) == _content(back)
     with _reading(url) as connection:
-        ids = [bytes(one) for one in connection.execute(select(import_ids.c.id).order_by(text("ctid"))).scalars()]
+        ids = [
+            bytes(one)
+            for one in connection.execute(select(import_ids.c.id).order_by(text("ctid"))).scalars()
+        ]
         assert ids == sorted(ids)  # they tell nothing of the order of receipt
     with _writing(url) as connection:  # numbers go on after those that were copied
         row = {name: value for name, value in _made_up(audit, 1).items() if name != "id"}
@@ -127,7 +152,9 @@ def test_it_refuses_what_would_lose_something(tmp_path: Path, source: Path) -> N
     with pytest.raises(CommandError, match=r"is not empty: it has 3 "):
         copying.copy(source, target)
     with run_collector(source):
-        done = run_server(tmp_path, "copy", "--from", str(source), "--to", str(tmp_path / "c.sqlite3"))
+        done = run_server(
+            tmp_path, "copy", "--from", str(source), "--to", str(tmp_path / "c.sqlite3")
+        )
         assert "another collector runs" in done.stderr
     done = run_server(tmp_path, "copy", "--from", "nowhere", "--to", "c.sqlite3")
     assert "there is no database nowhere; name another, or make one with" in done.stderr
@@ -136,7 +163,9 @@ def test_it_refuses_what_would_lose_something(tmp_path: Path, source: Path) -> N
 
 def test_a_copy_that_fails_leaves_nothing(source: Path, postgres: Postgres) -> None:
     with _writing(source) as connection:
-        connection.execute(struck.update().where(struck.c.id > 2**31 - 8).values(reason="a\x00b"))  # no text there
+        connection.execute(
+            struck.update().where(struck.c.id > 2**31 - 8).values(reason="a\x00b")
+        )  # no text there
     url = postgres.new()
     with pytest.raises(CommandError, match="nothing was kept"):
         copying.copy(source, url)

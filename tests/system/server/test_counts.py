@@ -1,4 +1,5 @@
-"""Counts that are recognised at a glance are what they would be had they been read like all documents."""
+"""Counts that are recognised at a glance are what they would be had they been read like all
+documents."""
 
 import json
 from collections.abc import Sequence
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 from collectors import TIME
 from plaintally.contract import Contract
 from plaintally.firestore import format_timestamp
-from plaintally_server import dialects, resource
-from plaintally_server.bodies import parse_document
-from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import Admitted, Policy, admit
-from plaintally_server.resource import Name, Stored
+from plaintally_server.firestore import documents
+from plaintally_server.firestore.bodies import parse_document
+from plaintally_server.firestore.documents import Name, Stored
+from plaintally_server.ingest import rxinfer
+from plaintally_server.ingest.admission import Admitted, Policy, admit
+from plaintally_server.ingest.fast_path import Counts
 from plaintally_server.store.content import write_fields
 
 CONTRACTS = {
@@ -27,12 +29,27 @@ CONTRACTS = {
 }
 COUNTS, POLICY = Counts(CONTRACTS), Policy(CONTRACTS)
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
-texts = st.sampled_from([ID, ID.upper(), ID[1:], "1.2.3", "3.13", TIME, "", "é", '"', "\\u0039"]) | st.text(max_size=40)
+texts = st.sampled_from(
+    [ID, ID.upper(), ID[1:], "1.2.3", "3.13", TIME, "", "é", '"', "\\u0039"]
+) | st.text(max_size=40)
 times = st.builds(
     "{}-{}-{}T{}:{}:{}{}".format,
     st.sampled_from(["2026", "0000", "0001", "9999"]),
     *[st.integers(0, most).map("{:02}".format) for most in (13, 32, 25, 60, 60)],
-    st.sampled_from(["Z", "z", ".1Z", ".000Z", ".120Z", ".120000Z", ".000001Z", ".123456Z", ".1234567Z", "+00:00"]),
+    st.sampled_from(
+        [
+            "Z",
+            "z",
+            ".1Z",
+            ".000Z",
+            ".120Z",
+            ".120000Z",
+            ".000001Z",
+            ".123456Z",
+            ".1234567Z",
+            "+00:00",
+        ]
+    ),
 )
 values = {
     "id": st.just(ID) | st.uuids().map(str) | texts,
@@ -43,7 +60,7 @@ values = {
     "juliaVersion": st.just("1.11.6") | texts,
 }
 ORDERS = {name: [contract.counter_fields] for name, contract in CONTRACTS.items()}
-ORDERS["julia"] += dialects.COUNT_ORDERS
+ORDERS["julia"] += rxinfer.COUNT_ORDERS
 separators = st.sampled_from([(",", ":"), (", ", ": "), (" ,", " :"), (",\n", ": ")])
 
 
@@ -58,15 +75,21 @@ def read_generally(collection: str, text: bytes, document: str) -> Admitted | No
 def bodies(draw: st.DrawFn, package: str) -> bytes:
     """The text of a count, most often right."""
     names = list(draw(st.sampled_from(ORDERS[package])))
-    names = draw(st.just(names) | st.permutations(names) | st.lists(st.sampled_from([*values]), unique=True))
+    names = draw(
+        st.just(names) | st.permutations(names) | st.lists(st.sampled_from([*values]), unique=True)
+    )
     kinds = {name: "timestampValue" if name == "timestamp" else "stringValue" for name in names}
     document = {"fields": {name: {kinds[name]: draw(values[name])} for name in names}}
-    return json.dumps(document, separators=draw(separators), ensure_ascii=draw(st.booleans())).encode()
+    return json.dumps(
+        document, separators=draw(separators), ensure_ascii=draw(st.booleans())
+    ).encode()
 
 
 @pytest.mark.parametrize("package", CONTRACTS)
 @given(data=st.data(), document=st.sampled_from([ID, ID.upper(), "d", "é"]))
-def test_a_glance_admits_what_reading_admits(package: str, data: st.DataObject, document: str) -> None:
+def test_a_glance_admits_what_reading_admits(
+    package: str, data: st.DataObject, document: str
+) -> None:
     text, collection = data.draw(bodies(package)), f"using_{package}"
     quick = COUNTS.read(collection, text, document)
     if quick is not None:
@@ -78,7 +101,9 @@ def test_a_glance_admits_what_reading_admits(package: str, data: st.DataObject, 
         assert unnamed.counted == slow.counted._replace(name=None)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("package", "names"), [(package, names) for package in ORDERS for names in ORDERS[package]])
+@pytest.mark.parametrize(
+    ("package", "names"), [(package, names) for package in ORDERS for names in ORDERS[package]]
+)
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 def test_what_clients_send_is_recognised_and_written_alike(
     package: str, names: Sequence[str], separators: tuple[str, str]
@@ -90,7 +115,10 @@ def test_what_clients_send_is_recognised_and_written_alike(
     assert admitted is not None
     assert admitted.content is not None
     name = Name('p"', "(default)", f"using_{package}", ID)
-    for changed in (datetime(2026, 11, 25, tzinfo=UTC), datetime(2026, 11, 25, 1, 2, 3, 456, tzinfo=UTC)):
+    for changed in (
+        datetime(2026, 11, 25, tzinfo=UTC),
+        datetime(2026, 11, 25, 1, 2, 3, 456, tzinfo=UTC),
+    ):
         stored = Stored({}, datetime(2026, 11, 25, tzinfo=UTC), changed)
         times = {"createTime": stored.create_time, "updateTime": stored.update_time}
         written = {
@@ -98,7 +126,9 @@ def test_what_clients_send_is_recognised_and_written_alike(
             "fields": contents,
             **{one: format_timestamp(at) for one, at in times.items()},
         }
-        assert resource.join_document(name, admitted.content, stored) == msgspec.json.encode(written)
+        assert documents.join_document(name, admitted.content, stored) == msgspec.json.encode(
+            written
+        )
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,21 @@ from collectors import TOKEN, Collector, run_collector
 from made import commit, run_until, session
 from maintainers import Browser
 from plaintally.contract import Contract
-from plaintally_server.retention import dues
+from plaintally_server.jobs.retention import dues
 from plaintally_server.store.opening import open_store
 
 
 def test_the_pages_load_nothing_from_elsewhere_and_run_nothing(collector: Collector) -> None:
-    for path in ("/packages/rxinfer", "/packages/rxinfer?days=365", "/packages/unknown", "/packages/rxinfer?days=1"):
+    for path in (
+        "/packages/rxinfer",
+        "/packages/rxinfer?days=365",
+        "/packages/unknown",
+        "/packages/rxinfer?days=1",
+    ):
         answer = collector.request("GET", path)
-        assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self';")
+        assert answer.headers["content-security-policy"].startswith(
+            "default-src 'none'; style-src 'self';"
+        )
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "set-cookie" not in answer.headers
@@ -52,7 +59,9 @@ def test_one_package_is_home_and_several_are_listed(collector: Collector, tmp_pa
         ("/packages/rxinfer?days=", 400, "No such period"),
     ],
 )
-def test_what_is_not_there_is_told_in_the_same_look(collector: Collector, path: str, status: int, text: str) -> None:
+def test_what_is_not_there_is_told_in_the_same_look(
+    collector: Collector, path: str, status: int, text: str
+) -> None:
     answer = collector.request("GET", path)
     assert answer.status == status
     assert text in answer.body.decode()
@@ -61,7 +70,10 @@ def test_what_is_not_there_is_told_in_the_same_look(collector: Collector, path: 
 
 
 def test_the_style_and_the_icon_are_in_the_wheel(collector: Collector) -> None:
-    for path, kind in (("/static/style.css", "text/css; charset=utf-8"), ("/static/icon.svg", "image/svg+xml")):
+    for path, kind in (
+        ("/static/style.css", "text/css; charset=utf-8"),
+        ("/static/icon.svg", "image/svg+xml"),
+    ):
         answer = collector.request("GET", path)
         assert (answer.status, answer.headers["content-type"]) == (200, kind)
     assert collector.request("GET", "/static/../cli.py").status == 404
@@ -84,10 +96,17 @@ def test_a_browser_that_has_a_page_is_told_so(tmp_path: Path, path: str) -> None
             again = collector.request("GET", path, headers=etag)
             for answer in (page, head, again):
                 assert answer.headers["cache-control"] == "no-cache"
-                assert answer.headers["content-security-policy"] == page.headers["content-security-policy"]
+                assert (
+                    answer.headers["content-security-policy"]
+                    == page.headers["content-security-policy"]
+                )
             assert (head.status, head.body) == (200, b"")
             assert collector.request("GET", "/packages/another", headers=etag).status == 200
-            return (again.status, again.body, head.headers["etag"]) == (304, b"", page.headers["etag"])
+            return (again.status, again.body, head.headers["etag"]) == (
+                304,
+                b"",
+                page.headers["etag"],
+            )
 
         wait_until(is_told)  # another page may be made between two requests
 
@@ -109,8 +128,17 @@ def test_an_exclusion_is_on_the_page_at_once(tmp_path: Path) -> None:
         browser, path = Browser(collector), "/packages/rxinfer?days=365"
         assert browser.send("/login", {"token": TOKEN}).status == 303
         until = datetime.now(UTC) - timedelta(hours=1)
-        window = {"first_at": f"{until - timedelta(hours=1):%Y-%m-%dT%H:00}", "until": f"{until:%Y-%m-%dT%H:00}"}
-        form = {"do": "strike", "form_key": browser.form_key(), "package": "rxinfer", "reason": "a loop", **window}
+        window = {
+            "first_at": f"{until - timedelta(hours=1):%Y-%m-%dT%H:00}",
+            "until": f"{until:%Y-%m-%dT%H:00}",
+        }
+        form = {
+            "do": "strike",
+            "form_key": browser.form_key(),
+            "package": "rxinfer",
+            "reason": "a loop",
+            **window,
+        }
         assert "a loop" not in collector.request("GET", path).body.decode()
         assert browser.send("/maintain", form).status == 200
         assert "a loop" in collector.request("GET", path).body.decode()
@@ -131,7 +159,8 @@ def test_the_page_says_when_the_last_purge_was(tmp_path: Path) -> None:
 
 
 def test_pages_say_that_a_purge_has_not_ended(tmp_path: Path) -> None:
-    """The collector was killed during a purge; the next start does not purge yet, then the one after it does."""
+    """The collector was killed during a purge; the next start does not purge yet, then the one
+    after it does."""
     database = tmp_path / "a.sqlite3"
     now = datetime.now(UTC)
     with closing(open_store(database)) as store:
@@ -165,13 +194,19 @@ def test_pages_stay_true_over_a_collector_that_is_killed_during_a_purge(tmp_path
             asyncio.run(store.commit(list(session(chance, now - timedelta(days=500), invokes=400))))
     run_until(database, now)
     with run_collector(database) as collector:
-        wait_until(lambda: "begun" in collector.store.last_purges("rxinfer", datetime.now(UTC)), every_s=0.01)
+        wait_until(
+            lambda: "begun" in collector.store.last_purges("rxinfer", datetime.now(UTC)),
+            every_s=0.01,
+        )
         collector.process.kill()
         collector.process.wait()
     assert collector.store.day_states("rxinfer")
     with run_collector(database, "--rate-limit=0") as collector:
         seen, until_s = set(), time.monotonic() + 120
-        while "Expired data was last deleted on" not in (page := kept(collector)) or "is being deleted" in page:
+        while (
+            "Expired data was last deleted on" not in (page := kept(collector))
+            or "is being deleted" in page
+        ):
             seen.add("is being deleted" in page)
             assert time.monotonic() < until_s
             time.sleep(0.1)

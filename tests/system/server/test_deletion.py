@@ -76,7 +76,9 @@ def test_a_wrong_key_and_an_unknown_session_are_told_alike(sharing: Collector) -
     ]
     assert {answer.error for answer in answers} == {DENIED}
     assert len({answer.body for answer in answers}) == 1
-    assert rows(sharing.database, "SELECT count(*) FROM receipts, tombstones, forget_requests") == [(0,)]
+    assert rows(sharing.database, "SELECT count(*) FROM receipts, tombstones, forget_requests") == [
+        (0,)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,9 @@ def test_totals_and_counts_are_not_touched(sharing: Collector) -> None:
     assert rows(sharing.database, "SELECT count(*) FROM documents") == [(0,)]
 
 
-def test_without_a_key_it_waits_and_nobody_learns_which_sessions_there_are(sharing: Collector) -> None:
+def test_without_a_key_it_waits_and_nobody_learns_which_sessions_there_are(
+    sharing: Collector,
+) -> None:
     shared = Shared()
     share(sharing, shared)
     deleted = Shared()
@@ -149,7 +153,10 @@ def test_requests_about_nothing_displace_the_oldest_of_their_kind_alone(sharing:
     share(sharing, shared)
     answers = [forget(sharing, one.session) for one in (shared, early)]
     share(sharing, early)  # whose request came before its documents
-    many = [(str(uuid.uuid4()), time.time_ns() // 1000 + 1000 * number) for number in range(deletion.MAX_EMPTY)]
+    many = [
+        (str(uuid.uuid4()), time.time_ns() // 1000 + 1000 * number)
+        for number in range(deletion.MAX_EMPTY)
+    ]
     with closing(sqlite3.connect(sharing.database)) as other, other:
         other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting', 0)", many)
     new = [str(uuid.uuid4()) for _ in range(5)]
@@ -164,7 +171,9 @@ def test_requests_about_nothing_displace_the_oldest_of_their_kind_alone(sharing:
         )
     left = {session for (session,) in rows(sharing.database, "SELECT session FROM forget_requests")}
     assert {shared.session, early.session, late.session} <= left
-    assert left - {shared.session, early.session, late.session} == {one for one, _ in many[5:]} | {*new}
+    assert left - {shared.session, early.session, late.session} == {one for one, _ in many[5:]} | {
+        *new
+    }
     assert rows(sharing.database, "SELECT count(*) FROM forget_requests WHERE is_found") == [(3,)]
 
 
@@ -180,9 +189,15 @@ def test_a_request_that_waits_keeps_its_place(sharing: Collector) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://another.example"}],
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://another.example"},
+    ],
 )
-def test_the_page_of_another_site_asks_for_nothing(sharing: Collector, headers: dict[str, str]) -> None:
+def test_the_page_of_another_site_asks_for_nothing(
+    sharing: Collector, headers: dict[str, str]
+) -> None:
     shared = Shared()
     share(sharing, shared)
     for key in ("", KEY):
@@ -197,15 +212,24 @@ def test_the_page_of_another_site_asks_for_nothing(sharing: Collector, headers: 
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://another.example"}],
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://another.example"},
+    ],
 )
-def test_a_program_in_the_page_of_another_site_needs_the_key(sharing: Collector, headers: dict[str, str]) -> None:
+def test_a_program_in_the_page_of_another_site_needs_the_key(
+    sharing: Collector, headers: dict[str, str]
+) -> None:
     shared = Shared()
     share(sharing, shared)
     for key in ({}, {"key": None}, {"key": ""}):
         body = json.dumps({"session": shared.session, **key}).encode()
         sent = {"Content-Type": "text/plain;charset=UTF-8", **headers}
-        assert sharing.request("POST", f"{ROOT}:forget", body, sent).error == (403, "PERMISSION_DENIED")
+        assert sharing.request("POST", f"{ROOT}:forget", body, sent).error == (
+            403,
+            "PERMISSION_DENIED",
+        )
     assert rows(sharing.database, "SELECT count(*) FROM forget_requests") == [(0,)]
     own = {"Origin": sharing.url, "Sec-Fetch-Site": "same-origin"}
     assert sharing.request("POST", f"{ROOT}:forget", {"session": shared.session}, own).status == 200
@@ -218,13 +242,20 @@ def test_one_client_does_not_fill_the_queue(tmp_path: Path) -> None:
         page = {"Content-Type": "application/x-www-form-urlencoded"}
 
         def ask(**more: str) -> int:
-            return collector.request("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4()), **more}).status
+            return collector.request(
+                "POST", f"{ROOT}:forget", {"session": str(uuid.uuid4()), **more}
+            ).status
 
         assert [ask() for _ in range(20)] == [200] * 20
         assert ask() == 429
-        assert collector.request("POST", "/forget", f"session={uuid.uuid4()}".encode(), page).status == 429
+        assert (
+            collector.request("POST", "/forget", f"session={uuid.uuid4()}".encode(), page).status
+            == 429
+        )
         assert ask(key="wrong") == 403  # whoever has a key asks nobody
-        other = collector.request("POST", f"{ROOT}:forget", {"session": str(uuid.uuid4())}, source="127.0.0.2")
+        other = collector.request(
+            "POST", f"{ROOT}:forget", {"session": str(uuid.uuid4())}, source="127.0.0.2"
+        )
         assert other.status == 200
         assert rows(collector.database, "SELECT count(*) FROM forget_requests") == [(21,)]
 
@@ -269,7 +300,9 @@ def test_a_maintainer_decides_while_the_collector_runs(sharing: Collector, tmp_p
         forget(sharing, one.session)
     refused = run_server(tmp_path, "forget", "refuse", stays.session, *base)
     assert (refused.returncode, refused.stdout) == (0, f"Refused; {stays.session} stays.\n")
-    listed = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME", run_server(tmp_path, "forget", "list", *base).stdout)
+    listed = re.sub(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME", run_server(tmp_path, "forget", "list", *base).stdout
+    )
     assert listed.splitlines() == [
         f"{shared.session}  TIME  waiting  5 documents",
         f"{orphan.session}  TIME  waiting  1 document",
@@ -282,7 +315,9 @@ def test_a_maintainer_decides_while_the_collector_runs(sharing: Collector, tmp_p
     assert list(printed) == ["session", "deleted at", "documents", "hash"]
     assert printed["documents"] == "5"
     assert receipt(forget(sharing, shared.session, KEY))["hash"] == printed["hash"]
-    assert run_server(tmp_path, "forget", "approve", shared.session, *base).stdout == approved.stdout
+    assert (
+        run_server(tmp_path, "forget", "approve", shared.session, *base).stdout == approved.stdout
+    )
     told = run_server(tmp_path, "forget", "receipt", printed["hash"], *base).stdout
     assert re.fullmatch(r"Deleted 5 documents on \d{4}-\d\d-\d\d at \d\d:\d\d UTC\.\n", told)
     assert run_server(tmp_path, "forget", "approve", orphan.session, *base).returncode == 0
@@ -296,7 +331,9 @@ def test_a_maintainer_decides_while_the_collector_runs(sharing: Collector, tmp_p
     assert not re.search(rf"{stays.session}|{shared.session}", audit)
 
 
-def test_what_a_maintainer_mistypes_is_told_in_one_sentence(sharing: Collector, tmp_path: Path) -> None:
+def test_what_a_maintainer_mistypes_is_told_in_one_sentence(
+    sharing: Collector, tmp_path: Path
+) -> None:
     base = ["--database", str(sharing.database)]
     unknown = str(uuid.uuid4())
     for arguments, code, message in (
@@ -315,7 +352,8 @@ def test_what_a_maintainer_mistypes_is_told_in_one_sentence(sharing: Collector, 
 
 
 def test_not_a_byte_is_left(sharing: Collector, tmp_path: Path) -> None:
-    """SQLite leaves stray copies of rows that it moved: with so many around them, some of these would stay."""
+    """SQLite leaves stray copies of rows that it moved: with so many around them, some of these
+    would stay."""
     doomed = [Shared(invokes=498, longest_source=5000) for _ in range(2)]
     for turn in range(100):
         share(sharing, Shared(invokes=50, longest_source=5000))
@@ -364,7 +402,9 @@ def test_deleting_and_sharing_go_on_together(sharing: Collector, tmp_path: Path)
         share(sharing, one)
     others = []
     for one in many:
-        approved = run_server(tmp_path, "forget", "approve", one.session, "--database", str(sharing.database))
+        approved = run_server(
+            tmp_path, "forget", "approve", one.session, "--database", str(sharing.database)
+        )
         assert approved.returncode == 0, approved.stderr
         others.append(Shared())
         assert share(sharing, others[-1]).status == 200

@@ -18,12 +18,18 @@ from sqlalchemy import Engine, event
 
 from collectors import TOKEN, Collector, run_collector, run_server
 from made import commit, counts, run_until, session
-from plaintally_server.diagnosis import check_clock, check_disk, check_erasing, check_file_system, check_tables
-from plaintally_server.filesystems import find_type
+from plaintally_server.cli.doctor import (
+    check_clock,
+    check_disk,
+    check_erasing,
+    check_file_system,
+    check_tables,
+)
 from plaintally_server.store import schema
+from plaintally_server.store.filesystems import find_type
 from plaintally_server.store.inspection import Inspection, look_at
 from plaintally_server.store.maintenance import MaintenanceReader
-from plaintally_server.store.times import to_us
+from plaintally_server.store.timestamps import to_us
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 _WALK = r"SCAN (documents|import|rollups)|SEARCH (documents|import_days|rollups) [^(]*\((series|package)=\?\)$"
@@ -33,7 +39,10 @@ _WALK = r"SCAN (documents|import|rollups)|SEARCH (documents|import_days|rollups)
 def _examine(folder: Path, *options: str) -> tuple[int, dict[str, tuple[str, str]]]:
     done = run_server(folder, "doctor", *options)
     assert done.stderr == ""
-    lines = [re.fullmatch(r"(ok|warning|failed) +(\w+) +(\S.*)", line) for line in done.stdout.splitlines()]
+    lines = [
+        re.fullmatch(r"(ok|warning|failed) +(\w+) +(\S.*)", line)
+        for line in done.stdout.splitlines()
+    ]
     assert all(lines)
     return done.returncode, {line[2]: (line[1], line[3]) for line in lines if line}
 
@@ -48,7 +57,9 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
     (tmp_path / "token").touch(mode=0o600)
     (tmp_path / "token").write_text(TOKEN)
     options = ["--database", "test.sqlite3", "--package", "rxinfer", "--port", str(collector.port)]
-    code, found = _examine(tmp_path, *options, "--token-file", "token", "--trusted-proxy", "127.0.0.1")
+    code, found = _examine(
+        tmp_path, *options, "--token-file", "token", "--trusted-proxy", "127.0.0.1"
+    )
     assert code == 0
     wrong = {about for about, (state, _) in found.items() if state != "ok"}
     assert wrong <= {"clock", "disk", "filesystem"}  # of this machine
@@ -61,9 +72,14 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
 def test_documents_that_nobody_purges_are_told_of(tmp_path: Path) -> None:
     """Imports without a contract expire; sessions do not."""
     database, chance = tmp_path / "test.sqlite3", random.Random(1)  # noqa: S311
-    commit(database, [*counts(chance, [NOW.date()], 3, package="counted"), *session(chance, NOW, invokes=1)])
+    commit(
+        database,
+        [*counts(chance, [NOW.date()], 3, package="counted"), *session(chance, NOW, invokes=1)],
+    )
     for package, state in (("rxinfer", "ok"), ("other", "warning")):
-        _, found = _examine(tmp_path, "--database", "test.sqlite3", "--package", package, "--port", "1")
+        _, found = _examine(
+            tmp_path, "--database", "test.sqlite3", "--package", package, "--port", "1"
+        )
         assert found["contracts"][0] == state
     assert "documents of rxinfer stay for ever" in found["contracts"][1]
 
@@ -76,10 +92,14 @@ def test_the_whole_file_is_read_for_damage_only_if_asked_for(tmp_path: Path) -> 
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        damaged = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'receipts'").fetchone()[0]
+        damaged = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'receipts'"
+        ).fetchone()[0]
     assert pages > 100
     options = ["--database", "a.sqlite3", "--package", "rxinfer", "--port", "1"]
-    assert _examine(tmp_path, *options, "--full")[1]["tables"][1].endswith("every page of the file is sound")
+    assert _examine(tmp_path, *options, "--full")[1]["tables"][1].endswith(
+        "every page of the file is sound"
+    )
     with database.open("r+b") as file:
         file.seek((damaged - 1) * 4096)
         file.write(b"\xff" * 4096)
@@ -91,7 +111,8 @@ def test_the_whole_file_is_read_for_damage_only_if_asked_for(tmp_path: Path) -> 
 
 
 def test_doctor_asks_indexes(tmp_path: Path) -> None:
-    """What it looks for takes as long in a large database as in a small one, and one query for all packages."""
+    """What it looks for takes as long in a large database as in a small one, and one query for all
+    packages."""
     database, chance = tmp_path / "a.sqlite3", random.Random(3)  # noqa: S311
     commit(database, [*counts(chance, [NOW.date()], 3), *session(chance, NOW, invokes=3)])
     statements: list[tuple[str, Any]] = []
@@ -108,7 +129,10 @@ def test_doctor_asks_indexes(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(database)) as connection:
         for statement, parameters in statements:
             if statement.startswith("SELECT"):
-                plan = [step[-1] for step in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+                plan = [
+                    step[-1]
+                    for step in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                ]
                 assert not [step for step in plan if re.search(_WALK, step)], (statement, plan)
 
 
@@ -116,16 +140,23 @@ def test_what_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:
     code, found = _examine(tmp_path, "--package", "a", "--port", "1")
     assert code == 0
     assert found["listening"][0] == found["token"][0] == "warning"
-    assert found["token"][1].endswith("make one with `plaintally-server token create` once it has been started")
+    assert found["token"][1].endswith(
+        "make one with `plaintally-server token create` once it has been started"
+    )
     assert found["permissions"][0] == "ok"
     assert not list(tmp_path.iterdir())
 
 
 def test_a_token_that_was_made_is_one(tmp_path: Path, collector: Collector) -> None:
     options = ("--database", "test.sqlite3")
-    for arguments, state in ((("create", "ada", "--all-packages"), "ok"), (("revoke", "ada"), "warning")):
+    for arguments, state in (
+        (("create", "ada", "--all-packages"), "ok"),
+        (("revoke", "ada"), "warning"),
+    ):
         assert run_server(tmp_path, "token", *arguments, *options).returncode == 0
-        _, found = _examine(tmp_path, *options, "--package", "rxinfer", "--port", str(collector.port))
+        _, found = _examine(
+            tmp_path, *options, "--package", "rxinfer", "--port", str(collector.port)
+        )
         assert found["token"][0] == state
 
 
@@ -157,7 +188,9 @@ def test_a_database_of_an_older_version_is_left_as_it_is(tmp_path: Path) -> None
 
 
 def test_what_is_no_database(tmp_path: Path) -> None:
-    (tmp_path / "a.sqlite3").write_bytes(b"this is a letter to my mother, and no database of anything" * 40)
+    (tmp_path / "a.sqlite3").write_bytes(
+        b"this is a letter to my mother, and no database of anything" * 40
+    )
     code, found = _examine(tmp_path, "--database", "a.sqlite3", "--package", "a", "--port", "1")
     assert code == 1
     assert found["database"][0] == "failed"
@@ -165,15 +198,24 @@ def test_what_is_no_database(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE recipes (name TEXT)")
     code, found = _examine(tmp_path, "--database", "b.sqlite3", "--package", "a", "--port", "1")
     assert code == 1
-    assert found["database"] == ("failed", "b.sqlite3 is not a collector's database; name another with --database")
-    code, found = _examine(tmp_path, "--database", "no/such/a.sqlite3", "--package", "a", "--port", "1")
+    assert found["database"] == (
+        "failed",
+        "b.sqlite3 is not a collector's database; name another with --database",
+    )
+    code, found = _examine(
+        tmp_path, "--database", "no/such/a.sqlite3", "--package", "a", "--port", "1"
+    )
     assert code == 1
     assert found["database"][1].startswith("there is no folder")
 
 
 @pytest.mark.parametrize(
     ("future", "is_synchronized", "state"),
-    [({}, True, "ok"), ({}, False, "warning"), ({"a": (date(2026, 11, 24), date(2026, 11, 24))}, True, "failed")],
+    [
+        ({}, True, "ok"),
+        ({}, False, "warning"),
+        ({"a": (date(2026, 11, 24), date(2026, 11, 24))}, True, "failed"),
+    ],
 )
 def test_the_clock(future: dict[str, tuple[date, date]], is_synchronized: bool, state: str) -> None:  # noqa: FBT001
     inspection = Inspection("current", future)
@@ -185,18 +227,34 @@ def test_imports_by_a_clock_that_was_ahead_can_be_excluded(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The commands that `doctor` names are enough, one for each package."""
-    database = tmp_path / "a.sqlite3" if kind == "sqlite" else request.getfixturevalue("postgres").new_store()
+    database = (
+        tmp_path / "a.sqlite3"
+        if kind == "sqlite"
+        else request.getfixturevalue("postgres").new_store()
+    )
     chance, now = random.Random(7), datetime.now(UTC)  # noqa: S311
     future = [date(2035, 1, day) for day in (1, 2, 5)]
     yesterday = now.date() - timedelta(days=1)
     made = [*counts(chance, [yesterday], 4), *counts(chance, future[:1], 2, package="other")]
     made += [write for day in future for write in counts(chance, [day], 3)]
     reader = commit(database, made)
-    options = ["--database", str(database), "--package", "rxinfer", "--package", "other", "--port", "1"]
+    options = [
+        "--database",
+        str(database),
+        "--package",
+        "rxinfer",
+        "--package",
+        "other",
+        "--port",
+        "1",
+    ]
     code, found = _examine(tmp_path, *options)
     assert (code, found["clock"][0]) == (1, "failed")
     days = "other from 2035-01-01 to 2035-01-01, rxinfer from 2035-01-01 to 2035-01-05"
-    assert f"there are imports of future days: {days}. If it is wrong, set it right" in found["clock"][1]
+    assert (
+        f"there are imports of future days: {days}. If it is wrong, set it right"
+        in found["clock"][1]
+    )
     for command in found["clock"][1].split("`")[1::2]:
         done = run_server(tmp_path, *shlex.split(command)[1:], "--database", str(database))
         assert (done.returncode, done.stderr) == (0, "")
@@ -211,9 +269,14 @@ def test_a_clock_that_jumped_is_a_warning(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     commit(tmp_path / "a.sqlite3", [])
     run_until(tmp_path / "a.sqlite3", now - timedelta(days=9))
-    code, found = _examine(tmp_path, "--database", "a.sqlite3", "--package", "rxinfer", "--port", "1")
+    code, found = _examine(
+        tmp_path, "--database", "a.sqlite3", "--package", "rxinfer", "--port", "1"
+    )
     assert (code, found["clock"][0]) == (0, "warning")
-    assert "the clock jumped ahead by 9 days, or no collector ran; purges count this time after" in found["clock"][1]
+    assert (
+        "the clock jumped ahead by 9 days, or no collector ran; purges count this time after"
+        in found["clock"][1]
+    )
 
 
 def test_the_clocks_of_two_machines() -> None:
@@ -224,7 +287,13 @@ def test_the_clocks_of_two_machines() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "states"),
-    [("ext4", ["ok"]), ("nfs4", ["failed"]), ("cifs", ["failed"]), ("overlay", ["warning"]), (None, [])],
+    [
+        ("ext4", ["ok"]),
+        ("nfs4", ["failed"]),
+        ("cifs", ["failed"]),
+        ("overlay", ["warning"]),
+        (None, []),
+    ],
 )
 def test_the_file_system(kind: str | None, states: list[str]) -> None:
     assert [finding.state for finding in check_file_system(kind)] == states
@@ -234,11 +303,26 @@ def test_the_file_system(kind: str | None, states: list[str]) -> None:
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting needs root")
 def test_the_file_system_of_a_folder_is_that_of_the_deepest_mount(tmp_path: Path) -> None:
     (folder := tmp_path / "a b" / "c").mkdir(parents=True)
-    program = "import sys; from pathlib import Path; from plaintally_server.filesystems import *;"
+    program = (
+        "import sys; from pathlib import Path; from plaintally_server.store.filesystems import *;"
+    )
     program += "print(find_type(Path(sys.argv[1]).parent), find_type(Path(sys.argv[1])))"
     mount = 'mount -t ramfs none "$2/a b" && mkdir "$1" && mount -t tmpfs none "$1" && exec "$0" -c "$3" "$1"'
-    command = ["unshare", "-m", "sh", "-c", mount, sys.executable, str(folder), str(tmp_path), program]
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "ramfs tmpfs\n"
+    command = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        mount,
+        sys.executable,
+        str(folder),
+        str(tmp_path),
+        program,
+    ]
+    assert (
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        == "ramfs tmpfs\n"
+    )
     assert find_type(tmp_path, "not a mount table") is None
 
 
@@ -246,7 +330,11 @@ def test_the_schema_and_the_disk() -> None:
     assert check_tables(Inspection("older", {})).state == "warning"
     assert check_tables(Inspection("current", {})).state == "ok"
     assert check_tables(Inspection("newer", {})).state == "failed"
-    assert [check_disk(free, 2**32).state for free in (2**20, 2**32, 2**34)] == ["failed", "warning", "ok"]
+    assert [check_disk(free, 2**32).state for free in (2**20, 2**32, 2**34)] == [
+        "failed",
+        "warning",
+        "ok",
+    ]
     assert [check_erasing(free, 2**27).state for free in (2**26, 2**27)] == ["failed", "ok"]
 
 
@@ -259,4 +347,7 @@ def test_doctor_reports_deletions_whose_bytes_are_to_be_erased(tmp_path: Path) -
             connection.execute("INSERT INTO erasures (due_at) VALUES (?)", (to_us(since),))
         _, found = _examine(tmp_path, "--database", str(path), "--package", "bench")
         assert found["erasing"][0] == state
-        assert f"deleted since {since:%Y-%m-%d %H:%M} UTC are still to be erased" in found["erasing"][1]
+        assert (
+            f"deleted since {since:%Y-%m-%d %H:%M} UTC are still to be erased"
+            in found["erasing"][1]
+        )

@@ -31,7 +31,10 @@ def test_a_count_is_created(collector: Collector) -> None:
 
 
 def test_without_a_name_the_server_makes_one(collector: Collector) -> None:
-    names = {str(collector.request("POST", f"{ROOT}/using_rxinfer", count()).json["name"]) for _ in range(5)}
+    names = {
+        str(collector.request("POST", f"{ROOT}/using_rxinfer", count()).json["name"])
+        for _ in range(5)
+    }
     assert len(names) == 5
     assert all(re.fullmatch(r".*/using_rxinfer/[A-Za-z0-9]{20}", name) for name in names)
 
@@ -71,7 +74,19 @@ def test_forms_of_the_same_path_and_body(collector: Collector) -> None:
 
 
 def test_ids_of_any_characters_come_back(collector: Collector) -> None:
-    for document in ("a b", "ü", "%", "a:b", "%2F", "\x00\x01", "\na\n", "😀" * 300, "(default)", "__", "___"):
+    for document in (
+        "a b",
+        "ü",
+        "%",
+        "a:b",
+        "%2F",
+        "\x00\x01",
+        "\na\n",
+        "😀" * 300,
+        "(default)",
+        "__",
+        "___",
+    ):
         path = f"{ROOT}/using_rxinfer/{quote(document, safe='')}"
         assert str(collector.request("PATCH", path, count()).json["name"]).endswith(f"/{document}")
         created = f"{ROOT}/using_rxinfer?documentId={quote(document, safe='')}"
@@ -80,7 +95,11 @@ def test_ids_of_any_characters_come_back(collector: Collector) -> None:
 
 def test_patch_creates_and_repeats_what_was_sent(collector: Collector) -> None:
     path = f"{ROOT}/using_rxinfer/{ID}"
-    for sent in (count(ID), count(ID), count(ID, timestamp={"timestampValue": "2026-11-24T00:00:00Z"})):
+    for sent in (
+        count(ID),
+        count(ID),
+        count(ID, timestamp={"timestampValue": "2026-11-24T00:00:00Z"}),
+    ):
         answer = collector.request("PATCH", path, sent)
         assert answer.json["fields"] == sent["fields"]
         assert answer.json["createTime"] == answer.json["updateTime"]
@@ -143,14 +162,22 @@ BAD_BODIES = {
     "nothing": b"",
     "only an id": json.dumps({"fields": {"id": {"stringValue": ID}}}).encode(),
     "one field more": json.dumps(count(version={"stringValue": "1.0"})).encode(),
-    "a coarse field that is not declared": json.dumps(count(package_version={"stringValue": "1.0"})).encode(),
+    "a coarse field that is not declared": json.dumps(
+        count(package_version={"stringValue": "1.0"})
+    ).encode(),
     "an id that is no UUID": json.dumps(count("me@example.org")).encode(),
     "an id in braces": json.dumps(count("{" + ID + "}")).encode(),
     "an id of another kind": json.dumps(count(id={"bytesValue": "AAAA"})).encode(),
     "a time as text": json.dumps(count(timestamp={"stringValue": TIME})).encode(),
-    "a time that is none": json.dumps(count(timestamp={"timestampValue": "2026-13-01T00:00:00Z"})).encode(),
+    "a time that is none": json.dumps(
+        count(timestamp={"timestampValue": "2026-13-01T00:00:00Z"})
+    ).encode(),
     "21 levels": (
-        b'{"fields":{"id":' + b'{"mapValue":{"fields":{"a":' * 21 + b'{"nullValue":null}' + b"}}}" * 21 + b"}}"
+        b'{"fields":{"id":'
+        + b'{"mapValue":{"fields":{"a":' * 21
+        + b'{"nullValue":null}'
+        + b"}}}" * 21
+        + b"}}"
     ),
 }
 
@@ -202,7 +229,9 @@ def test_what_is_no_count_is_refused_and_leaves_nothing(collector: Collector) ->
         ("POST", "/packages/rxinfer", 405),
     ],
 )
-def test_what_is_nowhere_or_not_allowed(collector: Collector, method: str, path: str, code: int) -> None:
+def test_what_is_nowhere_or_not_allowed(
+    collector: Collector, method: str, path: str, code: int
+) -> None:
     answer = collector.request(method, path, count())
     assert answer.error[0] == code
     assert collector.store.packages() == []
@@ -217,10 +246,15 @@ def test_a_body_is_read_no_further_than_the_limit(collector: Collector, declared
     body = json.dumps(count(note={"stringValue": "x" * 10_500_000})).encode()
     headers = {} if declared else {"Transfer-Encoding": "chunked"}
     content = body if declared else b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-    assert collector.request("POST", f"{ROOT}/using_rxinfer", content, headers).error == (413, "INVALID_ARGUMENT")
+    assert collector.request("POST", f"{ROOT}/using_rxinfer", content, headers).error == (
+        413,
+        "INVALID_ARGUMENT",
+    )
 
 
 def test_a_body_that_is_announced_too_large_is_not_waited_for(collector: Collector) -> None:
     with socket.create_connection(("127.0.0.1", collector.port), timeout=30) as client:
-        client.sendall(f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: x\r\nContent-Length: 10485761\r\n\r\n".encode())
+        client.sendall(
+            f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: x\r\nContent-Length: 10485761\r\n\r\n".encode()
+        )
         assert client.recv(1000).startswith(b"HTTP/1.1 413 ")

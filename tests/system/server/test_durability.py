@@ -1,4 +1,5 @@
-"""What was answered is kept: under load, over SIGKILL, over SIGTERM; and several requests share one transaction."""
+"""What was answered is kept: under load, over SIGKILL, over SIGTERM; and several requests share one
+transaction."""
 
 import asyncio
 import http.client
@@ -27,10 +28,10 @@ import pytest
 from collectors import OPEN_COLLECTOR, ROOT, Collector, count, in_threads, run_collector
 from plaintally.contract import Contract
 from plaintally_server.exceptions import Refusal, StartError
-from plaintally_server.ingest import Admitted
-from plaintally_server.serving import run
+from plaintally_server.ingest.admission import Admitted
+from plaintally_server.server import run
 from plaintally_server.settings import Settings
-from plaintally_server.store.batch import Answer, Groups
+from plaintally_server.store.planner import Answer, Groups
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.store.writer import Writer
 from ports import free_port
@@ -50,7 +51,11 @@ def post_until_killed(port: int, answered: list[str]) -> None:
     with closing(connection), suppress(OSError, http.client.HTTPException):
         while True:
             identifier = str(uuid.uuid4())
-            connection.request("POST", f"{ROOT}/using_rxinfer?documentId={identifier}", json.dumps(count(identifier)))
+            connection.request(
+                "POST",
+                f"{ROOT}/using_rxinfer?documentId={identifier}",
+                json.dumps(count(identifier)),
+            )
             response = connection.getresponse()
             response.read()
             assert response.status == 200
@@ -63,10 +68,11 @@ def collector(own_collector: Collector) -> Collector:
 
 
 def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
-    """Killed at fifty random moments under load from four clients, some while it starts, always on the same file."""
+    """Killed at fifty random moments under load from four clients, some while it starts, always on
+    the same file."""
     context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
     context.set_forkserver_preload(
-        ["plaintally_server.cli", "plaintally_server.app", "plaintally_server.store.opening"]
+        ["plaintally_server.cli.main", "plaintally_server.app", "plaintally_server.store.opening"]
     )
     answered: list[str] = []
     chance, database = random.Random(50), tmp_path / "crash.sqlite3"  # noqa: S311
@@ -89,7 +95,9 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
     assert len(answered) > 500
     store = SQLiteStore(database, queue_size=10**6)
     again = [make_import(one, identifier=uuid.UUID(one), at=datetime.now(UTC)) for one in answered]
-    answers = asyncio.run(write_all(store, [*again, *(one._replace(must_be_new=False) for one in again)]))
+    answers = asyncio.run(
+        write_all(store, [*again, *(one._replace(must_be_new=False) for one in again)])
+    )
     assert codes(answers) == [409] * len(again) + [200] * len(again)
     store.close()
     check_imports(database, answered)
@@ -97,7 +105,9 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
 
 def test_a_collector_that_is_told_to_end_answers_what_it_took_in(collector: Collector) -> None:
     """Another process holds the file, so that all requests wait when the signal comes."""
-    connections = [http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30) for _ in range(8)]
+    connections = [
+        http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30) for _ in range(8)
+    ]
     other = sqlite3.connect(collector.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for connection in connections:
@@ -133,7 +143,9 @@ def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> N
     """A limit on the size of its files is to the collector what a full disk is."""
     import resource  # not on Windows
 
-    before = resource.prlimit(collector.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    before = resource.prlimit(
+        collector.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)
+    )
     answers = [collector.post() for _ in range(3)]
     resource.prlimit(collector.process.pid, resource.RLIMIT_FSIZE, before)
     assert {answer.error for answer in answers} == {(503, "UNAVAILABLE")}
@@ -142,7 +154,10 @@ def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> N
     collector.process.terminate()
     assert collector.process.stdout
     told = collector.process.stdout.read().splitlines()
-    assert len([line for line in told if line.startswith("plaintally-server: cannot write (SQLITE_")]) >= 3
+    assert (
+        len([line for line in told if line.startswith("plaintally-server: cannot write (SQLITE_")])
+        >= 3
+    )
     # What a collector does by itself at the start may find the disk full, too.
     assert {line.partition(" (")[0] for line in told} <= {
         f"plaintally-server: cannot {do}" for do in ("write", "roll up", "purge", "note the minute")
@@ -150,13 +165,17 @@ def test_a_full_disk_is_told_and_acknowledges_nothing(collector: Collector) -> N
 
 
 def test_what_should_not_happen_is_an_internal_error_without_details(tmp_path: Path) -> None:
-    """A file that somebody else wrote into: reading and changing the document fail, and nothing else does."""
+    """A file that somebody else wrote into: reading and changing the document fail, and nothing
+    else does."""
     spoilt = f"{ROOT}/notes/spoilt"
     with run_collector(tmp_path / "a.sqlite3", module=OPEN_COLLECTOR) as collector:
         assert collector.request("PATCH", spoilt, count()).status == 200
         with closing(sqlite3.connect(collector.database)) as other, other:
             other.execute("UPDATE documents SET fields = ?", (b'{"fields": {"canary": 1}}',))
-        failures = [collector.get("spoilt", collection="notes"), collector.request("PATCH", spoilt, count())]
+        failures = [
+            collector.get("spoilt", collection="notes"),
+            collector.request("PATCH", spoilt, count()),
+        ]
         assert {answer.error for answer in failures} == {(500, "INTERNAL")}
         assert collector.post().status == 200
         collector.process.terminate()
@@ -166,7 +185,9 @@ def test_what_should_not_happen_is_an_internal_error_without_details(tmp_path: P
         "plaintally-server: a request failed (DocumentError in _reading.py:N)\n"
         "plaintally-server: a write failed (DocumentError in _reading.py:N)\n"
     )
-    assert not [answer for answer in failures if b"canary" in answer.body or b"Document" in answer.body]
+    assert not [
+        answer for answer in failures if b"canary" in answer.body or b"Document" in answer.body
+    ]
 
 
 def test_many_writes_share_a_transaction(tmp_path: Path) -> None:
@@ -181,7 +202,9 @@ def test_many_writes_share_a_transaction(tmp_path: Path) -> None:
 def test_a_write_that_is_refused_does_not_harm_its_neighbours(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "neighbours.sqlite3")
     answers = asyncio.run(
-        write_all(store, [make_write("a"), make_write("a"), make_write("b", exists=True), make_write("c")])
+        write_all(
+            store, [make_write("a"), make_write("a"), make_write("b", exists=True), make_write("c")]
+        )
     )
     store.close()
     assert codes(answers) == [200, 409, 404, 200]
@@ -236,7 +259,9 @@ class Untidy:
         self.wait_s = None
 
 
-def test_the_thread_that_writes_outlives_a_failure_to_tidy_up(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_thread_that_writes_outlives_a_failure_to_tidy_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     backend = Untidy()
     writer = Writer(backend, queue_size=10)
 
@@ -246,7 +271,9 @@ def test_the_thread_that_writes_outlives_a_failure_to_tidy_up(caplog: pytest.Log
     assert asyncio.run(write()) == [None]
     writer.close()
     assert backend.wait_s is None
-    assert [one.message.partition(" in ")[0] for one in caplog.records] == ["cannot tidy up (RuntimeError"]
+    assert [one.message.partition(" in ")[0] for one in caplog.records] == [
+        "cannot tidy up (RuntimeError"
+    ]
 
 
 def test_a_full_queue_and_a_closed_store_refuse(tmp_path: Path) -> None:
@@ -255,7 +282,9 @@ def test_a_full_queue_and_a_closed_store_refuse(tmp_path: Path) -> None:
     other.execute("BEGIN IMMEDIATE")
 
     async def overfill() -> list[object]:
-        writes = [asyncio.ensure_future(store.commit([make_import(str(number))])) for number in range(50)]
+        writes = [
+            asyncio.ensure_future(store.commit([make_import(str(number))])) for number in range(50)
+        ]
         await asyncio.sleep(0.2)
         other.execute("ROLLBACK")
         return await asyncio.gather(*writes, return_exceptions=True)
@@ -277,7 +306,10 @@ def test_closing_writes_what_was_taken_in(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "drain.sqlite3")
 
     async def leave() -> None:
-        writes = [asyncio.ensure_future(store.commit([make_import(str(number))])) for number in range(3000)]
+        writes = [
+            asyncio.ensure_future(store.commit([make_import(str(number))]))
+            for number in range(3000)
+        ]
         await asyncio.sleep(0)
         await asyncio.to_thread(store.close)
         await asyncio.gather(*writes)
@@ -293,7 +325,9 @@ def test_a_new_file_is_the_owners_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["missing/x.sqlite3", ".", "text.txt"])
 def test_a_database_that_cannot_be_opened(tmp_path: Path, place: str) -> None:
-    (tmp_path / "text.txt").write_text("This is no database, and longer than the header of one would be." * 4)
+    (tmp_path / "text.txt").write_text(
+        "This is no database, and longer than the header of one would be." * 4
+    )
     with pytest.raises(StartError, match=r"name another with --database"):
         SQLiteStore(tmp_path / place)
 
@@ -315,7 +349,10 @@ def test_settle_sees_the_fields_that_are_there(tmp_path: Path) -> None:
 
 
 def test_a_full_queue_is_answered_with_when_to_come_again(tmp_path: Path) -> None:
-    with run_collector(tmp_path / "a.sqlite3", "--queue-size=1") as collector, ThreadPoolExecutor(8) as pool:
+    with (
+        run_collector(tmp_path / "a.sqlite3", "--queue-size=1") as collector,
+        ThreadPoolExecutor(8) as pool,
+    ):
         with closing(sqlite3.connect(collector.database, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             posts = [pool.submit(collector.post) for _ in range(8)]
@@ -324,7 +361,9 @@ def test_a_full_queue_is_answered_with_when_to_come_again(tmp_path: Path) -> Non
         assert {post.result().status for post in posts} <= {200, 503}
         assert first.error == (503, "UNAVAILABLE")
         assert int(first.headers["retry-after"]) >= 1
-        while (status := collector.post().status) == 503:  # what the collector notes of itself waits, too
+        while (
+            status := collector.post().status
+        ) == 503:  # what the collector notes of itself waits, too
             time.sleep(0.05)
         assert status == 200
 
@@ -343,9 +382,17 @@ def test_a_disk_that_is_full_loses_nothing_that_was_answered(tmp_path: Path) -> 
 
 
 def small_disk(folder: Path) -> list[str]:
-    """Return how to run a program with a file system of 24 MB at a folder, in a namespace of its own."""
+    """Return how to run a program with a file system of 24 MB at a folder, in a namespace of its
+    own."""
     mount = f"mount -t tmpfs -o size=24m none {folder}"
-    return ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    return [
+        "unshare",
+        "-m" if os.geteuid() == 0 else "-rm",
+        "sh",
+        "-c",
+        f'{mount} && exec "$@"',
+        "sh",
+    ]
 
 
 def post_until_full(collector: Collector) -> list[str]:
@@ -369,7 +416,8 @@ sys.stdin.read()
 
 @pytest.mark.linux
 def test_a_log_that_a_reader_has_kept_leaves_room_to_empty_it(tmp_path: Path) -> None:
-    """To empty it, SQLite makes the file larger; on a full disk neither a write nor a restart could do so."""
+    """To empty it, SQLite makes the file larger; on a full disk neither a write nor a restart could
+    do so."""
     with run_collector(tmp_path / "a.sqlite3", program=small_disk(tmp_path)) as collector:
         file = Path(f"/proc/{collector.process.pid}/root{tmp_path}/a.sqlite3")
         enter = ["nsenter", f"--target={collector.process.pid}", "--mount"]

@@ -1,4 +1,5 @@
-"""Erasing on SQLite: in short steps, whatever ends the process, and with room beside the database only."""
+"""Erasing on SQLite: in short steps, whatever ends the process, and with room beside the database
+only."""
 
 import json
 import os
@@ -98,7 +99,10 @@ def rows_of(path: Path, ids: Sequence[str]) -> dict[str, int]:
     marks = ",".join("?" * len(ids))
     with closing(sqlite3.connect(path)) as connection:
         tables = [name for name in ("documents", *leftovers(path)) if name.startswith("documents")]
-        counted = (connection.execute(f"SELECT count(*) FROM {table} WHERE id IN ({marks})", ids) for table in tables)  # noqa: S608
+        counted = (
+            connection.execute(f"SELECT count(*) FROM {table} WHERE id IN ({marks})", ids)  # noqa: S608
+            for table in tables
+        )
         return {table: count for table, ((count,),) in zip(tables, counted, strict=True)}
 
 
@@ -106,8 +110,17 @@ def leftovers(path: Path) -> list[str]:
     """What a pass has that is not finished."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        names = sorted(name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type <> 'index'"))
-    return [name for name in names if name.startswith(("documents_", "erasure_")) and name != "erasure_pass"]
+        names = sorted(
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type <> 'index'"
+            )
+        )
+    return [
+        name
+        for name in names
+        if name.startswith(("documents_", "erasure_")) and name != "erasure_pass"
+    ]
 
 
 @pytest.fixture
@@ -126,9 +139,14 @@ def written_bytes() -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc says what a process writes")
 def test_what_an_erasure_writes_has_nothing_to_do_with_imports(tmp_path: Path) -> None:
-    """Of 30 times as many imports it writes the same; of more sessions it writes more, in steps of the same size."""
+    """Of 30 times as many imports it writes the same; of more sessions it writes more, in steps of
+    the same size."""
     found: dict[str, list[int]] = {}
-    for name, sessions, imports in (("few", 40, 1000), ("imports", 40, 30_000), ("sessions", 240, 1000)):
+    for name, sessions, imports in (
+        ("few", 40, 1000),
+        ("imports", 40, 30_000),
+        ("sessions", 240, 1000),
+    ):
         path = tmp_path / name
         made = make(path, sessions=sessions, imports=imports)
         engine = open_for_writing(path, alone=True)
@@ -172,12 +190,15 @@ def test_a_copy_has_what_comes_and_goes_meanwhile(
     with engine.connect() as connection:
         for table in (erasures, erasure_pass):
             assert connection.execute(select(func.count()).select_from(table)).scalar() == 0
-        order = connection.exec_driver_sql("SELECT id FROM documents ORDER BY number").scalars().all()
+        order = (
+            connection.exec_driver_sql("SELECT id FROM documents ORDER BY number").scalars().all()
+        )
     assert order.index(kept[0][0]) < order.index(kept[-1][0])
 
 
 def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Whatever was answered holds, and in the end not a byte is left, however often the process is killed."""
+    """Whatever was answered holds, and in the end not a byte is left, however often the process is
+    killed."""
     path, chance = tmp_path / "a.sqlite3", random.Random(3)  # noqa: S311
     kept, gone = make(path, sessions=30), list[list[str]]()
     stages = set[str]()
@@ -187,7 +208,9 @@ def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path) -> None:
         assert turn < 200
         arguments = [sys.executable, "-c", CHILD, str(path), str(turn), json.dumps(kept)]
         environment = {"PYTHONPATH": f"{TABLES}:{Path(__file__).parent}", "PATH": ""}
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        with subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, text=True, env=environment
+        ) as child:
             assert child.stdout
             lines = [child.stdout.readline()]
             time.sleep(chance.uniform(0, 0.2))
@@ -268,7 +291,8 @@ def test_a_backup_during_a_pass_has_nothing_of_what_was_deleted(
 def test_a_full_disk_ends_a_pass_and_makes_room_again(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite's own limit of pages is to it what a full disk is; the copy must not take the room of other writes."""
+    """SQLite's own limit of pages is to it what a full disk is; the copy must not take the room of
+    other writes."""
     monkeypatch.setattr(erasure, "STEP_ROWS", 20)
     path = tmp_path / "a.sqlite3"
     made = make(path, sessions=60)
@@ -283,7 +307,9 @@ def test_a_full_disk_ends_a_pass_and_makes_room_again(
     with engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(erasures)).scalar() == 1
         assert connection.exec_driver_sql("PRAGMA freelist_count").scalar_one() >= 10
-        assert connection.execute(select(func.count()).select_from(documents)).scalar() == len(present(path))
+        assert connection.execute(select(func.count()).select_from(documents)).scalar() == len(
+            present(path)
+        )
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     list(steps(engine))
     assert not found_in(path, made[0])
@@ -443,7 +469,11 @@ def in_small(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command with a file system of 1 MB in a folder, which the variables name."""
     script = script or f"{sys.executable} -m plaintally_server {' '.join(arguments)}"
-    variables: Mapping[str, str] = {name: str(folder), f"SQLITE_{name}": str(folder), "PATH": "/usr/bin:/bin:/usr/sbin"}
+    variables: Mapping[str, str] = {
+        name: str(folder),
+        f"SQLITE_{name}": str(folder),
+        "PATH": "/usr/bin:/bin:/usr/sbin",
+    }
     mount = f"mount -t tmpfs -o size=1m none {folder}"
     command = [*NAMESPACE, "sh", "-c", f"{mount} && {script}"]
     return subprocess.run(command, capture_output=True, text=True, env=variables, check=False)

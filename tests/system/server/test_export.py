@@ -18,11 +18,17 @@ from hypothesis import strategies as st
 from collectors import run_server
 from made import at, commit, count, counts, delete, new_id, session, write
 from plaintally.contract import Contract
-from plaintally_server.export.command import carry_out, plan_packages
-from plaintally_server.export.files import SCHEMAS, Export
-from plaintally_server.export.layout import TABLES, Partition, affected_partitions, last_sealed, parse_path
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS
-from plaintally_server.retention import purge_all
+from plaintally_server.cli.export import carry_out, plan_packages
+from plaintally_server.export.layout import (
+    TABLES,
+    Partition,
+    affected_partitions,
+    last_sealed,
+    parse_path,
+)
+from plaintally_server.export.parquet import SCHEMAS, Export
+from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
+from plaintally_server.jobs.retention import purge_all
 from plaintally_server.store import Import, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
@@ -40,7 +46,10 @@ def one_import(number: int, received_at: datetime, *, package: str = "rxinfer") 
 
 
 def export(
-    folder: Path, *packages: str, days: tuple[date, date] = (date.min, date.max), tables: Sequence[str] = TABLES
+    folder: Path,
+    *packages: str,
+    days: tuple[date, date] = (date.min, date.max),
+    tables: Sequence[str] = TABLES,
 ) -> tuple[int, int]:
     """Export as the command does; how many files were written and removed."""
     reader, place = open_reader(folder / "store"), Export(str(folder / "out"))
@@ -50,7 +59,9 @@ def export(
 
 
 def read(folder: Path, table: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = Export(str(folder / "out")).dataset(table).to_table().to_pylist()
+    rows: list[dict[str, object]] = (
+        Export(str(folder / "out")).dataset(table).to_table().to_pylist()
+    )
     return rows
 
 
@@ -72,7 +83,10 @@ def some_writes() -> list[Write | Import]:
     """Documents of two days, in which one session is of somebody who will go."""
     chance = random.Random(7)  # noqa: S311
     days = [DAY, NEXT]
-    writes: list[Write | Import] = [*counts(chance, days, 40), *counts(chance, days, 9, package="another")]
+    writes: list[Write | Import] = [
+        *counts(chance, days, 40),
+        *counts(chance, days, 9, package="another"),
+    ]
     writes += session(chance, at(DAY, 10), invokes=3)
     writes += session(chance, at(NEXT, 10), invokes=2, model=CANARY)
     return writes
@@ -88,11 +102,22 @@ def folder(tmp_path: Path) -> Path:
 def test_a_day_has_what_was_received_from_midnight_to_midnight(tmp_path: Path) -> None:
     midnight = at(NEXT)
     moments = [at(DAY), midnight - timedelta(microseconds=1), midnight]
-    shared = [one for moment in moments for one in session(random.Random(str(moment)), moment, invokes=0)]  # noqa: S311
+    shared = [
+        one
+        for moment in moments
+        for one in session(random.Random(str(moment)), moment, invokes=0)  # noqa: S311
+    ]
     imports = [one_import(number, moment) for number, moment in enumerate(moments)]
-    commit(tmp_path / "store", [*shared[::-1], *imports[::-1], one_import(9, midnight, package="another")])
+    commit(
+        tmp_path / "store",
+        [*shared[::-1], *imports[::-1], one_import(9, midnight, package="another")],
+    )
     export(tmp_path)
-    rows = [(row["day"], row["hour"]) for row in read(tmp_path, "imports") if row["package"] == "rxinfer"]
+    rows = [
+        (row["day"], row["hour"])
+        for row in read(tmp_path, "imports")
+        if row["package"] == "rxinfer"
+    ]
     assert sorted(rows) == [(DAY, at(DAY)), (DAY, at(DAY, 23 * 3600)), (NEXT, midnight)]
     rows = [(row["day"], row["received_at"]) for row in read(tmp_path, "sessions")]
     assert sorted(rows) == [(DAY, at(DAY)), (DAY, at(DAY, 23 * 3600)), (NEXT, midnight)]
@@ -116,28 +141,55 @@ def test_each_change_of_a_day_changes_its_stamp_and_a_repetition_does_not(tmp_pa
     states = [commit(tmp_path / "store", [step]).day_states("rxinfer") for step in steps]
     stamps = [{one.collection: one.stamp for one in state} for state in states]
     differing = [
-        {key for key in new if old.get(key) != new[key]} for old, new in zip([{}, *stamps], stamps, strict=False)
+        {key for key in new if old.get(key) != new[key]}
+        for old, new in zip([{}, *stamps], stamps, strict=False)
     ]
     imports = "using_rxinfer"
-    assert differing == [{imports}, set(), {imports}, {SESSIONS}, {STATS}, {SESSIONS}, {SESSIONS, STATS}]
+    assert differing == [
+        {imports},
+        set(),
+        {imports},
+        {SESSIONS},
+        {STATS},
+        {SESSIONS},
+        {SESSIONS, STATS},
+    ]
     assert {one.day for state in states for one in state} == {DAY}
 
 
 def test_documents_are_rows_with_typed_columns_and_no_key(folder: Path) -> None:
     assert export(folder) == (10, 0)
     assert sorted(parse_path(path) or Partition("", path, DAY) for path in files(folder)) == [
-        *(Partition("imports", package, day) for package in ("another", "rxinfer") for day in (DAY, NEXT)),
-        *(Partition(table, "rxinfer", day) for table in ("invokes", "sessions", "stats") for day in (DAY, NEXT)),
+        *(
+            Partition("imports", package, day)
+            for package in ("another", "rxinfer")
+            for day in (DAY, NEXT)
+        ),
+        *(
+            Partition(table, "rxinfer", day)
+            for table in ("invokes", "sessions", "stats")
+            for day in (DAY, NEXT)
+        ),
     ]
     for path in files(folder):
         assert pq.read_schema(folder / "out" / path).names == SCHEMAS[path.partition("/")[0]].names
     [first, *_] = (hours := open_reader(folder / "store").import_hours("rxinfer", DAY))
     coarse = json.loads(first.coarse)
-    rows = [row for row in read(folder, "imports") if (row["package"], row["day"]) == ("rxinfer", DAY)]
-    assert rows[0] == {"hour": first.hour, **coarse, "imports": first.imports, "package": "rxinfer", "day": DAY}
+    rows = [
+        row for row in read(folder, "imports") if (row["package"], row["day"]) == ("rxinfer", DAY)
+    ]
+    assert rows[0] == {
+        "hour": first.hour,
+        **coarse,
+        "imports": first.imports,
+        "package": "rxinfer",
+        "day": DAY,
+    }
     assert len(rows) == len(hours)
     assert {row["label"] for row in read(folder, "invokes")} <= {"inference", "plot"}
-    assert {row["duration_bucket"] for row in read(folder, "invokes") if row["duration_ms"] == 1} <= {0}
+    assert {
+        row["duration_bucket"] for row in read(folder, "invokes") if row["duration_ms"] == 1
+    } <= {0}
     assert [row["python_version"] for row in read(folder, "sessions")] == ["3.12", "3.12"]
     assert "5ec8e7" not in str([read(folder, table) for table in TABLES])
 
@@ -151,7 +203,10 @@ def test_what_did_not_change_stays_and_what_was_deleted_goes(folder: Path) -> No
     late = one_import(5, at(DAY, 5))
     commit(folder / "store", [delete(SESSIONS, str(gone), datetime.now(UTC)), late])
     pending = run_server(folder, "export", "--to", "out", "--database", "store", "--check")
-    changed = {f"{table}/package=rxinfer/day={NEXT}/part.parquet" for table in ("sessions", "stats", "invokes")}
+    changed = {
+        f"{table}/package=rxinfer/day={NEXT}/part.parquet"
+        for table in ("sessions", "stats", "invokes")
+    }
     added = f"imports/package=rxinfer/day={DAY}/part.parquet"
     assert pending.returncode == 1
     assert {tuple(line.split()) for line in pending.stdout.splitlines()} == {
@@ -173,8 +228,11 @@ def test_whoever_approves_a_deletion_is_told_what_is_exported_of_it(folder: Path
     [gone] = [str(row["id"]) for row in read(folder, "sessions") if row["day"] == NEXT]
     assert gone.encode() in content(folder)
     done = run_server(folder, "forget", "approve", gone, "--database", "store")
-    assert [line.split("  ")[1] for line in done.stdout.splitlines() if line.startswith("in exports")] == [
-        f"{table}/package=rxinfer/day={NEXT}/part.parquet" for table in ("invokes", "sessions", "stats")
+    assert [
+        line.split("  ")[1] for line in done.stdout.splitlines() if line.startswith("in exports")
+    ] == [
+        f"{table}/package=rxinfer/day={NEXT}/part.parquet"
+        for table in ("invokes", "sessions", "stats")
     ]
     export(folder)
     assert gone.encode() not in content(folder)
@@ -240,7 +298,9 @@ def test_what_is_over_goes_from_the_export_of_a_package_that_went_quiet(folder: 
         asyncio.run(purge_all(store, contracts, now=lambda: now))
     _, removed = export(folder)
     assert removed
-    assert {path.split("=")[1].split("/")[0] for path in files(folder) if "=" in path} == {"another"}
+    assert {path.split("=")[1].split("/")[0] for path in files(folder) if "=" in path} == {
+        "another"
+    }
 
 
 def test_collectors_that_share_an_export_leave_each_others_windows(folder: Path) -> None:
@@ -248,7 +308,9 @@ def test_collectors_that_share_an_export_leave_each_others_windows(folder: Path)
         return run_server(folder, "export", "--to", "out", "--database", database, *options).stdout
 
     export(folder)
-    Maintenance(folder / "store").strike("rxinfer", at(DAY), at(NEXT), reason="made up", actor="me", at=at(NEXT))
+    Maintenance(folder / "store").strike(
+        "rxinfer", at(DAY), at(NEXT), reason="made up", actor="me", at=at(NEXT)
+    )
     assert run("store") == "Wrote 5 files, removed 0.\n"  # the four of that day again
     windows = Export(str(folder / "out")).struck()
     assert [package for package, *_ in windows] == ["rxinfer"]
@@ -275,7 +337,13 @@ def test_an_invoke_that_does_not_say_its_label_has_that_of_its_stats(tmp_path: P
     chance = random.Random(3)  # noqa: S311
     stats, invoke = new_id(chance), new_id(chance)
     start = {"execution_start": at(DAY), "execution_end": at(DAY, 2)}
-    fields = {"id": invoke, "session_stats": stats, "status": "unknown", **start, "context": {"any": [1.5, None]}}
+    fields = {
+        "id": invoke,
+        "session_stats": stats,
+        "status": "unknown",
+        **start,
+        "context": {"any": [1.5, None]},
+    }
     orphan = {**fields, "id": new_id(chance), "session_stats": new_id(chance)}
     above = {"id": stats, "session": new_id(chance), "label": "inference", "context_keys": []}
     commit(
@@ -287,7 +355,9 @@ def test_an_invoke_that_does_not_say_its_label_has_that_of_its_stats(tmp_path: P
         ],
     )
     export(tmp_path, "rxinfer")
-    assert [(row["label"], row["duration_ms"], row["context"]) for row in read(tmp_path, "invokes")] == [
+    assert [
+        (row["label"], row["duration_ms"], row["context"]) for row in read(tmp_path, "invokes")
+    ] == [
         ("inference", 2000, '{"any":[1.5,null]}'),
         ("", 2000, '{"any":[1.5,null]}'),
     ]
@@ -299,7 +369,9 @@ def test_a_day_is_over_an_hour_after_it_ended() -> None:
 
 
 @given(st.sampled_from(TABLES), st.from_regex(r"[a-z_][a-z0-9_]*", fullmatch=True), st.dates())
-def test_a_partition_is_found_again_by_its_path_and_by_its_documents(table: str, package: str, day: date) -> None:
+def test_a_partition_is_found_again_by_its_path_and_by_its_documents(
+    table: str, package: str, day: date
+) -> None:
     partition = Partition(table, package, day)
     assert parse_path(partition.path) == partition
     assert affected_partitions(package, [(partition.collection, at(day, 86_399))]) == [partition]
@@ -323,7 +395,11 @@ def test_a_bucket_takes_an_export_as_a_directory_does(folder: Path) -> None:
 
 
 def check_bucket(folder: Path, place: str) -> None:
-    env = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}  # gitleaks:allow
+    env = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+    }  # gitleaks:allow
     env |= {"AWS_EC2_METADATA_DISABLED": "true", "PLAINTALLY_SERVER_EXPORT": place}
 
     def run(*arguments: str) -> str:

@@ -15,8 +15,8 @@ import pytest
 
 from collectors import TOKEN, Collector, run_collector, run_server
 from plaintally_server.exceptions import CommandError, Refusal, StartError
-from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Name, Precondition
+from plaintally_server.firestore.documents import Name, Precondition
+from plaintally_server.ingest.admission import Admitted
 from plaintally_server.store import Write, schema
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
@@ -89,7 +89,9 @@ def test_writing_resumes_after_a_moved_file_is_back(own_collector: Collector) ->
     assert own_collector.store.total("rxinfer") == 2
 
 
-def test_a_database_in_the_place_of_another_is_left_alone(own_collector: Collector, tmp_path: Path) -> None:
+def test_a_database_in_the_place_of_another_is_left_alone(
+    own_collector: Collector, tmp_path: Path
+) -> None:
     """Its write-ahead log, too, which SQLite would remove by name when the first one is closed."""
     assert own_collector.post().status == 200
     (tmp_path / "other").mkdir()
@@ -109,7 +111,9 @@ def test_a_database_in_the_place_of_another_is_left_alone(own_collector: Collect
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-lock"])
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_a_file_beside_the_database_counts_as_well(own_collector: Collector, suffix: str, *, is_replaced: bool) -> None:
+def test_a_file_beside_the_database_counts_as_well(
+    own_collector: Collector, suffix: str, *, is_replaced: bool
+) -> None:
     path = beside(own_collector.database, suffix)
     content = path.read_bytes()
     time.sleep(1.1)
@@ -138,7 +142,9 @@ def test_a_mount_over_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("erases", [False, True])
-def test_what_is_committed_into_a_file_that_is_gone_is_not_acknowledged(tmp_path: Path, *, erases: bool) -> None:
+def test_what_is_committed_into_a_file_that_is_gone_is_not_acknowledged(
+    tmp_path: Path, *, erases: bool
+) -> None:
     """The file goes while the transaction is open, after it was last looked for."""
     store = SQLiteStore(tmp_path / "a.sqlite3")
 
@@ -147,7 +153,9 @@ def test_what_is_committed_into_a_file_that_is_gone_is_not_acknowledged(tmp_path
         return Admitted({"id": "a"}, "rxinfer")
 
     name = Name("p", "(default)", "using_rxinfer", "a")
-    answers = asyncio.run(write_all(store, [Write(name, Precondition(), settle, NOW, erases=erases)]))
+    answers = asyncio.run(
+        write_all(store, [Write(name, Precondition(), settle, NOW, erases=erases)])
+    )
     assert codes(answers) == [503]
     assert codes(asyncio.run(write_all(store, [make_write("b")]))) == [503]
     (tmp_path / "moved").rename(store.path)
@@ -182,13 +190,21 @@ def test_a_command_that_needs_a_database_makes_none(tmp_path: Path) -> None:
 
 
 def test_a_database_that_may_not_be_written_beside_says_so(tmp_path: Path) -> None:
-    """SQLite makes files beside a database that it reads; a folder may be on a medium that cannot be written."""
+    """SQLite makes files beside a database that it reads; a folder may be on a medium that cannot
+    be written."""
     folder = tmp_path / "data"
     folder.mkdir()
     SQLiteStore(folder / "a.sqlite3").close()
     beside(folder / "a.sqlite3", "-lock").unlink()
     mount = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"
-    namespace = ["unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    namespace = [
+        "unshare",
+        "-m" if os.geteuid() == 0 else "-rm",
+        "sh",
+        "-c",
+        f'{mount} && exec "$@"',
+        "sh",
+    ]
     done = run_server(tmp_path, "audit", "--database", str(folder / "a.sqlite3"), program=namespace)
     assert done.returncode == 1
     assert "its folder" in done.stderr
@@ -207,10 +223,16 @@ def test_a_reader_refuses_while_the_file_is_away(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["missing", "empty"])
 def left(request: pytest.FixtureRequest, own_collector: Collector) -> Path:
-    """The path of a database whose log was left when it was moved; for the path, there is no file or an empty one."""
+    """The path of a database whose log was left when it was moved; for the path, there is no file
+    or an empty one."""
     database = own_collector.database
     assert own_collector.post().status == 200
-    assert run_server(database.parent, "backup", "backup.sqlite3", "--database", str(database)).returncode == 0
+    assert (
+        run_server(
+            database.parent, "backup", "backup.sqlite3", "--database", str(database)
+        ).returncode
+        == 0
+    )
     time.sleep(1.1)
     database.rename(beside(database, ".moved"))
     assert own_collector.post().status == 503
@@ -255,7 +277,9 @@ def test_no_command_removes_the_log_of_a_database_that_was_moved(left: Path) -> 
         assert "-wal" in done.stderr or name == "deletions", (name, done.stderr)
         assert (left.exists(), beside(left, "-wal").read_bytes()) == (before, log), name
         assert not before or not left.stat().st_size, name
-    done = run_server(left.parent, "doctor", "--package=rxinfer", "--port=0", "--database", str(left))
+    done = run_server(
+        left.parent, "doctor", "--package=rxinfer", "--port=0", "--database", str(left)
+    )
     assert re.search(r"failed   database .*-wal holds data", done.stdout)
     beside(left, ".moved").rename(left)
     with run_collector(left) as collector:
@@ -264,10 +288,13 @@ def test_no_command_removes_the_log_of_a_database_that_was_moved(left: Path) -> 
 
 @pytest.mark.parametrize("pages", [0, 1])
 def test_a_journal_beside_an_empty_file(tmp_path: Path, pages: int) -> None:
-    """That of a database which was killed while it was created holds nothing; SQLite keeps the number of pages."""
+    """That of a database which was killed while it was created holds nothing; SQLite keeps the
+    number of pages."""
     database = tmp_path / "a.sqlite3"
     database.touch()
-    beside(database, "-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + bytes(8) + pages.to_bytes(4))
+    beside(database, "-journal").write_bytes(
+        bytes.fromhex("d9d505f920a163d7") + bytes(8) + pages.to_bytes(4)
+    )
     done = run_server(tmp_path, "migrate", "--database", "a.sqlite3")
     assert done.returncode == bool(pages)
     assert ("-journal holds data" in done.stderr) is bool(pages)
@@ -291,6 +318,8 @@ def test_a_file_that_is_mounted_has_another_name(tmp_path: Path, *, is_empty: bo
         assert done.returncode == 1
         assert "is a mount point" in done.stderr
     command = ["doctor", "--package=a", "--port=0", "--database", "b ü.sqlite3"]
-    assert re.search("failed   database .*mount its folder", run_server(folder, *command, program=program).stdout)
+    assert re.search(
+        "failed   database .*mount its folder", run_server(folder, *command, program=program).stdout
+    )
     assert (tmp_path / "a.sqlite3").stat().st_size == 0 if is_empty else True
     assert [path.name for path in folder.iterdir()] == ["b ü.sqlite3"]

@@ -1,4 +1,5 @@
-"""What Firestore takes, refuses and answers, rule by rule, asked of a collector and, where it is, of Google's emulator.
+"""What Firestore takes, refuses and answers, rule by rule, asked of a collector and, where it is,
+of Google's emulator.
 
 What the two answer differently stands in none of the tables, or in the last.
 """
@@ -39,12 +40,16 @@ def ask(request: pytest.FixtureRequest) -> Ask:
     def send(method: str, path: str, body: object) -> Answer:
         named = json.loads(json.dumps(body).replace(NAME, google.root.removeprefix("/v1/")))
         answer = google.request(method, path, named, owner=True)
-        return Answer(answer.status, answer.body.replace(google.project.encode(), b"p"), answer.headers)
+        return Answer(
+            answer.status, answer.body.replace(google.project.encode(), b"p"), answer.headers
+        )
 
     return send
 
 
-def nested(levels: int, *around: Callable[[dict[str, object]], dict[str, object]]) -> dict[str, object]:
+def nested(
+    levels: int, *around: Callable[[dict[str, object]], dict[str, object]]
+) -> dict[str, object]:
     """A null within maps and arrays, in turns."""
     value: dict[str, object] = {"nullValue": None}
     for level in range(levels):
@@ -65,12 +70,21 @@ TAKEN: list[tuple[object, object]] = [
     ({"doubleValue": "-Infinity"}, float("-inf")),
     ({"nullValue": 0}, None),
     ({"nullValue": "NULL_VALUE"}, None),
-    ({"timestampValue": "2026-11-23T20:15:30.123456999Z"}, datetime(2026, 11, 23, 20, 15, 30, 123_456, UTC)),
-    ({"timestampValue": "2026-11-23T20:15:30+01:00"}, datetime(2026, 11, 23, 19, 15, 30, tzinfo=UTC)),
+    (
+        {"timestampValue": "2026-11-23T20:15:30.123456999Z"},
+        datetime(2026, 11, 23, 20, 15, 30, 123_456, UTC),
+    ),
+    (
+        {"timestampValue": "2026-11-23T20:15:30+01:00"},
+        datetime(2026, 11, 23, 19, 15, 30, tzinfo=UTC),
+    ),
     ({"bytesValue": "-_8"}, b"\xfb\xff"),
     ({"geoPointValue": {"longitude": 180}}, GeoPoint(0.0, 180.0)),
     ({"geoPointValue": {"latitude": None, "longitude": 1}}, GeoPoint(0.0, 1.0)),
-    ({"referenceValue": "projects/q/databases/d/documents/c/i"}, Reference("projects/q/databases/d/documents/c/i")),
+    (
+        {"referenceValue": "projects/q/databases/d/documents/c/i"},
+        Reference("projects/q/databases/d/documents/c/i"),
+    ),
     ({"map_value": {}}, {}),
     ({"mapValue": {"fields": None}}, {}),
     ({"arrayValue": {"values": None}}, []),
@@ -84,12 +98,18 @@ REFUSED: list[object] = [
     {"integerValue": 1, "stringValue": "a"},
     {"stringValue": "a", "nullValue": None},
     {"frobValue": 1},
-    *({kind: None} for kind in ("stringValue", "booleanValue", "arrayValue", "mapValue", "geoPointValue")),
+    *(
+        {kind: None}
+        for kind in ("stringValue", "booleanValue", "arrayValue", "mapValue", "geoPointValue")
+    ),
     *({"integerValue": number} for number in (5.5, True, "", " 5", "9223372036854775808")),
     *({"doubleValue": number} for number in (True, "", "nan")),
     {"nullValue": "NULL"},
     {"booleanValue": 1},
-    *({"timestampValue": time} for time in ("2026-11-23T20:15:30", "2026-11-23 20:15:30Z", "0000-01-01T00:00:00Z")),
+    *(
+        {"timestampValue": time}
+        for time in ("2026-11-23T20:15:30", "2026-11-23 20:15:30Z", "0000-01-01T00:00:00Z")
+    ),
     *({"bytesValue": text} for text in ("!!!!", "AA\nAA", "A")),
     {"geoPointValue": {"latitude": 91}},
     *({"referenceValue": name} for name in ("", "x", f"{NAME}/c", f"{NAME}/c/__i__")),
@@ -115,7 +135,8 @@ def test_values(ask: Ask) -> None:
 
 
 class Case(NamedTuple):
-    """A request, the status it is answered with, and, where it is told, the message's or the answer's heart."""
+    """A request, the status it is answered with, and, where it is told, the message's or the
+    answer's heart."""
 
     method: str
     path: str
@@ -147,12 +168,25 @@ def cases() -> Iterator[Case]:
 
 def documents() -> Iterator[Case]:
     """Names, bodies without fields, preconditions."""
-    for body in ({}, {"fields": None}, {"name": None}, {"name": ""}, {"createTime": "2026-11-23T20:15:30Z"}):
+    for body in (
+        {},
+        {"fields": None},
+        {"name": None},
+        {"name": ""},
+        {"createTime": "2026-11-23T20:15:30Z"},
+    ):
         yield Case("POST", "/cities", body, 200)
         yield Case("PATCH", "/cities/b", body, 200)
     wrongs: list[object] = [{"x": 1}, [], "a", {"createTime": "now"}, {"createTime": 5}]
     yield from (Case("PATCH", "/cities/b", wrong, 400) for wrong in wrongs)
-    for name, status in (("a%20b", 200), ("%C3%BC", 200), ("%252F", 200), ("a:b", 200), ("__", 200), ("a__", 200)):
+    for name, status in (
+        ("a%20b", 200),
+        ("%C3%BC", 200),
+        ("%252F", 200),
+        ("a:b", 200),
+        ("__", 200),
+        ("a__", 200),
+    ):
         yield Case("PATCH", f"/cities/{name}", {}, status)
     for name in (".", "..", "__a__", "x" * 1501):
         yield Case("POST", f"/cities?documentId={name}", {}, 400)
@@ -171,7 +205,13 @@ def documents() -> Iterator[Case]:
     yield Case("DELETE", "/cities/none?currentDocument.exists=true", None, 404)
     yield Case("GET", "/cities/none", None, 404)
     yield Case("GET", "/empty-one?pageSize=-1", None, 400)
-    for ignored in ("alt=json", "$alt=json;enum-encoding=int", "key=x", "prettyPrint=false", "fields=name"):
+    for ignored in (
+        "alt=json",
+        "$alt=json;enum-encoding=int",
+        "key=x",
+        "prettyPrint=false",
+        "fields=name",
+    ):
         yield Case("GET", f"/cities/b?{ignored}", None, 200)
 
 
@@ -184,10 +224,14 @@ def masks() -> Iterator[Case]:
     }.items():  # fmt: skip
         for parameter in ("mask.fieldPaths", "updateMask.fieldPaths"):
             if (parameter, path) != ("updateMask.fieldPaths", "__name__"):
-                yield Case("PATCH", f"/cities/m?{parameter}={path}", {"fields": {"a": string("b")}}, status)
+                yield Case(
+                    "PATCH", f"/cities/m?{parameter}={path}", {"fields": {"a": string("b")}}, status
+                )
         yield Case("GET", f"/cities/m?mask.fieldPaths={path}", None, status)
     both = "updateMask.fieldPaths=a&updateMask.fieldPaths=c&updateMask.fieldPaths=d.e"
-    yield Case("PATCH", "/cities/m", {"fields": {"a": integer(1), "b": integer(2), "c": integer(3)}}, 200)
+    yield Case(
+        "PATCH", "/cities/m", {"fields": {"a": integer(1), "b": integer(2), "c": integer(3)}}, 200
+    )
     fields = {"a": integer(9), "b": integer(9), "d": mapping(e=integer(9), f=integer(9))}
     merged = {"a": integer(9), "b": integer(2), "d": mapping(e=integer(9))}
     yield Case("PATCH", f"/cities/m?{both}", {"fields": fields}, 200, {"fields": merged})
@@ -217,7 +261,9 @@ def writes() -> Iterator[Case]:
             {"verify": f"{NAME}/cities/w"},
         ]
         yield from (Case("POST", verb, {"writes": [wrong]}, 400) for wrong in wrongs)
-        yield Case("POST", verb, {"writes": [update(), update()]}, 200 if verb == ":commit" else 400)
+        yield Case(
+            "POST", verb, {"writes": [update(), update()]}, 200 if verb == ":commit" else 400
+        )
         yield from (Case("POST", verb, body, 200) for body in ({}, {"writes": None}))
     other = {"update": {"name": f"{NAME}/cities/w", "fields": {}}}
     yield Case("POST", ":commit", {"writes": [other, {**update("cities/none"), **exists}]}, 404)
@@ -236,7 +282,12 @@ def lookups() -> Iterator[Case]:
 
 def queries() -> Iterator[Case]:
     """Queries of a collection with a few documents."""
-    seeds: dict[str, Mapping[str, object]] = {"d1": integer(1), "d2": double(1.5), "d3": string("a"), "d4": array()}
+    seeds: dict[str, Mapping[str, object]] = {
+        "d1": integer(1),
+        "d2": double(1.5),
+        "d3": string("a"),
+        "d4": array(),
+    }
     for name, value in seeds.items():
         yield Case("PATCH", f"/towns/{name}", {"fields": {"a": value}}, 200)
 
@@ -251,7 +302,10 @@ def queries() -> Iterator[Case]:
         (query(limit=1, offset=1), those("d2")),
         (query(offset=None, where=None, limit=None), those(*seeds)),
         (query(orderBy=[{**by_a, "direction": 2}]), those("d4", "d3", "d2", "d1")),
-        (query(orderBy=[by_a], startAt={"values": [double(1.5)], "before": True}), those("d2", "d3", "d4")),
+        (
+            query(orderBy=[by_a], startAt={"values": [double(1.5)], "before": True}),
+            those("d2", "d3", "d4"),
+        ),
         (query(orderBy=[by_a], endAt={"values": [double(1.5)], "before": True}), those("d1")),
         (where("EQUAL", string("zzz")), those()),
         (where(5, double(1)), those("d1")),
@@ -287,10 +341,13 @@ def queries() -> Iterator[Case]:
 
 
 def contains(found: Any, wanted: Any) -> bool:  # noqa: ANN401
-    """Whether an answer says what is wanted; a document may have more beside its fields, and its times."""
+    """Whether an answer says what is wanted; a document may have more beside its fields, and its
+    times."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         same = found.get("fields", {}) == wanted["fields"] if "fields" in wanted else True
-        return same and all(contains(found.get(key), value) for key, value in wanted.items() if key != "fields")
+        return same and all(
+            contains(found.get(key), value) for key, value in wanted.items() if key != "fields"
+        )
     if isinstance(wanted, list) and isinstance(found, list):
         return len(found) == len(wanted) and all(map(contains, found, wanted))
     return bool(found == wanted)
@@ -306,8 +363,17 @@ def test_requests(ask: Ask) -> None:
 
 def test_what_google_leaves_to_its_front_end(cities: Collector) -> None:
     """The emulator takes these, or hangs; Google's own servers do neither."""
-    for body in (b"\xef\xbb\xbf{}", b'{"fields":{},"fields":{}}', b"{} // comment", b"{'fields':{}}", b'{"name":5}'):
-        assert cities.request("PATCH", f"{ROOT}/cities/b", body).error == (400, "INVALID_ARGUMENT"), body
+    for body in (
+        b"\xef\xbb\xbf{}",
+        b'{"fields":{},"fields":{}}',
+        b"{} // comment",
+        b"{'fields':{}}",
+        b'{"name":5}',
+    ):
+        assert cities.request("PATCH", f"{ROOT}/cities/b", body).error == (
+            400,
+            "INVALID_ARGUMENT",
+        ), body
     for path in (
         "/cities?pageToken=x",
         "/cities?pageSize=abc",

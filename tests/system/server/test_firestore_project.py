@@ -1,4 +1,5 @@
-"""A Firestore project as the only backend: its rules, and the way of counts and sessions through it to a maintainer."""
+"""A Firestore project as the only backend: its rules, and the way of counts and sessions through it
+to a maintainer."""
 
 import json
 import os
@@ -15,14 +16,26 @@ from collectors import Collector, count, run_collector, run_server
 from emulators import RULES, Emulator, needs_google
 from hosts import MARKER, PACKAGE, MakeHost, wait_until_gone
 from logged import CONTRACT, INVOKES, Logged, log, make
-from plaintally import Telemetry, _counting, _send_test, sharing
-from plaintally._transport import batches
+from plaintally import Telemetry, _count, sharing
+from plaintally._transport import batches, send_test
 from plaintally.contract import COARSE, Contract
 from plaintally.exceptions import SharingError
-from plaintally_server import ingest
+from plaintally_server.admin.sessions import read_session, summarize
+from plaintally_server.ingest import admission
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.support import read_session, summarize
-from shared import Document, Shared, array, changed, double, integer, mapping, moment, string, update, write_contract
+from shared import (
+    Document,
+    Shared,
+    array,
+    changed,
+    double,
+    integer,
+    mapping,
+    moment,
+    string,
+    update,
+    write_contract,
+)
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("as_a_person")]
 
@@ -54,13 +67,17 @@ LASTING = {
 
 def lists(text: str) -> list[tuple[str, ...]]:
     """The lists of names in a part of the rules."""
-    return [tuple(re.findall(r"'(\w+)'", found)) for found in re.findall(r"\[((?:\s*'\w+',?)+)\]", text)]
+    return [
+        tuple(re.findall(r"'(\w+)'", found)) for found in re.findall(r"\[((?:\s*'\w+',?)+)\]", text)
+    ]
 
 
 def types(text: str, subject: str) -> dict[str, str]:
     """By field, the type that a part of the rules asks for."""
     found = dict(re.findall(rf"{subject}\.(\w+) is (\w+)", text))
-    found |= {name: CHECKS[check] for check, name in re.findall(rf"\b(is\w+)\({subject}\.(\w+)\)", text)}
+    found |= {
+        name: CHECKS[check] for check, name in re.findall(rf"\b(is\w+)\({subject}\.(\w+)\)", text)
+    }
     return found
 
 
@@ -69,23 +86,26 @@ def test_the_rules_have_the_fields_and_types_of_what_is_sent() -> None:
     rules = RULES.read_text()
     shared, sent = Shared(invokes=1), {}
     for name, document in shared.documents.items():
-        sent[name.partition("/")[0]] = {key: TYPES[next(iter(value))] for key, value in document["fields"].items()}
-    for collection, fields in ingest.SHARED.items():
+        sent[name.partition("/")[0]] = {
+            key: TYPES[next(iter(value))] for key, value in document["fields"].items()
+        }
+    for collection, fields in admission.SHARED.items():
         [part] = re.findall(rf"match /{collection}/.*?\n    }}\n", rules, re.DOTALL)
         assert tuple(fields) in lists(part)
         assert set(sent[collection]) == set(fields)
         own = dict.fromkeys(("id", "package", "deletion_key_hash", "status"), "string")
         assert types(part, r"given\(\)") | own == {"status": "string", **sent[collection]}
         assert "isOwn(document)" in part
-        assert LASTING[collection] == ingest._LASTING[collection]
+        assert LASTING[collection] == admission._LASTING[collection]
         [update_rule] = re.findall(r"allow update: if (.*);", part)
         if collection == "sessions":  # whose ID is public, and a mask cannot be seen in a rule
             assert update_rule == "isSession() && given() == resource.data"
         else:
             assert f"stays({list(LASTING[collection])!r})" in update_rule
-    assert tuple(ingest.ENVIRONMENT) in lists(rules)
+    assert tuple(admission.ENVIRONMENT) in lists(rules)
     assert types(rules, "value") == {
-        name: "int" if isinstance(limit, range) else "string" for name, limit in ingest.ENVIRONMENT.items()
+        name: "int" if isinstance(limit, range) else "string"
+        for name, limit in admission.ENVIRONMENT.items()
     }
     assert ("id", "timestamp", *COARSE) in lists(rules)
     assert not re.search(r"allow (?!create|update)", rules)
@@ -93,10 +113,12 @@ def test_the_rules_have_the_fields_and_types_of_what_is_sent() -> None:
 
 def test_every_kind_of_document_is_made_as_the_rules_have_it() -> None:
     """The documents of this test are those of the SDK."""
-    telemetry = make("https://firestore.googleapis.com/v1/projects/P/databases/(default)/documents/")
+    telemetry = make(
+        "https://firestore.googleapis.com/v1/projects/P/databases/(default)/documents/"
+    )
     log(telemetry, [("fit", {}, None)])
     for document in telemetry.preview().documents:
-        assert set(document.fields) == set(ingest.SHARED[document.collection])
+        assert set(document.fields) == set(admission.SHARED[document.collection])
 
 
 def put(google: Emulator, documents: Mapping[str, Document]) -> None:
@@ -131,9 +153,19 @@ def test_the_rules_let_a_document_be_made_and_made_again_and_nothing_else(google
         assert google.request("DELETE", f"/{name}").status == 403
         query = {"structuredQuery": {"from": [{"collectionId": collection}], "limit": 1}}
         assert google.request("POST", ":runQuery", query).status == 403
-        assert google.request("POST", ":batchGet", {"documents": [f"{google.root[4:]}/{name}"]}).status == 403
+        assert (
+            google.request("POST", ":batchGet", {"documents": [f"{google.root[4:]}/{name}"]}).status
+            == 403
+        )
         assert is_refused(google, f"{name}/sessions/{shared.session}", shared.session_document())
-    for collection in ("using_other", "using_", "using_rxinfer_", "xusing_rxinfer", "rxinfer", "else"):
+    for collection in (
+        "using_other",
+        "using_",
+        "using_rxinfer_",
+        "xusing_rxinfer",
+        "rxinfer",
+        "else",
+    ):
         assert is_refused(google, f"{collection}/{identifier}", count(identifier))  # type: ignore[arg-type]
 
 
@@ -150,7 +182,8 @@ WRONG: list[Callable[[str], dict[str, object]]] = [
 
 
 def wrong_documents(document: Document) -> Iterator[Document]:
-    """The document with each of its fields missing, and with each of another kind; and with one more."""
+    """The document with each of its fields missing, and with each of another kind; and with one
+    more."""
     yield changed(document, more=string("x"))
     for name, value in document["fields"].items():
         yield changed(document, **{name: None})
@@ -181,7 +214,9 @@ def test_the_rules_refuse_every_other_shape(google: Emulator) -> None:
         ("cpu_threads", integer(65_537)),
         ("b", integer(1)),
     ):
-        wrong = changed(shared.session_document(), environment=mapping(**{**environment, key: value}))
+        wrong = changed(
+            shared.session_document(), environment=mapping(**{**environment, key: value})
+        )
         assert is_refused(google, shared.names[0], wrong)
     for index, fields in (
         (0, {"package": string("another")}),
@@ -198,7 +233,9 @@ def test_the_rules_refuse_every_other_shape(google: Emulator) -> None:
         (2, {"status": string("unknown")}),
         (2, {"context": mapping(**{f"k{number}": integer(1) for number in range(129)})}),
     ):
-        assert is_refused(google, shared.names[index], changed(list(shared.documents.values())[index], **fields))
+        assert is_refused(
+            google, shared.names[index], changed(list(shared.documents.values())[index], **fields)
+        )
     for key in ("package_version", "python_version"):
         assert is_refused(google, name, count(identifier, **{key: string("x" * 65)}))  # type: ignore[arg-type]
         assert not is_refused(google, name, count(identifier, **{key: string("3.11")}))  # type: ignore[arg-type]
@@ -208,13 +245,22 @@ def test_the_rules_refuse_every_other_shape(google: Emulator) -> None:
 @needs_google
 @pytest.mark.parametrize(
     "version",
-    ["1.2.3", "1.38.1.dev3+g8f2c1ab.d20261130", "1.0RC1", "1.0.post3", "1.0.post3.dev0+g8f2c1ab", "1!2.0-beta.2"],
+    [
+        "1.2.3",
+        "1.38.1.dev3+g8f2c1ab.d20261130",
+        "1.0RC1",
+        "1.0.post3",
+        "1.0.post3.dev0+g8f2c1ab",
+        "1!2.0-beta.2",
+    ],
 )
 def test_the_rules_let_a_version_through_as_the_sdk_sends_it_and_in_no_other_form(
     google: Emulator, version: str
 ) -> None:
-    telemetry = Telemetry("rxinfer", version=version, contract=Contract(counter=["package_version"]))
-    target, body = _counting.document(telemetry, os.urandom(16), time.time_ns())
+    telemetry = Telemetry(
+        "rxinfer", version=version, contract=Contract(counter=["package_version"])
+    )
+    target, body = _count.document(telemetry, os.urandom(16), time.time_ns())
     name = target.replace("?documentId=", "/")
     sent: Document = json.loads(body)
     if sent["fields"]["package_version"] != string(version):
@@ -228,20 +274,35 @@ def test_the_rules_keep_what_never_changes(google: Emulator) -> None:
     identifier = str(uuid.uuid4())
     plain: Document = count(identifier)  # type: ignore[assignment]
     put(google, {**shared.documents, f"using_rxinfer/{identifier}": plain})
-    assert is_refused(google, f"using_rxinfer/{identifier}", changed(plain, timestamp=moment("2026-11-24T00:00:00Z")))
-    values = {"package": string("hostpkg"), "label": string("plot"), "deletion_key_hash": string("0" * 64)}
+    assert is_refused(
+        google,
+        f"using_rxinfer/{identifier}",
+        changed(plain, timestamp=moment("2026-11-24T00:00:00Z")),
+    )
+    values = {
+        "package": string("hostpkg"),
+        "label": string("plot"),
+        "deletion_key_hash": string("0" * 64),
+    }
     for name, document in shared.documents.items():
         for field in LASTING[name.partition("/")[0]]:
-            assert is_refused(google, name, changed(document, **{field: values.get(field, string(other))}))
+            assert is_refused(
+                google, name, changed(document, **{field: values.get(field, string(other))})
+            )
     stats = changed(shared.stats_document(), total_invokes=integer(2), success_count=integer(2))
     assert not is_refused(google, shared.names[1], stats)
     later = changed(shared.session_document(), created_at=moment("2026-11-24T00:00:00Z"))
-    for mask in ("", "?updateMask.fieldPaths=created_at"):  # as who knows the ID only would write it
+    for mask in (
+        "",
+        "?updateMask.fieldPaths=created_at",
+    ):  # as who knows the ID only would write it
         assert is_refused(google, shared.names[0] + mask, later)
 
 
 @needs_google
-def test_whatever_was_logged_comes_through_the_rules_and_is_pulled(google: Emulator, tmp_path: Path) -> None:
+def test_whatever_was_logged_comes_through_the_rules_and_is_pulled(
+    google: Emulator, tmp_path: Path
+) -> None:
     sessions: dict[str, int] = {}
 
     @settings(max_examples=100)
@@ -265,13 +326,20 @@ def test_whatever_was_logged_comes_through_the_rules_and_is_pulled(google: Emula
     for session_id, documents in sessions.items():
         tree = store.session_tree(session_id)
         assert 1 + sum(1 + len(branch.invokes) for branch in tree.stats) == documents
-        assert session_id in str(summarize(read_session(store, session_id, contracts={"pkg": CONTRACT}))[0])
+        assert session_id in str(
+            summarize(read_session(store, session_id, contracts={"pkg": CONTRACT}))[0]
+        )
 
 
 @needs_google
-def test_a_large_session_comes_through_in_batches_and_one_by_one(google: Emulator, tmp_path: Path) -> None:
+def test_a_large_session_comes_through_in_batches_and_one_by_one(
+    google: Emulator, tmp_path: Path
+) -> None:
     telemetry = make(google.endpoint)
-    log(telemetry, [("fit", {"whole": index, "data": {"a": [1.0] * index}}, None) for index in range(1000)])
+    log(
+        telemetry,
+        [("fit", {"whole": index, "data": {"a": [1.0] * index}}, None) for index in range(1000)],
+    )
     result = telemetry.share(show_progress=False)
     assert result.complete, result
     endpoint = telemetry.endpoint
@@ -279,7 +347,9 @@ def test_a_large_session_comes_through_in_batches_and_one_by_one(google: Emulato
     for document in telemetry.preview().documents[:20]:
         single = batches._single(document, endpoint)
         assert batches.exchange(single, endpoint, sharing._client()).status == 200
-    with pytest.raises(SharingError, match="deletes nothing by itself; ask the maintainers to delete session"):
+    with pytest.raises(
+        SharingError, match="deletes nothing by itself; ask the maintainers to delete session"
+    ):
         telemetry.forget(result.session_id or "", result.deletion_key)
     contract = str(write_contract(tmp_path, "pkg", CONTRACT))
     done = run_server(tmp_path, "pull", "--contract", contract, env=google.env)
@@ -312,8 +382,11 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Emulator
 
 
 @pytest.mark.linux
-def test_a_host_counts_and_shares_by_itself(backend: Emulator | Collector, host: MakeHost, tmp_path: Path) -> None:
-    """From a host's process to the maintainer's look-up: by a project and `pull`, or by a collector."""
+def test_a_host_counts_and_shares_by_itself(
+    backend: Emulator | Collector, host: MakeHost, tmp_path: Path
+) -> None:
+    """From a host's process to the maintainer's look-up: by a project and `pull`, or by a
+    collector."""
     root = "/v1/projects/p/databases/(default)/documents"
     endpoint = backend.endpoint if isinstance(backend, Emulator) else f"{backend.url}{root}"
     made = host()
@@ -323,7 +396,9 @@ def test_a_host_counts_and_shares_by_itself(backend: Emulator | Collector, host:
     contract = str(write_contract(tmp_path, PACKAGE))
     if isinstance(backend, Emulator):
         pulled = run_server(tmp_path, "pull", "--contract", contract, env=backend.env)
-        assert pulled.stdout == "Looked at 23 documents; 23 of them are new or changed.\n", pulled.stderr
+        assert pulled.stdout == "Looked at 23 documents; 23 of them are new or changed.\n", (
+            pulled.stderr
+        )
     shown = run_server(tmp_path, "lookup", done.stdout.decode().strip(), "--contract", contract)
     assert "20" in shown.stdout, shown.stderr
     assert Maintenance(tmp_path / "plaintally.sqlite3").total(PACKAGE) == 1
@@ -331,4 +406,4 @@ def test_a_host_counts_and_shares_by_itself(backend: Emulator | Collector, host:
 
 @needs_google
 def test_a_project_is_recognised_by_whoever_tests_the_way_to_it(google: Emulator) -> None:
-    assert _send_test.find_obstacle("rxinfer", google.endpoint.removesuffix("/")) == ""
+    assert send_test.find_obstacle("rxinfer", google.endpoint.removesuffix("/")) == ""

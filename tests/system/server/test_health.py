@@ -1,4 +1,5 @@
-"""What whoever runs a collector is told of it: whether it lives, whether it can write, and its figures."""
+"""What whoever runs a collector is told of it: whether it lives, whether it can write, and its
+figures."""
 
 import asyncio
 import json
@@ -17,8 +18,8 @@ import pytest
 
 from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
 from made import at, commit, run_until, session
+from plaintally_server.api.metrics import kind_of
 from plaintally_server.exceptions import Refusal
-from plaintally_server.metrics import kind_of
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from ports import free_port
@@ -48,7 +49,9 @@ def test_it_is_not_ready_while_its_disk_is_full(own_collector: Collector) -> Non
     """A limit on the size of its files is to the collector what a full disk is."""
     import resource  # not on Windows
 
-    before = resource.prlimit(own_collector.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    before = resource.prlimit(
+        own_collector.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)
+    )
     statuses = own_collector.post().status, own_collector.request("GET", "/readyz").status
     resource.prlimit(own_collector.process.pid, resource.RLIMIT_FSIZE, before)
     assert statuses == (503, 503)
@@ -60,7 +63,11 @@ def test_what_is_written_to_see_whether_that_works_is_seen_by_nobody(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
     """And where a file has no room for more pages, that is noticed."""
-    database = tmp_path / "a.sqlite3" if kind == "file" else request.getfixturevalue("postgres").new_store()
+    database = (
+        tmp_path / "a.sqlite3"
+        if kind == "file"
+        else request.getfixturevalue("postgres").new_store()
+    )
     store = open_store(database)
     asyncio.run(store.probe())
     asyncio.run(store.probe())
@@ -85,7 +92,9 @@ def test_the_figures_tell_of_requests_and_of_nobody(tmp_path: Path) -> None:
         assert collector.request("GET", "/metrics").status == 404
         deadline = time.monotonic() + 10
         text = ""
-        while "plaintally_waiting 0.0" not in text and time.monotonic() < deadline:  # it answers before it counts them
+        while (
+            "plaintally_waiting 0.0" not in text and time.monotonic() < deadline
+        ):  # it answers before it counts them
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
                 text = response.read().decode()
         assert [answer.status for answer in answers] == [200, 200, 403]
@@ -106,7 +115,9 @@ def test_the_figures_tell_of_requests_and_of_nobody(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run_server(tmp_path, "serve", "--package", "p", "--port", "0", "--metrics-port", str(port))
+        done = run_server(
+            tmp_path, "serve", "--package", "p", "--port", "0", "--metrics-port", str(port)
+        )
     assert done.returncode == 1
     assert done.stderr == (
         f"plaintally-server: cannot show metrics on 127.0.0.1:{port} (Address already in use); "
@@ -141,8 +152,14 @@ def test_the_log_is_lines_of_json_and_tells_of_nobody(tmp_path: Path) -> None:
         assert not any(collector.store.get_all([one.name for one in shared]))
         with closing(sqlite3.connect(database, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            headers = {"User-Agent": "canary2b7", "X-Forwarded-For": "192.0.2.77", "Authorization": "Bearer canary2b7"}
-            refused = collector.request("POST", f"{ROOT}/using_rxinfer?documentId=canary2b7", count(), headers)
+            headers = {
+                "User-Agent": "canary2b7",
+                "X-Forwarded-For": "192.0.2.77",
+                "Authorization": "Bearer canary2b7",
+            }
+            refused = collector.request(
+                "POST", f"{ROOT}/using_rxinfer?documentId=canary2b7", count(), headers
+            )
             assert refused.status == 503
         collector.request("GET", "/canary2b7?canary2b7", headers=headers)
         time.sleep(0.5)
@@ -161,7 +178,9 @@ def test_whoever_asks_again_and_again_makes_no_write(tmp_path: Path) -> None:
 
         def commits() -> float:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
-                found = re.search(r"^plaintally_commits_total (.*)$", response.read().decode(), re.MULTILINE)
+                found = re.search(
+                    r"^plaintally_commits_total (.*)$", response.read().decode(), re.MULTILINE
+                )
             assert found
             return float(found[1])
 

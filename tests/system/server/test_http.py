@@ -1,4 +1,5 @@
-"""HTTP as it comes over a socket: broken, slow, endless, twofold or abandoned; each answer is Google's error body."""
+"""HTTP as it comes over a socket: broken, slow, endless, twofold or abandoned; each answer is
+Google's error body."""
 
 import asyncio
 import gzip
@@ -22,19 +23,21 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from collectors import OPEN_COLLECTOR, ROOT, TOKEN, Answer, Collector, count, run_collector
-from plaintally_server.exchange import Exchange
-from plaintally_server.heads import Head, Limits
+from plaintally_server.http.cycle import Exchange
+from plaintally_server.http.request_head import Head, Limits
 
 USING = f"{ROOT}/using_rxinfer"
-HASTY = Limits(head_s=0.6, body_s=0.6, request_s=1.2, idle_s=0.6, linger_s=0.3, check_s=0.1, connections=30)
+HASTY = Limits(
+    head_s=0.6, body_s=0.6, request_s=1.2, idle_s=0.6, linger_s=0.3, check_s=0.1, connections=30
+)
 SCRIPT = """
 import sys
 from pathlib import Path
 from typing import ClassVar
 from open_collector import OpenAccess
 from plaintally.contract import Contract
-from plaintally_server.serving import run
-from plaintally_server.heads import Limits
+from plaintally_server.server import run
+from plaintally_server.http.request_head import Limits
 from plaintally_server.settings import Settings
 
 settings = Settings({"rxinfer": Contract()}, Path(sys.argv[1]), port=0, rate_limit=0)
@@ -61,7 +64,9 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     database = tmp_path_factory.mktemp("hasty") / "test.sqlite3"
     command = [sys.executable, "-c", SCRIPT, str(database), *map(str, HASTY)]
     env = {**os.environ, "PYTHONPATH": str(Path(OPEN_COLLECTOR[0]).parent)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    ) as process:
         assert process.stdout
         yield int(process.stdout.readline().rpartition(":")[2].strip("/\n"))
         process.terminate()
@@ -75,7 +80,9 @@ class Client:
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
         self.opened.append(self)
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0))
+        self.socket = socket.create_connection(
+            ("127.0.0.1", port), timeout=20, source_address=(source, 0)
+        )
         self.seen = b""
 
     def send(self, *pieces: bytes | str) -> "Client":
@@ -167,7 +174,10 @@ BROKEN = {
     "CONNECT": (f"CONNECT collector.example:80 HTTP/1.1\r\n{HOST}\r\n", 400),
     "CONNECT with a path": (f"CONNECT /v1/x HTTP/1.1\r\n{HOST}\r\n", 400),
     "upgrade": (f"GET / HTTP/1.1\r\n{HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 400),
-    "upgrade to HTTP/2": (f"GET / HTTP/1.1\r\n{HOST}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n", 400),
+    "upgrade to HTTP/2": (
+        f"GET / HTTP/1.1\r\n{HOST}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
+        400,
+    ),
     "no Host": ("GET / HTTP/1.1\r\n\r\n", 400),
     "two Hosts": (f"GET / HTTP/1.1\r\n{HOST}{HOST}\r\n", 400),
     "bare CR": (f"GET / HTTP/1.1\r\n{HOST}A: b\rC: d\r\n\r\n", 400),
@@ -202,9 +212,15 @@ BROKEN = {
     "gzip behind chunks": (f"{POST}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400),
     "no known encoding": (f"{POST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
     "quoted encoding": (f'{POST}Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n', 400),
-    "space before the colon of chunks": (f"{POST}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+    "space before the colon of chunks": (
+        f"{POST}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
     "vertical tab before chunked": (f"{POST}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 400),
-    "chunks in HTTP/1.0": (f"{CHUNKED.replace('HTTP/1.1', 'HTTP/1.0')}\r\n2\r\n{{}}\r\n0\r\n\r\n", 400),
+    "chunks in HTTP/1.0": (
+        f"{CHUNKED.replace('HTTP/1.1', 'HTTP/1.0')}\r\n2\r\n{{}}\r\n0\r\n\r\n",
+        400,
+    ),
     "no size of a chunk": (f"{CHUNKED}\r\n\r\n{{}}\r\n0\r\n\r\n", 400),
     "size that is none": (f"{CHUNKED}\r\ng\r\n{{}}\r\n0\r\n\r\n", 400),
     "negative size": (f"{CHUNKED}\r\n-2\r\n{{}}\r\n0\r\n\r\n", 400),
@@ -233,7 +249,10 @@ BROKEN = {
     "endless lines": (f"GET / HTTP/1.1\r\n{HOST}" + "A: b\r\n" * 50_000, 431),
     "endless line ends": ("\r\n" * 50_000, 400),
     "another expectation": (f"{POST}Expect: 200-ok\r\nContent-Length: 2\r\n\r\n{{}}", 417),
-    "two expectations": (f"{POST}Expect: 100-continue\r\nExpect: x\r\nContent-Length: 2\r\n\r\n{{}}", 417),
+    "two expectations": (
+        f"{POST}Expect: 100-continue\r\nExpect: x\r\nContent-Length: 2\r\n\r\n{{}}",
+        417,
+    ),
 }
 
 
@@ -295,7 +314,9 @@ def test_what_is_unusual_is_answered_and_no_more(collector: Collector, name: str
             return
         answers = client.send(SMUGGLED).answers()
     else:  # what follows it on the connection is a request of its own
-        answers = Client(collector.port).send(content, f"GET {OPEN}/none HTTP/1.0\r\n\r\n").answers()
+        answers = (
+            Client(collector.port).send(content, f"GET {OPEN}/none HTTP/1.0\r\n\r\n").answers()
+        )
         assert answers.pop().error[0] == 404
     assert [answer.status for answer in answers] == [status]
     if status >= 400 and answers[0].headers["content-type"].startswith("application/json"):
@@ -309,7 +330,10 @@ def test_what_comes_at_once_has_the_same_limits(collector: Collector) -> None:
 
 def test_answers_come_in_the_order_of_requests(collector: Collector) -> None:
     names = [f"n{number}" for number in range(40)]
-    requests = [f"POST {OPEN}?documentId={name} HTTP/1.1\r\n{HOST}Content-Length: 2\r\n\r\n{{}}" for name in names]
+    requests = [
+        f"POST {OPEN}?documentId={name} HTTP/1.1\r\n{HOST}Content-Length: 2\r\n\r\n{{}}"
+        for name in names
+    ]
     client = Client(collector.port).send("".join(requests), "garbage\r\n\r\n", SMUGGLED)
     *answers, last = client.answers()
     assert [str(answer.json["name"]).rpartition("/")[2] for answer in answers] == names
@@ -321,7 +345,14 @@ LENGTH, CHUNKS = "Content-Length: 9\r\n\r\n123", "Transfer-Encoding: chunked\r\n
 
 @pytest.mark.parametrize("target", [f"{OPEN}/none", "/nowhere"])
 @pytest.mark.parametrize(
-    ("body", "end"), [(LENGTH, "never"), (LENGTH, "early"), (CHUNKS, "never"), (CHUNKS, "early"), (CHUNKS, "broken")]
+    ("body", "end"),
+    [
+        (LENGTH, "never"),
+        (LENGTH, "early"),
+        (CHUNKS, "never"),
+        (CHUNKS, "early"),
+        (CHUNKS, "broken"),
+    ],
 )
 def test_a_body_that_ends_badly_is_not_refused_where_its_request_was_answered(
     hasty: int, target: str, body: str, end: str
@@ -358,16 +389,28 @@ def test_it_makes_no_difference_how_requests_are_cut(
         client.send(content[start:end])
         time.sleep(0.001)
     client.socket.shutdown(socket.SHUT_WR)
-    assert [answer.status for answer in client.answers()] == [known[n][1] for n in chosen] + [400] * is_broken
+    assert [answer.status for answer in client.answers()] == [known[n][1] for n in chosen] + [
+        400
+    ] * is_broken
 
 
-def test_a_broken_body_does_not_take_the_place_of_what_was_asked_before(collector: Collector) -> None:
+def test_a_broken_body_does_not_take_the_place_of_what_was_asked_before(
+    collector: Collector,
+) -> None:
     content = f"{EMPTY}GET {OPEN}/none HTTP/1.1\r\n{HOST}\r\n{CHUNKED}\r\n2\r\n{{}}\r\nX"
-    assert [answer.status for answer in Client(collector.port).send(content).answers()] == [200, 404, 400]
+    assert [answer.status for answer in Client(collector.port).send(content).answers()] == [
+        200,
+        404,
+        400,
+    ]
 
 
-def test_too_many_requests_in_a_row_are_refused_behind_those_that_are_answered(collector: Collector) -> None:
-    answers = Client(collector.port).send(f"GET {OPEN}/none HTTP/1.1\r\n{HOST}\r\n" * 2000).answers()
+def test_too_many_requests_in_a_row_are_refused_behind_those_that_are_answered(
+    collector: Collector,
+) -> None:
+    answers = (
+        Client(collector.port).send(f"GET {OPEN}/none HTTP/1.1\r\n{HOST}\r\n" * 2000).answers()
+    )
     assert {answer.status for answer in answers[:-1]} == {404}
     assert answers[-1].error == (429, "RESOURCE_EXHAUSTED")
 
@@ -394,13 +437,17 @@ def test_a_body_is_asked_for_where_the_client_waits_for_that(collector: Collecto
 
 
 def test_a_short_body_is_read_after_an_early_answer(collector: Collector) -> None:
-    client = Client(collector.port).send(f"PUT {OPEN} HTTP/1.1\r\n{HOST}Content-Length: 1000\r\n\r\n")
+    client = Client(collector.port).send(
+        f"PUT {OPEN} HTTP/1.1\r\n{HOST}Content-Length: 1000\r\n\r\n"
+    )
     assert client.answer().error[0] == 405
     assert client.send(b"x" * 1000, EMPTY).answer().status == 200
 
 
 def test_a_long_body_is_left_after_an_early_answer_that_arrives(collector: Collector) -> None:
-    client = Client(collector.port).send(f"PUT {OPEN} HTTP/1.1\r\n{HOST}Content-Length: 3000000\r\n\r\n")
+    client = Client(collector.port).send(
+        f"PUT {OPEN} HTTP/1.1\r\n{HOST}Content-Length: 3000000\r\n\r\n"
+    )
     [answer] = client.send(b"x" * 3_000_000, SMUGGLED).answers()
     assert (answer.error[0], answer.headers["connection"]) == (405, "close")
 
@@ -417,7 +464,9 @@ def test_a_document_has_a_limit_with_a_token_too(collector: Collector, how: str)
     assert answer.error[0] == 413
 
 
-def test_long_bodies_that_arrive_at_once_have_no_more_room_than_there_is(collector: Collector) -> None:
+def test_long_bodies_that_arrive_at_once_have_no_more_room_than_there_is(
+    collector: Collector,
+) -> None:
     """Each of a client of its own, with a token, for otherwise bodies are shorter."""
     head = f"{POST}Authorization: Bearer {TOKEN}\r\nContent-Length: 4000000\r\n\r\n"
     clients = [Client(collector.port, f"127.0.1.{place + 1}").send(head) for place in range(30)]
@@ -438,7 +487,10 @@ def test_long_bodies_that_arrive_at_once_have_no_more_room_than_there_is(collect
 
 def test_a_gzip_that_understates_itself_is_not_unpacked(collector: Collector) -> None:
     body = gzip.compress(b" " * 100_000 + b"{}")[:-4] + (2).to_bytes(4, "little")
-    assert collector.request("POST", OPEN, body, {"Content-Encoding": "gzip"}).error == (400, "INVALID_ARGUMENT")
+    assert collector.request("POST", OPEN, body, {"Content-Encoding": "gzip"}).error == (
+        400,
+        "INVALID_ARGUMENT",
+    )
 
 
 def bomb(layers: int) -> bytes:
@@ -490,7 +542,9 @@ def test_a_slow_sender_is_cut_off(hasty: int, at_once: str, slowly: str) -> None
     assert len(answers) == (2 if at_once == EMPTY else 1)
 
 
-@pytest.mark.parametrize("at_once", ["", EMPTY, f"{EMPTY}\r\n"], ids=["before", "between", "line end"])
+@pytest.mark.parametrize(
+    "at_once", ["", EMPTY, f"{EMPTY}\r\n"], ids=["before", "between", "line end"]
+)
 def test_whoever_asks_nothing_is_left_without_a_word(hasty: int, at_once: str) -> None:
     answers = Client(hasty).send(at_once).answers()
     assert [answer.status for answer in answers] == [200] * bool(at_once)
@@ -529,7 +583,9 @@ class Recorded:
 
 
 @pytest.mark.parametrize(("body", "keeps_alive"), [(b"0123456789", True), (b"012", False)])
-def test_an_answer_that_is_shorter_than_it_says_is_the_last(body: bytes, *, keeps_alive: bool) -> None:
+def test_an_answer_that_is_shorter_than_it_says_is_the_last(
+    body: bytes, *, keeps_alive: bool
+) -> None:
     """Else the client would take the next answer for the rest of this one."""
     head, channel = Head(Limits()), Recorded()
     head.add_target(b"/")
@@ -539,7 +595,9 @@ def test_an_answer_that_is_shorter_than_it_says_is_the_last(body: bytes, *, keep
     exchange.end()
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]}
+        )
         await send({"type": "http.response.body", "body": body})
 
     asyncio.run(exchange.run(app, {}))

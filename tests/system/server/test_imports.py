@@ -1,4 +1,5 @@
-"""Imports over HTTP: writes are answered as by Firestore, and requests for documents of them fail at once."""
+"""Imports over HTTP: writes are answered as by Firestore, and requests for documents of them fail
+at once."""
 
 import json
 import sqlite3
@@ -17,7 +18,11 @@ ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 IMPORTS = f"{ROOT}/using_rxinfer"
 NAME = f"{PREFIX}/using_rxinfer/{ID}"
 ABSENT, PRESENT = ({"currentDocument": {"exists": exists}} for exists in (False, True))
-TAKEN, UNIMPLEMENTED, FORBIDDEN = (409, "ALREADY_EXISTS"), (501, "UNIMPLEMENTED"), (403, "PERMISSION_DENIED")
+TAKEN, UNIMPLEMENTED, FORBIDDEN = (
+    (409, "ALREADY_EXISTS"),
+    (501, "UNIMPLEMENTED"),
+    (403, "PERMISSION_DENIED"),
+)
 
 
 def write(name: str, document: Any) -> dict[str, object]:  # noqa: ANN401
@@ -29,7 +34,9 @@ def write(name: str, document: Any) -> dict[str, object]:  # noqa: ANN401
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("imports")
     contract = f"--contract={write_contract(folder)}"
-    with run_collector(folder / "test.sqlite3", contract, "--rate-limit=0", module=OPEN_COLLECTOR) as running:
+    with run_collector(
+        folder / "test.sqlite3", contract, "--rate-limit=0", module=OPEN_COLLECTOR
+    ) as running:
         yield running
 
 
@@ -45,7 +52,11 @@ def wanting_documents() -> Iterator[tuple[str, str, object]]:
     yield "GET", f"{IMPORTS}?pageSize=1&orderBy=timestamp", None
     yield "DELETE", f"{IMPORTS}/{ID}", None
     yield "DELETE", f"{IMPORTS}/missing?currentDocument.exists=true", None
-    for query in ("updateMask.fieldPaths=id", "currentDocument.exists=true", f"currentDocument.updateTime={TIME}"):
+    for query in (
+        "updateMask.fieldPaths=id",
+        "currentDocument.exists=true",
+        f"currentDocument.updateTime={TIME}",
+    ):
         yield "PATCH", f"{IMPORTS}/{ID}?{query}", count(ID)
     for more in ({}, {"limit": 1}, {"select": {"fields": [{"fieldPath": "__name__"}]}}):
         asked = {"structuredQuery": {"from": [{"collectionId": "using_rxinfer"}], **more}}
@@ -73,7 +84,11 @@ def test_what_takes_imports_for_documents_fails_whether_they_were_counted(
     for method, path, body in wanting_documents():
         answers = [collector.request(method, path, body, headers) for headers in (READ, {})]
         if method != "HEAD":
-            assert [answer.error for answer in answers] == [UNIMPLEMENTED, FORBIDDEN], (method, path, body)
+            assert [answer.error for answer in answers] == [UNIMPLEMENTED, FORBIDDEN], (
+                method,
+                path,
+                body,
+            )
         assert [answer.status for answer in answers] == [501, 403]
     assert collector.store.total("rxinfer") == is_counted
     assert collector.request("GET", f"{ROOT}/cities/a").status == 404
@@ -90,9 +105,20 @@ def test_a_name_is_taken_for_a_create_and_not_for_a_patch(collector: Collector) 
     assert collector.post(str(uuid4()), document=ID).error == TAKEN
     assert collector.post(str(uuid4()), document="other").error == TAKEN
     assert collector.request("PATCH", f"{IMPORTS}/{ID}", count(ID)).status == 200
-    assert collector.request("PATCH", f"{IMPORTS}/{ID}?currentDocument.exists=false", count(ID)).error == TAKEN
-    assert collector.request("PATCH", f"{IMPORTS}/third?currentDocument.exists=false", count(ID)).status == 200
-    assert collector.request("PATCH", f"{IMPORTS}/third?currentDocument.exists=false", count(ID)).error == TAKEN
+    assert (
+        collector.request("PATCH", f"{IMPORTS}/{ID}?currentDocument.exists=false", count(ID)).error
+        == TAKEN
+    )
+    assert (
+        collector.request(
+            "PATCH", f"{IMPORTS}/third?currentDocument.exists=false", count(ID)
+        ).status
+        == 200
+    )
+    assert (
+        collector.request("PATCH", f"{IMPORTS}/third?currentDocument.exists=false", count(ID)).error
+        == TAKEN
+    )
     assert collector.store.total("rxinfer") == 2
 
 
@@ -100,10 +126,15 @@ def test_an_import_without_a_name_is_counted_once_and_never_taken(collector: Col
     spaced = json.dumps(count(ID), indent=1).encode()
     for body in (count(ID), spaced, count(ID), spaced):
         assert collector.request("POST", IMPORTS, body).status == 200
-    assert collector.request("POST", f"{IMPORTS}?documentId=", count()).error == (400, "INVALID_ARGUMENT")
+    assert collector.request("POST", f"{IMPORTS}?documentId=", count()).error == (
+        400,
+        "INVALID_ARGUMENT",
+    )
     assert collector.counted() == {"{}": 1}
     with closing(sqlite3.connect(collector.database)) as database:
-        assert database.execute("SELECT count(*) FROM import_ids").fetchone() == (1,)  # no name that we made
+        assert database.execute("SELECT count(*) FROM import_ids").fetchone() == (
+            1,
+        )  # no name that we made
 
 
 def test_a_commit_counts_all_or_nothing(collector: Collector) -> None:
@@ -133,7 +164,9 @@ def test_a_batch_counts_each_import_for_itself(collector: Collector) -> None:
     ]
     refused = collector.request("POST", f"{ROOT}:batchWrite", {"writes": writes}, READ)
     assert refused.error == (400, "INVALID_ARGUMENT")
-    answer = collector.request("POST", f"{ROOT}:batchWrite", {"writes": [*writes[:2], *writes[3:]]}, READ).json
+    answer = collector.request(
+        "POST", f"{ROOT}:batchWrite", {"writes": [*writes[:2], *writes[3:]]}, READ
+    ).json
     assert [one.get("code", 0) for one in answer["status"]] == [0, 6, 0, 3, 12]  # type: ignore[attr-defined]
     assert collector.store.total("rxinfer") == 2
 
@@ -147,9 +180,12 @@ def test_a_token_shows_the_fields_of_an_answer_that_it_asks_for(collector: Colle
 
 
 def test_what_is_counted_of_an_import(collector: Collector) -> None:
-    """Nothing but the hour and the declared fields; the id only as a hash, and no time of the client."""
+    """Nothing but the hour and the declared fields; the id only as a hash, and no time of the
+    client."""
     assert collector.post(ID, document="by-name").status == 200
-    content = b"".join(path.read_bytes() for path in collector.database.parent.glob("test.sqlite3*"))
+    content = b"".join(
+        path.read_bytes() for path in collector.database.parent.glob("test.sqlite3*")
+    )
     for text in (ID, ID.replace("-", ""), "by-name", TIME[:16]):
         assert text.encode() not in content
     assert bytes.fromhex(ID.replace("-", "")) not in content

@@ -1,4 +1,5 @@
-"""Invented versions, by which a flood would hide those that are in use, or make pages and the database slow."""
+"""Invented versions, by which a flood would hide those that are in use, or make pages and the
+database slow."""
 
 import asyncio
 from collections import Counter
@@ -12,9 +13,9 @@ from uuid import uuid4
 import pytest
 
 from made import at, count
-from plaintally_server.reports.questions import IMPORTS, VERSIONS
-from plaintally_server.rolling import roll_up
-from plaintally_server.sources import StoreSource
+from plaintally_server.export.source import StoreSource
+from plaintally_server.jobs.rollups import roll_up
+from plaintally_server.reports.metrics import IMPORTS, VERSIONS
 from plaintally_server.store import Import, combinations
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore
@@ -54,12 +55,17 @@ def collectors(
 
 def imports(version: str, day: date, number: int = 1) -> list[Import]:
     return [
-        count({"id": str(uuid4()), "package_version": version, "python_version": "3.12"}, at(day, 60 * second))
+        count(
+            {"id": str(uuid4()), "package_version": version, "python_version": "3.12"},
+            at(day, 60 * second),
+        )
         for second in range(number)
     ]
 
 
-async def send(collectors: Iterator[SQLStore], writes: Sequence[Import], *, at_once: int = 20) -> None:
+async def send(
+    collectors: Iterator[SQLStore], writes: Sequence[Import], *, at_once: int = 20
+) -> None:
     for start in range(0, len(writes), at_once):
         await next(collectors).commit(writes[start : start + at_once])
 
@@ -72,11 +78,17 @@ def combinations_of(store: SQLStore, day: date) -> Counter[str]:
 
 
 def versions_of(store: SQLStore, day: date) -> dict[object, int]:
-    return {version: number for (version,), number in StoreSource(store).count(VERSIONS, "rxinfer", day, day).items()}
+    return {
+        version: number
+        for (version,), number in StoreSource(store).count(VERSIONS, "rxinfer", day, day).items()
+    }
 
 
-def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(collectors: Sequence[SQLStore]) -> None:
-    """It begins before a release of the same day, lasts over midnight, and several collectors take it."""
+def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(
+    collectors: Sequence[SQLStore],
+) -> None:
+    """It begins before a release of the same day, lasts over midnight, and several collectors take
+    it."""
     turns, store = cycle(collectors), collectors[0]
     sent: Counter[date] = Counter()
 
@@ -86,7 +98,11 @@ def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(collectors
         await roll_up(store, dialects=(), now=lambda: at(DAY, 7200))
         for day in (DAY, DAY + timedelta(days=1)):
             for number in range(100):
-                writes = [one for part in range(40) for one in imports(f"0.{day.day}.{number}.{part}", day)]
+                writes = [
+                    one
+                    for part in range(40)
+                    for one in imports(f"0.{day.day}.{number}.{part}", day)
+                ]
                 writes += imports("1.0", day) if number < 10 else imports("2.0", day)
                 await send(turns, writes, at_once=41)
                 sent[day] += len(writes)
@@ -107,14 +123,18 @@ def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(collectors
             == store.total("rxinfer")
             - sum(
                 number
-                for other, number in store.daily_counts("rxinfer", DAY - timedelta(days=9), date.max)
+                for other, number in store.daily_counts(
+                    "rxinfer", DAY - timedelta(days=9), date.max
+                )
                 if other != day
             )
         )
         assert StoreSource(store).count(IMPORTS, "rxinfer", day, day) == {(day,): sent[day]}
 
 
-def test_a_flood_that_leaves_no_room_hides_no_import_of_a_release(collectors: Sequence[SQLStore]) -> None:
+def test_a_flood_that_leaves_no_room_hides_no_import_of_a_release(
+    collectors: Sequence[SQLStore],
+) -> None:
     turns = cycle(collectors)
 
     async def work() -> None:
@@ -128,7 +148,8 @@ def test_a_flood_that_leaves_no_room_hides_no_import_of_a_release(collectors: Se
 
 
 def test_versions_that_are_added_each_day_do_not_add_up(collectors: Sequence[SQLStore]) -> None:
-    """They have more imports than the version in use, on more days; it keeps its place, since it is older."""
+    """They have more imports than the version in use, on more days; it keeps its place, since it is
+    older."""
     turns, store = cycle(collectors), collectors[0]
     days = [DAY + timedelta(days=ahead) for ahead in range(24)]
 
@@ -137,7 +158,11 @@ def test_versions_that_are_added_each_day_do_not_add_up(collectors: Sequence[SQL
     async def work() -> None:
         invented: list[str] = []
         for day in days:
-            new = [f"0.{day.toordinal()}.{number}" for number in range(NEW + 5)] if day > days[9] else []
+            new = (
+                [f"0.{day.toordinal()}.{number}" for number in range(NEW + 5)]
+                if day > days[9]
+                else []
+            )
             writes = [one for version in new for one in imports(version, day, 3)]
             writes += [one for version in invented[:100] for one in imports(version, day, 3)]
             await send(turns, [*imports("1.0", day, 2 * (day in in_use)), *writes], at_once=40)
@@ -148,5 +173,7 @@ def test_versions_that_are_added_each_day_do_not_add_up(collectors: Sequence[SQL
     for day in days:
         assert versions_of(store, day).get("1.0") == (2 if day in in_use else None)
         assert len(combinations_of(store, day)) <= NEW + KNOWN + 1
-    cells = store.rolled(VERSIONS.series, "rxinfer", days[0], days[-1], collection="using_rxinfer", by_day=True).cells
+    cells = store.rolled(
+        VERSIONS.series, "rxinfer", days[0], days[-1], collection="using_rxinfer", by_day=True
+    ).cells
     assert len(cells) <= len(days) * (NEW + KNOWN + 1)

@@ -1,4 +1,5 @@
-"""The rate limit: what a client may write, who a client is, and what a collector answers when it is too much."""
+"""The rate limit: what a client may write, who a client is, and what a collector answers when it is
+too much."""
 
 import contextlib
 import gzip
@@ -17,11 +18,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import ROOT, TOKEN, Collector, count, run_collector, run_server
-from plaintally_server.limiter import DAY_S, Bucket, Limiter
-from plaintally_server.pages import VISITS
-from plaintally_server.proxies import MAX_HOPS, find_buckets, find_client, find_direct, parse_networks, to_host
+from plaintally_server.http.forwarded import (
+    MAX_HOPS,
+    find_buckets,
+    find_client,
+    find_direct,
+    parse_networks,
+    to_host,
+)
+from plaintally_server.http.rate_limit import DAY_S, Bucket, Limiter
+from plaintally_server.web.pages import VISITS
 
-STEPS = st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 30), st.integers(1, 40)), max_size=60)
+STEPS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.floats(0, 30), st.integers(1, 40)), max_size=60
+)
 
 
 class Buckets:
@@ -31,16 +41,23 @@ class Buckets:
         self.rate, self.burst, self.levels = rate, burst, dict.fromkeys("ab", float(burst))
 
     def pass_time(self, seconds: float) -> None:
-        self.levels = {name: min(self.burst, level + seconds * self.rate) for name, level in self.levels.items()}
+        self.levels = {
+            name: min(self.burst, level + seconds * self.rate)
+            for name, level in self.levels.items()
+        }
 
 
 def limiter(rate: float = 5, burst: int = 20, capacity: int = 100) -> Limiter:
     salts = itertools.count()
-    return Limiter(rate=rate, burst=burst, make_salt=lambda: bytes([next(salts)]) * 16, capacity=capacity)
+    return Limiter(
+        rate=rate, burst=burst, make_salt=lambda: bytes([next(salts)]) * 16, capacity=capacity
+    )
 
 
 @given(STEPS, st.sampled_from([0.5, 5, 1000]), st.integers(1, 50))
-def test_it_is_a_bucket_that_fills(steps: list[tuple[str, float, int]], rate: float, burst: int) -> None:
+def test_it_is_a_bucket_that_fills(
+    steps: list[tuple[str, float, int]], rate: float, burst: int
+) -> None:
     limit, model, now_s = limiter(rate, burst), Buckets(rate, burst), 1000.0
     for client, seconds, cost in steps:
         now_s += seconds
@@ -73,7 +90,8 @@ def test_nobody_is_known_the_day_after() -> None:
 
 
 def test_a_request_is_charged_in_parts_as_it_would_be_at_once() -> None:
-    """Its head, its bytes and its documents; a request above the burst passes once, and its debt has no limit."""
+    """Its head, its bytes and its documents; a request above the burst passes once, and its debt
+    has no limit."""
     limit, bucket = limiter(rate=1, burst=20), [Bucket("a")]
     assert limit.take(bucket, 1, now_s=0) == 0
     assert limit.take(bucket, 99, taken=1, now_s=0) == 0
@@ -103,7 +121,8 @@ def test_an_honest_share_gets_through() -> None:
 
 
 def test_an_ipv6_client_takes_from_its_wider_prefixes() -> None:
-    """Whoever rotates through the /64s of a /56 or a /48 has the allowance of 4 or 16 clients, and no more."""
+    """Whoever rotates through the /64s of a /56 or a /48 has the allowance of 4 or 16 clients, and
+    no more."""
     for first, last, share in ((0, 256, 4), (0, 65_536, 16)):
         limit = limiter(rate=1e-9, burst=20, capacity=100_000)
         clients = [f"2001:db8:1:{subnet:x}::/64" for subnet in range(first, last)]
@@ -111,8 +130,12 @@ def test_an_ipv6_client_takes_from_its_wider_prefixes() -> None:
         assert taken == share
         assert limit.take(find_buckets("2001:db8:2::/64"), 20, now_s=0) == 0  # the next /48
     one = limiter(rate=1e-9, burst=20)
-    assert [one.take(find_buckets("2001:db8::/64"), now_s=0) == 0 for _ in range(21)] == [True] * 20 + [False]
-    assert one.take(find_buckets("2001:db8:0:1::/64"), now_s=0) == 0  # the neighbour in the same /56
+    assert [one.take(find_buckets("2001:db8::/64"), now_s=0) == 0 for _ in range(21)] == [
+        True
+    ] * 20 + [False]
+    assert (
+        one.take(find_buckets("2001:db8:0:1::/64"), now_s=0) == 0
+    )  # the neighbour in the same /56
     assert find_buckets("203.0.113.9") == (Bucket("203.0.113.9"),)
 
 
@@ -135,7 +158,11 @@ PEER = "10.0.0.1"
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # who is no proxy may say what it likes
         (PEER, "", PEER),
         (PEER, "198.51.100.1", "198.51.100.1"),
-        (PEER, "1.1.1.1, 198.51.100.1", "198.51.100.1"),  # what stands to the left is anybody's invention
+        (
+            PEER,
+            "1.1.1.1, 198.51.100.1",
+            "198.51.100.1",
+        ),  # what stands to the left is anybody's invention
         (PEER, "1.1.1.1, 198.51.100.1, 10.9.9.9", "198.51.100.1"),
         (PEER, "1.1.1.1,198.51.100.1,2001:db8::1", "198.51.100.1"),
         (PEER, "10.0.0.3, 10.0.0.2", "10.0.0.3"),
@@ -239,7 +266,9 @@ def test_both_spellings_of_an_ipv4_address_are_one_client(address: IPv4Address) 
     mapped = str(IPv6Address(f"::ffff:{address}"))
     assert find_client(mapped, "", ()) == find_client(str(address), "", ()) == str(address)
     assert find_direct(mapped, ()) == find_direct(str(address), ()) == str(address)
-    assert find_client(PEER, f"[{mapped}]:4711", PROXIES) == find_client(PEER, f"{address}:4711", PROXIES)
+    assert find_client(PEER, f"[{mapped}]:4711", PROXIES) == find_client(
+        PEER, f"{address}:4711", PROXIES
+    )
     assert to_host(mapped) == to_host(f"[{mapped}]") == str(address)
 
 
@@ -267,7 +296,9 @@ def limited(tmp_path: Path) -> Path:
     return tmp_path / "limited.sqlite3"
 
 
-def statuses(collector: Collector, number: int, source: str = "127.0.0.1", **headers: str) -> list[int]:
+def statuses(
+    collector: Collector, number: int, source: str = "127.0.0.1", **headers: str
+) -> list[int]:
     return [
         collector.request("POST", f"{ROOT}/using_rxinfer", count(), headers, source=source).status
         for _ in range(number)
@@ -277,7 +308,9 @@ def statuses(collector: Collector, number: int, source: str = "127.0.0.1", **hea
 def test_a_collector_says_when_to_come_back(limited: Path) -> None:
     options = ("--rate-limit", "1", "--rate-burst", "20")
     with run_collector(limited, *options) as collector:
-        writes = [{"update": {"name": f"{ROOT[4:]}/using_rxinfer/{i}", **count()}} for i in range(400)]
+        writes = [
+            {"update": {"name": f"{ROOT[4:]}/using_rxinfer/{i}", **count()}} for i in range(400)
+        ]
         assert collector.request("POST", f"{ROOT}:commit", {"writes": writes}).status == 200
         for method, path, body in (
             ("POST", f"{ROOT}/using_rxinfer", count()),
@@ -291,9 +324,16 @@ def test_a_collector_says_when_to_come_back(limited: Path) -> None:
             assert 350 <= int(answer.headers["retry-after"]) <= 381  # no debt is forgiven
         form = collector.request("POST", "/forget", b"session=x")
         assert (form.status, b"Too many requests" in form.body) == (429, True)
-        assert collector.request("POST", f"{ROOT}/using_rxinfer", headers={"Content-Length": "99999999"}).status == 413
+        assert (
+            collector.request(
+                "POST", f"{ROOT}/using_rxinfer", headers={"Content-Length": "99999999"}
+            ).status
+            == 413
+        )
         assert collector.request("GET", "/packages/rxinfer").status == 200
-        assert statuses(collector, 30, Authorization=f"Bearer {TOKEN}") == [200] * 30  # the maintainer's is not counted
+        assert (
+            statuses(collector, 30, Authorization=f"Bearer {TOKEN}") == [200] * 30
+        )  # the maintainer's is not counted
         assert statuses(collector, 1, source="127.0.0.2") == [200]
 
 
@@ -311,12 +351,27 @@ def test_proxies_tell_who_the_client_is_where_they_are_trusted(limited: Path) ->
 
 @pytest.mark.parametrize("proxy", ["::ffff:127.0.0.1", "::ffff:127.0.0.0/104", "127.0.0.1"])
 def test_a_proxy_may_be_named_as_ipv6(limited: Path, proxy: str) -> None:
-    options = ("--rate-limit=1", "--rate-burst=3", f"--trusted-proxy={proxy}", "--host=::ffff:127.0.0.1")
+    options = (
+        "--rate-limit=1",
+        "--rate-burst=3",
+        f"--trusted-proxy={proxy}",
+        "--host=::ffff:127.0.0.1",
+    )
     with run_collector(limited, *options) as collector:
         for place in range(10):
-            assert statuses(collector, 1, **{"X-Forwarded-For": f"::ffff:198.51.100.{place}"}) == [200]
-        both = [{"X-Forwarded-For": spelling} for spelling in ("198.51.100.99", "[::FFFF:198.51.100.99]:4711")]
-        seen = [status for _ in range(3) for headers in both for status in statuses(collector, 1, **headers)]
+            assert statuses(collector, 1, **{"X-Forwarded-For": f"::ffff:198.51.100.{place}"}) == [
+                200
+            ]
+        both = [
+            {"X-Forwarded-For": spelling}
+            for spelling in ("198.51.100.99", "[::FFFF:198.51.100.99]:4711")
+        ]
+        seen = [
+            status
+            for _ in range(3)
+            for headers in both
+            for status in statuses(collector, 1, **headers)
+        ]
         assert seen[:3] == [200] * 3
         assert 429 in seen
 
@@ -324,7 +379,15 @@ def test_a_proxy_may_be_named_as_ipv6(limited: Path, proxy: str) -> None:
 @pytest.mark.linux
 def test_a_zone_is_part_of_the_address_to_listen_on(limited: Path) -> None:
     script = 'ip link set lo up && ip -6 addr add fe80::1/64 dev lo nodad && exec "$@"'
-    program = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", script, "sh"]
+    program = [
+        "unshare",
+        "--net",
+        *([] if os.geteuid() == 0 else ["--map-root-user"]),
+        "sh",
+        "-c",
+        script,
+        "sh",
+    ]
     with run_collector(limited, "--host=[fe80::1%lo]", program=program):
         pass
 
@@ -338,10 +401,15 @@ def test_without_a_limit_it_warns(limited: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["::ffff:0:0/95", "::ffff:10.0.0.0/8", "::ffff:10.0.0.1/0"])
-def test_a_mapped_network_that_is_too_wide_is_not_turned_into_one_that_matches_nothing(text: str) -> None:
+def test_a_mapped_network_that_is_too_wide_is_not_turned_into_one_that_matches_nothing(
+    text: str,
+) -> None:
     with pytest.raises(ValueError, match=r"write an IPv4 network as a\.b\.c\.d/n"):
         parse_networks([text])
-    assert parse_networks(["::/0", "::ffff:0:0/96"]) == (IPv6Network("::/0"), IPv4Network("0.0.0.0/0"))
+    assert parse_networks(["::/0", "::ffff:0:0/96"]) == (
+        IPv6Network("::/0"),
+        IPv4Network("0.0.0.0/0"),
+    )
 
 
 def test_heads_sent_first_write_no_more_than_the_burst(limited: Path) -> None:
@@ -353,7 +421,9 @@ def test_heads_sent_first_write_no_more_than_the_burst(limited: Path) -> None:
         run_collector(limited, "--rate-limit", "1", "--rate-burst", "1000") as collector,
         contextlib.ExitStack() as stack,
     ):
-        connections = [socket.create_connection(("127.0.0.1", collector.port), timeout=30) for _ in range(50)]
+        connections = [
+            socket.create_connection(("127.0.0.1", collector.port), timeout=30) for _ in range(50)
+        ]
         for connection in connections:
             stack.enter_context(connection)
             connection.sendall(head)
@@ -370,7 +440,10 @@ def test_a_batch_that_does_not_fit_writes_nothing(limited: Path) -> None:
     with run_collector(limited, *options) as collector:
         for method in ("commit", "batchWrite"):
             source = f"127.0.0.{len(method)}"
-            writes = [{"update": {"name": f"{ROOT[4:]}/using_rxinfer/{method}{i}", **count()}} for i in range(60)]
+            writes = [
+                {"update": {"name": f"{ROOT[4:]}/using_rxinfer/{method}{i}", **count()}}
+                for i in range(60)
+            ]
             for status, name in ((200, "a"), (429, "b")):
                 body = json.dumps({"writes": writes}).replace(method, f"{method}{name}").encode()
                 answer = collector.request("POST", f"{ROOT}:{method}", body, source=source)
@@ -380,22 +453,34 @@ def test_a_batch_that_does_not_fit_writes_nothing(limited: Path) -> None:
 
 
 def test_a_body_costs_what_it_unpacks_to(limited: Path) -> None:
-    """A kilobyte of gzip that becomes a megabyte costs as much as that megabyte, and is not unpacked in vain."""
+    """A kilobyte of gzip that becomes a megabyte costs as much as that megabyte, and is not
+    unpacked in vain."""
     plain = json.dumps(count()).encode().ljust(1_000_000)
-    packed, broken = gzip.compress(plain), gzip.compress(plain)[:-8] + bytes(4) + (1_000_000).to_bytes(4, "little")
+    packed, broken = (
+        gzip.compress(plain),
+        gzip.compress(plain)[:-8] + bytes(4) + (1_000_000).to_bytes(4, "little"),
+    )
     with run_collector(limited, "--rate-limit", "1", "--rate-burst", "500") as collector:
         for place, (body, headers, status) in enumerate(
-            ((plain, {}, 200), (packed, {"Content-Encoding": "gzip"}, 200), (broken, {"Content-Encoding": "gzip"}, 400))
+            (
+                (plain, {}, 200),
+                (packed, {"Content-Encoding": "gzip"}, 200),
+                (broken, {"Content-Encoding": "gzip"}, 400),
+            )
         ):
             source = f"127.0.0.{place + 2}"
-            seen = [collector.request("POST", f"{ROOT}/using_rxinfer", body, headers, source=source) for _ in range(3)]
+            seen = [
+                collector.request("POST", f"{ROOT}/using_rxinfer", body, headers, source=source)
+                for _ in range(3)
+            ]
             assert [answer.status for answer in seen] == [status, status, 429]
             assert 230 <= int(seen[2].headers["retry-after"]) <= 245
             assert statuses(collector, 1, source) == [200]  # what does not fit is not taken
 
 
 def test_pages_are_for_people(limited: Path) -> None:
-    """A client that asks for far more pages than people read waits; health and style sheets are always answered."""
+    """A client that asks for far more pages than people read waits; health and style sheets are
+    always answered."""
     with run_collector(limited) as collector:
         paths = ("/packages/rxinfer", "/", "/forget", "/login", "/openapi.json", "/nowhere")
         for number, path in enumerate(paths):

@@ -1,4 +1,5 @@
-"""The log: nobody has to read it, repeats are counted, and as JSON each line is one object whatever happens."""
+"""The log: nobody has to read it, repeats are counted, and as JSON each line is one object whatever
+happens."""
 
 import json
 import os
@@ -21,7 +22,8 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
 _CANARY = "canary2b7"
 _PROGRAM = """
 import asyncio, os, sys, threading, time, warnings
-from plaintally_server import cli, upkeep
+from plaintally_server.cli import main
+from plaintally_server.jobs import scheduler
 from plaintally_server.exceptions import StartError
 
 class Spoilt:
@@ -75,11 +77,20 @@ def locked(database: Path) -> Iterator[None]:
 
 def test_nobody_has_to_read_the_log(tmp_path: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "plaintally_server", "serve", "--package=rxinfer", f"--port={port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "plaintally_server",
+        "serve",
+        "--package=rxinfer",
+        f"--port={port}",
+    ]
     database = tmp_path / "a.sqlite3"
     with full_pipe() as (source, sink):
         options = ["--rate-limit=0", "--database", str(database)]
-        with subprocess.Popen([*command, *options], cwd=tmp_path, stdout=subprocess.PIPE, stderr=sink) as process:
+        with subprocess.Popen(
+            [*command, *options], cwd=tmp_path, stdout=subprocess.PIPE, stderr=sink
+        ) as process:
             assert process.stdout
             try:
                 collector = Collector(process, port, database)  # type: ignore[arg-type]
@@ -107,7 +118,8 @@ def test_what_does_not_fit_is_counted() -> None:
     """The pipe is read at last."""
     program = """
 import logging, sys
-from plaintally_server import log_lines, logs
+from plaintally_server import log_writer
+from plaintally_server import log_config
 log_lines.LINES = 20
 logs.set_up("text")
 for number in range(100):
@@ -117,7 +129,9 @@ sys.stdin.readline()
 """
     with full_pipe() as (source, sink):
         command = [sys.executable, "-c", program]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink) as process:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink
+        ) as process:
             assert process.stdin
             assert process.stdout
             assert process.stdout.readline() == b"all\n"
@@ -171,7 +185,9 @@ def test_each_line_is_an_object_whatever_happens(tmp_path: Path) -> None:
 def test_a_start_that_fails_is_an_object_too(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = run_server(tmp_path, "serve", "--package=p", "--port", port, "--log-format=json", "--rate-limit=0")
+        done = run_server(
+            tmp_path, "serve", "--package=p", "--port", port, "--log-format=json", "--rate-limit=0"
+        )
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["level"] for line in lines] == ["warning", "critical"]
@@ -212,7 +228,10 @@ def test_a_wrong_use_is_one_object(
 
 @pytest.mark.parametrize(
     ("arguments", "env", "settings"),
-    [(["--log-format=text"], _VARIABLE, ""), ([], {"PLAINTALLY_SERVER_LOG_FORMAT": "text"}, 'log_format = "json"')],
+    [
+        (["--log-format=text"], _VARIABLE, ""),
+        ([], {"PLAINTALLY_SERVER_LOG_FORMAT": "text"}, 'log_format = "json"'),
+    ],
 )
 def test_a_wrong_use_is_text_where_text_has_precedence(
     tmp_path: Path, arguments: list[str], env: dict[str, str], settings: str
@@ -240,8 +259,10 @@ def test_an_interrupted_start_is_one_object(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_an_error_that_ends_the_process_is_logged_without_its_values(form: str) -> None:
-    program = f"from plaintally_server import logs; logs.set_up({form!r}); raise ValueError('canary' '2b7')"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    program = f"from plaintally_server import logs; log_config.set_up({form!r}); raise ValueError('canary' '2b7')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert _CANARY not in done.stderr
     assert "an error ended the collector" in done.stderr

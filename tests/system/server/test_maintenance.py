@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 
-from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import CommandError, Refusal
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted
-from plaintally_server.resource import Name, Precondition, Stored
+from plaintally_server.firestore.documents import Name, Precondition, Stored
+from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.ingest.deletion_requests import hash_text
 from plaintally_server.store import Import, Write
-from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.planner import Forgotten
 from stores import NOW, make_import, make_write
 
 LONG_AGO = NOW - timedelta(days=500)
@@ -27,9 +27,16 @@ def maintenance(request: pytest.FixtureRequest) -> Iterator[Maintenance]:
 
 
 def shared(collection: str, document: str, parent: str | None = None) -> Write:
-    fields = {"id": document, "label": "a", "execution_start": NOW, "deletion_key_hash": hash_text("key").hex()}
+    fields = {
+        "id": document,
+        "label": "a",
+        "execution_start": NOW,
+        "deletion_key_hash": hash_text("key").hex(),
+    }
     admitted = Admitted(fields, "rxinfer", parent=parent)
-    return Write(Name("p", "(default)", collection, document), Precondition(), lambda _: admitted, LONG_AGO)
+    return Write(
+        Name("p", "(default)", collection, document), Precondition(), lambda _: admitted, LONG_AGO
+    )
 
 
 def take(
@@ -42,14 +49,18 @@ def take(
 
 def test_what_a_project_had_is_taken_each_for_itself(maintenance: Maintenance) -> None:
     writes = [make_write(name, at=LONG_AGO) for name in ("a", "b\x00", "a")]
-    first, second, third, counted = take(maintenance, [*writes, make_import("a", at=LONG_AGO)], after="b\x00")
+    first, second, third, counted = take(
+        maintenance, [*writes, make_import("a", at=LONG_AGO)], after="b\x00"
+    )
     assert not isinstance(first, Refusal)
     assert not isinstance(second, Refusal)
     assert isinstance(third, Refusal)
     assert third.code == 409
     assert maintenance.get(writes[1].name) == second
     assert not isinstance(counted, Refusal)
-    assert maintenance.daily_counts("rxinfer", LONG_AGO.date(), NOW.date()) == [(LONG_AGO.date(), 1)]
+    assert maintenance.daily_counts("rxinfer", LONG_AGO.date(), NOW.date()) == [
+        (LONG_AGO.date(), 1)
+    ]
     with pytest.raises(ZeroDivisionError):
         take(maintenance, [make_write("c")._replace(settle=lambda _: 1 // 0)])  # type: ignore[arg-type, return-value]
     walk = maintenance.unfinished_walk("project", "sessions")
@@ -61,13 +72,23 @@ def test_what_a_project_had_is_taken_each_for_itself(maintenance: Maintenance) -
 
 def test_a_session_is_deleted_with_all_below_it_and_stays_away(maintenance: Maintenance) -> None:
     session, stats, late, invoke, early = (str(uuid4()) for _ in range(5))
-    tree = [shared(SESSIONS, session), shared(STATS, stats, session), shared(INVOKES, invoke, stats)]
+    tree = [
+        shared(SESSIONS, session),
+        shared(STATS, stats, session),
+        shared(INVOKES, invoke, stats),
+    ]
     take(maintenance, [*tree, shared(INVOKES, early, late)])
     receipt = maintenance.approve(session, at=NOW, salt=b"salt", actor="somebody")
     assert receipt.documents == 3
-    assert maintenance.approve(session, at=datetime.now(UTC), salt=b"other", actor="somebody") == receipt
+    assert (
+        maintenance.approve(session, at=datetime.now(UTC), salt=b"other", actor="somebody")
+        == receipt
+    )
     assert maintenance.receipt(receipt.hash) == (NOW, 3)
-    assert all(isinstance(answer, Forgotten) for answer in take(maintenance, [*tree, shared(STATS, late, session)]))
+    assert all(
+        isinstance(answer, Forgotten)
+        for answer in take(maintenance, [*tree, shared(STATS, late, session)])
+    )
     assert maintenance.get(Name("", "", INVOKES, early)) is None  # its stats told whose it was
     assert maintenance.forget_requests() == []
     with pytest.raises(CommandError, match="has no deletion request"):

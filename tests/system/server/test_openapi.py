@@ -1,4 +1,5 @@
-"""The description that a collector gives of itself is true: requests made from it are answered as it says."""
+"""The description that a collector gives of itself is true: requests made from it are answered as
+it says."""
 
 import re
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ from battery import READ
 from collectors import ROOT, Collector, count, run_collector
 from hosts import ROOT as REPOSITORY
 from plaintally.contract import Contract
-from plaintally_server.ingest import Policy
-from plaintally_server.openapi import ERRORS, describe
+from plaintally_server.api.openapi import ERRORS, describe
+from plaintally_server.ingest.admission import Policy
 from shared import CONTRACT, Shared, write_contract
 
 pytestmark = pytest.mark.once
@@ -41,7 +42,10 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 
 def test_requests_made_from_it_are_answered_as_it_says(collector: Collector) -> None:
     answer = collector.request("GET", "/openapi.json")
-    assert (answer.status, answer.headers["content-type"]) == (200, "application/json; charset=utf-8")
+    assert (answer.status, answer.headers["content-type"]) == (
+        200,
+        "application/json; charset=utf-8",
+    )
     assert answer.headers["access-control-allow-origin"] == "*"
     taken = {}
     operations: Any = schemathesis.openapi.from_dict(answer.json).get_all_operations()
@@ -49,7 +53,11 @@ def test_requests_made_from_it_are_answered_as_it_says(collector: Collector) -> 
         taken[operation.label] = try_operation(operation, GenerationMode.POSITIVE, collector)
         try_operation(operation, GenerationMode.NEGATIVE, collector)
     assert len(taken) > 20
-    for label in ("POST /documents/using_rxinfer", "POST /documents:commit", "DELETE /documents/sessions/{document}"):
+    for label in (
+        "POST /documents/using_rxinfer",
+        "POST /documents:commit",
+        "DELETE /documents/sessions/{document}",
+    ):
         assert taken[label] >= 1, label
     assert collector.process.poll() is None
 
@@ -70,7 +78,9 @@ def try_operation(operation: Any, mode: GenerationMode, collector: Collector) ->
         response = case.call(base_url=collector.url + ROOT.removesuffix("/documents"), headers=READ)
         assert response.status_code < 500 or response.status_code == 501
         # That a body or a target is too long is a refusal that schemathesis does not expect.
-        case.validate_response(response, checks=CHECKS[: 3 if response.status_code in (413, 414) else 4])
+        case.validate_response(
+            response, checks=CHECKS[: 3 if response.status_code in (413, 414) else 4]
+        )
         statuses.append(response.status_code)
 
     check()
@@ -79,18 +89,29 @@ def try_operation(operation: Any, mode: GenerationMode, collector: Collector) ->
 
 def test_it_names_every_error_and_every_method(collector: Collector) -> None:
     sources = [path.read_text() for path in Path(plaintally_server.__file__).parent.rglob("*.py")]
-    raised = {int(code) for source in sources for code in re.findall(r"\bRefusal\(\s*(\d{3}),", source)}
+    raised = {
+        int(code) for source in sources for code in re.findall(r"\bRefusal\(\s*(\d{3}),", source)
+    }
     assert raised | {405} == set(ERRORS)
     documented = (REPOSITORY / "docs/reference/firestore.md").read_text()
     for code, (names, _) in ERRORS.items():
-        assert re.search(rf"^\| [0-9, ]*{code}[0-9, ]* \| `{names.split()[0]}`", documented, re.MULTILINE), code
+        assert re.search(
+            rf"^\| [0-9, ]*{code}[0-9, ]* \| `{names.split()[0]}`", documented, re.MULTILINE
+        ), code
     for path in describe(Policy({}), version="1")["paths"]:
-        assert collector.request("POST", f"{ROOT.removesuffix('/documents')}{path}", b"{", READ).error[0] == 400, path
+        assert (
+            collector.request("POST", f"{ROOT.removesuffix('/documents')}{path}", b"{", READ).error[
+                0
+            ]
+            == 400
+        ), path
         assert f"`POST {path.replace('/documents', 'ROOT')}`" in documented
 
 
 MAY_LACK = {"": {("using_rxinfer", "python_version")}}
-MAY_LACK["rxinfer"] = MAY_LACK[""]  # RxInfer.jl's documents have no key, so that none of ours is one of them
+MAY_LACK["rxinfer"] = MAY_LACK[
+    ""
+]  # RxInfer.jl's documents have no key, so that none of ours is one of them
 """By dialect, collections and the fields that a document of theirs need not have."""
 
 
@@ -98,10 +119,15 @@ MAY_LACK["rxinfer"] = MAY_LACK[""]  # RxInfer.jl's documents have no key, so tha
 def test_what_is_right_fits_and_what_is_not_declared_does_not(dialect: str) -> None:
     contract = Contract(labels=CONTRACT.labels, counter=["python_version"], dialect=dialect)
     description = describe(Policy({"rxinfer": contract}), version="1")
-    documents: dict[str, Any] = {name.partition("/")[0]: one for name, one in Shared(invokes=1).documents.items()}
+    documents: dict[str, Any] = {
+        name.partition("/")[0]: one for name, one in Shared(invokes=1).documents.items()
+    }
     documents["using_rxinfer"] = count(python_version={"stringValue": "3.13"})
     for collection, document in documents.items():
-        schema = {"$ref": f"#/components/schemas/fields.{collection}", "components": description["components"]}
+        schema = {
+            "$ref": f"#/components/schemas/fields.{collection}",
+            "components": description["components"],
+        }
         validator = jsonschema_rs.validator_for(schema)
         assert validator.is_valid(document["fields"])
         for name in document["fields"]:

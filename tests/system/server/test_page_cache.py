@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from plaintally_server.page_cache import KEPT, LONGEST_S, PageCache
+from plaintally_server.web.page_cache import KEPT, LONGEST_S, PageCache
 
 
 class Clock:
@@ -41,7 +41,9 @@ def make_cache(clock: Clock, *, room: int = 2**20) -> PageCache:
 
 def ask(match: str = "") -> Request:
     headers = [(b"if-none-match", match.encode())] if match else []
-    return Request({"type": "http", "method": "GET", "path": "/", "headers": headers, "query_string": b""})
+    return Request(
+        {"type": "http", "method": "GET", "path": "/", "headers": headers, "query_string": b""}
+    )
 
 
 def text(response: Response) -> str:
@@ -118,7 +120,9 @@ def test_pages_take_one_thread_and_half_of_the_time() -> None:
 
     async def run() -> None:
         cache = PageCache()
-        views = [asyncio.ensure_future(cache.answer(ask(), str(number), make)) for number in range(100)]
+        views = [
+            asyncio.ensure_future(cache.answer(ask(), str(number), make)) for number in range(100)
+        ]
         await asyncio.sleep(0.05)
         try:
             await asyncio.wait_for(run_in_threadpool(len, "another"), 20)
@@ -139,7 +143,9 @@ def test_a_failure_is_not_kept() -> None:
 
     async def run() -> None:
         cache, make = make_cache(clock), Maker(clock)
-        failed = await asyncio.gather(*(cache.answer(ask(), "a", fail) for _ in range(3)), return_exceptions=True)
+        failed = await asyncio.gather(
+            *(cache.answer(ask(), "a", fail) for _ in range(3)), return_exceptions=True
+        )
         assert [str(error) for error in failed] == ["away"] * 3
         assert text(await cache.answer(ask(), "a", make)) == "page 1"
 
@@ -188,12 +194,16 @@ def test_a_client_that_has_a_page_gets_its_headers_only(weak: str) -> None:
         page = await cache.answer(ask(), "a", make)
         etag = page.headers["etag"]
         answer = await cache.answer(ask(weak.format(etag)), "a", make)
-        assert (answer.status_code, answer.body) == ((304, b"") if "{}" in weak else (200, b"page 1"))
+        assert (answer.status_code, answer.body) == (
+            (304, b"") if "{}" in weak else (200, b"page 1")
+        )
         for name in ("etag", "cache-control", "content-security-policy"):
             assert name in answer.headers or "{}" not in weak
         assert (answer.headers["etag"], answer.headers["cache-control"]) == (etag, "no-cache")
         clock.now_s += LONGEST_S
-        assert (await cache.answer(ask(etag), "a", make)).status_code == 200  # there is another page by now
+        assert (
+            await cache.answer(ask(etag), "a", make)
+        ).status_code == 200  # there is another page by now
         assert page.headers["etag"].startswith('W/"')
 
     clock = Clock()

@@ -12,14 +12,14 @@ from sqlalchemy import event, insert
 from sqlalchemy.engine import Engine
 
 from plaintally.contract import Contract
-from plaintally_server.access import Scope
-from plaintally_server.dashboard import Pages
-from plaintally_server.maintaining import Maintaining
-from plaintally_server.page_cache import PageCache
-from plaintally_server.reports.questions import INVOKES, PYTHONS, SESSIONS, VERSIONS
+from plaintally_server.auth.permissions import Scope
+from plaintally_server.reports.metrics import INVOKES, PYTHONS, SESSIONS, VERSIONS
 from plaintally_server.store import Store, tables
 from plaintally_server.store.database import Database, open_for_writing
 from plaintally_server.store.opening import open_maintenance, open_store
+from plaintally_server.web.admin import Maintaining
+from plaintally_server.web.dashboard import Pages
+from plaintally_server.web.page_cache import PageCache
 
 if TYPE_CHECKING:
     from plaintally_server.store.writing import SQLStore
@@ -50,12 +50,25 @@ def fill(database: Database, *, packages: int, days: int, imports: int, versions
     for package in (f"package_{number:03}" for number in range(packages)):
         for day in (TODAY - timedelta(days=back) for back in range(days)):
             keys = [json.dumps([f"1.{version}"]) for version in range(versions)]
-            cells = [(VERSIONS.series, key) for key in keys] + [(PYTHONS.series, '["3.12"]'), (tables.IMPORTS, "")]
+            cells = [(VERSIONS.series, key) for key in keys] + [
+                (PYTHONS.series, '["3.12"]'),
+                (tables.IMPORTS, ""),
+            ]
             for series, key in cells:
-                rows.append({"series": series, "package": package, "day": day, "key": key, "value": imports})
+                rows.append(
+                    {"series": series, "package": package, "day": day, "key": key, "value": imports}
+                )
                 month = (series, package, day.replace(day=1), key)
                 months[month] = months.get(month, 0) + imports
-            rolled.append({"package": package, "collection": f"using_{package}", "day": day, "stamp": 1, "rolled": 1})
+            rolled.append(
+                {
+                    "package": package,
+                    "collection": f"using_{package}",
+                    "day": day,
+                    "stamp": 1,
+                    "rolled": 1,
+                }
+            )
     sums = [
         {"series": series, "package": package, "month": month, "key": key, "value": value}
         for (series, package, month, key), value in months.items()
@@ -74,7 +87,10 @@ def fill_for_maintainers(database: Database, *, packages: int, sessions: int) ->
     for package in (f"package_{number:03}" for number in range(packages)):
         for day in (TODAY - timedelta(days=back) for back in range(29)):
             cells = [(tables.IMPORTS_BY_HOUR, f"{hour:02}", 30) for hour in range(24)]
-            cells += [(SESSIONS.series, "", sessions), (INVOKES.series, '["plot","success",7]', 2 * sessions)]
+            cells += [
+                (SESSIONS.series, "", sessions),
+                (INVOKES.series, '["plot","success",7]', 2 * sessions),
+            ]
             rows += [
                 {"series": series, "package": package, "day": day, "key": key, "value": value}
                 for series, key, value in cells
@@ -118,7 +134,9 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Database,
     return server.new_store(), server.new_store()
 
 
-def test_pages_make_as_many_queries_of_a_large_database_as_of_a_small_one(databases: tuple[Database, Database]) -> None:
+def test_pages_make_as_many_queries_of_a_large_database_as_of_a_small_one(
+    databases: tuple[Database, Database],
+) -> None:
     """And they read as many rows of it, since each query is for a period, a month or a week."""
     small, large = databases
     fill(small, packages=2, days=10, imports=1, versions=5)
@@ -138,7 +156,9 @@ def test_pages_make_as_many_queries_of_a_large_database_as_of_a_small_one(databa
     assert len(made[1]) <= 16
 
 
-def test_the_page_of_maintainers_makes_as_many_queries_for_many_packages(databases: tuple[Database, Database]) -> None:
+def test_the_page_of_maintainers_makes_as_many_queries_for_many_packages(
+    databases: tuple[Database, Database],
+) -> None:
     """Their numbers are those of each package."""
     made: list[list[str]] = []
     for database, packages, sessions in zip(databases, (2, 40), (3, 1000), strict=True):
@@ -148,7 +168,9 @@ def test_the_page_of_maintainers_makes_as_many_queries_for_many_packages(databas
             with queries() as found:
                 shown, *_ = page._read(Scope("all", None))
             made.append(found)
-        assert [package.name for package in shown] == [f"package_{number:03}" for number in range(packages)]
+        assert [package.name for package in shown] == [
+            f"package_{number:03}" for number in range(packages)
+        ]
         for package in shown:
             assert package.sessions.total == 30 * sessions - 2 * sessions  # of 28 days
             assert package.sessions.labels[0][:3] == ("plot", 0, 2 * package.sessions.total)
@@ -168,13 +190,18 @@ def test_the_index_has_the_totals_of_each_package(tmp_path: Path) -> None:
     excluded = {"series": "imports/struck", "package": "package_001", "key": "", "value": -5}
     with engine.begin() as connection:
         connection.execute(insert(tables.rollups), [{**excluded, "day": TODAY}])
-        connection.execute(insert(tables.monthly_rollups), [{**excluded, "month": TODAY.replace(day=1)}])
+        connection.execute(
+            insert(tables.monthly_rollups), [{**excluded, "month": TODAY.replace(day=1)}]
+        )
     engine.dispose()
     with closing(open_store(database)) as store:
         names = ["package_000", "package_001", "package_003", "unused"]
         totals = {name: store.total(name) for name in names}
         assert totals == {"package_000": 150, "package_001": 145, "package_003": 150, "unused": 0}
-        assert store.totals() == {**{f"package_{number:03}": 150 for number in range(4)}, "package_001": 145}
+        assert store.totals() == {
+            **{f"package_{number:03}": 150 for number in range(4)},
+            "package_001": 145,
+        }
         assert store.packages() == [f"package_{number:03}" for number in range(4)]
         assert store.first_day("package_000") == TODAY - timedelta(days=49)
         assert store.first_day("unused") is None

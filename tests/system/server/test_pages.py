@@ -33,11 +33,17 @@ def send(collector: Collector, path: str, *, source: str = "", **fields: str) ->
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
     assert "set-cookie" not in answer.headers
-    assert not [forbidden for forbidden in ("<script", "style=", "http:", "https:", "//") if forbidden in page]
+    assert not [
+        forbidden
+        for forbidden in ("<script", "style=", "http:", "https:", "//")
+        if forbidden in page
+    ]
     return answer, page
 
 
-def test_pages_and_what_they_load_are_for_their_own_origin_and_documents_for_all(sharing: Collector) -> None:
+def test_pages_and_what_they_load_are_for_their_own_origin_and_documents_for_all(
+    sharing: Collector,
+) -> None:
     for path in (
         "/",
         "/packages/rxinfer",
@@ -79,7 +85,9 @@ def test_the_form_deletes_with_the_key(sharing: Collector) -> None:
 def test_the_form_without_a_key_says_the_same_of_every_session(sharing: Collector) -> None:
     shared = Shared()
     share(sharing, shared)
-    pages = [send(sharing, "/forget", session=one, key="") for one in (shared.session, str(uuid.uuid4()))]
+    pages = [
+        send(sharing, "/forget", session=one, key="") for one in (shared.session, str(uuid.uuid4()))
+    ]
     assert {(answer.status, page) for answer, page in pages} == {(200, pages[0][1])}
     assert "Your request waits" in pages[0][1]
     assert sharing.store.session_tree(shared.session).session is not None
@@ -90,7 +98,12 @@ def test_what_is_no_form_is_told_on_the_page(sharing: Collector) -> None:
         answer, page = send(sharing, "/forget", session=session)
         assert answer.status == 400
         assert "A session ID is a UUID such as" in page
-    for body, code in ((b"\xff", 400), (b"session=%ff", 400), (b"a&" * 20, 400), (b"x" * 10_001, 413)):
+    for body, code in (
+        (b"\xff", 400),
+        (b"session=%ff", 400),
+        (b"a&" * 20, 400),
+        (b"x" * 10_001, 413),
+    ):
         answer = sharing.request("POST", "/forget", body, FORM)
         assert (answer.status, b'role="alert"' in answer.body) == (code, True)
     assert sharing.request("PUT", "/forget").error[0] == 405
@@ -125,22 +138,28 @@ def test_a_maintainer_looks_a_session_up(sharing: Collector, tmp_path: Path) -> 
     )
 
 
-def test_a_session_that_did_not_arrive_whole_is_shown_as_far_as_it_did(sharing: Collector, tmp_path: Path) -> None:
+def test_a_session_that_did_not_arrive_whole_is_shown_as_far_as_it_did(
+    sharing: Collector, tmp_path: Path
+) -> None:
     shared = Shared()
     for name, document in list(shared.documents.items())[1:]:
         patch(sharing, name, document)
-    shown = run_server(tmp_path, "lookup", shared.session, "--database", str(sharing.database)).stdout
+    shown = run_server(
+        tmp_path, "lookup", shared.session, "--database", str(sharing.database)
+    ).stdout
     assert "Its environment is not known." in shown
     assert "canary_model" in shown
 
 
 def test_what_others_add_to_a_session_does_not_hide_it(sharing: Collector, tmp_path: Path) -> None:
-    """Invokes with another key are taken before their stats arrive and are never shown; then they are rejected."""
+    """Invokes with another key are taken before their stats arrive and are never shown; then they
+    are rejected."""
     shared, added = Shared(), Shared(key="another", invokes=3)
     added.stats = shared.stats
     stranger = mapping(model_name=string("local_level"))
     others = {
-        name: changed(added.invoke_document(index), context=stranger) for index, name in enumerate(added.names[2:])
+        name: changed(added.invoke_document(index), context=stranger)
+        for index, name in enumerate(added.names[2:])
     }
     *early, late = others
     for name in early:
@@ -169,26 +188,42 @@ def test_a_contract_that_was_added_is_taken_up_at_the_next_start(tmp_path: Path)
     added = run_server(tmp_path, "contract", "add", str(write_contract(tmp_path)), *base)
     assert (added.returncode, added.stdout) == (
         0,
-        f"Added the contract of rxinfer to {database}; a collector takes it up when it starts next.\n",
+        (
+            f"Added the contract of rxinfer to {database}; a collector takes it up when it starts "
+            "next.\n"
+        ),
     )
     assert database.stat().st_mode & 0o777 == 0o600
     coarse = Contract(counter=["python_version"])
     with run_collector(database, "--package", "unrelated", packages=()) as collector:
         assert share(collector, Shared()).status == 200
-        added = run_server(tmp_path, "contract", "add", str(write_contract(tmp_path, "mine", coarse)), *base)
+        added = run_server(
+            tmp_path, "contract", "add", str(write_contract(tmp_path, "mine", coarse)), *base
+        )
         assert added.returncode == 0
         assert collector.post(collection="using_mine").error[0] == 403
         listed = run_server(tmp_path, "contract", "list", *base).stdout.splitlines()
         assert [line.split()[0] for line in listed] == ["mine", "rxinfer"]
-        assert [line.endswith(end) for line, end in zip(listed, ("no labels", "inference, plot"), strict=True)] == [
-            True
-        ] * 2
+        assert [
+            line.endswith(end)
+            for line, end in zip(listed, ("no labels", "inference, plot"), strict=True)
+        ] == [True] * 2
     with run_collector(database, packages=()) as collector:
-        assert collector.request("POST", f"{ROOT}/using_mine", count(python_version=string("3.12"))).status == 200
+        assert (
+            collector.request(
+                "POST", f"{ROOT}/using_mine", count(python_version=string("3.12"))
+            ).status
+            == 200
+        )
         assert share(collector, Shared()).status == 200
     with run_collector(database, "--package", "mine") as collector:
         # A bare name takes nothing back.
-        assert collector.request("POST", f"{ROOT}/using_mine", count(python_version=string("3.12"))).status == 200
+        assert (
+            collector.request(
+                "POST", f"{ROOT}/using_mine", count(python_version=string("3.12"))
+            ).status
+            == 200
+        )
         assert share(collector, Shared()).status == 200
 
 

@@ -1,4 +1,5 @@
-"""Query strings and masks: what is malformed, unknown, contradictory or too much is an error, and cost is linear."""
+"""Query strings and masks: what is malformed, unknown, contradictory or too much is an error, and
+cost is linear."""
 
 import json
 import time
@@ -12,9 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import OPEN_COLLECTOR, ROOT, TOKEN, Collector, count, run_collector
-from plaintally_server import parameters
+from plaintally_server.api import parameters
 from plaintally_server.exceptions import Refusal
-from plaintally_server.fieldpaths import MAX_NAMES, MAX_PATHS, find, merge, parse_mask, project
+from plaintally_server.firestore.field_paths import (
+    MAX_NAMES,
+    MAX_PATHS,
+    find,
+    merge,
+    parse_mask,
+    project,
+)
 from shared import PREFIX, commit, integer, mapping
 
 MAINTAINER = {"Authorization": f"Bearer {TOKEN}"}
@@ -23,7 +31,9 @@ WRONG = (400, "INVALID_ARGUMENT")
 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    with run_collector(tmp_path_factory.mktemp("parameters") / "a.sqlite3", module=OPEN_COLLECTOR) as running:
+    with run_collector(
+        tmp_path_factory.mktemp("parameters") / "a.sqlite3", module=OPEN_COLLECTOR
+    ) as running:
         yield running
 
 
@@ -78,7 +88,12 @@ def test_a_wrong_query_of_a_create(collector: Collector, query: str) -> None:
     ],
 )
 def test_a_wrong_query_of_a_patch(collector: Collector, query: str) -> None:
-    assert collector.request("PATCH", f"{ROOT}/cities/zrh?{query}", {"fields": {"a": integer(1)}}).error == WRONG
+    assert (
+        collector.request(
+            "PATCH", f"{ROOT}/cities/zrh?{query}", {"fields": {"a": integer(1)}}
+        ).error
+        == WRONG
+    )
     assert collector.request("GET", f"{ROOT}/cities/zrh").status == 404
 
 
@@ -98,8 +113,13 @@ def test_a_wrong_query_of_a_patch(collector: Collector, query: str) -> None:
         ("POST", ":forget", "session=x"),
     ],
 )
-def test_a_wrong_query_of_anything_else(collector: Collector, method: str, path: str, query: str) -> None:
-    assert collector.request(method, f"{ROOT}{path}?{query}", {} if method == "POST" else None).error == WRONG
+def test_a_wrong_query_of_anything_else(
+    collector: Collector, method: str, path: str, query: str
+) -> None:
+    assert (
+        collector.request(method, f"{ROOT}{path}?{query}", {} if method == "POST" else None).error
+        == WRONG
+    )
 
 
 def test_what_the_clients_of_google_send_is_taken(collector: Collector) -> None:
@@ -108,14 +128,22 @@ def test_what_the_clients_of_google_send_is_taken(collector: Collector) -> None:
     for query in (system, more):
         assert collector.request("POST", f"{ROOT}/cities?{query}", {}).status == 200
         assert collector.request("POST", f"{ROOT}:commit?{query}", {}).status == 200
-    assert collector.request("GET", f"{ROOT}/cities?showMissing=true&pageSize=10&{system}").status == 200
+    assert (
+        collector.request("GET", f"{ROOT}/cities?showMissing=true&pageSize=10&{system}").status
+        == 200
+    )
     assert collector.request("POST", f"{ROOT}/cities?documentId=a%20b%25", {}).status == 200
 
 
 TEXT = st.characters(exclude_categories=["Cs"])
 
 
-@given(st.lists(st.tuples(st.sampled_from(["documentId", "alt", "x"]), st.text(TEXT, max_size=3)), max_size=4))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["documentId", "alt", "x"]), st.text(TEXT, max_size=3)),
+        max_size=4,
+    )
+)
 def test_any_query_is_read_as_it_was_written_or_is_an_error(pairs: list[tuple[str, str]]) -> None:
     names = [name for name, _ in pairs]
     raw = urlencode(pairs).encode()
@@ -123,7 +151,9 @@ def test_any_query_is_read_as_it_was_written_or_is_an_error(pairs: list[tuple[st
         with pytest.raises(Refusal):
             parameters.parse_query(raw, parameters.CREATE)
     else:
-        assert parameters.parse_query(raw, parameters.CREATE) == {name: [text] for name, text in pairs}
+        assert parameters.parse_query(raw, parameters.CREATE) == {
+            name: [text] for name, text in pairs
+        }
 
 
 def test_a_mask_has_limits(collector: Collector) -> None:
@@ -137,19 +167,33 @@ def test_a_mask_has_limits(collector: Collector) -> None:
     assert commit(collector, write(paths[:MAX_PATHS])).status == 200
     long = ".".join("a" * MAX_NAMES)
     assert commit(collector, write([long])).status == 200
-    for wrong in (paths, ["a", "a"], ["a", "a.b"], ["a.b.c", "a.c", "a.b"], [f"{long}.a"], ["a"] * 20_000):
+    for wrong in (
+        paths,
+        ["a", "a"],
+        ["a", "a.b"],
+        ["a.b.c", "a.c", "a.b"],
+        [f"{long}.a"],
+        ["a"] * 20_000,
+    ):
         assert commit(collector, write(wrong)).error == WRONG
         query = "&".join(f"mask.fieldPaths={path}" for path in wrong[:200])
         assert collector.request("GET", f"{ROOT}/cities/masks?{query}").error == WRONG
         selected = [{"fieldPath": path} for path in wrong]
-        query_body = {"structuredQuery": {"from": [{"collectionId": "cities"}], "select": {"fields": selected}}}
+        query_body = {
+            "structuredQuery": {
+                "from": [{"collectionId": "cities"}],
+                "select": {"fields": selected},
+            }
+        }
         assert collector.request("POST", f"{ROOT}:runQuery", query_body).error == WRONG
         batch = {"documents": [name], "mask": {"fieldPaths": wrong}}
         assert collector.request("POST", f"{ROOT}:batchGet", batch).error == WRONG
 
 
 VALUES = st.recursive(
-    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=8
+    st.integers(),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
 )
 MAPS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
 MASKS = st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(".".join), max_size=4)
@@ -204,8 +248,12 @@ def test_merging_and_choosing_take_linear_time() -> None:
     for number in (1_000, 8_000):
         fields = {f"a{index}": {"b": index} for index in range(number)}
         paths = [(name, "b") for name in fields]
-        times["merge"].append(least_time(lambda fields=fields, paths=paths: merge(fields, fields, paths)))  # type: ignore[misc]
-        times["project"].append(least_time(lambda fields=fields, paths=paths: project(fields, paths)))  # type: ignore[misc]
+        times["merge"].append(
+            least_time(lambda fields=fields, paths=paths: merge(fields, fields, paths))  # type: ignore[misc]
+        )
+        times["project"].append(
+            least_time(lambda fields=fields, paths=paths: project(fields, paths))  # type: ignore[misc]
+        )
     for name, (eighth, whole) in times.items():
         assert whole < 24 * eighth, name  # 64 times, if time were quadratic
 

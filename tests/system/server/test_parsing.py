@@ -19,16 +19,16 @@ from starlette.types import Message
 
 from collectors import ROOT, TOKEN, Collector, count, run_collector
 from plaintally.contract import Contract
-from plaintally_server.bodies import parse_document
-from plaintally_server.commits import parse_commit
+from plaintally_server.api.documents import Documents
+from plaintally_server.auth.tokens import Tokens
 from plaintally_server.exceptions import Refusal
-from plaintally_server.gate import Gate
-from plaintally_server.messages import Answer, Request, read_body
-from plaintally_server.parsing import AT_ONCE, Parsing
-from plaintally_server.routes import Documents
+from plaintally_server.firestore.bodies import parse_document
+from plaintally_server.firestore.writes import parse_commit
+from plaintally_server.http.middleware import Gate
+from plaintally_server.http.models import Answer, Request, read_body
+from plaintally_server.http.parse_pool import AT_ONCE, Parsing
 from plaintally_server.settings import Settings
 from plaintally_server.store.sqlite import SQLiteStore
-from plaintally_server.tokens import Tokens
 from stores import NOW
 
 NAME = f"{ROOT.removeprefix('/v1/')}/using_rxinfer/a"
@@ -38,8 +38,16 @@ BODIES: dict[str, tuple[str, str, object]] = {
     "patch": ("PATCH", f"{ROOT}/using_rxinfer/a", count()),
     "commit": ("POST", f"{ROOT}:commit", WRITES),
     "batchWrite": ("POST", f"{ROOT}:batchWrite", WRITES),
-    "batchGet": ("POST", f"{ROOT}:batchGet", {"documents": [NAME.replace("using_rxinfer", "sessions")]}),
-    "runQuery": ("POST", f"{ROOT}:runQuery", {"structuredQuery": {"from": [{"collectionId": "sessions"}]}}),
+    "batchGet": (
+        "POST",
+        f"{ROOT}:batchGet",
+        {"documents": [NAME.replace("using_rxinfer", "sessions")]},
+    ),
+    "runQuery": (
+        "POST",
+        f"{ROOT}:runQuery",
+        {"structuredQuery": {"from": [{"collectionId": "sessions"}]}},
+    ),
 }
 
 
@@ -72,7 +80,9 @@ def test_few_long_bodies_are_read_at_once(tmp_path: Path, kind: str) -> None:
 
     async def ask_while_others_are_read() -> None:
         free, short = threading.Event(), json.dumps(content).encode()
-        others = [endpoints.parsing.run(lambda _: free.wait(), bytes(70_000)) for _ in range(AT_ONCE)]
+        others = [
+            endpoints.parsing.run(lambda _: free.wait(), bytes(70_000)) for _ in range(AT_ONCE)
+        ]
         read = asyncio.gather(*others)
         await asyncio.sleep(0)
         long = asyncio.ensure_future(ask(short + b" " * 70_000))
@@ -91,8 +101,14 @@ def test_few_long_bodies_are_read_at_once(tmp_path: Path, kind: str) -> None:
 
 def test_what_a_body_unpacks_to_needs_room_like_a_long_body() -> None:
     """Six bodies that do not end leave seven megabytes, and short ones need none."""
-    gate = Gate(Settings({}, rate_limit=0), Tokens(), clock_s=time.monotonic, make_salt=lambda: bytes(16))
-    long, packed, short = bytes(10_000_000), gzip.compress(bytes(10_000_000)), gzip.compress(bytes(60_000))
+    gate = Gate(
+        Settings({}, rate_limit=0), Tokens(), clock_s=time.monotonic, make_salt=lambda: bytes(16)
+    )
+    long, packed, short = (
+        bytes(10_000_000),
+        gzip.compress(bytes(10_000_000)),
+        gzip.compress(bytes(60_000)),
+    )
 
     async def measure(request: Request) -> Answer:
         return Answer(200, b"%d" % len(await read_body(request, 10_485_760)))
@@ -107,7 +123,9 @@ def test_what_a_body_unpacks_to_needs_room_like_a_long_body() -> None:
             await end.wait()
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        headers = {} if end else {b"content-encoding": b"gzip", b"content-length": b"%d" % len(body)}
+        headers = (
+            {} if end else {b"content-encoding": b"gzip", b"content-length": b"%d" % len(body)}
+        )
         return gate.around(measure)(Request("POST", b"/", b"", headers, client, receive))
 
     async def send_all() -> None:
@@ -129,11 +147,17 @@ def test_what_a_body_unpacks_to_needs_room_like_a_long_body() -> None:
 
 
 @pytest.mark.parametrize(
-    ("client", "same"), [("a", "a"), ("2001:db8:1::1", "2001:db8:1:ff02::1")], ids=["address", "IPv6 /48"]
+    ("client", "same"),
+    [("a", "a"), ("2001:db8:1::1", "2001:db8:1:ff02::1")],
+    ids=["address", "IPv6 /48"],
 )
-def test_a_client_has_one_long_body_at_a_time(monkeypatch: pytest.MonkeyPatch, client: str, same: str) -> None:
+def test_a_client_has_one_long_body_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, client: str, same: str
+) -> None:
     """Its next one waits and is not read; short bodies and other clients go on."""
-    gate = Gate(Settings({}, rate_limit=0), Tokens(), clock_s=time.monotonic, make_salt=lambda: bytes(16))
+    gate = Gate(
+        Settings({}, rate_limit=0), Tokens(), clock_s=time.monotonic, make_salt=lambda: bytes(16)
+    )
     end = asyncio.Event()
 
     async def measure(request: Request) -> Answer:
@@ -148,7 +172,9 @@ def test_a_client_has_one_long_body_at_a_time(monkeypatch: pytest.MonkeyPatch, c
 
         body = gzip.compress(bytes(length)) if headers else bytes(length)
         named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-        return asyncio.ensure_future(gate.around(measure)(Request("POST", b"/", b"", named, client, receive)))
+        return asyncio.ensure_future(
+            gate.around(measure)(Request("POST", b"/", b"", named, client, receive))
+        )
 
     async def send_all() -> None:
         first = send(1_000_000, client)
@@ -159,13 +185,17 @@ def test_a_client_has_one_long_body_at_a_time(monkeypatch: pytest.MonkeyPatch, c
         assert (await send(100_000, "2001:db8::1")).body == b"100000"
         await asyncio.sleep(0.1)
         assert not any(one.done() for one in (first, *waiting))
-        monkeypatch.setattr("plaintally_server.gate.PATIENCE_S", 0.1)
+        monkeypatch.setattr("plaintally_server.http.middleware.PATIENCE_S", 0.1)
         with pytest.raises(Refusal) as refused:
             await send(100_000, same)
         assert (refused.value.code, refused.value.retry_after_s) == (429, 1)
         del refused  # whose traceback holds on to all of it
         end.set()
-        assert [answer.body for answer in await asyncio.gather(first, *waiting)] == [b"1000000", b"100000", b"100000"]
+        assert [answer.body for answer in await asyncio.gather(first, *waiting)] == [
+            b"1000000",
+            b"100000",
+            b"100000",
+        ]
         assert gate.held_bytes == 0
         gc.collect()
         assert not gate._turns  # no address is kept
@@ -175,9 +205,15 @@ def test_a_client_has_one_long_body_at_a_time(monkeypatch: pytest.MonkeyPatch, c
 
 def test_a_query_of_somebody_who_may_read_nothing_is_not_read(collector: Collector) -> None:
     for method in ("runQuery", "batchGet"):
-        assert collector.request("POST", f"{ROOT}:{method}", b"no JSON").error == (403, "PERMISSION_DENIED")
+        assert collector.request("POST", f"{ROOT}:{method}", b"no JSON").error == (
+            403,
+            "PERMISSION_DENIED",
+        )
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        assert collector.request("POST", f"{ROOT}:{method}", b"no JSON", headers).error == (400, "INVALID_ARGUMENT")
+        assert collector.request("POST", f"{ROOT}:{method}", b"no JSON", headers).error == (
+            400,
+            "INVALID_ARGUMENT",
+        )
 
 
 DENSE = {
@@ -196,7 +232,10 @@ def test_a_commit_takes_memory_for_one_write_at_a_time(kind: str) -> None:
         values = b",".join([DENSE[kind]] * (200_000 // len(DENSE[kind])))
         fields = b'{"a":{"arrayValue":{"values":[%b]}}}' % values
         name = NAME.encode()
-        texts = [b'{"update":{"name":"%b%d","fields":%b}}' % (name, place, fields) for place in range(writes)]
+        texts = [
+            b'{"update":{"name":"%b%d","fields":%b}}' % (name, place, fields)
+            for place in range(writes)
+        ]
         return b'{"writes":[%b]}' % b",".join(texts)
 
     def peak(body: bytes) -> int:
@@ -236,16 +275,22 @@ def test_a_key_that_stands_twice_is_found_at_every_level_of_a_commit(body: bytes
 
 
 @pytest.mark.parametrize(
-    "labels", [b"null", b"{}", b'{"a":":"}', b'{"\\u003a":":"}', b'{"":"\\"a\\":"}', b' { "a" : "b" } ']
+    "labels",
+    [b"null", b"{}", b'{"a":":"}', b'{"\\u003a":":"}', b'{"":"\\"a\\":"}', b' { "a" : "b" } '],
 )
 def test_whatever_else_stands_in_a_commit_is_no_key_twice(labels: bytes) -> None:
     write = json.dumps(WRITES["writes"][0]).encode()
-    body = b'{"database":":","labels":%b,"transaction":null,"writes":[%b , %b]}' % (labels, write, write)
+    body = b'{"database":":","labels":%b,"transaction":null,"writes":[%b , %b]}' % (
+        labels,
+        write,
+        write,
+    )
     assert len(parse_commit(body, project="p")) == 2
 
 
 class TrackedBody(bytes):
-    """A body whose lifetime a weak reference to its mark can follow; bytes themselves have no weak references."""
+    """A body whose lifetime a weak reference to its mark can follow; bytes themselves have no weak
+    references."""
 
     mark: "Mark"
 
@@ -256,7 +301,8 @@ class Mark:
 
 @pytest.mark.parametrize("length", [0, 70_000], ids=["on the loop", "in a thread"])
 def test_what_was_read_of_a_rejected_body_is_freed_at_once(length: int) -> None:
-    """Objects that refer to each other would stay until Python looks for them, which is seldom here."""
+    """Objects that refer to each other would stay until Python looks for them, which is seldom
+    here."""
     value = b'{"mapValue":{"fields":{"field7f31":{"mapValue":{}}}}},'
     content = b'{"fields":{"a":{"arrayValue":{"values":[%b{"x":1}]}}}}' % (value * 100)
     marks = []
@@ -291,18 +337,28 @@ def long_write(size: int, field: str = "x") -> dict[str, object]:
 
 REJECTED = {
     "too large a write": gzip.compress(json.dumps({"writes": [long_write(4_000_000)]}).encode()),
-    "not admitted by the contract": gzip.compress(json.dumps({"writes": [long_write(1_000_000)] * 4}).encode()),
-    "invalid gzip": gzip.compress(os.urandom(4_000_000), 0)[:-8] + b"\0" * 4 + (4_000_000).to_bytes(4, "little"),
+    "not admitted by the contract": gzip.compress(
+        json.dumps({"writes": [long_write(1_000_000)] * 4}).encode()
+    ),
+    "invalid gzip": gzip.compress(os.urandom(4_000_000), 0)[:-8]
+    + b"\0" * 4
+    + (4_000_000).to_bytes(4, "little"),
 }
 
 
 @pytest.mark.parametrize("kind", REJECTED)
 def test_rejected_long_bodies_do_not_stay_in_memory(tmp_path: Path, kind: str) -> None:
-    with run_collector(tmp_path / "test.sqlite3", "--trusted-proxy=127.0.0.1", "--rate-limit=0") as collector:
+    with run_collector(
+        tmp_path / "test.sqlite3", "--trusted-proxy=127.0.0.1", "--rate-limit=0"
+    ) as collector:
 
         def reject(index: int) -> None:
             headers = {"Content-Encoding": "gzip", "X-Forwarded-For": f"203.0.113.{index % 8}"}
-            assert collector.request("POST", f"{ROOT}:commit", REJECTED[kind], headers).status in (400, 403, 413)
+            assert collector.request("POST", f"{ROOT}:commit", REJECTED[kind], headers).status in (
+                400,
+                403,
+                413,
+            )
 
         for index in range(5):
             reject(index)

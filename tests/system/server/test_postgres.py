@@ -18,23 +18,35 @@ import pytest
 
 from collectors import ROOT, Collector, count, in_threads, run_collector, run_server
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Name
-from plaintally_server.rolling import roll_up
+from plaintally_server.firestore.documents import Name
+from plaintally_server.ingest.admission import Admitted
+from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.store import Import, Write
 from plaintally_server.store.database import LOCK
 from plaintally_server.store.opening import open_maintenance, open_reader, open_store
 from plaintally_server.store.postgres import PostgresStore
 from postgresql import Postgres, run_cutter, run_postgres
 from shared import KEY, Shared, forget, share, write_contract
-from stores import NOW, check_imports, codes, documents, make_import, make_named, make_write, write_all
+from stores import (
+    NOW,
+    check_imports,
+    codes,
+    documents,
+    make_import,
+    make_named,
+    make_write,
+    write_all,
+)
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.mark.parametrize("make", [make_write, make_named])
-def test_of_all_who_make_a_name_one_does(postgres: Postgres, make: Callable[..., Write | Import]) -> None:
-    """Four collectors want the same names, each in an order and in groups of its own; each is on another day."""
+def test_of_all_who_make_a_name_one_does(
+    postgres: Postgres, make: Callable[..., Write | Import]
+) -> None:
+    """Four collectors want the same names, each in an order and in groups of its own; each is on
+    another day."""
     url = postgres.new_store()
     stores = [open_store(url) for _ in range(4)]
     names = [str(UUID(int=number)) for number in range(300)]
@@ -61,7 +73,8 @@ def test_of_all_who_make_a_name_one_does(postgres: Postgres, make: Callable[...,
 
 
 def test_collectors_and_their_jobs_lock_rows_in_one_order(postgres: Postgres) -> None:
-    """Two write imports and documents in opposite orders, while a third rolls up, cuts and excludes."""
+    """Two write imports and documents in opposite orders, while a third rolls up, cuts and
+    excludes."""
     url = postgres.new_store()
     stores, ended = [open_store(url) for _ in range(3)], threading.Event()
 
@@ -71,16 +84,22 @@ def test_collectors_and_their_jobs_lock_rows_in_one_order(postgres: Postgres) ->
             group: list[Write | Import] = []
             for number in range(12):
                 name = str(uuid4())
-                group.append(make_named(name, at=at)._replace(coarse=f'{{"package_version":"{number}"}}'))
+                group.append(
+                    make_named(name, at=at)._replace(coarse=f'{{"package_version":"{number}"}}')
+                )
                 group.append(make_write(f"{number % 5}", exists=None, at=at))
             group = group[:: 1 if index else -1]
-            assert codes(asyncio.run(write_all(stores[index], [[one] for one in group]))) == [200] * 24
+            assert (
+                codes(asyncio.run(write_all(stores[index], [[one] for one in group]))) == [200] * 24
+            )
 
     def work() -> None:
         maintenance = open_maintenance(url, stores[2])
         while not ended.is_set():
             asyncio.run(roll_up(stores[2], dialects=[], now=lambda: NOW + timedelta(days=3)))
-            window = maintenance.strike("rxinfer", NOW, NOW + timedelta(hours=1), reason="a", actor="a", at=NOW)
+            window = maintenance.strike(
+                "rxinfer", NOW, NOW + timedelta(hours=1), reason="a", actor="a", at=NOW
+            )
             maintenance.take_back(window.number, actor="a", at=NOW)
 
     first = stores[2].commit([make_named(str(uuid4()))])
@@ -136,7 +155,8 @@ def test_no_change_is_lost_between_collectors(postgres: Postgres) -> None:
 
 
 def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
-    """It crashes and comes back three times under load; what is refused was not kept, and what is not was, once."""
+    """It crashes and comes back three times under load; what is refused was not kept, and what is
+    not was, once."""
     with run_postgres() as server:
         url = server.new_store()
         answered: list[str] = []
@@ -169,10 +189,22 @@ def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
 
 @pytest.mark.linux
 def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
-    """The ids of imports are on a file system of their own, of 3 MB, in a namespace of the server's own."""
+    """The ids of imports are on a file system of their own, of 3 MB, in a namespace of the server's
+    own."""
     with tempfile.TemporaryDirectory() as small:
-        mount = f"mount -t tmpfs -o size=3m none {small} && head -c 2600000 /dev/zero > {small}/fill"
-        before = ["unshare", "--map-current-user", "--mount", "--keep-caps", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+        mount = (
+            f"mount -t tmpfs -o size=3m none {small} && head -c 2600000 /dev/zero > {small}/fill"
+        )
+        before = [
+            "unshare",
+            "--map-current-user",
+            "--mount",
+            "--keep-caps",
+            "sh",
+            "-c",
+            f'{mount} && exec "$@"',
+            "sh",
+        ]
         with run_postgres(before=before) as server:
             url, answered = server.new_store(), list[str]()
             with psycopg.connect(url, autocommit=True) as connection:
@@ -184,7 +216,9 @@ def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
                 while True:
                     ids = [str(uuid4()) for _ in range(500)]
                     answers = await write_all(store, [[make_named(one)] for one in ids])
-                    answered.extend(one for one, code in zip(ids, codes(answers), strict=True) if code == 200)
+                    answered.extend(
+                        one for one, code in zip(ids, codes(answers), strict=True) if code == 200
+                    )
                     if refused := [answer for answer in answers if isinstance(answer, Refusal)]:
                         return refused[0]
 
@@ -199,7 +233,8 @@ def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
 
 
 def test_nothing_that_a_collector_answered_is_lost(tmp_path: Path) -> None:
-    """Under load the server crashes twice and the collector waits for it; then the collector is killed, twice too."""
+    """Under load the server crashes twice and the collector waits for it; then the collector is
+    killed, twice too."""
     with run_postgres() as server:
         url, answered = server.new_store(), list[str]()
 
@@ -219,7 +254,9 @@ def test_nothing_that_a_collector_answered_is_lost(tmp_path: Path) -> None:
 
         for crashes in (2, 0):
             with run_collector(tmp_path / "none", "--rate-limit=0", url=url) as collector:
-                clients = threading.Thread(target=in_threads, args=(4, lambda _, one=collector: post(one)))
+                clients = threading.Thread(
+                    target=in_threads, args=(4, lambda _, one=collector: post(one))
+                )
                 clients.start()
                 until_more()
                 for _ in range(crashes):
@@ -235,8 +272,11 @@ def test_nothing_that_a_collector_answered_is_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_commit_of_which_no_answer_came_is_asked_for(postgres: Postgres, *, arrives: bool) -> None:
-    """The connection is cut behind the commit, or before it: either way it is done once, and answered with 200."""
+def test_a_commit_of_which_no_answer_came_is_asked_for(
+    postgres: Postgres, *, arrives: bool
+) -> None:
+    """The connection is cut behind the commit, or before it: either way it is done once, and
+    answered with 200."""
     with run_cutter(postgres.port) as cutter:
         url = postgres.new_store().replace(f":{postgres.port}/", f":{cutter.port}/")
         store = open_store(url)
@@ -263,7 +303,8 @@ def test_a_server_that_is_gone_is_told() -> None:
 
 
 def test_a_day_begins_while_the_server_is_away() -> None:
-    """The first import of a day looks up the combinations of that day, and waits for the server like any other."""
+    """The first import of a day looks up the combinations of that day, and waits for the server
+    like any other."""
     with run_postgres() as server:
         url = server.new_store()
         store = PostgresStore(url, patience_s=60)
@@ -290,12 +331,20 @@ def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> N
         document = str(UUID(int=1))
         assert one.post(document).status == 200
         assert other.post(document).status == 409
-        assert other.request("PATCH", f"{ROOT}/using_rxinfer/{document}", count(document)).status == 200
+        assert (
+            other.request("PATCH", f"{ROOT}/using_rxinfer/{document}", count(document)).status
+            == 200
+        )
         shared = Shared(invokes=3)
         assert share(one, shared).status == 200
         assert forget(other, shared.session, "wrong").status == 403
         assert forget(other, shared.session, KEY).status == 200
-        assert one.request("PATCH", f"{ROOT}/sessions/{shared.session}", shared.session_document()).status == 403
+        assert (
+            one.request(
+                "PATCH", f"{ROOT}/sessions/{shared.session}", shared.session_document()
+            ).status
+            == 403
+        )
         assert one.post(document).status == 409
     reader = open_reader(url)
     assert reader.total("rxinfer") == 1
@@ -306,7 +355,9 @@ def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> N
         assert connection.execute("SELECT count(*) FROM erasures").fetchone() == (0,)
 
 
-def test_no_byte_of_what_was_deleted_is_in_the_tables_once_they_are_written_anew(tmp_path: Path) -> None:
+def test_no_byte_of_what_was_deleted_is_in_the_tables_once_they_are_written_anew(
+    tmp_path: Path,
+) -> None:
     """The write-ahead log is the server's: it is recycled in its own time."""
     contract = f"--contract={write_contract(tmp_path)}"
     with run_postgres() as server:
@@ -319,16 +370,23 @@ def test_no_byte_of_what_was_deleted_is_in_the_tables_once_they_are_written_anew
         done = run_server(tmp_path, "forget", "erase", "--database", url)
         assert (done.returncode, done.stdout) == (0, "Erased.\n"), done.stderr
         server.stop()
-        content = b"".join(path.read_bytes() for path in (server.folder / "data/base").rglob("*") if path.is_file())
+        content = b"".join(
+            path.read_bytes() for path in (server.folder / "data/base").rglob("*") if path.is_file()
+        )
         assert all(text.encode() in content for text in kept.ids)
         assert not [text for text in gone.ids if text.encode() in content]
         server.start()
 
 
-def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(tmp_path: Path, postgres: Postgres) -> None:
+def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(
+    tmp_path: Path, postgres: Postgres
+) -> None:
     """VACUUM does not wait for somebody's lock; what it left goes at the next one."""
     url, gone, contract = postgres.new_store(), Shared(), f"--contract={write_contract(tmp_path)}"
-    with run_collector(tmp_path / "none", contract, url=url) as collector, psycopg.connect(url) as other:
+    with (
+        run_collector(tmp_path / "none", contract, url=url) as collector,
+        psycopg.connect(url) as other,
+    ):
         assert share(collector, gone).status == 200
         other.execute("LOCK TABLE documents IN SHARE UPDATE EXCLUSIVE MODE")
         assert forget(collector, gone.session, KEY).status == 200
@@ -347,9 +405,7 @@ def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres:
     """It has a thread of its own, and what it left is erased after the next start."""
     url, gone, contract = postgres.new_store(), Shared(), f"--contract={write_contract(tmp_path)}"
     name = url.rpartition("/")[2].partition("?")[0]
-    running = (
-        "SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE 'VACUUM%' AND datname = current_database()"
-    )
+    running = "SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE 'VACUUM%' AND datname = current_database()"
     running += " AND state = 'active'"
     with psycopg.connect(url, autocommit=True) as other:
         rows = "SELECT 0, 'ada', 'nothing', repeat('x', 400) FROM generate_series(1, 8000)"
@@ -367,7 +423,9 @@ def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres:
             collector.process.send_signal(signal.SIGTERM)
             assert collector.process.wait(30) == 0
             assert other.execute(running).fetchall() == found
-        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'VACUUM%'")
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'VACUUM%'"
+        )
         for setting in ("vacuum_cost_delay", "vacuum_cost_limit"):
             other.execute(f"ALTER DATABASE {name} RESET {setting}")
         with run_collector(tmp_path / "none", contract, url=url):
@@ -377,7 +435,9 @@ def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres:
                 time.sleep(0.1)
 
 
-def test_a_request_to_delete_waits_for_no_writer_and_keeps_its_connection(postgres: Postgres) -> None:
+def test_a_request_to_delete_waits_for_no_writer_and_keeps_its_connection(
+    postgres: Postgres,
+) -> None:
     """Another collector writes for as long as the requests take; who deletes has them wait."""
     url = postgres.new_store()
     store = open_store(url)

@@ -1,4 +1,5 @@
-"""PostgreSQL that falls silent, fails over, is behind a pooler, or has settings that would break a promise."""
+"""PostgreSQL that falls silent, fails over, is behind a pooler, or has settings that would break a
+promise."""
 
 import asyncio
 import os
@@ -45,13 +46,21 @@ def _via(url: str, port: int) -> str:
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_a_silent_server_stops_nothing_for_good(
-    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, pooled: bool
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    pooled: bool,
 ) -> None:
-    """The other side acknowledges every packet and never answers; behind a pooler, the pooler still talks."""
+    """The other side acknowledges every packet and never answers; behind a pooler, the pooler still
+    talks."""
     monkeypatch.setattr(libpq, "LIMIT_S", 2)
     monkeypatch.setattr(libpq, "_GRACE_S", 1)
     url = postgres.new_store()
-    with run_cutter(postgres.port) as cutter, run_pgbouncer(postgres, "transaction", cutter.port) as port:
+    with (
+        run_cutter(postgres.port) as cutter,
+        run_pgbouncer(postgres, "transaction", cutter.port) as port,
+    ):
         store = open_store(_via(url, port if pooled else cutter.port))
         before, during, after = (str(uuid4()) for _ in range(3))
         assert codes(asyncio.run(write_all(store, [make_named(before)]))) == [200]
@@ -79,7 +88,8 @@ def test_a_silent_server_stops_nothing_for_good(
 def test_a_commit_that_falls_silent_is_done_once(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch, *, arrives: bool
 ) -> None:
-    """The connection falls silent before or after the commit, and comes back while the collector still waits."""
+    """The connection falls silent before or after the commit, and comes back while the collector
+    still waits."""
     monkeypatch.setattr(libpq, "LIMIT_S", 2)
     monkeypatch.setattr(libpq, "_GRACE_S", 1)
     with run_cutter(postgres.port) as cutter:
@@ -95,7 +105,9 @@ def test_a_commit_that_falls_silent_is_done_once(
         store.close()
 
 
-def test_a_silent_server_stops_no_page_of_maintainers(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_stops_no_page_of_maintainers(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(libpq, "LIMIT_S", 2)
     monkeypatch.setattr(libpq, "_GRACE_S", 1)
     with run_cutter(postgres.port) as cutter:
@@ -119,14 +131,21 @@ def test_a_silent_server_stops_no_page_of_maintainers(postgres: Postgres, monkey
 @pytest.mark.linux
 @pytest.mark.once
 def test_a_path_that_drops_all_packets() -> None:
-    """A collector of its own and PostgreSQL, in a network of their own whose filter drops what is between them."""
-    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-current-user", "--net", "--keep-caps"]
+    """A collector of its own and PostgreSQL, in a network of their own whose filter drops what is
+    between them."""
+    unshare = (
+        ["unshare", "--net"]
+        if os.geteuid() == 0
+        else ["unshare", "--map-current-user", "--net", "--keep-caps"]
+    )
     code = "import test_postgres_trouble; test_postgres_trouble.drop_packets()"
     done = subprocess.run(
         [*unshare, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, "-c", code],
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([*map(str, (Path(__file__).parent, ROOT / "tests/support"))]),
+            "PYTHONPATH": os.pathsep.join(
+                [*map(str, (Path(__file__).parent, ROOT / "tests/support"))]
+            ),
         },
         capture_output=True,
         text=True,
@@ -174,7 +193,8 @@ def drop_packets() -> None:
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_a_collector_behind_pgbouncer(postgres: Postgres, tmp_path: Path, mode: str) -> None:
-    """Everything that a collector does, many at once, and nothing of it stays in the sessions that others get."""
+    """Everything that a collector does, many at once, and nothing of it stays in the sessions that
+    others get."""
     url = postgres.new()
     contract = f"--contract={write_contract(tmp_path)}"
     with run_pgbouncer(postgres, mode) as port:
@@ -189,12 +209,16 @@ def test_a_collector_behind_pgbouncer(postgres: Postgres, tmp_path: Path, mode: 
                     statuses.append(collector.post(document).status)
                     statuses.append(share(collector, shared).status)
                     statuses.append(collector.get(shared.session).status)
-                    statuses.append(collector.request("GET", "/packages/rxinfer").status if index == 0 else 200)
+                    statuses.append(
+                        collector.request("GET", "/packages/rxinfer").status if index == 0 else 200
+                    )
                     statuses.append(forget(collector, shared.session, KEY).status)
 
             in_threads(4, use)
             assert set(statuses) == {200}
-            done = run_server(tmp_path, "doctor", "--package=rxinfer", "--port=1", "--database", pooled)
+            done = run_server(
+                tmp_path, "doctor", "--package=rxinfer", "--port=1", "--database", pooled
+            )
             assert "ok       postgresql    it is behind a pooler" in done.stdout, done.stdout
             assert run_server(tmp_path, "report", "rxinfer", "--database", pooled).returncode == 0
             assert run_server(tmp_path, "forget", "erase", "--database", pooled).returncode == 0
@@ -204,14 +228,23 @@ def test_a_collector_behind_pgbouncer(postgres: Postgres, tmp_path: Path, mode: 
         shown = set()
         for _ in range(20):
             with psycopg.connect(pooled) as other:
-                names = ("default_transaction_read_only", "statement_timeout", "enable_seqscan", "synchronous_commit")
-                shown.add(tuple(other.execute(f"SHOW {name}".encode()).fetchone() for name in names))
+                names = (
+                    "default_transaction_read_only",
+                    "statement_timeout",
+                    "enable_seqscan",
+                    "synchronous_commit",
+                )
+                shown.add(
+                    tuple(other.execute(f"SHOW {name}".encode()).fetchone() for name in names)
+                )
         assert shown == {(("off",), ("0",), ("on",), ("on",))}
 
 
 def test_nothing_is_lost_where_the_server_does_not_wait_for_its_disk() -> None:
     """It is killed under load, again and again; synchronous_commit is off for everybody else."""
-    with run_postgres(synchronous_commit="off", wal_writer_delay="10s", wal_writer_flush_after="1GB") as server:
+    with run_postgres(
+        synchronous_commit="off", wal_writer_delay="10s", wal_writer_flush_after="1GB"
+    ) as server:
         url, answered = server.new_store(), list[str]()
         store = open_store(url)
         for _ in range(3):
@@ -227,9 +260,12 @@ def test_nothing_is_lost_where_the_server_does_not_wait_for_its_disk() -> None:
 
 
 def _kill_all(server: Postgres) -> None:
-    """Kill the postmaster; its children end by themselves, some of them after they wrote what they had."""
+    """Kill the postmaster; its children end by themselves, some of them after they wrote what they
+    had."""
     assert server.process
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    children = (
+        Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    )
     for process in (server.process.pid, *map(int, children)):
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -307,7 +343,8 @@ def test_doctor_tells_what_makes_data_unsafe(tmp_path: Path) -> None:
 
 
 def test_writing_goes_on_after_a_failover(tmp_path: Path) -> None:
-    """An address has two hosts; the first is lost and the second promoted, which commits waited for."""
+    """An address has two hosts; the first is lost and the second promoted, which commits waited
+    for."""
     with run_postgres(synchronous_standby_names="*") as first, run_standby(first) as second:
         hosts = f"127.0.0.1:{second.port},127.0.0.1:{first.port}"
         both = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
@@ -370,7 +407,8 @@ PASSWORD = "p@s/s:w%r d#?canary"
 
 
 class Locked(NamedTuple):
-    """A server with TLS that asks the role `odd` for its password, and a folder of files for clients."""
+    """A server with TLS that asks the role `odd` for its password, and a folder of files for
+    clients."""
 
     server: Postgres
     files: Path
@@ -391,14 +429,18 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
             if os.getuid() == 0:
                 shutil.chown(data / name, "postgres", "postgres")
         hba = data / "pg_hba.conf"
-        hba.write_text(f"local all odd scram-sha-256\nhost all odd all scram-sha-256\n{hba.read_text()}")
+        hba.write_text(
+            f"local all odd scram-sha-256\nhost all odd all scram-sha-256\n{hba.read_text()}"
+        )
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute(f"CREATE ROLE odd LOGIN PASSWORD '{PASSWORD}'".encode())
             connection.execute("ALTER SYSTEM SET ssl = on")
             connection.execute("SELECT pg_reload_conf()")
         (files / "pass").write_text(f"*:*:*:odd:{PASSWORD.replace(':', chr(92) + ':')}\n")
         (files / "pass").chmod(0o600)
-        (files / "services").write_text(f"[ours]\nhost=localhost\nport={server.port}\ndbname=postgres\nuser=postgres\n")
+        (files / "services").write_text(
+            f"[ours]\nhost=localhost\nport={server.port}\ndbname=postgres\nuser=postgres\n"
+        )
         yield Locked(server, files)
 
 
@@ -418,7 +460,9 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         "postgresql://postgres@127.0.0.1:{port}/postgres?connect_timeout=3&application_name=ours&keepalives_idle=9",
     ],
 )
-def test_both_drivers_understand_an_address(locked: Locked, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_both_drivers_understand_an_address(
+    locked: Locked, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     monkeypatch.setenv("PGSERVICEFILE", str(locked.files / "services"))
     url = locate(
         address.format(
@@ -469,7 +513,10 @@ def test_no_message_shows_a_password(tmp_path: Path, address: str) -> None:
 def test_a_pooler_that_splits_transactions_is_rejected(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.new_store()
     with run_pgbouncer(postgres, "statement") as port:
-        for command in (["serve", "--package=a", "--port=0"], ["doctor", "--package=a", "--port=1"]):
+        for command in (
+            ["serve", "--package=a", "--port=0"],
+            ["doctor", "--package=a", "--port=1"],
+        ):
             done = run_server(tmp_path, *command, "--database", _via(url, port))
             assert done.returncode == 1
             said = done.stdout + done.stderr

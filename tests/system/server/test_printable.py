@@ -1,4 +1,5 @@
-"""Nothing that comes from elsewhere reaches a maintainer's terminal or log as anything but printable text."""
+"""Nothing that comes from elsewhere reaches a maintainer's terminal or log as anything but
+printable text."""
 
 import ast
 import json
@@ -20,10 +21,10 @@ from commands import leaves
 from hostile import HOSTILE, ID, dump, find_unprintable, forged_lines
 from loopback import answer, loopback
 from made import ENVIRONMENT, at, commit, write
-from plaintally_server import logs
-from plaintally_server.cli import commands
+from plaintally_server import log_config
+from plaintally_server.cli.main import commands
 from plaintally_server.exceptions import CommandError
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
 from plaintally_server.store import Write
 from plaintally_server.store.maintenance import Maintenance
 
@@ -35,9 +36,20 @@ CASES: dict[str, list[list[str]]] = {
     "backup": [[f"x/{HOSTILE}"], [f"copy{HOSTILE.replace('/', '_')}"]],
     "contract add": [["wrong.json"], [HOSTILE]],
     "contract list": [["--database", "contracts.sqlite3"], []],
-    "copy": [["--from", "a.sqlite3", "--to", f"x/{HOSTILE}"], ["--from", HOSTILE, "--to", "b.sqlite3"]],
-    "doctor": [[], ["--package", HOSTILE], ["--contract", "wrong.json"], ["--database", f"x/{HOSTILE}"]],
-    "export": [["--to", f"out{HOSTILE.replace('/', '_')}", "--check"], ["--to", "out", "--package", HOSTILE]],
+    "copy": [
+        ["--from", "a.sqlite3", "--to", f"x/{HOSTILE}"],
+        ["--from", HOSTILE, "--to", "b.sqlite3"],
+    ],
+    "doctor": [
+        [],
+        ["--package", HOSTILE],
+        ["--contract", "wrong.json"],
+        ["--database", f"x/{HOSTILE}"],
+    ],
+    "export": [
+        ["--to", f"out{HOSTILE.replace('/', '_')}", "--check"],
+        ["--to", "out", "--package", HOSTILE],
+    ],
     "forget approve": [[ID], [HOSTILE]],
     "forget erase": [[]],
     "forget list": [[]],
@@ -47,8 +59,17 @@ CASES: dict[str, list[list[str]]] = {
     "init": [[f"new{HOSTILE.replace('/', '_')}"], ["."], ["x", HOSTILE]],
     "lookup": [[ID], [HOSTILE], [ID, "--contract", "wrong.json"], [str(UUID(int=7))]],
     "migrate": [[], ["--database", f"x/{HOSTILE}"]],
-    "pull": [["--project", "p", "--package", "rxinfer", "--credentials", "wrong.json"], ["--project", HOSTILE]],
-    "report": [[], ["--format", "csv"], ["--format", "json"], [HOSTILE], ["--from", "parquet", "--export", HOSTILE]],
+    "pull": [
+        ["--project", "p", "--package", "rxinfer", "--credentials", "wrong.json"],
+        ["--project", HOSTILE],
+    ],
+    "report": [
+        [],
+        ["--format", "csv"],
+        ["--format", "json"],
+        [HOSTILE],
+        ["--from", "parquet", "--export", HOSTILE],
+    ],
     "restore": [["--deletions", "wrong.json"], [HOSTILE]],
     "serve": [
         ["--contract", "wrong.json"],
@@ -80,13 +101,21 @@ def documents(today: date) -> Iterator[Write]:
                 counted = {"id": str(uuid4()), "timestamp": moment, "package_version": version}
                 yield write("using_rxinfer", counted, moment)
     moment = at(today - timedelta(days=3), 60)
-    yield write(f"using_{HOSTILE}", {"id": str(uuid4()), "timestamp": moment}, moment, package=HOSTILE)
-    environment = {name: HOSTILE if isinstance(value, str) else value for name, value in ENVIRONMENT.items()}
+    yield write(
+        f"using_{HOSTILE}", {"id": str(uuid4()), "timestamp": moment}, moment, package=HOSTILE
+    )
+    environment = {
+        name: HOSTILE if isinstance(value, str) else value for name, value in ENVIRONMENT.items()
+    }
     owner = {"package": "rxinfer", "deletion_key_hash": "0" * 64}
     names = {**owner, "label": HOSTILE}
-    yield write(SESSIONS, {"id": ID, **owner, "created_at": moment, "environment": environment}, moment)
+    yield write(
+        SESSIONS, {"id": ID, **owner, "created_at": moment, "environment": environment}, moment
+    )
     numbers: dict[str, float] = dict.fromkeys(("total_invokes", "success_count", "failed_count"), 1)
-    numbers |= dict.fromkeys(("success_rate", "min_duration_ms", "max_duration_ms", "total_duration_ms"), 1.0)
+    numbers |= dict.fromkeys(
+        ("success_rate", "min_duration_ms", "max_duration_ms", "total_duration_ms"), 1.0
+    )
     stats = {"id": ID, "session": ID, **names, **numbers, "context_keys": [HOSTILE, "model"]}
     yield write(STATS, stats, moment, parent=ID)
     invoke = {"id": ID, "session_stats": ID, **names, "status": "error", "duration_ms": 1.0}
@@ -105,11 +134,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = Maintenance(folder / "a.sqlite3")
     store.add_token(HOSTILE, b"0" * 32, frozenset((HOSTILE,)), actor=HOSTILE, at=now)
     start = at(now.date() - timedelta(days=9))
-    store.strike("rxinfer", start, start + timedelta(hours=1), reason=HOSTILE, actor=HOSTILE, at=now)
+    store.strike(
+        "rxinfer", start, start + timedelta(hours=1), reason=HOSTILE, actor=HOSTILE, at=now
+    )
     wrong = {"labels": {"fit": {"context": {"a": {"kind": "Flag", HOSTILE: 1}}}}}
     (folder / "wrong.json").write_bytes(dump({"package": "rxinfer", **wrong}))
     commit(folder / "contracts.sqlite3", [])
-    Maintenance(folder / "contracts.sqlite3").add_contract(HOSTILE, dump({"package": HOSTILE, **wrong}), at=now)
+    Maintenance(folder / "contracts.sqlite3").add_contract(
+        HOSTILE, dump({"package": HOSTILE, **wrong}), at=now
+    )
     (folder / "unknown.toml").write_text(f"{json.dumps(HOSTILE)} = 1\n")
     return folder
 
@@ -119,7 +152,13 @@ def run(folder: Path, arguments: Sequence[str], **more: str) -> subprocess.Compl
     return subprocess.run(
         [sys.executable, "-m", "plaintally_server", *arguments],
         cwd=folder,
-        env={**clean, "LOGNAME": HOSTILE, "PYTHONUTF8": "1", "PLAINTALLY_SERVER_DATABASE": "a.sqlite3", **more},
+        env={
+            **clean,
+            "LOGNAME": HOSTILE,
+            "PYTHONUTF8": "1",
+            "PLAINTALLY_SERVER_DATABASE": "a.sqlite3",
+            **more,
+        },
         capture_output=True,
         timeout=60,
         check=False,
@@ -129,10 +168,15 @@ def run(folder: Path, arguments: Sequence[str], **more: str) -> subprocess.Compl
 @pytest.mark.parametrize("command", CASES)
 def test_no_command_prints_what_a_terminal_obeys(folder: Path, command: str) -> None:
     with loopback(answer(500).replace(b"Status", HOSTILE.partition("\r")[0].encode())) as server:
-        given = [[part.format(url=f"http://127.0.0.1:{server.port}/") for part in each] for each in CASES[command]]
+        given = [
+            [part.format(url=f"http://127.0.0.1:{server.port}/") for part in each]
+            for each in CASES[command]
+        ]
         runs = [(arguments, run(folder, [*command.split(), *arguments])) for arguments in given]
     for variable, value in {"CONFIG": "unknown.toml", "DATABASE": f"x/{HOSTILE}"}.items():
-        done = run(folder, [*command.split(), *given[0]], **{f"PLAINTALLY_SERVER_{variable}": value})
+        done = run(
+            folder, [*command.split(), *given[0]], **{f"PLAINTALLY_SERVER_{variable}": value}
+        )
         runs.append(([variable], done))
     for arguments, done in runs:
         for output in (done.stdout, done.stderr):
@@ -142,16 +186,20 @@ def test_no_command_prints_what_a_terminal_obeys(folder: Path, command: str) -> 
         assert done.stdout + done.stderr or command == "forget log", arguments
 
 
-@pytest.mark.parametrize("form", logs.FORMATS)
-def test_the_log_is_printable(form: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", log_config.FORMATS)
+def test_the_log_is_printable(
+    form: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = logging.getLogger().handlers[:]
     for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
         monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
-    logs.set_up(form)
+    log_config.set_up(form)
     try:
-        logging.getLogger("plaintally_server").error("it failed: %s", HOSTILE, exc_info=ValueError(HOSTILE))
-        logs.flush(5)
+        logging.getLogger("plaintally_server").error(
+            "it failed: %s", HOSTILE, exc_info=ValueError(HOSTILE)
+        )
+        log_config.flush(5)
     finally:
         logging.captureWarnings(capture=False)
         logging.getLogger().handlers[:] = before
@@ -171,6 +219,14 @@ def test_commands_print_by_one_function() -> None:
         if path.name == "terminal.py":
             continue
         called = {
-            ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+            ast.unparse(node.func)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
         }
-        assert not called & {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}, path
+        assert not called & {
+            "print",
+            "click.echo",
+            "click.secho",
+            "sys.stdout.write",
+            "sys.stderr.write",
+        }, path

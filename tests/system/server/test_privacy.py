@@ -27,13 +27,22 @@ CANARIES = {
 def spellings(text: str) -> list[bytes]:
     """How a text could be written down."""
     plain = text.encode()
-    return [plain, plain.hex().encode(), base64.b64encode(plain).rstrip(b"=")[:-1], text.encode("utf-16-le")]
+    return [
+        plain,
+        plain.hex().encode(),
+        base64.b64encode(plain).rstrip(b"=")[:-1],
+        text.encode("utf-16-le"),
+    ]
 
 
 def found_in(folder: Path, output: str) -> list[str]:
     packed = [socket.inet_aton(ADDRESS), socket.inet_aton("198.51.100.23"), ADDRESS.encode()]
-    wanted = {name: spellings(value.rpartition(" ")[2]) for name, value in CANARIES.items()} | {"address": packed}
-    haystack = output.encode() + b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    wanted = {name: spellings(value.rpartition(" ")[2]) for name, value in CANARIES.items()} | {
+        "address": packed
+    }
+    haystack = output.encode() + b"".join(
+        path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    )
     return [name for name, forms in wanted.items() if any(form in haystack for form in forms)]
 
 
@@ -67,11 +76,14 @@ def test_no_address_and_no_header_is_kept(place: tuple[Path, str | None], tmp_pa
             ("PUT", "/v1/x", b"x" * 100_000),
         ]
         statuses = [
-            collector.request(method, path, body, CANARIES, source=ADDRESS).status for method, path, body in requests
+            collector.request(method, path, body, CANARIES, source=ADDRESS).status
+            for method, path, body in requests
         ]
         assert statuses[:2] == [200, 200]
         assert found_in(folder, "") == []  # while the write-ahead log is there
-        with socket.create_connection(("127.0.0.1", collector.port), source_address=(ADDRESS, 0)) as garbage:
+        with socket.create_connection(
+            ("127.0.0.1", collector.port), source_address=(ADDRESS, 0)
+        ) as garbage:
             garbage.sendall(b"canary-agent/1.0 \x00\r\nHost: \xff\r\n\r\n")
             garbage.recv(1000)
         collector.process.terminate()
@@ -84,6 +96,8 @@ def test_no_address_and_no_header_is_kept(place: tuple[Path, str | None], tmp_pa
 
 @pytest.mark.parametrize("name", [*CANARIES, "address"])
 def test_the_search_finds_what_is_planted(tmp_path: Path, name: str) -> None:
-    planted = CANARIES.get(name, "").rpartition(" ")[2].encode("utf-16-le") or socket.inet_aton(ADDRESS)
+    planted = CANARIES.get(name, "").rpartition(" ")[2].encode("utf-16-le") or socket.inet_aton(
+        ADDRESS
+    )
     (tmp_path / "planted.sqlite3").write_bytes(b"\x00\x01" + planted + b"\x02")
     assert found_in(tmp_path, "") == [name]

@@ -1,4 +1,5 @@
-"""The public pages say nothing about sessions, and nothing about fewer than five imports of a version."""
+"""The public pages say nothing about sessions, and nothing about fewer than five imports of a
+version."""
 
 import asyncio
 import random
@@ -17,22 +18,23 @@ from starlette.requests import Request
 from collectors import Collector, run_collector
 from made import at, commit, count, counts, new_id, run_until, session
 from plaintally.contract import Contract, Integer, Label
-from plaintally_server.dashboard import PERIODS, Pages
-from plaintally_server.figures import MAX_ROWS, read_sessions
-from plaintally_server.page_cache import PageCache
+from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.reports.disclosure import settled_week, show_shares
-from plaintally_server.rolling import roll_up
+from plaintally_server.reports.facts import MAX_ROWS, read_sessions
 from plaintally_server.store import Import, Store, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.sqlite import SQLiteStore
+from plaintally_server.web.dashboard import PERIODS, Pages
+from plaintally_server.web.page_cache import PageCache
 from shared import write_contract
 
 NOW = datetime(2026, 11, 25, 15, 30, tzinfo=UTC)  # a Wednesday
 DAYS = [NOW.date() - timedelta(days=back) for back in range(40)]
 WEEK = [date(2026, 11, 16) + timedelta(days=ahead) for ahead in range(7)]
 CONTRACT = Contract(
-    counter=["package_version", "python_version"], labels={"inference": Label({"n": Integer(0, 9)}), "plot": Label({})}
+    counter=["package_version", "python_version"],
+    labels={"inference": Label({"n": Integer(0, 9)}), "plot": Label({})},
 )
 PATHS = ["", "rxinfer", *(f"rxinfer?days={days}" for days in PERIODS)]
 
@@ -42,7 +44,13 @@ def show(pages: Pages, path: str) -> bytes:
     pages.cache.clear()
     package, _, query = path.partition("?")
     params = {"package": package} if package else {}
-    scope = {"type": "http", "method": "GET", "path_params": params, "query_string": query.encode(), "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path_params": params,
+        "query_string": query.encode(),
+        "headers": [],
+    }
     work = pages.package if package else pages.home
     return bytes(asyncio.run(work(Request(scope))).body)
 
@@ -59,7 +67,9 @@ def versions_of(page: bytes) -> str:
 def imports(version: str, number: int, *, seed: int = 0, day: date = WEEK[3]) -> list[Import]:
     """Imports of one version that were received at noon."""
     chance, moment = random.Random(f"{version}{seed}{day}"), at(day, 43_200)  # noqa: S311
-    return [count({"id": new_id(chance), "package_version": version}, moment) for _ in range(number)]
+    return [
+        count({"id": new_id(chance), "package_version": version}, moment) for _ in range(number)
+    ]
 
 
 async def keep(store: Store, writes: Sequence[Write | Import]) -> None:
@@ -103,9 +113,15 @@ def test_a_collector_answers_the_same_with_and_without_sessions(tmp_path: Path) 
     """Over HTTP: every address that needs no token, before and after sessions were shared."""
     contract = write_contract(tmp_path, "rxinfer")
     chance, today = random.Random(1), datetime.now(UTC).date()  # noqa: S311
-    commit(tmp_path / "a.sqlite3", list(counts(chance, [today - timedelta(days=back) for back in range(20)], 300)))
+    commit(
+        tmp_path / "a.sqlite3",
+        list(counts(chance, [today - timedelta(days=back) for back in range(20)], 300)),
+    )
     seen = []
-    paths = [f"/{path}" for path in ("", "openapi.json", "healthz", "readyz", "forget", "login", "maintain")]
+    paths = [
+        f"/{path}"
+        for path in ("", "openapi.json", "healthz", "readyz", "forget", "login", "maintain")
+    ]
     paths += [f"/packages/{path}" for path in PATHS[1:]]
     for number in (0, 9):
         for _ in range(number):
@@ -155,7 +171,9 @@ def test_versions_are_those_of_one_week_whatever_the_period(tmp_path: Path, peri
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["add", "share", "roll"]), st.sampled_from(["1.0.0", "1.1.0", "3.0.0"])),
+        st.tuples(
+            st.sampled_from(["add", "share", "roll"]), st.sampled_from(["1.0.0", "1.1.0", "3.0.0"])
+        ),
         max_size=8,
     )
 )
@@ -169,7 +187,9 @@ def test_two_looks_on_a_day_show_the_same_versions(script: list[tuple[str, str]]
         assert ">9</td>" not in first  # for then the four others would follow
         for what, version in script:
             if what == "add":
-                asyncio.run(keep(store, imports(version, 5, seed=chance.randrange(10**6), day=NOW.date())))
+                asyncio.run(
+                    keep(store, imports(version, 5, seed=chance.randrange(10**6), day=NOW.date()))
+                )
             elif what == "share":
                 asyncio.run(keep(store, list(session(chance, NOW, invokes=1))))
             else:
@@ -199,17 +219,22 @@ def test_a_version_that_is_no_release_is_not_shown(version: str) -> None:
     assert show_shares({version: 500}) == ((), 0)
 
 
-@pytest.mark.parametrize("version", ["1", "1.2", "1.2.3.4", "2026.11.23", "1.0rc1", "1.0.0-rc.1", "2.0b3", "1.0.post1"])
+@pytest.mark.parametrize(
+    "version", ["1", "1.2", "1.2.3.4", "2026.11.23", "1.0rc1", "1.0.0-rc.1", "2.0b3", "1.0.post1"]
+)
 def test_a_release_is_shown(version: str) -> None:
     assert show_shares({version: 5, "other": 5}) == ([(version, 5)], 5)
 
 
-VERSIONS = st.sampled_from(["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6+local", "a b"]) | st.none()
+VERSIONS = (
+    st.sampled_from(["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6+local", "a b"]) | st.none()
+)
 
 
 @given(st.dictionaries(VERSIONS, st.integers(1, 12)), st.integers(1, 7))
 def test_what_is_left_out_does_not_follow_from_a_table(cells: dict[object, int], most: int) -> None:
-    """The total is public, since imports per day are: so what is shown lacks nothing, or five at least."""
+    """The total is public, since imports per day are: so what is shown lacks nothing, or five at
+    least."""
     shares = show_shares(cells, most=most)
     assert all(cells[name] == number >= 5 for name, number in shares.rows)
     assert len(shares.rows) <= most
@@ -232,7 +257,10 @@ def test_tables_of_maintainers_are_bounded(tmp_path: Path) -> None:
                 fields = {**admitted.fields, "label": f"label {number}"}
                 if "environment" in fields:
                     versions = {"package_version": f"version {number}", "python_version": "=1+1"}
-                    fields = {**admitted.fields, "environment": {**fields["environment"], **versions}}
+                    fields = {
+                        **admitted.fields,
+                        "environment": {**fields["environment"], **versions},
+                    }
                 changed = admitted._replace(fields=fields)
                 asyncio.run(store.commit([one._replace(settle=lambda _, kept=changed: kept)]))  # type: ignore[misc]
         roll(store)
@@ -245,7 +273,11 @@ def test_weeks_do_not_overlap_and_are_over() -> None:
     weeks = [settled_week(date(2026, 1, 1) + timedelta(days=ahead)) for ahead in range(800)]
     for ahead, (first, last) in enumerate(weeks):
         assert (first.weekday(), last - first) == (0, timedelta(days=6))
-        assert timedelta(days=2) <= date(2026, 1, 1) + timedelta(days=ahead) - last <= timedelta(days=8)
+        assert (
+            timedelta(days=2)
+            <= date(2026, 1, 1) + timedelta(days=ahead) - last
+            <= timedelta(days=8)
+        )
 
 
 def test_a_week_of_which_a_part_is_excluded_shows_no_versions(tmp_path: Path) -> None:
@@ -257,7 +289,14 @@ def test_a_week_of_which_a_part_is_excluded_shows_no_versions(tmp_path: Path) ->
         pages, desk = open_pages(store), Maintenance(database)
         before = versions_of(show(pages, "rxinfer"))
         assert ">20</td>" in before
-        window = desk.strike("rxinfer", at(WEEK[3], 43_200), at(WEEK[3], 46_800), reason="made up", actor="ada", at=NOW)
+        window = desk.strike(
+            "rxinfer",
+            at(WEEK[3], 43_200),
+            at(WEEK[3], 46_800),
+            reason="made up",
+            actor="ada",
+            at=NOW,
+        )
         roll(store)
         assert versions_of(show(pages, "rxinfer")) == ""
         desk.take_back(window.number, actor="ada", at=NOW)

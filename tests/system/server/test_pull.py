@@ -21,14 +21,14 @@ from sqlalchemy.exc import OperationalError
 from collectors import count, run_collector, run_server
 from emulators import Emulator, needs_google, run_emulator
 from plaintally.contract import Contract
+from plaintally_server.cli.pull import PAGE, Pull
 from plaintally_server.exceptions import CommandError
-from plaintally_server.pull import PAGE, Pull
-from plaintally_server.remote import Project
-from plaintally_server.retention import Due, purge
-from plaintally_server.store import combinations, walks
+from plaintally_server.firestore.client import Project
+from plaintally_server.jobs.retention import Due, purge
+from plaintally_server.store import combinations, pull_progress
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
-from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.reader import SQLReader
 from postgresql import Postgres
 from shared import CONTRACT, Document, Shared, changed, double, integer, string, write_contract
 
@@ -41,7 +41,9 @@ NARROW, WIDE = Contract(), Contract(counter=("package_version",))
 def pull(folder: Path, firestore: Emulator, *options: str, contract: Contract = CONTRACT) -> str:
     """What the command says, which succeeds."""
     path = str(write_contract(folder, contract=contract))
-    done = run_server(folder, "pull", "--contract", path, "--package", "other", *options, env=firestore.env)
+    done = run_server(
+        folder, "pull", "--contract", path, "--package", "other", *options, env=firestore.env
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -80,12 +82,16 @@ def test_what_is_there_arrives_once(firestore: Emulator, tmp_path: Path) -> None
     assert {found for found, _ in today} <= {day, day + timedelta(1)}
     assert min(found for found, _ in today) > date(2026, 1, 1)
     shown = run_server(tmp_path, "lookup", shared.session)
-    assert "canary_model" in run_server(tmp_path, "lookup", shared.session, "--contract", "rxinfer.json").stdout
+    assert (
+        "canary_model"
+        in run_server(tmp_path, "lookup", shared.session, "--contract", "rxinfer.json").stdout
+    )
     assert shared.session in shown.stdout
 
 
 def test_what_has_expired_here_is_not_taken_again(firestore: Emulator, tmp_path: Path) -> None:
-    """A document that an earlier pull has not seen is taken however old, and one that it has seen can be deleted."""
+    """A document that an earlier pull has not seen is taken however old, and one that it has seen
+    can be deleted."""
     shared, until = Shared(), datetime.now(UTC) + timedelta(hours=2)
     firestore.put({**counts(3), **counts(2, "other"), **shared.documents})
     pull(tmp_path, firestore)
@@ -102,13 +108,17 @@ def test_what_has_expired_here_is_not_taken_again(firestore: Emulator, tmp_path:
     assert total(tmp_path) == 4
 
 
-def test_an_import_that_was_received_here_too_counts_once(firestore: Emulator, tmp_path: Path) -> None:
+def test_an_import_that_was_received_here_too_counts_once(
+    firestore: Emulator, tmp_path: Path
+) -> None:
     both, twice = str(uuid.uuid4()), str(uuid.uuid4())
     with run_collector(tmp_path / "plaintally.sqlite3") as collector:
         assert collector.post(both).status == 200
     names = (both, "of-a-document-without-an-id", twice, "of-a-repeated-request")
     ids = (both, both, twice, twice)
-    firestore.put({f"using_rxinfer/{name}": count(one) for name, one in zip(names, ids, strict=True)})  # type: ignore[misc]
+    firestore.put(
+        {f"using_rxinfer/{name}": count(one) for name, one in zip(names, ids, strict=True)}  # type: ignore[misc]
+    )
     assert pull(tmp_path, firestore) == "Looked at 4 documents; 1 of them are new or changed.\n"
     assert total(tmp_path) == 2
 
@@ -127,7 +137,10 @@ def test_an_import_counts_once_in_the_hour_of_the_project(tmp_path: Path) -> Non
         put(timedelta(days=700), "c", "a")
         put(timedelta(days=8), "b")
         for new in (3, 0):
-            assert pull(tmp_path, firestore) == f"Looked at 3 documents; {new} of them are new or changed.\n"
+            assert (
+                pull(tmp_path, firestore)
+                == f"Looked at 3 documents; {new} of them are new or changed.\n"
+            )
             forget_ids(tmp_path)
         put(timedelta(days=4), "0", "d")
         assert "2 of them are new" in pull(tmp_path, firestore)
@@ -146,7 +159,9 @@ def test_an_import_counts_once_in_the_hour_of_the_project(tmp_path: Path) -> Non
 
 
 @needs_google
-def test_what_arrives_during_a_walk_is_counted_by_the_next(google: Emulator, tmp_path: Path) -> None:
+def test_what_arrives_during_a_walk_is_counted_by_the_next(
+    google: Emulator, tmp_path: Path
+) -> None:
     """It is not counted by the walk, wherever it stands in the order of names, and not deleted."""
     google.put({f"using_rxinfer/{name}": count() for name in "bcd"})  # type: ignore[misc]
     with interrupted_walk(tmp_path, google, after="b"):
@@ -167,7 +182,11 @@ def interrupted_walk(folder: Path, firestore: Emulator, *, after: str) -> Iterat
         walk = work.store.begin_walk(
             firestore.project, "using_rxinfer", work.project.count("using_rxinfer", after=None).at
         )
-        page = [one for one in work.project.page("using_rxinfer", after=None, size=PAGE) if one.id <= after]
+        page = [
+            one
+            for one in work.project.page("using_rxinfer", after=None, size=PAGE)
+            if one.id <= after
+        ]
         work._count_page(walk, page, after)
         yield
 
@@ -178,7 +197,9 @@ def opened(folder: Path, firestore: Emulator, contract: Contract = WIDE) -> Iter
         patch.setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
         project, store = Project(firestore.project), Maintenance(folder / "plaintally.sqlite3")
         contracts = {"rxinfer": contract}
-        yield Pull(project, store, contracts, delete=False, delete_forgotten=False, now=datetime.now(UTC))
+        yield Pull(
+            project, store, contracts, delete=False, delete_forgotten=False, now=datetime.now(UTC)
+        )
         project.close()
 
 
@@ -186,7 +207,9 @@ def test_two_pulls_at_once_count_nothing_twice(firestore: Emulator, tmp_path: Pa
     firestore.put(counts(3))
     with opened(tmp_path, firestore) as one, opened(tmp_path, firestore) as other:
         at = one.project.count("using_rxinfer", after=None).at
-        begun = [work.store.begin_walk(firestore.project, "using_rxinfer", at) for work in (one, other)]
+        begun = [
+            work.store.begin_walk(firestore.project, "using_rxinfer", at) for work in (one, other)
+        ]
         page = one.project.page("using_rxinfer", after=None, size=PAGE)
         one._count_page(begun[0], page, None)
         forget_ids(tmp_path)
@@ -196,16 +219,25 @@ def test_two_pulls_at_once_count_nothing_twice(firestore: Emulator, tmp_path: Pa
 
 
 @needs_google
-def test_invented_versions_stay_bounded(google: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invented_versions_stay_bounded(
+    google: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(combinations, "MAX_STAGED", PAGE + 20)
     monkeypatch.setattr(combinations, "BATCH", PAGE)
-    versions = {f"using_rxinfer/{one}": count(package_version=string(f"1.{one}")) for one in range(PAGE + 50)}
+    versions = {
+        f"using_rxinfer/{one}": count(package_version=string(f"1.{one}"))
+        for one in range(PAGE + 50)
+    }
     google.put(versions)  # type: ignore[arg-type]
     with opened(tmp_path, google) as work:
         work.walk("using_rxinfer", Progress(disable=True))
     assert total(tmp_path) == len(versions)
     day = datetime.now(UTC).date()
-    hours = [hour for ago in (0, 1) for hour in reader(tmp_path).import_hours("rxinfer", day - timedelta(days=ago))]
+    hours = [
+        hour
+        for ago in (0, 1)
+        for hour in reader(tmp_path).import_hours("rxinfer", day - timedelta(days=ago))
+    ]
     assert sum(hour.imports for hour in hours) == len(versions)
     assert len({hour.coarse for hour in hours}) <= PAGE + 21
 
@@ -214,7 +246,9 @@ def cut(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def test_what_changes_is_taken_and_keeps_the_day_it_came(firestore: Emulator, tmp_path: Path) -> None:
+def test_what_changes_is_taken_and_keeps_the_day_it_came(
+    firestore: Emulator, tmp_path: Path
+) -> None:
     shared = Shared()
     firestore.put(shared.documents)
     firestore.put({shared.names[1]: changed(shared.stats_document(), max_duration_ms=double(13.0))})
@@ -225,7 +259,12 @@ def test_what_changes_is_taken_and_keeps_the_day_it_came(firestore: Emulator, tm
     assert before.create_time == cut(there.create_time)
     assert cut(there.update_time) <= before.update_time < there.update_time
     more = changed(shared.stats_document(), total_invokes=integer(3), failed_count=integer(1))
-    firestore.put({shared.names[1]: more, shared.names[0]: changed(shared.session_document(), package=string("other"))})
+    firestore.put(
+        {
+            shared.names[1]: more,
+            shared.names[0]: changed(shared.session_document(), package=string("other")),
+        }
+    )
     said = pull(tmp_path, firestore)
     assert "1 of them are new or changed" in said
     assert "1 in sessions: package, deletion_key_hash never change here.\n" in said
@@ -237,7 +276,9 @@ def test_what_changes_is_taken_and_keeps_the_day_it_came(firestore: Emulator, tm
 
 def test_what_no_contract_has_is_listed_and_stays(firestore: Emulator, tmp_path: Path) -> None:
     shared, good = Shared(), counts(2)
-    wrong = changed(shared.invoke_document(1), context={"mapValue": {"fields": {"secret": string("x")}}})
+    wrong = changed(
+        shared.invoke_document(1), context={"mapValue": {"fields": {"secret": string("x")}}}
+    )
     firestore.put({**good, f"using_rxinfer/{uuid.uuid4()}": ADDED, "using_rxinfer/b": ADDED})  # type: ignore[dict-item]
     firestore.put({**shared.documents, shared.names[3]: wrong})
     said = pull(tmp_path, firestore, "--delete")
@@ -245,7 +286,10 @@ def test_what_no_contract_has_is_listed_and_stays(firestore: Emulator, tmp_path:
         "Looked at 8 documents; 5 of them are new or changed.",
         "Refused, and left in place: 3.",
         "  1 in invokes: The field context must have no keys but those that the contract declares.",
-        "  2 in using_rxinfer: A document of using_rxinfer has the fields id, timestamp; there is 1 unknown.",
+        (
+            "  2 in using_rxinfer: A document of using_rxinfer has the fields id, timestamp; there is "
+            "1 unknown."
+        ),
         "Deleted 5 in the project.",
     ]
     assert len(firestore.ids("using_rxinfer")) == 2
@@ -276,7 +320,9 @@ def test_a_rejected_import_counts_when_the_contract_admits_it(
     late = rejected(5)
     firestore.put({**counts(3), **late})
     for _ in range(2):
-        assert "Refused, and left in place: 5." in pull(tmp_path, firestore, *options, contract=NARROW)
+        assert "Refused, and left in place: 5." in pull(
+            tmp_path, firestore, *options, contract=NARROW
+        )
         forget_ids(tmp_path)
         assert firestore.ids("using_rxinfer") >= {name.partition("/")[2] for name in late}
     assert total(tmp_path) == 3
@@ -289,7 +335,9 @@ def test_a_rejected_import_counts_when_the_contract_admits_it(
     assert (total(tmp_path), firestore.ids("using_rxinfer")) == (8, set())
 
 
-def test_a_counted_import_that_is_rejected_later_counts_once(firestore: Emulator, tmp_path: Path) -> None:
+def test_a_counted_import_that_is_rejected_later_counts_once(
+    firestore: Emulator, tmp_path: Path
+) -> None:
     """Its contract was narrowed and widened again."""
     firestore.put(rejected(2))
     for contract, new in ((WIDE, 2), (NARROW, 0), (WIDE, 0)):
@@ -303,7 +351,7 @@ def test_a_counted_import_that_is_rejected_later_counts_once(firestore: Emulator
 def test_too_many_rejected_imports_end_a_pull_before_one_is_lost(
     firestore: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walks, "MAX_REJECTED", 5)
+    monkeypatch.setattr(pull_progress, "MAX_REJECTED", 5)
     firestore.put({**counts(2), **rejected(5)})
     progress = Progress(disable=True)
     with opened(tmp_path, firestore, NARROW) as work:
@@ -314,17 +362,29 @@ def test_too_many_rejected_imports_end_a_pull_before_one_is_lost(
     with opened(tmp_path, firestore, NARROW) as work:
         work.delete = True
         for _ in range(2):
-            with pytest.raises(CommandError, match=r"more than 5 imports .* rejected by the contract of rxinfer"):
+            with pytest.raises(
+                CommandError, match=r"more than 5 imports .* rejected by the contract of rxinfer"
+            ):
                 work.walk("using_rxinfer", progress)
-    assert (total(tmp_path), kept_hashes(tmp_path), len(firestore.ids("using_rxinfer"))) == (2, 5, 10)
+    assert (total(tmp_path), kept_hashes(tmp_path), len(firestore.ids("using_rxinfer"))) == (
+        2,
+        5,
+        10,
+    )
     forget_ids(tmp_path)
     with opened(tmp_path, firestore, WIDE) as work:
         work.delete = True
         work.walk("using_rxinfer", progress)
-    assert (total(tmp_path), kept_hashes(tmp_path), firestore.ids("using_rxinfer")) == (10, 0, set())
+    assert (total(tmp_path), kept_hashes(tmp_path), firestore.ids("using_rxinfer")) == (
+        10,
+        0,
+        set(),
+    )
 
 
-def test_a_rejected_import_that_left_the_project_is_not_remembered(firestore: Emulator, tmp_path: Path) -> None:
+def test_a_rejected_import_that_left_the_project_is_not_remembered(
+    firestore: Emulator, tmp_path: Path
+) -> None:
     firestore.put(rejected(3))
     pull(tmp_path, firestore, contract=NARROW)
     with firestore.client() as client:
@@ -347,7 +407,11 @@ def test_rejected_imports_of_several_pages_count_once(google: Emulator, tmp_path
     for _ in range(2):
         forget_ids(tmp_path)
         pull(tmp_path, google, "--delete", contract=WIDE)
-    assert (total(tmp_path), kept_hashes(tmp_path), google.ids("using_rxinfer")) == (2 * PAGE, 0, set())
+    assert (total(tmp_path), kept_hashes(tmp_path), google.ids("using_rxinfer")) == (
+        2 * PAGE,
+        0,
+        set(),
+    )
 
 
 @pytest.mark.postgres
@@ -357,11 +421,13 @@ def test_rejected_imports_are_kept_in_postgresql_too(postgres: Postgres) -> None
     for days, (known, now) in enumerate(pages):
         walk = store.begin_walk("p", "using_rxinfer", datetime(2026, 11, 1 + days, tzinfo=UTC))
         assert store.find_rejected(walk, ids) >= set(known)
-        store.take_page(walk, [], walks.RejectedImports(known, now), after=None)
+        store.take_page(walk, [], pull_progress.RejectedImports(known, now), after=None)
         assert store.find_rejected(walk, ids) == set(now)
 
 
-def test_a_session_that_is_deleted_here_can_be_deleted_there(firestore: Emulator, tmp_path: Path) -> None:
+def test_a_session_that_is_deleted_here_can_be_deleted_there(
+    firestore: Emulator, tmp_path: Path
+) -> None:
     gone, kept = Shared(), Shared()
     firestore.put({**gone.documents, **kept.documents})
     pull(tmp_path, firestore)
@@ -396,15 +462,20 @@ def test_nothing_is_deleted_that_was_changed_after_it_was_read(google: Emulator)
 
 @needs_google
 @pytest.mark.parametrize("options", [(), ("--delete",)], ids=["", "delete"])
-def test_a_pull_that_is_killed_goes_on_where_it_was(google: Emulator, tmp_path: Path, options: tuple[str, ...]) -> None:
-    """Killed at random moments until one run comes to the end; here the ids are forgotten after each."""
+def test_a_pull_that_is_killed_goes_on_where_it_was(
+    google: Emulator, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Killed at random moments until one run comes to the end; here the ids are forgotten after
+    each."""
     given = counts(PAGE * 12 + 5)
     google.put(given)
     ids = sorted(name.partition("/")[2] for name in given)
     command = [sys.executable, "-m", "plaintally_server", "pull", "--package", "rxinfer", *options]
     killed = here = 0
     while here < len(ids):
-        process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **google.env}, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env={**os.environ, **google.env}, stdout=subprocess.DEVNULL
+        )
         with process:
             while process.poll() is None:
                 with suppress(OperationalError):  # there is no file, or no table yet
@@ -432,15 +503,21 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(google: Emulator, tmp_path: 
 def positions(folder: Path) -> list[str]:
     """The ids to which unfinished walks have come."""
     with closing(sqlite3.connect(folder / "plaintally.sqlite3")) as connection:
-        return [one for (one,) in connection.execute("SELECT last_id FROM pulls WHERE last_id <> ''")]
+        return [
+            one for (one,) in connection.execute("SELECT last_id FROM pulls WHERE last_id <> ''")
+        ]
 
 
 def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "key.json").write_text("{}")
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "without/google").mkdir(parents=True)
-    (tmp_path / "without/google/__init__.py").touch()  # stands before Google's client, as if that were not installed
-    done = run_server(tmp_path, "pull", "--project=p", "--package=pkg", env={"PYTHONPATH": f"{tmp_path}/without"})
+    (
+        tmp_path / "without/google/__init__.py"
+    ).touch()  # stands before Google's client, as if that were not installed
+    done = run_server(
+        tmp_path, "pull", "--project=p", "--package=pkg", env={"PYTHONPATH": f"{tmp_path}/without"}
+    )
     told = "plaintally-server: Google's client is missing; pip install 'plaintally-server[firestore]'\n"
     assert (done.returncode, done.stderr) == (1, told)
     for options, code, told in (
@@ -448,9 +525,21 @@ def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
         (("--project", "p/q"), 2, "no slash"),
         (("--project", "p"), 2, "Nothing to copy: name a package"),
         (("--project", "p", "--package", "A b"), 2, "must be a name such as"),
-        (("--project", "p", "--package", "pkg", "--credentials", "key.json"), 1, "no key of a service account"),
-        (("--project", "p", "--package", "pkg", "--credentials", "list.json"), 1, "it holds no JSON object"),
-        (("--project", "p", "--package", "pkg"), 1, "the project p cannot be used (Your default credentials"),
+        (
+            ("--project", "p", "--package", "pkg", "--credentials", "key.json"),
+            1,
+            "no key of a service account",
+        ),
+        (
+            ("--project", "p", "--package", "pkg", "--credentials", "list.json"),
+            1,
+            "it holds no JSON object",
+        ),
+        (
+            ("--project", "p", "--package", "pkg"),
+            1,
+            "the project p cannot be used (Your default credentials",
+        ),
     ):
         env = {"NO_GCE_CHECK": "true", "HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path)}
         done = run_server(tmp_path, "pull", *options, env=env)

@@ -1,4 +1,5 @@
-"""Lists, queries and batchGet of large documents: bounded answers, bounded memory, and nobody else waits."""
+"""Lists, queries and batchGet of large documents: bounded answers, bounded memory, and nobody else
+waits."""
 
 import asyncio
 import json
@@ -19,14 +20,15 @@ from sqlalchemy import event
 
 from collectors import OPEN_COLLECTOR, ROOT, Collector, count, run_collector
 from made import commit, session
-from plaintally_server import queries, retention
-from plaintally_server.filters import Found
-from plaintally_server.ingest import SESSIONS, Admitted
-from plaintally_server.lookups import MAX_NAMES
-from plaintally_server.queries import Item, Order, Query, complete_orders
-from plaintally_server.reads import ANSWER_BYTES
-from plaintally_server.resource import Name, Precondition, Stored
-from plaintally_server.rolling import Changed
+from plaintally_server.api.reads import ANSWER_BYTES
+from plaintally_server.firestore import queries
+from plaintally_server.firestore.documents import Name, Precondition, Stored
+from plaintally_server.firestore.filters import Found
+from plaintally_server.firestore.queries import Item, Order, Query, complete_orders
+from plaintally_server.firestore.reads import MAX_NAMES
+from plaintally_server.ingest.admission import SESSIONS, Admitted
+from plaintally_server.jobs import retention
+from plaintally_server.jobs.rollups import Changed
 from plaintally_server.store import Write, deletion
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.writing import SQLStore
@@ -49,7 +51,10 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     folder = tmp_path_factory.mktemp("reads")
     with run_collector(folder / "a.sqlite3", "--rate-limit=0", module=OPEN_COLLECTOR) as running:
         for number, name in enumerate(NAMES):
-            fields = {"text": {"stringValue": "x" * LONG}, "n": {"integerValue": str(NUMBER - number)}}
+            fields = {
+                "text": {"stringValue": "x" * LONG},
+                "n": {"integerValue": str(NUMBER - number)},
+            }
             assert running.request("PATCH", f"{CITIES}/{name}", {"fields": fields}).status == 200
         yield running
 
@@ -76,13 +81,19 @@ def query(collector: Collector, **more: object) -> tuple[int, object]:
 
 
 def peak_bytes(collector: Collector) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{collector.process.pid}/status").read_text())
+    found = re.search(
+        r"VmHWM:\s+(\d+) kB", Path(f"/proc/{collector.process.pid}/status").read_text()
+    )
     assert found
     return int(found[1]) * 1024
 
 
-@pytest.mark.parametrize(("orders", "names"), [("", NAMES), ("&orderBy=n", NAMES[::-1])], ids=["name", "field"])
-def test_a_page_ends_before_it_is_too_large(collector: Collector, orders: str, names: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("orders", "names"), [("", NAMES), ("&orderBy=n", NAMES[::-1])], ids=["name", "field"]
+)
+def test_a_page_ends_before_it_is_too_large(
+    collector: Collector, orders: str, names: list[str]
+) -> None:
     found = list(pages(collector, f"pageSize=300{orders}"))
     assert [name for page in found for name in page] == names
     assert {len(page) for page in found} == {ANSWER_BYTES // LONG}
@@ -92,8 +103,12 @@ def test_a_page_of_few_fields_has_them_all(collector: Collector) -> None:
     assert [len(page) for page in pages(collector, "pageSize=300&mask.fieldPaths=n")] == [NUMBER]
 
 
-@pytest.mark.parametrize("more", [{}, {"orderBy": [{"field": {"fieldPath": "n"}}]}], ids=["name", "field"])
-def test_a_query_with_too_large_an_answer_says_what_to_do(collector: Collector, more: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "more", [{}, {"orderBy": [{"field": {"fieldPath": "n"}}]}], ids=["name", "field"]
+)
+def test_a_query_with_too_large_an_answer_says_what_to_do(
+    collector: Collector, more: dict[str, object]
+) -> None:
     status, answer = query(collector, **more)
     assert status == 400
     assert "Set a limit" in str(answer)
@@ -123,7 +138,9 @@ def test_a_batch_get_has_an_end(collector: Collector) -> None:
 
 
 @pytest.mark.linux
-def test_many_large_reads_at_once_take_little_memory_and_hold_nobody_up(collector: Collector) -> None:
+def test_many_large_reads_at_once_take_little_memory_and_hold_nobody_up(
+    collector: Collector,
+) -> None:
     ended = threading.Event()
 
     def read() -> None:
@@ -153,7 +170,9 @@ def stored(n: int | None, size: int) -> Stored:
     return Stored({"text": "x" * size} | ({} if n is None else {"n": n}), NOW, NOW)
 
 
-DOCUMENTS = st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 3)), st.integers(0, 40)), max_size=12)
+DOCUMENTS = st.lists(
+    st.tuples(st.one_of(st.none(), st.integers(0, 3)), st.integers(0, 40)), max_size=12
+)
 
 
 @given(
@@ -164,16 +183,26 @@ DOCUMENTS = st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 3)), st.integ
     descending=st.booleans(),
 )
 def test_pages_by_bytes_have_every_document_once(
-    *, documents: list[tuple[int | None, int]], size: int, room: int, by_name: bool, descending: bool
+    *,
+    documents: list[tuple[int | None, int]],
+    size: int,
+    room: int,
+    by_name: bool,
+    descending: bool,
 ) -> None:
-    found = [Found(Name("p", "(default)", "cities", f"d{i:02}"), stored(*one)) for i, one in enumerate(documents)]
+    found = [
+        Found(Name("p", "(default)", "cities", f"d{i:02}"), stored(*one))
+        for i, one in enumerate(documents)
+    ]
     orders = complete_orders([] if by_name else [Order(("n",), descending)])
     whole = Query("cities", lambda _: True, orders, None, None, 0, None, None)
     everything, is_cut = queries.run(whole, found, write, room=10**9)
     assert not is_cut
     expected = [one for one in found if by_name or "n" in one.stored.fields]
     if not by_name:
-        expected.sort(key=lambda one: (one.stored.fields["n"], one.name.document), reverse=descending)
+        expected.sort(
+            key=lambda one: (one.stored.fields["n"], one.name.document), reverse=descending
+        )
     assert [item.content for item in everything] == [write(one) for one in expected]
     shown: list[Item] = []
     while True:
@@ -205,7 +234,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLStore]:
 
 def test_a_store_reads_in_parts_and_misses_nothing(store: SQLStore) -> None:
     days = [NOW + timedelta(hours=number % 3) for number in range(450)]
-    admitted = [Admitted({"text": "x" * (300_000 if number % 40 == 0 else 1)}, "", None) for number in range(450)]
+    admitted = [
+        Admitted({"text": "x" * (300_000 if number % 40 == 0 else 1)}, "", None)
+        for number in range(450)
+    ]
     names = [Name("p", "(default)", "cities", f"é{number * 7 % 450:03}") for number in range(450)]
     writes = [
         Write(name, Precondition(None), lambda _, one=one: one, at)  # type: ignore[misc]
@@ -220,9 +252,13 @@ def test_a_store_reads_in_parts_and_misses_nothing(store: SQLStore) -> None:
         return [document for document, _ in rows]
 
     for descending in (False, True):
-        assert store.scan("cities", take, after=None, descending=descending) == sorted(ids, reverse=descending)
+        assert store.scan("cities", take, after=None, descending=descending) == sorted(
+            ids, reverse=descending
+        )
         behind = [one for one in ids if (one < ids[100] if descending else one > ids[100])]
-        assert store.scan("cities", take, after=ids[100], descending=descending) == sorted(behind, reverse=descending)
+        assert store.scan("cities", take, after=ids[100], descending=descending) == sorted(
+            behind, reverse=descending
+        )
     of_day = store.documents_of_day("", "cities", NOW.date(), take)
     hours = dict(zip(map(str, (name.document for name in names)), days, strict=True))
     assert [hours[one] for one in of_day] == sorted(days)
@@ -238,7 +274,9 @@ def test_sqlite_finds_documents_by_name_without_reading_all(tmp_path: Path) -> N
     store = open_store(tmp_path / "a.sqlite3")
     with closing(store):
         statements: list[tuple[str, Any]] = []
-        event.listen(store._reads, "before_cursor_execute", lambda *args: statements.append(args[2:4]))
+        event.listen(
+            store._reads, "before_cursor_execute", lambda *args: statements.append(args[2:4])
+        )
         store.get_all([Name("", "", collection, one) for collection in ("a", "b") for one in "xy"])
         store.scan("a", list, after="a", descending=False)
         store.documents_of_day("p", "a", NOW.date(), list)
@@ -263,7 +301,9 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
         store.received(one)
         asyncio.run(store.renew_below(Changed(package, SESSIONS, NOW.date(), 1)))
         for what in ("contexts", "documents"):
-            due = retention.Due(package, what, NOW + timedelta(days=1), frozenset({"inference", "plot"}))
+            due = retention.Due(
+                package, what, NOW + timedelta(days=1), frozenset({"inference", "plot"})
+            )
             store.find_expired([due])
             asyncio.run(store.purge(due, retention.START, limit=1, at=NOW))
         with store._reading() as connection:
@@ -271,9 +311,13 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
         assert asyncio.run(store.approve(one, at=NOW, salt=b"", actor="ada")) is not None
         with store._reading() as connection:
             for statement, parameters in [*statements]:
-                is_of_pass = "documents_" in statement  # an erasure that began meanwhile; its tables come and go
+                is_of_pass = (
+                    "documents_" in statement
+                )  # an erasure that began meanwhile; its tables come and go
                 if statement.startswith(("SELECT", "DELETE", "UPDATE")) and not is_of_pass:
                     first = parameters[0] if isinstance(parameters, list) else parameters  # of many
-                    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first).all()
+                    plan = connection.exec_driver_sql(
+                        f"EXPLAIN QUERY PLAN {statement}", first
+                    ).all()
                     found = [str(step[-1]) for step in plan]
                     assert not [step for step in found if re.search(SLOW, step)], (statement, found)

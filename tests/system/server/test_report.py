@@ -17,17 +17,24 @@ import pytest
 
 from collectors import run_server
 from made import at, commit, counts, session
-from plaintally_server.export.command import carry_out, plan_packages
-from plaintally_server.export.files import Export
-from plaintally_server.reports import texts
-from plaintally_server.reports.answers import Answer, Report, make_report, per_day, per_label, per_version
+from plaintally_server.cli.export import carry_out, plan_packages
+from plaintally_server.export.parquet import Export
+from plaintally_server.export.queries import open_duckdb
+from plaintally_server.export.source import StoreSource
+from plaintally_server.jobs.rollups import count_struck
+from plaintally_server.reports import formats
 from plaintally_server.reports.histogram import ZERO, bucket_of
-from plaintally_server.reports.questions import INVOKES, QUESTIONS, SESSIONS, VERSIONS, Cells
-from plaintally_server.rolling import count_struck
-from plaintally_server.sources import StoreSource
+from plaintally_server.reports.metrics import INVOKES, QUESTIONS, SESSIONS, VERSIONS, Cells
+from plaintally_server.reports.tables import (
+    Answer,
+    Report,
+    make_report,
+    per_day,
+    per_label,
+    per_version,
+)
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
-from plaintally_server.store.parquet import open_duckdb
 
 if TYPE_CHECKING:
     from plaintally_server.store import Import, Write
@@ -46,7 +53,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     chance = random.Random(17)  # noqa: S311
     days = [LAST - timedelta(days=back) for back in range(5)]
-    writes: list[Write | Import] = [*counts(chance, days, 2000), *counts(chance, days[:2], 300, package="another")]
+    writes: list[Write | Import] = [
+        *counts(chance, days, 2000),
+        *counts(chance, days[:2], 300, package="another"),
+    ]
     for _ in range(80):
         writes += session(chance, at(chance.choice(days), 5), invokes=chance.randint(0, 12))
     commit(folder / "store", writes)
@@ -62,7 +72,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def of_documents(folder: Path, collection: str) -> int:
     """How many documents were received outside of the window."""
     times = open_reader(folder / "store").scan(
-        collection, lambda found: [stored.create_time for _, stored in found], after=None, descending=False
+        collection,
+        lambda found: [stored.create_time for _, stored in found],
+        after=None,
+        descending=False,
     )
     return sum(not WINDOW[0] <= time < WINDOW[1] for time in times)
 
@@ -76,17 +89,25 @@ def of_hours(folder: Path, package: str, days: Iterable[date]) -> int:
 
 def of_store(folder: Path) -> list[Report]:
     source = StoreSource(open_reader(folder / "store"))
-    return [make_report(source, package, last=LAST, length=7, computed_at=NOW) for package in source.packages()]
+    return [
+        make_report(source, package, last=LAST, length=7, computed_at=NOW)
+        for package in source.packages()
+    ]
 
 
 def test_the_store_and_duckdb_over_files_give_the_same_answers(folder: Path) -> None:
-    store, files = StoreSource(open_reader(folder / "store")), open_duckdb(Export(str(folder / "out")))
+    store, files = (
+        StoreSource(open_reader(folder / "store")),
+        open_duckdb(Export(str(folder / "out"))),
+    )
     assert files.packages() == store.packages() == ["another", "rxinfer"]
     for package in store.packages():
         for length in (1, 3, 30):
             first = LAST - timedelta(days=length - 1)
             for question in QUESTIONS:
-                assert files.count(question, package, first, LAST) == store.count(question, package, first, LAST)
+                assert files.count(question, package, first, LAST) == store.count(
+                    question, package, first, LAST
+                )
         assert files.first_day(package) == store.first_day(package)
 
 
@@ -97,11 +118,15 @@ def test_the_answers_are_those_of_the_documents(folder: Path) -> None:
         "imports", "versions", "pythons", "sessions", "session_versions", "session_pythons", "invokes",
     ]  # fmt: skip
     days: dict[Any, Any] = {row[0]: row[1] for row in answers["imports"].rows}
-    assert [days[LAST - timedelta(days=back)] is None for back in range(7)] == [False] * 5 + [True] * 2
+    assert [days[LAST - timedelta(days=back)] is None for back in range(7)] == [False] * 5 + [
+        True
+    ] * 2
     counted = of_hours(folder, "rxinfer", days)
     assert 1800 < counted < 2000
     assert sum(count or 0 for count in days.values()) == counted
-    assert [sum(row[1] for row in answers[name].rows) for name in ("versions", "pythons")] == [counted] * 2  # type: ignore[misc]
+    assert [sum(row[1] for row in answers[name].rows) for name in ("versions", "pythons")] == [  # type: ignore[misc]
+        counted
+    ] * 2
     assert sum(row[1] or 0 for row in answers["sessions"].rows) == of_documents(folder, "sessions")  # type: ignore[misc]
     assert {answer.question.name for answer in another.answers} == {"imports", "sessions"}
 
@@ -118,26 +143,38 @@ def test_a_number_of_nothing_is_unknown_and_not_zero() -> None:
     assert list(plot[5:]) == [pytest.approx(8, rel=0.0217), *[pytest.approx(1000, rel=0.0217)] * 2]
     assert per_label({}, {}, {}).rows == []
     before, since = LAST - timedelta(days=1), LAST
-    assert per_day(SESSIONS, {}, [before, since], known_from=since).rows == [(before, None), (since, 0)]
+    assert per_day(SESSIONS, {}, [before, since], known_from=since).rows == [
+        (before, None),
+        (since, 0),
+    ]
     assert per_version(VERSIONS, {(None,): 5}).rows == ()
     assert per_version(VERSIONS, {(None,): 1, ("2",): 3}).rows == [("2", 3, 0.75), (None, 1, 0.25)]
 
 
 def test_csv_and_json_have_the_same_numbers_as_the_answers(folder: Path) -> None:
     reports = of_store(folder)
-    found = [dict(row) for row in csv.DictReader(texts.to_csv(reports).splitlines())]
+    found = [dict(row) for row in csv.DictReader(formats.to_csv(reports).splitlines())]
     wanted = [
-        (report.package, answer.question.name, str(row[0]), measure, "" if value is None else str(value))
+        (
+            report.package,
+            answer.question.name,
+            str(row[0]),
+            measure,
+            "" if value is None else str(value),
+        )
         for report in reports
         for answer in report.answers
         for row in answer.rows
         for measure, value in zip(answer.columns[1:], row[1:], strict=True)
     ]
     assert [tuple(row.values()) for row in found] == wanted
-    [_, rxinfer] = json.loads(texts.to_json(reports))
+    [_, rxinfer] = json.loads(formats.to_json(reports))
     assert (rxinfer["package"], rxinfer["last"]) == ("rxinfer", str(LAST))
     assert Counter(len(rows) for rows in rxinfer["answers"].values()) == {7: 2, 2: 2, 3: 1, 1: 2}
-    assert rxinfer["answers"]["imports"][0] == {"day": str(LAST - timedelta(days=6)), "imports": None}
+    assert rxinfer["answers"]["imports"][0] == {
+        "day": str(LAST - timedelta(days=6)),
+        "imports": None,
+    }
 
 
 BLANKS = "\t\r\n\v\f \u2028\ufeff"
@@ -149,17 +186,32 @@ def test_a_label_is_no_formula_in_a_spreadsheet(separator: str) -> None:
     """Whatever separator a spreadsheet takes by its locale, no cell of text begins like a formula."""
     labels = [*FORMULAS, *(f"fit{between}=1" for between in (*BLANKS, ",", ";", '"', '"\n', "'"))]
     rows = [(label, 1, 1, 1.0, 1.0, 1.0, 1.0, 1.0) for label in labels]
-    columns = ("label", "sessions", "invokes", "success_share", "mean_ms", "median_ms", "p90_ms", "p99_ms")
-    text = texts.to_csv([Report("rxinfer", LAST, LAST, NOW, [Answer(INVOKES, columns, rows)])])
-    cells = [cell for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) for cell in row]
+    columns = (
+        "label",
+        "sessions",
+        "invokes",
+        "success_share",
+        "mean_ms",
+        "median_ms",
+        "p90_ms",
+        "p99_ms",
+    )
+    text = formats.to_csv([Report("rxinfer", LAST, LAST, NOW, [Answer(INVOKES, columns, rows)])])
+    cells = [
+        cell
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        for cell in row
+    ]
     assert len(cells) >= 7 * len(labels)
     assert [cell for cell in cells if not (cell[0].isalnum() or cell[0] in "_'")] == []
 
 
 def test_numbers_stay_numbers_and_names_as_they_are() -> None:
     rows = [("fit", -3, -0.5), ("_plot", None, 0.5), ("3.14", 1, 1.0)]
-    report = Report("rxinfer", LAST, LAST, NOW, [Answer(INVOKES, ("label", "sessions", "change"), rows)])
-    assert texts.to_csv([report]).splitlines()[1:] == [
+    report = Report(
+        "rxinfer", LAST, LAST, NOW, [Answer(INVOKES, ("label", "sessions", "change"), rows)]
+    )
+    assert formats.to_csv([report]).splitlines()[1:] == [
         f"rxinfer,invokes,{label},{measure},{'' if value is None else value}"
         for label, *values in rows
         for measure, value in zip(("sessions", "change"), values, strict=True)
@@ -169,23 +221,40 @@ def test_numbers_stay_numbers_and_names_as_they_are() -> None:
 def test_the_command_prints_a_report_and_says_what_is_wrong(folder: Path) -> None:
     asked = ("report", "--database", "store", "--last", str(LAST), "--days", "7")
     printed = run_server(folder, *asked, env={"PYTHONIOENCODING": "utf-8"})
-    assert printed.stdout.rstrip() == texts.to_text(of_store(folder), width=100)
+    assert printed.stdout.rstrip() == formats.to_text(of_store(folder), width=100)
     nobody = run_server(folder, *asked, "nobody")
     assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert nobody.stderr == "plaintally-server: nothing is known of nobody; known are another, rxinfer\n"
+    assert (
+        nobody.stderr
+        == "plaintally-server: nothing is known of nobody; known are another, rxinfer\n"
+    )
     assert run_server(folder, *asked, "--from", "spark").returncode == 2
-    nothing = run_server(folder, *asked, "--from", "parquet", "--export", "s3://name:secret@none/at?region=a&bad=1")
-    assert (nothing.returncode, "secret" in nothing.stderr, "cannot open s3://none/at" in nothing.stderr) == (
+    nothing = run_server(
+        folder, *asked, "--from", "parquet", "--export", "s3://name:secret@none/at?region=a&bad=1"
+    )
+    assert (
+        nothing.returncode,
+        "secret" in nothing.stderr,
+        "cannot open s3://none/at" in nothing.stderr,
+    ) == (
         1,
         False,
         True,
     )
-    for days, told in ("5", ""), ("7", f"The export has nothing before {LAST - timedelta(days=4)};"):
-        exported = run_server(folder, *asked, "--from", "parquet", "--export", "out", "--days", days)
+    for days, told in (
+        ("5", ""),
+        ("7", f"The export has nothing before {LAST - timedelta(days=4)};"),
+    ):
+        exported = run_server(
+            folder, *asked, "--from", "parquet", "--export", "out", "--days", days
+        )
         assert (exported.returncode, exported.stderr.partition(" what")[0]) == (0, told)
     for last in ("9999-12-31", "0001-01-07"):
         never = run_server(folder, "report", "--database", "store", "--last", last, "--days", "7")
-        assert (never.returncode, f"No 7 days that are over end with {last}; " in never.stderr) == (2, True)
+        assert (never.returncode, f"No 7 days that are over end with {last}; " in never.stderr) == (
+            2,
+            True,
+        )
     nothing = run_server(folder, *asked, "--from", "parquet", "--export", "empty")
     assert (nothing.returncode, nothing.stderr.count("nothing was counted there yet")) == (1, 1)
 
@@ -194,10 +263,30 @@ def test_the_command_prints_a_report_and_says_what_is_wrong(folder: Path) -> Non
 def test_a_cluster_of_spark_gives_the_same_report(folder: Path, tmp_path: Path) -> None:
     from sparks import ENVIRONMENT, run_cluster
 
-    options = ["--last", str(LAST), "--days", "7", "--export", "out", "--format", "csv", "--from", "spark"]
+    options = [
+        "--last",
+        str(LAST),
+        "--days",
+        "7",
+        "--export",
+        "out",
+        "--format",
+        "csv",
+        "--from",
+        "spark",
+    ]
     with run_cluster(tmp_path) as url:
         done = subprocess.run(
-            [sys.executable, "-m", "plaintally_server", "report", "rxinfer", *options, "--master", url],
+            [
+                sys.executable,
+                "-m",
+                "plaintally_server",
+                "report",
+                "rxinfer",
+                *options,
+                "--master",
+                url,
+            ],
             cwd=folder,
             env={**os.environ, **ENVIRONMENT},
             capture_output=True,
@@ -207,5 +296,5 @@ def test_a_cluster_of_spark_gives_the_same_report(folder: Path, tmp_path: Path) 
         )
         logs = "".join(path.read_text() for path in tmp_path.glob("worker*.log"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == texts.to_csv([of_store(folder)[1]]).splitlines()
+    assert done.stdout.splitlines() == formats.to_csv([of_store(folder)[1]]).splitlines()
     assert logs.count("Asked to launch executor") == 2

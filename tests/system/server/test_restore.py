@@ -18,7 +18,7 @@ import pytest
 
 from collectors import run_collector, run_server
 from plaintally_server.exceptions import StartError
-from plaintally_server.store import replacing
+from plaintally_server.store import replace
 from plaintally_server.store.backup import restore
 from plaintally_server.store.lock import Lock
 from plaintally_server.store.opening import open_reader
@@ -73,7 +73,9 @@ def refused(folder: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def _disaster(tmp_path_factory: pytest.TempPathFactory) -> Disaster:
     folder, gone, stays = tmp_path_factory.mktemp("disaster"), Shared(), Shared()
-    with run_collector(folder / "test.sqlite3", f"--contract={write_contract(folder)}", "--rate-limit=0") as collector:
+    with run_collector(
+        folder / "test.sqlite3", f"--contract={write_contract(folder)}", "--rate-limit=0"
+    ) as collector:
         share(collector, gone)
         share(collector, stays)
         done(folder, "backup", "earlier.sqlite3", *DATABASE)
@@ -116,25 +118,35 @@ def test_a_database_that_was_restored_without_its_deletions_does_not_continue_an
     assert not disaster.has(disaster.gone)
 
 
-def test_a_restored_database_continues_the_backups_that_it_knows_all_deletions_of(disaster: Disaster) -> None:
+def test_a_restored_database_continues_the_backups_that_it_knows_all_deletions_of(
+    disaster: Disaster,
+) -> None:
     for name in ("backup.sqlite3", "earlier.sqlite3", "backup.sqlite3"):
         assert "Deleted again: 1 " in done(disaster.folder, "restore", name, *DATABASE)
         disaster.database.with_name("test.sqlite3.replaced").unlink()
         assert not disaster.has(disaster.gone)
 
 
-def test_an_older_file_that_was_put_back_by_hand_does_not_continue_a_newer_backup(disaster: Disaster) -> None:
+def test_an_older_file_that_was_put_back_by_hand_does_not_continue_a_newer_backup(
+    disaster: Disaster,
+) -> None:
     done(disaster.folder, "backup", "newer.sqlite3", *DATABASE)
     message = refused(disaster.folder, "restore", "newer.sqlite3", *DATABASE, "--deletions", "log")
     assert "or was written before that copy" in message
     (disaster.folder / "log").write_text(done(disaster.folder, "forget", "log", *DATABASE))
     shutil.copy(disaster.folder / "backup.sqlite3", disaster.database)
-    assert "is older than newer.sqlite3" in refused(disaster.folder, "restore", "newer.sqlite3", *DATABASE)
-    assert "Deleted again: 0 " in done(disaster.folder, "restore", "newer.sqlite3", *DATABASE, "--deletions", "log")
+    assert "is older than newer.sqlite3" in refused(
+        disaster.folder, "restore", "newer.sqlite3", *DATABASE
+    )
+    assert "Deleted again: 0 " in done(
+        disaster.folder, "restore", "newer.sqlite3", *DATABASE, "--deletions", "log"
+    )
     assert not disaster.has(disaster.gone)
 
 
-def test_an_older_file_is_recognized_if_nothing_was_deleted_between_the_backups(disaster: Disaster) -> None:
+def test_an_older_file_is_recognized_if_nothing_was_deleted_between_the_backups(
+    disaster: Disaster,
+) -> None:
     disaster.lose()
     shutil.copy(disaster.folder / "earlier.sqlite3", disaster.database)
     SQLiteStore(disaster.database).close()
@@ -146,7 +158,9 @@ def test_what_a_restore_replaced_does_not_continue_a_later_backup(disaster: Disa
     done(disaster.folder, "backup", "later.sqlite3", *DATABASE)
     disaster.database.unlink()
     later = ("restore", "later.sqlite3", *DATABASE)
-    assert "lacks everything since; move it away, or rename it to test.sqlite3 if" in refused(disaster.folder, *later)
+    assert "lacks everything since; move it away, or rename it to test.sqlite3 if" in refused(
+        disaster.folder, *later
+    )
     (disaster.folder / "test.sqlite3.replaced").rename(disaster.database)
     assert "is older than later.sqlite3" in refused(disaster.folder, *later)
 
@@ -155,10 +169,14 @@ def test_a_file_of_deletions_that_was_cut_off_is_rejected(disaster: Disaster) ->
     lines = (disaster.folder / "log").read_text().splitlines(keepends=True)
     for number in range(1, len(lines)):
         (disaster.folder / "cut").write_text("".join(lines[:number]))
-        assert "no complete file of deletions" in refused(disaster.folder, *RESTORE, "--deletions", "cut")
+        assert "no complete file of deletions" in refused(
+            disaster.folder, *RESTORE, "--deletions", "cut"
+        )
 
 
-def test_a_copy_of_a_database_that_cannot_be_marked_is_made_all_the_same(disaster: Disaster) -> None:
+def test_a_copy_of_a_database_that_cannot_be_marked_is_made_all_the_same(
+    disaster: Disaster,
+) -> None:
     (disaster.folder / "alias.sqlite3").hardlink_to(disaster.database)
     assert "could not be marked" in done(disaster.folder, "backup", "copy.sqlite3", *DATABASE)
     assert open_reader(disaster.folder / "copy.sqlite3").total("rxinfer") == 1
@@ -166,12 +184,16 @@ def test_a_copy_of_a_database_that_cannot_be_marked_is_made_all_the_same(disaste
 
 def test_a_copy_continues_its_source(disaster: Disaster) -> None:
     done(disaster.folder, "copy", "--from", "test.sqlite3", "--to", "copy.sqlite3")
-    assert "Deleted again: 1 " in done(disaster.folder, "restore", "backup.sqlite3", "--database", "copy.sqlite3")
+    assert "Deleted again: 1 " in done(
+        disaster.folder, "restore", "backup.sqlite3", "--database", "copy.sqlite3"
+    )
     assert not disaster.has(disaster.gone, "copy.sqlite3")
 
 
 @pytest.mark.parametrize("backup", [("backup.sqlite3",), ()])
-def test_the_deletions_of_another_database_are_rejected(disaster: Disaster, backup: tuple[str, ...]) -> None:
+def test_the_deletions_of_another_database_are_rejected(
+    disaster: Disaster, backup: tuple[str, ...]
+) -> None:
     SQLiteStore(disaster.folder / "other.sqlite3").close()
     log = done(disaster.folder, "forget", "log", "--database", "other.sqlite3")
     (disaster.folder / "other").write_text(log)
@@ -184,7 +206,9 @@ def test_the_deletions_of_another_database_are_rejected(disaster: Disaster, back
 
 def test_deletions_are_applied_to_no_database_that_is_missing(disaster: Disaster) -> None:
     disaster.lose()
-    assert "there is no database" in refused(disaster.folder, "restore", *DATABASE, "--deletions", "log")
+    assert "there is no database" in refused(
+        disaster.folder, "restore", *DATABASE, "--deletions", "log"
+    )
     assert not list(disaster.folder.glob("test.sqlite3*"))
 
 
@@ -208,7 +232,9 @@ def test_a_database_that_another_process_reads_stays(disaster: Disaster) -> None
 
 
 @pytest.mark.parametrize("leftover", ["part", "replaced"])
-def test_no_command_makes_a_database_beside_what_a_restore_left(disaster: Disaster, leftover: str) -> None:
+def test_no_command_makes_a_database_beside_what_a_restore_left(
+    disaster: Disaster, leftover: str
+) -> None:
     disaster.database.rename(disaster.folder / f"test.sqlite3.{leftover}")
     for path in disaster.folder.glob("test.sqlite3-*"):
         path.unlink()
@@ -226,7 +252,9 @@ def test_no_command_makes_a_database_beside_what_a_restore_left(disaster: Disast
     found = run_server(disaster.folder, "doctor", "--package=a", "--port=0", *DATABASE)
     assert re.search(rf"failed   database .*test\.sqlite3\.{leftover}", found.stdout)
     if leftover == "replaced":
-        assert "or rename it to test.sqlite3" in refused(disaster.folder, *RESTORE, "--without-deletions")
+        assert "or rename it to test.sqlite3" in refused(
+            disaster.folder, *RESTORE, "--without-deletions"
+        )
     else:
         done(disaster.folder, *RESTORE, "--without-deletions")
         assert not list(disaster.folder.glob("*.part*"))
@@ -236,12 +264,15 @@ CALLS = "link,linkat,rename,renameat,renameat2,unlink,unlinkat,fsync,fdatasync"
 
 
 def _leave_log(disaster: Disaster, folder: Path) -> None:
-    """Delete the last session as a collector does that is killed then, so that this stands in the log alone."""
+    """Delete the last session as a collector does that is killed then, so that this stands in the
+    log alone."""
     with closing(sqlite3.connect(disaster.database)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         hashed = hashlib.sha256(disaster.stays.session.encode()).digest()
         with connection:
-            connection.execute("INSERT INTO tombstones (id_hash, buried_at) VALUES (?, ?)", (hashed, 2**52))
+            connection.execute(
+                "INSERT INTO tombstones (id_hash, buried_at) VALUES (?, ?)", (hashed, 2**52)
+            )
             connection.execute("DELETE FROM documents WHERE id = ?", (disaster.stays.session,))
         for path in disaster.folder.glob("test.sqlite3*"):
             shutil.copy(path, folder)
@@ -289,9 +320,10 @@ def test_a_restore_that_is_killed_leaves_the_old_database_or_the_new_one(
 
 
 def _check_state(disaster: Disaster, *, is_lost: bool) -> str:
-    """Check what a restore left that was killed: first as a collector finds it, then as the next restore does."""
+    """Check what a restore left that was killed: first as a collector finds it, then as the next
+    restore does."""
     deleted = () if is_lost else (disaster.gone, disaster.stays)
-    old, started = replacing.replaced_by(disaster.database), disaster.folder / "started"
+    old, started = replace.replaced_by(disaster.database), disaster.folder / "started"
     started.mkdir()
     for path in disaster.folder.glob("test.sqlite3*"):
         shutil.copy(path, started)
@@ -333,7 +365,9 @@ def test_a_second_name_is_refused(disaster: Disaster) -> None:
     (disaster.folder / "alias.sqlite3").hardlink_to(disaster.database)
     for name in ("test.sqlite3", "alias.sqlite3"):
         serve = ("serve", "--package=a", "--port=0", "--database", name)
-        assert f"the database {name} has another name (hard link)" in refused(disaster.folder, *serve)
+        assert f"the database {name} has another name (hard link)" in refused(
+            disaster.folder, *serve
+        )
     found = run_server(disaster.folder, "doctor", "--package=a", "--port=0", *DATABASE)
     assert re.search(r"failed   database .*hard link", found.stdout)
 
@@ -366,22 +400,31 @@ def test_only_a_regular_file_is_replaced(disaster: Disaster, kind: int) -> None:
     path = disaster.folder / "special"
     os.mknod(path, 0o600 | kind, os.makedev(1, 3))
     before = sorted(disaster.folder.iterdir())
-    message = refused(disaster.folder, "restore", "backup.sqlite3", "--without-deletions", "--database", "special")
+    message = refused(
+        disaster.folder, "restore", "backup.sqlite3", "--without-deletions", "--database", "special"
+    )
     assert "special is not a regular file; name another" in message
     assert stat.S_IFMT(path.stat().st_mode) == kind
     assert sorted(disaster.folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("has_database", [False, True])
-def test_no_copy_is_prepared_in_the_place_of_its_source(disaster: Disaster, *, has_database: bool) -> None:
+def test_no_copy_is_prepared_in_the_place_of_its_source(
+    disaster: Disaster, *, has_database: bool
+) -> None:
     """A backup that was cut short, or a download, has such a name."""
     source = disaster.folder / "new.part"
     shutil.copy(disaster.folder / "backup.sqlite3", source)
     content = source.read_bytes()
     if has_database:
         shutil.copy(disaster.database, disaster.folder / "new")
-    message = refused(disaster.folder, "restore", "new.part", "--without-deletions", "--database", "new")
-    assert message == "plaintally-server: new.part has the name under which its copy would be written; rename it\n"
+    message = refused(
+        disaster.folder, "restore", "new.part", "--without-deletions", "--database", "new"
+    )
+    assert (
+        message
+        == "plaintally-server: new.part has the name under which its copy would be written; rename it\n"
+    )
     assert source.read_bytes() == content
     (disaster.folder / "new").unlink(missing_ok=True)
     assert "rename it" in refused(disaster.folder, "backup", "new", "--database", "new.part")
@@ -399,14 +442,16 @@ def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
     assert (tmp_path / "made").is_file()
 
 
-def test_the_copy_of_a_database_without_hard_links(disaster: Disaster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copy_of_a_database_without_hard_links(
+    disaster: Disaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(Path, "hardlink_to", fail)
-    shutil.copy(disaster.folder / "backup.sqlite3", part := replacing.part_of(disaster.database))
+    shutil.copy(disaster.folder / "backup.sqlite3", part := replace.part_of(disaster.database))
     before = disaster.database.read_bytes()
-    old = replacing.put_in_place(part, disaster.database)
+    old = replace.put_in_place(part, disaster.database)
     assert old
     assert old.read_bytes() == before
     assert disaster.has(disaster.gone)
@@ -416,7 +461,9 @@ def test_the_copy_of_a_database_without_hard_links(disaster: Disaster, monkeypat
 
 
 @pytest.mark.postgres
-def test_the_deletions_of_another_database_are_rejected_on_postgresql(disaster: Disaster, postgres: Postgres) -> None:
+def test_the_deletions_of_another_database_are_rejected_on_postgresql(
+    disaster: Disaster, postgres: Postgres
+) -> None:
     database = ("--database", postgres.new())
     done(disaster.folder, "migrate", *database)
     command = ("restore", *database, "--deletions", "log")

@@ -1,4 +1,5 @@
-"""What contracts say of retention is kept: contexts, documents, hourly totals and ids expire, and their bytes go."""
+"""What contracts say of retention is kept: contexts, documents, hourly totals and ids expire, and
+their bytes go."""
 
 import asyncio
 import contextlib
@@ -20,20 +21,25 @@ from clocks import clock_ahead
 from collectors import run_collector
 from made import run_until
 from plaintally.contract import Choice, Contract, Label
-from plaintally_server import retention, upkeep
-from plaintally_server.deletion import hash_text
-from plaintally_server.ingest import INVOKES, SESSIONS, STATS, Admitted, make_counted
-from plaintally_server.logins import begin, hash_secret
-from plaintally_server.refusals import Refusals
-from plaintally_server.resource import Name, Precondition
-from plaintally_server.rolling import roll_up
+from plaintally_server.auth.cookies import begin, hash_secret
+from plaintally_server.firestore.documents import Name, Precondition
+from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS, Admitted, make_counted
+from plaintally_server.ingest.deletion_requests import hash_text
+from plaintally_server.ingest.rejections import Refusals
+from plaintally_server.jobs import retention, scheduler
+from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.store import Import, Write, clock, deletion, purging, rollups
-from plaintally_server.store.database import Database, exclusively, open_for_reading, open_for_writing
+from plaintally_server.store.database import (
+    Database,
+    exclusively,
+    open_for_reading,
+    open_for_writing,
+)
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.rows import find_buried
 from plaintally_server.store.tables import erasures, import_ids, purges
-from plaintally_server.store.times import day_number, from_us
+from plaintally_server.store.timestamps import day_number, from_us
 from plaintally_server.store.writing import SQLStore
 from shared import write_contract
 
@@ -44,7 +50,10 @@ pytestmark = pytest.mark.once
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECRET = "canary7f3a"
 CONTRACT = Contract(
-    labels={"short": Label({"word": Choice(SECRET)}, retention_days=10), "long": Label({"word": Choice(SECRET)})},
+    labels={
+        "short": Label({"word": Choice(SECRET)}, retention_days=10),
+        "long": Label({"word": Choice(SECRET)}),
+    },
     retention_days=200,
 )
 
@@ -68,23 +77,36 @@ def store(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[SQLSt
     opened.close()
 
 
-_WALK = re.compile(r"SCAN (documents|import|rollups)|SEARCH (documents|import_days) [^(]*\(package=\?\)$")
+_WALK = re.compile(
+    r"SCAN (documents|import|rollups)|SEARCH (documents|import_days) [^(]*\(package=\?\)$"
+)
 """A step of a plan that reads a whole table, or all of a package."""
 
 
 def count(*, days: int, package: str = "rxinfer", coarse: str = "{}") -> Import:
     identifier = str(uuid4())
     counted = make_counted(package, identifier, None, coarse)
-    return Import(package, *counted, {"id": identifier}, NOW - timedelta(days=days), must_be_new=False)
+    return Import(
+        package, *counted, {"id": identifier}, NOW - timedelta(days=days), must_be_new=False
+    )
 
 
 def shared(
-    collection: str = SESSIONS, *, days: float, package: str = "rxinfer", name: str = "", parent: str | None = None
+    collection: str = SESSIONS,
+    *,
+    days: float,
+    package: str = "rxinfer",
+    name: str = "",
+    parent: str | None = None,
 ) -> Write:
     name = name or str(uuid4())
-    admitted = Admitted({"id": name, "deletion_key_hash": hash_text("its key").hex()}, package, parent=parent)
+    admitted = Admitted(
+        {"id": name, "deletion_key_hash": hash_text("its key").hex()}, package, parent=parent
+    )
     place = Name("p", "(default)", collection, name)
-    return Write(place, Precondition(), lambda _: admitted, NOW - timedelta(days=days), parent=parent)
+    return Write(
+        place, Precondition(), lambda _: admitted, NOW - timedelta(days=days), parent=parent
+    )
 
 
 def invoke(label: str, *, days: int) -> Write:
@@ -97,7 +119,7 @@ def invoke(label: str, *, days: int) -> Write:
 @contextlib.asynccontextmanager
 async def keeping(store: SQLStore, now: Callable[[], datetime]) -> AsyncIterator[None]:
     """What a collector does by itself, meanwhile."""
-    task = asyncio.ensure_future(upkeep.keep(store, CONTRACTS, Refusals(), now=now))
+    task = asyncio.ensure_future(scheduler.keep(store, CONTRACTS, Refusals(), now=now))
     yield
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -121,7 +143,11 @@ async def purge_all(store: SQLStore) -> dict[tuple[str, str], int]:
 def test_what_has_expired_goes_and_nothing_else(store: SQLStore) -> None:
     sessions = {days: shared(days=days) for days in (0, 199, 201, 500)}
     strange = shared(days=500, package="without_contract")
-    invokes = {(label, days): invoke(label, days=days) for label in ("short", "long") for days in (5, 11, 89, 91, 300)}
+    invokes = {
+        (label, days): invoke(label, days=days)
+        for label in ("short", "long")
+        for days in (5, 11, 89, 91, 300)
+    }
 
     async def work() -> dict[tuple[str, str], int]:
         for write in (*sessions.values(), strange, *invokes.values()):
@@ -140,7 +166,8 @@ def test_what_has_expired_goes_and_nothing_else(store: SQLStore) -> None:
 
 
 def test_hourly_totals_expire_and_daily_totals_stay(store: SQLStore) -> None:
-    """Those of a package whose contract was removed expire as by default; no day is rolled up again."""
+    """Those of a package whose contract was removed expire as by default; no day is rolled up
+    again."""
     days = {"rxinfer": (0, 199, 200, 201, 500), "removed": (300, 395, 396, 397)}
     stay = {"rxinfer": {0, 199, 200}, "removed": {300, 395, 396}}
 
@@ -150,7 +177,9 @@ def test_hourly_totals_expire_and_daily_totals_stay(store: SQLStore) -> None:
     async def work() -> None:
         for package, some in days.items():
             for number in some:
-                await store.commit([count(days=number, package=package, coarse=f'{{"a":{n}}}') for n in range(3)])
+                await store.commit(
+                    [count(days=number, package=package, coarse=f'{{"a":{n}}}') for n in range(3)]
+                )
         await roll_up(store, dialects=(), now=lambda: NOW)
         await retention.purge_all(store, CONTRACTS, now=lambda: NOW)
 
@@ -160,7 +189,9 @@ def test_hourly_totals_expire_and_daily_totals_stay(store: SQLStore) -> None:
         assert {found.date() for found, _ in store.hourly_imports(package, date.min, date.max)} == {
             ago(n) for n in stay[package]
         }
-        assert store.daily_counts(package, date.min, date.max) == [(ago(n), 3) for n in sorted(some, reverse=True)]
+        assert store.daily_counts(package, date.min, date.max) == [
+            (ago(n), 3) for n in sorted(some, reverse=True)
+        ]
         assert {state.day for state in store.day_states(package)} == {ago(n) for n in stay[package]}
         assert store.purged_until(NOW)[package].date() == ago(200 if package == "rxinfer" else 396)
     assert store.changed_days(ago(1)) == []
@@ -189,11 +220,18 @@ def test_what_loses_something_is_exported_again_and_not_rolled_up_again(store: S
 def test_purges_of_many_days_are_few_rows(store: SQLStore) -> None:
     async def work() -> None:
         for number in range(5):
-            await retention.purge_all(store, CONTRACTS, now=lambda now=NOW + timedelta(days=number): now)  # type: ignore[misc]
+            await retention.purge_all(
+                store,
+                CONTRACTS,
+                now=lambda now=NOW + timedelta(days=number): now,  # type: ignore[misc]
+            )
 
     asyncio.run(work())
     with store._reading() as connection:
-        assert connection.execute(select(func.count()).select_from(purges)).scalar() == len(CONTRACTS) + 1
+        assert (
+            connection.execute(select(func.count()).select_from(purges)).scalar()
+            == len(CONTRACTS) + 1
+        )
 
 
 def ids_by_day(store: SQLStore) -> dict[int, int]:
@@ -203,7 +241,9 @@ def ids_by_day(store: SQLStore) -> dict[int, int]:
         return {day_number(NOW.date()) - day: number for day, number in connection.execute(query)}
 
 
-def test_ids_of_imports_stay_for_three_days(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_of_imports_stay_for_three_days(
+    store: SQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(purging, "IDS_STEP", 7)
     monkeypatch.setattr(purging, "_ID_BYTES", 1200)
     monkeypatch.setattr("plaintally_server.store.writing.PAUSE", timedelta())
@@ -240,12 +280,15 @@ def test_ids_are_looked_at_once_a_day(store: SQLStore) -> None:
 
 
 def test_ids_of_days_that_have_not_come_do_not_stay_for_ever(store: SQLStore) -> None:
-    """A clock was ahead and was set right; ids of days that purges have not reached yet are not dropped early."""
+    """A clock was ahead and was set right; ids of days that purges have not reached yet are not
+    dropped early."""
     made = {days: count(days=days) for days in (3000, 9, 0, -1, -3000)}
 
     async def purge(days: int, *, today: int) -> dict[int, int]:
         now = NOW + timedelta(days=days)
-        await retention.purge_all(store, CONTRACTS, now=lambda: now, today=(NOW + timedelta(days=today)).date())
+        await retention.purge_all(
+            store, CONTRACTS, now=lambda: now, today=(NOW + timedelta(days=today)).date()
+        )
         return ids_by_day(store)
 
     async def work() -> None:
@@ -271,7 +314,9 @@ def test_many_go_in_steps(store: SQLStore) -> None:
     assert not any(store.get_all([write.name for write in writes]))
 
 
-def test_a_step_of_contexts_has_room_for_few_large_ones(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_of_contexts_has_room_for_few_large_ones(
+    store: SQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(purging, "CONTEXTS_BYTES", 1)
     writes = [invoke("short", days=11) for _ in range(5)]
     [due, *_] = retention.dues(CONTRACTS, NOW)
@@ -301,16 +346,27 @@ def test_a_purge_looks_up_what_has_expired(store: SQLStore) -> None:
     asyncio.run(work())
     with store._reading() as connection:
         for statement, parameters in [*statements]:
-            if statement.startswith(("SELECT", "DELETE", "UPDATE")) and "rolled_days" not in statement:
+            if (
+                statement.startswith(("SELECT", "DELETE", "UPDATE"))
+                and "rolled_days" not in statement
+            ):
                 first = parameters[0] if isinstance(parameters, list) else parameters
-                plan = [str(step[-1]) for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first)]
+                plan = [
+                    str(step[-1])
+                    for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first)
+                ]
                 assert not [step for step in plan if _WALK.match(step)], plan
 
 
 def test_a_midnight_between_two_purges_spares_nothing(store: SQLStore) -> None:
     """The second is a day and a moment later, so that two days have become due."""
-    first, second = datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC), datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC)
-    received = [datetime(2026, 11, day, 1, tzinfo=UTC) - timedelta(days=200) for day in (21, 22, 23, 24)]
+    first, second = (
+        datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC),
+        datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC),
+    )
+    received = [
+        datetime(2026, 11, day, 1, tzinfo=UTC) - timedelta(days=200) for day in (21, 22, 23, 24)
+    ]
     writes = [shared(days=0)._replace(received_at=moment) for moment in received]
 
     async def work() -> list[list[bool]]:
@@ -319,7 +375,9 @@ def test_a_midnight_between_two_purges_spares_nothing(store: SQLStore) -> None:
         found = []
         for moment in (first, second):
             await retention.purge_all(store, CONTRACTS, now=lambda moment=moment: moment)  # type: ignore[misc]
-            found.append([one is not None for one in store.get_all([write.name for write in writes])])
+            found.append(
+                [one is not None for one in store.get_all([write.name for write in writes])]
+            )
         return found
 
     assert asyncio.run(work()) == [[False, True, True, True], [False, False, False, True]]
@@ -328,7 +386,7 @@ def test_a_midnight_between_two_purges_spares_nothing(store: SQLStore) -> None:
 def test_a_purge_comes_soon_after_midnight(
     store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(scheduler, "PAUSE_S", 0.01)
     moment = NOW.replace(hour=23, minute=58)
     run_until(database, moment)
     old = shared(days=199)
@@ -350,10 +408,17 @@ def test_a_purge_comes_soon_after_midnight(
     asyncio.run(work())
 
 
-def test_requests_for_deletion_go_that_nobody_can_decide_or_somebody_has(store: SQLStore, database: Database) -> None:
+def test_requests_for_deletion_go_that_nobody_can_decide_or_somebody_has(
+    store: SQLStore, database: Database
+) -> None:
     here, only_stats, refused, young = (str(uuid4()) for _ in range(4))
     stats = str(uuid4())
-    tree = [(SESSIONS, here, None), (STATS, stats, here), (INVOKES, str(uuid4()), stats), (INVOKES, "i", stats)]
+    tree = [
+        (SESSIONS, here, None),
+        (STATS, stats, here),
+        (INVOKES, str(uuid4()), stats),
+        (INVOKES, "i", stats),
+    ]
     tree += [(STATS, str(uuid4()), only_stats), (SESSIONS, refused, None)]
     old = [here, only_stats, refused, *(str(uuid4()) for _ in range(2 * deletion.STEP))]
 
@@ -392,7 +457,9 @@ def test_the_bytes_of_a_context_go(tmp_path: Path) -> None:
     assert content.count(SECRET.encode()) == 2  # those of nine and of ten days
 
 
-def test_a_session_stays_with_what_is_below_it(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_stays_with_what_is_below_it(
+    store: SQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its key deletes what is below it, which is removed first."""
     monkeypatch.setattr(retention, "STEP", 1)
     session, stats = str(uuid4()), str(uuid4())
@@ -404,10 +471,18 @@ def test_a_session_stays_with_what_is_below_it(store: SQLStore, monkeypatch: pyt
         for write in (*gone, *kept):
             await store.commit([write])
         for ahead in (0, 5):
-            await retention.purge_all(store, CONTRACTS, now=lambda now=NOW + timedelta(days=ahead): now)  # type: ignore[misc]
+            await retention.purge_all(
+                store,
+                CONTRACTS,
+                now=lambda now=NOW + timedelta(days=ahead): now,  # type: ignore[misc]
+            )
             assert not any(store.get_all([write.name for write in gone]))
             assert all(store.get_all([write.name for write in kept]))
-        assert {state.collection for state in store.day_states("rxinfer")} == {SESSIONS, STATS, INVOKES}
+        assert {state.collection for state in store.day_states("rxinfer")} == {
+            SESSIONS,
+            STATS,
+            INVOKES,
+        }
         await retention.purge_all(store, CONTRACTS, now=lambda: NOW + timedelta(days=11))
         assert not any(store.get_all([write.name for write in kept]))
         assert store.day_states("rxinfer") == []
@@ -438,7 +513,7 @@ def test_a_purge_does_not_follow_a_clock_that_jumped_before_a_day_of_running(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Two starts straddle a midnight; what had expired before the jump goes all the same."""
-    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(scheduler, "PAUSE_S", 0.01)
     night = NOW.replace(hour=23, minute=59)
     run_until(database, night - timedelta(hours=1))
     expired, new = shared(days=300), shared(days=198)
@@ -474,7 +549,7 @@ async def purge_when(store: SQLStore, moment: datetime, write: Write) -> None:
 def test_a_jump_while_a_collector_runs_holds_purges_back(
     store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(scheduler, "PAUSE_S", 0.01)
     run_until(database, NOW)
     old = shared(days=198)
     moment = NOW
@@ -499,7 +574,7 @@ def test_the_next_purge_comes_at_once_when_a_day_of_running_has_passed(
     store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clock was right: no collector ran for 20 days, in which documents have expired."""
-    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(scheduler, "PAUSE_S", 0.01)
     moment = NOW + timedelta(days=21)
     old = shared(days=190)
     run_until(database, NOW)
@@ -530,11 +605,15 @@ def lag_after(database: Database, *readings: datetime) -> timedelta | None:
     return found
 
 
-def running(start: datetime, *, hours: float, every: timedelta = timedelta(minutes=4)) -> list[datetime]:
+def running(
+    start: datetime, *, hours: float, every: timedelta = timedelta(minutes=4)
+) -> list[datetime]:
     return [start + every * number for number in range(int(timedelta(hours=hours) / every) + 1)]
 
 
-def test_a_collector_that_has_not_run_for_a_day_purges_nothing(database: Database, store: SQLStore) -> None:
+def test_a_collector_that_has_not_run_for_a_day_purges_nothing(
+    database: Database, store: SQLStore
+) -> None:
     assert store.clock_lag(NOW) is None
     assert lag_after(database, *running(NOW, hours=23.9)) is None
     assert lag_after(database, *running(NOW + timedelta(hours=23.9), hours=0.2)) == timedelta()
@@ -551,8 +630,11 @@ def test_a_downtime_counts_after_a_day_of_running(database: Database, store: SQL
     assert lag_after(database, *running(week_off + timedelta(hours=23.5), hours=1)) == timedelta()
 
 
-def test_a_clock_that_goes_back_and_forth_gains_nothing(database: Database, store: SQLStore) -> None:
-    """Each boot is years ahead for an hour until the clock is set right; more than a day of this time is noted."""
+def test_a_clock_that_goes_back_and_forth_gains_nothing(
+    database: Database, store: SQLStore
+) -> None:
+    """Each boot is years ahead for an hour until the clock is set right; more than a day of this
+    time is noted."""
     ahead = timedelta(days=3000)
     assert store.clock_lag(NOW) is None
     lag_after(database, *running(NOW, hours=25))
@@ -565,24 +647,35 @@ def test_a_clock_that_goes_back_and_forth_gains_nothing(database: Database, stor
     assert lag_after(database, *running(NOW + timedelta(days=40), hours=25)) == timedelta()
 
 
-def test_a_day_that_was_noted_by_a_wrong_clock_once_does_not_count_again(database: Database, store: SQLStore) -> None:
+def test_a_day_that_was_noted_by_a_wrong_clock_once_does_not_count_again(
+    database: Database, store: SQLStore
+) -> None:
     ahead = NOW + timedelta(days=3000)
     assert store.clock_lag(NOW) is None
-    lag_after(database, *running(NOW, hours=25), *running(ahead, hours=23), *running(NOW + timedelta(days=3), hours=25))
+    lag_after(
+        database,
+        *running(NOW, hours=25),
+        *running(ahead, hours=23),
+        *running(NOW + timedelta(days=3), hours=25),
+    )
     assert lag_after(database, NOW + timedelta(days=4, hours=1, minutes=2)) == timedelta()
     lag = lag_after(database, *running(ahead + timedelta(hours=23), hours=2))
     assert lag is not None
     assert lag > timedelta(days=2900)
 
 
-def test_several_collectors_on_a_database_note_one_running_time(database: Database, store: SQLStore) -> None:
+def test_several_collectors_on_a_database_note_one_running_time(
+    database: Database, store: SQLStore
+) -> None:
     """Their clocks may be some seconds apart."""
     assert store.clock_lag(NOW) is None
     one = running(NOW, hours=23, every=timedelta(minutes=1))
     other = [moment + timedelta(seconds=seconds) for moment in one for seconds in (-2, 20, 3)]
     assert lag_after(database, *sorted(one + other[::2]), *other[-1:]) is None
     more = running(one[-1], hours=2, every=timedelta(minutes=1))
-    lag = lag_after(database, *[moment - timedelta(seconds=number % 3) for number, moment in enumerate(more)])
+    lag = lag_after(
+        database, *[moment - timedelta(seconds=number % 3) for number, moment in enumerate(more)]
+    )
     assert lag is not None
     assert lag < timedelta(minutes=1)
 
@@ -602,7 +695,9 @@ def server_clock(address: Database) -> Iterator[tuple[Connection, Callable[[date
         connection.execute(text("SET search_path = public, pg_catalog"))
 
         def set_clock(moment: datetime) -> None:
-            connection.execute(text("SELECT set_config('test.now', :now, false)"), {"now": moment.isoformat()})
+            connection.execute(
+                text("SELECT set_config('test.now', :now, false)"), {"now": moment.isoformat()}
+            )
 
         yield connection, set_clock
     engine.dispose()
@@ -610,7 +705,9 @@ def server_clock(address: Database) -> Iterator[tuple[Connection, Callable[[date
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("minutes", [6, 10, -10])
-def test_collectors_whose_clocks_differ_note_one_running_time(postgres: "Postgres", minutes: int) -> None:
+def test_collectors_whose_clocks_differ_note_one_running_time(
+    postgres: "Postgres", minutes: int
+) -> None:
     """One is right, and the other's clock is some minutes ahead or behind."""
     apart = timedelta(minutes=minutes)
     with server_clock(postgres.new_store()) as (connection, set_clock):
@@ -653,7 +750,9 @@ def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:
     async def work() -> None:
         await store.commit([shared(days=5)])
         await roll_up(store, dialects=(), now=lambda: NOW)
-        await retention.purge_all(store, {"rxinfer": Contract(retention_days=10)}, now=lambda: NOW + ahead)
+        await retention.purge_all(
+            store, {"rxinfer": Contract(retention_days=10)}, now=lambda: NOW + ahead
+        )
         assert store.last_purges("rxinfer", NOW + ahead).keys() == {"documents"}
         assert store.last_purges("rxinfer", NOW) == {}
         assert store.last_purge(NOW) is None
@@ -697,7 +796,7 @@ def test_a_long_purge_looks_like_no_outage(
     store: SQLStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Minutes are noted while there is still something to be removed."""
-    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
+    monkeypatch.setattr(scheduler, "PAUSE_S", 0.01)
     monkeypatch.setattr(retention, "PAUSE", timedelta(seconds=60))
     clock = itertools.count()
     writes = [shared(days=300) for _ in range(retention.STEP + 1)]
@@ -706,19 +805,25 @@ def test_a_long_purge_looks_like_no_outage(
     async def work() -> None:
         for start in range(0, len(writes), 100):
             await store.commit(writes[start : start + 100])
-        keeping = upkeep.keep(store, CONTRACTS, Refusals(), now=lambda: NOW + timedelta(minutes=next(clock)))
+        keeping = scheduler.keep(
+            store, CONTRACTS, Refusals(), now=lambda: NOW + timedelta(minutes=next(clock))
+        )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(keeping, 3)
 
     asyncio.run(work())
     assert any(store.get_all([write.name for write in writes]))  # the purge had not come to its end
-    assert len(store.hours_up(NOW.date(), NOW.date())[NOW.date()]) > 1  # of which the first note alone is one
+    assert (
+        len(store.hours_up(NOW.date(), NOW.date())[NOW.date()]) > 1
+    )  # of which the first note alone is one
 
 
-def test_what_cannot_be_rolled_up_is_over_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_rolled_up_is_over_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rollups that cannot be written hold a purge up for a while, and not for ever."""
-    monkeypatch.setattr(upkeep, "PAUSE_S", 0.01)
-    monkeypatch.setattr(upkeep, "LONGEST_WAIT_S", 1.0)
+    monkeypatch.setattr(scheduler, "PAUSE_S", 0.01)
+    monkeypatch.setattr(scheduler, "LONGEST_WAIT_S", 1.0)
     store = open_store(tmp_path / "a.sqlite3")
     with open_for_writing(tmp_path / "a.sqlite3").begin() as connection:
         refusing = "BEFORE UPDATE ON rolled_days WHEN NEW.rolled = NEW.stamp BEGIN SELECT RAISE(ABORT, 'no'); END"
@@ -747,7 +852,7 @@ def test_a_collector_ends_where_the_minute_cannot_be_noted(tmp_path: Path) -> No
         connection.execute(text(f"CREATE TRIGGER refusing {refusing}"))
 
     async def work() -> None:
-        task = asyncio.ensure_future(upkeep.keep(store, CONTRACTS, Refusals(), now=lambda: NOW))
+        task = asyncio.ensure_future(scheduler.keep(store, CONTRACTS, Refusals(), now=lambda: NOW))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -784,7 +889,10 @@ def test_two_starts_of_a_collector_whose_clock_is_ahead_purge_nothing(tmp_path: 
         with run_collector(database, env=clock_ahead(tmp_path, moment - now)) as collector:
             assert collector.post().status == 200
             until_s = time.monotonic() + 20
-            while not collector.store.hours_up(moment.date(), moment.date()) and time.monotonic() < until_s:
+            while (
+                not collector.store.hours_up(moment.date(), moment.date())
+                and time.monotonic() < until_s
+            ):
                 time.sleep(0.1)
             time.sleep(2)  # a purge would be over within a fraction of it
     [(_, first), *future] = open_reader(database).daily_counts("rxinfer", date.min, date.max)
@@ -799,7 +907,8 @@ async def _commit(store: SQLStore, write: Write) -> None:
 @given(st.dictionaries(st.sampled_from("abc"), st.integers(1, 3650)), st.integers(1, 3650))
 def test_nothing_is_due_before_its_time(by_label: dict[str, int], days: int) -> None:
     contract = Contract(
-        labels={name: Label(retention_days=kept) for name, kept in by_label.items()}, retention_days=days
+        labels={name: Label(retention_days=kept) for name, kept in by_label.items()},
+        retention_days=days,
     )
     found = list(retention.dues({"p": contract}, NOW))
     ages = {label: (NOW - due.before).days for due in found if due.labels for label in due.labels}
@@ -809,8 +918,11 @@ def test_nothing_is_due_before_its_time(by_label: dict[str, int], days: int) -> 
     ]  # fmt: skip
 
 
-def test_what_is_left_of_a_deletion_goes_when_nothing_can_come_back(store: SQLStore, database: Database) -> None:
-    """A backup brings back only what is old enough to be purged by then; logins go when they have ended."""
+def test_what_is_left_of_a_deletion_goes_when_nothing_can_come_back(
+    store: SQLStore, database: Database
+) -> None:
+    """A backup brings back only what is old enough to be purged by then; logins go when they have
+    ended."""
     days = retention.deletion_days(CONTRACTS)
     assert days == 396 + 31
     assert retention.deletion_days({"rxinfer": Contract(retention_days=1000)}) == 1031
@@ -828,9 +940,16 @@ def test_what_is_left_of_a_deletion_goes_when_nothing_can_come_back(store: SQLSt
         maintenance.add_login(begin(secret, b"", "ada", now=NOW - timedelta(hours=hours)))
     asyncio.run(retention.purge_all(store, CONTRACTS, now=lambda: NOW))
     with engine.connect() as connection:
-        buried = find_buried(connection, [hash_text(f"{name} {number}") for name in ages for number in range(9)])
+        buried = find_buried(
+            connection, [hash_text(f"{name} {number}") for name in ages for number in range(9)]
+        )
         assert buried == {hash_text(f"new {number}") for number in range(9)}
         assert [deletion.find_receipt(connection, name) is None for name in ages] == [True, False]
-        assert connection.execute(text("SELECT count(*) FROM tombstones")).scalar() == 2 * deletion.STEP + 1
+        assert (
+            connection.execute(text("SELECT count(*) FROM tombstones")).scalar()
+            == 2 * deletion.STEP + 1
+        )
     engine.dispose()
-    assert [maintenance.find_login(hash_secret(secret)) is None for secret in ("ended", "lasting")] == [True, False]
+    assert [
+        maintenance.find_login(hash_secret(secret)) is None for secret in ("ended", "lasting")
+    ] == [True, False]

@@ -1,4 +1,5 @@
-"""Rollups: whatever happens, they say what a new count of the same days says; and they outlast what they count."""
+"""Rollups: whatever happens, they say what a new count of the same days says; and they outlast what
+they count."""
 
 import asyncio
 import random
@@ -16,27 +17,36 @@ from sqlalchemy import text
 
 from made import at, counts, delete, new_id, session, write
 from plaintally.contract import Contract
-from plaintally_server import retention
+from plaintally_server.cli.exclusions import count_anew
 from plaintally_server.exceptions import CommandError
-from plaintally_server.figures import read_figures
-from plaintally_server.ingest import INVOKES, SESSIONS
-from plaintally_server.reports.questions import DURATIONS, IMPORTS, QUESTIONS, VERSIONS, Cells, Question
-from plaintally_server.rolling import STRUCK_IMPORTS, roll_up
-from plaintally_server.sources import StoreSource
+from plaintally_server.export.source import StoreSource
+from plaintally_server.ingest.admission import INVOKES, SESSIONS
+from plaintally_server.jobs import retention
+from plaintally_server.jobs.rollups import STRUCK_IMPORTS, roll_up
+from plaintally_server.reports.facts import read_figures
+from plaintally_server.reports.metrics import (
+    DURATIONS,
+    IMPORTS,
+    QUESTIONS,
+    VERSIONS,
+    Cells,
+    Question,
+)
 from plaintally_server.store import Import, Store, Write, tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.tables import metadata
 from plaintally_server.store.writing import SQLStore
-from plaintally_server.strikes import count_anew
 
 if TYPE_CHECKING:
     from postgresql import Postgres
 
 pytestmark = pytest.mark.once
 FIRST = date(2026, 1, 20)
-DAYS = [FIRST + timedelta(days=ahead) for ahead in (0, 1, 12, 39, 40, 70)]  # of January, February and March
+DAYS = [
+    FIRST + timedelta(days=ahead) for ahead in (0, 1, 12, 39, 40, 70)
+]  # of January, February and March
 SPANS = [
     (DAYS[1], DAYS[1]),
     (DAYS[0], DAYS[-1]),
@@ -61,7 +71,8 @@ KINDS = [
 
 
 class Step(NamedTuple):
-    """What happens on a day: something arrives, changes or is deleted, is rolled up, excluded or purged."""
+    """What happens on a day: something arrives, changes or is deleted, is rolled up, excluded or
+    purged."""
 
     kind: str
     day: date
@@ -90,7 +101,11 @@ def databases(
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLStore]:
-    database = tmp_path / "a" if request.param == "sqlite" else request.getfixturevalue("postgres").new_store()
+    database = (
+        tmp_path / "a"
+        if request.param == "sqlite"
+        else request.getfixturevalue("postgres").new_store()
+    )
     opened = open_store(database)
     yield opened
     opened.close()
@@ -106,7 +121,8 @@ def empty(database: Database) -> None:
 
 
 class Play:
-    """Plays a script on stores, and on one more that is never rolled up and never purged, which says what is right."""
+    """Plays a script on stores, and on one more that is never rolled up and never purged, which
+    says what is right."""
 
     def __init__(self, databases: Mapping[Database, SQLStore], recount: Database) -> None:
         self._stores = [store for database, store in databases.items() if database != recount]
@@ -133,7 +149,9 @@ class Play:
         elif step.kind != "roll":
             for one in self._write(step, chance):
                 for store in (self._recount, *self._stores):
-                    await asyncio.gather(store.commit([one]), return_exceptions=True)  # what was deleted is refused
+                    await asyncio.gather(
+                        store.commit([one]), return_exceptions=True
+                    )  # what was deleted is refused
 
     def days(self) -> Mapping[date, Mapping[Question, Cells]]:
         """By day, the cells that are right."""
@@ -155,20 +173,31 @@ class Play:
 
     async def _purge(self, day: date) -> None:
         before = day - timedelta(days=30)
-        self._frozen |= {day: self._count(day) for day in DAYS if self._purged_until <= day < before}
+        self._frozen |= {
+            day: self._count(day) for day in DAYS if self._purged_until <= day < before
+        }
         self._purged_until = max(before, self._purged_until)
         for store in self._stores:
-            await retention.purge_all(store, {PACKAGE: Contract(retention_days=30)}, now=lambda: at(day, 7200))
+            await retention.purge_all(
+                store, {PACKAGE: Contract(retention_days=30)}, now=lambda: at(day, 7200)
+            )
 
     def _strike(self, chance: random.Random, day: date) -> None:
         """Exclude the first half of a day, as far as it is there."""
-        chosen = chance.choice([one for one in DAYS if one <= day][-1 if chance.random() < 0.5 else 0 :])
+        chosen = chance.choice(
+            [one for one in DAYS if one <= day][-1 if chance.random() < 0.5 else 0 :]
+        )
         if chosen < self._purged_until:
             return
         for maintained in (*self._maintained, self._recounted):
             with suppress(CommandError):  # nothing was received
                 window = maintained.strike(
-                    PACKAGE, at(chosen), at(chosen, 43_200), reason="x", actor="me", at=at(day, 7200)
+                    PACKAGE,
+                    at(chosen),
+                    at(chosen, 43_200),
+                    reason="x",
+                    actor="me",
+                    at=at(day, 7200),
                 )
                 if maintained is not self._recounted:
                     count_anew(maintained, window, at(day, 7200))
@@ -178,7 +207,9 @@ class Play:
             if window.first_at < at(max(self._purged_until, FIRST)):
                 return
             for maintained in (*self._maintained, self._recounted):
-                [same] = [one for one in maintained.struck() if one.first_at == window.first_at][-1:]
+                [same] = [one for one in maintained.struck() if one.first_at == window.first_at][
+                    -1:
+                ]
                 maintained.take_back(same.number, actor="me", at=at(day, 7200))
                 if maintained is not self._recounted:
                     count_anew(maintained, same, at(day, 7200))
@@ -189,14 +220,26 @@ class Play:
         if step.kind == "import":
             return list(counts(chance, [step.day], 1 + step.seed))
         if step.kind == "late":  # as `pull` brings them
-            return list(counts(chance, [day for day in DAYS if self._purged_until <= day <= step.day], 1 + step.seed))
+            return list(
+                counts(
+                    chance,
+                    [day for day in DAYS if self._purged_until <= day <= step.day],
+                    1 + step.seed,
+                )
+            )
         if step.kind == "session":
             later = at(chance.choice([day for day in DAYS if day >= step.day]), 60)
             found = list(session(chance, moment, invokes=step.seed))
             made = [*found[:3], *(one._replace(received_at=later) for one in found[3:])]
             self._shared += made
             return made
-        kinds = (INVOKES,) if step.kind == "change" else (SESSIONS, INVOKES) if step.seed == 0 else (SESSIONS,)
+        kinds = (
+            (INVOKES,)
+            if step.kind == "change"
+            else (SESSIONS, INVOKES)
+            if step.seed == 0
+            else (SESSIONS,)
+        )
         shared = [one for one in self._shared if one.name.collection in kinds]
         if step.kind == "change":
             shared = [one for one in shared if self._purged_until <= one.received_at.date()]
@@ -207,11 +250,15 @@ class Play:
             return [delete(chosen.name.collection, str(chosen.name.document), moment)]
         admitted = chosen.settle(None)
         assert admitted is not None
-        changed = admitted._replace(fields={**admitted.fields, "status": "error", "duration_ms": float(step.seed)})
+        changed = admitted._replace(
+            fields={**admitted.fields, "status": "error", "duration_ms": float(step.seed)}
+        )
         return [chosen._replace(settle=lambda _: changed, received_at=moment)]
 
 
-def cells_of(source: StoreSource, first: date, last: date | None = None) -> Mapping[Question, Cells]:
+def cells_of(
+    source: StoreSource, first: date, last: date | None = None
+) -> Mapping[Question, Cells]:
     """The cells of all questions about some days, but for empty ones."""
     return {q: drop_zeros(source.count(q, PACKAGE, first, last or first)) for q in QUESTIONS}
 
@@ -247,10 +294,17 @@ def check(store: Store, wanted: Mapping[date, Mapping[Question, Cells]]) -> None
 @settings(max_examples=12, phases=[Phase.explicit, Phase.generate])
 @given(script=steps)
 @example(script=[Step("session", DAYS[0], 4), Step("roll", DAYS[4], 0), Step("delete", DAYS[4], 1)])
-@example(script=[Step(kind, DAYS[5], 3) for kind in ("import", "strike", "strike", "strike", "import", "import")])
+@example(
+    script=[
+        Step(kind, DAYS[5], 3)
+        for kind in ("import", "strike", "strike", "strike", "import", "import")
+    ]
+)
 @example(script=[Step(kind, DAYS[0], 5) for kind in ("import", "strike", "import", "roll", "undo")])
 @example(script=[Step("import", DAYS[0], 5), Step("purge", DAYS[5], 0), Step("import", DAYS[5], 5)])
-def test_rollups_are_what_a_new_count_says(databases: Mapping[Database, SQLStore], script: list[Step]) -> None:
+def test_rollups_are_what_a_new_count_says(
+    databases: Mapping[Database, SQLStore], script: list[Step]
+) -> None:
     for database in databases:
         empty(database)
     play = Play(databases, next(iter(databases)))
@@ -262,12 +316,17 @@ def test_rollups_are_what_a_new_count_says(databases: Mapping[Database, SQLStore
     asyncio.run(work())
     wanted = play.days()
     for store in list(databases.values())[1:]:
-        for days_later in (0, 2):  # the last day is not complete, and is counted as it is; then it is
+        for days_later in (
+            0,
+            2,
+        ):  # the last day is not complete, and is counted as it is; then it is
             later = at(DAYS[-1] + timedelta(days=days_later), 7200)
             assert asyncio.run(roll_up(store, dialects=(), now=lambda later=later: later)) == 0  # type: ignore[misc]
             check(store, wanted)
         assert store.changed_days(date(2027, 1, 1)) == []
-        missing = store.rolled(VERSIONS.series, PACKAGE, *SPANS[1], collection=f"using_{PACKAGE}", by_day=False).missing
+        missing = store.rolled(
+            VERSIONS.series, PACKAGE, *SPANS[1], collection=f"using_{PACKAGE}", by_day=False
+        ).missing
         assert missing == []
 
 
@@ -276,7 +335,10 @@ def test_rollups_outlast_the_documents(store: SQLStore) -> None:
     days = [date(2026, 1, 20), date(2026, 3, 20)]
     chance = random.Random(3)  # noqa: S311
     old, new = [list(session(chance, at(day), invokes=4)) for day in days]
-    late: list[Write | Import] = [*session(chance, at(days[0]), invokes=1), *counts(chance, [days[0]], 5)]
+    late: list[Write | Import] = [
+        *session(chance, at(days[0]), invokes=1),
+        *counts(chance, [days[0]], 5),
+    ]
     contract, now = Contract(retention_days=30), at(days[1], 40_000)
 
     async def work() -> Mapping[Question, Cells]:
@@ -301,13 +363,19 @@ def test_rollups_outlast_the_documents(store: SQLStore) -> None:
     assert sum(source.count(VERSIONS, PACKAGE, days[0], days[0]).values()) == 20
 
 
-def test_a_day_of_which_a_part_is_purged_stays_as_it_was(store: SQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the purge was interrupted and a document of the day is deleted, and where somebody counts it then."""
+def test_a_day_of_which_a_part_is_purged_stays_as_it_was(
+    store: SQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the purge was interrupted and a document of the day is deleted, and where somebody
+    counts it then."""
     monkeypatch.setattr(retention, "PAUSE", timedelta(seconds=60))
     day, now = date(2026, 1, 20), at(date(2026, 3, 20))
     chance = random.Random(8)  # noqa: S311
     shared = [list(session(chance, at(day, second), invokes=0)) for second in range(retention.STEP)]
-    contracts = {PACKAGE: Contract(retention_days=30), "keeps its month": Contract(retention_days=300)}
+    contracts = {
+        PACKAGE: Contract(retention_days=30),
+        "keeps its month": Contract(retention_days=300),
+    }
 
     async def work() -> tuple[Mapping[Question, Cells], bool]:
         await store.commit([*counts(chance, [day], 1, package="keeps its month")])
@@ -361,7 +429,9 @@ def test_an_outage_of_years_is_no_row_of_zeros(store: SQLStore) -> None:
             await store.note_minute(moment, {})
 
     asyncio.run(work())
-    assert {number for _, number in read_figures(store, PACKAGE, length=30, now=now).imports.days[:-2]} == {None}
+    assert {
+        number for _, number in read_figures(store, PACKAGE, length=30, now=now).imports.days[:-2]
+    } == {None}
 
 
 def test_a_day_whose_rollups_cannot_be_written_is_left(tmp_path: Path) -> None:
@@ -369,7 +439,9 @@ def test_a_day_whose_rollups_cannot_be_written_is_left(tmp_path: Path) -> None:
     store = open_store(tmp_path / "a")
     with open_for_writing(tmp_path / "a").begin() as connection:
         refusing = f"BEFORE INSERT ON rollups WHEN NEW.series = '{VERSIONS.series}' AND NEW.day = '{days[0]}'"
-        connection.execute(text(f"CREATE TRIGGER refusing {refusing} BEGIN SELECT RAISE(ABORT, 'no'); END"))
+        connection.execute(
+            text(f"CREATE TRIGGER refusing {refusing} BEGIN SELECT RAISE(ABORT, 'no'); END")
+        )
 
     async def work() -> int:
         for one in counts(random.Random(5), days, 30):  # noqa: S311
@@ -394,4 +466,6 @@ def test_a_document_that_cannot_be_read_spoils_its_day_only(store: SQLStore) -> 
 
     assert asyncio.run(work()) == 0
     assert [one.day for one in store.changed_days(days[1])] == [days[0]]
-    assert store.rolled(VERSIONS.series, PACKAGE, days[1], days[1], collection=f"using_{PACKAGE}", by_day=False).cells
+    assert store.rolled(
+        VERSIONS.series, PACKAGE, days[1], days[1], collection=f"using_{PACKAGE}", by_day=False
+    ).cells

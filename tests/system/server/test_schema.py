@@ -1,4 +1,5 @@
-"""The tables: what migrations make is what is declared, and a database of another version is left alone."""
+"""The tables: what migrations make is what is declared, and a database of another version is left
+alone."""
 
 import os
 import subprocess
@@ -35,8 +36,14 @@ schema.migrate(Path({str(tmp_path / "new.sqlite3")!r}))
 print(*(file.stat().st_uid for file in Path({str(tmp_path)!r}).iterdir()))
 os.chown({str(tmp_path)!r}, 0, 0)
 """
-    program = [] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--map-users=auto", "--map-groups=auto"]
-    done = subprocess.run([*program, sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    program = (
+        []
+        if os.geteuid() == 0
+        else ["unshare", "--map-root-user", "--map-users=auto", "--map-groups=auto"]
+    )
+    done = subprocess.run(
+        [*program, sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert set(done.stdout.split()) == {"1"}
 
 
@@ -44,7 +51,9 @@ def differences(database: Database) -> list[Any]:
     engine = open_for_reading(database)
 
     def belongs(thing: Any, _: object, kind: str, *__: object) -> bool:  # noqa: ANN401
-        only = (thing if kind in ("table", "index") else thing.table).info.get("only", engine.dialect.name)
+        only = (thing if kind in ("table", "index") else thing.table).info.get(
+            "only", engine.dialect.name
+        )
         return bool(only == engine.dialect.name)
 
     with engine.connect() as connection:
@@ -97,14 +106,20 @@ def test_postgres_has_what_is_declared_and_says_what_it_is(postgres: Postgres) -
 
 
 @pytest.mark.parametrize("kind", ["file", pytest.param("server", marks=pytest.mark.postgres)])
-def test_a_newer_database_is_left_alone(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
-    database: Database = tmp_path / "a" if kind == "file" else request.getfixturevalue("postgres").new()
+def test_a_newer_database_is_left_alone(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    database: Database = (
+        tmp_path / "a" if kind == "file" else request.getfixturevalue("postgres").new()
+    )
     schema.migrate(database)
     engine = open_for_writing(database)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for use in (open_store, Maintenance, schema.migrate):
-        with pytest.raises(StartError, match="is of a newer version; run the plaintally-server that made it"):
+        with pytest.raises(
+            StartError, match="is of a newer version; run the plaintally-server that made it"
+        ):
             use(database)
     with engine.connect() as connection:
         assert connection.execute(select(tombstones)).all() == []
@@ -114,7 +129,10 @@ def test_a_newer_database_is_left_alone(tmp_path: Path, kind: str, request: pyte
 def test_the_command_reports_what_it_did(tmp_path: Path) -> None:
     for before in ("older, or not there", "so before"):
         done = run_server(tmp_path, "migrate")
-        assert done.stdout == f"The tables of plaintally.sqlite3 are of version {HEAD}; they were {before}.\n"
+        assert (
+            done.stdout
+            == f"The tables of plaintally.sqlite3 are of version {HEAD}; they were {before}.\n"
+        )
     for wrong in ("mysql://a/b", "postgresql://a:b:c"):
         done = run_server(tmp_path, "migrate", "--database", wrong)
         assert done.returncode == 2

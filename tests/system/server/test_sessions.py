@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import ROOT, TOKEN, Collector, count, in_threads, run_collector
-from plaintally import documents
 from plaintally.firestore import from_document
 from plaintally.session import Session, make_environment
+from plaintally.sharing import documents
 from plaintally.versions import coarse_version
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import Admitted, Policy, admit
-from plaintally_server.resource import Name
+from plaintally_server.firestore.documents import Name
+from plaintally_server.ingest.admission import Admitted, Policy, admit
 from shared import (
     CONTRACT,
     PREFIX,
@@ -110,7 +110,9 @@ def test_whoever_knows_only_the_ids_takes_nothing_over(sharing: Collector) -> No
         assert commit(sharing, update(name, document)).error == (403, "PERMISSION_DENIED")
         mask = "&".join(f"updateMask.fieldPaths={field}" for field in document["fields"])
         assert sharing.request("PATCH", f"{ROOT}/{name}?{mask}", document).error[0] == 403
-        assert sharing.request("POST", f"{ROOT}/{name.replace('/', '?documentId=')}", document).error[0] in (403, 409)
+        assert sharing.request(
+            "POST", f"{ROOT}/{name.replace('/', '?documentId=')}", document
+        ).error[0] in (403, 409)
     assert sharing.store.session_tree(shared.session) == before
 
 
@@ -132,11 +134,28 @@ def test_what_no_contract_declares_is_refused_and_nothing_of_it_is_told(sharing:
         (0, changed(session, environment=mapping(**{**environment, "os": string("canary\n")}))),
         (0, changed(session, environment=mapping(**{**environment, "os": string("canaryü")}))),
         *(
-            (0, changed(session, environment=mapping(**{**environment, name: string("canary at example.com")})))
+            (
+                0,
+                changed(
+                    session,
+                    environment=mapping(**{**environment, name: string("canary at example.com")}),
+                ),
+            )
             for name in ("python_version", "package_version", "os", "machine")
         ),
-        (0, changed(session, environment=mapping(**{**environment, "cpu_threads": integer(65_537)}))),
-        (0, changed(session, environment=mapping(**{**environment, "cpu_threads": {"booleanValue": True}}))),
+        (
+            0,
+            changed(
+                session, environment=mapping(**{**environment, "cpu_threads": integer(65_537)})
+            ),
+        ),
+        (
+            0,
+            changed(
+                session,
+                environment=mapping(**{**environment, "cpu_threads": {"booleanValue": True}}),
+            ),
+        ),
         (0, changed(session, environment=mapping(**{**environment, "word_size": double(64)}))),
         (1, changed(stats, session=string("canary"))),
         (1, changed(stats, label=string("canary"))),
@@ -177,7 +196,11 @@ def test_what_no_contract_declares_is_refused_and_nothing_of_it_is_told(sharing:
         answer = patch(sharing, shared.names[index], foreign)
         assert answer.error == (403, "PERMISSION_DENIED")
         assert b"canary" not in answer.body
-        upper = shared.names[index].upper().replace(shared.names[index].split("/")[0].upper(), "sessions")
+        upper = (
+            shared.names[index]
+            .upper()
+            .replace(shared.names[index].split("/")[0].upper(), "sessions")
+        )
         assert patch(sharing, upper, document).error[0] == 400
     assert sharing.store.session_tree(shared.session).session is None
     assert sharing.store.session_tree(shared.session).stats == []
@@ -214,7 +237,10 @@ def test_a_commit_is_all_or_nothing_and_in_order(sharing: Collector) -> None:
     given = {"writes": [counted, writes[0], {**writes[0], **exists}]}
     assert sharing.request("POST", f"{ROOT}:commit", given, READ).status == 200
     assert sharing.store.total("rxinfer") == 1
-    assert commit(sharing, {**writes[0], "currentDocument": {"exists": False}}).error == (409, "ALREADY_EXISTS")
+    assert commit(sharing, {**writes[0], "currentDocument": {"exists": False}}).error == (
+        409,
+        "ALREADY_EXISTS",
+    )
     only = {"update": {"name": writes[0]["update"]["name"], "fields": {"created_at": moment()}}}  # type: ignore[index]
     given = {"writes": [{**only, "updateMask": {"fieldPaths": ["created_at"]}}]}
     assert sharing.request("POST", f"{ROOT}:commit", given, READ).status == 200
@@ -234,14 +260,44 @@ def test_a_commit_is_all_or_nothing_and_in_order(sharing: Collector) -> None:
         (b'{"writes": [{"update": {"name": "%s/sessions"}}]}', 400),
         (b'{"writes": [{"update": {"name": "%s/sessions/a/b/c"}}]}', 400),
         (b'{"writes": [{"update": {"name": "%s/users/x"}}]}', 403),
-        (b'{"writes": [{"update": {"name": "projects/q/databases/(default)/documents/sessions/x"}}]}', 400),
-        (b'{"writes": [{"update": {"name": "projects/p/databases/%%28default%%29/documents/sessions/x"}}]}', 400),
+        (
+            (
+                b'{"writes": [{"update": {"name": '
+                b'"projects/q/databases/(default)/documents/sessions/x"}}]}'
+            ),
+            400,
+        ),
+        (
+            (
+                b'{"writes": [{"update": {"name": '
+                b'"projects/p/databases/%%28default%%29/documents/sessions/x"}}]}'
+            ),
+            400,
+        ),
         (b'{"writes": [{"update": {"name": "%s/sessions/x", "canary": 1}}]}', 400),
         (b'{"writes": [{"update": {"name": "%s/sessions/x", "fields": {"canary": 1}}}]}', 400),
         (b'{"writes": [{"update": {"name": "%s/sessions/x"}, "canary": 1}]}', 400),
-        (b'{"writes": [{"update": {"name": "%s/sessions/x"}, "updateMask": {"fieldPaths": ["a.b"]}}]}', 403),
-        (b'{"writes": [{"update": {"name": "%s/sessions/x"}, "currentDocument": {"exists": "no"}}]}', 400),
-        (b'{"writes": [{"update": {"name": "%s/sessions/x"}, "currentDocument": {"updateTime": "now"}}]}', 400),
+        (
+            (
+                b'{"writes": [{"update": {"name": "%s/sessions/x"}, "updateMask": {"fieldPaths": '
+                b'["a.b"]}}]}'
+            ),
+            403,
+        ),
+        (
+            (
+                b'{"writes": [{"update": {"name": "%s/sessions/x"}, "currentDocument": {"exists": '
+                b'"no"}}]}'
+            ),
+            400,
+        ),
+        (
+            (
+                b'{"writes": [{"update": {"name": "%s/sessions/x"}, "currentDocument": {"updateTime": '
+                b'"now"}}]}'
+            ),
+            400,
+        ),
         (b'{"writes": [{"update": {"name": "%s/sessions/x"}, "updateTransforms": [{}]}]}', 501),
         (b'{"writes": [{"delete": "%s/sessions/x"}]}', 403),
         (b'{"transaction": "AAAA"}', 501),
@@ -256,9 +312,18 @@ def test_a_commit_that_is_none(sharing: Collector, body: bytes, code: int) -> No
 
 
 def test_other_methods_and_databases_are_nowhere(sharing: Collector) -> None:
-    for path in (f"{ROOT}:beginTransaction", f"{ROOT}:commit:", ROOT.replace("(default)", "other") + ":commit"):
+    for path in (
+        f"{ROOT}:beginTransaction",
+        f"{ROOT}:commit:",
+        ROOT.replace("(default)", "other") + ":commit",
+    ):
         assert sharing.request("POST", path, {}).error == (404, "NOT_FOUND")
-    assert sharing.request("POST", ROOT.replace("(default)", "%28default%29") + ":commit?%24alt=json", {}).status == 200
+    assert (
+        sharing.request(
+            "POST", ROOT.replace("(default)", "%28default%29") + ":commit?%24alt=json", {}
+        ).status
+        == 200
+    )
     assert sharing.request("GET", f"{ROOT}:commit").error[0] == 404
 
 
@@ -270,7 +335,8 @@ def test_a_commit_of_five_hundred(sharing: Collector) -> None:
 
 
 def test_a_commit_is_whole_even_when_the_collector_is_killed(tmp_path: Path) -> None:
-    """Killed ten times under load from three clients; every session is there with all its invokes, or not at all."""
+    """Killed ten times under load from three clients; every session is there with all its invokes,
+    or not at all."""
     chance, database = random.Random(10), tmp_path / "crash.sqlite3"  # noqa: S311
     answered: list[str] = []
     contract = str(write_contract(tmp_path))
@@ -327,7 +393,9 @@ NESTED = st.recursive(
     VALUES,
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["iterations", "model_name", "canary", "os"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["iterations", "model_name", "canary", "os"]), inner, max_size=3
+        )
     ),
     max_leaves=6,
 )
@@ -346,7 +414,9 @@ def test_whatever_is_admitted_is_what_the_contract_declares(name: str, data: st.
     fields = dict(WHOLE[name])
     for field in data.draw(st.lists(st.sampled_from([*fields, "canary"]), min_size=1, max_size=2)):
         fields[field] = data.draw(NESTED)
-    admitted = attempt(lambda: admit(Name("p", "(default)", collection, document), fields, Policy(CONTRACTS)))
+    admitted = attempt(
+        lambda: admit(Name("p", "(default)", collection, document), fields, Policy(CONTRACTS))
+    )
     if isinstance(admitted, Refusal):
         assert admitted.code in (400, 403)
         assert "canary" not in admitted.message
@@ -371,7 +441,9 @@ def test_whatever_is_admitted_is_what_the_contract_declares(name: str, data: st.
     assert all(kinds[field](value) for field, value in fields.items() if field in kinds)
 
 
-@pytest.mark.parametrize("version", [None, "", "1.2.3", "1.0+g8f", "x" * 65, "1.0 of Ada's laptop", "=1", "ü", "1.0\n"])
+@pytest.mark.parametrize(
+    "version", [None, "", "1.2.3", "1.0+g8f", "x" * 65, "1.0 of Ada's laptop", "=1", "ü", "1.0\n"]
+)
 @pytest.mark.parametrize("is_windows", [False, True])
 @pytest.mark.parametrize(
     ("system", "machine"),
@@ -386,9 +458,15 @@ def test_whatever_is_admitted_is_what_the_contract_declares(name: str, data: st.
     ],
 )
 def test_the_environment_of_any_machine_is_admitted(
-    monkeypatch: pytest.MonkeyPatch, system: str, machine: str | None, version: str | None, *, is_windows: bool
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    machine: str | None,
+    version: str | None,
+    *,
+    is_windows: bool,
 ) -> None:
-    """Also of odd systems, and with a version that its author made up: what is free text does not leave."""
+    """Also of odd systems, and with a version that its author made up: what is free text does not
+    leave."""
     if is_windows:
         monkeypatch.delattr(os, "uname", raising=False)
         monkeypatch.setattr(sys, "platform", system)
@@ -396,7 +474,9 @@ def test_the_environment_of_any_machine_is_admitted(
         if machine is not None:
             monkeypatch.setenv("PROCESSOR_ARCHITECTURE", machine)
     else:
-        monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(sysname=system, machine=machine or ""))
+        monkeypatch.setattr(
+            os, "uname", lambda: SimpleNamespace(sysname=system, machine=machine or "")
+        )
     made = make_environment(version)
     session = Session("rxinfer", contract=CONTRACT, environment=made)
     fields = from_document({**documents.session(session), "name": "x"})
@@ -418,11 +498,15 @@ def test_what_the_sdk_writes_is_admitted(sharing: Collector) -> None:
         pass
     stats = [session.stats(label) for label in session.labels]
     writes = [update(f"sessions/{session.id}", documents.session(session))]
-    writes += [update(f"session_stats/{one.id}", documents.session_stats(one, session.id)) for one in stats]
+    writes += [
+        update(f"session_stats/{one.id}", documents.session_stats(one, session.id)) for one in stats
+    ]
     for one in stats:
         for call in one.invokes:
             include = {"error_message"} if call.status == "error" else set()
-            writes.append(update(f"invokes/{call.id}", documents.invoke(call, one.id, include=include)))
+            writes.append(
+                update(f"invokes/{call.id}", documents.invoke(call, one.id, include=include))
+            )
     assert len(writes) == 6
     answer = commit(sharing, *writes)
     assert answer.status == 200, answer.body
@@ -435,5 +519,7 @@ def test_what_the_sdk_writes_is_admitted(sharing: Collector) -> None:
 def test_every_document_of_a_session_is_admitted(name: str) -> None:
     collection, document = name.split("/")
     current = WHOLE[name]
-    admitted = admit(Name("p", "(default)", collection, document), current, Policy(CONTRACTS), current=current)
+    admitted = admit(
+        Name("p", "(default)", collection, document), current, Policy(CONTRACTS), current=current
+    )
     assert admitted.fields == current

@@ -1,4 +1,5 @@
-"""The settings: environment before file before default, shown by --help, and every mistake told in one sentence."""
+"""The settings: environment before file before default, shown by --help, and every mistake told in
+one sentence."""
 
 import contextlib
 import json
@@ -16,15 +17,43 @@ import pytest
 
 from collectors import ROOT, Collector, run_collector, run_server
 from made import commit
-from plaintally_server.cli import commands
+from plaintally_server.cli.main import commands
 from ports import free_port
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-COMMANDS = ["", "serve", "lookup", "forget", "forget list", "forget approve", "forget refuse", "forget receipt"]
-COMMANDS += ["backup", "restore", "copy", "forget log", "pull", "contract", "contract add", "contract list", "migrate"]
-COMMANDS += ["token", "token create", "strike", "strike look", "strike add", "watch", "audit", "forget erase"]
+COMMANDS = [
+    "",
+    "serve",
+    "lookup",
+    "forget",
+    "forget list",
+    "forget approve",
+    "forget refuse",
+    "forget receipt",
+]
+COMMANDS += [
+    "backup",
+    "restore",
+    "copy",
+    "forget log",
+    "pull",
+    "contract",
+    "contract add",
+    "contract list",
+    "migrate",
+]
+COMMANDS += [
+    "token",
+    "token create",
+    "strike",
+    "strike look",
+    "strike add",
+    "watch",
+    "audit",
+    "forget erase",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -32,7 +61,10 @@ def test_the_help_texts(tmp_path: Path, command: str) -> None:
     """To accept new texts, write the output over the files in golden/ and read the difference."""
     done = run_server(tmp_path, *command.split(), "--help")
     assert done.returncode == 0
-    assert done.stdout == (GOLDEN / "-".join(["help", *command.split()])).with_suffix(".txt").read_text()
+    assert (
+        done.stdout
+        == (GOLDEN / "-".join(["help", *command.split()])).with_suffix(".txt").read_text()
+    )
 
 
 @pytest.mark.linux
@@ -52,23 +84,43 @@ def test_the_help_texts(tmp_path: Path, command: str) -> None:
 )
 def test_a_command_whose_output_is_full_says_so(tmp_path: Path, command: str) -> None:
     commit(tmp_path / "plaintally.sqlite3", [])
-    done = run_server(tmp_path, *command.split(), program=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    done = run_server(
+        tmp_path, *command.split(), program=["sh", "-c", 'exec "$@" >/dev/full', "sh"]
+    )
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith("plaintally-server: cannot write the output (No space left on device); make room")
+    assert line.startswith(
+        "plaintally-server: cannot write the output (No space left on device); make room"
+    )
 
 
-def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "plaintally-server.toml").write_text(
         'packages = ["from_file"]\nbody_limit = 10\ntoken = "of the file, with 32 characters."\n'
     )
-    with run_collector(tmp_path / "a.sqlite3", env={"PLAINTALLY_SERVER_BODY_LIMIT": "20"}) as collector:
+    with run_collector(
+        tmp_path / "a.sqlite3", env={"PLAINTALLY_SERVER_BODY_LIMIT": "20"}
+    ) as collector:
         assert collector.request("POST", f"{ROOT}/using_rxinfer", b"x" * 15).status == 400
         assert collector.request("POST", f"{ROOT}/using_rxinfer", b"x" * 25).status == 413
-        assert collector.request("POST", f"{ROOT}/using_from_file", b"{}").error == (403, "PERMISSION_DENIED")
+        assert collector.request("POST", f"{ROOT}/using_from_file", b"{}").error == (
+            403,
+            "PERMISSION_DENIED",
+        )
         assert collector.get("x").status == 404  # the token of the variable holds
     (tmp_path / "plaintally-server.toml").rename(tmp_path / "other.toml")
-    command = [sys.executable, "-m", "plaintally_server", "serve", "--config", "other.toml", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "plaintally_server",
+        "serve",
+        "--config",
+        "other.toml",
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline().startswith("Listening on http://127.0.0.1:")
@@ -84,7 +136,16 @@ def test_it_serves_where_nobody_reads_that_it_listens(tmp_path: Path, redirectio
     port = free_port()
     source, sink = os.pipe()
     os.close(source)
-    command = [sys.executable, "-m", "plaintally_server", "serve", "--package", "rxinfer", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "plaintally_server",
+        "serve",
+        "--package",
+        "rxinfer",
+        "--port",
+        str(port),
+    ]
     with subprocess.Popen(
         ["sh", "-c", f'exec "$@" {redirection}', "sh", *command],
         cwd=tmp_path,
@@ -108,10 +169,16 @@ def test_it_serves_where_nobody_reads_that_it_listens(tmp_path: Path, redirectio
 
 def test_several_packages_and_contracts(tmp_path: Path) -> None:
     contract = tmp_path / "mine.json"
-    contract.write_text(json.dumps({"package": "mine", "counter": ["package_version", "python_version"]}))
-    with run_collector(tmp_path / "a.sqlite3", "--package", "other", "--contract", str(contract)) as collector:
+    contract.write_text(
+        json.dumps({"package": "mine", "counter": ["package_version", "python_version"]})
+    )
+    with run_collector(
+        tmp_path / "a.sqlite3", "--package", "other", "--contract", str(contract)
+    ) as collector:
         assert collector.post(collection="using_other").status == 200
-        assert collector.post(collection="using_mine").status == 200  # as older releases send it, which declared less
+        assert (
+            collector.post(collection="using_mine").status == 200
+        )  # as older releases send it, which declared less
         fields = {
             "id": {"stringValue": "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"},
             "timestamp": {"timestampValue": "2026-11-23T20:15:30Z"},
@@ -120,20 +187,41 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         }
         assert collector.request("POST", f"{ROOT}/using_mine", {"fields": fields}).status == 200
         page = " ".join(collector.request("GET", "/packages/mine").body.decode().split())
-        assert "the hour, the version of the package that was imported, the Python version, major" in page
-        for name, value in (("package_version", "1.0 /home/me"), ("python_version", "3.13.1"), ("python_version", "x")):
+        assert (
+            "the hour, the version of the package that was imported, the Python version, major"
+            in page
+        )
+        for name, value in (
+            ("package_version", "1.0 /home/me"),
+            ("python_version", "3.13.1"),
+            ("python_version", "x"),
+        ):
             wrong = {**fields, name: {"stringValue": value}}
-            assert collector.request("POST", f"{ROOT}/using_mine", {"fields": wrong}).error[0] == 400
+            assert (
+                collector.request("POST", f"{ROOT}/using_mine", {"fields": wrong}).error[0] == 400
+            )
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["serve"], 2, "name a package with --package NAME, or add one with `plaintally-server contract add`"),
-        (["serve", "--package", "My-Package"], 2, "'My-Package' must be a name such as 'my_package', in lower"),
+        (
+            ["serve"],
+            2,
+            "name a package with --package NAME, or add one with `plaintally-server contract add`",
+        ),
+        (
+            ["serve", "--package", "My-Package"],
+            2,
+            "'My-Package' must be a name such as 'my_package', in lower",
+        ),
         (["serve", "--package", "1"], 2, "'1' must be a name such as 'my_package'"),
         (["serve", "--package", "a", "--port", "70000"], 2, "70000 is not in the range"),
-        (["serve", "--config", "far.toml"], 2, "Invalid value for 'port' in far.toml: 70000 is not in the range"),
+        (
+            ["serve", "--config", "far.toml"],
+            2,
+            "Invalid value for 'port' in far.toml: 70000 is not in the range",
+        ),
         (["serve", "--package", "a", "--config", "nowhere.toml"], 2, "nowhere.toml cannot be read"),
         (["serve", "--package", "a", "--config", "broken.toml"], 2, "broken.toml cannot be read"),
         (
@@ -143,21 +231,39 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         ),
         (["serve", "--contract", "nowhere.json"], 1, "the contract nowhere.json cannot be used"),
         (["serve", "--contract", "nobody.json"], 1, "must name its package in lower case"),
-        (["serve", "--contract", "wrong.json"], 1, "must name each field once, out of package_version, python_version"),
+        (
+            ["serve", "--contract", "wrong.json"],
+            1,
+            "must name each field once, out of package_version, python_version",
+        ),
         (["serve", "--contract", "slow.json"], 1, "repeat a single character or class"),
-        (["serve", "--package", "a", "--port", "0", "--database", "no/such.db"], 1, "name another with --database"),
+        (
+            ["serve", "--package", "a", "--port", "0", "--database", "no/such.db"],
+            1,
+            "name another with --database",
+        ),
         (["serve", "--contract", "nested.json"], 1, "the contract nested.json cannot be used"),
         (["serve", "--config", "text.toml"], 2, "text.toml must have a list of texts for packages"),
-        (["serve", "--config", "list.toml"], 2, "list.toml must have a list of texts for contracts"),
+        (
+            ["serve", "--config", "list.toml"],
+            2,
+            "list.toml must have a list of texts for contracts",
+        ),
         (["serve", "--config", "number.toml"], 2, "number.toml must have a whole number for port"),
         (["serve", "--config", "name.toml"], 2, "name.toml must have a text for database"),
         (["serve", "--config", "table.toml"], 2, "table.toml must have a text for token"),
         (["serve", "--package", "a", "--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
-        (["serve", "--package", "a", "--host", "a..b"], 1, "cannot listen on a..b:8080 (no such host)"),
+        (
+            ["serve", "--package", "a", "--host", "a..b"],
+            1,
+            "cannot listen on a..b:8080 (no such host)",
+        ),
         (["collect"], 2, "No such command 'collect'"),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+def test_a_mistake_is_told_in_one_sentence(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
     (tmp_path / "broken.toml").write_text("port:\n")
     (tmp_path / "unknown.toml").write_text("prot = 1\n")
     (tmp_path / "text.toml").write_text('packages = "a"\n')
@@ -186,18 +292,23 @@ def test_a_file_that_nobody_can_look_for(tmp_path: Path, command: str) -> None:
     done = run_server(tmp_path, *command.split(), "--database", name)
     assert done.returncode == 1
     assert (
-        f"cannot open the database {name} (File name too long); see that it can be reached" in done.stdout + done.stderr
+        f"cannot open the database {name} (File name too long); see that it can be reached"
+        in done.stdout + done.stderr
     )
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("command", "missing"), [("serve", "asyncpg"), ("doctor", "psycopg"), ("report", "psycopg")])
+@pytest.mark.parametrize(
+    ("command", "missing"), [("serve", "asyncpg"), ("doctor", "psycopg"), ("report", "psycopg")]
+)
 def test_what_speaks_to_postgresql_is_missing(tmp_path: Path, command: str, missing: str) -> None:
     program = (
-        f"import sys; sys.modules[{missing!r}] = None; from plaintally_server.cli import main;"
+        f"import sys; sys.modules[{missing!r}] = None; from plaintally_server.cli.main import main;"
         f"sys.argv[1:] = [{command!r}, '--database', 'postgresql://u@127.0.0.1:1/x']; main()"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "type: pip install 'plaintally-server[postgres]'" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -215,7 +326,9 @@ def test_a_port_that_is_taken(tmp_path: Path, more: tuple[str, ...]) -> None:
     )
 
 
-def test_a_settings_file_speaks_to_settings_alone_and_to_those_of_all_commands(tmp_path: Path) -> None:
+def test_a_settings_file_speaks_to_settings_alone_and_to_those_of_all_commands(
+    tmp_path: Path,
+) -> None:
     """What is no setting must not be named like one: it would take its value from the file."""
 
     def find(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
@@ -230,8 +343,12 @@ def test_a_settings_file_speaks_to_settings_alone_and_to_those_of_all_commands(t
 
     variables = {one.name: one.envvar for _, one in find(commands) if one.envvar}
     assert {"packages", "database", "export"} <= variables.keys()
-    assert [where for where, one in find(commands) if one.name in variables and one.envvar is None] == []
+    assert [
+        where for where, one in find(commands) if one.name in variables and one.envvar is None
+    ] == []
     (tmp_path / "a.toml").write_text("unknown = 1")
-    told = run_server(tmp_path, "migrate", "--config", "a.toml").stderr  # in a process that has no other command loaded
+    told = run_server(
+        tmp_path, "migrate", "--config", "a.toml"
+    ).stderr  # in a process that has no other command loaded
     _, _, known = " ".join(told.split()).partition("; known are ")
     assert set(known.rstrip(".").split(", ")) == variables.keys() - {"config"}

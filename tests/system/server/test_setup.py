@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collectors import TOKEN, Collector, run_collector, run_server
-from plaintally_server.cli import commands
+from plaintally_server.cli.main import commands
 
 pytestmark = pytest.mark.once
 
@@ -17,7 +17,9 @@ SERVE = [option for option in commands.commands["serve"].params if option.name !
 
 
 def test_a_folder_is_all_that_a_collector_needs(tmp_path: Path) -> None:
-    done = run_server(tmp_path, "init", "new", "--package", "rxinfer", "--package", "b", "--port", "0")
+    done = run_server(
+        tmp_path, "init", "new", "--package", "rxinfer", "--package", "b", "--port", "0"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     config, token_file = tmp_path / "new/plaintally-server.toml", tmp_path / "new/token"
     written = tomllib.loads(config.read_text())
@@ -53,7 +55,9 @@ def test_the_file_shows_every_setting_with_its_default(tmp_path: Path) -> None:
     assert "name what to count" in run_server(tmp_path, "init", "other").stdout
 
 
-@pytest.mark.parametrize("database", ["postgresql://u:canary@db/x", "postgresql://u@db/x?password=canary"])
+@pytest.mark.parametrize(
+    "database", ["postgresql://u:canary@db/x", "postgresql://u@db/x?password=canary"]
+)
 def test_no_secret_stands_on_a_command_line(tmp_path: Path, database: str) -> None:
     """Neither a password nor the token: every user of a machine can list its command lines."""
     for command in (
@@ -67,7 +71,10 @@ def test_no_secret_stands_on_a_command_line(tmp_path: Path, database: str) -> No
         assert "canary" not in done.stderr
     assert not [*tmp_path.iterdir()]
     done = run_server(
-        tmp_path, "token", "list", env={"PLAINTALLY_SERVER_DATABASE": "postgresql://u:canary@127.0.0.1:1/x"}
+        tmp_path,
+        "token",
+        "list",
+        env={"PLAINTALLY_SERVER_DATABASE": "postgresql://u:canary@127.0.0.1:1/x"},
     )
     assert "cannot open the database postgresql://u@127.0.0.1:1/x" in done.stderr
     for name in ("serve", "doctor", "init"):
@@ -79,7 +86,10 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("mine")
     done = run_server(tmp_path, "init", "--package", "a")
     assert done.returncode == 1
-    assert done.stderr == f"plaintally-server: {tmp_path / 'token'} is there already; nothing was written\n"
+    assert (
+        done.stderr
+        == f"plaintally-server: {tmp_path / 'token'} is there already; nothing was written\n"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["token"]
     assert (tmp_path / "token").read_text() == "mine"
 
@@ -101,7 +111,9 @@ def test_a_path_is_found_from_everywhere_and_a_mistake_writes_nothing(tmp_path: 
         (b"a" * 31, "has 31 characters"),
     ],
 )
-def test_a_token_file_that_cannot_be_used(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_a_token_file_that_cannot_be_used(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     done = run_server(tmp_path, "serve", "--package", "a", "--token-file", "token")

@@ -8,7 +8,7 @@ import pytest
 from collectors import OPEN_COLLECTOR, ROOT, TOKEN, Answer, Collector, run_collector
 from emulators import Emulator, needs_google
 from firestore_limits import size_of
-from plaintally_server.sizes import MAX_DOCUMENT_BYTES
+from plaintally_server.firestore.size import MAX_DOCUMENT_BYTES
 from shared import array, integer, mapping, string
 
 TYPES: dict[str, dict[str, object]] = {
@@ -27,7 +27,8 @@ TYPES: dict[str, dict[str, object]] = {
 
 
 def at_the_border(value: dict[str, object], *, beyond: int) -> bytes:
-    """A document of cities/zürich that is `beyond` bytes larger than the limit, with this value in it."""
+    """A document of cities/zürich that is `beyond` bytes larger than the limit, with this value in
+    it."""
     fields = {"a": string("x" * 600_000), "b": string(""), **({"value": value} if value else {})}
     fields["b"] = string("y" * (MAX_DOCUMENT_BYTES + beyond - size_of("cities/zürich", fields)))
     return json.dumps({"fields": fields}, ensure_ascii=False).encode()
@@ -35,14 +36,18 @@ def at_the_border(value: dict[str, object], *, beyond: int) -> bytes:
 
 @pytest.fixture
 def cities(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401  # an iterator of collectors
-    with run_collector(tmp_path_factory.mktemp("sizes") / "test.sqlite3", module=OPEN_COLLECTOR) as running:
+    with run_collector(
+        tmp_path_factory.mktemp("sizes") / "test.sqlite3", module=OPEN_COLLECTOR
+    ) as running:
         yield running
 
 
 def patch_border(cities: Collector, value: dict[str, object], *, beyond: int) -> Answer:
     """Send such a document; its JSON is longer than a body may be without a token."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    return cities.request("PATCH", f"{ROOT}/cities/z%C3%BCrich", at_the_border(value, beyond=beyond), headers)
+    return cities.request(
+        "PATCH", f"{ROOT}/cities/z%C3%BCrich", at_the_border(value, beyond=beyond), headers
+    )
 
 
 def test_a_document_of_the_largest_size(cities: Collector) -> None:

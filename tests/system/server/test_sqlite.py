@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from collectors import Collector, run_collector, run_server
-from plaintally_server.deletion import hash_text
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import SESSIONS, Admitted
-from plaintally_server.resource import Name, Precondition
+from plaintally_server.firestore.documents import Name, Precondition
+from plaintally_server.ingest.admission import SESSIONS, Admitted
+from plaintally_server.ingest.deletion_requests import hash_text
 from plaintally_server.store import Write
 from plaintally_server.store.sqlite import SQLiteStore
 from shared import KEY
@@ -28,7 +28,9 @@ def collector(own_collector: Collector) -> Collector:
     return own_collector  # which is ended, or whose files are looked at
 
 
-def test_a_second_collector_is_told_why_it_cannot_start(collector: Collector, tmp_path: Path) -> None:
+def test_a_second_collector_is_told_why_it_cannot_start(
+    collector: Collector, tmp_path: Path
+) -> None:
     assert collector.post().status == 200
     serve = ["serve", "--package", "rxinfer", "--port", "0", "--database", str(collector.database)]
     done = run_server(tmp_path, *serve)
@@ -38,12 +40,16 @@ def test_a_second_collector_is_told_why_it_cannot_start(collector: Collector, tm
         "stop it, or name another with --database\n"
     )
     (tmp_path / "another.json").write_text(json.dumps({"package": "another"}))
-    added = run_server(tmp_path, "contract", "add", "another.json", "--database", str(collector.database))
+    added = run_server(
+        tmp_path, "contract", "add", "another.json", "--database", str(collector.database)
+    )
     assert added.returncode == 0, added.stderr  # a maintainer's commands work beside it
     assert collector.post().status == 200
     collector.process.kill()
     collector.process.wait()
-    with run_collector(collector.database) as next_one:  # the lock went with the process that had it
+    with run_collector(
+        collector.database
+    ) as next_one:  # the lock went with the process that had it
         assert next_one.post().status == 200
         assert next_one.store.total("rxinfer") == 3
 
@@ -77,7 +83,8 @@ def spoil(path: Path) -> None:
 def test_a_damaged_file_is_found_after_a_crash(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, *, ended_well: bool
 ) -> None:
-    """The start does not wait for the check, which reads the whole file; after an orderly end there is none."""
+    """The start does not wait for the check, which reads the whole file; after an orderly end there
+    is none."""
     path = tmp_path / "a.sqlite3"
     store = SQLiteStore(path)
     asyncio.run(write_all(store, [make_write(str(number)) for number in range(500)]))
@@ -90,7 +97,11 @@ def test_a_damaged_file_is_found_after_a_crash(
         store = SQLiteStore(path)
         if not ended_well:
             wait_for(lambda: "the database is damaged (" in caplog.text)
-            for work in (store.commit([make_write(f"late {turn}")]), store.probe(), store.drop_logins(NOW)):
+            for work in (
+                store.commit([make_write(f"late {turn}")]),
+                store.probe(),
+                store.drop_logins(NOW),
+            ):
                 with pytest.raises(Refusal, match="The collector's database is damaged") as refused:
                     asyncio.run(bounded(work))
                 assert refused.value.code == 503
@@ -130,7 +141,9 @@ def test_the_log_shrinks_again_after_a_long_reader(tmp_path: Path) -> None:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM documents")
         for turn in range(30):
-            asyncio.run(write_all(store, [make_import(f"{turn} {number}") for number in range(300)]))
+            asyncio.run(
+                write_all(store, [make_import(f"{turn} {number}") for number in range(300)])
+            )
         assert log.stat().st_size > 6 * 2**20
     for turn in range(3):
         asyncio.run(write_all(store, [make_write(f"after {turn}")]))
@@ -139,7 +152,8 @@ def test_the_log_shrinks_again_after_a_long_reader(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_recovers(tmp_path: Path) -> None:
-    """SQLite's own limit of pages is to it what a full disk is; a deletion finds room, too, once there is some."""
+    """SQLite's own limit of pages is to it what a full disk is; a deletion finds room, too, once
+    there is some."""
     store = SQLiteStore(tmp_path / "full.sqlite3")
     raw = store._writer._backend._raw  # type: ignore[attr-defined]
     (pages,) = raw.execute("PRAGMA page_count").fetchone()
@@ -153,25 +167,39 @@ def test_a_full_disk_is_told_and_recovers(tmp_path: Path) -> None:
     assert documents(store) == 301 - len(refused)
 
 
-def test_what_was_written_is_on_the_disk_and_what_was_deleted_is_overwritten(tmp_path: Path) -> None:
+def test_what_was_written_is_on_the_disk_and_what_was_deleted_is_overwritten(
+    tmp_path: Path,
+) -> None:
     """No test of a killed process can tell whether the system's own cache was written out."""
     store = SQLiteStore(tmp_path / "a.sqlite3")
     raw = store._writer._backend._raw  # type: ignore[attr-defined]
     found = {
-        name: raw.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "secure_delete")
+        name: raw.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "secure_delete")
     }
     store.close()
     assert found == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
 
 
 def test_a_deletion_waits_for_nobody_who_reads(tmp_path: Path) -> None:
-    """The log is emptied when the reader has gone; the store may wait longer for others than this test does."""
-    path, content = tmp_path / "a.sqlite3", {"id": "gone-for-good", "deletion_key_hash": hash_text(KEY).hex()}
+    """The log is emptied when the reader has gone; the store may wait longer for others than this
+    test does."""
+    path, content = (
+        tmp_path / "a.sqlite3",
+        {"id": "gone-for-good", "deletion_key_hash": hash_text(KEY).hex()},
+    )
     store = SQLiteStore(path, timeout_s=60)
-    session = Write(Name("p", "(default)", SESSIONS, "gone-for-good"), _ANY, lambda _: Admitted(content, "a"), NOW)
+    session = Write(
+        Name("p", "(default)", SESSIONS, "gone-for-good"),
+        _ANY,
+        lambda _: Admitted(content, "a"),
+        NOW,
+    )
 
     async def delete() -> None:
-        forgotten = asyncio.ensure_future(store.forget("gone-for-good", key=KEY, at=NOW, salt=b"salt"))
+        forgotten = asyncio.ensure_future(
+            store.forget("gone-for-good", key=KEY, at=NOW, salt=b"salt")
+        )
         await asyncio.wait_for(store.commit([make_write("beside")]), 20)
         await asyncio.wait_for(forgotten, 20)
         await asyncio.wait_for(store.commit([make_write("behind")]), 20)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import (
+from plaintally_server.firestore.documents import Name, Precondition, Stored
+from plaintally_server.ingest.admission import (
     INVOKES,
     MAX_RUNS,
     MAX_STATS,
@@ -25,12 +26,11 @@ from plaintally_server.ingest import (
     hash_import,
     make_counted,
 )
-from plaintally_server.resource import Name, Precondition, Stored
 from plaintally_server.store import MAX_TREE_RUNS, Import, Write
 from plaintally_server.store.content import write_fields
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.tables import import_ids
-from plaintally_server.store.times import day_number
+from plaintally_server.store.timestamps import day_number
 from plaintally_server.store.writing import SQLStore
 from postgresql import Postgres
 
@@ -65,7 +65,8 @@ MAINTAINER = "a maintainer has none"
 
 
 class Ask(NamedTuple):
-    """A request to delete a session, with the right key, a wrong one, or none, or a maintainer's word."""
+    """A request to delete a session, with the right key, a wrong one, or none, or a maintainer's
+    word."""
 
     slot: int
     key: str | None
@@ -89,18 +90,24 @@ class Space:
     def write(self, step: Step) -> Write | Import:
         if step.kind == "import":
             return self.count(step)
-        name = Name("p", "(default)", self.collection(step.kind), self.document(step.kind, step.slot))
+        name = Name(
+            "p", "(default)", self.collection(step.kind), self.document(step.kind, step.slot)
+        )
         precondition = Precondition(step.exists, NOON if step.stale else None)
         admitted = None if step.delete else self.admitted(step)
         received_at = NOON + timedelta(hours=step.hours)
         parent = admitted and admitted.parent
-        return Write(name, precondition, lambda _: admitted, received_at, step.delete, parent=parent)
+        return Write(
+            name, precondition, lambda _: admitted, received_at, step.delete, parent=parent
+        )
 
     def count(self, step: Step) -> Import:
         coarse = f'{{"package_version":"{step.parent}"}}'
         counted = make_counted(self.package, IDS[step.slot], NAMES[step.name], coarse)
         received_at = NOON + timedelta(hours=step.hours)
-        return Import(self.package, *counted, {"id": IDS[step.slot]}, received_at, step.exists is False)
+        return Import(
+            self.package, *counted, {"id": IDS[step.slot]}, received_at, step.exists is False
+        )
 
     def admitted(self, step: Step) -> Admitted:
         fields = {"id": self.document(step.kind, step.slot), "value": step.value}
@@ -118,11 +125,18 @@ class Space:
 
 
 values = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=5), st.binary(max_size=5)
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(),
+    st.text(max_size=5),
+    st.binary(max_size=5),
 )
 steps = st.builds(
     Step,
-    kind=st.sampled_from(["import", "import", "import", SESSIONS, STATS, STATS, INVOKES, INVOKES, "other"]),
+    kind=st.sampled_from(
+        ["import", "import", "import", SESSIONS, STATS, STATS, INVOKES, INVOKES, "other"]
+    ),
     slot=st.integers(0, 3),
     parent=st.integers(0, 2),
     value=values | st.dictionaries(st.sampled_from("ab"), st.lists(values, max_size=2), max_size=2),
@@ -132,7 +146,9 @@ steps = st.builds(
     hours=st.integers(0, 40) | st.just(0),
     name=st.integers(0, len(NAMES) - 1) | st.just(0),
 )
-asks = st.builds(Ask, slot=st.integers(0, 2), key=st.sampled_from([KEY, KEY, "wrong", None, MAINTAINER]))
+asks = st.builds(
+    Ask, slot=st.integers(0, 2), key=st.sampled_from([KEY, KEY, "wrong", None, MAINTAINER])
+)
 groups = st.lists(steps, min_size=1, max_size=3)
 rounds = st.lists(st.lists(groups | asks, min_size=1, max_size=6), min_size=1, max_size=6)
 """What is asked at once, round after round."""
@@ -181,7 +197,10 @@ def held(store: SQLStore, space: Space) -> Iterator[object]:
         tree = store.session_tree(space.document(SESSIONS, slot))
         yield (
             told(tree.session),
-            [(told(one.stats), [told(invoke) for invoke in one.invokes], one.runs) for one in tree.stats],
+            [
+                (told(one.stats), [told(invoke) for invoke in one.invokes], one.runs)
+                for one in tree.stats
+            ],
         )
     names = [
         Name("", "", space.collection(kind), space.document(kind, slot))
@@ -200,7 +219,11 @@ def held(store: SQLStore, space: Space) -> Iterator[object]:
 
 def counted(store: SQLStore, space: Space) -> Iterator[object]:
     """What a store holds of imports."""
-    yield {(one.hour, one.coarse): one.imports for day in DAYS for one in store.import_hours(space.package, day)}
+    yield {
+        (one.hour, one.coarse): one.imports
+        for day in DAYS
+        for one in store.import_hours(space.package, day)
+    }
     yield dict(store.hourly_imports(space.package, FIRST, LAST))
     yield dict(store.daily_counts(space.package, FIRST, LAST))
     yield store.total(space.package)
@@ -250,7 +273,9 @@ class Model:
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[list[SQLStore]]:
+def stores(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres
+) -> Iterator[list[SQLStore]]:
     folder = tmp_path_factory.mktemp("stores")
     made = [open_store(folder / "store.sqlite3"), open_store(postgres.new_store())]
     yield made
@@ -265,7 +290,9 @@ def test_whatever_is_done_they_answer_and_hold_the_same(
     stores: list[SQLStore], script: Sequence[Sequence[Any]]
 ) -> None:
     space, model = Space(), Model()
-    one, other = [(asyncio.run(play(store, space, script)), list(held(store, space))) for store in stores]
+    one, other = [
+        (asyncio.run(play(store, space, script)), list(held(store, space))) for store in stores
+    ]
     assert one == other
     groups = [what for together in script for what in together]
     for group, answer in zip(groups, one[0], strict=True):
@@ -276,7 +303,13 @@ def test_whatever_is_done_they_answer_and_hold_the_same(
 
 def make_count(space: Space, identifier: UUID, hours: int = 0) -> Import:
     kept = make_counted(space.package, str(identifier), None, "{}")
-    return Import(space.package, *kept, {"id": str(identifier)}, NOON + timedelta(hours=hours), must_be_new=True)
+    return Import(
+        space.package,
+        *kept,
+        {"id": str(identifier)},
+        NOON + timedelta(hours=hours),
+        must_be_new=True,
+    )
 
 
 @pytest.mark.postgres
@@ -284,8 +317,13 @@ def test_a_thousand_at_once_are_counted_once_each(stores: list[SQLStore]) -> Non
     for store in stores:
         space, ids = Space(), [uuid4() for _ in range(1000)]
 
-        async def write(store: SQLStore = store, space: Space = space, ids: list[UUID] = ids) -> list[object]:
-            writes = [store.commit([make_count(space, one, hours=16 * (one.int % 2))]) for one in ids + ids[:10]]
+        async def write(
+            store: SQLStore = store, space: Space = space, ids: list[UUID] = ids
+        ) -> list[object]:
+            writes = [
+                store.commit([make_count(space, one, hours=16 * (one.int % 2))])
+                for one in ids + ids[:10]
+            ]
             return await asyncio.gather(*writes, return_exceptions=True)
 
         answers = asyncio.run(write())
@@ -296,7 +334,8 @@ def test_a_thousand_at_once_are_counted_once_each(stores: list[SQLStore]) -> Non
 
 @pytest.mark.postgres
 def test_nothing_stays_of_a_group_that_is_rejected(stores: list[SQLStore]) -> None:
-    """Neither if the id that rejects it was there before, nor if a group of the same batch was quicker."""
+    """Neither if the id that rejects it was there before, nor if a group of the same batch was
+    quicker."""
     for store in stores:
         space = Space()
         one, two, three = (make_count(space, uuid4()) for _ in range(3))
@@ -305,7 +344,9 @@ def test_nothing_stays_of_a_group_that_is_rejected(stores: list[SQLStore]) -> No
         async def write(
             chosen: list[list[Import]], store: SQLStore = store
         ) -> list[bool]:  # whose default is that of this round
-            answers = await asyncio.gather(*(store.commit(group) for group in chosen), return_exceptions=True)
+            answers = await asyncio.gather(
+                *(store.commit(group) for group in chosen), return_exceptions=True
+            )
             return [isinstance(answer, list) for answer in answers]
 
         assert asyncio.run(write(groups)) == [True, False, True, False, True]
@@ -314,7 +355,9 @@ def test_nothing_stays_of_a_group_that_is_rejected(stores: list[SQLStore]) -> No
         with store._reads.connect() as connection:
             query = select(func.count()).select_from(import_ids)
             before = connection.execute(query).scalar_one()
-        assert asyncio.run(write([[make_count(space, uuid4()), one], [make_count(space, uuid4())]])) == [False, True]
+        assert asyncio.run(
+            write([[make_count(space, uuid4()), one], [make_count(space, uuid4())]])
+        ) == [False, True]
         with store._reads.connect() as connection:
             assert connection.execute(query).scalar_one() == before + 1
 
@@ -324,9 +367,15 @@ def test_what_is_below_a_session_is_bounded(stores: list[SQLStore]) -> None:
     for store in stores:
         session, stats = str(uuid4()), str(uuid4())
 
-        def shared(collection: str, parent: str | None, identifier: str = "", label: str = "a") -> Write:
+        def shared(
+            collection: str, parent: str | None, identifier: str = "", label: str = "a"
+        ) -> Write:
             identifier = identifier or str(uuid4())
-            fields = {"id": identifier, "execution_start": NOON, **({"label": label} if parent else {})}
+            fields = {
+                "id": identifier,
+                "execution_start": NOON,
+                **({"label": label} if parent else {}),
+            }
             admitted = Admitted(fields, "p", parent=parent)
             name = Name("p", "(default)", collection, identifier)
             return Write(name, Precondition(), lambda _: admitted, NOON, parent=parent)
@@ -340,7 +389,9 @@ def test_what_is_below_a_session_is_bounded(stores: list[SQLStore]) -> None:
             await store.commit([shared(SESSIONS, None, session), shared(STATS, session, stats)])
             with pytest.raises(Refusal, match="label already"):
                 await store.commit([shared(STATS, session)])
-            await store.commit([shared(STATS, session, label=str(number)) for number in range(1, MAX_STATS)])
+            await store.commit(
+                [shared(STATS, session, label=str(number)) for number in range(1, MAX_STATS)]
+            )
             with pytest.raises(Refusal, match="at most 100"):
                 await store.commit([shared(STATS, session, label="more")])
             runs = [shared(INVOKES, stats) for _ in range(MAX_RUNS)]
@@ -354,5 +405,7 @@ def test_what_is_below_a_session_is_bounded(stores: list[SQLStore]) -> None:
             await store.commit(runs[:1])
 
         asyncio.run(work())
-        [branch] = [one for one in store.session_tree(session).stats if one.stats.fields["id"] == stats]
+        [branch] = [
+            one for one in store.session_tree(session).stats if one.stats.fields["id"] == stats
+        ]
         assert (len(branch.invokes), branch.runs) == (MAX_TREE_RUNS, MAX_RUNS)

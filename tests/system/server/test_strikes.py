@@ -16,15 +16,15 @@ from sqlalchemy import select
 
 from collectors import run_server
 from made import at, commit, counts
-from plaintally_server.reports.floods import HOUR, find_floods
-from plaintally_server.reports.questions import IMPORTS, PYTHONS
-from plaintally_server.rolling import roll_up
-from plaintally_server.sources import StoreSource
+from plaintally_server.export.source import StoreSource
+from plaintally_server.jobs.rollups import roll_up
+from plaintally_server.reports.metrics import IMPORTS, PYTHONS
+from plaintally_server.reports.spikes import HOUR, find_floods
 from plaintally_server.store import Window
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.tables import audit, purges
-from plaintally_server.store.times import to_us
+from plaintally_server.store.timestamps import to_us
 
 if TYPE_CHECKING:
     from postgresql import Postgres
@@ -38,8 +38,11 @@ def flooded(today: date) -> date:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path, today: date, flooded: date) -> Database:
-    """Four weeks of some three hundred imports a day, and 2,000 that somebody made up within an hour."""
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, today: date, flooded: date
+) -> Database:
+    """Four weeks of some three hundred imports a day, and 2,000 that somebody made up within an
+    hour."""
     if request.param == "sqlite":
         found: Database = tmp_path / "a.sqlite3"
     else:
@@ -48,7 +51,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, today: date, floode
     chance = random.Random(11)  # noqa: S311
     usual = list(counts(chance, [today - timedelta(days=back) for back in range(1, 29)], 300 * 28))
     made_up = counts(chance, [flooded], 2000)
-    flood = [one._replace(received_at=at(flooded, 13 * 3600 + chance.random() * 3599)) for one in made_up]
+    flood = [
+        one._replace(received_at=at(flooded, 13 * 3600 + chance.random() * 3599)) for one in made_up
+    ]
     commit(found, [*usual, *flood])
     return found
 
@@ -68,7 +73,9 @@ def run(folder: Path, database: Database, *arguments: str) -> Any:  # noqa: ANN4
     return run_server(folder, "strike", *arguments, "--database", str(database))
 
 
-def test_a_flood_is_seen_struck_and_taken_back(database: Database, flooded: date, tmp_path: Path) -> None:
+def test_a_flood_is_seen_struck_and_taken_back(
+    database: Database, flooded: date, tmp_path: Path
+) -> None:
     before = figures(database, flooded)
     assert before["total"] == before["pythons"] == 300 * 28 + 2000
     seen = run(tmp_path, database, "look", "rxinfer").stdout.splitlines()
@@ -77,12 +84,20 @@ def test_a_flood_is_seen_struck_and_taken_back(database: Database, flooded: date
     command = seen[1].split()
     assert command[:4] == ["plaintally-server", "strike", "add", "rxinfer"]
     done = run(tmp_path, database, *command[2:-1], "a script in a loop")
-    assert done.stdout == "Excluded window 1; to count it again, run `plaintally-server strike undo 1`.\n"
+    assert (
+        done.stdout
+        == "Excluded window 1; to count it again, run `plaintally-server strike undo 1`.\n"
+    )
     struck = figures(database, flooded)
     genuine = before["flooded"] - struck["flooded"] - 2000  # of that hour, which go with it
     assert 0 <= genuine < 40
-    assert before["total"] - struck["total"] == before["pythons"] - struck["pythons"] == 2000 + genuine
-    assert run(tmp_path, database, "look", "rxinfer").stdout == "No hour of rxinfer in the last 28 days stands out.\n"
+    assert (
+        before["total"] - struck["total"] == before["pythons"] - struck["pythons"] == 2000 + genuine
+    )
+    assert (
+        run(tmp_path, database, "look", "rxinfer").stdout
+        == "No hour of rxinfer in the last 28 days stands out.\n"
+    )
     listed = run(tmp_path, database, "list").stdout
     assert f"rxinfer  {flooded}T13:00 to {flooded}T14:00  by {getpass.getuser()} on " in listed
     assert listed.endswith(": a script in a loop\n")
@@ -90,9 +105,16 @@ def test_a_flood_is_seen_struck_and_taken_back(database: Database, flooded: date
     assert figures(database, flooded) == before
     assert run(tmp_path, database, "list").stdout == "Nothing is struck.\n"
     with closing(open_for_reading(database).connect()) as connection:
-        found = connection.execute(select(audit.c.actor, audit.c.action, audit.c.detail).order_by(audit.c.id)).all()
-    detail = f"rxinfer from {flooded}T13:00:00+00:00 to {flooded}T14:00:00+00:00: a script in a loop"
-    assert found == [(getpass.getuser(), "strike", detail), (getpass.getuser(), "take back", detail)]
+        found = connection.execute(
+            select(audit.c.actor, audit.c.action, audit.c.detail).order_by(audit.c.id)
+        ).all()
+    detail = (
+        f"rxinfer from {flooded}T13:00:00+00:00 to {flooded}T14:00:00+00:00: a script in a loop"
+    )
+    assert found == [
+        (getpass.getuser(), "strike", detail),
+        (getpass.getuser(), "take back", detail),
+    ]
 
 
 def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
@@ -100,20 +122,27 @@ def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
     database, now = tmp_path / "a.sqlite3", datetime.now(UTC)
     moments = [now, now - timedelta(hours=30)]
     made = counts(random.Random(2), [now.date()], 20)  # noqa: S311
-    commit(database, [one._replace(received_at=moments[number % 2]) for number, one in enumerate(made)])
+    commit(
+        database, [one._replace(received_at=moments[number % 2]) for number, one in enumerate(made)]
+    )
     hour = now.replace(minute=0, second=0, microsecond=0)
     start, end = [f"{hour + timedelta(hours=ahead):%Y-%m-%dT%H:%M}" for ahead in (-40, 1)]
     window = ("--from", start, "--until", end)
     assert open_reader(database).total("rxinfer") == 20
     assert run(tmp_path, database, "add", "rxinfer", *window, "--reason", "x").returncode == 0
     assert open_reader(database).total("rxinfer") == 0
-    commit(database, [one._replace(received_at=now) for one in counts(random.Random(3), [now.date()], 5)])  # noqa: S311
+    commit(
+        database,
+        [one._replace(received_at=now) for one in counts(random.Random(3), [now.date()], 5)],  # noqa: S311
+    )
     with closing(open_store(database)) as store:
         asyncio.run(roll_up(store, dialects=(), now=lambda: now))
         assert store.total("rxinfer") == 0
     assert run(tmp_path, database, "undo", "1").returncode == 0
     assert open_reader(database).total("rxinfer") == 25
-    elsewhere = (hour + HOUR).astimezone(timezone(timedelta(hours=-9)))  # nine hours ago, were it UTC
+    elsewhere = (hour + HOUR).astimezone(
+        timezone(timedelta(hours=-9))
+    )  # nine hours ago, were it UTC
     window = ("--from", f"{start}Z", "--until", elsewhere.isoformat())
     assert run(tmp_path, database, "add", "rxinfer", *window, "--reason", "x").returncode == 0
     assert open_reader(database).total("rxinfer") == 0
@@ -127,19 +156,37 @@ YEAR = ("--from", "2025-01-01", "--until")
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("add", "rxinfer", *YEAR, "2025-01-01", "--reason", "x"), 2, "must be after its beginning"),
+        (
+            ("add", "rxinfer", *YEAR, "2025-01-01", "--reason", "x"),
+            2,
+            "must be after its beginning",
+        ),
         (("add", "rxinfer", *YEAR, "2999-01-01", "--reason", "x"), 2, "must end with this hour"),
-        (("add", "rxinfer", *YEAR, "2026-01-01T13:20", "--reason", "x"), 2, "01 13:20 is between 13:00 and 14:00."),
+        (
+            ("add", "rxinfer", *YEAR, "2026-01-01T13:20", "--reason", "x"),
+            2,
+            "01 13:20 is between 13:00 and 14:00.",
+        ),
         (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "a\nb"), 2, "must be a line"),
-        (("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "x"), 1, "nothing of rxinfer was received then"),
+        (
+            ("add", "rxinfer", *YEAR, "2026-01-01", "--reason", "x"),
+            1,
+            "nothing of rxinfer was received then",
+        ),
         (("add", "old", *YEAR, "2026-01-02", "--reason", "x"), 1, "is over its time and gone"),
-        (("add", "rxinfer", *YEAR, "yesterday", "--reason", "x"), 2, "'yesterday' is no time such as"),
+        (
+            ("add", "rxinfer", *YEAR, "yesterday", "--reason", "x"),
+            2,
+            "'yesterday' is no time such as",
+        ),
         (("look", "rxinfer"), 1, "nothing of rxinfer was counted; known are old"),
         (("undo", "7"), 1, "there is no window 7"),
         (("undo", str(2**63)), 2, "is not in the range"),
     ],
 )
-def test_a_window_that_cannot_be_struck(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+def test_a_window_that_cannot_be_struck(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, says: str
+) -> None:
     database = tmp_path / "a.sqlite3"
     commit(database, list(counts(random.Random(2), [date(2026, 1, 1)], 5, package="old")))  # noqa: S311
     with open_for_writing(database).begin() as connection:
@@ -151,7 +198,11 @@ def test_a_window_that_cannot_be_struck(tmp_path: Path, arguments: tuple[str, ..
     assert run(tmp_path, database, "list").stdout == "Nothing is struck.\n"
 
 
-@given(st.lists(st.integers(0, 60), min_size=24 * 7, max_size=24 * 7), st.integers(0, 24 * 7 - 1), st.integers(0, 3))
+@given(
+    st.lists(st.integers(0, 60), min_size=24 * 7, max_size=24 * 7),
+    st.integers(0, 24 * 7 - 1),
+    st.integers(0, 3),
+)
 def test_a_flood_stands_out_and_is_told_whole(usual: list[int], start: int, more: int) -> None:
     first_at = datetime(2026, 11, 1, tzinfo=UTC)
     hours = [first_at + HOUR * number for number in range(len(usual))]
@@ -169,7 +220,10 @@ def test_hours_that_were_dropped_make_no_flood(tmp_path: Path, today: date) -> N
     commit(database, list(counts(random.Random(2), days, 24 * 60 * 9)))  # noqa: S311
     with closing(open_store(database)) as store:
         asyncio.run(store.begin_purge({"rxinfer": at(today - timedelta(days=9))}, at=at(today)))
-    assert run(tmp_path, database, "look", "rxinfer").stdout == "No hour of rxinfer in the last 28 days stands out.\n"
+    assert (
+        run(tmp_path, database, "look", "rxinfer").stdout
+        == "No hour of rxinfer in the last 28 days stands out.\n"
+    )
 
 
 def test_a_steady_load_has_no_flood() -> None:
@@ -182,6 +236,10 @@ def test_a_steady_load_has_no_flood() -> None:
 
 def test_a_window_that_ends_at_midnight_has_no_part_in_the_next_day() -> None:
     first_at = at(date(2026, 11, 20), 3600)
-    for until, days in ((at(date(2026, 11, 21)), 1), (at(date(2026, 11, 21), 1), 2), (at(date(2026, 12, 1)), 11)):
+    for until, days in (
+        (at(date(2026, 11, 21)), 1),
+        (at(date(2026, 11, 21), 1), 2),
+        (at(date(2026, 12, 1)), 11),
+    ):
         window = Window(1, "rxinfer", first_at, until, "made up", "me", first_at)
         assert window.days == [date(2026, 11, 20) + timedelta(days=ahead) for ahead in range(days)]

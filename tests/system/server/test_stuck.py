@@ -15,19 +15,22 @@ from pathlib import Path
 import pytest
 
 from collectors import Collector, run_collector
-from plaintally_server.ingest import Admitted
+from plaintally_server.ingest.admission import Admitted
 from plaintally_server.store.sqlite import SQLiteStore
 from stores import codes, make_write, write_all
 
 pytestmark = [pytest.mark.once, pytest.mark.linux]
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace delays system calls")
+needs_strace = pytest.mark.skipif(
+    shutil.which("strace") is None, reason="strace delays system calls"
+)
 _PROGRAM = """
 import sys
 import time
 from pathlib import Path
-from plaintally_server import cli
-from plaintally_server.ingest import hash_import
-from plaintally_server.store import reading, sqlite, writer
+from plaintally_server.cli import main
+from plaintally_server.ingest.admission import hash_import
+from plaintally_server.store import sqlite, writer
+from plaintally_server.store import reader
 write, read_all, changed_days = sqlite._File.write, reading.SQLReader.read_all, reading.SQLReader.changed_days
 
 def fail(self, groups):
@@ -57,8 +60,9 @@ cli.main()
 def run(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Collector]:
     """A collector that fails if it is told to.
 
-    Its writing thread ends when it counts an import that is named `fatal`, and counts as stuck after two seconds. A
-    read of a document `hang` hangs, and so does a read of the collector's own while there is a file `hang`.
+    Its writing thread ends when it counts an import that is named `fatal`, and counts as stuck
+    after two seconds. A read of a document `hang` hangs, and so does a read of the collector's own
+    while there is a file `hang`.
     """
     (folder / "program.py").write_text(_PROGRAM)
     program = [sys.executable, str(folder / "program.py")]
@@ -75,7 +79,17 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
 @contextmanager
 def delayed(collector: Collector, call: str, path: Path) -> Iterator[None]:
     """Have each system call of a kind on a file wait for a minute before it is done."""
-    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(collector.process.pid), "-P", str(path)]
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-p",
+        str(collector.process.pid),
+        "-P",
+        str(path),
+    ]
     inject = ["-e", f"trace={call}", "-e", f"inject={call}:delay_enter=60000000"]
     with subprocess.Popen([*command, *inject]) as strace:
         status = Path(f"/proc/{collector.process.pid}/status")
@@ -103,13 +117,17 @@ def lock_of(collector: Collector) -> bytes:
 
 
 def send_end(collector: Collector) -> None:
-    """Tell a collector to end; it must not take longer than ten seconds, of which a busy machine makes a few more.
+    """Tell a collector to end; it must not take longer than ten seconds, of which a busy machine
+    makes a few more.
 
-    It has ended when its first thread is a zombie: a thread that is traced goes only with the program that traces it.
+    It has ended when its first thread is a zombie: a thread that is traced goes only with the
+    program that traces it.
     """
     collector.process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + 20
-    while Path(f"/proc/{collector.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+    while (
+        Path(f"/proc/{collector.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -119,7 +137,9 @@ def end(collector: Collector, *, code: int) -> None:
     assert collector.process.wait() == code
 
 
-def test_a_thread_that_ends_leaves_no_write_waiting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thread_that_ends_leaves_no_write_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store = SQLiteStore(tmp_path / "a.sqlite3")
 
     def settle(_: object) -> Admitted:
@@ -139,12 +159,17 @@ def test_a_thread_that_ends_leaves_no_write_waiting(tmp_path: Path, caplog: pyte
 
 
 @pytest.mark.parametrize("place", ["wait_s", "_tell_all", "_take_batch"])
-def test_a_thread_survives_every_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    """It fails once where nothing of a database is at work; the write is answered, and the next one done."""
+def test_a_thread_survives_every_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It fails once where nothing of a database is at work; the write is answered, and the next one
+    done."""
     from plaintally_server.store import sqlite, writer
 
     store = SQLiteStore(tmp_path / "a.sqlite3")
-    owner: object = {"wait_s": sqlite._File, "_tell_all": writer, "_take_batch": writer.Writer}[place]
+    owner: object = {"wait_s": sqlite._File, "_tell_all": writer, "_take_batch": writer.Writer}[
+        place
+    ]
     with monkeypatch.context() as patched:
 
         def fail(*_: object) -> object:
@@ -169,7 +194,10 @@ def test_a_collector_whose_thread_ended_asks_for_a_restart(collector: Collector)
     assert collector.post(document="fatal").status == 503
     assert [collector.post().status for _ in range(3)] == [503] * 3
     answer = collector.request("GET", "/healthz")
-    assert (answer.status, answer.body) == (503, b"restart the collector: the thread that writes has ended\n")
+    assert (answer.status, answer.body) == (
+        503,
+        b"restart the collector: the thread that writes has ended\n",
+    )
     assert collector.request("GET", "/readyz").status == 503
     assert collector.get("missing").status == 404
     end(collector, code=1)
@@ -180,7 +208,8 @@ def test_a_collector_whose_thread_ended_asks_for_a_restart(collector: Collector)
 
 @needs_strace
 def test_a_thread_that_hangs_leaves_no_write_waiting_and_goes_on(collector: Collector) -> None:
-    """A write to the disk takes a minute; what is written then is answered 503, and done all the same."""
+    """A write to the disk takes a minute; what is written then is answered 503, and done all the
+    same."""
     log = collector.database.with_name("a.sqlite3-wal")
     assert collector.post().status == 200
     with ThreadPoolExecutor(8) as pool:
@@ -189,7 +218,10 @@ def test_a_thread_that_hangs_leaves_no_write_waiting_and_goes_on(collector: Coll
             assert posts == [503] * 8
             answer = collector.request("GET", "/healthz")
             assert answer.status == 503
-            assert answer.body == b"restart the collector: the thread that writes has made no progress for 2 s\n"
+            assert (
+                answer.body
+                == b"restart the collector: the thread that writes has made no progress for 2 s\n"
+            )
             assert collector.request("GET", "/readyz").status == 503
         deadline = time.monotonic() + 90
         while collector.request("GET", "/healthz").status != 200:
@@ -205,7 +237,10 @@ def test_a_thread_that_hangs_leaves_no_write_waiting_and_goes_on(collector: Coll
 @needs_strace
 def test_a_collector_ends_while_its_thread_hangs(collector: Collector) -> None:
     assert collector.post().status == 200
-    with ThreadPoolExecutor(1) as pool, delayed(collector, "pwrite64", collector.database.with_name("a.sqlite3-wal")):
+    with (
+        ThreadPoolExecutor(1) as pool,
+        delayed(collector, "pwrite64", collector.database.with_name("a.sqlite3-wal")),
+    ):
         waiting = pool.submit(collector.post)
         time.sleep(0.5)
         send_end(collector)

@@ -1,8 +1,10 @@
-"""Nothing that a collector keeps ties a session to the import of its process, or shows when one of them was received.
+"""Nothing that a collector keeps ties a session to the import of its process, or shows when one of
+them was received.
 
-A real collector receives 200 imports of a day; half of the processes share a session that began within milliseconds.
-The worst case is assumed: each session arrives right after the import of its process. The attacks below know who
-imported when, which is what they have to find out, only to count how often they are right. By chance one of 200 is.
+A real collector receives 200 imports of a day; half of the processes share a session that began
+within milliseconds. The worst case is assumed: each session arrives right after the import of its
+process. The attacks below know who imported when, which is what they have to find out, only to
+count how often they are right. By chance one of 200 is.
 """
 
 import asyncio
@@ -28,12 +30,23 @@ import pytest
 from clocks import Clock
 from collectors import count, run_collector, run_server
 from plaintally.contract import Contract
-from plaintally_server.ingest import hash_import, make_counted
+from plaintally_server.ingest.admission import hash_import, make_counted
 from plaintally_server.store import Import, copying
 from plaintally_server.store.opening import open_store
-from plaintally_server.store.times import from_us, to_us
+from plaintally_server.store.timestamps import from_us, to_us
 from postgresql import Postgres, program
-from shared import CONTRACT, Document, Shared, changed, commit, mapping, moment, string, update, write_contract
+from shared import (
+    CONTRACT,
+    Document,
+    Shared,
+    changed,
+    commit,
+    mapping,
+    moment,
+    string,
+    update,
+    write_contract,
+)
 
 pytestmark = pytest.mark.once
 
@@ -72,7 +85,9 @@ class Day(NamedTuple):
 def make_day(chance: random.Random) -> Sequence[Process]:
     """No time is in the first ten minutes of an hour, where the times of shifted sessions are."""
     hours = [chance.randrange(24) for _ in range(IMPORTS)]
-    moments = sorted(DAY + hour * HOUR + timedelta(seconds=chance.uniform(600, 3590)) for hour in hours)
+    moments = sorted(
+        DAY + hour * HOUR + timedelta(seconds=chance.uniform(600, 3590)) for hour in hours
+    )
     sharing = set(chance.sample(range(IMPORTS), SESSIONS))
     return [
         Process(
@@ -87,7 +102,8 @@ def make_day(chance: random.Random) -> Sequence[Process]:
 
 
 def shared_documents(process: Process) -> dict[str, Document]:
-    """The documents of a session as they leave the process: it begins at its full hour, durations stay."""
+    """The documents of a session as they leave the process: it begins at its full hour, durations
+    stay."""
     assert process.session
     hour = cut(process.at)
     ran = [wire(hour + timedelta(seconds=seconds)) for seconds in (2.345678, 3.579)]
@@ -96,7 +112,9 @@ def shared_documents(process: Process) -> dict[str, Document]:
     session, stats, run = process.session.documents.items()
     return {
         session[0]: changed(
-            session[1], created_at=moment(wire(hour)), environment=mapping(**{**environment, **stated})
+            session[1],
+            created_at=moment(wire(hour)),
+            environment=mapping(**{**environment, **stated}),
         ),
         stats[0]: stats[1],
         run[0]: changed(run[1], execution_start=moment(ran[0]), execution_end=moment(ran[1])),
@@ -111,7 +129,8 @@ def live_through(folder: Path, processes: Sequence[Process], database: str | Non
     """Have a collector receive what processes send at their times, and end it after the day."""
     clock = Clock(folder)
     contract = write_contract(
-        folder, contract=Contract(labels=CONTRACT.labels, counter=("package_version", "python_version"))
+        folder,
+        contract=Contract(labels=CONTRACT.labels, counter=("package_version", "python_version")),
     )
     clock.set(DAY - timedelta(minutes=5))
     options = (f"--contract={contract}", "--rate-limit=0")
@@ -119,12 +138,17 @@ def live_through(folder: Path, processes: Sequence[Process], database: str | Non
         for process in processes:
             clock.set(process.at)
             hour = wire(cut(process.at))
-            versions = {"package_version": string(process.version), "python_version": string(process.python)}
+            versions = {
+                "package_version": string(process.version),
+                "python_version": string(process.python),
+            }
             sent = count(process.id, **versions, timestamp={"timestampValue": hour})
             path = f"/v1/projects/p/databases/(default)/documents/using_rxinfer?documentId={process.id}"
             assert collector.request("POST", path, sent).status == 200
             if process.session:
-                writes = [update(name, document) for name, document in shared_documents(process).items()]
+                writes = [
+                    update(name, document) for name, document in shared_documents(process).items()
+                ]
                 assert commit(collector, *writes).status == 200
         clock.set(DAY + timedelta(days=1, hours=2))
     return Day(folder, processes)
@@ -150,11 +174,14 @@ LIMIT = limit_of_chance(SESSIONS, 1 / IMPORTS)
 
 
 def by_neighbours(day: Day, content: bytes) -> int:
-    """Tie each session to the import whose id is the last before it, or the first after it; the better way counts."""
+    """Tie each session to the import whose id is the last before it, or the first after it; the
+    better way counts."""
     imports: dict[bytes, Process] = {}
     sessions: dict[bytes, Process] = {}
     for process in day.processes:
-        imports |= dict.fromkeys([process.hash, process.hash.hex().encode(), process.id.encode()], process)
+        imports |= dict.fromkeys(
+            [process.hash, process.hash.hex().encode(), process.id.encode()], process
+        )
         if process.session:
             name = process.session.session.encode()
             sessions |= dict.fromkeys([name, name.hex().encode()], process)
@@ -172,7 +199,8 @@ def by_neighbours(day: Day, content: bytes) -> int:
 
 
 def by_rank(day: Day, ids: Sequence[bytes], sessions: Sequence[str]) -> int:
-    """Take an order of ids for that of receipt, and tie the sessions of each hour to ids as many as that hour had.
+    """Take an order of ids for that of receipt, and tie the sessions of each hour to ids as many as
+    that hour had.
 
     Ids have no versions, so versions of sessions exclude none.
     """
@@ -183,7 +211,9 @@ def by_rank(day: Day, ids: Sequence[bytes], sessions: Sequence[str]) -> int:
     for order in (ids, ids[::-1]):
         start, hits = 0, 0
         for hour in range(24):
-            of_hour = [one for one in sessions if by_session[one].at.hour == hour]  # as the session states
+            of_hour = [
+                one for one in sessions if by_session[one].at.hour == hour
+            ]  # as the session states
             for number, one in enumerate(of_hour):
                 place = start + int((number + 0.5) / len(of_hour) * totals[hour])
                 hits += by_hash[order[place]] is by_session[one]
@@ -192,13 +222,18 @@ def by_rank(day: Day, ids: Sequence[bytes], sessions: Sequence[str]) -> int:
     return right
 
 
-def attack(day: Day, content: bytes, ids: Sequence[bytes], sessions: Sequence[str]) -> dict[str, int]:
-    """By attack on the bytes of a file and the rows in it, how many sessions it ties to their imports.
+def attack(
+    day: Day, content: bytes, ids: Sequence[bytes], sessions: Sequence[str]
+) -> dict[str, int]:
+    """By attack on the bytes of a file and the rows in it, how many sessions it ties to their
+    imports.
 
     An order of ids that is not random counts as if it tied all.
     """
     assert sorted(ids) == sorted(process.hash for process in day.processes)
-    assert sorted(sessions) == sorted(process.session.session for process in day.sharing if process.session)
+    assert sorted(sessions) == sorted(
+        process.session.session for process in day.sharing if process.session
+    )
     right = {"neighbours": by_neighbours(day, content), "rows": by_rank(day, ids, sessions)}
     for way in (bytes.find, bytes.rfind):
         for form in (bytes, lambda known: known.hex().encode()):
@@ -210,7 +245,8 @@ def attack(day: Day, content: bytes, ids: Sequence[bytes], sessions: Sequence[st
 
 
 def shows_order(day: Day, order: Sequence[bytes]) -> bool:
-    """Return whether ids rise or fall more often than by chance: a standard deviation is the root of (n + 1) / 12."""
+    """Return whether ids rise or fall more often than by chance: a standard deviation is the root
+    of (n + 1) / 12."""
     numbers = {process.hash: number for number, process in enumerate(day.processes)}
     rises = sum(numbers[one] < numbers[other] for one, other in pairwise(order))
     return abs(rises - (IMPORTS - 1) / 2) > 5 * math.sqrt((IMPORTS + 1) / 12)
@@ -238,7 +274,10 @@ def attack_postgres(day: Day, url: str, dump: Path) -> dict[str, int]:
 def backed_up(day: Day) -> Path:
     backup = day.folder / "backup.sqlite3"
     if not backup.exists():
-        assert run_server(day.folder, "backup", backup.name, "--database", "day.sqlite3").returncode == 0
+        assert (
+            run_server(day.folder, "backup", backup.name, "--database", "day.sqlite3").returncode
+            == 0
+        )
     return backup
 
 
@@ -255,11 +294,17 @@ def test_the_attacks_succeed_where_an_order_is_kept(day: Day, tmp_path: Path, wh
         if what == "all in one table":
             connection.execute("CREATE TABLE received (number INTEGER PRIMARY KEY, id BLOB)")
             for process in day.processes:
-                names = [process.hash, process.session.session] if process.session else [process.hash]
-                connection.executemany("INSERT INTO received (id) VALUES (?)", [(name,) for name in names])
+                names = (
+                    [process.hash, process.session.session] if process.session else [process.hash]
+                )
+                connection.executemany(
+                    "INSERT INTO received (id) VALUES (?)", [(name,) for name in names]
+                )
         else:
             connection.execute("DROP TABLE import_ids")
-            kind = "(id, day)" if what == "ids in a table" else "(id PRIMARY KEY, day) WITHOUT ROWID"
+            kind = (
+                "(id, day)" if what == "ids in a table" else "(id PRIMARY KEY, day) WITHOUT ROWID"
+            )
             connection.execute(f"CREATE TABLE import_ids {kind}")
             days = [(process.hash, process.at.toordinal()) for process in day.processes]
             connection.executemany("INSERT INTO import_ids VALUES (?, ?)", days)
@@ -272,7 +317,9 @@ def test_the_attacks_succeed_where_an_order_is_kept(day: Day, tmp_path: Path, wh
 
 
 @pytest.mark.parametrize("has_begun", [False, True], ids=["at its start", "each hour"])
-def test_a_collector_removes_the_order_while_it_runs(day: Day, tmp_path: Path, *, has_begun: bool) -> None:
+def test_a_collector_removes_the_order_while_it_runs(
+    day: Day, tmp_path: Path, *, has_begun: bool
+) -> None:
     """Also from the log of the latest transactions, which SQLite keeps beside the file."""
     path = tmp_path / "running.sqlite3"
     with closing(open_store(path)) as store:
@@ -282,7 +329,9 @@ def test_a_collector_removes_the_order_while_it_runs(day: Day, tmp_path: Path, *
             kept = make_counted("rxinfer", process.id, process.id, "{}")
             asyncio.run(store.commit([Import("rxinfer", *kept, {}, process.at, must_be_new=True)]))
         ids = [process.hash for process in day.processes]
-        assert shows_order(day, sorted(ids, key=path.with_name("running.sqlite3-wal").read_bytes().find))
+        assert shows_order(
+            day, sorted(ids, key=path.with_name("running.sqlite3-wal").read_bytes().find)
+        )
         assert asyncio.run(store.forget_order())
         assert not path.with_name("running.sqlite3-wal").stat().st_size
         assert not shows_order(day, sorted(ids, key=path.read_bytes().find))
@@ -290,12 +339,19 @@ def test_a_collector_removes_the_order_while_it_runs(day: Day, tmp_path: Path, *
 
 
 @pytest.mark.postgres
-def test_a_collector_removes_the_order_of_each_hour_on_postgresql(day: Day, postgres: Postgres) -> None:
+def test_a_collector_removes_the_order_of_each_hour_on_postgresql(
+    day: Day, postgres: Postgres
+) -> None:
     url = postgres.new_store()
 
     def found() -> list[bytes]:
         with closing(psycopg.connect(url)) as connection:
-            return [row[0] for row in connection.execute("SELECT id FROM import_ids ORDER BY xmin::text::bigint, ctid")]
+            return [
+                row[0]
+                for row in connection.execute(
+                    "SELECT id FROM import_ids ORDER BY xmin::text::bigint, ctid"
+                )
+            ]
 
     with closing(open_store(url)) as store:
         asyncio.run(store.forget_order())
@@ -308,7 +364,9 @@ def test_a_collector_removes_the_order_of_each_hour_on_postgresql(day: Day, post
 
 
 @pytest.mark.postgres
-def test_postgresql_and_copies_tie_no_session_to_its_import(tmp_path: Path, day: Day, postgres: Postgres) -> None:
+def test_postgresql_and_copies_tie_no_session_to_its_import(
+    tmp_path: Path, day: Day, postgres: Postgres
+) -> None:
     copy, live, back = postgres.new(), postgres.new_store(), tmp_path / "back.sqlite3"
     copying.copy(day.folder / "day.sqlite3", copy)
     lived = live_through(tmp_path, make_day(random.Random(8)), live)  # noqa: S311
@@ -322,21 +380,32 @@ def test_postgresql_and_copies_tie_no_session_to_its_import(tmp_path: Path, day:
 
 
 def test_nothing_shows_the_minute_of_a_receipt(day: Day) -> None:
-    """No time of the day but full hours, except readings of the clock that the collector takes by itself.
+    """No time of the day but full hours, except readings of the clock that the collector takes by
+    itself.
 
-    An update is a microsecond later than the one before, and runs have the time since their session began.
+    An update is a microsecond later than the one before, and runs have the time since their session
+    began.
     """
     for path in (day.folder / "day.sqlite3", backed_up(day)):
         content = path.read_bytes()
         with closing(sqlite3.connect(path)) as connection:
-            readings = {one for (one,) in connection.execute("SELECT value FROM rollups WHERE series = 'clock'")}
+            readings = {
+                one
+                for (one,) in connection.execute("SELECT value FROM rollups WHERE series = 'clock'")
+            }
         prefix = to_us(DAY).to_bytes(8, "big")[:3]
         found = {
             int.from_bytes(content[at.start() : at.start() + 8], "big")
             for at in re.finditer(re.escape(prefix), content)
         }
-        times = {from_us(one) for one in found - readings if to_us(DAY) <= one < to_us(DAY + timedelta(days=1))}
-        assert {one.replace(minute=0, second=0, microsecond=0) for one in times} >= {cut(one.at) for one in day.sharing}
+        times = {
+            from_us(one)
+            for one in found - readings
+            if to_us(DAY) <= one < to_us(DAY + timedelta(days=1))
+        }
+        assert {one.replace(minute=0, second=0, microsecond=0) for one in times} >= {
+            cut(one.at) for one in day.sharing
+        }
         assert all(one - cut(one) < timedelta(milliseconds=1) for one in times)
         assert set(re.findall(rb"%d-\d\d-\d\d[T ]\d\d:(\d\d:\d)" % DAY.year, content)) == {b"00:0"}
 
@@ -347,7 +416,9 @@ def test_an_export_has_hours_and_no_ids_of_imports(day: Day, tmp_path: Path) -> 
     hours = Counter[datetime]()
     for path in tmp_path.rglob("*.parquet"):
         for row in pq.ParquetFile(path).read().to_pylist():
-            assert not any(process.id in repr(row) or process.hash in row.values() for process in day.processes)
+            assert not any(
+                process.id in repr(row) or process.hash in row.values() for process in day.processes
+            )
             for value in row.values():
                 assert not isinstance(value, datetime) or value - cut(value) < timedelta(seconds=10)
             if "imports" in path.parts:

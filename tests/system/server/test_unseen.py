@@ -1,4 +1,5 @@
-"""A document of another package is answered exactly as one that is not there, whatever is asked of it."""
+"""A document of another package is answered exactly as one that is not there, whatever is asked of
+it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -57,7 +58,11 @@ def all_asked(name: str, document: Document) -> Iterator[Asked]:
             yield Asked("PATCH", f"{path}?updateMask.fieldPaths={field}&{query}", document)
         yield Asked("PATCH", f"{path}?{query}", {"fields": {"id": string(identifier)}})
         deletion = {"delete": full, **current}
-        masked = {"update": {"name": full, **document}, "updateMask": {"fieldPaths": ["id"]}, **current}
+        masked = {
+            "update": {"name": full, **document},
+            "updateMask": {"fieldPaths": ["id"]},
+            **current,
+        }
         partial = {"update": {"name": full, "fields": {}}, **current}
         writes = [deletion, masked, partial]
         if current:
@@ -66,7 +71,9 @@ def all_asked(name: str, document: Document) -> Iterator[Asked]:
             for write in writes:
                 yield Asked("POST", f"{ROOT}:{kind}", {"writes": [write]})
         yield Asked(
-            "POST", f"{ROOT}:commit", {"writes": [deletion, {"verify": full, "currentDocument": {"exists": False}}]}
+            "POST",
+            f"{ROOT}:commit",
+            {"writes": [deletion, {"verify": full, "currentDocument": {"exists": False}}]},
         )
     for query in ("exists=true", f"updateTime={OLD}"):
         yield Asked("PATCH", f"{path}?currentDocument.{query}", document)
@@ -81,7 +88,9 @@ def all_asked(name: str, document: Document) -> Iterator[Asked]:
         where = {"fieldFilter": {"field": {"fieldPath": field}, "op": op, "value": value}}
         query_body = {"from": [{"collectionId": collection}], "where": where}
         yield Asked("POST", f"{ROOT}:runQuery", {"structuredQuery": query_body})
-        yield Asked("POST", f"{ROOT}:runQuery", {"structuredQuery": {**query_body, "offset": 1, "limit": 1}})
+        yield Asked(
+            "POST", f"{ROOT}:runQuery", {"structuredQuery": {**query_body, "offset": 1, "limit": 1}}
+        )
     for query in ("", "?pageSize=1", "?orderBy=id%20desc", "?orderBy=__name__"):
         yield Asked("GET", f"{ROOT}/{collection}{query}")
 
@@ -93,7 +102,11 @@ def plain(answer: Answer, *identifiers: str) -> tuple[int, bytes, dict[str, str]
         body = body.replace(identifier.encode(), b"ID")
     body = re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+Z", b"TIME", body)
     body = re.sub(rb'(name="form_key" value=")[0-9a-f]{64}', rb"\1KEY", body)
-    headers = {name: value for name, value in answer.headers.items() if name not in ("date", "content-length")}
+    headers = {
+        name: value
+        for name, value in answer.headers.items()
+        if name not in ("date", "content-length")
+    }
     return answer.status, body, headers
 
 
@@ -108,7 +121,9 @@ def tokens(tmp_path: Path) -> Mapping[str, str]:
 def collector(tmp_path: Path, tokens: Mapping[str, str]) -> Iterator[Collector]:  # noqa: ARG001  # made before it
     """A collector of both."""
     contracts = [f"--contract={write_contract(tmp_path, name)}" for name in PACKAGES]
-    with run_collector(tmp_path / "a.sqlite3", *contracts, "--rate-limit=0", packages=()) as running:
+    with run_collector(
+        tmp_path / "a.sqlite3", *contracts, "--rate-limit=0", packages=()
+    ) as running:
         yield running
 
 
@@ -118,7 +133,9 @@ def open_browser(collector: Collector, token: str) -> Browser:
     return browser
 
 
-def test_a_hidden_document_is_answered_as_a_missing_one(collector: Collector, tokens: Mapping[str, str]) -> None:
+def test_a_hidden_document_is_answered_as_a_missing_one(
+    collector: Collector, tokens: Mapping[str, str]
+) -> None:
     hidden, missing = Shared(), Shared()
     share(collector, hidden)
     forget(collector, hidden.session)
@@ -127,35 +144,51 @@ def test_a_hidden_document_is_answered_as_a_missing_one(collector: Collector, to
     before = {name: ask(collector, TOKEN, "GET", f"{ROOT}/{name}").body for name in hidden.names}
     pairs = [*zip(hidden.documents.items(), missing.documents.items(), strict=True)]
     count: Document = {"fields": {"id": string(counted), "timestamp": moment(TIME)}}
-    pairs.append(((f"using_rxinfer/{counted}", count), (f"using_rxinfer/{(other := str(uuid4()))}", count)))
+    pairs.append(
+        ((f"using_rxinfer/{counted}", count), (f"using_rxinfer/{(other := str(uuid4()))}", count))
+    )
     ids = (*hidden.ids, *missing.ids, counted, other)
     number = 0
     for (name, document), (absent, elsewhere) in pairs:
-        for asked, control in zip(all_asked(name, document), all_asked(absent, elsewhere), strict=True):
+        for asked, control in zip(
+            all_asked(name, document), all_asked(absent, elsewhere), strict=True
+        ):
             answers = [plain(ask(collector, token, *one), *ids) for one in (asked, control)]
             assert answers[0] == answers[1], asked
             number += 1
     assert number > 300
-    assert {name: ask(collector, TOKEN, "GET", f"{ROOT}/{name}").body for name in hidden.names} == before
+    assert {
+        name: ask(collector, TOKEN, "GET", f"{ROOT}/{name}").body for name in hidden.names
+    } == before
 
 
-def test_only_a_whole_document_learns_that_its_name_is_taken(collector: Collector, tokens: Mapping[str, str]) -> None:
+def test_only_a_whole_document_learns_that_its_name_is_taken(
+    collector: Collector, tokens: Mapping[str, str]
+) -> None:
     """As without a token: to make it, all of a document has to be sent under the very UUID."""
     hidden = Shared()
     share(collector, hidden)
     token = tokens["another"]
-    mine = {name: changed(document, package=string("another")) for name, document in hidden.documents.items()}
+    mine = {
+        name: changed(document, package=string("another"))
+        for name, document in hidden.documents.items()
+    }
     for name, document in mine.items():
         path = f"{ROOT}/{name}"
         assert ask(collector, token, "PATCH", path, document).status == 403
-        assert ask(collector, token, "PATCH", f"{path}?currentDocument.exists=false", document).status == 409
+        assert (
+            ask(collector, token, "PATCH", f"{path}?currentDocument.exists=false", document).status
+            == 409
+        )
         masks = "&".join(f"updateMask.fieldPaths={field}" for field in document["fields"])
         assert ask(collector, token, "PATCH", f"{path}?{masks}", document).status == 409
     kept = [ask(collector, TOKEN, "GET", f"{ROOT}/{name}").json["fields"] for name in hidden.names]
     assert all(fields["package"] == string("rxinfer") for fields in kept)  # type: ignore[index]
 
 
-def test_pages_are_those_of_a_session_that_is_not_there(collector: Collector, tokens: Mapping[str, str]) -> None:
+def test_pages_are_those_of_a_session_that_is_not_there(
+    collector: Collector, tokens: Mapping[str, str]
+) -> None:
     token = tokens["another"]
     hidden, orphan, missing = Shared(), Shared(), Shared()
     share(collector, hidden)
@@ -167,25 +200,35 @@ def test_pages_are_those_of_a_session_that_is_not_there(collector: Collector, to
     for do in ("look up", "approve", "refuse"):
         answers = [
             plain(
-                browser.send("/maintain", {"do": do, "session": one.session, "form_key": browser.form_key()}),
+                browser.send(
+                    "/maintain", {"do": do, "session": one.session, "form_key": browser.form_key()}
+                ),
                 one.session,
             )
             for one in (hidden, orphan, missing)
         ]
         assert answers[0] == answers[1] == answers[2], do
         assert answers[0][0] == 404
-    assert not any(one.session in browser.get("/maintain").body.decode() for one in (hidden, orphan, missing))
+    assert not any(
+        one.session in browser.get("/maintain").body.decode() for one in (hidden, orphan, missing)
+    )
 
 
-def test_an_orphan_shows_each_document_to_its_own_package_only(collector: Collector, tokens: Mapping[str, str]) -> None:
-    """Of a session whose own document never came, two packages have stats, and invokes below each other's."""
+def test_an_orphan_shows_each_document_to_its_own_package_only(
+    collector: Collector, tokens: Mapping[str, str]
+) -> None:
+    """Of a session whose own document never came, two packages have stats, and invokes below each
+    other's."""
     mine = Shared(invokes=1)
     theirs = Shared(package="another", session=mine.session, invokes=1)
     stray = changed(
-        Shared(package="another", stats=mine.stats, invokes=1).invoke_document(), execution_start=moment(TIME)
+        Shared(package="another", stats=mine.stats, invokes=1).invoke_document(),
+        execution_start=moment(TIME),
     )
     stray_id = str(stray["fields"]["id"]["stringValue"])
-    assert patch(collector, f"invokes/{stray_id}", stray).status == 200  # before the stats that it names
+    assert (
+        patch(collector, f"invokes/{stray_id}", stray).status == 200
+    )  # before the stats that it names
     for one, label in ((mine, "inference"), (theirs, "plot")):
         for name, document in [*one.documents.items()][1:]:
             sent = changed(document, label=string(label))
@@ -202,7 +245,9 @@ def test_an_orphan_shows_each_document_to_its_own_package_only(collector: Collec
         answer = browser.send("/maintain", values)
         assert answer.status == 200
         pages[package] = answer.body.decode()
-        refused = browser.send("/maintain", {**values, "do": "approve"})  # which would delete the others' documents
+        refused = browser.send(
+            "/maintain", {**values, "do": "approve"}
+        )  # which would delete the others' documents
         assert refused.status == 404
         assert mine.session not in browser.get("/maintain").body.decode()
     assert ("inference" in pages["rxinfer"], "plot" in pages["rxinfer"]) == (True, False)
@@ -210,16 +255,22 @@ def test_an_orphan_shows_each_document_to_its_own_package_only(collector: Collec
     assert "canary_model" in pages["rxinfer"]
     assert pages["rxinfer"].count("canary_model") == 1
     assert "canary_model" not in pages["another"]
-    shown = run_server(collector.database.parent, "lookup", mine.session, "--database", str(collector.database)).stdout
+    shown = run_server(
+        collector.database.parent, "lookup", mine.session, "--database", str(collector.database)
+    ).stdout
     assert "2 documents are left out" in shown
     assert open_browser(collector, TOKEN).get("/maintain").body.decode().count(mine.session) > 0
 
 
-def test_documents_of_others_do_not_hide_a_session(collector: Collector, tokens: Mapping[str, str]) -> None:
+def test_documents_of_others_do_not_hide_a_session(
+    collector: Collector, tokens: Mapping[str, str]
+) -> None:
     """Its own document says whose it is: its maintainer sees the request, and deletes all of it."""
     mine = Shared(invokes=1)
     theirs = Shared(package="another", session=mine.session, invokes=0)
-    assert patch(collector, theirs.names[1], theirs.stats_document()).status == 200  # before the session itself
+    assert (
+        patch(collector, theirs.names[1], theirs.stats_document()).status == 200
+    )  # before the session itself
     share(collector, mine)
     assert forget(collector, mine.session).status == 200
     token = tokens["rxinfer"]

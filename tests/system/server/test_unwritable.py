@@ -1,4 +1,5 @@
-"""If a file cannot be written, the error names the path and a remedy, and nothing half-written is left."""
+"""If a file cannot be written, the error names the path and a remedy, and nothing half-written is
+left."""
 
 import asyncio
 import os
@@ -23,7 +24,16 @@ COMMANDS = {
     "init": (*SERVER, "init", "{}"),
     "export": (*SERVER, "export", "--to", "{}", "--database", "db.sqlite3"),
     "save": (sys.executable, "-c", SAVE, "{}"),
-    "contract export": (sys.executable, "-m", "plaintally", "contract", "export", "rxinfer", "--output", "{}"),
+    "contract export": (
+        sys.executable,
+        "-m",
+        "plaintally",
+        "contract",
+        "export",
+        "rxinfer",
+        "--output",
+        "{}",
+    ),
 }
 MOUNTS = """
 mount -t tmpfs -o size=4k none scarce && mount -t tmpfs -o size=4k none full && head -c 4096 /dev/zero >full/file &&
@@ -38,8 +48,17 @@ OBSTACLES = {
     "full/x": "make room on the disk",
     "folder": "",
 }
-NONE = {("init", "absent/x"), ("init", "folder"), ("export", "absent/x"), ("export", "folder")}  # which make folders
-NONE |= {("save", "scarce/x"), ("export", "scarce/x"), ("contract export", "scarce/x")}  # which write less
+NONE = {
+    ("init", "absent/x"),
+    ("init", "folder"),
+    ("export", "absent/x"),
+    ("export", "folder"),
+}  # which make folders
+NONE |= {
+    ("save", "scarce/x"),
+    ("export", "scarce/x"),
+    ("contract export", "scarce/x"),
+}  # which write less
 
 
 @pytest.fixture
@@ -47,7 +66,9 @@ def folder(tmp_path: Path) -> Path:
     store = SQLiteStore(tmp_path / "db.sqlite3")
     asyncio.run(write_all(store, [make_import("a")]))
     store.close()
-    assert run_server(tmp_path, "backup", "backup.sqlite3", "--database", "db.sqlite3").returncode == 0
+    assert (
+        run_server(tmp_path, "backup", "backup.sqlite3", "--database", "db.sqlite3").returncode == 0
+    )
     for name in ("closed", "readonly", "scarce", "full", "folder"):
         (tmp_path / name).mkdir()
     (tmp_path / "closed").chmod(0o555)
@@ -56,13 +77,20 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, command: str, target: str, *limits: str) -> subprocess.CompletedProcess[str]:
-    """Run a command with these disks, and without root's right to write everywhere; list what it leaves."""
+    """Run a command with these disks, and without root's right to write everywhere; list what it
+    leaves."""
     script = f'{MOUNTS} && setpriv --bounding-set=-dac_override "$@"; result=$?; find . -type f >found; exit $result'
     before = ("unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, "sh", *limits)
     words = [word.format(target) for word in COMMANDS[command]]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
     return subprocess.run(
-        [*before, *words], cwd=folder, env=clean, capture_output=True, text=True, timeout=60, check=False
+        [*before, *words],
+        cwd=folder,
+        env=clean,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -75,7 +103,12 @@ def files(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("command", "target"),
-    [(command, target) for command in COMMANDS for target in OBSTACLES if (command, target) not in NONE],
+    [
+        (command, target)
+        for command in COMMANDS
+        for target in OBSTACLES
+        if (command, target) not in NONE
+    ],
 )
 def test_an_obstacle_is_named_with_its_remedy(folder: Path, command: str, target: str) -> None:
     before = files(folder)
@@ -116,16 +149,22 @@ def test_a_lock_that_is_a_folder_is_named(folder: Path) -> None:
     (folder / "db.sqlite3-lock").mkdir()
     done = run_server(folder, "serve", "--package=a", "--port=0", "--database=db.sqlite3")
     assert done.returncode == 1
-    assert re.search(r"cannot open \S*db\.sqlite3-lock, .*; move \S*db\.sqlite3-lock away", done.stderr)
+    assert re.search(
+        r"cannot open \S*db\.sqlite3-lock, .*; move \S*db\.sqlite3-lock away", done.stderr
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="making a file immutable needs root")
 def test_an_immutable_file_is_named(folder: Path) -> None:
-    immutable = subprocess.run(["chattr", "+i", "db.sqlite3"], cwd=folder, capture_output=True, check=False)
+    immutable = subprocess.run(
+        ["chattr", "+i", "db.sqlite3"], cwd=folder, capture_output=True, check=False
+    )
     if immutable.returncode:
         pytest.skip("this file system has no immutable files")
     try:
-        done = run_server(folder, "restore", "backup.sqlite3", "--without-deletions", "--database=db.sqlite3")
+        done = run_server(
+            folder, "restore", "backup.sqlite3", "--without-deletions", "--database=db.sqlite3"
+        )
     finally:
         subprocess.run(["chattr", "-i", "db.sqlite3"], cwd=folder, check=True)
     assert done.returncode == 1

@@ -25,7 +25,9 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[http.client
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401
-    connection.request(method, ROOT + path, None if body is None else json.dumps(body, ensure_ascii=False).encode())
+    connection.request(
+        method, ROOT + path, None if body is None else json.dumps(body, ensure_ascii=False).encode()
+    )
     with connection.getresponse() as response:
         answer = json.loads(response.read())
     assert response.status == 200, answer
@@ -39,7 +41,9 @@ def exact(fields: object) -> str:
 
 @settings(max_examples=300)
 @given(FIELDS)
-def test_what_is_sent_comes_back(connection: http.client.HTTPConnection, pairs: dict[str, Pair]) -> None:
+def test_what_is_sent_comes_back(
+    connection: http.client.HTTPConnection, pairs: dict[str, Pair]
+) -> None:
     sent, expected = sides(pairs)
     for method, body in (("PATCH", {"fields": sent}), ("GET", None)):
         assert exact(ask(connection, method, "/cities/x", body)["fields"]) == exact(expected)
@@ -54,7 +58,9 @@ def test_what_is_committed_comes_back_however_it_is_read(
     ask(connection, "POST", ":commit", {"writes": [{"update": {"name": NAME, "fields": sent}}]})
     [listed] = ask(connection, "GET", "/cities")["documents"]
     [got] = ask(connection, "POST", ":batchGet", {"documents": [NAME]})
-    [queried] = ask(connection, "POST", ":runQuery", {"structuredQuery": {"from": [{"collectionId": "cities"}]}})
+    [queried] = ask(
+        connection, "POST", ":runQuery", {"structuredQuery": {"from": [{"collectionId": "cities"}]}}
+    )
     assert listed == got["found"] == queried["document"]
     assert exact(listed["fields"]) == exact(expected)
     for name, value in sent.items():

@@ -1,4 +1,5 @@
-"""Versions of other clients: what is stored names no checkout, and the sender is answered with what it sent."""
+"""Versions of other clients: what is stored names no checkout, and the sender is answered with what
+it sent."""
 
 import json
 import re
@@ -13,37 +14,48 @@ from hypothesis import strategies as st
 
 from collectors import ROOT, TOKEN, count, run_collector
 from hosts import ROOT as REPOSITORY
-from plaintally import Telemetry, _counting
+from plaintally import Telemetry, _count
 from plaintally.contract import Contract
 from plaintally.firestore import from_document
 from plaintally.versions import MAX_LENGTH, PATTERN, coarse_version
-from plaintally_server.counts import Counts
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import Policy, admit
-from plaintally_server.resource import Name
+from plaintally_server.firestore.documents import Name
+from plaintally_server.ingest.admission import Policy, admit
+from plaintally_server.ingest.fast_path import Counts
 from shared import CONTRACT, Shared, string, write_contract
 
 HASH = "8f2c1ab"
 CHECKOUT = f"1.38.1.dev3+g{HASH}.d20261130"
 JULIA = f"1.12.0-DEV.1234+{HASH}"
 VERSION = "package_version"
-CONTRACTS = {"pkg": Contract(counter=[VERSION]), "rxinfer": Contract(dialect="rxinfer", labels=CONTRACT.labels)}
+CONTRACTS = {
+    "pkg": Contract(counter=[VERSION]),
+    "rxinfer": Contract(dialect="rxinfer", labels=CONTRACT.labels),
+}
 IDENTIFIER = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 
 
 def stored(collection: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What is stored of the fields of a document; None if it is rejected."""
     try:
-        admitted = admit(Name("p", "(default)", collection, str(fields["id"])), fields, Policy(CONTRACTS))
+        admitted = admit(
+            Name("p", "(default)", collection, str(fields["id"])), fields, Policy(CONTRACTS)
+        )
     except Refusal:
         return None
-    coarse: Mapping[str, Any] | None = json.loads(admitted.counted.coarse) if admitted.counted else None
+    coarse: Mapping[str, Any] | None = (
+        json.loads(admitted.counted.coarse) if admitted.counted else None
+    )
     return admitted.fields if coarse is None else coarse
 
 
 def environment(**versions: str) -> dict[str, Any]:
     """The fields of a session in the form of RxInfer.jl."""
-    return {"id": IDENTIFIER, "created_at": datetime(2026, 11, 30, tzinfo=UTC), "environment": {**versions, "cores": 8}}
+    return {
+        "id": IDENTIFIER,
+        "created_at": datetime(2026, 11, 30, tzinfo=UTC),
+        "environment": {**versions, "cores": 8},
+    }
 
 
 def texts(value: object) -> list[str]:
@@ -53,14 +65,17 @@ def texts(value: object) -> list[str]:
 
 
 parts = st.sampled_from(["+", ".dev", "DEV", "-", ".", "post", "rc", "!", "0", "12", HASH, "g"])
-versions = st.builds("{}{}".format, st.sampled_from(["1.0", "2", "1!3", "v1", ""]), st.lists(parts).map("".join))
+versions = st.builds(
+    "{}{}".format, st.sampled_from(["1.0", "2", "1!3", "v1", ""]), st.lists(parts).map("".join)
+)
 
 
 @pytest.mark.parametrize("version", [None, "unknown", "0.0.0+dirty", "1.2.3"])
 def test_an_import_with_any_version_is_admitted(version: str | None) -> None:
-    """A version that is none is left out, and the import stands in reports as one whose version is not declared."""
+    """A version that is none is left out, and the import stands in reports as one whose version is
+    not declared."""
     telemetry = Telemetry("pkg", version=version, contract=CONTRACTS["pkg"])
-    _, body = _counting.document(telemetry, bytes(16), 0)
+    _, body = _count.document(telemetry, bytes(16), 0)
     found = stored("using_pkg", from_document(json.loads(body)))
     assert found == ({VERSION: coarse_version(version)} if coarse_version(version) else {})
 
@@ -72,17 +87,35 @@ def test_no_version_that_is_stored_names_a_checkout(version: str) -> None:
     shared["environment"] = {**shared["environment"], VERSION: version}
     for collection, fields in (
         ("using_pkg", {"id": IDENTIFIER, "timestamp": moment, VERSION: version}),
-        ("using_rxinfer", {"id": IDENTIFIER, "timestamp": moment, "rxinferVersion": version, "juliaVersion": version}),
+        (
+            "using_rxinfer",
+            {
+                "id": IDENTIFIER,
+                "timestamp": moment,
+                "rxinferVersion": version,
+                "juliaVersion": version,
+            },
+        ),
         ("sessions", environment(julia_version=version, rxinfer_version=version)),
         ("sessions", shared),
     ):
         found = stored(collection, fields)
         if found is None:
-            assert not coarse_version(version) or version.lower().startswith("v") or len(version) > MAX_LENGTH
+            assert (
+                not coarse_version(version)
+                or version.lower().startswith("v")
+                or len(version) > MAX_LENGTH
+            )
             continue
         assert {*texts(found)} <= {*texts(fields), coarse_version(version)}
-        kept = [value for value in texts({**found, "id": None}) if value not in texts(Shared().session_document())]
-        assert not [value for value in kept if "+" in value or re.search("dev.", value, re.IGNORECASE)]
+        kept = [
+            value
+            for value in texts({**found, "id": None})
+            if value not in texts(Shared().session_document())
+        ]
+        assert not [
+            value for value in kept if "+" in value or re.search("dev.", value, re.IGNORECASE)
+        ]
 
 
 @pytest.mark.parametrize("version", ["1.38.1", "1.38.1.dev", "1.0rc1", CHECKOUT, "1.0.dev3"])
@@ -100,7 +133,9 @@ def test_what_is_no_version_is_rejected(version: str) -> None:
     assert stored("using_pkg", fields) is None
 
 
-def test_an_old_client_is_answered_with_what_it_sent_and_nothing_of_it_is_stored(tmp_path: Path) -> None:
+def test_an_old_client_is_answered_with_what_it_sent_and_nothing_of_it_is_stored(
+    tmp_path: Path,
+) -> None:
     paths = [write_contract(tmp_path, package, contract) for package, contract in CONTRACTS.items()]
     database = tmp_path / "collected.sqlite3"
     shared = Shared(invokes=0)
@@ -109,24 +144,42 @@ def test_an_old_client_is_answered_with_what_it_sent_and_nothing_of_it_is_stored
     julia = {
         "id": string(IDENTIFIER),
         "created_at": {"timestampValue": "2026-11-23T21:15:30.120Z"},
-        "environment": {"mapValue": {"fields": {"julia_version": string(JULIA), "os": string("Linux")}}},
+        "environment": {
+            "mapValue": {"fields": {"julia_version": string(JULIA), "os": string("Linux")}}
+        },
     }
     maintainer = {"Authorization": f"Bearer {TOKEN}"}
-    with run_collector(database, *(f"--contract={path}" for path in paths), packages=()) as collector:
+    with run_collector(
+        database, *(f"--contract={path}" for path in paths), packages=()
+    ) as collector:
         for method, path, document in (
             ("POST", "using_pkg", count(package_version=string(CHECKOUT))),
-            ("PATCH", f"using_pkg/{IDENTIFIER}", count(IDENTIFIER, package_version=string(CHECKOUT))),
-            ("POST", "using_rxinfer", count(rxinferVersion=string(CHECKOUT), juliaVersion=string(JULIA))),
+            (
+                "PATCH",
+                f"using_pkg/{IDENTIFIER}",
+                count(IDENTIFIER, package_version=string(CHECKOUT)),
+            ),
+            (
+                "POST",
+                "using_rxinfer",
+                count(rxinferVersion=string(CHECKOUT), juliaVersion=string(JULIA)),
+            ),
             ("PATCH", shared.names[0], session),
             ("PATCH", shared.names[0], session),  # again, which changes nothing
             ("POST", "sessions", {"fields": julia}),
             ("PATCH", f"sessions/{IDENTIFIER}", {"fields": julia}),
         ):
             answer = collector.request(method, f"{ROOT}/{path}", document)
-            assert (answer.status, answer.json.get("fields")) == (200, document["fields"]), answer.body
-        read = collector.request("GET", f"{ROOT}/{shared.names[0]}", headers=maintainer).json["fields"]
+            assert (answer.status, answer.json.get("fields")) == (200, document["fields"]), (
+                answer.body
+            )
+        read = collector.request("GET", f"{ROOT}/{shared.names[0]}", headers=maintainer).json[
+            "fields"
+        ]
         assert read["environment"]["mapValue"]["fields"][VERSION] == string("1.38.1.dev")  # type: ignore[index]
-        read = collector.request("GET", f"{ROOT}/sessions/{IDENTIFIER}", headers=maintainer).json["fields"]
+        read = collector.request("GET", f"{ROOT}/sessions/{IDENTIFIER}", headers=maintainer).json[
+            "fields"
+        ]
         assert read["environment"]["mapValue"]["fields"]["julia_version"] == string("1.12.0.dev")  # type: ignore[index]
     kept = b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
     assert b"1.38.1.dev" in kept
@@ -137,6 +190,10 @@ def test_an_old_client_is_answered_with_what_it_sent_and_nothing_of_it_is_stored
 def test_the_rules_take_what_the_sdk_sends_and_no_other_version() -> None:
     """`tests/server/test_firestore_project.py` asks Google's emulator."""
     [check] = re.findall(
-        r"function isVersion\(value\) \{\s*(.*?)\s*\}\n", (REPOSITORY / "deploy/firestore.rules").read_text()
+        r"function isVersion\(value\) \{\s*(.*?)\s*\}\n",
+        (REPOSITORY / "deploy/firestore.rules").read_text(),
     )
-    assert check == f"return value is string && value.size() <= {MAX_LENGTH} && value.matches('{PATTERN}');"
+    assert (
+        check
+        == f"return value is string && value.size() <= {MAX_LENGTH} && value.matches('{PATTERN}');"
+    )

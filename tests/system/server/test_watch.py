@@ -15,12 +15,12 @@ import made
 from collectors import ROOT, run_collector, run_server
 from loopback import loopback
 from made import commit
+from plaintally_server.cli.watch import find_refused
+from plaintally_server.export.source import StoreSource
 from plaintally_server.reports.silence import ENOUGH, Silence, find_silence
-from plaintally_server.sources import StoreSource
 from plaintally_server.store import Import, rollups
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader
-from plaintally_server.watch import find_refused
 from shared import write_contract
 
 pytestmark = pytest.mark.once
@@ -67,7 +67,9 @@ def test_a_week_with_an_unknown_day_is_not_compared() -> None:
     counts = {day: 10 for day in DAYS if day <= since}
     unknown = set[date]()
     for week, expected in enumerate((30, 30, 30, None)):
-        assert find_silence(counts, last=LAST, unknown=unknown) == (expected and Silence(since, expected))
+        assert find_silence(counts, last=LAST, unknown=unknown) == (
+            expected and Silence(since, expected)
+        )
         day = LAST - timedelta(weeks=1 + week)
         counts[day] = 0
         assert find_silence(counts, last=LAST, unknown=unknown) != Silence(since, 30)
@@ -75,7 +77,9 @@ def test_a_week_with_an_unknown_day_is_not_compared() -> None:
 
 
 @given(st.integers(4, 50), st.integers(0, 50), st.integers(3, 20))
-def test_a_release_is_silent_if_the_package_lost_its_imports(release: int, rest: int, length: int) -> None:
+def test_a_release_is_silent_if_the_package_lost_its_imports(
+    release: int, rest: int, length: int
+) -> None:
     since = LAST - timedelta(days=length)
     counts = {day: release for day in DAYS if day <= since}
     lost = {day: rest + counts.get(day, 0) for day in DAYS}
@@ -137,45 +141,73 @@ def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
         ("gone", None, since.isoformat()),
         ("half", "3.0", since.isoformat()),
     ]
-    quiet = run_server(tmp_path, "watch", "goes_on", "--webhook", f"http://127.0.0.1:{server.port}/hook")
-    assert (quiet.returncode, quiet.stdout) == (0, "OK: every package and release is still reporting.\n")
-    lost = run_server(tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook")
+    quiet = run_server(
+        tmp_path, "watch", "goes_on", "--webhook", f"http://127.0.0.1:{server.port}/hook"
+    )
+    assert (quiet.returncode, quiet.stdout) == (
+        0,
+        "OK: every package and release is still reporting.\n",
+    )
+    lost = run_server(
+        tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook"
+    )
     assert (lost.returncode, lost.stdout.count("\n")) == (1, 1)
     assert lost.stderr.startswith("plaintally-server: the webhook could not be told (")
     elsewhere = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     with loopback(elsewhere) as server:
-        moved = run_server(tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook")
+        moved = run_server(
+            tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook"
+        )
     assert (moved.returncode, moved.stdout.count("\n")) == (1, 1)
-    assert "the webhook could not be told (HTTP Error 302: Found); the alarms above stand" in moved.stderr
+    assert (
+        "the webhook could not be told (HTTP Error 302: Found); the alarms above stand"
+        in moved.stderr
+    )
     for url in ("http://example.org/", "https://[", "https://", "https://a:b/"):
         wrong = run_server(tmp_path, "watch", "--webhook", url)
         assert wrong.returncode == 2
         assert "must be an address with https, or on this machine." in wrong.stderr
 
 
-def test_no_alarm_for_an_excluded_day_and_for_a_release_that_was_superseded(tmp_path: Path, today: date) -> None:
-    """One package has no imports but for an excluded day; the users of a release of the other have moved."""
+def test_no_alarm_for_an_excluded_day_and_for_a_release_that_was_superseded(
+    tmp_path: Path, today: date
+) -> None:
+    """One package has no imports but for an excluded day; the users of a release of the other have
+    moved."""
     moved = today - timedelta(days=20)
     days = [today - timedelta(days=back) for back in range(1, 60)]
     writes = [count(day, "excluded", "1.0") for day in days for _ in range(12)]
-    writes += [count(day, "moved", "1.0" if day < moved else "1.1") for day in days for _ in range(12)]
+    writes += [
+        count(day, "moved", "1.0" if day < moved else "1.1") for day in days for _ in range(12)
+    ]
     commit(tmp_path / "a.sqlite3", writes)
     run = partial(run_server, tmp_path, "watch", "--database", "a.sqlite3")
     window = ("--from", str(days[0]), "--until", str(today))
     reason = ("--reason", "a script in a loop", "--database", "a.sqlite3")
     assert run_server(tmp_path, "strike", "add", "excluded", *window, *reason).returncode == 0
-    assert (run().returncode, run().stdout) == (0, "OK: every package and release is still reporting.\n")
+    assert (run().returncode, run().stdout) == (
+        0,
+        "OK: every package and release is still reporting.\n",
+    )
 
 
-def watch_for_silence(folder: Path, today: date, is_up: Callable[[int, int], bool], *, silent: int = 5) -> list[str]:
+def watch_for_silence(
+    folder: Path, today: date, is_up: Callable[[int, int], bool], *, silent: int = 5
+) -> list[str]:
     """Return what is reported of a package that went silent some days ago.
 
-    `is_up` says of each hour of a day, which is given by how many days ago it was, whether the collector ran.
+    `is_up` says of each hour of a day, which is given by how many days ago it was, whether the
+    collector ran.
     """
     days = {back: today - timedelta(days=back) for back in range(1, 41)}
     commit(
         folder / "a.sqlite3",
-        [count(day, "pkg", "1.0") for back, day in days.items() if back > silent for _ in range(12)],
+        [
+            count(day, "pkg", "1.0")
+            for back, day in days.items()
+            if back > silent
+            for _ in range(12)
+        ],
     )
     with exclusively(open_for_writing(folder / "a.sqlite3")) as connection:
         for back, day in days.items():
@@ -194,8 +226,18 @@ def watch_for_silence(folder: Path, today: date, is_up: Callable[[int, int], boo
 
 @pytest.mark.parametrize(
     "is_up",
-    [lambda _, __: True, lambda _, hour: hour != 3, lambda _, hour: 8 <= hour < 16, lambda back, _: back % 7 != 3],
-    ids=["always", "but for an hour of each night", "eight hours a day", "but for a day of each week"],
+    [
+        lambda _, __: True,
+        lambda _, hour: hour != 3,
+        lambda _, hour: 8 <= hour < 16,
+        lambda back, _: back % 7 != 3,
+    ],
+    ids=[
+        "always",
+        "but for an hour of each night",
+        "eight hours a day",
+        "but for a day of each week",
+    ],
 )
 def test_a_silence_is_reported_at_any_usual_running_time(
     tmp_path: Path, today: date, is_up: Callable[[int, int], bool]
@@ -214,7 +256,13 @@ def test_a_silence_is_reported_at_any_usual_running_time(
         (lambda back, hour: back > 1 or hour < 17, 1, 24),
         (lambda back, _: back == 40, 39, 24),
     ],
-    ids=["dead", "seven hours are missing", "usually eight hours", "the last day", "for most of the time"],
+    ids=[
+        "dead",
+        "seven hours are missing",
+        "usually eight hours",
+        "the last day",
+        "for most of the time",
+    ],
 )
 def test_downtime_is_reported_and_is_no_silence(
     tmp_path: Path, today: date, is_up: Callable[[int, int], bool], days: int, usual: int
@@ -222,20 +270,32 @@ def test_downtime_is_reported_and_is_no_silence(
     [line] = watch_for_silence(tmp_path, today, is_up, silent=days)
     first, last = today - timedelta(days=days), today - timedelta(days=1)
     when = f"on {last}" if days == 1 else f"on each day from {first} to {last}"
-    assert line.startswith(f"the collector was down for more than {usual // 4} of its usual {usual} hours {when}, so ")
+    assert line.startswith(
+        f"the collector was down for more than {usual // 4} of its usual {usual} hours {when}, so "
+    )
     posted = json.loads((tmp_path / "posted").read_bytes())
     assert (posted["silent"], posted["downtime"]["usual_hours"]) == ([], usual)
-    assert posted["downtime"]["days"] == [str(first + timedelta(days=ahead)) for ahead in range(days)]
+    assert posted["downtime"]["days"] == [
+        str(first + timedelta(days=ahead)) for ahead in range(days)
+    ]
 
 
-def test_six_missing_hours_and_downtime_that_ended_are_not_reported(tmp_path: Path, today: date) -> None:
+def test_six_missing_hours_and_downtime_that_ended_are_not_reported(
+    tmp_path: Path, today: date
+) -> None:
     """A day without six hours is compared; one without seven is not, and does not end the silence."""
-    [line] = watch_for_silence(tmp_path, today, lambda back, hour: hour < {1: 18, 3: 17}.get(back, 24))
-    assert line.startswith(f"pkg: no import since {today - timedelta(days=6)}; such days had at least 48 imports")
+    [line] = watch_for_silence(
+        tmp_path, today, lambda back, hour: hour < {1: 18, 3: 17}.get(back, 24)
+    )
+    assert line.startswith(
+        f"pkg: no import since {today - timedelta(days=6)}; such days had at least 48 imports"
+    )
 
 
 @pytest.mark.parametrize(("refused", "is_told"), [(9, False), (12, False), (13, True)])
-def test_a_package_is_told_of_if_most_of_it_was_refused(tmp_path: Path, refused: int, *, is_told: bool) -> None:
+def test_a_package_is_told_of_if_most_of_it_was_refused(
+    tmp_path: Path, refused: int, *, is_told: bool
+) -> None:
     """Unless a part of the day is excluded."""
     taken = 12 if refused > ENOUGH else 0
     reader = commit(tmp_path / "a.sqlite3", [count(LAST, "a", "1.0") for _ in range(taken)])
@@ -243,22 +303,44 @@ def test_a_package_is_told_of_if_most_of_it_was_refused(tmp_path: Path, refused:
         rollups.note_minute(connection, datetime.combine(LAST, time(1), UTC), {"a": refused})
     assert (find_refused(reader, StoreSource(reader), "a", last=LAST) is not None) is is_told
     if is_told:
-        window = ("--from", f"{LAST}T12:00", "--until", f"{LAST}T13:00", "--reason", "x", "--database", "a.sqlite3")
+        window = (
+            "--from",
+            f"{LAST}T12:00",
+            "--until",
+            f"{LAST}T13:00",
+            "--reason",
+            "x",
+            "--database",
+            "a.sqlite3",
+        )
         assert run_server(tmp_path, "strike", "add", "a", *window).returncode == 0
         assert find_refused(reader, StoreSource(reader), "a", last=LAST) is None
 
 
 def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path, today: date) -> None:
-    """Of counts and of what is shared, by number alone; what is refused for another reason counts for none."""
+    """Of counts and of what is shared, by number alone; what is refused for another reason counts
+    for none."""
     database = tmp_path / "a.sqlite3"
     contract = write_contract(tmp_path, "rxinfer")
-    with run_collector(database, f"--contract={contract}", "--package=another", packages=()) as collector:
+    with run_collector(
+        database, f"--contract={contract}", "--package=another", packages=()
+    ) as collector:
         for method, status in [("commit", 400), ("batchWrite", 200)] * 3:
-            assert collector.request("POST", f"{ROOT}/using_rxinfer", {"fields": {"canary5a1": {}}}).status == 400
+            assert (
+                collector.request(
+                    "POST", f"{ROOT}/using_rxinfer", {"fields": {"canary5a1": {}}}
+                ).status
+                == 400
+            )
             fields = {"package": {"stringValue": "rxinfer"}, "id": {"stringValue": "canary5a1"}}
             name = f"projects/p/databases/(default)/documents/sessions/{uuid4()}"
-            write = {"update": {"name": name, "fields": fields}, "currentDocument": {"exists": False}}
-            assert collector.request("POST", f"{ROOT}:{method}", {"writes": [write]}).status == status
+            write = {
+                "update": {"name": name, "fields": fields},
+                "currentDocument": {"exists": False},
+            }
+            assert (
+                collector.request("POST", f"{ROOT}:{method}", {"writes": [write]}).status == status
+            )
             assert collector.request("GET", f"{ROOT}/using_rxinfer").status == 403
             assert collector.request("POST", f"{ROOT}/using_nobody", {"fields": {}}).status == 403
         for _ in range(12):
@@ -274,9 +356,13 @@ def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path, today:
     assert b"canary5a1" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
-def test_a_package_that_is_not_there_is_no_silence_that_went_unnoticed(tmp_path: Path, today: date) -> None:
+def test_a_package_that_is_not_there_is_no_silence_that_went_unnoticed(
+    tmp_path: Path, today: date
+) -> None:
     commit(tmp_path / "a.sqlite3", [count(today - timedelta(days=2), "known", "1.0")])
-    (tmp_path / "plaintally-server.toml").write_text('database = "a.sqlite3"\npackages = ["other"]\n')
+    (tmp_path / "plaintally-server.toml").write_text(
+        'database = "a.sqlite3"\npackages = ["other"]\n'
+    )
     done = run_server(tmp_path, "watch", "knwon")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "plaintally-server: nothing is known of knwon; known are known\n"

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaintally import Contract
-from plaintally._kinds import REFUSED
 from plaintally.contract import (
     COARSE,
     DIALECTS,
@@ -21,6 +20,7 @@ from plaintally.contract import (
     Real,
     Source,
 )
+from plaintally.contract.fields import REFUSED
 from plaintally_author.differences import compare, is_wider
 
 NAMES = ("a", "b", "a_message")
@@ -45,13 +45,18 @@ KINDS: st.SearchStrategy[Kind] = st.one_of(
 
 def sensible(context: dict[str, Kind]) -> bool:
     """Whether no key is taken by what an error brings along."""
-    return not any(type(kind) is ErrorType and f"{key}_message" in context for key, kind in context.items())
+    return not any(
+        type(kind) is ErrorType and f"{key}_message" in context for key, kind in context.items()
+    )
 
 
 CONTEXTS = st.dictionaries(st.sampled_from(NAMES), KINDS).filter(sensible)
 DAYS = st.sampled_from([30, 90])
 LABELS = st.builds(
-    lambda context, purpose, days: Label(context, purpose=purpose, retention_days=days), CONTEXTS, PURPOSES, DAYS
+    lambda context, purpose, days: Label(context, purpose=purpose, retention_days=days),
+    CONTEXTS,
+    PURPOSES,
+    DAYS,
 )
 CONTRACTS = st.builds(
     Contract,
@@ -66,12 +71,14 @@ CONTRACTS = st.builds(
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Contract, Contract]:
-    """Two contracts; half of them differ in one part only, since those that have nothing in common prove little."""
+    """Two contracts; half of them differ in one part only, since those that have nothing in common
+    prove little."""
     old = draw(CONTRACTS)
     new = draw(CONTRACTS)
     if draw(st.booleans()):
         mixed = {
-            name: draw(st.sampled_from([label, new.labels.get(name, label)])) for name, label in old.labels.items()
+            name: draw(st.sampled_from([label, new.labels.get(name, label)]))
+            for name, label in old.labels.items()
         }
         for name, label in list(mixed.items()):
             context = dict(label.context)
@@ -96,11 +103,24 @@ def pairs(draw: st.DrawFn) -> tuple[Contract, Contract]:
 
 def samples() -> list[Any]:
     """Values at and around the limits of all the kinds above."""
-    scalars = [True, False, *range(-4, 5), *(number / 2 for number in range(-8, 9)), 0.0, -0.0, 1e300]
+    scalars = [
+        True,
+        False,
+        *range(-4, 5),
+        *(number / 2 for number in range(-8, 9)),
+        0.0,
+        -0.0,
+        1e300,
+    ]
     texts = ["", "a", "b", "c", "ab", "abcd", "abcde", "A", "a b", "secret!"]
-    data = ({name: [1.0] for name in names} for names in ([], ["a"], ["b", "c"], ["a", "b", "c", "d"]))
+    data = (
+        {name: [1.0] for name in names} for names in ([], ["a"], ["b", "c"], ["a", "b", "c", "d"])
+    )
     described = [Description(names=["a", "b", "c", "d"]).take(value) for value in data]
-    errors = [{"type": "ValueError", "frames": []}, {"type": "ValueError", "frames": ["host:3 fit"]}]
+    errors = [
+        {"type": "ValueError", "frames": []},
+        {"type": "ValueError", "frames": ["host:3 fit"]},
+    ]
     assert REFUSED not in described
     return [*scalars, *texts, *described, *errors, None, [], {}]
 
@@ -109,7 +129,9 @@ SAMPLES = samples()
 
 
 @given(pairs())
-def test_what_is_not_wider_accepts_nothing_new_and_keeps_nothing_longer(pair: tuple[Contract, Contract]) -> None:
+def test_what_is_not_wider_accepts_nothing_new_and_keeps_nothing_longer(
+    pair: tuple[Contract, Contract],
+) -> None:
     old, new = pair
     if is_wider(compare(old, new)):
         return

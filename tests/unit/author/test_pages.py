@@ -11,10 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from plaintally import Contract, Telemetry, _counting, documents
-from plaintally.contract import ALWAYS, COARSE, Choice, Description, ErrorType, Flag, Label, Name, Real, Source
+from plaintally import Contract, Telemetry, _count
+from plaintally.contract import (
+    ALWAYS,
+    COARSE,
+    Choice,
+    Description,
+    ErrorType,
+    Flag,
+    Label,
+    Name,
+    Real,
+    Source,
+)
 from plaintally.session import Session, make_environment
 from plaintally.sharing import PRIVATE as INCLUDABLE
+from plaintally.sharing import documents
 from plaintally_author.checks import ERROR, NOTE, check, is_wrong
 from plaintally_author.declaration import Declaration
 from plaintally_author.html import to_html
@@ -37,9 +49,7 @@ from plaintally_author.page import card, page
 from plaintally_author.page_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
 from plaintally_author.words import show
 
-NASTY = (
-    "<script>alert(1)</script> [x](javascript:1) `c` | **b** _i_ &amp; www.evil.example ![i](https://evil.example/i)"
-)
+NASTY = "<script>alert(1)</script> [x](javascript:1) `c` | **b** _i_ &amp; www.evil.example ![i](https://evil.example/i)"
 ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 FULL = Contract(
@@ -123,12 +133,16 @@ def test_an_authors_words_are_never_markup(policy: str, endpoint: str | None, ma
         "footer",
     }  # fmt: skip
     for reader in (markdown, html):
-        assert all(link.startswith(("https://example.org/", "#")) for link in reader.links), reader.links
+        assert all(link.startswith(("https://example.org/", "#")) for link in reader.links), (
+            reader.links
+        )
         assert "".join(NASTY.split()) in reader.text
 
 
 PIECES = st.text(st.sampled_from("ab1 |`*_[]()<>&;:/\\~#+-=.!@$\"'w{}"), max_size=12)
-PARTS = st.one_of(PIECES, PIECES.map(Code), st.builds(Link, PIECES, st.just("https://example.org/")))
+PARTS = st.one_of(
+    PIECES, PIECES.map(Code), st.builds(Link, PIECES, st.just("https://example.org/"))
+)
 TEXTS = st.lists(PARTS, min_size=1, max_size=3).map(lambda parts: join(tuple(parts), "; "))
 
 
@@ -147,14 +161,18 @@ def test_any_text_comes_out_as_it_went_in(title: str, text: tuple[Inline, ...], 
     want = f"x{title}x{words}{words}fact:{words}tablefirstsecond{other}{words}x{other}x"
     markdown = Reader(MARKDOWN.render(to_markdown(blocks))).text
     body = to_html(blocks).partition("<main>")[2].partition("</main>")[0]
-    html = Reader(re.sub("<nav.*?</nav>", "", body.replace("</dt>", ":</dt>"), flags=re.DOTALL)).text
+    html = Reader(
+        re.sub("<nav.*?</nav>", "", body.replace("</dt>", ":</dt>"), flags=re.DOTALL)
+    ).text
     assert markdown == html == "".join(want.split())
 
 
 def test_the_count_on_the_page_is_the_count_that_is_sent() -> None:
     for fields in ([], *([name] for name in COARSE), sorted(COARSE)):
         contract = Contract(counter=fields)
-        _, body = _counting.document(Telemetry("hostpkg_page", version="1.0", contract=contract), bytes(16), 0)
+        _, body = _count.document(
+            Telemetry("hostpkg_page", version="1.0", contract=contract), bytes(16), 0
+        )
         shape = re.compile(r'(?<=Value":")[^"]+')
         assert shape.sub("", sample_count(contract)) == shape.sub("", body.decode())
 
@@ -187,7 +205,11 @@ def test_the_page_is_complete(policy: str) -> None:
         purpose="to count", controller="Jane Roe", contact="https://example.org/contact", retention_days=1,
         labels={"fit": Label({"n": Source(9), "error": ErrorType()}, purpose="to help", retention_days=7)},
     )  # fmt: skip
-    found = sections(Declaration("hostpkg", contract, policy=policy, endpoint=ENDPOINT, host="telemetry.example.org"))
+    found = sections(
+        Declaration(
+            "hostpkg", contract, policy=policy, endpoint=ENDPOINT, host="telemetry.example.org"
+        )
+    )
     for told in (
         "Jane Roe", "https://example.org/contact", "telemetry.example.org", "1 day", "7 days", "to count", "to help",
         *ALWAYS, "plaintally off hostpkg", "HOSTPKG_TELEMETRY=off", "LOG_USING_HOSTPKG=false", "PLAINTALLY=off",
@@ -211,36 +233,58 @@ def test_the_page_of_a_package_that_sends_nothing_says_so() -> None:
 def test_the_page_does_not_vouch_for_strangers() -> None:
     def where(endpoint: str, host: str) -> str:
         google = host.endswith(".googleapis.com")
-        return sections(Declaration("hostpkg", Contract(), endpoint=endpoint, host=host, firestore=google))
+        return sections(
+            Declaration("hostpkg", Contract(), endpoint=endpoint, host=host, firestore=google)
+        )
 
-    assert "Google's (Firestore)" in where("https://firestore.googleapis.com/v1/x", "firestore.googleapis.com")
+    assert "Google's (Firestore)" in where(
+        "https://firestore.googleapis.com/v1/x", "firestore.googleapis.com"
+    )
     assert "without encryption" in where("http://localhost:8080/v1/x", "localhost")
 
 
 def told(title: str, contract: Contract, host: str) -> str:
     """Return a section of the page as plain text."""
-    said = Declaration("hostpkg", contract, endpoint=f"https://{host}/v1/x", host=host, firestore=host == FIRESTORE)
+    said = Declaration(
+        "hostpkg", contract, endpoint=f"https://{host}/v1/x", host=host, firestore=host == FIRESTORE
+    )
     _, _, section = sections(said).partition(f"\n## {title}")
     return section.partition("\n## ")[0]
 
 
-STORED = Contract(counter=sorted(COARSE), retention_days=33, labels={"fit": Label({"n": Flag()}, retention_days=7)})
+STORED = Contract(
+    counter=sorted(COARSE),
+    retention_days=33,
+    labels={"fit": Label({"n": Flag()}, retention_days=7)},
+)
 COLLECTOR, FIRESTORE = "telemetry.example.org", "firestore.googleapis.com"
 
 
 def stored(section: str) -> set[str]:
     """Return the last cells of a section's tables."""
-    return {line.strip("| ").split(" | ")[-1] for line in section.splitlines() if line.startswith("| ")}
+    return {
+        line.strip("| ").split(" | ")[-1] for line in section.splitlines() if line.startswith("| ")
+    }
 
 
 def test_the_page_says_that_a_collector_stores_no_record_of_an_import() -> None:
     imports = told("What an import sends", STORED, COLLECTOR)
     totals = "hourly totals for 33 days and daily totals permanently"
-    assert f"no record of a single import is stored: the collector adds each import to {totals}." in imports
+    assert (
+        f"no record of a single import is stored: the collector adds each import to {totals}."
+        in imports
+    )
     assert stored(imports) == {"Stored", "a hash for three days", "nothing", f"in {totals}"}
-    assert stored(told("What sharing a session sends", STORED, COLLECTOR)) == {"Kept for", "33 days", "7 days"}
+    assert stored(told("What sharing a session sends", STORED, COLLECTOR)) == {
+        "Kept for",
+        "33 days",
+        "7 days",
+    }
     assert "no record of a single import is stored" in told("How to delete", STORED, COLLECTOR)
-    for text in (show("hostpkg", STORED), to_markdown(card(Declaration("hostpkg", STORED, endpoint=ENDPOINT)))):
+    for text in (
+        show("hostpkg", STORED),
+        to_markdown(card(Declaration("hostpkg", STORED, endpoint=ENDPOINT))),
+    ):
         assert "no record of a single import" in text
 
 
@@ -251,13 +295,19 @@ def test_the_page_promises_nothing_that_firestore_does_not_do() -> None:
     sessions = told("What sharing a session sends", STORED, FIRESTORE)
     assert "to the microsecond" in sessions
     assert stored(sessions) == {"Copies kept for", "33 days", "7 days"}
-    assert "plaintally forget ID" not in told("How to delete", STORED, FIRESTORE)  # which sends nothing to Google
-    said = Declaration("hostpkg", STORED, endpoint=f"https://{FIRESTORE}/v1/x", host=FIRESTORE, firestore=True)
+    assert "plaintally forget ID" not in told(
+        "How to delete", STORED, FIRESTORE
+    )  # which sends nothing to Google
+    said = Declaration(
+        "hostpkg", STORED, endpoint=f"https://{FIRESTORE}/v1/x", host=FIRESTORE, firestore=True
+    )
     assert "no record" not in to_markdown(card(said)) + sections(said)
 
 
 def levels(contract: Contract) -> Iterator[tuple[str, str]]:
-    for problem in check(contract, privacy_url="https://example.org", endpoint="https://example.org/x"):
+    for problem in check(
+        contract, privacy_url="https://example.org", endpoint="https://example.org/x"
+    ):
         yield problem.level, problem.what
 
 
@@ -292,7 +342,9 @@ def test_check_judges_kinds(kind: Choice, level: str | None, told: str | None) -
 def test_check_judges_a_contract() -> None:
     assert list(levels(good())) == []
     assert [level for level, _ in levels(Contract())] == [ERROR] * 3
-    assert [what.partition(";")[0] for _, what in levels(good(retention_days=800))] == ["keeps for 800 days"]
+    assert [what.partition(";")[0] for _, what in levels(good(retention_days=800))] == [
+        "keeps for 800 days"
+    ]
     assert [what for _, what in levels(good(contact="somewhere"))] == [
         "contact is neither an e-mail address nor a page with https://; give one"
     ]
@@ -313,7 +365,11 @@ def test_a_dialect_is_told() -> None:
     told = "contexts of any keys and texts"
     [note] = check(contract, privacy_url="https://example.org", endpoint=ENDPOINT)
     assert note.level == NOTE
-    for text in (note.what, show("hostpkg", contract), to_markdown(page(Declaration("hostpkg", contract)))):
+    for text in (
+        note.what,
+        show("hostpkg", contract),
+        to_markdown(page(Declaration("hostpkg", contract))),
+    ):
         assert "rxinfer" in text
         assert told in text
     assert told not in show("hostpkg", good()) + to_markdown(page(Declaration("hostpkg", good())))

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plaintally import _POLICIES, Telemetry, _consent, _counting, _preferences, _variables_refuse
-from plaintally._consent import SWITCHES, Decision, Facts, Layer, decide, examine
-from plaintally._counting import CIRCUMSTANCES
-from plaintally._sender import Endpoint, parse_endpoint
+from plaintally import _POLICIES, Telemetry, _count, _preferences, _variables_refuse
+from plaintally._count import CIRCUMSTANCES
+from plaintally._spawn import Endpoint, parse_endpoint
+from plaintally.consent import rules
+from plaintally.consent.rules import SWITCHES, Decision, Facts, Layer, decide, examine
 
 URL = "https://telemetry.example.org/v1/documents"
 ENDPOINT = parse_endpoint(URL)
@@ -77,7 +78,9 @@ def facts(
     )
 
 
-def layer(level: str, *, own: object = None, everybody: object = None, enforce: bool = False) -> Layer:
+def layer(
+    level: str, *, own: object = None, everybody: object = None, enforce: bool = False
+) -> Layer:
     table: dict[str, object] = {"packages": {} if own is None else {"rxinfer": {"counter": own}}}
     if everybody is not None:
         table["counter"] = everybody
@@ -95,7 +98,8 @@ OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
         (facts(policy="opt-in"), False, "default"),
         (facts(policy="notice-first"), False, "default"),
         (facts(policy="notice-first", notice_shown=True), True, "default"),
-        # What is said in this process is the first word and the last one, but for an address that is not there.
+        # What is said in this process is the first word and the last one, but for an address that
+        # is not there.
         (facts({**OWN_NO, "CI": "1"}, layer("user", own=False), explicit=True, policy="opt-in"), True, "argument"),
         (facts(explicit=True, endpoint=None), False, "endpoint"),
         (facts(OWN_YES, explicit=False), False, "argument"),
@@ -116,7 +120,8 @@ OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
         (facts({"PLAINTALLY": "no", "DO_NOT_TRACK": "1"}), False, "plaintally variable"),
         (facts({"CI": "true"}, layer("user", own=True)), False, "CI"),
         (facts({"CI": "true"}, endpoint=None), False, "CI"),
-        # Files: the nearest first; in each the package before everybody; what came along can only refuse.
+        # Files: the nearest first; in each the package before everybody; what came along can only
+        # refuse.
         (facts({}, layer("project", own=True), policy="opt-in"), False, "default"),
         (facts({}, layer("project", own=False), layer("user", own=True)), False, "preferences"),
         (facts({}, layer("environment", own=True), layer("user", everybody=False)), False, "preferences"),
@@ -127,7 +132,8 @@ OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
         (facts({}, layer("user", everybody=True), policy="opt-in"), True, "preferences"),
         (facts({}, layer("user", own="perhaps"), layer("system", own=True)), False, "preferences"),
         (facts({}, Layer("user", "/user.toml", {}, "broken"), layer("system", own=True)), False, "preferences"),
-        # What is written by hand comes before what is chosen with the command, but a no in either is always heard.
+        # What is written by hand comes before what is chosen with the command, but a no in either
+        # is always heard.
         (facts({}, layer("user", own=True), layer("choices", own=False)), False, "preferences"),
         (facts({}, layer("user", own=False), layer("choices", own=True)), False, "preferences"),
         (facts({}, layer("user", own=True), layer("choices", everybody=False)), False, "preferences"),
@@ -148,12 +154,12 @@ def test_the_first_rule_with_a_word_to_say_decides(known: Facts, allowed: bool, 
 @pytest.mark.parametrize("word", ["0", "false", "no", "off", "none", "disabled"])
 @pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title, lambda word: f" {word}\t"])
 def test_every_spelling_of_no_is_understood(word: str, spelled: object) -> None:
-    assert _consent.understand(spelled(word)) is False  # type: ignore[operator]
+    assert rules.understand(spelled(word)) is False  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("value", ["", "perhaps", 2, 0.0, None, [], {"yes": 1}])
 def test_what_nobody_understands_is_no_answer(value: object) -> None:
-    assert _consent.understand(value) is None
+    assert rules.understand(value) is None
 
 
 def test_the_decision_tells_the_variable_of_a_circumstance_but_not_its_value() -> None:
@@ -164,22 +170,36 @@ def test_the_decision_tells_the_variable_of_a_circumstance_but_not_its_value() -
             assert decision.value == ("canary" if name == "CI" or rule == "rank above 0" else "set")
 
 
-@given(environment=ENVIRONMENTS, tables=st.lists(TABLES, max_size=2), policy=st.sampled_from(_POLICIES))
+@given(
+    environment=ENVIRONMENTS, tables=st.lists(TABLES, max_size=2), policy=st.sampled_from(_POLICIES)
+)
 def test_what_is_refused_at_once_is_refused_by_the_rules(
     environment: Mapping[str, str], tables: list[Mapping[str, object]], policy: str
 ) -> None:
     """The short way out at a host's import never refuses what the rules would let pass."""
     layers = [Layer("user", f"/{index}", table) for index, table in enumerate(tables)]
-    known = Facts("rxinfer", environment=environment, layers=layers, endpoint=ENDPOINT, policy=policy)
+    known = Facts(
+        "rxinfer", environment=environment, layers=layers, endpoint=ENDPOINT, policy=policy
+    )
     assert not (_variables_refuse("rxinfer", environment) and decide("counter", known).allowed)
 
 
 @given(
     environment=ENVIRONMENTS,
     said=st.sampled_from(
-        [None, "", "# no\n", "counter = false\n", "counter = true\n", 'endpoint = "none"\n', "counter ="]
+        [
+            None,
+            "",
+            "# no\n",
+            "counter = false\n",
+            "counter = true\n",
+            'endpoint = "none"\n',
+            "counter =",
+        ]
     ),
-    project=st.sampled_from([None, "[tool.other]\n", "[tool.plaintally]\ncounter = false\n", '"plaintally']),
+    project=st.sampled_from(
+        [None, "[tool.other]\n", "[tool.plaintally]\ncounter = false\n", '"plaintally']
+    ),
     policy=st.sampled_from(_POLICIES),
 )
 def test_what_is_counted_at_once_is_counted_by_the_authors_default(
@@ -192,16 +212,28 @@ def test_what_is_counted_at_once_is_counted_by_the_authors_default(
     """The short way at a host's import is taken only where the rules would say the same."""
     folder = tmp_path_factory.mktemp("silence")
     whole = {**environment, "HOME": str(folder), "APPDATA": str(folder)}
-    for path, content in ((Path(_preferences.paths(whole)["user"]), said), (folder / "pyproject.toml", project)):
+    for path, content in (
+        (Path(_preferences.paths(whole)["user"]), said),
+        (folder / "pyproject.toml", project),
+    ):
         if content is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
     with contextlib.chdir(folder):
-        silent = _counting.default_decides(Telemetry("rxinfer", endpoint=URL, policy=policy), whole)
+        silent = _count.default_decides(Telemetry("rxinfer", endpoint=URL, policy=policy), whole)
         layers = _preferences.layers(whole)
-    decision = decide("counter", Facts("rxinfer", environment=whole, layers=layers, endpoint=ENDPOINT, policy=policy))
+    decision = decide(
+        "counter",
+        Facts("rxinfer", environment=whole, layers=layers, endpoint=ENDPOINT, policy=policy),
+    )
     assert not silent or (decision.allowed, decision.rule) == (True, "default")
-    assert silent or environment or said or (project and "plaintally" in project) or policy != "opt-out"
+    assert (
+        silent
+        or environment
+        or said
+        or (project and "plaintally" in project)
+        or policy != "opt-out"
+    )
 
 
 @given(FACTS, st.sampled_from(SWITCHES))
@@ -230,22 +262,30 @@ def test_without_a_process_that_sends_nothing_that_leaves_is_on(known: Facts) ->
 
 @given(FACTS)
 def test_only_the_user_can_turn_sharing_on(known: Facts) -> None:
-    """Neither the author's policy, nor a file that came with a clone or a wheel, nor a variable can."""
+    """Neither the author's policy, nor a file that came with a clone or a wheel, nor a variable
+    can."""
     decision = decide("automatic_sharing", known)
-    by_user = decision.rule == "argument" or (decision.rule == "preferences" and decision.where in OWN_FILES)
+    by_user = decision.rule == "argument" or (
+        decision.rule == "preferences" and decision.where in OWN_FILES
+    )
     assert by_user or not decision.allowed
 
 
-@pytest.mark.parametrize("name", ["PLAINTALLY", "DO_NOT_TRACK", "CI", "RXINFER_TELEMETRY", "LOG_USING_RXINFER"])
+@pytest.mark.parametrize(
+    "name", ["PLAINTALLY", "DO_NOT_TRACK", "CI", "RXINFER_TELEMETRY", "LOG_USING_RXINFER"]
+)
 @given(known=FACTS)
 @example(known=facts())
 def test_a_no_in_the_environment_is_never_turned_into_a_yes(name: str, known: Facts) -> None:
     """What was said in this process is stronger, and so is a yes of the package's own variables."""
     refusing = copy.copy(known)
-    refusing.environment = {**known.environment, name: {"DO_NOT_TRACK": "1", "CI": "true"}.get(name, "off")}
+    refusing.environment = {
+        **known.environment,
+        name: {"DO_NOT_TRACK": "1", "CI": "true"}.get(name, "off"),
+    }
     own = refusing.environment.get("RXINFER_TELEMETRY")
     log_using = refusing.environment.get("LOG_USING_RXINFER") if own is None else None
-    stronger = [known.explicit.get("counter"), *map(_consent.understand, (own, log_using))]
+    stronger = [known.explicit.get("counter"), *map(rules.understand, (own, log_using))]
     assert not decide("counter", refusing).allowed or True in stronger
 
 
@@ -254,7 +294,9 @@ def test_the_session_log_is_about_this_machine_only(known: Facts) -> None:
     """What concerns leaving the machine says nothing about a log that does not."""
     local = decide("session_log", known)
     known.environment = {
-        name: word for name, word in known.environment.items() if name in ("RXINFER_TELEMETRY", "PLAINTALLY")
+        name: word
+        for name, word in known.environment.items()
+        if name in ("RXINFER_TELEMETRY", "PLAINTALLY")
     }
     known.endpoint, known.pool_worker = None, False
     again: Decision = decide("session_log", known)
@@ -271,8 +313,13 @@ def test_the_session_log_is_about_this_machine_only(known: Facts) -> None:
         ("https://a.test/x", "ftp://b.test", "None"),
     ],
 )
-def test_no_endpoint_in_either_of_the_users_files_is_heard(written: str | None, chosen: str, expected: str) -> None:
+def test_no_endpoint_in_either_of_the_users_files_is_heard(
+    written: str | None, chosen: str, expected: str
+) -> None:
     said = {"user": written, "choices": chosen}
-    layers = [Layer(level, f"/{level}.toml", {"endpoint": url} if url else {}) for level, url in said.items()]
-    endpoint, _ = _counting.resolve_endpoint(Telemetry("rxinfer", endpoint=URL), layers)
+    layers = [
+        Layer(level, f"/{level}.toml", {"endpoint": url} if url else {})
+        for level, url in said.items()
+    ]
+    endpoint, _ = _count.resolve_endpoint(Telemetry("rxinfer", endpoint=URL), layers)
     assert str(endpoint) == expected

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plaintally._kinds import REFUSED, ErrorMessage
 from plaintally.contract import (
     COARSE,
     Choice,
@@ -24,6 +23,7 @@ from plaintally.contract import (
     Real,
     Source,
 )
+from plaintally.contract.fields import REFUSED, ErrorMessage
 from plaintally.exceptions import ContractError
 from plaintally.firestore import from_value, to_value
 
@@ -34,9 +34,10 @@ KINDS: st.SearchStrategy[Kind] = st.one_of(
     st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1)).map(
         lambda two: Integer(*sorted(two))
     ),
-    st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)).map(
-        lambda two: Real(*sorted(two))
-    ),
+    st.tuples(
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.floats(allow_nan=False, allow_infinity=False),
+    ).map(lambda two: Real(*sorted(two))),
     st.lists(LINES, min_size=1, max_size=4).map(lambda values: Choice(*values)),
     st.builds(Name, st.sampled_from(["[a-z]+", r"\w{1,5}", "a|b"]), st.integers(1, 256)),
     st.builds(Description, names=st.lists(NAMES, max_size=3)),
@@ -73,10 +74,23 @@ SCALARS = st.one_of(
     st.floats(),
     st.text(max_size=10),
     st.binary(max_size=4),
-    st.sampled_from([Colour.RED, Word("a"), np.float32(0.5), np.int8(-1), np.bool_(True), np.str_("a"), object()]),
+    st.sampled_from(
+        [
+            Colour.RED,
+            Word("a"),
+            np.float32(0.5),
+            np.int8(-1),
+            np.bool_(True),
+            np.str_("a"),
+            object(),
+        ]
+    ),
 )
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
 )
 
 
@@ -105,7 +119,9 @@ def test_the_json_is_the_contract(contract: Contract) -> None:
     assert read.hash() == contract.hash()
     for name, label in contract.labels.items():
         errors = {key for key, kind in label.context.items() if isinstance(kind, ErrorType)}
-        assert set(read.labels[name].fields) == set(label.context) | {f"{key}_message" for key in errors}
+        assert set(read.labels[name].fields) == set(label.context) | {
+            f"{key}_message" for key in errors
+        }
 
 
 @given(CONTRACTS, CONTRACTS)
@@ -134,13 +150,24 @@ def test_the_hash_changes_with_what_is_declared(one: Contract, other: Contract) 
         (lambda: Label({"a": Flag()}, columns={"A": "b"}), "which the context does not declare"),
         (lambda: Label(retention_days=0), "number of days"),
         (lambda: Label({f"k{index}": Flag() for index in range(65)}), "at most 64"),
-        (lambda: Contract(counter="package_version"), "^counter='package_version' must be a list, such as"),
+        (
+            lambda: Contract(counter="package_version"),
+            "^counter='package_version' must be a list, such as",
+        ),
         (lambda: Contract(labels={"a b": Label()}), "must be a name"),
         (lambda: Contract(labels={"a": {}}), "needs a Label"),  # type: ignore[dict-item]
         (lambda: Contract(labels={f"l{index}": Label() for index in range(65)}), "at most 64"),
         (lambda: Contract(contact="a\nb"), "line of text"),
-        (lambda: Contract.from_dict({"labels": {"a": {"context": {"b": {"kind": "Any"}}}}}), "needs a kind out of"),
-        (lambda: Contract.from_dict({"labels": {"a": {"context": {"b": {"kind": "Flag", "x": 1}}}}}), "wrongly"),
+        (
+            lambda: Contract.from_dict({"labels": {"a": {"context": {"b": {"kind": "Any"}}}}}),
+            "needs a kind out of",
+        ),
+        (
+            lambda: Contract.from_dict(
+                {"labels": {"a": {"context": {"b": {"kind": "Flag", "x": 1}}}}}
+            ),
+            "wrongly",
+        ),
         (lambda: Contract.from_dict({"labels": []}), "must be an object"),
         (lambda: Contract.from_dict({"label": {}}), "no key but"),
         (lambda: Contract.from_dict([]), "no key but"),  # type: ignore[arg-type]

@@ -31,7 +31,9 @@ from plaintally.firestore import (
 ZONES = st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NAMES = TEXT.filter(lambda name: name and not (name.startswith("__") and name.endswith("__")))
-IDS = NAMES.map(lambda name: name.replace("/", "").strip(".") or "x").filter(lambda name: name[:2] != "__")
+IDS = NAMES.map(lambda name: name.replace("/", "").strip(".") or "x").filter(
+    lambda name: name[:2] != "__"
+)
 SCALARS = (
     st.none()
     | st.booleans()
@@ -40,7 +42,9 @@ SCALARS = (
     | TEXT
     | st.binary()
     | st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES)  # noqa: DTZ001
-    | st.builds("projects/{}/databases/{}/documents/{}/{}".format, IDS, IDS, IDS, IDS).map(Reference)
+    | st.builds("projects/{}/databases/{}/documents/{}/{}".format, IDS, IDS, IDS, IDS).map(
+        Reference
+    )
     | st.builds(GeoPoint, st.floats(-90, 90), st.floats(-180, 180))
 )
 VALUES = st.recursive(
@@ -63,15 +67,24 @@ def test_every_kind_is_read_as_it_was_written(value: object) -> None:
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
 def test_a_document_is_read_as_it_was_written(fields: dict[str, object]) -> None:
     document = json.loads(json.dumps(to_document(fields), allow_nan=False))
-    assert same(from_document({**document, "name": "projects/p/...", "createTime": "2026-11-23T00:00:00Z"}), fields)
+    assert same(
+        from_document({**document, "name": "projects/p/...", "createTime": "2026-11-23T00:00:00Z"}),
+        fields,
+    )
 
 
 def same(read: object, written: object) -> bool:
     """Equal in type, sign of zero and instant, too."""
     if isinstance(written, dict):
-        return isinstance(read, dict) and read.keys() == written.keys() and all(same(read[k], written[k]) for k in read)
+        return (
+            isinstance(read, dict)
+            and read.keys() == written.keys()
+            and all(same(read[k], written[k]) for k in read)
+        )
     if isinstance(written, list):
-        return isinstance(read, list) and len(read) == len(written) and all(map(same, read, written))
+        return (
+            isinstance(read, list) and len(read) == len(written) and all(map(same, read, written))
+        )
     if isinstance(written, float):
         return isinstance(read, float) and struct.pack(">d", read) == struct.pack(">d", written)
     if isinstance(written, datetime):
@@ -89,16 +102,28 @@ def same(read: object, written: object) -> bool:
         (-math.inf, {"doubleValue": "-Infinity"}),
         (math.nan, {"doubleValue": "NaN"}),
         (1e6, {"doubleValue": 1e6}),
-        (datetime(2026, 11, 23, 20, 15, 30, tzinfo=UTC), {"timestampValue": "2026-11-23T20:15:30Z"}),
-        (datetime(2026, 11, 23, 20, 15, 30, 120_000, UTC), {"timestampValue": "2026-11-23T20:15:30.120Z"}),
-        (datetime(2026, 11, 23, 20, 15, 30, 123_456, UTC), {"timestampValue": "2026-11-23T20:15:30.123456Z"}),
+        (
+            datetime(2026, 11, 23, 20, 15, 30, tzinfo=UTC),
+            {"timestampValue": "2026-11-23T20:15:30Z"},
+        ),
+        (
+            datetime(2026, 11, 23, 20, 15, 30, 120_000, UTC),
+            {"timestampValue": "2026-11-23T20:15:30.120Z"},
+        ),
+        (
+            datetime(2026, 11, 23, 20, 15, 30, 123_456, UTC),
+            {"timestampValue": "2026-11-23T20:15:30.123456Z"},
+        ),
         (
             datetime(2026, 11, 23, 1, tzinfo=timezone(timedelta(hours=5, minutes=30))),
             {"timestampValue": "2026-11-22T19:30:00Z"},
         ),
         ("ü\x00", {"stringValue": "ü\x00"}),
         (b"\xfb\xff", {"bytesValue": "+/8="}),
-        (Reference("projects/p/databases/d/documents/c/i"), {"referenceValue": "projects/p/databases/d/documents/c/i"}),
+        (
+            Reference("projects/p/databases/d/documents/c/i"),
+            {"referenceValue": "projects/p/databases/d/documents/c/i"},
+        ),
         (GeoPoint(1, -2.5), {"geoPointValue": {"latitude": 1.0, "longitude": -2.5}}),
         ([], {"arrayValue": {"values": []}}),
         ({}, {"mapValue": {"fields": {}}}),
@@ -125,9 +150,18 @@ def test_the_form_on_the_wire(value: object, wire: object) -> None:
         ({"map_value": {"fields": None}}, {}),
         ({"geoPointValue": {}}, GeoPoint(0.0, 0.0)),
         ({"geo_point_value": {"latitude": -90, "longitude": None}}, GeoPoint(-90.0, 0.0)),
-        ({"timestampValue": "2026-11-23T20:15:30.999999999Z"}, datetime(2026, 11, 23, 20, 15, 30, 999_999, UTC)),
-        ({"timestampValue": "2026-11-23T20:15:30.1+01:00"}, datetime(2026, 11, 23, 19, 15, 30, 100_000, UTC)),
-        ({"arrayValue": {"values": [{"mapValue": {"fields": {"a": {"arrayValue": {}}}}}]}}, [{"a": []}]),
+        (
+            {"timestampValue": "2026-11-23T20:15:30.999999999Z"},
+            datetime(2026, 11, 23, 20, 15, 30, 999_999, UTC),
+        ),
+        (
+            {"timestampValue": "2026-11-23T20:15:30.1+01:00"},
+            datetime(2026, 11, 23, 19, 15, 30, 100_000, UTC),
+        ),
+        (
+            {"arrayValue": {"values": [{"mapValue": {"fields": {"a": {"arrayValue": {}}}}}]}},
+            [{"a": []}],
+        ),
     ],
 )
 def test_other_forms_that_clients_send(wire: object, value: object) -> None:
@@ -156,14 +190,20 @@ def test_other_forms_that_clients_send(wire: object, value: object) -> None:
         ({"doubleValue": True}, "value.doubleValue "),
         ({"doubleValue": HUGE}, "value.doubleValue "),
         ({"doubleValue": math.nan}, "value.doubleValue "),
-        *[({"doubleValue": text}, "value.doubleValue ") for text in ("nan", "inf", "1_0", "1.5", "")],
+        *[
+            ({"doubleValue": text}, "value.doubleValue ")
+            for text in ("nan", "inf", "1_0", "1.5", "")
+        ],
         ({"nullValue": False}, "value.nullValue "),
         ({"nullValue": 0.0}, "value.nullValue "),
         ({"booleanValue": 1}, "value.booleanValue "),
         ({"booleanValue": "true"}, "value.booleanValue "),
         ({"stringValue": "\ud800"}, "value.stringValue has a lone surrogate"),
         ({"stringValue": "ü" * (MAX_STRING_BYTES // 2 + 1)}, "value.stringValue is longer"),
-        *[({"bytesValue": text}, "value.bytesValue ") for text in ("!!!!", "A", "AA=A", "AAAA=", "AA===", " AAA", 3)],
+        *[
+            ({"bytesValue": text}, "value.bytesValue ")
+            for text in ("!!!!", "A", "AA=A", "AAAA=", "AA===", " AAA", 3)
+        ],
         ({"bytesValue": "A" * 1_400_000}, "value.bytesValue "),
         *[
             ({"timestampValue": text}, "value.timestampValue ")
@@ -204,7 +244,10 @@ def test_other_forms_that_clients_send(wire: object, value: object) -> None:
         ],
         ({"geoPointValue": {"latitude": 91}}, "value.geoPointValue "),
         ({"geoPointValue": {"longitude": "1"}}, "value.geoPointValue "),
-        *[({"geoPointValue": {"latitude": empty}}, "value.geoPointValue ") for empty in (False, "")],
+        *[
+            ({"geoPointValue": {"latitude": empty}}, "value.geoPointValue ")
+            for empty in (False, "")
+        ],
         ({"geoPointValue": {"lat": 1}}, "value.geoPointValue "),
         ({"arrayValue": []}, "value.arrayValue "),
         ({"arrayValue": {"values": {}}}, "value.arrayValue.values "),
@@ -212,14 +255,32 @@ def test_other_forms_that_clients_send(wire: object, value: object) -> None:
             {"arrayValue": {"values": [{"nullValue": None}, {"arrayValue": {}}]}},
             "value.arrayValue.values[1] is an array",
         ),
-        ({"arrayValue": {"values": [{"array_value": {}}]}}, "value.arrayValue.values[0] is an array"),
+        (
+            {"arrayValue": {"values": [{"array_value": {}}]}},
+            "value.arrayValue.values[0] is an array",
+        ),
         ({"mapValue": {"fields": []}}, "value.mapValue.fields "),
         ({"mapValue": {"values": []}}, "value.mapValue "),
-        ({"mapValue": {"fields": {"": {"nullValue": None}}}}, "the name of a field in value.mapValue.fields is empty"),
-        ({"mapValue": {"fields": {"__a__": {"nullValue": None}}}}, "in value.mapValue.fields is reserved"),
-        ({"mapValue": {"fields": {"____": {"nullValue": None}}}}, "in value.mapValue.fields is reserved"),
-        ({"mapValue": {"fields": {"ü" * 751: {"nullValue": None}}}}, f"is longer than {MAX_NAME_BYTES} bytes"),
-        ({"mapValue": {"fields": {"a": {"integerValue": "x"}}}}, "value.mapValue.fields.a.integerValue "),
+        (
+            {"mapValue": {"fields": {"": {"nullValue": None}}}},
+            "the name of a field in value.mapValue.fields is empty",
+        ),
+        (
+            {"mapValue": {"fields": {"__a__": {"nullValue": None}}}},
+            "in value.mapValue.fields is reserved",
+        ),
+        (
+            {"mapValue": {"fields": {"____": {"nullValue": None}}}},
+            "in value.mapValue.fields is reserved",
+        ),
+        (
+            {"mapValue": {"fields": {"ü" * 751: {"nullValue": None}}}},
+            f"is longer than {MAX_NAME_BYTES} bytes",
+        ),
+        (
+            {"mapValue": {"fields": {"a": {"integerValue": "x"}}}},
+            "value.mapValue.fields.a.integerValue ",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -245,7 +306,9 @@ def test_twenty_levels_are_read_and_twenty_one_are_not() -> None:
         from_value({"mapValue": {"fields": {"a": value}}})
 
 
-@pytest.mark.parametrize("document", [None, [], "x", {"field": {}}, {"fields": []}, {"fields": {"a": 1}}])
+@pytest.mark.parametrize(
+    "document", [None, [], "x", {"field": {}}, {"fields": []}, {"fields": {"a": 1}}]
+)
 def test_what_is_no_document_is_refused(document: object) -> None:
     with pytest.raises(DocumentError):
         from_document(document)
@@ -418,7 +481,11 @@ MAKERS: list[Callable[[], object]] = [
 # Hypothesis looks at what it generates, which these do not suffer: it is given numbers for them.
 SHAPES = st.recursive(
     st.integers(0, len(MAKERS) - 1) | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers(), inner)
+    ),
     max_leaves=30,
 )
 
@@ -446,7 +513,16 @@ def test_json_of_any_shape_is_read_or_refused() -> None:
             st.lists(inner, max_size=3)
             | st.dictionaries(
                 st.sampled_from(
-                    ["fields", "values", "mapValue", "arrayValue", "integerValue", "stringValue", "latitude", "a"]
+                    [
+                        "fields",
+                        "values",
+                        "mapValue",
+                        "arrayValue",
+                        "integerValue",
+                        "stringValue",
+                        "latitude",
+                        "a",
+                    ]
                 ),
                 inner,
                 max_size=3,
@@ -489,7 +565,14 @@ def test_writing_runs_no_code_of_a_metaclass() -> None:
     ("beside", "refused"),
     [
         ({"name": None, "createTime": None}, None),
-        ({"name": "projects/p", "updateTime": "2026-11-23T20:15:30Z", "create_time": "2026-11-23T20:15:30Z"}, None),
+        (
+            {
+                "name": "projects/p",
+                "updateTime": "2026-11-23T20:15:30Z",
+                "create_time": "2026-11-23T20:15:30Z",
+            },
+            None,
+        ),
         ({"name": 5}, "name must be a string"),
         ({"createTime": "now"}, "createTime must be a time"),
         ({"updateTime": [[[]]]}, "updateTime must be a time"),

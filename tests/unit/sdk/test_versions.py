@@ -1,4 +1,5 @@
-"""Versions as they leave: a release, or `.dev` for what lies between two, and nothing of the checkout."""
+"""Versions as they leave: a release, or `.dev` for what lies between two, and nothing of the
+checkout."""
 
 import re
 import string
@@ -115,10 +116,30 @@ def test_a_version_is_coarse(version: object, coarse: str) -> None:
 
 
 parts = st.sampled_from(
-    ["+", ".dev", "dev", "DEV", "-", "_", ".", "post", "rc", "a", "!", "v", "0", "12", HASH, "g", "1.0"]
+    [
+        "+",
+        ".dev",
+        "dev",
+        "DEV",
+        "-",
+        "_",
+        ".",
+        "post",
+        "rc",
+        "a",
+        "!",
+        "v",
+        "0",
+        "12",
+        HASH,
+        "g",
+        "1.0",
+    ]
 )
 versions = (
-    st.lists(parts, max_size=12).map("".join) | st.text(string.ascii_letters + string.digits + ".+!_-") | st.text()
+    st.lists(parts, max_size=12).map("".join)
+    | st.text(string.ascii_letters + string.digits + ".+!_-")
+    | st.text()
 )
 
 
@@ -133,17 +154,26 @@ def test_no_version_names_a_checkout(version: str) -> None:
     assert coarse_version(coarse) == coarse
 
 
-@given(version=versions, release=st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}((a|b|rc)[0-9])?", fullmatch=True))
+@given(
+    version=versions,
+    release=st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}((a|b|rc)[0-9])?", fullmatch=True),
+)
 def test_two_checkouts_of_a_release_have_one_version(version: str, release: str) -> None:
     assert coarse_version(f"{release}+{version}") == release
-    assert coarse_version(f"{release}.dev1+{version}") == coarse_version(f"{release}.dev22") == f"{release}.dev"
+    assert (
+        coarse_version(f"{release}.dev1+{version}")
+        == coarse_version(f"{release}.dev22")
+        == f"{release}.dev"
+    )
 
 
 releases = st.from_regex(
-    r"[0-9]{1,4}(\.[0-9]{1,3}){1,3}([-_.]?(a|b|rc)\.?[0-9]{0,2})?(\.post[0-9]{0,2})?", fullmatch=True
+    r"[0-9]{1,4}(\.[0-9]{1,3}){1,3}([-_.]?(a|b|rc)\.?[0-9]{0,2})?(\.post[0-9]{0,2})?",
+    fullmatch=True,
 )
 hashes = st.text("0123456789abcdef", min_size=7, max_size=40) | st.builds(
-    "{}{}{}".format, *[st.text(alphabet, max_size=12) for alphabet in ("0123456789", "abc", "0123456789")]
+    "{}{}{}".format,
+    *[st.text(alphabet, max_size=12) for alphabet in ("0123456789", "abc", "0123456789")],
 ).filter(lambda text: len(text) >= 7)
 
 
@@ -151,7 +181,9 @@ hashes = st.text("0123456789abcdef", min_size=7, max_size=40) | st.builds(
 @example(release="1.0.0", separator=".", commit="123456a")
 @example(release="1.0.0", separator=".", commit="1234a56")
 @example(release="1.0.0", separator="-", commit="a123456")
-def test_nothing_is_left_of_a_hash_but_two_digits_and_a_letter(release: str, separator: str, commit: str) -> None:
+def test_nothing_is_left_of_a_hash_but_two_digits_and_a_letter(
+    release: str, separator: str, commit: str
+) -> None:
     coarse = coarse_version(release + separator + commit)
     left = {commit[start : start + 4] for start in range(len(commit) - 3)}
     assert not [run for run in left if run in coarse and run not in release]

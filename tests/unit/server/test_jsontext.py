@@ -9,13 +9,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plaintally_server.exceptions import Refusal
-from plaintally_server.jsontext import FREE_VALUES, MAX_DIGITS, MAX_NESTING, read_json
+from plaintally_server.firestore.strict_json import FREE_VALUES, MAX_DIGITS, MAX_NESTING, read_json
 
 TEXT = st.text(st.sampled_from('ab:",\\{}[] \n\u0000ü😀<'), max_size=6) | st.text(
     st.characters(exclude_categories=["Cs"]), max_size=4
 )
 SCALARS = (
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT
 )
 
 
@@ -27,7 +31,9 @@ VALUES = st.recursive(
     SCALARS,
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.lists(st.tuples(st.sampled_from(["a", ":", 'a":', "ü"]) | TEXT, inner), max_size=4).map(Pairs)
+        | st.lists(
+            st.tuples(st.sampled_from(["a", ":", 'a":', "ü"]) | TEXT, inner), max_size=4
+        ).map(Pairs)
     ),
     max_leaves=12,
 )
@@ -46,12 +52,17 @@ def texts(draw: st.DrawFn) -> str:
                 return json.dumps(text)
         units = text.encode("utf-16-be").hex()
         form = draw(st.sampled_from([str.lower, str.upper]))
-        return '"' + "".join(f"\\u{form(units[at : at + 4])}" for at in range(0, len(units), 4)) + '"'
+        return (
+            '"' + "".join(f"\\u{form(units[at : at + 4])}" for at in range(0, len(units), 4)) + '"'
+        )
 
     def write(value: object) -> str:
         around = draw(spaces)
         if isinstance(value, Pairs):
-            parts = [f"{draw(spaces)}{write_string(name)}{draw(spaces)}:{write(item)}" for name, item in value]
+            parts = [
+                f"{draw(spaces)}{write_string(name)}{draw(spaces)}:{write(item)}"
+                for name, item in value
+            ]
             written = "{" + ",".join(parts) + "}"
         elif isinstance(value, list):
             written = "[" + ",".join(map(write, value)) + "]"
@@ -84,7 +95,10 @@ def test_a_key_that_stands_twice_is_found_whatever_the_text_looks_like(text: str
     assert repr(read_json(text.encode())) == repr(expected)
 
 
-@given(st.binary(max_size=20) | texts().map(str.encode).flatmap(lambda text: st.permutations(list(text)).map(bytes)))
+@given(
+    st.binary(max_size=20)
+    | texts().map(str.encode).flatmap(lambda text: st.permutations(list(text)).map(bytes))
+)
 def test_whatever_is_read_is_read_by_others_too(text: bytes) -> None:
     try:
         value = read_json(text)
@@ -132,7 +146,13 @@ def test_what_is_no_text_of_ours(text: bytes) -> None:
 
 
 def test_a_string_holds_what_a_number_and_a_list_may_not() -> None:
-    for string in ("7" * 100_000, "a,\n" * 100_000, '\\",' * 100_000, "{[" * 1000, "\\u003a:" * 1000):
+    for string in (
+        "7" * 100_000,
+        "a,\n" * 100_000,
+        '\\",' * 100_000,
+        "{[" * 1000,
+        "\\u003a:" * 1000,
+    ):
         for value in (string, {string[:1000]: [string] * 3}):
             assert read_json(json.dumps(value).encode()) == value
     deepest: object = "x"

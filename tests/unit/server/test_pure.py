@@ -12,19 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plaintally.contract import Contract
-from plaintally_server import resource
 from plaintally_server.exceptions import Refusal
-from plaintally_server.fieldpaths import merge
-from plaintally_server.ingest import Policy, admit, hash_import
+from plaintally_server.firestore import documents
+from plaintally_server.firestore.documents import Name
+from plaintally_server.firestore.field_paths import merge
+from plaintally_server.ingest.admission import Policy, admit, hash_import
 from plaintally_server.reports import charts
 from plaintally_server.reports.outages import hours_down
 from plaintally_server.reports.series import daily_counts
-from plaintally_server.resource import Name
 
 T = TypeVar("T")
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 TODAY = NOW.date()
-IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=60).filter(
+IDS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=60
+).filter(
     lambda text: text not in (".", "..") and not (text.startswith("__") and text.endswith("__"))
 )
 
@@ -40,20 +42,27 @@ def attempt(work: Callable[[], T]) -> T | Refusal:
 def test_a_name_is_read_from_its_path(project: str, collection: str, document: str | None) -> None:
     name = Name(project, "(default)", collection, document)
     path = "/v1/" + "/".join(quote(part, safe="") for part in str(name).split("/"))
-    assert resource.parse_path(path.encode()) == name
+    assert documents.parse_path(path.encode()) == name
 
 
 @given(st.binary(max_size=60))
 def test_any_path_is_a_name_or_refused(path: bytes) -> None:
-    found = attempt(lambda: resource.parse_path(b"/v1/projects/p/databases/(default)/documents/" + path))
+    found = attempt(
+        lambda: documents.parse_path(b"/v1/projects/p/databases/(default)/documents/" + path)
+    )
     if isinstance(found, Refusal):
         assert found.code in (400, 404)
     elif isinstance(found, Name):
         assert "/" not in found.collection + (found.document or "")
 
 
-@given(st.dictionaries(st.sampled_from("abc"), st.integers()), st.dictionaries(st.sampled_from("abc"), st.integers()))
-def test_a_mask_sets_removes_and_leaves(current: dict[str, int], given_fields: dict[str, int]) -> None:
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.integers()),
+    st.dictionaries(st.sampled_from("abc"), st.integers()),
+)
+def test_a_mask_sets_removes_and_leaves(
+    current: dict[str, int], given_fields: dict[str, int]
+) -> None:
     for mask in (["a"], ["a", "b"], ["c", "d"], []):
         merged = merge(current, given_fields, [(name,) for name in mask])
         for name in "abcd":
@@ -74,14 +83,19 @@ FIELD_VALUES = (
 
 @given(
     st.lists(st.sampled_from(["package_version", "python_version"]), unique=True),
-    st.dictionaries(st.sampled_from(["id", "timestamp", "package_version", "python_version", "user"]), FIELD_VALUES),
+    st.dictionaries(
+        st.sampled_from(["id", "timestamp", "package_version", "python_version", "user"]),
+        FIELD_VALUES,
+    ),
     st.sampled_from(["using_pkg", "using_other", "using_", "pkg", "users"]),
 )
 def test_what_is_admitted_has_the_shape_of_the_contract(
     coarse: list[str], fields: dict[str, object], collection: str
 ) -> None:
     contract = Contract(counter=coarse)
-    admitted = attempt(lambda: admit(Name("p", "(default)", collection, "x"), fields, Policy({"pkg": contract})))
+    admitted = attempt(
+        lambda: admit(Name("p", "(default)", collection, "x"), fields, Policy({"pkg": contract}))
+    )
     if isinstance(admitted, Refusal):
         assert admitted.code == (400 if collection == "using_pkg" else 403)
         assert "canary" not in admitted.message
@@ -96,7 +110,10 @@ def test_what_is_admitted_has_the_shape_of_the_contract(
 @given(UUIDS, st.datetimes(timezones=st.just(UTC)))
 def test_every_count_is_admitted(identifier: str, moment: datetime) -> None:
     fields = {"id": identifier, "timestamp": moment}
-    assert admit(Name("p", "(default)", "using_pkg", "x"), fields, Policy({"pkg": Contract()})).fields == fields
+    assert (
+        admit(Name("p", "(default)", "using_pkg", "x"), fields, Policy({"pkg": Contract()})).fields
+        == fields
+    )
 
 
 COUNTS = st.dictionaries(st.integers(0, 400), st.integers(1, 10**9)).map(
@@ -108,7 +125,9 @@ COUNTS = st.dictionaries(st.integers(0, 400), st.integers(1, 10**9)).map(
 def test_a_series_tells_zero_from_unknown(counts: list[tuple[date, int]], length: int) -> None:
     first_day = counts[0][0] if counts else None
     series = daily_counts("pkg", counts, length=length, first_day=first_day, computed_at=NOW)
-    assert [day for day, _ in series.days] == [TODAY - timedelta(days=back) for back in range(length)][::-1]
+    assert [day for day, _ in series.days] == [
+        TODAY - timedelta(days=back) for back in range(length)
+    ][::-1]
     for day, count in series.days:
         assert count == (None if first_day is None or day < first_day else dict(counts).get(day, 0))
     assert series.total == sum(count for day, count in counts if day >= series.first)
@@ -116,7 +135,9 @@ def test_a_series_tells_zero_from_unknown(counts: list[tuple[date, int]], length
 
 
 @given(COUNTS, st.sampled_from([1, 7, 30, 90, 365]))
-def test_bars_are_as_high_as_their_counts_and_stay_in_the_plot(counts: list[tuple[date, int]], length: int) -> None:
+def test_bars_are_as_high_as_their_counts_and_stay_in_the_plot(
+    counts: list[tuple[date, int]], length: int
+) -> None:
     series = daily_counts("pkg", counts, length=length, first_day=date(2020, 1, 1), computed_at=NOW)
     chart = charts.bar_chart(series.buckets)
     top = charts.axis_top(series.largest)
@@ -159,7 +180,11 @@ def test_ticks_are_short_and_of_one_unit(largest: int, texts: list[str]) -> None
 def test_the_base_line_begins_where_counting_did() -> None:
     """A day without counts stands on it; a day before the first count has neither bar nor line."""
     first = TODAY - timedelta(days=3)
-    for first_day, base, bars in ((None, [], 0), (first, [(60, 100)], 4), (date(2020, 1, 1), [(0, 100)], 10)):
+    for first_day, base, bars in (
+        (None, [], 0),
+        (first, [(60, 100)], 4),
+        (date(2020, 1, 1), [(0, 100)], 10),
+    ):
         series = daily_counts("pkg", [(first, 5)], length=10, first_day=first_day, computed_at=NOW)
         chart = charts.bar_chart(series.buckets)
         assert (chart.base, len(chart.bars)) == (base, bars)
@@ -169,7 +194,9 @@ def test_an_outage_is_a_gap_and_not_a_zero() -> None:
     """Of what was counted on a day that was not counted whole, the bar stays."""
     partly, gone = TODAY - timedelta(days=4), TODAY - timedelta(days=2)
     notes = {partly: "down", gone: "down", TODAY - timedelta(days=30): "before the period"}
-    series = daily_counts("pkg", [(partly, 5)], length=10, first_day=partly, computed_at=NOW, notes=notes)
+    series = daily_counts(
+        "pkg", [(partly, 5)], length=10, first_day=partly, computed_at=NOW, notes=notes
+    )
     assert dict(series.days) == {
         **{TODAY - timedelta(days=back): None for back in range(5, 10)}, partly: 5, gone: None,
         **{TODAY - timedelta(days=back): 0 for back in (3, 1, 0)},
@@ -184,7 +211,11 @@ def test_hours_without_a_collector() -> None:
     first, now = TODAY - timedelta(days=3), NOW.replace(hour=15)
     up = {first: range(10, 24), TODAY - timedelta(days=1): [0, 1, 5], TODAY: range(12)}
     assert hours_down({}, now=now) == {}
-    assert hours_down(up, now=now) == {TODAY - timedelta(days=2): 24, TODAY - timedelta(days=1): 21, TODAY: 3}
+    assert hours_down(up, now=now) == {
+        TODAY - timedelta(days=2): 24,
+        TODAY - timedelta(days=1): 21,
+        TODAY: 3,
+    }
 
 
 def test_bars_of_a_terminal() -> None:

@@ -1,9 +1,10 @@
 """A small Bayesian package that embeds plaintally the way RxInfer.jl embeds its own telemetry.
 
-It infers the states of the local level and the local linear trend model exactly, from whole series and from streams.
-`infer` logs what it did, without any data, into a session that stays in memory unless its user shares it. Everything
-that has to do with this is in `usage`, under the names of RxInfer.jl's manual without the exclamation marks. The
-counter listens to LOG_USING_RXINFER and RXINFER_TELEMETRY.
+It infers the states of the local level and the local linear trend model exactly, from whole series
+and from streams. `infer` logs what it did, without any data, into a session that stays in memory
+unless its user shares it. Everything that has to do with this is in `usage`, under the names of
+RxInfer.jl's manual without the exclamation marks. The counter listens to LOG_USING_RXINFER and
+RXINFER_TELEMETRY.
 """
 
 from rxinfer_py.usage import (
@@ -21,12 +22,12 @@ from rxinfer_py.usage import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from plaintally.documents import invoke as to_firestore_invoke
-    from plaintally.documents import session as to_firestore_session
-    from plaintally.documents import session_stats as to_firestore_session_stats
     from plaintally.firestore import to_document as to_firestore_document
     from plaintally.firestore import to_value as to_firestore_value
     from plaintally.session import Session, SessionInvoke, SessionStats
+    from plaintally.sharing.documents import invoke as to_firestore_invoke
+    from plaintally.sharing.documents import session as to_firestore_session
+    from plaintally.sharing.documents import session_stats as to_firestore_session_stats
     from rxinfer_py.datasets import nile
     from rxinfer_py.inference import Estimate, InferenceResult, Marginals, infer, infer_stream
     from rxinfer_py.models import Normal, local_level, local_linear_trend
@@ -73,7 +74,10 @@ __all__ = [
 __version__ = "0.1.0"
 
 _LATER = {
-    **dict.fromkeys(("Estimate", "InferenceResult", "Marginals", "infer", "infer_stream"), "rxinfer_py.inference"),
+    **dict.fromkeys(
+        ("Estimate", "InferenceResult", "Marginals", "infer", "infer_stream"),
+        "rxinfer_py.inference",
+    ),
     **dict.fromkeys(("Normal", "local_level", "local_linear_trend"), "rxinfer_py.models"),
     **dict.fromkeys(("Session", "SessionInvoke", "SessionStats"), "plaintally.session"),
     "nile": "rxinfer_py.datasets",
@@ -81,9 +85,9 @@ _LATER = {
 _RENAMED = {
     "to_firestore_document": ("plaintally.firestore", "to_document"),
     "to_firestore_value": ("plaintally.firestore", "to_value"),
-    "to_firestore_invoke": ("plaintally.documents", "invoke"),
-    "to_firestore_session": ("plaintally.documents", "session"),
-    "to_firestore_session_stats": ("plaintally.documents", "session_stats"),
+    "to_firestore_invoke": ("plaintally.sharing.documents", "invoke"),
+    "to_firestore_session": ("plaintally.sharing.documents", "session"),
+    "to_firestore_session_stats": ("plaintally.sharing.documents", "session_stats"),
 }
 
 telemetry = make_telemetry(__version__)
@@ -91,7 +95,8 @@ log_using_rxinfer = telemetry.count_import
 disable_rxinfer_using_telemetry = telemetry.disable_counter
 enable_rxinfer_using_telemetry = telemetry.enable_counter
 set_telemetry_endpoint = telemetry.set_endpoint
-# Only a person can turn sharing on, so these are the handle's methods: a function around one would be this package.
+# Only a person can turn sharing on, so these are the handle's methods: a function around one would
+# be this package.
 enable_session_logging = telemetry.enable_session_logging
 disable_session_logging = telemetry.disable_session_logging
 enable_automatic_session_sharing = telemetry.enable_automatic_sharing

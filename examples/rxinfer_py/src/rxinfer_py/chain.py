@@ -90,5 +90,6 @@ def checked_arithmetic() -> Iterator[None]:
             yield
     except (ArithmeticError, np.linalg.LinAlgError):
         raise ValueError(
-            "The numbers leave the range of double precision; bring data and variances closer to 1 by other units."
+            "The numbers leave the range of double precision; bring data and variances closer to 1 "
+            "by other units."
         ) from None

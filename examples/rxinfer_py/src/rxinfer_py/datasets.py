@@ -12,6 +12,7 @@ _NILE = """
 def nile() -> tuple[float, ...]:
     """The flow of the Nile at Aswan in each year from 1871 to 1970, in 10^8 m^3.
 
-    See G. W. Cobb, The problem of the Nile: conditional solution to a changepoint problem, Biometrika 65, 1978.
+    See G. W. Cobb, The problem of the Nile: conditional solution to a changepoint problem,
+    Biometrika 65, 1978.
     """
     return tuple(float(flow) for flow in _NILE.split())

@@ -1,10 +1,12 @@
 """Messages forward along the chain: the Kalman filter, exact from a flat prior, too.
 
-While a flat prior leaves the state undetermined, the belief is the list of the observations so far; as soon as these
-determine the state it continues as mean and covariance. No large number stands for an infinite variance.
+While a flat prior leaves the state undetermined, the belief is the list of the observations so far;
+as soon as these determine the state it continues as mean and covariance. No large number stands for
+an infinite variance.
 
-See Durbin and Koopman (2012), section 4.3 for the filter and 7.2.2 for the diffuse log-likelihood, whose convention is
-kept: with a flat prior, the evidence is the limit of p(y) * k ** (d / 2) as the prior's covariance k * I grows.
+See Durbin and Koopman (2012), section 4.3 for the filter and 7.2.2 for the diffuse log-likelihood,
+whose convention is kept: with a flat prior, the evidence is the limit of p(y) * k ** (d / 2) as the
+prior's covariance k * I grows.
 """
 
 import math
@@ -35,7 +37,9 @@ def forward(chain: Chain, observations: Iterable[float]) -> Iterator[Step]:
     """Carry the prior along the chain; a missing observation is NaN."""
     belief: Belief | None = None
     for observation in observations:
-        step = advance(chain.prior if belief is None else predict(belief, chain), observation, chain)
+        step = advance(
+            chain.prior if belief is None else predict(belief, chain), observation, chain
+        )
         belief = step.belief
         yield step
 
@@ -76,7 +80,8 @@ def observe(belief: Belief, observation: float, chain: Chain) -> Belief:
 def _(belief: Gaussian, observation: float, chain: Chain) -> Belief:
     mean, covariance = belief
     gain = covariance[:, 0] / (covariance[0, 0] + chain.obs_var)
-    # Joseph's form: a sum of what is positive, where the shorter one subtracts numbers that may be nearly equal.
+    # Joseph's form: a sum of what is positive, where the shorter one subtracts numbers that may be
+    # nearly equal.
     rest = np.eye(chain.size)
     rest[:, 0] -= gain
     posterior = rest @ covariance @ rest.T + chain.obs_var * np.outer(gain, gain)
@@ -108,13 +113,15 @@ def log_density(belief: Belief, observation: float, chain: Chain) -> float:
 @log_density.register
 def _(belief: Gaussian, observation: float, chain: Chain) -> float:
     variance = belief.covariance[0, 0] + chain.obs_var
-    return -0.5 * float(_LOG_TWO_PI + np.log(variance) + (observation - belief.mean[0]) ** 2 / variance)
+    return -0.5 * float(
+        _LOG_TWO_PI + np.log(variance) + (observation - belief.mean[0]) ** 2 / variance
+    )
 
 
 @log_density.register
 def _(belief: Improper, observation: float, chain: Chain) -> float:
-    # A flat belief favours no value. Only all d observations that determine the state have a density, which is that of
-    # a change of variables: 1 / |det rows|, whatever their noise.
+    # A flat belief favours no value. Only all d observations that determine the state have a
+    # density, which is that of a change of variables: 1 / |det rows|, whatever their noise.
     rows = _append(belief, observation, chain).rows
     log_determinant = np.linalg.slogdet(rows)[1] if len(rows) == chain.size else 0.0
     return -0.5 * _LOG_TWO_PI - float(log_determinant)

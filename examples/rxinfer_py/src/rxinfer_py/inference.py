@@ -1,7 +1,7 @@
 """The functions that users call, `infer` and `infer_stream`, and what they return.
 
-What is asked is checked here and what was found is put into words; the work is done elsewhere. numpy is loaded when a
-function is called, not before.
+What is asked is checked here and what was found is put into words; the work is done elsewhere.
+numpy is loaded when a function is called, not before.
 """
 
 from __future__ import annotations
@@ -45,12 +45,15 @@ class InferenceResult:
     Attributes:
         model: the model, with the variances that were learned, if any were.
         posteriors: by variable, from all data (smoothed).
-        filtered: by variable, from the data until each time; NaN and an infinite variance as long as a flat prior
-            leaves the state undetermined.
-        covariances: of all variables of the state from all data, in the order of `model.variables`, shape (n, d, d).
-        predictions: what another observation of the same time would be, from all data: under "y". Where an observation
-            is missing, and be it because it is in the future, that is its posterior.
-        free_energy: in nats, after each iteration; one value without learning; None unless asked for.
+        filtered: by variable, from the data until each time; NaN and an infinite variance as long
+            as a flat prior leaves the state undetermined.
+        covariances: of all variables of the state from all data, in the order of `model.variables`,
+            shape (n, d, d).
+        predictions: what another observation of the same time would be, from all data: under "y".
+            Where an observation is missing, and be it because it is in the future, that is its
+            posterior.
+        free_energy: in nats, after each iteration; one value without learning; None unless asked
+            for.
     """
 
     model: Model
@@ -78,7 +81,8 @@ class Estimate(NamedTuple):
 
     Attributes:
         time: which, counted from 0.
-        posteriors: by variable; NaN and an infinite variance when a flat prior leaves it undetermined.
+        posteriors: by variable; NaN and an infinite variance when a flat prior leaves it
+            undetermined.
     """
 
     time: int
@@ -97,22 +101,27 @@ def infer(
 ) -> InferenceResult:
     """Infer the states of a model from data, exactly, and its variances too if asked to.
 
-    The free energy is minus the log evidence, since exact messages leave no gap between the two. With a flat prior the
-    evidence has no scale of its own; it is taken as the limit of p(y) * k ** (d / 2) as the prior's covariance k * I
-    grows, which is the diffuse likelihood of Durbin and Koopman (2012), section 7.2.2. Compare free energies only among
-    models whose priors are flat for the same variables.
+    The free energy is minus the log evidence, since exact messages leave no gap between the two.
+    With a flat prior the evidence has no scale of its own; it is taken as the limit of p(y) * k **
+    (d / 2) as the prior's covariance k * I grows, which is the diffuse likelihood of Durbin and
+    Koopman (2012), section 7.2.2. Compare free energies only among models whose priors are flat for
+    the same variables.
 
     Args:
         model: what `local_level` or `local_linear_trend` made.
-        data: {"y": observations} or the observations: a sequence or array of n numbers, None or NaN where missing.
-        learn: whether to learn the variances by expectation maximisation, from those of the model on.
-        iterations: how many steps of learning; 10 if not given. Without learning there is nothing to iterate.
+        data: {"y": observations} or the observations: a sequence or array of n numbers, None or NaN
+            where missing.
+        learn: whether to learn the variances by expectation maximisation, from those of the model
+            on.
+        iterations: how many steps of learning; 10 if not given. Without learning there is nothing
+            to iterate.
         free_energy: whether to return the free energy.
         returnvars: the variables whose posteriors are returned; all if not given.
         session: the session to log this into, or None; if not given, the default session.
 
     Raises:
-        ValueError: something is wrong with an argument, or the data cannot determine the state or the variances.
+        ValueError: something is wrong with an argument, or the data cannot determine the state or
+            the variances.
     """
     with telemetry.invoke(LABEL, session=session) as invoke:
         invoke.add(
@@ -129,7 +138,9 @@ def infer(
         if iterations is not None:
             _check_count("iterations", iterations, least=1)
             if not learn:
-                raise ValueError("Without learning, one pass is exact; leave out iterations, or give learn=True.")
+                raise ValueError(
+                    "Without learning, one pass is exact; leave out iterations, or give learn=True."
+                )
         from rxinfer_py.chain import chain_of
         from rxinfer_py.learning import learn as learn_variances
         from rxinfer_py.observations import read
@@ -137,7 +148,9 @@ def infer(
 
         observations = read(data)
         if learn:
-            model, smoothed, energies = learn_variances(model, observations, iterations=iterations or _ITERATIONS)
+            model, smoothed, energies = learn_variances(
+                model, observations, iterations=iterations or _ITERATIONS
+            )
         else:
             smoothed = smooth(chain_of(model), observations)
             energies = [-smoothed.log_evidence]
@@ -154,9 +167,9 @@ def infer_stream(
 ) -> Iterator[Estimate]:
     """Infer the states of a model while the data arrives, each `lag` observations later, exactly.
 
-    The estimate of time t - lag is given once the observation of time t is there, and equals what `infer` gives for
-    that time on the data until t. With n observations there are n - lag estimates. A stream may be endless: memory, and
-    the time per observation, grow with `lag` only.
+    The estimate of time t - lag is given once the observation of time t is there, and equals what
+    `infer` gives for that time on the data until t. With n observations there are n - lag
+    estimates. A stream may be endless: memory, and the time per observation, grow with `lag` only.
 
     Args:
         model: what `local_level` or `local_linear_trend` made.
@@ -166,17 +179,26 @@ def infer_stream(
         session: the session to log this into, or None; if not given, the default session.
 
     Raises:
-        ValueError: something is wrong with an argument, at once; or with an observation, when it is read.
+        ValueError: something is wrong with an argument, at once; or with an observation, when it is
+            read.
     """
     names = _variables(model, returnvars)
     _check_count("lag", lag, least=0)
     if isinstance(datastream, str | bytes) or not isinstance(datastream, Iterable):
-        raise ValueError(f"datastream is a {type(datastream).__name__}; give what yields one number per time.")  # noqa: TRY004  # bad input is one kind of error
-    return _log_stream(_estimates(model, datastream, lag, names), _context(model, returnvars) | {"lag": lag}, session)
+        raise ValueError(  # noqa: TRY004  # bad input is one kind of error
+            f"datastream is a {type(datastream).__name__}; give what yields one number per time."
+        )
+    return _log_stream(
+        _estimates(model, datastream, lag, names),
+        _context(model, returnvars) | {"lag": lag},
+        session,
+    )
 
 
 def _log_stream(
-    estimates: Iterator[Estimate], context: Mapping[str, object], session: Session | EllipsisType | None
+    estimates: Iterator[Estimate],
+    context: Mapping[str, object],
+    session: Session | EllipsisType | None,
 ) -> Iterator[Estimate]:
     """One run, from the first estimate to the last that anybody asks for."""
     with telemetry.invoke(LABEL, session=session) as invoke:
@@ -186,7 +208,13 @@ def _log_stream(
 
 def _context(model: Model, returnvars: Collection[str] | None) -> dict[str, object]:
     """What is logged of a model and of what is asked about it: no data, and no variance."""
-    asked = model.variables if returnvars is None else (returnvars,) if isinstance(returnvars, str) else returnvars
+    asked = (
+        model.variables
+        if returnvars is None
+        else (returnvars,)
+        if isinstance(returnvars, str)
+        else returnvars
+    )
     return {
         "model_name": model.name,
         "model": model.source,
@@ -195,7 +223,9 @@ def _context(model: Model, returnvars: Collection[str] | None) -> dict[str, obje
     }
 
 
-def _estimates(model: Model, datastream: Iterable[object], lag: int, names: Collection[str]) -> Iterator[Estimate]:
+def _estimates(
+    model: Model, datastream: Iterable[object], lag: int, names: Collection[str]
+) -> Iterator[Estimate]:
     from rxinfer_py.chain import chain_of
     from rxinfer_py.observations import read_each
     from rxinfer_py.smoothing import smooth_stream
@@ -216,14 +246,21 @@ def _result(
     for index, name in enumerate(model.variables):
         if name in names:
             posteriors[name] = Marginals(smoothed.means[:, index], variances[:, index])
-            filtered[name] = Marginals(*np.array([_moments(belief, index) for belief in smoothed.filtered]).T)
+            filtered[name] = Marginals(
+                *np.array([_moments(belief, index) for belief in smoothed.filtered]).T
+            )
     prediction = Marginals(smoothed.means[:, 0], variances[:, 0] + model.obs_var)
-    return InferenceResult(model, posteriors, filtered, smoothed.covariances, {"y": prediction}, free_energy)
+    return InferenceResult(
+        model, posteriors, filtered, smoothed.covariances, {"y": prediction}, free_energy
+    )
 
 
 def _variables(model: Model, returnvars: Collection[str] | None) -> tuple[str, ...]:
     if not isinstance(model, LocalLevel | LocalLinearTrend):
-        raise ValueError(f"The model is a {type(model).__name__}; give what local_level(...) or another model returns.")  # noqa: TRY004  # bad input is one kind of error
+        raise ValueError(  # noqa: TRY004  # bad input is one kind of error
+            f"The model is a {type(model).__name__}; give what local_level(...) or another model "
+            "returns."
+        )
     if returnvars is None:
         return model.variables
     chosen = (returnvars,) if isinstance(returnvars, str) else tuple(returnvars)

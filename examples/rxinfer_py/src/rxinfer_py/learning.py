@@ -1,9 +1,9 @@
 """The variances of a model, learned by expectation maximisation.
 
-Each iteration smooths with the variances so far, and takes the mean of the squared noises that it expects as the next.
-With exact messages the free energy is minus the log evidence, and no iteration can make it grow but by rounding. See
-R. H. Shumway and D. S. Stoffer, An approach to time series smoothing and forecasting using the EM algorithm, Journal
-of Time Series Analysis 3(4), 1982.
+Each iteration smooths with the variances so far, and takes the mean of the squared noises that it
+expects as the next. With exact messages the free energy is minus the log evidence, and no iteration
+can make it grow but by rounding. See R. H. Shumway and D. S. Stoffer, An approach to time series
+smoothing and forecasting using the EM algorithm, Journal of Time Series Analysis 3(4), 1982.
 """
 
 from typing import NamedTuple
@@ -40,7 +40,8 @@ def learn(model: Model, observations: Array, *, iterations: int) -> Learned:
     seen = observations[~np.isnan(observations)]
     if len(seen) <= len(model.variables):
         raise ValueError(
-            f"To learn the variances of {model.name} takes more than {len(model.variables)} observations that are not "
+            f"To learn the variances of {model.name} takes more than {len(model.variables)} "
+            "observations that are not "
             "missing; give more, or learn=False."
         )
     smoothed, energies = smooth(chain_of(model), observations), []
@@ -48,7 +49,8 @@ def learn(model: Model, observations: Array, *, iterations: int) -> Learned:
         model = _improve(model, smoothed, observations)
         if model.obs_var <= (_LEAST_NOISE * np.ptp(seen)) ** 2 or np.ptp(seen) == 0:
             raise ValueError(
-                "The observations follow the model without noise, so no variances fit best; give them, and learn=False."
+                "The observations follow the model without noise, so no variances fit best; give "
+                "them, and learn=False."
             )
         smoothed = smooth(chain_of(model), observations)
         energies.append(-smoothed.log_evidence)
@@ -58,8 +60,12 @@ def learn(model: Model, observations: Array, *, iterations: int) -> Learned:
 def _improve(model: Model, smoothed: Smoothed, observations: Array) -> Model:
     with checked_arithmetic():
         state = _squared_steps(chain_of(model), smoothed).mean(axis=0)
-        noise = np.nanmean((observations - smoothed.means[:, 0]) ** 2 + smoothed.covariances[:, 0, 0])
-    return model.with_parameters(dict(zip(model.parameters, [*state.tolist(), float(noise)], strict=True)))
+        noise = np.nanmean(
+            (observations - smoothed.means[:, 0]) ** 2 + smoothed.covariances[:, 0, 0]
+        )
+    return model.with_parameters(
+        dict(zip(model.parameters, [*state.tolist(), float(noise)], strict=True))
+    )
 
 
 def _squared_steps(chain: Chain, smoothed: Smoothed) -> Array:
@@ -67,7 +73,9 @@ def _squared_steps(chain: Chain, smoothed: Smoothed) -> Array:
     gains, _, spreads = (np.array(part) for part in zip(*smoothed.kernels, strict=True))
     means, across = smoothed.means, chain.transition
     rest = np.eye(chain.size) - across @ gains
-    covariances = rest @ smoothed.covariances[1:] @ rest.swapaxes(1, 2) + across @ spreads @ across.T
+    covariances = (
+        rest @ smoothed.covariances[1:] @ rest.swapaxes(1, 2) + across @ spreads @ across.T
+    )
     squares = (means[1:] - means[:-1] @ across.T) ** 2 + np.diagonal(covariances, axis1=1, axis2=2)
     # A step that is certain to be zero stays so, whatever rounding says.
     return np.where(np.diag(chain.noise) == 0, 0.0, squares)

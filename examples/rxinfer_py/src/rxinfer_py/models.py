@@ -1,11 +1,11 @@
 """The two models that can be inferred: a level that wanders, and a level with a slope.
 
-A model is a value: which variances it has, and what is believed before the data. It knows nothing of how inference is
-done, and this module loads no numpy.
+A model is a value: which variances it has, and what is believed before the data. It knows nothing
+of how inference is done, and this module loads no numpy.
 
-Time counts from 1 here, as in the literature; a prior is about the state at the time of the first observation, whether
-that observation is missing or not. See J. Durbin and S. J. Koopman, Time Series Analysis by State Space Methods,
-2nd edition, Oxford 2012, sections 2.1 and 3.2.
+Time counts from 1 here, as in the literature; a prior is about the state at the time of the first
+observation, whether that observation is missing or not. See J. Durbin and S. J. Koopman, Time
+Series Analysis by State Space Methods, 2nd edition, Oxford 2012, sections 2.1 and 3.2.
 """
 
 import math
@@ -80,12 +80,19 @@ class LocalLinearTrend:
         _check_prior("level_prior", self.level_prior)
         _check_prior("slope_prior", self.slope_prior)
         if (self.level_prior is None) != (self.slope_prior is None):
-            raise ValueError("Only one of level_prior and slope_prior is given; give both, or neither for flat priors.")
+            raise ValueError(
+                "Only one of level_prior and slope_prior is given; give both, or neither for flat "
+                "priors."
+            )
 
     @property
     def priors(self) -> tuple[Normal, ...] | None:
         """One prior per variable, or None when all are flat."""
-        return None if self.level_prior is None or self.slope_prior is None else (self.level_prior, self.slope_prior)
+        return (
+            None
+            if self.level_prior is None or self.slope_prior is None
+            else (self.level_prior, self.slope_prior)
+        )
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -114,7 +121,9 @@ class LocalLinearTrend:
 Model = LocalLevel | LocalLinearTrend
 
 
-def local_level(*, level_var: float, obs_var: float, level_prior: tuple[float, float] | None = None) -> LocalLevel:
+def local_level(
+    *, level_var: float, obs_var: float, level_prior: tuple[float, float] | None = None
+) -> LocalLevel:
     """Make the model of a level that takes a random step each time and is observed with noise.
 
     Args:
@@ -125,7 +134,9 @@ def local_level(*, level_var: float, obs_var: float, level_prior: tuple[float, f
     Raises:
         ValueError: a number is no variance or no mean.
     """
-    return LocalLevel(level_var=level_var, obs_var=obs_var, level_prior=_prior("level_prior", level_prior))
+    return LocalLevel(
+        level_var=level_var, obs_var=obs_var, level_prior=_prior("level_prior", level_prior)
+    )
 
 
 def local_linear_trend(
@@ -163,7 +174,9 @@ def _prior(name: str, given: tuple[float, float] | None) -> Normal | None:
     try:
         mean, var = given
     except (TypeError, ValueError):
-        raise ValueError(f"{name} is {given!r}; give a mean and a variance, or None for a flat prior.") from None
+        raise ValueError(
+            f"{name} is {given!r}; give a mean and a variance, or None for a flat prior."
+        ) from None
     return Normal(mean, var)
 
 
@@ -177,15 +190,21 @@ def _check_prior(name: str, prior: Normal | None) -> None:
     if not _is_finite(prior.mean):
         raise ValueError(f"The mean of {name} is {prior.mean!r}; give a finite number.")
     if not (_is_finite(prior.var) and prior.var > 0):
-        raise ValueError(f"The variance of {name} is {prior.var!r}; give a finite number above zero.")
+        raise ValueError(
+            f"The variance of {name} is {prior.var!r}; give a finite number above zero."
+        )
 
 
 def _check_variances(*, obs_var: float, **state: float) -> None:
     for name, value in state.items():
         if not (_is_finite(value) and value >= 0):
-            raise ValueError(f"{name} is {value!r}; give a variance, which is zero or a finite number above it.")
+            raise ValueError(
+                f"{name} is {value!r}; give a variance, which is zero or a finite number above it."
+            )
     if not (_is_finite(obs_var) and obs_var > 0):
-        raise ValueError(f"obs_var is {obs_var!r}; give a variance, which is a finite number above zero.")
+        raise ValueError(
+            f"obs_var is {obs_var!r}; give a variance, which is a finite number above zero."
+        )
 
 
 def _is_finite(value: object) -> bool:

@@ -1,6 +1,7 @@
 """Observations as they are given, read into numbers: a sequence, or a mapping that holds one under the name y.
 
-A missing observation is None or NaN, or is masked. Whatever else is no finite number is refused in a sentence.
+A missing observation is None or NaN, or is masked. Whatever else is no finite number is refused in
+a sentence.
 """
 
 import math
@@ -23,7 +24,10 @@ def read(data: object) -> Array:
     """
     array = _array(_select(data))
     if array.ndim != 1:
-        raise ValueError(f"The observations have the shape {array.shape}; give one number per time, in one dimension.")
+        raise ValueError(
+            f"The observations have the shape {array.shape}; give one number per time, in one "
+            "dimension."
+        )
     if not array.size:
         raise ValueError("There are no observations; give at least one.")
     values = np.array(list(read_each(array.tolist())))
@@ -47,17 +51,23 @@ def _select(data: object) -> object:
         return data
     if set(data) != {_NAME}:
         names = ", ".join(repr(name) for name in data) or "nothing"
-        raise ValueError(f"The data holds {names}; give the observations of the model, as {{{_NAME!r}: ...}}.")
+        raise ValueError(
+            f"The data holds {names}; give the observations of the model, as {{{_NAME!r}: ...}}."
+        )
     return data[_NAME]
 
 
 def _array(values: object) -> npt.NDArray[np.object_]:
     if isinstance(values, str | bytes | Mapping | set | frozenset | Iterator):
-        raise ValueError(f"The observations are a {type(values).__name__}; give a list or an array of numbers.")  # noqa: TRY004  # bad input is one kind of error
+        raise ValueError(  # noqa: TRY004  # bad input is one kind of error
+            f"The observations are a {type(values).__name__}; give a list or an array of numbers."
+        )
     try:
         objects = np.array(values, dtype=object)
     except ValueError:
-        raise ValueError("The observations are not of one shape; give one number per time.") from None
+        raise ValueError(
+            "The observations are not of one shape; give one number per time."
+        ) from None
     if isinstance(values, np.ma.MaskedArray):
         objects[np.ma.getmaskarray(values)] = None
     return objects
@@ -73,4 +83,6 @@ def _number(value: object, time: int) -> float:
             number = math.inf
         if not math.isinf(number):
             return number
-    raise ValueError(f"Observation {time} is {value!r}; give a finite number, or None where it is missing.")
+    raise ValueError(
+        f"Observation {time} is {value!r}; give a finite number, or None where it is missing."
+    )

@@ -1,8 +1,8 @@
 """Messages back along the chain: the smoother of Rauch, Tung and Striebel, at the end of the data or with a fixed lag.
 
-All that the way back needs to know of a time is one kernel, the distribution of its state given the next state; it is
-known as soon as the filter has passed. See H. E. Rauch, F. Tung and C. T. Striebel, Maximum likelihood estimates of
-linear dynamic systems, AIAA Journal 3(8), 1965.
+All that the way back needs to know of a time is one kernel, the distribution of its state given the
+next state; it is known as soon as the filter has passed. See H. E. Rauch, F. Tung and C. T.
+Striebel, Maximum likelihood estimates of linear dynamic systems, AIAA Journal 3(8), 1965.
 """
 
 from collections import deque
@@ -46,7 +46,8 @@ def smooth(chain: Chain, observations: Array) -> Smoothed:
     """Pass messages forward and back over all observations, of which NaN is a missing one.
 
     Raises:
-        ValueError: the prior is flat and there are fewer observations than variables, or the numbers leave their range.
+        ValueError: the prior is flat and there are fewer observations than variables, or the
+            numbers leave their range.
     """
     with checked_arithmetic():
         filtered, densities = zip(*forward(chain, observations), strict=True)
@@ -63,15 +64,18 @@ def _determined(belief: Belief) -> Gaussian:
         return belief
     have, need = belief.rows.shape
     raise ValueError(
-        f"A flat prior needs {need} observations that are not missing and has {have}; give more, or a prior."
+        f"A flat prior needs {need} observations that are not missing and has {have}; give more, "
+        "or a prior."
     )
 
 
-def smooth_stream(chain: Chain, observations: Iterable[float], *, lag: int) -> Iterator[Gaussian | None]:
+def smooth_stream(
+    chain: Chain, observations: Iterable[float], *, lag: int
+) -> Iterator[Gaussian | None]:
     """Give the state of time t - lag as soon as the observation of time t is there, from all data until t.
 
-    The result is what `smooth` would give on the same data. Memory and the time per observation grow with `lag` only.
-    None stands for a state that a flat prior leaves undetermined until t.
+    The result is what `smooth` would give on the same data. Memory and the time per observation
+    grow with `lag` only. None stands for a state that a flat prior leaves undetermined until t.
     """
     kernels: deque[Kernel] = deque(maxlen=lag)
     belief: Belief | None = None
@@ -83,7 +87,11 @@ def smooth_stream(chain: Chain, observations: Iterable[float], *, lag: int) -> I
                 kernels.append(look_back(belief, chain))
                 prior = predict(belief, chain)
             belief = advance(prior, observation, chain).belief
-            state = _step_back_all(belief, kernels) if time >= lag and isinstance(belief, Gaussian) else None
+            state = (
+                _step_back_all(belief, kernels)
+                if time >= lag and isinstance(belief, Gaussian)
+                else None
+            )
         if time >= lag:
             yield state
 
@@ -119,7 +127,8 @@ def _(belief: Gaussian, chain: Chain) -> Kernel:
 
 @look_back.register
 def _(belief: Improper, chain: Chain) -> Kernel:
-    # x[t] is inv(transition) @ (x[t + 1] - step), and the step has a proper distribution, which the belief narrows.
+    # x[t] is inv(transition) @ (x[t + 1] - step), and the step has a proper distribution, which the
+    # belief narrows.
     back = np.linalg.inv(chain.transition)
     rows = belief.rows @ back
     gain = np.linalg.solve(rows @ chain.noise @ rows.T + belief.noise, rows @ chain.noise).T

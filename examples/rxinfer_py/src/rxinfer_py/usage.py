@@ -3,7 +3,17 @@
 The names are those of the manual, without the exclamation marks.
 """
 
-from plaintally import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Source, Telemetry
+from plaintally import (
+    Choice,
+    Contract,
+    Description,
+    ErrorType,
+    Flag,
+    Integer,
+    Label,
+    Source,
+    Telemetry,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from plaintally.session import Session, SessionInvoke, SessionStats, SkippedInvoke
-    from plaintally.summary import Summary
+    from plaintally.session.summary import Summary
 
     T = TypeVar("T")
 
@@ -31,7 +41,9 @@ CONTRACT = Contract(
                 "model": Source(purpose="the model's definition, for help with it"),
                 "data": Description(names=["y"], purpose="how many observations, of which type"),
                 "initialization": Flag(purpose="whether the prior was given"),
-                "returnvars": Choice("level", "slope", "level+slope", "slope+level", purpose="what was asked for"),
+                "returnvars": Choice(
+                    "level", "slope", "level+slope", "slope+level", purpose="what was asked for"
+                ),
                 "learn": Flag(purpose="whether variances were learned"),
                 "iterations": Integer(1, 1_000_000, purpose="how many steps of learning"),
                 "free_energy": Flag(purpose="whether the free energy was asked for"),
@@ -55,8 +67,8 @@ CONTRACT = Contract(
 def make_telemetry(version: str) -> Telemetry:
     """The handle of this package.
 
-    A package of its own would name its collector here. The example has none, so it counts and shares nothing until its
-    user sets an endpoint, as the demo does.
+    A package of its own would name its collector here. The example has none, so it counts and
+    shares nothing until its user sets an endpoint, as the demo does.
     """
     return Telemetry(
         "rxinfer",
@@ -82,7 +94,9 @@ def create_session() -> "Session":
     return _telemetry().create_session()
 
 
-def reset_session(session: "Session | None" = None, labels: "tuple[str, ...] | None" = None) -> None:
+def reset_session(
+    session: "Session | None" = None, labels: "tuple[str, ...] | None" = None
+) -> None:
     """Forget what was logged, of all labels or of some."""
     chosen = session or default_session()
     if chosen is not None:
@@ -94,19 +108,25 @@ def get_session_stats(session: "Session | None" = None, label: str = LABEL) -> "
     return (session or default_session() or create_session()).stats(label)
 
 
-def summarize_session(session: "Session | None" = None, label: str = LABEL, n_last: int = 5) -> "Summary | None":
+def summarize_session(
+    session: "Session | None" = None, label: str = LABEL, n_last: int = 5
+) -> "Summary | None":
     """A summary to print; None where logging is off."""
     chosen = session or default_session()
     return None if chosen is None else chosen.summarize(label, n_last)
 
 
-def with_session(function: "Callable[[Any], T]", session: "Session | EllipsisType | None", label: str) -> "T":
+def with_session(
+    function: "Callable[[Any], T]", session: "Session | EllipsisType | None", label: str
+) -> "T":
     """Run a function of one argument, the invoke, within a session."""
     with _telemetry().invoke(label, session=session) as invoke:
         return function(invoke)
 
 
-def append_invoke_context(invoke: "SessionInvoke | SkippedInvoke", make: "Callable[[], Mapping[str, object]]") -> None:
+def append_invoke_context(
+    invoke: "SessionInvoke | SkippedInvoke", make: "Callable[[], Mapping[str, object]]"
+) -> None:
     """Add to the context of an invoke; an error in the function is noted and not raised."""
     invoke.add(make)
 

@@ -1,8 +1,8 @@
 """What an answer to shared documents or to a deletion says. Pure.
 
-The other side may be anything: a collector, Google, a proxy, or the login page of a hotel. So an answer counts only if
-it has the form in which a collector confirms this very request or rejects it. Everything else becomes a reason, never
-an exception.
+The other side may be anything: a collector, Google, a proxy, or the login page of a hotel. So an
+answer counts only if it has the form in which a collector confirms this very request or rejects it.
+Everything else becomes a reason, never an exception.
 """
 
 import json
@@ -13,7 +13,9 @@ from plaintally.printable import printable
 
 MAX_REASON = 300
 _STRANGER = "something other than the collector answered, with status {}; if this network has a login page, log in"
-_OWN_AUTHORITY = "set SSL_CERT_FILE to the certificates of your organization if it has an authority of its own"
+_OWN_AUTHORITY = (
+    "set SSL_CERT_FILE to the certificates of your organization if it has an authority of its own"
+)
 # What to do about a certificate that is not trusted, by words of OpenSSL's message.
 _REMEDIES = {
     "Key Identifier": "Python 3.13 and newer reject certificates without key identifiers, which RFC 5280 requires: "
@@ -50,7 +52,8 @@ def parse_answer(
 ) -> Answer:
     """Return what an answer with this status and body says.
 
-    `confirms` tells whether the content of an answer with status 200 is that of a collector to this request.
+    `confirms` tells whether the content of an answer with status 200 is that of a collector to this
+    request.
     """
     content = _read_object(body) or {}
     if status == 200 and confirms(content):
@@ -58,7 +61,9 @@ def parse_answer(
     message = _error_message(content, status)
     if message is None:
         return Answer(0, {}, _STRANGER.format(status), status, asked_s)
-    return Answer(status, content, printable(message[:MAX_REASON].strip()).rstrip("."), status, asked_s)
+    return Answer(
+        status, content, printable(message[:MAX_REASON].strip()).rstrip("."), status, asked_s
+    )
 
 
 def no_answer(error: Exception, try_s: float) -> Answer:
@@ -86,7 +91,11 @@ def _reason(error: Exception, try_s: float) -> str:
 def _error_message(content: dict[str, Any], status: int) -> str | None:
     """Return the message of an error in the form of a collector and of Firestore; None if it has another form."""
     error = content.get("error")
-    if not isinstance(error, dict) or error.get("code") != status or not isinstance(error.get("status"), str):
+    if (
+        not isinstance(error, dict)
+        or error.get("code") != status
+        or not isinstance(error.get("status"), str)
+    ):
         return None
     message = error.get("message")
     return message if isinstance(message, str) and message.strip() else None
@@ -95,6 +104,9 @@ def _error_message(content: dict[str, Any], status: int) -> str | None:
 def _read_object(body: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(body.decode())
-    except (ValueError, RecursionError):  # ValueError: also bytes that are not UTF-8, and a number of 5,000 digits
+    except (
+        ValueError,
+        RecursionError,
+    ):  # ValueError: also bytes that are not UTF-8, and a number of 5,000 digits
         return None
     return content if isinstance(content, dict) else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .answers import Answer, no_answer, parse_answer
 
 if TYPE_CHECKING:
-    from plaintally._sender import Endpoint
+    from plaintally._spawn import Endpoint
 
     from .http import Client
 
@@ -52,7 +52,9 @@ class Request(NamedTuple):
     def is_confirmed_by(self, content: Mapping[str, Any]) -> bool:
         """Return whether the content of an answer with status 200 says that every document is stored or deleted."""
         if not self.documents:
-            return self.target.endswith(":forget") and ("receipt" in content or "request" in content)
+            return self.target.endswith(":forget") and (
+                "receipt" in content or "request" in content
+            )
         if self.target.endswith(":commit"):
             results = content.get("writeResults")
             return isinstance(results, list) and len(results) == len(self.documents)
@@ -67,7 +69,9 @@ def make_requests(found: Iterable[Document], endpoint: "Endpoint | None") -> Ite
         yield _request(batch, root, endpoint)
 
 
-def send(request: Request, endpoint: "Endpoint", client: "Client") -> Iterator[tuple[Request, Answer]]:
+def send(
+    request: Request, endpoint: "Endpoint", client: "Client"
+) -> Iterator[tuple[Request, Answer]]:
     """Send a request, and yield it with its answer; or one request for each document instead."""
     answer = exchange(request, endpoint, client)
     if request.target.endswith(":commit") and answer.http_status in (*LACKING, *_PARTIAL):
@@ -82,7 +86,9 @@ def exchange(request: Request, endpoint: "Endpoint", client: "Client") -> Answer
     """Send a request and return its answer. Each failure is a reason in it."""
     try:
         destination = endpoint.scheme, endpoint.host, endpoint.port, request.target
-        status, asked_s, body = client.exchange(destination, request.body, method=request.method, limit=MAX_ANSWER)
+        status, asked_s, body = client.exchange(
+            destination, request.body, method=request.method, limit=MAX_ANSWER
+        )
         return parse_answer(status, body, asked_s, confirms=request.is_confirmed_by)
     except Exception as error:  # noqa: BLE001  # an answer may take more memory than there is
         return no_answer(error, client.policy.try_s)
@@ -95,7 +101,9 @@ def _batches(found: Iterable[Document], root: str | None) -> Iterator[list[Docum
     for document in found:
         length = len(document.content) + len(root or "") + 200
         begins = batch and batch[-1].collection != "invokes" and document.collection == "invokes"
-        if batch and (root is None or begins or len(batch) == MAX_DOCUMENTS or size + length > MAX_BYTES):
+        if batch and (
+            root is None or begins or len(batch) == MAX_DOCUMENTS or size + length > MAX_BYTES
+        ):
             yield batch
             batch = []
             size = 0
@@ -109,10 +117,13 @@ def _request(batch: list[Document], root: str | None, endpoint: "Endpoint | None
     if root is None or endpoint is None:
         return _single(batch[0], endpoint)
     writes = [
-        b'{"update":{"name":%b,"fields":%b}}' % (dump(f"{root}/{doc.collection}/{doc.id}"), doc.content)
+        b'{"update":{"name":%b,"fields":%b}}'
+        % (dump(f"{root}/{doc.collection}/{doc.id}"), doc.content)
         for doc in batch
     ]
-    return Request("POST", f"{endpoint.path}:commit", b'{"writes":[%b]}' % b",".join(writes), tuple(batch))
+    return Request(
+        "POST", f"{endpoint.path}:commit", b'{"writes":[%b]}' % b",".join(writes), tuple(batch)
+    )
 
 
 def _single(document: Document, endpoint: "Endpoint | None") -> Request:

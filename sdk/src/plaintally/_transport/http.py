@@ -31,7 +31,9 @@ CERTIFICATES = (
 )
 
 
-def request(destination: "Destination", body: bytes, *, method: str = "POST", extra: bytes = b"") -> bytes:
+def request(
+    destination: "Destination", body: bytes, *, method: str = "POST", extra: bytes = b""
+) -> bytes:
     """Return the exact bytes of a request, the same on every machine but for the target and body."""
     scheme, host, port, target = destination
     is_default = port == (443 if scheme == "https" else 80)
@@ -59,7 +61,9 @@ class Client:
         self._context: ssl.SSLContext | None = None
         self._making_context = _thread.allocate_lock()
 
-    def exchange(self, destination: "Destination", body: bytes, *, method: str = "POST", limit: int) -> "Answer":
+    def exchange(
+        self, destination: "Destination", body: bytes, *, method: str = "POST", limit: int
+    ) -> "Answer":
         """Send a request until it is answered for good, and return the last answer.
 
         `limit` is how many bytes of its body to receive.
@@ -86,7 +90,9 @@ class Client:
                     return answer
             time.sleep(wait_s)
 
-    def _try(self, destination: "Destination", body: bytes, deadline: float, method: str, limit: int) -> "Answer":
+    def _try(
+        self, destination: "Destination", body: bytes, deadline: float, method: str, limit: int
+    ) -> "Answer":
         scheme, host, port, target = destination
         server = host.strip("[]"), port, b""
         proxy = proxies.find_proxy(scheme, host, port, os.environ)
@@ -118,7 +124,9 @@ class Client:
         return self._context
 
 
-def _open_tunnel(connection: "socket.socket", authority: str, authorization: bytes, deadline: float) -> None:
+def _open_tunnel(
+    connection: "socket.socket", authority: str, authorization: bytes, deadline: float
+) -> None:
     connection.settimeout(remaining(deadline))
     line = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {USER_AGENT}\r\n"
     connection.sendall(line.encode("ascii") + authorization + b"\r\n")

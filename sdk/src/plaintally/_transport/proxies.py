@@ -5,7 +5,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def find_proxy(scheme: str, host: str, port: int, environment: "Mapping[str, str]") -> "tuple[str, int, bytes] | None":
+def find_proxy(
+    scheme: str, host: str, port: int, environment: "Mapping[str, str]"
+) -> "tuple[str, int, bytes] | None":
     """Return the proxy that the environment names, or None to connect directly.
 
     A proxy is its host without brackets, its port, and the header line with its password.
@@ -46,12 +48,17 @@ def find_url(scheme: str, host: str, port: int, environment: "Mapping[str, str]"
 def _parse(url: str) -> "tuple[str, int, bytes]":
     scheme, _, rest = url.partition("://") if "://" in url else ("http", "", url)
     if scheme.lower() != "http":
-        raise OSError(f"{scheme[:10]} proxies are not supported; name an http:// proxy, or the host in NO_PROXY")
+        raise OSError(
+            f"{scheme[:10]} proxies are not supported; name an http:// proxy, or the host in "
+            "NO_PROXY"
+        )
     credentials, _, address = rest.partition("/")[0].rpartition("@")
     has_port = ":" in address.rpartition("]")[2]
     host, _, port = address.rpartition(":") if has_port else (address, "", "80")
     if not port.isdigit() or not 0 < int(port[:6]) < 65536:
-        raise OSError("the port of the proxy must be a number from 1 to 65535; write / in its password as %2F")
+        raise OSError(
+            "the port of the proxy must be a number from 1 to 65535; write / in its password as %2F"
+        )
     authorization = b""
     if credentials:
         import binascii

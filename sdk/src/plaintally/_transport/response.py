@@ -70,7 +70,9 @@ class Response:
 
     def _receive_more(self) -> None:
         if not self._receive():
-            raise ConnectionResetError("the server closed the connection before its answer was complete")
+            raise ConnectionResetError(
+                "the server closed the connection before its answer was complete"
+            )
 
     def _receive(self) -> bool:
         """Add the next bytes to the buffer; return False at the end of the answer."""

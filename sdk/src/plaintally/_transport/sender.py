@@ -78,7 +78,9 @@ def deliver(job: bytes, client: http.Client) -> bool:
     scheme, host, port, target, body = job.decode("ascii").split(" ", 4)
     destination = scheme, host, int(port), target
     try:
-        status, _, content = client.exchange(destination, body.encode(), limit=MAX_CONFIRMATION_BYTES)
+        status, _, content = client.exchange(
+            destination, body.encode(), limit=MAX_CONFIRMATION_BYTES
+        )
     except (OSError, ValueError):
         return False
     return _confirms(status, content, target)
@@ -87,19 +89,23 @@ def deliver(job: bytes, client: http.Client) -> bool:
 def _confirms(status: int, said: bytes, target: str) -> bool:
     """Return whether an answer is the collector's own and says that it has the document.
 
-    Other servers on the way answer with status 200, too, such as the login page of a network. The search for the
-    document's name, which a server that did not store it has no reason to send, saves loading a JSON parser.
+    Other servers on the way answer with status 200, too, such as the login page of a network. The
+    search for the document's name, which a server that did not store it has no reason to send,
+    saves loading a JSON parser.
     """
     path, _, identifier = target.partition("?documentId=")
     name = f'/{path.rpartition("/")[2]}/{identifier}"'
-    sign = {200: name.encode(), 409: b'"ALREADY_EXISTS"'}.get(status)  # 409: an earlier try had arrived
+    sign = {200: name.encode(), 409: b'"ALREADY_EXISTS"'}.get(
+        status
+    )  # 409: an earlier try had arrived
     return sign is not None and said.lstrip().startswith(b"{") and sign in said
 
 
 def _jobs(host: int) -> "Iterator[bytes]":
     """Yield the first job, and those that the host hands over later. Each read returns whole jobs.
 
-    Descriptor 3 is given up before the last read: by that the host knows whether what it wrote will be read.
+    Descriptor 3 is given up before the last read: by that the host knows whether what it wrote will
+    be read.
     """
     import select
 
@@ -113,7 +119,9 @@ def _jobs(host: int) -> "Iterator[bytes]":
     watched.register(pipe, select.POLLIN)
     try:
         os.open(f"/proc/self/fd/{PIPE}", os.O_WRONLY)  # a pipe without a writer would be at its end
-        watched.register(os.pidfd_open(host), select.POLLIN)  # so that the end of the host is seen at once
+        watched.register(
+            os.pidfd_open(host), select.POLLIN
+        )  # so that the end of the host is seen at once
     except (OSError, AttributeError):  # the host has ended, or this Linux is older than 5.3
         pass
     while time.monotonic() < min(last + LINGER_S, ends) and os.path.exists(f"/proc/{host}"):
@@ -121,7 +129,9 @@ def _jobs(host: int) -> "Iterator[bytes]":
         if pipe in ready:
             yield from os.read(pipe, 65_536).splitlines()
             last = time.monotonic()
-        elif ready or _is_crowded():  # the host has ended, or other hosts may need the lock of this sender
+        elif (
+            ready or _is_crowded()
+        ):  # the host has ended, or other hosts may need the lock of this sender
             break
     os.dup2(os.open(os.devnull, os.O_RDONLY), PIPE)
     os.set_blocking(pipe, False)
@@ -148,7 +158,10 @@ def _lock_a_file() -> bool:
                 fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):  # the latter on Windows
             continue
-        except (ImportError, OSError):  # there are no locks, as on some network drives: go on without a limit
+        except (
+            ImportError,
+            OSError,
+        ):  # there are no locks, as on some network drives: go on without a limit
             pass
         return True
     return False
@@ -184,7 +197,8 @@ def detach(*, keep: int = PIPE) -> None:
         lambda: _close_inherited(keep),
         lambda: os.chdir(os.sep),
         lambda: os.nice(10),
-        # Linux would wake a sender at once when its host writes a job, and interrupt the host for it.
+        # Linux would wake a sender at once when its host writes a job, and interrupt the host for
+        # it.
         lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
     )
     for step in steps:

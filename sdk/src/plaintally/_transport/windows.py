@@ -40,7 +40,9 @@ def lock(path: str) -> None:
         import _winapi
         import msvcrt
 
-        handle = _winapi.CreateFile(path, _winapi.GENERIC_READ, _SHARE_ALL, 0, _winapi.OPEN_EXISTING, 0, 0)
+        handle = _winapi.CreateFile(
+            path, _winapi.GENERIC_READ, _SHARE_ALL, 0, _winapi.OPEN_EXISTING, 0, 0
+        )
         descriptor = msvcrt.open_osfhandle(handle, os.O_RDONLY)
         os.lseek(descriptor, _BEYOND_THE_END, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

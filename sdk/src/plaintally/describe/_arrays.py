@@ -37,7 +37,9 @@ def kind_and_size(dtype: object) -> "tuple[str, int]":
     if kind in _SIZED_KINDS:
         name = f"{_SIZED_KINDS[kind]}{8 * size}"
     elif kind in _TIMES:
-        unit = in_class(cls, "str").__get__(dtype).partition("[")[2].rstrip("]").lstrip("0123456789")
+        unit = (
+            in_class(cls, "str").__get__(dtype).partition("[")[2].rstrip("]").lstrip("0123456789")
+        )
         name = f"{_TIMES[kind]}[{unit}]" if unit in UNITS else _TIMES[kind]
     elif kind in _KINDS:
         name = _KINDS[kind]

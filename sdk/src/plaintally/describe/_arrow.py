@@ -1,6 +1,13 @@
 """What is told about arrays and tables of pyarrow."""
 
-from plaintally.describe._classes import UnknownValueError, contents, extends, genuine, held, in_class
+from plaintally.describe._classes import (
+    UnknownValueError,
+    contents,
+    extends,
+    genuine,
+    held,
+    in_class,
+)
 from plaintally.describe._vocabulary import MAX_COLUMNS
 
 TYPE_CHECKING = False
@@ -20,11 +27,14 @@ def _array_of(name: str) -> "Callable[[Any], Facts]":
     def facts(value: object) -> "Facts":
         cls = held("pyarrow.lib", name)
         if name == "ChunkedArray" and type(value) is not cls:
-            raise UnknownValueError  # a subclass may have left it unmade, and nothing tells that without a crash
+            # a subclass may have left it unmade, and nothing tells that without a crash
+            raise UnknownValueError
         yield "shape", [cls.__len__(value)]
         dtype = in_class(cls, "type").__get__(value)
         yield "element_type", _element_type(dtype)
-        bits = in_class(held("pyarrow.lib", "DataType"), "bit_width").__get__(dtype)  # raises where it varies
+        bits = in_class(held("pyarrow.lib", "DataType"), "bit_width").__get__(
+            dtype
+        )  # raises where it varies
         if bits % 8 == 0:
             yield "element_bytes", bits // 8
 
@@ -41,9 +51,15 @@ def _table_of(name: str) -> "Callable[[Any], Facts]":
         if _may_run_users_code():
             return
         schema, field = in_class(cls, "schema").__get__(value), held("pyarrow.lib", "Field")
-        fields = [held("pyarrow.lib", "Schema").field(schema, index) for index in range(min(width, MAX_COLUMNS))]
+        fields = [
+            held("pyarrow.lib", "Schema").field(schema, index)
+            for index in range(min(width, MAX_COLUMNS))
+        ]
         kinds = [_element_type(in_class(field, "type").__get__(column)) for column in fields]
-        yield "columns", (lambda: [in_class(field, "name").__get__(column) for column in fields], kinds)
+        yield (
+            "columns",
+            (lambda: [in_class(field, "name").__get__(column) for column in fields], kinds),
+        )
 
     return facts
 
@@ -51,7 +67,9 @@ def _table_of(name: str) -> "Callable[[Any], Facts]":
 def _may_run_users_code() -> bool:
     """Whether a type in a schema may be a user's extension, which pyarrow makes by calling the user's class."""
     extensions = held("pyarrow.lib", "ExtensionType"), held("pyarrow.lib", "PyExtensionType")
-    return any(genuine(cls) is None for base in extensions if base is not None for cls in _SUBCLASSES(base))
+    return any(
+        genuine(cls) is None for base in extensions if base is not None for cls in _SUBCLASSES(base)
+    )
 
 
 def _element_type(dtype: object) -> str:
@@ -59,7 +77,9 @@ def _element_type(dtype: object) -> str:
     number: int = in_class(held("pyarrow.lib", "DataType"), "id").__get__(dtype)
     if not _KINDS:
         names = [name for name in contents("pyarrow.lib") if name.startswith(_PREFIX)]
-        _KINDS.update({held("pyarrow.lib", name): name.removeprefix(_PREFIX).lower() for name in names})
+        _KINDS.update(
+            {held("pyarrow.lib", name): name.removeprefix(_PREFIX).lower() for name in names}
+        )
     if extends(dtype, held("pyarrow.lib", "BaseExtensionType")):
         return "extension"
     return _KINDS.get(number, "unknown")
@@ -68,7 +88,9 @@ def _element_type(dtype: object) -> str:
 def text_head(value: object, number: int) -> "list[object]":
     """The first elements of a chunked array of texts; of another one, none."""
     cls = held("pyarrow.lib", "ChunkedArray")
-    if not extends(value, cls) or "string" not in _element_type(in_class(cls, "type").__get__(value)):
+    if not extends(value, cls) or "string" not in _element_type(
+        in_class(cls, "type").__get__(value)
+    ):
         return []
     found: list[object] = cls.slice(value, 0, number).to_pylist()
     return found

@@ -41,7 +41,9 @@ def _sequence(kind: "Any") -> "Callable[[Any], Facts]":  # noqa: ANN401
         items = kind.__getitem__(value, slice(_LOOKED_AT))
         yield "length", length
         yield from _element_type(items)
-        if length <= _LOOKED_AT and not all(any(type(item) is cls for cls in _SCALARS) for item in items):
+        if length <= _LOOKED_AT and not all(
+            any(type(item) is cls for cls in _SCALARS) for item in items
+        ):
             yield "elements", items
 
     return facts
@@ -80,7 +82,10 @@ def _array(value: object) -> "Facts":
 
 def _memoryview(value: "Any") -> "Facts":  # noqa: ANN401  # no class extends it
     yield "shape", list(value.shape)
-    yield "element_type", _of_code(value.format[-1:] if len(value.format) <= 2 else "", value.itemsize)
+    yield (
+        "element_type",
+        _of_code(value.format[-1:] if len(value.format) <= 2 else "", value.itemsize),
+    )
     yield "element_bytes", value.itemsize
     yield "nbytes", value.nbytes
 

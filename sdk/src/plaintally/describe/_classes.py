@@ -1,6 +1,7 @@
 """Which class a value is of, found out without running code of that class or of its metaclass.
 
-Neither `isinstance`, nor `==` or a hash of a class, nor an attribute is asked: each may be a user's code.
+Neither `isinstance`, nor `==` or a hash of a class, nor an attribute is asked: each may be a user's
+code.
 """
 
 import sys
@@ -140,7 +141,9 @@ def part(value: object, name: str) -> "Any":  # noqa: ANN401
     known = genuine(cls)
     if known is None or known[0] not in LIBRARIES:
         raise UnknownValueError
-    for key, item in _instance_dict(value).items():  # a lookup might compare the name with a key of the user's
+    for key, item in _instance_dict(
+        value
+    ).items():  # a lookup might compare the name with a key of the user's
         if type(key) is str and key == name:
             return item
     for base in bases(cls):
@@ -164,8 +167,8 @@ def _instance_dict(value: object) -> "dict[object, Any]":
 def _library_folders() -> "tuple[str, ...]":
     """Return where the standard library is, a separator at the end of each.
 
-    `encodings` is the one package of it that every interpreter has loaded, but in a frozen program it may have no file.
-    Such a program keeps the library among its own modules.
+    `encodings` is the one package of it that every interpreter has loaded, but in a frozen program
+    it may have no file. Such a program keeps the library among its own modules.
     """
     separator = "\\" if sys.platform == "win32" else "/"
     file = contents("encodings").get("__file__")

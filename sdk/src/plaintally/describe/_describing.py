@@ -43,9 +43,12 @@ def describe(value: object) -> "Described":
 def describe_data(mapping: "Mapping[str, object]") -> "Described":
     """The description of a dict with those of its values, named by their keys.
 
-    A mapping that extends no dict is described as the value that it is, since its keys are only known to its own code.
+    A mapping that extends no dict is described as the value that it is, since its keys are only
+    known to its own code.
     """
-    return Described(make(mapping, of_data=any(base is dict for base in bases(type(mapping))))).seal()
+    return Described(
+        make(mapping, of_data=any(base is dict for base in bases(type(mapping))))
+    ).seal()
 
 
 def make(value: object, *, of_data: bool = False, named: bool = True) -> "dict[str, Any]":

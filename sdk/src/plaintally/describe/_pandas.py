@@ -1,7 +1,8 @@
 """What is told about frames, series and indexes of pandas.
 
-Only of its very own classes: what another class adds to them is Python, and what a user's array is made of is the
-user's code. So shapes come from what the index of a frame is made of, and kinds of elements from the arrays' classes.
+Only of its very own classes: what another class adds to them is Python, and what a user's array is
+made of is the user's code. So shapes come from what the index of a frame is made of, and kinds of
+elements from the arrays' classes.
 """
 
 from plaintally.describe._arrays import is_array, kind_and_size
@@ -136,7 +137,10 @@ def _nbytes(values: object) -> int:
         UnknownValueError: it is another.
     """
     if not is_array(values):
-        if not extends(values, held("pandas._libs.arrays", "NDArrayBacked")) or genuine(type(values)) is None:
+        if (
+            not extends(values, held("pandas._libs.arrays", "NDArrayBacked"))
+            or genuine(type(values)) is None
+        ):
             raise UnknownValueError
         values = part(values, "_ndarray")
     nbytes: int = in_class(held("numpy", "ndarray"), "nbytes").__get__(values)

@@ -11,9 +11,26 @@ if TYPE_CHECKING:
     Facts = Iterator[tuple[str, Any]]
 
 _WORDS = frozenset(
-    ("Array", "Binary", "Date", "Datetime", "Decimal", "Duration", "Enum", "List", "Null", "Object", "Struct", "Time")
+    (
+        "Array",
+        "Binary",
+        "Date",
+        "Datetime",
+        "Decimal",
+        "Duration",
+        "Enum",
+        "List",
+        "Null",
+        "Object",
+        "Struct",
+        "Time",
+    )
 )
-_NUMBERS = (("i", "Int", (8, 16, 32, 64, 128)), ("u", "UInt", (8, 16, 32, 64, 128)), ("f", "Float", (16, 32, 64)))
+_NUMBERS = (
+    ("i", "Int", (8, 16, 32, 64, 128)),
+    ("u", "UInt", (8, 16, 32, 64, 128)),
+    ("f", "Float", (16, 32, 64)),
+)
 _TYPES = {
     "bool": "Boolean",
     "str": "String",
@@ -45,7 +62,9 @@ def _series(value: object) -> "Facts":
 
 
 def _class(name: str) -> "Any":  # noqa: ANN401
-    return held("polars._plr", name) or held("polars.polars", name)  # the second before version 1.33
+    return held("polars._plr", name) or held(
+        "polars.polars", name
+    )  # the second before version 1.33
 
 
 def _core(name: str, value: object) -> "Any":  # noqa: ANN401
@@ -58,7 +77,10 @@ def _core(name: str, value: object) -> "Any":  # noqa: ANN401
 
 def _element_types(frame_class: "Any", columns: "list[Any]") -> "list[str]":  # noqa: ANN401
     """Kinds by their short names: a data type itself would be made with its categories, or by a user's extension."""
-    return [_TYPES.get(text.partition("[")[0], "unknown") for text in frame_class(columns).dtype_strings()]
+    return [
+        _TYPES.get(text.partition("[")[0], "unknown")
+        for text in frame_class(columns).dtype_strings()
+    ]
 
 
 HANDLERS: "dict[tuple[str, str], Callable[[Any], Facts]]" = {

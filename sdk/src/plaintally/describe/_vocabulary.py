@@ -14,12 +14,43 @@ MAX_COLUMNS = 64
 MAX_ENTRIES = 32
 
 DEVICES = frozenset(
-    ("cpu", "cuda", "gpu", "hip", "hpu", "ipu", "meta", "mps", "mtia", "rocm", "tpu", "vulkan", "xla", "xpu")
+    (
+        "cpu",
+        "cuda",
+        "gpu",
+        "hip",
+        "hpu",
+        "ipu",
+        "meta",
+        "mps",
+        "mtia",
+        "rocm",
+        "tpu",
+        "vulkan",
+        "xla",
+        "xpu",
+    )
 )
 """The devices that may be named; a back end may have a name of the user's."""
 
 UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
-_WORDS = ("L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "RGBX", "RGBa", "La")
+_WORDS = (
+    "L",
+    "P",
+    "RGB",
+    "RGBA",
+    "CMYK",
+    "YCbCr",
+    "LAB",
+    "HSV",
+    "I",
+    "F",
+    "LA",
+    "PA",
+    "RGBX",
+    "RGBa",
+    "La",
+)
 MODES = frozenset((*_WORDS, "1", "I;16", "I;16B", "I;16L", "I;16N", "BGR;15", "BGR;16", "BGR;24"))
 _ELEMENT_TYPES = MODES | {
     f"{kind}[{unit}{zone}]"
@@ -65,7 +96,9 @@ def columns_of(names: "Iterable[object]", kinds: "Iterable[str]") -> "list[dict[
 
 def is_columns(columns: object) -> bool:
     """Whether this is a list of columns."""
-    return type(columns) is list and 0 < len(columns) <= MAX_COLUMNS and all(map(_is_column, columns))
+    return (
+        type(columns) is list and 0 < len(columns) <= MAX_COLUMNS and all(map(_is_column, columns))
+    )
 
 
 def _is_column(column: object) -> bool:

@@ -53,7 +53,9 @@ def _variable(value: object) -> "Facts":
     if shape is not None:
         yield "shape", shape
     dtypes = (_stored(layer, name) for layer in layers for name in ("_dtype", "dtype"))
-    yield from element_type(next(dtype for dtype in dtypes if extends(dtype, held("numpy", "dtype"))))
+    yield from element_type(
+        next(dtype for dtype in dtypes if extends(dtype, held("numpy", "dtype")))
+    )
 
 
 def _layers(data: object) -> "Iterator[object]":

@@ -1,7 +1,7 @@
 """Firestore's values and documents as JSON, both ways. Pure: no clock, no file, no network.
 
-The format is that of Firestore's REST interface, version 1: a document is `{"fields": {name: value}}`, and a value has
-exactly one key, its kind.
+The format is that of Firestore's REST interface, version 1: a document is `{"fields": {name:
+value}}`, and a value has exactly one key, its kind.
 
 | kind | in Python | in JSON |
 |---|---|---|
@@ -17,8 +17,8 @@ exactly one key, its kind.
 | arrayValue | list | {"values": [value]} |
 | mapValue | dict | {"fields": {name: value}} |
 
-Writing never raises and never runs code of the value's class: a value of no known kind becomes the name of its type,
-never its `repr`, which is data. Reading is strict.
+Writing never raises and never runs code of the value's class: a value of no known kind becomes the
+name of its type, never its `repr`, which is data. Reading is strict.
 """
 
 from plaintally.firestore._reading import from_document, from_value

@@ -1,6 +1,7 @@
 """Firestore's JSON to Python values: strict, and every refusal names its place.
 
-The place is put together on the way up, by whoever called what refused, so that reading what is right names none.
+The place is put together on the way up, by whoever called what refused, so that reading what is
+right names none.
 """
 
 import base64
@@ -45,9 +46,9 @@ class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
         try:
             raise self
         finally:
-            del (
-                self
-            )  # else the error and this frame keep each other, and all that was read, until the garbage is looked at
+            # else the error and this frame keep each other, and all that was read, until the
+            # garbage is looked at
+            del self
 
     def at(self, root: str) -> DocumentError:
         """The error for whoever asked."""
@@ -59,7 +60,8 @@ class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
 def from_document(document: object) -> dict[str, Any]:
     """The fields of a document as `json.loads` gives it.
 
-    Its `name`, `createTime` and `updateTime`, where it has them, must be a text and times, and count for nothing.
+    Its `name`, `createTime` and `updateTime`, where it has them, must be a text and times, and
+    count for nothing.
 
     Raises:
         DocumentError: it is no document; the message names the place.
@@ -90,7 +92,9 @@ def from_value(value: object) -> Any:  # noqa: ANN401  # any of the kinds
 def _check_beside_fields(key: object, content: object) -> None:
     reader = {"name": _read_string, **dict.fromkeys(_TIMES, _read_timestamp)}.get(str(key))
     if reader is None:
-        raise DocumentError("a document has no keys but 'fields', 'name' and times; values belong into 'fields'")
+        raise DocumentError(
+            "a document has no keys but 'fields', 'name' and times; values belong into 'fields'"
+        )
     if content is not None:
         try:
             reader(content)
@@ -176,7 +180,11 @@ def _only(content: object, key: str) -> object:
 
 
 def _read_null(content: object) -> None:
-    if content is not None and content != "NULL_VALUE" and (type(content) is not int or content != 0):
+    if (
+        content is not None
+        and content != "NULL_VALUE"
+        and (type(content) is not int or content != 0)
+    ):
         raise Refused("{} must be null")
 
 
@@ -243,7 +251,10 @@ def _read_bytes(content: object) -> bytes:
     try:
         if isinstance(content, str):
             bare = content.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
-            if len(content) - len(bare) <= -len(bare) % 4 and len(bare) * 3 // 4 <= MAX_STRING_BYTES:
+            if (
+                len(content) - len(bare) <= -len(bare) % 4
+                and len(bare) * 3 // 4 <= MAX_STRING_BYTES
+            ):
                 return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError):
         pass
@@ -274,7 +285,9 @@ def read_geo_point(content: object) -> GeoPoint:
 
 def _in_both_cases(kinds: dict[str, Any]) -> dict[str, Any]:
     """By the kinds as they are and in snake_case, which Firestore takes too."""
-    return kinds | {re.sub("([A-Z])", r"_\1", kind).lower(): reader for kind, reader in kinds.items()}
+    return kinds | {
+        re.sub("([A-Z])", r"_\1", kind).lower(): reader for kind, reader in kinds.items()
+    }
 
 
 _READERS: dict[str, Callable[[object], Any]] = _in_both_cases(
@@ -299,4 +312,8 @@ _TIMES = ("createTime", "updateTime", "create_time", "update_time")
 def _brief(text: object) -> str:
     """At most thirty characters of a name, for a message."""
     shown = str(text) if isinstance(text, str) else type(text).__name__
-    return repr(shown if len(shown) <= 30 else shown[:30] + "...") if not shown.isidentifier() else shown[:30]
+    return (
+        repr(shown if len(shown) <= 30 else shown[:30] + "...")
+        if not shown.isidentifier()
+        else shown[:30]
+    )

@@ -33,7 +33,9 @@ class GeoPoint(NamedTuple):
 
 def is_plain(name: object) -> bool:
     """Whether this can be the name of a field, as far as a glance tells; `name_problem` looks at all others."""
-    return type(name) is str and name.isascii() and 0 < len(name) <= MAX_NAME_BYTES and name[0] != "_"
+    return (
+        type(name) is str and name.isascii() and 0 < len(name) <= MAX_NAME_BYTES and name[0] != "_"
+    )
 
 
 def name_problem(name: str) -> str | None:
@@ -59,5 +61,8 @@ def is_document_name(text: str) -> bool:
         and len(parts) % 2 == 1
         and (parts[0], parts[2], parts[4]) == ("projects", "databases", "documents")
         and len(text.encode()) <= MAX_PATH_BYTES
-        and all(part not in (".", "..") and name_problem(part) is None for part in (parts[1], parts[3], *parts[5:]))
+        and all(
+            part not in (".", "..") and name_problem(part) is None
+            for part in (parts[1], parts[3], *parts[5:])
+        )
     )

@@ -29,11 +29,11 @@ def to_document(fields: Mapping[str, object]) -> dict[str, Any]:
 def to_value(value: object) -> dict[str, Any]:
     """The value in Firestore's JSON. Never raises.
 
-    Subclasses are written as what they extend, and numpy's scalars as what they hold. The name of its type stands for a
-    value of no known kind, a naive datetime (it names no instant), an int beyond 64 bits, a text or bytes beyond
-    Firestore's limit, a container within itself or below 20 levels. An array directly in an array, which Firestore
-    refuses, is put into a map as its field `values`. Lone surrogates become U+FFFD. Keys of a dict that cannot name a
-    field are left out.
+    Subclasses are written as what they extend, and numpy's scalars as what they hold. The name of
+    its type stands for a value of no known kind, a naive datetime (it names no instant), an int
+    beyond 64 bits, a text or bytes beyond Firestore's limit, a container within itself or below 20
+    levels. An array directly in an array, which Firestore refuses, is put into a map as its field
+    `values`. Lone surrogates become U+FFFD. Keys of a dict that cannot name a field are left out.
     """
     return _Writer().write(value, 0)
 
@@ -42,7 +42,13 @@ def format_timestamp(moment: datetime) -> str:
     """An aware datetime as Firestore gives it back: in UTC with 0, 3 or 6 decimals and Z."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    timespec = "seconds" if not moment.microsecond else "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    timespec = (
+        "seconds"
+        if not moment.microsecond
+        else "microseconds"
+        if moment.microsecond % 1000
+        else "milliseconds"
+    )
     return moment.isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
 
 
@@ -64,7 +70,12 @@ class _Writer:
             return plain(value) or _type_name(value)
         wrapped = in_array and kind in (list, tuple)
         deepest = depth + 1 if wrapped else depth
-        if kind is None or deepest >= MAX_DEPTH or id(value) in self.inside or self.written > MAX_VALUES:
+        if (
+            kind is None
+            or deepest >= MAX_DEPTH
+            or id(value) in self.inside
+            or self.written > MAX_VALUES
+        ):
             return _type_name(value)
         self.inside.append(id(value))
         try:
@@ -146,7 +157,11 @@ def _field_name(key: object) -> str | None:
 
 def _well_formed(text: str) -> str:
     """The text with surrogate pairs joined and lone surrogates replaced."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
 
 
 def _write_integer(value: int) -> dict[str, Any] | None:
@@ -171,7 +186,11 @@ def _write_string(value: str) -> dict[str, Any] | None:
 
 def _write_bytes(value: bytes) -> dict[str, Any] | None:
     content = bytes.__getitem__(value, slice(None))
-    return {"bytesValue": base64.b64encode(content).decode()} if len(content) <= MAX_STRING_BYTES else None
+    return (
+        {"bytesValue": base64.b64encode(content).decode()}
+        if len(content) <= MAX_STRING_BYTES
+        else None
+    )
 
 
 def _write_timestamp(value: datetime) -> dict[str, Any] | None:
@@ -179,7 +198,10 @@ def _write_timestamp(value: datetime) -> dict[str, Any] | None:
     if type(value) is datetime and value.tzinfo is UTC:  # which needs no code but Python's own
         return {"timestampValue": format_timestamp(value)}
     parts = [date.__dict__[name].__get__(value) for name in ("year", "month", "day")]
-    parts += [datetime.__dict__[name].__get__(value) for name in ("hour", "minute", "second", "microsecond", "tzinfo")]
+    parts += [
+        datetime.__dict__[name].__get__(value)
+        for name in ("hour", "minute", "second", "microsecond", "tzinfo")
+    ]
     if not isinstance(parts[-1], tzinfo):
         return None
     try:

@@ -1,9 +1,10 @@
 """Where an export has which documents, and which of its files are not as the store is. Pure.
 
-An export has a directory per table, in it one per package and one per UTC day of receipt, as Hive partitions them, and
-there one file: `invokes/package=rxinfer/day=2026-11-22/part.parquet`. Each file carries a stamp, the state of the day
-when it was written. The store draws another stamp with each change of a day, in the same transaction: an import, a
-deletion, the end of a retention, a restore. A day whose stamp differs is written again.
+An export has a directory per table, in it one per package and one per UTC day of receipt, as Hive
+partitions them, and there one file: `invokes/package=rxinfer/day=2026-11-22/part.parquet`. Each
+file carries a stamp, the state of the day when it was written. The store draws another stamp with
+each change of a day, in the same transaction: an import, a deletion, the end of a retention, a
+restore. A day whose stamp differs is written again.
 """
 
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.admission import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
 from plaintally_server.store import DayState
 
 GRACE = timedelta(hours=1)
@@ -25,7 +26,9 @@ _VERSION = 4  # of the columns; with another version, all files are written agai
 _TABLE_OF = {SESSIONS: "sessions", STATS: "stats", INVOKES: "invokes"}
 _COLLECTION_OF = {table: collection for collection, table in _TABLE_OF.items()}
 TABLES = ("imports", *_COLLECTION_OF)
-_PATH = re.compile(rf"({'|'.join(TABLES)})/package=([^/]+)/day=(\d{{4}}-\d\d-\d\d)/{re.escape(FILE)}")
+_PATH = re.compile(
+    rf"({'|'.join(TABLES)})/package=([^/]+)/day=(\d{{4}}-\d\d-\d\d)/{re.escape(FILE)}"
+)
 
 
 class Partition(NamedTuple):
@@ -81,7 +84,9 @@ def last_sealed(now: datetime) -> date:
 def stamps(package: str, states: Iterable[DayState]) -> Mapping[Partition, str]:
     """The stamps that the files of a package should have."""
     return {
-        Partition(_TABLE_OF.get(state.collection, "imports"), package, state.day): (f"{_VERSION} {state.stamp}")
+        Partition(_TABLE_OF.get(state.collection, "imports"), package, state.day): (
+            f"{_VERSION} {state.stamp}"
+        )
         for state in states
         if state.collection in (*_TABLE_OF, f"{COUNTER_PREFIX}{package}")
     }
@@ -89,16 +94,26 @@ def stamps(package: str, states: Iterable[DayState]) -> Mapping[Partition, str]:
 
 def make_plan(wanted: Mapping[Partition, str], found: Mapping[Partition, str | None]) -> Plan:
     """What to do so that the files found are those wanted; both have stamps, None where a file cannot be read."""
-    write = {partition: wanted[partition] for partition in sorted(wanted) if found.get(partition) != wanted[partition]}
+    write = {
+        partition: wanted[partition]
+        for partition in sorted(wanted)
+        if found.get(partition) != wanted[partition]
+    }
     return Plan(write, sorted(found.keys() - wanted.keys()))
 
 
-def affected_partitions(package: str, documents: Iterable[tuple[str, datetime]]) -> Sequence[Partition]:
+def affected_partitions(
+    package: str, documents: Iterable[tuple[str, datetime]]
+) -> Sequence[Partition]:
     """The partitions that documents are in, for whoever is about to delete these.
 
     Args:
         package: whose documents they are.
-        documents: the collection of each, and when it was received: its `create_time`, aware, in UTC.
+        documents: the collection of each, and when it was received: its `create_time`, aware, in
+            UTC.
     """
-    days = {(_TABLE_OF.get(collection, "imports"), received_at.date()) for collection, received_at in documents}
+    days = {
+        (_TABLE_OF.get(collection, "imports"), received_at.date())
+        for collection, received_at in documents
+    }
     return sorted(Partition(table, package, day) for table, day in days)

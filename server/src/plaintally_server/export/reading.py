@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from plaintally_server.export.layout import Partition
 from plaintally_server.export.rows import Row, needs_label, to_import_row, to_row
-from plaintally_server.ingest import STATS
-from plaintally_server.resource import Name, Stored
+from plaintally_server.firestore.documents import Name, Stored
+from plaintally_server.ingest.admission import STATS
 from plaintally_server.store import Reader
 
 T = TypeVar("T")
@@ -28,10 +28,18 @@ def read_rows(reader: Reader, partition: Partition, work: Callable[[Iterator[Row
 
 def _to_rows(reader: Reader, partition: Partition, found: Iterator[Stored]) -> Iterator[Row]:
     while chunk := list(islice(found, _CHUNK)):
-        asking = {stored.fields["session_stats"] for stored in chunk if needs_label(partition.table, stored)}
+        asking = {
+            stored.fields["session_stats"]
+            for stored in chunk
+            if needs_label(partition.table, stored)
+        }
         ids = sorted(asking)
         above = reader.get_all([Name("", "", STATS, stats_id) for stats_id in ids]) if ids else ()
-        labels = {stats_id: stats.fields["label"] for stats_id, stats in zip(ids, above, strict=True) if stats}
+        labels = {
+            stats_id: stats.fields["label"]
+            for stats_id, stats in zip(ids, above, strict=True)
+            if stats
+        }
         for stored in chunk:
             label = labels.get(stored.fields.get("session_stats"))
             yield to_row(partition.table, stored, package=partition.package, label=label)

@@ -8,14 +8,16 @@ from typing import Any
 
 import msgspec
 
-from plaintally_server import dialects
-from plaintally_server.fieldpaths import Fields
+from plaintally_server.firestore.documents import Stored
+from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.ingest import rxinfer
 from plaintally_server.reports.histogram import bucket_of
-from plaintally_server.resource import Stored
 from plaintally_server.store import OTHER, ImportHour
 
 Row = tuple[Any, ...]
-_LONGEST_US = 2**40  # some twelve days: whatever somebody claims, millions of invokes add up to 64 bits
+_LONGEST_US = (
+    2**40
+)  # some twelve days: whatever somebody claims, millions of invokes add up to 64 bits
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "imports": {
@@ -60,7 +62,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """By table, its columns and their types; package and day stand in the path."""
-RECEIVED: Mapping[str, str] = {table: "hour" if table == "imports" else "received_at" for table in COLUMNS}
+RECEIVED: Mapping[str, str] = {
+    table: "hour" if table == "imports" else "received_at" for table in COLUMNS
+}
 """By table, the column that says when a row was received."""
 
 
@@ -73,7 +77,7 @@ def to_row(table: str, stored: Stored, *, package: str, label: str | None = None
         package: whose it is.
         label: that of its stats, for an invoke that does not say it.
     """
-    fields = dialects.complete(stored.fields, package, label=label or "")
+    fields = rxinfer.complete(stored.fields, package, label=label or "")
     found = {**fields, "received_at": stored.create_time, **_MORE.get(table, _nothing)(fields)}
     return tuple(found.get(column) for column in COLUMNS[table])
 
@@ -97,7 +101,9 @@ def needs_label(table: str, stored: Stored) -> bool:
 def _of_session(fields: Fields) -> Fields:
     environment = fields["environment"]
     versions = {name: environment.get(name) for name in ("package_version", "python_version")}
-    texts = {name: version for name, version in versions.items() if isinstance(version, str)}  # a dialect has any
+    texts = {
+        name: version for name, version in versions.items() if isinstance(version, str)
+    }  # a dialect has any
     return {**texts, "environment": _json(environment)}
 
 

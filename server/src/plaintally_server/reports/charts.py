@@ -9,7 +9,12 @@ PLOT_HEIGHT = 200.0
 """Height of the plot in pixels; its width is a hundred per cent of whatever there is."""
 _LABELS = 4
 _WIDE_SLOT = 14.0  # per cent of the width that a label under its bar needs on a telephone
-_UNITS = ((10**9, 10**9, "B"), (10**6, 10**6, "M"), (10**4, 10**3, "k"), (0, 1, ""))  # from where on, size, letter
+_UNITS = (
+    (10**9, 10**9, "B"),
+    (10**6, 10**6, "M"),
+    (10**4, 10**3, "k"),
+    (0, 1, ""),
+)  # from where on, size, letter
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 

@@ -2,14 +2,14 @@
 
 A number that is left out must not follow from those that are shown. Two mechanisms see to that:
 
-- Every table is about one calendar week, whatever period the page shows, and weeks do not overlap. So no difference
-  of two tables stands for fewer imports than a table does. A week is shown from the second day after it ended, when
-  its totals are settled.
-- The daily imports are public, so the total of a table is known. If the rows that are left out come to fewer than
-  five, the smallest row that could be shown joins them.
+- Every table is about one calendar week, whatever period the page shows, and weeks do not overlap.
+  So no difference of two tables stands for fewer imports than a table does. A week is shown from
+  the second day after it ended, when its totals are settled.
+- The daily imports are public, so the total of a table is known. If the rows that are left out come
+  to fewer than five, the smallest row that could be shown joins them.
 
-Only release numbers are shown. A version of a development build names one person's checkout, and any other text is a
-place for advertisements, since counts need no credentials.
+Only release numbers are shown. A version of a development build names one person's checkout, and
+any other text is a place for advertisements, since counts need no credentials.
 """
 
 import re
@@ -45,7 +45,8 @@ def show_shares(cells: Mapping[object, int], *, most: int = 10, least: int = LEA
     """Return the rows that may be shown; neither rows nor a rest if there are none.
 
     Args:
-        cells: the number of imports by version; other keys than texts stand for imports that give no version.
+        cells: the number of imports by version; other keys than texts stand for imports that give
+            no version.
         most: the largest number of rows.
         least: what a row must come to, and the rest.
     """

@@ -31,18 +31,23 @@ class Downtime(NamedTuple):
 
     def find_latest(self, last: date) -> "Downtime | None":
         """Return the downtime that lasts until the end of a day; None if the collector ran on it."""
-        found = [day for ahead, day in enumerate(reversed(self.days)) if day == last - timedelta(days=ahead)]
+        found = [
+            day
+            for ahead, day in enumerate(reversed(self.days))
+            if day == last - timedelta(days=ahead)
+        ]
         return Downtime(found[::-1], self.usual_hours) if found else None
 
 
 def find_downtime(hours: Mapping[date, int], first: date, last: date) -> Downtime:
     """Return the downtime of these days.
 
-    The usual hours of a day are the median of the days on which the collector ran at all, so a host that stops every
-    night has no downtime.
+    The usual hours of a day are the median of the days on which the collector ran at all, so a host
+    that stops every night has no downtime.
 
     Args:
-        hours: the number of hours of each UTC day in which the collector ran; other days may be missing.
+        hours: the number of hours of each UTC day in which the collector ran; other days may be
+            missing.
         first: the first day.
         last: the last day, which is complete.
     """

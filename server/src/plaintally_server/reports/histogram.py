@@ -1,9 +1,10 @@
 """Histograms of durations that can be added up, and their quantiles. Pure.
 
-A histogram says by bucket how many values there are. Each octave, from a power of two to the next, has 16 buckets of
-equal ratio, so a quantile that is read off is wrong by 2.17 % at most, however many days or machines were added up.
-Buckets have numbers, and a number is all that a rollup or a column of a file needs to hold: which bucket a value is in
-is decided here alone, by comparisons rather than logarithms, whose last digits differ between engines.
+A histogram says by bucket how many values there are. Each octave, from a power of two to the next,
+has 16 buckets of equal ratio, so a quantile that is read off is wrong by 2.17 % at most, however
+many days or machines were added up. Buckets have numbers, and a number is all that a rollup or a
+column of a file needs to hold: which bucket a value is in is decided here alone, by comparisons
+rather than logarithms, whose last digits differ between engines.
 """
 
 from bisect import bisect_right
@@ -19,7 +20,9 @@ MAX_ERROR = (2 ** (1 / PER_OCTAVE) - 1) / (2 ** (1 / PER_OCTAVE) + 1)
 Histogram = Mapping[int, int]
 """By bucket, the number of values."""
 
-_STARTS = tuple(2 ** (step / PER_OCTAVE) / 2 for step in range(PER_OCTAVE))  # of the buckets from 1/2 to 1
+_STARTS = tuple(
+    2 ** (step / PER_OCTAVE) / 2 for step in range(PER_OCTAVE)
+)  # of the buckets from 1/2 to 1
 
 
 def bucket_of(value: float) -> int:

@@ -8,7 +8,8 @@ def hours_down(up: Mapping[date, Collection[int]], *, now: datetime) -> Mapping[
     """By UTC day, how many of its hours a collector was not running in; days of which none is are left out.
 
     Args:
-        up: by day, the hours in which one was; of the time before the first of them nothing is known.
+        up: by day, the hours in which one was; of the time before the first of them nothing is
+            known.
         now: the time; the hour that is not over counts for none.
     """
     if not up:

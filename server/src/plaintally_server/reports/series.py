@@ -19,8 +19,9 @@ class DailyCounts(NamedTuple):
 
     Attributes:
         package: whose imports were counted.
-        days: each day of the period with its count; None for days before the package was first counted, which
-            nobody knows anything about, and for days without a count whose note says why.
+        days: each day of the period with its count; None for days before the package was first
+            counted, which nobody knows anything about, and for days without a count whose note says
+            why.
         computed_at: when the figures were read; the last day may not be over.
         notes: by day, why its count is not all there was.
     """
@@ -53,7 +54,9 @@ class DailyCounts(NamedTuple):
     @property
     def known_from(self) -> date | None:
         """The first day of which anything is known; None where there is none."""
-        return next((day for day, count in self.days if count is not None or day in self.notes), None)
+        return next(
+            (day for day, count in self.days if count is not None or day in self.notes), None
+        )
 
     @property
     def buckets(self) -> Sequence[Bucket]:
@@ -82,7 +85,11 @@ def daily_counts(
     """
     known, last = dict(counts), computed_at.date()
     days = [last - timedelta(days=back) for back in range(length - 1, -1, -1)]
-    noted = {day: note for day, note in (notes or {}).items() if first_day is not None and first_day <= day <= last}
+    noted = {
+        day: note
+        for day, note in (notes or {}).items()
+        if first_day is not None and first_day <= day <= last
+    }
 
     def count_of(day: date) -> int | None:
         if first_day is None or day < first_day:

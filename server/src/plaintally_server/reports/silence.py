@@ -1,13 +1,14 @@
 """Silence: a package, or a release of it, that used to report every week and has stopped. Pure.
 
-A day without imports says little: few packages are imported on a Sunday. So a silence is compared with the same
-weekdays of the four weeks before it. If even the weakest of them had enough imports on those days, it is no chance.
-Days on which the collector was down, or that are excluded, are not part of a silence, and a week with one of them is
-not compared.
+A day without imports says little: few packages are imported on a Sunday. So a silence is compared
+with the same weekdays of the four weeks before it. If even the weakest of them had enough imports
+on those days, it is no chance. Days on which the collector was down, or that are excluded, are not
+part of a silence, and a week with one of them is not compared.
 
-A release also goes silent when its users move to another one. So the silence of a release counts only if the whole
-package has lost these imports: at least half of them, and more than the weeks before differ from each other. The loss
-must begin with the silence and last; one that begins weeks later has another reason.
+A release also goes silent when its users move to another one. So the silence of a release counts
+only if the whole package has lost these imports: at least half of them, and more than the weeks
+before differ from each other. The loss must begin with the silence and last; one that begins weeks
+later has another reason.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -69,7 +70,10 @@ def find_silence(
 
 
 def _is_lost(
-    whole: Mapping[date, int], silent: Sequence[date], weeks: Sequence[Sequence[date]], counts: Mapping[date, int]
+    whole: Mapping[date, int],
+    silent: Sequence[date],
+    weeks: Sequence[Sequence[date]],
+    counts: Mapping[date, int],
 ) -> bool:
     """Return whether the whole package has lost the imports that a release had in these weeks."""
     expected = min(_sum(counts, days) for days in weeks)

@@ -1,23 +1,24 @@
 """The store: documents, the totals of imports, and what is left of a deletion.
 
-Only this package knows SQL. `Store` is what the rest of the collector uses; `opening` opens one. Batches of writes go
-from `writer` through the pure `batch` to the fastest statements of `sqlite`, or by way of `attempt` to those of
-`postgres`; all else (`reading`, `rows`, `deletion`, `maintenance`) is the same for both databases.
+Only this package knows SQL. `Store` is what the rest of the collector uses; `opening` opens one.
+Batches of writes go from `writer` through the pure `batch` to the fastest statements of `sqlite`,
+or by way of `attempt` to those of `postgres`; all else (`reading`, `rows`, `deletion`,
+`maintenance`) is the same for both databases.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from plaintally_server.deletion import Receipt
-from plaintally_server.fieldpaths import Fields
-from plaintally_server.ingest import Admitted
-from plaintally_server.resource import Name, Precondition, Stored
+from plaintally_server.firestore.documents import Name, Precondition, Stored
+from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.ingest.admission import Admitted
+from plaintally_server.ingest.deletion_requests import Receipt
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from plaintally_server.tokens import Token
+    from plaintally_server.auth.tokens import Token
 
 T = TypeVar("T")
 OTHER = "other"
@@ -29,12 +30,13 @@ MAX_TREE_BYTES = 16 * 2**20
 class Write(NamedTuple):
     """One document to be written.
 
-    `settle` takes the document's present fields (None where there is none) and returns what is to be kept; it runs
-    inside the transaction, may run again, and whatever it raises is the answer to the writes that it came with. A write
-    that `erases` keeps nothing: the document goes with all below it, and to the last byte. `changed_at` is when the
-    document was last changed, where that was later than it was received.
-    `sees` says whether the writer may see a document; one that it may not see is not there to the precondition and to
-    `settle`, and stays as it is. `parent` is the id of the document above, where the write names it.
+    `settle` takes the document's present fields (None where there is none) and returns what is to
+    be kept; it runs inside the transaction, may run again, and whatever it raises is the answer to
+    the writes that it came with. A write that `erases` keeps nothing: the document goes with all
+    below it, and to the last byte. `changed_at` is when the document was last changed, where that
+    was later than it was received. `sees` says whether the writer may see a document; one that it
+    may not see is not there to the precondition and to `settle`, and stays as it is. `parent` is
+    the id of the document above, where the write names it.
     """
 
     name: Name
@@ -57,7 +59,8 @@ class Import(NamedTuple):
         coarse: the coarse fields as a JSON object.
         fields: the fields as the client sent them, which its answer repeats.
         received_at: when it was received.
-        must_be_new: whether the write is rejected if the id, or the name, was there in the last three days.
+        must_be_new: whether the write is rejected if the id, or the name, was there in the last
+            three days.
     """
 
     package: str
@@ -80,8 +83,8 @@ class StatsTree(NamedTuple):
 class SessionTree(NamedTuple):
     """What arrived of a session; `session` is None where its own document did not.
 
-    It has what proves by the session's key hash that it is part of it, and no more than `MAX_TREE_RUNS` invokes of a
-    label and `MAX_TREE_BYTES` of invokes.
+    It has what proves by the session's key hash that it is part of it, and no more than
+    `MAX_TREE_RUNS` invokes of a label and `MAX_TREE_BYTES` of invokes.
     """
 
     session: Stored | None
@@ -107,8 +110,8 @@ class ImportHour(NamedTuple):
 class Rolled(NamedTuple):
     """What rollups hold of a series for a span of days.
 
-    `cells` are days (None where all are added up), keys and values; `missing` are the days on which something was
-    received in the collection and that have no rollups.
+    `cells` are days (None where all are added up), keys and values; `missing` are the days on which
+    something was received in the collection and that have no rollups.
     """
 
     cells: Sequence[tuple[date | None, str, int]]
@@ -153,35 +156,52 @@ class Reader(Protocol):
     def get_all(self, names: Sequence[Name]) -> Sequence[Stored | None]:
         """The documents of these names, as they are at one moment."""
 
-    def read_all(self, names: Sequence[Name], work: Callable[[Iterator[tuple[Name, Stored | None]]], T]) -> T:
+    def read_all(
+        self, names: Sequence[Name], work: Callable[[Iterator[tuple[Name, Stored | None]]], T]
+    ) -> T:
         """What the work makes of the documents of these names, in this order, as they are at one moment."""
 
     def scan(
-        self, collection: str, work: Callable[[Iterator[tuple[str, Stored]]], T], *, after: str | None, descending: bool
+        self,
+        collection: str,
+        work: Callable[[Iterator[tuple[str, Stored]]], T],
+        *,
+        after: str | None,
+        descending: bool,
     ) -> T:
         """What the work makes of a collection's ids and documents, in the order of the ids, behind the id `after`."""
 
     def day_states(self, package: str) -> Sequence[DayState]:
         """Return the state of each collection and day that ever had something of a package, in the order of both."""
 
-    def filled_days(self, package: str, days: Collection[tuple[str, date]]) -> Collection[tuple[str, date]]:
+    def filled_days(
+        self, package: str, days: Collection[tuple[str, date]]
+    ) -> Collection[tuple[str, date]]:
         """Return those of these collections and days that have documents or imports."""
 
     def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
         """Return the imports of a UTC day by hour and coarse fields, in the order of both."""
 
-    def hourly_imports(self, package: str, first: date, last: date) -> Sequence[tuple[datetime, int]]:
+    def hourly_imports(
+        self, package: str, first: date, last: date
+    ) -> Sequence[tuple[datetime, int]]:
         """Return the hours of the days from the first to the last that have imports, and how many."""
 
     def documents_of_day(
-        self, package: str, collection: str, day: date, work: Callable[[Iterator[tuple[str, Stored]]], T]
+        self,
+        package: str,
+        collection: str,
+        day: date,
+        work: Callable[[Iterator[tuple[str, Stored]]], T],
     ) -> T:
         """What the work makes of the ids and documents received on a UTC day, in the order of receipt, then of ids."""
 
     def session_tree(self, session_id: str) -> SessionTree:
         """A session, its stats by label and their invokes by start, as they are at one moment."""
 
-    def rolled(self, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool) -> Rolled:
+    def rolled(
+        self, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool
+    ) -> Rolled:
         """What rollups hold of a series for the days from the first to the last, each with its day or all added up."""
 
     def sums(
@@ -255,7 +275,8 @@ class Store(Reader, Protocol):
         None stands for a document that is not there in the end.
 
         Raises:
-            Refusal: a precondition does not hold, a `settle` refused, or what a document belongs to was deleted.
+            Refusal: a precondition does not hold, a `settle` refused, or what a document belongs to
+                was deleted.
         """
 
     async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
@@ -265,7 +286,9 @@ class Store(Reader, Protocol):
             Refusal: there is no such session, or it has another key.
         """
 
-    async def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:
+    async def approve(
+        self, session_id: str, *, at: datetime, salt: bytes, actor: str
+    ) -> Receipt | None:
         """Delete a session because a maintainer says so; asked again, the receipt is the same.
 
         None where nobody asked for it and nothing of it is here.

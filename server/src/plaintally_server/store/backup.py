@@ -1,7 +1,7 @@
 """Copies of a database in one file, and a copy that takes a database's place.
 
-A copy is written by VACUUM INTO: of one moment, also while a collector writes, and without the bytes of rows that were
-deleted, which a copy of the file's pages would still have.
+A copy is written by VACUUM INTO: of one moment, also while a collector writes, and without the
+bytes of rows that were deleted, which a copy of the file's pages would still have.
 """
 
 import os
@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plaintally_server.exceptions import CommandError, StartError
-from plaintally_server.obstacles import remedy
-from plaintally_server.store import burials, credentials, erasure, identity, replacing, schema
+from plaintally_server.file_errors import remedy
+from plaintally_server.store import (
+    credentials,
+    deletion_records,
+    erasure,
+    identity,
+    replace,
+    schema,
+)
 from plaintally_server.store.database import (
     ERRORS,
     PATIENCE_S,
@@ -51,7 +58,8 @@ class Restored(NamedTuple):
 def back_up(database: Path, target: Path) -> Written:
     """Write a copy of a database, readable by its owner only.
 
-    Both get a new identity, which a database or a file of deletions lacks that is older than the copy.
+    Both get a new identity, which a database or a file of deletions lacks that is older than the
+    copy.
 
     Raises:
         StartError: the database is none of ours.
@@ -70,12 +78,17 @@ def back_up(database: Path, target: Path) -> Written:
             part.unlink()
             raise
         part.rename(target)
-        replacing.sync_folder(target)
+        replace.sync_folder(target)
         return Written(target.stat().st_size, obstacle)
 
 
 def restore(
-    backup: Path, database: Path, *, deletions: Sequence[str] | None, may_lose_deletions: bool, at: datetime
+    backup: Path,
+    database: Path,
+    *,
+    deletions: Sequence[str] | None,
+    may_lose_deletions: bool,
+    at: datetime,
 ) -> Restored:
     """Put a copy in the place of a database, and delete again what was deleted since.
 
@@ -87,57 +100,75 @@ def restore(
         at: the time of the deletion.
 
     Raises:
-        StartError: a collector runs on the database, or the copy is of a newer version, or none of ours.
-        CommandError: the copy is not sound, something cannot be written, or deletions would be lost.
+        StartError: a collector runs on the database, or the copy is of a newer version, or none of
+            ours.
+        CommandError: the copy is not sound, something cannot be written, or deletions would be
+            lost.
     """
     schema.check_known(backup, may_be_empty=False)
-    log = None if deletions is None else burials.parse(deletions)
+    log = None if deletions is None else deletion_records.parse(deletions)
     check_regular(database)  # root could replace a device
-    _check_apart(backup, replacing.part_of(database))
-    what, otherwise = f"cannot restore {backup} to {database}", "name another database with --database"
+    _check_apart(backup, replace.part_of(database))
+    what, otherwise = (
+        f"cannot restore {backup} to {database}",
+        "name another database with --database",
+    )
     with _telling(what, database, otherwise), held(database) as lock:
         give(lock, to_owner_of=database)
-        replacing.check_room(database)
+        replace.check_room(database)
         original = _parse(backup)
         if log and not (may_lose_deletions or identity.continues(log, original)):
             raise CommandError(
-                f"the file of --deletions was not written from the database that {backup} is a copy of, or was written "
-                "before that copy: name one that was written later, or go on with --without-deletions"
+                f"the file of --deletions was not written from the database that {backup} is a "
+                "copy of, or was written "
+                "before that copy: name one that was written later, or go on with "
+                "--without-deletions"
             )
         present = _find_present(database, is_needed=log is None and not may_lose_deletions)
-        if not (log or may_lose_deletions) and present and not identity.continues(present, original):
-            raise _would_come_back(_compare(database, backup, is_related=identity.is_related(present, original)))
-        found = None if replacing.is_missing(database) else replacing.replaced_by(database)
-        part = replacing.part_of(database)
+        if (
+            not (log or may_lose_deletions)
+            and present
+            and not identity.continues(present, original)
+        ):
+            raise _would_come_back(
+                _compare(database, backup, is_related=identity.is_related(present, original))
+            )
+        found = None if replace.is_missing(database) else replace.replaced_by(database)
+        part = replace.part_of(database)
         try:
-            replacing.remove_with_logs(part)  # of a restore that was killed before there was a database
+            replace.remove_with_logs(
+                part
+            )  # of a restore that was killed before there was a database
             _copy(backup, part)
             known = [one for one in (log, present) if one]
             deleted = _delete_again(part, known, at=at)
             give(part, to_owner_of=database)
-            replacing.settle(part)
+            replace.settle(part)
             if found:
-                replacing.settle(database)
+                replace.settle(database)
                 if present and _parse(database) != present:
                     raise CommandError(f"{database} was changed meanwhile; repeat this")
-            replacing.put_in_place(part, database)
+            replace.put_in_place(part, database)
         finally:  # what was deleted may be in it yet
-            replacing.remove_with_logs(part)
+            replace.remove_with_logs(part)
     return Restored(deleted, found)
 
 
-def apply(deletions: Sequence[str], database: Database, *, may_be_foreign: bool, at: datetime) -> int:
+def apply(
+    deletions: Sequence[str], database: Database, *, may_be_foreign: bool, at: datetime
+) -> int:
     """Delete what these lines are about in a database as it is; return the number of sessions and stats.
 
     Raises:
         StartError: the database cannot be opened.
-        CommandError: a line is invalid, or the lines were written from an unrelated database; or the bytes cannot go
-            because of a reader.
+        CommandError: a line is invalid, or the lines were written from an unrelated database; or
+            the bytes cannot go because of a reader.
     """
-    log = burials.parse(deletions)
+    log = deletion_records.parse(deletions)
     if not (may_be_foreign or identity.is_related(log, _parse(database))):
         raise CommandError(
-            f"the file of --deletions was not written from {describe(database)} or from a database that it was "
+            f"the file of --deletions was not written from {describe(database)} or from a database "
+            "that it was "
             "restored from: name the one that was, or go on with --without-deletions"
         )
     return _delete_again(database, [log], at=at)
@@ -156,18 +187,20 @@ def read_deletions(database: Database) -> Sequence[str]:
         with engine.connect() as connection:
             if isinstance(database, Path) and schema.is_ours(connection) is False:
                 raise StartError(f"{database} is not a collector's database; name another")
-            return list(burials.read(connection))
+            return list(deletion_records.read(connection))
     except ERRORS as error:
-        raise CommandError(problem(f"cannot read what was deleted from {describe(database)}", error)) from error
+        raise CommandError(
+            problem(f"cannot read what was deleted from {describe(database)}", error)
+        ) from error
     finally:
         engine.dispose()
 
 
-def _parse(database: Database) -> burials.Deletions:
-    return burials.parse(read_deletions(database))
+def _parse(database: Database) -> deletion_records.Deletions:
+    return deletion_records.parse(read_deletions(database))
 
 
-def _find_present(database: Path, *, is_needed: bool) -> burials.Deletions | None:
+def _find_present(database: Path, *, is_needed: bool) -> deletion_records.Deletions | None:
     """Return what the database that is to be replaced knows of deletions; None if it is missing or cannot be read."""
     try:
         return _parse(database)
@@ -186,12 +219,15 @@ def _compare(database: Path, backup: Path, *, is_related: bool) -> str:
 
 def _would_come_back(reason: str) -> CommandError:
     return CommandError(
-        f"{reason}: what was deleted since the backup would come back; name a file with --deletions, or go on with "
+        f"{reason}: what was deleted since the backup would come back; name a file with "
+        "--deletions, or go on with "
         "--without-deletions"
     )
 
 
-def _delete_again(database: Database, known: Sequence[burials.Deletions], *, at: datetime) -> int:
+def _delete_again(
+    database: Database, known: Sequence[deletion_records.Deletions], *, at: datetime
+) -> int:
     """Delete what is known to be deleted, and have its bytes go; return the number of sessions and stats.
 
     All logins end, since other people may have read the copy.
@@ -200,10 +236,14 @@ def _delete_again(database: Database, known: Sequence[burials.Deletions], *, at:
     engine = open_for_writing(database, timeout_s=PATIENCE_S)
     try:
         with exclusively(engine) as connection:
-            deleted = sum(burials.bury(connection, deletions, at=at) for deletions in known)
+            deleted = sum(
+                deletion_records.bury(connection, deletions, at=at) for deletions in known
+            )
             credentials.drop_logins(connection)
         if not erasure.erase(engine, rest=0):
-            raise CommandError("another program still reads what was deleted; end it and repeat this command")
+            raise CommandError(
+                "another program still reads what was deleted; end it and repeat this command"
+            )
     finally:
         engine.dispose()
     return deleted
@@ -229,7 +269,7 @@ def _mark(database: Path, part: Path) -> str | None:
     with closing(sqlite3.connect(part)) as copy, copy:
         copy.execute("PRAGMA journal_mode = MEMORY")
         copy.execute("INSERT INTO identities (identity) VALUES (?)", (new,))
-    replacing.sync(part)
+    replace.sync(part)
     return None
 
 
@@ -240,15 +280,19 @@ def _check_apart(source: Path, part: Path) -> None:
         CommandError: It would.
     """
     if part.exists() and part.samefile(source):
-        raise CommandError(f"{source} has the name under which its copy would be written; rename it")
+        raise CommandError(
+            f"{source} has the name under which its copy would be written; rename it"
+        )
 
 
 def _copy(source: Path, part: Path) -> None:
     """Write what a database holds into a new file, look it over, and have it on the disk."""
-    replacing.remove_with_logs(part)  # of an attempt that was cut short
+    replace.remove_with_logs(part)  # of an attempt that was cut short
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        with closing(
+            sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+        ) as connection:
             connection.execute("VACUUM INTO ?", (str(part),))
         _drop_logins(part)
         _drop_pass(part)
@@ -289,6 +333,8 @@ def _telling(what: str, path: Path, otherwise: str) -> Iterator[None]:
     try:
         yield
     except ERRORS as error:
-        is_damaged = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+        is_damaged = getattr(error, "sqlite_errorname", "").startswith(
+            ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+        )
         helps = find_remedy(error) if is_damaged else remedy(error, path, otherwise=otherwise)
         raise CommandError(f"{what} ({reason(error)}); {helps}") from error

@@ -1,8 +1,9 @@
 """The check of a SQLite file that a collector did not close, beside the collector that opens it next.
 
-SQLite recovers a file by itself when it opens it, whatever ended the process. The check is for storage that lost or
-changed what was written. It reads the whole file, which takes minutes for a large one, so it has a thread and a
-connection of its own. Until it has found damage, the collector works as usual.
+SQLite recovers a file by itself when it opens it, whatever ended the process. The check is for
+storage that lost or changed what was written. It reads the whole file, which takes minutes for a
+large one, so it has a thread and a connection of its own. Until it has found damage, the collector
+works as usual.
 """
 
 import logging
@@ -54,4 +55,6 @@ class Check:
         self.has_passed, self.is_damaged = found == "ok", found != "ok"
         if self.is_damaged:
             reason = found.splitlines()[-1]
-            _logger.error("the database is damaged (%s); stop the collector and restore a backup", reason)
+            _logger.error(
+                "the database is damaged (%s); stop the collector and restore a backup", reason
+            )

@@ -1,16 +1,16 @@
 """The clock that purges follow, by functions of a connection whose caller has begun a transaction.
 
-A purge cannot be undone, and a clock can be wrong. A clock that jumped ahead and a collector that was off look
-alike: in both cases the next reading is long after the last one. So the database keeps the readings of the last
-day of running time. Running time grows from one reading to the next, unless more than `LONGEST_STEP` or a
-negative time is between them.
+A purge cannot be undone, and a clock can be wrong. A clock that jumped ahead and a collector that
+was off look alike: in both cases the next reading is long after the last one. So the database keeps
+the readings of the last day of running time. Running time grows from one reading to the next,
+unless more than `LONGEST_STEP` or a negative time is between them.
 
-A purge follows the most cautious of these readings: each one plus the running time since it. Time that was
-skipped, for whatever reason, counts only after a day of running. Readings are ordered by running time, never by
-what they say, so a clock that goes back and forth gains nothing by it.
+A purge follows the most cautious of these readings: each one plus the running time since it. Time
+that was skipped, for whatever reason, counts only after a day of running. Readings are ordered by
+running time, never by what they say, so a clock that goes back and forth gains nothing by it.
 
-Collectors that share a PostgreSQL database read the clock of its server. Each reading of clocks that differ would
-be a jump relative to the one before, and running time would never grow.
+Collectors that share a PostgreSQL database read the clock of its server. Each reading of clocks
+that differ would be a jump relative to the one before, and running time would never grow.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import BigInteger, Connection, Row, and_, cast, delete, func, insert, select
 
 from plaintally_server.store.tables import CLOCK, rollups
-from plaintally_server.store.times import from_us, to_us
+from plaintally_server.store.timestamps import from_us, to_us
 
 LONGEST_STEP = timedelta(minutes=5)
 """The longest time between two readings that counts as running time: more than a minute's delay, or a restart."""
@@ -42,7 +42,9 @@ def note(connection: Connection, at: datetime) -> None:
     latest = _latest(connection)
     if latest is not None:
         passed = at - from_us(latest.value)
-        if -LONGEST_STEP <= passed <= timedelta():  # another collector on this database has just noted one
+        if (
+            -LONGEST_STEP <= passed <= timedelta()
+        ):  # another collector on this database has just noted one
             return
         ran = int(latest.key) + max(1, _step(passed) // _US)
     row = {"series": CLOCK, "package": "", "day": at.date(), "key": _write(ran), "value": to_us(at)}

@@ -1,11 +1,13 @@
 """How many combinations of coarse fields of imports are told apart, so that a flood of invented ones costs little.
 
-Anyone can invent coarse fields. So a collector admits MAX_STAGED combinations of a package to the day that goes on.
-When the next batch might add more, the largest half of the new ones is kept. Of a complete day, the KEPT_NEW largest
-new ones are. Combinations that earlier days had keep their place, up to KEPT_KNOWN. The rest is counted as other. So a
-version that is in use stays visible in a flood, and a new one has its place on the day of its release.
+Anyone can invent coarse fields. So a collector admits MAX_STAGED combinations of a package to the
+day that goes on. When the next batch might add more, the largest half of the new ones is kept. Of a
+complete day, the KEPT_NEW largest new ones are. Combinations that earlier days had keep their
+place, up to KEPT_KNOWN. The rest is counted as other. So a version that is in use stays visible in
+a flood, and a new one has its place on the day of its release.
 
-A cut works in short transactions. The batch that needs room waits until it is done, so no version is hidden meanwhile.
+A cut works in short transactions. The batch that needs room waits until it is done, so no version
+is hidden meanwhile.
 """
 
 import time
@@ -16,13 +18,13 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, literal, selec
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest import COUNTER_PREFIX
+from plaintally_server.ingest.admission import COUNTER_PREFIX
 from plaintally_server.store import OTHER
-from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import exclusively
+from plaintally_server.store.planner import Cell
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.tables import HOURS, import_days, rolled_days, struck
-from plaintally_server.store.times import DAY_US, HOUR_US, day_of
+from plaintally_server.store.timestamps import DAY_US, HOUR_US, day_of
 from plaintally_server.store.totals import put_hours
 
 MAX_STAGED = 10_000
@@ -46,7 +48,8 @@ _DAYS = import_days.c
 class Cut:
     """Counts the combinations of a day as other, but for the known ones and the largest of the new ones.
 
-    What was counted in an hour that is excluded from statistics makes no combination large or known.
+    What was counted in an hour that is excluded from statistics makes no combination large or
+    known.
 
     Args:
         package: the package.
@@ -140,15 +143,23 @@ class Cut:
 
     def _move(self, connection: Connection, doomed: Sequence[str]) -> None:
         these = [_DAYS.package == self.package, _DAYS.day == self.day, _DAYS.fields.in_(doomed)]
-        gone = connection.execute(delete(import_days).where(*these).returning(*(_DAYS[name] for name in HOURS)))
+        gone = connection.execute(
+            delete(import_days).where(*these).returning(*(_DAYS[name] for name in HOURS))
+        )
         sums = [sum(hour) for hour in zip(*gone, strict=True)]
-        moved = {Cell(self.package, self.day * 24 + hour, OTHER): number for hour, number in enumerate(sums) if number}
+        moved = {
+            Cell(self.package, self.day * 24 + hour, OTHER): number
+            for hour, number in enumerate(sums)
+            if number
+        }
         put_hours(connection, moved)
         self.stamp = make_stamp()
         days = rolled_days.c
         this = (days.package == self.package, days.collection == f"{COUNTER_PREFIX}{self.package}")
         day = day_of(self.day * DAY_US)
-        connection.execute(update(rolled_days).where(*this, days.day == day).values(stamp=self.stamp))
+        connection.execute(
+            update(rolled_days).where(*this, days.day == day).values(stamp=self.stamp)
+        )
 
 
 class Staging:
@@ -201,8 +212,14 @@ def find_combinations(connection: Connection, package: str, day: int, *, most: i
     return set(connection.execute(select(_DAYS.fields).where(*of_day).limit(most)).scalars())
 
 
-def _excluded_hours(connection: Connection, package: str, first_day: int, last_day: int) -> Collection[int]:
+def _excluded_hours(
+    connection: Connection, package: str, first_day: int, last_day: int
+) -> Collection[int]:
     first, last = first_day * 24, last_day * 24 + 23
-    windows = connection.execute(select(struck.c.first_at, struck.c.until).where(struck.c.package == package))
-    spans = [(max(begin // HOUR_US, first), min(-(-end // HOUR_US), last + 1)) for begin, end in windows]
+    windows = connection.execute(
+        select(struck.c.first_at, struck.c.until).where(struck.c.package == package)
+    )
+    spans = [
+        (max(begin // HOUR_US, first), min(-(-end // HOUR_US), last + 1)) for begin, end in windows
+    ]
     return {hour for begin, end in spans for hour in range(begin, end)}

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from plaintally.firestore import from_document, to_value
-from plaintally_server.fieldpaths import Fields
+from plaintally_server.firestore.field_paths import Fields
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -48,8 +48,9 @@ def _write_time(moment: datetime) -> dict[str, Any]:
     return {"timestampValue": f"{text.removesuffix('000') if moment.microsecond else text}Z"}
 
 
-# The SDK's own writer trusts no value, and takes ten times as long for it. Fields here were read by its reader, which
-# makes values of exactly these types and within the limits; what is left to it is rare.
+# The SDK's own writer trusts no value, and takes ten times as long for it. Fields here were read by
+# its reader, which makes values of exactly these types and within the limits; what is left to it is
+# rare.
 _WRITERS: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
     str: lambda text: {"stringValue": text},
     bool: lambda value: {"booleanValue": value},

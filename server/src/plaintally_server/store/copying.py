@@ -18,7 +18,11 @@ from plaintally_server.store.database import (
 from plaintally_server.store.tables import identities, logins, metadata
 
 _AT_ONCE = 1000
-_TABLES = [table for table in metadata.sorted_tables if table is not logins and table.info.get("only") != "sqlite"]
+_TABLES = [
+    table
+    for table in metadata.sorted_tables
+    if table is not logins and table.info.get("only") != "sqlite"
+]
 """Nobody takes a login along."""
 
 
@@ -44,7 +48,9 @@ def copy(source: Database, target: Database) -> Mapping[str, int]:
             _copy(table, reads, writes)
         counts = _count(reads)
         if _count(writes) != counts:
-            raise CommandError(f"not everything arrived in {describe(target)}; nothing was kept, so try again")
+            raise CommandError(
+                f"not everything arrived in {describe(target)}; nothing was kept, so try again"
+            )
     return counts
 
 
@@ -59,12 +65,17 @@ def _opened(engine: Engine) -> Iterator[Engine]:
 def _check_empty(connection: Connection, target: Database) -> None:
     for name, count in _count(connection).items():
         if count and name != identities.name:  # each database has an identity, also an empty one
-            raise CommandError(f"{describe(target)} is not empty: it has {count} {name}; name another")
+            raise CommandError(
+                f"{describe(target)} is not empty: it has {count} {name}; name another"
+            )
 
 
 def _count(connection: Connection) -> Mapping[str, int]:
     count = select(func.count())
-    return {str(table.name): connection.execute(count.select_from(table)).scalar_one() for table in _TABLES}
+    return {
+        str(table.name): connection.execute(count.select_from(table)).scalar_one()
+        for table in _TABLES
+    }
 
 
 def _copy(table: Table, reads: Connection, writes: Connection) -> None:
@@ -79,6 +90,8 @@ def _copy(table: Table, reads: Connection, writes: Connection) -> None:
 def _number_on(table: Table, connection: Connection) -> None:
     """Have PostgreSQL number new rows behind those that came with a number."""
     for column in table.primary_key:
-        if isinstance(column.type, Integer) and (last := connection.execute(select(func.max(column))).scalar()):
+        if isinstance(column.type, Integer) and (
+            last := connection.execute(select(func.max(column))).scalar()
+        ):
             sequence = func.pg_get_serial_sequence(str(table.name), str(column.name))
             connection.execute(select(func.setval(sequence, last)))

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
 
+from plaintally_server.auth.cookies import StoredLogin
+from plaintally_server.auth.tokens import Token
 from plaintally_server.exceptions import CommandError
-from plaintally_server.logins import StoredLogin
 from plaintally_server.store.tables import audit, logins, tokens
-from plaintally_server.store.times import from_us, to_us
-from plaintally_server.tokens import Token
+from plaintally_server.store.timestamps import from_us, to_us
 
 _ALL = "*"
 
@@ -40,7 +40,13 @@ def read_tokens(connection: Connection) -> Sequence[Token]:
 
 
 def add_token(
-    connection: Connection, name: str, token_hash: bytes, packages: frozenset[str] | None, *, actor: str, at: datetime
+    connection: Connection,
+    name: str,
+    token_hash: bytes,
+    packages: frozenset[str] | None,
+    *,
+    actor: str,
+    at: datetime,
 ) -> None:
     """Keep a token.
 
@@ -50,8 +56,15 @@ def add_token(
     if connection.execute(select(tokens.c.name).where(tokens.c.name == name)).first() is not None:
         raise CommandError(f"there is or was a token {name} already; choose another name")
     scope = _ALL if packages is None else " ".join(sorted(packages))
-    connection.execute(tokens.insert().values(name=name, hash=token_hash, packages=scope, created_at=to_us(at)))
-    note(connection, Deed(at, actor, "create token", f"{name} for {'all packages' if packages is None else scope}"))
+    connection.execute(
+        tokens.insert().values(name=name, hash=token_hash, packages=scope, created_at=to_us(at))
+    )
+    note(
+        connection,
+        Deed(
+            at, actor, "create token", f"{name} for {'all packages' if packages is None else scope}"
+        ),
+    )
 
 
 def revoke_token(connection: Connection, name: str, *, actor: str, at: datetime) -> None:
@@ -62,7 +75,9 @@ def revoke_token(connection: Connection, name: str, *, actor: str, at: datetime)
     """
     held = (tokens.c.name == name, tokens.c.revoked_at.is_(None))
     if not connection.execute(update(tokens).where(*held).values(revoked_at=to_us(at))).rowcount:
-        raise CommandError(f"there is no token {name} that opens anything; see `plaintally-server token list`")
+        raise CommandError(
+            f"there is no token {name} that opens anything; see `plaintally-server token list`"
+        )
     connection.execute(delete(logins).where(logins.c.token == name))
     note(connection, Deed(at, actor, "revoke token", name))
 
@@ -76,7 +91,11 @@ def add_login(connection: Connection, login: StoredLogin) -> None:
 def find_login(connection: Connection, login_hash: bytes) -> StoredLogin | None:
     """See `LoginStore.find_login`."""
     row = connection.execute(select(logins).where(logins.c.hash == login_hash)).one_or_none()
-    return None if row is None else StoredLogin(bytes(row.hash), row.token, bytes(row.token_mac), from_us(row.ends_at))
+    return (
+        None
+        if row is None
+        else StoredLogin(bytes(row.hash), row.token, bytes(row.token_mac), from_us(row.ends_at))
+    )
 
 
 def end_login(connection: Connection, login_hash: bytes) -> None:

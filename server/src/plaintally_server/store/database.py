@@ -10,12 +10,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from sqlalchemy import URL, Connection, Engine, NullPool, Pool, QueuePool, StaticPool, create_engine, event, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    Pool,
+    QueuePool,
+    StaticPool,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from plaintally_server.exceptions import CommandError, StartError
-from plaintally_server.obstacles import GROW
-from plaintally_server.store import replacing
+from plaintally_server.file_errors import GROW
+from plaintally_server.store import replace
 
 Database = Path | str
 """A file, or an address such as postgresql://user@host/name."""
@@ -28,8 +39,12 @@ PATIENCE_MS = 30
 _SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
 _SETTINGS |= {"fullfsync": "ON"}  # on macOS, a plain fsync leaves data in the cache of the drive
 _SETTINGS |= {"cache_size": "-8192"}  # KiB
-_SETTINGS |= {"wal_autocheckpoint": "400"}  # pages: all that is to be written waits while they go into the file
-_SETTINGS |= {"journal_size_limit": f"{4 * 2**20}"}  # bytes that stay of the log after a long reader has ended
+_SETTINGS |= {
+    "wal_autocheckpoint": "400"
+}  # pages: all that is to be written waits while they go into the file
+_SETTINGS |= {
+    "journal_size_limit": f"{4 * 2**20}"
+}  # bytes that stay of the log after a long reader has ended
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&](ssl)?password=")
 _CACHED = 512
 """Statements that a connection to SQLite keeps: batches have one for each number of rows."""
@@ -41,14 +56,20 @@ ERRORS = (*FAILURES, OSError)
 """What is raised where a database cannot be opened, read or written."""
 _ACCESS = "see that this user may read and write it and its folder"
 _REACH = "see that it can be reached, or name another with --database"
-_TABLES = "its tables are not those of this version: restore a backup, or name another with --database"
+_TABLES = (
+    "its tables are not those of this version: restore a backup, or name another with --database"
+)
 _REMEDIES = {
     **dict.fromkeys(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH"), _ACCESS),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _ACCESS),
-    **dict.fromkeys(("SQLITE_BUSY", "SQLITE_LOCKED", "55P03"), "something else uses it: try again in a moment"),
+    **dict.fromkeys(
+        ("SQLITE_BUSY", "SQLITE_LOCKED", "55P03"), "something else uses it: try again in a moment"
+    ),
     "SQLITE_CORRUPT": "it is damaged: stop the collector and restore a backup",
     "SQLITE_NOTADB": "restore a backup, or name another with --database",
-    **dict.fromkeys(("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", errno.EFBIG, errno.EDQUOT), GROW),
+    **dict.fromkeys(
+        ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", errno.EFBIG, errno.EDQUOT), GROW
+    ),
     "SQLITE_IOERR": "look into the log of the system for a failing disk",
     **dict.fromkeys(("SQLITE_FULL", errno.ENOSPC, "53100"), "make room on the disk"),
     **dict.fromkeys(("SQLITE_ERROR", "42P01", "42703", "3F000"), _TABLES),
@@ -73,7 +94,9 @@ def locate(text: str) -> Database:
     if "://" not in text:
         return _follow(Path(text))
     if not text.startswith(("postgresql://", "postgres://")):
-        raise StartError("the database must be a file, or an address such as postgresql://user@host/name")
+        raise StartError(
+            "the database must be a file, or an address such as postgresql://user@host/name"
+        )
     if _has_drivers():
         _libpq().parse(text)
     return text
@@ -85,7 +108,9 @@ def _follow(path: Path) -> Path:
     except PermissionError:
         return path  # which whoever opens it reports
     except (OSError, RuntimeError) as error:  # a loop of links
-        raise StartError(f"the link {path} leads nowhere ({reason(error)}); name the database itself") from error
+        raise StartError(
+            f"the link {path} leads nowhere ({reason(error)}); name the database itself"
+        ) from error
 
 
 def exists(database: Database) -> bool:
@@ -95,7 +120,7 @@ def exists(database: Database) -> bool:
         StartError: nobody can tell, as its folder is closed to us.
     """
     with opening(database):
-        return isinstance(database, str) or not replacing.is_missing(database)
+        return isinstance(database, str) or not replace.is_missing(database)
 
 
 def check_regular(database: Database) -> None:
@@ -117,9 +142,10 @@ def must_exist(database: Database) -> None:
     """
     if not exists(database):
         if isinstance(database, Path):
-            replacing.check_place(database)
+            replace.check_place(database)
         raise CommandError(
-            f"there is no database {describe(database)}; name another, or make one with `plaintally-server serve`"
+            f"there is no database {describe(database)}; name another, or make one with "
+            "`plaintally-server serve`"
         )
 
 
@@ -135,10 +161,13 @@ def has_password(database: Database) -> bool:
     return isinstance(database, str) and _PASSWORD.search(database) is not None
 
 
-def open_for_reading(database: Database, *, pool: type[Pool] = NullPool, limit_s: float | None = None) -> Engine:
+def open_for_reading(
+    database: Database, *, pool: type[Pool] = NullPool, limit_s: float | None = None
+) -> Engine:
     """Connections that only read, and never create a file; each transaction sees one moment.
 
-    With `limit_s`, PostgreSQL ends a statement that takes longer; without it, a statement may take hours.
+    With `limit_s`, PostgreSQL ends a statement that takes longer; without it, a statement may take
+    hours.
     """
     if isinstance(database, str):
         return _postgres(database, pool, writes=False, limit_s=limit_s)
@@ -155,9 +184,9 @@ def open_for_writing(
 ) -> Engine:
     """Connections that write; a file is made, readable by its owner only, where there is none.
 
-    `alone` keeps a connection open: to open one takes PostgreSQL longer than most transactions. If not `may_create`, a
-    missing file stays missing, and connecting fails. `limit_s` is that of `open_for_reading`; `timeout_s` is how long
-    SQLite waits for others.
+    `alone` keeps a connection open: to open one takes PostgreSQL longer than most transactions. If
+    not `may_create`, a missing file stays missing, and connecting fails. `limit_s` is that of
+    `open_for_reading`; `timeout_s` is how long SQLite waits for others.
 
     Raises:
         StartError: the database cannot be opened.
@@ -165,16 +194,23 @@ def open_for_writing(
     if isinstance(database, str):
         return _postgres(database, QueuePool if alone else NullPool, writes=True, limit_s=limit_s)
     with opening(database):
-        replacing.check_place(database)
+        replace.check_place(database)
         if database.exists():
-            if not os.access(database, os.W_OK):  # SQLite would open it, and report that at the first change
+            if not os.access(
+                database, os.W_OK
+            ):  # SQLite would open it, and report that at the first change
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(database))
         elif may_create:  # to close a file that this process has open elsewhere would end its locks
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
             give(database, to_owner_of=database.absolute().parent)
     pool = StaticPool if alone else NullPool
     return _sqlite(
-        database, _SETTINGS, begin="BEGIN IMMEDIATE", may_be_empty=may_create, timeout_s=timeout_s, pool=pool
+        database,
+        _SETTINGS,
+        begin="BEGIN IMMEDIATE",
+        may_be_empty=may_create,
+        timeout_s=timeout_s,
+        pool=pool,
     )
 
 
@@ -212,13 +248,19 @@ def opening(database: Database) -> Iterator[None]:
     except ERRORS as error:
         needed = "make its folder writable, since SQLite keeps files beside it, or copy the database elsewhere"
         remedy = needed if _needs_folder(database, error) else None
-        raise StartError(problem(f"cannot open the database {describe(database)}", error, remedy)) from error
+        raise StartError(
+            problem(f"cannot open the database {describe(database)}", error, remedy)
+        ) from error
 
 
 def _needs_folder(database: Database, error: Exception) -> bool:
     """Whether SQLite found a database, and could not create its log beside it."""
     name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
-    return isinstance(database, Path) and name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) and database.is_file()
+    return (
+        isinstance(database, Path)
+        and name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
+        and database.is_file()
+    )
 
 
 @contextmanager
@@ -239,7 +281,12 @@ def find_remedy(error: Exception) -> str | None:
     """Return what helps against an error of a database or a file; None if that is not known."""
     cause = getattr(error, "orig", None) or error
     name = str(getattr(cause, "sqlite_errorname", ""))
-    keys = (name, "_".join(name.split("_")[:2]), getattr(cause, "sqlstate", None), getattr(cause, "errno", None))
+    keys = (
+        name,
+        "_".join(name.split("_")[:2]),
+        getattr(cause, "sqlstate", None),
+        getattr(cause, "errno", None),
+    )
     return next((_REMEDIES[key] for key in keys if key in _REMEDIES), None)
 
 
@@ -247,7 +294,9 @@ def reason(error: Exception) -> str:
     """What a database gave as its reason, in one line."""
     cause = getattr(error, "orig", None) or error
     said = str(getattr(cause, "strerror", None) or cause).strip().partition("\n")[0]
-    return said or ("no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__)
+    return said or (
+        "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
+    )
 
 
 def _sqlite(
@@ -259,11 +308,14 @@ def _sqlite(
     timeout_s: float = 5,
     pool: type[Pool] = NullPool,
 ) -> Engine:
-    uri = f"{path.absolute().as_uri()}?mode=rw"  # by default, SQLite would create an empty file that others may read
+    # by default, SQLite would create an empty file that others may read
+    uri = f"{path.absolute().as_uri()}?mode=rw"
 
     def connect() -> sqlite3.Connection:
-        if not may_be_empty and path.exists() and replacing.is_missing(path):
-            raise sqlite3.OperationalError("the file is empty")  # before SQLite removes a log beside it
+        if not may_be_empty and path.exists() and replace.is_missing(path):
+            raise sqlite3.OperationalError(
+                "the file is empty"
+            )  # before SQLite removes a log beside it
         return sqlite3.connect(
             uri,
             uri=True,
@@ -303,7 +355,9 @@ def _has_drivers() -> bool:
 def _libpq() -> ModuleType:
     """The module that needs the extra, and takes a tenth of a second to load."""
     if not _has_drivers():
-        raise StartError("the drivers of PostgreSQL are missing; type: pip install 'plaintally-server[postgres]'")
+        raise StartError(
+            "the drivers of PostgreSQL are missing; type: pip install 'plaintally-server[postgres]'"
+        )
     from plaintally_server.store import libpq
 
     return libpq

@@ -1,20 +1,24 @@
 """Erases the bytes of what was deleted from the database.
 
-On SQLite, `secure_delete` overwrites rows and freed pages with zeros, and emptying the write-ahead log removes earlier
-versions of pages. Both happen at each deletion. But when SQLite moves rows between pages of a table or an index, copies
-of some rows stay in unused parts of these pages. Only a page that is freed is overwritten as a whole. So a pass copies
-`documents` into a new table, which takes its place, and empties the old one until all of its pages are free:
+On SQLite, `secure_delete` overwrites rows and freed pages with zeros, and emptying the write-ahead
+log removes earlier versions of pages. Both happen at each deletion. But when SQLite moves rows
+between pages of a table or an index, copies of some rows stay in unused parts of these pages. Only
+a page that is freed is overwritten as a whole. So a pass copies `documents` into a new table, which
+takes its place, and empties the old one until all of its pages are free:
 
-1. Copying: `documents_copy` exists. Triggers apply every change to it, too. Each step copies some more rows.
-2. Emptying: `documents_old` exists. A trigger deletes from it what is deleted or changed in the new table. Each
-   step deletes some more rows; the last one drops the table.
-3. Neither exists, but the row in `erasure_pass` does. The log is emptied, which waits for readers, and the row goes
-   with the entries in `erasures` that the pass began with. Entries that are newer need another pass.
+1. Copying: `documents_copy` exists. Triggers apply every change to it, too. Each step copies some
+  more rows.
+2. Emptying: `documents_old` exists. A trigger deletes from it what is deleted or changed in the new
+   table. Each step deletes some more rows; the last one drops the table.
+3. Neither exists, but the row in `erasure_pass` does. The log is emptied, which waits for readers,
+   and the row goes with the entries in `erasures` that the pass began with. Entries that are newer
+   need another pass.
 
 Imports need no pass: their totals and the hashes of their ids have nothing of a user.
 
-A step is a short transaction that takes its turn among the writes. All state is in the database, so a pass that a kill
-or an orderly stop cuts short goes on at the next start, and a collector and a command may work on the same pass.
+A step is a short transaction that takes its turn among the writes. All state is in the database, so
+a pass that a kill or an orderly stop cuts short goes on at the next start, and a collector and a
+command may work on the same pass.
 
 PostgreSQL has VACUUM (see `vacuuming`).
 """
@@ -36,12 +40,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
 from plaintally_server.exceptions import Refusal, describe
-from plaintally_server.retention import PAUSE, REST
+from plaintally_server.jobs.retention import PAUSE, REST
 from plaintally_server.store import vacuuming
 from plaintally_server.store.database import ERRORS
-from plaintally_server.store.room import free_bytes, growth_bytes, log_bytes
+from plaintally_server.store.disk_reserve import free_bytes, growth_bytes, log_bytes
 from plaintally_server.store.tables import documents, erasure_pass, erasures, forget_requests
-from plaintally_server.store.times import to_us
+from plaintally_server.store.timestamps import to_us
 
 PAUSE_S = 600.0
 """The time between the beginnings of two passes."""
@@ -59,7 +63,11 @@ _ROW_BYTES = 500  # that a document takes besides its fields, in the table and i
 _SAMPLES = 64
 _COPY, _OLD = "documents_copy", "documents_old"
 _TRIGGERS = ("erasure_insert", "erasure_update", "erasure_delete")
-_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")  # the latter two with a quota, for example
+_FULL = (
+    "SQLITE_FULL",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_SHMSIZE",
+)  # the latter two with a quota, for example
 _logger = logging.getLogger(__name__)
 
 
@@ -96,7 +104,8 @@ def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
 
     Args:
         engine: the connections to use.
-        rewrite: whether to do so even if no deletion is noted. On PostgreSQL all reads and writes wait meanwhile.
+        rewrite: whether to do so even if no deletion is noted. On PostgreSQL all reads and writes
+            wait meanwhile.
         rest: how much longer than a step the pause after it is, in which others may write.
 
     Raises:
@@ -113,7 +122,9 @@ def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
     with engine.begin() as connection:
         if rewrite:
             connection.execute(insert(erasures).values(due_at=to_us(datetime.now(UTC))))
-            _advance(connection)  # in this transaction, so that nothing is noted in a database that is damaged
+            _advance(
+                connection
+            )  # in this transaction, so that nothing is noted in a database that is damaged
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     while True:
         begun = monotonic()
@@ -229,7 +240,9 @@ def _path(engine: Engine) -> Path:
 
 def _is_full(error: Exception) -> bool:
     """Whether a disk, a quota or a limit on the size of a file is the reason."""
-    if isinstance(error, NoRoomError) or (isinstance(error, Refusal) and error.code == HTTPStatus.INSUFFICIENT_STORAGE):
+    if isinstance(error, NoRoomError) or (
+        isinstance(error, Refusal) and error.code == HTTPStatus.INSUFFICIENT_STORAGE
+    ):
         return True
     return getattr(getattr(error, "orig", error), "sqlite_errorname", "") in _FULL
 
@@ -238,7 +251,8 @@ def _check_room(connection: Connection, needed: int) -> None:
     free = free_bytes(_path(connection.engine))
     if free < needed:
         raise NoRoomError(
-            f"{needed / 2**20:,.0f} MiB are needed beside the database and {free / 2**20:,.0f} MiB are free; make room"
+            f"{needed / 2**20:,.0f} MiB are needed beside the database and {free / 2**20:,.0f} MiB "
+            "are free; make room"
         )
 
 
@@ -304,7 +318,9 @@ def _give_up(engine: Engine) -> None:
             _drop_triggers(connection)
             _rename(connection, _COPY, _OLD)
             _make_old_triggers(connection)
-            connection.execute(update(erasure_pass).values(last=0))  # so that all entries need another pass
+            connection.execute(
+                update(erasure_pass).values(last=0)
+            )  # so that all entries need another pass
 
 
 def _end_of_step(connection: Connection, table: str, position: int) -> int | None:
@@ -323,7 +339,9 @@ def _end_of_step(connection: Connection, table: str, position: int) -> int | Non
 
 def _make_trigger(connection: Connection, name: str, statement: str) -> None:
     event = name.partition("_")[2].upper()
-    connection.exec_driver_sql(f"CREATE TRIGGER {name} AFTER {event} ON documents BEGIN {statement}; END")
+    connection.exec_driver_sql(
+        f"CREATE TRIGGER {name} AFTER {event} ON documents BEGIN {statement}; END"
+    )
 
 
 def _make_old_triggers(connection: Connection) -> None:
@@ -391,14 +409,21 @@ class Erasure:
             return
         if progress is Progress.BEGUN:
             self._pass_at = begun
-        pause_s = AGAIN_S if progress is Progress.READ else max(PAUSE.total_seconds(), REST * (now - begun))
+        pause_s = (
+            AGAIN_S
+            if progress is Progress.READ
+            else max(PAUSE.total_seconds(), REST * (now - begun))
+        )
         self._step_at = now + pause_s
 
 
 def _is_pending(engine: Engine) -> bool:
     """Whether a deletion is noted, or a pass was begun."""
     with engine.connect() as connection:
-        found = (connection.execute(select(table.c[0]).limit(1)).first() for table in (erasures, erasure_pass))
+        found = (
+            connection.execute(select(table.c[0]).limit(1)).first()
+            for table in (erasures, erasure_pass)
+        )
         return any(row is not None for row in found)
 
 
@@ -406,6 +431,11 @@ def _report(error: Exception) -> None:
     if isinstance(error, NoRoomError):
         _logger.error("cannot erase what was deleted: %s", error)
     elif _is_full(error):
-        _logger.error("cannot erase what was deleted: the disk is full, or a quota (%s); make room", describe(error))
+        _logger.error(
+            "cannot erase what was deleted: the disk is full, or a quota (%s); make room",
+            describe(error),
+        )
     else:
-        _logger.error("cannot erase what was deleted (%s); see `plaintally-server doctor`", describe(error))
+        _logger.error(
+            "cannot erase what was deleted (%s); see `plaintally-server doctor`", describe(error)
+        )

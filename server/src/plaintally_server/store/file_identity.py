@@ -1,8 +1,9 @@
 """Whether the files of an open SQLite database are still the ones at their paths.
 
-A process that has a file open goes on writing to it after the file was removed, moved or hidden by a mount. SQLite
-reports no error then, and what was committed is lost. So the device and inode of each path are compared with those that
-were there when the database was opened. The system reuses no inode of an open file.
+A process that has a file open goes on writing to it after the file was removed, moved or hidden by
+a mount. SQLite reports no error then, and what was committed is lost. So the device and inode of
+each path are compared with those that were there when the database was opened. The system reuses no
+inode of an open file.
 
 This does not detect content that was changed in place, as by `cp other.db database.db`.
 """
@@ -26,7 +27,9 @@ class FileIdentity:
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._paths = [os.fspath(database.with_name(f"{database.name}{suffix}")) for suffix in _SUFFIXES]
+        self._paths = [
+            os.fspath(database.with_name(f"{database.name}{suffix}")) for suffix in _SUFFIXES
+        ]
         self._opened: list[tuple[int, int] | None] = [_identify(path) for path in self._paths]
         self._is_reported = False
 
@@ -48,11 +51,17 @@ class FileIdentity:
                 _logger.info("the database %s is in its place again", self._database)
             else:
                 _logger.error(
-                    "%s was moved, removed or replaced; requests are answered 503 until it is back, so move it back%s",
+                    "%s was moved, removed or replaced; requests are answered 503 until it is "
+                    "back, so move it back%s",
                     *self._find_lost(),
                 )
         if not is_kept:
-            raise Known(503, "UNAVAILABLE", "The collector's database is missing; try again later.", retry_after_s=1)
+            raise Known(
+                503,
+                "UNAVAILABLE",
+                "The collector's database is missing; try again later.",
+                retry_after_s=1,
+            )
 
     def _find_lost(self) -> tuple[str, str]:
         """Return the first file that is not at its path, and what helps besides moving it back."""

@@ -1,18 +1,20 @@
 """The identities of a database: which backups and which files of deletions belong to it.
 
 A database draws 16 random bytes when its tables are created, and again for each backup, which gets
-them as its last ones. Dumps, copies and files of deletions take all of them along. A database that has
-the last identity of a backup was in use after that backup was made, so it knows what was deleted before
-and since. One that lacks it is another database or an older copy, even if nothing was deleted in between.
+them as its last ones. Dumps, copies and files of deletions take all of them along. A database that
+has the last identity of a backup was in use after that backup was made, so it knows what was
+deleted before and since. One that lacks it is another database or an older copy, even if nothing
+was deleted in between.
 
-A restore adds the identities of what it read the deletions from, since the new database knows as much.
+A restore adds the identities of what it read the deletions from, since the new database knows as
+much.
 """
 
 import os
 
 from sqlalchemy import Connection, delete, func, select
 
-from plaintally_server.store.burials import Deletions
+from plaintally_server.store.deletion_records import Deletions
 from plaintally_server.store.tables import identities
 
 _KEPT = 1000

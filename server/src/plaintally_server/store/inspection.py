@@ -8,11 +8,17 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection, func, select
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.rolling import STRUCK_IMPORTS
-from plaintally_server.store import clock, erasure, replacing, schema
-from plaintally_server.store.database import Database, check_regular, describe, open_for_reading, telling
+from plaintally_server.jobs.rollups import STRUCK_IMPORTS
+from plaintally_server.store import clock, erasure, replace, schema
+from plaintally_server.store.database import (
+    Database,
+    check_regular,
+    describe,
+    open_for_reading,
+    telling,
+)
 from plaintally_server.store.tables import HEAD, IMPORTS, erasures, monthly_rollups, rollups
-from plaintally_server.store.times import from_us
+from plaintally_server.store.timestamps import from_us
 
 _PACKAGES = select(monthly_rollups.c.package).where(monthly_rollups.c.series == IMPORTS).distinct()
 _COUNTED = (  # days with imports that no window leaves out
@@ -30,11 +36,15 @@ class Inspection(NamedTuple):
     Attributes:
         tables: how they are.
         future: by package, the first and the last future day with imports that are not excluded.
-        time: that of the machine that PostgreSQL runs on; None on SQLite, which has no clock of its own.
+        time: that of the machine that PostgreSQL runs on; None on SQLite, which has no clock of its
+            own.
         lag: how far purges are behind the clock; None if no collector has run on it for a day.
-        erasing: the bytes that must be free beside a SQLite file to erase what is deleted; None on PostgreSQL.
-        unerased_since: when the first session was deleted whose bytes are still to be erased; None if there is none.
-        is_sound: whether every page of a SQLite file was read and is sound; False if it was not read.
+        erasing: the bytes that must be free beside a SQLite file to erase what is deleted; None on
+            PostgreSQL.
+        unerased_since: when the first session was deleted whose bytes are still to be erased; None
+            if there is none.
+        is_sound: whether every page of a SQLite file was read and is sound; False if it was not
+            read.
     """
 
     tables: Literal["current", "older", "newer"]
@@ -55,15 +65,21 @@ def look_at(database: Database, *, now: datetime, full: bool = False) -> Inspect
     """
     check_regular(database)
     if isinstance(database, Path):
-        replacing.check_one_name(database)
+        replace.check_one_name(database)
     engine = open_for_reading(database)
     try:
-        with telling(f"cannot read the database {describe(database)}"), engine.connect() as connection:
+        with (
+            telling(f"cannot read the database {describe(database)}"),
+            engine.connect() as connection,
+        ):
             is_file = connection.dialect.name == "sqlite"
             if is_file and full:
                 _check(connection)
             if is_file and schema.is_ours(connection) is False:
-                raise CommandError(f"{describe(database)} is not a collector's database; name another with --database")
+                raise CommandError(
+                    f"{describe(database)} is not a collector's database; name another with "
+                    "--database"
+                )
             tables = _compare(schema.version(connection))
             time = None if is_file else connection.execute(select(func.now())).scalar_one()
             if tables != "current":
@@ -95,4 +111,6 @@ def _check(connection: Connection) -> None:
     """
     found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
     if found != "ok":
-        raise CommandError(f"it is damaged ({found.splitlines()[-1]}); stop the collector and restore a backup")
+        raise CommandError(
+            f"it is damaged ({found.splitlines()[-1]}); stop the collector and restore a backup"
+        )

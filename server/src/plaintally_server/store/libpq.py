@@ -1,14 +1,17 @@
 """Connections to PostgreSQL by both drivers, from one libpq address and with the same settings.
 
-psycopg serves SQLAlchemy, asyncpg serves batches. Each connection sets what the collector relies on, whatever the
-server, the database or the role has as default. Nothing is passed as a startup parameter, since pgbouncer rejects them.
+psycopg serves SQLAlchemy, asyncpg serves batches. Each connection sets what the collector relies
+on, whatever the server, the database or the role has as default. Nothing is passed as a startup
+parameter, since pgbouncer rejects them.
 
-A direct connection is set up once. Behind a pooler such as pgbouncer, a session may change its server process with each
-transaction, so that every transaction begins with the settings and no statement is prepared. A pooler is recognised by
-the process ID: it gives the client a number of its own.
+A direct connection is set up once. Behind a pooler such as pgbouncer, a session may change its
+server process with each transaction, so that every transaction begins with the settings and no
+statement is prepared. A pooler is recognised by the process ID: it gives the client a number of its
+own.
 
-No call lasts for ever if the server falls silent. The kernel gives up after `_SILENT_S` without an acknowledgement. If
-something in between acknowledges and the server does not answer, the client gives up after the limit of a statement.
+No call lasts for ever if the server falls silent. The kernel gives up after `_SILENT_S` without an
+acknowledgement. If something in between acknowledges and the server does not answer, the client
+gives up after the limit of a statement.
 """
 
 import socket
@@ -27,7 +30,8 @@ from plaintally_server.exceptions import StartError
 
 LIMIT_S = 15
 """How long a statement of a running collector may take on the server."""
-_GRACE_S = 5  # that a client waits longer, so that a slow server ends the statement and keeps the connection
+# that a client waits longer, so that a slow server ends the statement and keeps the connection
+_GRACE_S = 5
 _SILENT_S = 15
 _LOCK_S = 10  # that a command, whose statements have no limit, waits for a lock
 _CONNECT_S = 5  # to each host
@@ -38,8 +42,25 @@ _TLS = {"sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"}
 _TLS |= {"ssl_min_protocol_version", "ssl_max_protocol_version"}
 _OTHERS = {"target_session_attrs", "krbsrvname", "service"}
 _OF_SERVER = {"application_name", "options"}
-_KNOWN = {"host", "port", "user", "password", "passfile", "dbname", "connect_timeout", "client_encoding"}
-_KNOWN |= {"keepalives", "tcp_user_timeout", "fallback_application_name", "gssencmode", *_TCP, *_TLS, *_OTHERS}
+_KNOWN = {
+    "host",
+    "port",
+    "user",
+    "password",
+    "passfile",
+    "dbname",
+    "connect_timeout",
+    "client_encoding",
+}
+_KNOWN |= {
+    "keepalives",
+    "tcp_user_timeout",
+    "fallback_application_name",
+    "gssencmode",
+    *_TCP,
+    *_TLS,
+    *_OTHERS,
+}
 _KNOWN |= _OF_SERVER
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What asyncpg raises, besides OSError and TimeoutError."""
@@ -62,18 +83,31 @@ def parse(address: str) -> dict[str, str]:
     ports = given.get("port", "").split(",")
     if "@" in given.get("host", "") or not all(port.isdecimal() for port in ports if port):
         raise StartError(
-            "the address of the database is invalid; write an address such as postgresql://user@host/name, "
+            "the address of the database is invalid; write an address such as "
+            "postgresql://user@host/name, "
             "with %40 for @ and %2F for / in a password"
         )
     numbers = {*_TCP, "keepalives", "tcp_user_timeout", "connect_timeout"} & given.keys()
     if wrong := sorted(name for name in numbers if not given[name].isdecimal()):
         raise StartError(f"{wrong[0]} in the address of the database must be a number; correct it")
     if unknown := sorted(given.keys() - _KNOWN):
-        raise StartError(f"the address of the database has the parameter {unknown[0]}, which is not supported; omit it")
+        raise StartError(
+            f"the address of the database has the parameter {unknown[0]}, which is not supported; "
+            "omit it"
+        )
     if "," in given.get("host", ""):
         given.setdefault("target_session_attrs", "primary")
-    silent = {"keepalives": "1", "tcp_user_timeout": str(_SILENT_S * 1000), "connect_timeout": str(_CONNECT_S)}
-    return {**silent, **{name: str(value) for name, value in _TCP.items()}, **given, "client_encoding": "UTF8"}
+    silent = {
+        "keepalives": "1",
+        "tcp_user_timeout": str(_SILENT_S * 1000),
+        "connect_timeout": str(_CONNECT_S),
+    }
+    return {
+        **silent,
+        **{name: str(value) for name, value in _TCP.items()},
+        **given,
+        "client_encoding": "UTF8",
+    }
 
 
 def describe(address: str) -> str:
@@ -83,7 +117,8 @@ def describe(address: str) -> str:
     ports = parameters.get("port", "").split(",")
     ports = ports if len(ports) == len(hosts) else ports * len(hosts)
     pairs = [
-        f"{f'[{host}]' if ':' in host else host}{port and f':{port}'}" for host, port in zip(hosts, ports, strict=False)
+        f"{f'[{host}]' if ':' in host else host}{port and f':{port}'}"
+        for host, port in zip(hosts, ports, strict=False)
     ]
     user = f"{parameters['user']}@" if "user" in parameters else ""
     service = f"?service={parameters['service']}" if "service" in parameters else ""
@@ -128,10 +163,14 @@ class _Session(psycopg.Connection[Any]):
     settings = ""
 
     @classmethod
-    def open(cls, parameters: Mapping[str, Any], *, writes: bool, limit_s: float | None) -> "_Session":
+    def open(
+        cls, parameters: Mapping[str, Any], *, writes: bool, limit_s: float | None
+    ) -> "_Session":
         session = cls.connect(**parameters, autocommit=True)
         session.limit_s = limit_s
-        chosen = _choose(session.info.server_version, writes=writes, limit_s=limit_s, idle_s=limit_s)
+        chosen = _choose(
+            session.info.server_version, writes=writes, limit_s=limit_s, idle_s=limit_s
+        )
         if session.execute(_set_up(chosen, session.pgconn.backend_pid)).rowcount == 0:
             session.prepare_threshold = None
             session.settings = _set(chosen, is_local=True)
@@ -182,7 +221,9 @@ async def connect(address: str) -> Batches:
         try:
             try:
                 return await _set_up_batches(parameters, place)
-            except asyncpg.InvalidPasswordError:  # asyncpg reads some lines of password files differently
+            except (
+                asyncpg.InvalidPasswordError
+            ):  # asyncpg reads some lines of password files differently
                 found = _find_password(parameters, place)
                 return await _set_up_batches({**parameters, "password": found}, place)
         except Exception as error:
@@ -220,7 +261,9 @@ async def _set_up_batches(parameters: Mapping[str, str], place: Mapping[str, Any
 
 async def _connect(parameters: Mapping[str, str], place: Mapping[str, Any], **more: Any) -> Batches:  # noqa: ANN401
     known = {name: parameters[name] for name in (*_TLS, *_OTHERS) if name in parameters}
-    user = {name: parameters[name] for name in ("user", "password", "passfile") if name in parameters}
+    user = {
+        name: parameters[name] for name in ("user", "password", "passfile") if name in parameters
+    }
     connection: Batches = await asyncpg.connect(
         f"postgresql://?{urlencode(known, quote_via=quote)}" if known else None,
         **place,
@@ -248,7 +291,9 @@ def _watch(own: socket.socket, parameters: Mapping[str, str]) -> None:
             own.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(parameters[name]))
 
 
-def _choose(server: int, *, writes: bool, limit_s: float | None, idle_s: float | None) -> Mapping[str, str]:
+def _choose(
+    server: int, *, writes: bool, limit_s: float | None, idle_s: float | None
+) -> Mapping[str, str]:
     """The settings of a transaction. A new table has no statistics: the planner would read all of it."""
     chosen = {
         "statement_timeout": f"{(limit_s or 0) * 1000:.0f}",
@@ -271,7 +316,9 @@ def _set_up(chosen: Mapping[str, str], process: int) -> str:
 
     The server also learns to notice a silent client, whose locks would stop all others.
     """
-    tcp = {f"tcp_{name}": str(value) for name, value in _TCP.items()} | {"tcp_user_timeout": str(_SILENT_S * 1000)}
+    tcp = {f"tcp_{name}": str(value) for name, value in _TCP.items()} | {
+        "tcp_user_timeout": str(_SILENT_S * 1000)
+    }
     return f"{_set({**chosen, **tcp}, is_local=False)} WHERE pg_backend_pid() = {process}"
 
 
@@ -294,4 +341,7 @@ def is_lost(error: Exception) -> bool:
 
 def is_full(error: Exception) -> bool:
     """Return whether the disk of the server is full."""
-    return getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) == _DISK_FULL
+    return (
+        getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+        == _DISK_FULL
+    )

@@ -1,7 +1,8 @@
 """That one collector at a time runs on a file, and whether the last one ended as it should.
 
-The lock is on a file beside the database, which the system lets go of when the process ends, however that comes. In it
-stands `closed` after an orderly end; whoever finds anything else checks the database first.
+The lock is on a file beside the database, which the system lets go of when the process ends,
+however that comes. In it stands `closed` after an orderly end; whoever finds anything else checks
+the database first.
 """
 
 import importlib
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from plaintally_server.exceptions import StartError
-from plaintally_server.store import replacing
+from plaintally_server.store import replace
 
 _CLOSED = b"closed"
 _LENGTH = 16
@@ -22,7 +23,8 @@ class Lock:
     """A lock that is held until `release`.
 
     Args:
-        database: the file that it is for; `is_clean` tells whether nobody left it without closing it.
+        database: the file that it is for; `is_clean` tells whether nobody left it without closing
+            it.
 
     Raises:
         StartError: another collector has it.
@@ -34,14 +36,16 @@ class Lock:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except IsADirectoryError as error:
             raise StartError(
-                f"cannot open {self.path}, the lock of the database ({error.strerror}); move {self.path} away"
+                f"cannot open {self.path}, the lock of the database ({error.strerror}); move "
+                f"{self.path} away"
             ) from error
         try:
             _lock(self._file)
         except OSError as error:
             os.close(self._file)
             raise StartError(
-                f"another collector runs on the database {database}; stop it, or name another with --database"
+                f"another collector runs on the database {database}; stop it, or name another with "
+                "--database"
             ) from error
         self._clean(database)
         self.is_clean = os.read(self._file, _LENGTH).rstrip() == _CLOSED
@@ -60,8 +64,8 @@ class Lock:
         """Remove what a restore that was killed left, now that no restore can be running."""
         try:
             if database.exists():
-                replacing.clean(database)
-                replacing.check_one_name(database)
+                replace.clean(database)
+                replace.check_one_name(database)
         except BaseException:
             self.abandon()
             raise
@@ -91,7 +95,9 @@ except ImportError:  # Windows
     msvcrt: Any = importlib.import_module("msvcrt")
 
     def _lock(file: int) -> None:
-        os.lseek(file, 64, os.SEEK_SET)  # behind what is written, since there a lock also keeps others from reading
+        os.lseek(
+            file, 64, os.SEEK_SET
+        )  # behind what is written, since there a lock also keeps others from reading
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
 else:

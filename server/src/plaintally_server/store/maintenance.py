@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
-from plaintally_server.deletion import ForgetRequest, Receipt
+from plaintally_server.auth.cookies import StoredLogin
 from plaintally_server.exceptions import CommandError, Refusal
-from plaintally_server.logins import StoredLogin
-from plaintally_server.resource import Stored
-from plaintally_server.rolling import STRUCK_IMPORTS, Changed
+from plaintally_server.firestore.documents import Stored
+from plaintally_server.ingest.deletion_requests import ForgetRequest, Receipt
+from plaintally_server.jobs.rollups import STRUCK_IMPORTS, Changed
 from plaintally_server.store import (
     Import,
     Window,
@@ -19,13 +19,12 @@ from plaintally_server.store import (
     credentials,
     deletion,
     erasure,
+    exclusions,
+    pull_progress,
     rollups,
     rows,
     schema,
-    striking,
-    walks,
 )
-from plaintally_server.store.batch import days_asked
 from plaintally_server.store.combinations import Staging
 from plaintally_server.store.credentials import Deed
 from plaintally_server.store.database import (
@@ -38,9 +37,10 @@ from plaintally_server.store.database import (
     open_for_writing,
     telling,
 )
-from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.planner import days_asked
+from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.tables import contracts, receipts
-from plaintally_server.store.times import from_us, to_us
+from plaintally_server.store.timestamps import from_us, to_us
 
 
 class TakenPage(NamedTuple):
@@ -54,7 +54,8 @@ class MaintenanceReader(SQLReader):
     """What commands read; the database stays as it is, also one of an older version.
 
     Raises:
-        StartError: The database cannot be opened, or its tables are not a collector's of this version.
+        StartError: The database cannot be opened, or its tables are not a collector's of this
+            version.
     """
 
     def __init__(self, database: Database, *, limit_s: float | None = None) -> None:
@@ -75,7 +76,9 @@ class MaintenanceReader(SQLReader):
     def receipt(self, receipt_hash: str) -> tuple[datetime, int] | None:
         """When the deletion with this receipt was, and of how many documents."""
         with self._reading() as connection:
-            query = select(receipts.c.deleted_at, receipts.c.documents).where(receipts.c.hash == receipt_hash)
+            query = select(receipts.c.deleted_at, receipts.c.documents).where(
+                receipts.c.hash == receipt_hash
+            )
             row = connection.execute(query).one_or_none()
             return None if row is None else (from_us(row[0]), row[1])
 
@@ -90,15 +93,15 @@ class MaintenanceReader(SQLReader):
         with self._reading() as connection:
             return credentials.find_login(connection, login_hash)
 
-    def unfinished_walk(self, project: str, collection: str) -> walks.Walk | None:
+    def unfinished_walk(self, project: str, collection: str) -> pull_progress.Walk | None:
         """Return the walk through a project's collection that has not come to its end."""
         with self._reading() as connection:
-            return walks.find(connection, project, collection)
+            return pull_progress.find(connection, project, collection)
 
-    def find_rejected(self, walk: walks.Walk, ids: Collection[bytes]) -> frozenset[bytes]:
+    def find_rejected(self, walk: pull_progress.Walk, ids: Collection[bytes]) -> frozenset[bytes]:
         """See `walks.find_rejected`."""
         with self._reading() as connection:
-            return walks.find_rejected(connection, walk, ids)
+            return pull_progress.find_rejected(connection, walk, ids)
 
 
 class Maintenance(MaintenanceReader):
@@ -107,8 +110,8 @@ class Maintenance(MaintenanceReader):
     Args:
         database: a file, which is made and brought forward where need be, or an address.
         may_create: whether to make a file that is missing.
-        verify: called before each transaction and after each commit; it raises if the database is not the one that a
-            collector has open.
+        verify: called before each transaction and after each commit; it raises if the database is
+            not the one that a collector has open.
         limit_s: how long PostgreSQL may take for a statement; None for as long as it likes.
 
     Raises:
@@ -126,22 +129,28 @@ class Maintenance(MaintenanceReader):
         self._verify = verify
         schema.prepare(database, may_create=may_create)
         super().__init__(database, limit_s=limit_s)
-        self._writes = open_for_writing(database, timeout_s=PATIENCE_S, may_create=False, limit_s=limit_s)
+        self._writes = open_for_writing(
+            database, timeout_s=PATIENCE_S, may_create=False, limit_s=limit_s
+        )
         self._staging = Staging(self._writes)
 
     def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt:
         """Delete a session with all below it; one that was deleted before has the same receipt.
 
         Raises:
-            CommandError: nobody asked for it and there is no such session, or its bytes are in the file yet.
+            CommandError: nobody asked for it and there is no such session, or its bytes are in the
+                file yet.
         """
         with self._changing() as connection:
             receipt = deletion.approve(connection, session_id, at=at, salt=salt, actor=actor)
             if receipt is None:
-                raise CommandError(f"{session_id} has no deletion request and no documents; see `forget list`")
+                raise CommandError(
+                    f"{session_id} has no deletion request and no documents; see `forget list`"
+                )
         if not self.erase():
             raise CommandError(
-                f"{session_id} is deleted, but something else reads the database; repeat this to erase it"
+                f"{session_id} is deleted, but something else reads the database; repeat this to "
+                "erase it"
             )
         return receipt
 
@@ -171,7 +180,9 @@ class Maintenance(MaintenanceReader):
         count = 0
         after: str | None = ""
         with self._changing() as connection:  # first, so that nothing is dropped without it
-            credentials.note(connection, Deed(at, actor, "refuse to delete", "all requests about no document"))
+            credentials.note(
+                connection, Deed(at, actor, "refuse to delete", "all requests about no document")
+            )
         while after is not None:
             with self._changing() as connection:
                 gone, after = deletion.drop_requests(connection, after, before=at, refused=False)
@@ -182,10 +193,18 @@ class Maintenance(MaintenanceReader):
         """Keep the contract of a package, in place of an earlier one."""
         with self._changing() as connection:
             connection.execute(delete(contracts).where(contracts.c.package == package))
-            connection.execute(contracts.insert().values(package=package, content=content, added_at=to_us(at)))
+            connection.execute(
+                contracts.insert().values(package=package, content=content, added_at=to_us(at))
+            )
 
     def add_token(
-        self, name: str, token_hash: bytes, packages: frozenset[str] | None, *, actor: str, at: datetime
+        self,
+        name: str,
+        token_hash: bytes,
+        packages: frozenset[str] | None,
+        *,
+        actor: str,
+        at: datetime,
     ) -> None:
         """Keep a token by its hash.
 
@@ -215,24 +234,35 @@ class Maintenance(MaintenanceReader):
             credentials.end_login(connection, login_hash)
 
     def strike(
-        self, package: str, first_at: datetime, until: datetime, *, reason: str, actor: str, at: datetime
+        self,
+        package: str,
+        first_at: datetime,
+        until: datetime,
+        *,
+        reason: str,
+        actor: str,
+        at: datetime,
     ) -> Window:
         """Leave what was received in a window out of the figures, and write down who did so.
 
         Raises:
-            CommandError: nothing was received then, or it is no longer here to be counted again without the window.
+            CommandError: nothing was received then, or it is no longer here to be counted again
+                without the window.
         """
         with self._changing() as connection:
-            return striking.strike(connection, package, first_at, until, reason=reason, actor=actor, at=at)
+            return exclusions.strike(
+                connection, package, first_at, until, reason=reason, actor=actor, at=at
+            )
 
     def take_back(self, number: int, *, actor: str, at: datetime) -> Window:
         """Have what was received in a window count again.
 
         Raises:
-            CommandError: there is no such window, or what it left out is no longer here to be counted.
+            CommandError: there is no such window, or what it left out is no longer here to be
+                counted.
         """
         with self._changing() as connection:
-            return striking.take_back(connection, number, actor=actor, at=at)
+            return exclusions.take_back(connection, number, actor=actor, at=at)
 
     def cut_imports(self, day: Changed) -> Changed:
         """See `rolling.Rolling.cut_imports`."""
@@ -252,30 +282,31 @@ class Maintenance(MaintenanceReader):
         with self._changing() as connection:
             rollups.put_series(connection, package, day, {STRUCK_IMPORTS: cells})
 
-    def begin_walk(self, project: str, collection: str, until: datetime) -> walks.Walk:
+    def begin_walk(self, project: str, collection: str, until: datetime) -> pull_progress.Walk:
         """Begin a walk through a project's collection, or return the one that has not come to its end."""
         with self._changing() as connection:
-            return walks.begin(connection, project, collection, until)
+            return pull_progress.begin(connection, project, collection, until)
 
     def take_page(
         self,
-        walk: walks.Walk,
+        walk: pull_progress.Walk,
         writes: Sequence[Write | Import],
-        rejected: walks.RejectedImports = walks.NONE_REJECTED,
+        rejected: pull_progress.RejectedImports = pull_progress.NONE_REJECTED,
         *,
         after: str | None,
     ) -> TakenPage:
         """Keep documents, count imports and move a walk in one transaction; each write succeeds or fails by itself.
 
         Raises:
-            CommandError: Another process has moved the walk meanwhile, or it has met too many rejected imports.
+            CommandError: Another process has moved the walk meanwhile, or it has met too many
+                rejected imports.
         """
         groups = [[write] for write in writes]
         with telling(self._failure):
             self._staging.prepare(days_asked(groups))
         with self._changing() as connection:
-            walks.move(connection, walk, after)
-            walks.keep_rejected(connection, walk, rejected, is_last=after is None)
+            pull_progress.move(connection, walk, after)
+            pull_progress.keep_rejected(connection, walk, rejected, is_last=after is None)
             planned = rows.write(connection, groups)
             deletion.bury_late(connection, planned.late)
             answers = [*map(_unwrap, planned.answers)]  # if it raises, the walk does not move

@@ -2,7 +2,7 @@
 
 from plaintally_server.store.database import Database, open_for_reading
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.writing import SQLStore
 
 

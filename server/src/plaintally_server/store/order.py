@@ -2,10 +2,10 @@
 
 The functions take a connection whose caller has begun a transaction.
 
-An id is found by its bytes, but these lie where there was room: SQLite fills its pages, and PostgreSQL its table, in
-the order of receipt. So a collector writes all ids again in the order of their bytes when it starts, and once an hour
-those that it has kept since. It empties SQLite's log of the latest transactions, too. Then only the ids of the present
-hour show an order.
+An id is found by its bytes, but these lie where there was room: SQLite fills its pages, and
+PostgreSQL its table, in the order of receipt. So a collector writes all ids again in the order of
+their bytes when it starts, and once an hour those that it has kept since. It empties SQLite's log
+of the latest transactions, too. Then only the ids of the present hour show an order.
 """
 
 from collections.abc import Sequence
@@ -41,6 +41,8 @@ def sort_ids(connection: Connection, after: bytes) -> bytes | None:
 def sort_these(connection: Connection, ids: Sequence[bytes]) -> None:
     """Write these ids again; they are given in their order."""
     for part in parts_of(ids):
-        gone = connection.execute(delete(import_ids).where(_IDS.id.in_(part)).returning(_IDS.id, _IDS.day)).all()
+        gone = connection.execute(
+            delete(import_ids).where(_IDS.id.in_(part)).returning(_IDS.id, _IDS.day)
+        ).all()
         if gone:
             connection.execute(import_ids.insert(), [row._asdict() for row in sorted(gone)])

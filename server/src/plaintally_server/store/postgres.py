@@ -1,9 +1,10 @@
 """The store in PostgreSQL, which several collectors may share.
 
-A batch is one transaction: what it names is read and locked in the order of names, then put by one statement. If
-another collector was quicker with a name, or with the id of an import, the batch is planned again on what is there
-then. Each batch shares an advisory lock that a deletion has alone, so that nothing arrives below what is being deleted.
-Batches with imports of the same package wait for each other's commit, since they add to the same sums.
+A batch is one transaction: what it names is read and locked in the order of names, then put by one
+statement. If another collector was quicker with a name, or with the id of an import, the batch is
+planned again on what is there then. Each batch shares an advisory lock that a deletion has alone,
+so that nothing arrives below what is being deleted. Batches with imports of the same package wait
+for each other's commit, since they add to the same sums.
 """
 
 import asyncio
@@ -16,16 +17,27 @@ from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, StartError, unavailable
 from plaintally_server.store import libpq, schema
-from plaintally_server.store.attempt import Attempt
-from plaintally_server.store.batch import Answer, Groups, Plan, Quicker
 from plaintally_server.store.combinations import Staging
-from plaintally_server.store.database import ERRORS, describe, open_for_reading, open_for_writing, problem
+from plaintally_server.store.database import (
+    ERRORS,
+    describe,
+    open_for_reading,
+    open_for_writing,
+    problem,
+)
 from plaintally_server.store.libpq import Batches, connect, is_full, is_lost
+from plaintally_server.store.planner import Answer, Groups, Plan, Quicker
+from plaintally_server.store.postgres_batch import Attempt
 from plaintally_server.store.vacuuming import Vacuuming
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
-_AGAIN = (Quicker, asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_AGAIN = (
+    Quicker,
+    asyncpg.UniqueViolationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+)
 
 
 class PostgresStore(SQLStore):
@@ -62,7 +74,9 @@ class _Server:
             self._loop.run_until_complete(self._connect())
         except (*ERRORS, *libpq.ERRORS) as error:
             self._loop.close()
-            raise StartError(problem(f"cannot write the database {describe(url)}", error)) from error
+            raise StartError(
+                problem(f"cannot write the database {describe(url)}", error)
+            ) from error
 
     def write(self, groups: Groups) -> Sequence[Answer]:
         """Do a batch in one transaction, over a lost connection and against other collectors if need be."""

@@ -1,7 +1,7 @@
 """Removing what has expired, by functions of a connection whose caller has begun a transaction.
 
-A step takes the next rows of a package in the order of an index. A context is replaced by an empty one. Days that
-lose something are exported again, and their rollups stay.
+A step takes the next rows of a package in the order of an index. A context is replaced by an empty
+one. Days that lose something are exported again, and their rollups stay.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,11 +26,11 @@ from sqlalchemy import (
     update,
 )
 
-from plaintally_server.ingest import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
-from plaintally_server.retention import Due, Place, Step
+from plaintally_server.ingest.admission import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
+from plaintally_server.jobs.retention import Due, Place, Step
 from plaintally_server.store import Purge
-from plaintally_server.store.batch import Day
 from plaintally_server.store.content import read_fields, write_fields
+from plaintally_server.store.planner import Day
 from plaintally_server.store.rows import delete_rows, make_stamp
 from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import (
@@ -42,7 +42,15 @@ from plaintally_server.store.tables import (
     rolled_days,
     rollups,
 )
-from plaintally_server.store.times import DAY_US, cut_to_hour, date_of, day_number, day_of, from_us, to_us
+from plaintally_server.store.timestamps import (
+    DAY_US,
+    cut_to_hour,
+    date_of,
+    day_number,
+    day_of,
+    from_us,
+    to_us,
+)
 
 IDS_STEP = 3_000
 """Ids of imports that a step looks at, about."""
@@ -83,35 +91,49 @@ def _signs(due: Due) -> Sequence[ColumnElement[bool]]:
 def _has_expired(due: Due) -> ColumnElement[bool]:
     """The condition that a document has expired, or its context has."""
     expired = and_(_COLUMNS.package == due.package, _COLUMNS.create_time < to_us(due.before))
-    return and_(expired, _COLUMNS.context_label.in_(due.labels)) if due.what == "contexts" else expired
+    return (
+        and_(expired, _COLUMNS.context_label.in_(due.labels)) if due.what == "contexts" else expired
+    )
 
 
 def _is_expired_hour(due: Due) -> ColumnElement[bool]:
     """The condition that a row of imports by hour has expired."""
-    return and_(import_days.c.package == due.package, import_days.c.day < day_number(due.before.date()))
+    return and_(
+        import_days.c.package == due.package, import_days.c.day < day_number(due.before.date())
+    )
 
 
 def _is_expired_day(due: Due) -> ColumnElement[bool]:
     """The condition that a day was noted for what has expired."""
-    collections = [f"{COUNTER_PREFIX}{due.package}"] if due.what == "hours" else [SESSIONS, STATS, INVOKES]
+    collections = (
+        [f"{COUNTER_PREFIX}{due.package}"] if due.what == "hours" else [SESSIONS, STATS, INVOKES]
+    )
     days = rolled_days.c
-    return and_(days.package == due.package, days.collection.in_(collections), days.day < due.before.date())
+    return and_(
+        days.package == due.package, days.collection.in_(collections), days.day < due.before.date()
+    )
 
 
 def begin(connection: Connection, packages: Mapping[str, datetime], *, at: datetime) -> None:
     """Note that purges begin; see `retention.Purging.begin_purge`. One that was killed goes on.
 
-    Days that have changed since they were rolled up count as if they had not, so that a rollup that is being made
-    just now is not kept.
+    Days that have changed since they were rolled up count as if they had not, so that a rollup that
+    is being made just now is not kept.
     """
     if not packages:
         return
-    rows = [{"package": package, "until": to_us(until), "begun_at": to_us(at)} for package, until in packages.items()]
+    rows = [
+        {"package": package, "until": to_us(until), "begun_at": to_us(at)}
+        for package, until in packages.items()
+    ]
     begun = insert(connection, purges)
     is_ahead = purges.c.begun_at > begun.excluded.begun_at  # by a clock that was wrong
     again = {"begun_at": begun.excluded.begun_at, "ended_at": None}
     connection.execute(
-        begun.on_conflict_do_update(index_elements=[*purges.primary_key], set_=again, where=is_ahead), rows
+        begun.on_conflict_do_update(
+            index_elements=[*purges.primary_key], set_=again, where=is_ahead
+        ),
+        rows,
     )
     days = rolled_days.c
     for package, until in packages.items():
@@ -126,7 +148,9 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
     if due.what == "contexts":
         return _empty(connection, due, after, limit, at)
     place = tuple_(*map(literal, after, [column.type for column in _KEY]))
-    query = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.id, _COLUMNS.create_time).where(_has_expired(due))
+    query = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.id, _COLUMNS.create_time).where(
+        _has_expired(due)
+    )
     found = connection.execute(query.where(place < _ORDER).order_by(*_KEY).limit(limit)).all()
     removed = _remove(connection, found)
     last = found[-1] if len(found) == limit else None
@@ -140,8 +164,12 @@ def _drop_hours(connection: Connection, due: Due, place: Place, limit: int) -> S
     last: int | None = connection.execute(oldest.offset(limit - 1).limit(1)).scalar()
     end = day_number(due.before.date()) if last is None else last + 1
     whole = and_(rows.package == due.package, rows.day < end)
-    dropped = connection.execute(delete(import_days).where(whole).returning(rows.day)).scalars().all()
-    of_hours = and_(sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < date_of(end))
+    dropped = (
+        connection.execute(delete(import_days).where(whole).returning(rows.day)).scalars().all()
+    )
+    of_hours = and_(
+        sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < date_of(end)
+    )
     connection.execute(delete(rollups).where(of_hours))
     collection = f"{COUNTER_PREFIX}{due.package}"
     _note_purged(connection, {Day(due.package, collection, date_of(day)) for day in dropped})
@@ -162,18 +190,22 @@ def drop_days(connection: Connection, due: Due) -> None:
 def _days_left(connection: Connection, due: Due) -> set[tuple[str, date]]:
     """Return the collections and days of which something is left that has expired, such as a session's own document."""
     if due.what == "hours":
-        numbers = connection.execute(select(import_days.c.day).where(_is_expired_hour(due)).distinct()).scalars()
+        numbers = connection.execute(
+            select(import_days.c.day).where(_is_expired_hour(due)).distinct()
+        ).scalars()
         return {(f"{COUNTER_PREFIX}{due.package}", date_of(number)) for number in numbers}
     number = _COLUMNS.create_time // DAY_US
-    found = connection.execute(select(_COLUMNS.collection, number).where(_has_expired(due)).distinct())
+    found = connection.execute(
+        select(_COLUMNS.collection, number).where(_has_expired(due)).distinct()
+    )
     return {(collection, day_of(day * DAY_US)) for collection, day in found}
 
 
 def end(connection: Connection, packages: Mapping[str, datetime], *, at: datetime) -> None:
     """Note that purges ended; see `retention.Purging.end_purge`. Those before them are forgotten.
 
-    One that had begun with a later time and was interrupted stays: its days may lack documents, so they are never
-    rolled up again.
+    One that had begun with a later time and was interrupted stays: its days may lack documents, so
+    they are never rolled up again.
     """
     ended = {**packages, "": at}
     rows = [
@@ -182,10 +214,18 @@ def end(connection: Connection, packages: Mapping[str, datetime], *, at: datetim
     ]
     kept = insert(connection, purges)
     now = {"begun_at": kept.excluded.begun_at, "ended_at": kept.excluded.ended_at}
-    connection.execute(kept.on_conflict_do_update(index_elements=[*purges.primary_key], set_=now), rows)
+    connection.execute(
+        kept.on_conflict_do_update(index_elements=[*purges.primary_key], set_=now), rows
+    )
     columns = purges.c
-    earlier = and_(columns.package == bindparam("of"), columns.until < bindparam("by"), columns.begun_at <= to_us(at))
-    connection.execute(delete(purges).where(earlier), [{"of": row["package"], "by": row["until"]} for row in rows])
+    earlier = and_(
+        columns.package == bindparam("of"),
+        columns.until < bindparam("by"),
+        columns.begun_at <= to_us(at),
+    )
+    connection.execute(
+        delete(purges).where(earlier), [{"of": row["package"], "by": row["until"]} for row in rows]
+    )
 
 
 def last_purges(connection: Connection, package: str, now: datetime) -> Mapping[str, Purge]:
@@ -198,20 +238,32 @@ def all_last_purges(connection: Connection, now: datetime) -> Mapping[str, Mappi
     return _read_last(connection, purges.c.package != "", now)
 
 
-def _read_last(connection: Connection, where: ColumnElement[bool], now: datetime) -> Mapping[str, Mapping[str, Purge]]:
+def _read_last(
+    connection: Connection, where: ColumnElement[bool], now: datetime
+) -> Mapping[str, Mapping[str, Purge]]:
     columns = purges.c
     query = select(columns.package, columns.until, columns.begun_at, columns.ended_at)
     by_now = and_(where, columns.begun_at <= to_us(now))
     found: dict[str, dict[str, Purge]] = {}
-    rows = connection.execute(query.where(by_now).order_by(columns.package, columns.begun_at, columns.until))
+    rows = connection.execute(
+        query.where(by_now).order_by(columns.package, columns.begun_at, columns.until)
+    )
     for package, group in groupby(rows, key=attrgetter("package")):
         purged = list(group)
         ended = [row for row in purged if row.ended_at is not None and row.ended_at <= to_us(now)]
         if ended:
-            found.setdefault(package, {})["documents"] = Purge(from_us(ended[-1].ended_at), from_us(ended[-1].until))
-        begun = [row for row in purged if row.ended_at is None and (not ended or row.begun_at > ended[-1].ended_at)]
+            found.setdefault(package, {})["documents"] = Purge(
+                from_us(ended[-1].ended_at), from_us(ended[-1].until)
+            )
+        begun = [
+            row
+            for row in purged
+            if row.ended_at is None and (not ended or row.begun_at > ended[-1].ended_at)
+        ]
         if begun:
-            found.setdefault(package, {})["begun"] = Purge(from_us(begun[-1].begun_at), from_us(begun[-1].until))
+            found.setdefault(package, {})["begun"] = Purge(
+                from_us(begun[-1].begun_at), from_us(begun[-1].until)
+            )
     return found
 
 
@@ -235,15 +287,21 @@ def drop_ids(connection: Connection, after: bytes, *, before: date, today: date)
 
 def _drop_ids_by_id(connection: Connection, after: bytes, days: Mapping[str, int]) -> bytes | None:
     known = import_ids.c
-    following = select(known.id).where(known.id > after).order_by(known.id).offset(IDS_STEP - 1).limit(1)
+    following = (
+        select(known.id).where(known.id > after).order_by(known.id).offset(IDS_STEP - 1).limit(1)
+    )
     last = connection.execute(following).scalar()
     span = known.id > after if last is None else and_(known.id > after, known.id <= last)
     connection.execute(delete(import_ids).where(span, known.day < days["before"]))
-    connection.execute(update(import_ids).where(span, known.day > days["today"]).values(day=days["today"]))
+    connection.execute(
+        update(import_ids).where(span, known.day > days["today"]).values(day=days["today"])
+    )
     return None if last is None else bytes(last)
 
 
-def _drop_ids_by_page(connection: Connection, after: bytes, days: Mapping[str, int]) -> bytes | None:
+def _drop_ids_by_page(
+    connection: Connection, after: bytes, days: Mapping[str, int]
+) -> bytes | None:
     """Look at the next pages of the table: by ids, a step would write to as many pages as it drops ids."""
     page = int.from_bytes(after)
     end = page + max(1, IDS_STEP * _ID_BYTES // _PAGE_BYTES)
@@ -263,7 +321,9 @@ def _drop_ids_by_page(connection: Connection, after: bytes, days: Mapping[str, i
 
 def _empty(connection: Connection, due: Due, place: Place, limit: int, at: datetime) -> Step:
     """Empty the contexts of runs."""
-    query = select(_COLUMNS.number, func.length(_COLUMNS.fields)).where(_has_expired(due)).limit(limit)
+    query = (
+        select(_COLUMNS.number, func.length(_COLUMNS.fields)).where(_has_expired(due)).limit(limit)
+    )
     sized = connection.execute(query).all()
     room, numbers = CONTEXTS_BYTES, list[int]()
     for number, size in sized:
@@ -279,7 +339,9 @@ def _empty(connection: Connection, due: Due, place: Place, limit: int, at: datet
         fields = write_fields({**read_fields(content), "context": {}})
         values = {"fields": fields, "context_label": None, "update_time": changed}
         connection.execute(update(documents).where(_COLUMNS.number == number).values(values))
-    _note_purged(connection, {Day(due.package, one.collection, day_of(one.create_time)) for one in found})
+    _note_purged(
+        connection, {Day(due.package, one.collection, day_of(one.create_time)) for one in found}
+    )
     is_last = len(sized) < limit and len(numbers) == len(sized)
     return Step(len(found), None if is_last else place)
 
@@ -287,7 +349,8 @@ def _empty(connection: Connection, due: Due, place: Place, limit: int, at: datet
 def _remove(connection: Connection, found: Sequence[Any]) -> int:
     """Remove documents, and return how many.
 
-    Sessions and stats stay as long as there is something below them, so that their deletion key deletes it.
+    Sessions and stats stay as long as there is something below them, so that their deletion key
+    deletes it.
     """
     gone = [one.number for one in found if one.collection not in {INVOKES, *_BELOW}]
     removed: list[Day] = []
@@ -295,10 +358,13 @@ def _remove(connection: Connection, found: Sequence[Any]) -> int:
         numbers = [one.number for one in found if one.collection == collection]
         if below and numbers:
             child = documents.alias()
-            # A scalar is looked up for each row, by the index; a join may read all that is below anything.
+            # A scalar is looked up for each row, by the index; a join may read all that is below
+            # anything.
             is_below = and_(child.c.collection == below, child.c.parent == _COLUMNS.id)
             some = select(literal(1)).where(is_below).limit(1).scalar_subquery()
-            rows = connection.execute(select(_COLUMNS.number, some).where(_COLUMNS.number.in_(numbers)))
+            rows = connection.execute(
+                select(_COLUMNS.number, some).where(_COLUMNS.number.in_(numbers))
+            )
             numbers = [number for number, used in rows if not used]
         if numbers := [*gone, *numbers]:
             removed += delete_rows(connection, _COLUMNS.number.in_(numbers))

@@ -1,7 +1,8 @@
 """Rollups, by functions of a connection whose caller has begun a transaction.
 
-A day is rolled up as a whole, in place of what was there of it, and the sums of its month change by the difference. So
-rollups are what the documents were when the day was last rolled up, whatever was deleted or changed in between.
+A day is rolled up as a whole, in place of what was there of it, and the sums of its month change by
+the difference. So rollups are what the documents were when the day was last rolled up, whatever was
+deleted or changed in between.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, update
 
 from plaintally_server.export.layout import table_of
-from plaintally_server.ingest import INVOKES, STATS
-from plaintally_server.reports.questions import ROLLED
-from plaintally_server.rolling import Changed
+from plaintally_server.ingest.admission import INVOKES, STATS
+from plaintally_server.jobs.rollups import Changed
+from plaintally_server.reports.metrics import ROLLED
 from plaintally_server.store import Rolled, Window, clock
-from plaintally_server.store.batch import Day
+from plaintally_server.store.planner import Day
 from plaintally_server.store.rows import note_changes
 from plaintally_server.store.statements import add
 from plaintally_server.store.tables import (
@@ -28,30 +29,45 @@ from plaintally_server.store.tables import (
     rollups,
     struck,
 )
-from plaintally_server.store.times import DAY_US, day_of, from_us, to_us
+from plaintally_server.store.timestamps import DAY_US, day_of, from_us, to_us
 
 Cells = Mapping[str, Mapping[str, int]]
 """By series, the value of each key."""
 
 
 def read(
-    connection: Connection, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool
+    connection: Connection,
+    series: str,
+    package: str,
+    first: date,
+    last: date,
+    *,
+    collection: str,
+    by_day: bool,
 ) -> Rolled:
     """See `Reader.rolled`."""
     days = rolled_days.c
     of_collection = and_(days.package == package, days.collection == collection)
-    query = select(days.day).where(of_collection, days.day.between(first, last), days.rolled.is_(None))
+    query = select(days.day).where(
+        of_collection, days.day.between(first, last), days.rolled.is_(None)
+    )
     found = connection.execute(query.order_by(days.day)).scalars().all()
-    until = purged_until(connection, datetime.max.replace(tzinfo=UTC)).get(package) if found else None
+    until = (
+        purged_until(connection, datetime.max.replace(tzinfo=UTC)).get(package) if found else None
+    )
     missing = [
         day
         for day in found
-        if until is None or day >= until.date() or not _is_settled(connection, Day(package, collection, day))
+        if until is None
+        or day >= until.date()
+        or not _is_settled(connection, Day(package, collection, day))
     ]
     day, key, value = rollups.c.day, rollups.c.key, rollups.c.value
     of_series = and_(rollups.c.series == series, rollups.c.package == package)
     if by_day:
-        rows = connection.execute(select(day, key, value).where(of_series, day.between(first, last)))
+        rows = connection.execute(
+            select(day, key, value).where(of_series, day.between(first, last))
+        )
         return Rolled([(day, key, value) for day, key, value in rows], missing)
     total: dict[str, int] = {}
     for table, start, end in _spans(first, last):
@@ -67,8 +83,8 @@ def read(
 def changed(connection: Connection, last: date, *, package: str | None = None) -> Sequence[Changed]:
     """The days up to the last that are to be rolled up, the oldest first.
 
-    A day of which something was purged stays as it was rolled up before. It may have been forgotten since, and noted
-    again for something that came late.
+    A day of which something was purged stays as it was rolled up before. It may have been forgotten
+    since, and noted again for something that came late.
     """
     days = rolled_days.c
     query = select(days.package, days.collection, days.day, days.stamp, days.rolled).where(
@@ -79,7 +95,9 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
     purged = purged_until(connection, datetime.combine(last + timedelta(days=2), time(), UTC))
     return [
         Changed(package, collection, day, stamp, rolled is not None)
-        for package, collection, day, stamp, rolled in connection.execute(query.order_by(days.day, days.package))
+        for package, collection, day, stamp, rolled in connection.execute(
+            query.order_by(days.day, days.package)
+        )
         if package not in purged
         or day >= purged[package].date()
         or (rolled is None and not _is_settled(connection, Day(package, collection, day)))
@@ -89,14 +107,17 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
 def _is_settled(connection: Connection, day: Day) -> bool:
     """Whether there are rollups of a day that was never rolled up: they are of before a purge forgot the day."""
     series = [question.series for question in ROLLED if question.table == table_of(day.collection)]
-    of_day = and_(rollups.c.package == day.package, rollups.c.day == day.day, rollups.c.series.in_(series))
+    of_day = and_(
+        rollups.c.package == day.package, rollups.c.day == day.day, rollups.c.series.in_(series)
+    )
     return connection.execute(select(rollups.c.key).where(of_day).limit(1)).first() is not None
 
 
 def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime]:
     """See `Reader.purged_until`; a purge that has only begun counts, since it may have removed something.
 
-    What a clock noted that was ahead of `now` is left out. Otherwise no day would be rolled up again until then.
+    What a clock noted that was ahead of `now` is left out. Otherwise no day would be rolled up
+    again until then.
     """
     columns = purges.c
     begun = and_(columns.package != "", columns.begun_at <= to_us(now))
@@ -110,7 +131,9 @@ def put(connection: Connection, day: Changed, cells: Cells) -> bool:
     this = and_(days.package == day.package, days.collection == day.collection, days.day == day.day)
     same = and_(this, days.stamp == day.stamp)
     wanted = or_(days.rolled.is_(None), days.rolled != days.stamp)  # else its purge has begun
-    if not connection.execute(update(rolled_days).where(same, wanted).values(rolled=day.stamp)).rowcount:
+    if not connection.execute(
+        update(rolled_days).where(same, wanted).values(rolled=day.stamp)
+    ).rowcount:
         return False
     put_series(connection, day.package, day.day, cells)
     return True
@@ -119,8 +142,12 @@ def put(connection: Connection, day: Changed, cells: Cells) -> bool:
 def put_series(connection: Connection, package: str, day: date, cells: Cells) -> None:
     """Have these series of a day be as given; only what differs is written."""
     this = and_(rollups.c.package == package, rollups.c.day == day, rollups.c.series.in_(cells))
-    changes = {(series, key): value for series, found in cells.items() for key, value in found.items()}
-    for series, key, value in connection.execute(select(rollups.c.series, rollups.c.key, rollups.c.value).where(this)):
+    changes = {
+        (series, key): value for series, found in cells.items() for key, value in found.items()
+    }
+    for series, key, value in connection.execute(
+        select(rollups.c.series, rollups.c.key, rollups.c.value).where(this)
+    ):
         changes[series, key] = changes.get((series, key), 0) - value
     for table, when in ((rollups, {"day": day}), (monthly_rollups, {"month": day.replace(day=1)})):
         place = {"package": package, **when}
@@ -137,24 +164,40 @@ def note_minute(connection: Connection, at: datetime, refused: Mapping[str, int]
         add(connection, rollups, {"package": package, "day": at.date()}, {(REFUSED, ""): number})
 
 
-def daily_refusals(connection: Connection, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
+def daily_refusals(
+    connection: Connection, package: str, first: date, last: date
+) -> Sequence[tuple[date, int]]:
     """See `Reader.daily_refusals`."""
-    query = select(rollups.c.day, rollups.c.value).where(rollups.c.series == REFUSED, rollups.c.package == package)
-    found = connection.execute(query.where(rollups.c.day.between(first, last)).order_by(rollups.c.day))
+    query = select(rollups.c.day, rollups.c.value).where(
+        rollups.c.series == REFUSED, rollups.c.package == package
+    )
+    found = connection.execute(
+        query.where(rollups.c.day.between(first, last)).order_by(rollups.c.day)
+    )
     return [(day, number) for day, number in found]
 
 
 def hours_up(connection: Connection, first: date, last: date) -> Mapping[date, set[int]]:
     """See `Reader.hours_up`."""
-    day, hours = rollups.c.day, func.aggregate_strings(rollups.c.key, ",")  # a row for each hour would take long
-    query = select(day, hours).where(rollups.c.series == UP, rollups.c.package == "", day.between(first, last))
-    return {day: set(map(int, found.split(","))) for day, found in connection.execute(query.group_by(day))}
+    day, hours = (
+        rollups.c.day,
+        func.aggregate_strings(rollups.c.key, ","),
+    )  # a row for each hour would take long
+    query = select(day, hours).where(
+        rollups.c.series == UP, rollups.c.package == "", day.between(first, last)
+    )
+    return {
+        day: set(map(int, found.split(",")))
+        for day, found in connection.execute(query.group_by(day))
+    }
 
 
 def first_day_up(connection: Connection) -> date | None:
     """See `Reader.first_day_up`."""
     up = and_(rollups.c.series == UP, rollups.c.package == "")
-    return connection.execute(select(rollups.c.day).where(up).order_by(rollups.c.day).limit(1)).scalar()
+    return connection.execute(
+        select(rollups.c.day).where(up).order_by(rollups.c.day).limit(1)
+    ).scalar()
 
 
 def renew_below(connection: Connection, day: Changed) -> None:
@@ -162,10 +205,18 @@ def renew_below(connection: Connection, day: Changed) -> None:
     start = to_us(datetime.combine(day.day, time(), UTC))
     stats, invokes = documents.alias(), documents.alias()
     received = and_(stats.c.create_time >= start, stats.c.create_time < start + DAY_US)
-    ids = select(stats.c.id).where(stats.c.package == day.package, stats.c.collection == STATS, received)
-    below = and_(invokes.c.collection == INVOKES, invokes.c.parent.in_(ids), invokes.c.create_time < start)
-    found = connection.execute(select(invokes.c.create_time // DAY_US).where(below).distinct()).scalars()
-    note_changes(connection, [Day(day.package, INVOKES, day_of(number * DAY_US)) for number in sorted(found)])
+    ids = select(stats.c.id).where(
+        stats.c.package == day.package, stats.c.collection == STATS, received
+    )
+    below = and_(
+        invokes.c.collection == INVOKES, invokes.c.parent.in_(ids), invokes.c.create_time < start
+    )
+    found = connection.execute(
+        select(invokes.c.create_time // DAY_US).where(below).distinct()
+    ).scalars()
+    note_changes(
+        connection, [Day(day.package, INVOKES, day_of(number * DAY_US)) for number in sorted(found)]
+    )
 
 
 def windows(connection: Connection, package: str | None) -> Sequence[Window]:
@@ -179,14 +230,24 @@ def windows(connection: Connection, package: str | None) -> Sequence[Window]:
 def to_window(row: "Row[Any]") -> Window:
     """The window in a row of `struck`."""
     return Window(
-        row.id, row.package, from_us(row.first_at), from_us(row.until), row.reason, row.actor, from_us(row.at)
+        row.id,
+        row.package,
+        from_us(row.first_at),
+        from_us(row.until),
+        row.reason,
+        row.actor,
+        from_us(row.at),
     )
 
 
 def _spans(first: date, last: date) -> Iterable[tuple[Table, date, date]]:
     """Whole months by their sums, and the days before and behind them: tables with their first and last time."""
     start = first if first.day == 1 else _next_month(first)
-    end = last if _next_month(last) - timedelta(days=1) == last else last.replace(day=1) - timedelta(days=1)
+    end = (
+        last
+        if _next_month(last) - timedelta(days=1) == last
+        else last.replace(day=1) - timedelta(days=1)
+    )
     if start > end:
         return [(rollups, first, last)]
     before, behind = start - timedelta(days=1), end + timedelta(days=1)

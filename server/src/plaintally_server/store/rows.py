@@ -1,7 +1,7 @@
 """Documents and counts as rows, by functions of a connection whose caller has begun a transaction.
 
-These are for what is rare: maintenance, deletion, what comes out of another database. What a collector writes all the
-time goes the faster ways of `sqlite` and `postgres`.
+These are for what is rare: maintenance, deletion, what comes out of another database. What a
+collector writes all the time goes the faster ways of `sqlite` and `postgres`.
 """
 
 import secrets
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
 
-from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
+from plaintally_server.ingest.admission import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import Import, Write, totals
-from plaintally_server.store.batch import (
+from plaintally_server.store.planner import (
     Below,
     Day,
     Key,
@@ -32,7 +32,7 @@ from plaintally_server.store.tables import (
     rollups,
     tombstones,
 )
-from plaintally_server.store.times import day_of
+from plaintally_server.store.timestamps import day_of
 
 Discard = Callable[[Connection, str, str], None]
 _ROW = (
@@ -56,7 +56,9 @@ def name_is(named: Iterable[Key]) -> ColumnElement[bool]:
     for collection, document in named:
         ids.setdefault(collection, []).append(document)
     key = documents.c
-    return or_(*(and_(key.collection == collection, key.id.in_(some)) for collection, some in ids.items()))
+    return or_(
+        *(and_(key.collection == collection, key.id.in_(some)) for collection, some in ids.items())
+    )
 
 
 def load(connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
@@ -81,11 +83,16 @@ def find_buried(connection: Connection, hashes: Sequence[bytes]) -> set[bytes]:
     return _find(connection, tombstones.c.id_hash, hashes)
 
 
-def _find(connection: Connection, column: "ColumnElement[bytes]", keys: Sequence[bytes]) -> set[bytes]:
+def _find(
+    connection: Connection, column: "ColumnElement[bytes]", keys: Sequence[bytes]
+) -> set[bytes]:
     """Return those of these keys that a column has."""
     found: set[bytes] = set()
     for part in parts_of(keys):
-        found.update(bytes(key) for key in connection.execute(select(column).where(column.in_(part))).scalars())
+        found.update(
+            bytes(key)
+            for key in connection.execute(select(column).where(column.in_(part))).scalars()
+        )
     return found
 
 
@@ -118,7 +125,10 @@ def count(connection: Connection, planned: Plan) -> None:
         connection.execute(import_ids.insert(), new)
     added = totals.add_up(planned.imports)
     totals.put_hours(connection, added.hours)
-    for table, when, values in ((rollups, "day", added.days), (monthly_rollups, "month", added.months)):
+    for table, when, values in (
+        (rollups, "day", added.days),
+        (monthly_rollups, "month", added.months),
+    ):
         for (series, package, start, key), value in sorted(values.items()):
             add(connection, table, {"package": package, when: start}, {(series, key): value})
 
@@ -139,11 +149,16 @@ def count_runs(connection: Connection, stats: str) -> int:
 
 def _put(connection: Connection, puts: Mapping[Key, Row]) -> None:
     columns = [column.name for column in _ROW]
-    rows = [dict(zip(("collection", "id", *columns), (*key, *row), strict=True)) for key, row in sorted(puts.items())]
+    rows = [
+        dict(zip(("collection", "id", *columns), (*key, *row), strict=True))
+        for key, row in sorted(puts.items())
+    ]
     if rows:
         put = insert(connection, documents)
         changed = {name: put.excluded[name] for name in columns}
-        connection.execute(put.on_conflict_do_update(index_elements=["collection", "id"], set_=changed), rows)
+        connection.execute(
+            put.on_conflict_do_update(index_elements=["collection", "id"], set_=changed), rows
+        )
 
 
 def is_document(collection: str, document: str) -> ColumnElement[bool]:
@@ -164,7 +179,9 @@ def note_changes(connection: Connection, days: Iterable[Day]) -> None:
     if rows:
         noted = insert(connection, rolled_days)
         stamp = {"stamp": noted.excluded.stamp}
-        connection.execute(noted.on_conflict_do_update(index_elements=[*rolled_days.primary_key], set_=stamp), rows)
+        connection.execute(
+            noted.on_conflict_do_update(index_elements=[*rolled_days.primary_key], set_=stamp), rows
+        )
 
 
 def make_stamp() -> int:

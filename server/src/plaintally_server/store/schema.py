@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.schema import SetColumnComment, SetTableComment
 
 from plaintally_server.exceptions import StartError
-from plaintally_server.store import replacing
+from plaintally_server.store import replace
 from plaintally_server.store.database import (
     PATIENCE_S,
     Database,
@@ -34,8 +34,9 @@ def migrate(database: Database, *, may_create: bool = True) -> str | None:
     If not `may_create`, a missing file is an error.
 
     Raises:
-        StartError: the database cannot be opened, is of a newer version, or is no store of ours; or a collector runs on
-            a file of an older version, which would not know its tables any more.
+        StartError: the database cannot be opened, is of a newer version, or is no store of ours; or
+            a collector runs on a file of an older version, which would not know its tables any
+            more.
     """
     engine = open_for_writing(database, timeout_s=PATIENCE_S, may_create=may_create)
     found = check_known(database)
@@ -89,14 +90,19 @@ def check(database: Database) -> None:
         StartError: they are older, newer, or the database cannot be opened.
     """
     if check_known(database) != HEAD:
-        raise StartError(f"the tables of {describe(database)} are not of this version; run plaintally-server migrate")
+        raise StartError(
+            f"the tables of {describe(database)} are not of this version; run plaintally-server "
+            "migrate"
+        )
 
 
 def version(connection: Connection) -> str | None:
     """Return the version of the tables; None if there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.execute(select(text("version_num")).select_from(text("alembic_version"))).scalar()
+    return connection.execute(
+        select(text("version_num")).select_from(text("alembic_version"))
+    ).scalar()
 
 
 def is_known(found: str | None) -> bool:
@@ -121,7 +127,8 @@ def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:
     found, ours = _look_at(database)
     if not is_known(found):
         raise StartError(
-            f"the database {describe(database)} is of a newer version; run the plaintally-server that made it"
+            f"the database {describe(database)} is of a newer version; run the plaintally-server "
+            "that made it"
         )
     if not (ours or (ours is None and may_be_empty)) and isinstance(database, Path):
         raise StartError(f"{database} is not a collector's database; name another")
@@ -131,7 +138,7 @@ def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:
 def _look_at(database: Database) -> tuple[str | None, bool | None]:
     """Return the version of the tables, and whether they are a collector's (see `is_ours`)."""
     with opening(database):
-        if isinstance(database, Path) and database.exists() and replacing.is_missing(database):
+        if isinstance(database, Path) and database.exists() and replace.is_missing(database):
             return None, None  # a file without a byte, which is not opened
     engine = open_for_reading(database)
     try:

@@ -20,7 +20,9 @@ SELECT current_setting('server_version_num')::integer AS version,
     current_setting('synchronous_standby_names') = '' AND EXISTS (SELECT FROM pg_stat_replication)
         AS has_late_standbys
 """
-_UNLOGGED = "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r' ORDER BY relname"
+_UNLOGGED = (
+    "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r' ORDER BY relname"
+)
 
 
 class ServerState(NamedTuple):
@@ -61,7 +63,9 @@ def look_at_server(address: str) -> ServerState:
             state = _read(connection)
         asyncio.run(_connect(address, any_server=state.is_standby))
     except (*ERRORS, *libpq.ERRORS) as error:
-        raise CommandError(problem(f"cannot read the database {describe(address)}", error)) from error
+        raise CommandError(
+            problem(f"cannot read the database {describe(address)}", error)
+        ) from error
     finally:
         engine.dispose()
     return state
@@ -74,5 +78,7 @@ async def _connect(address: str, *, any_server: bool) -> None:
 
 def _read(connection: Connection) -> ServerState:
     settings = connection.execute(text(_SETTINGS)).one()._asdict()
-    unlogged = [name for name in connection.execute(text(_UNLOGGED)).scalars() if name in metadata.tables]
+    unlogged = [
+        name for name in connection.execute(text(_UNLOGGED)).scalars() if name in metadata.tables
+    ]
     return ServerState(**settings, unlogged=unlogged, is_pooled=libpq.is_pooled(connection))

@@ -12,9 +12,16 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, unavailable
-from plaintally_server.ingest import INVOKES, MAX_RUNS, MAX_STATS, STATS
+from plaintally_server.ingest.admission import INVOKES, MAX_RUNS, MAX_STATS, STATS
 from plaintally_server.store import schema, totals
-from plaintally_server.store.batch import (
+from plaintally_server.store.checking import Check
+from plaintally_server.store.combinations import Staging
+from plaintally_server.store.database import open_for_reading, open_for_writing, opening
+from plaintally_server.store.disk_reserve import FOR_IMPORTS, FOR_OTHERS, Room
+from plaintally_server.store.erasure import Erasure, empty_log
+from plaintally_server.store.file_identity import FileIdentity
+from plaintally_server.store.lock import Lock
+from plaintally_server.store.planner import (
     Answer,
     Cell,
     Groups,
@@ -31,13 +38,6 @@ from plaintally_server.store.batch import (
     parents_of_new,
     plan,
 )
-from plaintally_server.store.checking import Check
-from plaintally_server.store.combinations import Staging
-from plaintally_server.store.database import open_for_reading, open_for_writing, opening
-from plaintally_server.store.erasure import Erasure, empty_log
-from plaintally_server.store.file_identity import FileIdentity
-from plaintally_server.store.lock import Lock
-from plaintally_server.store.room import FOR_IMPORTS, FOR_OTHERS, Room
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import HOURS
@@ -111,7 +111,8 @@ class SQLiteStore(SQLStore):
         timeout_s: how long to wait for another process that writes, such as a maintainer's command.
 
     Raises:
-        StartError: the file cannot be opened, another collector runs on it, or it is no store of ours.
+        StartError: the file cannot be opened, another collector runs on it, or it is no store of
+            ours.
     """
 
     def __init__(self, path: Path, *, queue_size: int = 10_000, timeout_s: float = 5) -> None:
@@ -141,7 +142,9 @@ class _File:
         self._erasure = Erasure(self._engine)
         self._check = None if self._lock.is_clean else Check(path)
         self._room = Room(path, raw, partial(empty_log, self._engine, waits=False))
-        event.listen(self._engine, "begin", lambda _: self._admit(FOR_OTHERS), insert=True)  # before its BEGIN
+        event.listen(
+            self._engine, "begin", lambda _: self._admit(FOR_OTHERS), insert=True
+        )  # before its BEGIN
         self.transactions = Transactions(self._engine, self._erasure.begin)
         self._staging = Staging(self._engine)
         with opening(path):
@@ -184,8 +187,9 @@ class _File:
     def close(self) -> None:
         """Let go of the file, unless it is away.
 
-        SQLite would then remove the log of whatever database is at the path, since it does so by name. So the
-        connection stays open until the process ends, and the lock notes no orderly end.
+        SQLite would then remove the log of whatever database is at the path, since it does so by
+        name. So the connection stays open until the process ends, and the lock notes no orderly
+        end.
         """
         if self._check is not None:
             self._check.stop()
@@ -238,7 +242,9 @@ class _File:
                 found[STATS, document] = Row(*row)
         runs = {one: self._raw.execute(_RUNS, (one,)).fetchone()[0] for one in stats}
         planned = plan(groups, found, ids, runs=runs)
-        buried = self._find("SELECT id_hash FROM tombstones WHERE id_hash IN", sorted(planned.asked))
+        buried = self._find(
+            "SELECT id_hash FROM tombstones WHERE id_hash IN", sorted(planned.asked)
+        )
         if buried:
             planned = plan(groups, found, ids, buried, runs)
         self._apply(planned, found)
@@ -273,7 +279,9 @@ class _File:
         if planned.imports:
             self._count(planned.imports)
         days = changed_days(planned, found)
-        self._insert(_NOTE, [(package, name, day.isoformat(), make_stamp()) for package, name, day in days])
+        self._insert(
+            _NOTE, [(package, name, day.isoformat(), make_stamp()) for package, name, day in days]
+        )
 
     def _count(self, imports: Mapping[Cell, int]) -> None:
         added = totals.add_up(imports)
@@ -285,12 +293,17 @@ class _File:
         for insert, sums in ((_ADD, added.days), (_ADD_TO_MONTH, added.months)):
             self._insert(
                 insert,
-                [(series, package, day.isoformat(), key, value) for (series, package, day, key), value in sums.items()],
+                [
+                    (series, package, day.isoformat(), key, value)
+                    for (series, package, day, key), value in sums.items()
+                ],
             )
 
     def _insert(self, insert: _Insert, rows: Sequence[Iterable[object]]) -> int:
         """Insert rows; return how many were inserted or changed."""
         done = 0
         for part in parts_of(rows, _ROWS):
-            done += self._raw.execute(_write(insert, len(part)), [*chain.from_iterable(part)]).rowcount
+            done += self._raw.execute(
+                _write(insert, len(part)), [*chain.from_iterable(part)]
+            ).rowcount
         return done

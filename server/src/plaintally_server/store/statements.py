@@ -20,14 +20,23 @@ def insert(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # of e
 
 
 def add(
-    connection: Connection, table: Table, place: Mapping[str, object], values: Mapping[tuple[str, str], int]
+    connection: Connection,
+    table: Table,
+    place: Mapping[str, object],
+    values: Mapping[tuple[str, str], int],
 ) -> None:
     """Add to sums: by series and key, the values of a package and a day, or a month."""
-    rows = [{"series": series, "key": key, "value": value, **place} for (series, key), value in values.items() if value]
+    rows = [
+        {"series": series, "key": key, "value": value, **place}
+        for (series, key), value in values.items()
+        if value
+    ]
     if rows:
         added = insert(connection, table)
         total = {"value": table.c.value + added.excluded.value}
-        connection.execute(added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows)
+        connection.execute(
+            added.on_conflict_do_update(index_elements=[*table.primary_key], set_=total), rows
+        )
 
 
 def parts_of(items: Sequence[T], size: int = _AT_ONCE) -> Iterator[Sequence[T]]:

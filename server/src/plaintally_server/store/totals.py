@@ -1,7 +1,7 @@
 """Totals of imports: what a batch adds to them.
 
-An import adds one to its hour and coarse fields in `import_days`, and to the sums of its hour, day and month in the
-rollups. `combinations` bounds how many coarse fields are told apart.
+An import adds one to its hour and coarse fields in `import_days`, and to the sums of its hour, day
+and month in the rollups. `combinations` bounds how many coarse fields are told apart.
 """
 
 from collections import Counter
@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from plaintally_server.store.batch import Cell
+from plaintally_server.store.planner import Cell
 from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import HOURS, IMPORTS, IMPORTS_BY_HOUR, import_days
-from plaintally_server.store.times import date_of
+from plaintally_server.store.timestamps import date_of
 
 
 class Totals(NamedTuple):
@@ -23,7 +23,8 @@ class Totals(NamedTuple):
     Attributes:
         hours: imports by package, hour and coarse fields.
         days: by series, package, day and key, what is added to `rollups`.
-        months: by series, package, first day of the month and key, what is added to `monthly_rollups`.
+        months: by series, package, first day of the month and key, what is added to
+            `monthly_rollups`.
     """
 
     hours: Mapping[Cell, int]
@@ -56,4 +57,6 @@ def put_hours(connection: Connection, imports: Mapping[Cell, int]) -> None:
     for name, rows in sorted(by_hour.items()):
         added = insert(connection, import_days)
         total = {name: import_days.c[name] + added.excluded[name]}
-        connection.execute(added.on_conflict_do_update(index_elements=[*import_days.primary_key], set_=total), rows)
+        connection.execute(
+            added.on_conflict_do_update(index_elements=[*import_days.primary_key], set_=total), rows
+        )

@@ -1,8 +1,9 @@
 """VACUUM of PostgreSQL's tables after deletions, beside the thread that writes.
 
-A deleted row stays where it is until VACUUM frees its place and something else is written there. VACUUM reads whole
-tables, so it runs in a thread and on a connection of its own, at most once in ten minutes. Its lock keeps a second
-VACUUM away, whether of another collector or of the server itself: the second one gives up and tries again later.
+A deleted row stays where it is until VACUUM frees its place and something else is written there.
+VACUUM reads whole tables, so it runs in a thread and on a connection of its own, at most once in
+ten minutes. Its lock keeps a second VACUUM away, whether of another collector or of the server
+itself: the second one gives up and tries again later.
 """
 
 import logging
@@ -29,14 +30,17 @@ def vacuum(engine: Engine, *, rewrite: bool = False, waits: bool = True) -> None
     Args:
         engine: the connections to use.
         rewrite: whether to write the tables again, during which all other reads and writes wait.
-        waits: whether to wait as long as a command does while another connection has a lock of one of the tables.
+        waits: whether to wait as long as a command does while another connection has a lock of one
+            of the tables.
     """
     with engine.connect() as connection:
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     if last is None and not rewrite:
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"SET lock_timeout = {PATIENCE_S * 1000 if waits else PATIENCE_MS}")
+        connection.exec_driver_sql(
+            f"SET lock_timeout = {PATIENCE_S * 1000 if waits else PATIENCE_MS}"
+        )
         connection.exec_driver_sql("SET statement_timeout = 0")
         try:
             connection.exec_driver_sql(f"VACUUM {'FULL ' if rewrite else ''}{_TABLES}")

@@ -1,9 +1,11 @@
 """Group commit: one thread writes, in transactions that hold all that was waiting, and answers after they hold.
 
-What a database has to do for it is a `Backend`'s. Work that deletes is done alone, in its turn between the batches.
+What a database has to do for it is a `Backend`'s. Work that deletes is done alone, in its turn
+between the batches.
 
-The thread survives every error. A second thread watches it: if the first one ends all the same, or makes no progress
-for LIMIT_S, the writes that wait are answered 503, `trouble` says why, and `/healthz` fails until it goes on.
+The thread survives every error. A second thread watches it: if the first one ends all the same, or
+makes no progress for LIMIT_S, the writes that wait are answered 503, `trouble` says why, and
+`/healthz` fails until it goes on.
 """
 
 import asyncio
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 from plaintally_server.exceptions import Refusal, describe, failed, release, unavailable
 from plaintally_server.store import Import, Write
-from plaintally_server.store.batch import Answer, Groups
+from plaintally_server.store.planner import Answer, Groups
 
 MAX_BATCH = 1000
 LIMIT_S = 30.0
@@ -27,7 +29,8 @@ CLOSE_S = 8.0
 """The longest time that `close` waits; a supervisor kills the process soon after."""
 _WATCH_S = 0.5
 _REST_S = 0.1  # after a failure outside of a transaction, which may repeat at once
-_GATHERING_S = 0.001  # that a first write waits for others: those that come then need no transaction of their own
+# that a first write waits for others: those that come then need no transaction of their own
+_GATHERING_S = 0.001
 Work = Callable[[], Any]
 _logger = logging.getLogger(__name__)
 
@@ -138,7 +141,9 @@ class Writer:
                 self._backend.close()
                 self.ended_well = True
         except BaseException as error:  # noqa: BLE001
-            _logger.critical("the thread that writes ended (%s); restart the collector", describe(error))
+            _logger.critical(
+                "the thread that writes ended (%s); restart the collector", describe(error)
+            )
             release(error)
         finally:
             if not self.ended_well:
@@ -182,7 +187,9 @@ class Writer:
             since_s = self._busy_since_s
             is_stuck = since_s is not None and time.monotonic() - since_s > LIMIT_S
             if is_stuck and self.trouble is None:
-                _logger.critical("the thread that writes is stuck for %.0f s; restart the collector", LIMIT_S)
+                _logger.critical(
+                    "the thread that writes is stuck for %.0f s; restart the collector", LIMIT_S
+                )
             if is_stuck:
                 self._give_up(f"the thread that writes has made no progress for {LIMIT_S:.0f} s")
             elif self.trouble:
@@ -232,7 +239,10 @@ class Writer:
         """Do a batch, or each piece of work alone, and tell what came of it."""
         jobs: Sequence[Any] = [pending.job for pending in batch]
         answers = list(map(self._try, jobs)) if alone else self._write(jobs)
-        _tell_all(batch, [_judge(answer) if isinstance(answer, Exception) else answer for answer in answers])
+        _tell_all(
+            batch,
+            [_judge(answer) if isinstance(answer, Exception) else answer for answer in answers],
+        )
 
     def _write(self, groups: Groups) -> Sequence[Any]:
         """Do a batch; whatever happens to it, the thread goes on, since without it all would wait for ever."""
@@ -241,7 +251,11 @@ class Writer:
             return [answers] * len(groups)
         if isinstance(answers, Exception):
             # Its neighbours are without fault.
-            return [answers] if len(groups) == 1 else [one for group in groups for one in self._write([group])]
+            return (
+                [answers]
+                if len(groups) == 1
+                else [one for group in groups for one in self._write([group])]
+            )
         self.documents += sum(map(len, groups))
         found: Sequence[Any] = answers
         return found
@@ -267,7 +281,12 @@ class Writer:
 
 def disk_full() -> Refusal:
     """The answer where nothing fits on the disk any more."""
-    return Refusal(507, "RESOURCE_EXHAUSTED", "The collector's disk is full; try again later.", retry_after_s=60)
+    return Refusal(
+        507,
+        "RESOURCE_EXHAUSTED",
+        "The collector's disk is full; try again later.",
+        retry_after_s=60,
+    )
 
 
 def _stopped() -> Refusal:
@@ -301,7 +320,9 @@ def _loop_of(settled: tuple["asyncio.Future[Any]", Any]) -> asyncio.AbstractEven
 
 def _settle(settled: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
     for future, answer in settled:
-        if future.done():  # the client went away, and what was written stays written; or it was answered 503
+        if (
+            future.done()
+        ):  # the client went away, and what was written stays written; or it was answered 503
             continue
         if isinstance(answer, Exception):
             future.set_exception(answer)

@@ -8,15 +8,24 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, delete
 
-from plaintally_server.deletion import Receipt
-from plaintally_server.resource import Stored
-from plaintally_server.retention import PAUSE, Due, Place, Step
-from plaintally_server.rolling import STRUCK_IMPORTS, Changed
-from plaintally_server.store import Import, Write, credentials, deletion, order, purging, rollups, rows
-from plaintally_server.store.batch import Forgotten
+from plaintally_server.firestore.documents import Stored
+from plaintally_server.ingest.deletion_requests import Receipt
+from plaintally_server.jobs.retention import PAUSE, Due, Place, Step
+from plaintally_server.jobs.rollups import STRUCK_IMPORTS, Changed
+from plaintally_server.store import (
+    Import,
+    Write,
+    credentials,
+    deletion,
+    order,
+    purging,
+    rollups,
+    rows,
+)
 from plaintally_server.store.database import exclusively, queueing
 from plaintally_server.store.erasure import empty_log
-from plaintally_server.store.reading import SQLReader
+from plaintally_server.store.planner import Forgotten
+from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import contracts, receipts, tombstones
 from plaintally_server.store.writer import Backend, Writer
@@ -38,17 +47,23 @@ class Transactions:
         self._engine, self._erase = engine, erase
         self._new_ids: list[bytes] = []
 
-    def do(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+    def do(
+        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs
+    ) -> T:
         """What the work returns."""
         with exclusively(self._engine) as connection:
             return work(connection, *arguments, **more)
 
-    def queue(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+    def queue(
+        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs
+    ) -> T:
         """Return what the work returns, which changes only the queue of deletion requests."""
         with queueing(self._engine) as connection:
             return work(connection, *arguments, **more)
 
-    def delete(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+    def delete(
+        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs
+    ) -> T:
         """The same, of work that deletes."""
         done = self.do(work, *arguments, **more)
         self._erase()
@@ -85,7 +100,9 @@ class Transactions:
             self._erase()
 
 
-def _write_erasing(connection: Connection, group: Sequence[Write | Import]) -> Sequence[Stored | None]:
+def _write_erasing(
+    connection: Connection, group: Sequence[Write | Import]
+) -> Sequence[Stored | None]:
     """Do one write after the other, since what is deleted takes others with it."""
     answers: list[Stored | None] = []
     for write in group:
@@ -100,7 +117,9 @@ def _write_erasing(connection: Connection, group: Sequence[Write | Import]) -> S
 
 def _probe(connection: Connection) -> None:
     """Write as much as a long document, and take it back before anybody sees it."""
-    connection.execute(contracts.insert().values(package="", content=bytes(_PROBE_BYTES), added_at=0))
+    connection.execute(
+        contracts.insert().values(package="", content=bytes(_PROBE_BYTES), added_at=0)
+    )
     connection.execute(delete(contracts).where(contracts.c.package == ""))
 
 
@@ -114,7 +133,9 @@ class SQLStore(SQLReader):
         queue_size: how many writes may wait; more are refused as UNAVAILABLE.
     """
 
-    def __init__(self, reads: Engine, backend: Backend, transactions: Transactions, *, queue_size: int) -> None:
+    def __init__(
+        self, reads: Engine, backend: Backend, transactions: Transactions, *, queue_size: int
+    ) -> None:
         super().__init__(reads)
         self._transactions = transactions
         self.verify = backend.verify
@@ -165,13 +186,17 @@ class SQLStore(SQLReader):
         """See `Store.forget`."""
         return await self._delete(deletion.forget, session_id, key=key, at=at, salt=salt)
 
-    async def approve(self, session_id: str, *, at: datetime, salt: bytes, actor: str) -> Receipt | None:
+    async def approve(
+        self, session_id: str, *, at: datetime, salt: bytes, actor: str
+    ) -> Receipt | None:
         """See `Store.approve`."""
         return await self._delete(deletion.approve, session_id, at=at, salt=salt, actor=actor)
 
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
         """See `Store.request_forgetting`."""
-        await self._writer.run(lambda: self._transactions.queue(deletion.request, session_id, at=at))
+        await self._writer.run(
+            lambda: self._transactions.queue(deletion.request, session_id, at=at)
+        )
 
     async def probe(self) -> None:
         """See `Store.probe`; on PostgreSQL batches have a connection of their own."""
@@ -277,12 +302,18 @@ class SQLStore(SQLReader):
         self._writer.close()
         self._reads.dispose()
 
-    async def _do(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+    async def _do(
+        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs
+    ) -> T:
         """What the work returns, which is done alone in the thread that writes."""
         done: T = await self._writer.run(lambda: self._transactions.do(work, *arguments, **more))
         return done
 
-    async def _delete(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs) -> T:
+    async def _delete(
+        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs
+    ) -> T:
         """The same, of work that deletes."""
-        done: T = await self._writer.run(lambda: self._transactions.delete(work, *arguments, **more))
+        done: T = await self._writer.run(
+            lambda: self._transactions.delete(work, *arguments, **more)
+        )
         return done

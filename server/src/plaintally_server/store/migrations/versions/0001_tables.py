@@ -17,7 +17,9 @@ def upgrade() -> None:
     """Create the tables that the database uses, and draw its identity (see `identity`)."""
     bind = op.get_bind()
     tables = [
-        table for table in metadata.sorted_tables if table.info.get("only", bind.dialect.name) == bind.dialect.name
+        table
+        for table in metadata.sorted_tables
+        if table.info.get("only", bind.dialect.name) == bind.dialect.name
     ]
     metadata.create_all(bind, tables=tables)
     op.bulk_insert(identities, [{"identity": os.urandom(16)}])

@@ -1,0 +1,252 @@
+"""Counts one import: finds out whether it may, and passes what may leave to `_sender`.
+
+Where nobody said anything, the author's default holds, and nothing more is loaded; else the facts
+are gathered for `_consent` to decide on. It keeps no state but which packages this process has
+counted.
+"""
+
+import os
+import sys
+import time
+
+from plaintally import _preferences, _spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plaintally import Telemetry
+    from plaintally._spawn import Endpoint
+    from plaintally.consent.rules import Facts, Layer
+
+# Where counting would mean nothing and nobody can consent. The presence of the variable is enough,
+# but for the values named in HARMLESS. BUILD_ID, RUN_ID, RENDER and VERCEL also occur on hosts that
+# run for long: the decision names the variable, so that whoever looks can see why. (Taskcluster's
+# TASK_ID counts only with a RUN_ID, which is here.)
+_VARIABLES = {
+    "CI": """
+        CI CONTINUOUS_INTEGRATION BUILD_NUMBER BUILD_ID RUN_ID CI_NAME CI_APP_ID CI_BUILD_ID CI_BUILD_NUMBER
+        AGOLA_GIT_REF AC_APPCIRCLE APPVEYOR CODEBUILD_BUILD_ARN TF_BUILD bamboo_planKey BITBUCKET_COMMIT
+        BITRISE_IO BUDDY_WORKSPACE_ID BUILDKITE CIRCLECI CIRRUS_CI CF_PAGES WORKERS_CI CF_BUILD_ID CM_BUILD_ID
+        DRONE DSARI EARTHLY_CI EAS_BUILD GERRIT_PROJECT GITEA_ACTIONS GITHUB_ACTIONS GITLAB_CI GO_PIPELINE_LABEL
+        BUILDER_OUTPUT HARNESS_BUILD_ID HUDSON_URL JENKINS_URL LAYERCI MAGNUM NETLIFY NEVERCODE PROW_JOB_ID
+        RELEASE_BUILD_ID RENDER SAILCI SCREWDRIVER SEMAPHORE STRIDER TEAMCITY_VERSION TRAVIS VELA NOW_BUILDER
+        VERCEL APPCENTER_BUILD_ID CI_XCODE_PROJECT XCS SHIPPABLE TDDIUM
+    """,
+    "test run": "PYTEST_CURRENT_TEST PYTEST_VERSION TOX_ENV_NAME NOX_CURRENT_SESSION",
+    "documentation build": "READTHEDOCS",
+    "AI agent": """
+        CLAUDECODE CURSOR_AGENT CURSOR_TRACE_ID GEMINI_CLI CODEX_SANDBOX AI_AGENT COPILOT_CLI OPENCODE_CLIENT
+        REPL_ID
+    """,
+    "rank above 0": "OMPI_COMM_WORLD_RANK PMI_RANK PMIX_RANK SLURM_PROCID RANK",
+}
+# Lists of so many constants would be slower to load.
+CIRCUMSTANCES = {rule: names.split() for rule, names in _VARIABLES.items()}
+# Libraries whose pools start worker processes; each has a class of processes like that of
+# `multiprocessing`.
+_POOLS = "multiprocessing.process", "billiard.process", "multiprocess.process"
+# the packages whose import this process, or the one it was forked from, counted
+_counted: "dict[str, object]" = {}
+
+
+def count(telemetry: "Telemetry") -> None:
+    """Count that this process imported the package, once, unless anybody refuses."""
+    if telemetry.package in _counted:
+        return
+    environment = dict(os.environ)
+    endpoint = telemetry.endpoint
+    rule = "endpoint" if endpoint is None else "default"
+    if not default_decides(telemetry, environment):
+        from plaintally.consent import rules
+
+        facts = gather(telemetry)
+        decision = rules.decide("counter", facts)
+        rule = decision.rule
+        endpoint = facts.endpoint if decision.allowed else None
+    if rule == "default" and telemetry.policy != "opt-in" and _is_interactive():
+        from plaintally.consent import notice
+
+        notice.show_once(telemetry, environment)
+    token = object()
+    telemetry._refused = endpoint is None
+    if endpoint is not None and _counted.setdefault(telemetry.package, token) is token:
+        target, body = document(telemetry, os.urandom(16), time.time_ns())
+        _spawn.send(endpoint, target, body, environment=environment)
+
+
+def default_decides(telemetry: "Telemetry", environment: "dict[str, str]") -> bool:
+    """Return whether the rule `default` decides that an import is counted, since no other rule of `_consent` speaks.
+
+    A short cut: loading and applying the rules takes a third more instructions of an import
+    (`bench/counts.py`).
+    """
+    own = telemetry.package.upper()
+    names = (
+        (f"{own}_TELEMETRY", f"LOG_USING_{own}", "PLAINTALLY", "DO_NOT_TRACK"),
+        *CIRCUMSTANCES.values(),
+    )
+    said = (
+        telemetry._explicit
+        or _is_pool_worker()
+        or not all(map(environment.keys().isdisjoint, names))
+    )
+    return telemetry.policy == "opt-out" and not said and not _preferences.any_speaks(environment)
+
+
+def document(telemetry: "Telemetry", randomness: bytes, now_ns: int) -> "tuple[str, bytes]":
+    """The target below the endpoint and the JSON body of one count; every value is safe to quote as it is."""
+    identifier, names = uuid4(randomness), telemetry.fields
+    values = {
+        "id": identifier,
+        "timestamp": hour(now_ns),
+        "python_version": "{}.{}".format(*sys.version_info),
+    }
+    if "package_version" in names:
+        values["package_version"] = _coarse_version(telemetry.version)
+    kinds = {"timestamp": "timestampValue"}
+    sent = [name for name in names if values[name]]  # without an invalid version
+    inside = ",".join(
+        [f'"{name}":{{"{kinds.get(name, "stringValue")}":"{values[name]}"}}' for name in sent]
+    )
+    return (
+        f"using_{telemetry.package}?documentId={identifier}",
+        f'{{"fields":{{{inside}}}}}'.encode(),
+    )
+
+
+def _coarse_version(version: object) -> str:
+    """Return the coarse form of a version, or "": that of a plain release such as `1.2.3` without loading the rule."""
+    parts = version.split(".") if isinstance(version, str) and len(version) <= 64 else [""]
+    if all(part.isdigit() and part.isascii() and len(part) < 7 for part in parts):
+        return str(version)
+    from plaintally.versions import coarse_version
+
+    return coarse_version(version)
+
+
+def gather(telemetry: "Telemetry") -> "Facts":
+    """All that a decision about the package depends on."""
+    from plaintally.consent.rules import Facts
+
+    environment = dict(os.environ)
+    layers = [*_preferences.layers(environment), *telemetry._explicit.get("modules", {}).values()]
+    endpoint, where = resolve_endpoint(telemetry, layers)
+    shown = False
+    if telemetry.policy == "notice-first":
+        from plaintally.consent import notice
+
+        shown = notice.was_shown(telemetry, environment)
+    return Facts(
+        telemetry.package,
+        environment=environment,
+        layers=layers,
+        explicit=telemetry._explicit,
+        endpoint=endpoint,
+        endpoint_where=where,
+        policy=telemetry.policy,
+        notice_shown=shown,
+        pool_worker=_is_pool_worker(),
+        obstacles=_find_obstacles(),
+    )
+
+
+def _find_obstacles() -> "dict[str, str]":
+    """Return for each switch why this process can start none that sends; empty if it can."""
+    obstacle = ""
+    if not _spawn.find_interpreter():
+        obstacle = "this program has no Python interpreter that could be started"
+    elif sys.platform != "win32" and not os.access("/bin/sh", os.X_OK):
+        obstacle = "there is no /bin/sh"
+    on_windows = "automatic sharing does not work on Windows yet"  # a writer to a pipe might block
+    return {
+        "counter": obstacle,
+        "automatic_sharing": on_windows if sys.platform == "win32" else obstacle,
+    }
+
+
+def resolve_endpoint(
+    telemetry: "Telemetry", layers: "Sequence[Layer]"
+) -> "tuple[Endpoint | None, str]":
+    """The address in force and who set it: the nearest preferences file that names one, else the author.
+
+    That there be none is also heard from the user's choices, from a file that enforces, and from
+    one that may not name another address.
+    """
+    from plaintally.consent.rules import understand
+
+    chosen = None
+    for layer in layers:
+        said = layer.get(telemetry.package, "endpoint")
+        if said is None or (chosen is not None and layer.level != "choices" and not layer.enforced):
+            continue
+        where = layer.path + layer.record(telemetry.package, "endpoint")
+        if understand(said) is False:
+            return None, where
+        try:
+            named = _spawn.parse_endpoint(said, allow_http=telemetry.allow_http)
+        except ValueError:
+            return None, f"{layer.path}, whose endpoint is no usable URL"
+        if chosen is None and layer.may_allow("endpoint"):
+            chosen = named, where
+    return chosen or (telemetry.endpoint, "the author of the package")
+
+
+def uuid4(randomness: bytes) -> str:
+    """A version 4 UUID (RFC 9562, section 5.4) of 16 random bytes, without importing `uuid`."""
+    versioned = randomness[:6] + bytes(
+        (randomness[6] & 0x0F | 0x40, randomness[7], randomness[8] & 0x3F | 0x80)
+    )
+    digits = (versioned + randomness[9:]).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def hour(now_ns: int) -> str:
+    """Return the hour of a time in nanoseconds since 1970, as RFC 3339 in UTC."""
+    year, month, day, hours, *_ = time.gmtime(now_ns // 1_000_000_000)
+    return f"{year:04}-{month:02}-{day:02}T{hours:02}:00:00Z"
+
+
+def is_notebook() -> bool:
+    """Whether this process is a notebook's kernel; one that drives notebooks may have loaded the same modules."""
+    ipython = sys.modules.get("IPython")
+    try:
+        return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    except Exception:  # noqa: BLE001  # another module of this name, or one that is only half loaded
+        return False
+
+
+def _is_interactive() -> bool:
+    """Whether a person sits there to read a notice: at a prompt, a notebook, or a terminal at both ends."""
+    try:
+        if is_notebook():
+            return True
+        prompts = hasattr(sys, "ps1") or bool(sys.flags.interactive)
+        return sys.stderr.isatty() and (prompts or sys.stdin.isatty()) and _is_foreground()
+    except (
+        AttributeError,
+        ValueError,
+    ):  # a stream that is none, or that the host replaced or closed
+        return False
+
+
+def _is_foreground() -> bool:
+    """Whether this process may write to its terminal: with `stty tostop` that would stop a job in the background."""
+    try:
+        return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
+    except (
+        OSError,
+        AttributeError,
+    ):  # not the terminal that controls this process, or Windows, which has no jobs
+        return True
+
+
+def _is_pool_worker() -> bool:
+    """Whether a library for pools started this process; while a worker is being prepared, only its flag tells."""
+    for module in filter(None, map(sys.modules.get, _POOLS)):
+        process = getattr(module, "_current_process", None)
+        if getattr(process, "_parent_pid", None) is not None or getattr(
+            process, "_inheriting", False
+        ):
+            return True
+    return False

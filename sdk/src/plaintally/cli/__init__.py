@@ -1,0 +1,11 @@
+"""What commands of other distributions share with those of `plaintally`.
+
+The distribution `plaintally-author` brings the actions of `plaintally contract` by an entry point
+of the group `plaintally.commands`: a function that adds arguments to the parser of that command.
+"""
+
+from plaintally._files import remedy, write_file
+from plaintally.cli.main import find, package_name
+from plaintally.cli.output import say, write
+
+__all__ = ["find", "package_name", "remedy", "say", "write", "write_file"]

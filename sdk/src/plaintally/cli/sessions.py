@@ -1,0 +1,174 @@
+"""The commands about sessions: sharing a saved one, and having a shared one deleted."""
+
+import sys
+
+from plaintally import Telemetry, _count, _spawn, sharing
+from plaintally._spawn import Endpoint
+from plaintally.cli.output import say
+from plaintally.exceptions import SharingError
+from plaintally.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    import os
+    from collections.abc import Callable
+
+
+_LONGEST_KEY = 1000
+
+
+def add_commands(
+    add: "Callable[..., argparse.ArgumentParser]",
+    *,
+    package: "Callable[[str], str]",
+    find: "Callable[..., Telemetry | None]",
+) -> None:
+    """Add them to the command; `package` reads a name, `find` gives the handle of one."""
+    share = add(
+        "share",
+        lambda arguments: _share(arguments, find),
+        "share a session that was saved with session.save(FILE), also on another machine",
+    )
+    share.add_argument("file", help="the saved session")
+    share.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        choices=sharing.PRIVATE,
+        help="what else goes along, and otherwise stays; may be given again",
+    )
+    share.add_argument(
+        "--preview", action="store_true", help="show what would be sent, and send nothing"
+    )
+    forget = add(
+        "forget", lambda arguments: _forget(arguments, find), "have a shared session deleted"
+    )
+    forget.add_argument("session", help="the ID of the session")
+    forget.add_argument(
+        "--package", required=True, type=package, help="the package it was shared with"
+    )
+    forget.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="file with its deletion key, or - for standard input; otherwise you are asked for the key at a terminal; "
+        "without a key the request waits for a maintainer",
+    )
+    for command in (share, forget):
+        command.add_argument(
+            "--endpoint", help="the collector's address; by default that of the package"
+        )
+
+
+def _share(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | None]") -> None:
+    session = _load(arguments.file)
+    handle = find(session.package, declared_only=True)  # the name comes out of a file
+    endpoint = _endpoint(session.package, handle, arguments.endpoint)
+    preview = sharing.Preview(session, endpoint, include=arguments.include)
+    if arguments.preview or arguments.include:
+        say(preview, lines=True)
+    if arguments.preview:
+        return
+    if arguments.include:
+        _ask(arguments.include)
+    result = sharing.share(
+        preview,
+        show_progress=True,
+        issues_url=handle.issues_url if handle else None,
+        given_endpoint=arguments.endpoint,
+    )
+    if not result.complete:
+        sys.exit(1)
+
+
+def _ask(include: "list[str]") -> None:
+    """Go on only if somebody who has seen the preview says so."""
+    try:
+        word = (
+            input(f"\nShare all this, with {' and '.join(include)}? Type yes: ")
+            if sys.stdin.isatty()
+            else ""
+        )
+    except (AttributeError, EOFError):  # there is nobody
+        word = ""
+    if word.strip().lower() not in ("y", "yes"):
+        raise SharingError(
+            f"nothing was shared: {' and '.join(include)} leave only when somebody at a terminal "
+            "has seen them"
+        )
+
+
+def _forget(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | None]") -> None:
+    handle = find(arguments.package)
+    endpoint = _endpoint(arguments.package, handle, arguments.endpoint)
+    issues_url = handle.issues_url if handle else None
+    key = _read_key(arguments.key_file)
+    say(sharing.forget(arguments.session, key, endpoint, issues_url=issues_url), lines=True)
+
+
+def _read_key(path: "str | None") -> "str | None":
+    """Return the deletion key from a file or a terminal: every user of a machine can list its command lines.
+
+    Raises:
+        SharingError: the file cannot be read, or is empty.
+    """
+    if path is None:
+        return _ask_for_key()
+    try:
+        if path == "-":
+            text = sys.stdin.readline(_LONGEST_KEY)
+        else:
+            with open(path, encoding="utf-8") as file:
+                text = file.readline(_LONGEST_KEY)
+    except (OSError, UnicodeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise SharingError(
+            f"cannot read the deletion key from {path} ({reason}); name a file that holds it"
+        ) from error
+    if not text.strip():
+        raise SharingError(
+            f"there is no deletion key in {path}; to ask the maintainers instead, leave out "
+            "--key-file"
+        )
+    return text.strip()
+
+
+def _ask_for_key() -> "str | None":
+    """Return the key that a person types, who does not see it; None if there is nobody, or nothing was typed."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    from getpass import getpass
+
+    try:
+        return getpass("Deletion key (leave it empty to ask the maintainers): ").strip() or None
+    except EOFError:
+        return None
+
+
+def _load(path: "str | os.PathLike[str]") -> Session:
+    try:
+        return Session.load(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SharingError(
+            f"cannot read {path} ({reason}); give a file that session.save wrote"
+        ) from error
+
+
+def _endpoint(package: str, handle: "Telemetry | None", given: "str | None") -> Endpoint:
+    """Where the package's sessions go: what was given, else its user's or author's address."""
+    if given is not None:
+        return _spawn.parse_endpoint(given, allow_http=handle is not None and handle.allow_http)
+    asked = handle or Telemetry(package)
+    facts = _count.gather(asked)
+    if facts.endpoint is None:
+        unknown = (
+            ""
+            if handle
+            else f"no package is installed here that calls its telemetry {package!r}, and "
+        )
+        where = facts.endpoint_where
+        raise SharingError(
+            f"{unknown}{package} has no endpoint (set by {where}); name one with --endpoint"
+        )
+    return facts.endpoint

@@ -1,0 +1,1 @@
+"""What a maintainer does, for the command line and the pages alike."""

@@ -1,0 +1,182 @@
+"""Figures of a running collector for Prometheus, on a port of their own: how many requests, how quick, what waits.
+
+Their labels are the few kinds of requests and the codes of answers: no package, no client, nothing
+that was sent.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from plaintally_server.exceptions import Refusal, StartError
+from plaintally_server.export.layout import last_sealed
+from plaintally_server.http.models import Answer, Request, Work
+from plaintally_server.store.database import FAILURES
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_VERBS = frozenset({b"commit", b"batchWrite", b"batchGet", b"runQuery", b"forget"})
+_SHARED = frozenset({b"sessions", b"session_stats", b"invokes"})
+
+
+class Measured(Protocol):
+    """What a store tells of itself."""
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed."""
+
+    @property
+    def documents(self) -> int:
+        """How many documents were in them."""
+
+    @property
+    def waiting(self) -> int:
+        """How many documents wait to be written."""
+
+    @property
+    def erasing(self) -> bool:
+        """Whether bytes of what was deleted are still to be erased."""
+
+    def last_purge(self, now: datetime) -> datetime | None:
+        """Return when the last purge of all packages ended, by now."""
+
+    def clock_lag(self, now: datetime) -> timedelta | None:
+        """See `rolling.Rolling.clock_lag`."""
+
+    def changed_days(self, last: date) -> Sequence[object]:
+        """The days up to the last that are to be rolled up."""
+
+
+class Metrics:
+    """The figures of one collector."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "plaintally_requests",
+            "Requests by kind and code.",
+            ("kind", "code"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "plaintally_request_seconds",
+            "From the head of a request to its answer.",
+            ("kind",),
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def around(self, work: Work) -> Work:
+        """The same work, counted and timed."""
+
+        async def measured(request: Request) -> Answer:
+            begun, kind, code = time.perf_counter(), kind_of(request.path), 500
+            try:
+                answer = await work(request)
+                code = answer.status
+            except Refusal as refusal:
+                code = refusal.code
+                raise
+            else:
+                return answer
+            finally:
+                self._requests.labels(kind, str(code)).inc()
+                self._seconds.labels(kind).observe(time.perf_counter() - begun)
+
+        return measured
+
+    def serve(self, stack: ExitStack, store: Measured, *, host: str, port: int) -> None:
+        """Answer Prometheus until the stack ends.
+
+        Raises:
+            StartError: the address cannot be used.
+        """
+        self.registry.register(_OfStore(store))
+        try:
+            server, thread = start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise StartError(
+                f"cannot show metrics on {host}:{port} ({error.strerror}); choose another "
+                "--metrics-port"
+            ) from error
+        stack.callback(thread.join)
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+
+
+class _OfStore(Collector):
+    """What is read from the store when somebody asks."""
+
+    def __init__(self, store: Measured) -> None:
+        self._store = store
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures as they are now."""
+        yield GaugeMetricFamily(
+            "plaintally_waiting", "Documents that wait to be written.", value=self._store.waiting
+        )
+        yield CounterMetricFamily(
+            "plaintally_commits", "Transactions committed.", value=self._store.commits
+        )
+        yield CounterMetricFamily(
+            "plaintally_documents", "Documents in these.", value=self._store.documents
+        )
+        yield GaugeMetricFamily(
+            "plaintally_erasing",
+            "1 where bytes of what was deleted are to be erased.",
+            value=self._store.erasing,
+        )
+        try:
+            read = list(self._read())
+            is_up = True
+        except (*FAILURES, Refusal):
+            read = []
+            is_up = False
+        yield GaugeMetricFamily(
+            "plaintally_database_up", "1 if the database can be read.", value=is_up
+        )
+        yield from read
+
+    def _read(self) -> Iterable[Metric]:
+        """The metrics that are in the database."""
+        now = datetime.now(UTC)
+        purged_at = self._store.last_purge(now)
+        if purged_at is not None:
+            yield GaugeMetricFamily(
+                "plaintally_last_purge_timestamp_seconds",
+                "When the last purge of expired data ended.",
+                value=purged_at.timestamp(),
+            )
+        lag = self._store.clock_lag(now)
+        if lag is not None:
+            yield GaugeMetricFamily(
+                "plaintally_clock_lag_seconds",
+                "How far purges are behind the clock, since it jumped ahead or no collector ran.",
+                value=lag.total_seconds(),
+            )
+        changed = len(self._store.changed_days(last_sealed(now)))
+        yield GaugeMetricFamily(
+            "plaintally_changed_days", "Days that are to be rolled up.", value=changed
+        )
+
+
+def kind_of(path: bytes) -> str:
+    """The kind of a request: `counts`, `shared`, a method such as `commit`, or `other`."""
+    _, _, below = path.partition(b"/documents")
+    if below.startswith(b":"):
+        verb = below[1:]
+        return verb.decode() if verb in _VERBS else "other"
+    collection = below[1:].partition(b"/")[0]
+    return (
+        "counts"
+        if collection.startswith(b"using_")
+        else "shared"
+        if collection in _SHARED
+        else "other"
+    )

@@ -1,0 +1,114 @@
+"""What the sender of a request may do: everyone writes whole documents, all else needs a maintainer's token. Pure.
+
+A token is 256 random bits, so that it cannot be guessed, and only its SHA-256 is kept. How long it
+takes to find a hash tells of the hash of what was sent, and nothing of a token: to come nearer to
+one, its hash had to be foreseen.
+"""
+
+from collections.abc import Collection, Iterable
+from functools import partial
+from hashlib import sha256
+from typing import NamedTuple
+
+from plaintally_server.exceptions import forbidden
+from plaintally_server.firestore.documents import Name
+from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.ingest import admission
+from plaintally_server.ingest.admission import COUNTER_PREFIX, SHARED, Admitted, Policy
+from plaintally_server.store import Write
+
+PREFIX = "plaintally_"
+"""What tokens begin with, so that whoever finds one knows what it is."""
+
+
+class Scope(NamedTuple):
+    """What somebody may see: the packages (None: all), and the name that the audit has for them."""
+
+    name: str
+    packages: frozenset[str] | None
+
+    def holds(self, package: str) -> bool:
+        """Whether a package is one of them."""
+        return self.packages is None or package in self.packages
+
+
+class Access(NamedTuple):
+    """What the sender of a request may write, read and delete; `scope` is None without a token."""
+
+    scope: Scope | None
+    policy: Policy
+
+    def opens(self, collection: str) -> bool:
+        """Whether documents of a collection, or at least some, may be read, deleted, and changed in part."""
+        if self.scope is None:
+            return False
+        package = collection.removeprefix(COUNTER_PREFIX)
+        return collection in SHARED or self.scope.packages is None or self.scope.holds(package)
+
+    def check(self, collections: Iterable[str]) -> None:
+        """Raise unless documents of these collections may be read and deleted, or at least some of each.
+
+        Raises:
+            Refusal: the token is missing or of other packages.
+        """
+        if not all(self.opens(collection) for collection in collections):
+            raise forbidden(
+                "Missing or insufficient permissions: this needs a maintainer's token for its "
+                "package."
+            )
+
+    def check_reads(self, collections: Collection[str]) -> None:
+        """Raise unless documents of these collections may be read, or at least some of each.
+
+        Raises:
+            Refusal: see `check`; or one of them has imports, of which no documents are kept.
+        """
+        self.check(collections)
+        if any(admission.is_import(collection) for collection in collections):
+            raise admission.no_documents()
+
+    def check_any(self) -> None:
+        """Raise if the sender may not read anything.
+
+        Raises:
+            Refusal: the token is missing.
+        """
+        if self.scope is None:
+            self.check([""])
+
+    def check_collection(self, collection: str) -> None:
+        """See `ingest.check_collection`."""
+        admission.check_collection(collection, self.policy)
+
+    def admit(self, name: Name, fields: Fields, *, current: Fields | None = None) -> Admitted:
+        """See `ingest.admit`."""
+        sees = current is None or self.sees(name.collection, current)
+        return admission.admit(name, fields, self.policy, current=current, sees=sees)
+
+    def sees(self, collection: str, fields: Fields) -> bool:
+        """Whether a document may be read and deleted."""
+        if self.scope is None:
+            return False
+        return self.scope.packages is None or self.scope.holds(self._package_of(collection, fields))
+
+    def guard(self, write: Write) -> Write:
+        """Return the same write, to which a document that may not be seen is not there."""
+        if self.scope is not None and self.scope.packages is None:
+            return write
+        return write._replace(sees=partial(self.sees, write.name.collection))
+
+    def _package_of(self, collection: str, fields: Fields) -> str:
+        if collection in SHARED:
+            return str(fields.get("package") or self.policy.dialect_of(collection, fields) or "")
+        return collection.removeprefix(COUNTER_PREFIX)
+
+
+def bearer(authorization: str) -> str:
+    """The token in an Authorization header; empty where it has another scheme."""
+    scheme, _, token = authorization.partition(" ")
+    return token if scheme.lower() == "bearer" else ""
+
+
+def hash_token(token: str) -> bytes:
+    """What is kept of a token."""
+    return sha256(token.encode(errors="surrogateescape")).digest()

@@ -1,0 +1,94 @@
+"""The tokens of maintainers as a running collector knows them: looked up in memory, read anew every other second."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from typing import NamedTuple, Protocol
+
+from plaintally_server.auth.permissions import Scope, hash_token
+from plaintally_server.exceptions import log_failure
+
+PAUSE_S = 2.0
+"""After how long a token that was revoked opens nothing any more."""
+SETTING = "the token of the settings"
+"""The name of whoever has the token that `serve` was started with."""
+_logger = logging.getLogger(__name__)
+
+
+class Token(NamedTuple):
+    """A token as it is kept; `packages` is None for all, `revoked_at` as long as it holds."""
+
+    name: str
+    hash: bytes
+    packages: frozenset[str] | None
+    created_at: datetime
+    last_used_day: date | None
+    revoked_at: datetime | None
+
+
+class TokenStore(Protocol):
+    """What is needed of a store."""
+
+    def tokens(self) -> Sequence[Token]:
+        """All tokens that were ever made, by name."""
+
+    async def note_used(self, names: Sequence[str], day: date) -> None:
+        """Keep that tokens were used on a day."""
+
+
+class Tokens:
+    """The tokens that open something now.
+
+    Args:
+        setting: the token of the settings, which opens everything; None or empty for none.
+    """
+
+    def __init__(self, setting: str | None = None) -> None:
+        self._always = {hash_token(setting): Scope(SETTING, None)} if setting else {}
+        self._scopes: Mapping[bytes, Scope] = self._always
+        self._used: set[str] = set()
+
+    def find(self, given: str) -> Scope | None:
+        """What a token opens; None where it is none, or was revoked."""
+        return self.find_hash(hash_token(given)) if given else None
+
+    def find_hash(self, found: bytes) -> Scope | None:
+        """The same by the hash of the token."""
+        scope = self._scopes.get(found)
+        if scope is not None:
+            self._used.add(scope.name)
+        return scope
+
+    def named(self, name: str) -> tuple[bytes, Scope] | None:
+        """The hash and the scope of the token of a name."""
+        return next(
+            ((found, scope) for found, scope in self._scopes.items() if scope.name == name), None
+        )
+
+    def take(self, tokens: Sequence[Token]) -> None:
+        """Have these be the tokens."""
+        held = {
+            token.hash: Scope(token.name, token.packages)
+            for token in tokens
+            if token.revoked_at is None
+        }
+        self._scopes = {**held, **self._always}
+
+    async def follow(self, store: TokenStore, *, now: Callable[[], datetime]) -> None:
+        """Know what the store has, until cancelled, and keep there which tokens are used."""
+        while True:
+            await asyncio.sleep(PAUSE_S)
+            await self.read(store, today=now().date())
+
+    async def read(self, store: TokenStore, *, today: date) -> None:
+        """Know what the store has now; a failure is told, and what was known holds."""
+        try:
+            tokens = await asyncio.to_thread(store.tokens)
+            self.take(tokens)
+            used = {token.name for token in tokens if token.last_used_day != today} & self._used
+            self._used.clear()
+            if used:
+                await store.note_used(sorted(used), today)
+        except Exception as error:  # noqa: BLE001  # the database may be away for a while
+            log_failure(_logger, "read the tokens", error)

@@ -1,0 +1,1 @@
+"""The command `plaintally-server`, one module for each command."""

@@ -1,0 +1,304 @@
+"""Copies what packages counted and shared in a Firestore project into the local database: `plaintally-server pull`.
+
+A collection is read in the order of its documents' names, since Firestore cannot be asked what is
+new. How far a walk has come is kept in the transaction that takes in a page (see `store.walks`), so
+a walk that was interrupted goes on there and nothing is counted twice or lost.
+
+Imports are counted once by the time at which the project created them: a walk counts those that
+were created since the last complete walk began, and before it began itself. Of the older ones it
+counts those that the contract rejected before and admits now. Of sessions every document is read
+again, since it may have changed, except those that an earlier walk has seen and that have expired
+here meanwhile.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from plaintally.contract import Contract
+from plaintally_server.cli.options import (
+    collect_contracts,
+    on_config,
+    on_contracts,
+    on_database,
+    on_packages,
+    setting,
+)
+from plaintally_server.cli.terminal import echo
+from plaintally_server.exceptions import Refusal
+from plaintally_server.firestore.client import Project, RemoteDocument
+from plaintally_server.firestore.documents import Name, Precondition, check_id
+from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.ingest import admission, rxinfer
+from plaintally_server.ingest.prepare import make_import
+from plaintally_server.store import Write, schema
+from plaintally_server.store.database import Database
+from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.planner import Forgotten
+from plaintally_server.store.pull_progress import RejectedImports, Walk
+from plaintally_server.store.timestamps import from_us, to_us
+
+PAGE = 100
+_PREFIX = "Missing or insufficient permissions: "
+
+
+class Outcome:
+    """What came of a pull.
+
+    Attributes:
+        read, new, deleted: numbers of documents: looked at, here for the first time or changed,
+            deleted in the project.
+        refused: by collection and reason.
+        forgotten: how many of sessions that were deleted here are in the project yet.
+    """
+
+    def __init__(self) -> None:
+        self.read = self.new = self.deleted = self.forgotten = 0
+        self.refused: Counter[tuple[str, str]] = Counter()
+
+    def lines(self) -> Iterator[str]:
+        """The outcome in words."""
+        yield f"Looked at {self.read} documents; {self.new} of them are new or changed."
+        if self.refused:
+            yield f"Refused, and left in place: {self.refused.total()}."
+        for (collection, reason), number in sorted(self.refused.items()):
+            yield f"  {number} in {collection}: {reason}"
+        if self.deleted:
+            yield f"Deleted {self.deleted} in the project."
+        if self.forgotten:
+            yield f"Of sessions deleted here, {self.forgotten} are there yet; --delete-forgotten deletes them."
+
+
+class Incoming:
+    """A shared document on its way into the store.
+
+    `is_new` says whether it changed anything; it is known when the store has taken the document.
+    """
+
+    def __init__(self, name: Name, document: RemoteDocument, policy: admission.Policy) -> None:
+        self.name, self.document, self.policy = name, document, policy
+        self.is_new = False
+
+    @property
+    def write(self) -> Write:
+        """The write for the store; its time is that at which the project received the document."""
+        return Write(
+            self.name,
+            Precondition(),
+            self._settle,
+            self.document.create_time,
+            changed_at=self.document.update_time,
+            parent=admission.parent_of(self.name.collection, self.document.fields),
+        )
+
+    def _settle(self, current: Fields | None) -> admission.Admitted:
+        admitted = admission.admit(self.name, self.document.fields, self.policy, current=current)
+        self.is_new = current is None or current != admitted.fields
+        return admitted
+
+
+class Pull:
+    """One run of the command.
+
+    Args:
+        project: the Firestore project.
+        store: the database.
+        contracts: by package its contract.
+        delete: whether what was copied is deleted in the project.
+        delete_forgotten: whether what belongs to sessions that were deleted here is deleted there.
+        now: the time.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        store: Maintenance,
+        contracts: Mapping[str, Contract],
+        *,
+        delete: bool,
+        delete_forgotten: bool,
+        now: datetime,
+    ) -> None:
+        self.project, self.store, self.contracts = project, store, contracts
+        self.delete, self.delete_forgotten = delete, delete_forgotten
+        self._policy = admission.Policy(contracts)
+        self._gone_until = store.purged_until(now)
+        self.outcome = Outcome()
+
+    @property
+    def collections(self) -> Sequence[str]:
+        """The collections, parents before what belongs to them, so that what was deleted is known below."""
+        counters = (f"{admission.COUNTER_PREFIX}{package}" for package in sorted(self.contracts))
+        return (*counters, admission.SESSIONS, admission.STATS, admission.INVOKES)
+
+    def walk(self, collection: str, progress: Progress) -> None:
+        """Copy a collection from where the last walk was interrupted, or from its beginning, to its end.
+
+        Raises:
+            CommandError: the project or the database cannot be used, or another pull is running.
+        """
+        walk = self.store.unfinished_walk(self.project.name, collection)
+        counted = self.project.count(collection, after=walk.after if walk else None)
+        walk = walk or self.store.begin_walk(self.project.name, collection, counted.at)
+        task = progress.add_task(collection, total=counted.documents)
+        take = self._count_page if admission.is_import(collection) else self._copy_page
+        while True:
+            page = self.project.page(collection, after=walk.after, size=PAGE)
+            after = page[-1].id if len(page) == PAGE else None
+            leaving = take(walk, page, after)
+            self.outcome.read += len(page)
+            self.outcome.deleted += self.project.delete(collection, leaving)
+            progress.advance(task, len(page))
+            if after is None:
+                return
+            walk = walk._replace(after=after)
+
+    def _count_page(
+        self, walk: Walk, page: Sequence[RemoteDocument], after: str | None
+    ) -> Sequence[RemoteDocument]:
+        """Count the imports of a page; return those that may be deleted in the project."""
+        imports = []
+        leaving = []
+        rejected = []
+        reason = ""
+        ids = [admission.hash_import(walk.collection, document.id) for document in page]
+        known = self.store.find_rejected(walk, ids)
+        for id_, document in zip(ids, page, strict=True):
+            if to_us(document.create_time) >= to_us(walk.until):  # the next walk counts it
+                continue
+            is_uncounted = walk.holds(document.create_time) or id_ in known
+            try:
+                admitted = admission.admit(
+                    self._name(walk.collection, document), document.fields, self._policy
+                )
+            except Refusal as refusal:
+                reason = self._note(walk.collection, refusal)
+                rejected += [id_] if is_uncounted else []
+                continue
+            leaving.append(document)
+            if is_uncounted:
+                imports.append(make_import(admitted, document.create_time, must_be_new=False))
+        uncounted = RejectedImports(known, rejected, reason)
+        self.outcome.new += self.store.take_page(walk, imports, uncounted, after=after).imports
+        return leaving if self.delete else []
+
+    def _copy_page(
+        self, walk: Walk, page: Sequence[RemoteDocument], after: str | None
+    ) -> Sequence[RemoteDocument]:
+        """Copy the shared documents of a page; return those that may be deleted in the project."""
+        gone = [
+            one
+            for one in page
+            if one.create_time
+            < min(walk.since, self._gone_until.get(self._package(one), from_us(0)))
+        ]
+        incoming = [
+            Incoming(self._name(walk.collection, one), one, self._policy)
+            for one in page
+            if one not in gone
+        ]
+        answers = self.store.take_page(walk, [one.write for one in incoming], after=after).answers
+        leaving = gone if self.delete else []
+        for one, answer in zip(incoming, answers, strict=True):
+            if not isinstance(answer, Refusal):
+                self.outcome.new += one.is_new
+                leaving += [one.document] if self.delete else []
+            elif isinstance(answer, Forgotten):
+                self.outcome.forgotten += not self.delete_forgotten
+                leaving += [one.document] if self.delete_forgotten else []
+            else:
+                self._note(walk.collection, answer)
+        return leaving
+
+    def _note(self, collection: str, refusal: Refusal) -> str:
+        """Count a rejected document by its reason; return the reason."""
+        reason = refusal.message.removeprefix(_PREFIX)
+        self.outcome.refused[collection, reason] += 1
+        return reason
+
+    def _package(self, document: RemoteDocument) -> str:
+        package = document.fields.get("package", rxinfer.find_package(self.contracts))
+        return package if isinstance(package, str) else ""
+
+    def _name(self, collection: str, document: RemoteDocument) -> Name:
+        return Name(self.project.name, "(default)", collection, document.id)
+
+
+def _read_project(_: click.Context, __: click.Parameter, text: str) -> str:
+    try:
+        return check_id(text, "project")
+    except Refusal as refusal:
+        raise click.BadParameter(refusal.message) from refusal
+
+
+@click.command()
+@on_config
+@setting("project", required=True, callback=_read_project, help="The id of the Firestore project.")
+@setting(
+    "credentials",
+    type=click.Path(path_type=Path),
+    show_default="those of the machine, as Google's tools leave them",
+    help="Key of a service account, as JSON.",
+)
+@on_packages
+@on_contracts
+@on_database
+@click.option(
+    "--delete", is_flag=True, help="Delete in the project what was copied, and --delete-forgotten."
+)
+@click.option(
+    "--delete-forgotten",
+    is_flag=True,
+    help="Delete there what belongs to sessions that were deleted here.",
+)
+def pull(
+    *,
+    project: str,
+    credentials: Path | None,
+    packages: tuple[str, ...],
+    contracts: tuple[Path, ...],
+    database: Database,
+    delete: bool,
+    delete_forgotten: bool,
+) -> None:
+    """Copy counts and shared sessions out of a Firestore project.
+
+    It can be interrupted and repeated: what was copied is kept, and counted once.
+    """
+    schema.prepare_existing(database)
+    collected = collect_contracts(database, contracts, packages)
+    if not collected:
+        raise click.UsageError(
+            "Nothing to copy: name a package with --package NAME, or add one with "
+            "`plaintally-server contract add`."
+        )
+    opened = Project(project, credentials=credentials)
+    store = Maintenance(database)
+    now = datetime.now(UTC)
+    work = Pull(
+        opened,
+        store,
+        collected,
+        delete=delete,
+        delete_forgotten=delete or delete_forgotten,
+        now=now,
+    )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        for collection in work.collections:
+            work.walk(collection, progress)
+    opened.close()
+    store.erase()
+    for line in work.outcome.lines():
+        echo(line)

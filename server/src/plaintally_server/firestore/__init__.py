@@ -1,0 +1,1 @@
+"""Firestore's REST interface as values."""

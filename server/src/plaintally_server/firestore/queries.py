@@ -1,0 +1,320 @@
+"""The bodies of `documents:runQuery`, and which documents answer them in which order. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cmp_to_key
+from itertools import islice
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from msgspec import field
+
+from plaintally.exceptions import DocumentError
+from plaintally.firestore import Reference, from_value, to_value
+from plaintally_server.exceptions import invalid
+from plaintally_server.firestore.bodies import Body, parse_body
+from plaintally_server.firestore.documents import check_id
+from plaintally_server.firestore.field_paths import (
+    MISSING,
+    NAME,
+    FieldPath,
+    parse_field_path,
+    parse_mask,
+)
+from plaintally_server.firestore.filters import (
+    Condition,
+    FieldBody,
+    Filter,
+    FilterBody,
+    Found,
+    read_filter,
+    value_of,
+)
+from plaintally_server.firestore.ordering import SortKey, sort_key
+from plaintally_server.firestore.writes import unimplemented
+from plaintally_server.http.models import encode_json
+
+MAX_PARTS = 100
+"""Filters and orders of a query, as https://firebase.google.com/docs/firestore/query-data/queries has it."""
+
+
+class Order(NamedTuple):
+    """What documents are ordered by."""
+
+    path: FieldPath
+    descending: bool
+
+
+class Cursor(NamedTuple):
+    """A place in the order, by the values of the first orders; `before` whatever is equal to them, or behind."""
+
+    keys: Sequence[SortKey]
+    before: bool
+
+
+class Query(NamedTuple):
+    """Which documents of a collection are wanted, in which order; `select` names the fields of each (None: all)."""
+
+    collection: str
+    condition: Condition
+    orders: Sequence[Order]
+    start: Cursor | None
+    end: Cursor | None
+    offset: int
+    limit: int | None
+    select: Sequence[FieldPath] | None
+
+    @property
+    def backwards(self) -> bool:
+        """Whether the order is that of names from the last to the first."""
+        return self.orders[0] == Order(NAME, descending=True)
+
+
+class Item(NamedTuple):
+    """A document of an answer: its text as JSON, and its place in the order, as a JSON list of values."""
+
+    content: bytes
+    place: bytes
+
+    @property
+    def size(self) -> int:
+        """The bytes that it takes while it is held."""
+        return len(self.content) + len(self.place)
+
+
+_Keyed = tuple[Sequence[SortKey], Found]
+
+
+class _Selector(Body):
+    collection_id: str
+    all_descendants: bool | None = None  # a collection has no others below it here
+
+
+class _Order(Body):
+    field: FieldBody
+    direction: int | str | None = None
+
+
+class _Projection(Body):
+    fields: list[FieldBody] | None = None
+
+
+class _Cursor(Body):
+    values: list[dict[str, Any]] | None = None
+    before: bool | None = None
+
+
+class _StructuredQuery(Body):
+    sources: list[_Selector] | None = field(default=None, name="from")
+    where: FilterBody | None = None
+    order_by: list[_Order] | None = None
+    start_at: _Cursor | None = None
+    end_at: _Cursor | None = None
+    offset: int | None = None
+    limit: int | None = None
+    select: _Projection | None = None
+    find_nearest: Any = None
+
+
+class RunQueryBody(Body):
+    """The body of a runQuery."""
+
+    structured_query: _StructuredQuery
+    parent: str | None = None
+    transaction: str | None = None
+    new_transaction: Any = None
+    read_time: str | None = None
+    explain_options: Any = None
+
+
+_DIRECTIONS: dict[int | str | None, bool] = {None: False, 0: False, 1: False, 2: True}
+_DIRECTIONS |= {"DIRECTION_UNSPECIFIED": False, "ASCENDING": False, "DESCENDING": True}
+
+
+def parse_query(body: bytes) -> Query:
+    """The query in the body of a runQuery.
+
+    Raises:
+        Refusal: it is no such body, or asks for what this collector does not do.
+    """
+    wanted = parse_body(
+        body, RunQueryBody, example='{"structuredQuery": {"from": [{"collectionId": ID}]}}'
+    )
+    query = wanted.structured_query
+    unknown = (wanted.new_transaction, wanted.explain_options, query.find_nearest)
+    if wanted.transaction or wanted.read_time or any(part is not None for part in unknown):
+        raise unimplemented(
+            "Transactions, reads of the past, plans and vectors are not for this collector."
+        )
+    if query.sources is None or len(query.sources) != 1:
+        raise invalid("A query must be from one collection.")
+    condition = Filter((), lambda _: True, 0) if query.where is None else read_filter(query.where)
+    if condition.number + len(query.order_by or ()) > MAX_PARTS:
+        raise invalid(f"A query has at most {MAX_PARTS} filters and orders.")
+    orders = complete_orders(
+        [_read_order(order) for order in query.order_by or ()], condition.inequalities
+    )
+    collection = check_id(query.sources[0].collection_id, "collection")
+    return Query(
+        collection,
+        condition.holds,
+        orders,
+        _read_cursor(query.start_at, orders, collection),
+        _read_cursor(query.end_at, orders, collection),
+        _at_least_zero(query.offset or 0, "offset"),
+        None if query.limit is None else _at_least_zero(query.limit, "limit"),
+        _read_selection(query.select),
+    )
+
+
+def run(
+    query: Query, documents: Iterable[Found], write: Callable[[Found], bytes], *, room: int
+) -> tuple[list[Item], bool]:
+    """Return what answers a query and whether it is cut: only the first of it fit into the room in bytes.
+
+    `documents` are those of the collection by name (from the last, if `backwards`). One document
+    always fits. Never more than twice the room is in memory.
+    """
+    compare = _comparison(query.orders)
+    start, end = query.start, query.end
+    keyed = (
+        (keys, found)
+        for found in documents
+        if query.condition(found) and (keys := _keys_of(found, query.orders)) is not None
+    )
+    within: Iterator[_Keyed] = (
+        (keys, found)
+        for keys, found in keyed
+        if (start is None or compare(keys, start.keys) > (-1 if start.before else 0))
+        and (end is None or compare(keys, end.keys) < (0 if end.before else 1))
+    )
+    stop = None if query.limit is None else query.offset + query.limit
+
+    def make_item(found: Found) -> Item:
+        place = encode_json([to_value(value_of(found, order.path)) for order in query.orders])
+        return Item(write(found), place)
+
+    if query.orders[0].path == NAME:
+        return _take((make_item(found) for _, found in islice(within, query.offset, stop)), room)
+    items, is_cut = _sort(within, make_item, cmp_to_key(compare), stop=stop, room=room)
+    return items[query.offset :], is_cut
+
+
+def _take(items: Iterable[Item], room: int) -> tuple[list[Item], bool]:
+    """Take the first items, as many as there is room for."""
+    taken: list[Item] = []
+    for item in items:
+        room -= item.size
+        if room < 0 and taken:
+            return taken, True
+        taken.append(item)
+    return taken, False
+
+
+def _sort(
+    within: Iterable[_Keyed],
+    make_item: Callable[[Found], Item],
+    order: Callable[[Sequence[SortKey]], Any],
+    *,
+    stop: int | None,
+    room: int,
+) -> tuple[list[Item], bool]:
+    """Sort the documents, and keep the first `stop` of them, or as many as there is room for."""
+    kept: list[tuple[Any, Item]] = []
+    horizon, size, is_cut = None, 0, False  # what is not before the horizon is not kept
+
+    def trim() -> None:
+        nonlocal kept, horizon, size, is_cut
+        kept.sort(key=itemgetter(0))
+        fitting, over = _take((item for _, item in kept), room)
+        number = len(fitting) if stop is None else min(len(fitting), stop)
+        is_cut = is_cut or over
+        if number < len(kept):
+            horizon = kept[number][0]
+        kept, size = kept[:number], sum(item.size for item in fitting[:number])
+
+    for keys, found in within:
+        key = order(keys)
+        if horizon is None or key < horizon:
+            item = make_item(found)
+            kept.append((key, item))
+            size += item.size
+            if size > 2 * room or (stop is not None and len(kept) > 2 * stop):
+                trim()
+                if is_cut and stop is None:
+                    break  # what is missing comes back by no document
+    trim()
+    return [item for _, item in kept], is_cut and len(kept) != stop
+
+
+def complete_orders(orders: Sequence[Order], inequalities: Sequence[FieldPath] = ()) -> list[Order]:
+    """The orders with those that Firestore adds: of fields in inequalities, and of names last.
+
+    Raises:
+        Refusal: a field is there twice.
+    """
+    descending = bool(orders) and orders[-1].descending
+    given = [order.path for order in orders]
+    if len(set(given)) < len(given):
+        raise invalid("A query is ordered by each field once.")
+    added = [path for path in sorted(set(inequalities)) if path not in given and path != NAME]
+    if NAME not in given:
+        added.append(NAME)
+    return [*orders, *(Order(path, descending) for path in added)]
+
+
+def _read_order(order: _Order) -> Order:
+    if order.direction not in _DIRECTIONS:
+        raise invalid("The direction of an order must be ASCENDING or DESCENDING.")
+    return Order(parse_field_path(order.field.field_path), _DIRECTIONS[order.direction])
+
+
+def _read_cursor(cursor: _Cursor | None, orders: Sequence[Order], collection: str) -> Cursor | None:
+    if cursor is None or not cursor.values:
+        return None
+    if len(cursor.values) > len(orders):
+        raise invalid("A cursor has at most as many values as the query has orders.")
+    try:
+        values = [from_value(value) for value in cursor.values]
+    except DocumentError as error:
+        raise invalid(f"A cursor has what is no value: {error.nameless}.") from None
+    for order, value in zip(orders, values, strict=False):
+        if order.path == NAME and not (
+            isinstance(value, Reference) and value.name.split("/")[-2:-1] == [collection]
+        ):
+            raise invalid(
+                "The value of __name__ in a cursor must be the reference of a document in the "
+                "collection."
+            )
+    return Cursor([sort_key(value) for value in values], bool(cursor.before))
+
+
+def _at_least_zero(number: int, what: str) -> int:
+    if not 0 <= number < 2**31:
+        raise invalid(f"The {what} of a query must be a whole number of 32 bits, at least 0.")
+    return number
+
+
+def _read_selection(select: _Projection | None) -> list[FieldPath] | None:
+    fields = (select.fields if select else None) or ()
+    return parse_mask([field.field_path for field in fields]) or None
+
+
+def _keys_of(found: Found, orders: Sequence[Order]) -> list[SortKey] | None:
+    """What a document is ordered by; None where it lacks a field of that."""
+    values = [value_of(found, order.path) for order in orders]
+    return (
+        None if any(value is MISSING for value in values) else [sort_key(value) for value in values]
+    )
+
+
+def _comparison(orders: Sequence[Order]) -> Callable[[Sequence[SortKey], Sequence[SortKey]], int]:
+    """Compares the keys of two documents, or of a document and a cursor, as far as both go."""
+    signs = [-1 if order.descending else 1 for order in orders]
+
+    def compare(left: Sequence[SortKey], right: Sequence[SortKey]) -> int:
+        for sign, one, other in zip(signs, left, right, strict=False):
+            if one != other:
+                return sign if one > other else -sign
+        return 0
+
+    return compare

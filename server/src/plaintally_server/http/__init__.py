@@ -1,0 +1,1 @@
+"""HTTP on the collector's side: protocol, messages and limits."""

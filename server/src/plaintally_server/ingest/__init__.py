@@ -1,0 +1,1 @@
+"""What may be stored, and what of a document is stored."""

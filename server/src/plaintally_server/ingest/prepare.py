@@ -1,0 +1,76 @@
+"""What a change to a document comes to inside the store's transaction. Pure."""
+
+from datetime import datetime
+
+from plaintally_server.auth.permissions import Access
+from plaintally_server.exceptions import forbidden
+from plaintally_server.firestore.documents import Stored
+from plaintally_server.firestore.field_paths import Fields, merge
+from plaintally_server.firestore.writes import Action, Change
+from plaintally_server.ingest import admission
+from plaintally_server.ingest.admission import Admitted
+from plaintally_server.store import Import, Write
+
+
+def prepare(change: Change, access: Access, now: datetime) -> Write | Import:
+    """The write that makes a change to whatever is stored when its turn comes.
+
+    Raises:
+        Refusal: documents of such a collection are not taken, the change needs a token that the
+            sender has not, or it is an import that is not admitted or is to be changed.
+    """
+    name = change.name
+    if not change.is_whole:
+        check_part(name.collection, access, change.action)
+    if admission.is_import(name.collection):
+        access.check_collection(name.collection)
+        if not change.is_whole:
+            raise admission.no_documents()
+        admitted = access.admit(name, dict(change.fields))
+        return make_import(admitted, now, must_be_new=change.precondition.exists is False)
+    if change.action is Action.DELETE:
+        return access.guard(Write(name, change.precondition, lambda _: None, now, erases=True))
+    if change.action is Action.VERIFY:
+        return access.guard(Write(name, change.precondition, _leave, now))
+    access.check_collection(name.collection)
+
+    def settle(current: Fields | None) -> Admitted:
+        return access.admit(name, merge(current, change.fields, change.mask), current=current)
+
+    parent = admission.parent_of(name.collection, change.fields)
+    write = Write(name, change.precondition, settle, now, parent=parent)
+    return write if change.is_whole else access.guard(write)
+
+
+def make_import(admitted: Admitted, now: datetime, *, must_be_new: bool) -> Import:
+    """Return the write of an import that was admitted."""
+    assert admitted.counted is not None  # noqa: S101  # for the type checker
+    return Import(admitted.package, *admitted.counted, admitted.fields, now, must_be_new)
+
+
+def check_part(collection: str, access: Access, action: Action = Action.UPDATE) -> None:
+    """Raise unless the sender may do more to documents of a collection than to write whole ones.
+
+    Raises:
+        Refusal: the sender may not.
+    """
+    if action is not Action.UPDATE:
+        access.check([collection])
+    elif not access.opens(collection):
+        raise forbidden(
+            "Missing or insufficient permissions: without a maintainer's token a write is a whole "
+            "document; leave out "
+            "masks, and all preconditions but exists=false."
+        )
+
+
+def as_reported(stored: Stored, change: Change, access: Access, now: datetime) -> Stored:
+    """What a write answers: to a sender who may not read the document, what that sender sent, and when."""
+    if access.sees(change.name.collection, stored.fields):
+        return stored
+    return Stored(change.fields, now, now)
+
+
+def _leave(current: Fields | None) -> Admitted | None:
+    """What is there stays as it is."""
+    return None if current is None else Admitted(current, "")

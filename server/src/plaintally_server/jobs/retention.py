@@ -1,0 +1,211 @@
+"""Removes what has expired: contexts, documents, hourly totals and the ids of imports. Daily totals stay.
+
+A running collector purges once a day. It works in short steps that take turns with writes, so that
+no write waits for long. Indexes lead each step to what has expired, so a purge of nothing costs the
+same however much is stored. Ids have no such index, since it would cost every import; the first
+purge of a day looks at all of them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Literal, NamedTuple, Protocol
+
+from plaintally.contract import Contract
+
+STEP, LEAST = 500, 20
+"""Rows that a step removes at most, and the number to which this shrinks if steps take long."""
+LONG, SHORT = timedelta(milliseconds=12), timedelta(milliseconds=4)
+"""A step that takes longer makes the next one smaller, and one that takes less makes it larger."""
+PAUSE = timedelta(milliseconds=10)
+REST = 3
+"""How much longer than a step the pause after it is, so that writes have most of the time."""
+CONTEXT_DAYS = 90
+"""The days for which contexts of runs without a label are kept."""
+IDS_DAYS = 2
+"""The days before today for which the ids of imports are kept."""
+KEPT_DAYS, KEPT_LONGER_DAYS = 396, 31
+"""For how long tombstones and receipts stay at least, and how much longer than the documents of any package."""
+REQUEST_DAYS = 30
+"""For how long a request for deletion stays that was refused or is about no document."""
+_logger = logging.getLogger(__name__)
+
+What = Literal["contexts", "hours", "documents"]
+Place = tuple[int, int]
+"""A time of receipt in microseconds since 1970, and a number: documents are looked at in this order."""
+START: Place = (0, 0)
+
+
+class Due(NamedTuple):
+    """Data of a package that has expired: all that was received before a moment.
+
+    `labels` are those whose contexts are meant.
+    """
+
+    package: str
+    what: What
+    before: datetime
+    labels: frozenset[str] = frozenset()
+
+
+class Step(NamedTuple):
+    """How many rows a step removed or changed, and where the next one begins; None if it was the last."""
+
+    removed: int
+    next: Place | None
+
+
+class Purging(Protocol):
+    """What is needed of a store."""
+
+    def packages_by_hour(self) -> Sequence[str]:
+        """Return the packages that have imports by hour."""
+
+    def find_expired(self, dues: Sequence[Due]) -> Sequence[Due]:
+        """Return those of which there is anything to purge."""
+
+    async def begin_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
+        """Note that data of packages received before these times is about to be removed.
+
+        From then on the rollups of the days before are never made again.
+        """
+
+    async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
+        """Remove the next rows after a place that have expired, about `limit` of them."""
+
+    async def drop_days(self, due: Due) -> None:
+        """Forget the days of which nothing is left, so that exports remove their files."""
+
+    async def end_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
+        """Note that the purge of all packages ended: what was received before these times is gone."""
+
+    def last_purge(self, now: datetime) -> datetime | None:
+        """Return when the last purge of all packages ended, by now."""
+
+    async def drop_ids(self, before: date, *, today: date) -> None:
+        """Drop the ids of imports counted before a UTC day; ids of future days count as those of today."""
+
+    async def drop_requests(self, before: datetime) -> int:
+        """Drop requests for deletion made before a moment that were refused or are about no document."""
+
+    async def drop_deletions(self, before: datetime) -> int:
+        """Drop the tombstones and receipts of deletions before a moment; return how many were dropped."""
+
+    async def drop_logins(self, ended_by: datetime) -> None:
+        """Drop the logins that have ended by then."""
+
+
+def dues(
+    contracts: Mapping[str, Contract], now: datetime, *, others: Sequence[str] = ()
+) -> Iterator[Due]:
+    """Yield what has expired, package by package.
+
+    Contexts expire by the retention of their labels. Documents and hourly totals expire by whole
+    UTC days, when the youngest of a day has. `others` are packages without a contract: their hourly
+    totals expire as by default, and their documents stay, since a contract that is missing by
+    mistake might keep them for longer.
+    """
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    for package, contract in contracts.items():
+        by_days: dict[int, set[str]] = {}
+        for name, label in contract.labels.items():
+            by_days.setdefault(label.retention_days, set()).add(name)
+        for days, names in sorted(by_days.items()):
+            yield Due(package, "contexts", _ago(now, days), frozenset(names))
+        if contract.dialect:  # whose runs have no label
+            yield Due(package, "contexts", _ago(now, CONTEXT_DAYS), frozenset({""}))
+        for what in ("hours", "documents"):
+            yield Due(package, what, _ago(midnight, contract.retention_days))
+    for package in others:
+        if package not in contracts:
+            yield Due(package, "hours", _ago(midnight, Contract().retention_days))
+
+
+async def purge_all(
+    store: Purging,
+    contracts: Mapping[str, Contract],
+    *,
+    now: Callable[[], datetime],
+    today: date | None = None,
+) -> None:
+    """Remove everything that has expired.
+
+    Args:
+        store: the store.
+        contracts: the contracts by package.
+        now: a clock that is not ahead.
+        today: the UTC day by the clock that imports are counted by, if that is another one.
+    """
+    moment = now()  # if the clock jumps during a purge, this purge does not follow it
+    last = await asyncio.to_thread(store.last_purge, moment)
+    if last is None or last.date() != moment.date():  # to look at all ids once a day is enough
+        await store.drop_ids(moment.date() - timedelta(days=IDS_DAYS), today=today or moment.date())
+    others = await asyncio.to_thread(store.packages_by_hour)
+    found = list(dues(contracts, moment, others=others))
+    expired = await asyncio.to_thread(store.find_expired, found)
+    await store.begin_purge(_untils(expired), at=now())
+    for due in expired:
+        removed = await purge(store, due, now=now)
+        if due.what != "contexts":
+            await store.drop_days(due)
+        if removed:
+            _logger.info("purged %s of %s: %d", due.what, due.package, removed)
+    await store.end_purge(_untils(found), at=now())
+    if dropped := await store.drop_requests(_ago(moment, REQUEST_DAYS)):
+        _logger.info(
+            "dropped %d requests for deletion that were refused or are about no document", dropped
+        )
+    if dropped := await store.drop_deletions(_ago(moment, deletion_days(contracts))):
+        _logger.info("dropped %d tombstones and receipts of old deletions", dropped)
+    await store.drop_logins(moment)
+
+
+def deletion_days(contracts: Mapping[str, Contract]) -> int:
+    """Return for how many days tombstones and receipts stay.
+
+    What a backup brings back was received before its deletion. If it is older than documents may
+    be, a purge after a day of running removes it: then no tombstone is needed to delete it again.
+    """
+    return max([KEPT_DAYS, *(one.retention_days for one in contracts.values())]) + KEPT_LONGER_DAYS
+
+
+async def purge(store: Purging, due: Due, *, now: Callable[[], datetime]) -> int:
+    """Remove what has expired, and return how many rows were removed.
+
+    A session is removed after everything below it, so all is looked at again until nothing more can
+    be removed.
+    """
+    total = 0
+    while removed := await _pass(store, due, now=now):
+        total += removed
+    return total
+
+
+async def _pass(store: Purging, due: Due, *, now: Callable[[], datetime]) -> int:
+    removed, limit = 0, STEP
+    place: Place | None = START
+    clock_s = asyncio.get_running_loop().time
+    while place is not None:
+        begun_s = clock_s()
+        step = await store.purge(due, place, limit=limit, at=now())
+        took = timedelta(seconds=clock_s() - begun_s)
+        removed += step.removed
+        place = step.next
+        if place is None:
+            break
+        if took > LONG:
+            limit = max(LEAST, limit // 2)
+        elif took < SHORT:
+            limit = min(STEP, limit * 2)
+        await asyncio.sleep(max(PAUSE, REST * took).total_seconds())
+    return removed
+
+
+def _untils(dues: Sequence[Due]) -> Mapping[str, datetime]:
+    """Return by package before when days have expired."""
+    return {due.package: due.before for due in dues if due.what != "contexts"}
+
+
+def _ago(now: datetime, days: int) -> datetime:
+    return now - timedelta(days=days)

@@ -1,0 +1,127 @@
+"""What a collector does by itself as long as it runs: rolls days up, and removes what is over its time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from plaintally.contract import Contract
+from plaintally_server.exceptions import log_failure
+from plaintally_server.ingest.rejections import Refusals
+from plaintally_server.jobs.retention import Purging, purge_all
+from plaintally_server.jobs.rollups import Rolling, roll_up
+
+PAUSE_S = 60.0
+"""After how long a day that has changed is rolled up anew at the latest."""
+LONGEST_WAIT_S = 86_400.0
+"""How long a purge waits at most for days that cannot be rolled up."""
+LONG_LAG = timedelta(hours=1)
+"""If the clock is further ahead of the clock that purges follow, the log says so."""
+LAGGING = (
+    "the clock jumped ahead by %s, or no collector ran; purges count this time after a day of "
+    "running. "
+    "If the clock is wrong, set it right before that"
+)
+_rest = partial(time.sleep, 0.005)  # of a thread that counts: requests go first
+_logger = logging.getLogger(__name__)
+
+
+class Upkeep(Rolling, Purging, Protocol):
+    """What is needed of a store."""
+
+    async def forget_order(self) -> bool:
+        """Have nothing show in which order imports were received; return False if that has to be tried again."""
+
+
+async def keep(
+    store: Upkeep,
+    contracts: Mapping[str, Contract],
+    refusals: Refusals,
+    *,
+    now: Callable[[], datetime],
+) -> None:
+    """Roll up, purge, and note that this is running and what was refused, until cancelled.
+
+    What has not been rolled up is not purged, so both take their turns; but what is over waits for
+    a day at most, since that it goes was promised. A failure is told, and the work tried again.
+    """
+    try:
+        await asyncio.gather(_note(store, refusals, now), _tend(store, contracts, now))
+    finally:
+        await _note_minute(store, refusals, now)
+        with _telling("forget the order of imports"):
+            await store.forget_order()
+
+
+async def _note(store: Upkeep, refusals: Refusals, now: Callable[[], datetime]) -> None:
+    """Note each minute; a long purge must not look like an outage."""
+    while True:
+        await _note_minute(store, refusals, now)
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _note_minute(store: Upkeep, refusals: Refusals, now: Callable[[], datetime]) -> None:
+    with _telling("note the minute"):
+        await store.note_minute(now(), refusals.take())
+
+
+async def _tend(
+    store: Upkeep, contracts: Mapping[str, Contract], now: Callable[[], datetime]
+) -> None:
+    """Roll up what has changed, again and again, and purge at once, then soon after each midnight in UTC.
+
+    A purge follows a clock that may be behind `now` (see `store.clock`). Its days are by that
+    clock, too.
+    """
+    dialects = [package for package, contract in contracts.items() if contract.dialect]
+    clock_s = asyncio.get_running_loop().time
+    purged_on: date | None = None
+    due_s: float | None = None
+    is_behind = False
+    sorted_at: datetime | None = None
+    while True:
+        with _telling("forget the order of imports"):
+            hour = now().replace(minute=0, second=0, microsecond=0)
+            if hour != sorted_at and await store.forget_order():
+                sorted_at = hour
+        left = 1
+        with _telling("roll up"):
+            left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
+        with _telling("purge"):
+            lag = await asyncio.to_thread(store.clock_lag, now())
+            if lag is not None and lag > LONG_LAG and not is_behind:
+                _logger.warning(LAGGING, describe_lag(lag))
+            is_behind = lag is None or lag > LONG_LAG
+            if lag is not None and (today := (now() - lag).date()) != purged_on:
+                due_s = clock_s() if due_s is None else due_s
+                if not left or clock_s() >= due_s + LONGEST_WAIT_S:
+                    await purge_all(
+                        store, contracts, now=partial(_now_behind, now, lag), today=now().date()
+                    )
+                    purged_on, due_s = today, None
+        await asyncio.sleep(PAUSE_S)
+
+
+def _now_behind(now: Callable[[], datetime], lag: timedelta) -> datetime:
+    return now() - lag
+
+
+def describe_lag(lag: timedelta) -> str:
+    """Return how far purges are behind the clock, in days or hours."""
+    hours = lag // timedelta(hours=1)
+    if hours < 2 * 24:
+        return f"{hours} hours" if hours != 1 else "1 hour"
+    return f"{lag.days:,} days"
+
+
+@contextmanager
+def _telling(work: str) -> Iterator[None]:
+    """Tell of a failure and go on: the database may be away for a while."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        log_failure(_logger, work, error)

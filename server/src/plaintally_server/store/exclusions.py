@@ -1,0 +1,97 @@
+"""Windows that are left out of the figures, by functions of a connection whose caller has begun a transaction."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, delete, select
+
+from plaintally_server.exceptions import CommandError
+from plaintally_server.store import Window
+from plaintally_server.store.credentials import Deed, note
+from plaintally_server.store.planner import Day
+from plaintally_server.store.rollups import purged_until, to_window
+from plaintally_server.store.rows import note_changes
+from plaintally_server.store.tables import rolled_days, struck
+from plaintally_server.store.timestamps import to_us
+
+
+def strike(
+    connection: Connection,
+    package: str,
+    first_at: datetime,
+    until: datetime,
+    *,
+    reason: str,
+    actor: str,
+    at: datetime,
+) -> Window:
+    """Leave what was received in a window out of the figures.
+
+    Raises:
+        CommandError: nothing was received then, or it is no longer here to be counted again without
+            the window.
+    """
+    _check_kept(connection, package, first_at, at)
+    if not _days(connection, package, first_at.date(), (until - timedelta(microseconds=1)).date()):
+        raise CommandError(
+            f"nothing of {package} was received then; see `plaintally-server strike look {package}`"
+        )
+    row = {
+        "package": package,
+        "first_at": to_us(first_at),
+        "until": to_us(until),
+        "reason": reason,
+        "actor": actor,
+    }
+    number = connection.execute(
+        struck.insert().values(**row, at=to_us(at)).returning(struck.c.id)
+    ).scalar_one()
+    window = Window(number, package, first_at, until, reason, actor, at)
+    note(connection, Deed(at, actor, "strike", describe(window)))
+    _renew(connection, window)
+    return window
+
+
+def take_back(connection: Connection, number: int, *, actor: str, at: datetime) -> Window:
+    """Have what was received in a window count again.
+
+    Raises:
+        CommandError: there is no such window, or what it left out is no longer here to be counted.
+    """
+    row = connection.execute(select(struck).where(struck.c.id == number)).one_or_none()
+    if row is None:
+        raise CommandError(f"there is no window {number}; see `plaintally-server strike list`")
+    window = to_window(row)
+    _check_kept(connection, window.package, window.first_at, at)
+    connection.execute(delete(struck).where(struck.c.id == number))
+    note(connection, Deed(at, actor, "take back", describe(window)))
+    _renew(connection, window)
+    return window
+
+
+def describe(window: Window) -> str:
+    """A window in a line of the audit."""
+    return f"{window.package} from {window.first_at.isoformat()} to {window.until.isoformat()}: {window.reason}"
+
+
+def _check_kept(connection: Connection, package: str, first_at: datetime, now: datetime) -> None:
+    kept_since = purged_until(connection, now).get(package)
+    if kept_since is not None and first_at < kept_since:
+        raise CommandError(
+            f"what {package} received before {kept_since:%Y-%m-%d} is over its time and gone; its "
+            "figures stay"
+        )
+
+
+def _renew(connection: Connection, window: Window) -> None:
+    """Have the days of a window rolled up again."""
+    note_changes(connection, _days(connection, window.package, window.days[0], window.days[-1]))
+
+
+def _days(connection: Connection, package: str, first: date, last: date) -> Sequence[Day]:
+    """Return the days of a package on which something was received."""
+    days = rolled_days.c
+    query = select(days.package, days.collection, days.day).where(
+        days.package == package, days.day.between(first, last)
+    )
+    return [Day(*row) for row in connection.execute(query.order_by(days.day, days.collection))]

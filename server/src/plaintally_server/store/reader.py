@@ -1,0 +1,550 @@
+"""The reading side of a store in a database, the same for SQLite and PostgreSQL."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, select, tuple_
+
+from plaintally_server.auth.tokens import Token
+from plaintally_server.firestore.documents import Name, Stored
+from plaintally_server.ingest.admission import (
+    COUNTER_PREFIX,
+    INVOKES,
+    MAX_STATS,
+    SESSIONS,
+    STATS,
+    is_part_of,
+)
+from plaintally_server.jobs.retention import Due
+from plaintally_server.jobs.rollups import STRUCK_IMPORTS, Changed
+from plaintally_server.store import (
+    MAX_TREE_BYTES,
+    MAX_TREE_RUNS,
+    DayState,
+    ImportHour,
+    Purge,
+    Rolled,
+    SessionTree,
+    StatsTree,
+    Window,
+    clock,
+    combinations,
+    credentials,
+    purging,
+)
+from plaintally_server.store import rollups as rolled_up
+from plaintally_server.store.content import read_fields
+from plaintally_server.store.rows import count_runs, is_document, name_is, parent_is
+from plaintally_server.store.statements import parts_of
+from plaintally_server.store.tables import (
+    HOURS,
+    IMPORTS,
+    IMPORTS_BY_HOUR,
+    documents,
+    import_days,
+    monthly_rollups,
+    rolled_days,
+    rollups,
+)
+from plaintally_server.store.timestamps import DAY_US, day_number, from_us, to_us
+
+T = TypeVar("T")
+K = TypeVar("K")
+_COLUMNS = (documents.c.fields, documents.c.create_time, documents.c.update_time)
+_ROWS = 200
+_ROOM = 2 * 2**20
+"""How many bytes of documents are fetched at once."""
+
+
+class SQLReader:
+    """What reports need of a store, by connections of an engine; see `Reader`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._reads = engine
+
+    def get(self, name: Name) -> Stored | None:
+        """See `Reader.get`."""
+        with self._reading() as connection:
+            return _get(connection, name)
+
+    def get_all(self, names: Sequence[Name]) -> Sequence[Stored | None]:
+        """See `Reader.get_all`."""
+        return self.read_all(names, lambda rows: [stored for _, stored in rows])
+
+    def read_all(
+        self, names: Sequence[Name], work: Callable[[Iterator[tuple[Name, Stored | None]]], T]
+    ) -> T:
+        """See `Reader.read_all`."""
+        with self._reading() as connection:
+            return work(_read_named(connection, names))
+
+    def scan(
+        self,
+        collection: str,
+        work: Callable[[Iterator[tuple[str, Stored]]], T],
+        *,
+        after: str | None,
+        descending: bool,
+    ) -> T:
+        """See `Reader.scan`."""
+        with self._reading() as connection:
+            key = documents.c
+            where = [key.collection == collection]
+            if after is not None:
+                where.append(key.id < after if descending else key.id > after)
+            return work(_walk(connection, [key.id], where, descending=descending))
+
+    def day_states(self, package: str) -> Sequence[DayState]:
+        """See `Reader.day_states`."""
+        days = rolled_days.c
+        query = select(days.collection, days.day, days.stamp).where(days.package == package)
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(days.collection, days.day))
+            return [DayState(*row) for row in rows]
+
+    def filled_days(
+        self, package: str, days: Collection[tuple[str, date]]
+    ) -> Collection[tuple[str, date]]:
+        """See `Reader.filled_days`."""
+        with self._reading() as connection:
+            return {one for one in days if _is_filled(connection, package, *one)}
+
+    def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
+        """See `Reader.import_hours`."""
+        days = import_days.c
+        query = select(days.fields, *(days[name] for name in HOURS)).where(
+            days.package == package, days.day == day_number(day)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(days.fields)).all()
+        start = datetime.combine(day, time(), UTC)
+        return [
+            ImportHour(start + timedelta(hours=hour), coarse, numbers[hour])
+            for hour in range(24)
+            for coarse, *numbers in rows
+            if numbers[hour]
+        ]
+
+    def hourly_imports(
+        self, package: str, first: date, last: date
+    ) -> Sequence[tuple[datetime, int]]:
+        """See `Reader.hourly_imports`."""
+        day, key, value = rollups.c.day, rollups.c.key, rollups.c.value
+        query = select(day, key, value).where(
+            rollups.c.series == IMPORTS_BY_HOUR,
+            rollups.c.package == package,
+            day.between(first, last),
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(day, key))
+            return [
+                (datetime.combine(found, time(int(hour)), UTC), number)
+                for found, hour, number in rows
+            ]
+
+    def documents_of_day(
+        self,
+        package: str,
+        collection: str,
+        day: date,
+        work: Callable[[Iterator[tuple[str, Stored]]], T],
+    ) -> T:
+        """See `Reader.documents_of_day`."""
+        start = to_us(datetime.combine(day, time(), UTC))
+        key, received = documents.c, documents.c.create_time
+        where = [
+            key.package == package,
+            key.collection == collection,
+            received >= start,
+            received < start + DAY_US,
+        ]
+        with self._reading() as connection:
+            return work(_walk(connection, [received, key.number, key.id], where))
+
+    def session_tree(self, session_id: str) -> SessionTree:
+        """See `Reader.session_tree`."""
+        with self._reading() as connection:
+            session = _get(connection, Name("", "", SESSIONS, session_id))
+            found = _children(connection, STATS, session_id)
+            stats = sorted(parts_of_session(found, session), key=label_of)
+            branches, room = [], MAX_TREE_BYTES
+            for one in stats:
+                branch, room = _read_branch(connection, one, room)
+                branches.append(branch)
+            return SessionTree(session, branches)
+
+    def received(self, session_id: str) -> Sequence[tuple[str, str, datetime]]:
+        """The collection, the package, and when it was received, of each document of a session; each day once."""
+        with self._reading() as connection:
+            key = documents.c
+            package, day = key.package, key.create_time // DAY_US
+            stats = and_(key.collection == STATS, key.parent == session_id)
+            above = select(key.id).where(stats).scalar_subquery()
+            invokes = and_(key.collection == INVOKES, key.parent.in_(above))
+            queries = {
+                SESSIONS: select(package, day).where(
+                    key.collection == SESSIONS, key.id == session_id
+                ),
+                STATS: select(package, day).where(stats).distinct(),
+                INVOKES: select(package, day).where(invokes).distinct(),
+            }
+            return [
+                (collection, package, from_us(number * DAY_US))
+                for collection, query in queries.items()
+                for package, number in connection.execute(query)
+            ]
+
+    def rolled(
+        self, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool
+    ) -> Rolled:
+        """See `Reader.rolled`."""
+        with self._reading() as connection:
+            return rolled_up.read(
+                connection, series, package, first, last, collection=collection, by_day=by_day
+            )
+
+    def sums(
+        self, series: Collection[str], packages: Sequence[str], first: date, last: date
+    ) -> Mapping[tuple[str, str], Mapping[str, int]]:
+        """See `Reader.sums`."""
+        cells, found = rollups.c, dict[tuple[str, str], dict[str, int]]()
+        query = select(cells.package, cells.series, cells.key, func.sum(cells.value))
+        query = query.where(cells.series.in_(series), cells.day.between(first, last))
+        with self._reading() as connection:
+            for part in parts_of(packages):
+                of_part = query.where(cells.package.in_(part)).group_by(
+                    cells.package, cells.series, cells.key
+                )
+                for package, name, key, value in connection.execute(of_part):
+                    found.setdefault((package, name), {})[key] = int(value)
+        return found
+
+    def days_without_rollups(
+        self, collections: Collection[str], packages: Sequence[str], first: date, last: date
+    ) -> Mapping[str, Collection[date]]:
+        """See `Reader.days_without_rollups`."""
+        days, found = rolled_days.c, dict[str, set[date]]()
+        query = select(days.package, days.day).where(
+            days.collection.in_(collections), days.day.between(first, last), days.rolled.is_(None)
+        )
+        with self._reading() as connection:
+            for part in parts_of(packages):
+                for package, day in connection.execute(query.where(days.package.in_(part))):
+                    found.setdefault(package, set()).add(day)
+        return found
+
+    def busy_hours(
+        self, packages: Sequence[str], first: date, last: date, *, least: int
+    ) -> Mapping[str, Mapping[datetime, int]]:
+        """See `Reader.busy_hours`."""
+        cells, found = rollups.c, dict[str, dict[datetime, int]]()
+        hours = and_(cells.series == IMPORTS_BY_HOUR, cells.day.between(first, last))
+        busy = (
+            select(cells.package)
+            .where(hours)
+            .group_by(cells.package)
+            .having(func.max(cells.value) >= least)
+        )
+        query = select(cells.package, cells.day, cells.key, cells.value).where(hours)
+        with self._reading() as connection:
+            for part in parts_of(packages):
+                names = connection.execute(busy.where(cells.package.in_(part))).scalars().all()
+                for package, day, hour, imports in connection.execute(
+                    query.where(cells.package.in_(names))
+                ):
+                    found.setdefault(package, {})[datetime.combine(day, time(int(hour)), UTC)] = (
+                        imports
+                    )
+        return found
+
+    def struck(self, package: str | None = None) -> Sequence[Window]:
+        """See `Reader.struck`."""
+        with self._reading() as connection:
+            return rolled_up.windows(connection, package)
+
+    def hours_up(self, first: date, last: date) -> Mapping[date, set[int]]:
+        """See `Reader.hours_up`."""
+        with self._reading() as connection:
+            return rolled_up.hours_up(connection, first, last)
+
+    def daily_refusals(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
+        """See `Reader.daily_refusals`."""
+        with self._reading() as connection:
+            return rolled_up.daily_refusals(connection, package, first, last)
+
+    def first_day_up(self) -> date | None:
+        """See `Reader.first_day_up`."""
+        with self._reading() as connection:
+            return rolled_up.first_day_up(connection)
+
+    def last_purges(self, package: str, now: datetime) -> Mapping[str, Purge]:
+        """See `Reader.last_purges`."""
+        with self._reading() as connection:
+            return purging.last_purges(connection, package, now)
+
+    def all_last_purges(self, now: datetime) -> Mapping[str, Mapping[str, Purge]]:
+        """See `Reader.all_last_purges`."""
+        with self._reading() as connection:
+            return purging.all_last_purges(connection, now)
+
+    def purged_until(self, now: datetime) -> Mapping[str, datetime]:
+        """See `Reader.purged_until`."""
+        with self._reading() as connection:
+            return rolled_up.purged_until(connection, now)
+
+    def tokens(self) -> Sequence[Token]:
+        """See `tokens.TokenStore.tokens`."""
+        with self._reading() as connection:
+            return credentials.read_tokens(connection)
+
+    def audit(self, *, last: int) -> Sequence[credentials.Deed]:
+        """What maintainers did last, the newest first."""
+        with self._reading() as connection:
+            return credentials.read_audit(connection, last=last)
+
+    def last_purge(self, now: datetime) -> datetime | None:
+        """Return when the last purge of all packages ended, by now."""
+        with self._reading() as connection:
+            return purging.last_purge(connection, now)
+
+    def packages_by_hour(self) -> Sequence[str]:
+        """See `retention.Purging.packages_by_hour`."""
+        with self._reading() as connection:
+            return purging.packages_in(connection, import_days.c.package)
+
+    def packages_with_documents(self) -> Sequence[str]:
+        """Return the packages of which sessions are stored."""
+        with self._reading() as connection:
+            return purging.packages_in(connection, documents.c.package)
+
+    def find_expired(self, dues: Sequence[Due]) -> Sequence[Due]:
+        """See `retention.Purging.find_expired`."""
+        with self._reading() as connection:
+            return purging.find_expired(connection, dues)
+
+    def clock_lag(self, now: datetime) -> timedelta | None:
+        """See `rolling.Rolling.clock_lag`."""
+        with self._reading() as connection:
+            return clock.lag(connection, now)
+
+    def find_cut(self, day: Changed) -> combinations.Cut | None:
+        """Return the cut that a complete day needs; None if it has no more combinations than such a day may have."""
+        keep = combinations.KEPT_NEW + (combinations.KEPT_KNOWN if day.was_rolled else 0)
+        number = day_number(day.day)
+        with self._reading() as connection:
+            found = combinations.find_combinations(connection, day.package, number, most=keep + 1)
+        if len(found) <= keep:
+            return None
+        return combinations.Cut(day.package, number, keep=keep, look_back=combinations.KNOWN_DAYS)
+
+    def changed_days(self, last: date) -> Sequence[Changed]:
+        """See `rolling.Rolling.changed_days`."""
+        with self._reading() as connection:
+            return rolled_up.changed(connection, last)
+
+    def packages(self) -> Sequence[str]:
+        """See `Reader.packages`."""
+        months = monthly_rollups.c
+        query = (
+            select(months.package)
+            .where(months.series == IMPORTS)
+            .distinct()
+            .order_by(months.package)
+        )
+        with self._reading() as connection:
+            return connection.execute(query).scalars().all()
+
+    def total(self, package: str) -> int:
+        """See `Reader.total`."""
+        with self._reading() as connection:
+            query = _imports(monthly_rollups, func.coalesce(func.sum(monthly_rollups.c.value), 0))
+            return int(
+                connection.execute(query.where(monthly_rollups.c.package == package)).scalar_one()
+            )
+
+    def totals(self) -> Mapping[str, int]:
+        """See `Reader.totals`."""
+        package = monthly_rollups.c.package
+        query = _imports(monthly_rollups, package, func.sum(monthly_rollups.c.value)).group_by(
+            package
+        )
+        with self._reading() as connection:
+            return {package: int(total) for package, total in connection.execute(query)}
+
+    def daily_counts(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
+        """See `Reader.daily_counts`."""
+        day = rollups.c.day
+        query = _imports(rollups, day, func.sum(rollups.c.value)).where(
+            rollups.c.package == package, day.between(first, last)
+        )
+        with self._reading() as connection:
+            return [
+                (day, int(count))
+                for day, count in connection.execute(query.group_by(day).order_by(day))
+            ]
+
+    def first_day(self, package: str) -> date | None:
+        """See `Reader.first_day`."""
+        query = select(rollups.c.day).where(
+            rollups.c.series == IMPORTS, rollups.c.package == package
+        )
+        with self._reading() as connection:
+            return connection.execute(query.order_by(rollups.c.day).limit(1)).scalar()
+
+    @contextmanager
+    def snapshot(self) -> Iterator["SQLReader"]:
+        """See `Reader.snapshot`."""
+        with self._reading() as connection:
+            yield _Snapshot(connection)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A connection in a transaction that sees one moment."""
+        with self._reads.connect() as connection:
+            yield connection
+
+
+class _Snapshot(SQLReader):
+    """What one transaction sees."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        yield self._connection
+
+
+def _get(connection: Connection, name: Name) -> Stored | None:
+    query = select(*_COLUMNS).where(is_document(name.collection, str(name.document)))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _read(*row)
+
+
+def _read_named(
+    connection: Connection, names: Sequence[Name]
+) -> Iterator[tuple[Name, Stored | None]]:
+    """The documents of these names; of their contents never more at once than there is room for."""
+    columns = (documents.c.collection, documents.c.id)
+    for part in parts_of(names):
+        keys = [(name.collection, str(name.document)) for name in part]
+        query = select(*columns, func.length(documents.c.fields)).where(name_is(keys))
+        sizes = {
+            (collection, document): size for collection, document, size in connection.execute(query)
+        }
+        for some in _split([(one, sizes.get(one[1], 0)) for one in zip(part, keys, strict=True)]):
+            wanted = name_is([one for _, one in some])
+            rows = connection.execute(select(*columns, *_COLUMNS).where(wanted))
+            found = {(collection, document): row for collection, document, *row in rows}
+            for name, one in some:
+                yield name, _read(*found[one]) if one in found else None
+
+
+def _walk(
+    connection: Connection,
+    order: Sequence[ColumnElement[Any]],
+    where: Sequence[ColumnElement[bool]],
+    *,
+    descending: bool = False,
+) -> Iterator[tuple[str, Stored]]:
+    """The ids and documents that meet all conditions; `order` ends with the id, and no two have the same.
+
+    A driver fetches rows by their number, and 200 documents may be 2 GB. So the sizes of the next
+    documents are asked for first, and then as many contents as there is room for.
+    """
+    by = [column.desc() for column in order] if descending else order
+    sizes = select(*order, func.length(documents.c.fields)).where(*where).order_by(*by)
+    contents = select(order[-1], *_COLUMNS).where(*where).order_by(*by)
+    key, last = tuple_(*order), None
+    while True:
+        query = sizes if last is None else sizes.where(key < last if descending else key > last)
+        found = connection.execute(query.limit(_ROWS)).all()
+        for places in _split([(tuple(row[:-1]), row[-1]) for row in found]):
+            first, last = places[0], places[-1]
+            low, high = (last, first) if descending else (first, last)
+            for document, *row in connection.execute(contents.where(key >= low, key <= high)).all():
+                yield document, _read(*row)
+        if len(found) < _ROWS:
+            return
+
+
+def _split(sized: Iterable[tuple[K, int]]) -> Iterator[list[K]]:
+    """Items with their sizes in parts that have at most `_ROOM` bytes, or one item."""
+    part: list[K] = []
+    room = _ROOM
+    for item, size in sized:
+        if part and size > room:
+            yield part
+            part, room = [], _ROOM
+        part.append(item)
+        room -= size
+    if part:
+        yield part
+
+
+def _children(connection: Connection, collection: str, parent: str) -> Iterator[Stored]:
+    query = select(*_COLUMNS).where(parent_is(collection, parent)).limit(MAX_STATS)
+    return (_read(*row) for row in connection.execute(query))
+
+
+def parts_of_session(stats: Iterable[Stored], session: Stored | None) -> Iterator[Stored]:
+    """Those of the stats below a session that are part of it; all where its own document is not there."""
+    return (one for one in stats if session is None or is_part_of(one.fields, session.fields))
+
+
+def _read_branch(connection: Connection, stats: Stored, room: int) -> tuple[StatsTree, int]:
+    """Stats with their newest invokes that fit into so many bytes, and the bytes that are left."""
+    key = documents.c
+    query = select(key.id, func.length(key.fields)).where(parent_is(INVOKES, stats.fields["id"]))
+    names = []
+    for document, size in connection.execute(
+        query.order_by(key.create_time.desc(), key.number.desc()).limit(MAX_TREE_RUNS)
+    ):
+        room -= size
+        if room < 0:
+            break
+        names.append(Name("", "", INVOKES, document))
+    read = [stored for _, stored in _read_named(connection, names) if stored is not None]
+    return make_branch(stats, read, count_runs(connection, stats.fields["id"])), room
+
+
+def make_branch(stats: Stored, newest: Sequence[Stored], number: int) -> StatsTree:
+    """Stats with those of the newest invokes that are part of them; `number` is how many invokes there are in all."""
+    invokes = [one for one in newest if is_part_of(one.fields, stats.fields)]
+    return StatsTree(stats, sorted(invokes, key=start_of), number - len(newest) + len(invokes))
+
+
+def label_of(stored: Stored) -> tuple[str, str]:
+    """What stats are ordered by."""
+    return str(stored.fields["label"]), str(stored.fields["id"])
+
+
+def start_of(stored: Stored) -> datetime:
+    """What invokes are ordered by."""
+    start: datetime = stored.fields["execution_start"]
+    return start
+
+
+def _imports(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Select from the imports in a table of rollups, and from those that are excluded, which are negative."""
+    return select(*columns).where(table.c.series.in_([IMPORTS, STRUCK_IMPORTS]))
+
+
+def _is_filled(connection: Connection, package: str, collection: str, day: date) -> bool:
+    """Whether something of a package was received in a collection on a day, and is there."""
+    key, days = documents.c, import_days.c
+    if collection == f"{COUNTER_PREFIX}{package}":
+        query = select(days.day).where(days.package == package, days.day == day_number(day))
+    else:
+        start = day_number(day) * DAY_US
+        received = (key.create_time >= start, key.create_time < start + DAY_US)
+        query = select(key.number).where(
+            key.package == package, *received, key.collection == collection
+        )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _read(fields: bytes, create_time: int, update_time: int) -> Stored:
+    return Stored(read_fields(fields), from_us(create_time), from_us(update_time))
