@@ -37,10 +37,21 @@ from plaintally_server.store import schema
 from plaintally_server.store.database import Database
 
 _ELSEWHERE = {
-    "audit": "credentials", "backup": "backup", "contract": "desk", "copy": "copying", "export": "export.command",
-    "forget": "desk", "lookup": "desk", "migrate": "desk", "pull": "pull", "report": "report", "restore": "backup",
-    "strike": "strikes", "token": "credentials", "watch": "watch",
-}  # fmt: skip
+    "audit": "tokens",
+    "backup": "backup",
+    "contract": "desk",
+    "copy": "copy",
+    "export": "export",
+    "forget": "desk",
+    "lookup": "desk",
+    "migrate": "desk",
+    "pull": "pull",
+    "report": "report",
+    "restore": "backup",
+    "strike": "exclusions",
+    "token": "tokens",
+    "watch": "watch",
+}
 """The commands that are not in this module, and the modules that they are in."""
 
 
@@ -89,7 +100,7 @@ class Commands(click.Group):
         """The command of a name."""
         if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        module = import_module(f"plaintally_server.{_ELSEWHERE[cmd_name]}")
+        module = import_module(f"plaintally_server.cli.{_ELSEWHERE[cmd_name]}")
         command: click.Command = getattr(module, cmd_name)
         return command
 
