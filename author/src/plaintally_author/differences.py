@@ -6,9 +6,19 @@ order.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from plaintally.contract import Contract, Kind, Label
+from plaintally.contract import (
+    Choice,
+    Contract,
+    Description,
+    Integer,
+    Kind,
+    Label,
+    Name,
+    Real,
+    Source,
+)
 from plaintally_author.markup import plain
 from plaintally_author.words import DIALECT, limits
 
@@ -112,9 +122,24 @@ def _kind(place: str, old: Kind, new: Kind) -> Iterator[Change]:
     before, after = (repr({**kind.to_dict(), "purpose": ""}) for kind in (old, new))
     if before == after:  # as text, in which 0.0 and -0.0 differ as they do in the hash
         return
-    effect = WIDENS if new.widens(old) else NARROWS if old.widens(new) else NEUTRAL
+    effect = NARROWS if _lets_more_pass(old, new) else NEUTRAL
+    if _lets_more_pass(new, old):
+        effect = WIDENS
     said = (plain(limits(old)), plain(limits(new)))
     yield Change(effect, place, f"{said[1]}; before: {said[0]}")
+
+
+def _lets_more_pass(one: Any, other: Any) -> bool:  # noqa: ANN401  # two kinds of the same class
+    """Return whether a kind lets a value pass that another of its class does not."""
+    if isinstance(one, Integer | Real):
+        return bool(one.minimum < other.minimum or one.maximum > other.maximum)
+    if isinstance(one, Choice):
+        return not set(one.values) <= set(other.values)
+    if isinstance(one, Name):  # any other pattern may
+        return bool(one.pattern != other.pattern or one.max_length > other.max_length)
+    if isinstance(one, Description):
+        return not one.names <= other.names
+    return isinstance(one, Source) and bool(one.max_length > other.max_length)
 
 
 def _words(place: str, old: object, new: object, names: tuple[str, ...]) -> Iterator[Change]:

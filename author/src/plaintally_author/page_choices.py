@@ -82,9 +82,9 @@ def _refusing(said: Declaration) -> Iterator[Block]:
     )
     yield Paragraph(
         say(
-            "The commands and functions write your own preferences file, {} (on macOS in {}, on "
-            "Windows in {}). You "
-            "can write it yourself:",
+            "The commands and functions keep your choices in a file that only they write. You can "
+            "also write "
+            "{} yourself (on macOS in {}, on Windows in {}):",
             Code("~/.config/plaintally/preferences.toml"),
             Code("~/Library/Application Support/plaintally"),
             Code("%APPDATA%/plaintally"),

@@ -385,9 +385,10 @@ def _decide(telemetry: Telemetry, name: str, note: str = "") -> Decision:
 
 def _ask(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> str:  # noqa: FBT001
     """Grant for this process what a module may ask for, and return what came of it."""
-    is_granted = {"automatic_sharing": caller.is_users, "endpoint": caller.kind != "package"}.get(
-        key, True
-    )
+    is_granted = {
+        "automatic_sharing": caller.kind == "module",
+        "endpoint": caller.kind != "package",
+    }.get(key, True)
     if is_granted:
         layer = _request(telemetry, key, value, caller)
         telemetry._explicit.setdefault("modules", {})[key] = layer

@@ -65,11 +65,6 @@ class Caller:
         """Whether a person said this, so that it may be kept."""
         return self.kind == "person"
 
-    @property
-    def is_users(self) -> bool:
-        """Whether the code is the user's own, so that it may share, although nothing that it says is kept."""
-        return self.kind in ("person", "module")
-
     def is_importing(self) -> bool:
         """Return whether the call is made while a module is imported."""
         frame = self._frame

@@ -1,8 +1,8 @@
 """The kinds of values that a contract can declare for the context of an invoke. Pure.
 
-A kind knows three things: how to take a value from the host (`take`), whether a plain value that
-came over the wire is one of its own (`accepts`), and whether it lets more pass than another of its
-kind (`widens`). What `take` returns is all that is ever kept, and `accepts` holds of it.
+A kind knows how to take a value from the host (`take`), and whether a plain value that came over
+the wire is one of its own (`accepts`). What `take` returns is all that is ever kept, and `accepts`
+holds of it.
 """
 
 TYPE_CHECKING = False
@@ -42,10 +42,6 @@ class Kind:
     def accepts(self, plain: object) -> bool:
         """Whether `take` could have returned this."""
         raise NotImplementedError
-
-    def widens(self, other: "Any") -> bool:  # noqa: ANN401, ARG002  # of the same class
-        """Whether this lets pass what `other`, of the same class, does not."""
-        return False
 
     def to_dict(self) -> "dict[str, Any]":
         """The arguments that make this kind, as plain JSON types."""
@@ -97,10 +93,6 @@ class Integer(Kind):
         """See `Kind.accepts`."""
         return type(plain) is int and self.minimum <= plain <= self.maximum
 
-    def widens(self, other: "Integer") -> bool:
-        """See `Kind.widens`."""
-        return self.minimum < other.minimum or self.maximum > other.maximum
-
     def to_dict(self) -> "dict[str, Any]":
         """See `Kind.to_dict`."""
         return {"minimum": self.minimum, "maximum": self.maximum, "purpose": self.purpose}
@@ -141,10 +133,6 @@ class Real(Kind):
         """See `Kind.accepts`."""
         return type(plain) is float and self.minimum <= plain <= self.maximum
 
-    def widens(self, other: "Real") -> bool:
-        """See `Kind.widens`."""
-        return self.minimum < other.minimum or self.maximum > other.maximum
-
     def to_dict(self) -> "dict[str, Any]":
         """See `Kind.to_dict`."""
         return {"minimum": self.minimum, "maximum": self.maximum, "purpose": self.purpose}
@@ -173,10 +161,6 @@ class Choice(Kind):
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""
         return type(plain) is str and plain in self.values
-
-    def widens(self, other: "Choice") -> bool:
-        """See `Kind.widens`."""
-        return not set(self.values) <= set(other.values)
 
     def to_dict(self) -> "dict[str, Any]":
         """See `Kind.to_dict`."""
@@ -221,10 +205,6 @@ class Name(Kind):
             return False
         return plain.isascii() and plain.isprintable() and matches(self._sequences, plain)
 
-    def widens(self, other: "Name") -> bool:
-        """See `Kind.widens`; any other pattern may."""
-        return self.pattern != other.pattern or self.max_length > other.max_length
-
     def to_dict(self) -> "dict[str, Any]":
         """See `Kind.to_dict`."""
         return {"pattern": self.pattern, "max_length": self.max_length, "purpose": self.purpose}
@@ -261,10 +241,6 @@ class Description(Kind):
             and is_description(plain)
             and keep_names(Described(plain), self.names) == plain
         )
-
-    def widens(self, other: "Description") -> bool:
-        """See `Kind.widens`."""
-        return not self.names <= other.names
 
     def to_dict(self) -> "dict[str, Any]":
         """See `Kind.to_dict`."""
@@ -313,10 +289,6 @@ class Source(Kind):
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""
         return type(plain) is str and len(plain) <= self.max_length
-
-    def widens(self, other: "Source") -> bool:
-        """See `Kind.widens`."""
-        return self.max_length > other.max_length
 
     def to_dict(self) -> "dict[str, Any]":
         """See `Kind.to_dict`."""

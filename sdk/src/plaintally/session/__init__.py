@@ -15,6 +15,7 @@ from _thread import RLock
 from collections import deque
 from time import time_ns
 
+from plaintally._count import uuid4
 from plaintally.contract.fields import ErrorType
 from plaintally.describe import _exceptions
 from plaintally.session import forks
@@ -100,7 +101,7 @@ class SessionStats:
 
     def clear(self) -> None:
         """Begin anew, with another id."""
-        self.id = format_uuid4(os.urandom(16))
+        self.id = uuid4(os.urandom(16))
         self.total_invokes = self.success_count = self.failed_count = 0
         self.min_duration_ms, self.max_duration_ms, self.total_duration_ms = (
             float("inf"),
@@ -414,14 +415,14 @@ class Session:
         """Give an invoke its id, unless it has one."""
         self.begin_after_fork()
         with self._lock:
-            invoke._id = invoke._id or format_uuid4(os.urandom(16))
+            invoke._id = invoke._id or uuid4(os.urandom(16))
             return invoke._id
 
     def _begin(self, created_at_ns: "int | None" = None) -> None:
         self._lock = RLock()
         self._stats: dict[str, SessionStats] = {}
         self._key = ""
-        self._id = format_uuid4(os.urandom(16))
+        self._id = uuid4(os.urandom(16))
         self.dropped_labels = 0
         self.shown: frozenset[str] = frozenset()
         try:
@@ -477,10 +478,3 @@ def valid_capacity(capacity: object) -> int:
     from plaintally.exceptions import ConfigurationError
 
     raise ConfigurationError(f"capacity {capacity!r} must be a whole number from 1 to 1,000,000")
-
-
-def format_uuid4(randomness: bytes) -> str:
-    """A version 4 UUID (RFC 9562, section 5.4) of 16 random bytes."""
-    from plaintally._count import uuid4
-
-    return uuid4(randomness)
