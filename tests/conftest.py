@@ -15,9 +15,11 @@ import markupsafe
 import pytest
 from hypothesis import HealthCheck, settings
 
+from golden import Golden
 from hosts import ROOT, Interpreter, MakeHost, make_host
 from interpreters import SUPPORTED, find_interpreter
 from plaintally.consent import callers
+from sampling import choose
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
@@ -25,7 +27,23 @@ settings.load_profile("default")
 # would ignore it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+OWN_PYTHON = find_interpreter(sys.version_info[:2]) or ""
 INTERPRETERS = [found for version in SUPPORTED if (found := find_interpreter(version))]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sample", action="store_true", help="run the fixed sample of sampling.py")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the texts of this run into golden files"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not in the sample, if it was asked for."""
+    if config.getoption("--sample"):
+        chosen = choose(items, OWN_PYTHON)
+        config.hook.pytest_deselected(items=[item for item in items if item not in {*chosen}])
+        items[:] = chosen
 
 
 def pytest_runtest_setup() -> None:
@@ -33,6 +51,14 @@ def pytest_runtest_setup() -> None:
     left = -time.time() % 86_400
     if left < 60:
         time.sleep(left + 1)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """The golden files beside a test."""
+    return Golden(
+        request.path.parent / "golden", is_updating=request.config.getoption("--update-golden")
+    )
 
 
 @pytest.fixture

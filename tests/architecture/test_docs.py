@@ -30,6 +30,15 @@ def find_command(name: str, group: click.Group = commands) -> click.Command:
     return found
 
 
+def find_tests() -> set[str]:
+    """Return all tests as `test_file.py::test_name`."""
+    return {
+        f"{path.name}::{name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^ *(?:async )?def (test_\w+)\(", path.read_text(), re.MULTILINE)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
@@ -41,10 +50,7 @@ def test_every_test_that_a_page_names_is_there(name: str) -> None:
     page = (ROOT / f"docs/explanation/{name}.md").read_text()
     named = re.findall(r"`(test_\w+\.py)::(\w+)`", page)
     assert named
-    for file, test in named:
-        sources = [path.read_text() for path in (ROOT / "tests").rglob(file)]
-        definition = re.compile(rf"^ *(?:async )?def {test}\(", re.MULTILINE)
-        assert any(map(definition.search, sources)), f"{file}::{test}"
+    assert {f"{file}::{test}" for file, test in named} <= find_tests()
 
 
 def test_every_row_of_the_threat_model_names_a_test() -> None:

@@ -62,13 +62,10 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
     ],
 )
 def test_a_bench_runs_to_its_end(tmp_path: Path, bench: str, options: list[str], says: str) -> None:
-    for folder in ("bench", "sdk", "docs/reference", "docs/explanation"):
+    for folder in ("bench", "sdk", "docs/reference", "docs/explanation", "tests/support"):
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
-    (tmp_path / "tests").mkdir()
-    for helper in ("collectors.py", "postgresql.py", "shared.py"):
-        shutil.copy(ROOT / "tests" / helper, tmp_path / "tests")
     done = subprocess.run(
         [sys.executable, "-m", bench, *options],
         cwd=tmp_path,

@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from googleapiclient.discovery import build
-from googleapiclient.errors import HttpError
 
 from collectors import Collector
 
 BASE = "projects/p/databases/(default)/documents"
+pytestmark = pytest.mark.libraries
 CITY = f"{BASE}/cities/z ü:1"
 
 
 @pytest.fixture
 def documents(open_collector: Collector) -> Iterator[Any]:
+    from googleapiclient.discovery import build
+
     service = build(
         "firestore",
         "v1",
@@ -29,6 +30,8 @@ def documents(open_collector: Collector) -> Iterator[Any]:
 
 
 def status_of(work: Callable[[], object]) -> tuple[int, str]:
+    from googleapiclient.errors import HttpError
+
     with pytest.raises(HttpError) as raised:
         work()
     [detail] = [raised.value.reason]

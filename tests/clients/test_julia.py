@@ -13,6 +13,7 @@ import pytest
 from collectors import ROOT, TOKEN, Collector, run_collector, run_server
 from plaintally.contract import Contract
 from shared import commit, forget, write_contract
+from waiting import PATIENCE_S
 
 USAGE = "1d5ff8a1-a4a9-4ef0-9ba1-6a1e8a8ba0cb"
 SESSION = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
@@ -54,7 +55,7 @@ class Julia:
 
     def __init__(self, collector: Collector) -> None:
         self.collector = collector
-        self.socket = socket.create_connection(("127.0.0.1", collector.port), timeout=30)
+        self.socket = socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, method: str, path: str, body: str) -> tuple[int, dict[str, Any]]:

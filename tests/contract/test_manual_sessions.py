@@ -26,18 +26,11 @@ from loopback import loopback
 from plaintally import Telemetry, firestore
 from plaintally.session import Session, SessionInvoke, SessionStats
 from plaintally.sharing import documents
+from programs import program
 from rxinfer_py.usage import CONTRACT
 from terminals import see_at_terminal
 
-PRELUDE = """
-import json, os, sys, threading, time, warnings
-import rxinfer_py as rx
-model = rx.local_level(level_var=1000.0, obs_var=10_000.0)
-def infer(**more):
-    return rx.infer(**{"model": model, "data": {"y": rx.nile()}, **more})
-def tell(*values):
-    print(json.dumps(values, default=str))
-"""
+PRELUDE = program("manual_sessions_prelude")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from collectors import ROOT, TOKEN, Answer, Collector
+from waiting import PATIENCE_S
 
 SECRET = "hunter2-canary"
 """Planted in what must be refused: no answer repeats it, and no file of the collector's holds it."""
@@ -45,7 +46,9 @@ class Battery:
     acknowledged: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.collector.port, timeout=30)
+        self.connection = http.client.HTTPConnection(
+            "127.0.0.1", self.collector.port, timeout=PATIENCE_S
+        )
 
     def run(self, cases: Iterable[Case]) -> int:
         """Send all cases, hold each answer against what must hold, then the collector; return their

@@ -8,6 +8,7 @@ process ends.
 
 import atexit
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -22,7 +23,8 @@ from typing import Any, NoReturn
 
 import click
 
-_LONGEST_S = 60
+from waiting import PATIENCE_S
+
 CONFINED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 """What starts a program that may not read and write what a file's mode forbids, as root may."""
 
@@ -53,15 +55,18 @@ class Starter:
     """Starts commands; `wait` returns what came of one."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        self._process, self._folder, self._number = process, folder, 0
+        self._process = process
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
 
     def start(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> "Running":
-        self._number += 1
-        place = self._folder / str(self._number)
+        place = self._folder / str(next(self._numbers))
         job = {"arguments": [*arguments], "cwd": str(cwd), "env": dict(env), "place": str(place)}
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(job).encode() + b"\n")
-        self._process.stdin.flush()
+        with self._lock:
+            self._process.stdin.write(json.dumps(job).encode() + b"\n")
+            self._process.stdin.flush()
         return Running(arguments, place)
 
 
@@ -77,7 +82,8 @@ class Running:
 
     def wait(self) -> Done:
         """Return what the command did; a collector that listens is told to end."""
-        deadline, is_told = time.monotonic() + _LONGEST_S, False
+        deadline = time.monotonic() + PATIENCE_S
+        is_told = False
         while not (ended := self._read(".code")):
             if not is_told and "Listening on" in self._read(".out"):
                 os.kill(int(self._read(".pid")), signal.SIGTERM)
@@ -87,7 +93,7 @@ class Running:
                 self._read(".out"),
                 self._read(".err"),
             )
-            time.sleep(0.02)
+            time.sleep(0.005)
         code, took_s = ended.split()
         return Done(
             self.arguments, int(code), self._read(".out"), self._read(".err"), float(took_s)
@@ -95,15 +101,16 @@ class Running:
 
 
 @contextlib.contextmanager
-def run_starter(folder: Path) -> Iterator[Starter]:
-    """Start commands until the block ends; their output is in a folder meanwhile."""
-    process = subprocess.Popen([*CONFINED, sys.executable, __file__], stdin=subprocess.PIPE)
+def run_starter(folder: Path, within: Sequence[str] = CONFINED) -> Iterator[Starter]:
+    """Start commands until the block ends, `within` another program; their output is in a folder
+    meanwhile."""
+    process = subprocess.Popen([*within, sys.executable, __file__], stdin=subprocess.PIPE)
     try:
         yield Starter(process, folder)
     finally:
         assert process.stdin
         process.stdin.close()
-        assert process.wait(_LONGEST_S) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def _serve() -> None:

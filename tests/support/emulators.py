@@ -27,6 +27,7 @@ from hosts import ROOT as REPOSITORY
 from plaintally.firestore import from_document
 from ports import free_port
 from shared import Document
+from waiting import PATIENCE_S
 
 JAR = Path(
     "/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
@@ -142,7 +143,7 @@ def _google(folder: Path, packages: list[str]) -> tuple[list[str], int]:
 
 
 def _wait(process: subprocess.Popen[Any], log: Path, sign: str) -> str:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while sign not in (said := log.read_text()):
         if process.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"the emulator does not start: {said}")

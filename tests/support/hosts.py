@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from waiting import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "hostpkg"
 # A variable that a host passes on to its senders, so that tests recognise them. No host name
@@ -273,7 +275,7 @@ def wait_until_gone(marker: str) -> None:
     While a process is being replaced by another its environment cannot be read, so one empty look
     proves nothing.
     """
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     empty_looks = 0
     while empty_looks < 5 and time.monotonic() < deadline:
         empty_looks = 0 if senders(marker) else empty_looks + 1

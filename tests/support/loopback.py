@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ports import listen
+from waiting import PATIENCE_S
 
 OK = b"HTTP/1.1 200 OK\r\n\r\nin place of this the server confirms the request as a collector does"
 
@@ -59,7 +60,7 @@ class Loopback:
         scheme = "https" if self.tls else "http"
         return f"{scheme}://127.0.0.1:{self.port}/v1/projects/test/databases/(default)/documents"
 
-    def wait_for(self, count: int, *, seconds: float = 15.0) -> list[bytes]:
+    def wait_for(self, count: int, *, seconds: float = PATIENCE_S) -> list[bytes]:
         """The requests, once there are as many; fewer when the time is over."""
         deadline = time.monotonic() + seconds
         while len(self.requests) < count and time.monotonic() < deadline:

@@ -19,6 +19,7 @@ import psycopg
 
 from plaintally_server.store import schema
 from ports import free_port
+from waiting import PATIENCE_S
 
 _PLACES = [
     *Path("/usr/lib/postgresql").glob("*/bin"),
@@ -178,7 +179,7 @@ def program(name: str) -> str:
 
 def _await(url: str, log: Path) -> None:
     """Wait until a server answers."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             psycopg.connect(url).close()

@@ -19,6 +19,7 @@ import trustme
 from collectors import Answer
 from hosts import ROOT
 from ports import free_port
+from waiting import PATIENCE_S
 
 CLIENT = "127.0.0.77"
 CADDYFILE = ROOT / "deploy/Caddyfile"
@@ -145,7 +146,7 @@ def _run(
 
 def _wait_for(port: int, trust: ssl.SSLContext, authority: Path) -> None:
     """Wait until TLS is spoken with a certificate of this authority, and trust it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):  # which an error of TLS is, too
             trust.load_verify_locations(authority)

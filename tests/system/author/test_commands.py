@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from golden import Golden
 from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from plaintally.contract import Contract
 
-GOLDEN = Path(__file__).parent / "golden"
 ACTIONS = ["", "show", "check", "hash", "export", "diff", "docs"]
 HOST = """
 from plaintally import Contract, Telemetry
@@ -62,18 +62,16 @@ def sample(author_host: MakeHost) -> Host:
     return made
 
 
-def test_the_help_texts(each_author_environment: Interpreter, tmp_path: Path) -> None:
-    """To accept new texts, write the output over the files in golden/ and read the difference."""
+def test_the_help_texts(
+    each_author_environment: Interpreter, tmp_path: Path, golden: Golden
+) -> None:
     host = make_host(each_author_environment, tmp_path)
     for action in ACTIONS:
         done = host.plaintally("contract", *action.split(), "--help", env={"COLUMNS": "100"})
         assert done.returncode == 0, done.stderr
-        assert done.stdout == (GOLDEN / f"help-contract{action and '-' + action}.txt").read_text()
+        golden.check(f"help-contract{action and '-' + action}.txt", done.stdout)
     (host.folder / PACKAGE / "__init__.py").write_text(HOST)
-    assert (
-        host.plaintally("contract", "docs", PACKAGE).stdout
-        == (GOLDEN / "contract-docs.md").read_text()
-    )
+    golden.check("contract-docs.md", host.plaintally("contract", "docs", PACKAGE).stdout)
 
 
 @pytest.mark.parametrize(
@@ -156,16 +154,18 @@ def test_an_error_does_not_repeat_the_value_of_an_unknown_option(
         (["docs", PACKAGE, "--card"], "contract-card.md"),
     ],
 )
-def test_what_they_print(sample: Host, arguments: list[str], file: str) -> None:
+def test_what_they_print(sample: Host, golden: Golden, arguments: list[str], file: str) -> None:
     done = sample.plaintally("contract", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (GOLDEN / file).read_text()
+    golden.check(file, done.stdout)
 
 
-def test_no_preference_of_whoever_asks_changes_what_the_author_publishes(sample: Host) -> None:
+def test_no_preference_of_whoever_asks_changes_what_the_author_publishes(
+    sample: Host, golden: Golden
+) -> None:
     sample.prefer('[packages.hostpkg]\nendpoint = "none"\ncounter = false\n')
     done = sample.plaintally("contract", "docs", PACKAGE, env={"DO_NOT_TRACK": "1"})
-    assert done.stdout == (GOLDEN / "contract-docs.md").read_text()
+    golden.check("contract-docs.md", done.stdout)
 
 
 def test_the_page_knows_a_firestore_project_by_its_endpoint(sample: Host) -> None:
@@ -191,13 +191,13 @@ def test_an_exported_contract_is_the_same_contract(sample: Host) -> None:
     assert shown == {"package": PACKAGE, "hash": restored.hash(), **restored.to_dict()}
 
 
-def test_a_file_is_written_whole_or_not_at_all(sample: Host) -> None:
+def test_a_file_is_written_whole_or_not_at_all(sample: Host, golden: Golden) -> None:
     target = sample.folder / "real.json"
     target.write_text("old")
     (sample.folder / "link.json").symlink_to(target)
     done = sample.plaintally("contract", "export", PACKAGE, "--output", "link.json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert target.read_text() == (GOLDEN / "contract-export.json").read_text()
+    golden.check("contract-export.json", target.read_text())
     assert (sample.folder / "link.json").is_symlink()
     assert sorted(path.name for path in sample.folder.iterdir()) == [
         PACKAGE,

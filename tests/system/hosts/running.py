@@ -20,6 +20,7 @@ from loopback import Loopback, loopback
 from system.hosts import surroundings
 from system.hosts.kinds import REQUESTS, Kind, Place
 from system.hosts.surroundings import Command
+from waiting import PATIENCE_S
 
 LIMIT_S = 60  # after which a host hangs
 ANSWER_S = 10  # after which a server hangs
@@ -191,7 +192,7 @@ def _end_all(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
 
 def _wait_for_senders(marker: str) -> None:
     """Wait until every process of a host has ended, and every sender."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     empty_looks = 0
     while empty_looks < 5 and time.monotonic() < deadline:
         empty_looks = 0 if senders(marker) else empty_looks + 1

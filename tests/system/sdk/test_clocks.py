@@ -59,7 +59,7 @@ def test_a_faked_clock_yields_no_negative_duration(
     )
     fakes = [None if moment is None else fake(moment) for moment in (begin, end)]
     session = Session("pkg")
-    for number in range(300):  # some of which end in the first fake, some outside of both
+    for number in range(30):  # some of which end in the first fake, some outside of both
         run = session.invoke("fit")
         steps: tuple[Callable[[], object], ...] = (
             run.__enter__,

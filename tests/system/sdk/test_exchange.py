@@ -14,6 +14,7 @@ import pytest
 import trustme
 
 from loopback import Loopback, answer, loopback
+from programs import program
 from terminals import see_at_terminal
 
 PREPARATION = """
@@ -204,13 +205,7 @@ def test_a_trust_store_that_the_host_has_injected_is_used(
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
-ASK_PROXY = """
-from plaintally._transport import http, retry
-try:
-    http.Client(retry.ONCE, in_thread=False).exchange(("http", "a.test", 80, "/x"), b"", limit=0)
-except OSError:
-    pass
-"""
+ASK_PROXY = program("exchange_ask_proxy")
 
 
 @pytest.mark.parametrize(
@@ -300,22 +295,7 @@ except SystemExit as ended:
     assert done.stdout == "3 True True\n", done.stderr
 
 
-IN_BACKGROUND = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-attributes = termios.tcgetattr(0)
-attributes[3] |= termios.TOSTOP
-termios.tcsetattr(0, termios.TCSANOW, attributes)
-pid = os.fork()
-if pid == 0:
-    os.setpgid(0, 0)
-    os.dup2(os.open("output", os.O_CREAT | os.O_WRONLY), 1)
-    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-_, status = os.waitpid(pid, os.WUNTRACED)
-if os.WIFSTOPPED(status):
-    os.kill(pid, 9)
-sys.exit(status)
-"""
+IN_BACKGROUND = program("exchange_in_background")
 
 
 @pytest.mark.linux

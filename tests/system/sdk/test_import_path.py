@@ -14,6 +14,8 @@ import pytest
 import plaintally
 from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from loopback import loopback
+from programs import program
+from waiting import PATIENCE_S
 
 OWN = {"plaintally", "plaintally._count", "plaintally._preferences", "plaintally._spawn"}
 RULES = {
@@ -169,7 +171,7 @@ def test_nothing_is_left_in_the_host_while_the_endpoint_is_silent(
 def _wait_for_single_thread(pid: int) -> dict[str, object]:
     """What /proc tells of a process, once its short-lived thread is gone."""
     folder = Path(f"/proc/{pid}")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while len(list((folder / "task").iterdir())) > 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     return {
@@ -287,24 +289,7 @@ def test_what_a_session_needs_is_loaded_with_the_first_invoke(
     assert second == "True"
 
 
-IN_SUBINTERPRETER = """
-try:
-    import _interpreters as interpreters
-except ImportError:
-    import _xxsubinterpreters as interpreters
-inside = '''
-from plaintally import Telemetry
-telemetry = Telemetry("pkg")
-with telemetry.invoke("fit"): pass
-assert telemetry.session.stats("fit").total_invokes == 1
-print(telemetry.session.id)
-'''
-exec(inside)
-created = interpreters.create()
-failed = interpreters.run_string(created, inside)
-assert not failed, failed
-interpreters.destroy(created)
-"""
+IN_SUBINTERPRETER = program("import_path_in_subinterpreter")
 
 
 def test_a_subinterpreter_has_a_log_of_its_own(each_python: Interpreter, tmp_path: Path) -> None:

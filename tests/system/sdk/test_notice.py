@@ -16,6 +16,7 @@ import plaintally
 from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from loopback import loopback
 from plaintally.consent.notice_text import quote
+from programs import program
 from terminals import see_at_terminal
 
 
@@ -206,20 +207,7 @@ def test_where_no_command_works_the_variables_are_named_alone(host: MakeHost) ->
     ]
 
 
-JOB = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-settings = termios.tcgetattr(0)
-settings[3] |= termios.TOSTOP
-termios.tcsetattr(0, termios.TCSANOW, settings)
-pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, setpgroup=0)
-if sys.argv[1] == "foreground":
-    os.tcsetpgrp(0, pid)
-_, status = os.waitpid(pid, os.WUNTRACED)
-if os.WIFSTOPPED(status):
-    os.kill(pid, 9)
-sys.exit(status)
-"""
+JOB = program("notice_job")
 ASK = f"import {PACKAGE}; {PACKAGE}.ask()"
 
 

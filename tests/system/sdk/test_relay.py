@@ -16,7 +16,9 @@ from hosts import MARKER, Host, Interpreter, MakeHost, make_host, senders
 from loopback import OK, Loopback, answer, loopback
 from plaintally.sharing import relay
 from plaintally.sharing.automatic import frame
+from programs import program
 from streams import ENABLE, Told, contexts, host_code, shared, told
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.linux
 OPT_OUTS = (
@@ -110,7 +112,7 @@ def test_opting_out_reaches_a_relay_whose_pipe_a_forked_child_keeps_open(host: M
         tell(OPT_OUTS[0])
         tell("os.kill(child, signal.SIGSTOP)")
         server.release.set()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while len(tell.relays) > 1 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert len(tell.relays) == 1  # the child
@@ -198,17 +200,7 @@ def test_opting_out_in_the_middle_of_a_run_shares_nothing(host: MakeHost, step: 
 
 # Runs a host in a network of its own, whose name servers take every question and answer none until
 # the input ends.
-SILENT_NAME_SERVERS = """
-import os, socket, subprocess, sys
-subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-with open("resolv.conf", "w") as file:
-    file.writelines(f"nameserver 127.0.0.{number}\\n" for number in (1, 2, 3))
-subprocess.run(["mount", "--bind", "resolv.conf", os.path.realpath("/etc/resolv.conf")], check=True)
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("0.0.0.0", 53))
-print(subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode, flush=True)
-sys.stdin.read()
-"""
+SILENT_NAME_SERVERS = program("relay_silent_name_servers")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from plaintally import Telemetry
 from plaintally.cli import write_file
 from plaintally.session import Session
+from programs import program
 from terminals import see_at_terminal
 
 pytestmark = [
@@ -71,13 +72,7 @@ def test_a_pipe_gets_the_session(session: Session, tmp_path: Path) -> None:
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
-SAVE = """
-import sys
-from plaintally import Telemetry
-print("before", flush=True)
-Telemetry("savedpkg").session.save(sys.argv[1])
-print("after", flush=True)
-"""
+SAVE = program("saving_save")
 # A fault must not replace the machine's own /dev/stdout, so a link of the test's leads where that
 # one leads.
 OUTPUTS = ["{}/stdout", "/dev/fd/1", "/proc/self/fd/1", "{}/link"]

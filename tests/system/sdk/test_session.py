@@ -37,6 +37,7 @@ from plaintally.contract import (
 )
 from plaintally.exceptions import ConfigurationError
 from plaintally.session import SKIPPED, Session, SessionInvoke
+from programs import program
 
 CONTRACT = Contract(
     labels={
@@ -56,58 +57,9 @@ CONTRACT = Contract(
 )
 
 
-WAITS = """
-from plaintally import Contract, Telemetry
-from plaintally.contract import Label
-telemetry = Telemetry("pkg", contract=Contract(labels={"fit": Label()}))
-class Never:
-    def __await__(self):
-        yield
-@telemetry.track("fit")
-async def count():
-    await Never()
-    yield 1
-waiting = count().__anext__()
-waiting.send(None)
-del waiting
-"""
-INTERRUPTED = """
-import signal, sys
-from plaintally import Contract, Telemetry
-from plaintally.contract import Label
-telemetry = Telemetry("pkg", contract=Contract(labels={"fit": Label()}))
-raised = []
-def interrupt(event, arguments):
-    if event == "open" and str(arguments[0]).endswith("preferences.toml") and not raised:
-        raised.append(True)
-        signal.raise_signal(signal.SIGINT)
-def handle(*_):
-    with telemetry.invoke("fit"):
-        pass
-signal.signal(signal.SIGINT, handle)
-sys.addaudithook(interrupt)
-with telemetry.invoke("fit"):
-    pass
-assert raised and telemetry.session.stats("fit").total_invokes == 2
-"""
-TOGETHER = """
-import sys, threading
-from plaintally import Contract, Telemetry, _controls
-from plaintally.contract import Label
-sys.setswitchinterval(1e-6)
-for index in range(100):
-    telemetry = Telemetry(f"pkg{index}", contract=Contract(labels={"fit": Label()}))
-    barrier, logs = threading.Barrier(4), []
-    def begin():
-        barrier.wait()
-        logs.append(telemetry.session)
-    threads = [threading.Thread(target=begin) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len({id(log) for log in logs}) == 1 and not _controls._begun
-"""
+WAITS = program("session_waits")
+INTERRUPTED = program("session_interrupted")
+TOGETHER = program("session_together")
 
 
 @pytest.fixture
@@ -355,53 +307,14 @@ def test_a_new_label_in_a_signal_handler_does_not_disturb_counting(session: Sess
     )
 
 
-FORK = """
-import os, threading
-from plaintally.session import Session
-session = Session("pkg")
-with session.invoke("fit"):
-    pass
-held, done = threading.Event(), threading.Event()
-def hold():
-    with session._lock:
-        held.set()
-        done.wait()
-thread = threading.Thread(target=hold)
-thread.start()
-held.wait()
-identifier = session.id
-open_invoke = session.invoke("fit")
-open_invoke.__enter__()
-pid = os.fork()
-if pid == 0:
-    fresh = session.id != identifier and session.labels == () and session.stats("fit").total_invokes == 0
-    open_invoke.__exit__(None, None, None)
-    fresh = fresh and session.stats("fit").total_invokes == 0 and session.deletion_key and open_invoke.id
-    with session.invoke("fit"):
-        pass
-    os._exit(0 if fresh and session.stats("fit").total_invokes == 1 else 1)
-_, status = os.waitpid(pid, 0)
-done.set()
-thread.join()
-assert session.id == identifier and session.stats("fit").total_invokes == 1
-raise SystemExit(os.waitstatus_to_exitcode(status))
-"""
+FORK = program("session_fork")
 
 
 def test_a_forked_process_has_a_log_of_its_own_even_where_the_lock_was_held() -> None:
     assert subprocess.run([sys.executable, "-c", FORK], timeout=30, check=False).returncode == 0
 
 
-MARKS = """
-import os
-from plaintally.session import forks
-marks = [_forks._page(), _forks._Process(), _forks.mark()]
-assert all(mark[0] for mark in marks)
-pid = os.fork()
-if pid == 0:
-    os._exit(any(mark[0] for mark in marks) or not _forks.mark()[0])
-raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) or not all(mark[0] for mark in marks))
-"""
+MARKS = program("session_marks")
 
 
 @pytest.mark.linux

@@ -36,6 +36,7 @@ from typer.testing import CliRunner as TyperRunner
 from hosts import ROOT, Host, Interpreter
 from plaintally import Contract, Telemetry
 from plaintally.contract import Label
+from programs import program
 from wrapped import wrapped
 
 Decorate = Callable[[Any], Any]
@@ -536,19 +537,7 @@ def test_a_tracked_function_is_sent_by_its_name(send: Any, monkeypatch: pytest.M
         assert copy.copy(found) is copy.deepcopy(found) is found
 
 
-SEND = """
-import cloudpickle, sys
-from plaintally import Telemetry
-telemetry = Telemetry("pkg")
-factor = 3
-@telemetry.track("fit", context=lambda steps: {})
-def fit(steps: int) -> int:
-    return steps * factor
-@telemetry.track("fit")
-async def later(steps: int) -> int:
-    return steps * factor
-sys.stdout.buffer.write(cloudpickle.dumps((telemetry, fit, later)))
-"""
+SEND = program("tracked_functions_send")
 RECEIVE = """
 import asyncio, pickle, sys
 telemetry, fit, later = pickle.load(sys.stdin.buffer)
@@ -601,6 +590,7 @@ Sphinx(".", None, "out", "out/.doctrees", "text", confoverrides={"extensions": [
 """
 
 
+@pytest.mark.libraries
 def test_documentation_shows_a_tracked_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -639,92 +629,7 @@ def test_what_has_no_annotations_gets_none(kind: Any) -> None:
     assert typing.get_type_hints(track(functools.partial(kind, steps=1))) == {}
 
 
-MARKED = """
-import asyncio, functools, inspect, sys, types, unittest.mock, warnings
-from plaintally import Telemetry
-warnings.simplefilter("ignore")
-telemetry = Telemetry("pkg")
-
-async def fail():
-    await asyncio.sleep(0.02)
-    raise KeyError
-
-def plain():
-    return fail()
-
-class Model:
-    async def __call__(self):
-        await fail()
-
-    async def fit(self):
-        await fail()
-
-class Marked:
-    def __init__(self, name, mark):
-        setattr(self, name, mark)
-
-    def __call__(self):
-        return fail()
-
-def mark_for_asyncio(function):
-    function._is_coroutine = asyncio.coroutines._is_coroutine
-    return function
-
-asynchronous = unittest.mock.AsyncMock(side_effect=fail)
-ways = {
-    "async def": fail,
-    "for asyncio": mark_for_asyncio(lambda: fail()),
-    "partial": functools.partial(mark_for_asyncio(lambda wanted: fail()), 1),
-    "object": Model(),
-    "method": Model().fit,
-    "marked object": Marked("_is_coroutine", asyncio.coroutines._is_coroutine),
-    "mock": asynchronous,
-}
-if sys.version_info >= (3, 12):
-    ways["by mark"] = inspect.markcoroutinefunction(lambda: fail())
-    ways["partial of a mark"] = functools.partial(inspect.markcoroutinefunction(lambda wanted: fail()), 1)
-    ways["object by mark"] = inspect.markcoroutinefunction(Marked("other", None))
-if sys.version_info >= (3, 13):
-    ways["deprecated"] = warnings.deprecated("use another")(fail)
-for name, function in ways.items():
-    tracked = telemetry.track(name)(function)
-    assert inspect.iscoroutinefunction(tracked) and asyncio.iscoroutinefunction(tracked), name
-    try:
-        asyncio.run(tracked())
-    except KeyError:
-        pass
-    stats = telemetry.session.stats(name)
-    assert (stats.failed_count, stats.success_count) == (1, 0) and stats.min_duration_ms >= 20, (name, stats)
-
-async def never():
-    pass
-for unmarked in (plain, unittest.mock.MagicMock(return_value=3), len, print):
-    tracked = telemetry.track("unmarked")(unmarked)
-    assert not inspect.iscoroutinefunction(tracked)
-tracked = telemetry.track("plain")(plain)
-running = tracked()
-assert telemetry.session.stats("plain").success_count == 1  # timed until it returned
-running.close()
-
-@types.coroutine
-def bare():
-    received = yield 1
-    return received
-tracked = telemetry.track("bare")(bare)
-assert inspect.isgeneratorfunction(tracked) and not inspect.iscoroutinefunction(tracked)
-assert inspect.isawaitable(tracked())
-async def wait():
-    return await tracked()
-def delegate():
-    return (yield from tracked())
-for running in (wait(), delegate()):
-    assert running.send(None) == 1
-    try:
-        running.send(7)
-    except StopIteration as end:
-        assert end.value == 7
-assert telemetry.session.stats("bare").success_count == 2
-"""
+MARKED = program("tracked_functions_marked")
 
 
 def test_a_function_that_is_marked_as_a_coroutine_function_ends_when_it_was_awaited(
@@ -748,26 +653,7 @@ async def later():
 def plain():
     return 3
 """
-COMPILED = """
-import asyncio, inspect, sys
-import compiled
-from plaintally import Telemetry
-telemetry = Telemetry("pkg")
-tracked = telemetry.track("fit")(compiled.fail)
-assert inspect.iscoroutinefunction(tracked)
-try:
-    asyncio.run(tracked(asyncio.sleep(0.02)))
-except KeyError:
-    pass
-stats = telemetry.session.stats("fit")
-assert stats.failed_count == 1 and stats.min_duration_ms >= 20, stats
-assert list(telemetry.track("generator")(compiled.generator)()) == [1]
-async def collect():
-    return [one async for one in telemetry.track("later")(compiled.later)()]
-assert asyncio.run(collect()) == [1]
-assert telemetry.track("plain")(compiled.plain)() == 3
-assert [telemetry.session.stats(name).success_count for name in ("generator", "later", "plain")] == [1, 1, 1]
-"""
+COMPILED = program("tracked_functions_compiled")
 
 
 @pytest.mark.linux

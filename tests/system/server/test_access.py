@@ -29,6 +29,7 @@ from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from shared import write_contract
+from waiting import PATIENCE_S
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECRET = "canary9d27"
@@ -144,7 +145,7 @@ def test_a_token_opens_within_seconds_and_revoked_nothing(
         token = make_token(tmp_path, "ada", "--all-packages", database=database)
 
         def wait_for(status: int) -> None:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE_S
             while ask(collector, token, "GET", path).status != status:
                 assert time.monotonic() < deadline
                 time.sleep(
@@ -528,7 +529,7 @@ def test_session_statistics_are_for_maintainers_of_the_package(tmp_path: Path) -
         for name, token in tokens.items():
             browser = Browser(collector)
             assert browser.send("/login", {"token": token}).status == 303
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE_S
             while (
                 name == "rxinfer" and b">7</td>" not in browser.get("/maintain").body
             ):  # it is rolled up soon

@@ -18,6 +18,7 @@ import pytest
 from collectors import ROOT, Collector, count, run_collector
 from plaintally_server.http.connection_limits import ConnectionTable
 from plaintally_server.http.request_head import Limits
+from programs import program
 
 USING = f"{ROOT}/using_rxinfer"
 HEAD = f"POST {USING} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300\r\n"
@@ -186,17 +187,7 @@ def test_a_request_that_is_being_worked_on_is_never_the_one_that_ends(
         early.close()
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from plaintally.contract import Contract
-from plaintally_server.server import run
-from plaintally_server.http.request_head import Limits
-from plaintally_server.settings import Settings
-
-settings = Settings({"rxinfer": Contract()}, Path(sys.argv[1]), port=0, rate_limit=0, trusted_proxies=["127.0.0.5"])
-run(settings, limits=Limits(connections=8, connections_per_client=3))
-"""
+SCRIPT = program("connections_script")
 
 
 @pytest.mark.parametrize("client", [None, "10.1.0.1"], ids=["direct", "behind a proxy"])

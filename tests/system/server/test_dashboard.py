@@ -16,6 +16,7 @@ from maintainers import Browser
 from plaintally.contract import Contract
 from plaintally_server.jobs.retention import dues
 from plaintally_server.store.opening import open_store
+from waiting import PATIENCE_S
 
 
 def test_the_pages_load_nothing_from_elsewhere_and_run_nothing(collector: Collector) -> None:
@@ -148,7 +149,7 @@ def test_the_page_says_when_the_last_purge_was(tmp_path: Path) -> None:
     commit(tmp_path / "a.sqlite3", [])
     run_until(tmp_path / "a.sqlite3", datetime.now(UTC))
     with run_collector(tmp_path / "a.sqlite3") as collector:
-        deadline = time.monotonic() + 20  # the first is soon after the start
+        deadline = time.monotonic() + PATIENCE_S  # the first is soon after the start
         while "<time" not in (page := kept(collector)):
             assert "The collector has not deleted expired data yet." in page
             assert time.monotonic() < deadline

@@ -16,6 +16,7 @@ import pytest
 from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
 from plaintally_server.store import deletion
 from shared import KEY, Shared, commit, forget, found_in, patch, share, update, write_contract
+from waiting import PATIENCE_S
 
 DENIED = (403, "PERMISSION_DENIED")
 
@@ -32,12 +33,12 @@ def receipt(answer: Answer) -> dict[str, object]:
 
 
 def rows(database: Path, query: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(database)) as connection:
+    with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as connection:
         return connection.execute(query).fetchall()
 
 
 def wait_until_gone(database: Path, ids: list[str]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE_S
     while found := found_in(database, ids):
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
@@ -389,7 +390,7 @@ def test_what_was_left_undone_is_done_at_the_next_start(sharing: Collector, tmp_
     sharing.process.wait()
     with run_collector(sharing.database, "--contract", str(write_contract(tmp_path))):
         wait_until_gone(sharing.database, [*first.ids, *second.ids])
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE_S
         while rows(sharing.database, "SELECT * FROM erasures"):
             assert time.monotonic() < deadline
             time.sleep(0.1)

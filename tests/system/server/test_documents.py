@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from collectors import ROOT, TIME, Collector, count, in_threads, run_collector
+from waiting import PATIENCE_S
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?Z")
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
@@ -124,7 +125,7 @@ def post_from_many_clients(collector: Collector) -> None:
     statuses: list[list[int]] = []
 
     def post_all(_: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=PATIENCE_S)
         found = []
         for identifier in identifiers:
             body = json.dumps(count(identifier))
@@ -253,7 +254,7 @@ def test_a_body_is_read_no_further_than_the_limit(collector: Collector, declared
 
 
 def test_a_body_that_is_announced_too_large_is_not_waited_for(collector: Collector) -> None:
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_S) as client:
         client.sendall(
             f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: x\r\nContent-Length: 10485761\r\n\r\n".encode()
         )

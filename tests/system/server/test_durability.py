@@ -35,7 +35,9 @@ from plaintally_server.store.planner import Answer, Groups
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.store.writer import Writer
 from ports import free_port
+from programs import program
 from stores import NOW, check_imports, codes, documents, make_import, make_write, write_all
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.once
 
@@ -47,7 +49,7 @@ def serve(database: Path, port: int) -> None:
 
 def post_until_killed(port: int, answered: list[str]) -> None:
     """Post without end on one connection; a collector that was killed ends it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     with closing(connection), suppress(OSError, http.client.HTTPException):
         while True:
             identifier = str(uuid.uuid4())
@@ -106,7 +108,8 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
 def test_a_collector_that_is_told_to_end_answers_what_it_took_in(collector: Collector) -> None:
     """Another process holds the file, so that all requests wait when the signal comes."""
     connections = [
-        http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30) for _ in range(8)
+        http.client.HTTPConnection("127.0.0.1", collector.port, timeout=PATIENCE_S)
+        for _ in range(8)
     ]
     other = sqlite3.connect(collector.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -404,14 +407,7 @@ def post_until_full(collector: Collector) -> list[str]:
     return answered
 
 
-READER = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN")
-connection.execute("SELECT count(*) FROM rollups").fetchall()
-print("reading", flush=True)
-sys.stdin.read()
-"""
+READER = program("durability_reader")
 
 
 @pytest.mark.linux
@@ -430,7 +426,7 @@ def test_a_log_that_a_reader_has_kept_leaves_room_to_empty_it(tmp_path: Path) ->
             assert file.with_name("a.sqlite3-wal").stat().st_size > 4 * 2**20
             assert collector.request("GET", "/readyz").status == 503
             reader.communicate()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while collector.post().status != 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)

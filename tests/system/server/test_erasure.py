@@ -25,43 +25,13 @@ from plaintally_server.store import Write, backup, deletion, erasure, schema
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.erasure import Progress
 from plaintally_server.store.tables import documents, erasure_pass, erasures
+from programs import program
 from shared import KEY, Shared, forget, found_in, share, write_contract
+from waiting import PATIENCE_S
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 TABLES = ROOT / "tests/support"
-CHILD = """
-import json, random, sys
-from pathlib import Path
-from made import session
-from plaintally_server.store import deletion, erasure, rows
-from plaintally_server.store.database import exclusively, open_for_writing
-from test_erasure import NOW
-
-def tell(kind, ids):
-    print(json.dumps([kind, ids]), flush=True)
-
-erasure.STEP_ROWS = 7
-chance, kept = random.Random(int(sys.argv[2])), json.loads(sys.argv[3])
-engine = open_for_writing(Path(sys.argv[1]), timeout_s=30, alone=True)
-while True:
-    what = chance.choice(["step", "step", "step", "step", "share", "delete"])
-    if what == "step":
-        erasure.step(engine)
-    elif what == "share":
-        writes = list(session(chance, NOW, invokes=chance.randrange(9)))
-        ids = [str(write.name.document) for write in writes]
-        tell("?", ids)
-        with exclusively(engine) as connection:
-            rows.write(connection, [[write] for write in writes])
-        tell("+", ids)
-        kept.append(ids)
-    elif kept:
-        ids = kept.pop(chance.randrange(len(kept)))
-        tell("?", ids)
-        with exclusively(engine) as connection:
-            deletion.delete_tree(connection, ids[0], at=NOW, salt=b"")
-        tell("-", ids)
-"""
+CHILD = program("erasure_child")
 
 
 def make(path: Path, *, sessions: int, imports: int = 0, invokes: int = 5) -> list[list[str]]:
@@ -255,7 +225,7 @@ def test_a_collector_that_stops_during_a_pass_goes_on_with_it(tmp_path: Path) ->
         assert collector.process.wait(30) == 0
     assert leftovers(path)
     with run_collector(path, contract):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while leftovers(path) or found_in(path, mine.ids):
             assert time.monotonic() < deadline
             time.sleep(0.2)

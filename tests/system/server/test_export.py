@@ -33,6 +33,7 @@ from plaintally_server.store import Import, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store
 from postgresql import Postgres
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.once
 
@@ -377,7 +378,7 @@ def test_a_partition_is_found_again_by_its_path_and_by_its_documents(
     assert affected_partitions(package, [(partition.collection, at(day, 86_399))]) == [partition]
 
 
-@pytest.mark.s3
+@pytest.mark.libraries
 def test_a_bucket_takes_an_export_as_a_directory_does(folder: Path) -> None:
     from moto.server import ThreadedMotoServer
 
@@ -385,7 +386,7 @@ def test_a_bucket_takes_an_export_as_a_directory_does(folder: Path) -> None:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        connection = http.client.HTTPConnection(host, port, timeout=30)
+        connection = http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
         connection.request("PUT", "/telemetry")
         assert connection.getresponse().status == 200
         connection.close()

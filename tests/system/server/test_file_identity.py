@@ -22,6 +22,7 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
 from plaintally_server.store.sqlite import SQLiteStore
 from stores import NOW, codes, make_import, make_write, write_all
+from waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.once, pytest.mark.linux]  # Windows removes and renames no open file
 _ADMIN = {"Authorization": f"Bearer {TOKEN}"}
@@ -32,7 +33,7 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)

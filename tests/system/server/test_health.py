@@ -23,6 +23,7 @@ from plaintally_server.exceptions import Refusal
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from ports import free_port
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.once
 
@@ -90,7 +91,7 @@ def test_the_figures_tell_of_requests_and_of_nobody(tmp_path: Path) -> None:
         collector.request("POST", f"{ROOT}:canary", b"{}")
         collector.request("GET", f"{ROOT}/canary/canary")
         assert collector.request("GET", "/metrics").status == 404
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         text = ""
         while (
             "plaintally_waiting 0.0" not in text and time.monotonic() < deadline
@@ -145,7 +146,7 @@ def test_the_log_is_lines_of_json_and_tells_of_nobody(tmp_path: Path) -> None:
     commit(database, shared)
     run_until(database, datetime.now(UTC))
     with run_collector(database, "--log-format=json") as collector:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while collector.store.last_purge(datetime.now(UTC)) is None:
             assert time.monotonic() < deadline
             time.sleep(0.1)

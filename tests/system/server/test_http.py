@@ -25,24 +25,14 @@ from starlette.types import Receive, Scope, Send
 from collectors import OPEN_COLLECTOR, ROOT, TOKEN, Answer, Collector, count, run_collector
 from plaintally_server.http.cycle import Exchange
 from plaintally_server.http.request_head import Head, Limits
+from programs import program
+from waiting import PATIENCE_S
 
 USING = f"{ROOT}/using_rxinfer"
 HASTY = Limits(
     head_s=0.6, body_s=0.6, request_s=1.2, idle_s=0.6, linger_s=0.3, check_s=0.1, connections=30
 )
-SCRIPT = """
-import sys
-from pathlib import Path
-from typing import ClassVar
-from open_collector import OpenAccess
-from plaintally.contract import Contract
-from plaintally_server.server import run
-from plaintally_server.http.request_head import Limits
-from plaintally_server.settings import Settings
-
-settings = Settings({"rxinfer": Contract()}, Path(sys.argv[1]), port=0, rate_limit=0)
-run(settings, limits=Limits(*map(float, sys.argv[2:])), access=OpenAccess)
-"""
+SCRIPT = program("http_script")
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +71,7 @@ class Client:
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
         self.opened.append(self)
         self.socket = socket.create_connection(
-            ("127.0.0.1", port), timeout=20, source_address=(source, 0)
+            ("127.0.0.1", port), timeout=PATIENCE_S, source_address=(source, 0)
         )
         self.seen = b""
 

@@ -28,6 +28,7 @@ from plaintally_server.http.forwarded import (
 )
 from plaintally_server.http.rate_limit import DAY_S, Bucket, Limiter
 from plaintally_server.web.pages import VISITS
+from waiting import PATIENCE_S
 
 STEPS = st.lists(
     st.tuples(st.sampled_from("ab"), st.floats(0, 30), st.integers(1, 40)), max_size=60
@@ -422,7 +423,8 @@ def test_heads_sent_first_write_no_more_than_the_burst(limited: Path) -> None:
         contextlib.ExitStack() as stack,
     ):
         connections = [
-            socket.create_connection(("127.0.0.1", collector.port), timeout=30) for _ in range(50)
+            socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_S)
+            for _ in range(50)
         ]
         for connection in connections:
             stack.enter_context(connection)

@@ -17,37 +17,12 @@ import pytest
 
 from collectors import Collector, run_collector, run_server
 from ports import free_port
+from programs import program
+from waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.once, pytest.mark.linux]
 _CANARY = "canary2b7"
-_PROGRAM = """
-import asyncio, os, sys, threading, time, warnings
-from plaintally_server.cli import main
-from plaintally_server.jobs import scheduler
-from plaintally_server.exceptions import StartError
-
-class Spoilt:
-    def __del__(self):
-        raise ValueError("canary" "2b7")
-
-def fail(value="canary" "2b7"):
-    raise ValueError(value)
-
-async def keep(*_, **__):
-    await asyncio.sleep(1)  # until it says that it listens
-    warnings.warn("canary" "2b7")
-    threading.Thread(target=fail).start()
-    asyncio.get_running_loop().call_soon(fail, "canary" "2b7")
-    asyncio.ensure_future(asyncio.to_thread(fail))
-    Spoilt()
-    await asyncio.sleep(0.5)
-    import gc
-    gc.collect()
-
-upkeep.keep = keep
-sys.argv = sys.argv[3:]
-cli.main()
-"""  # its arguments are those of `python -m plaintally_server`
+_PROGRAM = program("broken_collector_for_logs")
 
 
 @contextmanager
@@ -94,7 +69,7 @@ def test_nobody_has_to_read_the_log(tmp_path: Path) -> None:
             assert process.stdout
             try:
                 collector = Collector(process, port, database)  # type: ignore[arg-type]
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + PATIENCE_S
                 while True:
                     try:
                         assert collector.request("GET", "/readyz").status == 200

@@ -23,6 +23,7 @@ from shared import (
     update,
     write_contract,
 )
+from waiting import PATIENCE_S
 
 READ = {"Authorization": f"Bearer {TOKEN}"}
 CITY = f"{ROOT}/cities/zrh"
@@ -396,7 +397,7 @@ def test_browsers_may_ask(collector: Collector) -> None:
 
 
 def test_many_requests_on_one_connection(collector: Collector) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=PATIENCE_S)
     sockets = set()
     for method, path, body in (
         ("POST", f"{ROOT}/cities", b"{}"),

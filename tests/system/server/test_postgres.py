@@ -37,6 +37,7 @@ from stores import (
     make_write,
     write_all,
 )
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.postgres
 
@@ -415,7 +416,7 @@ def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres:
         with run_collector(tmp_path / "none", contract, url=url) as collector:
             assert share(collector, gone).status == 200
             assert forget(collector, gone.session, KEY).status == 200
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE_S
             while not (found := other.execute(running).fetchall()):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -429,7 +430,7 @@ def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres:
         for setting in ("vacuum_cost_delay", "vacuum_cost_limit"):
             other.execute(f"ALTER DATABASE {name} RESET {setting}")
         with run_collector(tmp_path / "none", contract, url=url):
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE_S
             while other.execute("SELECT count(*) FROM erasures").fetchone() != (0,):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)

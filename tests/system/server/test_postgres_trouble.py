@@ -33,6 +33,7 @@ from plaintally_server.store.opening import open_maintenance, open_store
 from postgresql import Postgres, run_cutter, run_pgbouncer, run_postgres, run_standby
 from shared import KEY, Shared, forget, share, write_contract
 from stores import check_imports, codes, make_named, write_all
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.postgres
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -73,7 +74,7 @@ def test_a_silent_server_stops_nothing_for_good(
             store.total("rxinfer")
         assert time.monotonic() - begun_s < 60
         cutter.open.set()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while codes(asyncio.run(write_all(store, [make_named(after)]))) == [503]:
             assert time.monotonic() < deadline
         check_imports(url, (before, after))
@@ -179,7 +180,7 @@ def drop_packets() -> None:
             while post(collector) != 503:  # the client of these tests gives up after half a minute
                 assert time.monotonic() - begun_s < 60
             subprocess.run(["nft", "delete table inet silent"], check=True)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE_S
             while post(collector) != 200:
                 assert time.monotonic() < deadline
             subprocess.run(["nft", rules], check=True)
@@ -364,7 +365,7 @@ def test_writing_goes_on_after_a_failover(tmp_path: Path) -> None:
             assert collector.post().status == 503
             with psycopg.connect(second.url(), autocommit=True) as connection:
                 connection.execute("SELECT pg_promote()")
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE_S
             while len(answered) == 20:
                 assert time.monotonic() < deadline
                 post(1)

@@ -259,6 +259,7 @@ def test_the_command_prints_a_report_and_says_what_is_wrong(folder: Path) -> Non
     assert (nothing.returncode, nothing.stderr.count("nothing was counted there yet")) == (1, 1)
 
 
+@pytest.mark.libraries
 @pytest.mark.spark
 def test_a_cluster_of_spark_gives_the_same_report(folder: Path, tmp_path: Path) -> None:
     from sparks import ENVIRONMENT, run_cluster

@@ -19,6 +19,7 @@ from plaintally_server.store import Write
 from plaintally_server.store.sqlite import SQLiteStore
 from shared import KEY
 from stores import NOW, documents, make_import, make_write, write_all
+from waiting import PATIENCE_S
 
 _ANY = Precondition()
 
@@ -59,7 +60,7 @@ async def bounded(work: Awaitable[object]) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -212,7 +213,7 @@ def test_a_deletion_waits_for_nobody_who_reads(tmp_path: Path) -> None:
         log = path.with_name("a.sqlite3-wal")
         assert b"gone-for-good" in log.read_bytes()
         reader.execute("ROLLBACK")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while b"gone-for-good" in log.read_bytes() + path.read_bytes():
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -17,43 +17,15 @@ import pytest
 from collectors import Collector, run_collector
 from plaintally_server.ingest.admission import Admitted
 from plaintally_server.store.sqlite import SQLiteStore
+from programs import program
 from stores import codes, make_write, write_all
+from waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.once, pytest.mark.linux]
 needs_strace = pytest.mark.skipif(
     shutil.which("strace") is None, reason="strace delays system calls"
 )
-_PROGRAM = """
-import sys
-import time
-from pathlib import Path
-from plaintally_server.cli import main
-from plaintally_server.ingest.admission import hash_import
-from plaintally_server.store import sqlite, writer
-from plaintally_server.store import reader
-write, read_all, changed_days = sqlite._File.write, reading.SQLReader.read_all, reading.SQLReader.changed_days
-
-def fail(self, groups):
-    if any(one.name == hash_import("rxinfer", "fatal") for group in groups for one in group):
-        raise SystemExit
-    return write(self, groups)
-
-def hang(self, names, work):
-    if any(name.document == "hang" for name in names):
-        time.sleep(3600)
-    return read_all(self, names, work)
-
-def hang_if_told(self, last):
-    if Path("hang").exists():
-        time.sleep(3600)
-    return changed_days(self, last)
-
-sqlite._File.write = fail
-reading.SQLReader.read_all, reading.SQLReader.changed_days = hang, hang_if_told
-writer.LIMIT_S = 2
-sys.argv = sys.argv[3:]
-cli.main()
-"""  # its arguments are those of `python -m plaintally_server`
+_PROGRAM = program("stuck_program")
 
 
 @contextmanager
@@ -93,7 +65,7 @@ def delayed(collector: Collector, call: str, path: Path) -> Iterator[None]:
     inject = ["-e", f"trace={call}", "-e", f"inject={call}:delay_enter=60000000"]
     with subprocess.Popen([*command, *inject]) as strace:
         status = Path(f"/proc/{collector.process.pid}/status")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while f"TracerPid:\t{strace.pid}" not in status.read_text():
             if strace.poll() is not None:
                 pytest.skip("this system lets no process be traced")
@@ -124,7 +96,7 @@ def send_end(collector: Collector) -> None:
     program that traces it.
     """
     collector.process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while (
         Path(f"/proc/{collector.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     ):
@@ -223,7 +195,7 @@ def test_a_thread_that_hangs_leaves_no_write_waiting_and_goes_on(collector: Coll
                 == b"restart the collector: the thread that writes has made no progress for 2 s\n"
             )
             assert collector.request("GET", "/readyz").status == 503
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE_S
         while collector.request("GET", "/healthz").status != 200:
             assert time.monotonic() < deadline
             time.sleep(0.2)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 from collectors import OPEN_COLLECTOR, ROOT, run_collector
 from shared import PREFIX
+from waiting import PATIENCE_S
 from wire_values import FIELDS, Pair, sides
 
 NAME = f"{PREFIX}/cities/x"
@@ -19,7 +20,7 @@ NAME = f"{PREFIX}/cities/x"
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[http.client.HTTPConnection]:
     database = tmp_path_factory.mktemp("values") / "test.sqlite3"
     with run_collector(database, module=OPEN_COLLECTOR) as collector:
-        connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=PATIENCE_S)
         yield connection
         connection.close()
 

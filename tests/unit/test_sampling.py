@@ -1,0 +1,66 @@
+"""The sample of a test run: fixed, spread evenly, and on one version of Python."""
+
+from pathlib import Path
+
+import pytest
+
+from sampling import spread
+
+pytest_plugins = ["pytester"]
+SUITE = """
+import pytest
+
+@pytest.mark.long
+def test_left_out(): ...
+
+@pytest.mark.long(keep=2)
+@pytest.mark.parametrize("number", range(5))
+def test_two_of_five(number): ...
+
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.long), 3])
+def test_all_but_one(number): ...
+
+@pytest.fixture(params=["own", "other"])
+def each_python(request): ...
+
+def test_own(each_python): ...
+
+@pytest.mark.smoke
+def test_both(each_python): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("count", "keep", "kept"),
+    [(5, 0, set()), (5, 1, {0}), (5, 2, {0, 4}), (5, 5, {0, 1, 2, 3, 4}), (0, 0, set())],
+)
+def test_a_selection_is_spread_evenly(count: int, keep: int, kept: set[int]) -> None:
+    assert spread(count, keep) == kept
+
+
+def test_the_sample_of_a_suite(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        "from sampling import choose\n"
+        "def pytest_configure(config):\n"
+        "    config.addinivalue_line('markers', 'long(keep)')\n"
+        "    config.addinivalue_line('markers', 'smoke')\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    items[:] = choose(items, 'own')\n"
+    )
+    folder = pytester.makepyfile(SUITE)
+    assert isinstance(folder, Path)
+    done = pytester.inline_run("-p", "no:cacheprovider", "-v")
+    ran = [
+        report.nodeid.partition("::")[2]
+        for report in done.getreports("pytest_runtest_logreport")
+        if report.when == "call"
+    ]
+    assert ran == [
+        "test_two_of_five[0]",
+        "test_two_of_five[4]",
+        "test_all_but_one[1]",
+        "test_all_but_one[3]",
+        "test_own[own]",
+        "test_both[own]",
+        "test_both[other]",
+    ]
