@@ -213,7 +213,7 @@ class Telemetry:
             if not self._refused:
                 from plaintally import _count
 
-                _count.count(self)
+                _count.count(self, self.endpoint)
         except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
             pass
 

@@ -50,12 +50,11 @@ _POOLS = "multiprocessing.process", "billiard.process", "multiprocess.process"
 _counted: "dict[str, object]" = {}
 
 
-def count(telemetry: "Telemetry") -> None:
+def count(telemetry: "Telemetry", endpoint: "Endpoint | None") -> None:
     """Count that this process imported the package, once, unless anybody refuses."""
     if telemetry.package in _counted:
         return
     environment = dict(os.environ)
-    endpoint = telemetry.endpoint
     rule = "endpoint" if endpoint is None else "default"
     if not default_decides(telemetry, environment):
         from plaintally.consent import rules

@@ -398,3 +398,24 @@ def test_no_more_runs_of_a_label_are_sent_than_a_collector_keeps(
         found = shared(server)
     assert list(found["invokes"]) == ["run1", "run2", "run3"]
     assert found["session_stats"]["stats"]["total_invokes"] == {"integerValue": "5"}
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait_s"), [("", 60), ("Retry-After: 5", 60), ("Retry-After: 600", 600)]
+)
+def test_a_relay_waits_a_minute_or_as_long_as_the_server_asks(
+    retry_after: str, wait_s: float
+) -> None:
+    fields = {"deletion_key_hash": {"stringValue": "0" * 64}}
+    source, sink = os.pipe()
+    with loopback(answer(503, *filter(None, [retry_after]))) as server:
+        address = ("http", "127.0.0.1", server.port, "/v1/projects/p/databases/(default)/documents")
+        batch = relay.Batch(source, address, "pkg", "session", fields)
+        batch.add(("stats", "fit", (1, 1, 0, 0.0, 0.0, 0.0), ()), ("run1", "success", 0, 0, {}))
+        began = time.monotonic()
+        assert batch.send()
+        ended = time.monotonic()
+    os.close(source)
+    os.close(sink)
+    assert began + wait_s <= batch.due_s <= ended + wait_s
+    assert list(batch.waiting) == ["run1"]

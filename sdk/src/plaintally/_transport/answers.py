@@ -6,7 +6,6 @@ Everything else becomes a reason, never an exception.
 """
 
 import json
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from plaintally.printable import printable
@@ -43,27 +42,21 @@ class Answer(NamedTuple):
     asked_s: float | None = None
 
 
-def parse_answer(
-    status: int,
-    body: bytes,
-    asked_s: float | None = None,
-    *,
-    confirms: Callable[[dict[str, Any]], bool],
-) -> Answer:
-    """Return what an answer with this status and body says.
-
-    `confirms` tells whether the content of an answer with status 200 is that of a collector to this
-    request.
-    """
+def parse_answer(status: int, body: bytes, asked_s: float | None) -> Answer:
+    """Return what an answer says. With status 200 its content is still to be checked."""
     content = _read_object(body) or {}
-    if status == 200 and confirms(content):
+    if status == 200:
         return Answer(200, content, "", 200)
     message = _error_message(content, status)
     if message is None:
-        return Answer(0, {}, _STRANGER.format(status), status, asked_s)
-    return Answer(
-        status, content, printable(message[:MAX_REASON].strip()).rstrip("."), status, asked_s
-    )
+        return stranger(status, asked_s)
+    reason = printable(message[:MAX_REASON].strip()).rstrip(".")
+    return Answer(status, content, reason, status, asked_s)
+
+
+def stranger(status: int, asked_s: float | None = None) -> Answer:
+    """Return what stands for the answer of another server than a collector."""
+    return Answer(0, {}, _STRANGER.format(status), status, asked_s)
 
 
 def no_answer(error: Exception, try_s: float) -> Answer:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .answers import Answer, no_answer, parse_answer
+from .answers import Answer, no_answer, parse_answer, stranger
 
 if TYPE_CHECKING:
     from plaintally._spawn import Endpoint
@@ -89,7 +89,9 @@ def exchange(request: Request, endpoint: "Endpoint", client: "Client") -> Answer
         status, asked_s, body = client.exchange(
             destination, request.body, method=request.method, limit=MAX_ANSWER
         )
-        return parse_answer(status, body, asked_s, confirms=request.is_confirmed_by)
+        answer = parse_answer(status, body, asked_s)
+        is_ours = answer.status != 200 or request.is_confirmed_by(answer.content)
+        return answer if is_ours else stranger(status)
     except Exception as error:  # noqa: BLE001  # an answer may take more memory than there is
         return no_answer(error, client.policy.try_s)
 

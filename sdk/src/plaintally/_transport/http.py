@@ -7,7 +7,7 @@ import _thread
 import os
 import time
 
-from . import proxies
+from . import proxies, retry
 from .addresses import connect, remaining
 from .response import Response
 
@@ -15,8 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     import ssl
-
-    from .retry import Policy
 
     Destination = tuple[str, str, int, str]  # scheme, host (IPv6 in brackets), port and target
     Answer = tuple[int, float | None, bytes]  # the status, see `retry.asked_s`, and the body
@@ -56,7 +54,7 @@ class Client:
         in_thread: look host names up in a thread, so that the policy's times hold.
     """
 
-    def __init__(self, policy: "Policy", *, in_thread: bool) -> None:
+    def __init__(self, policy: retry.Policy, *, in_thread: bool) -> None:
         self.policy, self.in_thread = policy, in_thread
         self._context: ssl.SSLContext | None = None
         self._making_context = _thread.allocate_lock()
@@ -111,8 +109,8 @@ class Client:
             connection.settimeout(remaining(deadline))
             connection.sendall(request(destination, body, method=method, extra=extra))
             response = Response(connection, deadline)
-            status, asked_s, length = response.head()
-            return status, asked_s, response.body(length, limit)
+            status, retry_after, length = response.head()
+            return status, retry.asked_s(status, retry_after), response.body(length, limit)
         finally:
             connection.close()
 

@@ -1,6 +1,5 @@
 """The bytes of an answer in HTTP/1.1, received no further than the caller asks."""
 
-from . import retry
 from .addresses import remaining
 
 TYPE_CHECKING = False
@@ -23,7 +22,7 @@ class Response:
         self._buffer = bytearray()
         self._position = 0
 
-    def head(self) -> "tuple[int, float | None, int]":
+    def head(self) -> "tuple[int, bytes, int]":
         """Receive the head, and return what `parse_head` finds in it."""
         return parse_head(self._until(b"\r\n\r\n", MAX_HEAD_BYTES))
 
@@ -84,8 +83,8 @@ class Response:
         return bool(received)
 
 
-def parse_head(head: bytes) -> "tuple[int, float | None, int]":
-    """Return the status, what `retry.asked_s` says of it, and the length of the body or how it ends.
+def parse_head(head: bytes) -> "tuple[int, bytes, int]":
+    """Return the status, Retry-After, and the length of the body or how it ends.
 
     Raises:
         OSError: this is not the head of an answer in HTTP.
@@ -111,7 +110,7 @@ def parse_head(head: bytes) -> "tuple[int, float | None, int]":
             if not value.isdigit() or len(value) > 15 or length not in (ENDLESS, int(value)):
                 raise _not_http()
             length = int(value)
-    return int(status), retry.asked_s(int(status), retry_after), length
+    return int(status), retry_after, length
 
 
 def _not_http() -> OSError:

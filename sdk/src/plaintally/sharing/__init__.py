@@ -404,18 +404,17 @@ def _declared(session: Session) -> Collection[str]:
 
 def _documents(
     session: Session, declared: Collection[str], include: Collection[str]
-) -> Iterator[Document]:
-    yield make_document("sessions", session.id, documents.session(session)["fields"])
+) -> list[Document]:
     kept = [session.stats(label) for label in session.labels if label in declared]
+    made = [make_document("sessions", session.id, documents.session(session)["fields"])]
     for stats in kept:
-        yield make_document(
-            "session_stats", stats.id, documents.session_stats(stats, session.id)["fields"]
-        )
+        fields = documents.session_stats(stats, session.id)["fields"]
+        made.append(make_document("session_stats", stats.id, fields))
     for stats in kept:
         for invoke in stats.invokes:
-            yield make_document(
-                "invokes", invoke.id, documents.invoke(invoke, stats.id, include=include)["fields"]
-            )
+            fields = documents.invoke(invoke, stats.id, include=include)["fields"]
+            made.append(make_document("invokes", invoke.id, fields))
+    return made
 
 
 def _shown(fields: Mapping[str, Any]) -> Iterator[str]:
