@@ -95,22 +95,22 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
                 "os.makedirs",
                 "os.replace",
             ):
-                touching.add(path.name)
+                touching.add(str(path.relative_to(SDK)))
     # The sender opens its pipe, the null device and files of the SDK. The command line opens the
     # null device, for a pipe that nobody reads any more. The notice looks at the first line of the
     # command on the PATH. Sessions, deletion keys and contracts are read from and written to the
     # files that somebody names.
     assert touching == {
-        "sender.py",
-        "_sender.py",
-        "_preferences.py",
         "_choices.py",
-        "_notice.py",
-        "_notice_text.py",
-        "_cli.py",
-        "_cli_sessions.py",
-        "_session_files.py",
         "_files.py",
+        "_preferences.py",
+        "_spawn.py",
+        "_transport/sender.py",
+        "cli/main.py",
+        "cli/sessions.py",
+        "consent/notice.py",
+        "consent/notice_text.py",
+        "session/saved.py",
     }
 
 

@@ -51,7 +51,7 @@ SDK = Distribution(
     ROOT / "sdk/src/plaintally",
     (
         *("__main__", "cli", "__init__", "_controls", "_count", "sharing", "session", "contract"),
-        *("describe", "consent", "_preferences", "_transport", "_spawn", "firestore"),
+        *("describe", "consent", "_preferences", "_spawn", "_transport", "firestore"),
         *("versions", "_files", "printable", "exceptions"),
     ),
     {
@@ -93,7 +93,8 @@ def test_libraries_are_used_in_their_places_only(distribution: Distribution) -> 
         f"{module} imports {imported}"
         for module, tree in _modules(distribution).items()
         for imported in _imported(tree)
-        if _layer(module) not in distribution.places.get(imported.partition(".")[0], [_layer(module)])
+        if _layer(module)
+        not in distribution.places.get(imported.partition(".")[0], [_layer(module)])
     ]
     assert misplaced == []
 
@@ -120,6 +121,8 @@ def _arrows(distribution: Distribution) -> Iterator[tuple[str, str]]:
     modules = _modules(distribution)
     for module, tree in modules.items():
         for name in _imported(tree):
+            if name.startswith("."):
+                name = f"{distribution.name}.{module.rpartition('.')[0]}{name}"  # noqa: PLW2901
             root, _, rest = name.partition(".")
             if root != distribution.name:
                 continue
@@ -137,8 +140,9 @@ def _imported(node: ast.AST) -> Iterator[str]:
             continue
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
-        elif isinstance(child, ast.ImportFrom) and child.module:
-            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            home = "." * child.level + (f"{child.module}." if child.module else "")
+            yield from (f"{home}{alias.name}" for alias in child.names)
         yield from _imported(child)
 
 

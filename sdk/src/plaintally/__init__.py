@@ -6,8 +6,8 @@
   thread, no socket, no file. So do CI, test runs and pool workers, without being asked.
 * The host package is never delayed, interrupted or printed over. What cannot be sent is forgotten.
 
-All that runs while a host is imported is here and in `_counting`, `_preferences` and `_sender`, and
-where somebody said something in `_consent` and `_preferences_text`, too; where the environment says
+All that runs while a host is imported is here and in `_count`, `_preferences` and `_spawn`, and
+where somebody said something in `consent`, too; where the environment says
 no in so many words, it is here alone. The network is touched by `_transport` alone.
 """
 

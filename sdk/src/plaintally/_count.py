@@ -1,4 +1,4 @@
-"""Counts one import: finds out whether it may, and passes what may leave to `_sender`.
+"""Counts one import: finds out whether it may, and passes what may leave to `_spawn`.
 
 Where nobody said anything, the author's default holds, and nothing more is loaded; else the facts
 are gathered for `_consent` to decide on. It keeps no state but which packages this process has

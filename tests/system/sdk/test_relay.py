@@ -176,12 +176,12 @@ def test_what_a_session_that_is_gone_left_is_shared_otherwise(host: MakeHost) ->
         assert steps(server) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("step", ["_automatic._widen", "_sender.spawn"])
+@pytest.mark.parametrize("step", ["plaintally.sharing.automatic._widen", "plaintally._spawn.spawn"])
 def test_opting_out_in_the_middle_of_a_run_shares_nothing(host: MakeHost, step: str) -> None:
     """A signal handler opts out while its thread starts the relay."""
-    module, _, name = step.partition(".")
+    module, _, name = step.rpartition(".")
     preparation = f"""
-        from plaintally import {module} as module
+        import {module} as module
         before = module.{name}
         def interrupted(*arguments):
             {OPT_OUTS[0]}

@@ -17,7 +17,8 @@ from emulators import RULES, Emulator, needs_google
 from hosts import MARKER, PACKAGE, MakeHost, wait_until_gone
 from logged import CONTRACT, INVOKES, Logged, log, make
 from plaintally import Telemetry, _count, sharing
-from plaintally._transport import batches, send_test
+from plaintally._transport import batches
+from plaintally.cli import send_test
 from plaintally.contract import COARSE, Contract
 from plaintally.exceptions import SharingError
 from plaintally_server.admin.sessions import read_session, summarize

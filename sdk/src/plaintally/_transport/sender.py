@@ -1,4 +1,4 @@
-"""The sender: the process that delivers imports. `_sender` starts it, and describes its states.
+"""The sender: the process that delivers imports. `_spawn` starts it, and describes its states.
 
 It runs as `python -I -S`, takes jobs from the pipe at descriptor 3, and ends within ten seconds.
 

@@ -316,7 +316,7 @@ def _preview(arguments: argparse.Namespace) -> None:
 
 
 def _send_test(arguments: argparse.Namespace) -> None:
-    from plaintally._transport import send_test
+    from plaintally.cli import send_test
 
     package, facts = arguments.package, _status_of(arguments.package).facts
     decision = rules.decide("counter", facts)

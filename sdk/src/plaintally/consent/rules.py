@@ -1,12 +1,12 @@
 """Whether something may happen, and who said so: one pure function from what is known to a decision.
 
-Nothing here reads a file, a clock or the environment; `_counting` gathers the facts and passes them
+Nothing here reads a file, a clock or the environment; `_count` gathers the facts and passes them
 in. The rules stand in one order, the first one that says anything decides, and every rule can tell
 what it looked at.
 
 An import loads this only if two short cuts do not apply, which are named after the rules that they
 stand for: if `plaintally._variables_refuse`, nothing else is loaded, and if
-`_counting.default_decides`, the import is counted.
+`_count.default_decides`, the import is counted.
 """
 
 from plaintally._count import CIRCUMSTANCES

@@ -1,7 +1,7 @@
 """Automatic sharing in the host: each run that ends goes into a pipe to a relay, which shares it.
 
 The host never waits: a run that does not fit into the pipe is dropped and counted. What the relay
-does is in `_relay`.
+does is in `relay`.
 
 A relay must tell two events apart. If the host ends, the relay still sends the runs that wait. If
 the user opts out, it drops them, including those in the pipe. At either event the pipe may be full,

@@ -7,7 +7,7 @@
                                                               waiting a minute
 
     in every state, if the host ends:       draining, for at most 8 seconds, then ended
-    in every state, if the host opts out:   ended at once, see `_automatic`
+    in every state, if the host opts out:   ended at once, see `automatic`
 
 Like every detached process the relay bounds itself: its main thread reads and keeps the time, and
 another thread sends. So nothing that a request waits for, such as a silent name server, delays the

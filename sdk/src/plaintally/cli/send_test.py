@@ -19,7 +19,7 @@ from plaintally._transport.retry import ONCE
 
 _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from plaintally._transport import send_test; send_test.main()"
+    "from plaintally.cli import send_test; send_test.main()"
 )
 
 
