@@ -163,7 +163,7 @@ class Facts:
 
 def understand(value: object) -> "bool | None":
     """Whether a spelled-out word means yes (True) or no (False); None when nobody can tell."""
-    word = str(value).strip().lower() if isinstance(value, (str, bool, int)) else ""
+    word = str(value).strip().lower() if isinstance(value, (str, int)) else ""
     return True if word in YES else False if word in NO else None
 
 

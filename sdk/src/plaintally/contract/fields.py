@@ -55,8 +55,6 @@ class Flag(Kind):
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
-        if value is True or value is False:
-            return value
         value = _plain(value)
         return value if type(value) is bool else REFUSED
 
@@ -203,7 +201,7 @@ class Name(Kind):
 
         if type(plain) is not str or len(plain) > self.max_length:
             return False
-        return plain.isascii() and plain.isprintable() and matches(self._sequences, plain)
+        return matches(self._sequences, plain)
 
     def to_dict(self) -> "dict[str, Any]":
         """See `Kind.to_dict`."""
@@ -230,17 +228,13 @@ class Description(Kind):
         if is_sealed(value):
             return without_names(value, self.names)
         made = make(value, of_data=type(value) is dict, named=bool(self.names))
-        return without_names(made, self.names) if self.names else made
+        return without_names(made, self.names)
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""
-        from plaintally.describe import Described, is_description, keep_names
+        from plaintally.describe import Described, keep_names
 
-        return (
-            type(plain) is dict
-            and is_description(plain)
-            and keep_names(Described(plain), self.names) == plain
-        )
+        return type(plain) is dict and keep_names(Described(plain), self.names) == plain
 
     def to_dict(self) -> "dict[str, Any]":
         """See `Kind.to_dict`."""

@@ -51,7 +51,7 @@ def parse(pattern: str) -> "tuple[Parts, ...]":
 
 
 def matches(sequences: "Sequence[Parts]", text: str) -> bool:
-    """Return whether one of the sequences matches the whole of a text in printable ASCII."""
+    """Return whether one of the sequences matches the whole of a text; if so, it is printable ASCII."""
     for parts in sequences:
         rest = text
         for characters, least, most in parts:
