@@ -591,7 +591,7 @@ def main() -> int:
     )
     settings.load_profile("mutants")
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    sys.path[:0] = [str(ROOT / folder) for folder in ("tests/support", "tests")]
+    sys.path[:0] = [str(ROOT / folder) for folder in (*SOURCES, "tests/support", "tests")]
     accepted, failed = load_accepted(), False
     for name in arguments.parts or PARTS:
         modules = [module for module in PARTS[name].modules if arguments.module in (None, module)]

@@ -205,38 +205,6 @@ def test_any_other_value_is_described_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "widens", "is_widened"),
-    [
-        (Flag(), Flag(purpose="x"), False, False),
-        (Integer(0, 5), Integer(0, 5), False, False),
-        (Integer(0, 5), Integer(1, 5), True, False),
-        (Integer(0, 5), Integer(0, 4), True, False),
-        (Integer(0, 4), Integer(1, 5), True, True),
-        (Real(0, 5), Real(0, 5), False, False),
-        (Real(0, 5), Real(1, 5), True, False),
-        (Real(0, 5), Real(0, 4), True, False),
-        (Choice("a", "b"), Choice("b", "a"), False, False),
-        (Choice("a", "b"), Choice("a"), True, False),
-        (Name("a*", 5), Name("a*", 5), False, False),
-        (Name("a*", 5), Name("a*", 4), True, False),
-        (Name("a*", 5), Name("b*", 5), True, True),
-        (Description(names=("a",)), Description(names=("a",)), False, False),
-        (Description(names=("a", "b")), Description(names=("a",)), True, False),
-        (ErrorType(), ErrorType(), False, False),
-        (Source(5), Source(5), False, False),
-        (Source(5), Source(4), True, False),
-    ],
-)
-def test_one_type_lets_pass_more_than_another(
-    one: Kind,
-    other: Kind,
-    widens: bool,  # noqa: FBT001
-    is_widened: bool,  # noqa: FBT001
-) -> None:
-    assert (one.widens(other), other.widens(one)) == (widens, is_widened)
-
-
-@pytest.mark.parametrize(
     ("kind", "name", "arguments"),
     [
         (Flag(purpose="why"), "Flag", {"purpose": "why"}),
