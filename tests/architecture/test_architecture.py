@@ -101,13 +101,13 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
     # command on the PATH. Sessions, deletion keys and contracts are read from and written to the
     # files that somebody names.
     assert touching == {
-        "_choices.py",
         "_files.py",
         "_preferences.py",
         "_spawn.py",
         "_transport/sender.py",
         "cli/main.py",
         "cli/sessions.py",
+        "consent/choices.py",
         "consent/notice.py",
         "consent/notice_text.py",
         "session/saved.py",

@@ -436,9 +436,9 @@ def _level() -> int:
 
 def _remember(telemetry: Telemetry, key: str, value: bool | int | str, caller: Caller) -> Decision:  # noqa: FBT001
     """Write a preference of the user's; return what holds of the counter from the next start on."""
-    from plaintally import _choices
+    from plaintally.consent import choices
 
-    _choices.write(os.environ, {(telemetry.package, key): value}, by=caller.name)
+    choices.write(os.environ, {(telemetry.package, key): value}, by=caller.name)
     facts = _count.gather(telemetry)
     facts.explicit = {}
     return rules.decide("counter", facts)

@@ -13,11 +13,9 @@ from plaintally import _preferences, _spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from plaintally import Telemetry
     from plaintally._spawn import Endpoint
-    from plaintally.consent.rules import Facts, Layer
+    from plaintally.consent.rules import Facts
 
 # Where counting would mean nothing and nobody can consent. The presence of the variable is enough,
 # but for the values named in HARMLESS. BUILD_ID, RUN_ID, RENDER and VERCEL also occur on hosts that
@@ -125,70 +123,10 @@ def _coarse_version(version: object) -> str:
 
 
 def gather(telemetry: "Telemetry") -> "Facts":
-    """All that a decision about the package depends on."""
-    from plaintally.consent.rules import Facts
+    """Return all that a decision about the package depends on."""
+    from plaintally.consent import facts
 
-    environment = dict(os.environ)
-    layers = [*_preferences.layers(environment), *telemetry._explicit.get("modules", {}).values()]
-    endpoint, where = resolve_endpoint(telemetry, layers)
-    shown = False
-    if telemetry.policy == "notice-first":
-        from plaintally.consent import notice
-
-        shown = notice.was_shown(telemetry, environment)
-    return Facts(
-        telemetry.package,
-        environment=environment,
-        layers=layers,
-        explicit=telemetry._explicit,
-        endpoint=endpoint,
-        endpoint_where=where,
-        policy=telemetry.policy,
-        notice_shown=shown,
-        pool_worker=_is_pool_worker(),
-        obstacles=_find_obstacles(),
-    )
-
-
-def _find_obstacles() -> "dict[str, str]":
-    """Return for each switch why this process can start none that sends; empty if it can."""
-    obstacle = ""
-    if not _spawn.find_interpreter():
-        obstacle = "this program has no Python interpreter that could be started"
-    elif sys.platform != "win32" and not os.access("/bin/sh", os.X_OK):
-        obstacle = "there is no /bin/sh"
-    on_windows = "automatic sharing does not work on Windows yet"  # a writer to a pipe might block
-    return {
-        "counter": obstacle,
-        "automatic_sharing": on_windows if sys.platform == "win32" else obstacle,
-    }
-
-
-def resolve_endpoint(
-    telemetry: "Telemetry", layers: "Sequence[Layer]"
-) -> "tuple[Endpoint | None, str]":
-    """The address in force and who set it: the nearest preferences file that names one, else the author.
-
-    That there be none is also heard from the user's choices, from a file that enforces, and from
-    one that may not name another address.
-    """
-    from plaintally.consent.rules import understand
-
-    chosen = None
-    for layer in layers:
-        said = layer.get(telemetry.package, "endpoint")
-        if said is None or (chosen is not None and layer.level != "choices" and not layer.enforced):
-            continue
-        where = layer.path + layer.record(telemetry.package, "endpoint")
-        if understand(said) is False:
-            return None, where
-        try:
-            named = _spawn.parse_endpoint(said, allow_http=telemetry.allow_http)
-        except ValueError:
-            return None, f"{layer.path}, whose endpoint is no usable URL"
-        if chosen is None and layer.may_allow("endpoint"):
-            chosen = named, where
-    return chosen or (telemetry.endpoint, "the author of the package")
+    return facts.gather(telemetry, pool_worker=_is_pool_worker())
 
 
 def uuid4(randomness: bytes) -> str:

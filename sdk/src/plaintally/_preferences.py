@@ -1,7 +1,7 @@
-"""The preferences files: where they are, and what they say.
+"""The preferences files: where they are, and whether any of them says something.
 
-`_preferences_text` reads the content of a file. `_choices` writes the one file that is not written
-by hand.
+`consent.facts` reads what they say. `consent.choices` writes the one file that is not written by
+hand.
 
 The levels, the nearest first: `project` (`[tool.plaintally]` of a pyproject.toml, upwards from the
 working directory), `environment` (`sys.prefix`), `user`, `choices` (made with the command, beside
@@ -14,8 +14,7 @@ that a no in either is always heard. All are TOML:
     counter = true
     endpoint = "none"
 
-A file that cannot be read or is not fully understood is kept as a `Layer` with a `problem`, and
-refuses everything.
+A file that cannot be read or is not fully understood refuses everything.
 """
 
 import os
@@ -25,33 +24,18 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
-
-    from plaintally.consent.rules import Layer
 
 FILE_NAME = "preferences.toml"
 MAX_BYTES = 256 * 1024
-_NOTHING: "dict[str, Any]" = {"packages": {}}
 
 
 def any_speaks(environment: "Mapping[str, str]") -> bool:
     """Whether any file says something, or cannot be read; what projects say of others is nothing."""
     try:
         ours = any(map(read_bytes, paths(environment).values()))
-        return ours or any(b"plaintally" in read_bytes(path) for path in _project_paths())
+        return ours or any(b"plaintally" in read_bytes(path) for path in project_paths())
     except (OSError, ValueError):
         return True
-
-
-def layers(environment: "Mapping[str, str]") -> "list[Layer]":
-    """Every preferences file, from the nearest to the farthest; those that are ours also where there is none yet."""
-    projects, left = [], MAX_BYTES
-    for path in _project_paths():
-        layer, parsed = _read("project", path, left)
-        projects.append(layer)
-        left -= parsed
-    told = [layer for layer in projects if layer.problem is not None or layer.table != _NOTHING]
-    return [*told, *(read(level, path) for level, path in paths(environment).items())]
 
 
 def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
@@ -86,39 +70,7 @@ def user_directory(environment: "Mapping[str, str]") -> "str | None":
     return f"{base.rstrip(os.sep)}{os.sep}plaintally" if os.path.isabs(base) else None
 
 
-def read(level: str, path: str) -> "Layer":
-    """What stands in the file at `path`; nothing when there is none."""
-    return _read(level, path, MAX_BYTES)[0]
-
-
-def _read(level: str, path: str, limit: int) -> "tuple[Layer, int]":
-    """Return what the file says, and how many of its bytes were parsed: a file with more than `limit` is not."""
-    from plaintally.consent.rules import Layer
-
-    parsed = 0
-    try:
-        content = read_bytes(path)
-        if not content or (level == "project" and b"plaintally" not in content):
-            return Layer(
-                level, path, _NOTHING
-            ), parsed  # as nearly every project, whose file may be long
-        if len(content) > limit:
-            raise ValueError("it and the project files below it are larger than 256 KiB together")  # noqa: TRY301
-        parsed = len(content)
-
-        from plaintally.consent import preferences_file
-
-        table = preferences_file.parse(content)
-        if level == "project":
-            tools = table.get("tool", {})
-            table = tools.get("plaintally", {}) if isinstance(tools, dict) else tools
-        return Layer(level, path, preferences_file.understood(table)), parsed
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Layer(level, path, {}, f"cannot be understood ({reason}), so it refuses"), parsed
-
-
-def _project_paths() -> "list[str]":
+def project_paths() -> "list[str]":
     """Where a project may have its file, from the working directory upwards."""
     try:
         folder = os.getcwd()

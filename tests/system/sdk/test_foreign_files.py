@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from hosts import PACKAGE, Host, MakeHost
 from loopback import Loopback, loopback
-from plaintally import _preferences
-from plaintally.consent import toml
+from plaintally.consent import facts, toml
 
 needs_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
@@ -127,9 +126,7 @@ def test_project_files_above_each_other_share_one_limit(
         Path(path).write_text(ALLOWS.decode() + rest)
     Path(paths[1]).write_text("# says nothing\n" * 10_000)
     monkeypatch.chdir(folder)
-    problems = {
-        layer.path: layer.problem or "" for layer in _preferences.layers({"HOME": str(tmp_path)})
-    }
+    problems = {layer.path: layer.problem or "" for layer in facts.layers({"HOME": str(tmp_path)})}
     assert paths[1] not in problems
     shared = "it and the project files below it are larger than 256 KiB together"
     assert [shared in problems[path] for path in (paths[0], paths[2], paths[3])] == [
@@ -171,7 +168,7 @@ def test_a_file_of_root_is_one_to_trust() -> None:
         path.write_bytes(ALLOWS)
         os.seteuid(12345)
         try:
-            read = _preferences.read("project", str(path))
+            read = facts.read("project", str(path))
         finally:
             os.seteuid(0)
     assert (read.problem, read.table["session_log"]) == (None, True)

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hosts import PACKAGE, MakeHost
-from plaintally import _choices, _preferences
-from plaintally.consent import preferences_file
+from plaintally import _preferences
+from plaintally.consent import choices, facts, preferences_file
 from plaintally.exceptions import PreferencesError
 
 LINES = st.sampled_from(
@@ -88,11 +88,11 @@ def test_what_is_chosen_is_read_again_without_tomllib(
     }
     expected: dict[tuple[str | None, str], bool | int | str | None] = {}
     for changes in rounds:
-        path = _choices.write(environment, changes, by=by)
+        path = choices.write(environment, changes, by=by)
         expected |= changes
     text = Path(path).read_text() if Path(path).exists() else ""
     assert preferences_file._parse_plain(text) == tomllib.loads(text)
-    layer = _preferences.read("choices", path)
+    layer = facts.read("choices", path)
     for (package, key), value in expected.items():
         own = layer.table if package is None else layer.table["packages"].get(package, {})
         assert own.get(key) == value
@@ -217,7 +217,7 @@ def test_processes_that_write_at_once_lose_nothing(host: MakeHost) -> None:
 )
 def test_no_home_is_told_with_what_to_do(word: bool, told: str) -> None:  # noqa: FBT001
     with pytest.raises(PreferencesError) as caught:
-        _choices.write({"HOME": ""}, {(None, "counter"): word}, by="a test")
+        choices.write({"HOME": ""}, {(None, "counter"): word}, by="a test")
     assert (
         str(caught.value)
         == f"there is no home directory to keep choices in; set the variable HOME{told}"

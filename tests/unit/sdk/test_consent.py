@@ -13,6 +13,8 @@ from plaintally import _POLICIES, Telemetry, _count, _preferences, _variables_re
 from plaintally._count import CIRCUMSTANCES
 from plaintally._spawn import Endpoint, parse_endpoint
 from plaintally.consent import rules
+from plaintally.consent.facts import layers as read_layers
+from plaintally.consent.facts import resolve_endpoint
 from plaintally.consent.rules import SWITCHES, Decision, Facts, Layer, decide, examine
 
 URL = "https://telemetry.example.org/v1/documents"
@@ -221,7 +223,7 @@ def test_what_is_counted_at_once_is_counted_by_the_authors_default(
             path.write_text(content)
     with contextlib.chdir(folder):
         silent = _count.default_decides(Telemetry("rxinfer", endpoint=URL, policy=policy), whole)
-        layers = _preferences.layers(whole)
+        layers = read_layers(whole)
     decision = decide(
         "counter",
         Facts("rxinfer", environment=whole, layers=layers, endpoint=ENDPOINT, policy=policy),
@@ -321,5 +323,5 @@ def test_no_endpoint_in_either_of_the_users_files_is_heard(
         Layer(level, f"/{level}.toml", {"endpoint": url} if url else {})
         for level, url in said.items()
     ]
-    endpoint, _ = _count.resolve_endpoint(Telemetry("rxinfer", endpoint=URL), layers)
+    endpoint, _ = resolve_endpoint(Telemetry("rxinfer", endpoint=URL), layers)
     assert str(endpoint) == expected

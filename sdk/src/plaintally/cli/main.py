@@ -19,11 +19,12 @@ import time
 import traceback
 
 import plaintally
-from plaintally import Telemetry, __version__, _choices, _count, _preferences, _spawn
+from plaintally import Telemetry, __version__, _count, _preferences, _spawn
 from plaintally._transport import http
 from plaintally.cli import sessions
 from plaintally.cli.output import say
-from plaintally.consent import rules, status
+from plaintally.consent import choices, rules, status
+from plaintally.consent.facts import read
 from plaintally.exceptions import PlaintallyError
 from plaintally.printable import printable
 
@@ -465,12 +466,12 @@ def _reason(error: BaseException) -> str:
 def _packages(level: str) -> "dict[str, Any]":
     """Return what one of the user's two files says of single packages."""
     path = _preferences.paths(os.environ).get(level, "")
-    packages: dict[str, Any] = _preferences.read(level, path).table.get("packages", {})
+    packages: dict[str, Any] = read(level, path).table.get("packages", {})
     return packages
 
 
 def _write(changes: "dict[tuple[str | None, str], bool | int | str | None]", by: str) -> None:
-    path = _choices.write(os.environ, changes, by=by)
+    path = choices.write(os.environ, changes, by=by)
     say(
         f"Written to {path}." if os.path.exists(path) else f"Nothing to change: there is no {path}."
     )

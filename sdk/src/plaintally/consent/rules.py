@@ -1,8 +1,8 @@
 """Whether something may happen, and who said so: one pure function from what is known to a decision.
 
-Nothing here reads a file, a clock or the environment; `_count` gathers the facts and passes them
-in. The rules stand in one order, the first one that says anything decides, and every rule can tell
-what it looked at.
+Nothing here reads a file, a clock or the environment; `consent.facts` gathers the facts and passes
+them in. The rules stand in one order, the first one that says anything decides, and every rule can
+tell what it looked at.
 
 An import loads this only if two short cuts do not apply, which are named after the rules that they
 stand for: if `plaintally._variables_refuse`, nothing else is loaded, and if

@@ -11,6 +11,7 @@ import time
 
 from plaintally import _preferences
 from plaintally._files import write_file
+from plaintally.consent import facts
 from plaintally.exceptions import PreferencesError
 
 TYPE_CHECKING = False
@@ -51,7 +52,7 @@ def write(environment: "Mapping[str, str]", changes: "Changes", *, by: str) -> s
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         with _locked(folder):
-            found = _preferences.read("choices", path)
+            found = facts.read("choices", path)
             if found.problem is not None:
                 raise PreferencesError(
                     f"{path} {found.problem}; remove it and choose again{instead}"
