@@ -108,6 +108,14 @@ def test_it_names_every_error_and_every_method(collector: Collector) -> None:
         assert f"`POST {path.replace('/documents', 'ROOT')}`" in documented
 
 
+@pytest.mark.parametrize("verb", ["batchGet", "runQuery"])
+def test_a_read_without_a_token_is_rejected_before_its_body_is_parsed(
+    collector: Collector, verb: str
+) -> None:
+    answer = collector.request("POST", f"{ROOT}:{verb}", b"{")
+    assert answer.error == (403, "PERMISSION_DENIED")
+
+
 MAY_LACK = {"": {("using_rxinfer", "python_version")}}
 MAY_LACK["rxinfer"] = MAY_LACK[
     ""
