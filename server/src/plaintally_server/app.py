@@ -69,7 +69,6 @@ def create_app(
     endpoints = Documents(
         store,
         contracts=settings.contracts,
-        settings=settings,
         tokens=tokens,
         now=now,
         clock_s=time.monotonic,

@@ -93,7 +93,7 @@ def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] =
     _raise_file_limit()
     with contextlib.ExitStack() as stack:
         stack.enter_context(listener)
-        store = open_store(settings.database, queue_size=settings.queue_size)
+        store = open_store(settings.database)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(
                 number, signal.default_int_handler

@@ -15,7 +15,6 @@ class Settings(NamedTuple):
     """How a collector runs.
 
     `contracts` says by package what may be kept; `token` lets a maintainer read everything;
-    `body_limit` is in bytes; `queue_size` is the number of writes that may wait for the disk;
     `rate_limit` is in documents per second and client (0: without limit), `rate_burst` what a
     client may write at once; `trusted_proxies` are addresses and networks whose word about their
     client is believed; figures for Prometheus are on `metrics_host` and `metrics_port` (None:
@@ -27,8 +26,6 @@ class Settings(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8080
     token: str | None = None
-    body_limit: int = 10_485_760
-    queue_size: int = 10_000
     rate_limit: int = 5
     rate_burst: int = 20_000
     trusted_proxies: Collection[str] = ()

@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 
 from collectors import OPEN_COLLECTOR, ROOT, Collector, count, in_threads, run_collector
+from collectors import Answer as HTTPAnswer
 from plaintally.contract import Contract
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.ingest.admission import Admitted
@@ -351,14 +352,25 @@ def test_settle_sees_the_fields_that_are_there(tmp_path: Path) -> None:
     assert seen == [None, fields]
 
 
+def post_500(collector: Collector, number: int) -> HTTPAnswer:
+    writes = [
+        {"update": {"name": f"{ROOT[4:]}/using_rxinfer/{uuid.uuid4()}", **count()}}
+        for _ in range(500)
+    ]
+    return collector.request(
+        "POST", f"{ROOT}:commit", {"writes": writes}, source=f"127.0.1.{number + 1}"
+    )
+
+
 def test_a_full_queue_is_answered_with_when_to_come_again(tmp_path: Path) -> None:
+    """By commits of many clients, of which each may have one at a time."""
     with (
-        run_collector(tmp_path / "a.sqlite3", "--queue-size=1") as collector,
-        ThreadPoolExecutor(8) as pool,
+        run_collector(tmp_path / "a.sqlite3", "--rate-limit=0") as collector,
+        ThreadPoolExecutor(30) as pool,
     ):
         with closing(sqlite3.connect(collector.database, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            posts = [pool.submit(collector.post) for _ in range(8)]
+            posts = [pool.submit(post_500, collector, number) for number in range(30)]
             first = next(as_completed(posts)).result()
             other.execute("ROLLBACK")
         assert {post.result().status for post in posts} <= {200, 503}

@@ -63,7 +63,6 @@ def test_few_long_bodies_are_read_at_once(tmp_path: Path, kind: str) -> None:
     endpoints = Documents(
         store,
         contracts=settings.contracts,
-        settings=settings,
         tokens=Tokens(TOKEN),
         now=lambda: NOW,
         clock_s=time.monotonic,

@@ -16,6 +16,7 @@ from plaintally_server.firestore.bodies import (
     ANONYMOUS_BYTES,
     ANONYMOUS_COMMIT_BYTES,
     DOCUMENT_BYTES,
+    LONGEST_BYTES,
     parse_document,
 )
 from plaintally_server.firestore.documents import Method, Name, Precondition
@@ -27,7 +28,6 @@ from plaintally_server.ingest import admission
 from plaintally_server.ingest.admission import Admitted, Policy
 from plaintally_server.ingest.fast_path import Counts
 from plaintally_server.ingest.prepare import as_reported, check_part, make_import, prepare
-from plaintally_server.settings import Settings
 from plaintally_server.store import Import, Store, Write
 
 _Work = Callable[[Request, Name, Parameters], Awaitable[Answer]]
@@ -55,7 +55,6 @@ class Documents:
     Args:
         store: where they are kept.
         contracts: by package, what may be kept.
-        settings: the limits.
         tokens: those of maintainers.
         now: the clock, aware.
         clock_s: a clock that never goes back, in seconds.
@@ -70,7 +69,6 @@ class Documents:
         store: Store,
         *,
         contracts: Mapping[str, Contract],
-        settings: Settings,
         tokens: Tokens,
         now: Callable[[], datetime],
         clock_s: Callable[[], float],
@@ -79,7 +77,7 @@ class Documents:
         note_refused: Callable[[str], None] = lambda _: None,
         access: type[Access] = Access,
     ) -> None:
-        self.store, self.settings, self.tokens = store, settings, tokens
+        self.store, self.tokens = store, tokens
         self.policy, self._access_type = Policy(contracts, note_refused), access
         self.counts = Counts(contracts)
         self.now, self.make_id, self.forget = now, make_id, forget
@@ -260,11 +258,10 @@ class Documents:
 
     async def _read_body(self, request: Request, verb: str = "") -> bytes:
         """A body, which is shorter without a token."""
-        limit = self.settings.body_limit
         if self._access(request).scope is None:
-            limit = min(limit, ANONYMOUS_COMMIT_BYTES if verb in _COMMITS else ANONYMOUS_BYTES)
-        elif not verb:
-            limit = min(limit, DOCUMENT_BYTES)
+            limit = ANONYMOUS_COMMIT_BYTES if verb in _COMMITS else ANONYMOUS_BYTES
+        else:
+            limit = LONGEST_BYTES if verb else DOCUMENT_BYTES
         return await read_body(request, limit)
 
     def _access(self, request: Request) -> Access:

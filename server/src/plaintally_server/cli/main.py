@@ -150,12 +150,6 @@ class Logged(click.Command):
     help="File that holds the token, unless the variable does.",
 )
 @setting(
-    "body_limit", type=click.IntRange(1), default=10_485_760, help="Bytes of a request's body."
-)
-@setting(
-    "queue_size", type=click.IntRange(1), default=10_000, help="Writes that may wait for the disk."
-)
-@setting(
     "rate_limit",
     type=click.IntRange(0),
     default=5,

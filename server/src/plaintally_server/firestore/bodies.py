@@ -11,6 +11,8 @@ from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.firestore.strict_json import read_json
 
 T = TypeVar("T")
+LONGEST_BYTES = 10 * 2**20
+"""The longest body of all, as in Firestore."""
 ANONYMOUS_BYTES = 2**20
 """The longest body without a token: a document of the largest size that Firestore has."""
 ANONYMOUS_COMMIT_BYTES = 4 * 2**20

@@ -13,6 +13,7 @@ from starlette.types import Message
 from plaintally_server.auth.permissions import Scope, bearer
 from plaintally_server.auth.tokens import Tokens
 from plaintally_server.exceptions import Refusal, unavailable
+from plaintally_server.firestore.bodies import LONGEST_BYTES
 from plaintally_server.http.forwarded import (
     find_buckets,
     find_client,
@@ -52,7 +53,7 @@ class Gate:
         clock_s: Callable[[], float],
         make_salt: Callable[[], bytes],
     ) -> None:
-        self.settings, self.tokens, self.clock_s = settings, tokens, clock_s
+        self.tokens, self.clock_s = tokens, clock_s
         self._turns: WeakValueDictionary[str, asyncio.Lock] = (
             WeakValueDictionary()
         )  # of clients with long bodies
@@ -70,7 +71,7 @@ class Gate:
         """The same work, for those who pass."""
 
         async def guarded(request: Request) -> Answer:
-            length = check_length(request, self.settings.body_limit)
+            length = check_length(request, LONGEST_BYTES)
             if not self._has_token(request) and self.limiter is not None:
                 charge = self._open_account(self.limiter, request)
                 charge(1)

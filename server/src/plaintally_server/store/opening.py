@@ -6,12 +6,11 @@ from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.writing import SQLStore
 
 
-def open_store(database: Database, *, queue_size: int = 10_000) -> SQLStore:
+def open_store(database: Database) -> SQLStore:
     """The store in a database.
 
     Args:
         database: a file, or an address of PostgreSQL's.
-        queue_size: how many writes may wait; more are refused as UNAVAILABLE.
 
     Raises:
         StartError: the database cannot be used.
@@ -19,10 +18,10 @@ def open_store(database: Database, *, queue_size: int = 10_000) -> SQLStore:
     if isinstance(database, str):
         from plaintally_server.store.postgres import PostgresStore  # which needs the extra
 
-        return PostgresStore(database, queue_size=queue_size)
+        return PostgresStore(database)
     from plaintally_server.store.sqlite import SQLiteStore
 
-    return SQLiteStore(database, queue_size=queue_size)
+    return SQLiteStore(database)
 
 
 def open_maintenance(database: Database, store: SQLStore) -> Maintenance:

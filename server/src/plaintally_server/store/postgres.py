@@ -45,18 +45,17 @@ class PostgresStore(SQLStore):
 
     Args:
         url: its address.
-        queue_size: how many writes may wait; more are refused as UNAVAILABLE.
         patience_s: for how long a batch waits for a database that is not there.
 
     Raises:
         StartError: the database cannot be opened, or `migrate` has to be run.
     """
 
-    def __init__(self, url: str, *, queue_size: int = 10_000, patience_s: float = 8) -> None:
+    def __init__(self, url: str, *, patience_s: float = 8) -> None:
         schema.prepare(url)
         self._server = _Server(url, patience_s)
         reads = open_for_reading(url, pool=QueuePool, limit_s=libpq.LIMIT_S)
-        super().__init__(reads, self._server, self._server.transactions, queue_size=queue_size)
+        super().__init__(reads, self._server, self._server.transactions)
 
 
 class _Server:

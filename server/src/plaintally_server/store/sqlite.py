@@ -41,7 +41,7 @@ from plaintally_server.store.planner import (
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import HOURS
-from plaintally_server.store.writer import disk_full
+from plaintally_server.store.writer import QUEUE_SIZE, disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
 _LEFT_OPEN: list[sqlite3.Connection] = []
@@ -115,7 +115,7 @@ class SQLiteStore(SQLStore):
             ours.
     """
 
-    def __init__(self, path: Path, *, queue_size: int = 10_000, timeout_s: float = 5) -> None:
+    def __init__(self, path: Path, *, queue_size: int = QUEUE_SIZE, timeout_s: float = 5) -> None:
         self.path = path
         file = _File(path, timeout_s)
         super().__init__(open_for_reading(path), file, file.transactions, queue_size=queue_size)

@@ -70,6 +70,10 @@ class _Pending(NamedTuple):
     size: int
 
 
+QUEUE_SIZE = 10_000
+"""How many writes may wait for the disk."""
+
+
 class Writer:
     """The thread that writes, and the queue before it.
 

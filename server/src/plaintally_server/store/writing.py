@@ -28,7 +28,7 @@ from plaintally_server.store.planner import Forgotten
 from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import contracts, receipts, tombstones
-from plaintally_server.store.writer import Backend, Writer
+from plaintally_server.store.writer import QUEUE_SIZE, Backend, Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -134,7 +134,12 @@ class SQLStore(SQLReader):
     """
 
     def __init__(
-        self, reads: Engine, backend: Backend, transactions: Transactions, *, queue_size: int
+        self,
+        reads: Engine,
+        backend: Backend,
+        transactions: Transactions,
+        *,
+        queue_size: int = QUEUE_SIZE,
     ) -> None:
         super().__init__(reads)
         self._transactions = transactions
