@@ -1,4 +1,4 @@
-"""Pictures as SVG that read well on light and on dark pages: bars, a table of shaded cells, and a table of marks.
+"""Charts as SVG for light and dark pages: bars, shaded cells, and marks.
 
 Each function takes what is to be seen and returns the text of an SVG; nothing else is needed to
 draw or to show them.
@@ -16,23 +16,47 @@ WIDTH, ROW, LABEL = 860, 24, 200
 _SEEN = 1.5  # pixels; a shorter line is none
 STYLE = """
 text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2933 }
-.page { fill: #ffffff } .title { font-size: 16px; font-weight: 600 } .small { font-size: 11.5px; fill: #616e7c }
-.own { font-weight: 650 } .line { stroke: #e4e7eb } .bar { fill: #9fb3c8 } .bar.own { fill: #0f9d8a }
+.page { fill: #ffffff }
+.title { font-size: 16px; font-weight: 600 }
+.small { font-size: 11.5px; fill: #616e7c }
+.own { font-weight: 650 }
+.line { stroke: #e4e7eb }
+.bar { fill: #9fb3c8 }
+.bar.own { fill: #0f9d8a }
 .spread { stroke: #334e68; stroke-width: 1.5 } .band { fill: #f0f9f7 }
-.mark { fill: #c2410c } .ring { fill: none; stroke: #c2410c; stroke-width: 1.6 } .none { fill: #d5dbe1 }
-.h0 { fill: #d7f2ec } .h1 { fill: #fdf3d3 } .h2 { fill: #fcdba7 } .h3 { fill: #f6ad6f } .h4 { fill: #e5704b }
-.cell { font-size: 12px; fill: #1f2933; text-anchor: middle } .end { text-anchor: end } .middle { text-anchor: middle }
+.mark { fill: #c2410c }
+.ring { fill: none; stroke: #c2410c; stroke-width: 1.6 }
+.none { fill: #d5dbe1 }
+.h0 { fill: #d7f2ec }
+.h1 { fill: #fdf3d3 }
+.h2 { fill: #fcdba7 }
+.h3 { fill: #f6ad6f }
+.h4 { fill: #e5704b }
+.cell { font-size: 12px; fill: #1f2933; text-anchor: middle }
+.end { text-anchor: end }
+.middle { text-anchor: middle }
 @media (prefers-color-scheme: dark) {
-text { fill: #e4e7eb } .page { fill: #0d1117 } .small { fill: #9aa5b1 } .line { stroke: #2b333d } .bar { fill: #52667a }
-.bar.own { fill: #2cc9b1 } .spread { stroke: #cbd2d9 } .band { fill: #10241f } .mark { fill: #fb8b5a }
-.ring { stroke: #fb8b5a } .none { fill: #343d48 } .h0 { fill: #12463d } .h1 { fill: #4d431a } .h2 { fill: #6b4a17 }
+text { fill: #e4e7eb }
+.page { fill: #0d1117 }
+.small { fill: #9aa5b1 }
+.line { stroke: #2b333d }
+.bar { fill: #52667a }
+.bar.own { fill: #2cc9b1 }
+.spread { stroke: #cbd2d9 }
+.band { fill: #10241f }
+.mark { fill: #fb8b5a }
+.ring { stroke: #fb8b5a }
+.none { fill: #343d48 }
+.h0 { fill: #12463d }
+.h1 { fill: #4d431a }
+.h2 { fill: #6b4a17 }
 .h3 { fill: #8f4a1c } .h4 { fill: #b23a1f } .cell { fill: #f5f7fa }
 }
 """
 
 
 class Bar(NamedTuple):
-    """A row of a chart: its label, how long, from where to where it spreads, and whether it is ours."""
+    """A row of a chart: label, length, the ends of its spread, and whether it is ours."""
 
     label: str
     value: float
@@ -42,7 +66,7 @@ class Bar(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell: what stands in it, and how dark it is, from 0 (well) to 4 (badly), or None for empty."""
+    """A cell: its text and its shade, from 0 (good) to 4 (bad), or None for empty."""
 
     text: str
     shade: int | None
@@ -96,10 +120,15 @@ def _panel(found: Sequence[Bar], left: float, width: float, *, logarithmic: bool
         middle = _middle(number)
         length = max(place(bar.value) - left, _SEEN)
         own = " own" * bar.own
-        yield f'<rect class="bar{own}" x="{left:.1f}" y="{middle - 7}" width="{length:.1f}" height="14" rx="2"/>'
+        yield (
+            f'<rect class="bar{own}" x="{left:.1f}" y="{middle - 7}" width="{length:.1f}" '
+            'height="14" rx="2"/>'
+        )
         low, high = place(bar.low), place(bar.high)
         if high - low > _SEEN:
-            yield f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
+            yield (
+                f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
+            )
         yield _text(max(left + length, high) + 6, middle + 4.5, figure(bar.value), own.strip())
 
 
@@ -130,7 +159,7 @@ def cells(
 def columns(
     title: str, note: str, panels: Sequence[tuple[str, Sequence[tuple[str, float, float]]]]
 ) -> str:
-    """Columns in panels one below the other, on one scale: a label, how high, and how much of it to mark on top."""
+    """Draw columns in panels on one scale: label, height, and the marked part on top."""
     left, height = 60, 110
     top = axis_top(round(max(value for _, found in panels for _, value, _ in found)))
     parts = _heading(title, note)
@@ -204,7 +233,10 @@ def _mark(x: float, y: float, halves: tuple[str, str]) -> Iterable[str]:
         name = {"full": "mark", "ring": "ring"}.get(kind)
         shift = 0.8 if sweep else -0.8
         if name:
-            yield f'<path class="{name}" d="M {x + shift:.1f} {y - 7} A 7 7 0 0 {sweep} {x + shift:.1f} {y + 7} Z"/>'
+            yield (
+                f'<path class="{name}" d="M {x + shift:.1f} {y - 7} A 7 7 0 0 {sweep} '
+                f'{x + shift:.1f} {y + 7} Z"/>'
+            )
 
 
 def figure(value: float) -> str:
@@ -238,6 +270,9 @@ def _text(x: float, y: float, text: str, kind: str = "") -> str:
 
 
 def _svg(height: float, parts: Iterable[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'height="{height}">'
+    )
     page = f'<rect class="page" width="{WIDTH}" height="{height}" rx="6"/>'
     return "\n".join([head, f"<style>{STYLE}</style>", page, *parts, "</svg>"]) + "\n"

@@ -1,4 +1,4 @@
-"""Counts the instructions that the SDK costs its host, and holds them against `counts.json`: `python bench/counts.py`.
+"""Compare the SDK's instruction counts with `counts.json`: `python bench/counts.py`.
 
 Instructions (of valgrind's callgrind) do not depend on how busy a machine is, so a change that
 makes the import or an invoke dearer is seen at once. They do depend on how Python was built: where
@@ -87,7 +87,7 @@ os._exit(0)
 
 
 def count(python: str, code: str, folder: Path, **environment: str) -> int:
-    """The instructions that one process of `python` takes to run the code; its children are not counted."""
+    """Return the instructions of one process of `python` for the code, without children."""
     plain = {
         "PATH": os.defpath,
         "HOME": "/nonexistent",
@@ -176,7 +176,7 @@ def build_of(python: str) -> str:
 
 
 def find_base(version: tuple[int, int]) -> str | None:
-    """The interpreter of a version outside all environments, whose names would change the counts."""
+    """Return an interpreter outside all environments, whose names would change counts."""
     found = find_interpreter(version)
     return None if found is None else str(Path(found).resolve())
 

@@ -1,4 +1,4 @@
-"""Runs every kind of host many times, with telemetry on and off, and counts crashes, hangs and lost imports.
+"""Run every kind of host many times, and count crashes, hangs and lost imports.
 
 `scripts/bench crashes` takes some minutes for each version of Python; `--runs` and `--kind` choose
 less. Hosts deliver over TLS with `--tls`, where a library that is still at work when its process

@@ -1,4 +1,4 @@
-"""What deleting a session takes in a large database: the transaction, and what erases its last bytes later.
+"""What deleting a session costs in a large database: the transaction and the erasure.
 
 A session has 9 stats of 10 runs each, and ids are random. The disk's cache is as filling left it.
 """
@@ -130,10 +130,11 @@ def main() -> None:
     text = f"""
 ## Deleting a session
 
-`scripts/bench deletion` on {datetime.now(UTC):%Y-%m-%d} (load {os.getloadavg()[0]:.1f} in the end): {DELETIONS}
-sessions of {TREE} documents each, one after the other, out of {sessions * TREE:,} documents. The transaction is to take
-at most {GOAL_MS} ms. The log is emptied on SQLite after each. What pages still hold is erased in steps on SQLite,
-of which the first {STEPS} are timed, and by VACUUM on PostgreSQL. PostgreSQL has buffers of 1 GB.
+`scripts/bench deletion` on {datetime.now(UTC):%Y-%m-%d} (load {os.getloadavg()[0]:.1f} in the
+end): {DELETIONS} sessions of {TREE} documents each, one after the other, out of
+{sessions * TREE:,} documents. The transaction is to take at most {GOAL_MS} ms. The log is emptied
+on SQLite after each. What pages still hold is erased in steps on SQLite, of which the first
+{STEPS} are timed, and by VACUUM on PostgreSQL. PostgreSQL has buffers of 1 GB.
 
 {table(head, found)}
 """

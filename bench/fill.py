@@ -1,4 +1,4 @@
-"""Databases with the totals of many imports and with many sessions, filled by SQL through the declared tables.
+"""Databases with many imports and sessions, filled by SQL through the declared tables.
 
 The imports are spread evenly over the days up to today. Their coarse fields follow Zipf's law: of
 the combinations of 12 versions of the package and 5 of Python, the n-th has a share in proportion
@@ -58,7 +58,7 @@ COMBINATIONS = [
 ]
 INVOKES_EACH = 1
 SESSION_DAYS = 100
-"""The days over which sessions are spread, so that a hundred of them are on as many days as a million."""
+"""The days over which sessions are spread, as many for a hundred as for a million."""
 TREE = 2 + INVOKES_EACH
 """The documents of a session."""
 DAYS, IDS_DAYS = 365, 3
@@ -112,7 +112,7 @@ def fill(database: Database, size: Size, now: datetime) -> Sequence[str]:
 
 
 def roll_up_all(database: Database, now: datetime) -> None:
-    """Do what a collector does about complete days, in one transaction instead of two for each day."""
+    """Roll up complete days in one transaction instead of two for each day."""
     reading = (
         open_for_reading(database, pool=QueuePool)
         if isinstance(database, str)
@@ -153,7 +153,7 @@ def roll_up_all(database: Database, now: datetime) -> None:
 
 
 def spread(imports: int, first: date, now: datetime) -> Iterator[tuple[Cell, int]]:
-    """Return imports by hour and coarse fields, as many as are expected; what is left of one is decided by chance."""
+    """Return imports by hour and coarse fields, rounded at random to the expected number."""
     chance = random.Random(1)
     begin = first_hour(first)
     end = first_hour(now.date()) + now.hour + 1
@@ -165,7 +165,7 @@ def spread(imports: int, first: date, now: datetime) -> Iterator[tuple[Cell, int
 
 
 def put_hours(connection: Connection, cells: Iterable[tuple[Cell, int]]) -> None:
-    """Put hourly totals into an empty database, with the sums over them and a note of their days."""
+    """Put hourly totals into an empty database, with their sums and the days they touch."""
     found = dict(cells)
     totals = add_up(found)
     rows: dict[tuple[str, int, str], list[int]] = {}
@@ -183,7 +183,7 @@ def put_hours(connection: Connection, cells: Iterable[tuple[Cell, int]]) -> None
 
 
 def put_ids(connection: Connection, number: int, day: date) -> None:
-    """Put ids of imports that were counted on a day, in the order of their receipt, which is that of chance."""
+    """Put ids of imports counted on a day in the random order of their receipt."""
     put(connection, tables.import_ids, ((os.urandom(16), day_number(day)) for _ in range(number)))
 
 
@@ -225,7 +225,7 @@ def make_documents(size: Size, now: datetime, ids: list[str]) -> Iterator[Sequen
 
 
 def put_running(connection: Connection, days: int, now: datetime) -> None:
-    """Note that a collector has run in every hour of the days up to now, by a clock that did not jump."""
+    """Record that a collector ran in every hour of the days up to now."""
     first = now.date() - timedelta(days=days - 1)
     hours = (
         (first + timedelta(days=ahead), f"{hour:02}") for ahead in range(days) for hour in range(24)

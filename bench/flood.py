@@ -1,4 +1,4 @@
-"""What a flood of fabricated imports does to the statistics, and what is left of it when its hours are excluded.
+"""How fabricated imports change the statistics, and what remains after an exclusion.
 
 Four weeks of made hourly totals are put into a store, with a rhythm of days and weeks. Then one
 address sends as much as the default limits let pass, for three hours. The statistics are those that
@@ -33,7 +33,7 @@ PAGE = ROOT / "docs" / "explanation" / "abuse.md"
 
 
 def count_usual(days: list[date], chance: random.Random) -> Counter[Cell]:
-    """Return imports with a rhythm: fewer at night and at weekends, and never the same number twice."""
+    """Return imports with a rhythm: fewer at night and at weekends, with noise."""
     found: Counter[Cell] = Counter()
     by_hour = [1 + 3 * (7 <= hour <= 20) for hour in range(24)]  # noqa: PLR2004
     for day in days:
@@ -84,7 +84,10 @@ def main() -> None:
         ),
         ("with the flood excluded", [(_name(day), after[day], 0) for day in days]),
     ]
-    note = f"{made_up:,} made-up imports in {HOURS} hours, from one address: all that the default limits let pass."
+    note = (
+        f"{made_up:,} made-up imports in {HOURS} hours, from one address: all that the default "
+        "limits let pass."
+    )
     print(
         write_picture(
             "flood.svg", columns("A flood, and what is left of it", note, panels), page=PAGE

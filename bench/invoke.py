@@ -1,4 +1,4 @@
-"""What an invoke costs its host: `python bench/invoke.py`. Microseconds, medians of interleaved rounds, and ratios.
+"""What a run costs its host: `python bench/invoke.py`, medians of interleaved rounds.
 
 The yardstick is the least that a log must do: two readings of two clocks and a deque.
 """

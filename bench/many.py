@@ -1,4 +1,4 @@
-"""What many packages in one process and many processes in a row cost: the SDK from its wheel, in real processes.
+"""What many packages in one process and many processes in a row cost.
 
 `python -m many [--quick]` measures on loopback and writes `docs/reference/cost.md` and two lines of
 README. `--quick` tries it out and writes to `build/bench` alone; `--report` writes both again from
@@ -33,9 +33,13 @@ PAGE = pages.ROOT / "docs/reference/cost.md"
 RESULTS = pages.ROOT / "bench/results/many.json"
 MODES = ("healthy", "tls", "slow", "silent", "refused")
 TOLD = {
-    "off": "`PLAINTALLY=off`", "healthy": "healthy", "tls": "healthy, TLS", "slow": "answers after 1 s",
-    "silent": "never answers", "refused": "refuses",
-}  # fmt: skip
+    "off": "`PLAINTALLY=off`",
+    "healthy": "healthy",
+    "tls": "healthy, TLS",
+    "slow": "answers after 1 s",
+    "silent": "never answers",
+    "refused": "refuses",
+}
 NUMBERS = (1, 3, 10)
 ENDINGS = {"normal end": "", "`os._exit`": "exit", "SIGKILL": "kill"}
 FIGURES = ("blocked_ms", "lines_ms", "calls_ms", "peak_kb")
@@ -47,7 +51,9 @@ _begun = time.perf_counter_ns()
 from plaintally import Telemetry
 _made = time.perf_counter_ns()
 telemetry = Telemetry(
-    {name!r}, endpoint=os.environ["BENCH_URL"] + "/v1/projects/p/databases/(default)/documents", allow_http=True
+    {name!r},
+    endpoint=os.environ["BENCH_URL"] + "/v1/projects/p/databases/(default)/documents",
+    allow_http=True,
 )
 telemetry.count_import()
 calls_ns = time.perf_counter_ns() - _made
@@ -69,7 +75,7 @@ telemetry = Telemetry(
                 purpose="to see which solvers are used",
                 retention_days=90,
                 context={{
-                    "solver": Choice("newton", "bfgs", purpose="to decide which solvers to maintain"),
+                    "solver": Choice("newton", "bfgs", purpose="to decide what to maintain"),
                     "iterations": Integer(0, 100_000, purpose="to choose a good default"),
                     "data": Description(names=["y"], purpose="to see how large data are"),
                     "error": ErrorType(purpose="to find what fails"),
@@ -275,7 +281,7 @@ def summarize(runs: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]:
 
 
 def measure_endings(bench: Bench, packages: Path, times: int) -> dict[str, dict[str, list[int]]]:
-    """For one and for ten packages and each way to end: how many hosts delivered everything, of how many."""
+    """For each number of packages and ending: the hosts that delivered everything."""
     found: dict[str, dict[str, list[int]]] = {}
     for number in (1, 10):
         found[str(number)] = {}
@@ -305,7 +311,7 @@ def measure_loops(bench: Bench, packages: Path, size: Size) -> dict[str, dict[st
 def run_crowd(
     bench: Bench, packages: Path, mode: str, times: int, size: Size, *, at_once: bool = False
 ) -> dict[str, Any]:
-    """Run a small command that imports one package so many times; what `crowd` says of it, and what arrived."""
+    """Run a command that imports one package so many times, and return what arrived."""
     off, reached = mode == "off", "healthy" if mode == "off" else mode
     case = Packages(1, off=off).case(packages)
     before = len(bench.received(case, reached))
@@ -343,7 +349,7 @@ class Goal(NamedTuple):
 def _times(
     more: Packages, one: Packages, figure: str, *, less: str = ""
 ) -> Callable[[Mapping[str, Any]], float]:
-    """How many times as much a host takes as another, each less the same host with packages that contain `less`."""
+    """The ratio of two hosts, each less the same host with packages that contain `less`."""
 
     def find(results: Mapping[str, Any]) -> float:
         above, below = (
@@ -482,20 +488,31 @@ def _opening(results: Mapping[str, Any]) -> str:
     about = results["machine"]
     return f"""{_lines(results)}
 
-`scripts/bench many` measured this on {about["date"][:10]} in {about["minutes"]} minutes: {about["cores"]} cores
-({about["processor"]}), {about["memory_gb"]} GB, {about["system"]}, CPython {about["python"]}. The machine's load
-was {about["load"]:.1f} before. Ratios are similar on other machines; absolute figures are not.
+`scripts/bench many` measured this on {about["date"][:10]} in {about["minutes"]} minutes:
+{about["cores"]} cores ({about["processor"]}), {about["memory_gb"]} GB, {about["system"]}, CPython
+{about["python"]}. The machine's load was {about["load"]:.1f} before. Ratios are similar on other
+machines; absolute figures are not.
 
-*Blocked* is the time that the host waits for the lines of telemetry in its packages: `import plaintally`,
-`Telemetry(...)` and `count_import()`, added up over all packages. *CPU* is what the host, the shell, `flock` and the
-sender take together, less the CPU of the same host without telemetry; rows named *without telemetry* have
-all the CPU of that host. Figures are medians of {results["size"]["rounds"]} runs in
-turn, with the quartiles in brackets. All figures are in [bench/results/many.json](../../bench/results/many.json)."""
+*Blocked* is the time that the host waits for the lines of telemetry in its packages: `import
+plaintally`, `Telemetry(...)` and `count_import()`, added up over all packages. *CPU* is what the
+host, the shell, `flock` and the sender take together, less the CPU of the same host without
+telemetry; rows named *without telemetry* have all the CPU of that host. Figures are medians of
+{results["size"]["rounds"]} runs in turn, with the quartiles in brackets. All figures are in
+[bench/results/many.json](../../bench/results/many.json)."""
 
 
 def _packages(results: Mapping[str, Any]) -> str:
-    head = ["packages", "blocked, ms", "`Telemetry(...)` to `count_import()`, ms", "whole import, ms", "CPU, ms",
-            "senders", "memory of the host, MB", "memory of senders, MB", "arrived"]  # fmt: skip
+    head = [
+        "packages",
+        "blocked, ms",
+        "`Telemetry(...)` to `count_import()`, ms",
+        "whole import, ms",
+        "CPU, ms",
+        "senders",
+        "memory of the host, MB",
+        "memory of senders, MB",
+        "arrived",
+    ]
     rows = []
     for one in ALL:
         found = results["imports"][one.name]
@@ -517,8 +534,8 @@ def _packages(results: Mapping[str, Any]) -> str:
         )
     return f"""## Several packages in one process
 
-Packages that are imported later hand their count to the sender of the first one. Each count is a request of its own.
-The whole import includes finding and loading the packages themselves.
+Packages that are imported later hand their count to the sender of the first one. Each count is a
+request of its own. The whole import includes finding and loading the packages themselves.
 
 {pages.table(head, rows)}"""
 
@@ -557,17 +574,27 @@ def _loops(results: Mapping[str, Any]) -> str:
         )
     return f"""## A command in a loop
 
-A script runs a small command {times:,} times, one after another. Each command imports one package and ends.
-The last column compares its time with a loop under `PLAINTALLY=off`, which runs before it.
+A script runs a small command {times:,} times, one after another. Each command imports one package
+and ends. The last column compares its time with a loop under `PLAINTALLY=off`, which runs before
+it.
 
 At most four senders are alive in an environment. If all four are busy, the import is not counted.
-Commands in fast loops are therefore counted less often than they run, above all when the collector is slow.
+Commands in fast loops are therefore counted less often than they run, above all when the collector
+is slow.
 
 {pages.table([*_CROWD, "ms each", "of the time without"], rows)}"""
 
 
-_CROWD = ["server", "arrived", "senders at most", "shells at most", "memory of senders, MB", "CPU of each, ms",
-          "senders end after, s", "left after 10 s"]  # fmt: skip
+_CROWD = [
+    "server",
+    "arrived",
+    "senders at most",
+    "shells at most",
+    "memory of senders, MB",
+    "CPU of each, ms",
+    "senders end after, s",
+    "left after 10 s",
+]
 
 
 def _crowd(mode: str, one: Mapping[str, Any]) -> list[str]:
@@ -621,7 +648,7 @@ def _label(one: Packages) -> str:
 
 
 def _more_cpu(results: Mapping[str, Any], one: Packages, unit: str = "") -> str:
-    """The CPU of all processes beyond that of the same host without telemetry; for that host all of its CPU."""
+    """The CPU of all processes beyond the host without telemetry; for that host, all."""
     found = results["imports"][one.name]["machine_cpu_ms"]
     bare = results["imports"][Packages(one.number, "nothing").name]["machine_cpu_ms"]["median"]
     less = 0.0 if one.source == "nothing" else bare

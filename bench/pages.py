@@ -1,4 +1,4 @@
-"""Writes what a bench found into a page of the documentation, between two marks: each bench has a part of it."""
+"""Write what a bench found into its part of a documentation page, between two marks."""
 
 import statistics
 from collections.abc import Iterable, Sequence

@@ -53,7 +53,7 @@ def fill(database: Database, documents: int, ids: int, received_at: datetime) ->
 
 
 async def write_evenly(store: SQLStore, is_over: Callable[[], bool]) -> list[float]:
-    """Return the milliseconds that each of the imports took that are due at even distances, from when it was due."""
+    """Return the milliseconds from when each import was due until it was stored."""
     took_ms: list[float] = []
     begun, number, waiting = time.perf_counter(), 0, set()
 
@@ -75,7 +75,7 @@ async def write_evenly(store: SQLStore, is_over: Callable[[], bool]) -> list[flo
 async def measure(
     store: SQLStore, received_at: datetime, seconds: float
 ) -> dict[str, Sequence[float]]:
-    """Return what imports took beside nothing, beside the purge of documents, and beside the dropping of ids."""
+    """Return the times of imports alone, beside a purge, and beside the dropping of ids."""
     due = Due(PACKAGE, "documents", received_at + timedelta(days=2))
     return {
         "nothing": await write_evenly(store, _after(seconds / 3)),
@@ -142,10 +142,11 @@ def main() -> None:
     text = f"""
 ## Removing what has expired
 
-`scripts/bench purging` on {_now():%Y-%m-%d} (load {os.getloadavg()[0]:.1f} in the end): {options.rows:,} documents of
-sessions have expired, and {options.ids:,} ids of imports. Meanwhile {1 / EVERY_S:.0f} imports a second arrive. The
-table shows how long each takes to be on the disk, from when it was due. No import is to wait for more than
-{GOAL_MS} ms. PostgreSQL has buffers of 1 GB.
+`scripts/bench purging` on {_now():%Y-%m-%d} (load {os.getloadavg()[0]:.1f} in the end):
+{options.rows:,} documents of sessions have expired, and {options.ids:,} ids of imports. Meanwhile
+{1 / EVERY_S:.0f} imports a second arrive. The table shows how long each takes to be on the disk,
+from when it was due. No import is to wait for more than {GOAL_MS} ms. PostgreSQL has buffers of 1
+GB.
 
 {table(head, rows)}
 """

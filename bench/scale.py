@@ -1,4 +1,4 @@
-"""What a collector keeps and how quick its pages are at a million imports a day: `scripts/bench scale`.
+"""What a collector stores and how fast its pages are at a million imports a day.
 
 A file gets the hourly totals of 13 months, as a collector keeps them, by SQL. Then imports of some
 days go through the store, and the ids of each day are dropped when their time has come. In another
@@ -109,7 +109,7 @@ def measure_file(file: Path, per_day: int, days: int, kept_days: int) -> list[tu
 
 
 def measure_flooded(file: Path, per_day: int, kept_days: int) -> tuple[str, float]:
-    """Fill a file with what is kept of invented combinations, and return its size in MB; all is written by SQL."""
+    """Fill a file with invented combinations by SQL, and return its size in MB."""
     now = datetime.now(UTC)
     last = now.date() - timedelta(days=1)
     first = last - timedelta(days=kept_days - 1)
@@ -159,7 +159,7 @@ def _end_of(day: date) -> datetime:
 
 
 async def take(store: SQLiteStore, day: date, number: int) -> None:
-    """Have the imports of a day counted, spread evenly over its hours, in batches as a busy collector has them."""
+    """Count the imports of a day, spread evenly over its hours, in large batches."""
     chance = random.Random(day.toordinal())
     begin = datetime.combine(day, clock_time(), UTC)
     for start in range(0, number, BATCH):
@@ -173,7 +173,7 @@ async def take(store: SQLiteStore, day: date, number: int) -> None:
 
 
 def measure_page(kind: str, sizes: Sequence[int]) -> list[float]:
-    """Return the shortest time in milliseconds that a new collector takes to make the page, by the imports."""
+    """Return the shortest time in milliseconds in which a new collector makes the page."""
     found = []
     for imports in sizes:
         with ExitStack() as stack:
@@ -246,12 +246,13 @@ _TEXT = """## What a collector keeps
 
 {goals}
 
-A file has the hourly totals of {kept} days, after which a collector drops them. Those of the last {days} days come from
-imports that went through the store one by one, in batches of 1,000; the others are written by SQL. There are {count}
-combinations of versions of the package and of Python, whose shares follow Zipf's law. The ids of a day are dropped as a
-collector does, so there are those of four days at most. In the last file, which is written by SQL alone, every day also
-has {new} combinations that no other day has, in every hour. Rolled-up totals, which stay for ever, are in these sizes.
-There are no sessions. The write-ahead log is counted.
+A file has the hourly totals of {kept} days, after which a collector drops them. Those of the last
+{days} days come from imports that went through the store one by one, in batches of 1,000; the
+others are written by SQL. There are {count} combinations of versions of the package and of Python,
+whose shares follow Zipf's law. The ids of a day are dropped as a collector does, so there are
+those of four days at most. In the last file, which is written by SQL alone, every day also has
+{new} combinations that no other day has, in every hour. Rolled-up totals, which stay for ever, are
+in these sizes. There are no sessions. The write-ahead log is counted.
 
 {steps}
 

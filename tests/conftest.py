@@ -159,7 +159,8 @@ def each_author_environment(
     author_wheels: list[Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Interpreter:
-    """A bare environment with the author's tools, of each version of Python that this machine has."""
+    """A bare environment with the author's tools, of each version of Python that this machine
+    has."""
     return _build_author(request.param, tmp_path_factory.mktemp("author"), author_wheels)
 
 

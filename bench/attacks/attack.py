@@ -1,4 +1,4 @@
-"""What an attack is: where it starts from, what it does, and what counts as a success of the attacker."""
+"""What an attack is: its start, its actions, and what counts as a success."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple

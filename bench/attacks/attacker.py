@@ -1,4 +1,4 @@
-"""An attacker, in a process of its own: `python -m attacks.attacker`, with a job in JSON on standard input.
+"""An attacker in its own process: `python -m attacks.attacker`, with a JSON job on stdin.
 
 A job is `{"attack": NAME, "port": N, "seconds": 9, "rate": 10000, "state": {}}`. Every byte of a
 request takes its place in a budget that grows by `rate` a second, however many connections and
@@ -120,7 +120,7 @@ class Connection:
 
 
 class Attacker:
-    """The attacker's side of an attack: connections within one budget, and a record of what was sent and answered."""
+    """The attacker's connections within one budget, with a record of all requests and answers."""
 
     def __init__(self, port: int, rate: float, seconds: float, state: dict[str, Any]) -> None:
         self.port, self.seconds, self.state, self.budget = port, seconds, state, Budget(rate)
@@ -149,7 +149,7 @@ class Attacker:
         addresses: Iterator[str] | None = None,
         take: Callable[[int, bytes], None] = lambda _status, _body: None,
     ) -> None:
-        """Send requests one after the other on several connections; with addresses, each from the next of these."""
+        """Send requests in turn on several connections, each from the next of these addresses."""
         stream = iter(requests)
 
         async def work() -> None:
@@ -171,7 +171,7 @@ class Attacker:
         addresses: Iterator[str] | None = None,
         pause_s: float = 2.0,
     ) -> None:
-        """Keep many connections open: begin a request on each, go on slowly, and open those again that were closed."""
+        """Keep many slow requests open, and open those again that were closed."""
 
         async def keep(address: str) -> None:
             while True:
@@ -191,7 +191,7 @@ class Attacker:
 
 
 def many_addresses() -> Iterator[str]:
-    """Return one loopback address after the other, without end, none of them that of the honest client."""
+    """Return endless loopback addresses, none of them that of the honest client."""
     while True:
         for number in range(2**16):
             yield f"127.{17 + number % 7}.{number // 250 % 250}.{number % 250 + 1}"

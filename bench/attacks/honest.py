@@ -1,4 +1,4 @@
-"""An honest client, in a process of its own: `python -m attacks.honest`, with a job in JSON on standard input.
+"""An honest client in its own process: `python -m attacks.honest`, with a JSON job on stdin.
 
 A job is `{"port": N, "rate": 10}`. Counts are due at even distances, each on a connection of its
 own as the SDK has it, and a latency counts from when its count was due. A count that is not stored

@@ -40,7 +40,7 @@ def write_packed(method: str, target: str, body: bytes, headers: Headers | None 
 
 
 def make_ids() -> Iterator[str]:
-    """Return UUIDs that follow each other, since those pack to nothing; random from one call to the next."""
+    """Return consecutive UUIDs, which compress to nothing; each call starts at random."""
     base = str(uuid.uuid4())[:-12]
     return (f"{base}{number:012x}" for number in count())
 

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def summarize(latencies_ms: Sequence[float]) -> Row:
-    """Return the median, the 95th of a hundred and the most; counts that were lost took longest (None)."""
+    """Return the median, the 95th percentile and the maximum; a lost import (None) is last."""
     ordered = sorted(latencies_ms)
     lost = sum(map(math.isinf, ordered))
     found = {"counts": len(ordered), "lost": lost}
@@ -119,7 +119,7 @@ def sum_up(result: Row) -> str:
 
 
 def write_page(result: Row, page: Path = _PAGE) -> None:
-    """Write the bench's part of the threat model: a line for each way in, and what does not hold."""
+    """Write the bench's part of the threat model: a line for each way in, and what failed."""
     idle, *rows = result["attacks"]
     lines = []
     for kind, title in _KINDS.items():
@@ -177,10 +177,11 @@ _KINDS = {
 }
 _TEXT = """## What an attacker gets for {kb:.0f} kB/s
 
-`scripts/bench attacks` measured this on {date}: a collector on {store}, {cores} cores with others at work (load
-{load:.1f} in the end), {seconds:.0f} seconds for each attack. An honest client sends ten imports a second, each on a
-connection of its own; an import is lost if it is not stored within five seconds. The attacker has {kb:.0f} kB/s for
-everything that is sent in requests. The collector holds if the median wait of honest imports is under {median} ms,
-none is lost, its memory stays under {peak} MB, and the attacker gains nothing besides. Without an attack the median is
-{idle:.1f} ms. The figures of a line are its worst. CPU is the collector's, without that of honest imports; 100 ms for a
-kB keep one core busy. [All attacks](../../bench/results/attacks.json)."""
+`scripts/bench attacks` measured this on {date}: a collector on {store}, {cores} cores with others
+at work (load {load:.1f} in the end), {seconds:.0f} seconds for each attack. An honest client sends
+ten imports a second, each on a connection of its own; an import is lost if it is not stored within
+five seconds. The attacker has {kb:.0f} kB/s for everything that is sent in requests. The collector
+holds if the median wait of honest imports is under {median} ms, none is lost, its memory stays
+under {peak} MB, and the attacker gains nothing besides. Without an attack the median is {idle:.1f}
+ms. The figures of a line are its worst. CPU is the collector's, without that of honest imports;
+100 ms for a kB keep one core busy. [All attacks](../../bench/results/attacks.json)."""

@@ -1,4 +1,4 @@
-"""The collector under attack, in a process of its own on a new database, and what the system says about it."""
+"""The collector under attack, in its own process on a new database, and its resources."""
 
 import json
 import os

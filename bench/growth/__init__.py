@@ -1,1 +1,1 @@
-"""How the time of every operation of the collector grows with what it has counted and with what users shared."""
+"""How the time of every operation grows with imports and shared sessions."""

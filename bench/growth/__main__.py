@@ -1,4 +1,4 @@
-"""How the time of every operation grows with the database: `scripts/bench growth`. It writes its part of the page.
+"""How the time of every operation grows with the database: `scripts/bench growth`.
 
 Databases are filled with more and more imports, and with more and more sessions. An operation whose
 time is proportional to N**e has the growth exponent e: it is fitted to the shortest of the times at
@@ -6,7 +6,7 @@ each size. An operation grows if its exponent is at least LIMIT, and the shortes
 largest database is above the median in the smallest one. The exit code is 1 if an operation grows
 that may not.
 
-    --quick              SQLite only, over 40 days, up to 10^6 imports and 10^3 sessions, with QUICK_LIMIT; no page
+    --quick              SQLite only, 40 days, 10^6 imports, 10^3 sessions, QUICK_LIMIT; no page
     --databases NAME...  sqlite, postgresql (default both)
     --imports N...       the numbers of imports (default 10^5 to 10^8)
     --sessions N...      the numbers of sessions (default 10^2 to 10^5)
@@ -38,7 +38,7 @@ from plaintally_server.store.database import Database  # noqa: E402
 from postgresql import run_postgres  # noqa: E402
 
 LIMIT, QUICK_LIMIT = 0.1, 0.5
-"""The exponent from which on an operation grows; with `--quick` between what is flat and what is linear."""
+"""The exponent from which an operation grows; `--quick` separates flat from linear."""
 LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 Times = Mapping[str, Sequence[float]]
 
@@ -59,7 +59,7 @@ class Growth(NamedTuple):
         return statistics.linear_regression(sizes, shortest).slope
 
     def grows(self, limit: float) -> bool:
-        """Return whether the operation takes longer in larger databases, beyond what differs from time to time."""
+        """Return whether the operation takes longer in larger databases, beyond noise."""
         smallest, largest = min(self.times), max(self.times)
         return self.exponent >= limit and min(self.times[largest]) > statistics.median(
             self.times[smallest]
@@ -196,18 +196,20 @@ def _facts(minutes: float, why: str, tables: str) -> dict[str, object]:
 
 _TEXT = """## What grows with the database
 
-`scripts/bench growth` on {now:%Y-%m-%d} in {minutes:.0f} minutes, on {cores} cores (load {load:.1f} in the end).
-If the time of an operation is proportional to N^e, its growth exponent is e: 0 is flat, and 1 is linear.
-The exponent is fitted to the shortest time at each size. An operation is flat if its exponent is below {limit},
-or if the shortest time in the largest database is not above the median in the smallest one.
+`scripts/bench growth` on {now:%Y-%m-%d} in {minutes:.0f} minutes, on {cores} cores (load
+{load:.1f} in the end). If the time of an operation is proportional to N^e, its growth exponent is
+e: 0 is flat, and 1 is linear. The exponent is fitted to the shortest time at each size. An
+operation is flat if its exponent is below {limit}, or if the shortest time in the largest database
+is not above the median in the smallest one.
 
-Databases are filled by SQL. The imports are spread evenly over 365 days, with 60 combinations of versions of the
-package and of Python, whose shares follow Zipf's law. Ids are there for three days. Each session has three documents
-and is received in the last 100 days. The smallest number of sessions is beside every number of imports, and the
-smallest number of imports beside every number of sessions. Pages are timed when a new collector makes them for the
-first time. `first jobs after a start` are the sorting of ids, the roll-up and the purge that a collector begins with,
-which work in steps with pauses. Deletions are timed without the later erasure of their bytes, which is measured
-[above](#deleting-a-session). PostgreSQL has buffers of 1 GB.
+Databases are filled by SQL. The imports are spread evenly over 365 days, with 60 combinations of
+versions of the package and of Python, whose shares follow Zipf's law. Ids are there for three
+days. Each session has three documents and is received in the last 100 days. The smallest number of
+sessions is beside every number of imports, and the smallest number of imports beside every number
+of sessions. Pages are timed when a new collector makes them for the first time. `first jobs after
+a start` are the sorting of ids, the roll-up and the purge that a collector begins with, which work
+in steps with pauses. Deletions are timed without the later erasure of their bytes, which is
+measured [above](#deleting-a-session). PostgreSQL has buffers of 1 GB.
 
 These operations may grow:
 

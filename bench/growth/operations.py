@@ -51,7 +51,9 @@ MAY_GROW = {
     "export after one day changed": TOUCHED,
     "exclusion of an hour": TOUCHED,
     "ids of one day dropped": "it deletes each id of that day",
-    "first jobs after a start": "they sort ids so that these have no order of receipt, 100,000 at most",
+    "first jobs after a start": (
+        "they sort ids so that these have no order of receipt, 100,000 at most"
+    ),
 }
 """The operations that may take longer in a larger database, and why."""
 _IMPORTS, _SHARES = 100, 20
@@ -353,7 +355,7 @@ def _count_imports(subject: Subject, client: Client, number: int) -> None:
 
 
 def time_deletions(subject: Subject) -> None:
-    """Time deletions, of which the median counts; what erases their bytes is measured by the bench `deletion`."""
+    """Time deletions; the bench `deletion` measures the erasure of their bytes."""
     own = Watch()
 
     async def delete(store: SQLStore, sessions: Sequence[str]) -> None:
@@ -369,7 +371,7 @@ def time_deletions(subject: Subject) -> None:
 
 
 def time_kills(subject: Subject) -> None:
-    """Time the start after a kill; from then on, a check of the file runs beside each start until it ends once."""
+    """Time the start after a kill, with the check of the file beside it until it ends."""
     for _ in range(subject.rounds):
         with subject.serving("start before a kill") as (pid, port):
             _count_imports(subject, Client(port), _IMPORTS)

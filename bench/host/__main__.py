@@ -1,4 +1,4 @@
-"""`python -m host [--quick]`: make the environments, enter the namespaces, measure, and write what was found.
+"""Make the environments, enter the namespaces, measure, and write the results.
 
 A full run takes ten minutes and writes the documentation; the others write to `build/bench` alone.
 `--report` writes the page anew from the figures of the last run.
@@ -45,8 +45,15 @@ OWN = (
 BESIDE = tuple(Case(system.name, system) for system in (STANDARD, *PEERS))
 SHARED = Case(LOG.name, LOG, variables=(("BENCH_SHARES", "1"),))
 LOGGED = Case("plaintally, log", LOG)
-WITH_CALLS = ("standard library", "prometheus_client", "glean-sdk", "sentry-sdk", "posthog", "opentelemetry-sdk",
-              "segment-analytics-python")  # fmt: skip
+WITH_CALLS = (
+    "standard library",
+    "prometheus_client",
+    "glean-sdk",
+    "sentry-sdk",
+    "posthog",
+    "opentelemetry-sdk",
+    "segment-analytics-python",
+)
 
 
 class Size(NamedTuple):

@@ -1,4 +1,4 @@
-"""Runs hosts: puts a command and its variables together, has `launch` measure it, and counts what arrived."""
+"""Run hosts: prepare a command and its variables, measure it, and count what arrived."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a tracked call costs, by system and way: each number is one process's, and all take turns."""
+"""What a tracked call costs, by system and way, one process for each number."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -17,9 +17,9 @@ from host.payloads import texts
 
 KINDS = (
     "local variable", "argument", "dictionary key", "dictionary value", "data", "object's repr",
-    "exception's text", "cause's text", "exception's note", "exception's class", "function's name", "source line",
-    "log line", "script's folder", "working folder", "home folder",
-    "command line", "environment variable", "user's name", "host's name",
+    "exception's text", "cause's text", "exception's note", "exception's class", "function's name",
+    "source line", "log line", "script's folder", "working folder", "home folder", "command line",
+    "environment variable", "user's name", "host's name",
 )  # fmt: skip
 _random = random.Random(20)
 SECRETS = {kind: "q" + "".join(_random.choices("bcdfghjklmnpqrstvwxz", k=15)) for kind in KINDS}
@@ -27,7 +27,7 @@ ENDS = ("handled", "unhandled")
 
 
 def measure(bench: Bench, cases: Sequence[Case]) -> dict[str, dict[str, Any]]:
-    """For each case and way to end: what was let out, as it is or hashed, and how many requests were searched."""
+    """For each case and ending: what leaked, plain or hashed, and the requests searched."""
     found: dict[str, dict[str, Any]] = {}
     for case in cases:
         found[case.name] = {}

@@ -1,4 +1,4 @@
-"""Runs a command many times, one after another or all at once, and watches the processes that the runs leave behind.
+"""Run a command many times, in turn or at once, and watch the processes left behind.
 
 `python -I -S crowd.py SPECIFICATION` with JSON `{command, variables, folder, times, at_once, cap_s,
 settle_s}` prints JSON:

@@ -19,15 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "build" / "bench"
 WHEELS = FOLDER / "wheels"
 _COUNT = """
-import importlib.metadata as metadata, json, sys
-found = list(metadata.distributions())
-size = sum(file.locate().stat().st_size for one in found for file in one.files or () if "__pycache__" not in str(file))
-print(json.dumps([sorted(f"{one.name} {one.version}" for one in found), size]))
-"""
+import importlib.metadata as metadata, json, sys found = list(metadata.distributions()) size =
+sum(file.locate().stat().st_size for one in found for file in one.files or () if "__pycache__" not
+in str(file)) print(json.dumps([sorted(f"{one.name} {one.version}" for one in found), size])) """
 
 
 class Installed(NamedTuple):
-    """What installing a system brings: the distributions with their versions, and bytes without compiled files."""
+    """What installing a system brings: distributions with versions, and bytes of source."""
 
     distributions: list[str]
     size: int
@@ -60,7 +58,7 @@ def wheel_size() -> int:
 
 
 def make_all(names: Collection[str] = ()) -> dict[str, Installed]:
-    """Make all environments, or our own and these; a system that cannot be installed is told and left out."""
+    """Make the environments, or only these; report and leave out what cannot be installed."""
     build_wheel()
     found = {}
     for system in (OURS, LIBRARIES, *(peer for peer in PEERS if not names or peer.name in names)):

@@ -40,7 +40,8 @@ def section(results: Results) -> str:
 
 {pages.table(["what", "at most", "found", "holds"], rows)}
 
-With numpy loaded before, and for the end of the host, the worst counts of all that the server may do."""
+With numpy loaded before, and for the end of the host, the worst counts of all that the server may
+do."""
 
 
 def _import(

@@ -1,4 +1,4 @@
-"""What importing costs the host, in each mode of the server: measured in turn, so that all meet the same weather."""
+"""What importing costs the host in each mode of the server, measured in turn."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,12 +72,12 @@ def _in_turn(
 
 
 def _settle_s(mode: str) -> float:
-    """How long to wait for senders: where nobody answers, what becomes of them is no figure here."""
+    """How long to wait for senders; with a silent server their end is not measured."""
     return {"healthy": 8.0, "tls": 8.0, "slow": 4.0}.get(mode, 0.0)
 
 
 def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The spread of all figures of some runs, and of all processes that each left behind together."""
+    """The spread of the measurements of some runs, and of the processes left behind."""
     found: dict[str, Any] = {"runs": len(runs), "capped": sum(run["capped"] for run in runs)}
     for figure in FIGURES:
         values = [run[figure] for run in runs if figure in run]

@@ -1,4 +1,4 @@
-"""Namespaces in which nothing can reach another machine: an own network with loopback alone, own mounts, an own name.
+"""Namespaces without another machine: own network with loopback only, mounts and name.
 
 They need root, or a kernel that lets users make namespaces.
 """

@@ -1,4 +1,4 @@
-"""Runs one host and measures it from outside; a process of its own for each, so that orphans are known to be its own.
+"""Run one host and measure it from outside, in a process that sees all its orphans.
 
 `python -I -S launch.py SPECIFICATION` with JSON `{command, variables, folder, report, cap_s,
 settle_s}` prints JSON:

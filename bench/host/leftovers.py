@@ -7,8 +7,9 @@ from typing import Any
 from host.bench import Bench, Case
 
 COUNTED = (
-    "threads", "zombies", "living children", "waitpid(-1)", "descriptors", "signal handlers", "logging handlers",
-    "warnings filters", "sys hooks", "patched functions", "exit functions", "environment variables", "files",
+    "threads", "zombies", "living children", "waitpid(-1)", "descriptors", "signal handlers",
+    "logging handlers", "warnings filters", "sys hooks", "patched functions", "exit functions",
+    "environment variables", "files",
 )  # fmt: skip
 
 

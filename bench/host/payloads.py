@@ -13,7 +13,7 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 
 def texts(request: bytes) -> Iterator[bytes]:
-    """The request as it came, and every way to unpack it: compression, percent-encoding, base64 within it.
+    """The request as it came, and unpacked: compression, percent-encoding, base64.
 
     Raises:
         ValueError: the request is in a coding that is not unpacked here, so nothing could be said

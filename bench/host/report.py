@@ -1,4 +1,4 @@
-"""Writes the page and its pictures from the results: which figures stand beside which, and in what words."""
+"""Write the page and its charts from the results."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,16 +15,21 @@ from host.systems import LOG, OURS, PEERS
 
 Results = Mapping[str, Any]
 TOLD = {
-    "healthy": "healthy", "tls": "healthy, TLS", "slow": "slow (1 s)", "silent": "never answers", "refused": "refuses",
-    "unresolvable": "no such host", "unanswered name": "DNS silent",
-}  # fmt: skip
+    "healthy": "healthy",
+    "tls": "healthy, TLS",
+    "slow": "slow (1 s)",
+    "silent": "never answers",
+    "refused": "refuses",
+    "unresolvable": "no such host",
+    "unanswered name": "DNS silent",
+}
 LEAST = "two clocks and a deque (the least)"  # a yardstick, which runs in our environment
 LEAST_MS = 0.005  # which would be told as 0.00
 OWN = (OURS.name, LOG.name, "plaintally, log")
 
 
 def write(results: Results, *, folder: Path | None = None) -> None:
-    """Write the part of the page that is this bench's; into a folder of its own for what is no full run."""
+    """Write the bench's part of the page; a partial run writes to its own folder."""
     page = pages.PERFORMANCE if folder is None else folder / "performance.md"
     if folder is not None:
         folder.mkdir(exist_ok=True)
@@ -62,30 +67,40 @@ def _opening(results: Results) -> str:
     libraries = dict(one.split() for one in results["installed"]["libraries"]["distributions"])
     return f"""## What embedding us costs a host, beside the others
 
-`scripts/bench host` measured this on {machine["date"][:10]} in {machine["minutes"]} minutes: {machine["cores"]} cores
-({machine["processor"]}), {machine["memory_gb"]} GB, {machine["system"]}, CPython {machine["python"]}, numpy
-{libraries["numpy"]}, pandas {libraries["pandas"]}; the machine's load was {machine["load"]:.1f} before. Every system
-has an environment of its own and runs as its documentation says, in processes that import it, send one event and end;
-all take turns. The servers are on loopback, in namespaces that no packet leaves. Ratios count; absolute figures differ
-between machines. Figures are medians, with the quartiles in brackets; all of them are in
-[bench/results/host.json](../../bench/results/host.json). To repeat it, type `scripts/bench host` as root or where users
-may make namespaces; `--quick` tries it out in a minute."""
+`scripts/bench host` measured this on {machine["date"][:10]} in {machine["minutes"]} minutes:
+{machine["cores"]} cores ({machine["processor"]}), {machine["memory_gb"]} GB, {machine["system"]},
+CPython {machine["python"]}, numpy {libraries["numpy"]}, pandas {libraries["pandas"]}; the
+machine's load was {machine["load"]:.1f} before. Every system has an environment of its own and
+runs as its documentation says, in processes that import it, send one event and end; all take
+turns. The servers are on loopback, in namespaces that no packet leaves. Ratios count; absolute
+figures differ between machines. Figures are medians, with the quartiles in brackets; all of them
+are in [bench/results/host.json](../../bench/results/host.json). To repeat it, type `scripts/bench
+host` as root or where users may make namespaces; `--quick` tries it out in a minute."""
 
 
 def _imports(results: Results) -> str:
-    head = ["system", "blocks the import, ms", "host's CPU, ms more", "ends later by, ms", "memory, MB more",
-            "started and collected, CPU ms", "left behind, CPU ms", "arrived"]  # fmt: skip
+    head = [
+        "system",
+        "blocks the import, ms",
+        "host's CPU, ms more",
+        "ends later by, ms",
+        "memory, MB more",
+        "started and collected, CPU ms",
+        "left behind, CPU ms",
+        "arrived",
+    ]
     healthy, tls = results["imports"]["healthy"], results["imports"]["tls"]
     names = _by_blocking(healthy)
     return f"""### An import that counts
 
 ![How long an import is held up and what CPU it takes, by system](imports.svg)
 
-With a server that answers at once, over plain HTTP. "nothing" is the same script without telemetry:
-{_span(healthy["nothing"]["cpu_ms"])} ms of CPU. The host's CPU is that of its own process, all threads together. What
-it started and collected are child processes whose end it saw, which that does not hold; what is left behind are
-processes that live on when the host goes on or ends. The shell that starts our sender is in the one or the other: a
-host that ends at once may not see its end. Where nothing arrived, a thread that was to send it ended with the host.
+With a server that answers at once, over plain HTTP. "nothing" is the same script without
+telemetry: {_span(healthy["nothing"]["cpu_ms"])} ms of CPU. The host's CPU is that of its own
+process, all threads together. What it started and collected are child processes whose end it saw,
+which that does not hold; what is left behind are processes that live on when the host goes on or
+ends. The shell that starts our sender is in the one or the other: a host that ends at once may not
+see its end. Where nothing arrived, a thread that was to send it ended with the host.
 
 {pages.table(head, (_import_row(name, healthy) for name in names))}
 
@@ -131,7 +146,10 @@ def _picture_of_imports(results: Results) -> str:
         charts.Bar(name, *_three(healthy[name]["blocked_ms"], 0.0), name in OWN) for name in names
     ]
     cpu = [charts.Bar(name, *_three(healthy[name]["cpu_ms"], bare), name in OWN) for name in names]
-    note = "One event to a server on loopback that answers at once; medians, and lines from quartile to quartile."
+    note = (
+        "One event to a server on loopback that answers at once; medians, and lines from quartile "
+        "to quartile."
+    )
     panels = [("blocks the import, ms", blocked), ("more CPU in the host's process, ms", cpu)]
     return charts.bars("What an import costs the host", note, panels)
 
@@ -148,19 +166,21 @@ def _bad_servers(results: Results) -> str:
 
 ![How much longer a script takes, by system and by what the server does](delays.svg)
 
-How much longer a script takes that imports, counts and ends: the import and the exit together. † raises an
-exception in the host; ‡ prints to its standard error. Whatever holds a host up for more than a second was run once, all
-such hosts side by side; the others are medians of {" or ".join(map(str, runs))} interleaved runs.
+How much longer a script takes that imports, counts and ends: the import and the exit together. †
+raises an exception in the host; ‡ prints to its standard error. Whatever holds a host up for more
+than a second was run once, all such hosts side by side; the others are medians of
+{" or ".join(map(str, runs))} interleaved runs.
 
 {pages.table(head, rows)}
 
-How long the host takes to end, from the end of the script to the end of the process, in milliseconds:
+How long the host takes to end, from the end of the script to the end of the process, in
+milliseconds:
 
 {pages.table(["host", *head[1:]], _exits(results, modes))}"""
 
 
 def _exits(results: Results, modes: Sequence[str]) -> Iterator[list[str]]:
-    """For ours and for the same host without it, beside numpy too: how long it takes to end, and how much longer."""
+    """How much longer a host with telemetry takes to end than without, numpy included."""
     for bare, ours in (("nothing", OURS.name), ("numpy", goals.WITH_NUMPY)):
         found = [results["imports"][mode] for mode in modes]
         cases = [(one[bare]["exit_ms"], one[ours]["exit_ms"]) for one in found]
@@ -181,7 +201,10 @@ def _picture_of_delays(results: Results) -> str:
         ]
         cells = [charts.Cell(text, shade) for (_, text), shade in zip(found, shades, strict=True)]
         rows.append((name, name in OWN, cells))
-    note = "Import and exit together. † raises an exception in the host, ‡ prints to its standard error."
+    note = (
+        "Import and exit together. † raises an exception in the host, ‡ prints to its standard "
+        "error."
+    )
     return charts.cells(
         "How much longer a script takes", note, [TOLD[mode] for mode in modes], rows
     )
@@ -209,8 +232,8 @@ def _endings(results: Results) -> str:
     )
     return f"""### What arrives when the script ends at once
 
-In a container whose first process is the script, whatever it started ends with it. Waiting at the exit would mend
-that, and would hold up every script for as long as the network pleases.
+In a container whose first process is the script, whatever it started ends with it. Waiting at the
+exit would mend that, and would hold up every script for as long as the network pleases.
 
 {pages.table(["system", *endings], rows)}"""
 
@@ -279,9 +302,10 @@ def _leftovers(results: Results) -> str:
     )
     return f"""### What is left in the host
 
-100 ms after the import, in a host that had loaded `logging`, `threading`, `subprocess`, `socket` and `urllib.request`
-before. Looked for, and found nowhere: {", ".join(kind for kind in COUNTED if kind not in kinds) or "nothing else"}.
-`waitpid(-1)` is 1 where it finds a child that the host did not start.
+100 ms after the import, in a host that had loaded `logging`, `threading`, `subprocess`, `socket`
+and `urllib.request` before. Looked for, and found nowhere:
+{", ".join(kind for kind in COUNTED if kind not in kinds) or "nothing else"}. `waitpid(-1)` is 1
+where it finds a child that the host did not start.
 
 {pages.table(["system", *kinds], rows)}"""
 
@@ -301,9 +325,10 @@ def _canaries(results: Results) -> str:
 
 ![Which of twenty secrets each system lets out by default](canaries.svg)
 
-Twenty secrets are planted around a function that fails: once handled, and reported where the system has a way to report
-it, and once not. Every byte that the server got is searched, unpacked. Defaults only: "{LOG.name}"
-is our log with all of the call's arguments described, and the user's own consent to share each call.
+Twenty secrets are planted around a function that fails: once handled, and reported where the
+system has a way to report it, and once not. Every byte that the server got is searched, unpacked.
+Defaults only: "{LOG.name}" is our log with all of the call's arguments described, and the user's
+own consent to share each call.
 
 {pages.table(["system", "handled", "unhandled", "of twenty secrets"], rows)}"""
 
@@ -319,7 +344,10 @@ def _picture_of_canaries(results: Results) -> str:
             (name.replace(", session", ","), name in OWN, halves, f"{leaked} of {len(KINDS)}")
         )
     rows.sort(key=lambda row: (not row[1], int(row[3].split()[0])))
-    note = "Left half: the error was handled; right half: it was not. Outlined: as a hash. A dot: not let out."
+    note = (
+        "Left half: the error was handled; right half: it was not. Outlined: as a hash. A dot: not "
+        "let out."
+    )
     return charts.marks("What each system lets out by default", note, KINDS, rows)
 
 
@@ -349,8 +377,8 @@ def _sizes(results: Results) -> str:
         rows.append([_name(name), version.split()[-1], len(found["distributions"]), size, pointed])
     return f"""### What is installed, and how each was kept on loopback
 
-`pip install plaintally` downloads one file of {results["machine"]["wheel_bytes"] / 1000:.0f} kB. Megabytes are those of
-all installed files but compiled ones, of dependencies too.
+`pip install plaintally` downloads one file of {results["machine"]["wheel_bytes"] / 1000:.0f} kB.
+Megabytes are those of all installed files but compiled ones, of dependencies too.
 
 {pages.table(["system", "version", "packages", "MB", "pointed at loopback by"], rows)}"""
 

@@ -36,7 +36,10 @@ BODY = json.dumps(
         "data": {"add_breadcrumb": {"success": True}},
     }
 )
-HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Backend-Server: bench\r\nContent-Length: "
+HEAD = (
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Backend-Server: "
+    "bench\r\nContent-Length: "
+)
 
 
 @contextmanager
@@ -75,7 +78,7 @@ def requests(folder: Path, mode: str, name: str, *, since: int = 0) -> list[byte
 
 
 def certify(folder: Path) -> Path:
-    """Write a certificate for loopback, and return a file with its authority and all authorities of the system."""
+    """Write a certificate for loopback, and return a file with all trusted authorities."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1", "localhost")
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / CERTIFICATE)

@@ -15,7 +15,7 @@ WAYS = ("at-once", "one-by-one")
 
 
 def measure(bench: Bench, case: Case, *, number: int, rounds: int) -> dict[str, Any]:
-    """Seconds and kilobytes, by way, for so many invokes; the collector is a fresh one each time."""
+    """Seconds and kilobytes by way for so many runs, each with a new collector."""
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     for index in range(rounds):
         for way in WAYS:

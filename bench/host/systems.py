@@ -1,4 +1,4 @@
-"""Who is measured: each system with its pinned requirements, its module in `peers/`, and how it is kept on loopback."""
+"""The measured systems: pinned requirements, module in `peers/`, and loopback settings."""
 
 from typing import NamedTuple
 

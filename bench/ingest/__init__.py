@@ -1,1 +1,1 @@
-"""What the collector takes for what arrives over HTTP, beside an echo and beside another collector."""
+"""What the collector costs over HTTP, beside an echo and another collector."""

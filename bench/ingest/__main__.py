@@ -1,4 +1,4 @@
-"""What the collector takes for what arrives over HTTP: `scripts/bench ingest`. It writes the result and the page.
+"""What the collector costs over HTTP: `scripts/bench ingest` writes result and page.
 
 All servers run at once and are loaded in turn, round after round, so that what disturbs the machine
 disturbs all. `L` is how many requests the echo of an import answers per second of CPU; every other
@@ -6,7 +6,7 @@ figure is held against it.
 
     --seconds S           of one load (default 2)
     --rounds N            of all loads (default 5)
-    --peer DIR            measure migas' server, too, in this checkout of its repository (it needs redis-server)
+    --peer DIR            also measure migas' server in this checkout (needs redis-server)
     --peer-python FILE    the interpreter that has what it needs
 """
 
@@ -104,7 +104,7 @@ def start(stack: ExitStack, peer: Path | None, python: str) -> dict[str, Server]
 
 
 def measure(servers: dict[str, Server], seconds: float, rounds: int) -> dict[str, Any]:
-    """All cases, round after round; beside them latencies at half load; and the memory that is held in the end."""
+    """Measure all cases in rounds, then latencies at half load, then memory."""
     cases = [case for case in CASES if case.server in servers]
     for case in cases:
         load(servers[case.server], case, 1.5)  # the first time is not like the others

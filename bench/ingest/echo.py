@@ -1,4 +1,4 @@
-"""The yardstick: an ASGI application that sends the body back, run as the collector is: `python -m ingest.echo`.
+"""The yardstick: an ASGI application that echoes the body: `python -m ingest.echo`.
 
 It speaks by uvicorn's protocol, or with the argument `ours` by the collector's.
 """

@@ -1,4 +1,4 @@
-"""Clients of a collector, in a process of their own: `python -m ingest.load`, with a job in JSON on standard input.
+"""Clients of a collector in their own process: `python -m ingest.load`, job on stdin.
 
 A job is `{"port": N, "kind": "count", "connections": 64, "seconds": 3, "keeps": true, "rate":
 null}`. Without a rate each connection asks again once it was answered; with one, requests are due

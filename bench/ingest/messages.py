@@ -18,7 +18,7 @@ CONTRACT = {
 
 
 def make(kind: str, port: int, *, keeps: bool) -> Iterator[bytes]:
-    """Requests of a kind: `count`, `commit` of 500 invokes, or `breadcrumb`, which is for migas' server."""
+    """Requests: `count`, `commit` of 500 runs, or `breadcrumb` for migas' server."""
     content = {"count": _counts, "commit": _commits, "breadcrumb": _breadcrumbs}[kind]
     close = "" if keeps else "Connection: close\r\n"
     for target, body in content():

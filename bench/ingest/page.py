@@ -25,11 +25,10 @@ Machine: {machine}, with others at work (load {load:.1f} in the end).
 {versions}. Each figure is the
 median of interleaved rounds, with the least and the most behind it.
 
-Everything is on: the limiter, the contract, totals by hour and day, `synchronous=FULL` or `fsync`. An answer comes
-after the data is on the disk. Loads come from {connections} connections (commits from 4) of one client process on the
-same machine.
-CPU is that of the collector's process; what PostgreSQL, with buffers of 1 GB, takes itself stands beside it.
-"""
+Everything is on: the limiter, the contract, totals by hour and day, `synchronous=FULL` or `fsync`.
+An answer comes after the data is on the disk. Loads come from {connections} connections (commits
+from 4) of one client process on the same machine. CPU is that of the collector's process; what
+PostgreSQL, with buffers of 1 GB, takes itself stands beside it. """
 
 
 def write(result: dict[str, Any]) -> None:
@@ -86,7 +85,10 @@ def _goals(result: dict[str, Any]) -> str:
                 ]
             )
     why = "[What stands in the way](../decisions/0023-ingest-speed.md) of those that do not hold.\n"
-    return f"### What the collector promises\n\n{pages.table(['what', 'goal', 'found', 'holds'], rows)}\n\n{why}"
+    return (
+        "### What the collector "
+        f"promises\n\n{pages.table(['what', 'goal', 'found', 'holds'], rows)}\n\n{why}"
+    )
 
 
 def _share(loads: dict[str, Any], name: str) -> float:
@@ -119,7 +121,10 @@ def _table(result: dict[str, Any]) -> str:
         rows.append(
             [label, _spread(one["cpu_us"], "{:.1f}"), behind, per_cpu, f"{share:.2f}", per_s]
         )
-    note = "Loads with a connection for each request are held against the echo that has one for each, too.\n"
+    note = (
+        "Loads with a connection for each request are held against the echo that has one for each, "
+        "too.\n"
+    )
     return f"{pages.table(head, rows)}\n\n{note}"
 
 

@@ -25,7 +25,7 @@ UNLIMITED = (
 
 
 class Server(NamedTuple):
-    """A process that listens on a port; `database` is the process of the database server behind it."""
+    """A process that listens on a port; `database` is its database server's process."""
 
     pid: int
     port: int

@@ -1,4 +1,4 @@
-"""The demonstration: a collector, a real package imported in many processes, and a session shared and deleted.
+"""The demonstration: a collector, real imports, and a session shared and deleted.
 
 `scripts/demo` installs the distributions and the example package `rxinfer_py`, and runs this file.
 Everything happens on this machine's loopback and in a temporary folder that is deleted afterwards.

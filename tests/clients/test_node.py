@@ -1,4 +1,5 @@
-"""The clients that run on Node.js: @google-cloud/firestore over REST, and firebase/firestore/lite."""
+"""The clients that run on Node.js: @google-cloud/firestore over REST, and
+firebase/firestore/lite."""
 
 import os
 import subprocess

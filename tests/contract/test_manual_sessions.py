@@ -85,7 +85,10 @@ def collector(tmp_path: Path, person: Person) -> Iterator[Collector]:
 
 def test_b1_a_session_exists_from_the_import_on(person: Person) -> None:
     before = datetime.now(UTC)
-    code = "time.sleep(0.3); s = rx.default_session(); tell(s.id, s.created_at.isoformat(), s.environment)"
+    code = (
+        "time.sleep(0.3); s = rx.default_session(); tell(s.id, s.created_at.isoformat(), "
+        "s.environment)"
+    )
     identifier, created_at, environment = person.run(code)
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identifier)
     assert datetime.now(UTC) - timedelta(seconds=0.3) > datetime.fromisoformat(created_at) > before
@@ -210,7 +213,8 @@ def test_b8_data_is_described_and_not_kept(person: Person) -> None:
     described, leaked = person.run(code)
     [entry] = described["entries"]
     assert entry == {
-        "name": "y", "type": "ndarray", "shape": [100], "element_type": "float64", "element_bytes": 8, "nbytes": 800,
+        "name": "y", "type": "ndarray", "shape": [100], "element_type": "float64",
+        "element_bytes": 8, "nbytes": 800,
     }  # fmt: skip
     assert not leaked
 
@@ -264,7 +268,10 @@ def test_b11_a_printed_summary(person: Person) -> None:
 
 
 def test_b12_readable_representations(person: Person) -> None:
-    code = "infer(); s = rx.get_session_stats(); tell(*map(repr, [rx.default_session(), s, s.invokes[0]]))"
+    code = (
+        "infer(); s = rx.get_session_stats(); tell(*map(repr, [rx.default_session(), s, "
+        "s.invokes[0]]))"
+    )
     session, stats, invoke = person.run(code)
     assert re.fullmatch(r"Session\([0-9a-f-]{36}, rxinfer, inference: 1\)", session)
     assert re.fullmatch(
@@ -407,14 +414,20 @@ def test_c7_only_metadata_leaves(person: Person) -> None:
 def test_c8_what_would_leave_can_be_seen(person: Person) -> None:
     with loopback() as server:
         person.point_at(server.endpoint)
-        code = "infer(); tell(rx.telemetry.preview().content.decode()); rx.share_session_data(show_progress=False)"
+        code = (
+            "infer(); tell(rx.telemetry.preview().content.decode()); "
+            "rx.share_session_data(show_progress=False)"
+        )
         [shown] = person.run(code, LOG_USING_RXINFER="off")
         assert b"".join(server.requests).decode() == shown
 
 
 def shared_session(person: Person) -> tuple[str, str]:
     """The id and the deletion key of a session with two runs that was shared."""
-    code = "infer(); infer(); r = rx.share_session_data(show_progress=False); tell(r.session_id, r.deletion_key)"
+    code = (
+        "infer(); infer(); r = rx.share_session_data(show_progress=False); tell(r.session_id, "
+        "r.deletion_key)"
+    )
     identifier, key = person.run(code)
     return identifier, key
 
@@ -457,7 +470,10 @@ def test_c9_deletion_with_the_key_at_once_and_without_it_by_a_maintainer(
 def test_c10_an_id_lets_maintainers_help(
     person: Person, collector: Collector, tmp_path: Path
 ) -> None:
-    code = "infer(); r = rx.share_session_data(show_progress=False); tell(r.session_id, str(rx.summarize_session()))"
+    code = (
+        "infer(); r = rx.share_session_data(show_progress=False); tell(r.session_id, "
+        "str(rx.summarize_session()))"
+    )
     identifier, own = person.run(code)
     contract = ["--contract", str(tmp_path / "contract.json")]
     shown = run_server(

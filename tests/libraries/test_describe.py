@@ -40,7 +40,8 @@ NO_NAMES: frozenset[str] = frozenset()
 
 
 def library(name: str) -> Any:  # noqa: ANN401
-    """A library that requirements-libraries.txt has; two of them it has for the oldest Python only."""
+    """A library that requirements-libraries.txt has; two of them it has for the oldest Python
+    only."""
     if sys.version_info >= (3, 12) and name.partition(".")[0] in ("jax", "torch"):
         return pytest.importorskip(name)
     return importlib.import_module(name)

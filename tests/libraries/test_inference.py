@@ -48,7 +48,8 @@ MODELS: list[Model] = [LEVEL, LEVEL_KNOWN, TREND, TREND_KNOWN, STIFF]
 
 
 def reference(model: Model, observations: Array) -> Any:  # noqa: ANN401  # statsmodels has no types
-    """What statsmodels infers with the same variances and the same prior, or an exact diffuse one."""
+    """What statsmodels infers with the same variances and the same prior, or an exact diffuse
+    one."""
     *state, obs_var = model.parameters.values()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -36,27 +36,30 @@ _GOOD_TIMES = (
     "2028-02-29T00:00:00Z",
 )
 _BAD_TIMES = (
-    "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T23:59:60Z", "2026-11-23",
-    "2026-11-23T20:15:30", "2026-11-23T20:15:30.Z", "2026-11-23T20:15:30.1234567890Z", "2026-11-23 20:15:30Z",
-    "2026-11-23T20:15:30Z ", "2026-11-23T20:15Z", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z",
-    "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00", "٢026-11-23T20:15:30Z", "20261123T201530Z",
-    "2026-W48-1T00:00:00Z", "now",
+    "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T23:59:60Z",
+    "2026-11-23", "2026-11-23T20:15:30", "2026-11-23T20:15:30.Z", "2026-11-23T20:15:30.1234567890Z",
+    "2026-11-23 20:15:30Z", "2026-11-23T20:15:30Z ", "2026-11-23T20:15Z", "0000-01-01T00:00:00Z",
+    "10000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00",
+    "٢026-11-23T20:15:30Z", "20261123T201530Z", "2026-W48-1T00:00:00Z", "now",
 )  # fmt: skip
 _TEXTS = [
-    "", "0", "5", "-5", "-0", *_INT64, "+5", " 5", "5 ", "5\n", "٣", "1_0", "0x1", "1e3", "9223372036854775808", "1.5",
-    "NaN", "nan", "Infinity", "-Infinity", "inf", "true", "NULL_VALUE", "null", "AAAA", "AA==", "AA", "AA=", "A",
-    "AA=A", "AAAA=", "-_8=", "!!!!", "A A=", "x\x00y", "\uffff", "😀", *_GOOD_TIMES, *_BAD_TIMES, f"{PREFIX}/cities/a",
+    "", "0", "5", "-5", "-0", *_INT64, "+5", " 5", "5 ", "5\n", "٣", "1_0", "0x1", "1e3",
+    "9223372036854775808", "1.5", "NaN", "nan", "Infinity", "-Infinity", "inf", "true",
+    "NULL_VALUE", "null", "AAAA", "AA==", "AA", "AA=", "A", "AA=A", "AAAA=", "-_8=", "!!!!", "A A=",
+    "x\x00y", "\uffff", "😀", *_GOOD_TIMES, *_BAD_TIMES, f"{PREFIX}/cities/a",
 ]  # fmt: skip
 _TEXT_ATOMS = tuple(map(json.dumps, _TEXTS))
 _EMPTY_ARRAYS = ('{"values":[]}', '{"values":null}')
 _EMPTY_MAPS = ('{"fields":{}}', '{"fields":null}')
 _POINTS = ('{"latitude":1}', '{"latitude":-90,"longitude":180}', '{"longitude":-180.0}')
 ATOMS = (
-    "null", "true", "false", *_NUMBERS, *_TEXT_ATOMS, "[]", "[{}]", "{}", *_EMPTY_ARRAYS, *_EMPTY_MAPS, *_POINTS,
-    '{"values":{}}', '{"values":[null]}', '{"values":[{}]}', '{"values":[{"arrayValue":{}}]}', '{"values":[],"x":1}',
-    '{"values":[1]}', '{"fields":[]}', '{"fields":{"":{"nullValue":null}}}', '{"fields":{"__a__":{"nullValue":null}}}',
-    '{"fields":{"a":{}}}', '{"fields":{"a":null}}', '{"fields":{},"x":1}', '{"latitude":90.001}', '{"latitude":-91}',
-    '{"longitude":181}', '{"latitude":"1"}', '{"latitude":true}', '{"latitude":1,"altitude":1}', '{"lat":1}',
+    "null", "true", "false", *_NUMBERS, *_TEXT_ATOMS, "[]", "[{}]", "{}", *_EMPTY_ARRAYS,
+    *_EMPTY_MAPS, *_POINTS, '{"values":{}}', '{"values":[null]}', '{"values":[{}]}',
+    '{"values":[{"arrayValue":{}}]}', '{"values":[],"x":1}', '{"values":[1]}', '{"fields":[]}',
+    '{"fields":{"":{"nullValue":null}}}', '{"fields":{"__a__":{"nullValue":null}}}',
+    '{"fields":{"a":{}}}', '{"fields":{"a":null}}', '{"fields":{},"x":1}', '{"latitude":90.001}',
+    '{"latitude":-91}', '{"longitude":181}', '{"latitude":"1"}', '{"latitude":true}',
+    '{"latitude":1,"altitude":1}', '{"lat":1}',
 )  # fmt: skip
 ACCEPTED: dict[str, tuple[str, ...]] = {
     "nullValue": ("null", "0", '"NULL_VALUE"'),

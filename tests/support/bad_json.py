@@ -185,7 +185,8 @@ def bad_tokens() -> Iterator[Case]:
 
 
 def bad_members() -> Iterator[Case]:
-    """In each object of a right body: a key twice, a key that is none, and a key that is unknown."""
+    """In each object of a right body: a key twice, a key that is none, and a key that is
+    unknown."""
     for name, (method, path, body, codes) in ENDPOINTS.items():
         for place, marked, (key, value) in mark_members(body):
             again = f"{json.dumps(key)}: {json.dumps(value)}"

@@ -1,4 +1,5 @@
-"""Requests whose path, query, method, encoding or question is wrong, or more than a collector has."""
+"""Requests whose path, query, method, encoding or question is wrong, or more than a collector
+has."""
 
 import gzip
 import json
@@ -18,41 +19,52 @@ _FIELDS = {"fields": {"a": integer(1)}}
 HAS_NOT = (404, 501)
 """The answers to what Firestore has and a collector has not."""
 IDS = {
-    "a": True, "ü": True, "%": True, "%2F": True, " ": True, "a b": True, ":": True, "a:commit": True, "\x00": True,
-    "\n": True, "_": True, "__": True, "___": True, "__a": True, "a__": True, "...": True, "x" * 1500: True,
-    "é" * 750: True, "?": True, "#": True, "\\": True, "(default)": True, "😀": True, "\u202e": True,
-    "": False, ".": False, "..": False, "____": False, "__a__": False, "__\n__": False, "a/b": False, "/": False,
-    "x" * 1501: False, "é" * 751: False, "😀" * 400: False,
+    "a": True, "ü": True, "%": True, "%2F": True, " ": True, "a b": True, ":": True,
+    "a:commit": True, "\x00": True, "\n": True, "_": True, "__": True, "___": True, "__a": True,
+    "a__": True, "...": True, "x" * 1500: True, "é" * 750: True, "?": True, "#": True, "\\": True,
+    "(default)": True, "😀": True, "\u202e": True, "": False, ".": False, "..": False, "____": False,
+    "__a__": False, "__\n__": False, "a/b": False, "/": False, "x" * 1501: False, "é" * 751: False,
+    "😀" * 400: False,
 }  # fmt: skip
 """What may be the id of a document or a collection."""
 FIELD_PATHS = (
-    "", ".", "a.", ".a", "a..b", "a b", " a", "a ", "a\n", "é", "1a", "a-b", "a/b", "a[0]", "a,b", "*", "`", "``", "`a",
-    "a`", "`a`b", "`a`.", "`a\\b`", "`a``b`", "a\x00", "x" * 1501, "`" + "é" * 751 + "`", "a." * 800, f"{SECRET}",
+    "", ".", "a.", ".a", "a..b", "a b", " a", "a ", "a\n", "é", "1a", "a-b", "a/b", "a[0]", "a,b",
+    "*", "`", "``", "`a", "a`", "`a`b", "`a`.", "`a\\b`", "`a``b`", "a\x00", "x" * 1501,
+    "`" + "é" * 751 + "`", "a." * 800, f"{SECRET}",
 )  # fmt: skip
 PATHS = (
-    "", "/", "/.", "/..", "//cities", "/cities/", "/cities//", "/cities//x", "/cities/x/", "/./cities", "/cities/.",
-    "/cities/..", "/cities/%2e", "/cities/%2e%2e", "/cities/%2E%2e/sessions", "/cities/../sessions", "/cities/x/y",
-    "/cities/x/y/z", "/cities%2Fx", "%2Fcities", "/cities/a%2Fb", "/cities/%2F", "/cities/%c0%af", "/cities/%c0%80",
-    "/cities/%e0%80%af", "/cities/%ed%a0%80", "/cities/%ff", "/cities/%f5%80%80%80", "/cities/%c3", "/cities/%",
-    "/cities/%2", "/cities/%zz", "/cities/%u0041", "/cities/a%2", "/cities/%%32%35", "/cities/" + "x" * 10_000,
-    "/" + "a/" * 5000, "/cities/" + "%41" * 1501, "/__x__", "/____/x", "/cities/__x__", "/" + "x" * 1501, "/users",
-    "/users/x", "/cities;x=1", f"/{SECRET}", f"/{SECRET}/x/y", ":", ":Commit", ":commit/", ":commit/x", ":commit%20",
-    ":commit:commit", ":" + "x" * 5000, f":{SECRET}", "/:commit", "/cities:commit/x", "s", "/documents/cities/x/y/z",
+    "", "/", "/.", "/..", "//cities", "/cities/", "/cities//", "/cities//x", "/cities/x/",
+    "/./cities", "/cities/.", "/cities/..", "/cities/%2e", "/cities/%2e%2e",
+    "/cities/%2E%2e/sessions", "/cities/../sessions", "/cities/x/y", "/cities/x/y/z", "/cities%2Fx",
+    "%2Fcities", "/cities/a%2Fb", "/cities/%2F", "/cities/%c0%af", "/cities/%c0%80",
+    "/cities/%e0%80%af", "/cities/%ed%a0%80", "/cities/%ff", "/cities/%f5%80%80%80", "/cities/%c3",
+    "/cities/%", "/cities/%2", "/cities/%zz", "/cities/%u0041", "/cities/a%2", "/cities/%%32%35",
+    "/cities/" + "x" * 10_000, "/" + "a/" * 5000, "/cities/" + "%41" * 1501, "/__x__", "/____/x",
+    "/cities/__x__", "/" + "x" * 1501, "/users", "/users/x", "/cities;x=1", f"/{SECRET}",
+    f"/{SECRET}/x/y", ":", ":Commit", ":commit/", ":commit/x", ":commit%20", ":commit:commit",
+    ":" + "x" * 5000, f":{SECRET}", "/:commit", "/cities:commit/x", "s", "/documents/cities/x/y/z",
 )  # fmt: skip
 """Behind ROOT, what names nothing that may be written."""
 ELSEWHERE = (
-    "/v1", "/v1/", "/v1/projects", "/v1/projects/p", "/v1/projects/p/databases", "/v1//projects/p/databases/(default)",
-    "/v1/projects/p/databases/(default)", "/v1/projects/p/databases/other/documents/cities/x",
-    "/v1/projects/p/databases//documents/cities/x", "/v1/projects/p/databases/(default/documents/cities/x",
-    "/v1/projects//databases/(default)/documents/cities/x", "/v1/projects/../databases/(default)/documents/cities/x",
-    "/v1/projects/__p__/databases/(default)/documents/cities/x", "/v1/projects/p%2Fq/databases/(default)/documents/c/x",
-    "/v1/projects/p/databases/%2528default%2529/documents/cities/x", "/v1beta1" + ROOT[3:] + "/cities/x",
-    "/v2" + ROOT[3:] + "/cities/x", "/V1" + ROOT[3:] + "/cities/x", "/v1/.." + ROOT + "/cities/x", "//v1" + ROOT[3:],
-    "/%76%31" + ROOT[3:] + "/%", "/v1/" + "x" * 10_000, "/.git/config", "/etc/passwd", "/../../etc/passwd", "/%00",
-    "/%2e%2e/%2e%2e/etc/passwd", "/cities", "/documents:commit", "/static", "/static/", "/static/..", "/static/nothing",
-    "/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/static/%2fetc/passwd",
-    "/static/%00", "/static/x%00.css", "/static/%ff", "/static/" + "x" * 5000, "/static/" + "x/" * 2000, "/index.html",
-    "/openapi.json/", "/openapi.yaml", "/forget/", "/login/x", f"/{SECRET}", "/packages", "/packages/rxinfer/",
+    "/v1", "/v1/", "/v1/projects", "/v1/projects/p", "/v1/projects/p/databases",
+    "/v1//projects/p/databases/(default)", "/v1/projects/p/databases/(default)",
+    "/v1/projects/p/databases/other/documents/cities/x",
+    "/v1/projects/p/databases//documents/cities/x",
+    "/v1/projects/p/databases/(default/documents/cities/x",
+    "/v1/projects//databases/(default)/documents/cities/x",
+    "/v1/projects/../databases/(default)/documents/cities/x",
+    "/v1/projects/__p__/databases/(default)/documents/cities/x",
+    "/v1/projects/p%2Fq/databases/(default)/documents/c/x",
+    "/v1/projects/p/databases/%2528default%2529/documents/cities/x",
+    "/v1beta1" + ROOT[3:] + "/cities/x", "/v2" + ROOT[3:] + "/cities/x",
+    "/V1" + ROOT[3:] + "/cities/x", "/v1/.." + ROOT + "/cities/x", "//v1" + ROOT[3:],
+    "/%76%31" + ROOT[3:] + "/%", "/v1/" + "x" * 10_000, "/.git/config", "/etc/passwd",
+    "/../../etc/passwd", "/%00", "/%2e%2e/%2e%2e/etc/passwd", "/cities", "/documents:commit",
+    "/static", "/static/", "/static/..", "/static/nothing", "/static/../app.py",
+    "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/static/%2fetc/passwd",
+    "/static/%00", "/static/x%00.css", "/static/%ff", "/static/" + "x" * 5000,
+    "/static/" + "x/" * 2000, "/index.html", "/openapi.json/", "/openapi.yaml", "/forget/",
+    "/login/x", f"/{SECRET}", "/packages", "/packages/rxinfer/",
 )  # fmt: skip
 """What is no path of a collector's at all."""
 
@@ -290,15 +302,18 @@ def wrong_writes() -> Iterator[Case]:
 
 
 _PRECONDITIONS: tuple[Any, ...] = (
-    {"exists": True, "updateTime": "2026-11-23T20:15:30Z"}, {"exists": "true"}, {"exists": 1}, {"updateTime": 1},
-    {"updateTime": "now"}, {SECRET: True}, [], "exists", {"updateTime": "2026-02-30T00:00:00Z"},
+    {"exists": True, "updateTime": "2026-11-23T20:15:30Z"}, {"exists": "true"}, {"exists": 1},
+    {"updateTime": 1}, {"updateTime": "now"}, {SECRET: True}, [], "exists",
+    {"updateTime": "2026-02-30T00:00:00Z"},
 )  # fmt: skip
 _NAMES: tuple[Any, ...] = (
-    "", "x", "cities/a", PREFIX, f"{PREFIX}/", f"{PREFIX}/cities", f"{PREFIX}/cities/", f"{PREFIX}//a",
-    f"/{PREFIX}/c/a", f"{PREFIX}/cities/a/b", f"{PREFIX}/cities/a/b/c", f"{PREFIX}/cities/..", f"{PREFIX}/cities/__a__",
-    f"v1/{PREFIX}/c/a", "projects/q/databases/(default)/documents/cities/a",
-    "projects/p/databases/other/documents/cities/a", "projects/p/databases/%28default%29/documents/cities/a",
-    f"{PREFIX}/{'x' * 1501}/a", f"{PREFIX}/cities/{'x' * 1501}", f"{PREFIX}/" + "a/" * 5000, SECRET, 1, True, [], {},
+    "", "x", "cities/a", PREFIX, f"{PREFIX}/", f"{PREFIX}/cities", f"{PREFIX}/cities/",
+    f"{PREFIX}//a", f"/{PREFIX}/c/a", f"{PREFIX}/cities/a/b", f"{PREFIX}/cities/a/b/c",
+    f"{PREFIX}/cities/..", f"{PREFIX}/cities/__a__", f"v1/{PREFIX}/c/a",
+    "projects/q/databases/(default)/documents/cities/a",
+    "projects/p/databases/other/documents/cities/a",
+    "projects/p/databases/%28default%29/documents/cities/a", f"{PREFIX}/{'x' * 1501}/a",
+    f"{PREFIX}/cities/{'x' * 1501}", f"{PREFIX}/" + "a/" * 5000, SECRET, 1, True, [], {},
     [f"{PREFIX}/cities/a"],
 )  # fmt: skip
 
@@ -307,8 +322,9 @@ def more_than_there_is() -> Iterator[Case]:
     """What Firestore has and a collector has not: its other methods, and options of those that both
     have."""
     for verb in (
-        "beginTransaction", "rollback", "listen", "write", "partitionQuery", "runAggregationQuery", "executePipeline",
-        "listCollectionIds", "createDocument", "bulkDelete", "exportDocuments", "importDocuments",
+        "beginTransaction", "rollback", "listen", "write", "partitionQuery", "runAggregationQuery",
+        "executePipeline", "listCollectionIds", "createDocument", "bulkDelete", "exportDocuments",
+        "importDocuments",
     ):  # fmt: skip
         yield Case(verb, "POST", f"{ROOT}:{verb}", {}, HAS_NOT)
         yield Case(verb, "POST", f"{ROOT}/cities/x:{verb}", {}, (*HAS_NOT, 405))
@@ -432,9 +448,9 @@ def wrong_encodings() -> Iterator[Case]:
 def other_headers() -> Iterator[Case]:
     """Headers that change nothing: whatever the body is said to be, and whoever sends it."""
     kinds = (
-        "text/plain", "", "application/json; charset=utf-16", "multipart/form-data", "application/grpc", '"',
-        "x" * 2000, "application/x-www-form-urlencoded", "application/json; charset=nothing",
-        "image/png, text/html", ";;;", "*/*",
+        "text/plain", "", "application/json; charset=utf-16", "multipart/form-data",
+        "application/grpc", '"', "x" * 2000, "application/x-www-form-urlencoded",
+        "application/json; charset=nothing", "image/png, text/html", ";;;", "*/*",
     )  # fmt: skip
     for kind in kinds:
         yield Case(
@@ -454,11 +470,13 @@ def other_headers() -> Iterator[Case]:
             {"Content-Type": kind},
         )
     headers: tuple[Mapping[str, str], ...] = (
-        {"Authorization": "Bearer"}, {"Authorization": f"Bearer {SECRET}"}, {"Authorization": "Bearer \xe4"},
-        {"Authorization": f"Basic {SECRET}"}, {"Authorization": "x" * 5000}, {"X-HTTP-Method-Override": "DELETE"},
-        {"Cookie": SECRET}, {"Range": "bytes=0-1"}, {"If-None-Match": "*"}, {"Accept": "text/html"}, {"Accept": ""},
-        {"Origin": f"https://{SECRET}"}, {"X-Original-URL": "/static/style.css"}, {"Forwarded": f"for={SECRET}"},
-        {"X-Forwarded-For": SECRET}, {"X-Forwarded-Proto": "gopher"}, {"TE": "trailers"}, {"Accept-Language": "tlh"},
+        {"Authorization": "Bearer"}, {"Authorization": f"Bearer {SECRET}"},
+        {"Authorization": "Bearer \xe4"}, {"Authorization": f"Basic {SECRET}"},
+        {"Authorization": "x" * 5000}, {"X-HTTP-Method-Override": "DELETE"}, {"Cookie": SECRET},
+        {"Range": "bytes=0-1"}, {"If-None-Match": "*"}, {"Accept": "text/html"}, {"Accept": ""},
+        {"Origin": f"https://{SECRET}"}, {"X-Original-URL": "/static/style.css"},
+        {"Forwarded": f"for={SECRET}"}, {"X-Forwarded-For": SECRET},
+        {"X-Forwarded-Proto": "gopher"}, {"TE": "trailers"}, {"Accept-Language": "tlh"},
     )  # fmt: skip
     for more in headers:
         yield Case(

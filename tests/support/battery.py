@@ -17,7 +17,8 @@ from collectors import ROOT, TOKEN, Answer, Collector
 from waiting import PATIENCE_S
 
 SECRET = "hunter2-canary"
-"""Planted in what must be refused: no answer repeats it, and no file of the collector's holds it."""
+"""Planted in what must be refused: no answer repeats it, and no file of the collector's holds
+it."""
 IMPORTS = "using_rxinfer/"
 READ = {"Authorization": f"Bearer {TOKEN}"}
 COLLECTIONS = ("cities", "sessions", "session_stats", "invokes", "users")

@@ -27,14 +27,15 @@ MAX_STRING = 1_048_487
 MAX_ID = MAX_FIELD_NAME = 1500
 MAX_DEPTH = 20
 KINDS = {
-    "nullValue", "booleanValue", "integerValue", "doubleValue", "timestampValue", "stringValue", "bytesValue",
-    "referenceValue", "geoPointValue", "arrayValue", "mapValue",
+    "nullValue", "booleanValue", "integerValue", "doubleValue", "timestampValue", "stringValue",
+    "bytesValue", "referenceValue", "geoPointValue", "arrayValue", "mapValue",
 }  # fmt: skip
 Fields = Mapping[str, Any]
 
 
 def check_request(request: Request) -> list[tuple[str, Fields]]:
-    """Assert that Firestore would take a request; the documents in it, as collection/id and fields."""
+    """Assert that Firestore would take a request; the documents in it, as collection/id and
+    fields."""
     assert len(request.body) <= MAX_REQUEST
     body = json.loads(request.body.decode(), object_pairs_hook=_once, parse_constant=_refuse)
     path, _, query = request.target.partition("?")

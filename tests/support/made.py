@@ -130,7 +130,8 @@ def new_id(chance: random.Random) -> str:
 
 
 def run_until(database: Database, moment: datetime, *, hours: float = 25) -> None:
-    """Note that a collector has run for so many hours up to a moment, by a clock that did not jump."""
+    """Note that a collector has run for so many hours up to a moment, by a clock that did not
+    jump."""
     engine = open_for_writing(database)
     with exclusively(engine) as connection:
         for minutes in range(round(60 * hours), -1, -4):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 HERE = "10.9.0.1"
-"""The address of the machine; every other address outside loopback is a black hole, for IPv6, too."""
+"""The address of the machine; every other address outside loopback is a black hole, for IPv6,
+too."""
 _SET_UP = """
 set -e
 ip link set lo up

@@ -73,7 +73,10 @@ class Proxy:
 def run_caddy(folder: Path, *collectors: int) -> Iterator[Proxy]:
     """Caddy with the file that is shipped, on free ports, with certificates of its own making."""
     port, plain_port = free_port(), free_port()
-    changes = f"\n\tadmin off\n\tskip_install_trust\n\thttps_port {port}\n\thttp_port {plain_port}\n\tlog {{"
+    changes = (
+        f"\n\tadmin off\n\tskip_install_trust\n\thttps_port {port}\n\thttp_port "
+        f"{plain_port}\n\tlog {{"
+    )
     text = CADDYFILE.read_text().replace("\n\tlog {", changes, 1)
     (folder / "Caddyfile").write_text(text)
     environment = {
@@ -102,7 +105,8 @@ def run_nginx(folder: Path, *collectors: int) -> Iterator[Proxy]:
 def configure_nginx(
     folder: Path, trust: ssl.SSLContext, *, port: int, plain_port: int, collectors: tuple[int, ...]
 ) -> None:
-    """The shipped file with other ports and a certificate that there is, and one that includes it."""
+    """The shipped file with other ports and a certificate that there is, and one that includes
+    it."""
     authority = trustme.CA()
     authority.configure_trust(trust)
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(

@@ -47,7 +47,8 @@ def make_write(
     settle: Callable[[Fields | None], Admitted | None] | None = None,
     at: datetime = NOW,
 ) -> Write:
-    """A document of the collection `notes`, which must not be there unless `exists` says otherwise."""
+    """A document of the collection `notes`, which must not be there unless `exists` says
+    otherwise."""
     admitted = Admitted({"id": str(uuid4()), "timestamp": NOW}, "")
     return Write(
         Name("p", "(default)", "notes", document),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from attacks.target import Target
 
 LONG_BYTES, COMMIT_BYTES, TOKEN_BYTES = 1_000_000, 4_000_000, 10_000_000
-"""A little less than a collector takes of a body, unpacked: of a document, of a commit, and with a token."""
+"""Slightly less than the limits of an unpacked body: document, commit, with a token."""
 SHORT_BYTES = 60_000
 """A little less than a collector reads without a thread for it."""
 
@@ -315,7 +315,10 @@ class WithToken(ManyValuesInCommits):
     """A token of another package lifts no bound but that on what may be asked."""
 
     name = "many small values, with a token"
-    sends = "commits of two documents of 4 MB that are arrays of empty maps, with the token of another package"
+    sends = (
+        "commits of two documents of 4 MB that are arrays of empty maps, with the token of another "
+        "package"
+    )
     document_bytes = COMMIT_BYTES
     bound = "typed decoding of what is declared; one long body per client at a time"
     size = TOKEN_BYTES

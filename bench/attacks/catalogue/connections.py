@@ -76,7 +76,10 @@ class ManyAddresses(ManyHeads):
     """The same from as many addresses."""
 
     name = "5,000 slow heads, many addresses"
-    sends = "5,000 connections, each from an address of its own, with a byte of a head every five seconds"
+    sends = (
+        "5,000 connections, each from an address of its own, with a byte of a head every five "
+        "seconds"
+    )
     bound = "when all connections are taken, the slowest unfinished one goes"
     from_many = True
 

@@ -24,7 +24,10 @@ class UnknownSessions(Attack):
     """A queue that is full of requests about nothing."""
 
     name = "deletion queue, unknown sessions"
-    sends = "requests to delete sessions that do not exist, from many addresses, into a queue that is full of them"
+    sends = (
+        "requests to delete sessions that do not exist, from many addresses, into a queue that is "
+        "full of them"
+    )
     bound = "requests about existing sessions have room of their own; of the others the oldest go"
     options = ("--trusted-proxy=127.0.0.1",)
 
@@ -49,7 +52,10 @@ class OwnSessions(UnknownSessions):
     """A queue that is full of requests about sessions of the attacker's own."""
 
     name = "deletion queue, own sessions"
-    sends = "requests to delete sessions that the attacker has shared himself, into a queue that is full of them"
+    sends = (
+        "requests to delete sessions that the attacker has shared himself, into a queue that is "
+        "full of them"
+    )
     bound = "requests of one network are bounded; a request with the key needs no queue"
 
     def prepare(self, target: "Target") -> State:
@@ -198,7 +204,7 @@ def _about(session: str) -> bytes:
 
 
 def _ask_as_anybody(session: str) -> bytes:
-    """Return a request for deletion as a proxy forwards it, from a network that nobody else is in."""
+    """Return a deletion request as a proxy forwards it, from a network of its own."""
     network = f"2a{random.randrange(256):02x}:{random.randrange(65536):x}::1"
     return write("POST", f"{ROOT}:forget", _about(session), {"X-Forwarded-For": network})
 

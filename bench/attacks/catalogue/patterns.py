@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Pattern(Attack):
-    """Runs whose text nearly matches a pattern of the contract; a collector that does not start with it is safe."""
+    """Runs whose text nearly matches a pattern of the contract."""
 
     bound = "contracts have patterns of a linear subset only, and others are rejected at the start"
     pattern: str

@@ -16,7 +16,7 @@ _DOCUMENTS = 80
 
 
 class Read(Attack):
-    """A maintainer's token in the wrong hands, on a collector that holds a hundred documents of 900 kB."""
+    """A stolen maintainer's token on a collector that holds a hundred documents of 900 kB."""
 
     bound = "answers are paged by bytes, and made off the event loop"
     label = {  # noqa: RUF012

@@ -1,4 +1,4 @@
-"""Writes without a token that are more than a whole document, and documents below a session of somebody else's."""
+"""Writes without a token that are no whole documents, or below another user's session."""
 
 import json
 import uuid
@@ -185,7 +185,10 @@ class ForeignStats(Below):
     """Statistics below a known session, of its own package and of another."""
 
     name = "statistics below a session"
-    sends = "statistics that name a known session, of its package and of another, with and without a hash of a key"
+    sends = (
+        "statistics that name a known session, of its package and of another, with and without a "
+        "hash of a key"
+    )
     bound = "statistics must bring the session's deletion_key_hash and package"
 
     def requests(self, state: State) -> Iterable[bytes]:
@@ -218,7 +221,7 @@ class ForeignRuns(Below):
 
 
 class OwnRuns(Attack):
-    """A session of the attacker's own with as many runs as possible, which a maintainer then looks up."""
+    """The attacker's own session with as many runs as possible, then looked up."""
 
     name = "runs below one's own session"
     sends = "a session of its own, and commits in gzip of 500 runs below it"

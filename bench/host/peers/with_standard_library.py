@@ -1,4 +1,4 @@
-"""What an author would write by hand: a thread that posts with urllib, and is waited for at the exit."""
+"""What an author would write by hand: a thread that posts, joined at the exit."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What a tracked call costs: CPU of the whole process, its other threads and the flush included, in microseconds."""
+"""What a tracked call costs: CPU of the whole process in microseconds, flush included."""
 
 import json
 import os

@@ -39,7 +39,8 @@ with open("/proc/self/status") as status:
     peak = next(line for line in status if line.startswith("VmHWM")).split()[1]
 with open(os.environ["BENCH_REPORT"], "w") as report:
     report.write(
-        f'{{"blocked_ms": {blocked / 1e6}, "import_cpu_ms": {cpu / 1e6}, "thread_cpu_ms": {own / 1e6}, '
+        f'{{"blocked_ms": {blocked / 1e6}, "import_cpu_ms": {cpu / 1e6}, '
+        f'"thread_cpu_ms": {own / 1e6}, '
         f'"lines_ms": {lines / 1e6}, "calls_ms": {calls / 1e6}, "peak_kb": {peak}, "raised": '
         f'"{raised}", '
         f'"modules": {len(sys.modules)}, "ended_ns": {time.monotonic_ns()}}}'

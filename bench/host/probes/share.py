@@ -1,4 +1,4 @@
-"""Logs many invokes and shares them: in one go, or as one request per document on one connection that is kept open.
+"""Log many runs and share them: in one go, or one request for each document.
 
 Arguments: how many, and `at-once` or `one-by-one`. The peak of the resident memory is cleared
 before the sharing begins (`/proc/self/clear_refs`), so that it is the sharing's own.

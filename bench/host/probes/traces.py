@@ -1,4 +1,4 @@
-"""What an import leaves in its host: looks before, imports, waits 100 ms, looks again, and reports the difference."""
+"""What an import leaves in its host: the difference between before and 100 ms after."""
 
 import atexit
 import builtins

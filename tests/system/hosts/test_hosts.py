@@ -1,4 +1,5 @@
-"""Hosts of every kind: each ends as it would without us, is silent, and is counted as documented."""
+"""Hosts of every kind: each ends as it would without us, is silent, and is counted as
+documented."""
 
 import re
 

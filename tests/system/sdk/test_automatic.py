@@ -116,7 +116,8 @@ def test_while_no_collector_answers_it_is_asked_once_a_minute(
 
 @pytest.mark.linux
 def test_a_sender_that_does_not_read_costs_invokes_and_no_time(host: MakeHost) -> None:
-    """It is stopped, then ended, and the host lets itself be ended by a broken pipe, as scripts do."""
+    """It is stopped, then ended, and the host lets itself be ended by a broken pipe, as scripts
+    do."""
     made = host()
     with loopback() as server:
         process = made.start(
@@ -291,7 +292,10 @@ def test_where_no_relay_can_be_started_the_decision_and_status_say_so(
     """
     with loopback() as server:
         printed = run(host(), server, textwrap.dedent(code))
-    note = f"nothing is shared automatically in this process: {obstacle}; call telemetry.share() instead"
+    note = (
+        f"nothing is shared automatically in this process: {obstacle}; call telemetry.share() "
+        "instead"
+    )
     line = f"  automatic sharing: OFF, because of the rule 'sender': {obstacle} (this process)"
     counter = [] if "Windows" in obstacle else [line.replace("automatic sharing", "import counter")]
     assert printed == f"False {note} None\n{[line]}\n{counter}\n"

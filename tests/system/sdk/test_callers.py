@@ -251,7 +251,10 @@ def test_what_python_calls_by_itself_is_no_word_of_the_user(
         else f"on = telemetry.{what}\n"
     )
     add_to_package(asked, f"{setup}{code}".replace("enable_automatic_sharing()", f"{what}()"))
-    attacked = f"import {PACKAGE}\ntry:\n    {script.replace(chr(10), chr(10) + '    ')}\nexcept Exception: pass"
+    attacked = (
+        f"import {PACKAGE}\ntry:\n    {script.replace(chr(10), chr(10) + '    ')}\nexcept "
+        "Exception: pass"
+    )
     found = report(asked, attacked)
     assert found[2] == "False"
     assert written(asked) == ""
@@ -445,7 +448,10 @@ def test_a_package_shares_no_session_by_itself(host: MakeHost, way: str) -> None
         call = "telemetry.share(show_progress=False)"
         when = {
             "import": call,
-            "thread": f"import threading; t = threading.Thread(target=lambda: {call}); t.start(); t.join()",
+            "thread": (
+                f"import threading; t = threading.Thread(target=lambda: {call}); t.start(); "
+                "t.join()"
+            ),
             "exit": f"import atexit; atexit.register(lambda: {call})",
         }[way]
         module.write_text(

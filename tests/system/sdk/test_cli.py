@@ -336,7 +336,10 @@ def test_an_odd_entry_of_the_path_hides_no_package(host: MakeHost, entry: str) -
     (asked.folder / "good-1.dist-info/entry_points.txt").write_text(
         f"[plaintally]\n{PACKAGE} = {PACKAGE}\n"
     )
-    code = f"import sys; sys.path.insert(0, {entry}); sys.argv[1:] = ['off']; from plaintally.cli.main import main; main()"
+    code = (
+        f"import sys; sys.path.insert(0, {entry}); sys.argv[1:] = ['off']; from "
+        "plaintally.cli.main import main; main()"
+    )
     done = asked.run(code)
     assert (done.returncode, PACKAGE in done.stdout.decode()) == (0, True)
     named = f"plaintally: ignored the entry {type(ast.literal_eval(entry)).__name__} of sys.path (".encode()

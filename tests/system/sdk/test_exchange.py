@@ -189,7 +189,10 @@ def test_a_host_that_has_replaced_modules_gets_a_reason(
 ) -> None:
     code = HOSTS
     if not is_there:
-        code = f"telemetry._address = _spawn.parse_endpoint('https://127.0.0.1:9/v1/documents')\n{code}"
+        code = (
+            "telemetry._address = "
+            f"_spawn.parse_endpoint('https://127.0.0.1:9/v1/documents')\n{code}"
+        )
     done = run(code, tmp_path, server, authority)
     told = [line.partition(" ")[2] for line in done.stdout.splitlines()]
     assert set(told) <= {"a reason", "complete"}, done.stdout + done.stderr
@@ -200,7 +203,10 @@ def test_a_trust_store_that_the_host_has_injected_is_used(
     tmp_path: Path, server: Loopback, authority: trustme.CA
 ) -> None:
     """Its context has no `cert_store_stats`."""
-    code = "import truststore; truststore.inject_into_ssl()\nprint(telemetry.share(show_progress=False).complete)"
+    code = (
+        "import truststore; "
+        "truststore.inject_into_ssl()\nprint(telemetry.share(show_progress=False).complete)"
+    )
     done = run(code, tmp_path, server, authority)
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
@@ -244,7 +250,10 @@ BREAKAGES = {
     "tqdm ends": "import tqdm; tqdm.tqdm.close, tqdm.tqdm.__del__ = fail, lambda self: None",
     "the terminal is full": "import sys; sys.modules['tqdm'] = None; sys.stderr = Full()",
     "the terminal is gone": "import sys; sys.modules['tqdm'] = None; sys.stderr.isatty = fail",
-    "a broken notebook": "import sys, types; sys.modules['IPython'] = m = types.ModuleType('I'); m.get_ipython = fail",
+    "a broken notebook": (
+        "import sys, types; sys.modules['IPython'] = m = types.ModuleType('I'); m.get_ipython = "
+        "fail"
+    ),
     "no output": "import sys; sys.stdout.close()",
     "a full output": "import sys; sys.stdout = Full()",
 }

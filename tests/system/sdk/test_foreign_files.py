@@ -184,7 +184,10 @@ def test_a_file_that_came_with_a_clone_or_a_wheel_changes_no_capacity(
     folder.mkdir(parents=True)
     path = asked.folder / "pyproject.toml" if level == "project" else folder / "preferences.toml"
     path.write_text(f"{'[tool.plaintally]' if level == 'project' else ''}\nsession_capacity = 7\n")
-    code = f"import sys; sys.prefix = {str(asked.folder)!r}; import {PACKAGE}; print({PACKAGE}.telemetry.session.capacity)"
+    code = (
+        f"import sys; sys.prefix = {str(asked.folder)!r}; import {PACKAGE}; "
+        f"print({PACKAGE}.telemetry.session.capacity)"
+    )
     assert asked.run(code).stdout == b"1000\n"
     asked.prefer("session_capacity = 5\n")
     assert asked.run(code).stdout == b"5\n"
@@ -194,15 +197,16 @@ PARTS = st.sampled_from(["a", "b-1", '"x.y.z"', "'.'", '"\\""', '""'])
 DOTS = st.sampled_from([".", " . ", "\t."])
 VALUES = st.sampled_from(
     [
-        "1.5", '"a.b.c.d.e.f.g.h.i"', '"""\na.a.a.a.a.a\n.a.a.a.a.a"""', '"""a""""', '"""a"""""', '"""\\""""',
-        "'''a''''", "'''a'''''", "'\\'", "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]",
-        "1979-05-27T07:32:00.5", '"""""quoted."""""', '"\\\\"', "1 # isn't \"",
+        "1.5", '"a.b.c.d.e.f.g.h.i"', '"""\na.a.a.a.a.a\n.a.a.a.a.a"""', '"""a""""', '"""a"""""',
+        '"""\\""""', "'''a''''", "'''a'''''", "'\\'",
+        "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]", "1979-05-27T07:32:00.5",
+        '"""""quoted."""""', '"\\\\"', "1 # isn't \"",
     ]
 )  # fmt: skip
 FORMS = st.sampled_from(
     [
-        "{key} = {value}", "[{key}]\nz = {value}", "[[{key}]]", "z = {{{key} = 1}}", "z = [{{{key} = 1}}]",
-        "z = {{y = {value}, {key} = 1}}",
+        "{key} = {value}", "[{key}]\nz = {value}", "[[{key}]]", "z = {{{key} = 1}}",
+        "z = [{{{key} = 1}}]", "z = {{y = {value}, {key} = 1}}",
     ]
 )  # fmt: skip
 

@@ -56,7 +56,10 @@ def test_descriptions_where_the_standard_library_is_in_an_archive(tmp_path: Path
         for path in library.rglob("*.py"):
             if not {"site-packages", "test", "idlelib"} & set(path.relative_to(library).parts):
                 file.write(path, path.relative_to(library))
-    check = f"import decimal, encodings\nassert {str(archive)!r} in encodings.__file__ and 'zip' in decimal.__file__\n"
+    check = (
+        f"import decimal, encodings\nassert {str(archive)!r} in encodings.__file__ and 'zip' in "
+        "decimal.__file__\n"
+    )
     done = run(check + USE, PYTHONPATH=str(archive), PYTHONDONTWRITEBYTECODE="1")
     assert (done.stdout, done.stderr) == (EXPECTED, "")
 
@@ -92,5 +95,6 @@ print(_callers.find(telemetry, None).name)
 
 
 def _launch(code: str, folder: Path) -> str:
-    """Code that runs other code as the main module of a bundled program does: its file is `app.py`."""
+    """Code that runs other code as the main module of a bundled program does: its file is
+    `app.py`."""
     return f"import os; os.chdir({str(folder)!r})\nexec(compile({code!r}, 'app.py', 'exec'))\n"

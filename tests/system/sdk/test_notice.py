@@ -104,7 +104,10 @@ def test_who_has_refused_is_not_told(host: MakeHost, refusal: str) -> None:
     told.prefer("counter = false\n")
     assert run_at_terminal(told) == ""
     told.preferences.unlink()
-    code = f"import os; os.environ[{refusal!r}] = '0' if {refusal!r} == 'PLAINTALLY' else '1'; import {PACKAGE}"
+    code = (
+        f"import os; os.environ[{refusal!r}] = '0' if {refusal!r} == 'PLAINTALLY' else '1'; import "
+        f"{PACKAGE}"
+    )
     assert run_at_terminal(told, code=code) == ""
 
 
@@ -163,9 +166,9 @@ def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, p
         (folder / "plaintally").chmod(0o755)
     path = f"{own.parent if place == 'this environment' else folder}:{os.defpath}"
     [_, first, command] = run_at_terminal(told, path=path).splitlines()
-    assert (
-        first
-        == "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages), or for good run:"
+    assert first == (
+        "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages), or for "
+        "good run:"
     )
     is_on_path = place in ("this environment", "the user's folder")
     expected = "plaintally" if is_on_path else f"{told.interpreter.python} -m plaintally"

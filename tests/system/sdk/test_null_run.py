@@ -42,14 +42,19 @@ class Last:
 BREAKS = {
     "chroot": "os.mkdir('empty'); os.chroot('empty'); os.chdir('/'); check()",
     "setuid": "os.setuid(65534); check()",
-    "uninstalled": "import shutil; shutil.rmtree(os.path.dirname(sys.modules['plaintally'].__file__)); check()",
+    "uninstalled": (
+        "import shutil; shutil.rmtree(os.path.dirname(sys.modules['plaintally'].__file__)); check()"
+    ),
     "no descriptors": FILL + "check()",
     "no meta path": "sys.meta_path = None; check()",
     "emptied modules": EMPTY_NAMES + "check()",
     "atexit": "import atexit; atexit.register(check)",
     "finalizer": FINALIZER + "last = Last()",
     "late finalizer": FINALIZER + "sys.last = Last()",
-    "thread": "import threading, time; threading.Thread(target=lambda: (time.sleep(0.1), check())).start()",
+    "thread": (
+        "import threading, time; threading.Thread(target=lambda: (time.sleep(0.1), "
+        "check())).start()"
+    ),
 }
 
 
@@ -80,7 +85,10 @@ def test_a_host_without_our_modules_runs_on(
 def test_the_log_begins_as_soon_as_its_modules_can_be_loaded(
     each_python: Interpreter, tmp_path: Path
 ) -> None:
-    program = f"{FILL}check()\nassert telemetry.session is None\nfor one in held: os.close(one)\ncheck()\n"
+    program = (
+        f"{FILL}check()\nassert telemetry.session is None\nfor one in held: "
+        "os.close(one)\ncheck()\n"
+    )
     counted = "assert telemetry.session.stats('fit').failed_count == 10\n"
     done = Host(each_python, tmp_path, tmp_path).run(PROGRAM + program + counted)
     assert (done.stderr.decode(), done.stdout) == ("", b"checkedchecked")

@@ -1,4 +1,5 @@
-"""Preferences files: read alike with and without `tomllib`; the command writes a file of its own."""
+"""Preferences files: read alike with and without `tomllib`; the command writes a file of its
+own."""
 
 import json
 import os
@@ -18,14 +19,16 @@ from plaintally.exceptions import PreferencesError
 
 LINES = st.sampled_from(
     [
-        "", " ", "# comment", "#", "\t# tab\tin comment", "# ünï", "# \x07", "counter = true", "counter=false # no",
-        "counter = False", "  session_log\t=\ttrue\t", 'endpoint = "none"', 'endpoint = "https://a/b#c" # d',
-        'endpoint = "a\\tb"', 'endpoint = ""', 'endpoint = """"""', "endpoint = 'x'", 'endpoint = "a" b', 'a = "ü"',
-        "session_capacity = 1000", "session_capacity = 01", "session_capacity = +1", "session_capacity = 1_0",
-        "session_capacity = ٣", "x = 1.5", "x = ", "x", "= 1", "[packages]", "[packages.rxinfer]", "[ packages.a ]",
-        '[packages."a.b"]', "[packages.rxinfer] # c", "[[packages]]", "[]", "[packages.]", "[a.b.c]", "[counter]",
-        "a.b = 1", '"quoted" = 1', "-_ = 0", "x = [1, 2]", "x = {a = 1}", "enforce = true", "x = 1 # \x00", "]",
-        "x = 1\r", 'x = "a\tb"', "[a", "x = 99999999999999999999",
+        "", " ", "# comment", "#", "\t# tab\tin comment", "# ünï", "# \x07", "counter = true",
+        "counter=false # no", "counter = False", "  session_log\t=\ttrue\t", 'endpoint = "none"',
+        'endpoint = "https://a/b#c" # d', 'endpoint = "a\\tb"', 'endpoint = ""',
+        'endpoint = """"""', "endpoint = 'x'", 'endpoint = "a" b', 'a = "ü"',
+        "session_capacity = 1000", "session_capacity = 01", "session_capacity = +1",
+        "session_capacity = 1_0", "session_capacity = ٣", "x = 1.5", "x = ", "x", "= 1",
+        "[packages]", "[packages.rxinfer]", "[ packages.a ]", '[packages."a.b"]',
+        "[packages.rxinfer] # c", "[[packages]]", "[]", "[packages.]", "[a.b.c]", "[counter]",
+        "a.b = 1", '"quoted" = 1', "-_ = 0", "x = [1, 2]", "x = {a = 1}", "enforce = true",
+        "x = 1 # \x00", "]", "x = 1\r", 'x = "a\tb"', "[a", "x = 99999999999999999999",
     ]
 )  # fmt: skip
 ENDINGS = st.sampled_from(["\n", "\r\n"])

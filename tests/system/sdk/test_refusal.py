@@ -1,4 +1,5 @@
-"""Every way of refusing leads to nothing at all, seen by the kernel and not by asking our own code."""
+"""Every way of refusing leads to nothing at all, seen by the kernel and not by asking our own
+code."""
 
 import os
 from collections.abc import Iterator
@@ -53,7 +54,9 @@ FILES = {
     "a word": 'counter = "Off"\n',
     "a word that nobody understands": 'counter = "perhaps"\n',
     "a number": "counter = 0\n",
-    "the same package twice": "[packages.hostpkg]\ncounter = false\n[packages.Hostpkg]\ncounter = true\n",
+    "the same package twice": (
+        "[packages.hostpkg]\ncounter = false\n[packages.Hostpkg]\ncounter = true\n"
+    ),
     "a misspelt key": "couter = false\n",
     "a key of another type": "packages = 3\n",
     "an inline table": "packages = { hostpkg = { counter = false } }\n",

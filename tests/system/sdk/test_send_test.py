@@ -129,7 +129,10 @@ def test_what_is_in_the_way_is_named(host: MakeHost, given: bytes, reason: str) 
         [request] = server.requests
     assert (done.returncode, done.stdout) == (1, "")
     assert reason in done.stderr
-    head = f"GET /v1/projects/test/databases/(default)/documents/using_{PACKAGE}/send-test HTTP/1.1\r\n"
+    head = (
+        f"GET /v1/projects/test/databases/(default)/documents/using_{PACKAGE}/send-test "
+        "HTTP/1.1\r\n"
+    )
     assert request.startswith(head.encode())
     assert request.endswith(b"Content-Length: 0\r\nConnection: close\r\n\r\n")
 
@@ -186,7 +189,10 @@ def test_the_test_has_the_senders_environment_and_trust(host: MakeHost, tmp_path
     with loopback(MISSING, tls=tls(authority.issue_cert("127.0.0.1"))) as server:
         made = host(endpoint=server.endpoint)
         code = "import ssl; make = ssl.create_default_context\n"
-        code += f"ssl.create_default_context = lambda: make(cafile={json.dumps(str(tmp_path / 'ca.pem'))})\n"
+        code += (
+            "ssl.create_default_context = lambda: "
+            f"make(cafile={json.dumps(str(tmp_path / 'ca.pem'))})\n"
+        )
         (made.folder / "sitecustomize.py").write_text(code)
         assert made.plaintally("send-test", PACKAGE).returncode == 1
         assert (

@@ -141,7 +141,8 @@ def test_a_slow_shell_is_no_reason_for_another_sender(host: MakeHost, tmp_path: 
 
 @pytest.mark.strace
 def test_no_file_of_another_process_is_looked_at(host: MakeHost, tmp_path: Path) -> None:
-    """It may be on a network drive that does not answer, which any look at the file would wait for."""
+    """It may be on a network drive that does not answer, which any look at the file would wait
+    for."""
     with loopback() as server:
         made = host()
         names = add_packages(made, server, 3)
@@ -239,7 +240,10 @@ def test_after_a_sender_was_killed_the_next_one_delivers(host: MakeHost, held: b
     with loopback(held=held) as server:
         made = host()
         names = add_packages(made, server, 2)
-        code = f"{KILL}\nimport {names[0]}\ntime.sleep(0.5)\nsignal_sender(signal.SIGKILL)\nimport {names[1]}"
+        code = (
+            f"{KILL}\nimport {names[0]}\ntime.sleep(0.5)\nsignal_sender(signal.SIGKILL)\nimport "
+            f"{names[1]}"
+        )
         done = made.run(code, env={MARKER: marker})
         assert (done.returncode, done.stderr) == (0, b"")
         server.release.set()
@@ -574,7 +578,10 @@ def test_a_zip_application_over_tls(
         archive = tmp_path / "application.pyz"
         zipapp.create_archive(made.folder, archive)
         application = Host(made.interpreter, tmp_path, made.home)
-        code = f"import sys, runpy; sys.path.insert(0, {str(archive)!r}); runpy.run_path({str(archive)!r})"
+        code = (
+            f"import sys, runpy; sys.path.insert(0, {str(archive)!r}); "
+            f"runpy.run_path({str(archive)!r})"
+        )
         env = {"SSL_CERT_FILE": str(trusted), "PYTHONPATH": ""}
         with locked([archive]):
             assert application.run(code, env=env, before=FLOCK[command]).returncode == 0

@@ -553,7 +553,8 @@ def share_file(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_shares_a_file_from_a_machine_without_the_package(
     server: Loopback, tmp_path: Path
 ) -> None:
-    """What it prints works where it was printed, and no module of the name in the file is imported."""
+    """What it prints works where it was printed, and no module of the name in the file is
+    imported."""
     telemetry, path = make(server), tmp_path / "session.json"
     session_of(telemetry).save(path)
     (tmp_path / "pkg.py").write_text("print('imported')")

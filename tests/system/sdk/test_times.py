@@ -1,4 +1,5 @@
-"""The times of a session that leave: moved back by one amount, so that it begins at its full hour."""
+"""The times of a session that leave: moved back by one amount, so that it begins at its full
+hour."""
 
 import json
 import marshal
@@ -200,8 +201,9 @@ def test_a_preview_shows_the_times_that_are_sent() -> None:
 )
 def test_no_field_takes_the_time_that_a_value_holds(moment: object) -> None:
     fields = {
-        "flag": Flag(), "integer": Integer(-(2**62), 2**62), "real": Real(-1e300, 1e300), "choice": Choice("a"),
-        "name": Name(r"[^/]*"), "data": Description(names=["y"]), "error": ErrorType(), "source": Source(),
+        "flag": Flag(), "integer": Integer(-(2**62), 2**62), "real": Real(-1e300, 1e300),
+        "choice": Choice("a"), "name": Name(r"[^/]*"), "data": Description(names=["y"]),
+        "error": ErrorType(), "source": Source(),
     }  # fmt: skip
     session = Session("pkg", contract=Contract(labels={"fit": Label(fields)}))
     with session.invoke("fit") as invoke:

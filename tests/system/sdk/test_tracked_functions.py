@@ -517,8 +517,8 @@ async def forward(
 
 
 CHECKS = (
-    of_each_kind, of_attributes, of_a_lambda_or_an_object, of_dispatch, of_functools, of_classes, of_context_managers,
-    of_pydantic, of_beartype, of_commands, of_fastapi,
+    of_each_kind, of_attributes, of_a_lambda_or_an_object, of_dispatch, of_functools, of_classes,
+    of_context_managers, of_pydantic, of_beartype, of_commands, of_fastapi,
 )  # fmt: skip
 
 

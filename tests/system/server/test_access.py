@@ -40,7 +40,8 @@ NAME = "projects/p/databases/(default)/documents"
 def found(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Collector, Mapping[str, str], list[str]]]:
-    """A collector of two packages, a token for each, and the names of the documents of one of them."""
+    """A collector of two packages, a token for each, and the names of the documents of one of
+    them."""
     folder = tmp_path_factory.mktemp("access")
     chance = random.Random(1)  # noqa: S311
     moment = at(NOW.date(), 5)
@@ -322,7 +323,8 @@ def test_a_restore_brings_back_no_token_that_was_revoked(tmp_path: Path) -> None
 def test_every_collector_on_a_database_knows_a_login_until_it_ends(
     kept: tuple[Database, Path], tmp_path: Path
 ) -> None:
-    """Logging out ends it everywhere, revoking its token does, and another token in the settings."""
+    """Logging out ends it everywhere, revoking its token does, and another token in the
+    settings."""
     database, _ = kept
     run = partial(run_collector, tmp_path / "a.sqlite3", token=None, url=str(database))
     base = ("--database", str(database))

@@ -125,7 +125,8 @@ def test_nothing_breaks_and_only_what_is_declared_is_stored(battery: Battery) ->
 
 
 def make_case(name: str, text: bytes, way: str) -> Case:
-    """A document on its way to where it belongs, alone or in a commit, or to where anything may go."""
+    """A document on its way to where it belongs, alone or in a commit, or to where anything may
+    go."""
     collection = name.partition("/")[0]
     write = (
         b'{"writes":[{"update":{"name":"%s/%s",' % (PREFIX.encode(), name.encode())

@@ -258,7 +258,8 @@ def run_all(
 def fill_in(
     command: str, case: Case, files: Files, work: Path, database: str
 ) -> tuple[Sequence[str], Mapping[str, str]]:
-    """Return the arguments and the variables of a command; `work` is the folder for what it makes."""
+    """Return the arguments and the variables of a command; `work` is the folder for what it
+    makes."""
     names = {**files.names, "work": str(work), "database": database}
     arguments = [*command.split(), *(part.format_map(names) for part in case.arguments)]
     return arguments, {
@@ -367,7 +368,10 @@ def documents_overwritten(folder: Path, files: Files) -> Path:
     database = copied(folder, files)
     with closing(sqlite3.connect(database)) as connection:
         size = connection.execute("PRAGMA page_size").fetchone()[0]
-        query = "SELECT pageno FROM dbstat WHERE name IN ('documents', 'rollups', 'tokens', 'audit') AND pagetype = 'leaf'"
+        query = (
+            "SELECT pageno FROM dbstat WHERE name IN ('documents', 'rollups', 'tokens', 'audit') "
+            "AND pagetype = 'leaf'"
+        )
         pages = [number for (number,) in connection.execute(query)]
     with database.open("r+b") as file:
         for number in pages:

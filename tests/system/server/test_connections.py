@@ -147,7 +147,8 @@ def test_a_client_cannot_choose_whose_place_it_takes(collector: Collector, flood
 def test_the_clients_of_an_ipv6_prefix_share_one_allowance(
     collector: Collector, flood: Flood
 ) -> None:
-    """A provider may hand out a whole /48 to one customer, which is 65,536 networks of a household."""
+    """A provider may hand out a whole /48 to one customer, which is 65,536 networks of a
+    household."""
     heads = [f"{HEAD}X-Forwarded-For: 2001:db8:1:{i:x}::1\r\n\r\n{{".encode() for i in range(300)]
     flood.open(collector.port, 300, ["127.0.0.5"], heads)
     assert count_ended(flood, 200) == 300 - Limits().connections_per_client

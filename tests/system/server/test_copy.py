@@ -1,4 +1,5 @@
-"""Moving from SQLite to PostgreSQL and back: every row of every table, and the collector goes on."""
+"""Moving from SQLite to PostgreSQL and back: every row of every table, and the collector goes
+on."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

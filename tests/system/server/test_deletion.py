@@ -1,4 +1,5 @@
-"""Deletion: with the key at once, without it by a maintainer; and that nothing is left, not a byte."""
+"""Deletion: with the key at once, without it by a maintainer; and that nothing is left, not a
+byte."""
 
 import base64
 import hashlib
@@ -149,7 +150,8 @@ def test_without_a_key_it_waits_and_nobody_learns_which_sessions_there_are(
 
 
 def test_requests_about_nothing_displace_the_oldest_of_their_kind_alone(sharing: Collector) -> None:
-    """Newcomers are never rejected, requests about documents stay, and no answer tells them apart."""
+    """Newcomers are never rejected, requests about documents stay, and no answer tells them
+    apart."""
     shared, early, late = Shared(), Shared(), Shared()
     share(sharing, shared)
     answers = [forget(sharing, one.session) for one in (shared, early)]

@@ -32,7 +32,10 @@ from plaintally_server.store.maintenance import MaintenanceReader
 from plaintally_server.store.timestamps import to_us
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-_WALK = r"SCAN (documents|import|rollups)|SEARCH (documents|import_days|rollups) [^(]*\((series|package)=\?\)$"
+_WALK = (
+    r"SCAN (documents|import|rollups)|SEARCH (documents|import_days|rollups) "
+    r"[^(]*\((series|package)=\?\)$"
+)
 """A step of a plan that reads a whole table, or all of a package or a series."""
 
 
@@ -307,7 +310,10 @@ def test_the_file_system_of_a_folder_is_that_of_the_deepest_mount(tmp_path: Path
         "import sys; from pathlib import Path; from plaintally_server.store.filesystems import *;"
     )
     program += "print(find_type(Path(sys.argv[1]).parent), find_type(Path(sys.argv[1])))"
-    mount = 'mount -t ramfs none "$2/a b" && mkdir "$1" && mount -t tmpfs none "$1" && exec "$0" -c "$3" "$1"'
+    mount = (
+        'mount -t ramfs none "$2/a b" && mkdir "$1" && mount -t tmpfs none "$1" && exec "$0" -c '
+        '"$3" "$1"'
+    )
     command = [
         "unshare",
         "-m",

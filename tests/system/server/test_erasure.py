@@ -427,7 +427,10 @@ def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
     path, small = tmp_path / "a.sqlite3", tmp_path / "small"
     small.mkdir()
     make(path, sessions=10)
-    script = f"cp {path} {small} && {sys.executable} -m plaintally_server forget erase --database {small}/a.sqlite3"
+    script = (
+        f"cp {path} {small} && {sys.executable} -m plaintally_server forget erase --database "
+        f"{small}/a.sqlite3"
+    )
     done = in_small(small, "UNUSED", [], script=script)
     assert done.returncode == 1
     assert "MiB are needed beside the database and" in done.stderr

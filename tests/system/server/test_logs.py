@@ -234,7 +234,10 @@ def test_an_interrupted_start_is_one_object(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_an_error_that_ends_the_process_is_logged_without_its_values(form: str) -> None:
-    program = f"from plaintally_server import logs; log_config.set_up({form!r}); raise ValueError('canary' '2b7')"
+    program = (
+        f"from plaintally_server import logs; log_config.set_up({form!r}); raise "
+        "ValueError('canary' '2b7')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,5 @@
-"""The store in PostgreSQL: several collectors on one database, a server that goes away, deletions."""
+"""The store in PostgreSQL: several collectors on one database, a server that goes away,
+deletions."""
 
 import asyncio
 import http.client
@@ -324,7 +325,10 @@ def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> N
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith("are not of this version; run plaintally-server migrate\n")
     done = run_server(tmp_path, "doctor", "--package", "rxinfer", "--port", "1", "--database", url)
-    told = "failed   tables        they are older, or not there; back up, then run `plaintally-server migrate`\n"
+    told = (
+        "failed   tables        they are older, or not there; back up, then run `plaintally-server "
+        "migrate`\n"
+    )
     assert (done.returncode, told in done.stdout) == (1, True)
     assert run_server(tmp_path, "migrate", "--database", url).returncode == 0
     run = partial(run_collector, tmp_path / "none", contract, url=url)
@@ -406,7 +410,10 @@ def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres:
     """It has a thread of its own, and what it left is erased after the next start."""
     url, gone, contract = postgres.new_store(), Shared(), f"--contract={write_contract(tmp_path)}"
     name = url.rpartition("/")[2].partition("?")[0]
-    running = "SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE 'VACUUM%' AND datname = current_database()"
+    running = (
+        "SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE 'VACUUM%' AND datname = "
+        "current_database()"
+    )
     running += " AND state = 'active'"
     with psycopg.connect(url, autocommit=True) as other:
         rows = "SELECT 0, 'ada', 'nothing', repeat('x', 400) FROM generate_series(1, 8000)"
@@ -442,7 +449,10 @@ def test_a_request_to_delete_waits_for_no_writer_and_keeps_its_connection(
     """Another collector writes for as long as the requests take; who deletes has them wait."""
     url = postgres.new_store()
     store = open_store(url)
-    pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    pids = (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+        "pg_backend_pid()"
+    )
 
     def ask() -> None:
         asyncio.run(asyncio.wait_for(store.request_forgetting(str(uuid4()), at=NOW), 20))

@@ -160,7 +160,10 @@ def drop_packets() -> None:
     """Run in the namespace: write, drop, write, pass, write, drop, and stop."""
     with run_postgres() as server:
         url = server.new_store()
-        rules = "add table inet silent; add chain inet silent in { type filter hook input priority 0; }; "
+        rules = (
+            "add table inet silent; add chain inet silent in { type filter hook input priority 0; "
+            "}; "
+        )
         for port in ("dport", "sport"):
             rules += f"add rule inet silent in tcp {port} {server.port} drop; "
         answered: list[str] = []
@@ -476,7 +479,10 @@ def test_both_drivers_understand_an_address(
     )
     assert isinstance(url, str)
     assert "canary" not in describe(url)
-    query = "SELECT current_user::text || ' ' || (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())::text"
+    query = (
+        "SELECT current_user::text || ' ' || (SELECT ssl FROM pg_stat_ssl WHERE pid = "
+        "pg_backend_pid())::text"
+    )
 
     async def ask() -> str:
         connection = await libpq.connect(url)

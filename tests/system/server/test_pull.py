@@ -518,7 +518,10 @@ def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
     done = run_server(
         tmp_path, "pull", "--project=p", "--package=pkg", env={"PYTHONPATH": f"{tmp_path}/without"}
     )
-    told = "plaintally-server: Google's client is missing; pip install 'plaintally-server[firestore]'\n"
+    told = (
+        "plaintally-server: Google's client is missing; pip install "
+        "'plaintally-server[firestore]'\n"
+    )
     assert (done.returncode, done.stderr) == (1, told)
     for options, code, told in (
         ((), 2, "Missing option '--project'"),

@@ -115,7 +115,8 @@ def test_the_answers_are_those_of_the_documents(folder: Path) -> None:
     [another, rxinfer] = of_store(folder)
     answers = {answer.question.name: answer for answer in rxinfer.answers}
     assert list(answers) == [
-        "imports", "versions", "pythons", "sessions", "session_versions", "session_pythons", "invokes",
+        "imports", "versions", "pythons", "sessions", "session_versions", "session_pythons",
+        "invokes",
     ]  # fmt: skip
     days: dict[Any, Any] = {row[0]: row[1] for row in answers["imports"].rows}
     assert [days[LAST - timedelta(days=back)] is None for back in range(7)] == [False] * 5 + [
@@ -183,7 +184,8 @@ FORMULAS = [f"{blank}{sign}1" for blank in ("", *BLANKS) for sign in "=+-@\uff1d
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_label_is_no_formula_in_a_spreadsheet(separator: str) -> None:
-    """Whatever separator a spreadsheet takes by its locale, no cell of text begins like a formula."""
+    """Whatever separator a spreadsheet takes by its locale, no cell of text begins like a
+    formula."""
     labels = [*FORMULAS, *(f"fit{between}=1" for between in (*BLANKS, ",", ";", '"', '"\n', "'"))]
     rows = [(label, 1, 1, 1.0, 1.0, 1.0, 1.0, 1.0) for label in labels]
     columns = (

@@ -421,9 +421,9 @@ def test_no_copy_is_prepared_in_the_place_of_its_source(
     message = refused(
         disaster.folder, "restore", "new.part", "--without-deletions", "--database", "new"
     )
-    assert (
-        message
-        == "plaintally-server: new.part has the name under which its copy would be written; rename it\n"
+    assert message == (
+        "plaintally-server: new.part has the name under which its copy would be written; "
+        "rename it\n"
     )
     assert source.read_bytes() == content
     (disaster.folder / "new").unlink(missing_ok=True)

@@ -832,7 +832,10 @@ def test_what_cannot_be_rolled_up_is_over_in_the_end(
     monkeypatch.setattr(scheduler, "LONGEST_WAIT_S", 1.0)
     store = open_store(tmp_path / "a.sqlite3")
     with open_for_writing(tmp_path / "a.sqlite3").begin() as connection:
-        refusing = "BEFORE UPDATE ON rolled_days WHEN NEW.rolled = NEW.stamp BEGIN SELECT RAISE(ABORT, 'no'); END"
+        refusing = (
+            "BEFORE UPDATE ON rolled_days WHEN NEW.rolled = NEW.stamp BEGIN SELECT RAISE(ABORT, "
+            "'no'); END"
+        )
         connection.execute(text(f"CREATE TRIGGER refusing {refusing}"))
     old = shared(days=300)
     run_until(tmp_path / "a.sqlite3", NOW)

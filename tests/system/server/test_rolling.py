@@ -331,7 +331,8 @@ def test_rollups_are_what_a_new_count_says(
 
 
 def test_rollups_outlast_the_documents(store: SQLStore) -> None:
-    """Also where a part of a session that is deleted has expired, and where something arrives late."""
+    """Also where a part of a session that is deleted has expired, and where something arrives
+    late."""
     days = [date(2026, 1, 20), date(2026, 3, 20)]
     chance = random.Random(3)  # noqa: S311
     old, new = [list(session(chance, at(day), invokes=4)) for day in days]
@@ -438,7 +439,10 @@ def test_a_day_whose_rollups_cannot_be_written_is_left(tmp_path: Path) -> None:
     days = [date(2026, 1, 20), date(2026, 1, 21)]
     store = open_store(tmp_path / "a")
     with open_for_writing(tmp_path / "a").begin() as connection:
-        refusing = f"BEFORE INSERT ON rollups WHEN NEW.series = '{VERSIONS.series}' AND NEW.day = '{days[0]}'"
+        refusing = (
+            f"BEFORE INSERT ON rollups WHEN NEW.series = '{VERSIONS.series}' AND NEW.day = "
+            f"'{days[0]}'"
+        )
         connection.execute(
             text(f"CREATE TRIGGER refusing {refusing} BEGIN SELECT RAISE(ABORT, 'no'); END")
         )

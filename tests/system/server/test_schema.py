@@ -100,7 +100,10 @@ def test_postgres_has_what_is_declared_and_says_what_it_is(postgres: Postgres) -
     assert schema.migrate(url) == HEAD
     open_store(url).close()
     assert differences(url) == []
-    query = "SELECT col_description('tombstones'::regclass, attnum) FROM pg_attribute WHERE attname = 'id_hash'"
+    query = (
+        "SELECT col_description('tombstones'::regclass, attnum) FROM pg_attribute WHERE attname = "
+        "'id_hash'"
+    )
     with open_for_reading(url).connect() as connection:
         assert connection.execute(text(query)).scalar() == tombstones.c.id_hash.comment
 

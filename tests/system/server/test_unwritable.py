@@ -79,7 +79,10 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, command: str, target: str, *limits: str) -> subprocess.CompletedProcess[str]:
     """Run a command with these disks, and without root's right to write everywhere; list what it
     leaves."""
-    script = f'{MOUNTS} && setpriv --bounding-set=-dac_override "$@"; result=$?; find . -type f >found; exit $result'
+    script = (
+        f'{MOUNTS} && setpriv --bounding-set=-dac_override "$@"; result=$?; find . -type f >found; '
+        "exit $result"
+    )
     before = ("unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", script, "sh", *limits)
     words = [word.format(target) for word in COMMANDS[command]]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}

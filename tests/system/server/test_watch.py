@@ -283,7 +283,8 @@ def test_downtime_is_reported_and_is_no_silence(
 def test_six_missing_hours_and_downtime_that_ended_are_not_reported(
     tmp_path: Path, today: date
 ) -> None:
-    """A day without six hours is compared; one without seven is not, and does not end the silence."""
+    """A day without six hours is compared; one without seven is not, and does not end the
+    silence."""
     [line] = watch_for_silence(
         tmp_path, today, lambda back, hour: hour < {1: 18, 3: 17}.get(back, 24)
     )

@@ -1,4 +1,5 @@
-"""The privacy page: complete, true to what is sent, and never made of an author's words as markup."""
+"""The privacy page: complete, true to what is sent, and never made of an author's words as
+markup."""
 
 import json
 import re
@@ -49,7 +50,10 @@ from plaintally_author.page import card, page
 from plaintally_author.page_data import INVOKE, PRIVATE, SESSION, STATS, sample_count
 from plaintally_author.words import show
 
-NASTY = "<script>alert(1)</script> [x](javascript:1) `c` | **b** _i_ &amp; www.evil.example ![i](https://evil.example/i)"
+NASTY = (
+    "<script>alert(1)</script> [x](javascript:1) `c` | **b** _i_ &amp; www.evil.example "
+    "![i](https://evil.example/i)"
+)
 ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 FULL = Contract(
@@ -129,8 +133,8 @@ def test_an_authors_words_are_never_markup(policy: str, endpoint: str | None, ma
     assert markdown.attributes <= {"href", "class"}
     html = Reader(to_html(blocks))
     assert html.tags - allowed <= {
-        "html", "head", "meta", "title", "style", "body", "main", "nav", "ol", "dl", "div", "dt", "dd", "caption",
-        "footer",
+        "html", "head", "meta", "title", "style", "body", "main", "nav", "ol", "dl", "div", "dt",
+        "dd", "caption", "footer",
     }  # fmt: skip
     for reader in (markdown, html):
         assert all(link.startswith(("https://example.org/", "#")) for link in reader.links), (
@@ -211,11 +215,13 @@ def test_the_page_is_complete(policy: str) -> None:
         )
     )
     for told in (
-        "Jane Roe", "https://example.org/contact", "telemetry.example.org", "1 day", "7 days", "to count", "to help",
-        *ALWAYS, "plaintally off hostpkg", "HOSTPKG_TELEMETRY=off", "LOG_USING_HOSTPKG=false", "PLAINTALLY=off",
-        "DO_NOT_TRACK=1", "preferences.toml", "plaintally preview hostpkg", "telemetry.preview()", "`CI`",
-        "plaintally forget ID --package hostpkg", "error_message", "`source`", "data protection authority",
-        policy, contract.hash(), "telemetry.enable_automatic_sharing()", "only when you ask",
+        "Jane Roe", "https://example.org/contact", "telemetry.example.org", "1 day", "7 days",
+        "to count", "to help", *ALWAYS, "plaintally off hostpkg", "HOSTPKG_TELEMETRY=off",
+        "LOG_USING_HOSTPKG=false", "PLAINTALLY=off", "DO_NOT_TRACK=1", "preferences.toml",
+        "plaintally preview hostpkg", "telemetry.preview()", "`CI`",
+        "plaintally forget ID --package hostpkg", "error_message", "`source`",
+        "data protection authority", policy, contract.hash(),
+        "telemetry.enable_automatic_sharing()", "only when you ask",
     ):  # fmt: skip
         assert told in found, told
     assert ("your consent (Article 6(1)(a))" in found) is (policy == "opt-in")

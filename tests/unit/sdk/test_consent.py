@@ -20,8 +20,9 @@ from plaintally.consent.rules import SWITCHES, Decision, Facts, Layer, decide, e
 URL = "https://telemetry.example.org/v1/documents"
 ENDPOINT = parse_endpoint(URL)
 ORDER = (
-    "argument", "enforced", "telemetry variable", "log-using variable", "plaintally variable", "do-not-track variable",
-    *CIRCUMSTANCES, "pool worker", "endpoint", "sender", "preferences", "default",
+    "argument", "enforced", "telemetry variable", "log-using variable", "plaintally variable",
+    "do-not-track variable", *CIRCUMSTANCES, "pool worker", "endpoint", "sender", "preferences",
+    "default",
 )  # fmt: skip
 WORDS = st.sampled_from(["1", "YES", "on", "0", "No", "off", "none", "", "perhaps", "2"])
 VARIABLES = [

@@ -1,4 +1,4 @@
-"""The chain of states that a model describes, and the two kinds of belief that travel along it as messages.
+"""A model's chain of states, and the two kinds of messages that pass along it.
 
 Nothing is computed here but the matrices; `filtering` carries beliefs forward and `smoothing` back.
 """
@@ -23,7 +23,7 @@ class Gaussian(NamedTuple):
 
 
 class Improper(NamedTuple):
-    """A belief that a flat prior leaves: m observations that do not determine the state yet, carried along the chain.
+    """A belief after a flat prior: m observations that do not determine the state yet.
 
     Nothing else is known than values = rows @ x + N(0, noise), where m is less than d.
 
@@ -42,7 +42,7 @@ Belief = Gaussian | Improper
 
 
 class Chain(NamedTuple):
-    """A model as matrices: x[t] = transition @ x[t - 1] + N(0, noise) and y[t] = x[t][0] + N(0, obs_var).
+    """A model as matrices: x[t] = transition @ x[t-1] + N(0, noise), y[t] = x[t][0] + N(0, var).
 
     Attributes:
         transition: shape (d, d), with determinant 1.
@@ -80,7 +80,7 @@ def _prior_of(model: Model) -> Belief:
 
 @contextmanager
 def checked_arithmetic() -> Iterator[None]:
-    """Turn an overflow into a sentence; never hold this open across a `yield`, for the setting is the thread's.
+    """Turn an overflow into a sentence; not across a `yield`, as it sets the thread.
 
     Raises:
         ValueError: the numbers inside left the range of double precision.

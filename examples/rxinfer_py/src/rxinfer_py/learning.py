@@ -15,11 +15,11 @@ from rxinfer_py.models import Model
 from rxinfer_py.smoothing import Smoothed, smooth
 
 _LEAST_NOISE = 1e-10
-"""The noise, as a part of the range of the observations, below which they count as free of noise."""
+"""The noise, relative to the range of the observations, that counts as none."""
 
 
 class Learned(NamedTuple):
-    """The model after the last iteration, what it infers, and the free energy after each iteration, in nats."""
+    """The fitted model, what it infers, and the free energy by iteration, in nats."""
 
     model: Model
     smoothed: Smoothed

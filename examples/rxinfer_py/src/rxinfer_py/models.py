@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple, Self
 
 
 class Normal(NamedTuple):
-    """A normal distribution of one number; its second parameter is the variance, not the standard deviation."""
+    """A normal distribution of one number, given by mean and variance."""
 
     mean: float
     var: float
@@ -42,7 +42,7 @@ class LocalLevel:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """The variances by their names, first those of the state and last that of the observations."""
+        """The variances by name, first those of the state and last the observations'."""
         return {"level_var": self.level_var, "obs_var": self.obs_var}
 
     def with_parameters(self, parameters: dict[str, float]) -> Self:
@@ -96,7 +96,7 @@ class LocalLinearTrend:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """The variances by their names, first those of the state and last that of the observations."""
+        """The variances by name, first those of the state and last the observations'."""
         return {"level_var": self.level_var, "slope_var": self.slope_var, "obs_var": self.obs_var}
 
     def with_parameters(self, parameters: dict[str, float]) -> Self:
@@ -147,7 +147,7 @@ def local_linear_trend(
     level_prior: tuple[float, float] | None = None,
     slope_prior: tuple[float, float] | None = None,
 ) -> LocalLinearTrend:
-    """Make the model of a level that grows by a slope, where both take random steps, observed with noise.
+    """Make the model of a level and a slope that take random steps, observed with noise.
 
     Args:
         level_var: variance of the level's step, zero or more.

@@ -1,4 +1,4 @@
-"""Observations as they are given, read into numbers: a sequence, or a mapping that holds one under the name y.
+"""Observations as numbers: a sequence, or a mapping that holds one under `y`.
 
 A missing observation is None or NaN, or is masked. Whatever else is no finite number is refused in
 a sentence.

@@ -1,4 +1,4 @@
-"""Messages back along the chain: the smoother of Rauch, Tung and Striebel, at the end of the data or with a fixed lag.
+"""Messages back along the chain: the Rauch-Tung-Striebel smoother, at a fixed lag or the end.
 
 All that the way back needs to know of a time is one kernel, the distribution of its state given the
 next state; it is known as soon as the filter has passed. See H. E. Rauch, F. Tung and C. T.
@@ -17,7 +17,7 @@ from rxinfer_py.filtering import advance, forward, predict
 
 
 class Kernel(NamedTuple):
-    """The state x[t] given the next one and the data until t: N(gain @ x[t + 1] + offset, covariance)."""
+    """The state x[t] given x[t + 1] and the data until t, as a normal distribution."""
 
     gain: Array
     offset: Array
@@ -72,7 +72,7 @@ def _determined(belief: Belief) -> Gaussian:
 def smooth_stream(
     chain: Chain, observations: Iterable[float], *, lag: int
 ) -> Iterator[Gaussian | None]:
-    """Give the state of time t - lag as soon as the observation of time t is there, from all data until t.
+    """Yield the state of time t - lag when the observation of time t has arrived.
 
     The result is what `smooth` would give on the same data. Memory and the time per observation
     grow with `lag` only. None stands for a state that a flat prior leaves undetermined until t.

@@ -1,4 +1,4 @@
-"""What this package records of its use: the contract, the handle, and the functions of RxInfer.jl's manual.
+"""What this package records of its use: the contract, the handle, and the user functions.
 
 The names are those of the manual, without the exclamation marks.
 """
