@@ -1,4 +1,6 @@
-"""Hands one document to a detached sender: the host's side. The sender itself is in `_transport.sender`.
+"""Hands one document to a detached sender: the host's side.
+
+The sender itself is in `_transport.sender`.
 
 Importing a package must not wait for a network, and neither must the end of the host. So a process
 of its own, the sender, delivers the document. It ends within ten seconds, whatever the network
@@ -19,13 +21,13 @@ starts one sender. The host finds the pipe below /proc: one of the process ids a
 has it as descriptor 3. (Descriptor 0 of a process in the background is /dev/null.) Where there is
 no /proc, as on macOS, each package starts a sender.
 
-    state       descriptor 3    until                                           a job of a later package
-    starting    the pipe        Python runs                                     waits in the pipe
-    lingering   the pipe        a second without a job, four seconds in all,    is delivered at once
-                                the host's end, or a lack of locks
-    given up    /dev/null       the pipe was read for the last time, and the    starts another sender
-                                jobs are delivered or their five seconds over
-    gone        closed                                                          starts another sender
+    state      descriptor 3  until                                         a job of a later package
+    starting   the pipe      Python runs                                   waits in the pipe
+    lingering  the pipe      a second without a job, four seconds in all,  is delivered at once
+                             the host's end, or a lack of locks
+    given up   /dev/null     the pipe was read for the last time, and the  starts another sender
+                             jobs are delivered or their time is over
+    gone       closed                                                      starts another sender
 
 The host writes the job and then looks at descriptor 3 again. If it is still the pipe, the last read
 is yet to come and finds the job. Otherwise the host starts another sender. Both may deliver the
@@ -81,10 +83,16 @@ _refused_s = -_AGAIN_S  # when a sender found no lock
 
 
 class Endpoint:
-    """Where documents go: `scheme`, `host` (IPv6 in brackets), `port`, and `path` without a slash at its end."""
+    """Where documents go: `scheme`, `host`, `port` and `path`.
+
+    An IPv6 host has brackets, and the path has no slash at its end.
+    """
 
     def __init__(self, scheme: str, host: str, port: int, path: str) -> None:
-        self.scheme, self.host, self.port, self.path = scheme, host, port, path
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        self.path = path
 
     def __str__(self) -> str:
         default = self.port == (443 if self.scheme == "https" else 80)
@@ -168,11 +176,13 @@ def sender_environment(environment: "Mapping[str, str]") -> "dict[str, str]":
 
 
 def _split_authority(url: str, authority: str, default_port: int) -> "tuple[str, int]":
-    host, port = authority, str(default_port)
+    host = authority
+    port = str(default_port)
     bracket = authority.rfind("]")
     colon = authority.find(":", bracket + 1)
     if colon >= 0:
-        host, port = authority[:colon], authority[colon + 1 :]
+        host = authority[:colon]
+        port = authority[colon + 1 :]
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" and ":" in host else host
     letters = (
         bare.replace(".", "")
@@ -196,7 +206,7 @@ def _unusable(url: object, reason: str) -> Exception:
 
 
 def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
-    """Give a job to the latest sender of this process; False if it is gone or has another environment.
+    """Give a job to the latest sender; return False if it is gone or has another environment.
 
     The process ids may belong to other users: `readlink` waits for no file system that a descriptor
     of theirs leads to. The pipe is opened for reading, too: to write into a pipe without a reader
@@ -221,7 +231,8 @@ def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
                     posix.close(descriptor)
                 if posix.readlink(path) == pipe:
                     return not job
-        except Exception:  # noqa: BLE001, S110  # it has ended, is another user's, its pipe is full, or a hook refuses
+        # It has ended or is another user's, its pipe is full, or a hook refuses.
+        except Exception:  # noqa: BLE001, S110
             pass
     return False
 
@@ -255,7 +266,10 @@ def _start(job: bytes, passed: "dict[str, str]") -> None:
 
 
 def _is_making_a_container() -> bool:
-    """Whether the next child would be the first process of a namespace, in which nothing can start after its end."""
+    """Return whether the next child would be the first process of a namespace.
+
+    After its end nothing can start in the namespace.
+    """
     later = "/proc/self/ns/pid_for_children"
     try:
         return posix.readlink(later) != posix.readlink("/proc/self/ns/pid")
@@ -264,7 +278,7 @@ def _is_making_a_container() -> bool:
 
 
 def find_interpreter() -> str:
-    """Return the path of the interpreter to start, or an empty text in a program without one, such as a frozen program.
+    """Return the path of the interpreter to start, or nothing, such as in a frozen program.
 
     A program that embeds Python gives its own path as `sys.executable`, or that of any interpreter
     on the PATH; the one that fits lies beside its library.
@@ -289,20 +303,20 @@ def find_interpreter() -> str:
 def _is_interpreter() -> bool:
     """Whether this process runs `sys.executable` and is not another program that embeds Python."""
     kind = os.path.basename(sys.executable or "").lower().removesuffix(".exe")
-    version = (
-        kind.removeprefix("python").removeprefix("pypy").rstrip("dtw")
-    )  # debug, free-threaded, windowed
+    version = kind.removeprefix("python").removeprefix("pypy")
+    version = version.rstrip("dtw")  # debug, free-threaded, windowed
     if kind[:2] != "py" or version.strip("0123456789.") or not sys.orig_argv:
         return False
     try:
-        program, given = os.stat(os.readlink("/proc/self/exe")), os.stat(sys.executable)
+        return os.path.samefile(os.readlink("/proc/self/exe"), sys.executable)
     except OSError:  # not Linux, or without /proc
         return os.access(sys.executable, os.X_OK)
-    return os.path.samestat(program, given)
 
 
 def command(boot: str, *arguments: str) -> "list[str]":
-    """Return the command of an interpreter that looks at nothing of the user's and runs `boot`, or an empty list.
+    """Return the command of an interpreter that runs `boot`, or an empty list.
+
+    The interpreter looks at nothing of the user's.
 
     PYTHONHOME is an exception: without it this interpreter may not find its library.
     """
@@ -316,7 +330,7 @@ def command(boot: str, *arguments: str) -> "list[str]":
 
 
 def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> int:
-    """Run a script of sh's with `source` as descriptor 3; return its process id, or 0 if that is impossible."""
+    """Run a script with `source` as descriptor 3; return its process ID, or 0 if it cannot run."""
     # Twice, since glibc before 2.29 would not pass on a source that is 3 already.
     pipe = (os.POSIX_SPAWN_DUP2, source, 0), (os.POSIX_SPAWN_DUP2, 0, 3)
     streams = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
@@ -324,7 +338,7 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
     settings: Any = {"file_actions": [*pipe, *streams], "setsid": True, "setsigmask": ()}
     try:
         shell = posix.posix_spawn("/bin/sh", ["sh", "-c", *arguments], environment, **settings)
-    except Exception:  # noqa: BLE001  # refused by the system, by this build of Python, or by a hook, which may raise anything
+    except Exception:  # noqa: BLE001  # refused by the system, this build of Python or a hook
         return 0
     start = getattr(_thread, "start_new", _thread.start_new_thread)
     is_green = hasattr(start, "__code__")  # and would stop all others while it waits
@@ -338,10 +352,14 @@ def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]")
 
 
 def _wait_in_thread(shell: int, start: "Callable[..., object]") -> None:
-    """Wait for sh in a thread, and at exit for the thread: one that outlives its interpreter may abort the process."""
+    """Wait for sh in a thread, and at exit for the thread.
+
+    A thread that outlives its interpreter may abort the process.
+    """
     import atexit
 
-    host, ended = os.getpid(), _thread.allocate()
+    host = os.getpid()
+    ended = _thread.allocate()
 
     def wait_for_thread() -> None:
         if os.getpid() == host:  # a forked child has no such thread
@@ -355,7 +373,7 @@ def _wait_in_thread(shell: int, start: "Callable[..., object]") -> None:
         ended.release()
         try:
             atexit.unregister(wait_for_thread)
-        except Exception:  # noqa: BLE001, S110  # it compares the callbacks of the host, which may refuse that
+        except Exception:  # noqa: BLE001, S110  # the callbacks of the host refuse a comparison
             pass
         if has_children:
             _wait(-shell)
@@ -382,7 +400,10 @@ def _wait(process: int, options: int = 0) -> "int | None":
 
 
 def may_thread() -> bool:
-    """Whether a thread may be started: a sub-interpreter that ends before its thread would end the whole process."""
+    """Return whether a thread may be started.
+
+    A sub-interpreter that ends before its thread would end the whole process.
+    """
     try:
         __import__("_signal").signal(0, None)  # no signal has this number
     except ValueError as error:

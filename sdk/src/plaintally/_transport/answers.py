@@ -11,13 +11,17 @@ from typing import Any, NamedTuple
 from plaintally.printable import printable
 
 MAX_REASON = 300
-_STRANGER = "something other than the collector answered, with status {}; if this network has a login page, log in"
+_STRANGER = (
+    "something other than the collector answered, with status {}; "
+    "if this network has a login page, log in"
+)
 _OWN_AUTHORITY = (
     "set SSL_CERT_FILE to the certificates of your organization if it has an authority of its own"
 )
 # What to do about a certificate that is not trusted, by words of OpenSSL's message.
 _REMEDIES = {
-    "Key Identifier": "Python 3.13 and newer reject certificates without key identifiers, which RFC 5280 requires: "
+    "Key Identifier": "Python 3.13 and newer reject certificates without key identifiers, "
+    "which RFC 5280 requires: "
     "ask the administrator of the certificate authority to issue them again with these extensions",
     "local issuer": _OWN_AUTHORITY,
     "signed certificate": _OWN_AUTHORITY,
@@ -82,7 +86,7 @@ def _reason(error: Exception, try_s: float) -> str:
 
 
 def _error_message(content: dict[str, Any], status: int) -> str | None:
-    """Return the message of an error in the form of a collector and of Firestore; None if it has another form."""
+    """Return the message of an error in the form of Firestore; None if it has another form."""
     error = content.get("error")
     if (
         not isinstance(error, dict)

@@ -23,7 +23,7 @@ _PARTIAL = (400, 403, 409, 413)  # one document of a batch may be at fault
 
 
 class Document(NamedTuple):
-    """A document on its way: its collection, its id, and its fields as they will be sent, in Firestore's JSON."""
+    """A document on its way: collection, id, and its fields in Firestore's JSON."""
 
     collection: str
     id: str
@@ -50,7 +50,7 @@ class Request(NamedTuple):
     documents: tuple[Document, ...]
 
     def is_confirmed_by(self, content: Mapping[str, Any]) -> bool:
-        """Return whether the content of an answer with status 200 says that every document is stored or deleted."""
+        """Return whether an answer with status 200 says that all is stored or deleted."""
         if not self.documents:
             return self.target.endswith(":forget") and (
                 "receipt" in content or "request" in content
@@ -135,7 +135,7 @@ def _single(document: Document, endpoint: "Endpoint | None") -> Request:
 
 
 def _document_root(endpoint: "Endpoint | None") -> str | None:
-    """The name below which the documents stand, which a commit needs; None where the endpoint's path has none."""
+    """Return the name of the documents' root, or None if the endpoint's path has none."""
     if endpoint is None:
         return None
     _, found, rest = endpoint.path.partition("/projects/")

@@ -32,7 +32,7 @@ CERTIFICATES = (
 def request(
     destination: "Destination", body: bytes, *, method: str = "POST", extra: bytes = b""
 ) -> bytes:
-    """Return the exact bytes of a request, the same on every machine but for the target and body."""
+    """Return the bytes of a request, the same on every machine but for target and body."""
     scheme, host, port, target = destination
     is_default = port == (443 if scheme == "https" else 80)
     head = (
@@ -55,7 +55,8 @@ class Client:
     """
 
     def __init__(self, policy: retry.Policy, *, in_thread: bool) -> None:
-        self.policy, self.in_thread = policy, in_thread
+        self.policy = policy
+        self.in_thread = in_thread
         self._context: ssl.SSLContext | None = None
         self._making_context = _thread.allocate_lock()
 
@@ -149,7 +150,7 @@ def _make_context() -> "ssl.SSLContext":
         raise
     try:
         has_own = any(context.cert_store_stats().values())
-    except Exception:  # noqa: BLE001  # the host has replaced it by one that asks the system's trust store
+    except Exception:  # noqa: BLE001  # the host has put the system's trust store in its place
         has_own = True
     if not has_own and not _has_certificates(ssl.get_default_verify_paths().capath):
         for path in filter(os.path.isfile, CERTIFICATES):

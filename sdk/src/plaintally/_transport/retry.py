@@ -21,7 +21,9 @@ class Policy:
     """
 
     def __init__(self, pauses_s: "tuple[float, ...]", *, try_s: float, total_s: float) -> None:
-        self.pauses_s, self.try_s, self.total_s = pauses_s, try_s, total_s
+        self.pauses_s = pauses_s
+        self.try_s = try_s
+        self.total_s = total_s
 
     def wait_s(self, tries: int, asked_s: "float | None", spent_s: float) -> "float | None":
         """Return how long to wait before the next try, or None to give up.

@@ -142,7 +142,7 @@ def _jobs(host: int) -> "Iterator[bytes]":
 
 
 def _lock_a_file() -> bool:
-    """Lock one of the files that count senders, as `sh` does; return False if others hold all locks.
+    """Lock one of the files that count senders, as `sh` does; return False if none is left.
 
     The lock is released when this process ends.
     """
@@ -168,7 +168,7 @@ def _lock_a_file() -> bool:
 
 
 def _is_crowded() -> bool:
-    """Return whether all locks are held, this process's own among them; one lock alone says nothing of others."""
+    """Return whether all locks are held. The only lock of a zip file says nothing of others."""
     import fcntl
 
     paths = _files_to_lock()
@@ -209,7 +209,7 @@ def detach(*, keep: int = PIPE) -> None:
 
 
 def _close_inherited(keep: int) -> None:
-    """Close what the host's libraries left open across a process start, so that nothing waits for us to end."""
+    """Close what the host's libraries left open, so that nothing waits for this process."""
     try:
         names = os.listdir("/dev/fd")
     except OSError:  # /proc is not mounted

@@ -23,7 +23,7 @@ def spawn(command: "list[str]", job: bytes, environment: "dict[str, str]") -> No
         if process.stdin is not None:
             with process.stdin:
                 process.stdin.write(job)
-    except Exception:  # noqa: BLE001, S110  # refused by the system, or by a hook, which may raise anything
+    except Exception:  # noqa: BLE001, S110  # refused by the system or a hook
         pass
 
 

@@ -1,4 +1,4 @@
-"""The command `plaintally send-test`: whether imports of a package can be delivered from here, and if not, why.
+"""The command `plaintally send-test`: what keeps imports from being delivered from here.
 
 The test runs where a sender would: in a process of its own with the sender's variables and without
 `site`, so that a trust store or a proxy that only the host has is not taken for one that the sender
@@ -28,7 +28,10 @@ def find_obstacle(package: str, endpoint: str) -> str:
     folder = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     command = _spawn.command(_BOOT, folder, package, endpoint)
     if not command:
-        return "no Python interpreter can be started here; only a program that was not frozen counts imports"
+        return (
+            "no Python interpreter can be started here; "
+            "only a program that was not frozen counts imports"
+        )
     done = subprocess.run(
         command,
         env=_spawn.sender_environment(os.environ),
@@ -38,7 +41,10 @@ def find_obstacle(package: str, endpoint: str) -> str:
         encoding="utf-8",
         check=False,
     )
-    failed = "the process that was to try it failed; try it again, then report it as a mistake of plaintally"
+    failed = (
+        "the process that was to try it failed; "
+        "try it again, then report it as a mistake of plaintally"
+    )
     return done.stdout.strip() or (failed if done.returncode else "")
 
 
@@ -53,7 +59,7 @@ def main() -> None:
 
 
 def _is_of_collector(answer: Answer) -> bool:
-    """Return whether a collector or Firestore found the collection, and gives out no document or has none.
+    """Return whether a collector or Firestore found the collection, and gave out nothing.
 
     Both answer alike if the path of the endpoint is wrong, but with another message.
     """

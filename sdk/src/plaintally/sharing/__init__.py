@@ -51,7 +51,9 @@ class Preview:
     def __init__(
         self, session: Session, endpoint: Endpoint | None, *, include: Collection[str] = ()
     ) -> None:
-        self.session, self.endpoint, self.include = session, endpoint, _valid_include(include)
+        self.session = session
+        self.endpoint = endpoint
+        self.include = _valid_include(include)
         declared = _declared(session)
         self.withheld = tuple(label for label in session.labels if label not in declared)
         self.requests = tuple(make_requests(_documents(session, declared, self.include), endpoint))
@@ -80,8 +82,8 @@ class Preview:
         size = sum(len(request.body) for request in self.requests)
         lines = [
             (
-                f"{len(self.documents)} documents ({size:,} bytes in {len(self.requests)} requests) "
-                f"would go {where}:"
+                f"{len(self.documents)} documents ({size:,} bytes "
+                f"in {len(self.requests)} requests) would go {where}:"
             )
         ]
         found = self.documents
@@ -91,8 +93,8 @@ class Preview:
             lines += [
                 "",
                 (
-                    f"and {len(found) - MAX_SHOWN} more; all are in its `documents`, every byte in its "
-                    "`content`."
+                    f"and {len(found) - MAX_SHOWN} more; "
+                    "all are in its `documents`, every byte in its `content`."
                 ),
             ]
         if self.withheld:
@@ -105,8 +107,8 @@ class Preview:
             lines += [
                 "",
                 (
-                    f"What errors said and sources stay here, unless include={set(PRIVATE)} asks for "
-                    "them."
+                    "What errors said and sources stay here, "
+                    f"unless include={set(PRIVATE)} asks for them."
                 ),
             ]
         return "\n".join(map(printable, lines))
@@ -145,7 +147,8 @@ class ShareResult:
         self.failed: dict[str, int] = {}
         self.reason: str | None = None
         self.uncertain = False
-        self.total, self._given_endpoint = total, given_endpoint
+        self.total = total
+        self._given_endpoint = given_endpoint
         self.issue_url = _issue_url(issues_url, session) if session else None
 
     @property
@@ -154,7 +157,10 @@ class ShareResult:
         return bool(self.shared) and not self.failed and self.reason is None
 
     def __repr__(self) -> str:
-        return f"ShareResult({self.session_id}, shared={self.shared}, failed={self.failed}, reason={self.reason!r})"
+        return (
+            f"ShareResult({self.session_id}, shared={self.shared}, "
+            f"failed={self.failed}, reason={self.reason!r})"
+        )
 
     def __str__(self) -> str:
         if not self.shared:
@@ -162,8 +168,8 @@ class ShareResult:
             if self.uncertain:
                 lines += [
                     (
-                        "In case a request arrived all the same, this is what its deletion needs: the "
-                        "session ID"
+                        "In case a request arrived all the same, "
+                        "this is what its deletion needs: the session ID"
                     ),
                     f"{self.session_id} and the deletion key {self.deletion_key}.",
                 ]
@@ -178,8 +184,8 @@ class ShareResult:
             missing = f"{_count(self.failed)} failed, {unsent} documents were not sent"
             lines += [
                 (
-                    f"Only a part could be shared ({self.reason}): {missing}. Share again to complete "
-                    "it."
+                    f"Only a part could be shared ({self.reason}): {missing}. "
+                    "Share again to complete it."
                 ),
                 "",
             ]
@@ -202,8 +208,8 @@ class ShareResult:
         else:
             lines += [
                 (
-                    f"{self.host} deletes nothing by itself: to have it deleted, ask the maintainers, "
-                    "with the ID."
+                    f"{self.host} deletes nothing by itself: "
+                    "to have it deleted, ask the maintainers, with the ID."
                 ),
                 "Keep this key, which shows that the session is yours:",
                 f"    {self.deletion_key}",
@@ -230,7 +236,10 @@ class Receipt(NamedTuple):
 
     def __str__(self) -> str:
         if self.state == "deleted":
-            said = f"Session {self.session_id} is deleted: {self.documents} documents at {self.deleted_at}."
+            said = (
+                f"Session {self.session_id} is deleted: "
+                f"{self.documents} documents at {self.deleted_at}."
+            )
             return f"{printable(said)}\n{printable(f'Receipt to quote: {self.hash}')}"
         return printable(
             f"The deletion of session {self.session_id} waits for the maintainers, since no key "
@@ -245,7 +254,7 @@ def share(
     issues_url: str | None = None,
     given_endpoint: str | None = None,
 ) -> ShareResult:
-    """Send what a preview holds. Whatever fails is a reason in the result, which is shown or returned in any case.
+    """Send what a preview holds. A failure is a reason in the result, which is always shown.
 
     An interruption, by Ctrl-C or an exit, ends it between two requests' answers and is raised
     again. `given_endpoint` is the address where it is not the package's own, which deleting needs
@@ -269,7 +278,7 @@ def share(
     progress = Progress(totals, shown=show_progress)
     try:
         _send_all(preview.requests, endpoint, result, progress)
-    except Exception as error:  # noqa: BLE001  # no mistake may hide the ID and the key of what was shared
+    except Exception as error:  # noqa: BLE001  # no mistake may hide the ID and the key
         result.reason = unexpected(error)
     except BaseException as interruption:
         result.reason = "it was interrupted"
@@ -330,7 +339,10 @@ def _forget(
             f"{session_id!r} is no session ID; it looks like 9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
         )
     where = f" ({issues_url})" if issues_url else ""
-    alone = f"{endpoint.host} deletes nothing by itself; ask the maintainers to delete session {session_id}{where}"
+    alone = (
+        f"{endpoint.host} deletes nothing by itself; "
+        f"ask the maintainers to delete session {session_id}{where}"
+    )
     if is_firestore_host(endpoint.host):
         raise SharingError(alone)
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
@@ -352,8 +364,9 @@ def _forget(
 
 
 def _read_receipt(content: Mapping[str, Any], session_id: str) -> Receipt | None:
-    """Return the receipt in an answer, or that the request waits; None if it is neither, or of another session."""
-    request, receipt = content.get("request"), content.get("receipt")
+    """Return the receipt in an answer, or that the request waits; None if it is neither."""
+    request = content.get("request")
+    receipt = content.get("receipt")
     if (
         isinstance(request, dict)
         and request.get("state") == "waiting"
@@ -433,7 +446,7 @@ def _valid_include(include: Collection[str]) -> frozenset[str]:
 
 
 def _issue_url(issues_url: str | None, session: Session) -> str | None:
-    """A new issue with the session's ID, versions and figures in it, where the page is known to take them so."""
+    """Return the URL of a new issue with the session's ID, versions and figures in it."""
     if issues_url is None:
         return None
     base = issues_url.rstrip("/")
@@ -447,7 +460,8 @@ def _issue_url(issues_url: str | None, session: Session) -> str | None:
         f"- {stats.label}: {stats.total_invokes} invokes, {stats.failed_count} failed"
         for stats in found
     )
-    body = f"<!-- What happened, and what did you expect? -->\n\nSession ID: {session.id}\n\n{versions}\n\n{figures}\n"
+    question = "<!-- What happened, and what did you expect? -->"
+    body = f"{question}\n\nSession ID: {session.id}\n\n{versions}\n\n{figures}\n"
     names = ("issue[title]", "issue[description]") if "gitlab" in base else ("title", "body")
     title = f"{session.package}: help with session {session.id[:8]}"
     return f"{base}/new?{names[0]}={quote(title)}&{names[1]}={quote(body)}"

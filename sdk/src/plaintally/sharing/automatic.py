@@ -39,7 +39,8 @@ class _Pipe:
     """
 
     def __init__(self, package: str) -> None:
-        self.package, self.pid = package, os.getpid()
+        self.package = package
+        self.pid = os.getpid()
         self.source, self.sink = os.pipe()
         self.inodes = {end: os.fstat(end).st_ino for end in (self.source, self.sink)}
         self.rest = b""
@@ -152,7 +153,8 @@ class Stream:
         try:
             pipe = self._pipe = _Pipe(session.package)
         except OSError:
-            self._pipe, self.obstacle = None, "no file descriptor is left"
+            self._pipe = None
+            self.obstacle = "no file descriptor is left"
             return
         has_streams = pipe.source > 2  # else the host would write into the pipe
         pipe.write(frame(header(session, self.endpoint)))

@@ -210,7 +210,7 @@ class Batch:
         return bool(self.waiting) or bool(self.parents.keys() - {self.session})
 
     def _wait(self) -> bool:
-        """Wait until something is due; return False if the host has ended and no runs or time are left."""
+        """Wait until something is due; return False if the host has ended and nothing is left."""
         with self.changed:
             while self.end_s == float("inf"):
                 left_s = self.due_s - time.monotonic()
