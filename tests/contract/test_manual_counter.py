@@ -71,6 +71,8 @@ def test_a1_it_counts_how_often_the_package_is_loaded(site: Site) -> None:
     for _ in range(25):
         site.run()
     assert site.total == 25
+    site.run(f"{IMPORT}; import importlib; importlib.reload(rxinfer_py)")  # once per process
+    assert site.total == 26
 
 
 @pytest.mark.linux
@@ -208,6 +210,8 @@ def test_a7_off_for_one_session_by_function(site: Site) -> None:
         "telemetry.count_import()"
     )
     assert site.total == 0
+    site.run()
+    assert site.total == 1  # it was off for one session
 
 
 @pytest.mark.linux

@@ -148,7 +148,7 @@ _NOT_CODE = frozenset(
     ("annotation", "returns", "decorator_list", "type_comment", "bases", "format_spec")
 )
 _UNTESTED_NAMES = frozenset(("__slots__", "__all__", "TYPE_CHECKING"))
-_UNTESTED_CALLS = frozenset(("schemas", "invalid", "forbidden", "NotImplementedError"))
+_UNTESTED_CALLS = frozenset(("json_schema", "invalid", "forbidden", "NotImplementedError"))
 """Calls whose arguments describe: error messages, and the JSON schemas of the API's description."""
 
 Change = tuple[str, ast.AST]
@@ -283,7 +283,7 @@ def _constants(value: object) -> Iterator[bool | int | float | bytes | str]:
     elif isinstance(value, int):
         yield from (value + 1, value - 1)
     elif isinstance(value, float):
-        yield from (value * 2, value / 2)
+        yield from (value * 2 + 1, value / 2 - 1)
     elif isinstance(value, bytes):
         yield value + b"X"
     elif isinstance(value, str) and " " not in value.strip():  # a sentence is a message

@@ -60,7 +60,8 @@ STATS = {
     "total_duration_ms": 3.0,
     "context_keys": ["model", "error_message"],
 }
-RUN = {
+ERROR = {"type": "ValueError", "frames": []}
+RUN: dict[str, Any] = {
     "id": ID,
     "package": "pkg",
     "session_stats": PARENT,
@@ -333,6 +334,7 @@ def test_the_limits_of_numbers() -> None:
         ({"python_version": "3.9"}, True),
         ({"package_version": ""}, True),
         ({"os": "a-B_9"}, True),
+        ({"os": "x"}, True),
         ({"os": "x" * 32}, True),
         ({"cpu_threads": 0}, True),
         ({"word_size": 65_536}, True),
@@ -389,6 +391,7 @@ def test_a_label_and_its_context_are_declared() -> None:
         ({"model": "a", "secret": 1}, False),
         ({"error_message": "what it said"}, True),
         ({"error_message": 3}, False),
+        ({**RUN["context"], "error": ERROR, "error_message": ""}, True),
     ):
         found = put("invokes", {**RUN, "context": context})
         assert isinstance(found, Admitted) if is_admitted else found == 400, context
@@ -447,6 +450,17 @@ def test_a_rejection_names_the_package_that_it_concerns(
     policy.note(caught.value)
     assert noted == ([package] if package else [])
     POLICY.note(caught.value)
+
+
+def test_a_rejection_names_missing_fields_and_counts_unknown_ones() -> None:
+    for changes, told, hidden in (
+        ({"id": LACKING, "timestamp": LACKING}, "id, timestamp missing", "unknown"),
+        ({"canary": 1, "canaries": 2}, "2 unknown", "canary"),
+    ):
+        with pytest.raises(Refusal) as caught:
+            admit(Name("p", "(default)", "using_pkg", ID), change(IMPORT, **changes), POLICY)
+        assert told in caught.value.message
+        assert hidden not in caught.value.message
 
 
 def test_no_message_repeats_what_a_client_sent() -> None:
@@ -597,6 +611,9 @@ MORE = {
 }
 
 
+SHRINKING = {**JULIA_STATS, "success_count": 4}
+
+
 @pytest.mark.parametrize(
     ("current", "may_replace"),
     [
@@ -627,6 +644,11 @@ def test_statistics_without_a_key_only_grow(current: dict[str, object], may_repl
     assert hidden == (expected if may_replace else expected._replace(stays=True))
 
 
+def test_a_sender_sees_what_is_stored_unless_it_is_told_otherwise() -> None:
+    with pytest.raises(Refusal):
+        admit(Name("p", "(default)", "session_stats", ID), MORE, POLICY, current=SHRINKING)
+
+
 def test_a_session_of_rxinfer_never_changes() -> None:
     other = {**JULIA_SESSION, "created_at": NOW + timedelta(seconds=1)}
     stays = Admitted(JULIA_SESSION, "julia", stays=True)
@@ -645,6 +667,8 @@ def test_documents_of_rxinfer_are_completed_for_readers() -> None:
     run = rxinfer.complete(JULIA_RUN, "julia", label="fit")
     assert run == {**JULIA_RUN, "package": "julia", "label": "fit", "duration_ms": 1000.0}
     assert rxinfer.complete(JULIA_RUN, "julia")["label"] == ""
+    instant = {**JULIA_RUN, "execution_end": NOW}
+    assert rxinfer.complete(instant, "julia")["duration_ms"] == 0.0
     backwards = {**JULIA_RUN, "execution_end": NOW - timedelta(seconds=1)}
     assert rxinfer.complete(backwards, "julia")["duration_ms"] == 0.0
     kept = {**RUN, "duration_ms": 7.0}

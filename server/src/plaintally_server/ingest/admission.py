@@ -318,7 +318,7 @@ def _admit_import(
         )
     if not isinstance(fields["timestamp"], datetime):
         raise invalid("The field timestamp must be a timestampValue.")
-    for field in () if is_dialect else contracts[package].counter:
+    for field in contracts[package].counter:
         if field not in fields:  # an older release may have declared less
             continue
         value = fields[field]
@@ -417,8 +417,6 @@ def _check_context(context: Mapping[str, Any], label: Label) -> None:
 def _check_names(
     collection: str, fields: Fields, declared: tuple[str, ...], *, optional: Collection[str] = ()
 ) -> None:
-    if fields.keys() == set(declared):
-        return
     unknown, missing = set(fields) - set(declared), set(declared) - {*fields, *optional}
     if unknown or missing:
         wrong = f"{len(unknown)} unknown" if unknown else f"{', '.join(sorted(missing))} missing"

@@ -44,7 +44,7 @@ def _is_environment(value: object) -> bool:
         and len(value) <= MAX_CONTEXT_KEYS
         and all(
             item is None
-            or isinstance(item, (bool, int, float))
+            or isinstance(item, (int, float))
             or (isinstance(item, str) and len(item) <= 256)  # noqa: PLR2004
             for item in value.values()
         )
