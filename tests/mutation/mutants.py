@@ -64,14 +64,14 @@ class Part(NamedTuple):
 PARTS = {
     "consent": Part(
         ("plaintally.consent.rules", "plaintally.consent.preferences_file"),
-        ("tests/unit/sdk/test_consent_rules.py", "tests/unit/sdk/test_preferences_text.py"),
+        ("tests/unit/sdk/consent/test_consent_rules.py", "tests/unit/sdk/consent/test_preferences_text.py"),
     ),
     "contract": Part(
         ("plaintally.contract", "plaintally.contract.fields", "plaintally.contract.patterns"),
         (
-            "tests/unit/sdk/test_declarations.py",
-            "tests/unit/sdk/test_field_types.py",
-            "tests/unit/sdk/test_pattern_tables.py",
+            "tests/unit/sdk/contract/test_declarations.py",
+            "tests/unit/sdk/contract/test_field_types.py",
+            "tests/unit/sdk/contract/test_pattern_tables.py",
         ),
     ),
     "admission": Part(
@@ -82,10 +82,10 @@ PARTS = {
             "plaintally_server.ingest.coarse",
             "plaintally_server.ingest.rxinfer",
         ),
-        ("tests/unit/server/test_admission.py", "tests/unit/server/test_fast_path.py"),
+        ("tests/unit/server/ingest/test_admission.py", "tests/unit/server/ingest/test_fast_path.py"),
     ),
     "disclosure": Part(
-        ("plaintally_server.reports.disclosure",), ("tests/unit/server/test_disclosure.py",)
+        ("plaintally_server.reports.disclosure",), ("tests/unit/server/reports/test_disclosure.py",)
     ),
 }
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from loopback import OK, Loopback, answer, confirm, error, loopback
 from plaintally import Telemetry, sharing
 from plaintally._spawn import parse_endpoint
-from plaintally._transport import http, proxies, response, retry, sender
-from plaintally._transport.answers import parse_answer
+from plaintally._transport import http, proxies, retry, sender
 from plaintally.contract import Contract, Flag, Label
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
@@ -314,30 +313,6 @@ def test_no_answer_raises_anything_else(server: Loopback, telemetry: Telemetry, 
     except SharingError:
         return
     assert str(receipt).replace("\n", "").isprintable()
-
-
-@given(
-    st.integers(200, 599),
-    st.one_of(st.binary(max_size=200), JSON.map(lambda value: json.dumps(value).encode())),
-)
-def test_a_parsed_answer_has_an_object_or_a_reason(status: int, body: bytes) -> None:
-    parsed = parse_answer(status, body, None)
-    assert isinstance(parsed.content, dict)
-    assert parsed.reason == "" if parsed.status == 200 else parsed.reason.isprintable()
-    assert parsed.status in (0, status)
-
-
-@given(st.binary(max_size=100))
-@example(b"HTTP/1.1 200")
-def test_a_head_is_read_or_is_no_http(head: bytes) -> None:
-    try:
-        status, retry_after, _ = response.parse_head(head)
-    except OSError:
-        return
-    assert 200 <= status < 600
-    wait_s = retry.asked_s(status, retry_after)
-    assert (wait_s is not None) == (status == 429 or status >= 500)
-    assert 0 <= (wait_s or 0) <= 3600
 
 
 @pytest.mark.parametrize(

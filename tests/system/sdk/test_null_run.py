@@ -3,7 +3,6 @@ its errors."""
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 
 import plaintally
 from hosts import Host, Interpreter
-from plaintally import Telemetry
-from plaintally.session import SKIPPED, Session, SessionInvoke, SkippedInvoke
 from programs import program
 
 PROGRAM = program("null_run_program")
@@ -92,21 +89,3 @@ def test_the_log_begins_as_soon_as_its_modules_can_be_loaded(
     counted = "assert telemetry.session.stats('fit').failed_count == 10\n"
     done = Host(each_python, tmp_path, tmp_path).run(PROGRAM + program + counted)
     assert (done.stderr.decode(), done.stdout) == ("", b"checkedchecked")
-
-
-def test_the_null_run_has_all_that_a_run_has() -> None:
-    assert Telemetry("pkg").invoke("fit", session=None) is SKIPPED
-    assert type(SKIPPED) is SkippedInvoke
-    internal = {"restore"}
-    run = Session("pkg").invoke("fit")
-    for name in {name for name in dir(SessionInvoke) if not name.startswith("_")} - internal:
-        assert hasattr(SKIPPED, name), name
-        assert callable(getattr(SKIPPED, name)) == callable(getattr(run, name))
-
-
-def test_an_error_that_cannot_be_described_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = Session("pkg")
-    monkeypatch.setitem(sys.modules, "plaintally.describe._classes", None)
-    with session.invoke("fit") as run:
-        run.add(lambda: {"steps": 1 // 0})
-    assert run.dropped == {"context": "BaseException while making it"}

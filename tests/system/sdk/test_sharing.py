@@ -21,7 +21,7 @@ from loopback import OK, Loopback, answer, error, loopback
 from plaintally import Telemetry, sharing
 from plaintally._spawn import parse_endpoint
 from plaintally.contract import Choice, Contract, ErrorType, Integer, Label, Source
-from plaintally.exceptions import ConfigurationError, DocumentError, SharingError
+from plaintally.exceptions import ConfigurationError, SharingError
 from plaintally.session import Session
 from plaintally.sharing import documents
 from plaintally.sharing.automatic import header
@@ -119,16 +119,6 @@ def test_parents_come_first_and_documents_read_back(server: Loopback) -> None:
     }
 
 
-def test_an_empty_label_has_no_infinite_durations() -> None:
-    stats = Session("pkg", contract=CONTRACT).stats("fit")
-    fields = documents.session_stats(stats, "an id")["fields"]
-    assert [fields[f"{name}_duration_ms"]["doubleValue"] for name in ("min", "max", "total")] == [
-        0.0,
-        0.0,
-        0.0,
-    ]
-
-
 def test_what_is_private_leaves_only_after_it_was_shown_and_in_that_call_alone(
     server: Loopback,
 ) -> None:
@@ -223,18 +213,6 @@ def test_an_answer_that_is_no_http_is_told_of(size: bytes) -> None:
             make(server).forget(ID, "the key")
 
 
-def test_without_an_endpoint_or_a_session_nothing_is_sent_and_the_result_says_why() -> None:
-    telemetry = make(None)
-    with pytest.warns(RuntimeWarning, match="there is no endpoint"):
-        result = telemetry.share()
-    assert result.reason == "there is no endpoint to share it with"
-    telemetry.set_session(None)
-    with pytest.warns(RuntimeWarning, match="pkg keeps no session"):
-        assert telemetry.share().session_id is None
-    with pytest.raises(SharingError, match="enable_session_logging"):
-        telemetry.preview()
-
-
 def test_afterwards_it_says_what_to_do_with_the_id(
     server: Loopback, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,38 +273,6 @@ def test_where_no_session_can_be_saved_the_remedy_is_named(
         with pytest.raises(OSError, match=rf"; .*{advice}.*: '.*{name}'$"):
             session_of(make(server)).save(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'{"format": 2}',
-        b'{"format": 1}',
-        b"[" * 100_000,
-        b'{"format":1,"package":3}',
-        b"\xff",
-    ],
-)
-def test_a_file_that_is_no_session_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "session.json"
-    path.write_bytes(content)
-    with pytest.raises(DocumentError, match=r"saved session"):
-        Session.load(path)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("duration_ms", 9e14), ("execution_start", "0001-01-01T00:10:00+00:00")]
-)
-def test_a_saved_time_that_cannot_be_shared_is_refused(field: str, value: object) -> None:
-    data = session_of(make(None)).to_dict()
-    data["created_at"] = "2026-11-30T14:30:00+00:00"
-    data["labels"]["fit"]["invokes"][0][field] = value
-    with pytest.raises(DocumentError, match="this is not a saved session: date value out of range"):
-        Session.from_dict(data)
 
 
 def test_no_part_of_a_development_version_leaves_with_a_session() -> None:
@@ -496,16 +442,6 @@ def test_status_tells_what_was_logged_and_what_was_dropped(server: Loopback) -> 
     assert "dropped          steps of fit (1), unknown of fit (1)\n" in said
 
 
-def test_a_no_to_one_host_is_none_to_another() -> None:
-    one, other = Telemetry("one", contract=CONTRACT), Telemetry("other", contract=CONTRACT)
-    one._explicit["session_log"] = False
-    with one.invoke("fit"), other.invoke("fit"):
-        pass
-    assert one.session is None
-    assert other.session is not None
-    assert other.session.stats("fit").total_invokes == 1
-
-
 @pytest.mark.parametrize("wrong", [None, 3, b"x", "not-a-uuid", ""])
 def test_what_is_no_id_is_not_asked_about(server: Loopback, wrong: object) -> None:
     with pytest.raises(SharingError, match="is no session ID"):
@@ -582,8 +518,3 @@ def test_a_summary_takes_a_number_of_rows(server: Loopback) -> None:
             session.summarize(n_last=wrong)  # type: ignore[arg-type]
     assert "ID" not in str(session.summarize(n_last=0))
     assert len(str(session.summarize(n_last=10**9)).splitlines()) < 25
-
-
-def test_if_the_host_has_made_warnings_errors_the_result_is_returned() -> None:
-    """As this suite has."""
-    assert make(None).share(show_progress=False).reason == "there is no endpoint to share it with"

@@ -18,16 +18,9 @@ from sqlalchemy import Engine, event
 
 from collectors import TOKEN, Collector, run_collector, run_server
 from made import commit, counts, run_until, session
-from plaintally_server.cli.doctor import (
-    check_clock,
-    check_disk,
-    check_erasing,
-    check_file_system,
-    check_tables,
-)
 from plaintally_server.store import schema
 from plaintally_server.store.filesystems import find_type
-from plaintally_server.store.inspection import Inspection, look_at
+from plaintally_server.store.inspection import look_at
 from plaintally_server.store.maintenance import MaintenanceReader
 from plaintally_server.store.timestamps import to_us
 
@@ -212,19 +205,6 @@ def test_what_is_no_database(tmp_path: Path) -> None:
     assert found["database"][1].startswith("there is no folder")
 
 
-@pytest.mark.parametrize(
-    ("future", "is_synchronized", "state"),
-    [
-        ({}, True, "ok"),
-        ({}, False, "warning"),
-        ({"a": (date(2026, 11, 24), date(2026, 11, 24))}, True, "failed"),
-    ],
-)
-def test_the_clock(future: dict[str, tuple[date, date]], is_synchronized: bool, state: str) -> None:  # noqa: FBT001
-    inspection = Inspection("current", future)
-    assert check_clock(NOW, inspection, is_synchronized=is_synchronized).state == state
-
-
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def test_imports_by_a_clock_that_was_ahead_can_be_excluded(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -282,26 +262,6 @@ def test_a_clock_that_jumped_is_a_warning(tmp_path: Path) -> None:
     )
 
 
-def test_the_clocks_of_two_machines() -> None:
-    for apart_s, state in ((59, "ok"), (-59, "ok"), (61, "failed"), (-61, "failed")):
-        inspection = Inspection("current", {}, NOW + timedelta(seconds=apart_s))
-        assert check_clock(NOW, inspection, is_synchronized=True).state == state
-
-
-@pytest.mark.parametrize(
-    ("kind", "states"),
-    [
-        ("ext4", ["ok"]),
-        ("nfs4", ["failed"]),
-        ("cifs", ["failed"]),
-        ("overlay", ["warning"]),
-        (None, []),
-    ],
-)
-def test_the_file_system(kind: str | None, states: list[str]) -> None:
-    assert [finding.state for finding in check_file_system(kind)] == states
-
-
 @pytest.mark.linux
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting needs root")
 def test_the_file_system_of_a_folder_is_that_of_the_deepest_mount(tmp_path: Path) -> None:
@@ -330,18 +290,6 @@ def test_the_file_system_of_a_folder_is_that_of_the_deepest_mount(tmp_path: Path
         == "ramfs tmpfs\n"
     )
     assert find_type(tmp_path, "not a mount table") is None
-
-
-def test_the_schema_and_the_disk() -> None:
-    assert check_tables(Inspection("older", {})).state == "warning"
-    assert check_tables(Inspection("current", {})).state == "ok"
-    assert check_tables(Inspection("newer", {})).state == "failed"
-    assert [check_disk(free, 2**32).state for free in (2**20, 2**32, 2**34)] == [
-        "failed",
-        "warning",
-        "ok",
-    ]
-    assert [check_erasing(free, 2**27).state for free in (2**26, 2**27)] == ["failed", "ok"]
 
 
 def test_doctor_reports_deletions_whose_bytes_are_to_be_erased(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import select
 
 from collectors import run_server
@@ -19,8 +17,7 @@ from made import at, commit, counts
 from plaintally_server.export.source import StoreSource
 from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.reports.metrics import IMPORTS, PYTHONS
-from plaintally_server.reports.spikes import HOUR, find_floods
-from plaintally_server.store import Window
+from plaintally_server.reports.spikes import HOUR
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.tables import audit, purges
@@ -198,22 +195,6 @@ def test_a_window_that_cannot_be_struck(
     assert run(tmp_path, database, "list").stdout == "Nothing is struck.\n"
 
 
-@given(
-    st.lists(st.integers(0, 60), min_size=24 * 7, max_size=24 * 7),
-    st.integers(0, 24 * 7 - 1),
-    st.integers(0, 3),
-)
-def test_a_flood_stands_out_and_is_told_whole(usual: list[int], start: int, more: int) -> None:
-    first_at = datetime(2026, 11, 1, tzinfo=UTC)
-    hours = [first_at + HOUR * number for number in range(len(usual))]
-    flood = hours[start : start + 1 + more]
-    counts_by_hour = dict(zip(hours, usual, strict=True)) | dict.fromkeys(flood, 5000)
-    floods = find_floods(counts_by_hour, first_at=first_at, until=hours[-1] + HOUR)
-    [found] = [one for one in floods if one.counts >= 5000]
-    assert (found.first_at <= flood[0], found.until >= flood[-1] + HOUR) == (True, True)
-    assert found.counts >= 5000 * len(flood)
-
-
 def test_hours_that_were_dropped_make_no_flood(tmp_path: Path, today: date) -> None:
     """Nothing is known of them, which is not that nothing came."""
     database, days = tmp_path / "a.sqlite3", [today - timedelta(days=back) for back in range(1, 10)]
@@ -224,22 +205,3 @@ def test_hours_that_were_dropped_make_no_flood(tmp_path: Path, today: date) -> N
         run(tmp_path, database, "look", "rxinfer").stdout
         == "No hour of rxinfer in the last 28 days stands out.\n"
     )
-
-
-def test_a_steady_load_has_no_flood() -> None:
-    first_at = datetime(2026, 11, 1, tzinfo=UTC)
-    chance = random.Random(4)  # noqa: S311
-    hours = [first_at + HOUR * number for number in range(24 * 28)]
-    by_hour = {hour: round(chance.gauss(100 + 50 * (hour.hour > 8), 10)) for hour in hours}
-    assert find_floods(by_hour, first_at=first_at, until=hours[-1] + HOUR) == []
-
-
-def test_a_window_that_ends_at_midnight_has_no_part_in_the_next_day() -> None:
-    first_at = at(date(2026, 11, 20), 3600)
-    for until, days in (
-        (at(date(2026, 11, 21)), 1),
-        (at(date(2026, 11, 21), 1), 2),
-        (at(date(2026, 12, 1)), 11),
-    ):
-        window = Window(1, "rxinfer", first_at, until, "made up", "me", first_at)
-        assert window.days == [date(2026, 11, 20) + timedelta(days=ahead) for ahead in range(days)]
