@@ -37,7 +37,6 @@ from plaintally_server.store.timestamps import (
     cut_to_hour,
     day_number,
     day_of,
-    first_hour,
     to_us,
 )
 from plaintally_server.store.totals import add_up
@@ -77,6 +76,11 @@ class Size(NamedTuple):
     imports: int
     sessions: int
     days: int = DAYS
+
+
+def first_hour(day: date) -> int:
+    """Return the first hour of a UTC day, in hours since 1970."""
+    return 24 * day_number(day)
 
 
 def contract(package: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pages import ROOT, write_picture
 
 sys.path.append(str(ROOT / "tests/support"))
 
-from fill import COMBINATIONS, PACKAGE, SHARES, put_hours
+from fill import COMBINATIONS, PACKAGE, SHARES, first_hour, put_hours
 
 from plaintally_server.cli.exclusions import count_anew, look_for_floods
 from plaintally_server.settings import Settings
@@ -26,7 +26,6 @@ from plaintally_server.store import schema
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.planner import Cell
-from plaintally_server.store.timestamps import first_hour
 
 DAYS, HOURS, FIRST_HOUR, DAILY = 28, 3, 1, 9_000
 PAGE = ROOT / "docs" / "explanation" / "abuse.md"

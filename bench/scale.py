@@ -38,6 +38,7 @@ from fill import (
     PACKAGE,
     SHARES,
     Size,
+    first_hour,
     put_hours,
     put_ids,
     put_running,
@@ -52,7 +53,6 @@ from plaintally_server.store.combinations import KEPT_NEW
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.planner import Cell
 from plaintally_server.store.sqlite import SQLiteStore
-from plaintally_server.store.timestamps import first_hour
 from postgresql import run_postgres
 
 BATCH = 1000

@@ -19,9 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "build" / "bench"
 WHEELS = FOLDER / "wheels"
 _COUNT = """
-import importlib.metadata as metadata, json, sys found = list(metadata.distributions()) size =
-sum(file.locate().stat().st_size for one in found for file in one.files or () if "__pycache__" not
-in str(file)) print(json.dumps([sorted(f"{one.name} {one.version}" for one in found), size])) """
+import importlib.metadata as metadata, json, sys
+found = list(metadata.distributions())
+files = [file for one in found for file in one.files or () if "__pycache__" not in str(file)]
+size = sum(file.locate().stat().st_size for file in files)
+print(json.dumps([sorted(f"{one.name} {one.version}" for one in found), size]))
+"""
 
 
 class Installed(NamedTuple):
