@@ -224,6 +224,7 @@ def test_any_other_value_is_described_too() -> None:
             {"names": ["a", "b"], "purpose": "why"},
         ),
         (Description(), "Description", {"names": [], "purpose": ""}),
+        (Choice("a"), "Choice", {"values": ["a"], "purpose": ""}),
         (ErrorType(purpose="why"), "ErrorType", {"purpose": "why"}),
         (Source(5, purpose="why"), "Source", {"max_length": 5, "purpose": "why"}),
         (Source(), "Source", {"max_length": 10_000, "purpose": ""}),
