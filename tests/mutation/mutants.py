@@ -64,7 +64,10 @@ class Part(NamedTuple):
 PARTS = {
     "consent": Part(
         ("plaintally.consent.rules", "plaintally.consent.preferences_file"),
-        ("tests/unit/sdk/consent/test_consent_rules.py", "tests/unit/sdk/consent/test_preferences_text.py"),
+        (
+            "tests/unit/sdk/consent/test_consent_rules.py",
+            "tests/unit/sdk/consent/test_preferences_text.py",
+        ),
     ),
     "contract": Part(
         ("plaintally.contract", "plaintally.contract.fields", "plaintally.contract.patterns"),
@@ -82,7 +85,10 @@ PARTS = {
             "plaintally_server.ingest.coarse",
             "plaintally_server.ingest.rxinfer",
         ),
-        ("tests/unit/server/ingest/test_admission.py", "tests/unit/server/ingest/test_fast_path.py"),
+        (
+            "tests/unit/server/ingest/test_admission.py",
+            "tests/unit/server/ingest/test_fast_path.py",
+        ),
     ),
     "disclosure": Part(
         ("plaintally_server.reports.disclosure",), ("tests/unit/server/reports/test_disclosure.py",)
