@@ -45,7 +45,9 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
         pytest.param(
             "ingest", ["--seconds", "2", "--rounds", "1"], "round 1", marks=pytest.mark.postgres
         ),
-        ("growth", ["--quick"], "page of 365 days, no day rolled up"),
+        pytest.param(
+            "growth", ["--quick"], "page of 365 days, no day rolled up", marks=pytest.mark.long
+        ),
         (
             "attacks",
             [
@@ -57,8 +59,8 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
             ],
             "masked PATCH of a session",
         ),
-        ("host", ["--quick"], "imports, unanswered name"),
-        ("many", ["--quick"], "processes left after 10 s"),
+        pytest.param("host", ["--quick"], "imports, unanswered name", marks=pytest.mark.long),
+        pytest.param("many", ["--quick"], "processes left after 10 s", marks=pytest.mark.long),
     ],
 )
 def test_a_bench_runs_to_its_end(tmp_path: Path, bench: str, options: list[str], says: str) -> None:

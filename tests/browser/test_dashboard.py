@@ -93,6 +93,7 @@ def save(page: Page, name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("scheme", "width"), [("light", 360), ("dark", 360), ("light", 1200), ("dark", 1200)]
 )
+@pytest.mark.long(keep=4)
 @pytest.mark.parametrize("days", [7, 30, 90, 365])
 def test_the_page_is_whole_and_readable(
     browser: Browser,
@@ -150,6 +151,7 @@ def check_labels(page: Page, width: int) -> None:
             )
 
 
+@pytest.mark.long(keep=2)
 @pytest.mark.parametrize("days", [7, 365])
 @pytest.mark.parametrize("daily", [9_999, 249_999, 38_765_432])
 def test_a_long_name_and_large_numbers_fit_a_telephone(

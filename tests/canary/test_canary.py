@@ -393,6 +393,7 @@ def test_no_way_alone_lets_a_secret_leave(secret: str) -> None:
     assert [step for step in steps if leaks_of(step)] == []
 
 
+@pytest.mark.long(keep=2)
 @pytest.mark.parametrize("kind", VALUES)
 def test_no_ways_together_let_a_secret_leave(kind: str) -> None:
     @settings(max_examples=EXAMPLES // len(VALUES))

@@ -140,6 +140,7 @@ def test_a_session(julia: Julia, collector: Collector) -> None:
         assert part in shown.stdout
 
 
+@pytest.mark.long
 def test_a_thousand_invokes_in_a_row(julia: Julia, collector: Collector) -> None:
     for number in range(1000):
         assert julia.add(

@@ -101,6 +101,7 @@ def test_clients_behind_a_trusted_proxy_have_each_their_own_limit(
         assert post("127.0.0.78", 0) == 200
 
 
+@pytest.mark.long(keep=2)
 @pytest.mark.parametrize("addresses", [1, 805], ids=["one address", "many addresses"])
 def test_slow_bodies_leave_room_for_others(run_proxy: Run, folder: Path, addresses: int) -> None:
     head = f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300\r\n\r\n{{".encode()

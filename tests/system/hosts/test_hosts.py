@@ -2,6 +2,8 @@
 documented."""
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,15 +11,28 @@ from hosts import ROOT
 from system.hosts.kinds import KINDS, Kind, Place, environment_for
 from system.hosts.running import Outcome, run
 
-QUICK = [kind for kind in KINDS if not kind.slow]
-pytestmark = [pytest.mark.linux, pytest.mark.hosts]
+PLAIN = {
+    "a script",
+    "a script that is killed",
+    "a daemon",
+    "multiprocessing",
+    "sub-interpreters",
+    "zipapp",
+}
+"""Kinds that need no packages, and run in the sample in the environment of the tests."""
+QUICK = [
+    pytest.param(kind, marks=() if kind.name in PLAIN else pytest.mark.hosts, id=kind.name)
+    for kind in KINDS
+    if not kind.slow
+]
+pytestmark = pytest.mark.linux
 
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     environment = environment_for()
-    if not environment.exists():
-        pytest.skip("scripts/setup hosts makes the environment that hosts run in")
+    if not environment.exists():  # which `scripts/setup hosts` makes
+        environment = Path(sys.prefix)
     return Place(tmp_path_factory.mktemp("place"), environment)
 
 
@@ -33,7 +48,7 @@ def assert_unharmed(kind: Kind, outcome: Outcome) -> None:
         assert outcome.output == ""
 
 
-@pytest.mark.parametrize("kind", QUICK, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", QUICK)
 def test_a_host_is_unharmed_counted_and_shared_as_documented(kind: Kind, place: Place) -> None:
     """Both runs of a kind are one test, so that what it needs is built once."""
     for sharing in (False, True):

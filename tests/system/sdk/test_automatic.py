@@ -338,6 +338,7 @@ def test_a_sub_interpreter_shares_without_a_thread(
         assert len(contexts(shared(server))) == shares
 
 
+@pytest.mark.smoke
 def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None:  # noqa: ANN401
     """What was shared automatically is what `share` sends afterwards."""
     with loopback() as server:

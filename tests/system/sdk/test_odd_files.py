@@ -108,6 +108,7 @@ def run(host: Host, command: str, file: Path) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.linux
+@pytest.mark.long(keep=3)
 @pytest.mark.parametrize("name", FILES)
 def test_odd_files(author_host: MakeHost, name: str) -> None:
     """The file is the user's preferences, the project's, and what the command is given."""

@@ -40,6 +40,7 @@ def test_after_opting_out_nothing_is_sent_but_the_request_in_flight(
     check_opting_out(host(), opt_out)
 
 
+@pytest.mark.smoke
 def test_opting_out_on_every_python(each_python: Interpreter, tmp_path: Path) -> None:
     check_opting_out(make_host(each_python, tmp_path), OPT_OUTS[0])
 

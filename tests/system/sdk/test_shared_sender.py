@@ -28,6 +28,7 @@ from hosts import (
     locked,
     locked_files,
     make_host,
+    make_patient,
     senders,
     trace,
     wait_until_gone,
@@ -124,7 +125,7 @@ def test_a_slow_shell_is_no_reason_for_another_sender(host: MakeHost, tmp_path: 
     slowly = ("-P", "/dev/null", "-e", "inject=open,openat:delay_exit=200000")
     strace = (*OWN_IDS, shutil.which("strace") or "", "-f", "-o", str(tmp_path / "trace"), *slowly)
     with loopback() as server:
-        made = host()
+        made = make_patient(host())
         first, *names = add_packages(made, server, 10)
         code = f"""
             import sys, time
@@ -374,7 +375,7 @@ def test_without_proc_each_package_starts_a_sender(host: MakeHost) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_host_that_became_another_user_starts_a_sender_of_its_own(host: MakeHost) -> None:
     with loopback() as server:
-        made = host()
+        made = make_patient(host())
         names = add_packages(made, server, 2)
         for readable in (made.folder, *made.folder.parents[:-2]):
             readable.chmod(readable.stat().st_mode | 0o555)
@@ -423,7 +424,7 @@ def test_jobs_share_the_certificates_and_no_session(
 
 def test_a_silent_server_does_not_hold_up_the_other_packages(host: MakeHost) -> None:
     with loopback(held=True) as silent, loopback() as server:
-        made = host()
+        made = make_patient(host())
         add_package(made, "first", silent.endpoint)
         add_package(made, "second", server.endpoint)
         made.run("import first, second")

@@ -32,6 +32,7 @@ def battery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
         assert running.process.stdout.read() == ""
 
 
+@pytest.mark.long(keep=6)
 @pytest.mark.parametrize(
     "table",
     [*bad_json.TABLES, *bad_documents.TABLES, *bad_requests.TABLES],

@@ -476,6 +476,7 @@ def listing(folder: Path) -> Mapping[str, object]:
     }
 
 
+@pytest.mark.long(keep=4)
 @pytest.mark.parametrize("name", FILE_STATES)
 def test_a_file(starter: Starter, files: Files, tmp_path: Path, name: str) -> None:
     state, folders = FILE_STATES[name], {}
@@ -523,6 +524,7 @@ SAMPLE = [
 @pytest.mark.parametrize(
     ("name", "command"), [*zip(FILE_STATES, itertools.cycle(SAMPLE), strict=False)]
 )
+@pytest.mark.long(keep=4)
 def test_a_file_and_an_interpreter_of_its_own(
     files: Files, tmp_path: Path, name: str, command: str
 ) -> None:
@@ -689,6 +691,7 @@ def dumped(url: str) -> str:
 
 
 @pytest.mark.postgres
+@pytest.mark.long(keep=3)
 @pytest.mark.parametrize("name", SERVER_STATES)
 def test_a_server(running: Commands, server: Server, tmp_path: Path, name: str) -> None:
     make, fails, works = SERVER_STATES[name]

@@ -291,6 +291,7 @@ def _trace(folder: Path, *options: str) -> str:
 
 
 @pytest.mark.strace
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_a_restore_that_is_killed_leaves_the_old_database_or_the_new_one(
     disaster: Disaster, tmp_path_factory: pytest.TempPathFactory, *, is_lost: bool

@@ -338,6 +338,7 @@ def test_a_collector_removes_the_order_while_it_runs(
         assert not shows_order(day, sorted(ids, key=path.read_bytes().rfind))
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_a_collector_removes_the_order_of_each_hour_on_postgresql(
     day: Day, postgres: Postgres
@@ -363,6 +364,7 @@ def test_a_collector_removes_the_order_of_each_hour_on_postgresql(
         assert not shows_order(day, found())
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_postgresql_and_copies_tie_no_session_to_its_import(
     tmp_path: Path, day: Day, postgres: Postgres
