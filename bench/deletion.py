@@ -24,7 +24,7 @@ sys.path.append(str(ROOT / "tests/support"))
 
 from fill import PACKAGE, put
 
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.store import schema, tables
 from plaintally_server.store.content import write_fields
 from plaintally_server.store.database import Database, exclusively, open_for_writing

@@ -19,8 +19,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, QueuePool, Table, select, update
 
-from plaintally_server.export.layout import last_sealed
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.jobs.rollups import count_day, write_cells
 from plaintally_server.store import schema, tables
 from plaintally_server.store.database import (
@@ -37,6 +36,7 @@ from plaintally_server.store.timestamps import (
     cut_to_hour,
     day_number,
     day_of,
+    last_sealed,
     to_us,
 )
 from plaintally_server.store.totals import add_up

@@ -26,7 +26,7 @@ from fill import PACKAGE, TREE, Size, put_documents, put_ids
 from store import make_import
 
 from plaintally_server.jobs import retention
-from plaintally_server.jobs.retention import Due
+from plaintally_server.model import Due
 from plaintally_server.store import schema
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_store

@@ -48,7 +48,8 @@ from fill import (
 from growth.operations import Client, Subject, time_pages
 
 from plaintally_server.jobs.retention import IDS_DAYS
-from plaintally_server.store import Import, schema
+from plaintally_server.model import Import
+from plaintally_server.store import schema
 from plaintally_server.store.combinations import KEPT_NEW
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.planner import Cell

@@ -15,10 +15,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from plaintally_server.firestore.documents import Name, Precondition
-from plaintally_server.ingest.admission import INVOKES, Admitted
-from plaintally_server.store import Import, Store, Write
+from plaintally_server.ingest.collections import INVOKES
+from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store.database import locate
 from plaintally_server.store.opening import open_store
+from plaintally_server.store.protocols import Store
 
 SECONDS = 3.0
 PACKAGE = "bench"

@@ -17,8 +17,8 @@ import atheris
 with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally.firestore import from_document, to_document
     from plaintally_server.api import parameters
+    from plaintally_server.api.prepare import prepare
     from plaintally_server.api.reads import ANSWER_BYTES, encode_document
-    from plaintally_server.auth.permissions import Scope
     from plaintally_server.exceptions import Refusal
     from plaintally_server.firestore import documents, filters, queries, reads, writes
     from plaintally_server.firestore.bodies import parse_document
@@ -27,8 +27,7 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally_server.http.compression import decompress
     from plaintally_server.ingest import admission, deletion_requests
     from plaintally_server.ingest.admission import Policy
-    from plaintally_server.ingest.prepare import prepare
-    from plaintally_server.store import Import
+    from plaintally_server.model import Import, Scope
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from bad_documents import ATOMS as TEXTS

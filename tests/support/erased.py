@@ -10,7 +10,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from made import commit, counts, session
-from plaintally_server.store import Write, deletion
+from plaintally_server.model import Write
+from plaintally_server.store import deletion
 from plaintally_server.store.database import exclusively
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -8,11 +8,9 @@ from uuid import UUID
 
 from made import at, count, counts, session
 from plaintally_server.cli.export import carry_out, plan_packages
-from plaintally_server.export.layout import (
-    TABLES,
-)
 from plaintally_server.export.parquet import Export
-from plaintally_server.store import Import, Write
+from plaintally_server.ingest.collections import TABLES
+from plaintally_server.model import Import, Write
 from plaintally_server.store.opening import open_reader
 
 DAY = date(2026, 10, 20)

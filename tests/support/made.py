@@ -11,8 +11,10 @@ from uuid import UUID
 from msgspec import json
 
 from plaintally_server.firestore.documents import Name, Precondition
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS, Admitted, make_counted
-from plaintally_server.store import Import, Write, clock, tables
+from plaintally_server.ingest.admission import make_counted
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
+from plaintally_server.model import Admitted, Import, Write
+from plaintally_server.store import clock, tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.reader import SQLReader

@@ -13,7 +13,7 @@ from plaintally_server.cli.main import main
 from plaintally_server.firestore.documents import Name
 from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.firestore.size import check_size
-from plaintally_server.ingest.admission import Admitted
+from plaintally_server.model import Admitted
 
 OPEN = ("any", "batch", "cities", "notes", "numbers", "pages", "people", "towns")
 """The collections that take documents of any fields."""

@@ -10,9 +10,10 @@ from sqlalchemy import func, select
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name, Precondition
 from plaintally_server.firestore.field_paths import Fields
-from plaintally_server.ingest.admission import Admitted, hash_import, make_counted
-from plaintally_server.store import Import, Store, Write
+from plaintally_server.ingest.admission import hash_import, make_counted
+from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store.database import Database, open_for_reading
+from plaintally_server.store.protocols import Store
 from plaintally_server.store.tables import (
     HOURS,
     IMPORTS,

@@ -31,9 +31,9 @@ from plaintally_server.http.models import Request as APIRequest
 from plaintally_server.http.rate_limit import Limiter
 from plaintally_server.ingest.admission import Policy
 from plaintally_server.settings import Settings
-from plaintally_server.store import Store
 from plaintally_server.store.database import FAILURES
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.protocols import Store
 from plaintally_server.web import dashboard
 from plaintally_server.web.admin import Maintaining
 from plaintally_server.web.deletion import Forgetting
@@ -64,7 +64,14 @@ def create_app(
     """
     make_salt = partial(secrets.token_bytes, 16)
     tokens = Tokens(settings.token)
-    gate = Gate(settings, tokens, clock_s=time.monotonic, make_salt=make_salt)
+    gate = Gate(
+        tokens,
+        rate_limit=settings.rate_limit,
+        rate_burst=settings.rate_burst,
+        trusted_proxies=settings.trusted_proxies,
+        clock_s=time.monotonic,
+        make_salt=make_salt,
+    )
     forgetting = Forgetting(store, now=now, make_salt=make_salt, gate=gate)
     endpoints = Documents(
         store,

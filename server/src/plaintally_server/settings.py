@@ -8,6 +8,7 @@ import msgspec
 
 from plaintally.contract import Contract
 from plaintally.exceptions import ContractError
+from plaintally_server.auth.tokens import MIN_TOKEN
 from plaintally_server.exceptions import StartError
 
 
@@ -31,10 +32,6 @@ class Settings(NamedTuple):
     trusted_proxies: Collection[str] = ()
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
-
-
-MIN_TOKEN = 32
-"""The least number of characters of a token: what is shorter may be guessed from its hash."""
 
 
 def find_token(token: str | None, path: Path | None) -> str | None:

@@ -24,7 +24,8 @@ from made import at, commit, counts, session
 from maintainers import Browser, ask, make_token
 from plaintally_server.auth.cookies import LIFETIME_S, begin, resume
 from plaintally_server.auth.permissions import hash_token
-from plaintally_server.auth.tokens import SETTING, Token, Tokens
+from plaintally_server.auth.tokens import SETTING, Tokens
+from plaintally_server.model import Token
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store

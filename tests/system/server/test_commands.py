@@ -31,7 +31,7 @@ import pytest
 from commands import CONFINED, Done, Starter, leaves, run_starter
 from made import at, counts, session
 from plaintally_server.cli.main import commands
-from plaintally_server.ingest.admission import SESSIONS
+from plaintally_server.ingest.collections import SESSIONS
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store

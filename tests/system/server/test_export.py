@@ -10,11 +10,8 @@ from collectors import run_server
 from exported import CANARY, DAY, NEXT, export, files, one_import, read, some_writes
 from made import at, commit, delete
 from plaintally_server.cli.export import carry_out, plan_packages
-from plaintally_server.export.layout import (
-    TABLES,
-)
 from plaintally_server.export.parquet import Export
-from plaintally_server.ingest.admission import SESSIONS
+from plaintally_server.ingest.collections import SESSIONS, TABLES
 from plaintally_server.store.maintenance import Maintenance
 from postgresql import Postgres
 from waiting import PATIENCE_S

@@ -8,9 +8,9 @@ import pytest
 
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.firestore.documents import Name, Precondition, Stored
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS, Admitted
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
-from plaintally_server.store import Import, Write
+from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.planner import Forgotten
 from stores import NOW, make_import, make_write

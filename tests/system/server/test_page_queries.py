@@ -12,11 +12,12 @@ from sqlalchemy import event, insert
 from sqlalchemy.engine import Engine
 
 from plaintally.contract import Contract
-from plaintally_server.auth.permissions import Scope
+from plaintally_server.model import Scope
 from plaintally_server.reports.metrics import INVOKES, PYTHONS, SESSIONS, VERSIONS
-from plaintally_server.store import Store, tables
+from plaintally_server.store import tables
 from plaintally_server.store.database import Database, open_for_writing
 from plaintally_server.store.opening import open_maintenance, open_store
+from plaintally_server.store.protocols import Store
 from plaintally_server.web.admin import Maintaining
 from plaintally_server.web.dashboard import Pages
 from plaintally_server.web.page_cache import PageCache

@@ -20,9 +20,8 @@ import pytest
 from collectors import ROOT, Collector, count, in_threads, run_collector, run_server
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name
-from plaintally_server.ingest.admission import Admitted
 from plaintally_server.jobs.rollups import roll_up
-from plaintally_server.store import Import, Write
+from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store.database import LOCK
 from plaintally_server.store.opening import open_maintenance, open_reader, open_store
 from plaintally_server.store.postgres import PostgresStore

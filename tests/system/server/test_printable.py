@@ -24,8 +24,8 @@ from made import ENVIRONMENT, at, commit, write
 from plaintally_server import log_config
 from plaintally_server.cli.main import commands
 from plaintally_server.exceptions import CommandError
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
-from plaintally_server.store import Write
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
+from plaintally_server.model import Write
 from plaintally_server.store.maintenance import Maintenance
 
 pytestmark = pytest.mark.once

@@ -24,7 +24,8 @@ from plaintally.contract import Contract
 from plaintally_server.cli.pull import PAGE, Pull
 from plaintally_server.exceptions import CommandError
 from plaintally_server.firestore.client import Project
-from plaintally_server.jobs.retention import Due, purge
+from plaintally_server.jobs.retention import purge
+from plaintally_server.model import Due
 from plaintally_server.store import combinations, pull_progress
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader, open_store

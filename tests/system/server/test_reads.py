@@ -26,10 +26,9 @@ from plaintally_server.firestore.documents import Name, Precondition, Stored
 from plaintally_server.firestore.filters import Found
 from plaintally_server.firestore.queries import Item, Order, Query, complete_orders
 from plaintally_server.firestore.reads import MAX_NAMES
-from plaintally_server.ingest.admission import SESSIONS, Admitted
-from plaintally_server.jobs import retention
-from plaintally_server.jobs.rollups import Changed
-from plaintally_server.store import Write, deletion
+from plaintally_server.ingest.collections import SESSIONS
+from plaintally_server.model import START, Admitted, Changed, Due, Write
+from plaintally_server.store import deletion
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.writing import SQLStore
 from stores import write_all
@@ -301,11 +300,9 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
         store.received(one)
         asyncio.run(store.renew_below(Changed(package, SESSIONS, NOW.date(), 1)))
         for what in ("contexts", "documents"):
-            due = retention.Due(
-                package, what, NOW + timedelta(days=1), frozenset({"inference", "plot"})
-            )
+            due = Due(package, what, NOW + timedelta(days=1), frozenset({"inference", "plot"}))
             store.find_expired([due])
-            asyncio.run(store.purge(due, retention.START, limit=1, at=NOW))
+            asyncio.run(store.purge(due, START, limit=1, at=NOW))
         with store._reading() as connection:
             deletion.package_of(connection, one)
         assert asyncio.run(store.approve(one, at=NOW, salt=b"", actor="ada")) is not None

@@ -25,7 +25,7 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
 
 if TYPE_CHECKING:
-    from plaintally_server.store import Import, Write
+    from plaintally_server.model import Import, Write
 
 pytestmark = pytest.mark.once
 

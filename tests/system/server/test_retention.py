@@ -23,12 +23,14 @@ from made import run_until
 from plaintally.contract import Choice, Contract, Label
 from plaintally_server.auth.cookies import begin, hash_secret
 from plaintally_server.firestore.documents import Name, Precondition
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS, Admitted, make_counted
+from plaintally_server.ingest.admission import make_counted
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
 from plaintally_server.ingest.rejections import Refusals
 from plaintally_server.jobs import retention, scheduler
 from plaintally_server.jobs.rollups import roll_up
-from plaintally_server.store import Import, Write, clock, deletion, purging, rollups
+from plaintally_server.model import START, Admitted, Import, Step, Write
+from plaintally_server.store import clock, deletion, purging, rollups
 from plaintally_server.store.database import (
     Database,
     exclusively,
@@ -322,9 +324,9 @@ def test_a_step_of_contexts_has_room_for_few_large_ones(
     writes = [invoke("short", days=11) for _ in range(5)]
     [due, *_] = retention.dues(CONTRACTS, NOW)
 
-    async def work() -> list[retention.Step]:
+    async def work() -> list[Step]:
         await store.commit(writes)
-        return [await store.purge(due, retention.START, limit=5, at=NOW) for _ in range(6)]
+        return [await store.purge(due, START, limit=5, at=NOW) for _ in range(6)]
 
     steps = asyncio.run(work())
     assert [step.removed for step in steps] == [1, 1, 1, 1, 1, 0]

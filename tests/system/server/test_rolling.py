@@ -20,9 +20,10 @@ from plaintally.contract import Contract
 from plaintally_server.cli.exclusions import count_anew
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.source import StoreSource
-from plaintally_server.ingest.admission import INVOKES, SESSIONS
+from plaintally_server.ingest.collections import INVOKES, SESSIONS
 from plaintally_server.jobs import retention
-from plaintally_server.jobs.rollups import STRUCK_IMPORTS, roll_up
+from plaintally_server.jobs.rollups import roll_up
+from plaintally_server.model import Import, Write
 from plaintally_server.reports.facts import read_figures
 from plaintally_server.reports.metrics import (
     DURATIONS,
@@ -32,11 +33,12 @@ from plaintally_server.reports.metrics import (
     Cells,
     Question,
 )
-from plaintally_server.store import Import, Store, Write, tables
+from plaintally_server.store import tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
-from plaintally_server.store.tables import metadata
+from plaintally_server.store.protocols import Store
+from plaintally_server.store.tables import STRUCK_IMPORTS, metadata
 from plaintally_server.store.writing import SQLStore
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from plaintally.sharing import documents
 from plaintally.versions import coarse_version
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name
-from plaintally_server.ingest.admission import Admitted, Policy, admit
+from plaintally_server.ingest.admission import Policy, admit
+from plaintally_server.model import Admitted
 from shared import (
     CONTRACT,
     PREFIX,

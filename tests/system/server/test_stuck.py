@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from collectors import Collector, run_collector
-from plaintally_server.ingest.admission import Admitted
+from plaintally_server.model import Admitted
 from plaintally_server.store.sqlite import SQLiteStore
 from programs import program
 from stores import codes, make_write, write_all

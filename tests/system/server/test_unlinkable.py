@@ -31,7 +31,8 @@ from clocks import Clock
 from collectors import count, run_collector, run_server
 from plaintally.contract import Contract
 from plaintally_server.ingest.admission import hash_import, make_counted
-from plaintally_server.store import Import, copying
+from plaintally_server.model import Import
+from plaintally_server.store import copying
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.timestamps import from_us, to_us
 from postgresql import Postgres, program

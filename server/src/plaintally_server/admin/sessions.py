@@ -11,13 +11,13 @@ from plaintally.firestore import to_document
 from plaintally.session import DEFAULT_CAPACITY, Session
 from plaintally.session.summary import Summary
 from plaintally.sharing import documents
-from plaintally_server.auth.permissions import Scope
 from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.firestore.documents import Stored
 from plaintally_server.ingest import rxinfer
 from plaintally_server.ingest.admission import MAX_RUNS
 from plaintally_server.ingest.deletion_requests import parse_session_id
-from plaintally_server.store import Reader, SessionTree, StatsTree
+from plaintally_server.model import Scope, SessionTree, StatsTree
+from plaintally_server.store.protocols import Reader
 
 MAX_ROWS = 50  # of each label, on the page
 

@@ -7,6 +7,7 @@ from plaintally.contract import Contract
 from plaintally_server.api import parameters
 from plaintally_server.api.methods import Call, Methods
 from plaintally_server.api.parameters import Parameters
+from plaintally_server.api.prepare import as_reported, check_part, make_import, prepare
 from plaintally_server.api.reads import Reads, encode_document
 from plaintally_server.auth.permissions import Access, bearer
 from plaintally_server.auth.tokens import Tokens
@@ -25,10 +26,11 @@ from plaintally_server.firestore.writes import Action, Change
 from plaintally_server.http.models import JSON, Answer, Request, Work, answer_json, read_body
 from plaintally_server.http.parse_pool import Parsing
 from plaintally_server.ingest import admission
-from plaintally_server.ingest.admission import Admitted, Policy
+from plaintally_server.ingest.admission import Policy
+from plaintally_server.ingest.collections import COUNTER_PREFIX
 from plaintally_server.ingest.fast_path import Counts
-from plaintally_server.ingest.prepare import as_reported, check_part, make_import, prepare
-from plaintally_server.store import Import, Store, Write
+from plaintally_server.model import Admitted, Import, Write
+from plaintally_server.store.protocols import Store
 
 _Work = Callable[[Request, Name, Parameters], Awaitable[Answer]]
 _UNFIT = (400, 403, 413)
@@ -122,7 +124,7 @@ class Documents:
         try:
             return await work(request, target, query)
         except Refusal as refusal:
-            package = target.collection.removeprefix(admission.COUNTER_PREFIX)
+            package = target.collection.removeprefix(COUNTER_PREFIX)
             if (
                 refusal.code in _UNFIT
                 and package in self.policy.contracts

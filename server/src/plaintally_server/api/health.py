@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally_server.exceptions import Refusal
-from plaintally_server.store import Store
+from plaintally_server.store.protocols import Store
 
 PATIENCE_S = 5.0
 """How long a collector that is ready may take to write something."""

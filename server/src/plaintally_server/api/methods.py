@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from plaintally.firestore import format_timestamp
+from plaintally_server.api.prepare import as_reported, prepare
 from plaintally_server.api.reads import Reads, too_large
 from plaintally_server.auth.permissions import Access
 from plaintally_server.exceptions import CODES, Refusal
@@ -20,8 +21,7 @@ from plaintally_server.firestore.writes import Change, parse_batch, parse_commit
 from plaintally_server.http.models import JSON, Answer, answer_json, encode_json
 from plaintally_server.http.parse_pool import Parsing
 from plaintally_server.ingest.admission import Policy
-from plaintally_server.ingest.prepare import as_reported, prepare
-from plaintally_server.store import Store
+from plaintally_server.store.protocols import Store
 
 
 class Call(NamedTuple):

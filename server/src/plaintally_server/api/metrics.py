@@ -15,9 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from plaintally_server.exceptions import Refusal, StartError
-from plaintally_server.export.layout import last_sealed
 from plaintally_server.http.models import Answer, Request, Work
 from plaintally_server.store.database import FAILURES
+from plaintally_server.store.timestamps import last_sealed
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _VERBS = frozenset({b"commit", b"batchWrite", b"batchGet", b"runQuery", b"forget"})
@@ -47,7 +47,7 @@ class Measured(Protocol):
         """Return when the last purge of all packages ended, by now."""
 
     def clock_lag(self, now: datetime) -> timedelta | None:
-        """See `rolling.Rolling.clock_lag`."""
+        """See `Rolling.clock_lag`."""
 
     def changed_days(self, last: date) -> Sequence[object]:
         """The days up to the last that are to be rolled up."""

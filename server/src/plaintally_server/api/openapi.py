@@ -17,8 +17,9 @@ from plaintally_server.firestore.queries import RunQueryBody
 from plaintally_server.firestore.reads import MAX_PAGE_SIZE, PAGE_SIZE, BatchGetBody
 from plaintally_server.firestore.writes import CommitBody
 from plaintally_server.ingest import json_schema
-from plaintally_server.ingest.admission import Policy, is_import
+from plaintally_server.ingest.admission import Policy
 from plaintally_server.ingest.collection_schemas import collections
+from plaintally_server.ingest.collections import is_import
 from plaintally_server.ingest.deletion_requests import ForgetBody
 from plaintally_server.ingest.json_schema import TEXT, Schema, exactly, items, optional, refer
 

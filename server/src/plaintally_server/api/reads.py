@@ -21,8 +21,8 @@ from plaintally_server.firestore.documents import Name, Stored, join_document
 from plaintally_server.firestore.field_paths import FieldPath, project
 from plaintally_server.firestore.filters import Found
 from plaintally_server.firestore.queries import Item, Query
-from plaintally_server.store import Store
 from plaintally_server.store.content import write_fields
+from plaintally_server.store.protocols import Store
 
 T = TypeVar("T")
 Mask = Sequence[FieldPath] | None

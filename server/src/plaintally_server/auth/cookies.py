@@ -10,10 +10,10 @@ import hmac
 import re
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from plaintally_server.auth.permissions import Scope
 from plaintally_server.auth.tokens import Tokens
+from plaintally_server.model import Scope, StoredLogin
 
 LIFETIME_S = 12 * 3600
 SKEW = timedelta(minutes=5)
@@ -35,36 +35,6 @@ class Login(NamedTuple):
     scope: Scope
     form_key: str
     hash: bytes
-
-
-class StoredLogin(NamedTuple):
-    """A login as the database has it."""
-
-    hash: bytes
-    token: str
-    token_mac: bytes
-    ends_at: datetime
-
-
-class LoginStore(Protocol):
-    """The methods of a store that keeps logins; each waits for the disk."""
-
-    def add_login(self, login: StoredLogin) -> None:
-        """Keep a login.
-
-        Raises:
-            CommandError: the database cannot be written.
-        """
-
-    def find_login(self, login_hash: bytes) -> StoredLogin | None:
-        """Return the login with this hash, or None."""
-
-    def end_login(self, login_hash: bytes) -> None:
-        """Delete the login with this hash.
-
-        Raises:
-            CommandError: the database cannot be written.
-        """
 
 
 def cookie_name(*, secure: bool) -> str:

@@ -14,22 +14,12 @@ from plaintally_server.exceptions import forbidden
 from plaintally_server.firestore.documents import Name
 from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.ingest import admission
-from plaintally_server.ingest.admission import COUNTER_PREFIX, SHARED, Admitted, Policy
-from plaintally_server.store import Write
+from plaintally_server.ingest.admission import SHARED, Policy
+from plaintally_server.ingest.collections import COUNTER_PREFIX, is_import
+from plaintally_server.model import Admitted, Scope, Write
 
 PREFIX = "plaintally_"
 """What tokens begin with, so that whoever finds one knows what it is."""
-
-
-class Scope(NamedTuple):
-    """What somebody may see: the packages (None: all), and the name that the audit has for them."""
-
-    name: str
-    packages: frozenset[str] | None
-
-    def holds(self, package: str) -> bool:
-        """Whether a package is one of them."""
-        return self.packages is None or package in self.packages
 
 
 class Access(NamedTuple):
@@ -64,7 +54,7 @@ class Access(NamedTuple):
             Refusal: see `check`; or one of them has imports, of which no documents are kept.
         """
         self.check(collections)
-        if any(admission.is_import(collection) for collection in collections):
+        if any(is_import(collection) for collection in collections):
             raise admission.no_documents()
 
     def check_any(self) -> None:

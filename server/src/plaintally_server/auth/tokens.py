@@ -4,37 +4,22 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
-from plaintally_server.auth.permissions import Scope, hash_token
+from plaintally_server.auth.permissions import hash_token
 from plaintally_server.exceptions import log_failure
+from plaintally_server.model import Scope, Token
 
+if TYPE_CHECKING:
+    from plaintally_server.store.protocols import TokenStore
+
+MIN_TOKEN = 32
+"""The least number of characters of a token: what is shorter may be guessed from its hash."""
 PAUSE_S = 2.0
 """After how long a token that was revoked opens nothing any more."""
 SETTING = "the token of the settings"
 """The name of whoever has the token that `serve` was started with."""
 _logger = logging.getLogger(__name__)
-
-
-class Token(NamedTuple):
-    """A token as it is kept; `packages` is None for all, `revoked_at` as long as it holds."""
-
-    name: str
-    hash: bytes
-    packages: frozenset[str] | None
-    created_at: datetime
-    last_used_day: date | None
-    revoked_at: datetime | None
-
-
-class TokenStore(Protocol):
-    """What is needed of a store."""
-
-    def tokens(self) -> Sequence[Token]:
-        """All tokens that were ever made, by name."""
-
-    async def note_used(self, names: Sequence[str], day: date) -> None:
-        """Keep that tokens were used on a day."""
 
 
 class Tokens:
@@ -75,13 +60,13 @@ class Tokens:
         }
         self._scopes = {**held, **self._always}
 
-    async def follow(self, store: TokenStore, *, now: Callable[[], datetime]) -> None:
+    async def follow(self, store: "TokenStore", *, now: Callable[[], datetime]) -> None:
         """Know what the store has, until cancelled, and keep there which tokens are used."""
         while True:
             await asyncio.sleep(PAUSE_S)
             await self.read(store, today=now().date())
 
-    async def read(self, store: TokenStore, *, today: date) -> None:
+    async def read(self, store: "TokenStore", *, today: date) -> None:
         """Know what the store has now; a failure is told, and what was known holds."""
         try:
             tokens = await asyncio.to_thread(store.tokens)

@@ -15,7 +15,7 @@ from plaintally_server.cli.exclusions import find_actor
 from plaintally_server.cli.options import collect_contracts, on_config, on_contracts, on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError, Refusal
-from plaintally_server.export.layout import Partition, affected_partitions, last_sealed
+from plaintally_server.export.layout import Partition, affected_partitions
 from plaintally_server.ingest.deletion_requests import parse_session_id
 from plaintally_server.settings import load_contract, read_contract, write_contract
 from plaintally_server.store import schema
@@ -23,6 +23,7 @@ from plaintally_server.store.backup import read_deletions
 from plaintally_server.store.database import Database, describe
 from plaintally_server.store.maintenance import Maintenance, open_to_change, open_to_read
 from plaintally_server.store.tables import HEAD
+from plaintally_server.store.timestamps import last_sealed
 
 
 def _read_id(_: click.Context, __: click.Parameter, text: str) -> str:

@@ -10,11 +10,11 @@ import click
 from plaintally_server.cli.options import on_config, on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError, Refusal, invalid
-from plaintally_server.export.layout import last_sealed
+from plaintally_server.ingest.collections import is_import
 from plaintally_server.jobs.rollups import count_day, count_struck, write_cells
+from plaintally_server.model import Window
 from plaintally_server.reports.facts import read_floods
 from plaintally_server.reports.spikes import HOUR, Flood
-from plaintally_server.store import Window
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import (
     Maintenance,
@@ -22,6 +22,7 @@ from plaintally_server.store.maintenance import (
     open_to_change,
     open_to_read,
 )
+from plaintally_server.store.timestamps import last_sealed
 
 LOOK_BACK_DAYS = 28
 _TIME = "%Y-%m-%dT%H:%M"
@@ -231,12 +232,12 @@ def count_anew(
     for day in store.changed_days(min(last, date.max - timedelta(days=2))):
         if day.package != window.package or day.day not in window.days:
             continue
-        if day.is_of_imports:
+        if is_import(day.collection):
             store.keep_struck_imports(
                 day.package, day.day, count_struck(store, day.package, day.day)
             )
-        if day.day <= last_sealed(now) and (day.is_of_imports or not has_scheduler):
-            complete = store.cut_imports(day) if day.is_of_imports else day
+        if day.day <= last_sealed(now) and (is_import(day.collection) or not has_scheduler):
+            complete = store.cut_imports(day) if is_import(day.collection) else day
             store.keep_rollups(
                 complete, write_cells(count_day(store, day.package, day.collection, day.day))
             )

@@ -22,20 +22,13 @@ from plaintally_server.cli.options import (
 )
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.layout import (
-    STRUCK,
-    TABLES,
-    Partition,
-    Plan,
-    Struck,
-    last_sealed,
-    make_plan,
-    stamps,
-)
+from plaintally_server.export.layout import STRUCK, Partition, Plan, Struck, make_plan, stamps
 from plaintally_server.export.reading import read_rows
-from plaintally_server.store import Reader
+from plaintally_server.ingest.collections import TABLES
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_read
+from plaintally_server.store.protocols import Reader
+from plaintally_server.store.timestamps import last_sealed
 
 if TYPE_CHECKING:
     from plaintally_server.export.parquet import Export

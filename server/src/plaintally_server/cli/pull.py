@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from plaintally.contract import Contract
+from plaintally_server.api.prepare import make_import
 from plaintally_server.cli.options import (
     collect_contracts,
     on_config,
@@ -35,8 +36,9 @@ from plaintally_server.firestore.client import Project, RemoteDocument
 from plaintally_server.firestore.documents import Name, Precondition, check_id
 from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.ingest import admission, rxinfer
-from plaintally_server.ingest.prepare import make_import
-from plaintally_server.store import Write, schema
+from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS, is_import
+from plaintally_server.model import Admitted, Write
+from plaintally_server.store import schema
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.planner import Forgotten
@@ -96,7 +98,7 @@ class Incoming:
             parent=admission.parent_of(self.name.collection, self.document.fields),
         )
 
-    def _settle(self, current: Fields | None) -> admission.Admitted:
+    def _settle(self, current: Fields | None) -> Admitted:
         admitted = admission.admit(self.name, self.document.fields, self.policy, current=current)
         self.is_new = current is None or current != admitted.fields
         return admitted
@@ -133,8 +135,8 @@ class Pull:
     @property
     def collections(self) -> Sequence[str]:
         """The collections, parents before what belongs to them, so that what was deleted is known below."""
-        counters = (f"{admission.COUNTER_PREFIX}{package}" for package in sorted(self.contracts))
-        return (*counters, admission.SESSIONS, admission.STATS, admission.INVOKES)
+        counters = (f"{COUNTER_PREFIX}{package}" for package in sorted(self.contracts))
+        return (*counters, SESSIONS, STATS, INVOKES)
 
     def walk(self, collection: str, progress: Progress) -> None:
         """Copy a collection from where the last walk was interrupted, or from its beginning, to its end.
@@ -146,7 +148,7 @@ class Pull:
         counted = self.project.count(collection, after=walk.after if walk else None)
         walk = walk or self.store.begin_walk(self.project.name, collection, counted.at)
         task = progress.add_task(collection, total=counted.documents)
-        take = self._count_page if admission.is_import(collection) else self._copy_page
+        take = self._count_page if is_import(collection) else self._copy_page
         while True:
             page = self.project.page(collection, after=walk.after, size=PAGE)
             after = page[-1].id if len(page) == PAGE else None

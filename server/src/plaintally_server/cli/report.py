@@ -12,7 +12,6 @@ from plaintally_server.cli.export import needing, on_export, open_export
 from plaintally_server.cli.options import choose_packages, on_config, on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.layout import last_sealed
 from plaintally_server.export.queries import open_duckdb, open_spark
 from plaintally_server.export.source import StoreSource
 from plaintally_server.reports import formats
@@ -20,6 +19,7 @@ from plaintally_server.reports.metrics import Source
 from plaintally_server.reports.tables import make_report
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_read
+from plaintally_server.store.timestamps import last_sealed
 
 
 @click.command()

@@ -21,14 +21,14 @@ from plaintally_server.cli.options import (
 )
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.layout import last_sealed
 from plaintally_server.export.source import StoreSource
 from plaintally_server.reports.downtime import Downtime, find_downtime
 from plaintally_server.reports.metrics import IMPORTS, INVOKES, SESSIONS, Cells, Question, Source
 from plaintally_server.reports.silence import ENOUGH, LOOK_BACK, Silence, find_silence
-from plaintally_server.store import Reader
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_read
+from plaintally_server.store.protocols import Reader
+from plaintally_server.store.timestamps import last_sealed
 
 RELEASES = Question(
     "releases",

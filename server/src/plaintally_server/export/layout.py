@@ -9,23 +9,26 @@ restore. A day whose stamp differs is written again.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import NamedTuple
 
-from plaintally_server.ingest.admission import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
-from plaintally_server.store import DayState
+from plaintally_server.ingest.collections import (
+    COUNTER_PREFIX,
+    INVOKES,
+    SESSIONS,
+    STATS,
+    TABLES,
+    collection_of,
+    table_of,
+)
+from plaintally_server.model import DayState
 
-GRACE = timedelta(hours=1)
-"""How long after midnight a day counts as over: longer than any write waits."""
 FILE = "part.parquet"
 STRUCK = f"struck/{FILE}"
 """The file with the windows that reports leave out."""
 Struck = tuple[str, datetime, datetime]
 """A package, and from when to before when."""
 _VERSION = 4  # of the columns; with another version, all files are written again
-_TABLE_OF = {SESSIONS: "sessions", STATS: "stats", INVOKES: "invokes"}
-_COLLECTION_OF = {table: collection for collection, table in _TABLE_OF.items()}
-TABLES = ("imports", *_COLLECTION_OF)
 _PATH = re.compile(
     rf"({'|'.join(TABLES)})/package=([^/]+)/day=(\d{{4}}-\d\d-\d\d)/{re.escape(FILE)}"
 )
@@ -60,35 +63,18 @@ class Plan(NamedTuple):
     struck: Sequence[Struck] | None = None
 
 
-def collection_of(table: str, package: str) -> str:
-    """Return the collection whose documents, or imports, are in a table."""
-    return _COLLECTION_OF.get(table, f"{COUNTER_PREFIX}{package}")
-
-
-def table_of(collection: str) -> str:
-    """Return the table that has the documents, or imports, of a collection."""
-    return _TABLE_OF.get(collection, "imports")
-
-
 def parse_path(path: str) -> Partition | None:
     """The partition whose file has this path in the export; None where no partition has."""
     found = _PATH.fullmatch(path)
     return Partition(found[1], found[2], date.fromisoformat(found[3])) if found else None
 
 
-def last_sealed(now: datetime) -> date:
-    """The last UTC day that is over, and by as much as no write takes."""
-    return (now - GRACE).date() - timedelta(days=1)
-
-
 def stamps(package: str, states: Iterable[DayState]) -> Mapping[Partition, str]:
     """The stamps that the files of a package should have."""
     return {
-        Partition(_TABLE_OF.get(state.collection, "imports"), package, state.day): (
-            f"{_VERSION} {state.stamp}"
-        )
+        Partition(table_of(state.collection), package, state.day): (f"{_VERSION} {state.stamp}")
         for state in states
-        if state.collection in (*_TABLE_OF, f"{COUNTER_PREFIX}{package}")
+        if state.collection in (SESSIONS, STATS, INVOKES, f"{COUNTER_PREFIX}{package}")
     }
 
 
@@ -112,8 +98,5 @@ def affected_partitions(
         documents: the collection of each, and when it was received: its `create_time`, aware, in
             UTC.
     """
-    days = {
-        (_TABLE_OF.get(collection, "imports"), received_at.date())
-        for collection, received_at in documents
-    }
+    days = {(table_of(collection), received_at.date()) for collection, received_at in documents}
     return sorted(Partition(table, package, day) for table, day in days)

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.layout import TABLES
 from plaintally_server.export.rows import COLUMNS, RECEIVED
+from plaintally_server.ingest.collections import TABLES
 from plaintally_server.reports.metrics import Cells, Question
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TypeVar
 from plaintally_server.export.layout import Partition
 from plaintally_server.export.rows import Row, needs_label, to_import_row, to_row
 from plaintally_server.firestore.documents import Name, Stored
-from plaintally_server.ingest.admission import STATS
-from plaintally_server.store import Reader
+from plaintally_server.ingest.collections import STATS
+from plaintally_server.store.protocols import Reader
 
 T = TypeVar("T")
 _CHUNK = 1000  # documents whose labels are looked up at once

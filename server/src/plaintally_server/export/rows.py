@@ -11,8 +11,8 @@ import msgspec
 from plaintally_server.firestore.documents import Stored
 from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.ingest import rxinfer
+from plaintally_server.model import OTHER, ImportHour
 from plaintally_server.reports.histogram import bucket_of
-from plaintally_server.store import OTHER, ImportHour
 
 Row = tuple[Any, ...]
 _LONGEST_US = (

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from plaintally_server.export.layout import collection_of
+from plaintally_server.ingest.collections import collection_of
 from plaintally_server.jobs.rollups import count_day, read_key
 from plaintally_server.reports.metrics import IMPORTS, Cells, Key, Question
-from plaintally_server.store import Reader
+from plaintally_server.store.protocols import Reader
 
 
 class StoreSource:

@@ -6,7 +6,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from msgspec import field
+from msgspec import field, json
 
 from plaintally.exceptions import DocumentError
 from plaintally.firestore import Reference, from_value, to_value
@@ -31,7 +31,6 @@ from plaintally_server.firestore.filters import (
 )
 from plaintally_server.firestore.ordering import SortKey, sort_key
 from plaintally_server.firestore.writes import unimplemented
-from plaintally_server.http.models import encode_json
 
 MAX_PARTS = 100
 """Filters and orders of a query, as https://firebase.google.com/docs/firestore/query-data/queries has it."""
@@ -190,7 +189,7 @@ def run(
     stop = None if query.limit is None else query.offset + query.limit
 
     def make_item(found: Found) -> Item:
-        place = encode_json([to_value(value_of(found, order.path)) for order in query.orders])
+        place = json.encode([to_value(value_of(found, order.path)) for order in query.orders])
         return Item(write(found), place)
 
     if query.orders[0].path == NAME:

@@ -5,13 +5,13 @@ The limit of its size, that of its client, and room in memory, of which short bo
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from weakref import WeakValueDictionary
 
 from starlette.types import Message
 
-from plaintally_server.auth.permissions import Scope, bearer
-from plaintally_server.auth.tokens import Tokens
+from plaintally_server.auth.permissions import bearer
+from plaintally_server.auth.tokens import MIN_TOKEN, Tokens
 from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.firestore.bodies import LONGEST_BYTES
 from plaintally_server.http.forwarded import (
@@ -23,7 +23,7 @@ from plaintally_server.http.forwarded import (
 )
 from plaintally_server.http.models import SHORT_BYTES, Answer, Request, Work, check_length
 from plaintally_server.http.rate_limit import Bucket, Limiter
-from plaintally_server.settings import MIN_TOKEN, Settings
+from plaintally_server.model import Scope
 
 Check = Callable[[Request], object]
 """Refuses a request whose client has to wait."""
@@ -39,30 +39,33 @@ class Gate:
     """The gate of a collector.
 
     Args:
-        settings: the limits, and the trusted proxies.
         tokens: those of maintainers, which open the gate.
+        rate_limit: the documents per second of a client; 0 for no limit.
+        rate_burst: the documents that a client may send at once.
+        trusted_proxies: the addresses and networks that are believed about their clients.
         clock_s: a clock that never goes back, in seconds.
         make_salt: makes 16 random bytes or more.
     """
 
     def __init__(
         self,
-        settings: Settings,
         tokens: Tokens,
         *,
+        rate_limit: int,
+        rate_burst: int,
+        trusted_proxies: Collection[str],
         clock_s: Callable[[], float],
         make_salt: Callable[[], bytes],
     ) -> None:
-        self.tokens, self.clock_s = tokens, clock_s
+        self.tokens = tokens
+        self.clock_s = clock_s
         self._turns: WeakValueDictionary[str, asyncio.Lock] = (
             WeakValueDictionary()
         )  # of clients with long bodies
         self.held_bytes = 0  # of bodies that are being read, or worked on
-        self.trusted = parse_networks(settings.trusted_proxies)
+        self.trusted = parse_networks(trusted_proxies)
         self.limiter = (
-            Limiter(rate=settings.rate_limit, burst=settings.rate_burst, make_salt=make_salt)
-            if settings.rate_limit
-            else None
+            Limiter(rate=rate_limit, burst=rate_burst, make_salt=make_salt) if rate_limit else None
         )
 
         self.tries = Limiter(rate=TRIES_PER_S, burst=TRIES, make_salt=make_salt)

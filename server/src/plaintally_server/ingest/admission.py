@@ -22,6 +22,7 @@ from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.firestore.size import check_size
 from plaintally_server.ingest import json_schema, rxinfer
 from plaintally_server.ingest.coarse import coarsen
+from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
 from plaintally_server.ingest.json_schema import Schema
 from plaintally_server.ingest.rules import (
     COUNT,
@@ -36,9 +37,8 @@ from plaintally_server.ingest.rules import (
     Rule,
     is_session_id,
 )
+from plaintally_server.model import Admitted, Counted
 
-COUNTER_PREFIX = "using_"
-SESSIONS, STATS, INVOKES = "sessions", "session_stats", "invokes"
 COARSE_PATTERNS = {
     "package_version": VERSION,
     "python_version": re.compile(r"[0-9]{1,2}\.[0-9]{1,3}"),
@@ -86,38 +86,6 @@ class Policy(NamedTuple):
             if collection == f"{COUNTER_PREFIX}{package}" and rxinfer.is_count(fields)
             else None
         )
-
-
-class Counted(NamedTuple):
-    """What is kept of an import.
-
-    Attributes:
-        id: 16 bytes of a hash of its id and package.
-        name: the same of its document's name, unless the name is the id.
-        coarse: its coarse fields as a JSON object, in the order of their names.
-    """
-
-    id: bytes
-    name: bytes | None
-    coarse: str
-
-
-class Admitted(NamedTuple):
-    """A document that may be stored, or an import that may be counted.
-
-    `counted` is there for an import, `parent` is the id of the document above: of stats their
-    session, of an invoke its stats. `content` is the text of an import's fields; where it is known,
-    `fields` is left empty. `stays` says that the document that is there stays as it is, and that
-    the write is answered like any other: the sender may not see it, so the answer must not report
-    it either.
-    """
-
-    fields: Fields
-    package: str
-    counted: Counted | None = None
-    parent: str | None = None
-    content: bytes | None = None
-    stays: bool = False
 
 
 def _is_environment(value: object) -> bool:
@@ -190,8 +158,6 @@ SHARED = {
     },
 }
 """By collection, the fields of what users share."""
-PARENTS = {STATS: SESSIONS, INVOKES: STATS}
-"""By collection, that of the document above."""
 MAX_STATS = 100
 """How many statistics a session has at most; a contract has fewer labels."""
 MAX_RUNS = 10_000
@@ -267,11 +233,6 @@ def is_part_of(fields: Fields, parent: Fields) -> bool:
     if "label" in fields and "label" in parent:
         names.append("label")
     return all(fields.get(name) == parent.get(name) for name in names)
-
-
-def is_import(collection: str) -> bool:
-    """Return whether what is written to a collection is an import, which is counted and not stored."""
-    return collection.startswith(COUNTER_PREFIX)
 
 
 def no_documents() -> Refusal:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from plaintally.contract import ALWAYS, Contract, Label
 from plaintally_server.ingest import admission, json_schema, rxinfer
-from plaintally_server.ingest.admission import COARSE_PATTERNS, COUNTER_PREFIX, SHARED, Policy
+from plaintally_server.ingest.admission import COARSE_PATTERNS, SHARED, Policy
+from plaintally_server.ingest.collections import COUNTER_PREFIX
 from plaintally_server.ingest.json_schema import Schema
 from plaintally_server.ingest.rules import MAX_CONTEXT_KEYS, VERSION
 

@@ -8,39 +8,12 @@ import hashlib
 import hmac
 import json
 from datetime import datetime
-from typing import NamedTuple
 
 from plaintally.firestore import format_timestamp
 from plaintally_server.exceptions import Refusal, forbidden, invalid
 from plaintally_server.firestore.bodies import Body, parse_body
 from plaintally_server.ingest.rules import is_session_id
-
-
-class Receipt(NamedTuple):
-    """What is left of a session that was deleted; `documents` counts those that went with it."""
-
-    session: str
-    deleted_at: datetime
-    documents: int
-    hash: str
-
-    def to_dict(self) -> dict[str, object]:
-        """The receipt as plain JSON types."""
-        return {**self._asdict(), "deleted_at": format_timestamp(self.deleted_at)}
-
-
-class ForgetRequest(NamedTuple):
-    """A request without a key, which waits for a maintainer.
-
-    `state` is `waiting` or `refused`, `package` whose session it is (None if nothing is here, or
-    only documents of several packages).
-    """
-
-    session: str
-    requested_at: datetime
-    state: str
-    documents: int
-    package: str | None
+from plaintally_server.model import Receipt
 
 
 class ForgetBody(Body):

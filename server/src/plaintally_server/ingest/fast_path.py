@@ -16,14 +16,13 @@ from plaintally_server.ingest import rxinfer
 from plaintally_server.ingest.admission import (
     ANY_UUID,
     COARSE_PATTERNS,
-    COUNTER_PREFIX,
     ID_BYTES,
-    Admitted,
-    Counted,
     hash_import,
     write_coarse,
 )
+from plaintally_server.ingest.collections import COUNTER_PREFIX
 from plaintally_server.ingest.rules import VERSION
+from plaintally_server.model import Admitted, Counted
 
 # Dates are those of every year, without the 29th of February. Decimals are those that a time is
 # written back with: none, three or six.

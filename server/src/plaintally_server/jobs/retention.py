@@ -10,17 +10,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Literal, NamedTuple, Protocol
 
 from plaintally.contract import Contract
+from plaintally_server.model import START, Due, Place
+from plaintally_server.store.pace import PAUSE, REST
+from plaintally_server.store.protocols import Purging
 
 STEP, LEAST = 500, 20
 """Rows that a step removes at most, and the number to which this shrinks if steps take long."""
 LONG, SHORT = timedelta(milliseconds=12), timedelta(milliseconds=4)
 """A step that takes longer makes the next one smaller, and one that takes less makes it larger."""
-PAUSE = timedelta(milliseconds=10)
-REST = 3
-"""How much longer than a step the pause after it is, so that writes have most of the time."""
 CONTEXT_DAYS = 90
 """The days for which contexts of runs without a label are kept."""
 IDS_DAYS = 2
@@ -30,70 +29,6 @@ KEPT_DAYS, KEPT_LONGER_DAYS = 396, 31
 REQUEST_DAYS = 30
 """For how long a request for deletion stays that was refused or is about no document."""
 _logger = logging.getLogger(__name__)
-
-What = Literal["contexts", "hours", "documents"]
-Place = tuple[int, int]
-"""A time of receipt in microseconds since 1970, and a number: documents are looked at in this order."""
-START: Place = (0, 0)
-
-
-class Due(NamedTuple):
-    """Data of a package that has expired: all that was received before a moment.
-
-    `labels` are those whose contexts are meant.
-    """
-
-    package: str
-    what: What
-    before: datetime
-    labels: frozenset[str] = frozenset()
-
-
-class Step(NamedTuple):
-    """How many rows a step removed or changed, and where the next one begins; None if it was the last."""
-
-    removed: int
-    next: Place | None
-
-
-class Purging(Protocol):
-    """What is needed of a store."""
-
-    def packages_by_hour(self) -> Sequence[str]:
-        """Return the packages that have imports by hour."""
-
-    def find_expired(self, dues: Sequence[Due]) -> Sequence[Due]:
-        """Return those of which there is anything to purge."""
-
-    async def begin_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
-        """Note that data of packages received before these times is about to be removed.
-
-        From then on the rollups of the days before are never made again.
-        """
-
-    async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
-        """Remove the next rows after a place that have expired, about `limit` of them."""
-
-    async def drop_days(self, due: Due) -> None:
-        """Forget the days of which nothing is left, so that exports remove their files."""
-
-    async def end_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
-        """Note that the purge of all packages ended: what was received before these times is gone."""
-
-    def last_purge(self, now: datetime) -> datetime | None:
-        """Return when the last purge of all packages ended, by now."""
-
-    async def drop_ids(self, before: date, *, today: date) -> None:
-        """Drop the ids of imports counted before a UTC day; ids of future days count as those of today."""
-
-    async def drop_requests(self, before: datetime) -> int:
-        """Drop requests for deletion made before a moment that were refused or are about no document."""
-
-    async def drop_deletions(self, before: datetime) -> int:
-        """Drop the tombstones and receipts of deletions before a moment; return how many were dropped."""
-
-    async def drop_logins(self, ended_by: datetime) -> None:
-        """Drop the logins that have ended by then."""
 
 
 def dues(

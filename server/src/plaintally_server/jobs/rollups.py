@@ -9,68 +9,23 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import NamedTuple, Protocol
 
 import msgspec
 
 from plaintally_server.exceptions import Refusal, describe
-from plaintally_server.export.layout import Partition, last_sealed, table_of
+from plaintally_server.export.layout import Partition
 from plaintally_server.export.reading import read_rows
 from plaintally_server.export.rows import COLUMNS, RECEIVED, Row
-from plaintally_server.ingest.admission import COUNTER_PREFIX, STATS
+from plaintally_server.ingest.collections import STATS, is_import, table_of
+from plaintally_server.model import Window
 from plaintally_server.reports.metrics import ROLLED, Key, add_up
-from plaintally_server.store import Reader, Window
+from plaintally_server.store.protocols import Reader, Rolling
+from plaintally_server.store.tables import STRUCK_IMPORTS
+from plaintally_server.store.timestamps import last_sealed
 
-STRUCK_IMPORTS = "imports/struck"
-"""The series of the imports in struck windows, as negative numbers: added to the imports they leave these out."""
 Cells = Mapping[str, Mapping[Key, int]]
 """By series, the value of each key."""
 _logger = logging.getLogger(__name__)
-
-
-class Changed(NamedTuple):
-    """A day of a package's collection that is to be rolled up.
-
-    Attributes:
-        stamp: another number after each change.
-        was_rolled: whether it was rolled up before.
-    """
-
-    package: str
-    collection: str
-    day: date
-    stamp: int
-    was_rolled: bool = False
-
-    @property
-    def is_of_imports(self) -> bool:
-        """Whether it has imports."""
-        return self.collection == f"{COUNTER_PREFIX}{self.package}"
-
-
-class Rolling(Reader, Protocol):
-    """What is needed of a store."""
-
-    def changed_days(self, last: date) -> Sequence[Changed]:
-        """The days up to the last that are to be rolled up, the oldest first."""
-
-    async def cut_imports(self, day: Changed) -> Changed:
-        """Bound the combinations of coarse fields of a complete day, and return it as it is then."""
-
-    async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
-        """Keep the rollups of a day, unless it has changed again; whether they were kept."""
-
-    async def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
-        """Keep how many imports of a day are left out, as `count_struck` returns it."""
-
-    async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
-        """Note that a collector is running, and by package how many documents it has refused since the last time."""
-
-    def clock_lag(self, now: datetime) -> timedelta | None:
-        """Return how far purges are behind the clock; None if no collector has run on this database for a day."""
-
-    async def renew_below(self, day: Changed) -> None:
-        """Note that earlier days have changed if invokes of these have their stats only since this day."""
 
 
 def count_day(
@@ -172,7 +127,7 @@ async def roll_up(
     left = 0
     for day in await asyncio.to_thread(store.changed_days, last_sealed(now())):
         try:
-            if day.is_of_imports:
+            if is_import(day.collection):
                 day = await store.cut_imports(day)  # noqa: PLW2901
             cells = await asyncio.to_thread(
                 count_day, store, day.package, day.collection, day.day, pace=pace

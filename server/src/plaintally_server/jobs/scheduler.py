@@ -12,8 +12,9 @@ from typing import Protocol
 from plaintally.contract import Contract
 from plaintally_server.exceptions import log_failure
 from plaintally_server.ingest.rejections import Refusals
-from plaintally_server.jobs.retention import Purging, purge_all
-from plaintally_server.jobs.rollups import Rolling, roll_up
+from plaintally_server.jobs.retention import purge_all
+from plaintally_server.jobs.rollups import roll_up
+from plaintally_server.store.protocols import Purging, Rolling
 
 PAUSE_S = 60.0
 """After how long a day that has changed is rolled up anew at the latest."""

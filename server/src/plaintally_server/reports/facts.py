@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from plaintally_server.export.layout import collection_of
 from plaintally_server.ingest.admission import SHARED
+from plaintally_server.ingest.collections import collection_of
 from plaintally_server.jobs.rollups import read_key
+from plaintally_server.model import Purge, Window
 from plaintally_server.reports.disclosure import Shares, settled_week, show_shares
 from plaintally_server.reports.metrics import (
     DURATIONS,
@@ -30,7 +31,7 @@ from plaintally_server.reports.outages import hours_down
 from plaintally_server.reports.series import DailyCounts, daily_counts
 from plaintally_server.reports.spikes import ENOUGH, Flood, find_floods
 from plaintally_server.reports.tables import Value, per_label
-from plaintally_server.store import Purge, Reader, Window
+from plaintally_server.store.protocols import Reader
 
 MAX_ROWS = 20
 """Rows of a table on the maintainers' page: clients in RxInfer's format choose labels and versions freely."""

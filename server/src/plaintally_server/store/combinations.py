@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, literal, selec
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal
-from plaintally_server.ingest.admission import COUNTER_PREFIX
-from plaintally_server.store import OTHER
+from plaintally_server.ingest.collections import COUNTER_PREFIX
+from plaintally_server.model import OTHER
 from plaintally_server.store.database import exclusively
 from plaintally_server.store.planner import Cell
 from plaintally_server.store.rows import make_stamp

@@ -2,26 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
 
-from plaintally_server.auth.cookies import StoredLogin
-from plaintally_server.auth.tokens import Token
 from plaintally_server.exceptions import CommandError
+from plaintally_server.model import Deed, StoredLogin, Token
 from plaintally_server.store.tables import audit, logins, tokens
 from plaintally_server.store.timestamps import from_us, to_us
 
 _ALL = "*"
-
-
-class Deed(NamedTuple):
-    """What a maintainer did: when, who, what, and to what."""
-
-    at: datetime
-    actor: str
-    action: str
-    detail: str
 
 
 def read_tokens(connection: Connection) -> Sequence[Token]:

@@ -11,18 +11,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Table, and_, delete, func, or_, select, update
 
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
-from plaintally_server.ingest.deletion_requests import (
-    ForgetRequest,
-    Receipt,
-    hash_text,
-    make_receipt,
-    opens,
-    wrong_key,
-)
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.deletion_requests import hash_text, make_receipt, opens, wrong_key
+from plaintally_server.model import Deed, ForgetRequest, Receipt
 from plaintally_server.store import credentials
 from plaintally_server.store.content import read_fields
-from plaintally_server.store.credentials import Deed
 from plaintally_server.store.rows import find_buried, is_document, parent_is, remove
 from plaintally_server.store.statements import insert, parts_of
 from plaintally_server.store.tables import (

@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import Connection, Table, inspect, null, select
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
 from plaintally_server.store.deletion import discard
 from plaintally_server.store.statements import insert

@@ -40,10 +40,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
 from plaintally_server.exceptions import Refusal, describe
-from plaintally_server.jobs.retention import PAUSE, REST
 from plaintally_server.store import vacuuming
 from plaintally_server.store.database import ERRORS
 from plaintally_server.store.disk_reserve import free_bytes, growth_bytes, log_bytes
+from plaintally_server.store.pace import PAUSE, REST
 from plaintally_server.store.tables import documents, erasure_pass, erasures, forget_requests
 from plaintally_server.store.timestamps import to_us
 

@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection, func, select
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.jobs.rollups import STRUCK_IMPORTS
 from plaintally_server.store import clock, erasure, replace, schema
 from plaintally_server.store.database import (
     Database,
@@ -17,7 +16,14 @@ from plaintally_server.store.database import (
     open_for_reading,
     telling,
 )
-from plaintally_server.store.tables import HEAD, IMPORTS, erasures, monthly_rollups, rollups
+from plaintally_server.store.tables import (
+    HEAD,
+    IMPORTS,
+    STRUCK_IMPORTS,
+    erasures,
+    monthly_rollups,
+    rollups,
+)
 from plaintally_server.store.timestamps import from_us
 
 _PACKAGES = select(monthly_rollups.c.package).where(monthly_rollups.c.series == IMPORTS).distinct()

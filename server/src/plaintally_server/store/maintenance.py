@@ -7,15 +7,19 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
-from plaintally_server.auth.cookies import StoredLogin
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.firestore.documents import Stored
-from plaintally_server.ingest.deletion_requests import ForgetRequest, Receipt
-from plaintally_server.jobs.rollups import STRUCK_IMPORTS, Changed
-from plaintally_server.store import (
+from plaintally_server.model import (
+    Changed,
+    Deed,
+    ForgetRequest,
     Import,
+    Receipt,
+    StoredLogin,
     Window,
     Write,
+)
+from plaintally_server.store import (
     credentials,
     deletion,
     erasure,
@@ -26,7 +30,6 @@ from plaintally_server.store import (
     schema,
 )
 from plaintally_server.store.combinations import Staging
-from plaintally_server.store.credentials import Deed
 from plaintally_server.store.database import (
     PATIENCE_S,
     Database,
@@ -39,7 +42,7 @@ from plaintally_server.store.database import (
 )
 from plaintally_server.store.planner import days_asked
 from plaintally_server.store.reader import SQLReader
-from plaintally_server.store.tables import contracts, receipts
+from plaintally_server.store.tables import STRUCK_IMPORTS, contracts, receipts
 from plaintally_server.store.timestamps import from_us, to_us
 
 
@@ -265,7 +268,7 @@ class Maintenance(MaintenanceReader):
             return exclusions.take_back(connection, number, actor=actor, at=at)
 
     def cut_imports(self, day: Changed) -> Changed:
-        """See `rolling.Rolling.cut_imports`."""
+        """See `Rolling.cut_imports`."""
         cut = self.find_cut(day)
         while cut is not None and not cut.is_done:
             with self._changing() as connection:
@@ -278,7 +281,7 @@ class Maintenance(MaintenanceReader):
             rollups.put(connection, day, cells)
 
     def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
-        """See `rolling.Rolling.keep_struck_imports`."""
+        """See `Rolling.keep_struck_imports`."""
         with self._changing() as connection:
             rollups.put_series(connection, package, day, {STRUCK_IMPORTS: cells})
 

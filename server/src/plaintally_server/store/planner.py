@@ -14,19 +14,10 @@ from typing import NamedTuple
 from plaintally_server.exceptions import Refusal, forbidden
 from plaintally_server.firestore.documents import Stored, check_precondition, name_taken
 from plaintally_server.firestore.field_paths import Fields
-from plaintally_server.ingest.admission import (
-    COUNTER_PREFIX,
-    INVOKES,
-    MAX_RUNS,
-    MAX_STATS,
-    PARENTS,
-    SHARED,
-    STATS,
-    Admitted,
-    is_part_of,
-)
+from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS, SHARED, is_part_of
+from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, PARENTS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
-from plaintally_server.store import Import, Write
+from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store.content import is_same, read_fields, write_fields
 from plaintally_server.store.timestamps import (
     DAY_US,

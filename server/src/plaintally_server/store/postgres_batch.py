@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import starmap
 from typing import Any
 
-from plaintally_server.ingest.admission import INVOKES, MAX_RUNS, MAX_STATS, STATS
+from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
+from plaintally_server.ingest.collections import INVOKES, STATS
 from plaintally_server.store.database import LOCK
 from plaintally_server.store.libpq import Batches
 from plaintally_server.store.planner import (

@@ -26,9 +26,8 @@ from sqlalchemy import (
     update,
 )
 
-from plaintally_server.ingest.admission import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
-from plaintally_server.jobs.retention import Due, Place, Step
-from plaintally_server.store import Purge
+from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
+from plaintally_server.model import Due, Place, Purge, Step
 from plaintally_server.store.content import read_fields, write_fields
 from plaintally_server.store.planner import Day
 from plaintally_server.store.rows import delete_rows, make_stamp
@@ -74,7 +73,7 @@ def packages_in(connection: Connection, package: ColumnElement[str]) -> Sequence
 
 
 def find_expired(connection: Connection, dues: Sequence[Due]) -> Sequence[Due]:
-    """See `retention.Purging.find_expired`."""
+    """See `Purging.find_expired`."""
     return [due for due in dues if connection.execute(select(or_(*_signs(due)))).scalar()]
 
 
@@ -115,7 +114,7 @@ def _is_expired_day(due: Due) -> ColumnElement[bool]:
 
 
 def begin(connection: Connection, packages: Mapping[str, datetime], *, at: datetime) -> None:
-    """Note that purges begin; see `retention.Purging.begin_purge`. One that was killed goes on.
+    """Note that purges begin; see `Purging.begin_purge`. One that was killed goes on.
 
     Days that have changed since they were rolled up count as if they had not, so that a rollup that
     is being made just now is not kept.
@@ -142,7 +141,7 @@ def begin(connection: Connection, packages: Mapping[str, datetime], *, at: datet
 
 
 def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
-    """Do a step; see `retention.Purging.purge`."""
+    """Do a step; see `Purging.purge`."""
     if due.what == "hours":
         return _drop_hours(connection, due, after, limit)
     if due.what == "contexts":
@@ -177,7 +176,7 @@ def _drop_hours(connection: Connection, due: Due, place: Place, limit: int) -> S
 
 
 def drop_days(connection: Connection, due: Due) -> None:
-    """See `retention.Purging.drop_days`."""
+    """See `Purging.drop_days`."""
     days = rolled_days.c
     noted = connection.execute(select(days.collection, days.day).where(_is_expired_day(due))).all()
     left = _days_left(connection, due)
@@ -202,7 +201,7 @@ def _days_left(connection: Connection, due: Due) -> set[tuple[str, date]]:
 
 
 def end(connection: Connection, packages: Mapping[str, datetime], *, at: datetime) -> None:
-    """Note that purges ended; see `retention.Purging.end_purge`. Those before them are forgotten.
+    """Note that purges ended; see `Purging.end_purge`. Those before them are forgotten.
 
     One that had begun with a later time and was interrupted stays: its days may lack documents, so
     they are never rolled up again.
@@ -275,7 +274,7 @@ def last_purge(connection: Connection, now: datetime) -> datetime | None:
 
 
 def drop_ids(connection: Connection, after: bytes, *, before: date, today: date) -> bytes | None:
-    """Look at the next ids of imports; see `retention.Purging.drop_ids`.
+    """Look at the next ids of imports; see `Purging.drop_ids`.
 
     Returns:
         The place after which the next step looks; None if this one was the last.

@@ -7,33 +7,25 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, select, tuple_
 
-from plaintally_server.auth.tokens import Token
 from plaintally_server.firestore.documents import Name, Stored
-from plaintally_server.ingest.admission import (
-    COUNTER_PREFIX,
-    INVOKES,
-    MAX_STATS,
-    SESSIONS,
-    STATS,
-    is_part_of,
-)
-from plaintally_server.jobs.retention import Due
-from plaintally_server.jobs.rollups import STRUCK_IMPORTS, Changed
-from plaintally_server.store import (
+from plaintally_server.ingest.admission import MAX_STATS, is_part_of
+from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
+from plaintally_server.model import (
     MAX_TREE_BYTES,
     MAX_TREE_RUNS,
+    Changed,
     DayState,
+    Deed,
+    Due,
     ImportHour,
     Purge,
     Rolled,
     SessionTree,
     StatsTree,
+    Token,
     Window,
-    clock,
-    combinations,
-    credentials,
-    purging,
 )
+from plaintally_server.store import clock, combinations, credentials, purging
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.rows import count_runs, is_document, name_is, parent_is
@@ -42,6 +34,7 @@ from plaintally_server.store.tables import (
     HOURS,
     IMPORTS,
     IMPORTS_BY_HOUR,
+    STRUCK_IMPORTS,
     documents,
     import_days,
     monthly_rollups,
@@ -295,11 +288,11 @@ class SQLReader:
             return rolled_up.purged_until(connection, now)
 
     def tokens(self) -> Sequence[Token]:
-        """See `tokens.TokenStore.tokens`."""
+        """See `TokenStore.tokens`."""
         with self._reading() as connection:
             return credentials.read_tokens(connection)
 
-    def audit(self, *, last: int) -> Sequence[credentials.Deed]:
+    def audit(self, *, last: int) -> Sequence[Deed]:
         """What maintainers did last, the newest first."""
         with self._reading() as connection:
             return credentials.read_audit(connection, last=last)
@@ -310,7 +303,7 @@ class SQLReader:
             return purging.last_purge(connection, now)
 
     def packages_by_hour(self) -> Sequence[str]:
-        """See `retention.Purging.packages_by_hour`."""
+        """See `Purging.packages_by_hour`."""
         with self._reading() as connection:
             return purging.packages_in(connection, import_days.c.package)
 
@@ -320,12 +313,12 @@ class SQLReader:
             return purging.packages_in(connection, documents.c.package)
 
     def find_expired(self, dues: Sequence[Due]) -> Sequence[Due]:
-        """See `retention.Purging.find_expired`."""
+        """See `Purging.find_expired`."""
         with self._reading() as connection:
             return purging.find_expired(connection, dues)
 
     def clock_lag(self, now: datetime) -> timedelta | None:
-        """See `rolling.Rolling.clock_lag`."""
+        """See `Rolling.clock_lag`."""
         with self._reading() as connection:
             return clock.lag(connection, now)
 
@@ -340,7 +333,7 @@ class SQLReader:
         return combinations.Cut(day.package, number, keep=keep, look_back=combinations.KNOWN_DAYS)
 
     def changed_days(self, last: date) -> Sequence[Changed]:
-        """See `rolling.Rolling.changed_days`."""
+        """See `Rolling.changed_days`."""
         with self._reading() as connection:
             return rolled_up.changed(connection, last)
 

@@ -11,15 +11,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, update
 
-from plaintally_server.export.layout import table_of
-from plaintally_server.ingest.admission import INVOKES, STATS
-from plaintally_server.jobs.rollups import Changed
-from plaintally_server.reports.metrics import ROLLED
-from plaintally_server.store import Rolled, Window, clock
+from plaintally_server.ingest.collections import INVOKES, STATS, table_of
+from plaintally_server.model import Changed, Rolled, Window
+from plaintally_server.store import clock
 from plaintally_server.store.planner import Day
 from plaintally_server.store.rows import note_changes
 from plaintally_server.store.statements import add
 from plaintally_server.store.tables import (
+    ADDED_ON_RECEIPT,
     REFUSED,
     UP,
     documents,
@@ -105,12 +104,28 @@ def changed(connection: Connection, last: date, *, package: str | None = None) -
 
 
 def _is_settled(connection: Connection, day: Day) -> bool:
-    """Whether there are rollups of a day that was never rolled up: they are of before a purge forgot the day."""
-    series = [question.series for question in ROLLED if question.table == table_of(day.collection)]
+    """Return whether a day that was never rolled up has rollups from before a purge forgot it."""
+    series = _series_of(connection, table_of(day.collection))
     of_day = and_(
         rollups.c.package == day.package, rollups.c.day == day.day, rollups.c.series.in_(series)
     )
     return connection.execute(select(rollups.c.key).where(of_day).limit(1)).first() is not None
+
+
+def _series_of(connection: Connection, table: str) -> Sequence[str]:
+    """Return the series that days of a table are rolled up to; each begins with the table's name.
+
+    Each costs one look into the index, however many rows it has.
+    """
+    found: list[str] = []
+    series = rollups.c.series
+    following = and_(series >= table, series < f"{table}0")  # "0" follows "/"
+    while (
+        last := connection.execute(select(func.min(series)).where(following)).scalar()
+    ) is not None:
+        found.append(last)
+        following = and_(series > last, series < f"{table}0")
+    return [one for one in found if one not in ADDED_ON_RECEIPT]
 
 
 def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime]:
@@ -157,7 +172,7 @@ def put_series(connection: Connection, package: str, day: date, cells: Cells) ->
 
 
 def note_minute(connection: Connection, at: datetime, refused: Mapping[str, int]) -> None:
-    """See `rolling.Rolling.note_minute`."""
+    """See `Rolling.note_minute`."""
     clock.note(connection, clock.read(connection, at))
     add(connection, rollups, {"package": "", "day": at.date()}, {(UP, f"{at:%H}"): 1})
     for package, number in refused.items():
@@ -201,7 +216,7 @@ def first_day_up(connection: Connection) -> date | None:
 
 
 def renew_below(connection: Connection, day: Changed) -> None:
-    """See `rolling.Rolling.renew_below`."""
+    """See `Rolling.renew_below`."""
     start = to_us(datetime.combine(day.day, time(), UTC))
     stats, invokes = documents.alias(), documents.alias()
     received = and_(stats.c.create_time >= start, stats.c.create_time < start + DAY_US)

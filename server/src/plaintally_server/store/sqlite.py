@@ -12,7 +12,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, unavailable
-from plaintally_server.ingest.admission import INVOKES, MAX_RUNS, MAX_STATS, STATS
+from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
+from plaintally_server.ingest.collections import INVOKES, STATS
 from plaintally_server.store import schema, totals
 from plaintally_server.store.checking import Check
 from plaintally_server.store.combinations import Staging

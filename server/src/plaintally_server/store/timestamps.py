@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
+GRACE = timedelta(hours=1)
+"""How long after midnight a day counts as over: longer than any write waits."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = _EPOCH.toordinal()
 _MICROSECOND = timedelta(microseconds=1)
@@ -43,3 +45,8 @@ def day_number(day: date) -> int:
 def date_of(number: int) -> date:
     """Return the UTC day that is given in days since 1970."""
     return date.fromordinal(_EPOCH_DAY + number)
+
+
+def last_sealed(now: datetime) -> date:
+    """The last UTC day that is over, and by as much as no write takes."""
+    return (now - GRACE).date() - timedelta(days=1)

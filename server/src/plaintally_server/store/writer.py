@@ -19,7 +19,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 from plaintally_server.exceptions import Refusal, describe, failed, release, unavailable
-from plaintally_server.store import Import, Write
+from plaintally_server.model import Import, Write
 from plaintally_server.store.planner import Answer, Groups
 
 MAX_BATCH = 1000

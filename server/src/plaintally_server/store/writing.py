@@ -9,25 +9,15 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, delete
 
 from plaintally_server.firestore.documents import Stored
-from plaintally_server.ingest.deletion_requests import Receipt
-from plaintally_server.jobs.retention import PAUSE, Due, Place, Step
-from plaintally_server.jobs.rollups import STRUCK_IMPORTS, Changed
-from plaintally_server.store import (
-    Import,
-    Write,
-    credentials,
-    deletion,
-    order,
-    purging,
-    rollups,
-    rows,
-)
+from plaintally_server.model import Changed, Due, Import, Place, Receipt, Step, Write
+from plaintally_server.store import credentials, deletion, order, purging, rollups, rows
 from plaintally_server.store.database import exclusively, queueing
 from plaintally_server.store.erasure import empty_log
+from plaintally_server.store.pace import PAUSE
 from plaintally_server.store.planner import Forgotten
 from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.statements import parts_of
-from plaintally_server.store.tables import contracts, receipts, tombstones
+from plaintally_server.store.tables import STRUCK_IMPORTS, contracts, receipts, tombstones
 from plaintally_server.store.writer import QUEUE_SIZE, Backend, Writer
 
 P = ParamSpec("P")
@@ -209,11 +199,11 @@ class SQLStore(SQLReader):
         await self._do(_probe)
 
     async def purge(self, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
-        """See `retention.Purging.purge`."""
+        """See `Purging.purge`."""
         return await self._do(purging.purge, due, after, limit=limit, at=at)
 
     async def cut_imports(self, day: Changed) -> Changed:
-        """See `rolling.Rolling.cut_imports`."""
+        """See `Rolling.cut_imports`."""
         cut = await asyncio.to_thread(self.find_cut, day)
         if cut is None:
             return day
@@ -223,31 +213,31 @@ class SQLStore(SQLReader):
         return day._replace(stamp=cut.stamp or day.stamp)
 
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
-        """See `rolling.Rolling.roll`."""
+        """See `Rolling.roll`."""
         return await self._do(rollups.put, day, cells)
 
     async def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
-        """See `rolling.Rolling.keep_struck_imports`."""
+        """See `Rolling.keep_struck_imports`."""
         await self._do(rollups.put_series, package, day, {STRUCK_IMPORTS: cells})
 
     async def note_used(self, names: Sequence[str], day: date) -> None:
-        """See `tokens.TokenStore.note_used`."""
+        """See `TokenStore.note_used`."""
         await self._do(credentials.note_used, names, day)
 
     async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
-        """See `rolling.Rolling.note_minute`."""
+        """See `Rolling.note_minute`."""
         await self._do(rollups.note_minute, at, refused)
 
     async def renew_below(self, day: Changed) -> None:
-        """See `rolling.Rolling.renew_below`."""
+        """See `Rolling.renew_below`."""
         await self._do(rollups.renew_below, day)
 
     async def drop_days(self, due: Due) -> None:
-        """See `retention.Purging.drop_days`."""
+        """See `Purging.drop_days`."""
         await self._do(purging.drop_days, due)
 
     async def drop_ids(self, before: date, *, today: date) -> None:
-        """See `retention.Purging.drop_ids`."""
+        """See `Purging.drop_ids`."""
         after: bytes | None = b""
         while after is not None:
             after = await self._do(purging.drop_ids, after, before=before, today=today)
@@ -270,15 +260,15 @@ class SQLStore(SQLReader):
         return is_empty
 
     async def begin_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
-        """See `retention.Purging.begin_purge`."""
+        """See `Purging.begin_purge`."""
         await self._do(purging.begin, packages, at=at)
 
     async def end_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
-        """See `retention.Purging.end_purge`."""
+        """See `Purging.end_purge`."""
         await self._do(purging.end, packages, at=at)
 
     async def drop_requests(self, before: datetime) -> int:
-        """See `retention.Purging.drop_requests`."""
+        """See `Purging.drop_requests`."""
         count = 0
         after: str | None = ""
         while after is not None:
@@ -288,7 +278,7 @@ class SQLStore(SQLReader):
         return count
 
     async def drop_deletions(self, before: datetime) -> int:
-        """See `retention.Purging.drop_deletions`."""
+        """See `Purging.drop_deletions`."""
         count = 0
         for table in (tombstones, receipts):
             after: bytes | None = b""
@@ -299,7 +289,7 @@ class SQLStore(SQLReader):
         return count
 
     async def drop_logins(self, ended_by: datetime) -> None:
-        """See `retention.Purging.drop_logins`."""
+        """See `Purging.drop_logins`."""
         await self._do(credentials.drop_logins, ended_by=ended_by)
 
     def close(self) -> None:

@@ -12,16 +12,15 @@ from starlette.routing import BaseRoute, Route
 from plaintally.contract import Contract
 from plaintally_server.admin.sessions import show_session
 from plaintally_server.auth.cookies import Login
-from plaintally_server.auth.permissions import Scope
 from plaintally_server.cli.exclusions import LOOK_BACK_DAYS, check_window, count_anew, parse_time
 from plaintally_server.exceptions import CommandError, Refusal, forbidden, invalid, not_found
-from plaintally_server.export.layout import last_sealed
-from plaintally_server.ingest.deletion_requests import ForgetRequest, parse_session_id
+from plaintally_server.ingest.deletion_requests import parse_session_id
+from plaintally_server.model import Deed, ForgetRequest, Purge, Scope, Window
 from plaintally_server.reports.facts import SharedSessions, read_floods, read_sessions
 from plaintally_server.reports.spikes import Flood
-from plaintally_server.store import Purge, Store, Window
-from plaintally_server.store.credentials import Deed
 from plaintally_server.store.maintenance import Maintenance
+from plaintally_server.store.protocols import Store
+from plaintally_server.store.timestamps import last_sealed
 from plaintally_server.web.login import Entrance, go
 from plaintally_server.web.pages import render
 

@@ -14,7 +14,7 @@ from plaintally.contract import COARSE, Contract
 from plaintally_server.reports.charts import PLOT_HEIGHT, bar_chart
 from plaintally_server.reports.disclosure import LEAST
 from plaintally_server.reports.facts import VersionTables, read_figures
-from plaintally_server.store import Reader
+from plaintally_server.store.protocols import Reader
 from plaintally_server.web.page_cache import PageCache
 from plaintally_server.web.pages import HEADERS, render
 

@@ -11,8 +11,9 @@ from plaintally_server.exceptions import Refusal, forbidden
 from plaintally_server.http.middleware import Gate
 from plaintally_server.http.models import Answer, Request, answer_json, make_request, read_body
 from plaintally_server.http.rate_limit import Limiter
-from plaintally_server.ingest.deletion_requests import Receipt, parse_request, parse_session_id
-from plaintally_server.store import Store
+from plaintally_server.ingest.deletion_requests import parse_request, parse_session_id
+from plaintally_server.model import Receipt
+from plaintally_server.store.protocols import Store
 from plaintally_server.web.pages import is_foreign, read_form, render
 
 _BODY_LIMIT = 10_000

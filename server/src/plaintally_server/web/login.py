@@ -13,7 +13,6 @@ from starlette.routing import BaseRoute, Route
 from plaintally_server.auth.cookies import (
     LIFETIME_S,
     Login,
-    LoginStore,
     begin,
     cookie_name,
     hash_secret,
@@ -24,6 +23,7 @@ from plaintally_server.auth.permissions import hash_token
 from plaintally_server.exceptions import CommandError, Refusal, forbidden, unavailable
 from plaintally_server.http.middleware import Gate
 from plaintally_server.http.models import make_request
+from plaintally_server.store.protocols import LoginStore
 from plaintally_server.web.pages import FORM_HEADERS, read_form, render
 
 T = TypeVar("T")

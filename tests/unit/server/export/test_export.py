@@ -16,20 +16,15 @@ from hypothesis import strategies as st
 from exported import DAY, NEXT, export, files, one_import, read, some_writes
 from made import at, commit, delete, new_id, session, write
 from plaintally.contract import Contract
-from plaintally_server.export.layout import (
-    TABLES,
-    Partition,
-    affected_partitions,
-    last_sealed,
-    parse_path,
-)
+from plaintally_server.export.layout import Partition, affected_partitions, parse_path
 from plaintally_server.export.parquet import SCHEMAS
-from plaintally_server.ingest.admission import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS, TABLES
 from plaintally_server.jobs.retention import purge_all
 from plaintally_server.store.opening import open_reader, open_store
+from plaintally_server.store.timestamps import last_sealed
 
 if TYPE_CHECKING:
-    from plaintally_server.store import Import, Write
+    from plaintally_server.model import Import, Write
 
 pytestmark = pytest.mark.once
 

@@ -21,17 +21,25 @@ from plaintally_server.firestore.writes import parse_commit
 from plaintally_server.http.middleware import Gate
 from plaintally_server.http.models import Answer, Request, read_body
 from plaintally_server.http.parse_pool import Parsing
-from plaintally_server.settings import Settings
 
 NAME = f"{ROOT.removeprefix('/v1/')}/using_rxinfer/a"
 WRITES = {"writes": [{"update": {"name": NAME, **count()}}]}
 
 
+def make_gate() -> Gate:
+    return Gate(
+        Tokens(),
+        rate_limit=0,
+        rate_burst=0,
+        trusted_proxies=(),
+        clock_s=time.monotonic,
+        make_salt=lambda: bytes(16),
+    )
+
+
 def test_what_a_body_unpacks_to_needs_room_like_a_long_body() -> None:
     """Six bodies that do not end leave seven megabytes, and short ones need none."""
-    gate = Gate(
-        Settings({}, rate_limit=0), Tokens(), clock_s=time.monotonic, make_salt=lambda: bytes(16)
-    )
+    gate = make_gate()
     long, packed, short = (
         bytes(10_000_000),
         gzip.compress(bytes(10_000_000)),
@@ -83,9 +91,7 @@ def test_a_client_has_one_long_body_at_a_time(
     monkeypatch: pytest.MonkeyPatch, client: str, same: str
 ) -> None:
     """Its next one waits and is not read; short bodies and other clients go on."""
-    gate = Gate(
-        Settings({}, rate_limit=0), Tokens(), clock_s=time.monotonic, make_salt=lambda: bytes(16)
-    )
+    gate = make_gate()
     end = asyncio.Event()
 
     async def measure(request: Request) -> Answer:

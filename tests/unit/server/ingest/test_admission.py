@@ -11,8 +11,10 @@ from plaintally.contract import Choice, Contract, ErrorType, Integer, Label
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.firestore.documents import Name
 from plaintally_server.ingest import admission, coarse, rxinfer
-from plaintally_server.ingest.admission import Admitted, Policy, admit, check_collection
+from plaintally_server.ingest.admission import Policy, admit, check_collection
+from plaintally_server.ingest.collections import PARENTS, is_import
 from plaintally_server.ingest.rules import is_session_id
+from plaintally_server.model import Admitted
 
 ID, PARENT, OTHER = (f"{number}eb898b5-76a4-49b0-b1b6-ba209ba39adf" for number in (9, 8, 7))
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -146,7 +148,7 @@ def test_the_collections(collection: str, is_admitted: bool) -> None:  # noqa: F
 
 
 def test_what_is_an_import() -> None:
-    assert [admission.is_import(name) for name in ("using_pkg", "sessions", "xusing_pkg")] == [
+    assert [is_import(name) for name in ("using_pkg", "sessions", "xusing_pkg")] == [
         True,
         False,
         False,
@@ -702,7 +704,7 @@ def test_a_document_and_the_one_above() -> None:
             admission.parent_of(collection, fields if "" not in fields else {"session": PARENT})
             is None
         )
-    assert admission.PARENTS == {"session_stats": "sessions", "invokes": "session_stats"}
+    assert PARENTS == {"session_stats": "sessions", "invokes": "session_stats"}
     session, stats = SESSION, {**STATS, "session": ID}
     assert admission.is_part_of(stats, session)
     assert admission.is_part_of(RUN, stats)

@@ -18,8 +18,9 @@ from plaintally_server.firestore import documents
 from plaintally_server.firestore.bodies import parse_document
 from plaintally_server.firestore.documents import Name, Stored
 from plaintally_server.ingest import rxinfer
-from plaintally_server.ingest.admission import Admitted, Policy, admit
+from plaintally_server.ingest.admission import Policy, admit
 from plaintally_server.ingest.fast_path import Counts
+from plaintally_server.model import Admitted
 from plaintally_server.store.content import write_fields
 
 CONTRACTS = {

@@ -11,8 +11,9 @@ from plaintally.contract import Contract
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.bodies import parse_document
 from plaintally_server.firestore.documents import Name
-from plaintally_server.ingest.admission import Admitted, Policy, admit
+from plaintally_server.ingest.admission import Policy, admit
 from plaintally_server.ingest.fast_path import Counts
+from plaintally_server.model import Admitted
 from plaintally_server.store.content import write_fields
 
 CONTRACTS = {

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made import at
+from plaintally_server.model import Window
 from plaintally_server.reports.spikes import HOUR, find_floods
-from plaintally_server.store import Window
 
 pytestmark = pytest.mark.once
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plaintally_server.exceptions import Refusal, StartError
-from plaintally_server.ingest.admission import Admitted
+from plaintally_server.model import Admitted
 from plaintally_server.store.planner import Answer, Groups
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.store.writer import Writer

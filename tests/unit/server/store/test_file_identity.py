@@ -7,8 +7,8 @@ import pytest
 
 from plaintally_server.exceptions import CommandError, Refusal, StartError
 from plaintally_server.firestore.documents import Name, Precondition
-from plaintally_server.ingest.admission import Admitted
-from plaintally_server.store import Write, schema
+from plaintally_server.model import Admitted, Write
+from plaintally_server.store import schema
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
 from plaintally_server.store.sqlite import SQLiteStore

@@ -11,9 +11,9 @@ import pytest
 
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name, Precondition
-from plaintally_server.ingest.admission import SESSIONS, Admitted
+from plaintally_server.ingest.collections import SESSIONS
 from plaintally_server.ingest.deletion_requests import hash_text
-from plaintally_server.store import Write
+from plaintally_server.model import Admitted, Write
 from plaintally_server.store.sqlite import SQLiteStore
 from shared import KEY
 from stores import NOW, documents, make_import, make_write, write_all

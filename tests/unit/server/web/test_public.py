@@ -18,11 +18,12 @@ from starlette.requests import Request
 from made import at, count, counts, new_id, session
 from plaintally.contract import Contract, Integer, Label
 from plaintally_server.jobs.rollups import roll_up
+from plaintally_server.model import Import, Write
 from plaintally_server.reports.disclosure import settled_week, show_shares
 from plaintally_server.reports.facts import MAX_ROWS, read_sessions
-from plaintally_server.store import Import, Store, Write
 from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
+from plaintally_server.store.protocols import Store
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.web.dashboard import PERIODS, Pages
 from plaintally_server.web.page_cache import PageCache

@@ -8,8 +8,8 @@ from plaintally_server.firestore.documents import Stored
 from plaintally_server.firestore.field_paths import Fields, merge
 from plaintally_server.firestore.writes import Action, Change
 from plaintally_server.ingest import admission
-from plaintally_server.ingest.admission import Admitted
-from plaintally_server.store import Import, Write
+from plaintally_server.ingest.collections import is_import
+from plaintally_server.model import Admitted, Import, Write
 
 
 def prepare(change: Change, access: Access, now: datetime) -> Write | Import:
@@ -22,7 +22,7 @@ def prepare(change: Change, access: Access, now: datetime) -> Write | Import:
     name = change.name
     if not change.is_whole:
         check_part(name.collection, access, change.action)
-    if admission.is_import(name.collection):
+    if is_import(name.collection):
         access.check_collection(name.collection)
         if not change.is_whole:
             raise admission.no_documents()
