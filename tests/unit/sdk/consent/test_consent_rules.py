@@ -564,3 +564,5 @@ def test_the_nearest_file_decides() -> None:
         {}, make_layer("environment", counter=False), make_layer("user", counter=True)
     )
     assert decide("counter", facts).where == "/environment.toml"
+    facts = make_facts({}, make_layer("user", counter=True), make_layer("system", counter=False))
+    assert decide("counter", facts).where == "/user.toml"  # only a choice of the user silences it
