@@ -199,10 +199,10 @@ def run_server(
     """The command `plaintally-server`, to its end; `program` is what runs it.
 
     Without one, the command runs in a fork of a process that has imported it, which takes a tenth
-    of the time.
+    of the time. Variables of Python's own (`PYTHONPATH`) need a new process, which reads them.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PLAINTALLY")}
-    if not program:
+    if not program and not any(name.startswith("PYTHON") for name in env or {}):
         done = (
             _starter()
             .start(arguments, cwd=folder, env={**clean, "COLUMNS": "100", **(env or {})})
