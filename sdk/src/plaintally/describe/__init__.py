@@ -1,4 +1,4 @@
-"""Descriptions of values that never hold data: what kind of thing a value is, and how large, but nothing that is in it.
+"""Descriptions of values, which never hold data: the kind of a value and its size.
 
 `describe` and `describe_data` make a description, and `keep_names` takes names out of it before it
 is recorded. `is_description` holds a stranger's description against the closed set below, and
@@ -12,14 +12,14 @@ A description is a dict of plain JSON types. These are all keys there are:
 | `type` | name of a class, ASCII | all |
 | `shape` | at most 64 ints | arrays, series, frames (rows, columns), images (height, width) |
 | `length` | int | built-in containers and texts, a graph's nodes, a dataset's variables |
-| `element_type` | name of a kind of element, see below | what has one kind of element, lists, tuples, sets |
+| `element_type` | name of a kind of element, see below | arrays, series, lists, tuples, sets |
 | `element_bytes` | int, bytes per element | where the kind of element has a fixed size |
-| `nbytes` | int, bytes of all elements | where it follows from what is above, or the library has it at hand |
+| `nbytes` | int, bytes of all elements | if it follows from the above or the library knows it |
 | `device` | one of `DEVICES` | tensors of torch |
 | `nnz` | int, values stored | sparse arrays and matrices whose format stores one value per entry |
 | `edges` | int | graphs with at most 4096 nodes and 8192 entries in their adjacency |
 | `columns` | first 64 of `{"name", "element_type"}` | frames and tables |
-| `entries` | first 32 descriptions, each perhaps with a `name` | data, datasets, short lists and tuples |
+| `entries` | first 32 descriptions, some with a `name` | data, datasets, short lists, tuples |
 
 Ints are from 0 to 2**63 - 1. A `name` is a printable text of 1 to 64 characters, and is left out
 where what is there is none: keys given to `describe_data`, columns of frames and variables of

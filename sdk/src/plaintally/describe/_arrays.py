@@ -1,4 +1,4 @@
-"""What is told about arrays: of numpy, scipy's sparse ones, tensors of torch, arrays of jax, and images."""
+"""Descriptions of arrays: numpy, sparse ones of scipy, torch tensors, jax arrays, images."""
 
 from plaintally.describe._classes import UnknownValueError, extends, genuine, held, in_class, part
 from plaintally.describe._vocabulary import MODES, UNITS
@@ -50,7 +50,7 @@ def kind_and_size(dtype: object) -> "tuple[str, int]":
 
 
 def _sparse(value: object) -> "Facts":
-    """Of scipy. The numbers of a block or of a diagonal's ends count as entries nowhere, so `nnz` is not told there."""
+    """Describe a sparse array of scipy; `nnz` is left out where it counts no entries."""
     yield "shape", list(part(value, "_shape"))
     name = (genuine(type(value)) or ("", ""))[1]
     if name.startswith(("dok", "lil")):
@@ -84,7 +84,7 @@ def _tensor(value: object) -> "Facts":
 
 
 def _jax_array(value: object) -> "Facts":
-    """Of jax. Not its device: asking an array for that, whose data are deleted, brings the process down."""
+    """Describe a jax array without its device: asking a deleted array for it ends the process."""
     cls = type(value)
     if genuine(cls) != ("jaxlib", "ArrayImpl"):
         raise UnknownValueError

@@ -65,7 +65,7 @@ def _table_of(name: str) -> "Callable[[Any], Facts]":
 
 
 def _may_run_users_code() -> bool:
-    """Whether a type in a schema may be a user's extension, which pyarrow makes by calling the user's class."""
+    """Whether a type may be a user's extension, which pyarrow makes by calling the user's class."""
     extensions = held("pyarrow.lib", "ExtensionType"), held("pyarrow.lib", "PyExtensionType")
     return any(
         genuine(cls) is None for base in extensions if base is not None for cls in _SUBCLASSES(base)
@@ -73,7 +73,7 @@ def _may_run_users_code() -> bool:
 
 
 def _element_type(dtype: object) -> str:
-    """The kind of a type without its parameters, in pyarrow's words: `int64`, `timestamp`, `struct`."""
+    """The kind of a type without parameters, in pyarrow's words: `int64`, `timestamp`."""
     number: int = in_class(held("pyarrow.lib", "DataType"), "id").__get__(dtype)
     if not _KINDS:
         names = [name for name in contents("pyarrow.lib") if name.startswith(_PREFIX)]

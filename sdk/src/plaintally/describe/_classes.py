@@ -31,7 +31,7 @@ LIBRARIES = frozenset(
 
 _STANDARD = sys.stdlib_module_names - {"__main__"}
 _FROZEN = getattr(sys.modules.get("_frozen_importlib"), "FrozenImporter", sys)
-"""The loader of modules that are part of the interpreter or of a frozen program, and have no file."""
+"""The loader of modules without a file, built into the interpreter or a frozen program."""
 
 _MODULE_VARS = vars(type(sys))["__dict__"].__get__
 _MRO = type.__dict__["__mro__"].__get__
@@ -43,10 +43,10 @@ _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, which no class of the i
 
 _MAX_KNOWN = 1024
 _KNOWN: "dict[int, tuple[type, tuple[str, str]]]" = {}
-"""Classes found genuine, by `id`, since a class may have a hash of its own. They are kept alive, as modules do."""
+"""Classes found genuine, by `id`, since a class may define its own hash; kept alive here."""
 
 _STORED: "dict[tuple[int, str], tuple[type, Any]]" = {}
-"""Descriptors in C that give what objects of such a class store under a name; the classes are libraries' own."""
+"""Descriptors in C that read a name from objects of a library's class."""
 
 _IN_C = (type(type.__dict__["__mro__"]), type(type.__dict__["__dict__"]))
 """The types of descriptors that run no Python: those of members and of pairs of functions in C."""
@@ -93,7 +93,7 @@ def contents(module: str) -> "Mapping[str, Any]":
 
 
 def genuine(cls: type) -> "tuple[str, str] | None":
-    """The root module and the name of a class that is built in, or the standard library's, or a known library's."""
+    """The root module and name of a class that is built in, standard, or a known library's."""
     known = _KNOWN.get(id(cls))
     if known is not None and known[0] is cls:
         return known[1]
@@ -110,7 +110,7 @@ def genuine(cls: type) -> "tuple[str, str] | None":
 
 
 def _is_from(module: str, name: str, cls: type) -> bool:
-    """Whether the class is from the module that it names, and that one from where we know the classes."""
+    """Whether the class is from the module it names, and that module from a known place."""
     root = module.partition(".")[0]
     if root == "builtins":
         return not _FLAGS(cls) & _HEAP or held(module, name) is cls
@@ -120,7 +120,7 @@ def _is_from(module: str, name: str, cls: type) -> bool:
 
 
 def _is_standard(root: str, module: str) -> bool:
-    """Whether a module with the name of one in the standard library is that one, and not a `code.py` of the user's."""
+    """Whether a module is the standard library's, and not, say, a user's own `code.py`."""
     names = contents(module)
     file = names.get("__file__")
     if file is None:

@@ -1,4 +1,4 @@
-"""Makes descriptions: finds out what a value is, asks what knows that kind, lets through what the vocabulary has."""
+"""Make descriptions: find the kind of a value, describe it, and keep what is allowed."""
 
 from plaintally.describe import _arrays, _arrow, _builtins, _graphs, _pandas, _polars, _xarray
 from plaintally.describe._classes import bases, genuine
@@ -36,7 +36,7 @@ _MAX_BASES = 64
 
 
 def describe(value: object) -> "Described":
-    """What kind of thing the value is and how large. Never raises, and never runs code of the value's."""
+    """Describe the kind and size of a value. Never raises, and never runs the value's code."""
     return Described(make(value)).seal()
 
 

@@ -1,4 +1,4 @@
-"""What may be recorded of an exception: its type, and the places inside the host's own package. Pure.
+"""What may be recorded of an exception: its type and places in the host's package. Pure.
 
 The type is the nearest one that the language, its standard library, a well-known library or the
 host package defines, since the name of a user's own class is the user's. A place is `module:line
@@ -27,7 +27,7 @@ _MORE_LIBRARIES = (
 def describe_error(
     error: BaseException, traceback: "TracebackType | None", *, package: str
 ) -> "dict[str, Any]":
-    """The type of an exception and the last places in the modules of `package`, a dotted name ("" for none)."""
+    """The type of an exception and its last places in the modules of `package` ("" for none)."""
     frames = list(_places(traceback, package)) if package else []
     return {"type": type_name(type(error), package), "frames": frames[-MAX_FRAMES:]}
 
@@ -46,7 +46,7 @@ def type_name(cls: type, package: str) -> str:
 
 
 def read_message(error: BaseException) -> str:
-    """What an exception was made with, as far as it is plain, for the user alone; no code of its class is run."""
+    """The plain arguments of an exception, for the user alone; no code of its class runs."""
     arguments = BaseException.__dict__["args"].__get__(error)
     plain = [str(argument) for argument in arguments if type(argument) in (str, int, float, bool)]
     return ", ".join(plain)[:MAX_MESSAGE]

@@ -26,7 +26,7 @@ def _multigraph(value: object) -> "Facts":
 
 
 def _count_edges(adjacency: "dict[object, object]", *, parallel: bool) -> int:
-    """The number of edges, told apart by their dicts of attributes: a node may have a hash of the user's."""
+    """The number of edges by the identity of their attributes: a node may define its own hash."""
     edges: dict[int, int] = {}
     left = _MAX_ENTRIES
     for neighbours in adjacency.values():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Facts = Iterator[tuple[str, Any]]
 
 _MAX_PLACED, _MAX_BLOCKS = 100_000, 256
-"""The most columns of a frame, and arrays that hold them, to be looked up: pandas finds the place of all at once."""
+"""The most columns of a frame that are looked up: pandas finds the place of all at once."""
 
 _KINDS = {
     "Categorical": "category",

@@ -11,7 +11,7 @@ UNKNOWN = object()
 
 
 def plain(value: object) -> object:
-    """The exact bool, int, float or str that a value of a subclass or of numpy's scalars holds, None, or UNKNOWN.
+    """The exact bool, int, float or str within a subclass or a numpy scalar, None, or UNKNOWN.
 
     Times of numpy's are no numbers, and a long double that no float can hold is none either.
     """
@@ -36,7 +36,7 @@ def _unwrap(value: object) -> object:
 
 
 def _unwrap_numpy(value: object) -> object:
-    """What a number of numpy's holds, asked of the first class that is numpy's; `item` would hash the value's class."""
+    """The value of a numpy number, read through numpy's class; `item` would hash the class."""
     cls: Any = next(base for base in bases(type(value)) if genuine(base))
     root, name = genuine(cls) or ("", "")
     if root != "numpy" or name in ("longdouble", "timedelta64"):

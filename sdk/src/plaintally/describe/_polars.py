@@ -76,7 +76,7 @@ def _core(name: str, value: object) -> "Any":  # noqa: ANN401
 
 
 def _element_types(frame_class: "Any", columns: "list[Any]") -> "list[str]":  # noqa: ANN401
-    """Kinds by their short names: a data type itself would be made with its categories, or by a user's extension."""
+    """Kinds by their short names, since a data type itself may run a user's extension."""
     return [
         _TYPES.get(text.partition("[")[0], "unknown")
         for text in frame_class(columns).dtype_strings()

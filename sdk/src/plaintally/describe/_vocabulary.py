@@ -1,4 +1,4 @@
-"""The closed set of what a description may hold, the one validator for it, and how names are taken out.
+"""The closed set of what a description may hold, its validator, and the removal of names.
 
 The same checks decide what `describe` puts into a description and what a collector accepts.
 """
@@ -86,7 +86,7 @@ def is_shape(shape: object) -> bool:
 
 
 def columns_of(names: "Iterable[object]", kinds: "Iterable[str]") -> "list[dict[str, str]]":
-    """Columns with these kinds of elements, and these names where there are any and they are names."""
+    """Columns with these kinds of elements, and with these names if all are valid names."""
     columns = [{"element_type": kind} for kind in kinds]
     for name, column in zip(names, columns, strict=False):
         if is_label(name):
@@ -136,7 +136,7 @@ _NAMED_ENTRIES = ("dict", "Dataset")
 
 
 class Described(dict):  # type: ignore[type-arg]  # a subscript would be a class of `types`
-    """A description; its content is plain JSON types. One that `describe` made, and nobody changed, is sealed."""
+    """A description as plain JSON types; one that `describe` made and nobody changed is sealed."""
 
     __slots__ = ("_seal",)
 
@@ -149,21 +149,21 @@ class Described(dict):  # type: ignore[type-arg]  # a subscript would be a class
 
 
 def is_sealed(value: object) -> "TypeGuard[Described]":
-    """Whether this is a description that was made here and is unchanged: only then are its words not a user's."""
+    """Whether this is an unchanged description made here, so that its words are no user's."""
     if type(value) is not Described or not is_description(value):
         return False
     return getattr(value, "_seal", None) == dict.__repr__(value)
 
 
 def is_description(plain: object) -> bool:
-    """Whether this, read from JSON or just made, is what `describe` or `keep_names` can give. Never raises."""
+    """Whether this can be a result of `describe` or `keep_names`. Never raises."""
     if type(plain) is not dict and type(plain) is not Described:
         return False
     return 0 < _parts(plain, 1, named=False) <= MAX_PARTS
 
 
 def keep_names(described: "Described", names: "frozenset[str]") -> "Described":
-    """A copy without all names of columns and entries but these. What is no description becomes that of an object."""
+    """A copy with only these names of columns and entries; anything else becomes an object's."""
     if type(described) is not Described or not is_description(described):
         return Described(type="object")
     kept = Described(without_names(described, names))

@@ -68,7 +68,7 @@ def _layers(data: object) -> "Iterator[object]":
 
 
 def _shape(layers: "list[object]") -> "list[int] | None":
-    """The shape of the outermost of these, or None when it stores none and may take a part of what it wraps."""
+    """The shape of the outermost of these, or None if it stores none or may take a part."""
     for layer in layers:
         if is_array(layer):
             shape: list[int] = dict(ndarray(layer))["shape"]

@@ -16,7 +16,7 @@ LONGEST_BYTES = 10 * 2**20
 ANONYMOUS_BYTES = 2**20
 """The longest body without a token: a document of the largest size that Firestore has."""
 ANONYMOUS_COMMIT_BYTES = 4 * 2**20
-"""The longest commit or batchWrite without a token; the SDK sends at most 4,000,000 bytes in one."""
+"""The longest commit or batchWrite without a token; the SDK sends at most 4,000,000 bytes."""
 DOCUMENT_BYTES = 4 * 2**20
 """The longest document with a token: as JSON, it may be longer than what Firestore counts of it."""
 
@@ -55,7 +55,7 @@ def read_typed(body: bytes, kind: type[T], *, example: str) -> T:
 
 
 def parse_document(body: bytes, *, name: str | None = None) -> Fields:
-    """The fields of the document in a body, which may repeat the name that it is sent to; nothing stands for no fields.
+    """Return the fields of the document in a body, which may repeat the document's name.
 
     Raises:
         Refusal: it is no document, or has another name.

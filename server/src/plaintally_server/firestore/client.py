@@ -1,4 +1,4 @@
-"""A Firestore project, through Google's own client: pages of a collection, how many there are, and deleting.
+"""A Firestore project through Google's client: pages, numbers of documents, deletions.
 
 The client comes with the extra `plaintally-server[firestore]` and is imported when a project is
 opened. Where the variable FIRESTORE_EMULATOR_HOST is set, the client talks to that emulator and
@@ -64,7 +64,7 @@ class Project:
             self._patience = _make_patience()
 
     def count(self, collection: str, *, after: str | None) -> Counted:
-        """Count the documents of a collection after the one with an id; it costs a read for each thousand.
+        """Count the documents of a collection after an id; a thousand cost one read.
 
         Raises:
             CommandError: the project cannot be reached or refuses.
@@ -77,7 +77,7 @@ class Project:
             return Counted(int(result.value), result.read_time)
 
     def page(self, collection: str, *, after: str | None, size: int) -> Sequence[RemoteDocument]:
-        """The next documents in the order of their names, behind the one with an id; fewer than `size` are the last.
+        """Return the next documents after an id by name; fewer than `size` are the last.
 
         Raises:
             CommandError: the project cannot be reached or refuses.
@@ -151,7 +151,7 @@ def _make_client(name: str, path: Path | None) -> "Client":
 
 
 def _make_patience() -> dict[str, Any]:
-    """What a call is given so that it tries again for some time, and not for the minutes that are Google's default."""
+    """Return the retry options of a call, shorter than the minutes of Google's default."""
     from google.api_core.retry import Retry
 
     return {"retry": Retry(initial=0.2, maximum=5.0, timeout=PATIENCE_S), "timeout": PATIENCE_S}

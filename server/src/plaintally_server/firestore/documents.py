@@ -27,7 +27,7 @@ _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
 
 
 class Name(NamedTuple):
-    """The name of a collection (`document` is None) or of a document in it; database and project are not looked at."""
+    """The name of a collection (`document` is None) or document, without project and database."""
 
     project: str
     database: str
@@ -48,7 +48,7 @@ class Stored(NamedTuple):
 
 
 class Precondition(NamedTuple):
-    """What must hold of the document before a write: that it exists or not, or when it was last changed, or nothing."""
+    """What must hold before a write: that the document exists or not, or when it changed."""
 
     exists: bool | None = None
     update_time: datetime | None = None
@@ -64,7 +64,7 @@ class Method(NamedTuple):
 
 @lru_cache(256)
 def parse_path(raw_path: bytes) -> Name | Method:
-    """What a path asks for: `/v1/projects/P/databases/D/documents/C[/ID]` a name, `.../documents:VERB` a method.
+    """Return what a path names: a collection or document (`.../C[/ID]`), or a method (`:VERB`).
 
     Each segment is percent-decoded once, after the path was split: an encoded slash makes no
     segment.
@@ -84,7 +84,7 @@ def parse_path(raw_path: bytes) -> Name | Method:
 
 
 def parse_document_name(text: object, *, project: str) -> Name:
-    """The name of a document as it stands in a body, `projects/P/databases/D/documents/C/ID`: nothing is encoded.
+    """Return the document that a name in a body stands for; nothing is percent-encoded.
 
     Raises:
         Refusal: it is none, or not of this project.

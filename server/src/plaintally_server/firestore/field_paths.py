@@ -1,4 +1,4 @@
-"""Field paths such as "environment.`os name`": what masks, selections, filters and orders name. Pure.
+"""Field paths such as "environment.`os name`", in masks, filters and orders. Pure.
 
 A path is a sequence of names, each the key of a map within the one before.
 """
@@ -72,7 +72,7 @@ def find(fields: Fields, path: FieldPath) -> Any:  # noqa: ANN401  # any value, 
 
 
 def merge(current: Fields | None, given: Fields, mask: Sequence[FieldPath] | None) -> Fields:
-    """The fields after a patch: with a mask what it names is set or, where not given, removed; all else stays.
+    """Return the fields after a patch: what the mask names is set or removed, the rest stays.
 
     The paths are those of `parse_mask`. Each map on their way is copied once, however many lead
     through it.
@@ -88,7 +88,7 @@ def merge(current: Fields | None, given: Fields, mask: Sequence[FieldPath] | Non
 
 
 def project(fields: Fields, paths: Sequence[FieldPath] | None) -> Fields:
-    """The fields that paths name, and no others; all where there are no paths. They are those of `parse_mask`."""
+    """Return the fields that paths of `parse_mask` name, or all if there are no paths."""
     if paths is None:
         return fields
     chosen: dict[str, Any] = {}
@@ -108,7 +108,7 @@ _Tree = dict[str, "_Tree"]
 
 
 def _overlay(current: object, given: object, named: _Tree) -> dict[str, Any]:
-    """The current map with the named fields of the given one; what is not a map counts as an empty one."""
+    """Return the current map with the named fields of the given one."""
     merged: dict[str, Any] = dict(current) if isinstance(current, Mapping) else {}
     for name, below in named.items():
         value = given.get(name, MISSING) if isinstance(given, Mapping) else MISSING

@@ -29,7 +29,7 @@ Condition = Callable[[Found], bool]
 
 
 class Filter(NamedTuple):
-    """What must hold of a document, the fields of which more than equality is asked, and of how many filters it is."""
+    """What must hold of a document: the fields with inequalities, and the number of filters."""
 
     inequalities: Sequence[FieldPath]
     holds: Condition

@@ -33,7 +33,7 @@ from plaintally_server.firestore.ordering import SortKey, sort_key
 from plaintally_server.firestore.writes import unimplemented
 
 MAX_PARTS = 100
-"""Filters and orders of a query, as https://firebase.google.com/docs/firestore/query-data/queries has it."""
+"""The most filters and orders: https://firebase.google.com/docs/firestore/query-data/queries."""
 
 
 class Order(NamedTuple):
@@ -44,14 +44,14 @@ class Order(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """A place in the order, by the values of the first orders; `before` whatever is equal to them, or behind."""
+    """A place in the order, given by values of the first orders; `before` or after equal ones."""
 
     keys: Sequence[SortKey]
     before: bool
 
 
 class Query(NamedTuple):
-    """Which documents of a collection are wanted, in which order; `select` names the fields of each (None: all)."""
+    """The documents of a collection to return, and their order; `select` names their fields."""
 
     collection: str
     condition: Condition
@@ -69,7 +69,7 @@ class Query(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A document of an answer: its text as JSON, and its place in the order, as a JSON list of values."""
+    """A document of an answer: its JSON text, and its place in the order as a list of values."""
 
     content: bytes
     place: bytes
@@ -168,7 +168,7 @@ def parse_query(body: bytes) -> Query:
 def run(
     query: Query, documents: Iterable[Found], write: Callable[[Found], bytes], *, room: int
 ) -> tuple[list[Item], bool]:
-    """Return what answers a query and whether it is cut: only the first of it fit into the room in bytes.
+    """Return the results of a query, and whether they were cut to fit into the room in bytes.
 
     `documents` are those of the collection by name (from the last, if `backwards`). One document
     always fits. Never more than twice the room is in memory.

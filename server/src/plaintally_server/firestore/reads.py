@@ -1,4 +1,4 @@
-"""Which documents a client wants to read: the body of `documents:batchGet`, and pages of a list. Pure."""
+"""The documents that a client reads: the body of `documents:batchGet`, and list pages. Pure."""
 
 import base64
 import binascii
@@ -38,7 +38,7 @@ class Lookup(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page of a list: what the query finds, one document more than the page has; `after` is an id to begin behind."""
+    """A page of a list: a query for one more document than the page has, after an id."""
 
     query: Query
     size: int

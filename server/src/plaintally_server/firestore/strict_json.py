@@ -19,11 +19,11 @@ import msgspec
 from plaintally_server.exceptions import invalid
 
 MAX_NESTING = 150
-"""Objects and arrays within each other: a query of 20 nested filters for a value of 20 levels has 128."""
+"""The deepest nesting: 20 nested filters on a value of 20 levels have 128."""
 MAX_DIGITS = 400
 """Digits in a row of a number: a double has at most 309 before its point."""
 MIN_BYTES_PER_VALUE = 16
-"""Bytes of the shortest value that can stand in a list of Firestore's: {"mapValue":{}} and its comma."""
+"""The bytes of the shortest value in a list of Firestore's: {"mapValue":{}} and a comma."""
 FREE_VALUES = 10_000
 """Values of any length, beyond those: the field paths of a mask are shorter."""
 _TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
@@ -55,7 +55,7 @@ def read_json(text: bytes, kind: Any = Any) -> Any:  # noqa: ANN401  # any value
 
 
 def _check_size(text: bytes) -> None:
-    """Raise if there are too many values, or digits in a number; commas and digits in strings are none of either."""
+    """Raise if there are too many values or digits; those within strings do not count."""
     most = FREE_VALUES + len(text) // MIN_BYTES_PER_VALUE
     if text.count(b",") > most or _has_long_number(text):
         bare = _without_strings(text)

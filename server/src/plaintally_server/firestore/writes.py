@@ -1,4 +1,4 @@
-"""The bodies of `documents:commit` and `documents:batchWrite`: several documents written at once. Pure."""
+"""The bodies of `documents:commit` and `documents:batchWrite`: several writes. Pure."""
 
 from collections.abc import Sequence
 from enum import Enum

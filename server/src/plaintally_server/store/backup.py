@@ -49,7 +49,7 @@ class Written(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """How many sessions and stats were deleted again, and where the database is that was replaced, if there was one."""
+    """How many sessions and stats were deleted again, and where the replaced database is."""
 
     deleted: int
     replaced: Path | None
@@ -157,7 +157,7 @@ def restore(
 def apply(
     deletions: Sequence[str], database: Database, *, may_be_foreign: bool, at: datetime
 ) -> int:
-    """Delete what these lines are about in a database as it is; return the number of sessions and stats.
+    """Delete what these lines name in a database; return the number of sessions and stats.
 
     Raises:
         StartError: the database cannot be opened.
@@ -201,7 +201,7 @@ def _parse(database: Database) -> deletion_records.Deletions:
 
 
 def _find_present(database: Path, *, is_needed: bool) -> deletion_records.Deletions | None:
-    """Return what the database that is to be replaced knows of deletions; None if it is missing or cannot be read."""
+    """Return the deletions that the old database knows; None if it cannot be read."""
     try:
         return _parse(database)
     except CommandError as error:
@@ -228,7 +228,7 @@ def _would_come_back(reason: str) -> CommandError:
 def _delete_again(
     database: Database, known: Sequence[deletion_records.Deletions], *, at: datetime
 ) -> int:
-    """Delete what is known to be deleted, and have its bytes go; return the number of sessions and stats.
+    """Delete and erase known deletions; return the number of sessions and stats.
 
     All logins end, since other people may have read the copy.
     """
@@ -314,7 +314,7 @@ def _drop_logins(part: Path) -> None:
 
 
 def _drop_pass(part: Path) -> None:
-    """Drop the tables of an erasure from a copy, so that it has each document once, and none that was deleted."""
+    """Drop an erasure's tables from a copy, so that it has each document once."""
     with closing(sqlite3.connect(part, isolation_level=None)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA journal_mode = OFF")  # if this fails, the copy is removed

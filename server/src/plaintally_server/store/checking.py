@@ -1,4 +1,4 @@
-"""The check of a SQLite file that a collector did not close, beside the collector that opens it next.
+"""The check of a SQLite file after a crash, beside the collector that opens it next.
 
 SQLite recovers a file by itself when it opens it, whatever ended the process. The check is for
 storage that lost or changed what was written. It reads the whole file, which takes minutes for a

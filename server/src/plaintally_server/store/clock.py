@@ -21,7 +21,7 @@ from plaintally_server.store.tables import CLOCK, rollups
 from plaintally_server.store.timestamps import from_us, to_us
 
 LONGEST_STEP = timedelta(minutes=5)
-"""The longest time between two readings that counts as running time: more than a minute's delay, or a restart."""
+"""The longest time between two readings that counts as running time."""
 DAY = timedelta(days=1)
 _US = timedelta(microseconds=1)
 _OURS = and_(rollups.c.series == CLOCK, rollups.c.package == "")
@@ -29,7 +29,7 @@ _RAN = cast(rollups.c.key, BigInteger)
 
 
 def read(connection: Connection, now: datetime) -> datetime:
-    """Return the reading of the clock that all collectors on a database share; `now` is that of this machine."""
+    """Return the clock that all collectors on a database share; `now` is this machine's."""
     if connection.dialect.name == "sqlite":  # one collector, on one machine
         return now
     found: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
@@ -37,7 +37,7 @@ def read(connection: Connection, now: datetime) -> datetime:
 
 
 def note(connection: Connection, at: datetime) -> None:
-    """Keep a reading of the clock, and drop those that more than a day of running time lies after."""
+    """Keep a reading of the clock, and drop those more than a day of running time older."""
     ran = 0
     latest = _latest(connection)
     if latest is not None:
@@ -56,7 +56,7 @@ def note(connection: Connection, at: datetime) -> None:
 
 
 def lag(connection: Connection, now: datetime) -> timedelta | None:
-    """Return how far purges are behind a machine's clock; None if no collector has run on this database for a day."""
+    """Return how far purges lag behind this machine's clock; None after a day without one."""
     latest = _latest(connection)
     if latest is None:
         return None

@@ -1,4 +1,4 @@
-"""How many combinations of coarse fields of imports are told apart, so that a flood of invented ones costs little.
+"""The bound on combinations of coarse fields, so that a flood of invented ones is cheap.
 
 Anyone can invent coarse fields. So a collector admits MAX_STAGED combinations of a package to the
 day that goes on. When the next batch might add more, the largest half of the new ones is kept. Of a
@@ -34,9 +34,9 @@ BATCH = 1_500
 KEPT_NEW = 200
 """Combinations that a complete day tells apart besides those that were known before."""
 KEPT_KNOWN = 1_000
-"""Combinations of earlier days that keep their place: those of the most weeks, then the most days, then the largest."""
+"""Known combinations that stay: those of the most weeks, then days, then imports."""
 KNOWN_DAYS, KNOWN_DAYS_AT_ONCE = 364, 28
-"""For how many days a combination is known after it was last counted; while a batch waits, fewer days are read."""
+"""For how many days a combination is known; fewer are read while a batch waits."""
 _AT_ONCE = 200
 """Combinations that are moved at once."""
 _ROWS = 1_000
@@ -46,7 +46,7 @@ _DAYS = import_days.c
 
 
 class Cut:
-    """Counts the combinations of a day as other, but for the known ones and the largest of the new ones.
+    """Count a day's combinations as other, except known ones and the largest new ones.
 
     What was counted in an hour that is excluded from statistics makes no combination large or
     known.
@@ -138,7 +138,7 @@ class Cut:
         return doomed
 
     def _rank(self, coarse: str) -> tuple[int, int, int, str]:
-        """The order in which known combinations keep their place; a flood of some weeks comes after what is older."""
+        """The rank of known combinations; a flood of some weeks comes after older ones."""
         return -len(self._weeks[coarse]), -self._days[coarse], -self._imports[coarse], coarse
 
     def _move(self, connection: Connection, doomed: Sequence[str]) -> None:
@@ -163,7 +163,7 @@ class Cut:
 
 
 class Staging:
-    """The combinations that packages have had on the newest two days; only the thread that writes uses it.
+    """The combinations of packages on the newest two days, for the writing thread only.
 
     Args:
         engine: the connections that write.
@@ -174,7 +174,7 @@ class Staging:
         self._found: dict[tuple[str, int], set[str]] = {}
 
     def prepare(self, days: Collection[tuple[str, int]]) -> None:
-        """Make room for what a batch may add on these packages' days; this is done before its transaction.
+        """Make room for a batch on these packages' days, before its transaction.
 
         A database that is away or has no room is left to the batch, which reports it.
         """
@@ -207,7 +207,7 @@ class Staging:
 
 
 def find_combinations(connection: Connection, package: str, day: int, *, most: int) -> set[str]:
-    """Return the combinations of a package and a day, which is given in days since 1970, but so many at most."""
+    """Return at most so many combinations of a package and a day (in days since 1970)."""
     of_day = (_DAYS.package == package, _DAYS.day == day)
     return set(connection.execute(select(_DAYS.fields).where(*of_day).limit(most)).scalars())
 

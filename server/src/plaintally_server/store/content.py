@@ -24,7 +24,7 @@ def write_fields(fields: Fields) -> bytes:
 
 
 def is_same(content: bytes, other: bytes) -> bool:
-    """Whether two documents have the same fields, in whatever order; 1 is another value than 1.0, and -0.0 than 0.0."""
+    """Whether two documents have the same fields; 1 differs from 1.0, and -0.0 from 0.0."""
     return content == other or _canonical(content) == _canonical(other)
 
 

@@ -1,4 +1,4 @@
-"""Moves everything from one database into another that is empty, of either kind, in one transaction on either side."""
+"""Copy a database into an empty one of either kind, in one transaction on each side."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -27,7 +27,7 @@ _TABLES = [
 
 
 def copy(source: Database, target: Database) -> Mapping[str, int]:
-    """Copy every table but the logins; the number of rows of each. Nothing is in the target unless all of it is.
+    """Copy every table but the logins, all or nothing; return the number of rows of each.
 
     Raises:
         StartError: one of them cannot be opened, or the source is not of this version.

@@ -1,4 +1,4 @@
-"""Tokens, logins and the audit, by functions of a connection whose caller has begun a transaction."""
+"""Tokens, logins and the audit log; the caller has begun a transaction."""
 
 from collections.abc import Sequence
 from datetime import date, datetime

@@ -35,7 +35,7 @@ LOCK = 0x706C7461
 QUEUEING = LOCK + 2
 """The advisory lock of whoever changes the queue of deletion requests and deletes no documents."""
 PATIENCE_MS = 30
-"""For how long whoever writes waits for a lock of a table, while nobody else can begin to read or write there."""
+"""How long a writer waits for a lock of a table, which holds up all others meanwhile."""
 _SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
 _SETTINGS |= {"fullfsync": "ON"}  # on macOS, a plain fsync leaves data in the cache of the drive
 _SETTINGS |= {"cache_size": "-8192"}  # KiB
@@ -114,7 +114,7 @@ def _follow(path: Path) -> Path:
 
 
 def exists(database: Database) -> bool:
-    """Whether there is such a file, which is not empty; of an address that is found out when it is opened.
+    """Whether there is such a file that is not empty; an address is checked when it is opened.
 
     Raises:
         StartError: nobody can tell, as its folder is closed to us.
@@ -215,7 +215,7 @@ def open_for_writing(
 
 
 def give(path: Path, *, to_owner_of: Path) -> None:
-    """Have a file belong to whom the database belongs, or its folder: root may make what a service then opens."""
+    """Give a file to the database's owner, or the folder's: root may make a service's file."""
     if hasattr(os, "chown") and os.geteuid() == 0:
         like = (to_owner_of if to_owner_of.exists() else to_owner_of.absolute().parent).stat()
         os.chown(path, like.st_uid, like.st_gid)
@@ -232,7 +232,7 @@ def exclusively(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def queueing(engine: Engine) -> Iterator[Connection]:
-    """Begin a transaction during which nobody deletes, or changes the queue of requests; others write documents."""
+    """Begin a transaction that locks out deletions and their requests, but no other writes."""
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             locks = "SELECT pg_advisory_xact_lock_shared(:lock), pg_advisory_xact_lock(:queueing)"
@@ -246,7 +246,10 @@ def opening(database: Database) -> Iterator[None]:
     try:
         yield
     except ERRORS as error:
-        needed = "make its folder writable, since SQLite keeps files beside it, or copy the database elsewhere"
+        needed = (
+            "make its folder writable, since SQLite keeps files beside it, or copy the database "
+            "elsewhere"
+        )
         remedy = needed if _needs_folder(database, error) else None
         raise StartError(
             problem(f"cannot open the database {describe(database)}", error, remedy)

@@ -50,7 +50,7 @@ def forget(
 def approve(
     connection: Connection, session_id: str, *, at: datetime, salt: bytes, actor: str
 ) -> Receipt | None:
-    """Delete a session because a maintainer says so; None where nobody asked for it and nothing of it is here.
+    """Delete a session on a maintainer's word; None if nobody asked and nothing is here.
 
     One that was deleted before has the same receipt.
     """
@@ -81,7 +81,7 @@ def delete_tree(connection: Connection, session_id: str, *, at: datetime, salt: 
 
 
 def discard(connection: Connection, collection: str, document: str, *, at: datetime) -> None:
-    """Delete a document, with all below it where it is a session or stats, and have its bytes go."""
+    """Delete a document, with everything below a session or stats, and erase its bytes."""
     if collection == SESSIONS:
         _delete_session(connection, document, at)
     else:
@@ -93,7 +93,7 @@ def discard(connection: Connection, collection: str, document: str, *, at: datet
 
 
 def bury_late(connection: Connection, late: Mapping[str, datetime]) -> bool:
-    """Keep out stats that came after their session was deleted; whether invokes had come before them, which go.
+    """Keep out stats that came after their session's deletion, with their invokes.
 
     Args:
         connection: one whose caller has begun a transaction.
@@ -140,7 +140,7 @@ def request(connection: Connection, session_id: str, *, at: datetime) -> None:
 
 
 def _drop_oldest_empty(connection: Connection) -> None:
-    """Drop the oldest requests about nothing that are too many, unless documents have arrived for them."""
+    """Drop the oldest surplus requests about unknown sessions that are still unknown."""
     asked = forget_requests.c
     newest = (
         select(asked.session).where(asked.is_found.is_(False)).order_by(asked.requested_at.desc())
@@ -232,7 +232,7 @@ def package_of(connection: Connection, session_id: str) -> str | None:
 def drop_expired(
     connection: Connection, table: Table, after: bytes, *, before: datetime
 ) -> tuple[int, bytes | None]:
-    """Delete those of the next tombstones or receipts, in the order of their keys, that were made before a moment.
+    """Delete the next tombstones or receipts, by key, that are older than a moment.
 
     Returns:
         How many were deleted, and the key after which to look next (None: there are no more).
@@ -296,7 +296,7 @@ def _only(packages: Collection[str]) -> str | None:
 
 
 def _delete_session(connection: Connection, session_id: str, at: datetime) -> int:
-    """Delete a session with its stats and their invokes, and leave tombstones; the number of documents."""
+    """Delete a session with its stats and invokes; return the number of documents."""
     key_hash = _key_hash(connection, session_id)
     stats_ids = (
         connection.execute(select(documents.c.id).where(parent_is(STATS, session_id)))

@@ -1,4 +1,4 @@
-"""What was deleted and revoked, as lines of JSON that outlive a database: hashes of ids, receipts, and revoked tokens.
+"""Deletions and revocations as lines of JSON, kept beside the database: hashes of ids.
 
 The first lines hold the identities of the database that they were read from (see `identity`). The
 last one holds the number of the others, so that a file that was cut off is recognized.
@@ -89,7 +89,7 @@ def parse(lines: Iterable[str]) -> Deletions:
 
 
 def bury(connection: Connection, deletions: Deletions, *, at: datetime) -> int:
-    """Delete these documents again, in a transaction of the caller's; return the number of sessions and stats."""
+    """Delete these documents again within a transaction; return the sessions and stats."""
     rows = deletions.rows
     if own := [{"identity": one} for one in deletions.identities]:
         connection.execute(insert(connection, identities).on_conflict_do_nothing(), own)
@@ -116,7 +116,7 @@ def _adding(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # see
 
 
 def _named(connection: Connection, collection: str, below: str) -> Sequence[str]:
-    """The ids of a collection's documents, and those that came too late for documents that belong to them."""
+    """The ids of a collection's documents, and those that came too late for others."""
     there = select(documents.c.id).where(documents.c.collection == collection)
     missing = select(documents.c.parent).where(
         documents.c.collection == below, documents.c.parent.is_not(None)

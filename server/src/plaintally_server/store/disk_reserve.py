@@ -20,7 +20,7 @@ from plaintally_server.store.database import ERRORS
 from plaintally_server.store.writer import disk_full
 
 FOR_IMPORTS, FOR_OTHERS = 16 * 2**20, 4 * 2**20
-"""The free bytes that the disk must have for a batch of documents, and for any other transaction."""
+"""The free bytes that a batch of documents needs, and any other transaction."""
 _AGAIN_S = 1.0
 
 
@@ -38,7 +38,7 @@ def log_bytes(database: Path) -> int:
 
 
 def growth_bytes(database: Path, pages: int, page_size: int) -> int:
-    """Return by how much the file of a database of so many pages grows when the log is moved into it."""
+    """Return the growth of a database of so many pages when its log is moved into it."""
     return max(0, pages * page_size - database.stat().st_size)
 
 
@@ -58,7 +58,7 @@ class Room:
         self._emptied_at = -inf
 
     def check(self, reserve: int) -> None:
-        """Check that this many bytes stay free when the log is emptied. Call it outside of a transaction.
+        """Check that these bytes stay free when the log is emptied, outside of a transaction.
 
         Raises:
             Refusal: they do not.

@@ -56,9 +56,9 @@ RETRY_S = 60.0
 STEP_ROWS, STEP_BYTES = 100, 256 * 1024
 """What a step copies or deletes at most; one document may be larger."""
 RESERVE_BYTES = 64 * 2**20
-"""The room on the disk that a pass leaves to other writes; it drops its copy if half of it is left."""
+"""The disk space that a pass leaves to other writes; below half, it drops its copy."""
 LOG_BYTES = 16 * 2**20
-"""The size of the write-ahead log from which on a step waits until the log is empty, as a reader may keep it."""
+"""The size of the write-ahead log at which a step waits until readers let it be emptied."""
 _ROW_BYTES = 500  # that a document takes besides its fields, in the table and in its indexes
 _SAMPLES = 64
 _COPY, _OLD = "documents_copy", "documents_old"
@@ -72,7 +72,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Progress(Enum):
-    """What a step did: it began a pass, left more to do, could not empty the log because of a reader, or ended all."""
+    """The result of a step: a pass begun, more to do, the log in use, or all done."""
 
     BEGUN = "begun"
     MORE = "more"
@@ -85,7 +85,7 @@ class NoRoomError(OSError):
 
 
 def empty_log(engine: Engine, *, waits: bool = True) -> bool:
-    """Move SQLite's write-ahead log into the file and empty it; False if a reader uses it, or takes too long."""
+    """Move SQLite's write-ahead log into the file; False if a reader uses it for too long."""
     if engine.dialect.name != "sqlite":
         return True
     with closing(engine.raw_connection()) as pooled:
@@ -312,7 +312,7 @@ def _empty_old(connection: Connection) -> None:
 
 
 def _give_up(engine: Engine) -> None:
-    """Empty and drop the copy after the disk was full, so that its pages are free for other writes."""
+    """Empty and drop the copy after the disk was full, to free its pages."""
     with engine.begin() as connection:
         if _COPY in _tables(connection):
             _drop_triggers(connection)
@@ -326,7 +326,8 @@ def _give_up(engine: Engine) -> None:
 def _end_of_step(connection: Connection, table: str, position: int) -> int | None:
     """The last number of the next rows that a step takes; None if there are no more."""
     query = text(
-        f"SELECT number, length(fields) FROM {table} WHERE number > :position ORDER BY number LIMIT {STEP_ROWS}"  # noqa: S608
+        f"SELECT number, length(fields) FROM {table} "  # noqa: S608  # a table of ours
+        f"WHERE number > :position ORDER BY number LIMIT {STEP_ROWS}"
     )
     end, room = None, STEP_BYTES
     for number, size in connection.execute(query, {"position": position}):
@@ -360,7 +361,7 @@ def _rename(connection: Connection, table: str, name: str) -> None:
 
 
 class Erasure:
-    """The schedule of passes on SQLite. The thread that writes calls the methods and never waits for a reader."""
+    """The schedule of passes on SQLite, for the writing thread, which waits for no reader."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

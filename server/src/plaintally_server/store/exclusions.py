@@ -1,4 +1,4 @@
-"""Windows that are left out of the figures, by functions of a connection whose caller has begun a transaction."""
+"""Excluded time windows; the caller has begun a transaction."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -71,7 +71,8 @@ def take_back(connection: Connection, number: int, *, actor: str, at: datetime) 
 
 def describe(window: Window) -> str:
     """A window in a line of the audit."""
-    return f"{window.package} from {window.first_at.isoformat()} to {window.until.isoformat()}: {window.reason}"
+    span = f"from {window.first_at.isoformat()} to {window.until.isoformat()}"
+    return f"{window.package} {span}: {window.reason}"
 
 
 def _check_kept(connection: Connection, package: str, first_at: datetime, now: datetime) -> None:

@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 class FileIdentity:
-    """The files of a database that this process has open: the database, its log, its index and its lock.
+    """The open files of a database: the database, its log, its index and its lock.
 
     Args:
         database: the path of the database, of which all four files exist.

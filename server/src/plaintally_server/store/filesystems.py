@@ -1,4 +1,4 @@
-"""The file system that a database file is on, as Linux reports it, and whether it keeps what SQLite needs.
+"""The file system of a database, as Linux reports it, and whether SQLite can rely on it.
 
 SQLite relies on locks between processes, on memory that processes share, and on an fsync that
 reaches the disk. Network file systems lack at least one of them, see
@@ -13,7 +13,7 @@ NETWORK = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "lustre", "ncpfs"}
     | {"nfs", "nfs4", "smb3", "smbfs", "vboxsf", "virtiofs"}
 )
-"""File systems whose locks or shared memory do not hold between machines, or between host and guest."""
+"""File systems whose locks or shared memory fail between machines, or host and guest."""
 PASSING = frozenset({"overlay", "ramfs", "tmpfs"})
 """File systems whose content ends with the machine or the container."""
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -29,7 +29,8 @@ def find_type(folder: Path, mounts: str | None = None) -> str | None:
         mounts: the content of /proc/self/mountinfo (see proc(5)); by default it is read.
 
     Example:
-        >>> find_type(Path("/srv/data"), "36 35 0:3 / / rw - ext4 a rw\\n40 36 0:5 / /srv rw - nfs4 b rw\\n")
+        >>> mounts = "36 35 0:3 / / rw - ext4 a rw\\n40 36 0:5 / /srv rw - nfs4 b rw\\n"
+        >>> find_type(Path("/srv/data"), mounts)
         'nfs4'
     """
     found = None

@@ -63,7 +63,7 @@ class Inspection(NamedTuple):
 
 
 def look_at(database: Database, *, now: datetime, full: bool = False) -> Inspection:
-    """Look at a database, also while a collector runs on it; `full` says whether to read the whole of a SQLite file.
+    """Inspect a database, also a collector's; `full` reads all of a SQLite file.
 
     Raises:
         StartError: it is a file that has another name.

@@ -157,7 +157,7 @@ class SilentError(psycopg.OperationalError, TimeoutError):
 
 
 class _Session(psycopg.Connection[Any]):
-    """A connection that gives up if the server does not answer; `settings` begin each transaction, if not empty."""
+    """Open a connection with a timeout; `settings`, if any, begin each transaction."""
 
     limit_s: float | None = None
     settings = ""
@@ -294,7 +294,7 @@ def _watch(own: socket.socket, parameters: Mapping[str, str]) -> None:
 def _choose(
     server: int, *, writes: bool, limit_s: float | None, idle_s: float | None
 ) -> Mapping[str, str]:
-    """The settings of a transaction. A new table has no statistics: the planner would read all of it."""
+    """The settings of a transaction: without statistics, the planner would scan new tables."""
     chosen = {
         "statement_timeout": f"{(limit_s or 0) * 1000:.0f}",
         "lock_timeout": "0" if limit_s else f"{_LOCK_S * 1000}",
@@ -323,15 +323,16 @@ def _set_up(chosen: Mapping[str, str], process: int) -> str:
 
 
 def _set(chosen: Mapping[str, str], *, is_local: bool) -> str:
-    """The statement that sets these, and a commit that waits for the disk; one that waits for more stays as it is."""
+    """The statement that sets these, and a commit that waits for the disk at least."""
     settings = [f"set_config('{name}', '{value}', {is_local})" for name, value in chosen.items()]
     name = "'synchronous_commit'"
-    own = f"CASE WHEN current_setting({name}) IN ('off', 'local') THEN 'on' ELSE current_setting({name}) END"
+    current = f"current_setting({name})"
+    own = f"CASE WHEN {current} IN ('off', 'local') THEN 'on' ELSE {current} END"
     return f"SELECT {', '.join(settings)}, set_config({name}, {own}, {is_local})"
 
 
 def is_lost(error: Exception) -> bool:
-    """Return whether the server is away, full, read-only or unwilling, so that another attempt may succeed."""
+    """Return whether the server is away, full, read-only or unwilling, so that a retry may help."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     state: str | None = getattr(cause, "sqlstate", None)
     if state is not None:

@@ -78,7 +78,7 @@ class Lock:
 
 @contextmanager
 def held(database: Path) -> Iterator[Path]:
-    """Keep collectors off a file while something else is done with it; whether it was left clean stays noted."""
+    """Keep collectors off a file during other work; the record of a clean end stays."""
     lock = Lock(database)
     try:
         yield lock.path

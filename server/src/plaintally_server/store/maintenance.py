@@ -1,4 +1,4 @@
-"""What a maintainer does to the database, also while a collector runs on it: a transaction for each change."""
+"""Changes by a maintainer, also beside a running collector, one transaction each."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,12 +67,12 @@ class MaintenanceReader(SQLReader):
         super().__init__(open_for_reading(database, limit_s=limit_s))
 
     def forget_requests(self, state: str = "waiting") -> Sequence[ForgetRequest]:
-        """The requests without a key that wait, or were refused: those about documents first, then the oldest."""
+        """The waiting or declined requests without a key: known sessions first, then the oldest."""
         with self._reading() as connection:
             return deletion.list_requests(connection, state)
 
     def package_of(self, session_id: str) -> str | None:
-        """Return the package whose session this is; None if nothing is here, or only documents of several."""
+        """Return the package of a session; None if it is unknown or ambiguous."""
         with self._reading() as connection:
             return deletion.package_of(connection, session_id)
 
@@ -158,12 +158,12 @@ class Maintenance(MaintenanceReader):
         return receipt
 
     def erase(self) -> bool:
-        """Have the bytes of what was deleted go from the database; False where somebody reads it for too long."""
+        """Erase the bytes of what was deleted; False if a reader blocks it for too long."""
         with telling(self._failure):
             return erasure.erase(self._writes)
 
     def rewrite(self) -> bool:
-        """Erase even if no deletion is noted; see `erase`. On PostgreSQL all reads and writes wait meanwhile."""
+        """Erase even if no deletion is noted; PostgreSQL blocks reads and writes meanwhile."""
         with telling(self._failure):
             return erasure.erase(self._writes, rewrite=True)
 
@@ -286,7 +286,7 @@ class Maintenance(MaintenanceReader):
             rollups.put_series(connection, package, day, {STRUCK_IMPORTS: cells})
 
     def begin_walk(self, project: str, collection: str, until: datetime) -> pull_progress.Walk:
-        """Begin a walk through a project's collection, or return the one that has not come to its end."""
+        """Begin a walk through a project's collection, or return the unfinished one."""
         with self._changing() as connection:
             return pull_progress.begin(connection, project, collection, until)
 
@@ -298,7 +298,7 @@ class Maintenance(MaintenanceReader):
         *,
         after: str | None,
     ) -> TakenPage:
-        """Keep documents, count imports and move a walk in one transaction; each write succeeds or fails by itself.
+        """Keep documents, count imports and move a walk in one transaction.
 
         Raises:
             CommandError: Another process has moved the walk meanwhile, or it has met too many
@@ -355,7 +355,7 @@ def open_to_read(database: Database) -> MaintenanceReader:
 
 
 def open_to_change(database: Database) -> Maintenance:
-    """Return the store for a command that changes it; a file of an older version is brought forward.
+    """Return the store for a command that changes it, migrating an older file.
 
     Raises:
         StartError, CommandError: There is none, or it cannot be opened.

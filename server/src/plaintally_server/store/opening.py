@@ -25,7 +25,7 @@ def open_store(database: Database) -> SQLStore:
 
 
 def open_maintenance(database: Database, store: SQLStore) -> Maintenance:
-    """Return the store as the pages of a running collector change it, none of whose statements may take for ever."""
+    """Return the store for the pages of a running collector, with bounded statements."""
     if isinstance(database, str):
         from plaintally_server.store import libpq  # which needs the extra
 

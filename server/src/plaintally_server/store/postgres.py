@@ -78,7 +78,7 @@ class _Server:
             ) from error
 
     def write(self, groups: Groups) -> Sequence[Answer]:
-        """Do a batch in one transaction, over a lost connection and against other collectors if need be."""
+        """Do a batch in one transaction, again after a lost connection or a conflict."""
         attempt = Attempt(groups)
         self._staging.prepare(attempt.days)
         planned = self._loop.run_until_complete(self._persist(attempt))

@@ -53,7 +53,7 @@ class Walk(NamedTuple):
 
 
 class RejectedImports(NamedTuple):
-    """The hashes of the names of a page's imports that the contract rejected, or that it rejected before.
+    """Return the hashed names of a page's imports that the contract rejects or rejected.
 
     Attributes:
         known: those that were rejected before.
@@ -124,7 +124,7 @@ def find_rejected(connection: Connection, walk: Walk, ids: Collection[bytes]) ->
 def keep_rejected(
     connection: Connection, walk: Walk, page: RejectedImports, *, is_last: bool
 ) -> None:
-    """Keep which imports of a page were rejected; after the last page, drop those that the walk has not met.
+    """Keep a page's rejected imports; after the last page, drop those no longer there.
 
     Raises:
         CommandError: the walk has met too many.

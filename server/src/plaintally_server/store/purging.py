@@ -64,7 +64,7 @@ _BELOW = {STATS: INVOKES, SESSIONS: STATS}
 
 
 def packages_in(connection: Connection, package: ColumnElement[str]) -> Sequence[str]:
-    """Return the packages that a table has; an index that begins with them is asked once for each."""
+    """Return the packages of a table, with one look at the index for each."""
     found = [""]
     query = select(package).order_by(package).limit(1)
     while (following := connection.execute(query.where(package > found[-1])).scalar()) is not None:
@@ -187,7 +187,7 @@ def drop_days(connection: Connection, due: Due) -> None:
 
 
 def _days_left(connection: Connection, due: Due) -> set[tuple[str, date]]:
-    """Return the collections and days of which something is left that has expired, such as a session's own document."""
+    """Return the collections and days that still have something expired."""
     if due.what == "hours":
         numbers = connection.execute(
             select(import_days.c.day).where(_is_expired_hour(due)).distinct()
@@ -301,7 +301,7 @@ def _drop_ids_by_id(connection: Connection, after: bytes, days: Mapping[str, int
 def _drop_ids_by_page(
     connection: Connection, after: bytes, days: Mapping[str, int]
 ) -> bytes | None:
-    """Look at the next pages of the table: by ids, a step would write to as many pages as it drops ids."""
+    """Look at the next pages of the table: by ids, a step would write as many pages."""
     page = int.from_bytes(after)
     end = page + max(1, IDS_STEP * _ID_BYTES // _PAGE_BYTES)
     span = {"first": f"({page},0)", "end": f"({end},0)"}

@@ -19,7 +19,7 @@ from plaintally_server.exceptions import CommandError, StartError
 from plaintally_server.store.filesystems import is_mount_point
 
 _BESIDE = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database; it would apply a log or journal of the old file to the new one."""
+"""What SQLite keeps beside a database, and would apply to a new file of that name."""
 _JOURNAL_SIZE = slice(16, 20)  # where a journal holds how many pages its database had
 
 
@@ -89,7 +89,7 @@ def _check_old(database: Path) -> None:
 
 
 def _holds_data(path: Path) -> bool:
-    """Return whether a file beside a database holds a part of it; a journal of an empty one does not."""
+    """Return whether a file beside a database holds a part of its content."""
     if path.name.endswith("-shm"):  # an index that SQLite makes again
         return False
     try:
@@ -146,7 +146,7 @@ def check_room(database: Path) -> None:
 
 
 def settle(database: Path) -> None:
-    """Move the logs of a database into it, so that it is a single file; a damaged one stays as it is.
+    """Move the logs of a database into it, so that it is one file; a damaged one stays.
 
     Raises:
         CommandError: another process has it open.
@@ -169,7 +169,7 @@ def settle(database: Path) -> None:
 
 
 def put_in_place(part: Path, database: Path) -> Path | None:
-    """Rename a finished part over a database that is settled; return where the old one is kept, if there was one."""
+    """Rename a part over a settled database; return where the old one is kept, if any."""
     sync(part)
     old = None if is_missing(database) else replaced_by(database)
     with _kept(database, old, part):
@@ -207,7 +207,7 @@ def sync_folder(path: Path) -> None:
 
 @contextmanager
 def _kept(database: Path, old: Path | None, part: Path) -> Iterator[None]:
-    """Give a database a second name, which it loses again unless the block puts the part into its place."""
+    """Give a database a second name until the block has put the part into its place."""
     if old is None:
         yield
         return

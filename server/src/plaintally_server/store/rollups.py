@@ -129,7 +129,7 @@ def _series_of(connection: Connection, table: str) -> Sequence[str]:
 
 
 def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime]:
-    """See `Reader.purged_until`; a purge that has only begun counts, since it may have removed something.
+    """See `Reader.purged_until`; a purge that has only begun counts, too.
 
     What a clock noted that was ahead of `now` is left out. Otherwise no day would be rolled up
     again until then.
@@ -141,7 +141,7 @@ def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime
 
 
 def put(connection: Connection, day: Changed, cells: Cells) -> bool:
-    """Have the rollups of a day be these; False where it has changed since its documents were read, or these go."""
+    """Set the rollups of a day; False if it has changed since its documents were read."""
     days = rolled_days.c
     this = and_(days.package == day.package, days.collection == day.collection, days.day == day.day)
     same = and_(this, days.stamp == day.stamp)
@@ -256,7 +256,7 @@ def to_window(row: "Row[Any]") -> Window:
 
 
 def _spans(first: date, last: date) -> Iterable[tuple[Table, date, date]]:
-    """Whole months by their sums, and the days before and behind them: tables with their first and last time."""
+    """Whole months by their sums, and the days around them: tables with their spans."""
     start = first if first.day == 1 else _next_month(first)
     end = (
         last

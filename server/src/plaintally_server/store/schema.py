@@ -29,7 +29,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def migrate(database: Database, *, may_create: bool = True) -> str | None:
-    """Bring the tables to the version of this code, and make them where there are none; the version that they had.
+    """Make the tables or migrate them; return the version that they had.
 
     If not `may_create`, a missing file is an error.
 
@@ -118,7 +118,7 @@ def is_ours(connection: Connection) -> bool | None:
 
 
 def check_known(database: Database, *, may_be_empty: bool = True) -> str | None:
-    """The version of a database's tables (see `version`), which are a collector's, and this one or an earlier.
+    """Return the version of a collector's tables, which is this one or an earlier.
 
     Raises:
         StartError: they are not, or the database cannot be opened.

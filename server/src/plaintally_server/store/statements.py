@@ -40,6 +40,6 @@ def add(
 
 
 def parts_of(items: Sequence[T], size: int = _AT_ONCE) -> Iterator[Sequence[T]]:
-    """Return the items in their order, as many at once as a statement takes as parameters, or `size`."""
+    """Yield the items in order, in parts of `size` or of a statement's limit of parameters."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

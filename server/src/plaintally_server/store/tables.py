@@ -28,19 +28,19 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 HEAD = "0001"
 """The migration that makes the tables of this version."""
 IMPORTS = "imports"
-"""The series of rollups that holds how often a package was imported on a day, under the empty key."""
+"""The series of a package's imports on a day, under the empty key."""
 IMPORTS_BY_HOUR = "imports/hour"
-"""The series of rollups that holds how often a package was imported in an hour of a day, under the hour, such as 07."""
+"""The series of a package's imports in an hour of a day, under the hour, such as 07."""
 STRUCK_IMPORTS = "imports/struck"
-"""The series of the imports in struck windows, as negative numbers: added to the imports they leave these out."""
+"""The series of excluded imports as negative numbers, to be added to the imports."""
 ADDED_ON_RECEIPT = (IMPORTS, IMPORTS_BY_HOUR, STRUCK_IMPORTS)
 """The series of imports that do not wait for their day to be complete."""
 CLOCK = "clock"
-"""The series of rollups that holds what the clock said in microseconds, under the running time; see `store.clock`."""
+"""The series of the clock in microseconds, under the running time; see `store.clock`."""
 REFUSED = "refused"
-"""The series of rollups that holds how many documents of a package were refused on a day, under the empty key."""
+"""The series of a package's rejected documents on a day, under the empty key."""
 UP = "up"
-"""The series of rollups that holds in how many minutes of an hour a collector was running, under the hour."""
+"""The series of the minutes of an hour in which a collector ran, under the hour."""
 
 
 class Key(TypeDecorator[str]):

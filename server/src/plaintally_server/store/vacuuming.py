@@ -51,7 +51,7 @@ def vacuum(engine: Engine, *, rewrite: bool = False, waits: bool = True) -> None
 
 
 class Vacuuming:
-    """The schedule of VACUUM. The thread that writes calls the methods and never waits for VACUUM."""
+    """The schedule of VACUUM, for the writing thread, which never waits for it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -1,1 +1,1 @@
-"""The migrations, in `versions`: each brings the tables from one version to the next, on both databases."""
+"""The migrations, in `versions`: from one version of the tables to the next."""
