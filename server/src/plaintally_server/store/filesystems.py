@@ -29,7 +29,7 @@ def find_type(folder: Path, mounts: str | None = None) -> str | None:
         mounts: the content of /proc/self/mountinfo (see proc(5)); by default it is read.
 
     Example:
-        >>> mounts = "36 35 0:3 / / rw - ext4 a rw\\n40 36 0:5 / /srv rw - nfs4 b rw\\n"
+        >>> mounts = "36 35 0:3 / / rw - ext4 a rw\n40 36 0:5 / /srv rw - nfs4 b rw\n"
         >>> find_type(Path("/srv/data"), mounts)
         'nfs4'
     """
