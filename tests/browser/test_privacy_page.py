@@ -33,7 +33,8 @@ ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/docu
 CONTRAST = """() => {
     const parse = text => text.match(/[\\d.]+/g).map(Number);
     const light = ([r, g, b]) => {
-        const [x, y, z] = [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+        const [x, y, z] = [r, g, b].map(v => linear(v / 255));
         return 0.2126 * x + 0.7152 * y + 0.0722 * z;
     };
     const behind = element => {
@@ -41,7 +42,8 @@ CONTRAST = """() => {
         return parse(color)[3] === 0 ? behind(element.parentElement) : color;
     };
     return Math.min(...[...document.querySelectorAll('body *')].map(element => {
-        const ink = light(parse(getComputedStyle(element).color)), paper = light(parse(behind(element)));
+        const ink = light(parse(getComputedStyle(element).color));
+        const paper = light(parse(behind(element)));
         return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
     }));
 }"""

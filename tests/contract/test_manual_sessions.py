@@ -116,7 +116,8 @@ def test_b2_own_sessions_for_a_call_or_for_all(person: Person) -> None:
         infer(session=own); infer(session=None); infer()
         rx.set_default_session(own); infer()
         rx.set_default_session(None); infer()
-        tell(first.stats("inference").total_invokes, own.stats("inference").total_invokes, rx.default_session())
+        counts = [one.stats("inference").total_invokes for one in (first, own)]
+        tell(*counts, rx.default_session())
     """
     assert person.run(code) == [1, 2, None]
 
@@ -127,8 +128,10 @@ def test_b3_statistics_of_each_label(person: Person) -> None:
         try: infer(data=[])
         except ValueError: pass
         s, empty = rx.get_session_stats(), rx.get_session_stats(label="other")
-        tell(s.total_invokes, s.success_count, s.failed_count, s.success_rate, sorted(s.context_keys), len(s.invokes),
-             [one.duration_ms for one in s.invokes], s.min_duration_ms, s.max_duration_ms, s.total_duration_ms,
+        tell(s.total_invokes, s.success_count, s.failed_count, s.success_rate,
+             sorted(s.context_keys), len(s.invokes),
+             [one.duration_ms for one in s.invokes],
+             s.min_duration_ms, s.max_duration_ms, s.total_duration_ms,
              empty.total_invokes, empty.success_rate)
     """
     *figures, keys, invokes, durations, least, most, total, none, rate = person.run(code)
@@ -149,7 +152,8 @@ def test_b4_a_ring_of_recent_invokes(person: Person) -> None:
         for steps in range(5):
             with rx.telemetry.invoke("inference") as invoke: invoke.add(iterations=steps)
         s = rx.get_session_stats()
-        tell(rx.default_session().capacity, s.total_invokes, [one.context["iterations"] for one in s.invokes])
+        kept = [one.context["iterations"] for one in s.invokes]
+        tell(rx.default_session().capacity, s.total_invokes, kept)
     """
     assert person.run(code) == [2, 5, [3, 4]]  # the most recent ones
     code = """
@@ -167,7 +171,8 @@ def test_b5_an_invoke(person: Person) -> None:
         except ValueError: pass
         one, two = rx.get_session_stats().invokes
         tell(tell_later, one.status, two.status, one.id != two.id, one.execution_start.tzname(),
-             two.execution_end > two.execution_start, two.duration_ms > 0, two.context["error"]["type"])
+             two.execution_end > two.execution_start, two.duration_ms > 0,
+             two.context["error"]["type"])
     """
     assert person.run(code) == [
         "unknown",
@@ -220,9 +225,13 @@ def test_b8_data_is_described_and_not_kept(person: Person) -> None:
     described, leaked = person.run(code)
     [entry] = described["entries"]
     assert entry == {
-        "name": "y", "type": "ndarray", "shape": [100], "element_type": "float64",
-        "element_bytes": 8, "nbytes": 800,
-    }  # fmt: skip
+        "name": "y",
+        "type": "ndarray",
+        "shape": [100],
+        "element_type": "float64",
+        "element_bytes": 8,
+        "nbytes": 800,
+    }
     assert not leaked
 
 
@@ -261,7 +270,8 @@ def test_b11_a_printed_summary(person: Person) -> None:
         for count in range(7): infer()
         trend = rx.local_linear_trend(level_var=1.0, slope_var=1.0, obs_var=1.0)
         list(rx.infer_stream(model=trend, datastream=[1, 2, 3]))
-        tell(str(rx.summarize_session()), str(rx.summarize_session(n_last=2)), rx.summarize_session()._repr_html_())
+        summary = rx.summarize_session()
+        tell(str(summary), str(rx.summarize_session(n_last=2)), summary._repr_html_())
     """
     five, two, page = person.run(code)
     rows = [line for line in five.splitlines() if re.match(r"  [0-9a-f]{8} ", line)]
@@ -342,7 +352,8 @@ def test_c3_without_endpoint_or_session_a_warning(person: Person) -> None:
             one = rx.share_session_data()
             rx.set_default_session(None)
             two = rx.share_session_data()
-        tell([str(warning.message) for warning in seen], one.reason, two.reason, one.shared, two.shared)
+        said = [str(warning.message) for warning in seen]
+        tell(said, one.reason, two.reason, one.shared, two.shared)
     """
     warned, *rest = person.run(code)
     reasons = ["there is no endpoint to share it with", "rxinfer keeps no session"]

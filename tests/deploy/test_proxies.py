@@ -104,7 +104,8 @@ def test_clients_behind_a_trusted_proxy_have_each_their_own_limit(
 @pytest.mark.long(keep=2)
 @pytest.mark.parametrize("addresses", [1, 805], ids=["one address", "many addresses"])
 def test_slow_bodies_leave_room_for_others(run_proxy: Run, folder: Path, addresses: int) -> None:
-    head = f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300\r\n\r\n{{".encode()
+    start = f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: localhost\r\n"
+    head = f"{start}Content-Length: 300\r\n\r\n{{".encode()
     body = json.dumps(count()).encode()
     options = ("--rate-limit=0", "--trusted-proxy=127.0.0.1")
     with (
@@ -121,7 +122,8 @@ def test_slow_bodies_leave_room_for_others(run_proxy: Run, folder: Path, address
 
 def test_bodies_never_reach_the_disk(run_proxy: Run, folder: Path) -> None:
     size = 3_000_000
-    head = f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode()
+    start = f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: localhost\r\n"
+    head = f"{start}Content-Length: {size}\r\n\r\n".encode()
     with (
         run_collector(folder.parent / "a.sqlite3") as collector,
         run_proxy(folder, collector.port) as proxy,

@@ -680,12 +680,15 @@ def test_describing_loads_nothing() -> None:
         import plaintally
         before = set(sys.modules)
         import plaintally.describe as d
-        print(*sorted(name for name in set(sys.modules) - before if not name.startswith("plaintally.describe")))
+        new = set(sys.modules) - before
+        print(*sorted(name for name in new if not name.startswith("plaintally.describe")))
         import numpy, pandas, polars, xarray, pyarrow, scipy.sparse, networkx, PIL.Image
         class Lie:
             __module__ = "torch.nn"
-        values = [1, [Lie()], Lie(), numpy.zeros(1), pandas.DataFrame({"a": [1]}), polars.DataFrame({"a": [1]})]
-        values += [xarray.DataArray([1]), pyarrow.table({"a": [1]}), scipy.sparse.csr_array((1, 1)), networkx.Graph()]
+        values = [1, [Lie()], Lie(), numpy.zeros(1)]
+        values += [pandas.DataFrame({"a": [1]}), polars.DataFrame({"a": [1]})]
+        values += [xarray.DataArray([1]), pyarrow.table({"a": [1]})]
+        values += [scipy.sparse.csr_array((1, 1)), networkx.Graph()]
         values += [PIL.Image.new("L", (1, 1))]
         before = set(sys.modules)
         for value in values:

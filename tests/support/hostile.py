@@ -4,7 +4,10 @@ it in an output."""
 import json
 from typing import Any
 
-HOSTILE = "\x1b]52;c;cm0=\x07\x9b2J\x7f\b\u202e\u2066\u200b\u2028\x85\ufeff[link=https://a.org]x[/link]\r\nforged: line"
+HOSTILE = (
+    "\x1b]52;c;cm0=\x07\x9b2J\x7f\b\u202e\u2066\u200b\u2028\x85\ufeff"
+    "[link=https://a.org]x[/link]\r\nforged: line"
+)
 """It sets a clipboard, clears the screen, turns the direction of text, has no width, forges a line,
 and is markup."""
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"

@@ -143,7 +143,7 @@ MakeHost = Callable[..., Host]
 
 
 def make_patient(host: Host) -> Host:
-    """Give the senders of a host a minute for each delivery, so that a busy machine fails no test."""
+    """Give the senders of a host a minute for each delivery, for busy machines."""
     for name, old, new in (
         ("_transport/retry", "try_s=5.0, total_s=5.0", "try_s=60.0, total_s=60.0"),
         ("_spawn", "_AGAIN_S = 1.0", "_AGAIN_S = 60.0"),

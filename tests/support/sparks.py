@@ -18,7 +18,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "SPARK_LOCAL_IP": "127.0.0.1",
     "SPARK_DAEMON_MEMORY": "256m",
     "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # they live for seconds
-    "PYSPARK_SUBMIT_ARGS": "--driver-memory 512m --conf spark.executor.memory=512m --conf spark.cores.max=2"
+    "PYSPARK_SUBMIT_ARGS": "--driver-memory 512m --conf spark.executor.memory=512m "
+    "--conf spark.cores.max=2"
     " --conf spark.sql.shuffle.partitions=2 --conf spark.ui.showConsoleProgress=false "
     "pyspark-shell",
 }

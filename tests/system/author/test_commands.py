@@ -15,7 +15,8 @@ from plaintally.contract import Contract
 ACTIONS = ["", "show", "check", "hash", "export", "diff", "docs"]
 HOST = """
 from plaintally import Contract, Telemetry
-from plaintally.contract import Choice, Description, ErrorType, Flag, Integer, Label, Name, Real, Source
+from plaintally.contract import Choice, Description, ErrorType, Flag
+from plaintally.contract import Integer, Label, Name, Real, Source
 
 telemetry = Telemetry(
     "hostpkg",
@@ -32,10 +33,14 @@ telemetry = Telemetry(
             "inference": Label(
                 purpose="to see which models are used, and to help when one fails",
                 context={
-                    "model_name": Choice("local_level", "local_linear_trend", purpose="to know what to optimise"),
+                    "model_name": Choice(
+                        "local_level", "local_linear_trend", purpose="to know what to optimise"
+                    ),
                     "iterations": Integer(0, 1_000_000, purpose="to find good defaults"),
                     "tolerance": Real(0.0, 1.0, purpose="to find good defaults"),
-                    "solver": Name(r"[a-z]+(-v\\d|\\|x)", max_length=20, purpose="to know what to support"),
+                    "solver": Name(
+                        r"[a-z]+(-v\\d|\\|x)", max_length=20, purpose="to know what to support"
+                    ),
                     "free_energy": Flag(purpose="to know what to support"),
                     "data": Description(names=["y", "time"], purpose="to see how large data are"),
                     "model": Source(20_000, purpose="to help when a model fails"),
@@ -119,7 +124,8 @@ def test_only_contract_loads_the_authors_tools(sample: Host) -> None:
             _cli.main()
         except SystemExit:
             pass
-        print("loaded", *sorted(name for name in sys.modules if name.startswith("plaintally_author")))
+        loaded = [name for name in sys.modules if name.startswith("plaintally_author")]
+        print("loaded", *sorted(loaded))
     """
     for arguments in (["status", PACKAGE], ["off", PACKAGE], ["endpoint", PACKAGE], ["--help"]):
         done = sample.run(script.format(arguments=arguments))
@@ -318,7 +324,8 @@ def test_what_cannot_be_compared_is_no_verdict(
         (
             "nobody_has_it",
             (
-                "plaintally: no package that calls its telemetry 'nobody_has_it' is installed here; "
+                "plaintally: no package that calls its telemetry 'nobody_has_it' is "
+                "installed here; "
                 "ask in"
             ),
         ),

@@ -168,16 +168,29 @@ def _shiv(place: Place) -> Command:
 
 def _cx_freeze(place: Place) -> Command:
     script = str(place.bundle() / "script.py")
-    words = [place.tool("cxfreeze"), "build_exe", f"--script={script}", "--build-exe=app", "--silent",
-             "--packages=plaintally,hostpkg", "--excludes=IPython,rich,tkinter"]  # fmt: skip
+    words = [
+        place.tool("cxfreeze"),
+        "build_exe",
+        f"--script={script}",
+        "--build-exe=app",
+        "--silent",
+        "--packages=plaintally,hostpkg",
+        "--excludes=IPython,rich,tkinter",
+    ]
     return [str(place.build("cx_freeze", *words) / "app/script")]
 
 
 def _pyinstaller(*options: str) -> Callable[[Place], Command]:
     def command(place: Place) -> Command:
         name = "pyinstaller" + "".join(options)
-        words = [place.tool("pyinstaller"), "--log-level=ERROR", "--collect-all=plaintally",
-                 "--exclude-module=IPython", "--exclude-module=rich", *options]  # fmt: skip
+        words = [
+            place.tool("pyinstaller"),
+            "--log-level=ERROR",
+            "--collect-all=plaintally",
+            "--exclude-module=IPython",
+            "--exclude-module=rich",
+            *options,
+        ]
         made = place.build(name, *words, str(place.bundle() / "script.py")) / "dist/script"
         return [str(made / "script" if made.is_dir() else made)]
 

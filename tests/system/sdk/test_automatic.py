@@ -224,7 +224,8 @@ def test_a_host_with_more_open_files_than_select_can_take(host: MakeHost) -> Non
     with loopback() as server:
         code = """
             import resource
-            resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1200, most))
             files = [os.dup(0) for _ in range(1100)]
             telemetry.enable_automatic_sharing(persist=False)
             fit(1)
@@ -275,10 +276,15 @@ def test_where_sh_fails_nothing_is_shared(host: MakeHost) -> None:
     [
         ("sys.frozen = True", "this program has no Python interpreter that could be started"),
         ("sys.platform = 'win32'", "automatic sharing does not work on Windows yet"),
-        ("before = os.access\nos.access = lambda path, mode: path != '/bin/sh' and before(path, mode)",
-         "there is no /bin/sh"),
+        (
+            (
+                "before = os.access\n"
+                "os.access = lambda path, mode: path != '/bin/sh' and before(path, mode)"
+            ),
+            "there is no /bin/sh",
+        ),
     ],
-)  # fmt: skip
+)
 def test_where_no_relay_can_be_started_the_decision_and_status_say_so(
     host: MakeHost, preparation: str, obstacle: str
 ) -> None:
@@ -287,8 +293,9 @@ def test_where_no_relay_can_be_started_the_decision_and_status_say_so(
         decision = telemetry.enable_automatic_sharing(persist=False)
         fit(1)
         print(decision.allowed, decision.note, telemetry.session.sink)
-        print([line for line in str(telemetry.status()).splitlines() if "automatic sharing: " in line])
-        print([line for line in str(telemetry.status()).splitlines() if "import counter: OFF" in line])
+        lines = str(telemetry.status()).splitlines()
+        print([line for line in lines if "automatic sharing: " in line])
+        print([line for line in lines if "import counter: OFF" in line])
     """
     with loopback() as server:
         printed = run(host(), server, textwrap.dedent(code))
@@ -345,7 +352,8 @@ def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None: 
         made = make_host(each_python, tmp_path)
         code = (
             ENABLE
-            + "for index in range(3): fit(index)\ntime.sleep(2.5)\ntelemetry.share(show_progress=False)"
+            + "for index in range(3): fit(index)\ntime.sleep(2.5)\n"
+            + "telemetry.share(show_progress=False)"
         )
         run(made, server, code)
         half = len(server.requests) // 2

@@ -28,7 +28,8 @@ REPORT = f"""
 import {PACKAGE}
 telemetry = {PACKAGE}.telemetry
 status = telemetry.status()
-print(*(status.decisions[switch].allowed for switch in ("counter", "session_log", "automatic_sharing")),
+SWITCHES = ("counter", "session_log", "automatic_sharing")
+print(*(status.decisions[switch].allowed for switch in SWITCHES),
       status.facts.endpoint, telemetry.session and telemetry.session.capacity)
 """
 

@@ -342,7 +342,8 @@ def test_an_odd_entry_of_the_path_hides_no_package(host: MakeHost, entry: str) -
     )
     done = asked.run(code)
     assert (done.returncode, PACKAGE in done.stdout.decode()) == (0, True)
-    named = f"plaintally: ignored the entry {type(ast.literal_eval(entry)).__name__} of sys.path (".encode()
+    kind = type(ast.literal_eval(entry)).__name__
+    named = f"plaintally: ignored the entry {kind} of sys.path (".encode()
     assert done.stderr.startswith(b"" if "gone" in entry else named)
     assert b"Traceback" not in done.stderr
 

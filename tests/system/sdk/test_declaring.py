@@ -11,7 +11,8 @@ from hosts import PACKAGE, Host, Interpreter, MakeHost
 from loopback import loopback
 
 DECLARED = """
-from plaintally import Choice, Contract, Description, ErrorType, Flag, Integer, Label, Name, Real, Source, Telemetry
+from plaintally import Choice, Contract, Description, ErrorType, Flag, Integer
+from plaintally import Label, Name, Real, Source, Telemetry
 CONTRACT = Contract(
     counter=["package_version", "python_version"],
     purpose="to know which releases are in use",
@@ -82,11 +83,14 @@ assert ("plaintally.contract" in sys.modules) is {loaded}
 def annotated(contract: Contract | None, label: None | Label) -> Integer | Choice: ...
 print(CONTRACT.hash(), list(CONTRACT.labels), CONTRACT.counter, CONTRACT.purpose)
 print(repr(CONTRACT), Contract.from_dict(CONTRACT.to_dict()).hash())
-print(pickle.loads(pickle.dumps(CONTRACT)).hash(), copy.deepcopy(CONTRACT).hash(), pickle.loads(pickle.dumps(Label)))
-print(repr(Integer(2, 3)), Integer(2, maximum=3).maximum, hasattr(CONTRACT, "__wrapped__"), hasattr(CONTRACT, "x"))
+print(pickle.loads(pickle.dumps(CONTRACT)).hash(), copy.deepcopy(CONTRACT).hash(),
+      pickle.loads(pickle.dumps(Label)))
+print(repr(Integer(2, 3)), Integer(2, maximum=3).maximum,
+      hasattr(CONTRACT, "__wrapped__"), hasattr(CONTRACT, "x"))
 telemetry = Telemetry("hostpkg", version="1.0", contract=CONTRACT)
 with telemetry.invoke("fit") as run:
-    run.add(solver="newton", steps=3, verbose=True, tolerance=0.5, plugin="a", data={{"y": [1.0]}}, formula="y", x=1)
+    run.add(solver="newton", steps=3, verbose=True, tolerance=0.5, plugin="a",
+            data={{"y": [1.0]}}, formula="y", x=1)
 print(run.context, run.dropped, telemetry.fields, telemetry.contract is CONTRACT)
 print(pickle.loads(pickle.dumps(telemetry)).contract.hash())
 from plaintally.session import Session
@@ -120,7 +124,8 @@ def test_a_contract_is_what_its_author_gave_at_that_time(host: MakeHost) -> None
         contract = Contract(counter=counter, labels=labels)
         counter.append("package_version")
         labels.clear()
-        print(contract.counter, {name: list(label.context) for name, label in contract.labels.items()})
+        contexts = {name: list(label.context) for name, label in contract.labels.items()}
+        print(contract.counter, contexts)
     """
     assert host().run(code).stdout == b"('python_version',) {'one': ['a'], 'two': ['a', 'b']}\n"
 

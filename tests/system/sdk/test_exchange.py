@@ -41,8 +41,9 @@ class UnreadableOSError(OSError):
     def __str__(self): raise RuntimeError("no text")
 
 KINDS = [
-    RuntimeError, AttributeError, NotImplementedError, UnicodeError, MemoryError, RecursionError, OverflowError,
-    StopIteration, ssl.SSLError, ssl.CertificateError, BlockingIOError, BrokenPipeError, Unreadable, UnreadableOSError,
+    RuntimeError, AttributeError, NotImplementedError, UnicodeError, MemoryError, RecursionError,
+    OverflowError, StopIteration, ssl.SSLError, ssl.CertificateError, BlockingIOError,
+    BrokenPipeError, Unreadable, UnreadableOSError,
     lambda text: ExceptionGroup(text, [ValueError(text)]),
 ]
 METHODS = {

@@ -111,7 +111,7 @@ LINGER = """
     def state():
         return {
             "environment": dict(os.environ),
-            "handlers": [str(signal.getsignal(number)) for number in sorted(signal.valid_signals())],
+            "handlers": [str(signal.getsignal(one)) for one in sorted(signal.valid_signals())],
             "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
             "filters": [str(entry) for entry in warnings.filters],
             "loggers": sorted(logging.root.manager.loggerDict),
@@ -129,7 +129,8 @@ LINGER = """
     import hostpkg, second, third, time
     while len(os.listdir("/proc/self/task")) > 1:
         time.sleep(0.01)
-    print(json.dumps({"changed": [key for key, value in state().items() if before[key] != value]}), flush=True)
+    changed = [key for key, value in state().items() if before[key] != value]
+    print(json.dumps({"changed": changed}), flush=True)
     sys.stdin.readline()
     try:
         os.waitpid(-1, os.WNOHANG)

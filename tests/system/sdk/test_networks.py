@@ -19,11 +19,13 @@ import os, subprocess, sys, time
 from loopback import loopback
 CODE = '''
 from plaintally import Telemetry
-Telemetry("hostpkg", endpoint="http://collector.test:{port}/v1/documents", allow_http=True).count_import()
+endpoint = "http://collector.test:{port}/v1/documents"
+Telemetry("hostpkg", endpoint=endpoint, allow_http=True).count_import()
 '''
 with loopback(address="10.9.0.1") as server:
     env = os.environ | {proxy}
-    subprocess.run([sys.executable, "-c", CODE.replace("{port}", str(server.port))], check=True, env={
+    code = CODE.replace("{port}", str(server.port))
+    subprocess.run([sys.executable, "-c", code], check=True, env={
         name: value.replace("PORT", str(server.port)) for name, value in env.items()
     })
     print(*(request.split()[1].decode() for request in server.wait_for(1, seconds=8)))

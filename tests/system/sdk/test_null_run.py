@@ -26,7 +26,8 @@ except OSError:
 """
 EMPTY_NAMES = """
 del ways["decorated now"]
-for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "plaintally"]:
+modules = dict(sys.modules)
+for module in [modules[name] for name in modules if name.partition(".")[0] == "plaintally"]:
     for name in set(vars(module)) - {"__builtins__"}:
         setattr(module, name, None)
 sys.meta_path = None

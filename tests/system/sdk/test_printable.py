@@ -34,7 +34,8 @@ from plaintally.contract import Contract, ErrorType, Label, Name, Source
 telemetry = Telemetry(
     "hostilepkg",
     endpoint={endpoint!r},
-    contract=Contract(labels={{"fit": Label({{"formula": Source(), "error": ErrorType(), "name": Name("[^a]*")}})}}),
+    contract=Contract(labels={{"fit": Label(
+        {{"formula": Source(), "error": ErrorType(), "name": Name("[^a]*")}})}}),
 )
 """
 BROKEN = f"raise ValueError({HOSTILE!r})\n"
@@ -139,10 +140,18 @@ def test_no_command_prints_what_a_terminal_obeys(tmp_path: Path, command: str) -
         for arguments in CASES[command]:
             for environment in (own, {**own, **said}):
                 done = subprocess.run(
-                    [sys.executable, "-m", "plaintally", *command.split(),
-                     *(argument.format(endpoint=server.endpoint) for argument in arguments)],
-                    cwd=folder, env=environment, capture_output=True, check=False,
-                )  # fmt: skip
+                    [
+                        sys.executable,
+                        "-m",
+                        "plaintally",
+                        *command.split(),
+                        *(argument.format(endpoint=server.endpoint) for argument in arguments),
+                    ],
+                    cwd=folder,
+                    env=environment,
+                    capture_output=True,
+                    check=False,
+                )
                 outputs = (
                     done.stdout.replace(b"\r\n", b"\n") if command == "preview" else done.stdout,
                     done.stderr,

@@ -610,7 +610,7 @@ def test_the_sender_gets_path_proxies_and_certificates_of_the_environment(
     code = f"""
         import posix
         spawn = posix.posix_spawn
-        posix.posix_spawn = lambda path, *arguments, **options: spawn({shell!r}, *arguments, **options)
+        posix.posix_spawn = lambda path, *rest, **options: spawn({shell!r}, *rest, **options)
         import {PACKAGE}
     """
     with loopback(held=True) as server:

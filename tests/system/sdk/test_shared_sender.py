@@ -221,7 +221,8 @@ signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 def is_sender(pid):
     try:
         with open(f"/proc/{pid}/environ") as environment, open(f"/proc/{pid}/cmdline") as command:
-            marked = os.environ["NO_PROXY"] in environment.read() and "_transport import sender" in command.read()
+            marked = os.environ["NO_PROXY"] in environment.read()
+            marked = marked and "_transport import sender" in command.read()
             return marked and os.readlink(f"/proc/{pid}/cwd") == "/"
     except OSError:
         return False
@@ -625,7 +626,8 @@ def test_a_program_that_runs_python_uses_the_interpreter_beside_its_library(
     code = f"""
         import sys, time
         started = []
-        sys.addaudithook(lambda event, _: event == "_thread.start_new_thread" and started.append(event))
+        name = "_thread.start_new_thread"
+        sys.addaudithook(lambda event, _: event == name and started.append(event))
         sys.executable = {str(program)!r}
         import {PACKAGE}
         assert started == []
@@ -652,7 +654,8 @@ def test_packages_that_threads_import_at_once_share_a_sender(
         code = f"""
             import importlib, threading
             import plaintally._count
-            threads = [threading.Thread(target=importlib.import_module, args=(name,)) for name in {names!r}]
+            load = importlib.import_module
+            threads = [threading.Thread(target=load, args=(name,)) for name in {names!r}]
             for thread in threads: thread.start()
             for thread in threads: thread.join()
         """

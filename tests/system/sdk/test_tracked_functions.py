@@ -63,7 +63,8 @@ class Data:
 '''
 SPHINX = """
 from sphinx.application import Sphinx
-Sphinx(".", None, "out", "out/.doctrees", "text", confoverrides={"extensions": ["sphinx.ext.autodoc"]}).build()
+settings = {"extensions": ["sphinx.ext.autodoc"]}
+Sphinx(".", None, "out", "out/.doctrees", "text", confoverrides=settings).build()
 """
 
 

@@ -256,6 +256,7 @@ def test_a_body_is_read_no_further_than_the_limit(collector: Collector, declared
 def test_a_body_that_is_announced_too_large_is_not_waited_for(collector: Collector) -> None:
     with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_S) as client:
         client.sendall(
-            f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: x\r\nContent-Length: 10485761\r\n\r\n".encode()
+            f"POST {ROOT}/using_rxinfer HTTP/1.1\r\nHost: x\r\n".encode()
+            + b"Content-Length: 10485761\r\n\r\n"
         )
         assert client.recv(1000).startswith(b"HTTP/1.1 413 ")

@@ -361,7 +361,8 @@ HOST = f"""
 from plaintally.contract import Contract, Integer, Label
 from plaintally import Telemetry
 telemetry = Telemetry({PACKAGE!r}, endpoint=ENDPOINT,
-                      contract=Contract(labels={{"inference": Label({{"iterations": Integer(0, 1000)}})}}))
+                      contract=Contract(
+                          labels={{"inference": Label({{"iterations": Integer(0, 1000)}})}}))
 telemetry.count_import()
 telemetry.enable_automatic_sharing(persist=False)
 for index in range(20):

@@ -270,7 +270,11 @@ UNUSUAL = {
     "chunks": (f"{CHUNKED}\r\n1\r\n{{\r\n1\r\n}}\r\n0\r\n\r\n", 200, False),
     "chunks with leading zeros": (f"{CHUNKED}\r\n002\r\n{{}}\r\n000\r\n\r\n", 200, False),
     "chunks with an extension": (f"{CHUNKED}\r\n2;a=b\r\n{{}}\r\n0\r\n\r\n", 200, False),
-    "encoding in capitals": (f"{POST}TRANSFER-ENCODING: CHUNKED\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n", 200, False),
+    "encoding in capitals": (
+        f"{POST}TRANSFER-ENCODING: CHUNKED\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n",
+        200,
+        False,
+    ),
     "a name in a query": (f"GET {OPEN}?key=http://x/?b HTTP/1.1\r\n{HOST}\r\n", 200, False),
     "body of a GET": (f"GET {OPEN} HTTP/1.1\r\n{HOST}Content-Length: 2\r\n\r\n{{}}", 200, False),
     "HEAD": (f"HEAD {OPEN} HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n", 200, True),
@@ -282,15 +286,31 @@ UNUSUAL = {
     "dots": (f"GET /static/../../app.py HTTP/1.1\r\n{HOST}\r\n", 404, False),
     "encoded dots": (f"GET /static/%2e%2e%2f%2e%2e/app.py HTTP/1.1\r\n{HOST}\r\n", 404, False),
     "encoded NUL": (f"GET /static/%00 HTTP/1.1\r\n{HOST}\r\n", 404, False),
-    "encoded line feed": (f"GET /packages/a%0d%0aSet-Cookie:%20a HTTP/1.1\r\n{HOST}\r\n", 404, False),
+    "encoded line feed": (
+        f"GET /packages/a%0d%0aSet-Cookie:%20a HTTP/1.1\r\n{HOST}\r\n",
+        404,
+        False,
+    ),
     "bytes that are no text": (f"GET /packages/%ff HTTP/1.1\r\n{HOST}\r\n", 404, False),
-    "unknown encoding": (f"{POST}Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{{}}", 415, False),
+    "unknown encoding": (
+        f"{POST}Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{{}}",
+        415,
+        False,
+    ),
     "two encodings": (f"{POST}{GZIP * 2}Content-Length: 2\r\n\r\n{{}}", 415, False),
     "length above the limit": (f"{POST}Content-Length: 10485761\r\n\r\n", 413, True),
     "length far above it": (f"{POST}Content-Length: 9999999999999999999\r\n\r\n", 413, True),
-    "too long, and asked first": (f"{POST}Expect: 100-continue\r\nContent-Length: 10485761\r\n\r\n", 413, True),
-    "refused before it was read": (f"GET /nowhere HTTP/1.1\r\n{HOST}Content-Length: 99999\r\n\r\n", 404, True),
-}  # fmt: skip
+    "too long, and asked first": (
+        f"{POST}Expect: 100-continue\r\nContent-Length: 10485761\r\n\r\n",
+        413,
+        True,
+    ),
+    "refused before it was read": (
+        f"GET /nowhere HTTP/1.1\r\n{HOST}Content-Length: 99999\r\n\r\n",
+        404,
+        True,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", UNUSUAL)

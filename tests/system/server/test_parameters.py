@@ -112,8 +112,14 @@ def test_a_wrong_query_of_anything_else(
 
 
 def test_what_the_clients_of_google_send_is_taken(collector: Collector) -> None:
-    system = "alt=json&%24alt=json%3Benum-encoding%3Dint&key=x&prettyPrint=false&%24prettyPrint=true&fields=name"
-    more = "access_token=x&oauth_token=x&quotaUser=x&uploadType=x&upload_protocol=x&callback=f&%24.xgafv=1"
+    system = (
+        "alt=json&%24alt=json%3Benum-encoding%3Dint&key=x"
+        "&prettyPrint=false&%24prettyPrint=true&fields=name"
+    )
+    more = (
+        "access_token=x&oauth_token=x&quotaUser=x&uploadType=x"
+        "&upload_protocol=x&callback=f&%24.xgafv=1"
+    )
     for query in (system, more):
         assert collector.request("POST", f"{ROOT}/cities?{query}", {}).status == 200
         assert collector.request("POST", f"{ROOT}:commit?{query}", {}).status == 200

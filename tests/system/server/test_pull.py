@@ -288,7 +288,8 @@ def test_what_no_contract_has_is_listed_and_stays(firestore: Emulator, tmp_path:
         "Refused, and left in place: 3.",
         "  1 in invokes: The field context must have no keys but those that the contract declares.",
         (
-            "  2 in using_rxinfer: A document of using_rxinfer has the fields id, timestamp; there is "
+            "  2 in using_rxinfer: A document of using_rxinfer has the fields "
+            "id, timestamp; there is "
             "1 unknown."
         ),
         "Deleted 5 in the project.",

@@ -294,7 +294,8 @@ def test_a_commit_is_all_or_nothing_and_in_order(sharing: Collector) -> None:
         ),
         (
             (
-                b'{"writes": [{"update": {"name": "%s/sessions/x"}, "currentDocument": {"updateTime": '
+                b'{"writes": [{"update": {"name": "%s/sessions/x"}, '
+                b'"currentDocument": {"updateTime": '
                 b'"now"}}]}'
             ),
             400,
@@ -358,8 +359,10 @@ def test_a_commit_is_whole_even_when_the_collector_is_killed(tmp_path: Path) -> 
             assert collector.process.wait() == -SIGKILL
     with closing(sqlite3.connect(database)) as connection:
         query = """
-        SELECT id, (SELECT count(*) FROM documents AS stats JOIN documents AS invokes ON invokes.parent = stats.id
-                    WHERE stats.parent = sessions.id) FROM documents AS sessions WHERE collection = 'sessions'
+        SELECT id, (SELECT count(*) FROM documents AS stats
+                    JOIN documents AS invokes ON invokes.parent = stats.id
+                    WHERE stats.parent = sessions.id)
+        FROM documents AS sessions WHERE collection = 'sessions'
         """
         found = dict(connection.execute(query))
         (rows,) = connection.execute("SELECT count(*) FROM documents").fetchone()

@@ -144,7 +144,8 @@ def live_through(folder: Path, processes: Sequence[Process], database: str | Non
                 "python_version": string(process.python),
             }
             sent = count(process.id, **versions, timestamp={"timestampValue": hour})
-            path = f"/v1/projects/p/databases/(default)/documents/using_rxinfer?documentId={process.id}"
+            collection = "/v1/projects/p/databases/(default)/documents/using_rxinfer"
+            path = f"{collection}?documentId={process.id}"
             assert collector.request("POST", path, sent).status == 200
             if process.session:
                 writes = [

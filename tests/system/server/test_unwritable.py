@@ -36,7 +36,8 @@ COMMANDS = {
     ),
 }
 MOUNTS = """
-mount -t tmpfs -o size=4k none scarce && mount -t tmpfs -o size=4k none full && head -c 4096 /dev/zero >full/file &&
+mount -t tmpfs -o size=4k none scarce && mount -t tmpfs -o size=4k none full &&
+head -c 4096 /dev/zero >full/file &&
 mount -t tmpfs -o ro none readonly"""
 """Disks with one page of room, with none, and one that cannot be written."""
 OBSTACLES = {

@@ -106,9 +106,14 @@ class Reader(HTMLParser):
 @pytest.mark.parametrize("make", [page, card])
 def test_an_authors_words_are_never_markup(policy: str, endpoint: str | None, make: object) -> None:
     said = Declaration(
-        "hostpkg", FULL, policy=policy, endpoint=endpoint, host="h" if endpoint else None, issues_url=NASTY_URL,
+        "hostpkg",
+        FULL,
+        policy=policy,
+        endpoint=endpoint,
+        host="h" if endpoint else None,
+        issues_url=NASTY_URL,
         privacy_url=NASTY_URL,
-    )  # fmt: skip
+    )
     blocks = page(said) if make is page else card(said)
     allowed = {
         "h1",
@@ -133,9 +138,22 @@ def test_an_authors_words_are_never_markup(policy: str, endpoint: str | None, ma
     assert markdown.attributes <= {"href", "class"}
     html = Reader(to_html(blocks))
     assert html.tags - allowed <= {
-        "html", "head", "meta", "title", "style", "body", "main", "nav", "ol", "dl", "div", "dt",
-        "dd", "caption", "footer",
-    }  # fmt: skip
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "main",
+        "nav",
+        "ol",
+        "dl",
+        "div",
+        "dt",
+        "dd",
+        "caption",
+        "footer",
+    }
     for reader in (markdown, html):
         assert all(link.startswith(("https://example.org/", "#")) for link in reader.links), (
             reader.links
@@ -194,8 +212,13 @@ def test_the_tables_name_every_field_that_sharing_sends() -> None:
     for table, document in sent:
         assert set(", ".join(table).split(", ")) == set(document["fields"])
     assert set(make_environment("1.0")) == {
-        "python_version", "package_version", "os", "machine", "cpu_threads", "word_size",
-    }  # fmt: skip
+        "python_version",
+        "package_version",
+        "os",
+        "machine",
+        "cpu_threads",
+        "word_size",
+    }
     assert tuple(PRIVATE) == INCLUDABLE
 
 
@@ -206,23 +229,48 @@ def sections(said: Declaration) -> str:
 @pytest.mark.parametrize("policy", ["opt-out", "notice-first", "opt-in"])
 def test_the_page_is_complete(policy: str) -> None:
     contract = Contract(
-        purpose="to count", controller="Jane Roe", contact="https://example.org/contact", retention_days=1,
-        labels={"fit": Label({"n": Source(9), "error": ErrorType()}, purpose="to help", retention_days=7)},
-    )  # fmt: skip
+        purpose="to count",
+        controller="Jane Roe",
+        contact="https://example.org/contact",
+        retention_days=1,
+        labels={
+            "fit": Label(
+                {"n": Source(9), "error": ErrorType()}, purpose="to help", retention_days=7
+            )
+        },
+    )
     found = sections(
         Declaration(
             "hostpkg", contract, policy=policy, endpoint=ENDPOINT, host="telemetry.example.org"
         )
     )
     for told in (
-        "Jane Roe", "https://example.org/contact", "telemetry.example.org", "1 day", "7 days",
-        "to count", "to help", *ALWAYS, "plaintally off hostpkg", "HOSTPKG_TELEMETRY=off",
-        "LOG_USING_HOSTPKG=false", "PLAINTALLY=off", "DO_NOT_TRACK=1", "preferences.toml",
-        "plaintally preview hostpkg", "telemetry.preview()", "`CI`",
-        "plaintally forget ID --package hostpkg", "error_message", "`source`",
-        "data protection authority", policy, contract.hash(),
-        "telemetry.enable_automatic_sharing()", "only when you ask",
-    ):  # fmt: skip
+        "Jane Roe",
+        "https://example.org/contact",
+        "telemetry.example.org",
+        "1 day",
+        "7 days",
+        "to count",
+        "to help",
+        *ALWAYS,
+        "plaintally off hostpkg",
+        "HOSTPKG_TELEMETRY=off",
+        "LOG_USING_HOSTPKG=false",
+        "PLAINTALLY=off",
+        "DO_NOT_TRACK=1",
+        "preferences.toml",
+        "plaintally preview hostpkg",
+        "telemetry.preview()",
+        "`CI`",
+        "plaintally forget ID --package hostpkg",
+        "error_message",
+        "`source`",
+        "data protection authority",
+        policy,
+        contract.hash(),
+        "telemetry.enable_automatic_sharing()",
+        "only when you ask",
+    ):
         assert told in found, told
     assert ("your consent (Article 6(1)(a))" in found) is (policy == "opt-in")
     assert ("plaintally on hostpkg" in found) is (policy == "opt-in")

@@ -10,10 +10,24 @@ os.environ["HOSTPKG_FOLDER"] = str(Path.cwd())
 lazy = os.environ.pop("LAZY", None)
 with Path("worker.log").open("wb") as log:
     worker = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--concurrency=4", "--pool=prefork",
-         "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"],
-        stdout=log, stderr=log, env={**os.environ, **({"LAZY": lazy} if lazy else {})},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "tasks",
+            "worker",
+            "--concurrency=4",
+            "--pool=prefork",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel=WARNING",
+        ],
+        stdout=log,
+        stderr=log,
+        env={**os.environ, **({"LAZY": lazy} if lazy else {})},
+    )
     os.environ["LAZY"] = "1"  # this process only asks
     from tasks import app
 

@@ -20,15 +20,32 @@ from plaintally.consent.rules import SWITCHES, Decision, Facts, Layer, decide, e
 URL = "https://telemetry.example.org/v1/documents"
 ENDPOINT = parse_endpoint(URL)
 ORDER = (
-    "argument", "enforced", "telemetry variable", "log-using variable", "plaintally variable",
-    "do-not-track variable", *CIRCUMSTANCES, "pool worker", "endpoint", "sender", "preferences",
+    "argument",
+    "enforced",
+    "telemetry variable",
+    "log-using variable",
+    "plaintally variable",
+    "do-not-track variable",
+    *CIRCUMSTANCES,
+    "pool worker",
+    "endpoint",
+    "sender",
+    "preferences",
     "default",
-)  # fmt: skip
+)
 WORDS = st.sampled_from(["1", "YES", "on", "0", "No", "off", "none", "", "perhaps", "2"])
 VARIABLES = [
-    "RXINFER_TELEMETRY", "LOG_USING_RXINFER", "PLAINTALLY", "DO_NOT_TRACK",
-    "CI", "JENKINS_URL", "PYTEST_VERSION", "READTHEDOCS", "CLAUDECODE", "RANK",
-]  # fmt: skip
+    "RXINFER_TELEMETRY",
+    "LOG_USING_RXINFER",
+    "PLAINTALLY",
+    "DO_NOT_TRACK",
+    "CI",
+    "JENKINS_URL",
+    "PYTEST_VERSION",
+    "READTHEDOCS",
+    "CLAUDECODE",
+    "RANK",
+]
 ENVIRONMENTS = st.dictionaries(st.sampled_from(VARIABLES), WORDS)
 TABLES = st.fixed_dictionaries(
     {
@@ -103,17 +120,29 @@ OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
         (facts(policy="notice-first", notice_shown=True), True, "default"),
         # What is said in this process is the first word and the last one, but for an address that
         # is not there.
-        (facts({**OWN_NO, "CI": "1"}, layer("user", own=False), explicit=True, policy="opt-in"), True, "argument"),
+        (
+            facts({**OWN_NO, "CI": "1"}, layer("user", own=False), explicit=True, policy="opt-in"),
+            True,
+            "argument",
+        ),
         (facts(explicit=True, endpoint=None), False, "endpoint"),
         (facts(OWN_YES, explicit=False), False, "argument"),
         # A system file that enforces can only refuse.
         (facts(OWN_YES, layer("system", everybody=False, enforce=True)), False, "enforced"),
         (facts(OWN_NO, layer("system", everybody=True, enforce=True)), False, "telemetry variable"),
-        (facts({}, layer("user", own=False), layer("system", own=True, enforce=True)), False, "preferences"),
+        (
+            facts({}, layer("user", own=False), layer("system", own=True, enforce=True)),
+            False,
+            "preferences",
+        ),
         # The package's own variables beat what is said to everybody.
         (facts({**OWN_YES, "LOG_USING_RXINFER": "0"}), True, "telemetry variable"),
         (facts({"LOG_USING_RXINFER": "true", "PLAINTALLY": "off"}), True, "log-using variable"),
-        (facts({"LOG_USING_RXINFER": "1", "DO_NOT_TRACK": "1", "CI": "true"}), True, "log-using variable"),
+        (
+            facts({"LOG_USING_RXINFER": "1", "DO_NOT_TRACK": "1", "CI": "true"}),
+            True,
+            "log-using variable",
+        ),
         (facts({"LOG_USING_RXINFER": "1"}, policy="opt-in"), True, "log-using variable"),
         (facts(OWN_YES, layer("user", own=False)), True, "telemetry variable"),
         (facts(OWN_YES, endpoint=None), False, "endpoint"),
@@ -127,28 +156,48 @@ OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
         # refuse.
         (facts({}, layer("project", own=True), policy="opt-in"), False, "default"),
         (facts({}, layer("project", own=False), layer("user", own=True)), False, "preferences"),
-        (facts({}, layer("environment", own=True), layer("user", everybody=False)), False, "preferences"),
+        (
+            facts({}, layer("environment", own=True), layer("user", everybody=False)),
+            False,
+            "preferences",
+        ),
         (facts({}, layer("environment", own=True), policy="opt-in"), False, "default"),
         (facts({}, layer("system", own=True), policy="opt-in"), True, "preferences"),
         (facts({}, layer("user", own=True, everybody=False)), True, "preferences"),
         (facts({}, layer("user", own=False, everybody=True)), False, "preferences"),
         (facts({}, layer("user", everybody=True), policy="opt-in"), True, "preferences"),
         (facts({}, layer("user", own="perhaps"), layer("system", own=True)), False, "preferences"),
-        (facts({}, Layer("user", "/user.toml", {}, "broken"), layer("system", own=True)), False, "preferences"),
+        (
+            facts({}, Layer("user", "/user.toml", {}, "broken"), layer("system", own=True)),
+            False,
+            "preferences",
+        ),
         # What is written by hand comes before what is chosen with the command, but a no in either
         # is always heard.
         (facts({}, layer("user", own=True), layer("choices", own=False)), False, "preferences"),
         (facts({}, layer("user", own=False), layer("choices", own=True)), False, "preferences"),
-        (facts({}, layer("user", own=True), layer("choices", everybody=False)), False, "preferences"),
+        (
+            facts({}, layer("user", own=True), layer("choices", everybody=False)),
+            False,
+            "preferences",
+        ),
         (facts({}, layer("user", own=True), layer("choices", own="perhaps")), False, "preferences"),
-        (facts({}, layer("user", own=True), Layer("choices", "/c", {}, "broken")), False, "preferences"),
+        (
+            facts({}, layer("user", own=True), Layer("choices", "/c", {}, "broken")),
+            False,
+            "preferences",
+        ),
         (facts({}, layer("choices", own=True), policy="opt-in"), True, "preferences"),
         (facts({}, layer("choices", own=True, everybody=False)), True, "preferences"),
         (facts({}, layer("choices", own=False), layer("system", own=True)), False, "preferences"),
-        (facts(OWN_YES, layer("user", own=True), layer("choices", own=False)), True, "telemetry variable"),
+        (
+            facts(OWN_YES, layer("user", own=True), layer("choices", own=False)),
+            True,
+            "telemetry variable",
+        ),
         (facts(OWN_YES, Layer("system", "/system.toml", {}, "broken")), False, "enforced"),
     ],
-)  # fmt: skip
+)
 def test_the_first_rule_with_a_word_to_say_decides(known: Facts, allowed: bool, rule: str) -> None:  # noqa: FBT001
     decision = decide("counter", known)
     assert (decision.allowed, decision.rule) == (allowed, rule)

@@ -428,20 +428,30 @@ Pair = namedtuple("Pair", "left right")  # noqa: PYI024  # as hosts have them
         (Pair(1, 2), {"arrayValue": {"values": [{"integerValue": "1"}, {"integerValue": "2"}]}}),
         (OrderedDict(a=None), {"mapValue": {"fields": {"a": {"nullValue": None}}}}),
         (defaultdict(bool, a=True), {"mapValue": {"fields": {"a": {"booleanValue": True}}}}),
-        ({1: "a", "": "b", "__x__": 3, "ok": None, Colour: 5}, {"mapValue": {"fields": {"ok": {"nullValue": None}}}}),
-        (np.int64(-5), {"integerValue": "-5"}), (np.uint8(255), {"integerValue": "255"}),
-        (np.uint64(2**64 - 1), {"stringValue": "int"}), (np.float32(0.5), {"doubleValue": 0.5}),
+        (
+            {1: "a", "": "b", "__x__": 3, "ok": None, Colour: 5},
+            {"mapValue": {"fields": {"ok": {"nullValue": None}}}},
+        ),
+        (np.int64(-5), {"integerValue": "-5"}),
+        (np.uint8(255), {"integerValue": "255"}),
+        (np.uint64(2**64 - 1), {"stringValue": "int"}),
+        (np.float32(0.5), {"doubleValue": 0.5}),
         (np.float64("nan"), {"doubleValue": "NaN"}),
         (np.longdouble(1), {"stringValue": "longdouble"}),
-        (np.complex128(1), {"stringValue": "complex"}), (np.True_, {"booleanValue": True}),
-        (np.str_("a"), {"stringValue": "a"}), (np.bytes_(b"a"), {"bytesValue": "YQ=="}),
-        (np.datetime64("2026-01-02T03:04:05.123456789"), {"timestampValue": "2026-01-02T03:04:05.123456Z"}),
+        (np.complex128(1), {"stringValue": "complex"}),
+        (np.True_, {"booleanValue": True}),
+        (np.str_("a"), {"stringValue": "a"}),
+        (np.bytes_(b"a"), {"bytesValue": "YQ=="}),
+        (
+            np.datetime64("2026-01-02T03:04:05.123456789"),
+            {"timestampValue": "2026-01-02T03:04:05.123456Z"},
+        ),
         (np.datetime64("NaT", "us"), {"nullValue": None}),
         (np.timedelta64(1, "s"), {"stringValue": "timedelta"}),
         (np.zeros((2, 2)), {"stringValue": "ndarray"}),
     ],
     ids=lambda value: type.__dict__["__name__"].__get__(type(value)),
-)  # fmt: skip
+)
 def test_what_a_value_is_written_as(value: object, wire: object) -> None:
     assert to_value(value) == wire
     from_value(wire)

@@ -147,5 +147,6 @@ def test_what_is_refused_is_not_recognised(text: str) -> None:
 def test_the_days_of_a_year_are_recognised_and_no_others() -> None:
     days = {f"{date(2026, 1, 1) + timedelta(days=number)}" for number in range(365)}
     for day in (f"2026-{month:02}-{number:02}" for month in range(14) for number in range(33)):
-        text = f'{{"fields":{{"id":{{"stringValue":"{ID}"}},"timestamp":{{"timestampValue":"{day}T00:00:00Z"}}}}}}'
+        at = f'{{"timestampValue":"{day}T00:00:00Z"}}'
+        text = f'{{"fields":{{"id":{{"stringValue":"{ID}"}},"timestamp":{at}}}}}'
         assert (COUNTS.read("using_plain", text.encode(), None) is not None) == (day in days), day

@@ -277,7 +277,8 @@ def test_a_backup_has_no_table_of_a_pass(
     with exclusively(engine) as connection:
         columns = "number, collection, id, fields, create_time, update_time, package"
         connection.exec_driver_sql(
-            f"INSERT INTO {table} ({columns}) VALUES (1000000, 'invokes', 'stray', x'00', 0, 0, 'a')"  # noqa: S608
+            f"INSERT INTO {table} ({columns}) "  # noqa: S608
+            "VALUES (1000000, 'invokes', 'stray', x'00', 0, 0, 'a')"
         )
     backup.back_up(path, copy)
     assert not found_in(copy, ["stray"])
