@@ -121,7 +121,7 @@ def test_only_contract_loads_the_authors_tools(sample: Host) -> None:
         from plaintally.cli import main
         sys.argv[1:] = {arguments}
         try:
-            _cli.main()
+            main.main()
         except SystemExit:
             pass
         loaded = [name for name in sys.modules if name.startswith("plaintally_author")]

@@ -86,7 +86,7 @@ from plaintally import Telemetry
 from plaintally.consent import callers
 telemetry = Telemetry("frozenpkg")
 telemetry.disable_counter(persist=False)
-print(_callers.find(telemetry, None).name)
+print(callers.find(telemetry, None).name)
 """
     done = run(_launch(code, tmp_path))
     expected = name.format(tmp_path)

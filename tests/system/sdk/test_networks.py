@@ -36,7 +36,7 @@ from loopback import loopback
 from plaintally import Telemetry
 from plaintally.consent import callers
 from plaintally.contract import Contract, Label
-_callers.find = lambda *_: _callers.Caller("person", "a test", None)
+callers.find = lambda *_: callers.Caller("person", "a test", None)
 with loopback(address="10.9.0.1") as server:
     telemetry = Telemetry(
         "pkg",

@@ -157,8 +157,8 @@ def test_a_mistake_of_ours_is_one_line(
         def fail(*_):
             raise RuntimeError("secret")
         sys.argv = ["plaintally", *{arguments!r}]
-        _cli.{name} = fail
-        _cli.main()
+        main.{name} = fail
+        main.main()
         """
     )
     assert done.returncode == code
