@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from golden import Golden
 from hosts import ROOT, Interpreter, MakeHost, make_host
 from interpreters import SUPPORTED, find_interpreter
-from plaintally.consent import callers
+from plaintally.controls import callers
 from sampling import choose
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])

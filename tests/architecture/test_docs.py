@@ -82,7 +82,7 @@ def test_the_readme_is_short_and_shows_exactly_what_is_sent() -> None:
 def test_every_rule_variable_and_word_of_consent_is_documented() -> None:
     enforcing = rules.Layer("system", "/", {"enforce": True})
     for finding in rules.examine(
-        "counter", rules.Facts("rxinfer", environment={}, layers=[enforcing])
+        "counter", rules.Facts("rxinfer", environment={}, circumstances={}, layers=[enforcing])
     ):
         assert f"| {finding.rule} |" in CONSENT
     for word in rules.NO | rules.YES:

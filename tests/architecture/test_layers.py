@@ -50,9 +50,9 @@ SERVER = Distribution(
 SDK = Distribution(
     ROOT / "sdk/src/plaintally",
     (
-        *("__main__", "cli", "__init__", "_controls", "_count", "sharing", "session", "contract"),
-        *("describe", "consent", "_preferences", "_spawn", "_transport", "firestore"),
-        *("versions", "_files", "printable", "exceptions"),
+        *("__main__", "cli", "__init__", "controls", "sharing", "session", "_count", "consent"),
+        *("contract", "describe", "_preferences", "_spawn", "_transport", "firestore"),
+        *("versions", "exceptions", "printable"),
     ),
     {
         "socket": ("_transport",),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, TypeVar
 
-    from plaintally import _controls
+    from plaintally import controls
     from plaintally._spawn import Endpoint
     from plaintally.contract import (
         Choice,
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
         Real,
         Source,
     )
-    from plaintally.session import Session, SessionInvoke, SkippedInvoke
+    from plaintally.session import Session, SessionInvoke
 
     F = TypeVar("F", bound=Callable[..., Any])
-    Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke | SkippedInvoke]
+    Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke]
 
 __all__ = [
     "Choice", "Contract", "Description", "ErrorType", "Flag", "Integer", "Label", "Name", "Real", "Source",
@@ -56,7 +56,6 @@ _COUNTERS = ((), ("package_version",), ("python_version",), ("package_version", 
              ("python_version", "package_version"))  # fmt: skip
 KINDS = 0x3A0  # flags of the code of generators, coroutines and async generators, as in `inspect`
 _POLICIES = ("opt-out", "notice-first", "opt-in")
-_handles: "dict[str, Telemetry]" = {}  # the newest handle of each package, for the command line
 try:
     _began_ns = time.time_ns()  # when sessions begin: with the import
 except Exception:  # noqa: BLE001  # a fake clock
@@ -65,19 +64,21 @@ _inspecting = False  # the command line imports packages to look at them, which 
 
 
 def _make_method(name: str) -> "Callable[..., Any]":
-    """Return a method that users call: a function of `_controls`, which an import does not load.
+    """Return a method that users call: a function of `controls`, which an import does not load.
 
-    Packages export such methods, so an import may ask for them. `_controls` puts its functions in
-    their place.
+    Packages export such methods, so an import may ask for them. The first call puts the functions
+    themselves in the place of the methods.
     """
 
     def method(*arguments: "Any", **keywords: "Any") -> "Any":  # noqa: ANN401
-        from plaintally import _controls
+        from plaintally import controls
 
-        return getattr(_controls, name)(*arguments, **keywords)
+        for each in FOR_USERS:
+            setattr(Telemetry, each, getattr(controls, each))
+        return getattr(controls, name)(*arguments, **keywords)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"See help('plaintally._controls.{name}')."
+    method.__doc__ = f"See help('plaintally.controls.{name}')."
     return method
 
 
@@ -108,7 +109,8 @@ class Telemetry:
             the endpoint is looked at when somebody asks for it.
     """
 
-    _skipped: "SkippedInvoke | None" = None
+    handles: "dict[str, Telemetry]" = {}  # noqa: RUF012  # the newest of each package
+    _skipped: "SessionInvoke | None" = None
 
     def __init__(
         self,
@@ -145,7 +147,7 @@ class Telemetry:
             self.endpoint  # noqa: B018  # looks at what was given
         self.issues_url = _valid_url("issues_url", issues_url)
         self.privacy_url = _valid_url("privacy_url", privacy_url)
-        self._explicit: dict[str, Any] = {}  # what was said in this process, see `_controls`
+        self._explicit: dict[str, Any] = {}  # what was said in this process, see `controls`
         self._refused = False
         self._session: Session | EllipsisType | None = ...  # made when somebody first asks for it
         # Whose places in an error may be told: those of the package that makes this handle.
@@ -153,33 +155,33 @@ class Telemetry:
         self.module = owner.get("__package__") or str(owner.get("__name__", "")).replace(
             "__main__", ""
         )
-        _handles[self.package] = self
+        self.handles[self.package] = self
 
     def __repr__(self) -> str:
         return f"Telemetry({self.package!r}, policy={self.policy!r})"
 
     if TYPE_CHECKING:
-        create_session = _controls.create_session
-        disable_automatic_sharing = _controls.disable_automatic_sharing
-        disable_counter = _controls.disable_counter
-        disable_session_logging = _controls.disable_session_logging
-        enable_automatic_sharing = _controls.enable_automatic_sharing
-        enable_counter = _controls.enable_counter
-        enable_session_logging = _controls.enable_session_logging
-        forget = _controls.forget
-        preview = _controls.preview
-        set_endpoint = _controls.set_endpoint
-        set_session = _controls.set_session
-        set_session_capacity = _controls.set_session_capacity
-        share = _controls.share
-        status = _controls.status
+        create_session = controls.create_session
+        disable_automatic_sharing = controls.disable_automatic_sharing
+        disable_counter = controls.disable_counter
+        disable_session_logging = controls.disable_session_logging
+        enable_automatic_sharing = controls.enable_automatic_sharing
+        enable_counter = controls.enable_counter
+        enable_session_logging = controls.enable_session_logging
+        forget = controls.forget
+        preview = controls.preview
+        set_endpoint = controls.set_endpoint
+        set_session = controls.set_session
+        set_session_capacity = controls.set_session_capacity
+        share = controls.share
+        status = controls.status
     else:
         locals().update(zip(FOR_USERS, map(_make_method, FOR_USERS), strict=True))
 
     def __reduce__(self) -> "tuple[Any, ...]":
-        from plaintally import _controls
+        from plaintally import controls
 
-        return _controls.reduce(self)
+        return controls.reduce(self)
 
     @property
     def endpoint(self) -> "Endpoint | None":
@@ -222,16 +224,16 @@ class Telemetry:
         """The log of this process, from its import on; None where logging is off."""
         if self._session is ...:
             try:
-                from plaintally import _controls
+                from plaintally import controls
 
-                _controls.begin(self)
+                controls.begin(self, _began_ns)
             except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
                 pass
         return None if self._session is ... else self._session
 
     def invoke(
         self, label: str, *, session: "Session | EllipsisType | None" = ...
-    ) -> "SessionInvoke | SkippedInvoke":
+    ) -> "SessionInvoke":
         """A context manager, with or without `async`, that logs its block under a label.
 
         Args:
@@ -269,9 +271,7 @@ class Telemetry:
                 f"track({label!r}) needs a label first: @telemetry.track('fit')",
             )
 
-        def begin(
-            arguments: "tuple[Any, ...]", keywords: "dict[str, Any]"
-        ) -> "SessionInvoke | SkippedInvoke":
+        def begin(arguments: "tuple[Any, ...]", keywords: "dict[str, Any]") -> "SessionInvoke":
             invoke = self.invoke(label, session=session)
             if context is not None:
                 invoke.add(lambda: context(*arguments, **keywords))
@@ -285,12 +285,12 @@ class Telemetry:
                 from plaintally.session.track import wrap
             except Exception:  # noqa: BLE001  # no module can be loaded any more
                 return function
-            return wrap(function, begin)
+            return wrap(function, begin, plain=wrap_plain, like=like)
 
         return decorate
 
     @classmethod
-    def _skip(cls) -> "SkippedInvoke":
+    def _skip(cls) -> "SessionInvoke":
         """Return the run that logs nothing, which needs no module: a host may have no files any more.
 
         Its class is made when it is first needed, since to make a class takes a tenth of the time
@@ -453,18 +453,14 @@ def _variables_refuse(package: str, environment: "Mapping[str, str]") -> bool:
     return said.lower() in ("off", "0", "no", "false")
 
 
-def _normalise(package: str) -> str:
-    """The package's name as it stands in a collection's name: lower case, with underscores."""
-    return package.lower().replace("-", "_").replace(".", "_")
-
-
 def _valid_package(package: object) -> str:
     """Return the name under which a package's imports are counted.
 
     Raises:
         ContractError: it cannot be the name of a package.
     """
-    name = _normalise(package) if isinstance(package, str) else ""
+    # as in `consent.preferences_file`, which an import does not load
+    name = package.lower().replace("-", "_").replace(".", "_") if isinstance(package, str) else ""
     if not name.isascii() or not name.isidentifier() or not name[0].isalpha() or len(name) > 64:
         raise _error(
             "ContractError",

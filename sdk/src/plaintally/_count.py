@@ -126,7 +126,7 @@ def gather(telemetry: "Telemetry") -> "Facts":
     """Return all that a decision about the package depends on."""
     from plaintally.consent import facts
 
-    return facts.gather(telemetry, pool_worker=_is_pool_worker())
+    return facts.gather(telemetry, circumstances=CIRCUMSTANCES, pool_worker=_is_pool_worker())
 
 
 def uuid4(randomness: bytes) -> str:

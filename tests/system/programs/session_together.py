@@ -1,5 +1,6 @@
 import sys, threading
-from plaintally import Contract, Telemetry, _controls
+from plaintally import Contract, Telemetry
+from plaintally.controls import sessions
 from plaintally.contract import Label
 
 sys.setswitchinterval(1e-6)
@@ -16,4 +17,4 @@ for index in range(100):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({id(log) for log in logs}) == 1 and not _controls._begun
+    assert len({id(log) for log in logs}) == 1 and not sessions._begun

@@ -20,7 +20,7 @@ from terminals import see_at_terminal
 PREPARATION = """
 import itertools, json, selectors, socket, ssl, sys
 from plaintally import Telemetry, sharing
-from plaintally.consent import callers
+from plaintally.controls import callers
 from plaintally import _spawn
 from plaintally.contract import Contract, Label
 from plaintally._transport.retry import SHARING

@@ -83,7 +83,7 @@ def test_a_caller_without_a_place_is_found_without_an_error(
     directory."""
     code = f"""{change}
 from plaintally import Telemetry
-from plaintally.consent import callers
+from plaintally.controls import callers
 telemetry = Telemetry("frozenpkg")
 telemetry.disable_counter(persist=False)
 print(callers.find(telemetry, None).name)

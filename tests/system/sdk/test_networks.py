@@ -34,7 +34,7 @@ SHARING = """
 import json, time
 from loopback import loopback
 from plaintally import Telemetry
-from plaintally.consent import callers
+from plaintally.controls import callers
 from plaintally.contract import Contract, Label
 callers.find = lambda *_: callers.Caller("person", "a test", None)
 with loopback(address="10.9.0.1") as server:

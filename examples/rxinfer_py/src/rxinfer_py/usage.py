@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, TypeVar
 
-    from plaintally.session import Session, SessionInvoke, SessionStats, SkippedInvoke
+    from plaintally.session import Session, SessionInvoke, SessionStats
     from plaintally.session.summary import Summary
 
     T = TypeVar("T")
@@ -125,7 +125,7 @@ def with_session(
 
 
 def append_invoke_context(
-    invoke: "SessionInvoke | SkippedInvoke", make: "Callable[[], Mapping[str, object]]"
+    invoke: "SessionInvoke", make: "Callable[[], Mapping[str, object]]"
 ) -> None:
     """Add to the context of an invoke; an error in the function is noted and not raised."""
     invoke.add(make)

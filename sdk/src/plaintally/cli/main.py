@@ -385,9 +385,9 @@ def find(package: str, *, declared_only: bool = False) -> "Telemetry | None":
             except BaseException as error:  # noqa: BLE001  # whatever a stranger does at import
                 if type(error) is not ModuleNotFoundError or error.name != module:
                     say(f"plaintally: {module} cannot be imported ({_reason(error)})", error=True)
-            if package in plaintally._handles:
+            if package in Telemetry.handles:
                 break
-    return plaintally._handles.get(package)
+    return Telemetry.handles.get(package)
 
 
 @contextlib.contextmanager

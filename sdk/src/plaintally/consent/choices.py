@@ -10,8 +10,8 @@ import sys
 import time
 
 from plaintally import _preferences
-from plaintally._files import write_file
 from plaintally.consent import facts
+from plaintally.consent.files import write_file
 from plaintally.exceptions import PreferencesError
 
 TYPE_CHECKING = False

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _NOTHING: "dict[str, Any]" = {"packages": {}}
 
 
-def gather(telemetry: "Telemetry", *, pool_worker: bool) -> Facts:
+def gather(
+    telemetry: "Telemetry", *, circumstances: "Mapping[str, Sequence[str]]", pool_worker: bool
+) -> Facts:
     """Return all that a decision about the package depends on."""
     environment = dict(os.environ)
     found = [*layers(environment), *telemetry._explicit.get("modules", {}).values()]
@@ -33,6 +35,7 @@ def gather(telemetry: "Telemetry", *, pool_worker: bool) -> Facts:
     return Facts(
         telemetry.package,
         environment=environment,
+        circumstances=circumstances,
         layers=found,
         explicit=telemetry._explicit,
         endpoint=endpoint,
@@ -46,7 +49,8 @@ def gather(telemetry: "Telemetry", *, pool_worker: bool) -> Facts:
 
 def layers(environment: "Mapping[str, str]") -> list[Layer]:
     """Every preferences file, from the nearest to the farthest; those that are ours also where there is none yet."""
-    projects, left = [], _preferences.MAX_BYTES
+    projects = []
+    left = _preferences.MAX_BYTES
     for path in _preferences.project_paths():
         layer, parsed = _read("project", path, left)
         projects.append(layer)

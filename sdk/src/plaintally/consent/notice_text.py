@@ -6,7 +6,6 @@ Under `pipx` the command is not on the PATH.
 import os
 import sys
 
-import plaintally
 from plaintally import _spawn
 from plaintally.consent import rules
 from plaintally.printable import printable
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from plaintally import Telemetry
+
+_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # where the SDK is installed
 
 
 def show(telemetry: "Telemetry", environment: "Mapping[str, str]") -> bool:
@@ -67,7 +68,7 @@ def find_command(environment: "Mapping[str, str]") -> "str | None":
         return None
     if _is_on_path(environment.get("PATH", ""), interpreter):
         return "plaintally"
-    is_installed = os.path.dirname(plaintally.__path__[0]).endswith("-packages")
+    is_installed = _FOLDER.endswith("-packages")
     return (
         f"{quote(interpreter, windows=sys.platform == 'win32')} -m plaintally"
         if is_installed

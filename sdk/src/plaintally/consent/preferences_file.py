@@ -1,12 +1,15 @@
 """What stands in a preferences file: TOML, and which keys there may be. Pure, and loaded where there is such a file."""
 
-from plaintally import _normalise
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 KEYS = frozenset(("counter", "session_log", "session_capacity", "automatic_sharing", "endpoint"))
+
+
+def normalise(package: str) -> str:
+    """Return a package's name as it stands in a collection's name: lower case, with underscores."""
+    return package.lower().replace("-", "_").replace(".", "_")
 
 
 def understood(table: "Any") -> "dict[str, Any]":  # noqa: ANN401  # what a file holds can be anything
@@ -30,7 +33,7 @@ def understood(table: "Any") -> "dict[str, Any]":  # noqa: ANN401  # what a file
         for key in keys:
             if key.removesuffix("_by") not in KEYS:  # such a key records who wrote the other one
                 raise ValueError(f"unknown key {key!r}; known are {', '.join(sorted(KEYS))}")
-    normalised = {_normalise(name): own for name, own in packages.items()}
+    normalised = {normalise(name): own for name, own in packages.items()}
     if len(normalised) < len(packages):
         raise ValueError("a package stands there twice, with its name spelled in two ways")
     return {**table, "packages": normalised}

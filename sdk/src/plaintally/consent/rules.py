@@ -9,8 +9,6 @@ stand for: if `plaintally._variables_refuse`, nothing else is loaded, and if
 `_count.default_decides`, the import is counted.
 """
 
-from plaintally._count import CIRCUMSTANCES
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +20,7 @@ SWITCHES = ("counter", "session_log", "automatic_sharing")
 
 NO = frozenset(("0", "false", "no", "off", "none", "disabled", "disable", "never", "n", "f"))
 YES = frozenset(("1", "true", "yes", "on", "enabled", "enable", "always", "y", "t"))
-
-HARMLESS = {"CI": ("false", "0"), **dict.fromkeys(CIRCUMSTANCES["rank above 0"], ("0",))}
+_HARMLESS = {"CI": ("false", "0")}
 
 
 class Layer:
@@ -38,7 +35,10 @@ class Layer:
     def __init__(
         self, level: str, path: str, table: "Mapping[str, Any]", problem: "str | None" = None
     ) -> None:
-        self.level, self.path, self.table, self.problem = level, path, table, problem
+        self.level = level
+        self.path = path
+        self.table = table
+        self.problem = problem
 
     @property
     def enforced(self) -> bool:
@@ -90,7 +90,10 @@ class Finding:
     __slots__ = ("rule", "value", "verdict", "where")
 
     def __init__(self, rule: str, verdict: "bool | None", value: "str | None", where: str) -> None:
-        self.rule, self.verdict, self.value, self.where = rule, verdict, value, where
+        self.rule = rule
+        self.verdict = verdict
+        self.value = value
+        self.where = where
 
     def __repr__(self) -> str:
         return f"Finding(rule={self.rule!r}, verdict={self.verdict!r}, value={self.value!r}, where={self.where!r})"
@@ -105,8 +108,11 @@ class Decision:
     __slots__ = ("allowed", "note", "rule", "value", "where")
 
     def __init__(self, finding: Finding) -> None:
-        self.allowed, self.note = finding.verdict is True, ""
-        self.rule, self.value, self.where = finding.rule, finding.value, finding.where
+        self.allowed = finding.verdict is True
+        self.note = ""
+        self.rule = finding.rule
+        self.value = finding.value
+        self.where = finding.where
 
     def __repr__(self) -> str:
         note = f", note={self.note!r}" if self.note else ""
@@ -119,6 +125,7 @@ class Facts:
     Args:
         package: the package's name in lower case with underscores.
         environment: the process's environment variables.
+        circumstances: by rule, the variables that tell of CI, a test run and the like.
         layers: the preferences files that exist, from the nearest (project) to the farthest
             (system).
         explicit: what was said in this very process about each switch.
@@ -130,14 +137,26 @@ class Facts:
         obstacles: for each switch, why this process can start none that sends; empty if it can.
     """
 
-    __slots__ = ("endpoint", "endpoint_where", "environment", "explicit", "layers",
-                 "notice_shown", "obstacles", "package", "policy", "pool_worker")  # fmt: skip
+    __slots__ = (
+        "circumstances",
+        "endpoint",
+        "endpoint_where",
+        "environment",
+        "explicit",
+        "layers",
+        "notice_shown",
+        "obstacles",
+        "package",
+        "policy",
+        "pool_worker",
+    )
 
     def __init__(
         self,
         package: str,
         *,
         environment: "Mapping[str, str]",
+        circumstances: "Mapping[str, Sequence[str]]",
         layers: "Sequence[Layer]" = (),
         explicit: "Mapping[str, bool] | None" = None,
         endpoint: "Endpoint | None" = None,
@@ -147,24 +166,25 @@ class Facts:
         pool_worker: bool = False,
         obstacles: "Mapping[str, str] | None" = None,
     ) -> None:
-        self.package, self.environment, self.layers, self.explicit = (
-            package,
-            environment,
-            layers,
-            explicit or {},
-        )
-        self.endpoint, self.endpoint_where, self.policy = endpoint, endpoint_where, policy
-        self.notice_shown, self.pool_worker, self.obstacles = (
-            notice_shown,
-            pool_worker,
-            obstacles or {},
-        )
+        self.package = package
+        self.environment = environment
+        self.circumstances = circumstances
+        self.layers = layers
+        self.explicit = explicit or {}
+        self.endpoint = endpoint
+        self.endpoint_where = endpoint_where
+        self.policy = policy
+        self.notice_shown = notice_shown
+        self.pool_worker = pool_worker
+        self.obstacles = obstacles or {}
 
 
 def understand(value: object) -> "bool | None":
     """Whether a spelled-out word means yes (True) or no (False); None when nobody can tell."""
     word = str(value).strip().lower() if isinstance(value, (str, int)) else ""
-    return True if word in YES else False if word in NO else None
+    if word in YES:
+        return True
+    return False if word in NO else None
 
 
 def decide(switch: str, facts: Facts) -> Decision:
@@ -201,8 +221,8 @@ def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
     yield _variable("plaintally variable", "PLAINTALLY", facts, may_allow=False)
     if switch != "session_log":
         yield _do_not_track(facts)
-        for rule in CIRCUMSTANCES:
-            yield from _circumstance(rule, facts)
+        for rule, names in facts.circumstances.items():
+            yield from _circumstance(rule, names, facts.environment)
         worker = "started by a process pool" if facts.pool_worker else None
         yield Finding("pool worker", False if worker else None, worker, "this process")
         address = None if facts.endpoint else False
@@ -237,12 +257,16 @@ def _do_not_track(facts: Facts) -> Finding:
     )
 
 
-def _circumstance(rule: str, facts: Facts) -> "Iterator[Finding]":
-    present = [name for name in CIRCUMSTANCES[rule] if name in facts.environment]
+def _circumstance(
+    rule: str, names: "Sequence[str]", environment: "Mapping[str, str]"
+) -> "Iterator[Finding]":
+    """Look at variables whose presence is enough, except for the values that mean the opposite."""
+    present = [name for name in names if name in environment]
     for name in present:
-        harmless = name in HARMLESS and facts.environment[name].strip().lower() in HARMLESS[name]
-        value = facts.environment[name] if name in HARMLESS else "set"
-        yield Finding(rule, None if harmless else False, value, f"{name} in the environment")
+        harmless = ("0",) if rule == "rank above 0" else _HARMLESS.get(name, ())
+        is_harmless = environment[name].strip().lower() in harmless
+        value = environment[name] if harmless else "set"
+        yield Finding(rule, None if is_harmless else False, value, f"{name} in the environment")
     if not present:
         yield Finding(rule, None, None, "the environment")
 
@@ -256,10 +280,8 @@ def _preference(layer: Layer, switch: str, facts: Facts) -> Finding:
     elif value is not None and layer.may_allow(switch):
         chosen = (other for other in facts.layers if other.level == "choices")
         verdict = None if any(other.refuses(facts.package, switch) for other in chosen) else True
-    shown, rule = (
-        _shown(layer, switch, value),
-        "module" if layer.level == "process" else "preferences",
-    )
+    shown = _shown(layer, switch, value)
+    rule = "module" if layer.level == "process" else "preferences"
     return Finding(rule, verdict, shown and shown + layer.record(facts.package, switch), layer.path)
 
 

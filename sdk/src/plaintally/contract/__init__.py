@@ -104,7 +104,7 @@ class Label:
         }
         self.purpose, self.retention_days = purpose, retention_days
         for key, kind in self.context.items():
-            _require(_is_name(key), f"the context key {key!r} must be a name such as 'iterations'")
+            _require(is_name(key), f"the context key {key!r} must be a name such as 'iterations'")
             _require(
                 isinstance(kind, Kind),
                 f"the context key {key!r} needs a kind such as Flag(), not {kind!r}",
@@ -228,7 +228,7 @@ class Contract:
             "leave it out to send the id and the hour only",
         )
         for name, label in self.labels.items():
-            _require(_is_name(name), f"the label {name!r} must be a name such as 'inference'")
+            _require(is_name(name), f"the label {name!r} must be a name such as 'inference'")
             _require(
                 isinstance(label, Label), f"the label {name!r} needs a Label(...), not {label!r}"
             )
@@ -377,7 +377,8 @@ def _require_keys(data: object, known: "set[str]", what: str) -> None:
     )
 
 
-def _is_name(name: object) -> bool:
+def is_name(name: object) -> bool:
+    """Return whether this can be the name of a label, of a key or of a package."""
     return (
         isinstance(name, str)
         and name.isascii()

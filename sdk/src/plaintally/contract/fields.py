@@ -55,6 +55,8 @@ class Flag(Kind):
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
+        if type(value) is bool:
+            return value
         value = _plain(value)
         return value if type(value) is bool else REFUSED
 
@@ -77,7 +79,8 @@ class Integer(Kind):
             f"Integer({minimum!r}, {maximum!r}) needs two whole numbers of 64 bits, the smaller "
             "one first",
         )
-        self.minimum, self.maximum = minimum, maximum
+        self.minimum = minimum
+        self.maximum = maximum
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
@@ -115,7 +118,8 @@ class Real(Kind):
             finite and minimum <= maximum,
             f"Real({minimum!r}, {maximum!r}) needs two finite numbers, the smaller first",
         )
-        self.minimum, self.maximum = float(minimum), float(maximum)
+        self.minimum = float(minimum)
+        self.maximum = float(maximum)
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""

@@ -19,13 +19,7 @@ from plaintally._count import uuid4
 from plaintally.contract.fields import ErrorType
 from plaintally.describe import _exceptions
 from plaintally.session import forks
-from plaintally.session.invoke import (
-    MAX_DROPPED_KEYS,
-    SKIPPED,
-    SessionInvoke,
-    SkippedInvoke,
-    moment_of,
-)
+from plaintally.session.invoke import MAX_DROPPED_KEYS, SessionInvoke, moment_of
 from plaintally.versions import coarse_version
 
 TYPE_CHECKING = False
@@ -43,11 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_CAPACITY",
-    "SKIPPED",
     "Session",
     "SessionInvoke",
     "SessionStats",
-    "SkippedInvoke",
     "make_environment",
     "valid_capacity",
 ]
@@ -74,13 +66,27 @@ class SessionStats:
     """
 
     __slots__ = (
-        "context_keys", "dropped", "ended", "failed_count", "fields", "id", "invokes", "label", "max_duration_ms",
-        "min_duration_ms", "session", "success_count", "takes", "total_duration_ms", "total_invokes",
-    )  # fmt: skip
+        "context_keys",
+        "dropped",
+        "ended",
+        "failed_count",
+        "fields",
+        "id",
+        "invokes",
+        "label",
+        "max_duration_ms",
+        "min_duration_ms",
+        "session",
+        "success_count",
+        "takes",
+        "total_duration_ms",
+        "total_invokes",
+    )
 
     def __init__(self, session: "Session", label: str) -> None:
         declared = session.contract.labels.get(label) if session.contract is not None else None
-        self.session, self.label = session, label
+        self.session = session
+        self.label = label
         self.fields: Mapping[str, Kind] = declared.fields if declared is not None else {}
         self.takes = {key: kind.take for key, kind in self.fields.items()}
         self.invokes: MutableSequence[SessionInvoke] = deque(maxlen=session.capacity)
@@ -103,11 +109,9 @@ class SessionStats:
         """Begin anew, with another id."""
         self.id = uuid4(os.urandom(16))
         self.total_invokes = self.success_count = self.failed_count = 0
-        self.min_duration_ms, self.max_duration_ms, self.total_duration_ms = (
-            float("inf"),
-            float("-inf"),
-            0.0,
-        )
+        self.min_duration_ms = float("inf")
+        self.max_duration_ms = float("-inf")
+        self.total_duration_ms = 0.0
         self.context_keys: set[str] = set()
         self.dropped: dict[str, int] = {}
         self.invokes.clear()
@@ -153,8 +157,10 @@ class SessionStats:
         copied = object.__new__(SessionStats)
         for name in self.__slots__:
             setattr(copied, name, getattr(self, name))
-        copied.context_keys, copied.dropped = set(self.context_keys), dict(self.dropped)
-        copied.invokes, copied.ended = list(self.invokes), []
+        copied.context_keys = set(self.context_keys)
+        copied.dropped = dict(self.dropped)
+        copied.invokes = list(self.invokes)
+        copied.ended = []
         return copied
 
 
@@ -204,11 +210,10 @@ class Session:
         "patience",
         "shown",
         "sink",
-    )  # fmt: skip
+    )
 
     _key: str
     _ours: "Mark"
-    _skipped = SKIPPED  # at shutdown, the names of this module are None
 
     def __init__(
         self,
@@ -220,7 +225,8 @@ class Session:
         created_at_ns: "int | None" = None,
         module: str = "",
     ) -> None:
-        self.package, self.module = package, module
+        self.package = package
+        self.module = module
         if contract is not None:
             from plaintally.contract import undefer
 
@@ -279,18 +285,17 @@ class Session:
             self._key = self._key or os.urandom(16).hex()
             return self._key
 
-    def invoke(self, label: str) -> "SessionInvoke | SkippedInvoke":
-        """A context manager that logs its block under a label."""
+    def invoke(self, label: str) -> SessionInvoke:
+        """Return a context manager that logs its block under a label.
+
+        The run of a label that is not a text, or is one too many, is counted nowhere.
+        """
+        if not self._ours[0]:
+            self.begin_after_fork()
         try:
-            if not self._ours[0]:
-                self.begin_after_fork()
-            try:
-                return SessionInvoke(self._stats[label])
-            except (KeyError, TypeError):  # TypeError: a label without a hash
-                stats = self.add_label(label)
-            return self._skipped if stats is None else SessionInvoke(stats)
-        except Exception:  # noqa: BLE001  # telemetry never breaks its host
-            return self._skipped
+            return SessionInvoke(self._stats[label])
+        except (KeyError, TypeError):  # TypeError: a label without a hash
+            return SessionInvoke(self.add_label(label) or SessionStats(self, ""))
 
     def stats(self, label: str) -> SessionStats:
         """The figures of a label as they are now; those of an unknown label are empty."""
@@ -309,16 +314,11 @@ class Session:
     def reset(self, labels: "Iterable[str] | str | None" = None) -> None:
         """Forget all invokes, or those of some labels; a label that there is not gives a warning."""
         self.begin_after_fork()
-        wanted = (
-            self.labels
-            if labels is None
-            else (labels,)
-            if isinstance(labels, str)
-            else tuple(labels)
-        )
+        if labels is None:
+            labels = self.labels
         self.drain()
         with self._lock:
-            for label in wanted:
+            for label in (labels,) if isinstance(labels, str) else labels:
                 if label in self._stats:
                     self._stats[label].clear()
                 else:
@@ -329,21 +329,21 @@ class Session:
                     )
 
     def to_dict(self) -> "dict[str, Any]":
-        """All of it as plain JSON types, also what never leaves; `from_dict` reads it."""
-        from plaintally.sharing import documents
+        """Return all of it as plain JSON types, also what never leaves; `from_dict` reads it."""
+        from plaintally.session import saved
 
-        return documents.to_dict(self)
+        return saved.dump(self)
 
     @classmethod
     def from_dict(cls, data: "Mapping[str, Any]") -> "Session":
-        """The session that `to_dict` wrote; what its contract does not let in is dropped.
+        """Return the session that `to_dict` wrote, without what its contract does not let in.
 
         Raises:
             DocumentError: the data has another shape.
         """
-        from plaintally.sharing import documents
+        from plaintally.session import saved
 
-        return documents.from_dict(data)
+        return saved.load(data, make=cls)
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Write the session as JSON into a file that only its owner can read, since it holds the deletion key.
@@ -357,7 +357,7 @@ class Session:
         """
         from plaintally.session import saved
 
-        saved.save(self, path)
+        saved.write(saved.dump(self), path)
 
     @classmethod
     def load(cls, path: "str | os.PathLike[str]") -> "Session":
@@ -369,7 +369,7 @@ class Session:
         """
         from plaintally.session import saved
 
-        return saved.load(path)
+        return saved.load(saved.read(path), make=cls)
 
     def begin_after_fork(self) -> None:
         """Begin anew where this process was forked from the one that made the session: it has a log of its own."""
@@ -378,7 +378,9 @@ class Session:
 
     def restore(self, *, identifier: str, key: str = "") -> None:
         """Be the session that a document or a file tells of, whatever process this is."""
-        self._id, self._key, self._ours = identifier, key, (1,)
+        self._id = identifier
+        self._key = key
+        self._ours = (1,)
 
     def add_label(self, label: str) -> "SessionStats | None":
         """The stats of a label, made where there are none; None for what cannot be one, or is one too many."""
@@ -392,7 +394,8 @@ class Session:
         """Have `sink` told of each invoke that ends from now on, or nobody."""
         self.drain()  # what ended before is not its business
         with self._lock:
-            self.sink, self.patience = sink, 1 if sink is not None else PATIENCE
+            self.sink = sink
+            self.patience = PATIENCE if sink is None else 1
 
     def drain(self, only: "SessionStats | None" = None) -> None:
         """Count what has ended under all labels, or `only` one; an interrupted drain goes on with what ended meanwhile.

@@ -6,7 +6,6 @@ Nothing here raises into the host, and no object of the user's is kept.
 from operator import index
 from time import perf_counter_ns, time_ns
 
-from plaintally import Telemetry
 from plaintally.contract.fields import REFUSED
 from plaintally.describe import _exceptions
 
@@ -154,11 +153,9 @@ class SessionInvoke:
     @property
     def execution_end(self) -> "datetime | None":
         """When it ended, in UTC: the beginning and the duration; None until then."""
-        return (
-            None
-            if self.status == "unknown"
-            else moment_of(self._start_ns // 1000 + self._elapsed_ns // 1000)
-        )
+        if self.status == "unknown":
+            return None
+        return moment_of(self._start_ns // 1000 + self._elapsed_ns // 1000)
 
     @property
     def duration_ms(self) -> float:
@@ -167,12 +164,10 @@ class SessionInvoke:
 
     def restore(self, *, identifier: str, status: str, start_ns: int, elapsed_ns: int) -> None:
         """Be the invoke that a document tells of."""
-        self._id, self.status, self._start_ns, self._elapsed_ns = (
-            identifier,
-            status,
-            start_ns,
-            elapsed_ns,
-        )
+        self._id = identifier
+        self.status = status
+        self._start_ns = start_ns
+        self._elapsed_ns = elapsed_ns
 
     def _refuse(self, key: str) -> None:
         if type(key) is str and key in self._stats.takes:
@@ -185,17 +180,6 @@ class SessionInvoke:
             self._dropped = {}
         if len(self._dropped) < MAX_DROPPED_KEYS:
             self._dropped[key] = reason
-
-
-if TYPE_CHECKING:
-
-    class SkippedInvoke(SessionInvoke):
-        """The run that logs nothing, as `Telemetry._skip` makes it."""
-
-
-SKIPPED = Telemetry._skip()
-if not TYPE_CHECKING:
-    SkippedInvoke = type(SKIPPED)
 
 
 def _name_type(error: Exception, package: str) -> str:

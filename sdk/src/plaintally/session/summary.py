@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 from plaintally.contract import Choice, Kind, Name, Source
 from plaintally.exceptions import ConfigurationError
 from plaintally.printable import printable
-from plaintally.session import Session, SessionInvoke, SessionStats
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from plaintally.session import Session, SessionInvoke, SessionStats
 
 _MAX_CELL = 40
 _MAX_NARROW = 12
@@ -46,7 +49,7 @@ class Summary:
         n_last: how many of the last invokes of each.
     """
 
-    def __init__(self, session: Session, *, labels: Iterable[str], n_last: int = 5) -> None:
+    def __init__(self, session: "Session", *, labels: Iterable[str], n_last: int = 5) -> None:
         self.session = session
         if type(n_last) is not int or n_last < 0:
             raise ConfigurationError(f"n_last {n_last!r} must be a whole number, 0 or more")
@@ -154,7 +157,7 @@ def show_description(described: Mapping[str, Any], marks: Marks = UNICODE) -> st
     return " ".join(filter(None, (described["type"], shape, described.get("element_type", ""))))
 
 
-def _part(stats: SessionStats, n_last: int, marks: Marks) -> Part:
+def _part(stats: "SessionStats", n_last: int, marks: Marks) -> Part:
     declared = (
         stats.session.contract.labels.get(stats.label)
         if stats.session.contract is not None
@@ -180,7 +183,7 @@ def _part(stats: SessionStats, n_last: int, marks: Marks) -> Part:
     return Part(printable(stats.label), facts, titles, [list(map(printable, row)) for row in rows])
 
 
-def _facts(stats: SessionStats, shown: int) -> Iterator[tuple[str, str]]:
+def _facts(stats: "SessionStats", shown: int) -> Iterator[tuple[str, str]]:
     total = stats.total_invokes
     yield (
         "Invokes",
@@ -219,7 +222,7 @@ def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.2f}" if milliseconds >= 0.1 else f"{milliseconds:.4f}"
 
 
-def _cell(invoke: SessionInvoke, key: str, kind: Kind | None, marks: Marks) -> str:
+def _cell(invoke: "SessionInvoke", key: str, kind: Kind | None, marks: Marks) -> str:
     if key not in invoke.context:
         return marks.absent
     value = invoke.context[key]
@@ -239,13 +242,13 @@ def _cell(invoke: SessionInvoke, key: str, kind: Kind | None, marks: Marks) -> s
     return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 3] + "..."
 
 
-def _headline(session: Session) -> str:
+def _headline(session: "Session") -> str:
     return printable(
         f"Session {session.id} of {session.package}, since {session.created_at:%Y-%m-%d %H:%M} UTC"
     )
 
 
-def _environment(session: Session) -> str:
+def _environment(session: "Session") -> str:
     known = session.environment
     if not known:
         return "Its environment is not known."

@@ -7,11 +7,9 @@ first value and ends when it is exhausted, closed or fails.
 
 import sys
 
-from plaintally import like, wrap_plain
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator, Callable, Generator
     from typing import Any
 
     from plaintally import Begin
@@ -23,10 +21,23 @@ _ITERABLE_COROUTINE = 0x100  # a generator that `types.coroutine` made awaitable
 _ASYNC_GENERATOR = 0x200
 
 
-def wrap(function: "Any", begin: "Begin") -> "Any":
-    """Return the function with each call logged; a staticmethod or classmethod stays one."""
+def wrap(
+    function: "Any",
+    begin: "Begin",
+    *,
+    plain: "Callable[[Any, Begin], Any]",
+    like: "Callable[[Any, Any], Any]",
+) -> "Any":
+    """Return the function with each call logged; a staticmethod or classmethod stays one.
+
+    Args:
+        function: The function.
+        begin: Begins the run of a call.
+        plain: Wraps a function that is neither a generator nor a coroutine.
+        like: Gives a wrapper the name and the signature of the function.
+    """
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(wrap(function.__func__, begin))
+        return type(function)(wrap(function.__func__, begin, plain=plain, like=like))
 
     if not callable(function) or isinstance(function, type):
         remedy = (
@@ -47,7 +58,7 @@ def wrap(function: "Any", begin: "Begin") -> "Any":
         return like(function, wrapper)
     if flags & _GENERATOR:
         return like(function, _generator(function, begin))
-    return wrap_plain(function, begin)
+    return plain(function, begin)
 
 
 def _flags(function: "Any") -> int:

@@ -29,7 +29,7 @@ from plaintally.consent.notice_text import name_command
 from plaintally.exceptions import SharingError
 from plaintally.firestore import is_firestore_host
 from plaintally.printable import printable
-from plaintally.session import Session
+from plaintally.session import Session, saved
 from plaintally.sharing import documents
 from plaintally.sharing.progress import Progress
 
@@ -334,7 +334,7 @@ def unexpected(error: Exception) -> str:
 def _forget(
     session_id: str, key: str | None, endpoint: Endpoint, issues_url: str | None
 ) -> Receipt:
-    if not documents.is_uuid(session_id):
+    if not saved.is_uuid(session_id):
         raise SharingError(
             f"{session_id!r} is no session ID; it looks like 9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
         )

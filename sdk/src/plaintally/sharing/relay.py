@@ -34,7 +34,7 @@ from plaintally._transport.retry import ONCE
 from plaintally._transport.sender import PIPE, detach
 from plaintally.firestore import to_document
 from plaintally.session.invoke import moment_of
-from plaintally.sharing.documents import FIGURES
+from plaintally.session.saved import FIGURES
 
 GATHER_S = 1.0
 DRAIN_S = 8.0

@@ -70,6 +70,7 @@ FACTS = st.builds(
     Facts,
     st.just("rxinfer"),
     environment=ENVIRONMENTS,
+    circumstances=st.just(CIRCUMSTANCES),
     layers=layers(),
     explicit=st.dictionaries(st.sampled_from(SWITCHES), st.booleans()),
     endpoint=st.none() | st.just(ENDPOINT),
@@ -90,6 +91,7 @@ def facts(
     return Facts(
         "rxinfer",
         environment=environment or {},
+        circumstances=CIRCUMSTANCES,
         layers=found,
         explicit={} if explicit is None else {"counter": explicit},
         policy=policy,
@@ -231,7 +233,12 @@ def test_what_is_refused_at_once_is_refused_by_the_rules(
     """The short way out at a host's import never refuses what the rules would let pass."""
     layers = [Layer("user", f"/{index}", table) for index, table in enumerate(tables)]
     known = Facts(
-        "rxinfer", environment=environment, layers=layers, endpoint=ENDPOINT, policy=policy
+        "rxinfer",
+        environment=environment,
+        circumstances=CIRCUMSTANCES,
+        layers=layers,
+        endpoint=ENDPOINT,
+        policy=policy,
     )
     assert not (_variables_refuse("rxinfer", environment) and decide("counter", known).allowed)
 
@@ -276,7 +283,14 @@ def test_what_is_counted_at_once_is_counted_by_the_authors_default(
         layers = read_layers(whole)
     decision = decide(
         "counter",
-        Facts("rxinfer", environment=whole, layers=layers, endpoint=ENDPOINT, policy=policy),
+        Facts(
+            "rxinfer",
+            environment=whole,
+            circumstances=CIRCUMSTANCES,
+            layers=layers,
+            endpoint=ENDPOINT,
+            policy=policy,
+        ),
     )
     assert not silent or (decision.allowed, decision.rule) == (True, "default")
     assert (

@@ -38,6 +38,7 @@ def make_facts(
     return Facts(
         "rxinfer",
         environment=environment or {},
+        circumstances=CIRCUMSTANCES,
         layers=layers,
         explicit=explicit,
         policy=policy,
@@ -66,7 +67,7 @@ def found(switch: str, facts: Facts, *rules: str) -> Sequence[Found]:
 
 def test_the_switches_and_what_is_assumed_if_nothing_is_given() -> None:
     assert SWITCHES == ("counter", "session_log", "automatic_sharing")
-    facts = Facts("rxinfer", environment={})
+    facts = Facts("rxinfer", environment={}, circumstances={})
     assert (facts.policy, facts.endpoint, facts.endpoint_where) == (
         "opt-out",
         None,

@@ -22,8 +22,8 @@ that runs in the process can do whatever the user can.
 import os
 import sys
 
-import plaintally
 from plaintally import _count
+from plaintally.consent.rules import Layer
 from plaintally.printable import printable
 
 TYPE_CHECKING = False
@@ -72,14 +72,26 @@ class Caller:
             frame = frame.f_back
         return frame is not None
 
+    def request(self, package: str, key: str, value: "bool | int | str") -> Layer:
+        """Return what a module asks for, as a layer of preferences behind all others."""
+        where = f"asked for by {self.name} in this process"
+        return Layer("process", where, {"packages": {package: {key: value}}})
+
+
+def stack_level() -> int:
+    """Return the `stacklevel` at which a warning of the function that asks names the handle's caller."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame):
+        level += 1
+        frame = frame.f_back
+    return level
+
 
 def find(telemetry: "Telemetry", what: "str | None" = None) -> Caller:
     """Return the caller that asks for something, which is a key of `_NAMES`, or that says no (None)."""
-    from plaintally import _controls
-
-    ours = (vars(plaintally), vars(_controls), globals())
     nearest: FrameType | None = sys._getframe(1)
-    while nearest is not None and any(nearest.f_globals is names for names in ours):
+    while nearest is not None and _is_ours(nearest):
         nearest = nearest.f_back
     frame = nearest
     while frame is not None and _is_author(frame, telemetry):
@@ -94,6 +106,10 @@ def find(telemetry: "Telemetry", what: "str | None" = None) -> Caller:
     kind = "author" if frame is not nearest else "package"
     name = "a callback" if _is_main(nearest) else f"the module {_module(nearest)}"
     return Caller(kind, name, nearest)
+
+
+def _is_ours(frame: "FrameType") -> bool:
+    return _root(str(frame.f_globals.get("__name__"))) == "plaintally" and _is_loaded(frame)
 
 
 def _is_author(frame: "FrameType", telemetry: "Telemetry") -> bool:
