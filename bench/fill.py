@@ -22,13 +22,13 @@ from sqlalchemy import Connection, QueuePool, Table, select, update
 from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.jobs.rollups import count_day, write_cells
 from plaintally_server.store import schema, tables
+from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import (
     Database,
     exclusively,
     open_for_reading,
     open_for_writing,
 )
-from plaintally_server.store.planner import Cell
 from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.timestamps import (

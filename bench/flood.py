@@ -23,9 +23,9 @@ from fill import COMBINATIONS, PACKAGE, SHARES, first_hour, put_hours
 from plaintally_server.cli.exclusions import count_anew, look_for_floods
 from plaintally_server.settings import Settings
 from plaintally_server.store import schema
+from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.planner import Cell
 
 DAYS, HOURS, FIRST_HOUR, DAILY = 28, 3, 1, 9_000
 PAGE = ROOT / "docs" / "explanation" / "abuse.md"

@@ -50,9 +50,9 @@ from growth.operations import Client, Subject, time_pages
 from plaintally_server.jobs.retention import IDS_DAYS
 from plaintally_server.model import Import
 from plaintally_server.store import schema
+from plaintally_server.store.batch import Cell
 from plaintally_server.store.combinations import KEPT_NEW
 from plaintally_server.store.database import Database, exclusively, open_for_writing
-from plaintally_server.store.planner import Cell
 from plaintally_server.store.sqlite import SQLiteStore
 from postgresql import run_postgres
 

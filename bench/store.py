@@ -49,7 +49,7 @@ def make_invoke() -> Write:
     }
     admitted = Admitted({**fields, "context": CONTEXT}, PACKAGE, parent=stats)
     name = Name("p", "(default)", INVOKES, identifier)
-    return Write(name, Precondition(exists=False), lambda _: admitted, now, parent=stats)
+    return Write(name, Precondition(exists=False), admitted, now, parent=stats)
 
 
 async def measure(

@@ -31,9 +31,9 @@ from plaintally_server.cli.options import load_contract
 from plaintally_server.jobs.retention import purge_all
 from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.store import tables
+from plaintally_server.store.batch import Day
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
-from plaintally_server.store.planner import Day
 from plaintally_server.store.rows import note_changes
 from plaintally_server.store.writing import SQLStore
 from shared import KEY, PREFIX, Shared

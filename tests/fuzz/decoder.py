@@ -19,6 +19,7 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally_server.api import parameters
     from plaintally_server.api.prepare import prepare
     from plaintally_server.api.reads import ANSWER_BYTES, encode_document
+    from plaintally_server.auth.permissions import settle
     from plaintally_server.exceptions import Refusal
     from plaintally_server.firestore import documents, filters, queries, reads, writes
     from plaintally_server.firestore.bodies import parse_document
@@ -92,7 +93,7 @@ def read_writes(data: bytes) -> None:
             *(fields for name, fields in CURRENT if name.collection == change.name.collection),
         ):
             try:
-                admitted = write.settle(current)
+                admitted = settle(write, current)
             except Refusal as refusal:
                 check_refusal(refusal)
             else:

@@ -52,16 +52,15 @@ def write(
 ) -> Write:
     admitted = Admitted(fields, package, parent=parent or None)
     name = Name("p", "(default)", collection, fields["id"])
-    return Write(name, Precondition(), lambda _: admitted, received_at, parent=admitted.parent)
+    return Write(name, Precondition(), admitted, received_at, parent=admitted.parent)
 
 
 def delete(collection: str, document: str, received_at: datetime) -> Write:
     return Write(
         Name("p", "(default)", collection, document),
         Precondition(),
-        lambda _: None,
+        None,
         received_at,
-        erases=True,
     )
 
 

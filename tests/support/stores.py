@@ -7,10 +7,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 
+from plaintally_server.auth.permissions import Access
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name, Precondition
 from plaintally_server.firestore.field_paths import Fields
-from plaintally_server.ingest.admission import hash_import, make_counted
+from plaintally_server.firestore.writes import Change
+from plaintally_server.ingest.admission import Policy, hash_import, make_counted
 from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store.database import Database, open_for_reading
 from plaintally_server.store.protocols import Store
@@ -45,18 +47,29 @@ def make_write(
     document: str,
     *,
     exists: bool | None = False,
-    settle: Callable[[Fields | None], Admitted | None] | None = None,
+    settle: Callable[[Fields | None], Admitted] | None = None,
     at: datetime = NOW,
 ) -> Write:
     """A document of the collection `notes`, which must not be there unless `exists` says
     otherwise."""
     admitted = Admitted({"id": str(uuid4()), "timestamp": NOW}, "")
-    return Write(
-        Name("p", "(default)", "notes", document),
-        Precondition(exists),
-        settle or (lambda _: admitted),
-        at,
-    )
+    name = Name("p", "(default)", "notes", document)
+    write = Write(name, Precondition(exists), admitted, at)
+    return settled(write, settle) if settle else write
+
+
+def settled(write: Write, settle: Callable[[Fields | None], Admitted]) -> Write:
+    """The same write, which a function settles in the transaction, given the stored fields."""
+
+    class Settling(Access):
+        def sees(self, collection: str, fields: Fields) -> bool:  # noqa: ARG002
+            return True
+
+        def admit(self, name: Name, fields: Fields, *, current: Fields | None = None) -> Admitted:  # noqa: ARG002
+            return settle(current)
+
+    change = Change(write.name, {}, None, write.precondition)
+    return write._replace(content=change, by=Settling(None, Policy({})))
 
 
 async def write_all(

@@ -3,13 +3,17 @@
 Stored documents, names and preconditions are in `firestore.documents`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from plaintally.firestore import format_timestamp
 from plaintally_server.firestore.documents import Name, Precondition, Stored
 from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.firestore.writes import Change
+
+if TYPE_CHECKING:
+    from plaintally_server.auth.permissions import Access
 
 OTHER = "other"
 """What stands for coarse fields of imports that were too many and too rare to be told apart."""
@@ -56,23 +60,24 @@ class Admitted(NamedTuple):
 class Write(NamedTuple):
     """One document to be written.
 
-    `settle` takes the document's present fields (None where there is none) and returns what is to
-    be kept; it runs inside the transaction, may run again, and whatever it raises is the answer to
-    the writes that it came with. A write that `erases` keeps nothing: the document goes with all
-    below it, and to the last byte. `changed_at` is when the document was last changed, where that
-    was later than it was received. `sees` says whether the writer may see a document; one that it
-    may not see is not there to the precondition and to `settle`, and stays as it is. `parent` is
-    the id of the document above, where the write names it.
+    Attributes:
+        name: the name of the document.
+        precondition: what must hold of the document that exists.
+        content: what is to be stored; None deletes the document, with all that belongs to it. A
+            change is settled against the stored fields in the transaction (`permissions.settle`).
+        received_at: when it was received.
+        changed_at: when it was last changed, if later.
+        parent: the id of the document above, if the write names it.
+        by: who writes. A document that they may not see does not exist to the write.
     """
 
     name: Name
     precondition: Precondition
-    settle: Callable[[Fields | None], Admitted | None]
+    content: Admitted | Change | None
     received_at: datetime
-    erases: bool = False
     changed_at: datetime | None = None
-    sees: Callable[[Fields], bool] = lambda _: True
     parent: str | None = None
+    by: "Access | None" = None
 
 
 class Import(NamedTuple):

@@ -11,8 +11,8 @@ from plaintally_server.firestore.documents import Name, Precondition, Stored
 from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
 from plaintally_server.model import Admitted, Import, Write
+from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.planner import Forgotten
 from stores import NOW, make_import, make_write
 
 LONG_AGO = NOW - timedelta(days=500)
@@ -34,9 +34,7 @@ def shared(collection: str, document: str, parent: str | None = None) -> Write:
         "deletion_key_hash": hash_text("key").hex(),
     }
     admitted = Admitted(fields, "rxinfer", parent=parent)
-    return Write(
-        Name("p", "(default)", collection, document), Precondition(), lambda _: admitted, LONG_AGO
-    )
+    return Write(Name("p", "(default)", collection, document), Precondition(), admitted, LONG_AGO)
 
 
 def take(
@@ -62,7 +60,7 @@ def test_what_a_project_had_is_taken_each_for_itself(maintenance: Maintenance) -
         (LONG_AGO.date(), 1)
     ]
     with pytest.raises(ZeroDivisionError):
-        take(maintenance, [make_write("c")._replace(settle=lambda _: 1 // 0)])  # type: ignore[arg-type, return-value]
+        take(maintenance, [make_write("c", settle=lambda _: 1 // 0)])  # type: ignore[arg-type, return-value]
     walk = maintenance.unfinished_walk("project", "sessions")
     assert walk is not None
     assert walk.after == "b\x00"  # a page that fails does not move the walk

@@ -239,7 +239,7 @@ def test_a_store_reads_in_parts_and_misses_nothing(store: SQLStore) -> None:
     ]
     names = [Name("p", "(default)", "cities", f"é{number * 7 % 450:03}") for number in range(450)]
     writes = [
-        Write(name, Precondition(None), lambda _, one=one: one, at)  # type: ignore[misc]
+        Write(name, Precondition(None), one, at)
         for name, one, at in zip(names, admitted, days, strict=True)
     ]
     asyncio.run(write_all(store, [writes]))
@@ -290,7 +290,7 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite3"
     shared = list(session(random.Random(1), NOW, invokes=3))  # noqa: S311
     commit(path, shared)
-    one, package = str(shared[0].name.document), shared[0].settle(None).package  # type: ignore[union-attr]
+    one, package = str(shared[0].name.document), shared[0].content.package  # type: ignore[union-attr]
     statements: list[tuple[str, Any]] = []
     with closing(open_store(path)) as store:
         engine = store._transactions._engine

@@ -107,16 +107,14 @@ def shared(
         {"id": name, "deletion_key_hash": hash_text("its key").hex()}, package, parent=parent
     )
     place = Name("p", "(default)", collection, name)
-    return Write(
-        place, Precondition(), lambda _: admitted, NOW - timedelta(days=days), parent=parent
-    )
+    return Write(place, Precondition(), admitted, NOW - timedelta(days=days), parent=parent)
 
 
 def invoke(label: str, *, days: int) -> Write:
     fields = {"id": str(uuid4()), "label": label, "context": {"word": SECRET}}
     admitted = Admitted(fields, "rxinfer", parent=str(uuid4()))
     name = Name("p", "(default)", "invokes", str(fields["id"]))
-    return Write(name, Precondition(), lambda _: admitted, NOW - timedelta(days=days))
+    return Write(name, Precondition(), admitted, NOW - timedelta(days=days))
 
 
 @contextlib.asynccontextmanager
@@ -429,7 +427,7 @@ def test_requests_for_deletion_go_that_nobody_can_decide_or_somebody_has(
         for collection, name, parent in tree:
             admitted = Admitted({"id": name}, "rxinfer", parent=parent)
             place = Name("p", "(default)", collection, name)
-            await _commit(store, Write(place, Precondition(), lambda _, one=admitted: one, NOW))  # type: ignore[misc]
+            await _commit(store, Write(place, Precondition(), admitted, NOW))
         for session in old:
             await store.request_forgetting(session, at=NOW - timedelta(days=31))
         await store.request_forgetting(young, at=NOW - timedelta(days=29))

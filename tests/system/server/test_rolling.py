@@ -23,7 +23,7 @@ from plaintally_server.export.source import StoreSource
 from plaintally_server.ingest.collections import INVOKES, SESSIONS
 from plaintally_server.jobs import retention
 from plaintally_server.jobs.rollups import roll_up
-from plaintally_server.model import Import, Write
+from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.reports.facts import read_figures
 from plaintally_server.reports.metrics import (
     DURATIONS,
@@ -250,12 +250,12 @@ class Play:
         chosen = shared[step.seed % len(shared)]
         if step.kind == "delete":
             return [delete(chosen.name.collection, str(chosen.name.document), moment)]
-        admitted = chosen.settle(None)
-        assert admitted is not None
+        admitted = chosen.content
+        assert isinstance(admitted, Admitted)
         changed = admitted._replace(
             fields={**admitted.fields, "status": "error", "duration_ms": float(step.seed)}
         )
-        return [chosen._replace(settle=lambda _: changed, received_at=moment)]
+        return [chosen._replace(content=changed, received_at=moment)]
 
 
 def cells_of(
@@ -407,10 +407,10 @@ def test_durations_that_nobody_can_have_measured_add_up(store: SQLStore) -> None
     shared = list(session(chance, at(day), invokes=8))
     strange = [1e17, 1e306, 9e15, 9e15, 9e15, 1.5, 1e15, 0.0]
     for place, duration_ms in enumerate(strange, 2):
-        admitted = shared[place].settle(None)
-        assert admitted is not None
+        admitted = shared[place].content
+        assert isinstance(admitted, Admitted)
         new = admitted._replace(fields={**admitted.fields, "duration_ms": duration_ms})
-        shared[place] = shared[place]._replace(settle=lambda _, new=new: new)  # type: ignore[misc]
+        shared[place] = shared[place]._replace(content=new)
 
     async def work() -> int:
         for one in shared:

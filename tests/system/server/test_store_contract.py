@@ -89,9 +89,7 @@ class Space:
         admitted = None if step.delete else self.admitted(step)
         received_at = NOON + timedelta(hours=step.hours)
         parent = admitted and admitted.parent
-        return Write(
-            name, precondition, lambda _: admitted, received_at, step.delete, parent=parent
-        )
+        return Write(name, precondition, admitted, received_at, parent=parent)
 
     def count(self, step: Step) -> Import:
         coarse = f'{{"package_version":"{step.parent}"}}'
@@ -370,7 +368,7 @@ def test_what_is_below_a_session_is_bounded(stores: list[SQLStore]) -> None:
             }
             admitted = Admitted(fields, "p", parent=parent)
             name = Name("p", "(default)", collection, identifier)
-            return Write(name, Precondition(), lambda _: admitted, NOON, parent=parent)
+            return Write(name, Precondition(), admitted, NOON, parent=parent)
 
         async def work(
             store: SQLStore = store,

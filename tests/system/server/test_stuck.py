@@ -118,7 +118,7 @@ def test_a_thread_that_ends_leaves_no_write_waiting(
         raise SystemExit
 
     async def write() -> list[object]:
-        writes = [make_write("a"), make_write("b")._replace(settle=settle), make_write("c")]
+        writes = [make_write("a"), make_write("b", settle=settle), make_write("c")]
         return await asyncio.wait_for(write_all(store, writes), 20)
 
     assert codes(asyncio.run(write())) == [503, 503, 503]

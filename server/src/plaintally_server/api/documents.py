@@ -157,9 +157,7 @@ class Documents:
             admit, body, collection=name, document=document, access=access
         )
         now = self.now()
-        write: Write | Import = Write(
-            name, _IS_NEW, lambda _: admitted, now, parent=admitted.parent
-        )
+        write: Write | Import = Write(name, _IS_NEW, admitted, now, parent=admitted.parent)
         if admitted.counted is not None:
             write = make_import(admitted, now, must_be_new=document is not None)
         [stored] = await self.store.commit([write])

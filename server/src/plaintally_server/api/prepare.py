@@ -5,7 +5,6 @@ from datetime import datetime
 from plaintally_server.auth.permissions import Access
 from plaintally_server.exceptions import forbidden
 from plaintally_server.firestore.documents import Stored
-from plaintally_server.firestore.field_paths import Fields, merge
 from plaintally_server.firestore.writes import Action, Change
 from plaintally_server.ingest import admission
 from plaintally_server.ingest.collections import is_import
@@ -29,17 +28,11 @@ def prepare(change: Change, access: Access, now: datetime) -> Write | Import:
         admitted = access.admit(name, dict(change.fields))
         return make_import(admitted, now, must_be_new=change.precondition.exists is False)
     if change.action is Action.DELETE:
-        return access.guard(Write(name, change.precondition, lambda _: None, now, erases=True))
-    if change.action is Action.VERIFY:
-        return access.guard(Write(name, change.precondition, _leave, now))
-    access.check_collection(name.collection)
-
-    def settle(current: Fields | None) -> Admitted:
-        return access.admit(name, merge(current, change.fields, change.mask), current=current)
-
+        return Write(name, change.precondition, None, now, by=access)
+    if change.action is Action.UPDATE:
+        access.check_collection(name.collection)
     parent = admission.parent_of(name.collection, change.fields)
-    write = Write(name, change.precondition, settle, now, parent=parent)
-    return write if change.is_whole else access.guard(write)
+    return Write(name, change.precondition, change, now, parent=parent, by=access)
 
 
 def make_import(admitted: Admitted, now: datetime, *, must_be_new: bool) -> Import:
@@ -69,8 +62,3 @@ def as_reported(stored: Stored, change: Change, access: Access, now: datetime) -
     if access.sees(change.name.collection, stored.fields):
         return stored
     return Stored(change.fields, now, now)
-
-
-def _leave(current: Fields | None) -> Admitted | None:
-    """What is there stays as it is."""
-    return None if current is None else Admitted(current, "")

@@ -6,13 +6,13 @@ one, its hash had to be foreseen.
 """
 
 from collections.abc import Collection, Iterable
-from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
 from plaintally_server.exceptions import forbidden
 from plaintally_server.firestore.documents import Name
-from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.firestore.field_paths import Fields, merge
+from plaintally_server.firestore.writes import Action, Change
 from plaintally_server.ingest import admission
 from plaintally_server.ingest.admission import SHARED, Policy
 from plaintally_server.ingest.collections import COUNTER_PREFIX, is_import
@@ -81,16 +81,35 @@ class Access(NamedTuple):
             return False
         return self.scope.packages is None or self.scope.holds(self._package_of(collection, fields))
 
-    def guard(self, write: Write) -> Write:
-        """Return the same write, to which a document that may not be seen is not there."""
-        if self.scope is not None and self.scope.packages is None:
-            return write
-        return write._replace(sees=partial(self.sees, write.name.collection))
-
     def _package_of(self, collection: str, fields: Fields) -> str:
         if collection in SHARED:
             return str(fields.get("package") or self.policy.dialect_of(collection, fields) or "")
         return collection.removeprefix(COUNTER_PREFIX)
+
+
+def settle(write: Write, current: Fields | None) -> Admitted | None:
+    """Return what a write stores, given the fields that are stored; None for nothing.
+
+    Raises:
+        Refusal: the change is not admitted.
+    """
+    change = write.content
+    if not isinstance(change, Change):
+        return change
+    if change.action is Action.VERIFY:
+        return None if current is None else Admitted(current, "")
+    assert write.by is not None  # noqa: S101  # for the type checker
+    return write.by.admit(change.name, merge(current, change.fields, change.mask), current=current)
+
+
+def is_hidden(write: Write, current: Fields) -> bool:
+    """Return whether the stored document does not exist to a write: its sender may not see it.
+
+    A whole document replaces what is there, or is rejected, without telling.
+    """
+    if write.by is None or (isinstance(write.content, Change) and write.content.is_whole):
+        return False
+    return not write.by.sees(write.name.collection, current)
 
 
 def bearer(authorization: str) -> str:

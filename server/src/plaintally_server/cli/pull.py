@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from plaintally.contract import Contract
 from plaintally_server.api.prepare import make_import
+from plaintally_server.auth.permissions import Access
 from plaintally_server.cli.options import (
     collect_contracts,
     on_config,
@@ -34,14 +35,14 @@ from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.client import Project, RemoteDocument
 from plaintally_server.firestore.documents import Name, Precondition, check_id
-from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.firestore.writes import Change
 from plaintally_server.ingest import admission, rxinfer
 from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS, is_import
-from plaintally_server.model import Admitted, Write
+from plaintally_server.model import Write
 from plaintally_server.store import schema
+from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import Maintenance
-from plaintally_server.store.planner import Forgotten
 from plaintally_server.store.pull_progress import RejectedImports, Walk
 from plaintally_server.store.timestamps import from_us, to_us
 
@@ -76,34 +77,6 @@ class Outcome:
             yield f"Of sessions deleted here, {self.forgotten} are there yet; --delete-forgotten deletes them."
 
 
-class Incoming:
-    """A shared document on its way into the store.
-
-    `is_new` says whether it changed anything; it is known when the store has taken the document.
-    """
-
-    def __init__(self, name: Name, document: RemoteDocument, policy: admission.Policy) -> None:
-        self.name, self.document, self.policy = name, document, policy
-        self.is_new = False
-
-    @property
-    def write(self) -> Write:
-        """The write for the store; its time is that at which the project received the document."""
-        return Write(
-            self.name,
-            Precondition(),
-            self._settle,
-            self.document.create_time,
-            changed_at=self.document.update_time,
-            parent=admission.parent_of(self.name.collection, self.document.fields),
-        )
-
-    def _settle(self, current: Fields | None) -> Admitted:
-        admitted = admission.admit(self.name, self.document.fields, self.policy, current=current)
-        self.is_new = current is None or current != admitted.fields
-        return admitted
-
-
 class Pull:
     """One run of the command.
 
@@ -128,7 +101,7 @@ class Pull:
     ) -> None:
         self.project, self.store, self.contracts = project, store, contracts
         self.delete, self.delete_forgotten = delete, delete_forgotten
-        self._policy = admission.Policy(contracts)
+        self._access = Access(None, admission.Policy(contracts))
         self._gone_until = store.purged_until(now)
         self.outcome = Outcome()
 
@@ -176,7 +149,7 @@ class Pull:
             is_uncounted = walk.holds(document.create_time) or id_ in known
             try:
                 admitted = admission.admit(
-                    self._name(walk.collection, document), document.fields, self._policy
+                    self._name(walk.collection, document), document.fields, self._access.policy
                 )
             except Refusal as refusal:
                 reason = self._note(walk.collection, refusal)
@@ -199,23 +172,33 @@ class Pull:
             if one.create_time
             < min(walk.since, self._gone_until.get(self._package(one), from_us(0)))
         ]
-        incoming = [
-            Incoming(self._name(walk.collection, one), one, self._policy)
-            for one in page
-            if one not in gone
-        ]
-        answers = self.store.take_page(walk, [one.write for one in incoming], after=after).answers
+        incoming = [one for one in page if one not in gone]
+        writes = [self._write(walk.collection, one) for one in incoming]
+        taken = self.store.take_page(walk, writes, after=after)
+        self.outcome.new += taken.documents
         leaving = gone if self.delete else []
-        for one, answer in zip(incoming, answers, strict=True):
+        for one, answer in zip(incoming, taken.answers, strict=True):
             if not isinstance(answer, Refusal):
-                self.outcome.new += one.is_new
-                leaving += [one.document] if self.delete else []
+                leaving += [one] if self.delete else []
             elif isinstance(answer, Forgotten):
                 self.outcome.forgotten += not self.delete_forgotten
-                leaving += [one.document] if self.delete_forgotten else []
+                leaving += [one] if self.delete_forgotten else []
             else:
                 self._note(walk.collection, answer)
         return leaving
+
+    def _write(self, collection: str, document: RemoteDocument) -> Write:
+        """Return the write of a document, as of the time at which the project received it."""
+        change = Change(self._name(collection, document), document.fields, None, Precondition())
+        return Write(
+            change.name,
+            change.precondition,
+            change,
+            document.create_time,
+            changed_at=document.update_time,
+            parent=admission.parent_of(collection, document.fields),
+            by=self._access,
+        )
 
     def _note(self, collection: str, refusal: Refusal) -> str:
         """Count a rejected document by its reason; return the reason."""

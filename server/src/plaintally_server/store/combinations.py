@@ -20,8 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from plaintally_server.exceptions import Refusal
 from plaintally_server.ingest.collections import COUNTER_PREFIX
 from plaintally_server.model import OTHER
+from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import exclusively
-from plaintally_server.store.planner import Cell
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.tables import HOURS, import_days, rolled_days, struck
 from plaintally_server.store.timestamps import DAY_US, HOUR_US, day_of

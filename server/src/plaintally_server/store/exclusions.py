@@ -7,8 +7,8 @@ from sqlalchemy import Connection, delete, select
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.model import Deed, Window
+from plaintally_server.store.batch import Day
 from plaintally_server.store.credentials import note
-from plaintally_server.store.planner import Day
 from plaintally_server.store.rollups import purged_until, to_window
 from plaintally_server.store.rows import note_changes
 from plaintally_server.store.tables import rolled_days, struck

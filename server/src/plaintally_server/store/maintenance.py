@@ -29,6 +29,7 @@ from plaintally_server.store import (
     rows,
     schema,
 )
+from plaintally_server.store.batch import days_asked
 from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import (
     PATIENCE_S,
@@ -40,17 +41,20 @@ from plaintally_server.store.database import (
     open_for_writing,
     telling,
 )
-from plaintally_server.store.planner import days_asked
 from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.tables import STRUCK_IMPORTS, contracts, receipts
 from plaintally_server.store.timestamps import from_us, to_us
 
 
 class TakenPage(NamedTuple):
-    """What came of a page of writes: by write the answer, and how many imports were counted."""
+    """What came of a page of writes: the answer to each, and the numbers of new imports and documents.
+
+    A document is new if it did not exist, or has changed.
+    """
 
     answers: Sequence[Stored | Refusal | None]
     imports: int
+    documents: int
 
 
 class MaintenanceReader(SQLReader):
@@ -314,7 +318,7 @@ class Maintenance(MaintenanceReader):
             deletion.bury_late(connection, planned.late)
             answers = [*map(_unwrap, planned.answers)]  # if it raises, the walk does not move
         self._staging.note(planned.imports)
-        return TakenPage(answers, sum(planned.imports.values()))
+        return TakenPage(answers, sum(planned.imports.values()), len(planned.puts))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -1,16 +1,30 @@
-"""What a batch of writes comes to: the answers, and what is to be put, dropped and counted. Pure.
+"""Plans what a batch of writes comes to: answers, documents to put and drop, imports to count. Pure.
 
-A batch holds groups of writes; a group is done as a whole or not at all, and sees what those before
-it did. The stores load the documents and ids that a batch names, have it planned here, and apply
-the plan in one transaction. A batch of nothing but imports is planned as if all of its ids were
-new, which the transaction then finds out.
+A batch holds groups of writes. A group is done as a whole or not at all, and sees what the groups
+before it did. A database does a batch in one transaction, in this order:
+
+    groups -- wanted() ------------> load: documents, ids of imports
+           -- wanted_around() -----> load: stats, numbers of invokes, tombstones
+           -- plan() --------------> Plan
+                                     apply: no function of the planner is called any more
+
+A plan relies on what was loaded being locked until the commit. SQLite has one writer. PostgreSQL
+locks the rows; a name or an id that another collector inserts meanwhile raises `Quicker`, and the
+batch is loaded and planned again.
+
+A batch of nothing but imports is planned as if nothing of it were known, without loading. If the
+transaction finds an id that is, it raises `Quicker`, and the batch goes the way above.
+
+Within a batch, three layers hold a document: the group that is being planned (`_changed`), the
+groups before it (`_puts`, `_drops`), and the database (`_rows`). A group that fails is forgotten by
+dropping the first layer; what it counted is subtracted again.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
-from typing import NamedTuple
+from collections.abc import Sequence
+from datetime import datetime
 
+from plaintally_server.auth.permissions import is_hidden, settle
 from plaintally_server.exceptions import Refusal, forbidden
 from plaintally_server.firestore.documents import Stored, check_precondition, name_taken
 from plaintally_server.firestore.field_paths import Fields
@@ -18,6 +32,20 @@ from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS, SHARED, is_p
 from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, PARENTS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
 from plaintally_server.model import Admitted, Import, Write
+from plaintally_server.store.batch import (
+    NOTHING,
+    Answer,
+    Cell,
+    Day,
+    Forgotten,
+    Groups,
+    Key,
+    Known,
+    Plan,
+    Row,
+    days_of,
+    key_of,
+)
 from plaintally_server.store.content import is_same, read_fields, write_fields
 from plaintally_server.store.timestamps import (
     DAY_US,
@@ -28,215 +56,58 @@ from plaintally_server.store.timestamps import (
     to_us,
 )
 
-Key = tuple[str, str]
-"""A collection and an id."""
-Answer = Sequence[Stored | None] | Exception
-"""What came of a group: its documents, why it was refused, or what went wrong."""
 
-Groups = Sequence[Sequence[Write | Import]]
-
-
-class Row(NamedTuple):
-    """A document as it is kept; times are in microseconds since 1970."""
-
-    content: bytes
-    create_time: int
-    update_time: int
-    package: str
-    parent: str | None
-    context_label: str | None
-
-
-class Cell(NamedTuple):
-    """What imports are added up by: a package, an hour since 1970 and coarse fields."""
-
-    package: str
-    hour: int
-    coarse: str
-
-
-class Day(NamedTuple):
-    """A UTC day of a package's collection."""
-
-    package: str
-    collection: str
-    day: date
-
-
-class Plan(NamedTuple):
-    """What is to be done for a batch.
-
-    Attributes:
-        answers: by group.
-        puts: the documents as they are to be in the end.
-        drops: the documents that are to go.
-        imports: how many imports are to be counted.
-        ids: the ids of imports that are to be kept, each with its UTC day in days since 1970.
-        asked: hashes of the ids that must not have been deleted; if one of them was, the batch is
-            planned again.
-        late: stats that came after their session was deleted; they are buried, and the invokes that
-            came before go.
-    """
-
-    answers: list[Answer]
-    puts: dict[Key, Row]
-    drops: set[Key]
-    imports: dict[Cell, int]
-    ids: dict[bytes, int]
-    asked: set[bytes]
-    late: dict[str, datetime]
-
-
-class Forgotten(Refusal):
-    """A document came late: its session was deleted. `late` are stats that nobody knew of then, and when they came."""
-
-    def __init__(self, late: Mapping[str, datetime]) -> None:
-        super().__init__(
-            403,
-            "PERMISSION_DENIED",
-            "Missing or insufficient permissions: its session was deleted.",
-        )
-        self.late = late
-
-
-class Quicker(Exception):  # noqa: N818  # no failure
-    """A document, or the id of an import, was there that a plan took for new."""
-
-
-def has_only_imports(groups: Groups) -> bool:
-    """Return whether a batch has no documents."""
-    for group in groups:
-        for write in group:
-            if not isinstance(write, Import):
-                return False
-    return True
-
-
-def ids_of(groups: Groups) -> list[bytes]:
-    """Return the ids and names of imports that a batch has, each once, in their order."""
-    imports = [write for group in groups for write in group if isinstance(write, Import)]
-    return sorted(
-        {one.id for one in imports} | {one.name for one in imports if one.name is not None}
-    )
-
-
-def keys_of(groups: Groups) -> list[Key]:
-    """The documents that a batch names, and those above them, each once, in the order of their names."""
-    found = set()
-    for group in groups:
-        for write in group:
-            if isinstance(write, Import):
-                continue
-            found.add((write.name.collection, str(write.name.document)))
-            if write.parent is not None:
-                found.add((PARENTS[write.name.collection], write.parent))
-    return sorted(found)
-
-
-class Below(NamedTuple):
-    """What a plan has to know of what is below sessions and stats, because a batch adds to it.
-
-    Attributes:
-        sessions: those whose stats, `MAX_STATS` at most, must be among the rows of the plan.
-        stats: those of which the number of invokes, `MAX_RUNS` at most, must be known.
-    """
-
-    sessions: Sequence[str]
-    stats: Sequence[str]
-
-
-def parents_of_new(groups: Groups, rows: Mapping[Key, Row]) -> Below:
-    """Return the documents that a batch adds others below; `rows` are those of its `keys_of` that are there."""
-    found: dict[str, set[str]] = {STATS: set(), INVOKES: set()}
-    for group in groups:
-        for write in group:
-            if isinstance(write, Import):
-                continue
-            key = (write.name.collection, str(write.name.document))
-            if write.parent is not None and key not in rows:
-                found[key[0]].add(write.parent)
-    return Below(sorted(found[STATS]), sorted(found[INVOKES]))
-
-
-def plan(
-    groups: Groups,
-    rows: Mapping[Key, Row],
-    ids: Collection[bytes] = (),
-    buried: Collection[bytes] = (),
-    runs: Mapping[str, int] | None = None,
-) -> Plan:
-    """Plan a batch.
-
-    Args:
-        groups: the writes.
-        rows: the documents that are there, of those of `keys_of`, and the stats of the sessions of
-            `parents_of_new`.
-        ids: those of `ids_of` that are there.
-        buried: the hashes of ids that were deleted, of those that an earlier plan asked for.
-        runs: how many invokes the stats of `parents_of_new` have; none where it is left out.
-    """
-    planner = _Planner(rows, set(ids), set(buried), runs or {})
-    for group in groups:
-        planner.take(group)
-    return planner.plan
-
-
-def changed_days(planned: Plan, rows: Mapping[Key, Row]) -> list[Day]:
-    """Return the days that a plan changes; `rows` are those that it was made with."""
-    before = {key: rows[key] for key in (planned.puts.keys() | planned.drops) & rows.keys()}
-    changed = [*planned.puts.items(), *before.items()]
-    found = {
-        (row.package, collection, row.create_time // DAY_US) for (collection, _), row in changed
-    }
-    found |= {
-        (package, f"{COUNTER_PREFIX}{package}", day) for package, day in days_of(planned.imports)
-    }
-    return [Day(package, collection, date_of(day)) for package, collection, day in sorted(found)]
-
-
-def days_of(imports: Iterable[Cell]) -> set[tuple[str, int]]:
-    """Return the packages and UTC days of imports; a day is given in days since 1970."""
-    return {(package, hour // 24) for package, hour, _ in imports}
-
-
-def days_asked(groups: Groups) -> set[tuple[str, int]]:
-    """Return the packages and UTC days of imports that a batch may count; see `days_of`."""
-    imports = [write for group in groups for write in group if isinstance(write, Import)]
-    return {(one.package, hour_number(one.received_at) // 24) for one in imports}
-
-
-def ids_by_day(planned: Plan) -> Mapping[int, Sequence[bytes]]:
-    """Return the ids of imports that a plan keeps, by UTC day in days since 1970, in their order."""
-    found: dict[int, list[bytes]] = {}
-    for known, day in sorted(planned.ids.items()):
-        found.setdefault(day, []).append(known)
-    return found
+def plan(groups: Groups, known: Known = NOTHING) -> Plan:
+    """Plan a batch, given what the store knows of what is `wanted`."""
+    planner = _Planner(known)
+    answers = [planner.take(group) for group in groups]
+    return planner.finish(answers)
 
 
 class _Planner:
-    """Plans group after group; `plan` grows with each."""
+    """Plans group after group."""
 
-    def __init__(
-        self, rows: Mapping[Key, Row], ids: set[bytes], buried: set[bytes], runs: Mapping[str, int]
-    ) -> None:
-        self.plan = Plan([], {}, set(), {}, {}, set(), {})
-        self._puts, self._drops, self._imports = self.plan.puts, self.plan.drops, self.plan.imports
-        self._rows, self._ids, self._buried = rows, ids, buried
+    def __init__(self, known: Known) -> None:
+        self._rows = known.rows
+        self._ids = set(known.ids)
+        self._buried = set(known.buried)
+        self._runs = Counter(known.runs)
+        self._puts: dict[Key, Row] = {}
+        self._drops: set[Key] = set()
+        self._imports: dict[Cell, int] = {}
+        self._new_ids: dict[bytes, int] = {}
+        self._late: dict[str, datetime] = {}
         self._changed: dict[Key, Row | None] = {}  # by the group that is being planned
-        self._counted: list[
-            tuple[bytes, Cell | None]
-        ] = []  # ids and imports that this group adds to the plan
-        self._runs = Counter(runs)
-        self._added: Counter[str] = Counter()  # runs, by the group that is being planned
+        self._counted: list[tuple[bytes, Cell | None]] = []  # ids and imports of this group
+        self._added: Counter[str] = Counter()  # invokes of this group, by their stats
         self._stats_by_session: dict[str, set[Key]] | None = None
         self._read: dict[Key, tuple[Row, Fields]] = {}
 
-    def take(self, group: Sequence[Write | Import]) -> None:
-        """Plan a group; where it is refused or fails, nothing of it stays."""
+    def take(self, group: Sequence[Write | Import]) -> Answer:
+        """Plan a group; if it is rejected or fails, nothing of it stays."""
         self._changed.clear()
         self._counted.clear()
         self._added.clear()
-        self.plan.answers.append(self._try(group))
+        return self._try(group)
+
+    def finish(self, answers: Sequence[Answer]) -> Plan:
+        """Return the plan of all groups."""
+        replaced = self._puts.keys() & self._rows.keys()
+        drops = self._drops & self._rows.keys()
+        days = self._changed_days(replaced | drops)
+        return Plan(
+            answers, self._puts, replaced, drops, self._imports, self._new_ids, days, self._late
+        )
+
+    def _changed_days(self, before: set[Key]) -> Sequence[Day]:
+        """Return the days that change, given the keys of rows that are replaced or dropped."""
+        changed = [*self._puts.items(), *((key, self._rows[key]) for key in before)]
+        found = {(row.package, key[0], row.create_time // DAY_US) for key, row in changed}
+        for package, day in days_of(self._imports):
+            found.add((package, f"{COUNTER_PREFIX}{package}", day))
+        return [
+            Day(package, collection, date_of(day)) for package, collection, day in sorted(found)
+        ]
 
     def _try(self, group: Sequence[Write | Import]) -> Answer:
         """Return the answer to a group; a variable for the error would keep the writes, by its traceback."""
@@ -248,7 +119,7 @@ class _Planner:
         except Forgotten as refusal:
             self._uncount()
             self._buried |= set(map(hash_text, refusal.late))
-            self.plan.late.update(refusal.late)
+            self._late.update(refusal.late)
             return refusal
         except Exception as error:  # noqa: BLE001  # its neighbours are without fault
             self._uncount()
@@ -272,32 +143,30 @@ class _Planner:
 
     def _keep_id(self, known: bytes, hour: int, cell: Cell | None) -> None:
         self._ids.add(known)
-        self.plan.ids[known] = hour // 24
+        self._new_ids[known] = hour // 24
         self._counted.append((known, cell))
 
     def _uncount(self) -> None:
         """Take the imports of a group out of the plan again."""
         for known, cell in self._counted:
             self._ids.remove(known)
-            del self.plan.ids[known]
+            del self._new_ids[known]
             if cell is not None:
                 self._imports[cell] -= 1
                 if not self._imports[cell]:
                     del self._imports[cell]
 
     def _write(self, write: Write) -> Stored | None:
-        key = (write.name.collection, str(write.name.document))
+        key = key_of(write)
         row = self._find(key)
         current = None if row is None else _stored(row, read_fields(row.content))
-        if current is not None and not write.sees(current.fields):
+        if current is not None and is_hidden(write, current.fields):
             _pass_over(write)
             return None
         if current is not None and write.precondition.exists is False:
-            write.settle(
-                None
-            )  # so that a document which could not be made does not learn that there is one
+            settle(write, None)  # a document that could not be made must not reveal this one
         check_precondition(current, write.precondition)
-        admitted = write.settle(None if current is None else current.fields)
+        admitted = settle(write, None if current is None else current.fields)
         if admitted is None:
             if row is not None:
                 self._changed[key] = None
@@ -308,13 +177,11 @@ class _Planner:
         content = write_fields(admitted.fields)
         if row is not None and (admitted.stays or is_same(row.content, content)):
             return current
-        changed = made = _make_row(write, admitted, content)
-        if (
-            row is not None
-        ):  # so that each change has a time of its own, against which a client may check
-            changed = made._replace(
-                create_time=row.create_time, update_time=max(made.update_time, row.update_time + 1)
-            )
+        changed = _make_row(write, admitted, content)
+        if row is not None:
+            # Each change has a time of its own, against which a client may check.
+            update_time = max(changed.update_time, row.update_time + 1)
+            changed = changed._replace(create_time=row.create_time, update_time=update_time)
         self._changed[key] = changed
         return _stored(changed, admitted.fields)
 
@@ -372,9 +239,7 @@ class _Planner:
         return known[1]
 
     def _is_buried(self, document: str) -> bool:
-        id_hash = hash_text(document)
-        self.plan.asked.add(id_hash)
-        return id_hash in self._buried
+        return hash_text(document) in self._buried
 
     def _keep(self) -> None:
         """Make what the group changes part of the plan."""
@@ -400,7 +265,7 @@ def _pass_over(write: Write) -> None:
         Refusal: that is an error, or would make a document.
     """
     check_precondition(None, write.precondition)
-    if write.settle(None) is not None:
+    if settle(write, None) is not None:
         raise name_taken()
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, StartError, unavailable
 from plaintally_server.store import libpq, schema
+from plaintally_server.store.batch import Answer, Groups, Plan, Quicker
 from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import (
     ERRORS,
@@ -26,7 +27,6 @@ from plaintally_server.store.database import (
     problem,
 )
 from plaintally_server.store.libpq import Batches, connect, is_full, is_lost
-from plaintally_server.store.planner import Answer, Groups, Plan, Quicker
 from plaintally_server.store.postgres_batch import Attempt
 from plaintally_server.store.vacuuming import Vacuuming
 from plaintally_server.store.writer import disk_full

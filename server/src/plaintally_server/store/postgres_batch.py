@@ -6,25 +6,23 @@ from typing import Any
 
 from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
 from plaintally_server.ingest.collections import INVOKES, STATS
-from plaintally_server.store.database import LOCK
-from plaintally_server.store.libpq import Batches
-from plaintally_server.store.planner import (
-    Below,
+from plaintally_server.store.batch import (
     Groups,
     Key,
+    Known,
     Plan,
     Quicker,
     Row,
-    changed_days,
+    Wanted,
     days_asked,
     days_of,
     has_only_imports,
-    ids_by_day,
-    ids_of,
-    keys_of,
-    parents_of_new,
-    plan,
+    wanted,
+    wanted_around,
 )
+from plaintally_server.store.database import LOCK
+from plaintally_server.store.libpq import Batches
+from plaintally_server.store.planner import plan
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.tables import HOURS
 from plaintally_server.store.totals import add_up
@@ -107,9 +105,8 @@ class Attempt:
 
     def __init__(self, groups: Groups) -> None:
         self._groups = groups
-        self._guess = plan(groups, {}) if has_only_imports(groups) else None
+        self._guess = plan(groups) if has_only_imports(groups) else None
         self.days = days_asked(groups) if self._guess is None else days_of(self._guess.imports)
-        self._found: dict[Key, Row] = {}
         self._uncertain: tuple[str, Plan] | None = None
 
     async def run(self, connection: Batches) -> Plan:
@@ -131,73 +128,72 @@ class Attempt:
         guess = self._guess
         self._guess = None  # should there be another attempt
         planned = await self._plan(connection) if guess is None else guess
-        transaction = await self._apply(connection, planned)
+        transaction = await _apply(connection, planned)
         self._uncertain = (transaction, planned)
         await connection.execute("COMMIT")
         return planned
 
     async def _plan(self, connection: Batches) -> Plan:
-        found = self._found = await _load(connection, keys_of(self._groups))
-        ids = {row[0] for row in await connection.fetch(_IDS, ids_of(self._groups))}
-        runs = await _load_below(connection, parents_of_new(self._groups, found), found)
-        planned = plan(self._groups, found, ids, runs=runs)
-        if planned.asked:
-            buried = {row[0] for row in await connection.fetch(_BURIED, list(planned.asked))}
-            planned = plan(self._groups, found, ids, buried, runs) if buried else planned
-        return planned
-
-    async def _apply(self, connection: Batches, planned: Plan) -> str:
-        """Put and count; return the number of the transaction."""
-        puts = sorted(planned.puts.items())
-        new = [_row(*item) for item in puts if item[0] not in self._found]
-        changed = [_row(*item) for item in puts if item[0] in self._found]
-        if changed:
-            await connection.execute(_UPDATE, *_columns(changed, 8))
-        if new and await connection.fetchval(_INSERT, *_columns(new, 8)) < len(new):
-            raise Quicker
-        return await self._count(connection, planned)
-
-    async def _count(self, connection: Batches, planned: Plan) -> str:
-        """Count imports, and note the days that changed; return the number of the transaction."""
-        ids = [(b"".join(some), day) for day, some in ids_by_day(planned).items()]
-        added = add_up(planned.imports)
-        hours = sorted((*cell, number) for cell, number in added.hours.items())
-        days, months = (
-            sorted((*place, number) for place, number in sums.items())
-            for sums in (added.days, added.months)
-        )
-        noted = [
-            (package, collection.encode(), day, make_stamp())
-            for package, collection, day in changed_days(planned, self._found)
-        ]
-        columns = [*starmap(_columns, ((ids, 2), (hours, 4), (days, 5), (months, 5), (noted, 4)))]
-        made, transaction = await connection.fetchrow(
-            _COUNT, *(column for some in columns for column in some)
-        )
-        if made < len(planned.ids):
-            raise Quicker
-        return str(transaction)
+        known = await _load(connection, wanted(self._groups))
+        around = await _load(connection, wanted_around(self._groups, known.rows))
+        return plan(self._groups, known.joined(around))
 
 
-async def _load(connection: Batches, keys: Sequence[Key]) -> dict[Key, Row]:
-    """The documents that are there of these; whoever else would change them waits."""
-    found = {}
-    given = [(collection.encode(), document.encode()) for collection, document in keys]
-    for row in await connection.fetch(_LOAD, *_columns(given, 2)) if keys else ():
-        key = (row[0].decode(), row[1].decode())
-        found[key] = _read_row(row[2:])
-    return found
+async def _apply(connection: Batches, planned: Plan) -> str:
+    """Put and count; return the number of the transaction."""
+    puts = sorted(planned.puts.items())
+    new = [_row(*item) for item in puts if item[0] not in planned.replaced]
+    changed = [_row(*item) for item in puts if item[0] in planned.replaced]
+    if changed:
+        await connection.execute(_UPDATE, *_columns(changed, 8))
+    if new and await connection.fetchval(_INSERT, *_columns(new, 8)) < len(new):
+        raise Quicker
+    return await _count(connection, planned)
 
 
-async def _load_below(connection: Batches, below: Below, found: dict[Key, Row]) -> dict[str, int]:
-    """Add the stats of sessions to what was found; return how many invokes stats have."""
-    if below.sessions:
-        for row in await connection.fetch(_STATS, [one.encode() for one in below.sessions]):
-            found[STATS, row[0].decode()] = _read_row(row[1:])
-    if not below.stats:
-        return {}
-    rows = await connection.fetch(_RUNS, [one.encode() for one in below.stats])
-    return {parent.decode(): number for parent, number in rows}
+async def _count(connection: Batches, planned: Plan) -> str:
+    """Count imports, and note the days that changed; return the number of the transaction."""
+    by_day: dict[int, list[bytes]] = {}
+    for known, day in sorted(planned.ids.items()):
+        by_day.setdefault(day, []).append(known)
+    ids = [(b"".join(some), day) for day, some in by_day.items()]
+    added = add_up(planned.imports)
+    hours = sorted((*cell, number) for cell, number in added.hours.items())
+    days, months = (
+        sorted((*place, number) for place, number in sums.items())
+        for sums in (added.days, added.months)
+    )
+    noted = [
+        (package, collection.encode(), day, make_stamp())
+        for package, collection, day in planned.days
+    ]
+    columns = [*starmap(_columns, ((ids, 2), (hours, 4), (days, 5), (months, 5), (noted, 4)))]
+    made, transaction = await connection.fetchrow(
+        _COUNT, *(column for some in columns for column in some)
+    )
+    if made < len(planned.ids):
+        raise Quicker
+    return str(transaction)
+
+
+async def _load(connection: Batches, some: Wanted) -> Known:
+    """Return what there is of what is wanted; whoever else would change a document waits."""
+    rows = {}
+    if some.documents:
+        keys = [(collection.encode(), document.encode()) for collection, document in some.documents]
+        for row in await connection.fetch(_LOAD, *_columns(keys, 2)):
+            rows[row[0].decode(), row[1].decode()] = _read_row(row[2:])
+    for row in await _fetch(connection, _STATS, [one.encode() for one in some.sessions]):
+        rows[STATS, row[0].decode()] = _read_row(row[1:])
+    ids = {row[0] for row in await _fetch(connection, _IDS, some.ids)}
+    counted = await _fetch(connection, _RUNS, [one.encode() for one in some.stats])
+    buried = {row[0] for row in await _fetch(connection, _BURIED, some.hashes)}
+    return Known(rows, ids, {stats.decode(): number for stats, number in counted}, buried)
+
+
+async def _fetch(connection: Batches, query: str, keys: Sequence[bytes]) -> Sequence[Any]:
+    """Return the rows that a query finds for some keys."""
+    return await connection.fetch(query, keys) if keys else ()
 
 
 def _row(key: Key, row: Row) -> tuple[Any, ...]:

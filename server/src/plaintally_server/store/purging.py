@@ -28,8 +28,8 @@ from sqlalchemy import (
 
 from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
 from plaintally_server.model import Due, Place, Purge, Step
+from plaintally_server.store.batch import Day
 from plaintally_server.store.content import read_fields, write_fields
-from plaintally_server.store.planner import Day
 from plaintally_server.store.rows import delete_rows, make_stamp
 from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import (

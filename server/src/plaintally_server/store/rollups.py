@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, 
 from plaintally_server.ingest.collections import INVOKES, STATS, table_of
 from plaintally_server.model import Changed, Rolled, Window
 from plaintally_server.store import clock
-from plaintally_server.store.planner import Day
+from plaintally_server.store.batch import Day
 from plaintally_server.store.rows import note_changes
 from plaintally_server.store.statements import add
 from plaintally_server.store.tables import (

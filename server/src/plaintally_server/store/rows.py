@@ -11,20 +11,19 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 
 from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
 from plaintally_server.ingest.collections import INVOKES, STATS
-from plaintally_server.model import Import, Write
 from plaintally_server.store import totals
-from plaintally_server.store.planner import (
-    Below,
+from plaintally_server.store.batch import (
     Day,
+    Groups,
     Key,
+    Known,
     Plan,
     Row,
-    changed_days,
-    ids_of,
-    keys_of,
-    parents_of_new,
-    plan,
+    Wanted,
+    wanted,
+    wanted_around,
 )
+from plaintally_server.store.planner import plan
 from plaintally_server.store.statements import add, insert, parts_of
 from plaintally_server.store.tables import (
     documents,
@@ -98,26 +97,32 @@ def _find(
     return found
 
 
-def write(
-    connection: Connection,
-    groups: Sequence[Sequence[Write | Import]],
-    *,
-    discard: Discard | None = None,
-) -> Plan:
+def write(connection: Connection, groups: Groups, *, discard: Discard | None = None) -> Plan:
     """Plan a batch and do it; `discard` deletes what is dropped with all that belongs to it."""
-    keys = keys_of(groups)
-    rows, ids = load(connection, keys), find_ids(connection, ids_of(groups))
-    runs = _load_below(connection, parents_of_new(groups, rows), rows)
-    planned = plan(groups, rows, ids, runs=runs)
-    if planned.asked and (buried := find_buried(connection, sorted(planned.asked))):
-        planned = plan(groups, rows, ids, buried, runs)
+    known = _load(connection, wanted(groups))
+    around = _load(connection, wanted_around(groups, known.rows))
+    planned = plan(groups, known.joined(around))
     if discard is not None:
-        for key in planned.drops & rows.keys():
+        for key in planned.drops:
             discard(connection, *key)
     _put(connection, planned.puts)
     count(connection, planned)
-    note_changes(connection, changed_days(planned, rows))
+    note_changes(connection, planned.days)
     return planned
+
+
+def _load(connection: Connection, some: Wanted) -> Known:
+    """Return what there is of what is wanted."""
+    rows = load(connection, some.documents)
+    for session in some.sessions:
+        found = select(documents.c.id, *_ROW).where(parent_is(STATS, session)).limit(MAX_STATS)
+        rows |= {(STATS, document): Row(*row) for document, *row in connection.execute(found)}
+    return Known(
+        rows,
+        find_ids(connection, some.ids),
+        {stats: count_runs(connection, stats) for stats in some.stats},
+        find_buried(connection, some.hashes),
+    )
 
 
 def count(connection: Connection, planned: Plan) -> None:
@@ -133,14 +138,6 @@ def count(connection: Connection, planned: Plan) -> None:
     ):
         for (series, package, start, key), value in sorted(values.items()):
             add(connection, table, {"package": package, when: start}, {(series, key): value})
-
-
-def _load_below(connection: Connection, below: Below, rows: dict[Key, Row]) -> dict[str, int]:
-    """Add the stats of sessions to the rows; return how many invokes stats have."""
-    for session in below.sessions:
-        found = select(documents.c.id, *_ROW).where(parent_is(STATS, session)).limit(MAX_STATS)
-        rows |= {(STATS, document): Row(*row) for document, *row in connection.execute(found)}
-    return {stats: count_runs(connection, stats) for stats in below.stats}
 
 
 def count_runs(connection: Connection, stats: str) -> int:

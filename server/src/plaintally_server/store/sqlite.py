@@ -15,6 +15,22 @@ from plaintally_server.exceptions import Refusal, unavailable
 from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
 from plaintally_server.ingest.collections import INVOKES, STATS
 from plaintally_server.store import schema, totals
+from plaintally_server.store.batch import (
+    Answer,
+    Cell,
+    Groups,
+    Key,
+    Known,
+    Plan,
+    Quicker,
+    Row,
+    Wanted,
+    days_asked,
+    days_of,
+    has_only_imports,
+    wanted,
+    wanted_around,
+)
 from plaintally_server.store.checking import Check
 from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
@@ -22,23 +38,7 @@ from plaintally_server.store.disk_reserve import FOR_IMPORTS, FOR_OTHERS, Room
 from plaintally_server.store.erasure import Erasure, empty_log
 from plaintally_server.store.file_identity import FileIdentity
 from plaintally_server.store.lock import Lock
-from plaintally_server.store.planner import (
-    Answer,
-    Cell,
-    Groups,
-    Key,
-    Plan,
-    Quicker,
-    Row,
-    changed_days,
-    days_asked,
-    days_of,
-    has_only_imports,
-    ids_of,
-    keys_of,
-    parents_of_new,
-    plan,
-)
+from plaintally_server.store.planner import plan
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import HOURS
@@ -157,7 +157,10 @@ class _File:
         if planned is None:
             self._staging.prepare(days_asked(groups))
             with self._transaction():
-                planned = self._plan_and_apply(groups)
+                known = self._load(wanted(groups))
+                around = self._load(wanted_around(groups, known.rows))
+                planned = plan(groups, known.joined(around))
+                self._apply(planned)
         self._staging.note(planned.imports)
         self.transactions.note_ids(planned.ids)
         self.transactions.bury(planned.late)
@@ -225,38 +228,32 @@ class _File:
 
     def _try_as_new(self, groups: Groups) -> Plan | None:
         """Do a batch of imports as if all of them were new; return None if one was known."""
-        planned = plan(groups, {})
+        planned = plan(groups)
         self._staging.prepare(days_of(planned.imports))
         try:
             with self._transaction():
-                self._apply(planned, {})
+                self._apply(planned)
         except Quicker:
             return None
         return planned
 
-    def _plan_and_apply(self, groups: Groups) -> Plan:
-        found = self._load(keys_of(groups))
-        ids = self._find("SELECT id FROM import_ids WHERE id IN", ids_of(groups))
-        sessions, stats = parents_of_new(groups, found)
-        for session in sessions:
+    def _load(self, some: Wanted) -> Known:
+        """Return what there is of what is wanted."""
+        rows = self._load_rows(some.documents)
+        for session in some.sessions:
             for document, *row in self._raw.execute(_STATS, (session,)):
-                found[STATS, document] = Row(*row)
-        runs = {one: self._raw.execute(_RUNS, (one,)).fetchone()[0] for one in stats}
-        planned = plan(groups, found, ids, runs=runs)
-        buried = self._find(
-            "SELECT id_hash FROM tombstones WHERE id_hash IN", sorted(planned.asked)
+                rows[STATS, document] = Row(*row)
+        return Known(
+            rows,
+            self._find("SELECT id FROM import_ids WHERE id IN", some.ids),
+            {one: self._raw.execute(_RUNS, (one,)).fetchone()[0] for one in some.stats},
+            self._find("SELECT id_hash FROM tombstones WHERE id_hash IN", some.hashes),
         )
-        if buried:
-            planned = plan(groups, found, ids, buried, runs)
-        self._apply(planned, found)
-        return planned
 
-    def _load(self, keys: Sequence[Key]) -> dict[Key, Row]:
+    def _load_rows(self, keys: Sequence[Key]) -> dict[Key, Row]:
         found = {}
         for collection, named in groupby(keys, key=lambda key: key[0]):
-            ids = [document for _, document in named]
-            for start in range(0, len(ids), _AT_ONCE):
-                part = ids[start : start + _AT_ONCE]
+            for part in parts_of([document for _, document in named], _AT_ONCE):
                 these = f"collection = ? AND id IN ({','.join('?' * len(part))})"
                 query = f"SELECT id, {_COLUMNS} FROM documents WHERE {these}"  # noqa: S608
                 for document, *row in self._raw.execute(query, (collection, *part)):
@@ -266,23 +263,22 @@ class _File:
     def _find(self, query: str, keys: Sequence[bytes]) -> set[bytes]:
         """Return those of some keys that a query finds."""
         found: set[bytes] = set()
-        for start in range(0, len(keys), _AT_ONCE):
-            part = keys[start : start + _AT_ONCE]
+        for part in parts_of(keys, _AT_ONCE):
             rows = self._raw.execute(f"{query} ({','.join('?' * len(part))})", part)
             found.update(key for (key,) in rows)
         return found
 
-    def _apply(self, planned: Plan, found: Mapping[Key, Row]) -> None:
+    def _apply(self, planned: Plan) -> None:
         if self._insert(_KEEP_ID, sorted(planned.ids.items())) < len(planned.ids):
             raise Quicker
         if planned.puts:
             self._raw.executemany(_PUT, [(*key, *row) for key, row in planned.puts.items()])
         if planned.imports:
             self._count(planned.imports)
-        days = changed_days(planned, found)
-        self._insert(
-            _NOTE, [(package, name, day.isoformat(), make_stamp()) for package, name, day in days]
-        )
+        noted = [
+            (package, name, day.isoformat(), make_stamp()) for package, name, day in planned.days
+        ]
+        self._insert(_NOTE, noted)
 
     def _count(self, imports: Mapping[Cell, int]) -> None:
         added = totals.add_up(imports)

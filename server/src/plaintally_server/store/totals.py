@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from plaintally_server.store.planner import Cell
+from plaintally_server.store.batch import Cell
 from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import HOURS, IMPORTS, IMPORTS_BY_HOUR, import_days
 from plaintally_server.store.timestamps import date_of

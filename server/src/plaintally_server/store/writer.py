@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 from plaintally_server.exceptions import Refusal, describe, failed, release, unavailable
 from plaintally_server.model import Import, Write
-from plaintally_server.store.planner import Answer, Groups
+from plaintally_server.store.batch import Answer, Groups
 
 MAX_BATCH = 1000
 LIMIT_S = 30.0

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Engine, delete
 from plaintally_server.firestore.documents import Stored
 from plaintally_server.model import Changed, Due, Import, Place, Receipt, Step, Write
 from plaintally_server.store import credentials, deletion, order, purging, rollups, rows
+from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively, queueing
 from plaintally_server.store.erasure import empty_log
 from plaintally_server.store.pace import PAUSE
-from plaintally_server.store.planner import Forgotten
 from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import STRUCK_IMPORTS, contracts, receipts, tombstones
@@ -96,13 +96,17 @@ def _write_erasing(
     """Do one write after the other, since what is deleted takes others with it."""
     answers: list[Stored | None] = []
     for write in group:
-        erases = isinstance(write, Write) and write.erases
-        discard = partial(deletion.discard, at=write.received_at) if erases else None
+        discard = partial(deletion.discard, at=write.received_at) if _erases(write) else None
         [answer] = rows.write(connection, [[write]], discard=discard).answers
         if isinstance(answer, Exception):
             raise answer
         answers += answer
     return answers
+
+
+def _erases(write: Write | Import) -> bool:
+    """Return whether a write deletes its document."""
+    return isinstance(write, Write) and write.content is None
 
 
 def _probe(connection: Connection) -> None:
@@ -169,12 +173,11 @@ class SQLStore(SQLReader):
 
     async def commit(self, writes: Sequence[Write | Import]) -> Sequence[Stored | None]:
         """See `Store.commit`."""
-        for write in writes:
-            if isinstance(write, Write) and write.erases:
-                stored: Sequence[Stored | None] = await self._writer.run(
-                    lambda: self._transactions.write(writes), size=len(writes)
-                )
-                return stored
+        if any(map(_erases, writes)):
+            stored: Sequence[Stored | None] = await self._writer.run(
+                lambda: self._transactions.write(writes), size=len(writes)
+            )
+            return stored
         return await self._writer.write(writes)
 
     async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:

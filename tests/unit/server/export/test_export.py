@@ -20,6 +20,7 @@ from plaintally_server.export.layout import Partition, affected_partitions, pars
 from plaintally_server.export.parquet import SCHEMAS
 from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS, TABLES
 from plaintally_server.jobs.retention import purge_all
+from plaintally_server.model import Admitted
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.timestamps import last_sealed
 
@@ -63,8 +64,8 @@ def test_a_day_has_what_was_received_from_midnight_to_midnight(tmp_path: Path) -
 def test_each_change_of_a_day_changes_its_stamp_and_a_repetition_does_not(tmp_path: Path) -> None:
     chance = random.Random(4)  # noqa: S311
     shared, changed, *_ = session(chance, at(DAY, 1), invokes=0)
-    admitted = shared.settle(None)
-    assert admitted is not None
+    admitted = shared.content
+    assert isinstance(admitted, Admitted)
     new = admitted._replace(fields={**admitted.fields, "created_at": at(DAY, 9)})
     steps: list[Write | Import] = [
         one_import(1, at(DAY, 1)),
@@ -72,7 +73,7 @@ def test_each_change_of_a_day_changes_its_stamp_and_a_repetition_does_not(tmp_pa
         one_import(2, at(DAY, 2)),
         shared,
         changed,
-        shared._replace(settle=lambda _: new, received_at=at(NEXT, 3)),
+        shared._replace(content=new, received_at=at(NEXT, 3)),
         delete(SESSIONS, str(shared.name.document), at(NEXT, 4)),
     ]
     states = [commit(tmp_path / "store", [step]).day_states("rxinfer") for step in steps]

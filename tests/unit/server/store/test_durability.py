@@ -10,7 +10,7 @@ import pytest
 
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.model import Admitted
-from plaintally_server.store.planner import Answer, Groups
+from plaintally_server.store.batch import Answer, Groups
 from plaintally_server.store.sqlite import SQLiteStore
 from plaintally_server.store.writer import Writer
 from stores import NOW, codes, documents, make_import, make_write, write_all

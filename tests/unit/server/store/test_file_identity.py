@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from plaintally_server.auth.permissions import Access
 from plaintally_server.exceptions import CommandError, Refusal, StartError
-from plaintally_server.firestore.documents import Name, Precondition
+from plaintally_server.firestore.documents import Precondition
+from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.ingest.admission import Policy
 from plaintally_server.model import Admitted, Write
 from plaintally_server.store import schema
 from plaintally_server.store.maintenance import Maintenance
@@ -24,14 +27,16 @@ def test_what_is_committed_into_a_file_that_is_gone_is_not_acknowledged(
     """The file goes while the transaction is open, after it was last looked for."""
     store = SQLiteStore(tmp_path / "a.sqlite3")
 
-    def settle(_: object) -> Admitted:
-        store.path.rename(tmp_path / "moved")
-        return Admitted({"id": "a"}, "rxinfer")
+    class Moving(Access):
+        def sees(self, collection: str, fields: Fields) -> bool:  # noqa: ARG002
+            store.path.rename(tmp_path / "moved")
+            return True
 
-    name = Name("p", "(default)", "using_rxinfer", "a")
-    answers = asyncio.run(
-        write_all(store, [Write(name, Precondition(), settle, NOW, erases=erases)])
-    )
+    first = make_write("a")
+    assert codes(asyncio.run(write_all(store, [first]))) == [200]
+    content = None if erases else Admitted({"id": "a"}, "")
+    write = Write(first.name, Precondition(), content, NOW, by=Moving(None, Policy({})))
+    answers = asyncio.run(write_all(store, [write]))
     assert codes(answers) == [503]
     assert codes(asyncio.run(write_all(store, [make_write("b")]))) == [503]
     (tmp_path / "moved").rename(store.path)

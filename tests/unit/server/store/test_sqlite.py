@@ -160,7 +160,7 @@ def test_a_deletion_waits_for_nobody_who_reads(tmp_path: Path) -> None:
     session = Write(
         Name("p", "(default)", SESSIONS, "gone-for-good"),
         _ANY,
-        lambda _: Admitted(content, "a"),
+        Admitted(content, "a"),
         NOW,
     )
 

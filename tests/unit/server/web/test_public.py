@@ -18,7 +18,7 @@ from starlette.requests import Request
 from made import at, count, counts, new_id, session
 from plaintally.contract import Contract, Integer, Label
 from plaintally_server.jobs.rollups import roll_up
-from plaintally_server.model import Import, Write
+from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.reports.disclosure import settled_week, show_shares
 from plaintally_server.reports.facts import MAX_ROWS, read_sessions
 from plaintally_server.store.maintenance import Maintenance
@@ -210,8 +210,8 @@ def test_tables_of_maintainers_are_bounded(tmp_path: Path) -> None:
     with closing(SQLiteStore(tmp_path / "a.sqlite3")) as store:
         for number in range(30):
             for one in session(chance, at(day, number), invokes=1):
-                admitted = one.settle(None)
-                assert admitted is not None
+                admitted = one.content
+                assert isinstance(admitted, Admitted)
                 fields = {**admitted.fields, "label": f"label {number}"}
                 if "environment" in fields:
                     versions = {"package_version": f"version {number}", "python_version": "=1+1"}
@@ -220,7 +220,7 @@ def test_tables_of_maintainers_are_bounded(tmp_path: Path) -> None:
                         "environment": {**fields["environment"], **versions},
                     }
                 changed = admitted._replace(fields=fields)
-                asyncio.run(store.commit([one._replace(settle=lambda _, kept=changed: kept)]))  # type: ignore[misc]
+                asyncio.run(store.commit([one._replace(content=changed)]))
         roll(store)
         found = read_sessions(store, ["rxinfer"], last=WEEK[6])["rxinfer"]
     assert (found.total, len(found.labels)) == (30, MAX_ROWS)
