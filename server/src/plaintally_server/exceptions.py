@@ -1,8 +1,8 @@
 """Every error of the collector.
 
 ServerError
-├── StartError      the collector cannot start as it is set up; one sentence for the person who starts it
-├── CommandError    a maintainer's command cannot do what it is asked; one sentence for that person
+├── StartError      the collector cannot start as it is set up; one sentence for a person
+├── CommandError    a command cannot do what it is asked; one sentence for a person
 └── Refusal         a request is answered with an error, in the form Google's services have
 """
 
@@ -58,12 +58,10 @@ class Refusal(ServerError):  # noqa: N818  # it is an answer, not a failure
         self, code: int, status: str, message: str, *, retry_after_s: int | None = None
     ) -> None:
         super().__init__(message)
-        self.code, self.status, self.message, self.retry_after_s = (
-            code,
-            status,
-            message,
-            retry_after_s,
-        )
+        self.code = code
+        self.status = status
+        self.message = message
+        self.retry_after_s = retry_after_s
         self.package: str | None = None
 
     @property
@@ -122,9 +120,10 @@ def log_failure(logger: logging.Logger, work: str, error: BaseException) -> None
 
 
 def describe(error: BaseException) -> str:
-    """The kind of an error and where it arose, for the log; its message may hold what a client sent."""
+    """Return an error's kind and place for the log; its message may quote a client."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     cause = getattr(error, "orig", None) or error  # of SQLAlchemy's, what the database said
     if isinstance(cause, TimeoutError):  # only calls to PostgreSQL have limits of time
         return "PostgreSQL does not answer"
-    return f"{getattr(cause, 'sqlite_errorname', type(cause).__name__)} in {Path(place.filename).name}:{place.lineno}"
+    kind = getattr(cause, "sqlite_errorname", type(cause).__name__)
+    return f"{kind} in {Path(place.filename).name}:{place.lineno}"

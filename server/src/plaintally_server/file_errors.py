@@ -16,8 +16,9 @@ GROW = "see that no full disk, quota or limit (ulimit -f) keeps it from growing"
 
 
 def remedy(error: Exception, path: Path, *, otherwise: str = "name another file") -> str:
-    """Return what to do about an error that was raised when `path`, or a file beside it, was written."""
-    number, parent = _number(error), path.absolute().parent
+    """Return what to do about an error from writing `path`, or a file beside it."""
+    number = _number(error)
+    parent = path.absolute().parent
     folder = next(place for place in (parent, *parent.parents) if os.path.exists(place))  # noqa: PTH110  # never raises
     if number == errno.ENOENT:
         missing = f"create the folder {parent}"

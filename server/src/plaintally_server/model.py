@@ -21,7 +21,7 @@ MAX_TREE_RUNS = 1000
 MAX_TREE_BYTES = 16 * 2**20
 What = Literal["contexts", "hours", "documents"]
 Place = tuple[int, int]
-"""A time of receipt in microseconds since 1970, and a number: documents are looked at in this order."""
+"""A time of receipt in microseconds since 1970, and a number: the order of documents."""
 START: Place = (0, 0)
 
 
@@ -104,7 +104,7 @@ class Import(NamedTuple):
 
 
 class StatsTree(NamedTuple):
-    """The stats of a label, their newest invokes by start, and how many invokes there are of them."""
+    """The stats of a label, their newest invokes, and the number of all their invokes."""
 
     stats: Stored
     invokes: Sequence[Stored]
@@ -123,7 +123,7 @@ class SessionTree(NamedTuple):
 
 
 class DayState(NamedTuple):
-    """A UTC day on which a package received something in a collection; `stamp` is another number after each change."""
+    """A UTC day of a collection; `stamp` is another number after each change."""
 
     collection: str
     day: date
@@ -131,7 +131,7 @@ class DayState(NamedTuple):
 
 
 class ImportHour(NamedTuple):
-    """How many imports a package had in the hour from `hour` on with these coarse fields: a JSON object, or other."""
+    """The imports of one hour with these coarse fields: a JSON object, or other."""
 
     hour: datetime
     coarse: str
@@ -150,7 +150,7 @@ class Rolled(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A span of time whose documents are left out of the figures of a package: from `first_at` to before `until`."""
+    """A time window that is excluded from statistics: from `first_at` to before `until`."""
 
     number: int
     package: str
@@ -167,7 +167,8 @@ class Window(NamedTuple):
     @property
     def days(self) -> Sequence[date]:
         """The UTC days that have a part in it, in their order."""
-        first, last = self.first_at.date(), (self.until - timedelta(microseconds=1)).date()
+        first = self.first_at.date()
+        last = (self.until - timedelta(microseconds=1)).date()
         return [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
 
 
@@ -206,7 +207,7 @@ class Due(NamedTuple):
 
 
 class Step(NamedTuple):
-    """How many rows a step removed or changed, and where the next one begins; None if it was the last."""
+    """How many rows a step removed or changed, and the next place; None after the last."""
 
     removed: int
     next: Place | None

@@ -1,4 +1,4 @@
-"""The REST endpoints: from a request to what the other modules take, and from what they return to an answer."""
+"""The REST endpoints of documents: from requests to values, and from results to answers."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
@@ -79,16 +79,21 @@ class Documents:
         note_refused: Callable[[str], None] = lambda _: None,
         access: type[Access] = Access,
     ) -> None:
-        self.store, self.tokens = store, tokens
-        self.policy, self._access_type = Policy(contracts, note_refused), access
+        self.store = store
+        self.tokens = tokens
+        self.policy = Policy(contracts, note_refused)
+        self._access_type = access
         self.counts = Counts(contracts)
-        self.now, self.make_id, self.forget = now, make_id, forget
+        self.now = now
+        self.make_id = make_id
+        self.forget = forget
         self.parsing = Parsing()
         self.reads = Reads(store, clock_s=clock_s)
         self.methods = Methods(
             store, policy=self.policy, parsing=self.parsing, reads=self.reads, now=now
         )
-        listing, getting = (self.list, parameters.LIST), (self.get, parameters.GET)
+        listing = (self.list, parameters.LIST)
+        getting = (self.get, parameters.GET)
         self._work: tuple[Mapping[str, tuple[_Work, Collection[str]]], ...] = (
             {"POST": (self.create, parameters.CREATE), "GET": listing, "HEAD": listing},
             {
@@ -172,7 +177,7 @@ class Documents:
     def _admit_new(
         self, body: bytes, collection: Name, document: str | None, access: Access
     ) -> tuple[Name, Fields, Admitted]:
-        """Return the name of the document in a body, its fields as they were sent, and what is stored."""
+        """Return a document's name, its fields as they were sent, and what is stored."""
         admitted = self.counts.read(collection.collection, body, document)
         if admitted is None:
             return self._admit_parsed(body, collection, document, access)
@@ -203,7 +208,7 @@ class Documents:
         return collection._replace(document=documents.check_id(document, "document"))
 
     async def patch(self, request: Request, name: Name, query: Parameters) -> Answer:
-        """PATCH a document: create it, replace it, or change the fields that `updateMask.fieldPaths` names."""
+        """PATCH a document: create it, replace it, or change the fields of `updateMask`."""
         precondition = parameters.parse_precondition(query)
         update_mask = parameters.parse_paths(query, parameters.UPDATE_MASK)
         mask = parameters.parse_paths(query, parameters.MASK)
@@ -250,7 +255,7 @@ class Documents:
         return Answer(200, b'{"documents":[%b],"nextPageToken":"%b"}' % (documents, token), JSON)
 
     async def delete(self, request: Request, name: Name, query: Parameters) -> Answer:
-        """DELETE a document, with a token for its package; one that is not there is deleted already."""
+        """DELETE a document, with a token for its package; succeed if it does not exist."""
         precondition = parameters.parse_precondition(query)
         change = Change(name, {}, None, precondition, Action.DELETE)
         await self.store.commit([prepare(change, self._access(request), self.now())])

@@ -41,7 +41,8 @@ class _Readiness:
     """Whether a store can write; asked by many at once, it tries once."""
 
     def __init__(self, store: Store, clock_s: Callable[[], float]) -> None:
-        self._store, self._clock_s = store, clock_s
+        self._store = store
+        self._clock_s = clock_s
         self._ready_until_s = float("-inf")
         self._trial: asyncio.Future[bool] | None = None
 

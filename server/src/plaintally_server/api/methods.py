@@ -60,13 +60,11 @@ class Methods:
         reads: Reads,
         now: Callable[[], datetime],
     ) -> None:
-        self.store, self.policy, self.parsing, self.reads, self.now = (
-            store,
-            policy,
-            parsing,
-            reads,
-            now,
-        )
+        self.store = store
+        self.policy = policy
+        self.parsing = parsing
+        self.reads = reads
+        self.now = now
         self._by_verb: dict[str, _Work] = {
             "commit": self.commit,
             "batchWrite": self.batch_write,
@@ -126,7 +124,7 @@ class Methods:
         return Answer(200, b"[%b]" % b",".join(content), JSON)
 
     async def run_query(self, call: Call) -> Answer:
-        """Read the documents of a collection that answer a query; where none does, one element tells the time."""
+        """Read the documents that answer a query; if none does, return the time of reading."""
         method, body, access, _ = call
         access.check_any()
         query = await self.parsing.run(queries.parse_query, body)

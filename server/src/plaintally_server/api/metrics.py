@@ -1,4 +1,4 @@
-"""Figures of a running collector for Prometheus, on a port of their own: how many requests, how quick, what waits.
+"""Metrics of a running collector for Prometheus, on a port of their own.
 
 Their labels are the few kinds of requests and the codes of answers: no package, no client, nothing
 that was sent.
@@ -76,7 +76,9 @@ class Metrics:
         """The same work, counted and timed."""
 
         async def measured(request: Request) -> Answer:
-            begun, kind, code = time.perf_counter(), kind_of(request.path), 500
+            begun = time.perf_counter()
+            kind = kind_of(request.path)
+            code = 500
             try:
                 answer = await work(request)
                 code = answer.status
@@ -173,10 +175,6 @@ def kind_of(path: bytes) -> str:
         verb = below[1:]
         return verb.decode() if verb in _VERBS else "other"
     collection = below[1:].partition(b"/")[0]
-    return (
-        "counts"
-        if collection.startswith(b"using_")
-        else "shared"
-        if collection in _SHARED
-        else "other"
-    )
+    if collection.startswith(b"using_"):
+        return "counts"
+    return "shared" if collection in _SHARED else "other"

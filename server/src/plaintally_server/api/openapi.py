@@ -189,7 +189,7 @@ def describe(policy: Policy, *, version: str) -> dict[str, Any]:
 
 
 def _describe_bodies() -> tuple[list[Schema], Mapping[str, Schema]]:
-    """The schemas of the bodies of methods, in their order, and of the types that these are made of."""
+    """Return the schemas of the bodies of methods, and of the types that they use."""
     found = msgspec.json.schema_components(
         [body for _, body, _ in _VERBS.values()], ref_template="#/components/schemas/{name}"
     )
@@ -234,7 +234,9 @@ def _describe_collection(collection: str) -> dict[str, Any]:
 
 def _describe_imports(collection: str, path: str) -> dict[str, Any]:
     body = _body(refer(f"fields.{collection}"), required=True)
-    summary, answer, mask = f"Count an import in {collection}", refer("Document"), "mask.fieldPaths"
+    summary = f"Count an import in {collection}"
+    answer = refer("Document")
+    mask = "mask.fieldPaths"
     patch = _operation(summary, answer, mask, "currentDocument.exists", body=body)
     return {
         path: {"post": _operation(summary, answer, "documentId", mask, body=body)},

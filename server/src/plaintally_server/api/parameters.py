@@ -1,4 +1,4 @@
-"""The parameters in the query string of a request, which are those of Firestore's REST reference. Pure.
+"""The parameters in a query string, which are those of Firestore's REST reference. Pure.
 
 An endpoint declares which parameters it takes; any other is an error, because a client that sends
 one expects it to matter. Google's system parameters
@@ -15,8 +15,10 @@ from plaintally_server.firestore.field_paths import FieldPath, parse_mask
 
 Parameters = Mapping[str, Sequence[str]]
 """Values by name, in the order in which they were sent."""
-MASK, UPDATE_MASK = "mask.fieldPaths", "updateMask.fieldPaths"
-_EXISTS, _UPDATE_TIME = "currentDocument.exists", "currentDocument.updateTime"
+MASK = "mask.fieldPaths"
+UPDATE_MASK = "updateMask.fieldPaths"
+_EXISTS = "currentDocument.exists"
+_UPDATE_TIME = "currentDocument.updateTime"
 CREATE = frozenset({"documentId", MASK})
 GET = frozenset({MASK, "readTime", "transaction"})
 LIST = frozenset({*GET, "pageSize", "pageToken", "orderBy", "showMissing"})
@@ -102,7 +104,7 @@ def parse_paths(query: Parameters, parameter: str) -> list[FieldPath] | None:
 
 
 def check_present(query: Parameters) -> None:
-    """Raise if a read is of the past or of a transaction, since the present would be a wrong answer.
+    """Raise if a read asks for the past or for a transaction.
 
     Raises:
         Refusal: it is.

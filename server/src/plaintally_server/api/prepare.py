@@ -58,7 +58,7 @@ def check_part(collection: str, access: Access, action: Action = Action.UPDATE) 
 
 
 def as_reported(stored: Stored, change: Change, access: Access, now: datetime) -> Stored:
-    """What a write answers: to a sender who may not read the document, what that sender sent, and when."""
+    """Return what a write answers; a sender who may not read sees what they sent, and when."""
     if access.sees(change.name.collection, stored.fields):
         return stored
     return Stored(change.fields, now, now)

@@ -48,7 +48,8 @@ class Reads:
     """
 
     def __init__(self, store: Store, *, clock_s: Callable[[], float]) -> None:
-        self.store, self.clock_s = store, clock_s
+        self.store = store
+        self.clock_s = clock_s
         self._room = asyncio.Semaphore(AT_ONCE)
         self._own: defaultdict[str, asyncio.Lock] = defaultdict(
             asyncio.Lock
@@ -67,7 +68,8 @@ class Reads:
         """
 
         def write(rows: Iterator[tuple[Name, Stored | None]]) -> Sequence[Got]:
-            got, size = [], 0
+            got = []
+            size = 0
             for name, stored in rows:
                 sees = stored is not None and access.sees(name.collection, stored.fields)
                 content = (
@@ -95,7 +97,7 @@ class Reads:
         *,
         after: str | None = None,
     ) -> tuple[Sequence[Item], bool]:
-        """Return what answers a query, of what the reader may see, and whether it was cut to fit into one answer.
+        """Return the visible documents that answer a query, and whether the answer was cut.
 
         The walk in the order of names begins after an id.
 

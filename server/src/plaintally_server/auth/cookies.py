@@ -1,4 +1,4 @@
-"""Logins of maintainers: a random secret in a cookie, of which the database holds the SHA-256. Pure.
+"""Logins of maintainers: a secret in a cookie, whose SHA-256 is in the database. Pure.
 
 Every collector on a database knows a login, and a restart does not end it. A copy of the database
 is not a login: a secret of 256 bits cannot be found from its hash. The row of a login also holds a

@@ -1,4 +1,6 @@
-"""What the sender of a request may do: everyone writes whole documents, all else needs a maintainer's token. Pure.
+"""What the sender of a request may do. Pure.
+
+Everyone may write whole documents. Everything else needs a maintainer's token.
 
 A token is 256 random bits, so that it cannot be guessed, and only its SHA-256 is kept. How long it
 takes to find a hash tells of the hash of what was sent, and nothing of a token: to come nearer to
@@ -29,14 +31,14 @@ class Access(NamedTuple):
     policy: Policy
 
     def opens(self, collection: str) -> bool:
-        """Whether documents of a collection, or at least some, may be read, deleted, and changed in part."""
+        """Return whether some documents of a collection may be read, deleted and patched."""
         if self.scope is None:
             return False
         package = collection.removeprefix(COUNTER_PREFIX)
         return collection in SHARED or self.scope.packages is None or self.scope.holds(package)
 
     def check(self, collections: Iterable[str]) -> None:
-        """Raise unless documents of these collections may be read and deleted, or at least some of each.
+        """Raise unless some documents of each collection may be read and deleted.
 
         Raises:
             Refusal: the token is missing or of other packages.

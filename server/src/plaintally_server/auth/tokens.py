@@ -1,4 +1,4 @@
-"""The tokens of maintainers as a running collector knows them: looked up in memory, read anew every other second."""
+"""The tokens of maintainers in a running collector's memory, read again every two seconds."""
 
 import asyncio
 import logging

@@ -15,7 +15,8 @@ from plaintally_server.firestore.ordering import sort_key
 MAX_DEPTH = 20
 MAX_ALTERNATIVES = 30
 """Values that an operator can be given at once."""
-_NULL, _NAN = sort_key(None), sort_key(float("nan"))
+_NULL = sort_key(None)
+_NAN = sort_key(float("nan"))
 
 
 class Found(NamedTuple):
@@ -116,7 +117,8 @@ def _read_comparison(body: _Comparison) -> Filter:
             f"IN, ARRAY_CONTAINS_ANY and NOT_IN need an arrayValue of 1 to {MAX_ALTERNATIVES} "
             "values."
         )
-    test, path = _TESTS[number], parse_field_path(body.field.field_path)
+    test = _TESTS[number]
+    path = parse_field_path(body.field.field_path)
     if path == NAME and not all(
         isinstance(one, Reference) for one in (value if number in _OF_LISTS else [value])
     ):
@@ -151,7 +153,8 @@ def _compares(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]
     """A range holds for values of one kind."""
 
     def test(present: object, wanted: object) -> bool:
-        one, other = sort_key(present), sort_key(wanted)
+        one = sort_key(present)
+        other = sort_key(wanted)
         return one[0] == other[0] and _NAN not in (one, other) and compare(one, other)
 
     return test

@@ -174,7 +174,8 @@ def run(
     always fits. Never more than twice the room is in memory.
     """
     compare = _comparison(query.orders)
-    start, end = query.start, query.end
+    start = query.start
+    end = query.end
     keyed = (
         (keys, found)
         for found in documents
@@ -219,7 +220,9 @@ def _sort(
 ) -> tuple[list[Item], bool]:
     """Sort the documents, and keep the first `stop` of them, or as many as there is room for."""
     kept: list[tuple[Any, Item]] = []
-    horizon, size, is_cut = None, 0, False  # what is not before the horizon is not kept
+    horizon = None  # what is not before the horizon is not kept
+    size = 0
+    is_cut = False
 
     def trim() -> None:
         nonlocal kept, horizon, size, is_cut
@@ -229,7 +232,8 @@ def _sort(
         is_cut = is_cut or over
         if number < len(kept):
             horizon = kept[number][0]
-        kept, size = kept[:number], sum(item.size for item in fitting[:number])
+        kept = kept[:number]
+        size = sum(item.size for item in fitting[:number])
 
     for keys, found in within:
         key = order(keys)

@@ -8,12 +8,12 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 def packed_bytes(body: bytes, encoding: str) -> int:
-    """How much a gzip says it holds, in its last four bytes (https://www.rfc-editor.org/rfc/rfc1952); 0 for others."""
+    """Return the size that a gzip states (RFC 1952); 0 for anything else."""
     return int.from_bytes(body[-4:], "little") if _is_gzip(encoding) else 0
 
 
 def decompress(body: bytes, encoding: str, *, limit: int) -> bytes:
-    """What a body with this Content-Encoding holds: `gzip`, or `identity` and nothing for one that is as it is.
+    """Return the content of a body with this Content-Encoding: `gzip`, `identity` or none.
 
     Raises:
         Refusal: it has another encoding, is not what it says, or holds more than the limit in
@@ -35,7 +35,7 @@ def _is_gzip(encoding: str) -> bool:
 
 
 def _gunzip(body: bytes, room: int, limit: int) -> bytes:
-    """The content of one member, of which no more than one byte beyond its room is ever in memory."""
+    """Return the content of one member, reading at most one byte more than the limit."""
     stream = zlib.decompressobj(_GZIP)
     try:
         content = stream.decompress(body, room + 1)

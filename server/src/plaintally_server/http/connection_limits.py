@@ -1,4 +1,4 @@
-"""The bounds on open connections: in all and per client, and which one ends to make room for a new one. Pure.
+"""The limits on open connections, and which one ends to make room. Pure.
 
 A connection *waits* when its next step is its client's: the rest of a request, the next request, or
 reading an answer. Otherwise the collector works on its request. A new connection is never rejected
@@ -39,7 +39,9 @@ class ConnectionTable:
     """
 
     def __init__(self, *, total: int, per_client: int, unread_bytes: int) -> None:
-        self._total, self._per_client, self._unread_bytes = total, per_client, unread_bytes
+        self._total = total
+        self._per_client = per_client
+        self._unread_bytes = unread_bytes
         self._open: dict[Endable, str | None] = {}  # with the client that is held responsible
         self._waiting: OrderedDict[Endable, None] = (
             OrderedDict()

@@ -20,7 +20,8 @@ from plaintally_server.http.request_head import Head
 
 BUFFER_BYTES = 65_536
 """Of a body that is waiting for its application, and of one that is read for nothing."""
-_LENGTH, _LONG = b"content-length", b"65537"  # how long a body is taken to be that does not say
+_LENGTH = b"content-length"
+_LONG = b"65537"  # the assumed length of a body that states none
 
 _STATUS_LINES = {
     one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in http.HTTPStatus
@@ -32,7 +33,7 @@ _GONE: Message = {"type": "http.disconnect"}
 
 
 class Channel(Protocol):
-    """What an exchange needs of its connection; `writable` is there while the client reads too slowly."""
+    """A connection as an exchange sees it; `writable` is set while the client reads slowly."""
 
     client: str
     writable: asyncio.Future[None] | None
@@ -58,16 +59,20 @@ class Exchange:
     """
 
     def __init__(self, channel: Channel, head: Head, *, keeps_alive: bool) -> None:
-        self.head, self.keeps_alive, self._channel = head, keeps_alive, channel
+        self.head = head
+        self.keeps_alive = keeps_alive
+        self._channel = channel
         self.expects_continue = (
             b"expect" in head.named and head.version == "1.1"
         )  # to be asked for the body
         self.task: asyncio.Task[None] | None = None  # of the application, when it is at work
         self._body: list[bytes] = []
         self.waiting_bytes = 0  # of the body, which the application has not taken yet
-        self.has_more, self._is_delivered = True, False
+        self.has_more = True
+        self._is_delivered = False
         self.is_gone = False  # nobody waits for the answer any more
-        self.is_started, self.is_answered = False, False
+        self.is_started = False
+        self.is_answered = False
         self._start: Message | None = None
         self._left: int | None = (
             None  # bytes that the answer still has to have; None where it has not told
@@ -105,7 +110,8 @@ class Exchange:
         except Exception as error:  # noqa: BLE001  # as below
             _logger.error("a request failed (%s)", describe(error))  # noqa: TRY400
             release(error)
-            answer, self.keeps_alive = refuse(failed()), False
+            answer = refuse(failed())
+            self.keeps_alive = False
         if self._channel.writable:
             await self._channel.writable
         if self.is_gone:
@@ -122,7 +128,7 @@ class Exchange:
         self._channel.write(content, is_last=True)
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Have an application of ASGI answer; where it does not, 500 is answered, or the connection cut."""
+        """Answer by an ASGI application; if it fails, answer 500 or close the connection."""
         try:
             await app(scope, self.receive, self.send)
         except Exception as error:  # noqa: BLE001  # whoever runs the collector reads where, the client reads nothing
@@ -134,7 +140,9 @@ class Exchange:
                 if self.is_started
                 else write_answer(refuse(failed()), self._channel.default_headers)
             )
-            self.is_started, self.is_answered, self.keeps_alive = True, True, False
+            self.is_started = True
+            self.is_answered = True
+            self.keeps_alive = False
             self._channel.write(content, is_last=True)
 
     async def receive(self) -> Message:
@@ -152,7 +160,8 @@ class Exchange:
             await self._waiter
         if self.is_gone or self.is_answered:
             return _GONE
-        body, self._is_delivered = b"".join(self._body), not self.has_more
+        body = b"".join(self._body)
+        self._is_delivered = not self.has_more
         self._body.clear()
         self.waiting_bytes = 0
         self._channel.steer()
@@ -167,7 +176,8 @@ class Exchange:
         if message["type"] == "http.response.start":
             self._start = message
             return
-        body, is_last = message.get("body", b""), not message.get("more_body", False)
+        body = message.get("body", b"")
+        is_last = not message.get("more_body", False)
         content = self._begin(body, is_last=is_last) if self._start else body
         if self.head.method == "HEAD":
             content = content[: len(content) - len(body)]
@@ -182,8 +192,10 @@ class Exchange:
     def _begin(self, body: bytes, *, is_last: bool) -> bytes:
         """The head of the answer, and the first of its body."""
         assert self._start is not None  # noqa: S101  # for the type checker
-        status, headers = self._start["status"], list(self._start.get("headers", ()))
-        self._start, self.is_started = None, True
+        status = self._start["status"]
+        headers = list(self._start.get("headers", ()))
+        self._start = None
+        self.is_started = True
         length = None
         for name, value in headers:
             if name == b"content-length":

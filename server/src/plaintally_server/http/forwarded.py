@@ -14,13 +14,13 @@ from plaintally_server.http.rate_limit import Bucket
 Network = IPv4Network | IPv6Network
 MAX_HOPS = 16
 PREFIXES = {64: 1, 56: 4, 48: 16}
-"""By the length of an IPv6 prefix, how many times the allowance of one client all of its addresses have together."""
+"""By the length of an IPv6 prefix, how many clients' allowances its addresses share."""
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _HOP = re.compile(r"\[(?P<six>[^\]]*)\](:[0-9]+)?|(?P<four>[0-9.]+):[0-9]+")
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Return the networks of trusted proxies: each text is an address, or a network such as 10.0.0.0/8.
+    """Return the networks of trusted proxies; each text is an address or a network.
 
     An IPv4-mapped network such as ::ffff:10.0.0.0/104 is the IPv4 network that it stands for.
 
@@ -55,7 +55,7 @@ def _parse_network(text: str) -> Network:
 
 
 def to_host(text: str) -> str:
-    """Return an address to listen on as sockets take it: IPv6 without brackets, and IPv4 never as IPv6."""
+    """Return an address to listen on as sockets accept it: IPv6 without brackets."""
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         address = ip_address(host)
@@ -66,7 +66,7 @@ def to_host(text: str) -> str:
 
 
 def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
-    """The client of a request: its IPv4 address, or the /64 of its IPv6 address, which one household has for itself.
+    """Return the client of a request: its IPv4 address, or the /64 of its IPv6 address.
 
     `peer` is the other end of the connection and `forwarded` all of X-Forwarded-For. A trusted
     proxy that forwards something that is no address is taken for the client itself.
@@ -85,7 +85,7 @@ def find_client(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
 
 
 def find_buckets(client: str) -> Sequence[Bucket]:
-    """Return the buckets of a client that `find_client` returned: one, or those of all its IPv6 prefixes."""
+    """Return the buckets of a client: one, or those of all its IPv6 prefixes."""
     if not client.endswith("/64"):
         return (Bucket(client),)
     number = int(IPv6Address(client.removesuffix("/64")))
@@ -95,7 +95,7 @@ def find_buckets(client: str) -> Sequence[Bucket]:
 
 
 def find_holder(client: str) -> str:
-    """Return what holds the connections and long bodies of a client that `find_client` returned: it, or its /48.
+    """Return what holds the connections and long bodies of a client: it, or its /48.
 
     A provider may hand out a whole IPv6 /48 to one customer.
     """
@@ -105,7 +105,7 @@ def find_holder(client: str) -> str:
 
 
 def find_direct(peer: str, trusted: Sequence[Network]) -> str | None:
-    """Return what holds a connection; None if that is a trusted proxy, whose requests name their clients."""
+    """Return what holds a connection; None for a trusted proxy."""
     return None if is_trusted(peer, trusted) else find_holder(find_client(peer, "", ()))
 
 
@@ -116,7 +116,7 @@ def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """The address in one entry, which may have a port and, in version 6, brackets; None for what is no address."""
+    """Return the address in an entry, without port and brackets; None if it has none."""
     entry = _HOP.fullmatch(text.strip())
     try:
         address = ip_address((entry["six"] or entry["four"]) if entry else text.strip())

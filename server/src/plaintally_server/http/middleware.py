@@ -27,7 +27,8 @@ from plaintally_server.model import Scope
 
 Check = Callable[[Request], object]
 """Refuses a request whose client has to wait."""
-TRIES, TRIES_PER_S = 10, 0.1
+TRIES = 10
+TRIES_PER_S = 0.1
 """How many wrong tokens a client may send at once, and in a second after that."""
 PATIENCE_S = 5.0
 """How long a long body waits for another one of its client."""
@@ -89,11 +90,12 @@ class Gate:
         return guarded
 
     def _open_account(self, limiter: Limiter, request: Request) -> Callable[[int], None]:
-        """Return what takes the cost of a request, as far as it is known, from the buckets of its client.
+        """Return a function that charges a request's cost to the buckets of its client.
 
         It raises a Refusal where they do not hold the rest of that cost.
         """
-        buckets, taken = self._find_buckets(request), 0
+        buckets = self._find_buckets(request)
+        taken = 0
 
         def charge(cost: int) -> None:
             nonlocal taken
@@ -104,13 +106,14 @@ class Gate:
         return charge
 
     async def _hold(self, work: Work, request: Request) -> Answer:
-        """The same work, while the bytes of the body are counted with those of all other long bodies.
+        """Do the work while the bytes of its body count among all long bodies.
 
         A client, or an IPv6 /48, has one long body at a time; its next one waits, and is not read
         meanwhile.
         """
         turn = self._turns.setdefault(find_holder(self._find_client(request)), asyncio.Lock())
-        held_bytes, has_turn = 0, False
+        held_bytes = 0
+        has_turn = False
 
         async def hold(size: int) -> None:
             nonlocal held_bytes, has_turn
@@ -157,7 +160,7 @@ class Gate:
         return bool(token) and self.find_scope(request, token) is not None
 
     def find_scope(self, request: Request, token: str) -> Scope | None:
-        """Return what a token opens, or None and count it against the tries of the client that sent it.
+        """Return what a token opens; None, and a try of its client, for a wrong one.
 
         Raises:
             Refusal: the client has sent too many wrong ones. A right one is not looked at then,

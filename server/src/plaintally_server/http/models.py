@@ -1,4 +1,4 @@
-"""HTTP's messages as values: the requests and answers that the endpoints which programs use take and give.
+"""HTTP messages as values: requests and answers of the endpoints for programs.
 
 Pages for people are an application of ASGI. A router, a request and a response of a framework would
 cost as much as everything else that happens to a count, and ASGI's own messages a tenth of it.
@@ -71,7 +71,9 @@ class Application:
     """
 
     def __init__(self, work: Work, pages: ASGIApp, headers: Headers) -> None:
-        self.work, self.pages, self.headers = work, pages, headers
+        self.work = work
+        self.pages = pages
+        self.headers = headers
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer as the pages do."""
@@ -110,7 +112,9 @@ async def read_body(request: Request, limit: int) -> bytes:
         request.charge(_cost_of(len(request.whole)))
         return request.whole
     request.charge(_cost_of(check_length(request, limit) or 0))
-    chunks, length, more = [], 0, True
+    chunks = []
+    length = 0
+    more = True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -145,7 +149,7 @@ def _cost_of(size: int) -> int:
 
 
 def check_length(request: Request, limit: int) -> int | None:
-    """What a body says of its length in bytes, unless that is more than the limit; None where it does not say.
+    """Return the length that a request states for its body; None if it states none.
 
     Raises:
         Refusal: it does.

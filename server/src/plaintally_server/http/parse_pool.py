@@ -1,4 +1,4 @@
-"""Has bodies read: long ones in threads, since the loop would stand still meanwhile, and few of those at once."""
+"""Parses bodies: long ones in threads, a few at once, so that the loop goes on."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from plaintally_server.http.models import SHORT_BYTES
 
 T = TypeVar("T")
 AT_ONCE = 1
-"""How many long bodies are read at once: what one holds may take thirty times its memory, and two are no faster."""
+"""Long bodies that are parsed at once: values may take thirty times a body's memory."""
 
 
 class Parsing:
@@ -39,7 +39,7 @@ class Parsing:
 
 
 def _attempt(parse: Callable[..., T], body: bytes, more: Mapping[str, object]) -> T | Refusal:
-    """What `parse` finds in a body, or its refusal, which does not hold on to what was read until then."""
+    """Return what `parse` finds in a body; a refusal keeps nothing of what was read."""
     try:
         return parse(body, **more)
     except Refusal as refusal:

@@ -1,9 +1,35 @@
-"""A connection of the collector: requests are parsed under limits and deadlines, and answered in their order.
+"""A connection to the collector: parses requests under limits, and answers them in their order.
 
-uvicorn runs the server; this takes the place of its own protocol, which knows no deadline but that
-of an idle connection, no limit of a head's size, and answers broken requests in plain text, ahead
-of whole ones before them. llhttp, by way of httptools, does the parsing. Where framing is in doubt
-the connection says so and closes: what comes behind is nobody's request.
+uvicorn runs the server and makes a `Connection` for each client. Its own protocol has no deadline
+but that of an idle connection, and no limit for a head; it answers broken requests in plain text,
+before whole ones that came earlier. llhttp, by way of httptools, parses.
+
+A client may send requests without waiting for answers. `pending` holds them: the first is at work,
+the others wait. For the first, a connection is in one of these states:
+
+    idle --first byte--> head --headers--> body --last byte--> work --first byte--> answering
+     ^  (idle_s)         (head_s)          (body_s)            (request_s)           |
+     |                                                                               |
+     +---------------------- keep-alive: the next request starts --------------------+
+                                                                                     |
+                                  otherwise: closing (linger_s) --> closed <---------+
+
+The times in brackets end the state. A client that is too slow is answered 408 while it still sends,
+503 while the collector works, and is cut off once an answer has begun. One timer for each
+connection looks at `deadline_s` now and then, which is cheaper than a timer for each request.
+
+`is_last` says that nothing more is parsed. It is set by a broken message, a request to close, the
+end of what the client sends, and `shutdown`. A refusal waits in `refusal` until the requests before
+it are answered. If the framing is in doubt, the connection closes, since what follows might be
+smuggled.
+
+What this relies on:
+
+- All methods run on one event loop, so nothing here needs a lock. The parser calls `on_...` within
+  `feed_data`, so an exception raised there comes back out of `feed_data`.
+- Limits do not depend on how the network cuts the data: they count by message (`serial`).
+- An exchange that is abandoned goes on: what was taken in is written. Only its answer is dropped.
+- `table` knows for each connection whether it waits for its client, so that it can end the slowest.
 """
 
 import asyncio
@@ -40,19 +66,16 @@ class Connection(asyncio.Protocol):
         trusted: Sequence[Network] = (),
         limits: Limits = Limits(),  # noqa: B008  # immutable
     ) -> None:
-        self.app, self.server_state, self.app_state, self.limits = (
-            config.loaded_app,
-            server_state,
-            app_state,
-            limits,
-        )
-        self.table, self.trusted = table, trusted
+        self.app = config.loaded_app
+        self.server_state = server_state
+        self.app_state = app_state
+        self.limits = limits
+        self.table = table
+        self.trusted = trusted
         self.waits = True  # for its client, as the table knows it
         self.loop = _loop or asyncio.get_running_loop()
         self.parser = httptools.HttpRequestParser(self)
-        self.pending: deque[Exchange] = (
-            deque()
-        )  # the first is at work, the others wait for their turn
+        self.pending: deque[Exchange] = deque()  # the first is at work, the others wait
         self.refusal: Refusal | None = None  # the last answer, when those before it are through
         self.is_last = False  # no request may follow, and nothing more is parsed
         self.is_in_head = False
@@ -64,7 +87,7 @@ class Connection(asyncio.Protocol):
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is one of streams
-        """Start to wait for a head; where there are too many connections, one that is slower than this ends."""
+        """Wait for a head; if there are too many connections, end one that is slower."""
         self.transport = transport
         self.server_state.connections.add(self)  # type: ignore[arg-type]  # which names the protocols of uvicorn's own
         peer = transport.get_extra_info("peername")
@@ -101,9 +124,7 @@ class Connection(asyncio.Protocol):
         """Parse what came, within the limits, which are the same however it is cut."""
         for start in range(0, len(data), _PIECE_BYTES):
             if not self.is_last:
-                self._parse(
-                    data[start : start + _PIECE_BYTES] if len(data) > _PIECE_BYTES else data
-                )
+                self._parse(data[start : start + _PIECE_BYTES])
         self.steer()
         self._note()
 
@@ -115,13 +136,13 @@ class Connection(asyncio.Protocol):
                 self.read_bytes += len(data)
                 self._check_overhead()
         except httptools.HttpParserError as error:
-            if not self.is_last:
-                refusal = error.__context__
-                self._refuse(
-                    refusal
-                    if isinstance(refusal, Refusal)
-                    else invalid("The request is no HTTP/1.1.")
-                )
+            cause = error.__context__
+            if self.is_last:
+                return
+            if isinstance(cause, Refusal):
+                self._refuse(cause)
+            else:
+                self._refuse(invalid("The request is no HTTP/1.1."))
         except Refusal as refusal:
             self._refuse(refusal)
 
@@ -140,7 +161,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client has read."""
-        writable, self.writable = self.writable, None
+        writable = self.writable
+        self.writable = None
         self.table.owe(self, 0)
         if writable is not None and not writable.done():
             writable.set_result(None)
@@ -156,11 +178,12 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def evict(self) -> None:
-        """End now, with an answer where one is awaited: the client is slow, and its place is needed."""
+        """End now, with an answer if one is awaited, to make room for another connection."""
         first = self.pending[0] if self.pending else None
         is_awaited = self.is_in_head if first is None else not first.is_started
         self._abandon_all()
-        self.is_last, self.is_in_head = True, False
+        self.is_last = True
+        self.is_in_head = False
         if self.transport.get_write_buffer_size():
             self.transport.abort()  # to close would wait for the client
             return
@@ -175,7 +198,8 @@ class Connection(asyncio.Protocol):
         """The first byte of a request."""
         if self.is_last:
             raise invalid("No request may follow.")
-        self.head, self.is_in_head = Head(self.limits), True
+        self.head = Head(self.limits)
+        self.is_in_head = True
         self.serial += 1
         self.read_bytes = self.body_bytes = 0
         if not self.pending:
@@ -201,7 +225,8 @@ class Connection(asyncio.Protocol):
                 "RESOURCE_EXHAUSTED",
                 f"At most {self.limits.pipelined} requests may wait in a row.",
             )
-        head, parser = self.head, self.parser
+        head = self.head
+        parser = self.parser
         head.end(
             parser.get_method().decode(),
             parser.get_http_version(),
@@ -254,9 +279,8 @@ class Connection(asyncio.Protocol):
         if isinstance(app, Application) and app.is_for(exchange.head.target):
             work = exchange.answer(app)
         else:
-            work = exchange.run(
-                app, exchange.head.make_scope({**self.base, "state": self.app_state.copy()})
-            )
+            scope = exchange.head.make_scope({**self.base, "state": self.app_state.copy()})
+            work = exchange.run(app, scope)
         exchange.task = self.loop.create_task(work)
         self.server_state.tasks.add(exchange.task)
 
@@ -306,7 +330,8 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what is being parsed with a refusal, behind all that came before it, and close."""
         release(refusal)  # its frames refer to this connection, which keeps it
-        self.is_last, self.is_in_head = True, False
+        self.is_last = True
+        self.is_in_head = False
         if self.pending and self.pending[-1].has_more:
             broken = self.pending.pop()
             self._abandon(broken)
@@ -323,7 +348,7 @@ class Connection(asyncio.Protocol):
             self._close(lingers=True)
 
     def _close(self, *, lingers: bool) -> None:
-        """Close; where the client may still be sending, let it come to the answer first: a reset would undo that."""
+        """Close, after a client that may still be sending has had time to read the answer."""
         self.is_last = True
         self._abandon_all()
         self._expect_within(self.limits.linger_s)
@@ -355,14 +380,12 @@ class Connection(asyncio.Protocol):
             (self.transport.pause_reading if is_full else self.transport.resume_reading)()
 
     def _check_overhead(self) -> None:
-        """Raise where a message has far more framing than content: a head without end, extensions of chunks."""
+        """Raise if a message has far more framing than content."""
         room = self.limits.target_bytes + self.limits.head_bytes + _FRAMING_SHARE * self.body_bytes
         if self.read_bytes - self.body_bytes > room:
-            raise (
-                too_large(self.limits)
-                if self.is_in_head
-                else invalid("The body has more framing than content.")
-            )
+            if self.is_in_head:
+                raise too_large(self.limits)
+            raise invalid("The body has more framing than content.")
 
     # What happens when it takes too long.
 

@@ -21,7 +21,7 @@ _ROUNDING_S = 1e-6
 
 
 class Bucket(NamedTuple):
-    """A network that a client belongs to; `share` is how many times one client's allowance it has."""
+    """A network of a client; `share` is how many clients' allowances it has."""
 
     network: str
     share: int = 1
@@ -40,14 +40,18 @@ class Limiter:
     def __init__(
         self, *, rate: float, burst: int, make_salt: Callable[[], bytes], capacity: int = CAPACITY
     ) -> None:
-        self.rate, self.burst, self.make_salt, self.capacity = rate, burst, make_salt, capacity
+        self.rate = rate
+        self.burst = burst
+        self.make_salt = make_salt
+        self.capacity = capacity
         self._full_at_s: OrderedDict[bytes, float] = OrderedDict()
-        self._salt, self._ends_at_s = b"", float("-inf")
+        self._salt = b""
+        self._ends_at_s = float("-inf")
 
     def take(
         self, buckets: Sequence[Bucket], cost: int = 1, *, taken: int = 0, now_s: float
     ) -> float:
-        """Take documents from all buckets of a client, or nothing and return the seconds until they hold enough.
+        """Take documents from all buckets of a client, or return the seconds to wait.
 
         `taken` is what the same request has taken before. A request that costs more than a burst
         passes when the buckets are full but for that, and leaves them in debt.
@@ -73,13 +77,15 @@ class Limiter:
         return wait_s if wait_s > _ROUNDING_S else 0.0
 
     def _wait_s(self, key: bytes, share: int, cost: int, taken: int, now_s: float) -> float:
-        rate, burst = self.rate * share, self.burst * share
+        rate = self.rate * share
+        burst = self.burst * share
         needed = min(cost + taken, burst) - taken
         return self._full_at_s.get(key, now_s) - now_s - (burst - needed) / rate
 
     def _find(self, bucket: Bucket, now_s: float) -> bytes:
         """Return the MAC that stands for a network today."""
         if now_s >= self._ends_at_s:
-            self._salt, self._ends_at_s = self.make_salt(), now_s + DAY_S
+            self._salt = self.make_salt()
+            self._ends_at_s = now_s + DAY_S
             self._full_at_s.clear()
         return hashlib.blake2b(bucket.network.encode(), key=self._salt, digest_size=16).digest()

@@ -45,7 +45,8 @@ class Head:
     __slots__ = ("headers", "limits", "method", "named", "target", "version")
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.target = limits, b""
+        self.limits = limits
+        self.target = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.named: dict[
             bytes, bytes
@@ -78,13 +79,13 @@ class Head:
         size_bytes = sum([len(name) + len(value) for name, value in self.headers])
         if size_bytes > self.limits.head_bytes or len(self.headers) > self.limits.headers:
             raise too_large(self.limits)
-        self.method, self.version, named = method, version, dict(self.headers)
+        self.method = method
+        self.version = version
+        named = dict(self.headers)
         hosts = int(b"host" in named)
         if len(named) < len(self.headers):
-            hosts, named = (
-                len(self.find(b"host")),
-                {name: b", ".join(self.find(name)) for name in named},
-            )
+            hosts = len(self.find(b"host"))
+            named = {name: b", ".join(self.find(name)) for name in named}
         self.named = named
         if version not in ("1.1", "1.0"):
             raise invalid("The request is no HTTP/1.1.")
@@ -108,7 +109,7 @@ class Head:
             raise Refusal(417, "INVALID_ARGUMENT", "Nothing can be expected but 100-continue.")
 
     def make_scope(self, base: Mapping[str, Any]) -> dict[str, Any]:
-        """The request as ASGI has it; `base` holds what is the same for all requests of a connection."""
+        """Return the scope of ASGI; `base` is the same for all requests of a connection."""
         path, _, query = self.target.partition(b"?")
         text = path.decode("ascii")
         return {

@@ -70,7 +70,7 @@ class Policy(NamedTuple):
     note_refused: Callable[[str], None] = lambda _: None
 
     def note(self, refusal: Refusal) -> None:
-        """Note what is answered, where it is that a document is not admitted; it may have been tried more than once."""
+        """Note the package of a document that was not admitted, when that is answered."""
         if refusal.package is not None:
             self.note_refused(refusal.package)
 
@@ -188,7 +188,7 @@ def check_collection(collection: str, policy: Policy) -> None:
 def admit(
     name: Name, fields: Fields, policy: Policy, *, current: Fields | None = None, sees: bool = True
 ) -> Admitted:
-    """Admit a document; `current` holds the fields that are stored under its name, where there are any.
+    """Admit a document; `current` holds the fields that are stored under its name.
 
     `sees` says whether the sender may see these.
 
@@ -214,7 +214,7 @@ def admit(
 
 
 def name_by_id(collection: str, fields: Fields, policy: Policy) -> str | None:
-    """The id for a document that came without one, where its kind is named by a field; else None."""
+    """Return the id of a document whose kind is named by a field; else None."""
     found = (
         fields.get("id") if collection in SHARED and policy.dialect_of(collection, fields) else None
     )
@@ -222,13 +222,13 @@ def name_by_id(collection: str, fields: Fields, policy: Policy) -> str | None:
 
 
 def parent_of(collection: str, fields: Fields) -> str | None:
-    """The id of the document above one of these fields: of statistics their session, of a run its statistics."""
+    """Return the id of the document above: the session of stats, the stats of an invoke."""
     found = fields.get(_PARENT.get(collection, ""))
     return found if isinstance(found, str) else None
 
 
 def is_part_of(fields: Fields, parent: Fields) -> bool:
-    """Whether a document has the package and the key of the one above, and its label where both have one."""
+    """Return whether a document has the package, key and label of the one above."""
     names = ["package", "deletion_key_hash"]
     if "label" in fields and "label" in parent:
         names.append("label")
@@ -251,7 +251,7 @@ def hash_import(package: str, name: str) -> bytes:
 
 
 def write_coarse(fields: Fields, *, is_dialect: bool) -> str:
-    """Return what an import is counted by: its coarse fields as a JSON object, in the order of their names."""
+    """Return the coarse fields of an import as a JSON object, in the order of their names."""
     if is_dialect:
         coarse = rxinfer.coarse_fields(fields)
     else:
@@ -378,7 +378,8 @@ def _check_context(context: Mapping[str, Any], label: Label) -> None:
 def _check_names(
     collection: str, fields: Fields, declared: tuple[str, ...], *, optional: Collection[str] = ()
 ) -> None:
-    unknown, missing = set(fields) - set(declared), set(declared) - {*fields, *optional}
+    unknown = set(fields) - set(declared)
+    missing = set(declared) - {*fields, *optional}
     if unknown or missing:
         wrong = f"{len(unknown)} unknown" if unknown else f"{', '.join(sorted(missing))} missing"
         raise invalid(

@@ -1,4 +1,4 @@
-"""Versions that older and other clients send, made as coarse as those of the SDK before anything is stored. Pure."""
+"""Makes versions from older and other clients as coarse as those of the SDK. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from plaintally.versions import coarse_version
 
 
 def coarsen(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an import or of a session with every version coarse, those of an environment included.
+    """Return the fields of an import or a session with coarse versions.
 
     A version is a text whose name ends in "version", as in `package_version` and in RxInfer's
     `juliaVersion`.

@@ -1,4 +1,4 @@
-"""What the documents of a contract's collections look like, as JSON Schemas made of the contract's own rules. Pure."""
+"""JSON Schemas of a contract's collections, made from the contract's own rules. Pure."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,9 @@
 """The collections of documents, and the tables that exports have in their place. Pure."""
 
 COUNTER_PREFIX = "using_"
-SESSIONS, STATS, INVOKES = "sessions", "session_stats", "invokes"
+SESSIONS = "sessions"
+STATS = "session_stats"
+INVOKES = "invokes"
 PARENTS = {STATS: SESSIONS, INVOKES: STATS}
 """By collection, that of the document above."""
 _TABLE_OF = {SESSIONS: "sessions", STATS: "stats", INVOKES: "invokes"}
@@ -10,7 +12,7 @@ TABLES = ("imports", *_COLLECTION_OF)
 
 
 def is_import(collection: str) -> bool:
-    """Return whether what is written to a collection is an import, which is counted and not stored."""
+    """Return whether a collection takes imports, which are counted and not stored."""
     return collection.startswith(COUNTER_PREFIX)
 
 

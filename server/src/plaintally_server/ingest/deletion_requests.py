@@ -48,7 +48,7 @@ def parse_session_id(text: str) -> str:
 
 
 def make_receipt(session_id: str, *, deleted_at: datetime, documents: int, salt: bytes) -> Receipt:
-    """The receipt of a deletion; its hash is that of the other fields and of a salt that is kept nowhere."""
+    """Return the receipt of a deletion; the salt of its hash is stored nowhere."""
     fields = {
         "session": session_id,
         "deleted_at": format_timestamp(deleted_at),
@@ -71,5 +71,5 @@ def opens(key: str, key_hash: bytes | None) -> bool:
 
 
 def wrong_key() -> Refusal:
-    """The answer to a wrong key, and to any key of a session that there is not: nobody learns which ids exist."""
+    """Return the answer to a wrong key; it does not tell whether the session exists."""
     return forbidden("No session here has this ID and this deletion key.")

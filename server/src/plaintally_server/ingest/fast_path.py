@@ -1,4 +1,4 @@
-"""Imports as nearly all clients write them: recognised at one glance, and counted without being taken apart. Pure.
+"""Recognizes imports in their usual form, without parsing them. Pure.
 
 The JSON text of an import is held against a regular expression that is made of its package's
 contract. It lets nothing pass that `ingest.admit` refuses, and what it does not let pass, right or
@@ -39,7 +39,7 @@ _VALUES = {
     **{name: ("stringValue", pattern.pattern) for name, pattern in COARSE_PATTERNS.items()},
     **dict.fromkeys(rxinfer.VERSIONS, ("stringValue", VERSION.pattern)),
 }
-"""By field, the kind of its value and the form of its text, in which nothing is escaped and no space stands."""
+"""By field, the kind of its value and the form of its text, without escapes or spaces."""
 _KNOWN_COARSE = 1024
 """How many combinations of coarse fields are remembered as they are counted."""
 
@@ -54,7 +54,7 @@ class Counts:
         }
 
     def read(self, collection: str, text: bytes, document: str | None) -> Admitted | None:
-        """Return the import in the JSON text of a document, which has a name if the client chose one.
+        """Return the import in the JSON text of a document, and in its name if it has one.
 
         Its fields are left out. None if the text has another form.
         """
@@ -66,15 +66,16 @@ class Counts:
 
 
 def _orders(contract: Contract) -> Sequence[Sequence[str]]:
-    """Return the fields of imports in the orders in which they are sent, the most frequent one first."""
+    """Return the orders of the fields in imports, the most frequent first."""
     return [*(rxinfer.COUNT_ORDERS if contract.dialect else ()), contract.counter_fields]
 
 
 class _Shape:
-    """Imports of one package whose fields stand in one order, with `id` and `timestamp` at one end."""
+    """Imports of one package with fields in one order, `id` and `timestamp` at one end."""
 
     def __init__(self, package: str, names: Sequence[str]) -> None:
-        self._package, self._hash = package, blake2b(f"{package}/".encode(), digest_size=ID_BYTES)
+        self._package = package
+        self._hash = blake2b(f"{package}/".encode(), digest_size=ID_BYTES)
         values = [
             rf'"{name}": ?\{{"{_VALUES[name][0]}": ?"({_VALUES[name][1]})"\}}' for name in names
         ]
@@ -101,7 +102,7 @@ class _Shape:
 
 
 def _coarse_writer(names: Sequence[str]) -> Callable[[Sequence[bytes]], str]:
-    """Return a function that writes the coarse fields of these names; it remembers what it wrote."""
+    """Return a function that writes coarse fields; it remembers what it wrote."""
     is_dialect = any(name in rxinfer.VERSIONS for name in names)
 
     @lru_cache(_KNOWN_COARSE)

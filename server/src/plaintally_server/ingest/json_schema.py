@@ -83,10 +83,8 @@ def items(schema: Schema) -> Schema:
 
 
 TEXT: Schema = {"type": "string"}
-_DAY, _CLOCK = (
-    "(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])",
-    "([01][0-9]|2[0-3]):[0-5][0-9]",
-)
+_DAY = "(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
 TIMESTAMP: Schema = {
     "type": "string",
     "pattern": rf"^{_DAY}[Tt]{_CLOCK}:[0-5][0-9](\.[0-9]{{1,9}})?([Zz]|[+-]{_CLOCK})$",
@@ -117,8 +115,8 @@ VALUE_KINDS = (
 )
 COMPONENTS: Mapping[str, Schema] = {
     "Value": {
-        "description": "A value has exactly one kind. Kinds are also read in snake_case, 20 arrays and maps deep; an "
-        "array stands in no array but within a map.",
+        "description": "A value has exactly one kind. Kinds are also read in snake_case, 20 arrays "
+        "and maps deep; an array stands in no array but within a map.",
         "type": "object",
         "properties": {
             kind: content for value in VALUE_KINDS for kind, content in value["properties"].items()
@@ -128,7 +126,10 @@ COMPONENTS: Mapping[str, Schema] = {
         "additionalProperties": False,
     },
     "Fields": {
-        "description": f"Values by name. A name has 1 to {MAX_NAME_BYTES} bytes and is not in double underscores.",
+        "description": (
+            f"Values by name. A name has 1 to {MAX_NAME_BYTES} bytes and is not in double "
+            "underscores."
+        ),
         "type": "object",
         "propertyNames": {"minLength": 1, "maxLength": MAX_NAME_BYTES},
         "additionalProperties": refer("Value"),

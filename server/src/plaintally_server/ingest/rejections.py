@@ -1,4 +1,4 @@
-"""How many documents of each package are refused: a release that sends what no contract admits would go unnoticed."""
+"""Counts rejected documents by package, so that a faulty release is noticed."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,5 +20,6 @@ class Refusals:
     def take(self) -> Mapping[str, int]:
         """Those since the last time, by package."""
         with self._lock:
-            counts, self._counts = self._counts, Counter()
+            counts = self._counts
+            self._counts = Counter()
         return counts

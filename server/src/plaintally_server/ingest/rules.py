@@ -17,7 +17,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Rule(NamedTuple):
-    """A condition of a field's value, how it goes on after "must be", and what a JSON Schema can tell of it."""
+    """A condition of a field's value, its words after "must be", and its JSON Schema."""
 
     holds: Callable[[Any], object]
     must_be: str

@@ -119,7 +119,7 @@ def coarse_fields(fields: Fields) -> Fields:
 
 
 def may_replace(collection: str, fields: Fields, current: Fields) -> bool:
-    """Return whether a document may replace the one that is there, although no key proves whose it is.
+    """Return whether a document may replace the stored one without a key.
 
     Statistics may, if they add runs, stay at their place, and none of their totals shrinks. A
     session and a run never change.
@@ -132,10 +132,11 @@ def may_replace(collection: str, fields: Fields, current: Fields) -> bool:
 
 
 def complete(fields: Fields, package: str, *, label: str = "") -> dict[str, Any]:
-    """The fields as any other package has them, for whoever reads documents of both; those that it has stay."""
+    """Return the fields as other packages name them; fields that have those names stay."""
     completed = {"package": package, **fields}
     if "execution_start" in fields:
-        start, end = fields["execution_start"], fields["execution_end"]
+        start = fields["execution_start"]
+        end = fields["execution_end"]
         completed = {"label": label, "duration_ms": _milliseconds(start, end), **completed}
     if VERSIONS[0] in fields:
         completed = {"package_version": fields[VERSIONS[0]], **completed}

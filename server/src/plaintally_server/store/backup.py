@@ -109,10 +109,8 @@ def restore(
     log = None if deletions is None else deletion_records.parse(deletions)
     check_regular(database)  # root could replace a device
     _check_apart(backup, replace.part_of(database))
-    what, otherwise = (
-        f"cannot restore {backup} to {database}",
-        "name another database with --database",
-    )
+    what = f"cannot restore {backup} to {database}"
+    otherwise = "name another database with --database"
     with _telling(what, database, otherwise), held(database) as lock:
         give(lock, to_owner_of=database)
         replace.check_room(database)

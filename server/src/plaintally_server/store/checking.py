@@ -52,7 +52,8 @@ class Check:
             return
         except sqlite3.DatabaseError as error:  # such as a page that is no page of a database
             found = str(error)
-        self.has_passed, self.is_damaged = found == "ok", found != "ok"
+        self.has_passed = found == "ok"
+        self.is_damaged = found != "ok"
         if self.is_damaged:
             reason = found.splitlines()[-1]
             _logger.error(

@@ -35,7 +35,8 @@ KEPT_NEW = 200
 """Combinations that a complete day tells apart besides those that were known before."""
 KEPT_KNOWN = 1_000
 """Known combinations that stay: those of the most weeks, then days, then imports."""
-KNOWN_DAYS, KNOWN_DAYS_AT_ONCE = 364, 28
+KNOWN_DAYS = 364
+KNOWN_DAYS_AT_ONCE = 28
 """For how many days a combination is known; fewer are read while a batch waits."""
 _AT_ONCE = 200
 """Combinations that are moved at once."""
@@ -64,7 +65,8 @@ class Cut:
     """
 
     def __init__(self, package: str, day: int, *, keep: int, look_back: int) -> None:
-        self.package, self.day = package, day
+        self.package = package
+        self.day = day
         self.is_done = False
         self.kept: Collection[str] = ()
         self.stamp: int | None = None
@@ -97,7 +99,8 @@ class Cut:
             return
         if self._doomed is None:
             self._doomed = self._choose()
-        moved, self._doomed = self._doomed[:_AT_ONCE], self._doomed[_AT_ONCE:]
+        moved = self._doomed[:_AT_ONCE]
+        self._doomed = self._doomed[_AT_ONCE:]
         if moved:
             self._move(connection, moved)
         self.is_done = not self._doomed
@@ -215,7 +218,8 @@ def find_combinations(connection: Connection, package: str, day: int, *, most: i
 def _excluded_hours(
     connection: Connection, package: str, first_day: int, last_day: int
 ) -> Collection[int]:
-    first, last = first_day * 24, last_day * 24 + 23
+    first = first_day * 24
+    last = last_day * 24 + 23
     windows = connection.execute(
         select(struck.c.first_at, struck.c.until).where(struck.c.package == package)
     )

@@ -237,10 +237,8 @@ def drop_expired(
     Returns:
         How many were deleted, and the key after which to look next (None: there are no more).
     """
-    [key], made_at = (
-        table.primary_key,
-        table.c.buried_at if table is tombstones else table.c.deleted_at,
-    )
+    [key] = table.primary_key
+    made_at = table.c.buried_at if table is tombstones else table.c.deleted_at
     span = (
         connection.execute(select(key).where(key > after).order_by(key).limit(STEP)).scalars().all()
     )
@@ -266,7 +264,8 @@ class _Tree(NamedTuple):
 
 def _find_trees(connection: Connection, sessions: Sequence[str]) -> Mapping[str, _Tree]:
     """Return the tree of each session of which anything is here."""
-    key, package = documents.c, documents.c.package
+    key = documents.c
+    package = documents.c.package
     counts: dict[str, Counter[str]] = {}
     owners: dict[str, str] = {}
     for part in parts_of(sessions):

@@ -19,7 +19,8 @@ from time import monotonic
 from plaintally_server.store.database import ERRORS
 from plaintally_server.store.writer import disk_full
 
-FOR_IMPORTS, FOR_OTHERS = 16 * 2**20, 4 * 2**20
+FOR_IMPORTS = 16 * 2**20
+FOR_OTHERS = 4 * 2**20
 """The free bytes that a batch of documents needs, and any other transaction."""
 _AGAIN_S = 1.0
 
@@ -54,7 +55,9 @@ class Room:
     def __init__(
         self, database: Path, connection: sqlite3.Connection, empty_log: Callable[[], object]
     ) -> None:
-        self._database, self._connection, self._empty_log = database, connection, empty_log
+        self._database = database
+        self._connection = connection
+        self._empty_log = empty_log
         self._emptied_at = -inf
 
     def check(self, reserve: int) -> None:

@@ -53,7 +53,8 @@ AGAIN_S = 2.0
 """The time between two attempts to empty the log while a reader uses it."""
 RETRY_S = 60.0
 """The time between two attempts after a failure, such as a full disk."""
-STEP_ROWS, STEP_BYTES = 100, 256 * 1024
+STEP_ROWS = 100
+STEP_BYTES = 256 * 1024
 """What a step copies or deletes at most; one document may be larger."""
 RESERVE_BYTES = 64 * 2**20
 """The disk space that a pass leaves to other writes; below half, it drops its copy."""
@@ -61,7 +62,8 @@ LOG_BYTES = 16 * 2**20
 """The size of the write-ahead log at which a step waits until readers let it be emptied."""
 _ROW_BYTES = 500  # that a document takes besides its fields, in the table and in its indexes
 _SAMPLES = 64
-_COPY, _OLD = "documents_copy", "documents_old"
+_COPY = "documents_copy"
+_OLD = "documents_old"
 _TRIGGERS = ("erasure_insert", "erasure_update", "erasure_delete")
 _FULL = (
     "SQLITE_FULL",
@@ -178,7 +180,8 @@ def room_needed(connection: Connection) -> int:
 
     A few documents stand for all.
     """
-    number, fields = documents.c.number, documents.c.fields
+    number = documents.c.number
+    fields = documents.c.fields
     # SQLite reads a whole index for both in one query, and one row for each alone.
     first, last = (connection.execute(select(end(number))).scalar() for end in (func.min, func.max))
     copied = connection.execute(select(erasure_pass.c.position)).scalar()
@@ -329,7 +332,8 @@ def _end_of_step(connection: Connection, table: str, position: int) -> int | Non
         f"SELECT number, length(fields) FROM {table} "  # noqa: S608  # a table of ours
         f"WHERE number > :position ORDER BY number LIMIT {STEP_ROWS}"
     )
-    end, room = None, STEP_BYTES
+    end = None
+    room = STEP_BYTES
     for number, size in connection.execute(query, {"position": position}):
         if end is not None and size > room:
             break

@@ -47,7 +47,7 @@ from plaintally_server.store.timestamps import from_us, to_us
 
 
 class TakenPage(NamedTuple):
-    """What came of a page of writes: the answer to each, and the numbers of new imports and documents.
+    """The answers to a page of writes, and the numbers of new imports and documents.
 
     A document is new if it did not exist, or has changed.
     """

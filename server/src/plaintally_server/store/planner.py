@@ -1,4 +1,4 @@
-"""Plans what a batch of writes comes to: answers, documents to put and drop, imports to count. Pure.
+"""Plans a batch of writes: answers, documents to put and drop, imports to count. Pure.
 
 A batch holds groups of writes. A group is done as a whole or not at all, and sees what the groups
 before it did. A database does a batch in one transaction, in this order:
@@ -110,7 +110,10 @@ class _Planner:
         ]
 
     def _try(self, group: Sequence[Write | Import]) -> Answer:
-        """Return the answer to a group; a variable for the error would keep the writes, by its traceback."""
+        """Return the answer to a group.
+
+        No variable may hold the error: its traceback would keep the writes.
+        """
         try:
             answer = [
                 self._count(write) if isinstance(write, Import) else self._write(write)
@@ -199,8 +202,9 @@ class _Planner:
             raise Forgotten({key[1]: at} if key[0] == STATS else {})
 
     def _check_place(self, key: Key, admitted: Admitted, *, is_new: bool) -> None:
-        """Raise unless a document is part of the one above, where that is there, and there is room for it."""
-        collection, parent = key[0], admitted.parent
+        """Raise unless a document fits the one above, and there is room for it."""
+        collection = key[0]
+        parent = admitted.parent
         if parent is None:
             return
         above = (PARENTS[collection], parent)

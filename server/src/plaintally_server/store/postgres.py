@@ -62,7 +62,9 @@ class _Server:
     """The connection that writes; see `Backend`."""
 
     def __init__(self, url: str, patience_s: float) -> None:
-        self._url, self._patience_s, self._is_there = url, patience_s, True
+        self._url = url
+        self._patience_s = patience_s
+        self._is_there = True
         self.engine = open_for_writing(url, alone=True, limit_s=libpq.LIMIT_S)
         self._vacuuming = Vacuuming(open_for_writing(url))  # without a limit: VACUUM may take hours
         self.transactions = Transactions(self.engine, self._vacuuming.begin)
@@ -118,7 +120,8 @@ class _Server:
     async def _persist(self, attempt: Attempt) -> Plan:
         """Try until it is done, or the database was not there for too long."""
         # Once one batch has waited in vain, those behind it do not, until one succeeds.
-        give_up, pause_s = time.monotonic() + self._patience_s * self._is_there, 0.05
+        give_up = time.monotonic() + self._patience_s * self._is_there
+        pause_s = 0.05
         while True:
             try:
                 planned = await attempt.run(await self._connect())

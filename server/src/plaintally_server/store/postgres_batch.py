@@ -35,30 +35,35 @@ JOIN documents USING (collection, id) ORDER BY collection, id FOR UPDATE OF docu
 """  # noqa: S608  # of our own
 _STATS = f"""
 SELECT found.* FROM unnest($1::bytea[]) AS wanted (parent), LATERAL (
-    SELECT id, fields, create_time, update_time, package, documents.parent, context_label FROM documents
+    SELECT id, fields, create_time, update_time, package, documents.parent, context_label
+    FROM documents
     WHERE collection = '{STATS}'::bytea AND documents.parent = wanted.parent LIMIT {MAX_STATS}
 ) AS found
 """  # noqa: S608  # of our own
 _RUNS = f"""
 SELECT wanted.parent, (SELECT count(*) FROM (
-    SELECT FROM documents WHERE collection = '{INVOKES}'::bytea AND documents.parent = wanted.parent LIMIT {MAX_RUNS}
+    SELECT FROM documents
+    WHERE collection = '{INVOKES}'::bytea AND documents.parent = wanted.parent LIMIT {MAX_RUNS}
 ) AS found) FROM unnest($1::bytea[]) AS wanted (parent)
 """  # noqa: S608  # of our own
 _BURIED = "SELECT id_hash FROM tombstones WHERE id_hash = ANY($1::bytea[])"
 _IDS = "SELECT id FROM import_ids WHERE id = ANY($1::bytea[])"
 # Rows as `_row` has them.
 _ROWS = f"""
-unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[], $8::text[])
-    AS row ({_COLUMNS})
+unnest(
+    $1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[],
+    $8::text[]
+) AS row ({_COLUMNS})
 """
 _INSERT = f"""
 WITH made AS (
-    INSERT INTO documents ({_COLUMNS}) SELECT * FROM {_ROWS} ON CONFLICT (collection, id) DO NOTHING RETURNING 1
+    INSERT INTO documents ({_COLUMNS}) SELECT * FROM {_ROWS}
+    ON CONFLICT (collection, id) DO NOTHING RETURNING 1
 ) SELECT count(*) FROM made
 """  # noqa: S608  # of our own
 _UPDATE = f"""
-UPDATE documents SET fields = row.fields, update_time = row.update_time, package = row.package, parent = row.parent,
-    context_label = row.context_label
+UPDATE documents SET fields = row.fields, update_time = row.update_time, package = row.package,
+    parent = row.parent, context_label = row.context_label
 FROM {_ROWS} WHERE (documents.collection, documents.id) = (row.collection, row.id)
 """  # noqa: S608  # of our own
 _BY_HOUR = ", ".join(
@@ -71,12 +76,14 @@ _COUNT = f"""
 WITH new AS (
     INSERT INTO import_ids (id, day)
     SELECT substring(part.ids FROM place * 16 + 1 FOR 16), part.day
-    FROM unnest($1::bytea[], $2::int[]) AS part (ids, day), generate_series(0, length(part.ids) / 16 - 1) AS place
+    FROM unnest($1::bytea[], $2::int[]) AS part (ids, day),
+        generate_series(0, length(part.ids) / 16 - 1) AS place
     ORDER BY 1 ON CONFLICT DO NOTHING RETURNING 1
 ), hours AS (
     INSERT INTO import_days (package, day, fields, {", ".join(HOURS)})
     SELECT package, hour / 24, fields, {_BY_HOUR}
-    FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[]) AS cell (package, hour, fields, imports)
+    FROM unnest($3::text[], $4::int[], $5::text[], $6::bigint[])
+        AS cell (package, hour, fields, imports)
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (package, day, fields) DO UPDATE SET {_ADD_HOURS}
 ), days AS (
@@ -86,7 +93,8 @@ WITH new AS (
 ), months AS (
     INSERT INTO monthly_rollups (series, package, month, key, value)
     SELECT * FROM unnest($12::text[], $13::text[], $14::date[], $15::text[], $16::bigint[])
-    ON CONFLICT (series, package, month, key) DO UPDATE SET value = monthly_rollups.value + excluded.value
+    ON CONFLICT (series, package, month, key)
+        DO UPDATE SET value = monthly_rollups.value + excluded.value
 ), noted AS (
     INSERT INTO rolled_days (package, collection, day, stamp)
     SELECT * FROM unnest($17::text[], $18::bytea[], $19::date[], $20::bigint[])

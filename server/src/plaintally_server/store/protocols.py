@@ -39,7 +39,7 @@ class Reader(Protocol):
     def read_all(
         self, names: Sequence[Name], work: Callable[[Iterator[tuple[Name, Stored | None]]], T]
     ) -> T:
-        """What the work makes of the documents of these names, in this order, as they are at one moment."""
+        """Return what the work makes of documents, in this order, at one moment."""
 
     def scan(
         self,
@@ -49,10 +49,10 @@ class Reader(Protocol):
         after: str | None,
         descending: bool,
     ) -> T:
-        """What the work makes of a collection's ids and documents, in the order of the ids, behind the id `after`."""
+        """Return what the work makes of a collection, by ids, from the id after `after`."""
 
     def day_states(self, package: str) -> Sequence[DayState]:
-        """Return the state of each collection and day that ever had something of a package, in the order of both."""
+        """Return the state of each collection and day that a package ever had."""
 
     def filled_days(
         self, package: str, days: Collection[tuple[str, date]]
@@ -65,7 +65,7 @@ class Reader(Protocol):
     def hourly_imports(
         self, package: str, first: date, last: date
     ) -> Sequence[tuple[datetime, int]]:
-        """Return the hours of the days from the first to the last that have imports, and how many."""
+        """Return the hours with imports, from the first day to the last, and how many."""
 
     def documents_of_day(
         self,
@@ -74,7 +74,7 @@ class Reader(Protocol):
         day: date,
         work: Callable[[Iterator[tuple[str, Stored]]], T],
     ) -> T:
-        """What the work makes of the ids and documents received on a UTC day, in the order of receipt, then of ids."""
+        """Return what the work makes of a day's documents, in the order of receipt."""
 
     def session_tree(self, session_id: str) -> SessionTree:
         """A session, its stats by label and their invokes by start, as they are at one moment."""
@@ -82,7 +82,7 @@ class Reader(Protocol):
     def rolled(
         self, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool
     ) -> Rolled:
-        """What rollups hold of a series for the days from the first to the last, each with its day or all added up."""
+        """Return the rollups of a series, by day or added up."""
 
     def sums(
         self, series: Collection[str], packages: Sequence[str], first: date, last: date
@@ -92,27 +92,27 @@ class Reader(Protocol):
     def days_without_rollups(
         self, collections: Collection[str], packages: Sequence[str], first: date, last: date
     ) -> Mapping[str, Collection[date]]:
-        """Return by package the days on which something was received in these collections that is not rolled up yet."""
+        """Return by package the days of these collections that are not rolled up yet."""
 
     def busy_hours(
         self, packages: Sequence[str], first: date, last: date, *, least: int
     ) -> Mapping[str, Mapping[datetime, int]]:
-        """Return by package the imports of each hour of these days, if one of the hours has as many as `least`."""
+        """Return by package the imports of each hour, if one hour has at least `least`."""
 
     def struck(self, package: str | None = None) -> Sequence[Window]:
-        """The spans of time that are left out of a package's figures, or of all packages', in their order."""
+        """Return the excluded windows of a package, or of all, in their order."""
 
     def hours_up(self, first: date, last: date) -> Mapping[date, Collection[int]]:
-        """By UTC day, the hours in which a collector was running; nothing of days before that was noted."""
+        """Return by UTC day the hours in which a collector was running."""
 
     def daily_refusals(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
-        """The days from `first` to `last` on which documents of a package were refused, and how many."""
+        """Return the days on which documents of a package were rejected, and how many."""
 
     def first_day_up(self) -> date | None:
         """The first day on which a collector was running, as far as that was noted."""
 
     def last_purges(self, package: str, now: datetime) -> Mapping[str, Purge]:
-        """Return the last completed purges of "documents" and "contexts", and "begun", one that has not ended."""
+        """Return the last completed purges by kind, and "begun" for one that has not ended."""
 
     def all_last_purges(self, now: datetime) -> Mapping[str, Mapping[str, Purge]]:
         """Return by package what `last_purges` returns; packages without any are missing."""
@@ -127,13 +127,13 @@ class Reader(Protocol):
         """All counts of a package, but for those that were struck."""
 
     def totals(self) -> Mapping[str, int]:
-        """Return by package what `total` returns; packages that were never imported may be missing."""
+        """Return by package what `total` returns; packages without imports may be missing."""
 
     def snapshot(self) -> AbstractContextManager["Reader"]:
         """Return a reader of one moment, which uses one connection; it is for one thread."""
 
     def daily_counts(self, package: str, first: date, last: date) -> Sequence[tuple[date, int]]:
-        """The days from `first` to `last` that have counts, in their order, without those that were struck."""
+        """Return the days with imports that count, in their order."""
 
     def first_day(self, package: str) -> date | None:
         """The day of a package's first count."""
@@ -150,7 +150,7 @@ class TokenStore(Protocol):
 
 
 class Store(Reader, Protocol):
-    """What a collector needs of its store. What it is asked to write is on the disk when it returns.
+    """The store of a collector. What it was asked to write is on the disk when it returns.
 
     Every method raises a Refusal where the store is busy or cannot write.
     """
@@ -170,7 +170,7 @@ class Store(Reader, Protocol):
         """
 
     async def forget(self, session_id: str, *, key: str, at: datetime, salt: bytes) -> Receipt:
-        """Delete a session with all below it, for whoever has its key; asked again, the receipt is the same.
+        """Delete a session with its key; if repeated, return the same receipt.
 
         Raises:
             Refusal: there is no such session, or it has another key.
@@ -231,7 +231,7 @@ class Rolling(Reader, Protocol):
         """The days up to the last that are to be rolled up, the oldest first."""
 
     async def cut_imports(self, day: Changed) -> Changed:
-        """Bound the combinations of coarse fields of a complete day, and return it as it is then."""
+        """Bound the combinations of coarse fields of a complete day; return its new state."""
 
     async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
         """Keep the rollups of a day, unless it has changed again; whether they were kept."""
@@ -240,13 +240,13 @@ class Rolling(Reader, Protocol):
         """Keep how many imports of a day are left out, as `count_struck` returns it."""
 
     async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
-        """Note that a collector is running, and by package how many documents it has refused since the last time."""
+        """Note that a collector is running, and how many documents it rejected by package."""
 
     def clock_lag(self, now: datetime) -> timedelta | None:
-        """Return how far purges are behind the clock; None if no collector has run on this database for a day."""
+        """Return how far purges are behind the clock; None if no collector ran for a day."""
 
     async def renew_below(self, day: Changed) -> None:
-        """Note that earlier days have changed if invokes of these have their stats only since this day."""
+        """Note changes of earlier days whose invokes have stats only since this day."""
 
 
 class Purging(Protocol):
@@ -271,19 +271,19 @@ class Purging(Protocol):
         """Forget the days of which nothing is left, so that exports remove their files."""
 
     async def end_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
-        """Note that the purge of all packages ended: what was received before these times is gone."""
+        """Note that the purge of all packages ended, and up to when data was purged."""
 
     def last_purge(self, now: datetime) -> datetime | None:
         """Return when the last purge of all packages ended, by now."""
 
     async def drop_ids(self, before: date, *, today: date) -> None:
-        """Drop the ids of imports counted before a UTC day; ids of future days count as those of today."""
+        """Drop the ids of imports before a UTC day; ids of future days count as today's."""
 
     async def drop_requests(self, before: datetime) -> int:
-        """Drop requests for deletion made before a moment that were refused or are about no document."""
+        """Drop old requests for deletion that were rejected or are about no document."""
 
     async def drop_deletions(self, before: datetime) -> int:
-        """Drop the tombstones and receipts of deletions before a moment; return how many were dropped."""
+        """Drop the tombstones and receipts before a moment; return their number."""
 
     async def drop_logins(self, ended_by: datetime) -> None:
         """Drop the logins that have ended by then."""

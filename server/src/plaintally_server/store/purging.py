@@ -158,7 +158,8 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
 
 def _drop_hours(connection: Connection, due: Due, place: Place, limit: int) -> Step:
     """Drop the oldest imports by hour, whole days at a time."""
-    rows, sums = import_days.c, rollups.c
+    rows = import_days.c
+    sums = rollups.c
     oldest = select(rows.day).where(_is_expired_hour(due)).order_by(rows.day, rows.fields)
     last: int | None = connection.execute(oldest.offset(limit - 1).limit(1)).scalar()
     end = day_number(due.before.date()) if last is None else last + 1
@@ -324,7 +325,8 @@ def _empty(connection: Connection, due: Due, place: Place, limit: int, at: datet
         select(_COLUMNS.number, func.length(_COLUMNS.fields)).where(_has_expired(due)).limit(limit)
     )
     sized = connection.execute(query).all()
-    room, numbers = CONTEXTS_BYTES, list[int]()
+    room = CONTEXTS_BYTES
+    numbers = list[int]()
     for number, size in sized:
         if numbers and size > room:
             break

@@ -124,7 +124,9 @@ class SQLReader:
         self, package: str, first: date, last: date
     ) -> Sequence[tuple[datetime, int]]:
         """See `Reader.hourly_imports`."""
-        day, key, value = rollups.c.day, rollups.c.key, rollups.c.value
+        day = rollups.c.day
+        key = rollups.c.key
+        value = rollups.c.value
         query = select(day, key, value).where(
             rollups.c.series == IMPORTS_BY_HOUR,
             rollups.c.package == package,
@@ -146,7 +148,8 @@ class SQLReader:
     ) -> T:
         """See `Reader.documents_of_day`."""
         start = to_us(datetime.combine(day, time(), UTC))
-        key, received = documents.c, documents.c.create_time
+        key = documents.c
+        received = documents.c.create_time
         where = [
             key.package == package,
             key.collection == collection,
@@ -162,17 +165,19 @@ class SQLReader:
             session = _get(connection, Name("", "", SESSIONS, session_id))
             found = _children(connection, STATS, session_id)
             stats = sorted(parts_of_session(found, session), key=label_of)
-            branches, room = [], MAX_TREE_BYTES
+            branches = []
+            room = MAX_TREE_BYTES
             for one in stats:
                 branch, room = _read_branch(connection, one, room)
                 branches.append(branch)
             return SessionTree(session, branches)
 
     def received(self, session_id: str) -> Sequence[tuple[str, str, datetime]]:
-        """The collection, the package, and when it was received, of each document of a session; each day once."""
+        """Return the collection, package and time of receipt of a session's documents."""
         with self._reading() as connection:
             key = documents.c
-            package, day = key.package, key.create_time // DAY_US
+            package = key.package
+            day = key.create_time // DAY_US
             stats = and_(key.collection == STATS, key.parent == session_id)
             above = select(key.id).where(stats).scalar_subquery()
             invokes = and_(key.collection == INVOKES, key.parent.in_(above))
@@ -202,7 +207,8 @@ class SQLReader:
         self, series: Collection[str], packages: Sequence[str], first: date, last: date
     ) -> Mapping[tuple[str, str], Mapping[str, int]]:
         """See `Reader.sums`."""
-        cells, found = rollups.c, dict[tuple[str, str], dict[str, int]]()
+        cells = rollups.c
+        found = dict[tuple[str, str], dict[str, int]]()
         query = select(cells.package, cells.series, cells.key, func.sum(cells.value))
         query = query.where(cells.series.in_(series), cells.day.between(first, last))
         with self._reading() as connection:
@@ -218,7 +224,8 @@ class SQLReader:
         self, collections: Collection[str], packages: Sequence[str], first: date, last: date
     ) -> Mapping[str, Collection[date]]:
         """See `Reader.days_without_rollups`."""
-        days, found = rolled_days.c, dict[str, set[date]]()
+        days = rolled_days.c
+        found = dict[str, set[date]]()
         query = select(days.package, days.day).where(
             days.collection.in_(collections), days.day.between(first, last), days.rolled.is_(None)
         )
@@ -232,7 +239,8 @@ class SQLReader:
         self, packages: Sequence[str], first: date, last: date, *, least: int
     ) -> Mapping[str, Mapping[datetime, int]]:
         """See `Reader.busy_hours`."""
-        cells, found = rollups.c, dict[str, dict[datetime, int]]()
+        cells = rollups.c
+        found = dict[str, dict[datetime, int]]()
         hours = and_(cells.series == IMPORTS_BY_HOUR, cells.day.between(first, last))
         busy = (
             select(cells.package)
@@ -323,7 +331,7 @@ class SQLReader:
             return clock.lag(connection, now)
 
     def find_cut(self, day: Changed) -> combinations.Cut | None:
-        """Return the cut that a complete day needs; None if it has no more combinations than such a day may have."""
+        """Return the cut that a complete day needs; None if it has few combinations."""
         keep = combinations.KEPT_NEW + (combinations.KEPT_KNOWN if day.was_rolled else 0)
         number = day_number(day.day)
         with self._reading() as connection:
@@ -442,7 +450,7 @@ def _walk(
     *,
     descending: bool = False,
 ) -> Iterator[tuple[str, Stored]]:
-    """The ids and documents that meet all conditions; `order` ends with the id, and no two have the same.
+    """Yield the ids and documents that meet all conditions; `order` ends with the id.
 
     A driver fetches rows by their number, and 200 documents may be 2 GB. So the sizes of the next
     documents are asked for first, and then as many contents as there is room for.
@@ -450,12 +458,16 @@ def _walk(
     by = [column.desc() for column in order] if descending else order
     sizes = select(*order, func.length(documents.c.fields)).where(*where).order_by(*by)
     contents = select(order[-1], *_COLUMNS).where(*where).order_by(*by)
-    key, last = tuple_(*order), None
+    key = tuple_(*order)
+    last = None
+    query = sizes
     while True:
-        query = sizes if last is None else sizes.where(key < last if descending else key > last)
+        if last is not None:
+            query = sizes.where(key < last) if descending else sizes.where(key > last)
         found = connection.execute(query.limit(_ROWS)).all()
         for places in _split([(tuple(row[:-1]), row[-1]) for row in found]):
-            first, last = places[0], places[-1]
+            first = places[0]
+            last = places[-1]
             low, high = (last, first) if descending else (first, last)
             for document, *row in connection.execute(contents.where(key >= low, key <= high)).all():
                 yield document, _read(*row)
@@ -470,7 +482,8 @@ def _split(sized: Iterable[tuple[K, int]]) -> Iterator[list[K]]:
     for item, size in sized:
         if part and size > room:
             yield part
-            part, room = [], _ROOM
+            part = []
+            room = _ROOM
         part.append(item)
         room -= size
     if part:
@@ -483,7 +496,7 @@ def _children(connection: Connection, collection: str, parent: str) -> Iterator[
 
 
 def parts_of_session(stats: Iterable[Stored], session: Stored | None) -> Iterator[Stored]:
-    """Those of the stats below a session that are part of it; all where its own document is not there."""
+    """Return the stats that are part of a session; all if its document is missing."""
     return (one for one in stats if session is None or is_part_of(one.fields, session.fields))
 
 
@@ -504,7 +517,7 @@ def _read_branch(connection: Connection, stats: Stored, room: int) -> tuple[Stat
 
 
 def make_branch(stats: Stored, newest: Sequence[Stored], number: int) -> StatsTree:
-    """Stats with those of the newest invokes that are part of them; `number` is how many invokes there are in all."""
+    """Return stats with their newest invokes; `number` counts all their invokes."""
     invokes = [one for one in newest if is_part_of(one.fields, stats.fields)]
     return StatsTree(stats, sorted(invokes, key=start_of), number - len(newest) + len(invokes))
 
@@ -521,13 +534,14 @@ def start_of(stored: Stored) -> datetime:
 
 
 def _imports(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
-    """Select from the imports in a table of rollups, and from those that are excluded, which are negative."""
+    """Select the imports in a table of rollups, and the excluded ones as negatives."""
     return select(*columns).where(table.c.series.in_([IMPORTS, STRUCK_IMPORTS]))
 
 
 def _is_filled(connection: Connection, package: str, collection: str, day: date) -> bool:
     """Whether something of a package was received in a collection on a day, and is there."""
-    key, days = documents.c, import_days.c
+    key = documents.c
+    days = import_days.c
     if collection == f"{COUNTER_PREFIX}{package}":
         query = select(days.day).where(days.package == package, days.day == day_number(day))
     else:

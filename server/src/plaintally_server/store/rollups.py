@@ -61,7 +61,9 @@ def read(
         or day >= until.date()
         or not _is_settled(connection, Day(package, collection, day))
     ]
-    day, key, value = rollups.c.day, rollups.c.key, rollups.c.value
+    day = rollups.c.day
+    key = rollups.c.key
+    value = rollups.c.value
     of_series = and_(rollups.c.series == series, rollups.c.package == package)
     if by_day:
         rows = connection.execute(
@@ -194,10 +196,9 @@ def daily_refusals(
 
 def hours_up(connection: Connection, first: date, last: date) -> Mapping[date, set[int]]:
     """See `Reader.hours_up`."""
-    day, hours = (
-        rollups.c.day,
-        func.aggregate_strings(rollups.c.key, ","),
-    )  # a row for each hour would take long
+    day = rollups.c.day
+    # A row for each hour would take long.
+    hours = func.aggregate_strings(rollups.c.key, ",")
     query = select(day, hours).where(
         rollups.c.series == UP, rollups.c.package == "", day.between(first, last)
     )
@@ -218,7 +219,8 @@ def first_day_up(connection: Connection) -> date | None:
 def renew_below(connection: Connection, day: Changed) -> None:
     """See `Rolling.renew_below`."""
     start = to_us(datetime.combine(day.day, time(), UTC))
-    stats, invokes = documents.alias(), documents.alias()
+    stats = documents.alias()
+    invokes = documents.alias()
     received = and_(stats.c.create_time >= start, stats.c.create_time < start + DAY_US)
     ids = select(stats.c.id).where(
         stats.c.package == day.package, stats.c.collection == STATS, received
@@ -265,7 +267,8 @@ def _spans(first: date, last: date) -> Iterable[tuple[Table, date, date]]:
     )
     if start > end:
         return [(rollups, first, last)]
-    before, behind = start - timedelta(days=1), end + timedelta(days=1)
+    before = start - timedelta(days=1)
+    behind = end + timedelta(days=1)
     spans = [(rollups, first, before), (monthly_rollups, start, end), (rollups, behind, last)]
     return [(table, one, other) for table, one, other in spans if one <= other]
 

@@ -52,7 +52,7 @@ def parent_is(collection: str, *parents: str) -> ColumnElement[bool]:
 
 
 def name_is(named: Iterable[Key]) -> ColumnElement[bool]:
-    """That a document is one of these; SQLite would read the whole table to find pairs in a list of pairs."""
+    """Return the condition that a document is one of these, in a form that uses the index."""
     ids: dict[str, list[str]] = {}
     for collection, document in named:
         ids.setdefault(collection, []).append(document)

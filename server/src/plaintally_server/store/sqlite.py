@@ -53,7 +53,9 @@ _STATS = f"""
 SELECT id, {_COLUMNS} FROM documents WHERE collection = '{STATS}' AND parent = ? LIMIT {MAX_STATS}
 """  # noqa: S608  # of our own
 _RUNS = f"""
-SELECT count(*) FROM (SELECT 1 FROM documents WHERE collection = '{INVOKES}' AND parent = ? LIMIT {MAX_RUNS})
+SELECT count(*) FROM (
+    SELECT 1 FROM documents WHERE collection = '{INVOKES}' AND parent = ? LIMIT {MAX_RUNS}
+)
 """  # noqa: S608  # of our own
 _PUT = f"""
 INSERT INTO documents (collection, id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -152,7 +154,7 @@ class _File:
             self._identity = FileIdentity(path)
 
     def write(self, groups: Groups) -> Sequence[Answer]:
-        """Do a batch in one transaction; a batch of imports is tried first as if all of them were new."""
+        """Do a batch in one transaction; imports are first tried as if all were new."""
         planned = self._try_as_new(groups) if has_only_imports(groups) else None
         if planned is None:
             self._staging.prepare(days_asked(groups))
@@ -210,7 +212,7 @@ class _File:
             self._lock.abandon()
 
     def _admit(self, reserve: int) -> None:
-        """Check that the file is not known to be damaged, and that the disk keeps a reserve of so many bytes.
+        """Check that the file is not damaged, and that the disk keeps a reserve in bytes.
 
         Raises:
             Refusal: it is, or the disk is too full.

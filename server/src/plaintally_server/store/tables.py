@@ -327,7 +327,10 @@ rejected_imports = Table(
         nullable=False,
         comment="of the last walk that saw it, as in pulls",
     ),
-    comment="imports in Firestore projects that the contract rejected; they count when the contract admits them",
+    comment=(
+        "imports in Firestore projects that the contract rejected; "
+        "they count when the contract admits them"
+    ),
     sqlite_with_rowid=False,
 )
 tokens = Table(

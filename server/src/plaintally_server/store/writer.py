@@ -1,11 +1,32 @@
-"""Group commit: one thread writes, in transactions that hold all that was waiting, and answers after they hold.
+"""Group commit: one thread writes what waits in one transaction, and answers after the commit.
 
-What a database has to do for it is a `Backend`'s. Work that deletes is done alone, in its turn
-between the batches.
+The event loop puts writes into a queue and awaits a future for each. The thread takes all that is
+there, up to MAX_BATCH documents, and has the database's `Backend` do them in one transaction. Under
+load, a transaction costs each of its writes little, so the queue shortens by itself. Work that
+deletes, or is rare, is done alone, in its turn between the batches:
 
-The thread survives every error. A second thread watches it: if the first one ends all the same, or
-makes no progress for LIMIT_S, the writes that wait are answered 503, `trouble` says why, and
-`/healthz` fails until it goes on.
+    event loop                       thread `writer`
+    write(), run() --> queue -----> _take_batch --> _do --+--> Backend.write: plan, apply, commit
+       future  <---- _tell_all <----------- answers ------+--> work alone
+                                            nothing waits: Backend.tidy after wait_s
+
+A write is acknowledged only after its commit, and only if `Backend.verify` still finds the file
+that was written. If a batch fails for another reason than the database, each of its groups is tried
+alone, so that only the faulty one fails.
+
+    working --error--> goes on: what was taken is answered 503
+       |    --LIMIT_S without progress--> stuck: `trouble`, 503, /healthz fails --> working again
+       +----sign to end (close) or end of the thread--> ended: `ended_well`, or `trouble` and 503
+
+The thread survives every error but its own end. A second thread, `writer-watch`, notices that it is
+stuck. An answer of 503 does not say that nothing was written: an open transaction may still commit.
+
+What this relies on:
+
+- Only the thread `writer` calls the backend. The queue, `waiting` and `trouble` are shared; `_lock`
+  sees to it that no write gets into the queue behind the sign to end (None).
+- A future belongs to its event loop: `_tell_all` wakes each loop once for all of its futures.
+- No error is kept: its traceback refers to the writes, which would stay in memory (`release`).
 """
 
 import asyncio
@@ -24,13 +45,12 @@ from plaintally_server.store.batch import Answer, Groups
 
 MAX_BATCH = 1000
 LIMIT_S = 30.0
-"""The longest time that a transaction, or tidying up, may take before the thread counts as stuck."""
+"""The longest time for a transaction, or for tidying, before the thread is stuck."""
 CLOSE_S = 8.0
 """The longest time that `close` waits; a supervisor kills the process soon after."""
 _WATCH_S = 0.5
 _REST_S = 0.1  # after a failure outside of a transaction, which may repeat at once
-# that a first write waits for others: those that come then need no transaction of their own
-_GATHERING_S = 0.001
+_GATHERING_S = 0.001  # that a first write waits for others, which need no transaction then
 Work = Callable[[], Any]
 _logger = logging.getLogger(__name__)
 
@@ -84,7 +104,8 @@ class Writer:
 
     def __init__(self, backend: Backend, *, queue_size: int) -> None:
         self.commits = self.documents = 0
-        self._backend, self._queue_size = backend, queue_size
+        self._backend = backend
+        self._queue_size = queue_size
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self.waiting = 0
         self.trouble: str | None = None
@@ -112,7 +133,7 @@ class Writer:
         return self._backend.wait_s
 
     def close(self) -> None:
-        """Do what was taken in, and let go of the database; idempotent. `ended_well` says whether that was done."""
+        """Write what waits and close the database; `ended_well` tells whether that was done."""
         with self._lock:
             if self._closed:
                 return
@@ -136,7 +157,7 @@ class Writer:
         return answer
 
     def _work(self) -> None:
-        """Work until the sign to end; whatever ends the thread otherwise, the writes that wait are answered."""
+        """Work until the sign to end; if the thread ends otherwise, answer what waits."""
         try:
             while self._survive(self._work_once):
                 pass
@@ -167,7 +188,8 @@ class Writer:
 
     def _work_once(self) -> bool:
         """Do what waits, or tidy up; False at the sign to end."""
-        self._busy_since_s, self._taken = time.monotonic(), []
+        self._busy_since_s = time.monotonic()
+        self._taken = []
         wait_s = self._backend.wait_s
         if wait_s == 0:
             self._tidy()
@@ -186,7 +208,7 @@ class Writer:
         return True
 
     def _watch(self) -> None:
-        """Answer what waits if the thread is stuck; the log reports once that it is, and that it goes on."""
+        """Answer what waits if the thread is stuck; log once that it is, and that it goes on."""
         while not self._ended.wait(_WATCH_S):
             since_s = self._busy_since_s
             is_stuck = since_s is not None and time.monotonic() - since_s > LIMIT_S
@@ -201,7 +223,7 @@ class Writer:
                 self.trouble = None
 
     def _give_up(self, trouble: str) -> None:
-        """Take in nothing more, and answer 503 to what waits; an open transaction may be committed all the same."""
+        """Take no more, and answer 503 to what waits; an open transaction may still commit."""
         left = []
         with self._lock:
             self.trouble = trouble
@@ -223,7 +245,7 @@ class Writer:
             _logger.error("cannot tidy up (%s)", describe(error))  # noqa: TRY400
 
     def _take_batch(self, first: _Pending) -> Sequence[_Pending]:
-        """What is waiting already, as far as a transaction should hold; the sign to end stays in the queue."""
+        """Return what waits, up to one transaction; the sign to end stays in the queue."""
         time.sleep(_GATHERING_S)
         batch = self._taken
         size = first.size
@@ -243,23 +265,17 @@ class Writer:
         """Do a batch, or each piece of work alone, and tell what came of it."""
         jobs: Sequence[Any] = [pending.job for pending in batch]
         answers = list(map(self._try, jobs)) if alone else self._write(jobs)
-        _tell_all(
-            batch,
-            [_judge(answer) if isinstance(answer, Exception) else answer for answer in answers],
-        )
+        _tell_all(batch, [_judge(one) if isinstance(one, Exception) else one for one in answers])
 
     def _write(self, groups: Groups) -> Sequence[Any]:
-        """Do a batch; whatever happens to it, the thread goes on, since without it all would wait for ever."""
+        """Do a batch; the thread goes on whatever happens."""
         answers = self._try(lambda: self._backend.write(groups))
         if isinstance(answers, Refusal):
             return [answers] * len(groups)
         if isinstance(answers, Exception):
-            # Its neighbours are without fault.
-            return (
-                [answers]
-                if len(groups) == 1
-                else [one for group in groups for one in self._write([group])]
-            )
+            if len(groups) == 1:
+                return [answers]
+            return [one for group in groups for one in self._write([group])]
         self.documents += sum(map(len, groups))
         found: Sequence[Any] = answers
         return found

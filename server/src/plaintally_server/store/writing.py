@@ -34,7 +34,8 @@ class Transactions:
     """
 
     def __init__(self, engine: Engine, erase: Callable[[], None]) -> None:
-        self._engine, self._erase = engine, erase
+        self._engine = engine
+        self._erase = erase
         self._new_ids: list[bytes] = []
 
     def do(
@@ -74,11 +75,12 @@ class Transactions:
 
     def take_ids(self) -> Sequence[bytes]:
         """Return the ids that were noted since the last time."""
-        noted, self._new_ids = self._new_ids, []
+        noted = self._new_ids
+        self._new_ids = []
         return noted
 
     def empty_log(self) -> bool:
-        """Empty the log of the latest transactions, if the database has one; return False if a reader uses it."""
+        """Empty SQLite's log; return False if a reader uses it."""
         return empty_log(self._engine, waits=False)
 
     def bury(self, late: Mapping[str, datetime]) -> None:
