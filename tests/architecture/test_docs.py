@@ -17,7 +17,7 @@ from plaintally.contract import COARSE
 from plaintally_server.cli.main import commands
 from plaintally_server.cli.options import Secret
 from plaintally_server.export import rows
-from plaintally_server.ingest import admission
+from plaintally_server.ingest.shared_fields import ENVIRONMENT, SHARED
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 CONSENT = (ROOT / "docs/reference/consent.md").read_text()
@@ -133,8 +133,8 @@ def test_every_command_is_mentioned() -> None:
     for field in COARSE:
         assert field in everything
     shared = (ROOT / "docs/reference/shared-documents.md").read_text()
-    for collection, fields in admission.SHARED.items():
-        assert all(f"`{name}`" in shared for name in (collection, *fields, *admission.ENVIRONMENT))
+    for collection, fields in SHARED.items():
+        assert all(f"`{name}`" in shared for name in (collection, *fields, *ENVIRONMENT))
 
 
 def test_exports_and_reports_are_documented() -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import atheris
 
+from plaintally_server.ingest.shared_fields import SHARED
+
 with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally.firestore import from_document, to_document
     from plaintally_server.api import parameters
@@ -26,7 +28,7 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally_server.firestore.documents import Name, Stored
     from plaintally_server.firestore.field_paths import Fields, parse_field_path, project
     from plaintally_server.http.compression import decompress
-    from plaintally_server.ingest import admission, deletion_requests
+    from plaintally_server.ingest import deletion_requests
     from plaintally_server.ingest.admission import Policy
     from plaintally_server.model import Import, Scope
 
@@ -73,7 +75,7 @@ def read_document(data: bytes) -> None:
     """A document on its way into each collection."""
     fields = parse_document(data)
     check_round_trip(fields)
-    for collection in (*admission.SHARED, "using_rxinfer", "cities"):
+    for collection in (*SHARED, "using_rxinfer", "cities"):
         name = BASE._replace(collection=collection, document=str(fields.get("id")))
         try:
             MAINTAINER.admit(name, fields)

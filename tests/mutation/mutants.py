@@ -80,6 +80,8 @@ PARTS = {
     "admission": Part(
         (
             "plaintally_server.ingest.admission",
+            "plaintally_server.ingest.shared_fields",
+            "plaintally_server.ingest.imports",
             "plaintally_server.ingest.fast_path",
             "plaintally_server.ingest.rules",
             "plaintally_server.ingest.coarse",

@@ -11,8 +11,8 @@ from uuid import UUID
 from msgspec import json
 
 from plaintally_server.firestore.documents import Name, Precondition
-from plaintally_server.ingest.admission import make_counted
 from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.imports import make_counted
 from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store import clock, tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing

@@ -12,7 +12,8 @@ from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name, Precondition
 from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.firestore.writes import Change
-from plaintally_server.ingest.admission import Policy, hash_import, make_counted
+from plaintally_server.ingest.admission import Policy
+from plaintally_server.ingest.imports import hash_import, make_counted
 from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store.database import Database, open_for_reading
 from plaintally_server.store.protocols import Store

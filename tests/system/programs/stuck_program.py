@@ -2,7 +2,7 @@ import sys
 import time
 from pathlib import Path
 from plaintally_server.cli import main
-from plaintally_server.ingest.admission import hash_import
+from plaintally_server.ingest.imports import hash_import
 from plaintally_server.store import sqlite, writer
 from plaintally_server.store import reader
 

@@ -23,6 +23,7 @@ from plaintally.contract import COARSE, Contract
 from plaintally.exceptions import SharingError
 from plaintally_server.admin.sessions import read_session, summarize
 from plaintally_server.ingest import admission
+from plaintally_server.ingest.shared_fields import ENVIRONMENT, SHARED
 from plaintally_server.store.maintenance import Maintenance
 from shared import (
     Document,
@@ -90,7 +91,7 @@ def test_the_rules_have_the_fields_and_types_of_what_is_sent() -> None:
         sent[name.partition("/")[0]] = {
             key: TYPES[next(iter(value))] for key, value in document["fields"].items()
         }
-    for collection, fields in admission.SHARED.items():
+    for collection, fields in SHARED.items():
         [part] = re.findall(rf"match /{collection}/.*?\n    }}\n", rules, re.DOTALL)
         assert tuple(fields) in lists(part)
         assert set(sent[collection]) == set(fields)
@@ -103,10 +104,9 @@ def test_the_rules_have_the_fields_and_types_of_what_is_sent() -> None:
             assert update_rule == "isSession() && given() == resource.data"
         else:
             assert f"stays({list(LASTING[collection])!r})" in update_rule
-    assert tuple(admission.ENVIRONMENT) in lists(rules)
+    assert tuple(ENVIRONMENT) in lists(rules)
     assert types(rules, "value") == {
-        name: "int" if isinstance(limit, range) else "string"
-        for name, limit in admission.ENVIRONMENT.items()
+        name: "int" if isinstance(limit, range) else "string" for name, limit in ENVIRONMENT.items()
     }
     assert ("id", "timestamp", *COARSE) in lists(rules)
     assert not re.search(r"allow (?!create|update)", rules)
@@ -119,7 +119,7 @@ def test_every_kind_of_document_is_made_as_the_rules_have_it() -> None:
     )
     log(telemetry, [("fit", {}, None)])
     for document in telemetry.preview().documents:
-        assert set(document.fields) == set(admission.SHARED[document.collection])
+        assert set(document.fields) == set(SHARED[document.collection])
 
 
 def put(google: Emulator, documents: Mapping[str, Document]) -> None:

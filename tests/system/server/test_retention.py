@@ -23,9 +23,9 @@ from made import run_until
 from plaintally.contract import Choice, Contract, Label
 from plaintally_server.auth.cookies import begin, hash_secret
 from plaintally_server.firestore.documents import Name, Precondition
-from plaintally_server.ingest.admission import make_counted
 from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
+from plaintally_server.ingest.imports import make_counted
 from plaintally_server.ingest.rejections import Refusals
 from plaintally_server.jobs import retention, scheduler
 from plaintally_server.jobs.rollups import roll_up

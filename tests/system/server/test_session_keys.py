@@ -16,7 +16,7 @@ from plaintally import Telemetry
 from plaintally.contract import Contract
 from plaintally.sharing import documents
 from plaintally_server.firestore.documents import Stored
-from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
+from plaintally_server.ingest.shared_fields import MAX_RUNS, MAX_STATS
 from plaintally_server.model import MAX_TREE_BYTES, MAX_TREE_RUNS
 from shared import (
     CONTRACT,

@@ -16,8 +16,9 @@ from sqlalchemy import func, select
 
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name, Precondition, Stored
-from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS, hash_import, make_counted
 from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.imports import hash_import, make_counted
+from plaintally_server.ingest.shared_fields import MAX_RUNS, MAX_STATS
 from plaintally_server.model import MAX_TREE_RUNS, Admitted, Import, Write
 from plaintally_server.store.content import write_fields
 from plaintally_server.store.opening import open_store

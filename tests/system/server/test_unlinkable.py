@@ -30,7 +30,7 @@ import pytest
 from clocks import Clock
 from collectors import count, run_collector, run_server
 from plaintally.contract import Contract
-from plaintally_server.ingest.admission import hash_import, make_counted
+from plaintally_server.ingest.imports import hash_import, make_counted
 from plaintally_server.model import Import
 from plaintally_server.store import copying
 from plaintally_server.store.opening import open_store

@@ -14,8 +14,8 @@ from plaintally.sharing import documents
 from plaintally_server.exceptions import Refusal, not_found
 from plaintally_server.firestore.documents import Stored
 from plaintally_server.ingest import rxinfer
-from plaintally_server.ingest.admission import MAX_RUNS
 from plaintally_server.ingest.deletion_requests import parse_session_id
+from plaintally_server.ingest.shared_fields import MAX_RUNS
 from plaintally_server.model import Scope, SessionTree, StatsTree
 from plaintally_server.store.protocols import Reader
 

@@ -6,8 +6,9 @@ from plaintally_server.auth.permissions import Access
 from plaintally_server.exceptions import forbidden
 from plaintally_server.firestore.documents import Stored
 from plaintally_server.firestore.writes import Action, Change
-from plaintally_server.ingest import admission
 from plaintally_server.ingest.collections import is_import
+from plaintally_server.ingest.imports import no_documents
+from plaintally_server.ingest.shared_fields import parent_of
 from plaintally_server.model import Admitted, Import, Write
 
 
@@ -24,14 +25,14 @@ def prepare(change: Change, access: Access, now: datetime) -> Write | Import:
     if is_import(name.collection):
         access.check_collection(name.collection)
         if not change.is_whole:
-            raise admission.no_documents()
+            raise no_documents()
         admitted = access.admit(name, dict(change.fields))
         return make_import(admitted, now, must_be_new=change.precondition.exists is False)
     if change.action is Action.DELETE:
         return Write(name, change.precondition, None, now, by=access)
     if change.action is Action.UPDATE:
         access.check_collection(name.collection)
-    parent = admission.parent_of(name.collection, change.fields)
+    parent = parent_of(name.collection, change.fields)
     return Write(name, change.precondition, change, now, parent=parent, by=access)
 
 

@@ -16,8 +16,10 @@ from plaintally_server.firestore.documents import Name
 from plaintally_server.firestore.field_paths import Fields, merge
 from plaintally_server.firestore.writes import Action, Change
 from plaintally_server.ingest import admission
-from plaintally_server.ingest.admission import SHARED, Policy
+from plaintally_server.ingest.admission import Policy
 from plaintally_server.ingest.collections import COUNTER_PREFIX, is_import
+from plaintally_server.ingest.imports import no_documents
+from plaintally_server.ingest.shared_fields import SHARED
 from plaintally_server.model import Admitted, Scope, Write
 
 PREFIX = "plaintally_"
@@ -57,7 +59,7 @@ class Access(NamedTuple):
         """
         self.check(collections)
         if any(is_import(collection) for collection in collections):
-            raise admission.no_documents()
+            raise no_documents()
 
     def check_any(self) -> None:
         """Raise if the sender may not read anything.

@@ -38,6 +38,8 @@ from plaintally_server.firestore.documents import Name, Precondition, check_id
 from plaintally_server.firestore.writes import Change
 from plaintally_server.ingest import admission, rxinfer
 from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS, is_import
+from plaintally_server.ingest.imports import hash_import
+from plaintally_server.ingest.shared_fields import parent_of
 from plaintally_server.model import Write
 from plaintally_server.store import schema
 from plaintally_server.store.batch import Forgotten
@@ -141,7 +143,7 @@ class Pull:
         leaving = []
         rejected = []
         reason = ""
-        ids = [admission.hash_import(walk.collection, document.id) for document in page]
+        ids = [hash_import(walk.collection, document.id) for document in page]
         known = self.store.find_rejected(walk, ids)
         for id_, document in zip(ids, page, strict=True):
             if to_us(document.create_time) >= to_us(walk.until):  # the next walk counts it
@@ -196,7 +198,7 @@ class Pull:
             change,
             document.create_time,
             changed_at=document.update_time,
-            parent=admission.parent_of(collection, document.fields),
+            parent=parent_of(collection, document.fields),
             by=self._access,
         )
 

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 from plaintally.contract import ALWAYS, Contract, Label
-from plaintally_server.ingest import admission, json_schema, rxinfer
-from plaintally_server.ingest.admission import COARSE_PATTERNS, SHARED, Policy
+from plaintally_server.ingest import json_schema, rxinfer
+from plaintally_server.ingest.admission import Policy
 from plaintally_server.ingest.collections import COUNTER_PREFIX
+from plaintally_server.ingest.imports import ANY_UUID
 from plaintally_server.ingest.json_schema import Schema
-from plaintally_server.ingest.rules import MAX_CONTEXT_KEYS, VERSION
+from plaintally_server.ingest.rules import COARSE_PATTERNS, MAX_CONTEXT_KEYS, VERSION
+from plaintally_server.ingest.shared_fields import SHARED
 
 _COUNT = {
-    "id": json_schema.text(pattern=f"^{admission.ANY_UUID.pattern}$"),
+    "id": json_schema.text(pattern=f"^{ANY_UUID.pattern}$"),
     "timestamp": json_schema.TIME,
 }
 _VERSION = json_schema.text(pattern=f"^{VERSION.pattern}$")

@@ -13,15 +13,9 @@ from hashlib import blake2b
 
 from plaintally.contract import ALWAYS, Contract
 from plaintally_server.ingest import rxinfer
-from plaintally_server.ingest.admission import (
-    ANY_UUID,
-    COARSE_PATTERNS,
-    ID_BYTES,
-    hash_import,
-    write_coarse,
-)
 from plaintally_server.ingest.collections import COUNTER_PREFIX
-from plaintally_server.ingest.rules import VERSION
+from plaintally_server.ingest.imports import ANY_UUID, ID_BYTES, hash_import, write_coarse
+from plaintally_server.ingest.rules import COARSE_PATTERNS, VERSION
 from plaintally_server.model import Admitted, Counted
 
 # Dates are those of every year, without the 29th of February. Decimals are those that a time is

@@ -1,10 +1,12 @@
 """What may stand in one field of a document. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from plaintally_server.exceptions import invalid
+from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.ingest import json_schema
 from plaintally_server.ingest.json_schema import Schema
 
@@ -13,6 +15,11 @@ MAX_DURATION_MS = 1e15
 """As `firestore.rules` has it: what counts durations in microseconds must not overflow."""
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+!_-]{0,63}")
 """What the version of a package is like when it arrives; `coarse` makes it what is stored."""
+COARSE_PATTERNS = {
+    "package_version": VERSION,
+    "python_version": re.compile(r"[0-9]{1,2}\.[0-9]{1,3}"),
+}
+"""By coarse field of a count, what its text is like."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -69,3 +76,20 @@ MAP = Rule(
     "a mapValue",
     json_schema.mapping(json_schema.refer("Fields")),
 )
+
+
+def check_names(
+    collection: str, fields: Fields, declared: tuple[str, ...], *, optional: Collection[str] = ()
+) -> None:
+    """Raise unless a document has exactly the declared fields; `optional` ones may be missing.
+
+    Raises:
+        Refusal: fields are unknown or missing.
+    """
+    unknown = set(fields) - set(declared)
+    missing = set(declared) - {*fields, *optional}
+    if unknown or missing:
+        wrong = f"{len(unknown)} unknown" if unknown else f"{', '.join(sorted(missing))} missing"
+        raise invalid(
+            f"A document of {collection} has the fields {', '.join(declared)}; there is {wrong}."
+        )

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from plaintally_server.ingest.admission import SHARED
 from plaintally_server.ingest.collections import collection_of
+from plaintally_server.ingest.shared_fields import SHARED
 from plaintally_server.jobs.rollups import read_key
 from plaintally_server.model import Purge, Window
 from plaintally_server.reports.disclosure import Shares, settled_week, show_shares

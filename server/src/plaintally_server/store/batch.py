@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Stored
-from plaintally_server.ingest.admission import SHARED
 from plaintally_server.ingest.collections import INVOKES, PARENTS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
+from plaintally_server.ingest.shared_fields import SHARED
 from plaintally_server.model import Import, Write
 from plaintally_server.store.timestamps import hour_number
 

@@ -28,9 +28,9 @@ from plaintally_server.auth.permissions import is_hidden, settle
 from plaintally_server.exceptions import Refusal, forbidden
 from plaintally_server.firestore.documents import Stored, check_precondition, name_taken
 from plaintally_server.firestore.field_paths import Fields
-from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS, SHARED, is_part_of
 from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, PARENTS, STATS
 from plaintally_server.ingest.deletion_requests import hash_text
+from plaintally_server.ingest.shared_fields import MAX_RUNS, MAX_STATS, SHARED, is_part_of
 from plaintally_server.model import Admitted, Import, Write
 from plaintally_server.store.batch import (
     NOTHING,

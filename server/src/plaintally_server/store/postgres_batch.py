@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import starmap
 from typing import Any
 
-from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
 from plaintally_server.ingest.collections import INVOKES, STATS
+from plaintally_server.ingest.shared_fields import MAX_RUNS, MAX_STATS
 from plaintally_server.store.batch import (
     Groups,
     Key,

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, select, tuple_
 
 from plaintally_server.firestore.documents import Name, Stored
-from plaintally_server.ingest.admission import MAX_STATS, is_part_of
 from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.shared_fields import MAX_STATS, is_part_of
 from plaintally_server.model import (
     MAX_TREE_BYTES,
     MAX_TREE_RUNS,

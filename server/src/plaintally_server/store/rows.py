@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select
 
-from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
 from plaintally_server.ingest.collections import INVOKES, STATS
+from plaintally_server.ingest.shared_fields import MAX_RUNS, MAX_STATS
 from plaintally_server.store import totals
 from plaintally_server.store.batch import (
     Day,

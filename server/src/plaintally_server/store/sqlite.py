@@ -12,8 +12,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import Refusal, unavailable
-from plaintally_server.ingest.admission import MAX_RUNS, MAX_STATS
 from plaintally_server.ingest.collections import INVOKES, STATS
+from plaintally_server.ingest.shared_fields import MAX_RUNS, MAX_STATS
 from plaintally_server.store import schema, totals
 from plaintally_server.store.batch import (
     Answer,

@@ -13,7 +13,15 @@ from plaintally_server.firestore.documents import Name
 from plaintally_server.ingest import admission, coarse, rxinfer
 from plaintally_server.ingest.admission import Policy, admit, check_collection
 from plaintally_server.ingest.collections import PARENTS, is_import
+from plaintally_server.ingest.imports import no_documents
 from plaintally_server.ingest.rules import is_session_id
+from plaintally_server.ingest.shared_fields import (
+    MAX_RUNS,
+    MAX_STATS,
+    SHARED,
+    is_part_of,
+    parent_of,
+)
 from plaintally_server.model import Admitted
 
 ID, PARENT, OTHER = (f"{number}eb898b5-76a4-49b0-b1b6-ba209ba39adf" for number in (9, 8, 7))
@@ -153,7 +161,7 @@ def test_what_is_an_import() -> None:
         False,
         False,
     ]
-    assert (admission.no_documents().code, admission.no_documents().status) == (
+    assert (no_documents().code, no_documents().status) == (
         501,
         "UNIMPLEMENTED",
     )
@@ -306,7 +314,7 @@ def test_a_document_has_exactly_its_fields(collection: str) -> None:
     assert put(collection, {**fields, "more": 1}, policy=STRICT) == 400
     for name in fields:
         assert put(collection, change(fields, **{name: LACKING}), policy=STRICT) == 400, name
-    assert set(admission.SHARED[collection]) == set(fields)
+    assert set(SHARED[collection]) == set(fields)
 
 
 @pytest.mark.parametrize("collection", TYPES)
@@ -693,26 +701,23 @@ def test_the_name_of_a_document_that_came_without_one() -> None:
 
 
 def test_a_document_and_the_one_above() -> None:
-    assert admission.parent_of("session_stats", {"session": PARENT}) == PARENT
-    assert admission.parent_of("invokes", {"session_stats": PARENT}) == PARENT
+    assert parent_of("session_stats", {"session": PARENT}) == PARENT
+    assert parent_of("invokes", {"session_stats": PARENT}) == PARENT
     for collection, fields in (
         ("sessions", {"session": PARENT, "": PARENT}),
         ("invokes", {"session": PARENT}),
         ("invokes", {"session_stats": 3}),
     ):
-        assert (
-            admission.parent_of(collection, fields if "" not in fields else {"session": PARENT})
-            is None
-        )
+        assert parent_of(collection, fields if "" not in fields else {"session": PARENT}) is None
     assert PARENTS == {"session_stats": "sessions", "invokes": "session_stats"}
     session, stats = SESSION, {**STATS, "session": ID}
-    assert admission.is_part_of(stats, session)
-    assert admission.is_part_of(RUN, stats)
-    assert not admission.is_part_of(RUN, {**stats, "label": "plot"})
-    assert not admission.is_part_of({**stats, "package": "plain"}, session)
-    assert not admission.is_part_of({**stats, "deletion_key_hash": OTHER_KEY}, session)
-    assert admission.is_part_of(JULIA_RUN, {"id": PARENT, "label": "fit"})
-    assert (admission.MAX_STATS, admission.MAX_RUNS) == (100, 10_000)
+    assert is_part_of(stats, session)
+    assert is_part_of(RUN, stats)
+    assert not is_part_of(RUN, {**stats, "label": "plot"})
+    assert not is_part_of({**stats, "package": "plain"}, session)
+    assert not is_part_of({**stats, "deletion_key_hash": OTHER_KEY}, session)
+    assert is_part_of(JULIA_RUN, {"id": PARENT, "label": "fit"})
+    assert (MAX_STATS, MAX_RUNS) == (100, 10_000)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore import documents
 from plaintally_server.firestore.documents import Name
 from plaintally_server.firestore.field_paths import merge
-from plaintally_server.ingest.admission import Policy, admit, hash_import
+from plaintally_server.ingest.admission import Policy, admit
+from plaintally_server.ingest.imports import hash_import
 from plaintally_server.reports import charts
 from plaintally_server.reports.outages import hours_down
 from plaintally_server.reports.series import daily_counts
