@@ -142,7 +142,11 @@ def test_odd_files(author_host: MakeHost, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "command", "code"), [("_known_packages", "status", 1), ("find", "contract diff", 2)]
+    ("name", "command", "code"),
+    [
+        ("plaintally.cli.main._known_packages", "status", 1),
+        ("plaintally_author.commands.find", "contract diff", 2),
+    ],
 )
 def test_a_mistake_of_ours_is_one_line(
     author_host: MakeHost, name: str, command: str, code: int
@@ -152,13 +156,12 @@ def test_a_mistake_of_ours_is_one_line(
     arguments = [*command.split(), *([PACKAGE, "file"] if "diff" in command else [])]
     done = author_host().run(
         f"""
-        import sys
-        from plaintally.cli import main
+        import sys, plaintally_author.commands, plaintally.cli.main
         def fail(*_):
             raise RuntimeError("secret")
         sys.argv = ["plaintally", *{arguments!r}]
-        main.{name} = fail
-        main.main()
+        {name} = fail
+        plaintally.cli.main.main()
         """
     )
     assert done.returncode == code
