@@ -20,7 +20,7 @@ from uuid import UUID
 from sqlalchemy import Connection, QueuePool, Table, select, update
 
 from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
-from plaintally_server.jobs.rollups import count_day, write_cells
+from plaintally_server.reports.days import count_day
 from plaintally_server.store import schema, tables
 from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import (
@@ -30,6 +30,7 @@ from plaintally_server.store.database import (
     open_for_writing,
 )
 from plaintally_server.store.reader import SQLReader
+from plaintally_server.store.rollups import write_key
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.timestamps import (
     DAY_US,
@@ -130,10 +131,10 @@ def roll_up_all(database: Database, now: datetime) -> None:
         )
     found: Counter[tuple[str, str, date, str]] = Counter()
     for day in reader.changed_days(last_sealed(now)):
-        cells = write_cells(count_day(reader, day.package, day.collection, day.day))
+        cells = count_day(reader, day.package, day.collection, day.day)
         found.update(
             {
-                (series, day.package, day.day, key): n
+                (series, day.package, day.day, write_key(key)): n
                 for series, own in cells.items()
                 for key, n in own.items()
             }

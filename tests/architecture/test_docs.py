@@ -16,8 +16,8 @@ from plaintally.consent import preferences_file, rules
 from plaintally.contract import COARSE
 from plaintally_server.cli.main import commands
 from plaintally_server.cli.options import Secret
-from plaintally_server.export import rows
 from plaintally_server.ingest.shared_fields import ENVIRONMENT, SHARED
+from plaintally_server.reports import rows
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 CONSENT = (ROOT / "docs/reference/consent.md").read_text()

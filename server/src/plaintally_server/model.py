@@ -3,7 +3,7 @@
 Stored documents, names and preconditions are in `firestore.documents`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -23,6 +23,10 @@ What = Literal["contexts", "hours", "documents"]
 Place = tuple[int, int]
 """A time of receipt in microseconds since 1970, and a number: the order of documents."""
 START: Place = (0, 0)
+Key = tuple[str | int | date | None, ...]
+"""The values of the columns that rows are grouped by."""
+Cells = Mapping[Key, int]
+"""By key, the number of rows, or the sum over them."""
 
 
 class Counted(NamedTuple):
@@ -139,13 +143,13 @@ class ImportHour(NamedTuple):
 
 
 class Rolled(NamedTuple):
-    """What rollups hold of a series for a span of days.
+    """The rollups of a series for a span of days.
 
-    `cells` are days (None where all are added up), keys and values; `missing` are the days on which
-    something was received in the collection and that have no rollups.
+    `missing` are the days on which something was received in the collection and that have no
+    rollups.
     """
 
-    cells: Sequence[tuple[date | None, str, int]]
+    cells: Cells
     missing: Sequence[date]
 
 

@@ -13,10 +13,10 @@ from uuid import uuid4
 import pytest
 
 from made import at, count
-from plaintally_server.export.source import StoreSource
 from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.model import Import
 from plaintally_server.reports.metrics import IMPORTS, VERSIONS
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.store import combinations
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.writing import SQLStore

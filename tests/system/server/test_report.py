@@ -14,9 +14,9 @@ from collectors import run_server
 from made import at, commit, counts, session
 from plaintally_server.cli.export import carry_out, plan_packages
 from plaintally_server.export.parquet import Export
-from plaintally_server.export.source import StoreSource
-from plaintally_server.jobs.rollups import count_struck
 from plaintally_server.reports import formats
+from plaintally_server.reports.days import count_struck
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.reports.tables import (
     Report,
     make_report,

@@ -19,20 +19,19 @@ from made import at, counts, delete, new_id, session, write
 from plaintally.contract import Contract
 from plaintally_server.cli.exclusions import count_anew
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.source import StoreSource
 from plaintally_server.ingest.collections import INVOKES, SESSIONS
 from plaintally_server.jobs import retention
 from plaintally_server.jobs.rollups import roll_up
-from plaintally_server.model import Admitted, Import, Write
+from plaintally_server.model import Admitted, Cells, Import, Write
 from plaintally_server.reports.facts import read_figures
 from plaintally_server.reports.metrics import (
     DURATIONS,
     IMPORTS,
-    QUESTIONS,
+    METRICS,
     VERSIONS,
-    Cells,
-    Question,
+    Metric,
 )
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.store import tables
 from plaintally_server.store.database import Database, exclusively, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
@@ -133,7 +132,7 @@ class Play:
         self._shared: list[Write] = []
         self._purged_until = date.min
         self._windows: list[int] = []
-        self._frozen: dict[date, Mapping[Question, Cells]] = {}
+        self._frozen: dict[date, Mapping[Metric, Cells]] = {}
         self._steps = 0
 
     async def do(self, step: Step) -> None:
@@ -155,11 +154,11 @@ class Play:
                         store.commit([one]), return_exceptions=True
                     )  # what was deleted is refused
 
-    def days(self) -> Mapping[date, Mapping[Question, Cells]]:
+    def days(self) -> Mapping[date, Mapping[Metric, Cells]]:
         """By day, the cells that are right."""
         return {day: self._count(day) for day in DAYS} | self._frozen
 
-    def _count(self, day: date) -> Mapping[Question, Cells]:
+    def _count(self, day: date) -> Mapping[Metric, Cells]:
         """Count a day, its imports by the hour."""
         windows = self._recount.struck(PACKAGE)
         imports = sum(
@@ -258,24 +257,22 @@ class Play:
         return [chosen._replace(content=changed, received_at=moment)]
 
 
-def cells_of(
-    source: StoreSource, first: date, last: date | None = None
-) -> Mapping[Question, Cells]:
+def cells_of(source: StoreSource, first: date, last: date | None = None) -> Mapping[Metric, Cells]:
     """The cells of all questions about some days, but for empty ones."""
-    return {q: drop_zeros(source.count(q, PACKAGE, first, last or first)) for q in QUESTIONS}
+    return {q: drop_zeros(source.count(q, PACKAGE, first, last or first)) for q in METRICS}
 
 
 def drop_zeros(cells: Cells) -> Cells:
     return {key: value for key, value in cells.items() if value}
 
 
-def total_of(store: Store, series: str, first: date, last: date) -> Mapping[str, int]:
+def total_of(store: Store, series: str, first: date, last: date) -> Cells:
     """What days and months hold of a series, added up."""
     rolled = store.rolled(series, PACKAGE, first, last, collection=f"using_{PACKAGE}", by_day=False)
-    return {key: value for _, key, value in rolled.cells if value}
+    return drop_zeros(rolled.cells)
 
 
-def check(store: Store, wanted: Mapping[date, Mapping[Question, Cells]]) -> None:
+def check(store: Store, wanted: Mapping[date, Mapping[Metric, Cells]]) -> None:
     """Check days, spans of days and months, and the totals of imports."""
     source = StoreSource(store)
     assert {day: cells_of(source, day) for day in DAYS} == wanted
@@ -344,7 +341,7 @@ def test_rollups_outlast_the_documents(store: SQLStore) -> None:
     ]
     contract, now = Contract(retention_days=30), at(days[1], 40_000)
 
-    async def work() -> Mapping[Question, Cells]:
+    async def work() -> Mapping[Metric, Cells]:
         writes: list[Write | Import] = [*old, *counts(chance, [days[0]], 20), *new]
         for one in writes:
             await store.commit([one])
@@ -380,7 +377,7 @@ def test_a_day_of_which_a_part_is_purged_stays_as_it_was(
         "keeps its month": Contract(retention_days=300),
     }
 
-    async def work() -> tuple[Mapping[Question, Cells], bool]:
+    async def work() -> tuple[Mapping[Metric, Cells], bool]:
         await store.commit([*counts(chance, [day], 1, package="keeps its month")])
         for writes in shared:
             await store.commit(writes)
@@ -433,7 +430,7 @@ def test_an_outage_of_years_is_no_row_of_zeros(store: SQLStore) -> None:
 
     asyncio.run(work())
     assert {
-        number for _, number in read_figures(store, PACKAGE, length=30, now=now).imports.days[:-2]
+        number for _, number in read_figures(store, PACKAGE, length=30, now=now).imports.rows[:-2]
     } == {None}
 
 

@@ -14,10 +14,10 @@ from sqlalchemy import select
 
 from collectors import run_server
 from made import at, commit, counts
-from plaintally_server.export.source import StoreSource
 from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.reports.metrics import IMPORTS, PYTHONS
 from plaintally_server.reports.spikes import HOUR
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.tables import audit, purges

@@ -14,9 +14,9 @@ from collectors import ROOT, run_collector, run_server
 from loopback import loopback
 from made import commit
 from plaintally_server.cli.watch import find_refused
-from plaintally_server.export.source import StoreSource
 from plaintally_server.model import Import
 from plaintally_server.reports.silence import ENOUGH
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.store import rollups
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader

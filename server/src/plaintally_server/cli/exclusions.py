@@ -11,8 +11,8 @@ from plaintally_server.cli.options import on_config, on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError, Refusal, invalid
 from plaintally_server.ingest.collections import is_import
-from plaintally_server.jobs.rollups import count_day, count_struck, write_cells
 from plaintally_server.model import Window
+from plaintally_server.reports.days import count_day, count_struck
 from plaintally_server.reports.facts import read_floods
 from plaintally_server.reports.spikes import HOUR, Flood
 from plaintally_server.store.database import Database
@@ -238,6 +238,4 @@ def count_anew(
             )
         if day.day <= last_sealed(now) and (is_import(day.collection) or not has_scheduler):
             complete = store.cut_imports(day) if is_import(day.collection) else day
-            store.keep_rollups(
-                complete, write_cells(count_day(store, day.package, day.collection, day.day))
-            )
+            store.keep_rollups(complete, count_day(store, day.package, day.collection, day.day))

@@ -23,8 +23,8 @@ from plaintally_server.cli.options import (
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import STRUCK, Partition, Plan, Struck, make_plan, stamps
-from plaintally_server.export.reading import read_rows
 from plaintally_server.ingest.collections import TABLES
+from plaintally_server.reports.days import read_rows
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_read
 from plaintally_server.store.protocols import Reader
@@ -211,7 +211,8 @@ def carry_out(reader: Reader, place: "Export", plan: Plan) -> None:
     for partition, stamp in track(
         plan.write.items(), "Writing", console=console, disable=not console.is_terminal
     ):
-        read_rows(reader, partition, partial(place.write, partition, stamp=stamp))
+        write = partial(place.write, partition, stamp=stamp)
+        read_rows(reader, partition.package, partition.collection, partition.day, write)
 
 
 def _list_pending(plan: Plan) -> None:

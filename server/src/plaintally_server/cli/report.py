@@ -13,9 +13,9 @@ from plaintally_server.cli.options import choose_packages, on_config, on_databas
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.queries import open_duckdb, open_spark
-from plaintally_server.export.source import StoreSource
 from plaintally_server.reports import formats
 from plaintally_server.reports.metrics import Source
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.reports.tables import make_report
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_read

@@ -21,23 +21,16 @@ from plaintally_server.cli.options import (
 )
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.source import StoreSource
+from plaintally_server.model import Cells
 from plaintally_server.reports.downtime import Downtime, find_downtime
-from plaintally_server.reports.metrics import IMPORTS, INVOKES, SESSIONS, Cells, Question, Source
+from plaintally_server.reports.metrics import IMPORTS, INVOKES, RELEASES, SESSIONS, Source
 from plaintally_server.reports.silence import ENOUGH, LOOK_BACK, Silence, find_silence
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_read
 from plaintally_server.store.protocols import Reader
 from plaintally_server.store.timestamps import last_sealed
 
-RELEASES = Question(
-    "releases",
-    "Imports per day and release",
-    "imports",
-    "imports",
-    ("package_version", "day"),
-    adds="imports",
-)
 _TIMEOUT_S = 10
 
 
@@ -120,8 +113,8 @@ def find_refused(reader: Reader, source: Source, package: str, *, last: date) ->
     if refused < ENOUGH or any(last in window.days for window in reader.struck(package)):
         return None
     taken = sum(
-        sum(source.count(asked, package, last, last).values())
-        for asked in (IMPORTS, SESSIONS, INVOKES)
+        sum(source.count(metric, package, last, last).values())
+        for metric in (IMPORTS, SESSIONS, INVOKES)
     )
     return Refused(package, last, refused, taken) if refused > taken else None
 

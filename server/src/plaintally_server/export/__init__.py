@@ -1,5 +1,5 @@
-"""The export: days that are over as Parquet files, for engines that read many machines' worth of them.
+"""The export: complete days as Parquet files, for engines that read many of them.
 
-`layout` says which files there are and which have to be written, `rows` what stands in them; both
-are pure. `files` writes them to a directory or a bucket, and `command` is what a maintainer types.
+`layout` lists the files that there are and those that have to be written. `parquet` reads and
+writes them, and `queries` asks DuckDB or Spark for metrics.
 """

@@ -22,8 +22,8 @@ from pyarrow import fs
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import FILE, STRUCK, Partition, Struck, parse_path
-from plaintally_server.export.rows import COLUMNS, Row
 from plaintally_server.file_errors import remedy
+from plaintally_server.reports.rows import COLUMNS, Row
 
 T = TypeVar("T")
 _ROWS = 100_000  # of a row group, which is converted at once

@@ -1,4 +1,4 @@
-"""The questions of reports as SQL over exported files, for DuckDB in this process and for Spark on many machines.
+"""The metrics of reports as SQL over exported files, for DuckDB in this process and for Spark on many machines.
 
 Both are asked the same text. All they know of the files is a name for each table, whose rows have a
 package and a day.
@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.rows import COLUMNS, RECEIVED
 from plaintally_server.ingest.collections import TABLES
-from plaintally_server.reports.metrics import Cells, Question
+from plaintally_server.model import Cells
+from plaintally_server.reports.metrics import Metric
+from plaintally_server.reports.rows import COLUMNS, RECEIVED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from plaintally_server.export.parquet import Export
 
 Ask = Callable[[str, Sequence[str | date]], Iterable[Sequence[Any]]]
-"""Whoever runs SQL: the rows, for a query and the values of its question marks."""
+"""Whoever runs SQL: the rows, for a query and the values of its metric marks."""
 _NOT_STRUCK = """NOT EXISTS (
     SELECT 1 FROM struck
     WHERE struck.package = found.package AND found.{received} >= first_at AND found.{received} < until
@@ -55,18 +56,16 @@ class ParquetSource:
         [(day,)] = self._ask("SELECT min(day) FROM imports WHERE package = ?", (package,))
         return day if isinstance(day, date) else None
 
-    def count(self, question: Question, package: str, first: date, last: date) -> Cells:
+    def count(self, metric: Metric, package: str, first: date, last: date) -> Cells:
         """See `Source.count`; only days that a struck window touches are held against windows, which takes long."""
         of_days, values = "package = ? AND day BETWEEN ? AND ?", (package, first, last)
         touched = self._touched.get(package, ())
         if not touched:
-            return self._cells(question, of_days, values)
+            return self._cells(metric, of_days, values)
         among = f"day IN ({', '.join('?' * len(touched))})"
-        cells = Counter(self._cells(question, f"{of_days} AND NOT {among}", (*values, *touched)))
-        kept = _NOT_STRUCK.format(received=RECEIVED[question.table])
-        cells.update(
-            self._cells(question, f"{of_days} AND {among} AND {kept}", (*values, *touched))
-        )
+        cells = Counter(self._cells(metric, f"{of_days} AND NOT {among}", (*values, *touched)))
+        kept = _NOT_STRUCK.format(received=RECEIVED[metric.table])
+        cells.update(self._cells(metric, f"{of_days} AND {among} AND {kept}", (*values, *touched)))
         return cells
 
     @cached_property
@@ -80,10 +79,10 @@ class ParquetSource:
             found.setdefault(package, set()).update(days)
         return found
 
-    def _cells(self, question: Question, condition: str, values: Sequence[str | date]) -> Cells:
-        columns = ", ".join(question.columns)
-        value = f"sum({question.adds})" if question.adds else "count(*)"
-        query = f"SELECT {columns}, {value} FROM {question.table} AS found WHERE {condition} GROUP BY {columns}"  # noqa: S608  # names of our own
+    def _cells(self, metric: Metric, condition: str, values: Sequence[str | date]) -> Cells:
+        columns = ", ".join(metric.columns)
+        value = f"sum({metric.adds})" if metric.adds else "count(*)"
+        query = f"SELECT {columns}, {value} FROM {metric.table} AS found WHERE {condition} GROUP BY {columns}"  # noqa: S608  # names of our own
         return {tuple(key): int(number) for *key, number in self._ask(query, values)}
 
 

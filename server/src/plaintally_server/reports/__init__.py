@@ -1,7 +1,10 @@
-"""What the store's figures say; all of it is pure.
+"""Statistics: one road from a metric to a bar, for pages, commands, JSON and CSV.
 
-`questions` are what is asked of a package, and `answers` what their cells mean; `series` are
-figures day by day. `charts` and `texts` show them, `histogram` has quantiles of durations, and
-`disclosure` keeps back what stands for too few. `floods`, `silence` and `outages` find what should
-not be in figures, or is missing.
+A metric (`metrics`) is read as cells from the database (`store_source`) or from an export. Cells
+become a series by day (`series`) or a table (`tables`); the public page suppresses rows that stand
+for too few imports (`disclosure`). `charts` draws a series, and `formats` writes a report as text,
+JSON or CSV. `facts` collects what a page shows.
+
+`rows` and `days` count the documents of one day. `spikes`, `silence` and `downtime` find imports
+that are made up or missing.
 """

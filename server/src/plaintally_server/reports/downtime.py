@@ -1,9 +1,11 @@
-"""Downtime: days on which the collector ran for much less time than it usually does. Pure."""
+"""Downtime: hours in which no collector ran, so that no import could be counted. Pure."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from statistics import median_low
 from typing import NamedTuple
+
+from plaintally_server.reports.series import days_between
 
 _ALL_DAY = 24
 _TOLERATED = 0.25
@@ -52,5 +54,22 @@ def find_downtime(hours: Mapping[date, int], first: date, last: date) -> Downtim
         last: the last day, which is complete.
     """
     usual = median_low([number for number in hours.values() if number] or [_ALL_DAY])
-    days = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
-    return Downtime([day for day in days if hours.get(day, 0) < usual * (1 - _TOLERATED)], usual)
+    least = usual * (1 - _TOLERATED)
+    return Downtime([day for day in days_between(first, last) if hours.get(day, 0) < least], usual)
+
+
+def hours_down(up: Mapping[date, Collection[int]], *, now: datetime) -> Mapping[date, int]:
+    """Return by UTC day the number of hours without a collector, for days with such hours.
+
+    Args:
+        up: by day, the hours with a collector; before the first of them, nothing is known.
+        now: the time; the current hour is not missing.
+    """
+    if not up:
+        return {}
+    first = min(up)
+    hours = {day: set(range(24)) - set(up.get(day, ())) for day in days_between(first, now.date())}
+    hours[first] -= set(range(min(up[first])))
+    if now.date() in hours:
+        hours[now.date()] -= set(range(now.hour, 24))
+    return {day: len(missing) for day, missing in hours.items() if missing}

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from plaintally_server.ingest.collections import collection_of
 from plaintally_server.ingest.shared_fields import SHARED
-from plaintally_server.jobs.rollups import read_key
-from plaintally_server.model import Purge, Window
+from plaintally_server.model import Cells, Purge, Window
 from plaintally_server.reports.disclosure import Shares, settled_week, show_shares
+from plaintally_server.reports.downtime import hours_down
 from plaintally_server.reports.metrics import (
     DURATIONS,
+    IMPORTS,
     INVOKES,
     LABEL_SESSIONS,
     PYTHONS,
@@ -23,18 +23,15 @@ from plaintally_server.reports.metrics import (
     SESSION_VERSIONS,
     SESSIONS,
     VERSIONS,
-    Cells,
-    Key,
-    Question,
 )
-from plaintally_server.reports.outages import hours_down
-from plaintally_server.reports.series import DailyCounts, daily_counts
+from plaintally_server.reports.series import Series, make_series
 from plaintally_server.reports.spikes import ENOUGH, Flood, find_floods
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.reports.tables import Value, per_label
 from plaintally_server.store.protocols import Reader
 
 MAX_ROWS = 20
-"""Rows of a table on the maintainers' page: clients in RxInfer's format choose labels and versions freely."""
+"""Rows of a table for maintainers: clients in RxInfer's format choose labels and versions freely."""
 _DAY = timedelta(days=1)
 _TABLES = {"Version of the package": VERSIONS, "Version of Python": PYTHONS}
 
@@ -52,9 +49,20 @@ class PublicVersions(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What the public page shows of a package; `all_time` counts all imports, `struck` are windows in the period."""
+    """The public statistics of a package.
 
-    imports: DailyCounts
+    Attributes:
+        package: the package.
+        computed_at: when they were read; the last day is not complete.
+        imports: the imports per day.
+        all_time: the number of all imports.
+        struck: the exclusions in the period.
+        purges: the last purges.
+    """
+
+    package: str
+    computed_at: datetime
+    imports: Series
     all_time: int
     struck: Sequence[Window]
     purges: Mapping[str, Purge]
@@ -67,7 +75,7 @@ class SharedSessions(NamedTuple):
         total: sessions in the period.
         first: the first day of the period.
         last: its last day, which is complete.
-        labels: rows of `answers.per_label`, those with the most sessions first.
+        labels: rows of `tables.per_label`, those with the most sessions first.
         versions: pairs of a caption and its rows.
         missing: days of the period that are left out, since something of them is not rolled up yet.
     """
@@ -80,45 +88,48 @@ class SharedSessions(NamedTuple):
     missing: Sequence[date] = ()
 
 
-def _read_series(
-    store: Reader, package: str, struck: Sequence[Window], *, length: int, now: datetime
-) -> DailyCounts:
-    """Return the imports of a package in the `length` days up to now, with notes about days that are incomplete."""
+def read_figures(reader: Reader, package: str, *, length: int, now: datetime) -> Figures:
+    """Return the public statistics of a package in the `length` UTC days that end with today."""
     last = now.date()
     first = last - timedelta(days=length - 1)
-    up, first_up = store.hours_up(first, last), store.first_day_up()
-    if (
-        first_up is not None and first_up < first
-    ):  # so that what was not noted since is known to be an outage
-        up = {first - _DAY: range(24), **up}
-    return daily_counts(
-        package,
-        store.daily_counts(package, first, last),
-        length=length,
-        first_day=store.first_day(package),
-        computed_at=now,
-        notes=_notes(hours_down(up, now=now), struck),
+    windows = reader.struck(package)
+    source = StoreSource(reader)
+    imports = make_series(
+        IMPORTS,
+        source.count(IMPORTS, package, first, last),
+        first=first,
+        last=last,
+        known_from=source.first_day(package),
+        notes=_notes(_read_hours_down(reader, first, now), windows),
     )
+    struck = [one for one in windows if _is_in(one, first, last)]
+    purges = reader.last_purges(package, now)
+    return Figures(package, now, imports, reader.total(package), struck, purges)
 
 
-def read_figures(store: Reader, package: str, *, length: int, now: datetime) -> Figures:
-    """Return the public statistics of a package in the `length` UTC days that end with today."""
-    windows = store.struck(package)
-    imports = _read_series(store, package, windows, length=length, now=now)
-    struck = [one for one in windows if _is_in(one, imports.first, imports.last)]
-    return Figures(imports, store.total(package), struck, store.last_purges(package, now))
+def _read_hours_down(reader: Reader, first: date, now: datetime) -> Mapping[date, int]:
+    """Return by day since the first how many hours no collector was running."""
+    up = reader.hours_up(first, now.date())
+    first_up = reader.first_day_up()
+    if first_up is not None and first_up < first:
+        up = {first - _DAY: range(24), **up}  # a missing first day is downtime, not unknown
+    return hours_down(up, now=now)
 
 
 class VersionTables:
-    """The public version tables of a week, read once per package, so that no later change shows a difference."""
+    """The public version tables of a week, read once per package.
+
+    A later change of the week would show the difference of two tables.
+    """
 
     def __init__(self) -> None:
         self._read: dict[str, PublicVersions] = {}
 
     def find(self, reader: Reader, package: str, today: date) -> PublicVersions:
-        """Return the tables of the last settled week; none while it is not rolled up, or if a part is excluded.
+        """Return the tables of the last settled week.
 
-        With and without an exclusion, two tables would differ by the imports of a few hours.
+        There are none while it is not rolled up, or if a part of it is excluded: with and without
+        an exclusion, two tables would differ by the imports of a few hours.
         """
         first, last = settled_week(today)
         if any(_is_in(one, first, last) for one in reader.struck(package)):
@@ -132,11 +143,12 @@ class VersionTables:
 
 
 def _read_versions(reader: Reader, package: str, first: date, last: date) -> PublicVersions:
-    imported = {day for day, _ in reader.daily_counts(package, first, last)}
+    source = StoreSource(reader)
+    imported = source.count(IMPORTS, package, first, last)
     tables = []
-    for title, question in _TABLES.items():
-        cells, unready = _read_cells(reader, question, package, first, last)
-        if missing := [day for day in unready if day in imported]:
+    for title, metric in _TABLES.items():
+        cells, unready = source.read(metric, package, first, last)
+        if missing := [day for day in unready if (day,) in imported]:
             return PublicVersions(first, last, (), missing)
         shares = show_shares({version: number for (version,), number in cells.items()})
         tables += [(title, shares)] if shares.rows else []
@@ -148,17 +160,6 @@ def _is_in(window: Window, first: date, last: date) -> bool:
     return window.days[0] <= last and window.days[-1] >= first
 
 
-def _read_cells(
-    store: Reader, question: Question, package: str, first: date, last: date
-) -> tuple[Mapping[Key, int], Sequence[date]]:
-    """Return what is rolled up of these days, and the days that have documents and are not rolled up."""
-    collection = collection_of(question.table, package)
-    rolled = store.rolled(
-        question.series, package, first, last, collection=collection, by_day=False
-    )
-    return {read_key(key): value for _, key, value in rolled.cells}, rolled.missing
-
-
 def read_sessions(
     reader: Reader, packages: Sequence[str], *, last: date, length: int = 30
 ) -> Mapping[str, SharedSessions]:
@@ -167,12 +168,12 @@ def read_sessions(
     Days without rollups are left out, and named.
     """
     first = last - timedelta(days=length - 1)
-    questions = (SESSIONS, INVOKES, DURATIONS, LABEL_SESSIONS, SESSION_VERSIONS, SESSION_PYTHONS)
-    sums = reader.sums([question.series for question in questions], packages, first, last)
+    metrics = (SESSIONS, INVOKES, DURATIONS, LABEL_SESSIONS, SESSION_VERSIONS, SESSION_PYTHONS)
+    sums = reader.sums([metric.series for metric in metrics], packages, first, last)
     missing = reader.days_without_rollups(SHARED, packages, first, last)
 
     def make(package: str) -> SharedSessions:
-        cells = {one: _read_keys(sums.get((package, one.series), {})) for one in questions}
+        cells = {metric: sums.get((package, metric.series), {}) for metric in metrics}
         labels = per_label(cells[INVOKES], cells[DURATIONS], cells[LABEL_SESSIONS]).rows
         return SharedSessions(
             sum(cells[SESSIONS].values()),
@@ -192,12 +193,13 @@ def read_sessions(
 def read_floods(
     reader: Reader, packages: Sequence[str], struck: Sequence[Window], *, days: int, now: datetime
 ) -> Mapping[str, Sequence[Flood]]:
-    """Return by package the floods in so many days up to this hour, except those that were struck.
+    """Return by package the spikes in so many days up to this hour, except excluded ones.
 
-    Hours that were dropped are not looked at: they would make the others stand out.
+    Purged hours are not looked at: without their imports, the others would look like spikes.
     """
     until = now.replace(minute=0, second=0, microsecond=0)
-    first_at, kept_since = until - timedelta(days=days), reader.purged_until(now)
+    first_at = until - timedelta(days=days)
+    kept_since = reader.purged_until(now)
     found: dict[str, Sequence[Flood]] = dict.fromkeys(packages, ())
     busy = reader.busy_hours(packages, first_at.date(), until.date(), least=ENOUGH)
     for package, hours in busy.items():
@@ -212,10 +214,6 @@ def read_floods(
     return found
 
 
-def _read_keys(cells: Mapping[str, int]) -> Cells:
-    return {read_key(key): value for key, value in cells.items()}
-
-
 def _rank(cells: Cells) -> Sequence[tuple[str, int]]:
     """Return the most frequent versions and their numbers."""
     found = ((str(version or "not given"), number) for (version,), number in cells.items())
@@ -227,9 +225,8 @@ def _notes(down: Mapping[date, int], struck: Sequence[Window]) -> Mapping[date, 
     notes = {day: f"no collector was running{_tell_hours(hours)}" for day, hours in down.items()}
     for window in struck:
         for day in window.days:
-            notes[day] = "; ".join(
-                filter(None, [notes.get(day, ""), f"partly excluded: {window.reason}"])
-            )
+            reasons = [notes.get(day, ""), f"partly excluded: {window.reason}"]
+            notes[day] = "; ".join(filter(None, reasons))
     return notes
 
 

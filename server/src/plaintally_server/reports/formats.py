@@ -4,14 +4,12 @@ import csv
 import json
 import re
 from collections.abc import Sequence
-from datetime import date
 
 import msgspec
 
 from plaintally.printable import printable
 from plaintally_server.reports.charts import terminal_bars
-from plaintally_server.reports.series import DailyCounts
-from plaintally_server.reports.tables import Answer, Report, Value
+from plaintally_server.reports.tables import Report, Table, Value
 
 _SEPARATORS = re.compile(r"[;\t\r\n\v\f\x85\u2028\u2029]")
 _CSV_COLUMNS = ("package", "question", "key", "measure", "value")
@@ -24,12 +22,15 @@ class _Lines(list[str]):
 
 
 def to_json(reports: Sequence[Report]) -> str:
-    """A list with an object per package; the answer of each question is a list with an object per row."""
+    """Return a list with an object per package, with a list of rows for each metric."""
     return json.dumps(msgspec.to_builtins([_to_dict(report) for report in reports]), indent=2)
 
 
 def to_csv(reports: Sequence[Report]) -> str:
-    """Return one number per line: package, question, day or version or label, measure, value. RFC 4180."""
+    """Return one number per line, with package, metric, day or version or label, and measure.
+
+    The syntax is that of RFC 4180.
+    """
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
@@ -37,7 +38,7 @@ def to_csv(reports: Sequence[Report]) -> str:
         for answer in report.answers:
             for key, *values in answer.rows:
                 for measure, value in zip(answer.columns[1:], values, strict=True):
-                    row = (report.package, answer.question.name, key, measure, value)
+                    row = (report.package, answer.metric.name, key, measure, value)
                     writer.writerow([_csv_cell(cell) for cell in row])
     return "".join(lines).rstrip()
 
@@ -56,62 +57,39 @@ def _csv_cell(value: Value) -> Value:
 
 
 def to_text(reports: Sequence[Report], *, width: int = 72, unicode: bool = True) -> str:
-    """What a person reads in a terminal."""
-    return "\n\n\n".join(
-        "\n\n".join(
-            [printable(f"{report.package}, {report.first} to {report.last}: whole days in UTC")]
-            + [
-                f"{answer.question.title}\n\n{_body(report, answer, width, unicode)}"
-                for answer in report.answers
-            ]
-        )
-        for report in reports
-    )
+    """Return the reports for a person at a terminal."""
+    texts = []
+    for report in reports:
+        title = printable(f"{report.package}, {report.first} to {report.last}: whole days in UTC")
+        parts = [title]
+        for answer in report.answers:
+            if isinstance(answer, Table):
+                body = _table(answer)
+            elif answer.total:
+                body = terminal_bars(answer, width=width, unicode=unicode)
+            else:
+                body = "none"
+            parts.append(f"{answer.metric.title}\n\n{body}")
+        texts.append("\n\n".join(parts))
+    return "\n\n\n".join(texts)
 
 
 def _to_dict(report: Report) -> dict[str, object]:
     answers = {
-        answer.question.name: [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        answer.metric.name: [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
         for answer in report.answers
     }
     return {**report._asdict(), "answers": answers}
 
 
-def _body(report: Report, answer: Answer, width: int, unicode: bool) -> str:  # noqa: FBT001  # all of them are given
-    if answer.columns[0] != "day":
-        return _table(answer)
-    days = [
-        (day, count)
-        for day, count in answer.rows
-        if isinstance(day, date) and not isinstance(count, str | date)
-    ]
-    series = DailyCounts(
-        report.package,
-        [(day, count if count is None else int(count)) for day, count in days],
-        report.computed_at,
-    )
-    return terminal_bars(series, width=width, unicode=unicode) if series.total else "none"
-
-
-def _table(answer: Answer) -> str:
-    heads = [column.replace("_", " ") for column in answer.columns]
-    rows = [
-        heads,
-        *(
-            [_cell(name, value) for name, value in zip(answer.columns, row, strict=True)]
-            for row in answer.rows
-        ),
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [
-                first.ljust(widths[0]),
-                *(cell.rjust(size) for cell, size in zip(rest, widths[1:], strict=True)),
-            ]
-        )
-        for first, *rest in rows
-    )
+def _table(table: Table) -> str:
+    heads = [column.replace("_", " ") for column in table.columns]
+    rows = [map(_cell, table.columns, row) for row in table.rows]
+    columns = []
+    for place, cells in enumerate(zip(heads, *rows, strict=True)):
+        size = max(map(len, cells))
+        columns.append([cell.rjust(size) if place else cell.ljust(size) for cell in cells])
+    return "\n".join(map("  ".join, zip(*columns, strict=True)))
 
 
 def _cell(name: str, value: Value) -> str:

@@ -1,8 +1,8 @@
-"""Questions: what a report says of a package, as cells of a table that can be counted anywhere. Pure.
+"""Metrics: what reports say about a package, as cells that can be counted anywhere. Pure.
 
-Every question is one count, or one sum, by some columns, over whole UTC days. So whoever has the
-rows, be it the store or an engine over exported files, has but to group and add up, and cells of
-several days, packages or machines can be added up again. What cells mean is up to `answers`.
+A metric is a count of rows, or a sum over rows, by some columns, for whole UTC days. The store and
+the engines that read exported files only have to group and add up. The cells of several days,
+packages or machines can be added up again. `series` and `tables` show what the cells mean.
 """
 
 from collections import Counter
@@ -11,15 +11,19 @@ from datetime import date
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
-Key = tuple[str | int | date | None, ...]
-Cells = Mapping[Key, int]
-"""By the values of a question's columns, the number of rows that have them, or the sum over these rows."""
+from plaintally_server.model import Cells, Key
 
 
-class Question(NamedTuple):
-    """How many rows of a table there are, by the values of columns; `unit` is what people call a row.
+class Metric(NamedTuple):
+    """The number of rows of a table by the values of columns.
 
-    Where `adds` names a column of whole numbers, these are added up in place of the rows.
+    Attributes:
+        name: its name in JSON and CSV.
+        title: its name for people.
+        unit: what a row is called.
+        table: the table whose rows are counted.
+        columns: what rows are grouped by; the day comes last.
+        adds: a column of whole numbers that are added up instead of counting rows.
     """
 
     name: str
@@ -30,18 +34,23 @@ class Question(NamedTuple):
     adds: str | None = None
 
     @property
+    def is_daily(self) -> bool:
+        """Whether the day is one of the columns."""
+        return "day" in self.columns
+
+    @property
     def keys(self) -> Sequence[str]:
-        """The columns besides the day."""
+        """The columns without the day."""
         return [column for column in self.columns if column != "day"]
 
     @property
     def series(self) -> str:
-        """What is counted of each day, under which rollups have it; questions may share one."""
+        """The name under which rollups hold its cells of each day; metrics may share one."""
         return "/".join([self.table, *self.keys, *([self.adds] if self.adds else [])])
 
 
-IMPORTS = Question("imports", "Imports per day", "imports", "imports", ("day",), adds="imports")
-VERSIONS = Question(
+IMPORTS = Metric("imports", "Imports per day", "imports", "imports", ("day",), adds="imports")
+VERSIONS = Metric(
     "versions",
     "Imports by version of the package",
     "imports",
@@ -49,7 +58,7 @@ VERSIONS = Question(
     ("package_version",),
     adds="imports",
 )
-PYTHONS = Question(
+PYTHONS = Metric(
     "pythons",
     "Imports by version of Python",
     "imports",
@@ -57,33 +66,41 @@ PYTHONS = Question(
     ("python_version",),
     adds="imports",
 )
-SESSIONS = Question("sessions", "Shared sessions per day", "sessions", "sessions", ("day",))
-SESSION_VERSIONS = Question(
+SESSIONS = Metric("sessions", "Shared sessions per day", "sessions", "sessions", ("day",))
+SESSION_VERSIONS = Metric(
     "session_versions",
     "Shared sessions by version of the package",
     "sessions",
     "sessions",
     ("package_version",),
 )
-SESSION_PYTHONS = Question(
+SESSION_PYTHONS = Metric(
     "session_pythons",
     "Shared sessions by version of Python",
     "sessions",
     "sessions",
     ("python_version",),
 )
-LABEL_SESSIONS = Question(
+LABEL_SESSIONS = Metric(
     "label_sessions", "Shared sessions by label", "sessions", "stats", ("label",)
 )
-INVOKES = Question(
+INVOKES = Metric(
     "invokes",
     "Shared invokes by label",
     "invokes",
     "invokes",
     ("label", "status", "duration_bucket"),
 )
-DURATIONS = Question(
+DURATIONS = Metric(
     "durations", "Time in shared invokes by label", "us", "invokes", ("label",), adds="duration_us"
+)
+RELEASES = Metric(
+    "releases",
+    "Imports per day and release",
+    "imports",
+    "imports",
+    ("package_version", "day"),
+    adds="imports",
 )
 ROLLED = (
     VERSIONS,
@@ -95,44 +112,42 @@ ROLLED = (
     INVOKES,
     DURATIONS,
 )
-"""Those whose cells rollups hold; imports are added up as they arrive."""
-QUESTIONS = (IMPORTS, *ROLLED)
+"""The metrics whose cells rollups hold; imports are added up as they arrive."""
+METRICS = (IMPORTS, *ROLLED)
 
 
 class Source(Protocol):
-    """Whoever has the rows; days are UTC days of receipt."""
+    """A database or an export that metrics are read from; days are UTC days of receipt."""
 
     def packages(self) -> Sequence[str]:
-        """The packages that there are counts of, in the order of their names."""
+        """Return the packages that have imports, in the order of their names."""
 
     def first_day(self, package: str) -> date | None:
-        """The day of a package's first count."""
+        """Return the day of a package's first import, or None."""
 
-    def count(self, question: Question, package: str, first: date, last: date) -> Cells:
-        """The cells of a question, of the rows from the first day to the last."""
+    def count(self, metric: Metric, package: str, first: date, last: date) -> Cells:
+        """Return the cells of a metric for the days from the first to the last."""
 
 
 def add_up(
-    questions: Sequence[Question], columns: Sequence[str], rows: Iterable[Sequence[Any]]
-) -> Mapping[str, Mapping[Key, int]]:
-    """By series, the cells of rows of one table that were received on one day; their keys lack the day.
+    metrics: Sequence[Metric], columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> Mapping[str, Cells]:
+    """Return by series the cells of one day's rows of a table, with keys that lack the day.
 
     Args:
-        questions: about this table.
+        metrics: metrics of this table.
         columns: the columns of the rows, in their order.
         rows: the rows.
     """
-    found: dict[str, Counter[Key]] = {question.series: Counter() for question in questions}
-    counted = [
-        (found[question.series], _picker(columns, question.keys))
-        for question in questions
-        if not question.adds
-    ]
-    added = [
-        (found[question.series], _picker(columns, question.keys), columns.index(question.adds))
-        for question in questions
-        if question.adds
-    ]
+    found: dict[str, Counter[Key]] = {metric.series: Counter() for metric in metrics}
+    counted = []
+    added = []
+    for metric in metrics:
+        pick = _picker(columns, metric.keys)
+        if metric.adds:
+            added.append((found[metric.series], pick, columns.index(metric.adds)))
+        else:
+            counted.append((found[metric.series], pick))
     for row in rows:
         for cells, pick in counted:
             cells[pick(row)] += 1

@@ -1,99 +1,102 @@
-"""Series: what is counted, day by day, with what is not known kept apart from what is zero."""
+"""Series: a metric day by day, in which an unknown number is not a zero. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
+from plaintally_server.model import Cells
+from plaintally_server.reports.metrics import Metric
 
-class Bucket(NamedTuple):
-    """Days in a row, the number of what was counted in them (None: nobody knows), and what else is to be known."""
 
-    first: date
-    last: date
+class Point(NamedTuple):
+    """A UTC day and its number, None if it is unknown; the note says why it is incomplete."""
+
+    day: date
     number: int | None
     note: str = ""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a number, or a reason why there is none."""
+        return self.number is not None or bool(self.note)
 
-class DailyCounts(NamedTuple):
-    """Counts of one package per UTC day.
 
-    Attributes:
-        package: whose imports were counted.
-        days: each day of the period with its count; None for days before the package was first
-            counted, which nobody knows anything about, and for days without a count whose note says
-            why.
-        computed_at: when the figures were read; the last day may not be over.
-        notes: by day, why its count is not all there was.
-    """
+class Series(NamedTuple):
+    """A metric by day: one point for each day of a period."""
 
-    package: str
-    days: Sequence[tuple[date, int | None]]
-    computed_at: datetime
-    notes: Mapping[date, str] = {}
+    metric: Metric
+    points: Sequence[Point]
 
     @property
     def total(self) -> int:
-        """All counts of the period."""
-        return sum(count or 0 for _, count in self.days)
+        """The sum of the known numbers."""
+        return sum(point.number or 0 for point in self.points)
 
     @property
     def largest(self) -> int:
-        """The largest count of a day; 0 where there is none."""
-        return max((count or 0 for _, count in self.days), default=0)
+        """The largest number of a day; 0 if none is known."""
+        return max(point.number or 0 for point in self.points)
 
     @property
     def first(self) -> date:
         """The first day of the period."""
-        return self.days[0][0]
+        return self.points[0].day
 
     @property
     def last(self) -> date:
         """The last day of the period."""
-        return self.days[-1][0]
+        return self.points[-1].day
 
     @property
     def known_from(self) -> date | None:
-        """The first day of which anything is known; None where there is none."""
-        return next(
-            (day for day, count in self.days if count is not None or day in self.notes), None
-        )
+        """The first day of which anything is known, or None."""
+        return next((point.day for point in self.points if point.is_known), None)
 
     @property
-    def buckets(self) -> Sequence[Bucket]:
-        """The days as buckets."""
-        return [Bucket(day, day, count, self.notes.get(day, "")) for day, count in self.days]
+    def has_notes(self) -> bool:
+        """Whether the number of a day is incomplete."""
+        return any(point.note for point in self.points)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns of `rows`."""
+        return ("day", self.metric.unit)
+
+    @property
+    def rows(self) -> Sequence[tuple[date, int | None]]:
+        """The days and their numbers, as the rows of a table."""
+        return [(point.day, point.number) for point in self.points]
 
 
-def daily_counts(
-    package: str,
-    counts: Sequence[tuple[date, int]],
+def make_series(
+    metric: Metric,
+    cells: Cells,
     *,
-    length: int,
-    first_day: date | None,
-    computed_at: datetime,
+    first: date,
+    last: date,
+    known_from: date | None,
     notes: Mapping[date, str] | None = None,
-) -> DailyCounts:
-    """The series of the `length` days that end with the day of `computed_at`.
+) -> Series:
+    """Return the series of the days from the first to the last.
 
     Args:
-        package: whose counts they are.
-        counts: the days that have counts.
-        length: the number of days of the period, at least 1.
-        first_day: the day of the package's first count ever, or None.
-        computed_at: the time of reading, aware, in UTC.
-        notes: by day, why its count is not all there was.
+        metric: a metric by day.
+        cells: its cells; days without any are zero if they are known.
+        first: the first day.
+        last: the last day.
+        known_from: the day of the package's first import ever, or None.
+        notes: by day, why its number is incomplete; with a note, a zero is unknown.
     """
-    known, last = dict(counts), computed_at.date()
-    days = [last - timedelta(days=back) for back in range(length - 1, -1, -1)]
-    noted = {
-        day: note
-        for day, note in (notes or {}).items()
-        if first_day is not None and first_day <= day <= last
-    }
 
-    def count_of(day: date) -> int | None:
-        if first_day is None or day < first_day:
-            return None
-        return known.get(day, 0) or (None if day in noted else 0)
+    def point(day: date) -> Point:
+        if known_from is None or day < known_from:
+            return Point(day, None)
+        note = notes.get(day, "") if notes else ""
+        return Point(day, cells.get((day,)) or (None if note else 0), note)
 
-    return DailyCounts(package, [(day, count_of(day)) for day in days], computed_at, noted)
+    return Series(metric, [point(day) for day in days_between(first, last)])
+
+
+def days_between(first: date, last: date) -> Sequence[date]:
+    """Return the days from the first to the last."""
+    return [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]

@@ -1,7 +1,7 @@
-"""Answers: what the cells of a question mean, as the rows of a small table. Pure.
+"""Reports: the metrics of a package as daily series and as tables. Pure.
 
-A number that nobody knows is None and never 0: a day before the first count, a share or a quantile
-of nothing.
+An unknown number is None and never 0: a day before the first import, or a share or a quantile of
+nothing.
 """
 
 from collections import Counter, defaultdict
@@ -9,85 +9,81 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from plaintally_server.model import Cells
 from plaintally_server.reports.histogram import quantile
 from plaintally_server.reports.metrics import (
     DURATIONS,
     IMPORTS,
     INVOKES,
     LABEL_SESSIONS,
+    METRICS,
     PYTHONS,
-    QUESTIONS,
     SESSION_PYTHONS,
     SESSION_VERSIONS,
     SESSIONS,
     VERSIONS,
-    Cells,
-    Question,
+    Metric,
     Source,
 )
+from plaintally_server.reports.series import Series, make_series
 
 Value = str | int | float | date | None
 QUANTILES = {"median_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 
 
-class Answer(NamedTuple):
-    """The rows of a question's table; shares are from 0 to 1, durations in milliseconds within 2.17 %."""
+class Table(NamedTuple):
+    """A metric's rows; shares are from 0 to 1, durations in milliseconds within 2.17 %."""
 
-    question: Question
+    metric: Metric
     columns: Sequence[str]
     rows: Sequence[Sequence[Value]]
 
 
 class Report(NamedTuple):
-    """All answers of a package for the days from `first` to `last`, each of which is over."""
+    """The series and tables of a package for complete days, without the tables that are empty."""
 
     package: str
     first: date
     last: date
     computed_at: datetime
-    answers: Sequence[Answer]
+    answers: Sequence[Series | Table]
 
 
 def make_report(
     source: Source, package: str, *, last: date, length: int, computed_at: datetime
 ) -> Report:
-    """Ask a source all questions about the `length` UTC days that end with the last."""
+    """Return the report of the `length` UTC days that end with the last."""
     first = last - timedelta(days=length - 1)
-    known_from = source.first_day(package) or date.max
-    days = [first + timedelta(days=ahead) for ahead in range(length)]
-    cells = {question: source.count(question, package, first, last) for question in QUESTIONS}
-    answers = [
-        per_day(IMPORTS, cells[IMPORTS], days, known_from=known_from),
-        *(per_version(question, cells[question]) for question in (VERSIONS, PYTHONS)),
-        per_day(SESSIONS, cells[SESSIONS], days, known_from=known_from),
-        *(
-            per_version(question, cells[question])
-            for question in (SESSION_VERSIONS, SESSION_PYTHONS)
-        ),
+    known_from = source.first_day(package)
+    cells = {metric: source.count(metric, package, first, last) for metric in METRICS}
+
+    def by_day(metric: Metric) -> Series:
+        return make_series(metric, cells[metric], first=first, last=last, known_from=known_from)
+
+    answers: list[Series | Table] = [
+        by_day(IMPORTS),
+        *(per_version(metric, cells[metric]) for metric in (VERSIONS, PYTHONS)),
+        by_day(SESSIONS),
+        *(per_version(metric, cells[metric]) for metric in (SESSION_VERSIONS, SESSION_PYTHONS)),
         per_label(cells[INVOKES], cells[DURATIONS], cells[LABEL_SESSIONS]),
     ]
     return Report(package, first, last, computed_at, [answer for answer in answers if answer.rows])
 
 
-def per_day(question: Question, cells: Cells, days: Sequence[date], *, known_from: date) -> Answer:
-    """The number of each day; None before the first that anything is known of."""
-    rows = [(day, cells.get((day,), 0 if day >= known_from else None)) for day in days]
-    return Answer(question, ("day", question.unit), rows)
+def per_version(metric: Metric, cells: Cells) -> Table:
+    """Return the number and share of each version, the largest first.
 
-
-def per_version(question: Question, cells: Cells) -> Answer:
-    """The number and share of each version, the largest first; no rows where a package declares none."""
+    There are no rows if the package declares no version.
+    """
     total = sum(cells.values())
     ranked = sorted(cells.items(), key=lambda cell: (-cell[1], str(cell[0])))
     rows = [(*key, number, number / total) for key, number in ranked]
     is_declared = any(version is not None for (version,) in cells)
-    return Answer(
-        question, (*question.columns, question.unit, "share"), rows if is_declared else ()
-    )
+    return Table(metric, (*metric.columns, metric.unit, "share"), rows if is_declared else ())
 
 
-def per_label(cells: Cells, durations_us: Cells, sessions: Cells) -> Answer:
-    """Of each label the numbers of sessions and invokes, the share of successes, the mean and quantiles of durations.
+def per_label(cells: Cells, durations_us: Cells, sessions: Cells) -> Table:
+    """Return the sessions, runs, successes and durations of each label.
 
     Args:
         cells: those of INVOKES.
@@ -101,15 +97,11 @@ def per_label(cells: Cells, durations_us: Cells, sessions: Cells) -> Answer:
         durations[label][bucket] += number
     rows = []
     for label in sorted(statuses):
+        runs = statuses[label].total()
         ended = statuses[label]["success"] + statuses[label]["error"]
         share = statuses[label]["success"] / ended if ended else None
-        mean_ms = durations_us.get((label,), 0) / statuses[label].total() / 1000
+        mean_ms = durations_us.get((label,), 0) / runs / 1000
         quantiles = (quantile(durations[label], rank) for rank in QUANTILES.values())
-        rows.append(
-            (label, sessions.get((label,), 0), statuses[label].total(), share, mean_ms, *quantiles)
-        )
-    return Answer(
-        INVOKES,
-        ("label", SESSIONS.unit, INVOKES.unit, "success_share", "mean_ms", *QUANTILES),
-        rows,
-    )
+        rows.append((label, sessions.get((label,), 0), runs, share, mean_ms, *quantiles))
+    measures = (SESSIONS.unit, INVOKES.unit, "success_share", "mean_ms", *QUANTILES)
+    return Table(INVOKES, ("label", *measures), rows)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, select
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.firestore.documents import Stored
 from plaintally_server.model import (
+    Cells,
     Changed,
     Deed,
     ForgetRequest,
@@ -42,7 +43,7 @@ from plaintally_server.store.database import (
     telling,
 )
 from plaintally_server.store.reader import SQLReader
-from plaintally_server.store.tables import STRUCK_IMPORTS, contracts, receipts
+from plaintally_server.store.tables import contracts, receipts
 from plaintally_server.store.timestamps import from_us, to_us
 
 
@@ -279,15 +280,15 @@ class Maintenance(MaintenanceReader):
                 cut.step(connection)
         return day if cut is None else day._replace(stamp=cut.stamp or day.stamp)
 
-    def keep_rollups(self, day: Changed, cells: rollups.Cells) -> None:
+    def keep_rollups(self, day: Changed, cells: Mapping[str, Cells]) -> None:
         """Keep the rollups of a day, unless it has changed again."""
         with self._changing() as connection:
             rollups.put(connection, day, cells)
 
-    def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
+    def keep_struck_imports(self, package: str, day: date, excluded: int) -> None:
         """See `Rolling.keep_struck_imports`."""
         with self._changing() as connection:
-            rollups.put_series(connection, package, day, {STRUCK_IMPORTS: cells})
+            rollups.put_struck_imports(connection, package, day, excluded)
 
     def begin_walk(self, project: str, collection: str, until: datetime) -> pull_progress.Walk:
         """Begin a walk through a project's collection, or return the unfinished one."""

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from plaintally_server.firestore.documents import Name, Stored
 from plaintally_server.model import (
+    Cells,
     Changed,
     DayState,
     Due,
@@ -82,12 +83,15 @@ class Reader(Protocol):
     def rolled(
         self, series: str, package: str, first: date, last: date, *, collection: str, by_day: bool
     ) -> Rolled:
-        """Return the rollups of a series, by day or added up."""
+        """Return the rollups of a series for the days from the first to the last.
+
+        All days are added up, unless each key shall end with its day.
+        """
 
     def sums(
         self, series: Collection[str], packages: Sequence[str], first: date, last: date
-    ) -> Mapping[tuple[str, str], Mapping[str, int]]:
-        """Return by package and series what rollups hold for these days: the sum of each key."""
+    ) -> Mapping[tuple[str, str], Cells]:
+        """Return by package and series the sums of the rollups of these days."""
 
     def days_without_rollups(
         self, collections: Collection[str], packages: Sequence[str], first: date, last: date
@@ -233,11 +237,11 @@ class Rolling(Reader, Protocol):
     async def cut_imports(self, day: Changed) -> Changed:
         """Bound the combinations of coarse fields of a complete day; return its new state."""
 
-    async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
-        """Keep the rollups of a day, unless it has changed again; whether they were kept."""
+    async def roll(self, day: Changed, cells: Mapping[str, Cells]) -> bool:
+        """Keep the rollups of a day by series, and return False if it has changed again."""
 
-    async def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
-        """Keep how many imports of a day are left out, as `count_struck` returns it."""
+    async def keep_struck_imports(self, package: str, day: date, excluded: int) -> None:
+        """Keep how many imports of a day are excluded."""
 
     async def note_minute(self, at: datetime, refused: Mapping[str, int]) -> None:
         """Note that a collector is running, and how many documents it rejected by package."""

@@ -13,11 +13,13 @@ from plaintally_server.ingest.shared_fields import MAX_STATS, is_part_of
 from plaintally_server.model import (
     MAX_TREE_BYTES,
     MAX_TREE_RUNS,
+    Cells,
     Changed,
     DayState,
     Deed,
     Due,
     ImportHour,
+    Key,
     Purge,
     Rolled,
     SessionTree,
@@ -205,10 +207,10 @@ class SQLReader:
 
     def sums(
         self, series: Collection[str], packages: Sequence[str], first: date, last: date
-    ) -> Mapping[tuple[str, str], Mapping[str, int]]:
+    ) -> Mapping[tuple[str, str], Cells]:
         """See `Reader.sums`."""
         cells = rollups.c
-        found = dict[tuple[str, str], dict[str, int]]()
+        found: dict[tuple[str, str], dict[Key, int]] = {}
         query = select(cells.package, cells.series, cells.key, func.sum(cells.value))
         query = query.where(cells.series.in_(series), cells.day.between(first, last))
         with self._reading() as connection:
@@ -217,7 +219,8 @@ class SQLReader:
                     cells.package, cells.series, cells.key
                 )
                 for package, name, key, value in connection.execute(of_part):
-                    found.setdefault((package, name), {})[key] = int(value)
+                    of_series = found.setdefault((package, name), {})
+                    of_series[rolled_up.read_key(key)] = int(value)
         return found
 
     def days_without_rollups(

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, Table, and_, delete, func, or_, select, update
 
 from plaintally_server.ingest.collections import INVOKES, STATS, table_of
-from plaintally_server.model import Changed, Rolled, Window
+from plaintally_server.model import Cells, Changed, Key, Rolled, Window
 from plaintally_server.store import clock
 from plaintally_server.store.batch import Day
 from plaintally_server.store.rows import note_changes
@@ -20,6 +21,7 @@ from plaintally_server.store.statements import add
 from plaintally_server.store.tables import (
     ADDED_ON_RECEIPT,
     REFUSED,
+    STRUCK_IMPORTS,
     UP,
     documents,
     monthly_rollups,
@@ -29,9 +31,6 @@ from plaintally_server.store.tables import (
     struck,
 )
 from plaintally_server.store.timestamps import DAY_US, day_of, from_us, to_us
-
-Cells = Mapping[str, Mapping[str, int]]
-"""By series, the value of each key."""
 
 
 def read(
@@ -69,7 +68,7 @@ def read(
         rows = connection.execute(
             select(day, key, value).where(of_series, day.between(first, last))
         )
-        return Rolled([(day, key, value) for day, key, value in rows], missing)
+        return Rolled({(*read_key(key), day): value for day, key, value in rows}, missing)
     total: dict[str, int] = {}
     for table, start, end in _spans(first, last):
         when = table.c.month if table is monthly_rollups else table.c.day
@@ -78,7 +77,17 @@ def read(
         )
         for key, value in connection.execute(query.group_by(table.c.key)):
             total[key] = total.get(key, 0) + int(value)
-    return Rolled([(None, key, value) for key, value in total.items()], missing)
+    return Rolled({read_key(key): value for key, value in total.items()}, missing)
+
+
+def read_key(text: str) -> Key:
+    """Return a key from its text in the database."""
+    return tuple(msgspec.json.decode(text)) if text else ()
+
+
+def write_key(key: Key) -> str:
+    """Return the text of a key: a list in JSON, or an empty text if there are no columns."""
+    return msgspec.json.encode(key).decode() if key else ""
 
 
 def changed(connection: Connection, last: date, *, package: str | None = None) -> Sequence[Changed]:
@@ -142,8 +151,11 @@ def purged_until(connection: Connection, now: datetime) -> Mapping[str, datetime
     return {package: from_us(until) for package, until in connection.execute(query)}
 
 
-def put(connection: Connection, day: Changed, cells: Cells) -> bool:
-    """Set the rollups of a day; False if it has changed since its documents were read."""
+def put(connection: Connection, day: Changed, cells: Mapping[str, Cells]) -> bool:
+    """Replace the rollups of a day.
+
+    Return False if it has changed since its documents were read, or is being purged.
+    """
     days = rolled_days.c
     this = and_(days.package == day.package, days.collection == day.collection, days.day == day.day)
     same = and_(this, days.stamp == day.stamp)
@@ -152,15 +164,24 @@ def put(connection: Connection, day: Changed, cells: Cells) -> bool:
         update(rolled_days).where(same, wanted).values(rolled=day.stamp)
     ).rowcount:
         return False
-    put_series(connection, day.package, day.day, cells)
+    _put_series(connection, day.package, day.day, cells)
     return True
 
 
-def put_series(connection: Connection, package: str, day: date, cells: Cells) -> None:
-    """Have these series of a day be as given; only what differs is written."""
+def put_struck_imports(connection: Connection, package: str, day: date, excluded: int) -> None:
+    """See `Rolling.keep_struck_imports`."""
+    _put_series(connection, package, day, {STRUCK_IMPORTS: {(): -excluded}})
+
+
+def _put_series(
+    connection: Connection, package: str, day: date, cells: Mapping[str, Cells]
+) -> None:
+    """Replace series of a day; only what differs is written."""
     this = and_(rollups.c.package == package, rollups.c.day == day, rollups.c.series.in_(cells))
     changes = {
-        (series, key): value for series, found in cells.items() for key, value in found.items()
+        (series, write_key(key)): value
+        for series, found in cells.items()
+        for key, value in found.items()
     }
     for series, key, value in connection.execute(
         select(rollups.c.series, rollups.c.key, rollups.c.value).where(this)

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, delete
 
 from plaintally_server.firestore.documents import Stored
-from plaintally_server.model import Changed, Due, Import, Place, Receipt, Step, Write
+from plaintally_server.model import Cells, Changed, Due, Import, Place, Receipt, Step, Write
 from plaintally_server.store import credentials, deletion, order, purging, rollups, rows
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively, queueing
@@ -17,7 +17,7 @@ from plaintally_server.store.erasure import empty_log
 from plaintally_server.store.pace import PAUSE
 from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.statements import parts_of
-from plaintally_server.store.tables import STRUCK_IMPORTS, contracts, receipts, tombstones
+from plaintally_server.store.tables import contracts, receipts, tombstones
 from plaintally_server.store.writer import QUEUE_SIZE, Backend, Writer
 
 P = ParamSpec("P")
@@ -217,13 +217,13 @@ class SQLStore(SQLReader):
             await asyncio.sleep(PAUSE.total_seconds())
         return day._replace(stamp=cut.stamp or day.stamp)
 
-    async def roll(self, day: Changed, cells: Mapping[str, Mapping[str, int]]) -> bool:
+    async def roll(self, day: Changed, cells: Mapping[str, Cells]) -> bool:
         """See `Rolling.roll`."""
         return await self._do(rollups.put, day, cells)
 
-    async def keep_struck_imports(self, package: str, day: date, cells: Mapping[str, int]) -> None:
+    async def keep_struck_imports(self, package: str, day: date, excluded: int) -> None:
         """See `Rolling.keep_struck_imports`."""
-        await self._do(rollups.put_series, package, day, {STRUCK_IMPORTS: cells})
+        await self._do(rollups.put_struck_imports, package, day, excluded)
 
     async def note_used(self, names: Sequence[str], day: date) -> None:
         """See `TokenStore.note_used`."""

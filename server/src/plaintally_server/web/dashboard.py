@@ -1,4 +1,4 @@
-"""The public pages: the imports and versions of each package, without JavaScript and without shared sessions."""
+"""The public pages: the imports and versions of each package, without shared sessions."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -28,7 +28,7 @@ def routes(
     now: Callable[[], datetime],
     cache: PageCache,
 ) -> list[BaseRoute]:
-    """The routes of the public pages, for the packages that have a contract here."""
+    """Return the routes of the public pages, for packages with a contract."""
     pages = Pages(store, contracts=contracts, now=now, cache=cache)
     return [
         Route("/", pages.home),
@@ -38,7 +38,7 @@ def routes(
 
 
 class Pages:
-    """The pages and what they are made of."""
+    """The endpoints of the public pages."""
 
     def __init__(
         self,
@@ -48,21 +48,18 @@ class Pages:
         now: Callable[[], datetime],
         cache: PageCache,
     ) -> None:
-        self.store, self.contracts, self.packages, self.now = (
-            store,
-            contracts,
-            sorted(contracts),
-            now,
-        )
+        self.store = store
+        self.contracts = contracts
+        self.packages = sorted(contracts)
+        self.now = now
         self.cache = cache
         self._versions = VersionTables()
 
     async def home(self, request: Request) -> Response:
-        """All packages; where there is but one, its page."""
+        """List all packages, or redirect to the page of the only one."""
         if len(self.packages) == 1:
-            return RedirectResponse(
-                f"/packages/{self.packages[0]}", status_code=307, headers=HEADERS
-            )
+            url = f"/packages/{self.packages[0]}"
+            return RedirectResponse(url, status_code=307, headers=HEADERS)
         return await self.cache.answer(request, "", self._make_home)
 
     async def package(self, request: Request) -> Response:
@@ -79,15 +76,13 @@ class Pages:
         if length not in map(str, PERIODS):
             text = f"A period has {', '.join(map(str, PERIODS[:-1]))} or {PERIODS[-1]} days."
             return render("problem.html", 400, title="No such period", text=text, package=package)
-        return await self.cache.answer(
-            request, f"{package}/{length}", partial(self._make, package, int(length))
-        )
+        make = partial(self._make, package, int(length))
+        return await self.cache.answer(request, f"{package}/{length}", make)
 
     def _make_home(self) -> Response:
-        totals = self.store.totals()
-        return render(
-            "home.html", totals=[(package, totals.get(package, 0)) for package in self.packages]
-        )
+        found = self.store.totals()
+        totals = [(package, found.get(package, 0)) for package in self.packages]
+        return render("home.html", totals=totals)
 
     def _make(self, package: str, length: int) -> Response:
         now = self.now()
@@ -100,9 +95,8 @@ class Pages:
             height=PLOT_HEIGHT,
             least=LEAST,
             figures=figures,
-            series=figures.imports,
             versions=versions,
             contract=self.contracts[package],
-            chart=bar_chart(figures.imports.buckets),
+            chart=bar_chart(figures.imports.points),
             more=[COARSE[field] for field in self.contracts[package].counter],
         )

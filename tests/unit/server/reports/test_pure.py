@@ -2,9 +2,9 @@
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 import pytest
@@ -19,8 +19,12 @@ from plaintally_server.firestore.field_paths import merge
 from plaintally_server.ingest.admission import Policy, admit
 from plaintally_server.ingest.imports import hash_import
 from plaintally_server.reports import charts
-from plaintally_server.reports.outages import hours_down
-from plaintally_server.reports.series import daily_counts
+from plaintally_server.reports.downtime import hours_down
+from plaintally_server.reports.metrics import IMPORTS
+from plaintally_server.reports.series import Series, make_series
+
+if TYPE_CHECKING:
+    from plaintally_server.model import Cells
 
 T = TypeVar("T")
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
@@ -117,6 +121,19 @@ def test_every_count_is_admitted(identifier: str, moment: datetime) -> None:
     )
 
 
+def series_of(
+    counts: Iterable[tuple[date, int]],
+    *,
+    length: int,
+    known_from: date | None,
+    notes: Mapping[date, str] | None = None,
+) -> Series:
+    """The series of the days up to today."""
+    first = TODAY - timedelta(days=length - 1)
+    cells: Cells = {(day,): number for day, number in counts}
+    return make_series(IMPORTS, cells, first=first, last=TODAY, known_from=known_from, notes=notes)
+
+
 COUNTS = st.dictionaries(st.integers(0, 400), st.integers(1, 10**9)).map(
     lambda found: sorted((TODAY - timedelta(days=back), count) for back, count in found.items())
 )
@@ -125,11 +142,11 @@ COUNTS = st.dictionaries(st.integers(0, 400), st.integers(1, 10**9)).map(
 @given(COUNTS, st.sampled_from([1, 7, 30, 365]))
 def test_a_series_tells_zero_from_unknown(counts: list[tuple[date, int]], length: int) -> None:
     first_day = counts[0][0] if counts else None
-    series = daily_counts("pkg", counts, length=length, first_day=first_day, computed_at=NOW)
-    assert [day for day, _ in series.days] == [
+    series = series_of(counts, length=length, known_from=first_day)
+    assert [point.day for point in series.points] == [
         TODAY - timedelta(days=back) for back in range(length)
     ][::-1]
-    for day, count in series.days:
+    for day, count in series.rows:
         assert count == (None if first_day is None or day < first_day else dict(counts).get(day, 0))
     assert series.total == sum(count for day, count in counts if day >= series.first)
     assert (series.first, series.last) == (TODAY - timedelta(days=length - 1), TODAY)
@@ -139,12 +156,14 @@ def test_a_series_tells_zero_from_unknown(counts: list[tuple[date, int]], length
 def test_bars_are_as_high_as_their_counts_and_stay_in_the_plot(
     counts: list[tuple[date, int]], length: int
 ) -> None:
-    series = daily_counts("pkg", counts, length=length, first_day=date(2020, 1, 1), computed_at=NOW)
-    chart = charts.bar_chart(series.buckets)
+    series = series_of(counts, length=length, known_from=date(2020, 1, 1))
+    chart = charts.bar_chart(series.points)
     top = charts.axis_top(series.largest)
     assert len(chart.bars) == length
     for bar in chart.bars:
-        assert bar.height == pytest.approx(charts.PLOT_HEIGHT * bar.value / top, abs=0.001)
+        assert bar.height == pytest.approx(
+            charts.PLOT_HEIGHT * (bar.point.number or 0) / top, abs=0.001
+        )
         assert bar.y + bar.height == pytest.approx(charts.PLOT_HEIGHT, abs=0.002)
         assert 0 <= bar.x <= bar.x + bar.width <= 100.001
     assert [bar.x for bar in chart.bars] == sorted(bar.x for bar in chart.bars)
@@ -174,8 +193,8 @@ def test_an_axis_ends_at_a_round_number_and_has_whole_steps(largest: int) -> Non
     ],
 )
 def test_ticks_are_short_and_of_one_unit(largest: int, texts: list[str]) -> None:
-    series = daily_counts("pkg", [(TODAY, largest)], length=7, first_day=TODAY, computed_at=NOW)
-    assert [tick.text for tick in charts.bar_chart(series.buckets).ticks] == texts
+    series = series_of([(TODAY, largest)], length=7, known_from=TODAY)
+    assert [tick.text for tick in charts.bar_chart(series.points).ticks] == texts
 
 
 def test_the_base_line_begins_where_counting_did() -> None:
@@ -186,8 +205,8 @@ def test_the_base_line_begins_where_counting_did() -> None:
         (first, [(60, 100)], 4),
         (date(2020, 1, 1), [(0, 100)], 10),
     ):
-        series = daily_counts("pkg", [(first, 5)], length=10, first_day=first_day, computed_at=NOW)
-        chart = charts.bar_chart(series.buckets)
+        series = series_of([(first, 5)], length=10, known_from=first_day)
+        chart = charts.bar_chart(series.points)
         assert (chart.base, len(chart.bars)) == (base, bars)
 
 
@@ -195,16 +214,14 @@ def test_an_outage_is_a_gap_and_not_a_zero() -> None:
     """Of what was counted on a day that was not counted whole, the bar stays."""
     partly, gone = TODAY - timedelta(days=4), TODAY - timedelta(days=2)
     notes = {partly: "down", gone: "down", TODAY - timedelta(days=30): "before the period"}
-    series = daily_counts(
-        "pkg", [(partly, 5)], length=10, first_day=partly, computed_at=NOW, notes=notes
-    )
-    assert dict(series.days) == {
+    series = series_of([(partly, 5)], length=10, known_from=partly, notes=notes)
+    assert dict(series.rows) == {
         **{TODAY - timedelta(days=back): None for back in range(5, 10)}, partly: 5, gone: None,
         **{TODAY - timedelta(days=back): 0 for back in (3, 1, 0)},
     }  # fmt: skip
-    chart = charts.bar_chart(series.buckets)
+    chart = charts.bar_chart(series.points)
     assert chart.base == [(50, 70), (80, 100)]
-    assert [place.bucket.first for place in chart.noted] == [partly, gone]
+    assert [place.point.day for place in chart.noted] == [partly, gone]
 
 
 def test_hours_without_a_collector() -> None:
@@ -221,12 +238,12 @@ def test_hours_without_a_collector() -> None:
 
 def test_bars_of_a_terminal() -> None:
     counts = [(TODAY - timedelta(days=2), 8), (TODAY, 4)]
-    series = daily_counts("pkg", counts, length=30, first_day=counts[0][0], computed_at=NOW)
+    series = series_of(counts, length=30, known_from=counts[0][0])
     assert charts.terminal_bars(series, width=31) == (
         "2026-11-21  8  ████████████████\n2026-11-22  0\n2026-11-23  4  ████████"
     )
     plain = charts.terminal_bars(series, width=31, unicode=False)
     assert set(plain) <= set(string.printable)
     assert plain.splitlines()[2] == "2026-11-23  4  ########"
-    nothing = daily_counts("pkg", [], length=30, first_day=None, computed_at=NOW)
+    nothing = series_of([], length=30, known_from=None)
     assert charts.terminal_bars(nothing) == "No import has been counted yet."

@@ -16,16 +16,16 @@ from made import at, commit, counts, session
 from plaintally_server.cli.export import carry_out, plan_packages
 from plaintally_server.export.parquet import Export
 from plaintally_server.export.queries import open_duckdb
-from plaintally_server.export.source import StoreSource
-from plaintally_server.jobs.rollups import count_struck
 from plaintally_server.reports import formats
+from plaintally_server.reports.days import count_struck
 from plaintally_server.reports.histogram import ZERO, bucket_of
-from plaintally_server.reports.metrics import INVOKES, QUESTIONS, SESSIONS, VERSIONS, Cells
+from plaintally_server.reports.metrics import INVOKES, METRICS, SESSIONS, VERSIONS
+from plaintally_server.reports.series import make_series
+from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.reports.tables import (
-    Answer,
     Report,
+    Table,
     make_report,
-    per_day,
     per_label,
     per_version,
 )
@@ -33,7 +33,7 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_reader
 
 if TYPE_CHECKING:
-    from plaintally_server.model import Import, Write
+    from plaintally_server.model import Cells, Import, Write
 
 pytestmark = pytest.mark.once
 
@@ -99,16 +99,16 @@ def test_the_store_and_duckdb_over_files_give_the_same_answers(folder: Path) -> 
     for package in store.packages():
         for length in (1, 3, 30):
             first = LAST - timedelta(days=length - 1)
-            for question in QUESTIONS:
-                assert files.count(question, package, first, LAST) == store.count(
-                    question, package, first, LAST
+            for metric in METRICS:
+                assert files.count(metric, package, first, LAST) == store.count(
+                    metric, package, first, LAST
                 )
         assert files.first_day(package) == store.first_day(package)
 
 
 def test_the_answers_are_those_of_the_documents(folder: Path) -> None:
     [another, rxinfer] = of_store(folder)
-    answers = {answer.question.name: answer for answer in rxinfer.answers}
+    answers = {answer.metric.name: answer for answer in rxinfer.answers}
     assert list(answers) == [
         "imports", "versions", "pythons", "sessions", "session_versions", "session_pythons",
         "invokes",
@@ -124,7 +124,7 @@ def test_the_answers_are_those_of_the_documents(folder: Path) -> None:
         counted
     ] * 2
     assert sum(row[1] or 0 for row in answers["sessions"].rows) == of_documents(folder, "sessions")  # type: ignore[misc]
-    assert {answer.question.name for answer in another.answers} == {"imports", "sessions"}
+    assert {answer.metric.name for answer in another.answers} == {"imports", "sessions"}
 
 
 def test_a_number_of_nothing_is_unknown_and_not_zero() -> None:
@@ -139,10 +139,8 @@ def test_a_number_of_nothing_is_unknown_and_not_zero() -> None:
     assert list(plot[5:]) == [pytest.approx(8, rel=0.0217), *[pytest.approx(1000, rel=0.0217)] * 2]
     assert per_label({}, {}, {}).rows == []
     before, since = LAST - timedelta(days=1), LAST
-    assert per_day(SESSIONS, {}, [before, since], known_from=since).rows == [
-        (before, None),
-        (since, 0),
-    ]
+    series = make_series(SESSIONS, {}, first=before, last=since, known_from=since)
+    assert series.rows == [(before, None), (since, 0)]
     assert per_version(VERSIONS, {(None,): 5}).rows == ()
     assert per_version(VERSIONS, {(None,): 1, ("2",): 3}).rows == [("2", 3, 0.75), (None, 1, 0.25)]
 
@@ -153,7 +151,7 @@ def test_csv_and_json_have_the_same_numbers_as_the_answers(folder: Path) -> None
     wanted = [
         (
             report.package,
-            answer.question.name,
+            answer.metric.name,
             str(row[0]),
             measure,
             "" if value is None else str(value),
@@ -193,7 +191,7 @@ def test_a_label_is_no_formula_in_a_spreadsheet(separator: str) -> None:
         "p90_ms",
         "p99_ms",
     )
-    text = formats.to_csv([Report("rxinfer", LAST, LAST, NOW, [Answer(INVOKES, columns, rows)])])
+    text = formats.to_csv([Report("rxinfer", LAST, LAST, NOW, [Table(INVOKES, columns, rows)])])
     cells = [
         cell
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -206,7 +204,7 @@ def test_a_label_is_no_formula_in_a_spreadsheet(separator: str) -> None:
 def test_numbers_stay_numbers_and_names_as_they_are() -> None:
     rows = [("fit", -3, -0.5), ("_plot", None, 0.5), ("3.14", 1, 1.0)]
     report = Report(
-        "rxinfer", LAST, LAST, NOW, [Answer(INVOKES, ("label", "sessions", "change"), rows)]
+        "rxinfer", LAST, LAST, NOW, [Table(INVOKES, ("label", "sessions", "change"), rows)]
     )
     assert formats.to_csv([report]).splitlines()[1:] == [
         f"rxinfer,invokes,{label},{measure},{'' if value is None else value}"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from plaintally_server.cli.watch import find_refused
-from plaintally_server.reports.metrics import IMPORTS, INVOKES, SESSIONS, Cells, Question
+from plaintally_server.model import Cells
+from plaintally_server.reports.metrics import IMPORTS, INVOKES, SESSIONS, Metric
 from plaintally_server.reports.silence import ENOUGH
 
 LAST = date(2026, 11, 22)
@@ -31,10 +32,10 @@ class Store:
         assert package == "pkg"
         return [SimpleNamespace(days=self.excluded)]
 
-    def count(self, question: Question, package: str, first: date, last: date) -> Cells:
+    def count(self, metric: Metric, package: str, first: date, last: date) -> Cells:
         """Return the accepted documents of a kind, in two cells."""
         assert (package, first, last) == ("pkg", LAST, LAST)
-        number = self.accepted[question]
+        number = self.accepted[metric]
         return {("a",): number // 2, ("b",): number - number // 2}
 
 
