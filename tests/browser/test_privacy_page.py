@@ -13,8 +13,7 @@ from chromium import run_chromium
 from plaintally import Contract
 from plaintally.contract import ErrorType, Integer, Label, Source
 from plaintally_author.declaration import Declaration
-from plaintally_author.html import to_html
-from plaintally_author.page import page
+from plaintally_author.page import make_html
 
 pytestmark = pytest.mark.browser
 
@@ -58,7 +57,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def address(tmp_path: Path) -> str:
     said = Declaration("hostpkg", CONTRACT, endpoint=ENDPOINT, host="telemetry.example.org")
-    (tmp_path / "privacy.html").write_text(to_html(page(said)))
+    (tmp_path / "privacy.html").write_text(make_html(said))
     return (tmp_path / "privacy.html").as_uri()
 
 

@@ -15,8 +15,6 @@ from plaintally.contract import Contract, check_given
 from plaintally.exceptions import ContractError, PlaintallyError
 from plaintally_author import checks, differences, files, page
 from plaintally_author.declaration import declare
-from plaintally_author.html import to_html
-from plaintally_author.markup import to_markdown
 from plaintally_author.words import show
 
 Run = Callable[[argparse.Namespace, Telemetry, Contract], None]
@@ -117,8 +115,13 @@ def _docs(arguments: argparse.Namespace, telemetry: Telemetry, contract: Contrac
     if arguments.card and arguments.format == "html":
         arguments.usage_error("the card is Markdown; leave --format out")
     said = declare(telemetry, contract)
-    blocks = page.card(said) if arguments.card else page.page(said)
-    _put(arguments.output, to_html(blocks) if arguments.format == "html" else to_markdown(blocks))
+    if arguments.card:
+        text = page.make_card(said)
+    elif arguments.format == "html":
+        text = page.make_html(said)
+    else:
+        text = page.make_markdown(said)
+    _put(arguments.output, text)
     problems = checks.check(contract, privacy_url=said.privacy_url, endpoint=said.endpoint)
     if checks.is_wrong(problems):
         say(

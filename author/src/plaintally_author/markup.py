@@ -1,12 +1,17 @@
-"""A page as values, and that page as Markdown (https://github.github.com/gfm/). Pure.
+"""Text with code, emphasis and links in it, as HTML, Markdown or plain words. Pure.
 
-Both renderers escape each `str`, so an author's words cannot become markup. A backslash escapes a
-character of Markdown, except in tables, which need an entity.
+A text is a `str`, a `Code`, a `Strong`, a `Link`, or a sequence of these. Each `str` is escaped, so
+an author's words cannot become markup. The result is a `Markup`, which is not escaped again.
+
+Markdown is that of GitHub (https://github.github.com/gfm/). A backslash escapes a character of
+Markdown, except in tables, which need an entity.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from markupsafe import Markup, escape
 
 
 class Code(NamedTuple):
@@ -32,137 +37,69 @@ Inline = str | Code | Strong | Link
 Text = Inline | tuple[Inline, ...]
 
 
-class Heading(NamedTuple):
-    """The title of the page (level 1), or of a section."""
-
-    level: int
-    text: str
-
-
-class Paragraph(NamedTuple):
-    """Sentences; a `lead` opens the page."""
-
-    text: Text
-    lead: bool = False
-
-
-class Bullets(NamedTuple):
-    """A list."""
-
-    items: tuple[Text, ...]
-
-
-class Facts(NamedTuple):
-    """Pairs of a name and a short text."""
-
-    pairs: tuple[tuple[str, Text], ...]
-
-
-class Table(NamedTuple):
-    """Rows of cells; the first cell is the name of the row."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[Text, ...], ...]
-
-
-class Listing(NamedTuple):
-    """Lines of code."""
-
-    text: str
-    language: str = ""
-
-
-Block = Heading | Paragraph | Bullets | Facts | Table | Listing
-
-
-def inlines(text: Text) -> tuple[Inline, ...]:
-    """The parts of a text."""
-    return (text,) if isinstance(text, (str, Code, Strong, Link)) else text
-
-
-def plain(text: Text) -> str:
-    """The words of a text without its markup."""
-    return "".join(part if isinstance(part, str) else part.text for part in inlines(text))
-
-
-def join(parts: tuple[Inline, ...], between: str = ", ") -> tuple[Inline, ...]:
-    """The parts with something between each two."""
+def join(parts: Iterable[Inline], between: str = ", ") -> tuple[Inline, ...]:
+    """Return the parts with something between each two."""
     return tuple(piece for part in parts for piece in (between, part))[1:]
 
 
-def say(sentence: str, *parts: Text) -> tuple[Inline, ...]:
-    """Return a sentence with a part in the place of each `{}`."""
-    first, *rest = sentence.split("{}")
-    return (
-        first,
-        *(
-            piece
-            for part, words in zip(parts, rest, strict=True)
-            for piece in (*inlines(part), words)
-        ),
-    )
+def plain(text: Text) -> str:
+    """Return the words of a text without its markup."""
+    parts = (text,) if isinstance(text, (str, Code, Strong, Link)) else text
+    return "".join(part if isinstance(part, str) else part.text for part in parts)
 
 
-def to_markdown(blocks: tuple[Block, ...]) -> str:
-    """The page in Markdown."""
-    return "\n\n".join("\n".join(_lines(block)) for block in blocks) + "\n"
-
-
-def _lines(block: Block) -> Iterator[str]:
-    match block:
-        case Heading():
-            yield f"{'#' * block.level} {_text(block.text)}"
-        case Paragraph():
-            yield _line(block.text)
-        case Bullets():
-            yield from (f"- {_line(item)}" for item in block.items)
-        case Facts():
-            yield from (f"- **{_text(name)}:** {_line(value)}" for name, value in block.pairs)
-        case Table():
-            yield from (f"**{_text(block.title)}**", "")
-            yield f"| {' | '.join(map(_text, block.head))} |"
-            yield f"|{'---|' * len(block.head)}"
-            yield from (f"| {' | '.join(map(_line, row))} |" for row in block.rows)
-        case Listing():
-            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", block.text)), default=0))
-            yield from (f"{fence}{block.language}", *block.text.splitlines(), fence)
-
-
-def _line(text: Text) -> str:
-    """A line that is one paragraph, and begins nothing else."""
-    line = "".join(map(_inline, inlines(text))).strip()
-    return re.sub(r"^(\d*)([-+=#.)])", r"\1\\\2", line)
-
-
-def _inline(part: Inline) -> str:
-    match part:
+def to_html(text: object) -> Markup:
+    """Return a text as HTML."""
+    match text:
         case Code():
-            return _code(part.text)
+            return Markup("<code>{}</code>").format(text.text)
         case Strong():
-            return f"**{_text(part.text)}**"
+            return Markup("<strong>{}</strong>").format(text.text)
         case Link():
-            return f"[{_text(part.text)}]({part.url.translate(_QUOTED)})"
+            return Markup('<a href="{}">{}</a>').format(text.url, text.text)
+        case tuple() | list():
+            return Markup("").join(map(to_html, text))
         case _:
-            return _text(part)
+            return escape(text)
+
+
+def to_markdown(text: object) -> Markup:
+    """Return a text as Markdown."""
+    match text:
+        case Markup():
+            return text
+        case Code():
+            return _code(text.text)
+        case Strong():
+            return Markup(f"**{_words(text.text)}**")
+        case Link():
+            return Markup(f"[{_words(text.text)}]({text.url.translate(_QUOTED)})")
+        case tuple() | list():
+            return Markup("").join(map(to_markdown, text))
+        case _:
+            return Markup(_words(str(text)))
+
+
+def line(markdown: str) -> Markup:
+    """Return Markdown as one line that is part of a paragraph and begins nothing else."""
+    return Markup(re.sub(r"^(\d*)([-+=#.)])", r"\1\\\2", " ".join(markdown.split())))
 
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-_ESCAPES = {ord(letter): f"\\{letter}" for letter in "\\`*_[]~$@"} | {
-    ord(key): to for key, to in _ENTITIES.items()
-}
-_QUOTED = {ord(letter): f"%{ord(letter):02X}" for letter in ' "<>()\\|`'} | {ord("&"): "&amp;"}
+_ESCAPES = {letter: f"\\{letter}" for letter in "\\`*_[]~$@"} | _ENTITIES
+_WORDS = str.maketrans(_ESCAPES)
+_QUOTED = str.maketrans({letter: f"%{ord(letter):02X}" for letter in ' "<>()\\|`'} | {"&": "&amp;"})
 
 
-def _text(text: str) -> str:
+def _words(text: str) -> str:
     # Addresses in a text would become links by themselves.
-    return text.translate(_ESCAPES).replace("://", "\\://").replace("www.", "www\\.")
+    return text.translate(_WORDS).replace("://", "\\://").replace("www.", "www\\.")
 
 
-def _code(text: str) -> str:
-    if text and not set(text) & set("`|") and text == text.strip():
-        return f"`{text}`"
+def _code(text: str) -> Markup:
+    if text and not set(text) & set("`|") and text == " ".join(text.split()):
+        return Markup(f"`{text}`")
     safe = (
-        letter if letter.isalnum() or letter in " ,-" else f"&#{ord(letter)};" for letter in text
+        letter if letter.isalnum() or letter in ",-" else f"&#{ord(letter)};" for letter in text
     )
-    return f"<code>{''.join(safe)}</code>"
+    return Markup(f"<code>{''.join(safe)}</code>")

@@ -1,97 +1,61 @@
-"""The privacy page of a package and the card for its README, made from what the author declares. Pure.
+"""The privacy page of a package and the card for its README, made from what the author declares.
 
-The page covers what the GDPR requires (Articles 13 and 14). The same declaration gives the same
-page on every machine.
+The same declaration gives the same page on every machine. `notice.j2` and `card.j2` hold the words;
+the folders `html` and `markdown` hold the blocks of each format.
 """
 
-from plaintally.consent import variables
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 from plaintally_author.declaration import Declaration
-from plaintally_author.markup import (
-    Block,
-    Bullets,
-    Code,
-    Facts,
-    Heading,
-    Link,
-    Paragraph,
-    Text,
-    join,
-    say,
-)
-from plaintally_author.page_choices import choices
-from plaintally_author.page_data import data
+from plaintally_author.markup import Code, Link, line, to_html, to_markdown
+from plaintally_author.page_data import page_data
 
-_UNLESS = {
-    "opt-out": "unless you say no",
-    "notice-first": "once it has told you so, and unless you say no",
-    "opt-in": "if you have said yes to it, and only then",
-}
+TEMPLATES = Path(__file__).parent / "templates"
+STYLE = (TEMPLATES / "html/style.css").read_text(encoding="utf-8")
 
 
-def page(said: Declaration) -> tuple[Block, ...]:
-    """The privacy page."""
-    own = variables(said.package)[0]
-    at_a_glance: tuple[tuple[str, Text], ...] = (
-        ("Controller", said.controller),
-        ("Contact", said.contact),
-        ("Why", said.contract.purpose or "not told yet"),
-        ("Policy", f"{said.policy}: it counts {_UNLESS[said.policy]}"),
-        ("Sent to", Code(said.host) if said.host else "nobody"),
-        ("Stored", _stored(said)),
-        (
-            "Turn it off",
-            say("{}, or for good {}", *map(Code, (f"{own}=off", f"plaintally off {said.package}"))),
-        ),
+def make_html(declaration: Declaration) -> str:
+    """Return the privacy page as one HTML file that loads nothing."""
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    style: dict[str, Any] = {"style": Markup(STYLE), "style_hash": digest}  # noqa: S704  # our own
+    return FORMATS["html"].get_template("notice.j2").render(page_data(declaration), **style) + "\n"
+
+
+def make_markdown(declaration: Declaration) -> str:
+    """Return the privacy page in Markdown."""
+    return _tidy(FORMATS["markdown"].get_template("notice.j2").render(page_data(declaration)))
+
+
+def make_card(declaration: Declaration) -> str:
+    """Return a few lines for a README, in Markdown."""
+    return _tidy(FORMATS["markdown"].get_template("card.j2").render(page_data(declaration)))
+
+
+def _tidy(markdown: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", markdown.strip()) + "\n"
+
+
+def _environment(folder: str, finalize: Any) -> Environment:  # noqa: ANN401  # as Jinja2's
+    """Return an environment whose expressions `finalize` escapes; Jinja2 escapes nothing again."""
+    environment = Environment(
+        loader=FileSystemLoader([TEMPLATES / folder, TEMPLATES]),
+        autoescape=True,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return (
-        Heading(1, f"Privacy notice of {said.package}"),
-        Paragraph(_lead(said), lead=True),
-        Facts(at_a_glance),
-        *data(said),
-        *choices(said),
-    )
+    environment.globals |= {"Code": Code, "Link": Link}
+    environment.filters["line"] = line
+    return environment
 
 
-def card(said: Declaration) -> tuple[Block, ...]:
-    """A few lines for a README."""
-    fields = join(tuple(map(Code, said.contract.counter_fields)))
-    no_record = (
-        "" if said.firestore else " A plaintally collector stores no record of a single import."
-    )
-    own = variables(said.package)[0]
-    items: list[Text] = [
-        say("See it: {}", Code(f"plaintally preview {said.package}")),
-        say(
-            "Turn it off: {} or {}, or for good {}",
-            *map(Code, (f"{own}=off", "DO_NOT_TRACK=1", f"plaintally off {said.package}")),
-        ),
-        say("Ask: {}, {}", said.controller, said.contact),
-    ]
-    if said.privacy_url:
-        items.append(
-            say("All of it, and your rights: {}", Link("privacy notice", said.privacy_url))
-        )
-    counted = (
-        say(" An import sends {}, and nothing else.{}", fields, no_record) if said.endpoint else ()
-    )
-    return (
-        Heading(2, f"What {said.package} counts"),
-        Paragraph((_lead(said), *counted)),
-        Bullets(tuple(items)),
-    )
-
-
-def _stored(said: Declaration) -> str:
-    if said.firestore:
-        return "in Firestore, each import and shared session until the maintainers delete it"
-    return f"no record of a single import on a plaintally collector; {said.totals}; shared sessions for {said.kept}"
-
-
-def _lead(said: Declaration) -> str:
-    if said.endpoint is None:
-        return f"{said.package} sends nothing: it has no address to send to."
-    return (
-        f"{said.package} counts how often it is imported, {_UNLESS[said.policy]}. What you run "
-        "with it is noted in "
-        "memory on your own machine; nothing of that leaves unless you share it."
-    )
+FORMATS = {"html": _environment("html", to_html), "markdown": _environment("markdown", to_markdown)}
+"""The environment of each format."""
