@@ -24,7 +24,9 @@ COUNTED = {
     ),
     "timestamp": "the hour of the import in UTC",
     **COARSE,
-    "package_version": f"{COARSE['package_version']}, without what identifies a development checkout",
+    "package_version": (
+        f"{COARSE['package_version']}, without what identifies a development checkout"
+    ),
 }
 SESSION = {
     "id": "a random number (UUID, version 4), made for this one session",
@@ -41,8 +43,12 @@ STATS = {
     "id, session": "a random number of its own, and that of the session",
     "package, label": "the name of the package, and what was run",
     "deletion_key_hash": "that of the session, which proves that they belong to it",
-    "total_invokes, success_count, failed_count, success_rate": "how often it was run, succeeded and failed",
-    "min_duration_ms, max_duration_ms, total_duration_ms": "the shortest, the longest and the total time in ms",
+    "total_invokes, success_count, failed_count, success_rate": (
+        "how often it was run, succeeded and failed"
+    ),
+    "min_duration_ms, max_duration_ms, total_duration_ms": (
+        "the shortest, the longest and the total time in ms"
+    ),
     "context_keys": "which of the fields below had a value",
 }
 INVOKE = {
@@ -154,7 +160,7 @@ def _purpose(kind: Kind, label: Label) -> str:
 
 
 def _private(contract: Contract) -> Iterator[tuple[str, str, Text]]:
-    """Yield each word of `include` that the contract needs, its meaning, and the fields it is for."""
+    """Yield each word of `include` that the contract needs, its meaning, and its fields."""
     for word, meaning in PRIVATE.items():
         places = [
             Code(f"{name}.{key}")

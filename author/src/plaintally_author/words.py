@@ -1,4 +1,4 @@
-"""A contract in words: what each kind may hold, and what `plaintally contract show` prints. Pure."""
+"""A contract in words, as `plaintally contract show` prints it. Pure."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,10 @@ from plaintally.contract import (
 from plaintally_author.declaration import days
 from plaintally_author.markup import Code, Text, join, plain
 
-DIALECT = "a collector also takes documents as older clients send them, with contexts of any keys and texts"
+DIALECT = (
+    "a collector also takes documents as older clients send them, with contexts of any keys and "
+    "texts"
+)
 """What a dialect means, after its name."""
 _ANY = Real()
 
@@ -44,7 +47,10 @@ def limits(kind: Kind) -> Text:  # noqa: C901, PLR0911  # one case for each kind
         case Description():
             return ("type, shape and element type, never a value; ", *_names(kind))
         case ErrorType():
-            return "the type of the exception, and the lines of the package's own code that it passed through"
+            return (
+                "the type of the exception, and the lines of the package's own code that it passed "
+                "through"
+            )
         case ErrorMessage():
             return f"what the exception said, at most {kind.max_length:,} characters"
         case Source():

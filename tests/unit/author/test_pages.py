@@ -1,4 +1,4 @@
-"""The privacy page: complete, true to what is sent, and never made of an author's words as markup."""
+"""The privacy page: complete, true to what is sent, and no author's words as markup."""
 
 import json
 import re
@@ -149,7 +149,8 @@ TEXTS = st.lists(PARTS, min_size=1, max_size=3).map(lambda parts: join(tuple(par
 
 
 BLOCKS = """
-{% from "blocks.j2" import bullet, bullets, facts, heading, lead, paragraph, section, subsection, table %}
+{% from "blocks.j2" import bullet, bullets, facts, heading, lead %}
+{% from "blocks.j2" import paragraph, section, subsection, table %}
 {{ heading("x" ~ other ~ "x") }}
 {% call lead() %}{{ text }}{% endcall %}
 {{ section("place", "x" ~ other ~ "x") }}
