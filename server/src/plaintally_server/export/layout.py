@@ -35,7 +35,7 @@ _PATH = re.compile(
 
 
 class Partition(NamedTuple):
-    """The documents of a package in one table that were received on a UTC day, which are one file."""
+    """The rows of a table that a package received on a UTC day; they are one file."""
 
     table: str
     package: str
@@ -53,7 +53,7 @@ class Partition(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What makes an export as the store is: the files to be written, with their stamps, and those to be removed.
+    """The files of an export to be written, with their stamps, and those to be removed.
 
     `struck` are the windows that are to be written, None where the export has them as they are.
     """
@@ -79,7 +79,7 @@ def stamps(package: str, states: Iterable[DayState]) -> Mapping[Partition, str]:
 
 
 def make_plan(wanted: Mapping[Partition, str], found: Mapping[Partition, str | None]) -> Plan:
-    """What to do so that the files found are those wanted; both have stamps, None where a file cannot be read."""
+    """Return how to turn the files found into those wanted; unreadable files have no stamp."""
     write = {
         partition: wanted[partition]
         for partition in sorted(wanted)

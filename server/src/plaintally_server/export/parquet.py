@@ -71,7 +71,7 @@ class Export:
         self._is_local = isinstance(self._files, fs.LocalFileSystem)
 
     def stamps(self) -> Mapping[Partition, str | None]:
-        """The partitions that there are, each with the stamp of its file; None for one that cannot be read."""
+        """Return the partitions with the stamps of their files; None if a file is unreadable."""
         with _naming(self.place, "read"), ThreadPoolExecutor(_AT_ONCE) as pool:
             partitions = self._partitions()
             return dict(zip(partitions, pool.map(self._stamp, partitions), strict=True))
@@ -155,7 +155,7 @@ class Export:
             )
 
     def pattern(self, table: str) -> str | None:
-        """What matches the paths of all files of a table; None in a bucket, and where there are none."""
+        """Return a pattern of the paths of a table's files; None in a bucket or without files."""
         with _naming(self.place, "read"):
             if not self._is_local or not any(one.table == table for one in self._partitions()):
                 return None

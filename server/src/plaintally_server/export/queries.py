@@ -1,4 +1,4 @@
-"""The metrics of reports as SQL over exported files, for DuckDB in this process and for Spark on many machines.
+"""Metrics as SQL over exported files, for DuckDB in this process and Spark on many machines.
 
 Both are asked the same text. All they know of the files is a name for each table, whose rows have a
 package and a day.
@@ -26,7 +26,8 @@ Ask = Callable[[str, Sequence[str | date]], Iterable[Sequence[Any]]]
 """Whoever runs SQL: the rows, for a query and the values of its metric marks."""
 _NOT_STRUCK = """NOT EXISTS (
     SELECT 1 FROM struck
-    WHERE struck.package = found.package AND found.{received} >= first_at AND found.{received} < until
+    WHERE struck.package = found.package
+    AND found.{received} >= first_at AND found.{received} < until
 )"""
 _SPARK_TYPES = {
     "string": "STRING",
@@ -57,8 +58,9 @@ class ParquetSource:
         return day if isinstance(day, date) else None
 
     def count(self, metric: Metric, package: str, first: date, last: date) -> Cells:
-        """See `Source.count`; only days that a struck window touches are held against windows, which takes long."""
-        of_days, values = "package = ? AND day BETWEEN ? AND ?", (package, first, last)
+        """See `Source.count`; only rows of days with an exclusion are compared with it."""
+        of_days = "package = ? AND day BETWEEN ? AND ?"
+        values = (package, first, last)
         touched = self._touched.get(package, ())
         if not touched:
             return self._cells(metric, of_days, values)
@@ -70,7 +72,7 @@ class ParquetSource:
 
     @cached_property
     def _touched(self) -> Mapping[str, Collection[date]]:
-        """By package, the days of which something is struck, and those beside them: an engine has its own time zone."""
+        """Days with exclusions by package, and their neighbours: engines have time zones."""
         found: dict[str, set[date]] = {}
         for package, begin, end in self._ask(
             "SELECT package, CAST(first_at AS DATE), CAST(until AS DATE) FROM struck", ()
@@ -82,12 +84,16 @@ class ParquetSource:
     def _cells(self, metric: Metric, condition: str, values: Sequence[str | date]) -> Cells:
         columns = ", ".join(metric.columns)
         value = f"sum({metric.adds})" if metric.adds else "count(*)"
-        query = f"SELECT {columns}, {value} FROM {metric.table} AS found WHERE {condition} GROUP BY {columns}"  # noqa: S608  # names of our own
+        rows = f"{metric.table} AS found WHERE {condition} GROUP BY {columns}"
+        query = f"SELECT {columns}, {value} FROM {rows}"  # noqa: S608  # names of our own
         return {tuple(key): int(number) for *key, number in self._ask(query, values)}
 
 
 def open_duckdb(export: "Export") -> ParquetSource:
-    """An export as DuckDB reads it: local files itself, with an eighth of the work, and a bucket's through pyarrow."""
+    """Open an export with DuckDB, which reads local files itself and a bucket through pyarrow.
+
+    To read local files itself takes an eighth of the work.
+    """
     import duckdb
 
     @contextmanager

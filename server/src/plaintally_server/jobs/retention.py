@@ -1,4 +1,4 @@
-"""Removes what has expired: contexts, documents, hourly totals and the ids of imports. Daily totals stay.
+"""Purges expired contexts, documents, hourly totals and ids of imports; daily totals stay.
 
 A running collector purges once a day. It works in short steps that take turns with writes, so that
 no write waits for long. Indexes lead each step to what has expired, so a purge of nothing costs the
@@ -16,16 +16,22 @@ from plaintally_server.model import START, Due, Place
 from plaintally_server.store.pace import PAUSE, REST
 from plaintally_server.store.protocols import Purging
 
-STEP, LEAST = 500, 20
-"""Rows that a step removes at most, and the number to which this shrinks if steps take long."""
-LONG, SHORT = timedelta(milliseconds=12), timedelta(milliseconds=4)
-"""A step that takes longer makes the next one smaller, and one that takes less makes it larger."""
+STEP = 500
+"""Rows that a step removes at most."""
+LEAST = 20
+"""The number to which `STEP` shrinks if steps take long."""
+LONG = timedelta(milliseconds=12)
+"""A step that takes longer makes the next one smaller."""
+SHORT = timedelta(milliseconds=4)
+"""A step that takes less makes the next one larger."""
 CONTEXT_DAYS = 90
 """The days for which contexts of runs without a label are kept."""
 IDS_DAYS = 2
 """The days before today for which the ids of imports are kept."""
-KEPT_DAYS, KEPT_LONGER_DAYS = 396, 31
-"""For how long tombstones and receipts stay at least, and how much longer than the documents of any package."""
+KEPT_DAYS = 396
+"""For how long tombstones and receipts stay at least."""
+KEPT_LONGER_DAYS = 31
+"""How much longer than the documents of any package they stay."""
 REQUEST_DAYS = 30
 """For how long a request for deletion stays that was refused or is about no document."""
 _logger = logging.getLogger(__name__)
@@ -118,7 +124,8 @@ async def purge(store: Purging, due: Due, *, now: Callable[[], datetime]) -> int
 
 
 async def _pass(store: Purging, due: Due, *, now: Callable[[], datetime]) -> int:
-    removed, limit = 0, STEP
+    removed = 0
+    limit = STEP
     place: Place | None = START
     clock_s = asyncio.get_running_loop().time
     while place is not None:

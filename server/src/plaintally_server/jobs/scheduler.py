@@ -1,4 +1,4 @@
-"""What a collector does by itself as long as it runs: rolls days up, and removes what is over its time."""
+"""The background work of a running collector: it rolls days up and purges expired data."""
 
 import asyncio
 import logging
@@ -24,8 +24,7 @@ LONG_LAG = timedelta(hours=1)
 """If the clock is further ahead of the clock that purges follow, the log says so."""
 LAGGING = (
     "the clock jumped ahead by %s, or no collector ran; purges count this time after a day of "
-    "running. "
-    "If the clock is wrong, set it right before that"
+    "running. If the clock is wrong, set it right before that"
 )
 _rest = partial(time.sleep, 0.005)  # of a thread that counts: requests go first
 _logger = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ class Upkeep(Rolling, Purging, Protocol):
     """What is needed of a store."""
 
     async def forget_order(self) -> bool:
-        """Have nothing show in which order imports were received; return False if that has to be tried again."""
+        """Remove the order in which imports were received; return False to be called again."""
 
 
 async def keep(
@@ -73,7 +72,7 @@ async def _note_minute(store: Upkeep, refusals: Refusals, now: Callable[[], date
 async def _tend(
     store: Upkeep, contracts: Mapping[str, Contract], now: Callable[[], datetime]
 ) -> None:
-    """Roll up what has changed, again and again, and purge at once, then soon after each midnight in UTC.
+    """Roll up what has changed every minute, and purge at once and after each UTC midnight.
 
     A purge follows a clock that may be behind `now` (see `store.clock`). Its days are by that
     clock, too.

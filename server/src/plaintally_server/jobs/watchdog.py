@@ -1,4 +1,4 @@
-"""The watchdog of systemd, which restarts a collector that no longer reports that it is well (`sd_notify(3)`)."""
+"""The watchdog of systemd, which restarts a collector that no longer reports (`sd_notify(3)`)."""
 
 import asyncio
 import os
@@ -8,8 +8,9 @@ from contextlib import suppress
 
 
 async def report_health(is_well: Callable[[], bool]) -> None:
-    """Report twice in each period of the watchdog, if systemd asks for it and as long as the collector is well."""
-    address, period_us = os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC", "")
+    """Report twice in each period of systemd's watchdog, as long as the collector is well."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    period_us = os.environ.get("WATCHDOG_USEC", "")
     if not address or not period_us.isdecimal():
         return
     if address.startswith("@"):

@@ -19,7 +19,8 @@ class Downtime(NamedTuple):
     usual_hours: int
 
     def __str__(self) -> str:
-        first, last = self.days[0], self.days[-1]
+        first = self.days[0]
+        last = self.days[-1]
         when = f"on {first}" if first == last else f"on each day from {first} to {last}"
         return (
             f"the collector was down for more than {self.usual_hours * _TOLERATED:g} of its usual "
@@ -32,7 +33,7 @@ class Downtime(NamedTuple):
         return {"days": [day.isoformat() for day in self.days], "usual_hours": self.usual_hours}
 
     def find_latest(self, last: date) -> "Downtime | None":
-        """Return the downtime that lasts until the end of a day; None if the collector ran on it."""
+        """Return the downtime that lasts until a day ends; None if the collector ran on it."""
         found = [
             day
             for ahead, day in enumerate(reversed(self.days))

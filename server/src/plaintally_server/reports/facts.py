@@ -31,7 +31,7 @@ from plaintally_server.reports.tables import Value, per_label
 from plaintally_server.store.protocols import Reader
 
 MAX_ROWS = 20
-"""Rows of a table for maintainers: clients in RxInfer's format choose labels and versions freely."""
+"""Rows of a table for maintainers: RxInfer's clients choose labels and versions freely."""
 _DAY = timedelta(days=1)
 _TABLES = {"Version of the package": VERSIONS, "Version of Python": PYTHONS}
 

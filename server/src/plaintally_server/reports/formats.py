@@ -44,7 +44,7 @@ def to_csv(reports: Sequence[Report]) -> str:
 
 
 def _csv_cell(value: Value) -> Value:
-    """Return a value that no spreadsheet reads as a formula. Numbers stay numbers, also negative ones.
+    """Return a value that no spreadsheet reads as a formula; numbers stay as they are.
 
     Formulas begin with = + - @, in some locales in full width, or after a blank. So a text gets an
     apostrophe unless it begins with a letter, a digit or an underscore. Tabs, line ends and

@@ -20,19 +20,21 @@ MAX_ERROR = (2 ** (1 / PER_OCTAVE) - 1) / (2 ** (1 / PER_OCTAVE) + 1)
 Histogram = Mapping[int, int]
 """By bucket, the number of values."""
 
-_STARTS = tuple(
-    2 ** (step / PER_OCTAVE) / 2 for step in range(PER_OCTAVE)
-)  # of the buckets from 1/2 to 1
+_STARTS = tuple(2 ** (step / PER_OCTAVE) / 2 for step in range(PER_OCTAVE))
+"""Where the buckets from 1/2 to 1 start."""
 
 
 def bucket_of(value: float) -> int:
-    """The bucket of a finite value of at least 0: that from 2 ** (bucket / 16) to 2 ** ((bucket + 1) / 16)."""
+    """Return the bucket of a finite value of at least 0.
+
+    A bucket spans from 2 ** (bucket / 16) to 2 ** ((bucket + 1) / 16).
+    """
     mantissa, exponent = frexp(value)
     return (exponent - 1) * PER_OCTAVE + bisect_right(_STARTS, mantissa) - 1 if value else ZERO
 
 
 def middle(bucket: int) -> float:
-    """The value that stands for all of a bucket: the one whose relative error is the same at both ends."""
+    """Return a bucket's value whose relative error is the same at both ends of the bucket."""
     if bucket == ZERO:
         return 0.0
     octave, step = divmod(bucket, PER_OCTAVE)
@@ -40,7 +42,9 @@ def middle(bucket: int) -> float:
 
 
 def quantile(histogram: Histogram, share: float) -> float | None:
-    """The smallest value that at least this share of all values do not exceed, within 2.17 %; None where there is none.
+    """Return the smallest value that this share of all values do not exceed, within 2.17 %.
+
+    Return None if there are no values.
 
     Args:
         histogram: the values.

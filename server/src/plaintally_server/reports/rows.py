@@ -1,6 +1,6 @@
-"""What of a document stands in an export: flat rows of typed columns. Pure.
+"""Documents and imports as flat rows of typed columns: metrics count them, exports hold them. Pure.
 
-The hash of a deletion key never does.
+The hash of a deletion key is never part of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,9 +15,8 @@ from plaintally_server.model import OTHER, ImportHour
 from plaintally_server.reports.histogram import bucket_of
 
 Row = tuple[Any, ...]
-_LONGEST_US = (
-    2**40
-)  # some twelve days: whatever somebody claims, millions of invokes add up to 64 bits
+_LONGEST_US = 2**40
+"""About twelve days: the sum of millions of runs fits into 64 bits, whatever clients claim."""
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "imports": {
@@ -101,9 +100,7 @@ def needs_label(table: str, stored: Stored) -> bool:
 def _of_session(fields: Fields) -> Fields:
     environment = fields["environment"]
     versions = {name: environment.get(name) for name in ("package_version", "python_version")}
-    texts = {
-        name: version for name, version in versions.items() if isinstance(version, str)
-    }  # a dialect has any
+    texts = {name: version for name, version in versions.items() if isinstance(version, str)}
     return {**texts, "environment": _json(environment)}
 
 

@@ -22,13 +22,13 @@ LEAST_WEEKS = 2
 ENOUGH = 10
 """Counts that the days of a silence had in the weakest of these weeks, at least."""
 BEGINNING = 7
-"""Days at the beginning of a release's silence in which the whole package must have lost its imports."""
+"""The first days of a release's silence, in which the whole package must have lost imports."""
 LOOK_BACK = 70
 """Days that are looked at; what has been silent for longer is known."""
 
 
 class Silence(NamedTuple):
-    """What is silent since a day, the last that had counts; `expected` is what the weakest week had on such days."""
+    """The last day with imports, and the imports of the weakest week on such days before."""
 
     since: date
     expected: int

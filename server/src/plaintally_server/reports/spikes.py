@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 HOUR = timedelta(hours=1)
 FAR = 8.0
-"""How many times the usual distance from the middle is too far: of normal counts, about five standard deviations."""
+"""How many usual distances from the median are too far: about five standard deviations."""
 ENOUGH = 20
 """Counts that an hour must have beyond the middle to be told of."""
 
 
 class Flood(NamedTuple):
-    """Hours in a row from `first_at` to before `until`, their counts, and what such hours have in the middle."""
+    """Hours in a row up to `until`, their imports, and the medians of such hours added up."""
 
     first_at: datetime
     until: datetime
@@ -43,7 +43,8 @@ def find_floods(
     }
     found: list[Flood] = []
     for hour in hours:
-        count, (middle, distance) = counts.get(hour, 0), usual[hour.hour]
+        count = counts.get(hour, 0)
+        middle, distance = usual[hour.hour]
         if count - middle < max(ENOUGH, FAR * distance):
             continue
         if found and found[-1].until == hour:
@@ -57,7 +58,7 @@ def find_floods(
 
 
 def _usual(counts: Sequence[int]) -> tuple[float, float]:
-    """The middle of counts, and how far half of them are from it, at least as far as chance has it."""
+    """Return the median of counts, and their median distance from it, at least by chance."""
     middle = median(counts) if counts else 0.0
     distance = median(abs(count - middle) for count in counts) if counts else 0.0
     return middle, max(distance, 0.6745 * middle**0.5)

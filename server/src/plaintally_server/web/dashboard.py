@@ -63,7 +63,7 @@ class Pages:
         return await self.cache.answer(request, "", self._make_home)
 
     async def package(self, request: Request) -> Response:
-        """Show the imports of one package in a period, and its versions in the last settled week."""
+        """Show the imports of a package in a period, and its versions in the last settled week."""
         package = request.path_params["package"]
         if package not in self.contracts:
             return render(

@@ -57,14 +57,16 @@ class PageCache:
         thread_s: Callable[[], float] = time.thread_time,
         room: int = ROOM,
     ) -> None:
-        self._clock_s, self._thread_s, self._room = clock_s, thread_s, room
+        self._clock_s = clock_s
+        self._thread_s = thread_s
+        self._room = room
         self._pages: dict[str, _Page] = {}
         self._making: dict[str, asyncio.Task[_Page]] = {}
         self._turn = asyncio.Lock()
         self._rest_until_s = 0.0
 
     async def answer(self, request: Request, key: str, make: Callable[[], Response]) -> Response:
-        """Return the page of a key, or status 304 if the client has it; `make` is called in a thread if needed."""
+        """Return the page of a key, which `make` makes in a thread, or 304 if the client has it."""
         page = self._pages.pop(key, None)
         if page is not None and self._clock_s() < page.until_s:
             self._pages[key] = page
@@ -77,12 +79,12 @@ class PageCache:
         return page.response
 
     def clear(self) -> None:
-        """Forget all pages, also those that are being made, so that the next visitors see what is there now."""
+        """Forget all pages, also those that are being made, so that visitors see new ones."""
         self._pages.clear()
         self._making.clear()
 
     def _begin(self, key: str, make: Callable[[], Response]) -> asyncio.Task[_Page]:
-        """Return the task that makes a page, the same one for all who wait; it goes on if one of them leaves."""
+        """Return the task that makes a page; all who wait share it, and may leave."""
         if key not in self._making:
             self._making[key] = asyncio.ensure_future(self._make(make))
             self._making[key].add_done_callback(partial(self._end, key))
@@ -114,7 +116,8 @@ class PageCache:
         del self._making[key]
         if failed:
             return
-        now_s, made = self._clock_s(), task.result()
+        now_s = self._clock_s()
+        made = task.result()
         self._pages = {key: page for key, page in self._pages.items() if now_s < page.until_s}
         cost_s = made.cost_s + sum(page.cost_s for page in self._pages.values())
         self._pages[key] = made._replace(until_s=now_s + min(LONGEST_S, KEPT * cost_s))

@@ -1,4 +1,4 @@
-"""What all pages share: the templates, and the headers that let a page load nothing and run nothing."""
+"""What all pages share: templates, forms, and headers that let a page load and run nothing."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -15,9 +15,8 @@ from plaintally_server.http.models import make_request, read_body
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action "
-        "'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
 }
@@ -35,12 +34,14 @@ _ISOLATED = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     (b"x-frame-options", b"DENY"),
 )
-"""What keeps pages of other origins from embedding or opening these, and from measuring what they load."""
+"""Headers that keep pages of other origins from embedding, opening or measuring these."""
 _FORM_LIMIT = 10_000
-VISITS, VISITS_PER_S = 120, 2
-"""How many pages a client may ask for at once, and in a second after that: more than people read."""
+VISITS = 120
+"""How many pages a client may ask for at once: more than people read."""
+VISITS_PER_S = 2
+"""How many pages a client may ask for in a second after that."""
 _UNLIMITED = ("/static/", "/healthz", "/readyz")
-"""What costs no more than to reject it; balancers ask again and again whether the collector is healthy."""
+"""Paths that cost no more than a rejection; load balancers ask for health again and again."""
 _NOTHING = "\N{EN DASH}"
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -55,7 +56,9 @@ _TEMPLATES.filters["moment"] = lambda moment: f"{moment.day} {moment:%B %Y at %H
 
 def tell_share(share: float | None) -> str:
     """A share from 0 to 1 in per cent."""
-    return _NOTHING if share is None else f"{share:.1%}" if share < 1 else "100%"
+    if share is None:
+        return _NOTHING
+    return f"{share:.1%}" if share < 1 else "100%"
 
 
 def tell_duration(duration_ms: float | None) -> str:
@@ -81,7 +84,7 @@ def render(
 
 
 def limit_visits(pages: ASGIApp, check: Check) -> ASGIApp:
-    """Return the same pages, which are shown as long as the check accepts the requests of a client."""
+    """Return the same pages, which are shown if the check accepts the requests of a client."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         answer: ASGIApp = pages
@@ -133,7 +136,8 @@ async def read_form(page: Request, *names: str, check: Check) -> list[str]:
 
 def is_foreign(request: APIRequest) -> bool:
     """Return whether the page of another site sent a request, as far as the browser says."""
-    site, origin = request.headers.get(b"sec-fetch-site"), request.headers.get(b"origin")
+    site = request.headers.get(b"sec-fetch-site")
+    origin = request.headers.get(b"origin")
     if site is not None:
         return site not in (b"same-origin", b"none")
     return origin is not None and _find_host(origin.decode("latin-1")) != request.header(b"host")
