@@ -6,9 +6,9 @@
   thread, no socket, no file. So do CI, test runs and pool workers, without being asked.
 * The host package is never delayed, interrupted or printed over. What cannot be sent is forgotten.
 
-All that runs while a host is imported is here and in `_count`, `_preferences` and `_spawn`, and
-where somebody said something in `consent`, too; where the environment says
-no in so many words, it is here alone. The network is touched by `_transport` alone.
+All that runs while a host is imported is here and in `_count`, `_preferences` and `_spawn`, and in
+`consent` if a variable or a file says anything. If a variable says no in a common spelling, only
+this module runs. Only `_transport` uses the network.
 """
 
 import os
@@ -24,36 +24,52 @@ if TYPE_CHECKING:
     from plaintally import controls
     from plaintally._spawn import Endpoint
     from plaintally.contract import (
-        Choice,
-        Contract,
-        Description,
-        ErrorType,
-        Flag,
-        Integer,
-        Label,
-        Name,
-        Real,
-        Source,
+        Choice as Choice,
+    )
+    from plaintally.contract import (
+        Contract as Contract,
+    )
+    from plaintally.contract import (
+        Description as Description,
+    )
+    from plaintally.contract import (
+        ErrorType as ErrorType,
+    )
+    from plaintally.contract import (
+        Flag as Flag,
+    )
+    from plaintally.contract import (
+        Integer as Integer,
+    )
+    from plaintally.contract import (
+        Label as Label,
+    )
+    from plaintally.contract import (
+        Name as Name,
+    )
+    from plaintally.contract import (
+        Real as Real,
+    )
+    from plaintally.contract import (
+        Source as Source,
     )
     from plaintally.session import Session, SessionInvoke
 
     F = TypeVar("F", bound=Callable[..., Any])
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke]
 
-__all__ = [
-    "Choice", "Contract", "Description", "ErrorType", "Flag", "Integer", "Label", "Name", "Real", "Source",
-    "Telemetry",
-]  # fmt: skip
+_DECLARATIONS = (  # classes of `plaintally.contract`
+    *("Choice", "Contract", "Description", "ErrorType", "Flag"),
+    *("Integer", "Label", "Name", "Real", "Source"),
+)
 __version__ = "0.1.0"
 
-FOR_USERS = (
-    "create_session", "disable_automatic_sharing", "disable_counter", "disable_session_logging",
-    "enable_automatic_sharing", "enable_counter", "enable_session_logging", "forget", "preview", "set_endpoint",
-    "set_session", "set_session_capacity", "share", "status",
-)  # fmt: skip
-_DECLARATIONS = __all__[:10]  # classes of `plaintally.contract`
-_COUNTERS = ((), ("package_version",), ("python_version",), ("package_version", "python_version"),
-             ("python_version", "package_version"))  # fmt: skip
+FOR_USERS = """
+    create_session disable_automatic_sharing disable_counter disable_session_logging
+    enable_automatic_sharing enable_counter enable_session_logging forget preview set_endpoint
+    set_session set_session_capacity share status
+""".split()  # noqa: SIM905
+_COARSE = ("package_version", "python_version")
 KINDS = 0x3A0  # flags of the code of generators, coroutines and async generators, as in `inspect`
 _POLICIES = ("opt-out", "notice-first", "opt-in")
 try:
@@ -140,7 +156,9 @@ class Telemetry:
             check_given(contract, version)
         if type(allow_http) is not bool:
             raise _error("ContractError", f"allow_http={allow_http!r} must be True or False")
-        self.policy, self.allow_http, self._url = policy, allow_http, endpoint
+        self.policy = policy
+        self.allow_http = allow_http
+        self._url = endpoint
         self._address: Endpoint | None = None
         self._opted_out = _variables_refuse(self.package, os.environ)
         if not self._opted_out:
@@ -258,7 +276,7 @@ class Telemetry:
         context: "Callable[..., Mapping[str, object]] | None" = None,
         session: "Session | EllipsisType | None" = ...,
     ) -> "Callable[[F], F]":
-        """A decorator that logs each call of a function, method, coroutine, generator or async generator.
+        """Return a decorator that logs each call of a function, also of a coroutine or generator.
 
         Args:
             label: see `invoke`.
@@ -291,7 +309,7 @@ class Telemetry:
 
     @classmethod
     def _skip(cls) -> "SessionInvoke":
-        """Return the run that logs nothing, which needs no module: a host may have no files any more.
+        """Return the run that logs nothing, without loading a module: its file may be gone.
 
         Its class is made when it is first needed, since to make a class takes a tenth of the time
         of an import. It is kept in the class of the handle, since at shutdown the names of this
@@ -344,20 +362,26 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
     for it.
     """
     main = getattr(sys.modules["__main__"], "__spec__", None)
+    variables = (
+        "CI",
+        "PYTEST_VERSION",
+        "PYTEST_CURRENT_TEST",
+        "TOX_ENV_NAME",
+        "NOX_CURRENT_SESSION",
+    )
     is_test_run = (
         "_pytest" in sys.modules
         or getattr(main, "name", "") == "unittest.__main__"
         or sys.flags.dev_mode
-        or not os.environ.keys().isdisjoint(
-            ("CI", "PYTEST_VERSION", "PYTEST_CURRENT_TEST", "TOX_ENV_NAME", "NOX_CURRENT_SESSION")
-        )
+        or not os.environ.keys().isdisjoint(variables)
     )
 
     class Deferred:  # made here, since a package without a contract need not pay for it
         """A class of `plaintally.contract`, or with a `call` its instance."""
 
         def __init__(self, name: str, call: "dict[Any, Any] | None" = None) -> None:
-            self._name, self._call = name, call
+            self._name = name
+            self._call = call
 
         def __call__(self, *arguments: "Any", **keywords: "Any") -> "Deferred":  # noqa: ANN401
             call: dict[Any, Any] = dict(enumerate(arguments), **keywords)
@@ -378,13 +402,12 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
 
         @property
         def counter(self) -> "Any":  # noqa: ANN401
-            given = (
-                self._call.get("counter", ())
-                if self._call is not None and self._name == "Contract"
-                else None
-            )
-            names: Any = tuple(given) if type(given) in (list, tuple) else None  # type: ignore[arg-type]
-            return names if names in _COUNTERS else self.__getattr__("counter")
+            given = (self._call or {}).get("counter", ())
+            names: Any = tuple(given) if type(given) in (list, tuple) else (None,)
+            is_plain = all(name in _COARSE for name in names) and len(set(names)) == len(names)
+            if self._name == "Contract" and self._call is not None and is_plain:
+                return names
+            return self.__getattr__("counter")
 
         def __or__(self, other: "Any") -> "Any":  # noqa: ANN401
             from plaintally.contract import undefer
@@ -407,7 +430,7 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
 
 
 def wrap_plain(function: "Any", begin: "Begin") -> "Any":  # noqa: ANN401
-    """Return a function with each call logged; other kinds of functions are wrapped by `_track`."""
+    """Return a function with each call logged; `session.track` wraps all other kinds."""
 
     def logged(*arguments: object, **keywords: object) -> object:
         with begin(arguments, keywords):
@@ -421,14 +444,8 @@ def like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
     wrapper.__annotations__ = {}
     # In Python 3.14, to ask for annotations would evaluate them.
     annotations = "__annotate__" if hasattr(wrapper, "__annotate__") else "__annotations__"
-    for name in (
-        "__module__",
-        "__name__",
-        "__qualname__",
-        "__doc__",
-        "__type_params__",
-        annotations,
-    ):
+    names = ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", annotations)
+    for name in names:
         try:
             setattr(wrapper, name, getattr(function, name))
         except (AttributeError, TypeError):
@@ -439,9 +456,9 @@ def like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
 
 
 def _variables_refuse(package: str, environment: "Mapping[str, str]") -> bool:
-    """Return whether a rule of `_consent` on a variable, before all rules on files, refuses in a common spelling.
+    """Return whether a variable opts out in a common spelling, as the rules would find.
 
-    A short cut: with it, an import takes a fifth of the instructions (`bench/counts.py`), since no
+    With this shortcut, an import takes a fifth of the instructions (`bench/counts.py`), since no
     module is loaded.
     """
     own = environment.get(
@@ -465,8 +482,7 @@ def _valid_package(package: object) -> str:
         raise _error(
             "ContractError",
             f"package {package!r} must be a name such as 'mypackage': up to 64 of letters, digits, "
-            "'-', '_' and '.', "
-            "beginning with a letter",
+            "'-', '_' and '.', beginning with a letter",
         )
     return name
 
@@ -481,9 +497,8 @@ def _valid_url(name: str, url: object) -> "str | None":
     ):
         return text or None
     example = "'https://example.org/privacy'"
-    raise _error(
-        "ConfigurationError", f"{name} {url!r} must be the address of a page, such as {example}"
-    )
+    message = f"{name} {url!r} must be the address of a page, such as {example}"
+    raise _error("ConfigurationError", message)
 
 
 def _error(name: str, message: str) -> Exception:

@@ -1,8 +1,7 @@
 """Counts one import: finds out whether it may, and passes what may leave to `_spawn`.
 
-Where nobody said anything, the author's default holds, and nothing more is loaded; else the facts
-are gathered for `_consent` to decide on. It keeps no state but which packages this process has
-counted.
+If no variable and no file says anything, the author's default holds, and nothing more is loaded.
+Otherwise `consent` decides on the facts. The only state is which packages this process has counted.
 """
 
 import os
@@ -17,25 +16,25 @@ if TYPE_CHECKING:
     from plaintally._spawn import Endpoint
     from plaintally.consent.rules import Facts
 
-# Where counting would mean nothing and nobody can consent. The presence of the variable is enough,
-# but for the values named in HARMLESS. BUILD_ID, RUN_ID, RENDER and VERCEL also occur on hosts that
-# run for long: the decision names the variable, so that whoever looks can see why. (Taskcluster's
-# TASK_ID counts only with a RUN_ID, which is here.)
+# Where an import says nothing about use, and nobody can consent. The presence of a variable is
+# enough, except for the values in `consent.rules`. BUILD_ID, RUN_ID, RENDER and VERCEL also occur
+# on servers, so the decision names the variable. (Taskcluster's TASK_ID comes with a RUN_ID.)
 _VARIABLES = {
     "CI": """
-        CI CONTINUOUS_INTEGRATION BUILD_NUMBER BUILD_ID RUN_ID CI_NAME CI_APP_ID CI_BUILD_ID CI_BUILD_NUMBER
-        AGOLA_GIT_REF AC_APPCIRCLE APPVEYOR CODEBUILD_BUILD_ARN TF_BUILD bamboo_planKey BITBUCKET_COMMIT
-        BITRISE_IO BUDDY_WORKSPACE_ID BUILDKITE CIRCLECI CIRRUS_CI CF_PAGES WORKERS_CI CF_BUILD_ID CM_BUILD_ID
-        DRONE DSARI EARTHLY_CI EAS_BUILD GERRIT_PROJECT GITEA_ACTIONS GITHUB_ACTIONS GITLAB_CI GO_PIPELINE_LABEL
-        BUILDER_OUTPUT HARNESS_BUILD_ID HUDSON_URL JENKINS_URL LAYERCI MAGNUM NETLIFY NEVERCODE PROW_JOB_ID
-        RELEASE_BUILD_ID RENDER SAILCI SCREWDRIVER SEMAPHORE STRIDER TEAMCITY_VERSION TRAVIS VELA NOW_BUILDER
-        VERCEL APPCENTER_BUILD_ID CI_XCODE_PROJECT XCS SHIPPABLE TDDIUM
+        CI CONTINUOUS_INTEGRATION BUILD_NUMBER BUILD_ID RUN_ID CI_NAME CI_APP_ID CI_BUILD_ID
+        CI_BUILD_NUMBER AGOLA_GIT_REF AC_APPCIRCLE APPVEYOR CODEBUILD_BUILD_ARN TF_BUILD
+        bamboo_planKey BITBUCKET_COMMIT BITRISE_IO BUDDY_WORKSPACE_ID BUILDKITE CIRCLECI CIRRUS_CI
+        CF_PAGES WORKERS_CI CF_BUILD_ID CM_BUILD_ID DRONE DSARI EARTHLY_CI EAS_BUILD GERRIT_PROJECT
+        GITEA_ACTIONS GITHUB_ACTIONS GITLAB_CI GO_PIPELINE_LABEL BUILDER_OUTPUT HARNESS_BUILD_ID
+        HUDSON_URL JENKINS_URL LAYERCI MAGNUM NETLIFY NEVERCODE PROW_JOB_ID RELEASE_BUILD_ID RENDER
+        SAILCI SCREWDRIVER SEMAPHORE STRIDER TEAMCITY_VERSION TRAVIS VELA NOW_BUILDER VERCEL
+        APPCENTER_BUILD_ID CI_XCODE_PROJECT XCS SHIPPABLE TDDIUM
     """,
     "test run": "PYTEST_CURRENT_TEST PYTEST_VERSION TOX_ENV_NAME NOX_CURRENT_SESSION",
     "documentation build": "READTHEDOCS",
     "AI agent": """
-        CLAUDECODE CURSOR_AGENT CURSOR_TRACE_ID GEMINI_CLI CODEX_SANDBOX AI_AGENT COPILOT_CLI OPENCODE_CLIENT
-        REPL_ID
+        CLAUDECODE CURSOR_AGENT CURSOR_TRACE_ID GEMINI_CLI CODEX_SANDBOX AI_AGENT COPILOT_CLI
+        OPENCODE_CLIENT REPL_ID
     """,
     "rank above 0": "OMPI_COMM_WORLD_RANK PMI_RANK PMIX_RANK SLURM_PROCID RANK",
 }
@@ -73,27 +72,28 @@ def count(telemetry: "Telemetry", endpoint: "Endpoint | None") -> None:
 
 
 def default_decides(telemetry: "Telemetry", environment: "dict[str, str]") -> bool:
-    """Return whether the rule `default` decides that an import is counted, since no other rule of `_consent` speaks.
+    """Return whether the rule `default` counts an import, because no other rule says anything.
 
-    A short cut: loading and applying the rules takes a third more instructions of an import
+    A shortcut: loading and applying the rules takes a third more instructions of an import
     (`bench/counts.py`).
     """
     own = telemetry.package.upper()
-    names = (
-        (f"{own}_TELEMETRY", f"LOG_USING_{own}", "PLAINTALLY", "DO_NOT_TRACK"),
-        *CIRCUMSTANCES.values(),
-    )
+    ours = (f"{own}_TELEMETRY", f"LOG_USING_{own}", "PLAINTALLY", "DO_NOT_TRACK")
     said = (
         telemetry._explicit
         or _is_pool_worker()
-        or not all(map(environment.keys().isdisjoint, names))
+        or not all(map(environment.keys().isdisjoint, (ours, *CIRCUMSTANCES.values())))
     )
     return telemetry.policy == "opt-out" and not said and not _preferences.any_speaks(environment)
 
 
 def document(telemetry: "Telemetry", randomness: bytes, now_ns: int) -> "tuple[str, bytes]":
-    """The target below the endpoint and the JSON body of one count; every value is safe to quote as it is."""
-    identifier, names = uuid4(randomness), telemetry.fields
+    """Return the target below the endpoint and the JSON body of one import.
+
+    Every value is safe to quote as it is.
+    """
+    identifier = uuid4(randomness)
+    names = telemetry.fields
     values = {
         "id": identifier,
         "timestamp": hour(now_ns),
@@ -113,7 +113,10 @@ def document(telemetry: "Telemetry", randomness: bytes, now_ns: int) -> "tuple[s
 
 
 def _coarse_version(version: object) -> str:
-    """Return the coarse form of a version, or "": that of a plain release such as `1.2.3` without loading the rule."""
+    """Return the coarse form of a version, or "".
+
+    A plain release such as `1.2.3` needs no further module.
+    """
     parts = version.split(".") if isinstance(version, str) and len(version) <= 64 else [""]
     if all(part.isdigit() and part.isascii() and len(part) < 7 for part in parts):
         return str(version)
@@ -145,45 +148,41 @@ def hour(now_ns: int) -> str:
 
 
 def is_notebook() -> bool:
-    """Whether this process is a notebook's kernel; one that drives notebooks may have loaded the same modules."""
+    """Return whether this process is a notebook's kernel, and not one that drives notebooks."""
     ipython = sys.modules.get("IPython")
     try:
         return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-    except Exception:  # noqa: BLE001  # another module of this name, or one that is only half loaded
+    except Exception:  # noqa: BLE001  # another module of this name, or one that is half loaded
         return False
 
 
 def _is_interactive() -> bool:
-    """Whether a person sits there to read a notice: at a prompt, a notebook, or a terminal at both ends."""
+    """Return whether a person can read a notice, at a terminal or in a notebook."""
     try:
         if is_notebook():
             return True
         prompts = hasattr(sys, "ps1") or bool(sys.flags.interactive)
         return sys.stderr.isatty() and (prompts or sys.stdin.isatty()) and _is_foreground()
-    except (
-        AttributeError,
-        ValueError,
-    ):  # a stream that is none, or that the host replaced or closed
+    except (AttributeError, ValueError):  # the host replaced or closed a stream
         return False
 
 
 def _is_foreground() -> bool:
-    """Whether this process may write to its terminal: with `stty tostop` that would stop a job in the background."""
+    """Return whether this process may write to its terminal.
+
+    With `stty tostop`, writing would stop a job in the background.
+    """
     try:
         return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
-    except (
-        OSError,
-        AttributeError,
-    ):  # not the terminal that controls this process, or Windows, which has no jobs
+    except (OSError, AttributeError):  # not the controlling terminal, or Windows, without jobs
         return True
 
 
 def _is_pool_worker() -> bool:
-    """Whether a library for pools started this process; while a worker is being prepared, only its flag tells."""
+    """Return whether a library for pools started this process."""
     for module in filter(None, map(sys.modules.get, _POOLS)):
         process = getattr(module, "_current_process", None)
-        if getattr(process, "_parent_pid", None) is not None or getattr(
-            process, "_inheriting", False
-        ):
+        is_preparing = getattr(process, "_inheriting", False)
+        if is_preparing or getattr(process, "_parent_pid", None) is not None:
             return True
     return False

@@ -30,7 +30,7 @@ MAX_BYTES = 256 * 1024
 
 
 def any_speaks(environment: "Mapping[str, str]") -> bool:
-    """Whether any file says something, or cannot be read; what projects say of others is nothing."""
+    """Return whether any file says something about telemetry, or cannot be read."""
     try:
         ours = any(map(read_bytes, paths(environment).values()))
         return ours or any(b"plaintally" in read_bytes(path) for path in project_paths())
@@ -39,10 +39,10 @@ def any_speaks(environment: "Mapping[str, str]") -> bool:
 
 
 def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
-    """The paths of the files that are ours, by level; without a home there is no `user` and no `choices`."""
-    system = (
-        environment.get("PROGRAMDATA", r"C:\ProgramData") if sys.platform == "win32" else "/etc"
-    )
+    """Return the paths of our files by level; without a home there is no `user` and `choices`."""
+    system = "/etc"
+    if sys.platform == "win32":
+        system = environment.get("PROGRAMDATA", r"C:\ProgramData")
     ours = f"{os.sep}plaintally{os.sep}{FILE_NAME}"  # `os.path.join` takes 8,000 instructions
     found = {}
     if os.path.isabs(sys.prefix):  # an embedding program may have none
@@ -55,10 +55,8 @@ def paths(environment: "Mapping[str, str]") -> "dict[str, str]":
 
 
 def user_directory(environment: "Mapping[str, str]") -> "str | None":
-    """The folder for the user's own settings as the platform has it, or None where there is no home."""
-    home = (
-        environment["HOME"] if "HOME" in environment else os.path.expanduser("~")
-    )  # an empty one names no folder
+    """Return the folder for the user's settings, or None if there is no home or it is empty."""
+    home = environment["HOME"] if "HOME" in environment else os.path.expanduser("~")
     if sys.platform == "win32":
         base = environment.get("APPDATA", "")
     elif sys.platform == "darwin":
@@ -97,12 +95,8 @@ def read_bytes(path: str) -> bytes:
     """
     try:
         _check(os.stat(path))
-        flags = (
-            os.O_RDONLY
-            | getattr(os, "O_NONBLOCK", 0)
-            | getattr(os, "O_NOCTTY", 0)
-            | getattr(os, "O_BINARY", 0)
-        )
+        flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+        flags |= os.O_RDONLY | getattr(os, "O_BINARY", 0)
         with open(os.open(path, flags), "rb") as file:
             _check(os.fstat(file.fileno()))
             content = file.read(MAX_BYTES + 1)

@@ -66,9 +66,9 @@ _BOOT = "import sys; sys.path.append(sys.argv[1]); from _transport import sender
 # All that a sender is given of the environment: what the interpreter needs to start, proxies and
 # certificates. REQUEST_METHOD marks a CGI script, in which a client's header sets HTTP_PROXY.
 _VARIABLES = (
-    "PATH PYTHONHOME LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT HTTPS_PROXY https_proxy "
-    "HTTP_PROXY "
-    "http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy SSL_CERT_FILE SSL_CERT_DIR REQUEST_METHOD"
+    "PATH PYTHONHOME LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT SSL_CERT_FILE SSL_CERT_DIR "
+    "HTTPS_PROXY https_proxy HTTP_PROXY http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy "
+    "REQUEST_METHOD"
 )
 MAX_URL = 2000  # so that a job is smaller than PIPE_BUF, and written and read as a whole
 # a sender's process id is that of sh or one of the next, since both start within a millisecond
@@ -112,20 +112,14 @@ def parse_endpoint(url: object, *, allow_http: bool = False) -> Endpoint:
     scheme = scheme.lower()
     if not separator or scheme not in ("https", "http"):
         raise _unusable(url, "does not start with https://")
-    if (
-        not url.isascii()
-        or not url.isprintable()
-        or any(character in url for character in ' "<>\\^`{|}@?#')
-    ):
+    is_plain = url.isascii() and url.isprintable()
+    if not is_plain or any(character in url for character in ' "<>\\^`{|}@?#'):
         raise _unusable(
-            url,
-            "holds a space, a user name, a query or another character that an address must not "
-            "have",
+            url, "holds a space, a user name, a query or another character that no address has"
         )
     authority, _, path = rest.partition("/")
-    if any(
-        len(part) < 2 or part[:2].strip("0123456789abcdefABCDEF") for part in path.split("%")[1:]
-    ):
+    escapes = [part[:2] for part in path.split("%")[1:]]
+    if any(len(digits) < 2 or digits.strip("0123456789abcdefABCDEF") for digits in escapes):
         raise _unusable(url, "has a % without two hexadecimal digits behind it")
     host, port = _split_authority(url, authority.lower(), 443 if scheme == "https" else 80)
     if not path.strip("/"):
@@ -149,11 +143,8 @@ def send(endpoint: Endpoint, target: str, body: bytes, *, environment: "Mapping[
 
     Success and failure are not reported.
     """
-    job = (
-        f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target} ".encode()
-        + body
-        + b"\n"
-    )
+    head = f"{endpoint.scheme} {endpoint.host} {endpoint.port} {endpoint.path}/{target} "
+    job = head.encode() + body + b"\n"
     passed = sender_environment(environment)
     global _sending  # noqa: PLW0603  # one lock for all packages of a process
     # Threads that import at once share a sender, too. A child that was forked meanwhile has a lock
@@ -184,15 +175,9 @@ def _split_authority(url: str, authority: str, default_port: int) -> "tuple[str,
         host = authority[:colon]
         port = authority[colon + 1 :]
     bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" and ":" in host else host
-    letters = (
-        bare.replace(".", "")
-        .replace("-", "")
-        .replace("_", "")
-        .replace(":" if bare != host else "", "")
-    )
-    if not letters.isalnum() or not all(
-        0 < len(label) < 64 for label in bare.removesuffix(".").split(".")
-    ):
+    letters = bare.translate(dict.fromkeys(map(ord, ".-_" if bare == host else ".-_:")))
+    labels = bare.removesuffix(".").split(".")
+    if not letters.isalnum() or not all(0 < len(label) < 64 for label in labels):
         raise _unusable(url, "has no valid host name")
     if not port.isdigit() or not 0 < int(port[:6]) < 65536:
         raise _unusable(url, "has a port that is no number from 1 to 65535")
@@ -221,9 +206,8 @@ def _hand_over(job: bytes, passed: "dict[str, str]") -> bool:
             if posix.readlink(path) == pipe:
                 descriptor = posix.open(path, os.O_RDWR | os.O_NONBLOCK)
                 try:
-                    if (
-                        posix.readlink(f"/proc/self/fd/{descriptor}") == pipe
-                    ):  # the id may be another's by now
+                    # the id may be another's by now
+                    if posix.readlink(f"/proc/self/fd/{descriptor}") == pipe:
                         posix.write(descriptor, job)  # as a whole or not at all, see `MAX_URL`
                         # if this process is sh and ends now, the next one still has the pipe
                         job = b""
@@ -290,14 +274,10 @@ def find_interpreter() -> str:
     if not _is_embedded:
         return sys.executable
     beside = "/bin/python{}.{}".format(*sys.version_info)
-    return next(
-        (
-            path
-            for path in (sys.prefix + beside, sys.base_prefix + beside)
-            if os.access(path, os.X_OK)
-        ),
-        "",
-    )
+    for prefix in (sys.prefix, sys.base_prefix):
+        if os.access(prefix + beside, os.X_OK):
+            return prefix + beside
+    return ""
 
 
 def _is_interpreter() -> bool:
@@ -322,11 +302,9 @@ def command(boot: str, *arguments: str) -> "list[str]":
     """
     interpreter = find_interpreter()
     has_home = os.environ.get("PYTHONHOME") and not sys.flags.ignore_environment and sys.orig_argv
-    return (
-        [interpreter, "-sP" if has_home else "-I", "-S", "-B", "-c", boot, *arguments]
-        if interpreter
-        else []
-    )
+    if not interpreter:
+        return []
+    return [interpreter, "-sP" if has_home else "-I", "-S", "-B", "-c", boot, *arguments]
 
 
 def spawn(arguments: "list[str]", source: int, environment: "Mapping[str, str]") -> int:
@@ -367,9 +345,8 @@ def _wait_in_thread(shell: int, start: "Callable[..., object]") -> None:
 
     def wait() -> None:
         _wait(shell)
-        has_children = (
-            _wait(-shell, os.WNOHANG) is not None
-        )  # of sh's, if the kernel gave them to this process
+        # of sh's, if the kernel gave them to this process
+        has_children = _wait(-shell, os.WNOHANG) is not None
         ended.release()
         try:
             atexit.unregister(wait_for_thread)
@@ -407,7 +384,6 @@ def may_thread() -> bool:
     try:
         __import__("_signal").signal(0, None)  # no signal has this number
     except ValueError as error:
-        return "out of range" in str(
-            error
-        )  # the error in the main thread of the main interpreter alone
+        # the error in the main thread of the main interpreter alone
+        return "out of range" in str(error)
     return False
