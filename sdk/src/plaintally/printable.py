@@ -1,8 +1,8 @@
-"""Text from elsewhere made safe to print: a file, a variable, an exception or an answer may hold anything."""
+"""Text from elsewhere made safe to print."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""Return a text with everything that a terminal could obey, or that hides what is there, shown as an escape.
+    r"""Return a text with control and hidden characters as escapes.
 
     These are control characters (such as the one that begins an escape sequence), characters that
     reverse the direction of text or have no width, separators of lines, lone surrogates, and spaces

@@ -1,4 +1,4 @@
-"""Versions as they leave a machine: a release, or `.dev` after one, and nothing that identifies a checkout. Pure.
+"""Versions as they leave a machine: releases, with nothing that identifies a checkout.
 
 The local segment and the number of a development version are dropped. So is the number of a
 post-release that does not end the version, since some tools count commits there, and everything
@@ -33,7 +33,7 @@ _SEPARATORS, _DIGITS = frozenset("-_."), frozenset("0123456789")
 
 
 def coarse_version(version: object) -> str:
-    """Return the coarse form of a version, or "" if the argument is not a version or the form is too long.
+    """Return the coarse form of a version, or "" if it has none.
 
     Example:
         >>> coarse_version("1.38.1.dev3+g8f2c1ab.d20261130")
@@ -67,7 +67,7 @@ def coarse_version(version: object) -> str:
 
 
 def _after_number(text: str, start: int, mark: str = "", part: "int | None" = None) -> int:
-    """Return the end of a number at `start`, after a mark, or `start`; any letter after it must begin a part."""
+    """Return the end of a number at `start`, perhaps after a mark, or `start`."""
     begin = end = start + len(mark)
     while text[end : end + 1] in _DIGITS:
         end += 1
@@ -78,7 +78,7 @@ def _after_number(text: str, start: int, mark: str = "", part: "int | None" = No
 
 
 def _after_part(text: str, start: int, part: int) -> int:
-    """Return where a part of a version, such as `-rc.1`, ends that begins at `start`, or `start` if there is none."""
+    """Return the end of a part such as `-rc.1` at `start`, or `start`."""
     begin = start + (text[start : start + 1] in _SEPARATORS)
     word = next((word for word in _PARTS[part] if text.startswith(word, begin)), "")
     end = begin + len(word)

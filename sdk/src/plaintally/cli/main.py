@@ -1,4 +1,4 @@
-"""The command `plaintally`: where a user sees what is on and why, says no or yes, and sees what would leave.
+"""The command `plaintally`: status, opting out and in, previews, sharing, deletion.
 
 It imports the package it is asked about, to learn what its author declared; while it does so
 nothing is counted. Exit codes: 0 done, 1 failed (or what the command's `failure` is), 2 used
@@ -84,7 +84,7 @@ def _fail(message: str, code: int) -> "NoReturn":
 
 
 def _open_closed_streams() -> bool:
-    """Have a standard output and error that take everything; True where the output leads nowhere."""
+    """Make standard output and error accept any text; True if the output leads nowhere."""
     closed = sys.stdout is None
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -103,7 +103,7 @@ def _give_up_output() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints wrong arguments in printable form, and of an unknown option only the name: its value may be a key.
+    """A parser that prints wrong arguments safely: the value of an option may be a key.
 
     `fill` adds the arguments of a command when it is called, so that no other command loads what
     they need.
@@ -131,7 +131,10 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     root = _Parser(
         prog="plaintally",
-        description="Show, allow or stop what packages report about your use of them; share or delete sessions.",
+        description=(
+            "Show, allow or stop what packages report about your use of them; "
+            "share or delete sessions."
+        ),
         epilog="The variable PLAINTALLY=off or DO_NOT_TRACK=1 turns everything off, too.",
         allow_abbrev=False,
     )
@@ -173,8 +176,11 @@ def parser() -> argparse.ArgumentParser:
         _turn_on,
         "turn the counter on again, for one package or for all",
         package="optional",
-        more=" For all packages, it withdraws your opt-out from all and gives no consent: the policy of each author "
-        "applies again, and packages that you turned off by name stay off.",
+        more=(
+            " For all packages, it withdraws your opt-out from all and gives no consent: the "
+            "policy of each author applies again, and packages that you turned off by name "
+            "stay off."
+        ),
     )
     turn_on.add_argument(
         "--sharing", action="store_true", help="turn automatic sharing on instead, for one package"
@@ -335,7 +341,7 @@ def _send_test(arguments: argparse.Namespace) -> None:
 
 
 def _report(package: "str | None", *, wanted: bool, switch: str = "counter") -> None:
-    """Say what holds from now on, which is not what was asked for where something stronger speaks."""
+    """Report what holds from now on, if something stronger overrides the choice."""
     if package is None:
         say(f"All packages: the counter is {'on where its author has it so' if wanted else 'off'}.")
     for name in [package] if package else _known_packages():
@@ -370,7 +376,7 @@ def _known_packages() -> "list[str]":
 
 
 def find(package: str, *, declared_only: bool = False) -> "Telemetry | None":
-    """The handle of a package: of the one that an entry point names for it, or of the module of that name.
+    """Return the handle of a package, by its entry point or the module of that name.
 
     Where the name is a stranger's, `declared_only` imports no module but those that installed
     packages declare.
@@ -403,7 +409,7 @@ def _looking_only() -> "Iterator[None]":
 
 @functools.cache
 def _declared() -> "tuple[tuple[str, str], ...]":
-    """Return the name and the module of each installed package that declares itself; a malformed one stops no other."""
+    """Return name and module of each declared package, whatever the others hold."""
     found = []
     for entry, place in _entry_points():
         try:
@@ -419,7 +425,7 @@ def _declared() -> "tuple[tuple[str, str], ...]":
 
 @functools.cache
 def _entry_points() -> "tuple[tuple[importlib.metadata.EntryPoint, str], ...]":
-    """Return the entry points of the groups `plaintally` and `plaintally.commands`, each with its distribution."""
+    """Return our entry points, each with its distribution."""
     found: list[tuple[importlib.metadata.EntryPoint, str]] = []
     for distribution in _distributions():
         place = str(getattr(distribution, "_path", distribution))
@@ -446,7 +452,7 @@ def _obstacle(place: str) -> str:
 
 
 def _distributions() -> "Iterator[importlib.metadata.Distribution]":
-    """Yield the installed distributions; an entry of `sys.path` that cannot be read hides those of no other."""
+    """Yield the installed distributions, whatever unreadable entries `sys.path` has."""
     for folder in sys.path:
         try:
             yield from importlib.metadata.distributions(path=[folder])
@@ -456,7 +462,7 @@ def _distributions() -> "Iterator[importlib.metadata.Distribution]":
 
 
 def _reason(error: BaseException) -> str:
-    """Return the type and the text of an error of a stranger's, whose `__str__` may fail as well."""
+    """Return the type and text of a foreign error, whose `__str__` may fail as well."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001

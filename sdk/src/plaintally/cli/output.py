@@ -6,7 +6,7 @@ from plaintally.printable import printable
 
 
 def say(text: object, *, lines: bool = False, error: bool = False) -> None:
-    """Print a line; with `lines` newlines in it stay, so that whatever comes from elsewhere must have none."""
+    """Print a line; with `lines`, newlines stay, so foreign texts must have none."""
     print(printable(str(text), lines=lines), file=sys.stderr if error else sys.stdout)
 
 

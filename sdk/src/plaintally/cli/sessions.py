@@ -51,8 +51,10 @@ def add_commands(
     forget.add_argument(
         "--key-file",
         metavar="FILE",
-        help="file with its deletion key, or - for standard input; otherwise you are asked for the key at a terminal; "
-        "without a key the request waits for a maintainer",
+        help=(
+            "file with its deletion key, or - for standard input; otherwise you are asked for "
+            "the key at a terminal; without a key the request waits for a maintainer"
+        ),
     )
     for command in (share, forget):
         command.add_argument(
@@ -107,7 +109,7 @@ def _forget(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | No
 
 
 def _read_key(path: "str | None") -> "str | None":
-    """Return the deletion key from a file or a terminal: every user of a machine can list its command lines.
+    """Return the deletion key from a file or a terminal, since command lines are public.
 
     Raises:
         SharingError: the file cannot be read, or is empty.
@@ -134,7 +136,7 @@ def _read_key(path: "str | None") -> "str | None":
 
 
 def _ask_for_key() -> "str | None":
-    """Return the key that a person types, who does not see it; None if there is nobody, or nothing was typed."""
+    """Return the key typed without echo; None without a terminal or an answer."""
     if sys.stdin is None or not sys.stdin.isatty():
         return None
     from getpass import getpass

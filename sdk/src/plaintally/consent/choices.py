@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     Value = bool | int | str | None
     Changes = Mapping[tuple[str | None, str], Value]
 
-_HEAD = "# Written by plaintally, which replaces this file. Your own settings belong into preferences.toml.\n"
+_HEAD = (
+    "# Written by plaintally, which replaces this file. Your own settings belong into "
+    "preferences.toml.\n"
+)
 
 
 def write(environment: "Mapping[str, str]", changes: "Changes", *, by: str) -> str:
@@ -71,7 +74,7 @@ def write(environment: "Mapping[str, str]", changes: "Changes", *, by: str) -> s
 
 
 def _apply(table: "Mapping[str, Any]", changes: "Changes", by: str) -> "dict[str, Any]":
-    """Return the table with the changes; beside each value stands who chose it and when, for a person to read."""
+    """Return the changed table, with who chose each value and when."""
     day = time.strftime("%Y-%m-%d", time.gmtime())
     who = by.replace("\\", "/").replace('"', "'")[:300]  # as a string without escapes may hold it
     changed = {

@@ -48,7 +48,7 @@ def gather(
 
 
 def layers(environment: "Mapping[str, str]") -> list[Layer]:
-    """Every preferences file, from the nearest to the farthest; those that are ours also where there is none yet."""
+    """Every preferences file from the nearest to the farthest, ours also if missing."""
     projects = []
     left = _preferences.MAX_BYTES
     for path in _preferences.project_paths():
@@ -65,7 +65,7 @@ def read(level: str, path: str) -> Layer:
 
 
 def _read(level: str, path: str, limit: int) -> tuple[Layer, int]:
-    """Return what the file says, and how many of its bytes were parsed: a file with more than `limit` is not."""
+    """Return the file's table and its size; a file over `limit` bytes is not parsed."""
     parsed = 0
     try:
         content = _preferences.read_bytes(path)
@@ -106,7 +106,7 @@ def _find_obstacles() -> "dict[str, str]":
 def resolve_endpoint(
     telemetry: "Telemetry", layers: "Sequence[Layer]"
 ) -> "tuple[Endpoint | None, str]":
-    """The address in force and who set it: the nearest preferences file that names one, else the author.
+    """The endpoint in force and its source: the nearest file that names one, or the author.
 
     That there be none is also heard from the user's choices, from a file that enforces, and from
     one that may not name another address.

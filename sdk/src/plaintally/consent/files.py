@@ -1,4 +1,4 @@
-"""Writes files that the user names: a regular file whole or not at all, a device or pipe as it stands.
+"""Writes files that the user names: regular files atomically, devices and pipes in place.
 
 A regular file gets its content by a rename, so that a failure leaves the old content. The link that
 leads to it stays, and so do its owner and, unless the content is secret, its permissions. Another
@@ -103,7 +103,7 @@ def _replace(path: str, content: bytes, *, found: "os.stat_result | None", secre
 
 
 def _check_replaceable(path: str, found: os.stat_result, folder: os.stat_result) -> None:
-    """Raise where `open` would: a rename replaces a read-only file, and one that another user put into `/tmp`."""
+    """Raise where `open` would, since a rename would replace a read-only or foreign file."""
     is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
     is_foreign = hasattr(os, "geteuid") and found.st_uid not in (os.geteuid(), folder.st_uid)
     if not os.access(path, os.W_OK) or (is_shared and is_foreign):

@@ -1,4 +1,4 @@
-"""The text of the notice, how it gets to the terminal, and the command `plaintally` as it works in this installation.
+"""The text of the notice, its way to the terminal, and a working opt-out command.
 
 Under `pipx` the command is not on the PATH.
 """
@@ -62,7 +62,7 @@ def name_command() -> str:
 
 
 def find_command(environment: "Mapping[str, str]") -> "str | None":
-    """Return what a user types for `plaintally`, or None if a new interpreter would not find the SDK."""
+    """Return what a user types for `plaintally`, or None if no interpreter finds the SDK."""
     interpreter = _spawn.find_interpreter()
     if not interpreter:
         return None
@@ -86,7 +86,7 @@ def quote(path: str, *, windows: bool) -> str:
 
 
 def _is_on_path(path: str, interpreter: str) -> bool:
-    """Whether the first `plaintally` on the PATH belongs to this interpreter, by its folder or its first line."""
+    """Whether the first `plaintally` on the PATH belongs to this interpreter."""
     name = "plaintally.exe" if sys.platform == "win32" else "plaintally"
     files = (os.path.join(folder, name) for folder in path.split(os.pathsep))
     found = next(

@@ -1,4 +1,4 @@
-"""What stands in a preferences file: TOML, and which keys there may be. Pure, and loaded where there is such a file."""
+"""The content of a preferences file: TOML and its keys. Pure; loaded if there is a file."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def parse(content: bytes) -> "dict[str, Any]":
 
 
 def _parse_plain(text: str) -> "dict[str, Any] | None":
-    """The table in a TOML file of bare keys and booleans, whole numbers or plain strings; None for any other file."""
+    """The table of a TOML file with bare keys and plain values; None for any other file."""
     text = text.replace("\r\n", "\n")
     if not text.replace("\n", "").replace("\t", "").isprintable():
         return None
@@ -95,7 +95,7 @@ def _open_table(root: "dict[str, Any]", line: str) -> "dict[str, Any] | None":
 
 
 def _plain_value(text: str) -> "bool | int | str | None":
-    """A boolean, a whole number or a plain string with perhaps a comment behind it; None for anything else."""
+    """A boolean, whole number or plain string, with an optional comment; None otherwise."""
     if text[:1] == '"':
         inner, closed, behind = text[1:].partition('"')
         plain = closed and "\\" not in inner and behind.lstrip(" \t")[:1] in ("", "#")

@@ -1,4 +1,4 @@
-"""Whether something may happen, and who said so: one pure function from what is known to a decision.
+"""Whether something may happen, and why: one pure function from facts to a decision.
 
 Nothing here reads a file, a clock or the environment; `consent.facts` gathers the facts and passes
 them in. The rules stand in one order, the first one that says anything decides, and every rule can
@@ -24,7 +24,7 @@ _HARMLESS = {"CI": ("false", "0")}
 
 
 class Layer:
-    """One preferences file: its level, its path, its table, and what is wrong with it (None when nothing is).
+    """A preferences file: its source, path, table, and problem (None if there is none).
 
     What a module asked for in this process is a layer, too: the farthest one, of the level
     `process`.
@@ -72,7 +72,7 @@ class Layer:
         return own.get(key, self.table.get(key))
 
     def record(self, package: str, key: str) -> str:
-        """Return who chose what stands under `key`, with a comma before it, or nothing if it was written by hand."""
+        """Return who chose `key`, after a comma, or "" if it was written by hand."""
         own = self.table.get("packages", {}).get(package, {})
         written = (own if key in own else self.table).get(f"{key}_by")
         return (
@@ -96,7 +96,10 @@ class Finding:
         self.where = where
 
     def __repr__(self) -> str:
-        return f"Finding(rule={self.rule!r}, verdict={self.verdict!r}, value={self.value!r}, where={self.where!r})"
+        return (
+            f"Finding(rule={self.rule!r}, verdict={self.verdict!r}, value={self.value!r}, "
+            f"where={self.where!r})"
+        )
 
 
 class Decision:
@@ -116,7 +119,10 @@ class Decision:
 
     def __repr__(self) -> str:
         note = f", note={self.note!r}" if self.note else ""
-        return f"Decision(allowed={self.allowed}, rule={self.rule!r}, value={self.value!r}, where={self.where!r}{note})"
+        return (
+            f"Decision(allowed={self.allowed}, rule={self.rule!r}, value={self.value!r}, "
+            f"where={self.where!r}{note})"
+        )
 
 
 class Facts:
@@ -236,7 +242,7 @@ def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
 
 
 def variables(package: str) -> "tuple[str, str]":
-    """The two environment variables that are a package's own, for example RXINFER_TELEMETRY, LOG_USING_RXINFER."""
+    """The two variables of a package, such as RXINFER_TELEMETRY and LOG_USING_RXINFER."""
     return f"{package.upper()}_TELEMETRY", f"LOG_USING_{package.upper()}"
 
 

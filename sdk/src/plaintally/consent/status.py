@@ -1,4 +1,4 @@
-"""What `telemetry.status()` and `plaintally status` show: every rule, its value, and which one decided."""
+"""What `telemetry.status()` and `plaintally status` show: every rule, and the deciding one."""
 
 from plaintally.consent import rules
 from plaintally.contract import check_given
@@ -99,7 +99,10 @@ class Status:
             decided = decided or decides
             value = "not set" if finding.value is None else finding.value
             mark = ">" if decides else " "
-            line = f"  {mark} {_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} ({finding.where})"
+            line = (
+                f"  {mark} {_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} "
+                f"({finding.where})"
+            )
             lines.append(printable(line))
         return lines
 

@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 ALWAYS = ("id", "timestamp")
-"""The two fields that every import sends: a random UUID made for this process only, and the hour in UTC."""
+"""The fields of every import: a random UUID of this process, and the hour in UTC."""
 
 COARSE = {
     "package_version": "the version of the package that was imported",
@@ -287,7 +287,7 @@ class Contract:
         )
 
     def hash(self) -> str:
-        """64 hexadecimal digits that change with anything that is declared: SHA-256 of the canonical JSON."""
+        """SHA-256 of the canonical JSON, as 64 hexadecimal digits."""
         import hashlib
         import json
 
@@ -296,7 +296,7 @@ class Contract:
 
 
 def check_given(declared: object, version: object = None) -> "Contract | None":
-    """Return the contract that a handle was given; a version of `...` means that it was not given any.
+    """Return the contract of a handle; a version of `...` stands for one not given.
 
     Raises:
         ContractError: it is not a contract, was declared wrongly, or needs a version.
@@ -318,7 +318,7 @@ def check_given(declared: object, version: object = None) -> "Contract | None":
 
 
 def make(deferred: "Any") -> "Any":  # noqa: ANN401
-    """Return the class of this module, or its instance, that a deferred value stands for; see `plaintally`.
+    """Return the class or instance that a deferred value stands for; see `plaintally`.
 
     Raises:
         ContractError: the class does not take these arguments.

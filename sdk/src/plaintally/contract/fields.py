@@ -33,7 +33,8 @@ class Kind:
         self.purpose = _text("purpose", purpose)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.to_dict().items())
+        return f"{type(self).__name__}({shown})"
 
     def take(self, value: object) -> object:
         """The plain value that is kept of what the host gave, or `REFUSED`."""
@@ -100,7 +101,7 @@ class Integer(Kind):
 
 
 class Real(Kind):
-    """A number from `minimum` to `maximum`; NaN is none. Declare one only for what is no data of the user's."""
+    """A number from `minimum` to `maximum`, never NaN and never the user's data."""
 
     __slots__ = ("maximum", "minimum")
 
@@ -213,7 +214,7 @@ class Name(Kind):
 
 
 class Description(Kind):
-    """The type, shape and element type of a value (see `plaintally.describe`), and the names of its parts in `names`.
+    """A description of a value (see `plaintally.describe`), with the names in `names`.
 
     A value that is no description yet is described when it is taken, a dict with its keys as names.
     """
@@ -246,7 +247,7 @@ class Description(Kind):
 
 
 class ErrorType(Kind):
-    """The type of the exception that ended an invoke, and the places in the package it passed through.
+    """The type of the exception that ended a run, and its places in the package.
 
     It is recorded without the host's doing. The exception's message is kept beside it, for the user
     alone.
@@ -255,7 +256,7 @@ class ErrorType(Kind):
     __slots__ = ()
 
     def take(self, value: object) -> object:  # noqa: ARG002
-        """See `Kind.take`; only the log itself gives one, since the type's name may be the user's."""
+        """See `Kind.take`; only the log gives one, since the type's name may be the user's."""
         return REFUSED
 
     def accepts(self, plain: object) -> bool:
@@ -266,7 +267,7 @@ class ErrorType(Kind):
 
 
 class Source(Kind):
-    """A text of the user's own, such as a model's source. It stays on the machine unless `share` includes it."""
+    """A text of the user's, such as a model's source, which only `share(include=)` sends."""
 
     __slots__ = ("max_length",)
     private = "source"
@@ -294,7 +295,7 @@ class Source(Kind):
 
 
 class ErrorMessage(Source):
-    """What an exception said. It comes with every `ErrorType`, and stays on the machine unless `share` includes it."""
+    """The message of an exception, with every `ErrorType`; only `share(include=)` sends it."""
 
     __slots__ = ()
     private = "error_message"
@@ -307,7 +308,7 @@ KINDS = {
 
 
 def _plain(value: object) -> object:
-    """The bool, int, float or str that a subclass or a numpy scalar holds, without running code of its class."""
+    """The plain value of a subclass or numpy scalar, without running code of its class."""
     from plaintally.describe import plain
 
     return plain(value)

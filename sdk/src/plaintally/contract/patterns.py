@@ -1,4 +1,4 @@
-r"""Patterns of the contract type `Name`: regular expressions that are matched without trying anything twice. Pure.
+r"""Patterns of the type `Name`: regular expressions matched in linear time. Pure.
 
 Python's `re` goes back and tries another way when a match fails. For an expression such as
 `([a-z]+_?)+`, a text of forty characters keeps it busy for hours, and that text may come from a
@@ -51,7 +51,7 @@ def parse(pattern: str) -> "tuple[Parts, ...]":
 
 
 def matches(sequences: "Sequence[Parts]", text: str) -> bool:
-    """Return whether one of the sequences matches the whole of a text; if so, it is printable ASCII."""
+    """Return whether a sequence matches a whole text of printable ASCII."""
     for parts in sequences:
         rest = text
         for characters, least, most in parts:
@@ -82,7 +82,7 @@ def _check(reader: "_Reader", parts: "Parts") -> None:
 
 
 class _Reader:
-    """Reads a pattern from left to right; `next` is the character that comes next, or "" at the end."""
+    """A reader of a pattern from left to right; `next` is "" at the end."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern, self.position = pattern, 0

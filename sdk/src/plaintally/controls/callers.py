@@ -79,7 +79,7 @@ class Caller:
 
 
 def stack_level() -> int:
-    """Return the `stacklevel` at which a warning of the function that asks names the handle's caller."""
+    """Return the `stacklevel` at which a warning names the handle's caller."""
     level = 1
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame):
@@ -89,7 +89,7 @@ def stack_level() -> int:
 
 
 def find(telemetry: "Telemetry", what: "str | None" = None) -> Caller:
-    """Return the caller that asks for something, which is a key of `_NAMES`, or that says no (None)."""
+    """Return the caller that asks (a key of `_NAMES`), or that opts out (None)."""
     nearest: FrameType | None = sys._getframe(1)
     while nearest is not None and _is_ours(nearest):
         nearest = nearest.f_back
@@ -130,7 +130,7 @@ def _is_main(frame: "FrameType") -> bool:
 
 
 def _is_loaded(frame: "FrameType") -> bool:
-    """Return whether this is the code of a module, and not of some text that was executed with names of its own."""
+    """Return whether this is a module's code, and not executed text."""
     name = frame.f_globals.get("__name__")
     if name == "__console__":
         return frame.f_code.co_filename == "<console>"
@@ -180,7 +180,7 @@ def _lies_among_installed(path: object, *, is_command: bool) -> bool:
 
 
 def _real(path: "str | None") -> str:
-    """Return the path without links, or an empty text if it has no path or the working directory is gone."""
+    """Return the path without links, or "" without a path or working directory."""
     try:
         return os.path.realpath(path) if path else ""
     except (OSError, ValueError):

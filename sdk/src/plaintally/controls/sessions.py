@@ -161,7 +161,7 @@ def _share(
 
 
 def _may_share(telemetry: "Telemetry", caller: Caller) -> bool:
-    """Return whether a module may share a session: the user's own, not while it is imported, and not opted out."""
+    """Return whether a module may share: a user's own, after its import, not opted out."""
     if caller.kind != "module" or caller.is_importing():
         return False
     facts = _count.gather(telemetry)
@@ -170,7 +170,7 @@ def _may_share(telemetry: "Telemetry", caller: Caller) -> bool:
 
 
 def forget(telemetry: "Telemetry", session_id: str, key: str | None = None) -> "sharing.Receipt":
-    """Have a shared session deleted: with its key at once, without it after a maintainer has looked.
+    """Delete a shared session: with its key immediately, otherwise after approval.
 
     Raises:
         SharingError: there is no endpoint, or the collector refused.
@@ -238,7 +238,7 @@ def attach_if_allowed(session: Session, facts: rules.Facts) -> None:
 
 
 def detach_all(telemetry: "Telemetry") -> list[Session]:
-    """Stop sharing this package's sessions automatically, drop what waits, and return the sessions."""
+    """Stop automatic sharing, drop what waits, and return the sessions."""
     found = [session for session in _streaming if session.package == telemetry.package]
     for session in found:
         _detach(session)
@@ -257,7 +257,7 @@ def _detach(session: Session) -> None:
 
 
 def reduce(telemetry: "Telemetry") -> "tuple[Any, ...]":
-    """Return how a handle is copied or goes to another process: as the one its package has there."""
+    """Return how a handle is copied or pickled: as its package's handle there."""
     settings = {name: getattr(telemetry, name) for name in _SETTINGS}
     try:
         settings["contract"] = undefer(telemetry.contract)

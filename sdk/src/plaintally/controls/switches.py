@@ -73,7 +73,7 @@ def enable_counter(telemetry: "Telemetry", persist: bool = True) -> Decision:  #
 
 
 def set_endpoint(telemetry: "Telemetry", endpoint: str | None) -> Decision:
-    """Send counts to another address from now on, or with None nowhere at all; it is kept for the next starts.
+    """Send imports to another endpoint from now on, or with None nowhere; it is kept.
 
     A module sets it for this process, unless the user has set another one; another package never
     does.
@@ -101,7 +101,7 @@ def set_endpoint(telemetry: "Telemetry", endpoint: str | None) -> Decision:
 
 
 def enable_session_logging(telemetry: "Telemetry") -> Decision:
-    """Keep the local log from now on and, if a person asks for it, at the next starts; see `enable_counter`."""
+    """Keep the local log from now on, and at the next starts if a person asks for it."""
     return _switch(telemetry, "session_log", on=True, persist=True)
 
 
@@ -115,7 +115,7 @@ def disable_session_logging(telemetry: "Telemetry") -> Decision:
 
 
 def enable_automatic_sharing(telemetry: "Telemetry", persist: bool = True) -> Decision:  # noqa: FBT001, FBT002
-    """Share each invoke from now on when it ends, in this process or, with `persist`, at the next starts too.
+    """Share each run from now on when it ends, in this process or with `persist` always.
 
     The call must stand in a script, a notebook or at a prompt. One in a module of yours holds for
     this process and yields to every no; one in a package changes nothing, so a package exports the
@@ -133,7 +133,7 @@ def disable_automatic_sharing(telemetry: "Telemetry", persist: bool = True) -> D
 
 
 def _switch(telemetry: "Telemetry", name: str, *, on: bool, persist: bool) -> Decision:
-    """Turn the log or automatic sharing on or off: in this process, and with `persist` at the next starts."""
+    """Turn the log or automatic sharing on or off, in this process or with `persist`."""
     caller = callers.find(telemetry, name if on else None)
     note = ""
     if on and not caller.is_person:
@@ -158,7 +158,7 @@ def _switch(telemetry: "Telemetry", name: str, *, on: bool, persist: bool) -> De
 
 
 def set_session_capacity(telemetry: "Telemetry", capacity: int) -> None:
-    """Keep so many invokes of each label in the sessions that begin from now on, and at the next starts.
+    """Keep so many runs of each label in sessions that begin from now on.
 
     A call in a module holds for this process, unless the user has set another capacity.
 
@@ -184,7 +184,10 @@ def _decide(telemetry: "Telemetry", name: str, note: str = "") -> Decision:
     facts = _count.gather(telemetry)
     decision = rules.decide(name, facts)
     if decision.rule == "sender" and name == "automatic_sharing":
-        note = f"nothing is shared automatically in this process: {decision.value}; call telemetry.share() instead"
+        note = (
+            f"nothing is shared automatically in this process: {decision.value}; call "
+            "telemetry.share() instead"
+        )
     decision.note = note
     return decision
 

@@ -33,14 +33,14 @@ _TIMESTAMP = re.compile(
 
 
 class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
-    """A refusal on its way up, at a place that is not known whole yet: `problem` has {} where it will stand."""
+    """A rejection on its way up; `problem` has {} for the place, which is not complete yet."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
         self.problem, self.place, self.nameless_place = problem, "", ""
 
     def within(self, part: str, *, nameless: str = "") -> NoReturn:
-        """Raise it again, a part of the place further out; `nameless` stands for a part that is somebody's name."""
+        """Raise it again with an outer part of the place; `nameless` stands for a private name."""
         self.place = part + self.place
         self.nameless_place = (nameless or part) + self.nameless_place
         try:

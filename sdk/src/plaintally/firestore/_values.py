@@ -32,7 +32,7 @@ class GeoPoint(NamedTuple):
 
 
 def is_plain(name: object) -> bool:
-    """Whether this can be the name of a field, as far as a glance tells; `name_problem` looks at all others."""
+    """Whether this can be a field's name at a glance; `name_problem` decides all others."""
     return (
         type(name) is str and name.isascii() and 0 < len(name) <= MAX_NAME_BYTES and name[0] != "_"
     )
@@ -49,7 +49,7 @@ def name_problem(name: str) -> str | None:
 
 
 def is_firestore_host(host: str) -> bool:
-    """Return whether a host is Google's Firestore, where no collector answers: all regions or one region."""
+    """Return whether a host is Google's Firestore, in all regions or one."""
     return host.startswith("firestore.") and host.endswith(".googleapis.com")
 
 

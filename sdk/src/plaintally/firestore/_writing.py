@@ -105,7 +105,7 @@ class _Writer:
 
 
 def _resolve(value: object) -> tuple[Any, Any]:
-    """The type among those known that a value's type extends (None when there is none), and the value.
+    """The known type that a value's type extends (or None), and the value.
 
     Neither `isinstance` nor an attribute is asked, since both run code of the value's class.
     """
@@ -126,7 +126,7 @@ def _bases(cls: type) -> tuple[type, ...]:
 
 
 def _extends(value: object, cls: type) -> bool:
-    """Whether a class is among those that a value's class extends, by identity: comparing runs a metaclass's code."""
+    """Whether a value's class extends a class, by identity: comparing may run foreign code."""
     return any(base is cls for base in _bases(type(value)))
 
 

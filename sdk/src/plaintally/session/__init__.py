@@ -268,7 +268,7 @@ class Session:
 
     @property
     def shift_us(self) -> int:
-        """The microseconds by which all times of the session are moved back when they leave, to its full hour."""
+        """The microseconds by which the session's times are moved back when they leave."""
         return self._created_at_ns // 1000 % HOUR_US
 
     @property
@@ -279,7 +279,7 @@ class Session:
 
     @property
     def deletion_key(self) -> str:
-        """The secret that lets its holder delete what was shared of this session; a collector knows only its hash."""
+        """The secret that deletes what was shared of this session; a collector knows its hash."""
         self.begin_after_fork()
         with self._lock:
             self._key = self._key or os.urandom(16).hex()
@@ -312,7 +312,7 @@ class Session:
         return Summary(self, labels=self.labels if label is None else (label,), n_last=n_last)
 
     def reset(self, labels: "Iterable[str] | str | None" = None) -> None:
-        """Forget all invokes, or those of some labels; a label that there is not gives a warning."""
+        """Remove all runs, or those of some labels; an unknown label gives a warning."""
         self.begin_after_fork()
         if labels is None:
             labels = self.labels
@@ -346,7 +346,7 @@ class Session:
         return saved.load(data, make=cls)
 
     def save(self, path: "str | os.PathLike[str]") -> None:
-        """Write the session as JSON into a file that only its owner can read, since it holds the deletion key.
+        """Write the session as JSON, with its deletion key, for its owner's eyes only.
 
         A link to a file stays a link. A device, a pipe or a descriptor such as `/dev/stdout` is
         written into.
@@ -372,7 +372,7 @@ class Session:
         return saved.load(saved.read(path), make=cls)
 
     def begin_after_fork(self) -> None:
-        """Begin anew where this process was forked from the one that made the session: it has a log of its own."""
+        """Begin a new log in a process that was forked from the session's."""
         if not self._ours[0]:
             self._begin()
 
@@ -383,7 +383,7 @@ class Session:
         self._ours = (1,)
 
     def add_label(self, label: str) -> "SessionStats | None":
-        """The stats of a label, made where there are none; None for what cannot be one, or is one too many."""
+        """Return or make the stats of a label; None for an invalid or surplus one."""
         with self._lock:
             if type(label) is not str or len(self._stats) >= MAX_LABELS:
                 self.dropped_labels += 1
@@ -398,7 +398,7 @@ class Session:
             self.patience = PATIENCE if sink is None else 1
 
     def drain(self, only: "SessionStats | None" = None) -> None:
-        """Count what has ended under all labels, or `only` one; an interrupted drain goes on with what ended meanwhile.
+        """Count what has ended under all labels, or `only` one, also after an interruption.
 
         In a fork of the process whose log this still is nothing is counted: what ends there began
         in its parent.
@@ -464,7 +464,7 @@ def make_environment(version: "str | None") -> "dict[str, object]":
 
 
 def _plain(text: object, marks: str, most: int) -> "str | None":
-    """Return a text of ASCII letters, digits and these marks, or None if it is another or too long."""
+    """Return a short text of ASCII letters, digits and these marks, or None."""
     if not isinstance(text, str) or not 0 < len(text) <= most or not text.isascii():
         return None
     return text if text.translate(dict.fromkeys(map(ord, marks), "0")).isalnum() else None

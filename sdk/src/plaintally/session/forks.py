@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Mark(Protocol):
-        """What is true at 0 in the process that made it, and false in all that are forked from it."""
+        """A list that is true at 0 in its own process, and false in forked ones."""
 
         def __getitem__(self, index: int, /) -> int: ...
 

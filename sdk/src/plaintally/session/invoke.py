@@ -1,4 +1,4 @@
-"""One call of what a session logs: a context manager that times its block and takes what the contract lets in.
+"""One run: a context manager that times its block and takes what the contract allows.
 
 Nothing here raises into the host, and no object of the user's is kept.
 """
@@ -101,7 +101,7 @@ class SessionInvoke:
     def add(
         self, make: "Callable[[], Mapping[str, object]] | None" = None, /, **values: object
     ) -> None:
-        """Add to the context: values by key, or a function that returns them, called only where something is logged.
+        """Add to the context: values by key, or a function that returns them if needed.
 
         What the contract does not declare is dropped, and an error in the function is noted;
         nothing is raised.

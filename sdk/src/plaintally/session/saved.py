@@ -101,7 +101,7 @@ def load(data: "Mapping[str, Any]", *, make: "Callable[..., Session]") -> "Sessi
 
 
 def _check_times(invoke: SessionInvoke) -> None:
-    """Raise OverflowError if a saved invoke has times that no clock gives, and which would leave as other times."""
+    """Raise OverflowError if a saved run has impossible times, which would be changed."""
     if not 0 <= invoke._start_ns <= invoke._start_ns + invoke._elapsed_ns <= LATEST_US * 1000:
         raise OverflowError("date value out of range")
 
@@ -138,7 +138,7 @@ def _stats_to_dict(stats: "SessionStats") -> "dict[str, Any]":
 
 
 def restore_stats(session: "Session", label: str, fields: "Mapping[str, Any]") -> "SessionStats":
-    """Give a session the stats of a label; a wrong shape raises any of the errors that `Reading` knows."""
+    """Give a session the stats of a label; see `Reading` for errors of a wrong shape."""
     stats = session.add_label(label)
     if stats is None:
         raise ValueError(f"{label!r} is no label, or one too many")

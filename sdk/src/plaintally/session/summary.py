@@ -1,4 +1,4 @@
-"""A summary of a session: plain text, a rich table or HTML, all made from the same facts and rows."""
+"""A summary of a session as plain text, rich table or HTML, from the same facts."""
 
 import html
 import sys
@@ -32,7 +32,7 @@ ASCII = Marks("yes", "no", "-", "x", "-")
 
 
 class Part(NamedTuple):
-    """What is shown of one label: facts in pairs of name and value, and a table of the last invokes, newest first."""
+    """One label: facts as pairs of name and value, and its last runs, newest first."""
 
     label: str
     facts: list[tuple[str, str]]
@@ -120,7 +120,7 @@ class Summary:
         return self.to_html()
 
     def to_html(self, *, styled: bool = True) -> str:
-        """The summary as a part of a page; all that it shows is escaped. `styled` aligns what a notebook would not."""
+        """Return the summary as escaped HTML; `styled` adds the alignment for plain pages."""
         style = ' style="text-align:left"' if styled else ""
         lines = [
             f"<p><b>{html.escape(_headline(self.session))}</b><br>{html.escape(_environment(self.session))}</p>"

@@ -1,4 +1,4 @@
-"""The decorator that logs each call: of functions and methods, coroutines, generators and async generators.
+"""The decorator that logs each call, of functions, coroutines and generators.
 
 What is wrapped stays what it is: its name, signature and kind. A generator's invoke begins with its
 first value and ends when it is exhausted, closed or fails.
@@ -62,7 +62,7 @@ def wrap(
 
 
 def _flags(function: "Any") -> int:
-    """Return the flags of the code that a call runs, also of a partial, and `_COROUTINE` for a marked function."""
+    """Return the flags of the code that a call runs, and `_COROUTINE` for marked ones."""
     functools = sys.modules.get("functools")  # which is loaded where there is a partial
     while functools is not None and isinstance(
         function, functools.partial
@@ -75,7 +75,7 @@ def _flags(function: "Any") -> int:
 
 
 def _is_marked(function: "Any") -> bool:
-    """Return whether a function is marked as a coroutine function; only loaded modules can have marked it."""
+    """Return whether a loaded module has marked a function as a coroutine function."""
     mark = getattr(
         function, "_is_coroutine", None
     )  # first, since a function of Cython's loads asyncio to answer

@@ -2,20 +2,21 @@
 
 A session, its stats and their invokes are documents of three collections; each names its parent.
 
-| collection | fields |
-|---|---|
-| sessions | id, package, created_at, environment, deletion_key_hash |
-| session_stats | id, package, session, deletion_key_hash, label, total_invokes, success_count, failed_count, success_rate, min_duration_ms, max_duration_ms, total_duration_ms, context_keys |
-| invokes | id, package, session_stats, deletion_key_hash, label, status, execution_start, execution_end, duration_ms, context |
+- `sessions`: id, package, created_at, environment, deletion_key_hash
+- `session_stats`: id, package, session, deletion_key_hash, label, total_invokes, success_count,
+  failed_count, success_rate, min_duration_ms, max_duration_ms, total_duration_ms, context_keys
+- `invokes`: id, package, session_stats, deletion_key_hash, label, status, execution_start,
+  execution_end, duration_ms, context
 
-The hash of the session's deletion key is in each of them: it proves that a document comes from the session's own program.
+The hash of the deletion key proves that a document comes from the session's own program.
 
-All times of a session are moved back by one amount (`Session.shift_us`), so that it begins at its full hour and no time
-shows which import belongs to it. `to_dict` keeps the real times, since a saved session is its user's own.
+All times of a session are moved back by one amount (`Session.shift_us`), so that it begins at its
+full hour and no time shows which import belongs to it. `to_dict` keeps the real times, since a
+saved session is its user's own.
 
-The minimum and maximum of a label without invokes, which are infinite, are written as 0. What a contract keeps private
-(see `plaintally.contract.Source`) is left out unless it is asked for.
-"""  # a table
+The minimum and maximum of a label without invokes, which are infinite, are written as 0. What a
+contract keeps private (see `plaintally.contract.Source`) is left out unless it is asked for.
+"""
 
 import hashlib
 import re
@@ -114,7 +115,7 @@ def from_session(
     contract: Contract | None = None,
     capacity: int = DEFAULT_CAPACITY,
 ) -> Session:
-    """The session of a document, without its stats, and with room for `capacity` invokes of each label.
+    """Return the session of a document, without stats, with `capacity` runs per label.
 
     Raises:
         DocumentError: it is no document of a session.

@@ -17,7 +17,7 @@ _ESCAPES = {"blue": "\x1b[34m", "green": "\x1b[32m"}
 
 
 class Progress:
-    """The bars of one `share`, of which the second follows the first. An error of a bar ends both and nothing else.
+    """The bars of one `share`, one after the other; an error of a bar ends both.
 
     Args:
         totals: the number of documents of each collection.

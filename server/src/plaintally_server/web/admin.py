@@ -170,7 +170,7 @@ class Maintaining:
         return await self._render(login, session=session_id, summary=page)
 
     async def _approve(self, scope: Scope, values: Mapping[str, str]) -> str:
-        """Have the collector delete, which erases when it has time: beside it, all that is to be written would wait."""
+        """Delete through the running collector, which erases the bytes later."""
         session_id = await run_in_threadpool(self._own_session, scope, values)
         receipt = await self.collector.approve(
             session_id, at=self.now(), salt=self.make_salt(), actor=scope.name

@@ -1,4 +1,4 @@
-"""Deletion by whoever shared a session: `documents:forget` for programs, the page `/forget` for people."""
+"""Deletion by the user who shared a session: `documents:forget`, and the page `/forget`."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -18,11 +18,11 @@ from plaintally_server.web.pages import is_foreign, read_form, render
 
 _BODY_LIMIT = 10_000
 AT_ONCE, PER_S = 20, 1 / 600
-"""How many requests without a key a client may make at once, and after that: too few to fill the queue."""
+"""The burst and rate of a client's requests without a key: too few to fill the queue."""
 
 
 class Forgetting:
-    """The endpoints of deletion: with a key it happens at once, without one it waits for a maintainer."""
+    """The endpoints of deletion: immediately with a key, otherwise after approval."""
 
     def __init__(
         self,
