@@ -24,44 +24,39 @@ if TYPE_CHECKING:
     from plaintally import controls
     from plaintally._spawn import Endpoint
     from plaintally.contract import (
-        Choice as Choice,
-    )
-    from plaintally.contract import (
-        Contract as Contract,
-    )
-    from plaintally.contract import (
-        Description as Description,
-    )
-    from plaintally.contract import (
-        ErrorType as ErrorType,
-    )
-    from plaintally.contract import (
-        Flag as Flag,
-    )
-    from plaintally.contract import (
-        Integer as Integer,
-    )
-    from plaintally.contract import (
-        Label as Label,
-    )
-    from plaintally.contract import (
-        Name as Name,
-    )
-    from plaintally.contract import (
-        Real as Real,
-    )
-    from plaintally.contract import (
-        Source as Source,
+        Choice,
+        Contract,
+        Description,
+        ErrorType,
+        Flag,
+        Integer,
+        Label,
+        Name,
+        Real,
+        Source,
     )
     from plaintally.session import Session, SessionInvoke
 
+    __all__ = [
+        "Choice",
+        "Contract",
+        "Description",
+        "ErrorType",
+        "Flag",
+        "Integer",
+        "Label",
+        "Name",
+        "Real",
+        "Source",
+        "Telemetry",
+    ]
     F = TypeVar("F", bound=Callable[..., Any])
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke]
 
-_DECLARATIONS = (  # classes of `plaintally.contract`
-    *("Choice", "Contract", "Description", "ErrorType", "Flag"),
-    *("Integer", "Label", "Name", "Real", "Source"),
-)
+_DECLARATIONS = """
+    Choice Contract Description ErrorType Flag Integer Label Name Real Source
+""".split()  # noqa: SIM905  # classes of `plaintally.contract`
+__all__ = [*_DECLARATIONS, "Telemetry"]  # noqa: PLE0604  # a literal for type checkers is above
 __version__ = "0.1.0"
 
 FOR_USERS = """

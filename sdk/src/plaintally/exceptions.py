@@ -4,7 +4,7 @@ PlaintallyError
 ├── ConfigurationError     the author of a package made a mistake; raised when the handle is made
 │   └── ContractError      the mistake is in what is declared: the package's name, a field, a policy
 ├── PreferencesError       a preferences file could not be written; only for the person who asked
-├── SharingError           a session could not be previewed or deleted; `share` reports in its result
+├── SharingError           a session could not be previewed or deleted; `share` returns its reason
 └── DocumentError          a value or a body is no Firestore document, a file no saved session
 
 Nothing here is ever raised by counting an import or logging an invoke: at run time telemetry stays
