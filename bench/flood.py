@@ -20,7 +20,9 @@ sys.path.append(str(ROOT / "tests/support"))
 
 from fill import COMBINATIONS, PACKAGE, SHARES, first_hour, put_hours
 
-from plaintally_server.cli.exclusions import count_anew, look_for_floods
+from plaintally_server.admin.exclusions import exclude
+from plaintally_server.model import Scope
+from plaintally_server.reports.facts import read_floods
 from plaintally_server.settings import Settings
 from plaintally_server.store import schema
 from plaintally_server.store.batch import Cell
@@ -69,12 +71,10 @@ def main() -> None:
         engine.dispose()
         store = Maintenance(database)
         before = dict(store.daily_counts(PACKAGE, days[0], days[-1]))
-        floods = look_for_floods(store, PACKAGE, days=DAYS, now=now)
+        floods = read_floods(store, [PACKAGE], (), days=DAYS, now=now)[PACKAGE]
         for found in floods:
-            window = store.strike(
-                PACKAGE, found.first_at, found.until, reason="made up", actor="bench", at=now
-            )
-            count_anew(store, window, now)
+            span = (found.first_at, found.until)
+            exclude(store, PACKAGE, *span, "made up", scope=Scope("bench", None), now=now)
         after = dict(store.daily_counts(PACKAGE, days[0], days[-1]))
     panels = [
         (

@@ -26,8 +26,8 @@ from ingest.servers import UNLIMITED, run_server
 from sqlalchemy import Connection, update
 from store import make_import
 
-from plaintally_server.cli.main import commands
-from plaintally_server.cli.options import load_contract
+from plaintally_server.admin.contracts import load_contract
+from plaintally_server.cli.main import MODULES, commands
 from plaintally_server.jobs.retention import purge_all
 from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.store import tables
@@ -90,14 +90,7 @@ class Subject:
         self.contracts = dict(map(load_contract, paths))
         self.options = [f"--contract={path}" for path in paths]
         self.sessions = fill(self.database, size, self.now)
-        for module in (
-            "diagnosis",
-            "export.files",
-            "report",
-            "support",
-            "strikes",
-            "store.parquet",
-        ):
+        for module in (*(f"cli.{name}" for name in MODULES.values()), "export.parquet"):
             import_module(f"plaintally_server.{module}")
 
     def day(self, back: int) -> date:

@@ -15,7 +15,7 @@ from plaintally.cli import main
 from plaintally.consent import preferences_file, rules
 from plaintally.contract import COARSE
 from plaintally_server.cli.main import commands
-from plaintally_server.cli.options import Secret
+from plaintally_server.cli.settings_file import Secret
 from plaintally_server.ingest.shared_fields import ENVIRONMENT, SHARED
 from plaintally_server.reports import rows
 

@@ -116,11 +116,10 @@ def run_starter(folder: Path, within: Sequence[str] = CONFINED) -> Iterator[Star
 def _serve() -> None:
     """Fork for each line of the input; two processes each, of which one waits for the other."""
     import plaintally_server.cli.main
-    from plaintally_server.cli.main import _ELSEWHERE, commands
+    from plaintally_server.cli.main import MODULES, commands
 
-    for name in {*_ELSEWHERE} - {"pull"}:  # whose client has threads
+    for name in {*MODULES} - {"pull"}:  # whose client has threads
         commands.get_command(None, name)  # type: ignore[arg-type]
-    import plaintally_server.cli.doctor
     import plaintally_server.server  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

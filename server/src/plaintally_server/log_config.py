@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from plaintally.printable import printable
-from plaintally_server.cli.terminal import echo
 from plaintally_server.log_writer import LineHandler
 
 FORMATS = ("text", "json")
@@ -143,7 +142,7 @@ def _print(text: str, stream: TextIO) -> None:
     """Print a line; once the log is set up, no reader of it is waited for."""
     handler = next(_handlers(), None)
     if handler is None:
-        echo(text, err=stream is sys.stderr)
+        print(printable(text), file=stream, flush=True)
     else:
         handler.put(printable(text), stream.fileno())
 

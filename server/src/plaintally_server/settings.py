@@ -2,12 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from plaintally.contract import Contract
-from plaintally.exceptions import ContractError
 from plaintally_server.auth.tokens import MIN_TOKEN
 from plaintally_server.exceptions import StartError
 
@@ -66,44 +63,3 @@ def _read_token(path: Path) -> str:
     if not token:
         raise StartError(f"the token file {path} is empty; write a token into it")
     return token
-
-
-def load_contract(path: Path) -> tuple[str, Contract]:
-    """The package and the contract in a JSON file.
-
-    Raises:
-        StartError: the file cannot be read, or holds no contract.
-    """
-    try:
-        return read_contract(path.read_bytes(), str(path))
-    except OSError as error:
-        raise _unusable(str(path), error) from error
-
-
-def read_contract(content: bytes, place: str) -> tuple[str, Contract]:
-    """The package and the contract in JSON, `{"package": NAME, **contract.to_dict()}`; `place` says where it stood.
-
-    Raises:
-        StartError: it holds no contract.
-    """
-    try:
-        data = msgspec.json.decode(content, type=dict[str, Any])
-        package = data.pop("package", None)
-        if not isinstance(package, str) or not package.isidentifier() or package != package.lower():
-            raise StartError(
-                f'the contract {place} must name its package in lower case, such as "package": '
-                '"rxinfer"'
-            )
-        return package, Contract.from_dict(data)
-    except (ContractError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise _unusable(place, error) from error
-
-
-def write_contract(package: str, contract: Contract) -> bytes:
-    """The JSON that `read_contract` reads."""
-    return msgspec.json.encode({"package": package, **contract.to_dict()})
-
-
-def _unusable(place: str, error: Exception) -> StartError:
-    reason = error.strerror if isinstance(error, OSError) else error
-    return StartError(f"the contract {place} cannot be used ({reason}); mend it or leave it out")

@@ -21,9 +21,10 @@ from plaintally._transport import batches
 from plaintally.cli import send_test
 from plaintally.contract import COARSE, Contract
 from plaintally.exceptions import SharingError
-from plaintally_server.admin.sessions import read_session, summarize
+from plaintally_server.admin.sessions import look_up
 from plaintally_server.ingest import admission
 from plaintally_server.ingest.shared_fields import ENVIRONMENT, SHARED
+from plaintally_server.model import Scope
 from plaintally_server.store.maintenance import Maintenance
 from shared import (
     Document,
@@ -327,9 +328,10 @@ def test_whatever_was_logged_comes_through_the_rules_and_is_pulled(
     for session_id, documents in sessions.items():
         tree = store.session_tree(session_id)
         assert 1 + sum(1 + len(branch.invokes) for branch in tree.stats) == documents
-        assert session_id in str(
-            summarize(read_session(store, session_id, contracts={"pkg": CONTRACT}))[0]
+        found = look_up(
+            store, session_id, contracts={"pkg": CONTRACT}, scope=Scope("", None), n_last=5
         )
+        assert session_id in str(found.summary)
 
 
 @needs_google

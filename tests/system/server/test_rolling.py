@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from made import at, counts, delete, new_id, session, write
 from plaintally.contract import Contract
-from plaintally_server.cli.exclusions import count_anew
+from plaintally_server.admin.exclusions import count_again
 from plaintally_server.exceptions import CommandError
 from plaintally_server.ingest.collections import INVOKES, SESSIONS
 from plaintally_server.jobs import retention
@@ -201,7 +201,7 @@ class Play:
                     at=at(day, 7200),
                 )
                 if maintained is not self._recounted:
-                    count_anew(maintained, window, at(day, 7200))
+                    count_again(maintained, window, at(day, 7200))
 
     def _undo(self, day: date) -> None:
         for window in self._recounted.struck()[-1:]:
@@ -213,7 +213,7 @@ class Play:
                 ]
                 maintained.take_back(same.number, actor="me", at=at(day, 7200))
                 if maintained is not self._recounted:
-                    count_anew(maintained, same, at(day, 7200))
+                    count_again(maintained, same, at(day, 7200))
 
     def _write(self, step: Step, chance: random.Random) -> Sequence[Write | Import]:
         """The documents and imports of a step."""

@@ -12,14 +12,9 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from plaintally_server.cli.options import (
-    choose_packages,
-    collect_contracts,
-    on_config,
-    on_contracts,
-    on_database,
-    setting,
-)
+from plaintally_server.admin.contracts import collect_contracts
+from plaintally_server.cli.options import choose_packages, on_config, on_contracts, on_database
+from plaintally_server.cli.settings_file import setting
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.layout import STRUCK, Partition, Plan, Struck, make_plan, stamps

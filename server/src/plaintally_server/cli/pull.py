@@ -21,16 +21,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from plaintally.contract import Contract
+from plaintally_server.admin.contracts import collect_contracts
 from plaintally_server.api.prepare import make_import
 from plaintally_server.auth.permissions import Access
-from plaintally_server.cli.options import (
-    collect_contracts,
-    on_config,
-    on_contracts,
-    on_database,
-    on_packages,
-    setting,
-)
+from plaintally_server.cli.options import on_config, on_contracts, on_database, on_packages
+from plaintally_server.cli.settings_file import setting
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.client import Project, RemoteDocument

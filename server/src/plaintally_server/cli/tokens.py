@@ -1,20 +1,18 @@
-"""`plaintally-server token` and `audit`: who may read, besides whoever has the settings' token, and who did what."""
+"""`plaintally-server token`: makes and revokes the tokens of maintainers."""
 
-import re
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
 
-from plaintally_server.auth.permissions import PREFIX, hash_token
-from plaintally_server.cli.exclusions import find_actor
-from plaintally_server.cli.options import check_packages, collect_contracts, on_config, on_database
+from plaintally_server.admin.contracts import collect_contracts
+from plaintally_server.admin.tokens import create_token
+from plaintally_server.cli.account import account
+from plaintally_server.cli.options import check_packages, on_config, on_database
 from plaintally_server.cli.terminal import echo
+from plaintally_server.exceptions import Refusal
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_change, open_to_read
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
 @click.group()
@@ -35,18 +33,16 @@ def token() -> None:
 @on_database
 def create(*, name: str, names: Sequence[str], everything: bool, database: Database) -> None:
     """Make a token and print it, once: only its hash is kept."""
-    if not _NAME.fullmatch(name):
-        raise click.UsageError(
-            "A name has up to 64 letters, digits and . _ @ - and begins with a letter or digit."
-        )
     if everything == bool(names):
         raise click.UsageError(
             "Say what the token is for: --package NAME, once or more, or --all-packages."
         )
-    scope = None if everything else frozenset(check_packages(tuple(names)))
-    made = PREFIX + secrets.token_urlsafe(32)
+    packages = None if everything else check_packages(tuple(names))
     store = open_to_change(database)
-    store.add_token(name, hash_token(made), scope, actor=find_actor(), at=datetime.now(UTC))
+    try:
+        made = create_token(store, name, packages, scope=account(), now=datetime.now(UTC))
+    except Refusal as refusal:
+        raise click.UsageError(refusal.message) from refusal
     echo(made)
     if unknown := sorted({*names} - {*store.packages(), *collect_contracts(database, ())}):
         echo(f"Nothing was counted of {', '.join(unknown)} yet.", err=True)
@@ -73,20 +69,5 @@ def list_tokens(*, database: Database) -> None:
 @on_database
 def revoke(*, name: str, database: Database) -> None:
     """Have a token open nothing any more."""
-    open_to_change(database).revoke_token(name, actor=find_actor(), at=datetime.now(UTC))
+    open_to_change(database).revoke_token(name, actor=account().name, at=datetime.now(UTC))
     echo(f"Revoked; {name} opens nothing any more.")
-
-
-@click.command()
-@click.option(
-    "--last", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many."
-)
-@on_config
-@on_database
-def audit(*, last: int, database: Database) -> None:
-    """Show what maintainers did to tokens, figures and sessions."""
-    deeds = open_to_read(database).audit(last=last)
-    for deed in reversed(deeds):
-        echo(f"{deed.at:%Y-%m-%d %H:%M}  {deed.actor}  {deed.action}  {deed.detail}")
-    if not deeds:
-        echo("Nothing was done.")

@@ -12,13 +12,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from plaintally_server.cli.options import (
-    choose_packages,
-    collect_contracts,
-    on_config,
-    on_database,
-    setting,
-)
+from plaintally_server.admin.contracts import collect_contracts
+from plaintally_server.cli.options import choose_packages, on_config, on_database
+from plaintally_server.cli.settings_file import setting
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
 from plaintally_server.model import Cells

@@ -14,18 +14,13 @@ from plaintally_server.exceptions import log_failure
 from plaintally_server.ingest.rejections import Refusals
 from plaintally_server.jobs.retention import purge_all
 from plaintally_server.jobs.rollups import roll_up
+from plaintally_server.store.clock import LONG_LAG, describe_lag
 from plaintally_server.store.protocols import Purging, Rolling
 
 PAUSE_S = 60.0
 """After how long a day that has changed is rolled up anew at the latest."""
 LONGEST_WAIT_S = 86_400.0
 """How long a purge waits at most for days that cannot be rolled up."""
-LONG_LAG = timedelta(hours=1)
-"""If the clock is further ahead of the clock that purges follow, the log says so."""
-LAGGING = (
-    "the clock jumped ahead by %s, or no collector ran; purges count this time after a day of "
-    "running. If the clock is wrong, set it right before that"
-)
 _rest = partial(time.sleep, 0.005)  # of a thread that counts: requests go first
 _logger = logging.getLogger(__name__)
 
@@ -94,7 +89,7 @@ async def _tend(
         with _telling("purge"):
             lag = await asyncio.to_thread(store.clock_lag, now())
             if lag is not None and lag > LONG_LAG and not is_behind:
-                _logger.warning(LAGGING, describe_lag(lag))
+                _logger.warning("%s", describe_lag(lag))
             is_behind = lag is None or lag > LONG_LAG
             if lag is not None and (today := (now() - lag).date()) != purged_on:
                 due_s = clock_s() if due_s is None else due_s
@@ -108,14 +103,6 @@ async def _tend(
 
 def _now_behind(now: Callable[[], datetime], lag: timedelta) -> datetime:
     return now() - lag
-
-
-def describe_lag(lag: timedelta) -> str:
-    """Return how far purges are behind the clock, in days or hours."""
-    hours = lag // timedelta(hours=1)
-    if hours < 2 * 24:
-        return f"{hours} hours" if hours != 1 else "1 hour"
-    return f"{lag.days:,} days"
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from plaintally_server.store.timestamps import from_us, to_us
 
 LONGEST_STEP = timedelta(minutes=5)
 """The longest time between two readings that counts as running time."""
+LONG_LAG = timedelta(hours=1)
+"""A lag of purges that is longer is reported."""
 DAY = timedelta(days=1)
 _US = timedelta(microseconds=1)
 _OURS = and_(rollups.c.series == CLOCK, rollups.c.package == "")
@@ -66,6 +68,19 @@ def lag(connection: Connection, now: datetime) -> timedelta | None:
     if ran - first < DAY // _US:
         return None
     return max(timedelta(), now - from_us(earliest_start + ran))
+
+
+def describe_lag(lag: timedelta) -> str:
+    """Return what a long lag means, and the remedy."""
+    hours = lag // timedelta(hours=1)
+    if hours == 1:
+        length = "1 hour"
+    else:
+        length = f"{hours} hours" if hours < 2 * 24 else f"{lag.days:,} days"
+    return (
+        f"the clock jumped ahead by {length}, or no collector ran; purges count this time after a "
+        "day of running. If the clock is wrong, set it right before that"
+    )
 
 
 def _latest(connection: Connection) -> Row[str, int] | None:

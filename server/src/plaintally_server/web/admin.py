@@ -1,20 +1,21 @@
-"""The page of maintainers, `/maintain`: what there is to be decided, and to be seen."""
+"""The pages of maintainers, `/maintain`: what there is to decide, and to see."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from plaintally.contract import Contract
-from plaintally_server.admin.sessions import show_session
+from plaintally_server.admin import deletions, exclusions
+from plaintally_server.admin.exclusions import LOOK_BACK_DAYS
+from plaintally_server.admin.sessions import look_up
 from plaintally_server.auth.cookies import Login
-from plaintally_server.cli.exclusions import LOOK_BACK_DAYS, check_window, count_anew, parse_time
-from plaintally_server.exceptions import CommandError, Refusal, forbidden, invalid, not_found
-from plaintally_server.ingest.deletion_requests import parse_session_id
+from plaintally_server.exceptions import CommandError, Refusal, invalid, not_found
 from plaintally_server.model import Deed, ForgetRequest, Purge, Scope, Window
 from plaintally_server.reports.facts import SharedSessions, read_floods, read_sessions
 from plaintally_server.reports.spikes import Flood
@@ -26,6 +27,8 @@ from plaintally_server.web.pages import render
 
 MAX_REQUESTS = 50
 """Requests for deletion on the page."""
+MAX_RUNS = 50
+"""Runs of each label that the summary of a session lists."""
 _FIELDS = ("do", "session", "package", "first_at", "until", "reason", "number")
 
 
@@ -63,17 +66,17 @@ class Maintaining:
         make_salt: Callable[[], bytes],
         forget_pages: Callable[[], None],
     ) -> None:
-        self.store, self.collector, self.contracts, self.entrance = (
-            store,
-            collector,
-            contracts,
-            entrance,
-        )
-        self.now, self.make_salt, self.forget_pages = now, make_salt, forget_pages
+        self.store = store
+        self.collector = collector
+        self.contracts = contracts
+        self.entrance = entrance
+        self.now = now
+        self.make_salt = make_salt
+        self.forget_pages = forget_pages
         self._deeds = {
             "refuse": self._refuse,
             "refuse empty": self._refuse_empty,
-            "strike": self._strike,
+            "strike": self._exclude,
             "undo": self._undo,
         }
 
@@ -131,11 +134,7 @@ class Maintaining:
         self, scope: Scope
     ) -> tuple[Sequence[Package], Sequence[ForgetRequest], int, Sequence[Deed]]:
         names = [name for name in sorted(self.contracts) if scope.holds(name)]
-        requests = [
-            one
-            for one in self.store.forget_requests()
-            if scope.packages is None or (one.package is not None and scope.holds(one.package))
-        ]
+        requests = deletions.list_requests(self.store, scope)
         return (
             self._read_packages(names),
             requests[:MAX_REQUESTS],
@@ -158,20 +157,27 @@ class Maintaining:
             for name in names
         ]
 
-    def _may(self, scope: Scope, session_id: str) -> bool:
-        """Return whether a session is of these packages."""
-        package = self.store.package_of(session_id)
-        return scope.packages is None or (package is not None and scope.holds(package))
-
     async def _look_up(self, login: Login, session_id: str) -> Response:
-        session_id, page = await run_in_threadpool(
-            show_session, self.store, session_id, contracts=self.contracts, scope=login.scope
-        )
+        """Show a session; to build its summary may take seconds."""
+        session_id, page = await run_in_threadpool(self._summarize, login.scope, session_id)
         return await self._render(login, session=session_id, summary=page)
 
+    def _summarize(self, scope: Scope, session_id: str) -> tuple[str, Markup]:
+        found = look_up(
+            self.store, session_id, contracts=self.contracts, scope=scope, n_last=MAX_RUNS
+        )
+        page = Markup(found.summary.to_html(styled=False))  # noqa: S704  # which has escaped what it shows
+        notes = Markup("").join(Markup("<p>{}</p>").format(note) for note in found.notes)
+        return found.session_id, page + notes
+
     async def _approve(self, scope: Scope, values: Mapping[str, str]) -> str:
-        """Delete through the running collector, which erases the bytes later."""
-        session_id = await run_in_threadpool(self._own_session, scope, values)
+        """Delete a session by the collector, which erases when it has time.
+
+        An erasure beside it would keep its writes waiting.
+        """
+        session_id = await run_in_threadpool(
+            deletions.find_session, self.store, values["session"], scope
+        )
         receipt = await self.collector.approve(
             session_id, at=self.now(), salt=self.make_salt(), actor=scope.name
         )
@@ -180,44 +186,30 @@ class Maintaining:
         return f"Deleted {receipt.documents} documents; the receipt is {receipt.hash}."
 
     def _refuse(self, scope: Scope, values: Mapping[str, str]) -> str:
-        session_id = self._own_session(scope, values)
-        self.store.refuse(session_id, actor=scope.name, at=self.now())
-        return f"Refused; {session_id} stays."
+        return deletions.refuse(self.store, values["session"], scope, self.now())
 
     def _refuse_empty(self, scope: Scope, _: Mapping[str, str]) -> str:
-        if scope.packages is not None:
-            raise forbidden("This needs a token for all packages.")
-        count = self.store.refuse_empty(actor=scope.name, at=self.now())
-        return f"Refused {count:,} requests about no document."
+        return deletions.refuse_empty(self.store, scope, self.now())
 
-    def _own_session(self, scope: Scope, values: Mapping[str, str]) -> str:
-        session_id = parse_session_id(values["session"])
-        if not self._may(scope, session_id):
-            raise not_found(f"Nothing of the session {session_id} is here.")
-        return session_id
-
-    def _strike(self, scope: Scope, values: Mapping[str, str]) -> str:
-        package, now = values["package"], self.now()
+    def _exclude(self, scope: Scope, values: Mapping[str, str]) -> str:
+        package = values["package"]
         if package not in self.contracts or not scope.holds(package):
             raise not_found("No package of this name is counted here.")
-        first_at, until = parse_time(values["first_at"]), parse_time(values["until"])
-        reason = check_window(
-            first_at, until, values["reason"], now=now, struck=self.store.struck(package)
+        exclusions.exclude(
+            self.store,
+            package,
+            exclusions.parse_time(values["first_at"]),
+            exclusions.parse_time(values["until"]),
+            values["reason"],
+            scope=scope,
+            now=self.now(),
+            has_scheduler=True,
         )
-        window = self.store.strike(
-            package, first_at, until, reason=reason, actor=scope.name, at=now
-        )
-        count_anew(self.store, window, now, has_scheduler=True)
         return f"Excluded what {package} received in that time."
 
     def _undo(self, scope: Scope, values: Mapping[str, str]) -> str:
-        windows = {
-            str(window.number): window
-            for window in self.store.struck()
-            if scope.holds(window.package)
-        }
-        if values["number"] not in windows:
-            raise not_found("There is no such window.")
-        window = self.store.take_back(int(values["number"]), actor=scope.name, at=self.now())
-        count_anew(self.store, window, self.now(), has_scheduler=True)
+        number = exclusions.find_window(self.store, values["number"], scope)
+        window = exclusions.undo(
+            self.store, number, scope=scope, now=self.now(), has_scheduler=True
+        )
         return f"What {window.package} received in that time counts again."

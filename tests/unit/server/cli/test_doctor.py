@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from plaintally_server.cli.doctor import (
+from plaintally_server.admin.findings import (
     check_clock,
     check_disk,
     check_erasing,
