@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 from hosts import ROOT
-from plaintally_server.cli.main import commands
+from plaintally_server.cli.serve import serve
 from proxies import CADDYFILE, configure_nginx
 
 pytestmark = [pytest.mark.deploy, pytest.mark.linux]
 DEPLOY = ROOT / "deploy"
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-SERVE = [option for option in commands.commands["serve"].params if option.envvar]
+SERVE = [option for option in serve.params if option.envvar]
 
 
 def _accepts(*command: str, folder: Path = ROOT) -> str:

@@ -1,4 +1,4 @@
-"""`python -m plaintally_server`."""
+"""Run `python -m plaintally_server`."""
 
 from plaintally_server.cli.main import main
 

@@ -56,7 +56,7 @@ def create_app(
     note_refused: Callable[[str], None] = lambda _: None,
     access: type[Access] = Access,
 ) -> Application:
-    """The application of a collector; it closes the store when it shuts down.
+    """Return the application of a collector; it closes the store when it shuts down.
 
     `measured` wraps what programs ask; `beside` is done as long as the application runs;
     maintainers have pages where there is a `maintenance`; `note_refused` is told the package of a
@@ -177,7 +177,7 @@ def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -
 
 
 def _describe(policy: Policy) -> Route:
-    """The route of the description, which is written when it is first asked for: with many contracts it takes long."""
+    """Return the route of the description; it is written on the first request, since it takes long."""
     headers = {name.decode(): value.decode() for name, value in HEADERS}
 
     writing = asyncio.Lock()
@@ -195,7 +195,7 @@ def _describe(policy: Policy) -> Route:
 
 
 def _make_id() -> str:
-    """An id as Firestore makes them: 20 letters and digits."""
+    """Return an ID as Firestore makes them: 20 letters and digits."""
     return "".join(
         secrets.choice(documents.AUTO_ID_ALPHABET) for _ in range(documents.AUTO_ID_LENGTH)
     )

@@ -1,4 +1,4 @@
-"""The log of a collector: what went wrong, and what it did by itself, on stderr; as text, or as JSON for machines.
+"""The log of a collector on stderr: what went wrong, and what it did by itself; text or JSON.
 
 Nothing that was sent is in it: no address, header, path, id or token. Errors are reported by their
 kind and place. A traceback has lines of code, but neither messages nor values. As JSON each line is
@@ -48,7 +48,7 @@ class JSONLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """A line for each record, without anything that a terminal would obey; only a traceback has more."""
+    """A printable line for each record, and below it the traceback, if there is one."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         """The line."""
@@ -64,7 +64,7 @@ class TextLines(logging.Formatter):
 
 
 def set_up(form: str) -> None:
-    """Have everything that is logged written to stderr: the collector's own log, and warnings of libraries.
+    """Write the collector's log and warnings of libraries to stderr.
 
     Errors that no code handles are logged, too.
     """

@@ -39,7 +39,7 @@ class Repeats:
         return count < BURST
 
     def take(self, before_s: float) -> Iterator[logging.LogRecord]:
-        """Yield a summary of each message that was not written each time, and whose window began by then."""
+        """Yield a summary of each message that was dropped, and whose window began by then."""
         with self._lock:
             over = {
                 key: count for key, (count, begun_s) in self._seen.items() if begun_s <= before_s
@@ -91,7 +91,7 @@ class LineHandler(logging.Handler):
             self._lost += 1
 
     def flush(self, limit_s: float = _FLUSH_S) -> None:
-        """Write out what is left, and summaries of what repeats, unless that takes longer than the limit."""
+        """Write out what is left, and summaries of what repeats; give up at the limit."""
         for record in self._repeats.take(time.monotonic()):
             self.put(self.format(record), self._file)
         until_s = time.monotonic() + limit_s

@@ -27,10 +27,10 @@ class Ending:
     """
 
     def __init__(self, is_complete: Callable[[], bool], flush: Callable[[], None]) -> None:
-        self._is_complete, self._flush = is_complete, flush
-        self._begun = (
-            threading.Lock()
-        )  # a signal handler may release a lock, where it must not start a thread
+        self._is_complete = is_complete
+        self._flush = flush
+        # a signal handler may release a lock, but must not start a thread
+        self._begun = threading.Lock()
         self._begun.acquire()
         threading.Thread(target=self._wait, name="ending", daemon=True).start()
 

@@ -32,9 +32,8 @@ from plaintally_server.store.writing import SQLStore
 
 _BACKLOG = 2048
 _FILES = 2 * _BACKLOG
-_GRACE_S = (
-    5  # for requests that are under way; the rest of ten seconds is for what waits to be written
-)
+# for requests that are under way; the rest of ten seconds is for what waits to be written
+_GRACE_S = 5
 # how long a thread that parses a long body goes on while the event loop waits; 5 ms by default
 _SWITCH_S = 0.0005
 _GARBAGE = 50_000  # objects in circles that may come about before the youngest are looked through
@@ -70,19 +69,16 @@ def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] =
         StartError: the address or the database cannot be used.
     """
     sys.setswitchinterval(_SWITCH_S)
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # nothing is taken in yet, and opening a large file takes its time
-    if (
-        sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-    ):  # under nohup it is ignored
+    # nothing is taken in yet, and opening a large file takes its time
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # under nohup SIGHUP is ignored, and stays so
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         found = socket.getaddrinfo(settings.host, settings.port, family, socket.SOCK_STREAM)
-        listener = socket.create_server(
-            found[0][4], family=family, backlog=_BACKLOG
-        )  # with the zone of the address
+        address = found[0][4]  # with its zone
+        listener = socket.create_server(address, family=family, backlog=_BACKLOG)
     except (OSError, TypeError, UnicodeError) as error:  # a name that cannot be encoded
         number = getattr(error, "errno", None) or 0  # that of a failed look-up is negative
         reason = os.strerror(number) if number > 0 else "no such host"
@@ -95,9 +91,8 @@ def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] =
         stack.enter_context(listener)
         store = open_store(settings.database)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(
-                number, signal.default_int_handler
-            )  # uvicorn raises it again after everything has ended
+            # uvicorn raises it again after everything has ended
+            signal.signal(number, signal.default_int_handler)
         stack.callback(store.close)
         ending = Ending(lambda: store.ended_well, partial(log_config.flush, 1.0))
         app = _make_app(settings, store, stack, access)
@@ -109,7 +104,8 @@ def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] =
         trusted = parse_networks(settings.trusted_proxies)
         config = uvicorn.Config(
             app,
-            http=partial(Connection, table=table, trusted=trusted, limits=limits),  # type: ignore[arg-type]  # it is called like a class
+            # it is called like a class
+            http=partial(Connection, table=table, trusted=trusted, limits=limits),  # type: ignore[arg-type]
             ws="none",
             interface="asgi3",
             access_log=False,  # it would hold addresses
@@ -129,7 +125,7 @@ def run(settings: Settings, *, limits: Limits = Limits(), access: type[Access] =
 
 
 def _raise_file_limit() -> None:
-    """Raise the limit of open files, if it is low: all connections that wait in the backlog may be accepted at once."""
+    """Raise a low limit of open files: all connections in the backlog may be accepted at once."""
     if sys.platform != "win32":
         import resource
 

@@ -1,4 +1,4 @@
-"""The settings of a collector. Where they come from (environment, file, defaults) is up to `options`."""
+"""The settings of a collector; `cli` reads them from options, environment and file."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path

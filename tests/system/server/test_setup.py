@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from collectors import TOKEN, Collector, run_collector, run_server
-from plaintally_server.cli.main import commands
+from plaintally_server.cli.serve import serve
 
 pytestmark = pytest.mark.once
 
-SERVE = [option for option in commands.commands["serve"].params if option.name != "config"]
+SERVE = [option for option in serve.params if option.name != "config"]
 
 
 def test_a_folder_is_all_that_a_collector_needs(tmp_path: Path) -> None:

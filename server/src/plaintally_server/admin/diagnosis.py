@@ -50,7 +50,10 @@ def examine(
     full: bool,
     **options: Any,  # noqa: ANN401
 ) -> Iterator[Finding]:
-    """Look at everything in turn; the options are those of `serve`, and whether to read the whole of a file."""
+    """Look at everything in turn.
+
+    The options are those of `serve`, and whether to read the whole of a SQLite file.
+    """
     inspection = None
     try:
         with telling(f"cannot read the database {describe(database)}"):
@@ -83,7 +86,7 @@ def examine(
 
 
 def _check_server(address: str) -> Iterator[Finding]:
-    """Whether a PostgreSQL server keeps what it acknowledged."""
+    """Check whether a PostgreSQL server keeps what it acknowledged."""
     from plaintally_server.store.server_state import look_at_server  # which needs the extra
 
     try:
@@ -121,13 +124,13 @@ def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequen
             "failed", "contracts", "nothing to collect; name a package or add a contract"
         )
     if strays:
-        says = f"of {', '.join(names)}; documents of {', '.join(strays)} stay for ever unless these are named, too"
-        return Finding("warning", "contracts", says)
+        others = f"documents of {', '.join(strays)} stay for ever unless these are named, too"
+        return Finding("warning", "contracts", f"of {', '.join(names)}; {others}")
     return Finding("ok", "contracts", f"of {', '.join(names)}")
 
 
 def _find_strays(database: Database, names: Sequence[str]) -> Sequence[str]:
-    """The packages that have documents and none of these names: nobody purges them."""
+    """Return the packages that have documents and none of these names: nobody purges them."""
     return [
         name for name in MaintenanceReader(database).packages_with_documents() if name not in names
     ]
@@ -139,9 +142,10 @@ def _check_token(token: str | None, path: Path | None, made: int, *, is_new: boo
             return Finding(
                 "ok", "token", f"{made} {'was' if made == 1 else 'were'} made and not revoked"
             )
-        says = "there is no token, so documents cannot be read; make one with `plaintally-server token create`"
-        says += " once it has been started" if is_new else ""
-        return Finding("warning", "token", says)
+        says = "there is no token, so documents cannot be read"
+        remedy = "make one with `plaintally-server token create`"
+        when = " once it has been started" if is_new else ""
+        return Finding("warning", "token", f"{says}; {remedy}{when}")
     try:
         find_token(token, path)
     except ServerError as error:
@@ -157,7 +161,7 @@ def _count_tokens(database: Database) -> int:
 
 
 def _check_files(database: Database) -> Iterator[Finding]:
-    """Whether the database and its folder can be written, by us alone, and how much room there is."""
+    """Check permissions, file system and room of a database file and its folder."""
     if isinstance(database, str):
         return
     folder = database.absolute().parent
@@ -187,7 +191,7 @@ def _check_owner_only(about: str, path: Path) -> Finding:
 
 
 def _is_synchronized() -> bool:
-    """Whether the kernel says that something keeps its clock right; where it cannot say, true."""
+    """Return whether something keeps the clock right; True if the kernel cannot say."""
     if not sys.platform.startswith("linux"):
         return True
     timex = ctypes.create_string_buffer(512)  # all zero: it only asks; the structure is shorter

@@ -1,4 +1,4 @@
-"""What a maintainer learns of a collector's needs: one finding for each thing, with a remedy. Pure."""
+"""Judge what a collector needs: one finding for each thing, with a remedy. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -27,7 +27,10 @@ class Finding(NamedTuple):
 
 
 def check_tables(inspection: Inspection, *, is_server: bool = False) -> Finding:
-    """Whether the tables are those of this program; a collector brings those of a file forward, and no server's."""
+    """Check whether the tables are of this version.
+
+    A collector brings those of a file forward, but not those of a PostgreSQL server.
+    """
     if inspection.tables == "newer":
         return Finding("failed", "tables", "they are of a newer version; update plaintally-server")
     if inspection.tables == "older":
@@ -42,34 +45,39 @@ def check_tables(inspection: Inspection, *, is_server: bool = False) -> Finding:
 
 
 def find_dangers(state: "ServerState") -> Iterator[Finding]:
-    """What makes acknowledged data unsafe on a server, or stops the collector."""
-    failures = {
-        "it is a standby, which only reads; name the primary": state.is_standby,
-        f"it is older than 15 ({state.version // 10_000}); update it": state.version
-        < _LEAST_POSTGRESQL,
-        "fsync is off, so a crash of the machine loses or damages everything; turn it on": not state.has_fsync,
-        "full_page_writes is off, so a crash of the machine may damage pages; turn it on": not state.has_full_pages,
-        f"its encoding is {state.encoding}; make a database with the encoding UTF8": state.encoding
-        != "UTF8",
-    }
-    for says, is_so in failures.items():
-        if is_so:
-            yield Finding("failed", "postgresql", says)
+    """Yield what makes acknowledged data unsafe on a server, or stops the collector."""
+    if state.is_standby:
+        yield _failed("it is a standby, which only reads; name the primary")
+    if state.version < _LEAST_POSTGRESQL:
+        yield _failed(f"it is older than 15 ({state.version // 10_000}); update it")
+    if not state.has_fsync:
+        says = "fsync is off, so a crash of the machine loses or damages everything"
+        yield _failed(f"{says}; turn it on")
+    if not state.has_full_pages:
+        says = "full_page_writes is off, so a crash of the machine may damage pages"
+        yield _failed(f"{says}; turn it on")
+    if state.encoding != "UTF8":
+        yield _failed(f"its encoding is {state.encoding}; make a database with the encoding UTF8")
     for name in state.unlogged:
-        says = f"the table {name} is unlogged, so a crash empties it; run ALTER TABLE {name} SET LOGGED"
-        yield Finding("failed", "postgresql", says)
+        says = f"the table {name} is unlogged, so a crash empties it"
+        yield _failed(f"{says}; run ALTER TABLE {name} SET LOGGED")
     if state.synchronous_commit in ("off", "local"):
-        says = f"synchronous_commit is {state.synchronous_commit}; the collector turns it on for itself, and you should"
-        yield Finding(
-            "warning", "postgresql", f"{says} for copies and restores with other programs"
+        says = (
+            f"synchronous_commit is {state.synchronous_commit}; the collector turns it on for "
+            "itself, and you should for copies and restores with other programs"
         )
+        yield Finding("warning", "postgresql", says)
     if state.has_late_standbys:
         says = "no commit waits for its standbys, so a failover may lose what was acknowledged last"
         yield Finding("warning", "postgresql", f"{says}; set synchronous_standby_names")
 
 
+def _failed(says: str) -> Finding:
+    return Finding("failed", "postgresql", says)
+
+
 def check_clock(now: datetime, inspection: Inspection | None, *, is_synchronized: bool) -> Finding:
-    """Whether the clock can be right: days are counted by it."""
+    """Check whether the clock can be right: days are counted by it."""
     if inspection and inspection.future:
         return Finding("failed", "clock", _tell_future(inspection.future, now))
     if inspection and inspection.time and abs(now - inspection.time) > _CLOCKS_APART:
@@ -99,14 +107,13 @@ def _tell_future(future: Mapping[str, tuple[date, date]], now: datetime) -> str:
         for name, (first, last) in future.items()
     ]
     return (
-        f"it says {now:%Y-%m-%d}, but there are imports of future days: {found}. If it is wrong, "
-        "set it right; "
-        f"if it was ahead then, exclude these imports with {' and '.join(commands)}"
+        f"it says {now:%Y-%m-%d}, but there are imports of future days: {found}. "
+        f"If it is wrong, set it right; if it was ahead then, exclude these imports with {' and '.join(commands)}"
     )
 
 
 def check_disk(free_bytes: int, database_bytes: int) -> Finding:
-    """Whether there is room to go on, and for copies of the database, which backups are."""
+    """Check whether there is room to go on, and for copies of the database, such as backups."""
     says = f"{free_bytes / 2**20:,.0f} MiB are free beside the database"
     if free_bytes < SCARCE_BYTES:
         return Finding("failed", "disk", f"{says}; make room before it is full")
@@ -120,7 +127,7 @@ def check_disk(free_bytes: int, database_bytes: int) -> Finding:
 
 
 def check_erasing(free_bytes: int, needed_bytes: int) -> Finding:
-    """Whether there is room to erase what is deleted, which takes a copy of what was shared."""
+    """Check whether there is room to erase what is deleted, which takes a copy of the documents."""
     needed = (
         f"{needed_bytes / 2**20:,.0f} MiB are needed beside the database to erase what is deleted"
     )
@@ -132,7 +139,7 @@ def check_erasing(free_bytes: int, needed_bytes: int) -> Finding:
 
 
 def check_unerased(since: datetime, now: datetime) -> Finding:
-    """Whether the bytes of what was deleted are erased in time."""
+    """Check whether the bytes of what was deleted are erased in time."""
     says = f"bytes of sessions deleted since {since:%Y-%m-%d %H:%M} UTC are still to be erased"
     if now - since > _LONG_UNERASED:
         remedy = "run a collector, end programs that read the database for long, and see the log"
@@ -141,19 +148,20 @@ def check_unerased(since: datetime, now: datetime) -> Finding:
 
 
 def check_file_system(kind: str | None) -> Iterator[Finding]:
-    """Whether a file system of this type keeps what SQLite needs; nothing is reported if that is unknown."""
+    """Check whether a file system of this type keeps what SQLite needs; yield nothing if unknown."""
     if kind in NETWORK:
-        says = f"{kind} is shared with other machines, where SQLite's locks do not hold; use a local disk or PostgreSQL"
-        yield Finding("failed", "filesystem", says)
+        says = f"{kind} is shared with other machines, where SQLite's locks do not hold"
+        yield Finding("failed", "filesystem", f"{says}; use a local disk or PostgreSQL")
     elif kind in PASSING:
-        says = f"{kind} ends with the machine or the container, and the data with it; use a disk or a volume"
-        yield Finding("warning", "filesystem", says)
+        says = f"{kind} ends with the machine or the container, and the data with it"
+        yield Finding("warning", "filesystem", f"{says}; use a disk or a volume")
     elif kind is not None:
         yield Finding("ok", "filesystem", kind)
 
 
 def check_proxies(trusted: Sequence[str], host: str) -> Finding:
+    """Check whether the proxy is trusted that a collector on the loopback address must have."""
     if not trusted and host in ("127.0.0.1", "::1", "localhost"):
-        says = "none is trusted, so all clients behind one share its rate limit; name it with --trusted-proxy"
-        return Finding("warning", "proxies", says)
+        says = "none is trusted, so all clients behind one share its rate limit"
+        return Finding("warning", "proxies", f"{says}; name it with --trusted-proxy")
     return Finding("ok", "proxies", f"trusted: {', '.join(trusted) or 'none'}")

@@ -97,7 +97,7 @@ def _list_documents(tree: SessionTree) -> Sequence[Stored]:
 def _restore(
     session_id: str, package: str, tree: SessionTree, contract: Contract | None
 ) -> tuple[Session, int]:
-    """Build a session from the fields of its documents; return how many documents do not fit it."""
+    """Return the session of these documents, and how many of them do not fit it."""
     capacity = max([DEFAULT_CAPACITY, *(len(branch.invokes) for branch in tree.stats)])
     own: dict[str, Any] = {}
     if tree.session is not None:
@@ -137,7 +137,7 @@ def _describe_older(tree: SessionTree) -> Iterator[str]:
 
 
 def _describe_skipped(n_skipped: int) -> Iterator[str]:
-    """Yield how many documents a summary left out; anybody who has the session's ID may send some."""
+    """Yield how many documents a summary left out; anybody who has the ID may send some."""
     if n_skipped:
         they = "1 document is" if n_skipped == 1 else f"{n_skipped} documents are"
         yield f"{they} left out, for what is in them does not fit the session."

@@ -1,4 +1,4 @@
-"""The commands that keep a database from being lost: a copy of it, and what puts a copy into its place."""
+"""`plaintally-server backup` and `restore`: copy a database, and put a copy in its place."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +13,11 @@ from plaintally_server.store.database import Database, describe, must_exist
 
 _PG_DUMP = (
     "PostgreSQL is backed up by its own tools; run: pg_dump --format=custom "
-    "--exclude-table-data=logins --file={file}"
-    " {database}"
+    "--exclude-table-data=logins --file={file} {database}"
 )
 _PG_RESTORE = (
     "PostgreSQL is restored by its own tools, into a new database; run: pg_restore --exit-on-error "
-    "--dbname={database}"
-    " {file} and then plaintally-server restore --deletions FILE"
+    "--dbname={database} {file} and then plaintally-server restore --deletions FILE"
 )
 
 
@@ -52,7 +50,8 @@ def backup(*, file: Path, database: Database) -> None:
 @click.option(
     "--deletions",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="What was deleted, as `plaintally-server forget log` wrote it; what the present database has is added.",
+    help="What was deleted, as `plaintally-server forget log` wrote it; "
+    "what the present database has is added.",
 )
 @click.option(
     "--without-deletions",
@@ -92,7 +91,7 @@ def restore(
 
 
 def _read_lines(path: Path) -> list[str]:
-    """What was deleted, out of a file."""
+    """Return the lines of a file with deletions."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:

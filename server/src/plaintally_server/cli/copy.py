@@ -1,4 +1,4 @@
-"""The command that moves a collector from one database to another."""
+"""`plaintally-server copy`: moves a collector from one database to another."""
 
 from contextlib import nullcontext
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a command fails: with one sentence that names the fact and the remedy, never with a traceback.
+"""How a command fails: one sentence with the fact and the remedy, never a traceback.
 
 Errors that commands expect are of `ServerError` or of click, and pass. Everything else is reported
 here. A database is named without its password. An error that nothing is known of is reported by its
@@ -20,7 +20,7 @@ DATABASE = "plaintally_server.database"
 """The key of a command's context under which its database is."""
 
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""The errors of a write to a file that is open; of those, only the standard output has no name."""
+"""The errors of a write to an open file; without a filename it is the standard output."""
 
 
 @contextmanager
@@ -46,7 +46,8 @@ def _explain(error: Exception, database: databases.Database | None) -> str:
         )
         return databases.problem(f"cannot use {name}", error)
     if isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT:
-        return f"cannot write the output ({error.strerror}); make room where it is written to, and repeat the command"
+        remedy = "make room where it is written to, and repeat the command"
+        return f"cannot write the output ({error.strerror}); {remedy}"
     if isinstance(error, OSError):
         name = (
             "a file, or another machine" if error.filename is None else os.fsdecode(error.filename)
@@ -57,12 +58,14 @@ def _explain(error: Exception, database: databases.Database | None) -> str:
         )
         return databases.problem(f"cannot use {name}", error, remedy)
     if isinstance(error, MemoryError):
-        return "there is not enough memory for this command; free some, or raise the limit of its process"
-    return f"the command failed unexpectedly ({describe(error)}); report this line as a mistake of plaintally-server"
+        fact = "there is not enough memory for this command"
+        return f"{fact}; free some, or raise the limit of its process"
+    fact = f"the command failed unexpectedly ({describe(error)})"
+    return f"{fact}; report this line as a mistake of plaintally-server"
 
 
 def give_up_output() -> None:
-    """Send what cannot be written to the standard output nowhere, so that its end does not fail again."""
+    """Drop what cannot be written to the standard output, so that its end does not fail again."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a new collector starts with: a folder with a settings file that explains itself, and a token.
+"""`plaintally-server init`: writes a settings file that explains itself, and a token.
 
 The settings file is written from the options of `serve`, so it names every setting there is, with
 its default.
@@ -21,7 +21,8 @@ from plaintally_server.exceptions import CommandError
 from plaintally_server.file_errors import remedy
 
 _HEADING = """\
-# Settings of a collector. A line such as "# port = 8080" shows a default: change it, and take the "# " away.
+# Settings of a collector. A line such as "# port = 8080" shows a default: change it, and take the
+# "# " away.
 # `plaintally-server serve --help` names the variables and options that win over this file.
 """
 # the token has a file of its own, which the settings file names
@@ -35,7 +36,7 @@ _NOT_CHOSEN = ("config", "token", "token_file")
     "folder", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default="."
 )
 @click.pass_context
-def init(context: click.Context, *, folder: Path, **options: Any) -> None:  # noqa: ANN401
+def init(context: click.Context, /, *, folder: Path, **options: Any) -> None:  # noqa: ANN401
     """Write a settings file and a token into a folder, and say what to do next.
 
     The options of `serve`, but for --config and those of the token, may be given, and are written

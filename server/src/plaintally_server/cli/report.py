@@ -1,4 +1,4 @@
-"""`plaintally-server report`: answers the questions of reports in the terminal, as CSV or as JSON."""
+"""`plaintally-server report`: prints reports as text, CSV or JSON."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,16 +104,16 @@ def report(
 
 
 def _tell_beginning(first_days: Sequence[date | None], first: date) -> None:
-    """Say where an export begins later than a report, since its days go with the documents."""
+    """Report if an export begins later than a report: its days expire with the documents."""
     begins = min((day for day in first_days if day is not None), default=first)
     if begins > first:
-        says = f"The export has nothing before {begins}; what is over its time is in the sums of --from store alone."
-        echo(says, err=True)
+        older = "what is over its time is in the sums of --from store alone"
+        echo(f"The export has nothing before {begins}; {older}.", err=True)
 
 
 @contextmanager
 def open_source(kind: str, *, database: Database, place: str, master: str) -> Iterator[Source]:
-    """The source of this kind.
+    """Open the source of this kind.
 
     Raises:
         CommandError: it is not there, or what reads it is not installed.
@@ -131,7 +131,7 @@ def open_source(kind: str, *, database: Database, place: str, master: str) -> It
 
 @contextmanager
 def _spark(place: str, master: str) -> Iterator[Source]:
-    """Spark with this cluster, as long as it is needed."""
+    """Run Spark with this cluster until the block ends."""
     with needing("spark"):
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession

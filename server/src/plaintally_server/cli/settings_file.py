@@ -83,7 +83,7 @@ def secret(name: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401
 
 
 def read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
-    """Take the defaults of all other options from the settings file, as the callback of its option."""
+    """Take the defaults of all other options from the settings file."""
     found = path or Path(CONFIG_FILE)
     if path is None and not found.exists():
         return None

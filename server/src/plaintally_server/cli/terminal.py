@@ -1,4 +1,4 @@
-"""What commands print, and the log: nothing in it that a terminal would obey."""
+"""What commands print: nothing in it that a terminal would obey."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from plaintally.printable import printable
 
 
 def echo(text: str, *, lines: bool = False, err: bool = False) -> None:
-    """Print a line; with `lines` newlines in it stay, so that whatever comes from elsewhere must have none."""
+    """Print a line; with `lines`, newlines in it stay, so foreign text in it must have none."""
     click.echo(printable(text, lines=lines), err=err)
 
 
 @contextmanager
 def printable_errors() -> Iterator[None]:
-    """Make the message of click's errors printable, which may repeat an argument or a line of the settings file."""
+    """Make the messages of click's errors printable, which may quote an argument or a file."""
     try:
         yield
     except click.ClickException as error:

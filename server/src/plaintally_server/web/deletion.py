@@ -17,7 +17,8 @@ from plaintally_server.store.protocols import Store
 from plaintally_server.web.pages import is_foreign, read_form, render
 
 _BODY_LIMIT = 10_000
-AT_ONCE, PER_S = 20, 1 / 600
+AT_ONCE = 20
+PER_S = 1 / 600
 """The burst and rate of a client's requests without a key: too few to fill the queue."""
 
 
@@ -32,7 +33,10 @@ class Forgetting:
         make_salt: Callable[[], bytes],
         gate: Gate,
     ) -> None:
-        self.store, self.now, self.make_salt, self.check = store, now, make_salt, gate.check
+        self.store = store
+        self.now = now
+        self.make_salt = make_salt
+        self.check = gate.check
         asking = Limiter(rate=PER_S, burst=AT_ONCE, make_salt=make_salt)
         self._check_asking = gate.check_try(asking) if gate.limiter is not None else lambda _: None
 
@@ -57,11 +61,11 @@ class Forgetting:
         return answer_json({"request": {"session": session_id, "state": "waiting"}})
 
     async def show_form(self, _: PageRequest) -> Response:
-        """The form."""
+        """Show the form."""
         return render("forget.html", is_form=True)
 
     async def take_form(self, request: PageRequest) -> Response:
-        """What came of the form; where it was refused, the form again with the reason."""
+        """Take the form; if it is rejected, show it again with the reason."""
         session_id = ""
         try:
             session_id, key = await read_form(request, "session", "key", check=self.check)

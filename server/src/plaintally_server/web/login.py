@@ -47,7 +47,10 @@ class Entrance:
         now: Callable[[], datetime],
         make_secret: Callable[[], str],
     ) -> None:
-        self.gate, self.tokens, self.store, self.now = gate, gate.tokens, store, now
+        self.gate = gate
+        self.tokens = gate.tokens
+        self.store = store
+        self.now = now
         self.make_secret = make_secret
 
     def routes(self) -> list[BaseRoute]:
@@ -149,5 +152,5 @@ class Entrance:
 
 
 def go(path: str) -> RedirectResponse:
-    """The way to another page of ours."""
+    """Redirect to another page of the collector."""
     return RedirectResponse(path, status_code=303, headers=FORM_HEADERS)
