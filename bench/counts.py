@@ -65,10 +65,11 @@ telemetry = Telemetry("countshost", version="1.0", endpoint={ENDPOINT!r}, contra
 def fit(): pass
 telemetry.count_import()
 """
+# As many times the other.
 HEAVIEST = {
     "declared": ("counted", 1.3),
     "declared refused": ("refused", 1.45),
-}  # as many times the other
+}
 # Without collections of garbage, since whether one falls into so short a time is chance.
 IMPORT = f"import gc, os, sys; gc.disable(); sys.path.insert(0, {FOLDER!r}); import %s; os._exit(0)"
 INVOKE = f"""
@@ -129,10 +130,11 @@ def measure(python: str) -> dict[str, int]:
         (folder / "countsnone.py").write_text("")
         (folder / "countshost.py").write_text(HOST)
         (folder / "countsdeclared.py").write_text(DECLARED)
+        # Bytecode is written, and nothing is counted.
         warm = {
             "PLAINTALLY": "off",
             "PYTHONHASHSEED": "0",
-        }  # bytecode is written, and nothing is counted
+        }
         for code in (
             IMPORT % "countsnone",
             IMPORT % "countshost",

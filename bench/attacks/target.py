@@ -154,9 +154,8 @@ class Target(Collector):
         token = str(re.findall(r"plaintally_\S+", done.stdout)[0])
         deadline_s = time.monotonic() + _START_S
         path = f"{ROOT}/using_{package}/none"
-        for number in range(
-            1, 250
-        ):  # each try is from another address, since wrong tokens are counted
+        for number in range(1, 250):
+            # Each try is from another address, since wrong tokens are counted.
             source = f"127.202.0.{number}"
             if self.request("GET", path, headers=bearer(token), source=source).status != FORBIDDEN:
                 return token

@@ -42,10 +42,11 @@ def _collector(folder: Path) -> Iterator[int]:
     contract.write_text(json.dumps(_contract()))
     command = [sys.executable, "-m", "plaintally_server", "serve", "--port", "0"]
     command += ["--database", str(folder / "collected.sqlite3"), "--contract", str(contract)]
+    # One client shares more here than any would.
     command += [
         "--rate-limit=1000000",
         "--rate-burst=1000000000",
-    ]  # one client shares more here than any would
+    ]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -34,10 +34,11 @@ from postgresql import run_postgres  # noqa: E402
 
 RESULT = ROOT / "bench/results/ingest.json"
 CONNECTIONS = 64
+# Whose imports are also asked for at half the rate that was just reached.
 LATENCIES = (
     "sqlite",
     "postgresql",
-)  # whose imports are also asked for at half the rate that was just reached
+)
 
 
 class Case(NamedTuple):

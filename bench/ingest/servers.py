@@ -18,10 +18,11 @@ from ingest import messages
 from postgresql import Postgres
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+# The limiter works; it never refuses.
 UNLIMITED = (
     "--rate-limit=1000000",
     "--rate-burst=1000000000",
-)  # the limiter works; it never refuses
+)
 
 
 class Server(NamedTuple):

@@ -42,9 +42,8 @@ def run(*, once: bool, port: int, imports: int) -> None:
             "the example package is not installed; type: pip install ./examples/rxinfer_py"
         )
     console = Console(highlight=False)
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(0)
-    )  # so that what is temporary goes then, too
+    # So that what is temporary goes then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(
         prefix="plaintally-demo-", ignore_cleanup_errors=True
     ) as folder:

@@ -108,9 +108,8 @@ def test_every_command_line_of_the_server_is_one_that_it_takes(page: Path) -> No
         words = shlex.split(line)
         while isinstance(command, click.Group):
             command = find_command(words.pop(0), command)
-        _, more, _ = command.make_parser(click.Context(command)).parse_args(
-            words
-        )  # which raises at what it knows not
+        # Which raises at what it knows not.
+        _, more, _ = command.make_parser(click.Context(command)).parse_args(words)
         assert not more, line
 
 

@@ -174,9 +174,10 @@ def test_a_long_name_and_large_numbers_fit_a_telephone(
         visit = Visit(browser, f"{collector.url}/packages/{package}?days={days}", width=360)
         save(visit.page, f"dashboard-large-{daily}-{days}", tmp_path)
         assert visit.page.locator("#total").inner_text() == f"{daily * days:,}"
+        # Is on one line.
         assert (
             visit.page.locator("#total").evaluate("number => number.getClientRects().length") == 1
-        )  # is on one line
+        )
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
         check_labels(visit.page, 360)
         visit.page.goto(collector.url)
@@ -253,7 +254,6 @@ def test_nothing_counted_yet(browser: Browser, tmp_path: Path) -> None:
         visit = Visit(browser, f"{collector.url}/packages/rxinfer")
         save(visit.page, "dashboard-empty", tmp_path)
         assert visit.page.get_by_text("No import of rxinfer has been counted yet.").is_visible()
-        assert (
-            visit.page.locator("svg, table, #total").count() == 0
-        )  # neither an axis nor a zero is made up
+        # Neither an axis nor a zero is made up.
+        assert visit.page.locator("svg, table, #total").count() == 0
         visit.context.close()

@@ -76,9 +76,8 @@ def test_it_fits_can_be_read_and_asks_nobody(
     assert complaints == []
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     assert shown.evaluate(CONTRAST) >= 4.5
-    assert shown.evaluate("getComputedStyle(document.body).fontFamily").startswith(
-        "system-ui"
-    )  # the style is allowed
+    # The style is allowed.
+    assert shown.evaluate("getComputedStyle(document.body).fontFamily").startswith("system-ui")
     shown.close()
 
 

@@ -536,9 +536,8 @@ def test_a_process_in_secret_surroundings_sends_none_of_them(
         run_in_secret_surroundings(bare, tmp_path, server.endpoint)
         sent = b"\n".join(server.requests)
     assert sent.count(b"using_hostlib?documentId=") == 1
-    assert (
-        sent.count(b"/databases/(default)/documents:commit ") >= 4
-    )  # shared twice: parents, then invokes
+    # Shared twice: parents, then invokes.
+    assert sent.count(b"/databases/(default)/documents:commit ") >= 4
     assert sent.count(b'"type":{"stringValue":"ConvergenceError"}') >= 24
     assert sent.count(b'"package_version":{"stringValue":"1.2.3.dev"}') >= 3
     times = re.findall(rb'"(\w+)":\{"timestampValue":"[0-9-]+T[0-9]{2}:([^"]*)Z"\}', sent)
@@ -549,10 +548,11 @@ def test_a_process_in_secret_surroundings_sends_none_of_them(
         b"execution_end",
     }
     assert {rest for name, rest in times if name in (b"timestamp", b"created_at")} == {b"00:00"}
+    # Minutes of runs that follow the import at once.
     assert {rest[:2] for _, rest in times} <= {
         b"00",
         b"01",
-    }  # minutes of runs that follow the import at once
+    }
     assert re.search(rb'"hostlib:[0-9]+ call"', sent)
     assert find_leaks(sent) == []
 

@@ -430,9 +430,8 @@ def test_c6_automatic_sharing(person: Person) -> None:
         assert b"".join(request for request in server.requests if b":commit" in request) == sent
     person.point_at("http://127.0.0.1:1/v1/projects/p/databases/(default)/documents")
     person.run("rx.enable_automatic_session_sharing()")
-    assert (
-        person.run("infer()", RXINFER_TELEMETRY="on") == []
-    )  # a failure is neither raised nor told
+    # A failure is neither raised nor told.
+    assert person.run("infer()", RXINFER_TELEMETRY="on") == []
     wait_until_gone(str(person.home))
 
 
@@ -532,9 +531,8 @@ def test_c10_an_id_lets_maintainers_help(
     shown = run_server(
         tmp_path, "lookup", identifier, "--database", str(collector.database), *contract
     ).stdout
-    times = re.compile(
-        r"\b[0-9]{2}:[0-9]{2}(?::[0-9]{2})?\b"
-    )  # those of a shared session begin at its full hour
+    # Those of a shared session begin at its full hour.
+    times = re.compile(r"\b[0-9]{2}:[0-9]{2}(?::[0-9]{2})?\b")
     assert times.sub("TIME", shown) == times.sub("TIME", own) + "\n"
     assert re.search(r", since [0-9-]{10} [0-9]{2}:00 UTC", shown)
 

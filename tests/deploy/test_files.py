@@ -95,9 +95,8 @@ def test_the_unit_is_right_and_shut(tmp_path: Path) -> None:
         text.replace("/opt/plaintally/bin/plaintally-server", str(shutil.which("true")))
     )
     assert _accepts("systemd-analyze", "verify", str(unit)) == ""
-    _accepts(
-        "systemd-analyze", "security", "--offline=yes", "--threshold=15", str(unit)
-    )  # 1.5 of 10 are exposed
+    # 1.5 of 10 are exposed.
+    _accepts("systemd-analyze", "security", "--offline=yes", "--threshold=15", str(unit))
 
 
 def test_the_units_of_the_alarm_are_right(tmp_path: Path) -> None:

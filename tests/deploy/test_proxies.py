@@ -70,9 +70,8 @@ def test_the_collector_is_told_the_clients_address_whatever_the_client_claims(
     with loopback(ANSWER) as upstream, run_proxy(folder, upstream.port) as proxy:
         claims = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
         assert proxy.request("POST", "/v1/x", b"{}", claims).status == 200
-        [request] = [
-            one for one in upstream.requests if one.startswith(b"POST")
-        ]  # a proxy may ask if it is ready
+        # A proxy may ask if it is ready.
+        [request] = [one for one in upstream.requests if one.startswith(b"POST")]
     headers = [
         line.partition(": ")[::2]
         for line in request.decode().split("\r\n\r\n")[0].split("\r\n")[1:]

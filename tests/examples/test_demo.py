@@ -58,9 +58,8 @@ def test_fifty_processes_are_fifty_counts(tmp_path: Path) -> None:
         r"^Session ([0-9a-f-]{36}) of rxinfer, since", done.stdout, re.MULTILINE
     )
     assert shared == looked_up
-    assert (
-        done.stdout.count("y: tuple 100 float") == 2
-    )  # as its user sees it, and as the maintainer does
+    # As its user sees it, and as the maintainer does.
+    assert done.stdout.count("y: tuple 100 float") == 2
     assert "5 documents (" in done.stdout
     assert (
         "Thank you. 1 session, statistics of 1 label, 3 runs of rxinfer are shared" in done.stdout
@@ -68,9 +67,8 @@ def test_fifty_processes_are_fifty_counts(tmp_path: Path) -> None:
     assert f"Session {shared} is deleted: 5 documents" in done.stdout
     assert re.search(r"^Receipt to quote: [0-9a-f]{64}$", done.stdout, re.MULTILINE)
     assert done.stderr == ""
-    assert (
-        list(tmp_path.iterdir()) == []
-    )  # neither a preference in the home nor a temporary folder is left
+    # Neither a preference in the home nor a temporary folder is left.
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_stays_until_it_is_ended(tmp_path: Path) -> None:

@@ -567,7 +567,8 @@ def wrong_encodings() -> Iterator[Case]:
             7,
             8,
             9,
-        ):  # the time, the level and the system, which nobody reads
+        ):
+            # The time, the level and the system, which nobody reads.
             changed = packed[:index] + bytes([packed[index] ^ 0x10]) + packed[index + 1 :]
             yield case(f"byte {index} is another", changed, "gzip", 400, 200)
     yield case("twice in a row", packed + packed, "gzip")

@@ -80,7 +80,8 @@ class Battery:
         except (
             ConnectionError,
             http.client.HTTPException,
-        ):  # it was closed after the answer before
+        ):
+            # It was closed after the answer before.
             self.connection.close()
             return self._exchange(case, body)
 

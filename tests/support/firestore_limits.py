@@ -74,9 +74,8 @@ def _read_document(name: str, document: Any) -> tuple[str, Fields]:  # noqa: ANN
         assert not re.fullmatch(r"__.*__", identifier, re.DOTALL)
     fields: Fields = document["fields"]
     size = size_of(name, fields)
-    assert (
-        size <= MAX_DOCUMENT or len(json.dumps(fields)) > MAX_DOCUMENT
-    )  # what is too large is refused by itself
+    # What is too large is refused by itself.
+    assert size <= MAX_DOCUMENT or len(json.dumps(fields)) > MAX_DOCUMENT
     return name, fields
 
 

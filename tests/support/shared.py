@@ -151,9 +151,8 @@ class Shared:
 
     def invoke_document(self, index: int = 0) -> Document:
         length = index * 397 % (self.longest_source + 1)
-        text = f"{self.invoke_ids[index]} " * (
-            length // 37 + 1
-        )  # so that any part of it tells whose it is
+        # So that any part of it tells whose it is.
+        text = f"{self.invoke_ids[index]} " * (length // 37 + 1)
         source = {"source": string(text[:length])} if length else {}
         return {
             "fields": {

@@ -12,9 +12,8 @@ import time
 if "BENCH_BEFORE" in os.environ:
     __import__(os.environ["BENCH_BEFORE"])
 try:
-    __import__(
-        "no_such_module"
-    )  # a host was found by looking into all folders of the path: no cost of telemetry
+    # A host was found by looking into all folders of the path: no cost of telemetry.
+    __import__("no_such_module")
 except ImportError:
     pass
 raised, blocked, pause_s = "", 0, float(os.environ.get("BENCH_PAUSE_S", "0"))

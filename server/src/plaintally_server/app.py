@@ -177,7 +177,7 @@ def _make_pages(lifespan: Callable[[Starlette], Lifespan], *routes: BaseRoute) -
 
 
 def _describe(policy: Policy) -> Route:
-    """Return the route of the description; it is written on the first request, since it takes long."""
+    """Return the route of the description, which is written on the first request."""
     headers = {name.decode(): value.decode() for name, value in HEADERS}
 
     writing = asyncio.Lock()

@@ -40,9 +40,8 @@ def remedy(error: Exception, path: Path, *, otherwise: str = "name another file"
 
 def _number(error: Exception) -> int:
     cause = getattr(error, "orig", None) or error
-    _, _, kind = getattr(cause, "sqlite_errorname", "").partition(
-        "_"
-    )  # such as SQLITE_READONLY_DIRECTORY
+    # Such as SQLITE_READONLY_DIRECTORY.
+    _, _, kind = getattr(cause, "sqlite_errorname", "").partition("_")
     return getattr(cause, "errno", None) or _NUMBERS.get(
         kind, _NUMBERS.get(kind.partition("_")[0], 0)
     )

@@ -206,9 +206,8 @@ def is_delivered(server: Loopback, raw: bytes) -> bool:
     server.answers[:] = [raw]
     client = http.Client(retry.IMPORT, in_thread=False)
     delivered = sender.deliver(f"http 127.0.0.1 {server.port} {TARGET} ".encode() + BODY, client)
-    assert len(server.requests) == (
-        3 if b" 511 " in raw else 1
-    )  # no network lets its users in within the budget
+    # No network lets its users in within the budget.
+    assert len(server.requests) == (3 if b" 511 " in raw else 1)
     return delivered
 
 

@@ -17,12 +17,13 @@ from programs import program
 from waiting import PATIENCE_S
 
 OWN = {"plaintally", "plaintally._count", "plaintally._preferences", "plaintally._spawn"}
+# Where somebody said something in a file.
 RULES = {
     "plaintally.consent",
     "plaintally.consent.facts",
     "plaintally.consent.rules",
     "plaintally.consent.preferences_file",
-}  # where somebody said something in a file
+}
 REPORT = """
     import sys
     before = set(sys.modules)
@@ -227,10 +228,11 @@ def test_pool_workers_are_not_counted(
         assert len(server.wait_for(2)) == 2
 
 
+# Celery's, and pathos'.
 POOLS = {
     "billiard": ("fork", "spawn"),
     "multiprocess": ("fork", "spawn", "forkserver"),
-}  # Celery's, and pathos'
+}
 
 
 @pytest.mark.linux

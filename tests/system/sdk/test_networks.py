@@ -122,7 +122,8 @@ def test_sharing_in_a_sub_interpreter_does_not_end_the_process(
     if each_python.version != (
         3,
         12,
-    ):  # 3.12.1 crashes at the end of any sub-interpreter that has loaded `ssl`
+    ):
+        # 3.12.1 crashes at the end of any sub-interpreter that has loaded `ssl`.
         assert done.returncode == 0, done.stderr
 
 

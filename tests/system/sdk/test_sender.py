@@ -100,13 +100,11 @@ def test_the_host_ends_before_a_slow_or_silent_server_answers(host: MakeHost) ->
     with loopback(held=True) as server:
         counted = host(endpoint=server.endpoint)
         assert_unharmed(counted, env={MARKER: marker})
-        assert (
-            len(server.wait_for(1)) == 1
-        )  # taken and read, and not answered: yet the host is gone
+        # Taken and read, and not answered: yet the host is gone.
+        assert len(server.wait_for(1)) == 1
         assert len(senders(marker)) == 1
-        wait_until_gone(
-            marker
-        )  # the sender gives up by itself, although the server is still silent
+        # The sender gives up by itself, although the server is still silent.
+        wait_until_gone(marker)
         assert server.connections == 1
 
 

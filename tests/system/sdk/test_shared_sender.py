@@ -386,9 +386,8 @@ def test_a_host_that_became_another_user_starts_a_sender_of_its_own(host: MakeHo
             os.setuid(65534)
             import {names[1]}
         """
-        made = Host(
-            Interpreter(SYSTEM_PYTHON, (0, 0)), made.folder, made.home
-        )  # which every user can read
+        # Which every user can read.
+        made = Host(Interpreter(SYSTEM_PYTHON, (0, 0)), made.folder, made.home)
         assert made.run(code).returncode == 0
         wait_for_packages(server, names)
 

@@ -150,9 +150,8 @@ def test_a_token_opens_within_seconds_and_revoked_nothing(
             deadline = time.monotonic() + PATIENCE_S
             while ask(collector, token, "GET", path).status != status:
                 assert time.monotonic() < deadline
-                time.sleep(
-                    0.4
-                )  # a token that is not known yet is a wrong one, and those are counted
+                # A token that is not known yet is a wrong one, and those are counted.
+                time.sleep(0.4)
 
         wait_for(200)
         time.sleep(2.5)  # what was used is kept when the tokens are read next
@@ -165,9 +164,8 @@ def test_a_token_opens_within_seconds_and_revoked_nothing(
         wait_for(403)
         token = make_token(tmp_path, "eve", "--all-packages", database=database)
     with run() as collector:
-        assert (
-            ask(collector, token, "GET", path).status == 200
-        )  # at once, where it was there before
+        # At once, where it was there before.
+        assert ask(collector, token, "GET", path).status == 200
     content = b"".join(one.read_bytes() for one in place.rglob("*") if one.is_file())
     assert token.encode() not in content
     audit = run_server(tmp_path, "audit", "--database", str(database)).stdout.splitlines()
@@ -214,9 +212,8 @@ def test_a_login_ends_with_its_time_and_with_its_token() -> None:
     )
     assert resume(secret, stored, tokens, now=ends_at) is None
     assert resume(secret, stored, tokens, now=NOW - timedelta(minutes=1)) is not None
-    assert (
-        resume(secret, stored, tokens, now=NOW - timedelta(days=1)) is None
-    )  # begun by a clock that was ahead
+    # Begun by a clock that was ahead.
+    assert resume(secret, stored, tokens, now=NOW - timedelta(days=1)) is None
     assert resume(secret, None, tokens, now=NOW) is None
     assert resume(secret, begin(secret, hash_token("b"), "ada", now=NOW), tokens, now=NOW) is None
     other = resume("t" * 43, begin("t" * 43, hash_token("a"), "ada", now=NOW), tokens, now=NOW)
@@ -481,9 +478,8 @@ def test_wrong_tokens_are_counted_wherever_they_are_sent(tmp_path: Path, rate_li
             seen = [try_token(collector, place, f"try{number:032}", source) for number in range(14)]
             assert seen[:10] == [wrong] * 10, place
             assert set(seen[11:]) == {429}, place
-            for other in (
-                PLACES
-            ):  # where a right token is not looked at either, which would tell that it is right
+            for other in PLACES:
+                # Where a right token is not looked at either, which would tell that it is right.
                 assert try_token(collector, other, TOKEN, source) == 429, (place, other)
             assert (
                 collector.request("POST", f"{ROOT}/using_rxinfer", count(), source=source).status
@@ -533,9 +529,8 @@ def test_session_statistics_are_for_maintainers_of_the_package(tmp_path: Path) -
             browser = Browser(collector)
             assert browser.send("/login", {"token": token}).status == 303
             deadline = time.monotonic() + PATIENCE_S
-            while (
-                name == "rxinfer" and b">7</td>" not in browser.get("/maintain").body
-            ):  # it is rolled up soon
+            while name == "rxinfer" and b">7</td>" not in browser.get("/maintain").body:
+                # It is rolled up soon.
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             pages[name] = browser.get("/maintain").body.decode()

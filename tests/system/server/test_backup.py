@@ -113,9 +113,8 @@ def test_what_was_deleted_since_the_backup_is_deleted_again(tmp_path: Path) -> N
     with _run(tmp_path) as collector:
         for shared in (stays, by_key, approved):
             share(collector, shared)
-        patch(
-            collector, late.names[2], late.invoke_document()
-        )  # whose stats and session are on their way
+        # Whose stats and session are on their way.
+        patch(collector, late.names[2], late.invoke_document())
         assert collector.post().status == 200
         _done(tmp_path, "backup", "backup.sqlite3", *DATABASE)
         receipt = forget(collector, by_key.session, KEY).json["receipt"]

@@ -113,9 +113,8 @@ def test_nothing_breaks_and_only_what_is_declared_is_stored(battery: Battery) ->
     for name, document in SHARED.documents.items():
         assert battery.send(Case("", "PATCH", f"{ROOT}/{name}", document)).status in (200, 403)
     assert battery.collector.store.total("rxinfer") > 0
-    for collection in {*COLLECTIONS} - {
-        "using_rxinfer"
-    }:  # what is left of imports has no fields of strangers
+    for collection in {*COLLECTIONS} - {"using_rxinfer"}:
+        # What is left of imports has no fields of strangers.
         page: Any = battery.send(
             Case("", "GET", f"{ROOT}/{collection}?pageSize=1000", headers=READ)
         ).json

@@ -300,9 +300,8 @@ def problems_of_errors(run: Run) -> Iterator[str]:
             yield "it found nothing failed"
     elif done.code == 0 and told:
         yield "it succeeded with an error"
-    elif done.code == 1 and (
-        told or run.name not in ("watch0", "export1")
-    ):  # which report what they found
+    elif done.code == 1 and (told or run.name not in ("watch0", "export1")):
+        # Which report what they found.
         told = (
             told
             if len(told) == 1 and told[0].startswith("plaintally-server: ")
@@ -497,9 +496,8 @@ def test_a_file(starter: Starter, files: Files, tmp_path: Path, name: str) -> No
     ):
         found = [*problems_of(run, state)]
         may_make = run.case.does == "makes" and name in ("zero bytes", "no tables")
-        is_marked = (
-            run.command == "backup" and run.done.code == 0
-        )  # with an identity that the copy has, too
+        # With an identity that the copy has, too.
+        is_marked = run.command == "backup" and run.done.code == 0
         if (
             (run.done.code or run.case.does == "reads")
             and not (may_make or is_marked)
@@ -719,12 +717,13 @@ def check_all(
 ) -> None:
     before = dump()
     problems: list[tuple[object, ...]] = []
+    # Which are for files.
     fails_anyway = FAILS_ANYWAY | {
         "backup0",
         "restore0",
         "restore1",
         "restore2",
-    }  # which are for files
+    }
     fails_anyway |= {"forget-refuse0"}  # the others work on the same database at once
     for does in (READING, ("writes",), ("makes",)):
         for run in list(

@@ -164,9 +164,8 @@ def test_it_refuses_what_would_lose_something(tmp_path: Path, source: Path) -> N
 
 def test_a_copy_that_fails_leaves_nothing(source: Path, postgres: Postgres) -> None:
     with _writing(source) as connection:
-        connection.execute(
-            struck.update().where(struck.c.id > 2**31 - 8).values(reason="a\x00b")
-        )  # no text there
+        # No text there.
+        connection.execute(struck.update().where(struck.c.id > 2**31 - 8).values(reason="a\x00b"))
     url = postgres.new()
     with pytest.raises(CommandError, match="nothing was kept"):
         copying.copy(source, url)

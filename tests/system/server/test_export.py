@@ -154,11 +154,12 @@ def test_a_bucket_takes_an_export_as_a_directory_does(folder: Path) -> None:
 
 
 def check_bucket(folder: Path, place: str) -> None:
+    # Gitleaks:allow.
     env = {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "us-east-1",
-    }  # gitleaks:allow
+    }
     env |= {"AWS_EC2_METADATA_DISABLED": "true", "PLAINTALLY_SERVER_EXPORT": place}
 
     def run(*arguments: str) -> str:

@@ -297,7 +297,8 @@ def test_the_rules_keep_what_never_changes(google: Emulator) -> None:
     for mask in (
         "",
         "?updateMask.fieldPaths=created_at",
-    ):  # as who knows the ID only would write it
+    ):
+        # As who knows the ID only would write it.
         assert is_refused(google, shared.names[0] + mask, later)
 
 

@@ -93,9 +93,8 @@ def test_the_figures_tell_of_requests_and_of_nobody(tmp_path: Path) -> None:
         assert collector.request("GET", "/metrics").status == 404
         deadline = time.monotonic() + PATIENCE_S
         text = ""
-        while (
-            "plaintally_waiting 0.0" not in text and time.monotonic() < deadline
-        ):  # it answers before it counts them
+        while "plaintally_waiting 0.0" not in text and time.monotonic() < deadline:
+            # It answers before it counts them.
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
                 text = response.read().decode()
         assert [answer.status for answer in answers] == [200, 200, 403]

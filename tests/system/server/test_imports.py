@@ -132,9 +132,8 @@ def test_an_import_without_a_name_is_counted_once_and_never_taken(collector: Col
     )
     assert collector.counted() == {"{}": 1}
     with closing(sqlite3.connect(collector.database)) as database:
-        assert database.execute("SELECT count(*) FROM import_ids").fetchone() == (
-            1,
-        )  # no name that we made
+        # No name that we made.
+        assert database.execute("SELECT count(*) FROM import_ids").fetchone() == (1,)
 
 
 def test_a_commit_counts_all_or_nothing(collector: Collector) -> None:

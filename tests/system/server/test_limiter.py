@@ -74,9 +74,8 @@ def test_a_collector_says_when_to_come_back(limited: Path) -> None:
             == 413
         )
         assert collector.request("GET", "/packages/rxinfer").status == 200
-        assert (
-            statuses(collector, 30, Authorization=f"Bearer {TOKEN}") == [200] * 30
-        )  # the maintainer's is not counted
+        # The maintainer's is not counted.
+        assert statuses(collector, 30, Authorization=f"Bearer {TOKEN}") == [200] * 30
         assert statuses(collector, 1, source="127.0.0.2") == [200]
 
 

@@ -381,9 +381,8 @@ def test_browsers_may_ask(collector: Collector) -> None:
     answer = collector.request("OPTIONS", f"{ROOT}:commit", headers=asked)
     assert answer.status == 200
     assert answer.headers["access-control-allow-origin"] == "*"
-    assert (
-        answer.headers["access-control-allow-headers"] == "*, Authorization"
-    )  # which no star stands for
+    # Which no star stands for.
+    assert answer.headers["access-control-allow-headers"] == "*, Authorization"
     for method in ("GET", "POST", "PATCH", "DELETE"):
         assert method in answer.headers["access-control-allow-methods"]
     origin = {"Origin": "https://example.org"}

@@ -117,9 +117,8 @@ def test_a_read_without_a_token_is_rejected_before_its_body_is_parsed(
 
 
 MAY_LACK = {"": {("using_rxinfer", "python_version")}}
-MAY_LACK["rxinfer"] = MAY_LACK[
-    ""
-]  # RxInfer.jl's documents have no key, so that none of ours is one of them
+# RxInfer.jl's documents have no key, so that none of ours is one of them.
+MAY_LACK["rxinfer"] = MAY_LACK[""]
 """By dialect, collections and the fields that a document of theirs need not have."""
 
 

@@ -308,9 +308,8 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
         assert asyncio.run(store.approve(one, at=NOW, salt=b"", actor="ada")) is not None
         with store._reading() as connection:
             for statement, parameters in [*statements]:
-                is_of_pass = (
-                    "documents_" in statement
-                )  # an erasure that began meanwhile; its tables come and go
+                # An erasure that began meanwhile; its tables come and go.
+                is_of_pass = "documents_" in statement
                 if statement.startswith(("SELECT", "DELETE", "UPDATE")) and not is_of_pass:
                     first = parameters[0] if isinstance(parameters, list) else parameters  # of many
                     plan = connection.exec_driver_sql(

@@ -814,9 +814,8 @@ def test_a_long_purge_looks_like_no_outage(
         )
         task = asyncio.create_task(keeping)
         await asyncio.to_thread(wait_until, lambda: len(noted()) > 1)  # the first note alone is one
-        assert any(
-            store.get_all([write.name for write in writes])
-        )  # the purge had not come to its end
+        # The purge had not come to its end.
+        assert any(store.get_all([write.name for write in writes]))
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

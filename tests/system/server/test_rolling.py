@@ -45,9 +45,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.once
 FIRST = date(2026, 1, 20)
-DAYS = [
-    FIRST + timedelta(days=ahead) for ahead in (0, 1, 12, 39, 40, 70)
-]  # of January, February and March
+# Of January, February and March.
+DAYS = [FIRST + timedelta(days=ahead) for ahead in (0, 1, 12, 39, 40, 70)]
 SPANS = [
     (DAYS[1], DAYS[1]),
     (DAYS[0], DAYS[-1]),
@@ -150,9 +149,8 @@ class Play:
         elif step.kind != "roll":
             for one in self._write(step, chance):
                 for store in (self._recount, *self._stores):
-                    await asyncio.gather(
-                        store.commit([one]), return_exceptions=True
-                    )  # what was deleted is refused
+                    # What was deleted is refused.
+                    await asyncio.gather(store.commit([one]), return_exceptions=True)
 
     def days(self) -> Mapping[date, Mapping[Metric, Cells]]:
         """By day, the cells that are right."""
@@ -318,7 +316,8 @@ def test_rollups_are_what_a_new_count_says(
         for days_later in (
             0,
             2,
-        ):  # the last day is not complete, and is counted as it is; then it is
+        ):
+            # The last day is not complete, and is counted as it is; then it is.
             later = at(DAYS[-1] + timedelta(days=days_later), 7200)
             assert asyncio.run(roll_up(store, dialects=(), now=lambda later=later: later)) == 0  # type: ignore[misc]
             check(store, wanted)

@@ -14,7 +14,7 @@ import pytest
 from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
 from plaintally import Telemetry
 from plaintally.contract import Contract
-from plaintally.sharing import documents
+from plaintally.session import Session
 from plaintally_server.firestore.documents import Stored
 from plaintally_server.ingest.shared_fields import MAX_RUNS, MAX_STATS
 from plaintally_server.model import MAX_TREE_BYTES, MAX_TREE_RUNS
@@ -196,9 +196,8 @@ def test_a_label_has_a_bounded_number_of_runs(collector: Collector) -> None:
     assert commit(collector, update(*first)).status == 200
     for answer in every_write(collector, *second):
         assert answer.error == FULL
-    assert (
-        patch(collector, shared.names[2], shared.invoke_document()).status == 200
-    )  # which was there
+    # Which was there.
+    assert patch(collector, shared.names[2], shared.invoke_document()).status == 200
     other = Shared()
     assert share(collector, other).status == 200
     tree = collector.store.session_tree(shared.session)
@@ -243,9 +242,9 @@ def test_the_sdk_reports_what_was_rejected_with_the_reason(collector: Collector)
     first = telemetry.share(show_progress=False)
     assert (first.shared, first.failed) == ({"sessions": 1, "session_stats": 1, "invokes": 1}, {})
     assert telemetry.session is not None
-    copied = documents.to_dict(telemetry.session)
+    copied = telemetry.session.to_dict()
     copied["labels"]["plot"] |= {"id": str(uuid.uuid4()), "invokes": []}
-    telemetry.set_session(documents.from_dict(copied))
+    telemetry.set_session(Session.from_dict(copied))
     again = telemetry.share(show_progress=False)
     assert (again.shared, again.failed) == ({"sessions": 1}, {"session_stats": 1})
     assert again.reason == "The session has statistics of this label already"

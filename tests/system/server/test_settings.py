@@ -132,9 +132,8 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         tmp_path / "a.sqlite3", "--package", "other", "--contract", str(contract)
     ) as collector:
         assert collector.post(collection="using_other").status == 200
-        assert (
-            collector.post(collection="using_mine").status == 200
-        )  # as older releases send it, which declared less
+        # As older releases send it, which declared less.
+        assert collector.post(collection="using_mine").status == 200
         fields = {
             "id": {"stringValue": "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"},
             "timestamp": {"timestampValue": "2026-11-23T20:15:30Z"},

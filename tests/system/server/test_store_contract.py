@@ -332,9 +332,8 @@ def test_nothing_stays_of_a_group_that_is_rejected(stores: list[SQLStore]) -> No
         one, two, three = (make_count(space, uuid4()) for _ in range(3))
         groups = [[one], [two, one], [two], [three, two], [three]]
 
-        async def write(
-            chosen: list[list[Import]], store: SQLStore = store
-        ) -> list[bool]:  # whose default is that of this round
+        async def write(chosen: list[list[Import]], store: SQLStore = store) -> list[bool]:
+            # Whose default is that of this round.
             answers = await asyncio.gather(
                 *(store.commit(group) for group in chosen), return_exceptions=True
             )

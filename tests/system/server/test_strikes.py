@@ -137,9 +137,8 @@ def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
         assert store.total("rxinfer") == 0
     assert run(tmp_path, database, "undo", "1").returncode == 0
     assert open_reader(database).total("rxinfer") == 25
-    elsewhere = (hour + HOUR).astimezone(
-        timezone(timedelta(hours=-9))
-    )  # nine hours ago, were it UTC
+    # Nine hours ago, were it UTC.
+    elsewhere = (hour + HOUR).astimezone(timezone(timedelta(hours=-9)))
     window = ("--from", f"{start}Z", "--until", elsewhere.isoformat())
     assert run(tmp_path, database, "add", "rxinfer", *window, "--reason", "x").returncode == 0
     assert open_reader(database).total("rxinfer") == 0

@@ -213,9 +213,8 @@ def by_rank(day: Day, ids: Sequence[bytes], sessions: Sequence[str]) -> int:
     for order in (ids, ids[::-1]):
         start, hits = 0, 0
         for hour in range(24):
-            of_hour = [
-                one for one in sessions if by_session[one].at.hour == hour
-            ]  # as the session states
+            # As the session states.
+            of_hour = [one for one in sessions if by_session[one].at.hour == hour]
             for number, one in enumerate(of_hour):
                 place = start + int((number + 0.5) / len(of_hour) * totals[hour])
                 hits += by_hash[order[place]] is by_session[one]

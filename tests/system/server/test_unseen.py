@@ -226,9 +226,8 @@ def test_an_orphan_shows_each_document_to_its_own_package_only(
         execution_start=moment(TIME),
     )
     stray_id = str(stray["fields"]["id"]["stringValue"])
-    assert (
-        patch(collector, f"invokes/{stray_id}", stray).status == 200
-    )  # before the stats that it names
+    # Before the stats that it names.
+    assert patch(collector, f"invokes/{stray_id}", stray).status == 200
     for one, label in ((mine, "inference"), (theirs, "plot")):
         for name, document in [*one.documents.items()][1:]:
             sent = changed(document, label=string(label))
@@ -245,9 +244,8 @@ def test_an_orphan_shows_each_document_to_its_own_package_only(
         answer = browser.send("/maintain", values)
         assert answer.status == 200
         pages[package] = answer.body.decode()
-        refused = browser.send(
-            "/maintain", {**values, "do": "approve"}
-        )  # which would delete the others' documents
+        # Which would delete the others' documents.
+        refused = browser.send("/maintain", {**values, "do": "approve"})
         assert refused.status == 404
         assert mine.session not in browser.get("/maintain").body.decode()
     assert ("inference" in pages["rxinfer"], "plot" in pages["rxinfer"]) == (True, False)
@@ -268,9 +266,8 @@ def test_documents_of_others_do_not_hide_a_session(
     """Its own document says whose it is: its maintainer sees the request, and deletes all of it."""
     mine = Shared(invokes=1)
     theirs = Shared(package="another", session=mine.session, invokes=0)
-    assert (
-        patch(collector, theirs.names[1], theirs.stats_document()).status == 200
-    )  # before the session itself
+    # Before the session itself.
+    assert patch(collector, theirs.names[1], theirs.stats_document()).status == 200
     share(collector, mine)
     assert forget(collector, mine.session).status == 200
     token = tokens["rxinfer"]

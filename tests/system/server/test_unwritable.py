@@ -49,17 +49,19 @@ OBSTACLES = {
     "full/x": "make room on the disk",
     "folder": "",
 }
+# Which make folders.
 NONE = {
     ("init", "absent/x"),
     ("init", "folder"),
     ("export", "absent/x"),
     ("export", "folder"),
-}  # which make folders
+}
+# Which write less.
 NONE |= {
     ("save", "scarce/x"),
     ("export", "scarce/x"),
     ("contract export", "scarce/x"),
-}  # which write less
+}
 
 
 @pytest.fixture

@@ -336,9 +336,8 @@ def test_the_page_promises_nothing_that_firestore_does_not_do() -> None:
     sessions = told("What sharing a session sends", STORED, FIRESTORE)
     assert "to the microsecond" in sessions
     assert stored(sessions) == {"Copies kept for", "33 days", "7 days"}
-    assert "plaintally forget ID" not in told(
-        "How to delete", STORED, FIRESTORE
-    )  # which sends nothing to Google
+    # Which sends nothing to Google.
+    assert "plaintally forget ID" not in told("How to delete", STORED, FIRESTORE)
     said = Declaration(
         "hostpkg", STORED, endpoint=f"https://{FIRESTORE}/v1/x", host=FIRESTORE, firestore=True
     )

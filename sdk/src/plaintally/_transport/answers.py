@@ -104,6 +104,7 @@ def _read_object(body: bytes) -> dict[str, Any] | None:
     except (
         ValueError,
         RecursionError,
-    ):  # ValueError: also bytes that are not UTF-8, and a number of 5,000 digits
+    ):
+        # ValueError: also bytes that are not UTF-8, and a number of 5,000 digits.
         return None
     return content if isinstance(content, dict) else None

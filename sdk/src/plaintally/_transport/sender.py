@@ -95,9 +95,8 @@ def _confirms(status: int, said: bytes, target: str) -> bool:
     """
     path, _, identifier = target.partition("?documentId=")
     name = f'/{path.rpartition("/")[2]}/{identifier}"'
-    sign = {200: name.encode(), 409: b'"ALREADY_EXISTS"'}.get(
-        status
-    )  # 409: an earlier try had arrived
+    # 409: an earlier try had arrived.
+    sign = {200: name.encode(), 409: b'"ALREADY_EXISTS"'}.get(status)
     return sign is not None and said.lstrip().startswith(b"{") and sign in said
 
 
@@ -119,9 +118,8 @@ def _jobs(host: int) -> "Iterator[bytes]":
     watched.register(pipe, select.POLLIN)
     try:
         os.open(f"/proc/self/fd/{PIPE}", os.O_WRONLY)  # a pipe without a writer would be at its end
-        watched.register(
-            os.pidfd_open(host), select.POLLIN
-        )  # so that the end of the host is seen at once
+        # So that the end of the host is seen at once.
+        watched.register(os.pidfd_open(host), select.POLLIN)
     except (OSError, AttributeError):  # the host has ended, or this Linux is older than 5.3
         pass
     while time.monotonic() < min(last + LINGER_S, ends) and os.path.exists(f"/proc/{host}"):
@@ -129,9 +127,8 @@ def _jobs(host: int) -> "Iterator[bytes]":
         if pipe in ready:
             yield from os.read(pipe, 65_536).splitlines()
             last = time.monotonic()
-        elif (
-            ready or _is_crowded()
-        ):  # the host has ended, or other hosts may need the lock of this sender
+        elif ready or _is_crowded():
+            # The host has ended, or other hosts may need the lock of this sender.
             break
     os.dup2(os.open(os.devnull, os.O_RDONLY), PIPE)
     os.set_blocking(pipe, False)
@@ -161,7 +158,8 @@ def _lock_a_file() -> bool:
         except (
             ImportError,
             OSError,
-        ):  # there are no locks, as on some network drives: go on without a limit
+        ):
+            # There are no locks, as on some network drives: go on without a limit.
             pass
         return True
     return False

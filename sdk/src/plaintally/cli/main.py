@@ -43,9 +43,8 @@ def main(arguments: "Sequence[str] | None" = None) -> None:
             root = parser()
             parsed, more = root.parse_known_args(arguments)
             if more:
-                root.error(
-                    f"arguments that are not expected: {len(more)}"
-                )  # one of them may be a key
+                # One of them may be a key.
+                root.error(f"arguments that are not expected: {len(more)}")
             code = parsed.failure
             parsed.run(parsed)
         finally:
@@ -91,9 +90,8 @@ def _open_closed_streams() -> bool:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as we run
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # a path may hold what the terminal cannot show
+            # A path may hold what the terminal cannot show.
+            stream.reconfigure(errors="backslashreplace")
     return closed
 
 

@@ -80,9 +80,8 @@ def _replace(path: str, content: bytes, *, found: "os.stat_result | None", secre
     folder = os.path.dirname(path)
     if found is not None:
         _check_replaceable(path, found, os.stat(folder))
-    temporary = os.path.join(
-        folder, f".plaintally-{os.urandom(8).hex()}.new"
-    )  # short, however long the name is
+    # Short, however long the name is.
+    temporary = os.path.join(folder, f".plaintally-{os.urandom(8).hex()}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o600 if secret else 0o666)
     try:

@@ -115,7 +115,8 @@ def _fields(handle: "Telemetry") -> "list[str]":
         ContractError,
         AttributeError,
         TypeError,
-    ):  # the latter two: the argument is not a contract
+    ):
+        # The latter two: the argument is not a contract.
         return []
 
 

@@ -218,9 +218,8 @@ class Contract:
             dialect in ("", *DIALECTS),
             f"the dialect {dialect!r} must be one of {', '.join(DIALECTS)}, or none",
         )
-        unknown = [
-            name for name in self.counter if name not in list(COARSE)
-        ]  # a list takes what has no hash
+        # A list takes what has no hash.
+        unknown = [name for name in self.counter if name not in list(COARSE)]
         _require(
             not unknown and len(set(self.counter)) == len(self.counter),
             f"counter={self.counter!r} must name each field once, out of "

@@ -170,9 +170,8 @@ def _lies_among_installed(path: object, *, is_command: bool) -> bool:
         return True
     if is_command and os.path.basename(folder) in ("bin", "Scripts", "sbin"):
         return True
-    library = os.path.dirname(
-        _real(getattr(os, "__file__", None))
-    )  # in a frozen program it may have no file
+    # In a frozen program it may have no file.
+    library = os.path.dirname(_real(getattr(os, "__file__", None)))
     is_standard = bool(library) and f"{folder}{os.sep}".startswith(library + os.sep)
     if is_standard or folder == _real(os.path.dirname(sys.executable or "")):
         return True

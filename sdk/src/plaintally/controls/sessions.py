@@ -35,15 +35,13 @@ def begin(telemetry: "Telemetry", began_ns: int) -> None:
             made = _create(telemetry, facts, created_at_ns=began_ns)
         except ContractError:  # a mistake of the author's, which `status` and `preview` report
             made = None
-    first = _begun.setdefault(
-        telemetry, made
-    )  # in one step: a lock would stay locked in a fork or a signal handler
+    # In one step: a lock would stay locked in a fork or a signal handler.
+    first = _begun.setdefault(telemetry, made)
     if telemetry._session is ...:
         telemetry._session = first
     _begun.pop(telemetry, None)
-    if (
-        made is not None and telemetry._session is not made
-    ):  # another thread or a handler was quicker
+    if made is not None and telemetry._session is not made:
+        # Another thread or a handler was quicker.
         _detach(made)
 
 

@@ -32,9 +32,8 @@ def _array_of(name: str) -> "Callable[[Any], Facts]":
         yield "shape", [cls.__len__(value)]
         dtype = in_class(cls, "type").__get__(value)
         yield "element_type", _element_type(dtype)
-        bits = in_class(held("pyarrow.lib", "DataType"), "bit_width").__get__(
-            dtype
-        )  # raises where it varies
+        # Raises where it varies.
+        bits = in_class(held("pyarrow.lib", "DataType"), "bit_width").__get__(dtype)
         if bits % 8 == 0:
             yield "element_bytes", bits // 8
 

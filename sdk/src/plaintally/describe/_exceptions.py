@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 MAX_FRAMES = 16
 MAX_WALK = 2000  # frames of a traceback that are looked at
 MAX_MESSAGE = 10_000
+# Whose values have no description, but whose errors are known.
 _MORE_LIBRARIES = (
     "sklearn",
     "statsmodels",
-)  # whose values have no description, but whose errors are known
+)
 
 
 def describe_error(

@@ -62,9 +62,8 @@ def _series(value: object) -> "Facts":
 
 
 def _class(name: str) -> "Any":  # noqa: ANN401
-    return held("polars._plr", name) or held(
-        "polars.polars", name
-    )  # the second before version 1.33
+    # The second before version 1.33.
+    return held("polars._plr", name) or held("polars.polars", name)
 
 
 def _core(name: str, value: object) -> "Any":  # noqa: ANN401

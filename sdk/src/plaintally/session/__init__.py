@@ -409,9 +409,8 @@ class Session:
             sink = self.sink
             for stats in list(self._stats.values()) if only is None else (only,):
                 while ended := stats.fold():
-                    if (
-                        sink is not None and self._stats.get(stats.label) is stats
-                    ):  # else it began before a fork
+                    if sink is not None and self._stats.get(stats.label) is stats:
+                        # Else it began before a fork.
                         _share(sink, ended)
 
     def name(self, invoke: SessionInvoke) -> str:

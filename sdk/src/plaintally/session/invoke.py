@@ -65,9 +65,8 @@ class SessionInvoke:
         except Exception:  # noqa: BLE001, S110
             pass
         stats = self._stats
-        if (
-            error is None or kind is GeneratorExit
-        ):  # whoever closes a generator has had what he wanted
+        if error is None or kind is GeneratorExit:
+            # Whoever closes a generator has had what he wanted.
             self.status = "success"
         else:
             self.status = "error"

@@ -64,9 +64,8 @@ def wrap(
 def _flags(function: "Any") -> int:
     """Return the flags of the code that a call runs, and `_COROUTINE` for marked ones."""
     functools = sys.modules.get("functools")  # which is loaded where there is a partial
-    while functools is not None and isinstance(
-        function, functools.partial
-    ):  # a mock has a `func` at each level
+    while functools is not None and isinstance(function, functools.partial):
+        # A mock has a `func` at each level.
         function = function.func
     call = getattr(type(function), "__call__", None)  # noqa: B004
     code = getattr(function, "__code__", None) or getattr(call, "__code__", None)
@@ -76,9 +75,8 @@ def _flags(function: "Any") -> int:
 
 def _is_marked(function: "Any") -> bool:
     """Return whether a loaded module has marked a function as a coroutine function."""
-    mark = getattr(
-        function, "_is_coroutine", None
-    )  # first, since a function of Cython's loads asyncio to answer
+    # First, since a function of Cython's loads asyncio to answer.
+    mark = getattr(function, "_is_coroutine", None)
     asyncio = sys.modules.get("asyncio.coroutines")
     if mark is not None and mark is getattr(asyncio, "_is_coroutine", None):
         return True

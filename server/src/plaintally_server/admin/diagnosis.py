@@ -70,9 +70,8 @@ def examine(
             yield from _check_server(database)
         yield from _check_erasing(database, inspection, now)
     made = 0
-    if (
-        inspection is None or inspection.tables == "current"
-    ):  # asking an older one would bring it forward
+    if inspection is None or inspection.tables == "current":
+        # Asking an older one would bring it forward.
         yield _check_contracts(database, contracts, packages)
     if inspection is not None and inspection.tables == "current":
         try:

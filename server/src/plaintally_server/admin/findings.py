@@ -108,7 +108,8 @@ def _tell_future(future: Mapping[str, tuple[date, date]], now: datetime) -> str:
     ]
     return (
         f"it says {now:%Y-%m-%d}, but there are imports of future days: {found}. "
-        f"If it is wrong, set it right; if it was ahead then, exclude these imports with {' and '.join(commands)}"
+        f"If it is wrong, set it right; if it was ahead then, exclude these imports with "
+        f"{' and '.join(commands)}"
     )
 
 
@@ -148,7 +149,7 @@ def check_unerased(since: datetime, now: datetime) -> Finding:
 
 
 def check_file_system(kind: str | None) -> Iterator[Finding]:
-    """Check whether a file system of this type keeps what SQLite needs; yield nothing if unknown."""
+    """Check whether SQLite can rely on a file system of this type; yield nothing if unknown."""
     if kind in NETWORK:
         says = f"{kind} is shared with other machines, where SQLite's locks do not hold"
         yield Finding("failed", "filesystem", f"{says}; use a local disk or PostgreSQL")

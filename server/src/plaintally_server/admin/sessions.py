@@ -78,7 +78,7 @@ def look_up(
 
 
 def _choose(tree: SessionTree, is_wanted: Callable[[Stored], bool]) -> SessionTree:
-    """Return the wanted documents of a tree; an invoke goes with its stats, which name its label."""
+    """Return the wanted documents of a tree; a run goes with its stats, which name its label."""
     session = tree.session if tree.session is not None and is_wanted(tree.session) else None
     stats = [
         StatsTree(one, [*filter(is_wanted, invokes)], runs)

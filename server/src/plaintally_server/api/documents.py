@@ -94,6 +94,7 @@ class Documents:
         )
         listing = (self.list, parameters.LIST)
         getting = (self.get, parameters.GET)
+        # By whether a document is named; each with the parameters that it takes.
         self._work: tuple[Mapping[str, tuple[_Work, Collection[str]]], ...] = (
             {"POST": (self.create, parameters.CREATE), "GET": listing, "HEAD": listing},
             {
@@ -102,7 +103,7 @@ class Documents:
                 "HEAD": getting,
                 "DELETE": (self.delete, parameters.DELETE),
             },
-        )  # by whether a document is named; each with the parameters that it takes
+        )
 
     async def answer(self, request: Request) -> Answer:
         """Answer one request.

@@ -193,9 +193,8 @@ def _describe_bodies() -> tuple[list[Schema], Mapping[str, Schema]]:
     found = msgspec.json.schema_components(
         [body for _, body, _ in _VERBS.values()], ref_template="#/components/schemas/{name}"
     )
-    public = re.sub(
-        rb'"(#/components/schemas/)?_', rb'"\1', msgspec.json.encode(found)
-    )  # what is private in the code
+    # What is private in the code.
+    public = re.sub(rb'"(#/components/schemas/)?_', rb'"\1', msgspec.json.encode(found))
     return msgspec.json.decode(public, type=tuple[list[Any], dict[str, Any]])
 
 

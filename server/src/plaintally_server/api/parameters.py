@@ -50,9 +50,8 @@ _SYSTEM = frozenset(
         *("$userProject", "uploadType", "upload_protocol", "userProject"),
     }
 )
-_PLAIN = re.compile(
-    rb"([A-Za-z.]+)=([A-Za-z0-9.:-]*)"
-)  # as that of every count: one parameter, nothing encoded
+# As that of every count: one parameter, nothing encoded.
+_PLAIN = re.compile(rb"([A-Za-z.]+)=([A-Za-z0-9.:-]*)")
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 

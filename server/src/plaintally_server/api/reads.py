@@ -51,9 +51,8 @@ class Reads:
         self.store = store
         self.clock_s = clock_s
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._own: defaultdict[str, asyncio.Lock] = defaultdict(
-            asyncio.Lock
-        )  # by the name of a reader's token
+        # By the name of a reader's token.
+        self._own: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def get(self, name: Name, access: Access, mask: Mask) -> bytes | None:
         """Return a document as JSON; None if it is missing or the reader may not see it."""

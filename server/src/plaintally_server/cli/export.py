@@ -1,4 +1,4 @@
-"""`plaintally-server export`: writes the days that are over as Parquet files, and again those that have changed."""
+"""`plaintally-server export`: writes new and changed complete days as Parquet files."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ F = TypeVar("F", str, str | None)
 
 
 def on_export(flag: str, **attributes: Any) -> Callable[[Any], Any]:  # noqa: ANN401  # what click takes
-    """The option that names the export: for one command where it is written, for another where it is read."""
+    """Return the option that names the folder of the export, to write or to read."""
     return setting(flag, parameter="export", metavar="PLACE", **attributes)
 
 
@@ -184,7 +184,7 @@ def _drop_empty(
 def _plan_struck(
     reader: Reader, place: "Export", packages: Sequence[str]
 ) -> Sequence[Struck] | None:
-    """The windows that are to be written, with those that are there of other packages; None where they are there."""
+    """Return the windows to write, with those of other packages; None if nothing changes."""
     there = place.struck()
     own = [
         (window.package, window.first_at, window.until)

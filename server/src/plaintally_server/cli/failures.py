@@ -25,7 +25,7 @@ _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 @contextmanager
 def reporting(context: click.Context | None = None) -> Iterator[None]:
-    """Raise whatever a command, or reading its arguments, raises as an error of ours or of click."""
+    """Raise what a command, or reading its arguments, raises as an error of ours or click."""
     try:
         yield
     except (ServerError, click.ClickException, click.Abort, click.exceptions.Exit):

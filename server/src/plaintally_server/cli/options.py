@@ -124,6 +124,8 @@ on_trusted_proxies = setting(
     parameter="trusted_proxies",
     multiple=True,
     callback=lambda _, __, texts: _check_networks(texts),
-    help="A proxy, as an address or a network such as 10.0.0.0/8, that tells in X-Forwarded-For who "
-    "its client is; may be given again (in the variable: spaces between).",
+    help=(
+        "A proxy, as an address or a network such as 10.0.0.0/8, that tells in X-Forwarded-For who "
+        "its client is; may be given again (in the variable: spaces between)."
+    ),
 )

@@ -1,4 +1,4 @@
-"""Copies what packages counted and shared in a Firestore project into the local database: `plaintally-server pull`.
+"""`plaintally-server pull`: copies a Firestore project into the local database.
 
 A collection is read in the order of its documents' names, since Firestore cannot be asked what is
 new. How far a walk has come is kept in the transaction that takes in a page (see `store.walks`), so
@@ -71,7 +71,10 @@ class Outcome:
         if self.deleted:
             yield f"Deleted {self.deleted} in the project."
         if self.forgotten:
-            yield f"Of sessions deleted here, {self.forgotten} are there yet; --delete-forgotten deletes them."
+            yield (
+                f"Of sessions deleted here, {self.forgotten} are there yet; --delete-forgotten "
+                "deletes them."
+            )
 
 
 class Pull:
@@ -104,12 +107,12 @@ class Pull:
 
     @property
     def collections(self) -> Sequence[str]:
-        """The collections, parents before what belongs to them, so that what was deleted is known below."""
+        """The collections, parents first, so that deletions are known below."""
         counters = (f"{COUNTER_PREFIX}{package}" for package in sorted(self.contracts))
         return (*counters, SESSIONS, STATS, INVOKES)
 
     def walk(self, collection: str, progress: Progress) -> None:
-        """Copy a collection from where the last walk was interrupted, or from its beginning, to its end.
+        """Copy a collection to its end, from its beginning or where the last walk was interrupted.
 
         Raises:
             CommandError: the project or the database cannot be used, or another pull is running.

@@ -1,4 +1,4 @@
-"""`plaintally-server watch`: reports packages and releases that went silent or are rejected, and downtime."""
+"""`plaintally-server watch`: reports silent or rejected packages and releases, and downtime."""
 
 import http.client
 import json
@@ -40,7 +40,10 @@ class Alarm(NamedTuple):
     def __str__(self) -> str:
         whose = self.package if self.release is None else f"{self.package} {self.release}"
         since, expected = self.silence
-        return f"{whose}: no import since {since}; such days had at least {expected} imports in each week before"
+        return (
+            f"{whose}: no import since {since}; such days had at least {expected} imports in each "
+            "week before"
+        )
 
     def to_dict(self) -> dict[str, object]:
         """The alarm as plain JSON types."""
@@ -56,7 +59,7 @@ class Alarm(NamedTuple):
 def find_alarms(
     reader: Reader, source: Source, package: str, *, last: date, down: Collection[date]
 ) -> Iterator[Alarm]:
-    """Yield the silence of a package, or else those of its releases; `down` are days of downtime."""
+    """Yield the silence of a package, or of its releases; `down` are days of downtime."""
     first = last - timedelta(days=LOOK_BACK)
     unknown = {*down, *(day for window in reader.struck(package) for day in window.days)}
     whole = _by_day(source.count(IMPORTS, package, first, last))
@@ -75,7 +78,7 @@ def find_alarms(
 
 
 def read_downtime(reader: Reader, *, last: date) -> Downtime:
-    """Return the downtime of the days that are looked at; none before the first day that a collector ran."""
+    """Return the downtime of these days; none before the first day with a collector."""
     first, first_up = last - timedelta(days=LOOK_BACK), reader.first_day_up()
     hours = {day: len(found) for day, found in reader.hours_up(first, last).items()}
     return find_downtime(
@@ -104,7 +107,7 @@ class Refused(NamedTuple):
 
 
 def find_refused(reader: Reader, source: Source, package: str, *, last: date) -> Refused | None:
-    """Return what was rejected of a package on the last day, if that is most of it and the day is not excluded."""
+    """Return a package's rejections on the last day, if they are most and not excluded."""
     refused = dict(reader.daily_refusals(package, last, last)).get(last, 0)
     if refused < ENOUGH or any(last in window.days for window in reader.struck(package)):
         return None
@@ -179,7 +182,7 @@ def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> N
 
 
 class _Staying(urllib.request.HTTPRedirectHandler):
-    """Takes a redirect for a failure: following one would drop the alarms, or send them to somebody else."""
+    """A handler that fails on redirects, which would drop the alarms or send them elsewhere."""
 
     def redirect_request(self, *_: object) -> None:
         """Follow none."""

@@ -40,9 +40,8 @@ def read_json(text: bytes, kind: Any = Any) -> Any:  # noqa: ANN401  # any value
     _check_size(text)
     try:
         value = msgspec.json.decode(text, type=kind)
-        if (
-            kind is Any and text.count(b"{") + text.count(b"[") > MAX_NESTING
-        ):  # so few are never too deep
+        if kind is Any and text.count(b"{") + text.count(b"[") > MAX_NESTING:
+            # So few are never too deep.
             _check_nesting(value)
         repeats = _repeats_exactly(text) if b"\\u003" in text else _repeats(text, value)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

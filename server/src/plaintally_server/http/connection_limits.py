@@ -43,9 +43,8 @@ class ConnectionTable:
         self._per_client = per_client
         self._unread_bytes = unread_bytes
         self._open: dict[Endable, str | None] = {}  # with the client that is held responsible
-        self._waiting: OrderedDict[Endable, None] = (
-            OrderedDict()
-        )  # the one that has waited longest comes first
+        # The one that has waited longest comes first.
+        self._waiting: OrderedDict[Endable, None] = OrderedDict()
         self._clients: dict[str, _Client] = {}
         self._unread: dict[Endable, int] = {}  # bytes of answers, by connection
 

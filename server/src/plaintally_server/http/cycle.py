@@ -62,9 +62,8 @@ class Exchange:
         self.head = head
         self.keeps_alive = keeps_alive
         self._channel = channel
-        self.expects_continue = (
-            b"expect" in head.named and head.version == "1.1"
-        )  # to be asked for the body
+        # To be asked for the body.
+        self.expects_continue = b"expect" in head.named and head.version == "1.1"
         self.task: asyncio.Task[None] | None = None  # of the application, when it is at work
         self._body: list[bytes] = []
         self.waiting_bytes = 0  # of the body, which the application has not taken yet

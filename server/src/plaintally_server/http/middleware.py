@@ -60,9 +60,8 @@ class Gate:
     ) -> None:
         self.tokens = tokens
         self.clock_s = clock_s
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = (
-            WeakValueDictionary()
-        )  # of clients with long bodies
+        # Of clients with long bodies.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.held_bytes = 0  # of bodies that are being read, or worked on
         self.trusted = parse_networks(trusted_proxies)
         self.limiter = (

@@ -134,9 +134,8 @@ def restore(
         found = None if replace.is_missing(database) else replace.replaced_by(database)
         part = replace.part_of(database)
         try:
-            replace.remove_with_logs(
-                part
-            )  # of a restore that was killed before there was a database
+            # Of a restore that was killed before there was a database.
+            replace.remove_with_logs(part)
             _copy(backup, part)
             known = [one for one in (log, present) if one]
             deleted = _delete_again(part, known, at=at)

@@ -44,9 +44,8 @@ def note(connection: Connection, at: datetime) -> None:
     latest = _latest(connection)
     if latest is not None:
         passed = at - from_us(latest.value)
-        if (
-            -LONGEST_STEP <= passed <= timedelta()
-        ):  # another collector on this database has just noted one
+        if -LONGEST_STEP <= passed <= timedelta():
+            # Another collector on this database has just noted one.
             return
         ran = int(latest.key) + max(1, _step(passed) // _US)
     row = {"series": CLOCK, "package": "", "day": at.date(), "key": _write(ran), "value": to_us(at)}

@@ -39,12 +39,10 @@ PATIENCE_MS = 30
 _SETTINGS = {"journal_mode": "WAL", "synchronous": "FULL", "secure_delete": "ON"}
 _SETTINGS |= {"fullfsync": "ON"}  # on macOS, a plain fsync leaves data in the cache of the drive
 _SETTINGS |= {"cache_size": "-8192"}  # KiB
-_SETTINGS |= {
-    "wal_autocheckpoint": "400"
-}  # pages: all that is to be written waits while they go into the file
-_SETTINGS |= {
-    "journal_size_limit": f"{4 * 2**20}"
-}  # bytes that stay of the log after a long reader has ended
+# Pages: all that is to be written waits while they go into the file.
+_SETTINGS |= {"wal_autocheckpoint": "400"}
+# Bytes that stay of the log after a long reader has ended.
+_SETTINGS |= {"journal_size_limit": f"{4 * 2**20}"}
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&](ssl)?password=")
 _CACHED = 512
 """Statements that a connection to SQLite keeps: batches have one for each number of rows."""
@@ -196,9 +194,8 @@ def open_for_writing(
     with opening(database):
         replace.check_place(database)
         if database.exists():
-            if not os.access(
-                database, os.W_OK
-            ):  # SQLite would open it, and report that at the first change
+            if not os.access(database, os.W_OK):
+                # SQLite would open it, and report that at the first change.
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(database))
         elif may_create:  # to close a file that this process has open elsewhere would end its locks
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
@@ -316,9 +313,8 @@ def _sqlite(
 
     def connect() -> sqlite3.Connection:
         if not may_be_empty and path.exists() and replace.is_missing(path):
-            raise sqlite3.OperationalError(
-                "the file is empty"
-            )  # before SQLite removes a log beside it
+            # Before SQLite removes a log beside it.
+            raise sqlite3.OperationalError("the file is empty")
         return sqlite3.connect(
             uri,
             uri=True,

@@ -68,9 +68,8 @@ class Room:
         """
         if self._has(reserve):
             return
-        if (
-            monotonic() - self._emptied_at >= _AGAIN_S
-        ):  # the reader may have ended, and no commit empties the log now
+        if monotonic() - self._emptied_at >= _AGAIN_S:
+            # The reader may have ended, and no commit empties the log now.
             self._emptied_at = monotonic()
             with suppress(*ERRORS):
                 self._empty_log()

@@ -65,11 +65,12 @@ _SAMPLES = 64
 _COPY = "documents_copy"
 _OLD = "documents_old"
 _TRIGGERS = ("erasure_insert", "erasure_update", "erasure_delete")
+# The latter two with a quota, for example.
 _FULL = (
     "SQLITE_FULL",
     "SQLITE_IOERR_WRITE",
     "SQLITE_IOERR_SHMSIZE",
-)  # the latter two with a quota, for example
+)
 _logger = logging.getLogger(__name__)
 
 
@@ -124,9 +125,8 @@ def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
     with engine.begin() as connection:
         if rewrite:
             connection.execute(insert(erasures).values(due_at=to_us(datetime.now(UTC))))
-            _advance(
-                connection
-            )  # in this transaction, so that nothing is noted in a database that is damaged
+            # In this transaction, so that nothing is noted in a database that is damaged.
+            _advance(connection)
         last = connection.execute(select(func.max(erasures.c.id))).scalar()
     while True:
         begun = monotonic()
@@ -321,9 +321,8 @@ def _give_up(engine: Engine) -> None:
             _drop_triggers(connection)
             _rename(connection, _COPY, _OLD)
             _make_old_triggers(connection)
-            connection.execute(
-                update(erasure_pass).values(last=0)
-            )  # so that all entries need another pass
+            # So that all entries need another pass.
+            connection.execute(update(erasure_pass).values(last=0))
 
 
 def _end_of_step(connection: Connection, table: str, position: int) -> int | None:

@@ -37,9 +37,8 @@ def find_type(folder: Path, mounts: str | None = None) -> str | None:
     deepest = -1
     for point, kind in _read_mounts(mounts):
         depth = len(point.parts)
-        if depth >= deepest and folder.is_relative_to(
-            point
-        ):  # of two at one place, the later hides the earlier
+        if depth >= deepest and folder.is_relative_to(point):
+            # Of two at one place, the later hides the earlier.
             found = kind
             deepest = depth
     return found

@@ -221,9 +221,8 @@ async def connect(address: str) -> Batches:
         try:
             try:
                 return await _set_up_batches(parameters, place)
-            except (
-                asyncpg.InvalidPasswordError
-            ):  # asyncpg reads some lines of password files differently
+            except asyncpg.InvalidPasswordError:
+                # Asyncpg reads some lines of password files differently.
                 found = _find_password(parameters, place)
                 return await _set_up_batches({**parameters, "password": found}, place)
         except Exception as error:

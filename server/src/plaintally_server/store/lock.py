@@ -95,9 +95,8 @@ except ImportError:  # Windows
     msvcrt: Any = importlib.import_module("msvcrt")
 
     def _lock(file: int) -> None:
-        os.lseek(
-            file, 64, os.SEEK_SET
-        )  # behind what is written, since there a lock also keeps others from reading
+        # Behind what is written, since there a lock also keeps others from reading.
+        os.lseek(file, 64, os.SEEK_SET)
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
 else:

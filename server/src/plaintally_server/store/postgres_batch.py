@@ -121,9 +121,8 @@ class Attempt:
         """Do the batch, unless the last attempt did and could not tell."""
         if self._uncertain is not None:
             transaction, planned = self._uncertain
-            async with (
-                connection.transaction()
-            ):  # behind a pooler, a statement alone may come apart
+            async with connection.transaction():
+                # Behind a pooler, a statement alone may come apart.
                 status = await connection.fetchval(
                     "SELECT pg_xact_status($1::text::xid8)", transaction
                 )

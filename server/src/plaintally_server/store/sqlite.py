@@ -145,9 +145,8 @@ class _File:
         self._erasure = Erasure(self._engine)
         self._check = None if self._lock.is_clean else Check(path)
         self._room = Room(path, raw, partial(empty_log, self._engine, waits=False))
-        event.listen(
-            self._engine, "begin", lambda _: self._admit(FOR_OTHERS), insert=True
-        )  # before its BEGIN
+        # Before its BEGIN.
+        event.listen(self._engine, "begin", lambda _: self._admit(FOR_OTHERS), insert=True)
         self.transactions = Transactions(self._engine, self._erasure.begin)
         self._staging = Staging(self._engine)
         with opening(path):

@@ -340,9 +340,8 @@ def _loop_of(settled: tuple["asyncio.Future[Any]", Any]) -> asyncio.AbstractEven
 
 def _settle(settled: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
     for future, answer in settled:
-        if (
-            future.done()
-        ):  # the client went away, and what was written stays written; or it was answered 503
+        if future.done():
+            # The client went away, and what was written stays written; or it was answered 503.
             continue
         if isinstance(answer, Exception):
             future.set_exception(answer)

@@ -220,8 +220,8 @@ def test_a_stranger_can_say_nothing_else() -> None:
         {
             "type": "list",
             "length": 5,
-            "entries": [{**VALID, "shape": [1, 64], "columns": VALID["columns"] * 64}] * 4,
-        },  # type: ignore[operator]
+            "entries": [{**VALID, "shape": [1, 64], "columns": VALID["columns"] * 64}] * 4,  # type: ignore[operator]
+        },
         type("Sub", (dict,), {})(ENTRY),
     ]
     for stranger in bad:

@@ -36,9 +36,8 @@ def check(session: Session) -> None:
     assert session.created_at <= datetime.max.replace(tzinfo=UTC)
     assert 0 <= session.shift_us < 3_600_000_000
     documents.session(session)
-    if all(
-        run.execution_start.year < 9999 for run in stats.invokes
-    ):  # later ones are rejected in a file
+    if all(run.execution_start.year < 9999 for run in stats.invokes):
+        # Later ones are rejected in a file.
         assert (
             Session.from_dict(session.to_dict()).stats("fit").total_invokes == stats.total_invokes
         )

@@ -42,12 +42,13 @@ ENDPOINT: Endpoint = parse_endpoint(
 )
 HOUR = timedelta(hours=1)
 BEGAN = datetime(2026, 11, 30, 14, 38, 27, 123456, tzinfo=UTC)
+# Seconds after, lasted.
 RUNS = (
     (0.25, 1.5),
     (3600.000001, 0.0),
     (3 * 3600 + 59.5, 7200.123456),
     (40_000.0, 90_000.0),
-)  # seconds after, lasted
+)
 
 
 def make(began: datetime = BEGAN, runs: tuple[tuple[float, float], ...] = RUNS) -> Session:

@@ -123,9 +123,8 @@ def test_an_ipv6_client_takes_from_its_wider_prefixes() -> None:
     assert [one.take(find_buckets("2001:db8::/64"), now_s=0) == 0 for _ in range(21)] == [
         True
     ] * 20 + [False]
-    assert (
-        one.take(find_buckets("2001:db8:0:1::/64"), now_s=0) == 0
-    )  # the neighbour in the same /56
+    # The neighbour in the same /56.
+    assert one.take(find_buckets("2001:db8:0:1::/64"), now_s=0) == 0
     assert find_buckets("203.0.113.9") == (Bucket("203.0.113.9"),)
 
 
