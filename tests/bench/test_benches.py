@@ -35,15 +35,23 @@ pytestmark = [pytest.mark.once, pytest.mark.linux]
             "9,000 imports: page of 365 days",
         ),
         ("flood", [], "honest imports that went with it"),
-        pytest.param("deletion", ["--rows", "20000"], "PostgreSQL", marks=pytest.mark.postgres),
+        pytest.param(
+            "deletion",
+            ["--rows", "20000"],
+            "PostgreSQL",
+            marks=[pytest.mark.postgres, pytest.mark.long],
+        ),
         pytest.param(
             "purging",
             ["--rows=3000", "--ids=9000", "--seconds=3"],
             "PostgreSQL, beside the dropping of ids",
-            marks=pytest.mark.postgres,
+            marks=[pytest.mark.postgres, pytest.mark.long],
         ),
         pytest.param(
-            "ingest", ["--seconds", "2", "--rounds", "1"], "round 1", marks=pytest.mark.postgres
+            "ingest",
+            ["--seconds", "2", "--rounds", "1"],
+            "round 1",
+            marks=[pytest.mark.postgres, pytest.mark.long],
         ),
         pytest.param(
             "growth", ["--quick"], "page of 365 days, no day rolled up", marks=pytest.mark.long

@@ -5,6 +5,8 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 from hosts import ROOT
 from plaintally.contract import DIALECTS
 from plaintally_server.exceptions import CODES
@@ -26,6 +28,7 @@ def test_the_clients_are_those_of_the_tests() -> None:
         assert CLIENTS[name] == number
 
 
+@pytest.mark.libraries
 def test_the_python_clients_are_those_that_are_installed() -> None:
     for name in ("google-api-python-client", "google-cloud-firestore"):
         assert CLIENTS[name] == version(name)

@@ -11,6 +11,7 @@ from nbclient import NotebookClient
 from hosts import ROOT
 
 
+@pytest.mark.libraries
 def test_estimators_are_tracked_without_their_authors_doing(tmp_path: Path) -> None:
     script = ROOT / "examples/scikit_learn/track_estimators.py"
     done = subprocess.run(

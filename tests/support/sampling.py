@@ -42,6 +42,14 @@ def choose(items: Sequence[pytest.Item], own_python: str) -> list[pytest.Item]:
     return [item for item in items if item in chosen]
 
 
+def reject_skips(session: pytest.Session) -> None:
+    """Fail the session if a test was skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("with CI=true no test may be skipped", red=True)
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
 def _is_for(item: pytest.Item, own_python: str) -> bool:
     parameters = (
         item.callspec.params

@@ -64,3 +64,15 @@ def test_the_sample_of_a_suite(pytester: pytest.Pytester) -> None:
         "test_both[own]",
         "test_both[other]",
     ]
+
+
+@pytest.mark.parametrize("place", ["test", "module"])
+def test_a_skip_fails_a_run(pytester: pytest.Pytester, place: str) -> None:
+    pytester.makeconftest("from sampling import reject_skips as pytest_sessionfinish")
+    skip = "import pytest\npytest.skip('missing', allow_module_level=True)"
+    if place == "test":
+        skip = "import pytest\ndef test_skipped(): pytest.skip('missing')"
+    pytester.makepyfile(test_one=skip, test_two="def test_runs(): ...")
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
+    assert any("no test may be skipped" in line for line in done.outlines)

@@ -173,6 +173,7 @@ def test_an_authors_mistake_stops_no_host(host: MakeHost, contract: str) -> None
         assert len(server.wait_for(1, seconds=15 if is_counted else 1)) == is_counted
 
 
+@pytest.mark.long(keep=3)
 @pytest.mark.parametrize("contract", MISTAKES)
 def test_the_command_reports_an_authors_mistake_and_works_on(
     author_host: MakeHost, contract: str

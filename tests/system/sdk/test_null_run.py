@@ -56,6 +56,7 @@ BREAKS = {
 }
 
 
+@pytest.mark.long(keep=6)
 @pytest.mark.linux
 @pytest.mark.parametrize(
     ("before", "variables"),

@@ -96,6 +96,7 @@ def test_an_import_that_nobody_refuses_is_seen_by_the_same_watch(
         assert len(server.wait_for(count)) == count
 
 
+@pytest.mark.long(keep=12)
 @pytest.mark.parametrize(("name", "word"), VARIABLES, ids=lambda value: value or "empty")
 def test_each_variable_refuses(
     counted: tuple[Host, Loopback], tmp_path: Path, name: str, word: str

@@ -137,6 +137,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Database, Path
     return postgres.new_store(), postgres.folder / "data"
 
 
+@pytest.mark.long(keep=1)
 def test_a_token_opens_within_seconds_and_revoked_nothing(
     kept: tuple[Database, Path], tmp_path: Path
 ) -> None:
@@ -318,6 +319,7 @@ def test_a_restore_brings_back_no_token_that_was_revoked(tmp_path: Path) -> None
         assert held == [("ada", 0), ("bob", 0), ("eve", 1)]
 
 
+@pytest.mark.long(keep=1)
 def test_every_collector_on_a_database_knows_a_login_until_it_ends(
     kept: tuple[Database, Path], tmp_path: Path
 ) -> None:

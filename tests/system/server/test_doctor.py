@@ -205,6 +205,7 @@ def test_what_is_no_database(tmp_path: Path) -> None:
     assert found["database"][1].startswith("there is no folder")
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def test_imports_by_a_clock_that_was_ahead_can_be_excluded(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest

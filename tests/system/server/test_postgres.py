@@ -188,6 +188,7 @@ def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
         store.close()
 
 
+@pytest.mark.long
 @pytest.mark.linux
 def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
     """The ids of imports are on a file system of their own, of 3 MB, in a namespace of the server's

@@ -145,6 +145,7 @@ DENSE = {
 }
 
 
+@pytest.mark.long(keep=1)
 @pytest.mark.parametrize("kind", DENSE)
 def test_a_commit_takes_memory_for_one_write_at_a_time(kind: str) -> None:
     """The Python objects of a dense text take up to forty times its memory."""
