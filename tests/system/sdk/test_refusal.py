@@ -305,4 +305,4 @@ def test_the_command_refuses_for_one_package_and_for_all(
         done = watched.plaintally(*arguments)
         assert done.returncode == 0, done.stderr
         assert_nothing_happens(trace(watched, tmp_path), server)
-        watched.preferences.unlink()
+        watched.choices.unlink()
