@@ -20,6 +20,7 @@ from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.store import rollups
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.opening import open_reader
+from plaintally_server.store.timestamps import last_sealed
 from shared import write_contract
 
 pytestmark = pytest.mark.once
@@ -30,6 +31,12 @@ LAST = date(2026, 11, 22)  # a Sunday
 def count(day: date, package: str, version: str) -> Import:
     fields = {"id": str(uuid4()), "package_version": version}
     return made.count(fields, datetime.combine(day, time(12), UTC), package=package)
+
+
+@pytest.fixture
+def today() -> date:
+    """The day after the last complete one: yesterday, during the first hour of a day."""
+    return last_sealed(datetime.now(UTC)) + timedelta(days=1)
 
 
 def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
@@ -238,9 +245,10 @@ def test_a_package_is_told_of_if_most_of_it_was_refused(
         assert find_refused(reader, StoreSource(reader), "a", last=LAST) is None
 
 
-def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path, today: date) -> None:
+def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path) -> None:
     """Of counts and of what is shared, by number alone; what is refused for another reason counts
     for none."""
+    today = datetime.now(UTC).date()
     database = tmp_path / "a.sqlite3"
     contract = write_contract(tmp_path, "rxinfer")
     with run_collector(
