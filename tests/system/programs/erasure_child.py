@@ -3,7 +3,7 @@ from pathlib import Path
 from made import session
 from plaintally_server.store import deletion, erasure, rows
 from plaintally_server.store.database import exclusively, open_for_writing
-from test_erasure import NOW
+from erased import NOW
 
 
 def tell(kind, ids):

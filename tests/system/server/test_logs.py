@@ -95,8 +95,8 @@ def test_what_does_not_fit_is_counted() -> None:
 import logging, sys
 from plaintally_server import log_writer
 from plaintally_server import log_config
-log_lines.LINES = 20
-logs.set_up("text")
+log_writer.LINES = 20
+log_config.set_up("text")
 for number in range(100):
     logging.getLogger("plaintally_server").error("failure %d", number)
 print("all", flush=True)
@@ -235,7 +235,7 @@ def test_an_interrupted_start_is_one_object(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_an_error_that_ends_the_process_is_logged_without_its_values(form: str) -> None:
     program = (
-        f"from plaintally_server import logs; log_config.set_up({form!r}); raise "
+        f"from plaintally_server import log_config; log_config.set_up({form!r}); raise "
         "ValueError('canary' '2b7')"
     )
     done = subprocess.run(

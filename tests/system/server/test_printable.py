@@ -218,7 +218,7 @@ def test_errors_are_printable() -> None:
 def test_commands_print_by_one_function() -> None:
     folder = Path(plaintally_server.__file__).parent
     for path in folder.rglob("*.py"):
-        if path.name == "terminal.py":
+        if path.name in ("terminal.py", "log_config.py"):
             continue
         called = {
             ast.unparse(node.func)

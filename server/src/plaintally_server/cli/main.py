@@ -14,7 +14,7 @@ import click
 from plaintally_server import log_config
 from plaintally_server.cli.failures import give_up_output, reporting
 from plaintally_server.cli.terminal import printable_errors
-from plaintally_server.exceptions import ServerError
+from plaintally_server.exceptions import Refusal, ServerError
 
 MODULES = {
     "audit": "audit",
@@ -48,7 +48,10 @@ def main() -> None:
         sys.exit(commands.main(prog_name="plaintally-server", standalone_mode=False))
     except ServerError as error:
         give_up_output()
-        log_config.fail(str(error))
+        text = str(error)
+        if isinstance(error, Refusal):  # a sentence for an answer over HTTP
+            text = f"{text[:1].lower()}{text[1:].removesuffix('.')}"
+        log_config.fail(text)
         sys.exit(1)
     except click.ClickException as error:
         if log_config.is_json():
