@@ -224,7 +224,8 @@ def test_a_job_in_the_background_is_not_stopped(host: MakeHost, code: str) -> No
 
         assert run("background") == ""
         assert not told.preferences.parent.exists()
-        assert server.connections == 0
+        if code != ASK:  # enabling the counter counts the import of this process
+            assert server.connections == 0
         seen = run("foreground")
     assert ("UserWarning: counter = true" if code == ASK else "hostpkg counts how often") in seen
 

@@ -108,8 +108,8 @@ def test_an_exclusion_is_on_the_page_at_once(tmp_path: Path) -> None:
         collector.post()
         browser, path = Browser(collector), "/packages/rxinfer?days=365"
         assert browser.send("/login", {"token": TOKEN}).status == 303
-        until = datetime.now(UTC) - timedelta(hours=1)
-        window = {"first_at": f"{until - timedelta(hours=1):%Y-%m-%dT%H:00}", "until": f"{until:%Y-%m-%dT%H:00}"}
+        day = f"{datetime.now(UTC):%Y-%m-%d}"
+        window = {"first_at": f"{day}T00:00", "until": f"{day}T01:00"}
         form = {"do": "strike", "form_key": browser.form_key(), "package": "rxinfer", "reason": "a loop", **window}
         assert "a loop" not in collector.request("GET", path).body.decode()
         assert browser.send("/maintain", form).status == 200

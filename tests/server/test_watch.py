@@ -15,6 +15,7 @@ import made
 from collectors import ROOT, run_collector, run_server
 from loopback import loopback
 from made import commit
+from plaintally_server.export.layout import last_sealed
 from plaintally_server.reports.silence import ENOUGH, Silence, find_silence
 from plaintally_server.sources import StoreSource
 from plaintally_server.store import Import, rollups
@@ -106,6 +107,12 @@ def test_weeks_that_differ_more_than_a_release_say_nothing_about_it() -> None:
 def count(day: date, package: str, version: str) -> Import:
     fields = {"id": str(uuid4()), "package_version": version}
     return made.count(fields, datetime.combine(day, time(12), UTC), package=package)
+
+
+@pytest.fixture
+def today() -> date:
+    """The day after the last complete one: yesterday, during the first hour of a day."""
+    return last_sealed(datetime.now(UTC)) + timedelta(days=1)
 
 
 def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
@@ -248,8 +255,9 @@ def test_a_package_is_told_of_if_most_of_it_was_refused(tmp_path: Path, refused:
         assert find_refused(reader, StoreSource(reader), "a", last=LAST) is None
 
 
-def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path, today: date) -> None:
+def test_a_package_whose_documents_are_refused_is_told_of(tmp_path: Path) -> None:
     """Of counts and of what is shared, by number alone; what is refused for another reason counts for none."""
+    today = datetime.now(UTC).date()
     database = tmp_path / "a.sqlite3"
     contract = write_contract(tmp_path, "rxinfer")
     with run_collector(database, f"--contract={contract}", "--package=another", packages=()) as collector:
