@@ -231,7 +231,9 @@ def test_a_job_in_the_background_is_not_stopped(host: MakeHost, code: str) -> No
 
         assert run("background") == ""
         assert not told.preferences.parent.exists()
-        if code != ASK:  # enabling the counter counts the import of this process
+        if code == ASK:  # enabling the counter counts the import of this process
+            assert len(server.wait_for(1)) == 1
+        else:
             assert server.connections == 0
         seen = run("foreground")
     assert ("UserWarning: counter = true" if code == ASK else "hostpkg counts how often") in seen
