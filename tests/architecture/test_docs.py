@@ -105,11 +105,14 @@ def test_every_command_line_of_the_server_is_one_that_it_takes(page: Path) -> No
         r"^ {4}(?:\S+/)?plaintally-server (.*?)(?: [|>#].*)?$", page.read_text(), re.MULTILINE
     ):
         command: click.Command = commands
+        context = click.Context(commands, **commands.context_settings)
         words = shlex.split(line)
         while isinstance(command, click.Group):
             command = find_command(words.pop(0), command)
-        # Which raises at what it knows not.
-        _, more, _ = command.make_parser(click.Context(command)).parse_args(words)
+            # click keeps the help option that a command's first context asked for
+            context = click.Context(command, parent=context)
+        # Raises at an option that the command does not have.
+        _, more, _ = command.make_parser(context).parse_args(words)
         assert not more, line
 
 
