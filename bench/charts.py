@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from plaintally_server.reports.charts import axis_top
 
-WIDTH, ROW, LABEL = 860, 24, 200
+WIDTH = 860
+ROW = 24
+LABEL = 200
 _SEEN = 1.5  # pixels; a shorter line is none
 STYLE = """
 text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2933 }
@@ -124,7 +126,8 @@ def _panel(found: Sequence[Bar], left: float, width: float, *, logarithmic: bool
             f'<rect class="bar{own}" x="{left:.1f}" y="{middle - 7}" width="{length:.1f}" '
             'height="14" rx="2"/>'
         )
-        low, high = place(bar.low), place(bar.high)
+        low = place(bar.low)
+        high = place(bar.high)
         if high - low > _SEEN:
             yield (
                 f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
@@ -160,11 +163,13 @@ def columns(
     title: str, note: str, panels: Sequence[tuple[str, Sequence[tuple[str, float, float]]]]
 ) -> str:
     """Draw columns in panels on one scale: label, height, and the marked part on top."""
-    left, height = 60, 110
+    left = 60
+    height = 110
     top = axis_top(round(max(value for _, found in panels for _, value, _ in found)))
     parts = _heading(title, note)
     for index, (name, found) in enumerate(panels):
-        base, span = 90 + (index + 1) * (height + 56) - 56, (WIDTH - left - 16) / len(found)
+        base = 90 + (index + 1) * (height + 56) - 56
+        span = (WIDTH - left - 16) / len(found)
         parts.append(_text(16, base - height - 16, name, "small"))
         for share in (0, 0.5, 1):
             y = base - height * share
@@ -173,11 +178,9 @@ def columns(
             )
             parts.append(_text(left - 8, y + 4, figure(top * share), "small end"))
         for number, (label, value, marked) in enumerate(found):
-            x, tall, above = (
-                left + span * number,
-                height * (value - marked) / top,
-                height * marked / top,
-            )
+            x = left + span * number
+            tall = height * (value - marked) / top
+            above = height * marked / top
             size = f'x="{x + span * 0.14:.1f}" width="{span * 0.72:.1f}"'
             parts.append(
                 f'<rect class="bar own" {size} y="{base - tall:.1f}" height="{tall:.1f}"/>'
@@ -203,7 +206,8 @@ def marks(
     A row is its label, whether it is ours, for each column the halves (`full`, `ring` or `none`),
     and a last word.
     """
-    top, span = 170, (WIDTH - LABEL - 70) / len(columns)
+    top = 170
+    span = (WIDTH - LABEL - 70) / len(columns)
     parts = _heading(title, note)
     for index, name in enumerate(columns):
         x = LABEL + span * (index + 0.5) + 4

@@ -149,13 +149,13 @@ def measure(python: str) -> dict[str, int]:
         def invokes(calls: int) -> int:
             return count(python, INVOKE % calls, folder)
 
-        nothing, refused = (
-            pool.submit(of, "countsnone"),
-            pool.submit(of, "countshost", PLAINTALLY="off"),
-        )
-        counted, declared = pool.submit(of, "countshost"), pool.submit(of, "countsdeclared")
+        nothing = pool.submit(of, "countsnone")
+        refused = pool.submit(of, "countshost", PLAINTALLY="off")
+        counted = pool.submit(of, "countshost")
+        declared = pool.submit(of, "countsdeclared")
         declared_refused = pool.submit(of, "countsdeclared", PLAINTALLY="off")
-        once, twice = pool.submit(invokes, CALLS), pool.submit(invokes, 2 * CALLS)
+        once = pool.submit(invokes, CALLS)
+        twice = pool.submit(invokes, 2 * CALLS)
         return {
             "refused": refused.result() - nothing.result(),
             "counted": counted.result() - nothing.result(),
@@ -221,7 +221,8 @@ def main() -> None:
     baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     fine = True
     for version in SUPPORTED:
-        name, python = "{}.{}".format(*version), find_base(version)
+        name = "{}.{}".format(*version)
+        python = find_base(version)
         known = baseline.get(name, {})
         if python is None:
             print(f"counts: left out for want of Python {name}")

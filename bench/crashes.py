@@ -66,7 +66,8 @@ def repeat(
 ) -> Tally:
     """Run a kind so many times, or as often as so many seconds allow, and print what went wrong."""
     runs, seconds = limits
-    tally, began = Tally(), time.monotonic()
+    tally = Tally()
+    began = time.monotonic()
     while tally.runs < runs and (not tally.runs or time.monotonic() - began < seconds):
         outcome = run(kind, place, off=off, tls=tls)
         expected = 0 if off else kind.counts

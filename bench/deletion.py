@@ -33,7 +33,8 @@ from plaintally_server.store.erasure import empty_log, erase, step
 from plaintally_server.store.timestamps import to_us
 from postgresql import run_postgres
 
-STATS_EACH, INVOKES_EACH = 9, 10
+STATS_EACH = 9
+INVOKES_EACH = 10
 TREE = 1 + STATS_EACH * (1 + INVOKES_EACH)
 DELETIONS = 200
 STEPS = 1000
@@ -43,7 +44,8 @@ _CONTENT = write_fields({"label": "a", "deletion_key_hash": "00" * 32, "context"
 
 def make_documents(sessions: int, ids: list[str]) -> Iterator[Sequence[object]]:
     """Return the rows of sessions with random ids, and add those of the sessions."""
-    chance, now = random.Random(1), to_us(datetime.now(UTC))
+    chance = random.Random(1)
+    now = to_us(datetime.now(UTC))
     for _ in range(sessions):
         session = _make_id(chance)
         ids.append(session)
@@ -76,7 +78,9 @@ def fill(database: Database, sessions: int) -> Sequence[str]:
 
 def measure(database: Database, sessions: Sequence[str]) -> list[str]:
     """Delete sessions one by one, then have their bytes go; what each took."""
-    engine, took_ms, log_ms = open_for_writing(database, alone=True), [], []
+    engine = open_for_writing(database, alone=True)
+    took_ms = []
+    log_ms = []
     for session in sessions[:: max(1, len(sessions) // DELETIONS)]:
         began = time.perf_counter()
         with exclusively(engine) as connection:

@@ -43,9 +43,11 @@ from plaintally_server.store.timestamps import (
 from plaintally_server.store.totals import add_up
 from shared import CONTRACT, Shared
 
-PACKAGE, OTHER = "bench", "other"
+PACKAGE = "bench"
+OTHER = "other"
 """The package that has everything, and one that has nothing, so that there is an index."""
-VERSIONS, PYTHONS = 12, 5
+VERSIONS = 12
+PYTHONS = 5
 COMBINATIONS = [
     json.dumps(
         {
@@ -61,7 +63,8 @@ SESSION_DAYS = 100
 """The days over which sessions are spread, as many for a hundred as for a million."""
 TREE = 2 + INVOKES_EACH
 """The documents of a session."""
-DAYS, IDS_DAYS = 365, 3
+DAYS = 365
+IDS_DAYS = 3
 SHARES = [1 / (1 + place) for place in range(len(COMBINATIONS))]
 _AT_ONCE = 10_000
 _TEMPLATE = Shared(package=PACKAGE, invokes=INVOKES_EACH)
@@ -123,7 +126,8 @@ def roll_up_all(database: Database, now: datetime) -> None:
         if isinstance(database, str)
         else open_for_reading(database)
     )
-    reader, engine = SQLReader(reading), open_for_writing(database)
+    reader = SQLReader(reading)
+    engine = open_for_writing(database)
     lag = reader.clock_lag(now)
     if lag is None or lag > timedelta(minutes=5):
         raise SystemExit(

@@ -29,7 +29,10 @@ from plaintally_server.store.batch import Cell
 from plaintally_server.store.database import exclusively, open_for_writing
 from plaintally_server.store.maintenance import Maintenance
 
-DAYS, HOURS, FIRST_HOUR, DAILY = 28, 3, 1, 9_000
+DAYS = 28
+HOURS = 3
+FIRST_HOUR = 1
+DAILY = 9_000
 PAGE = ROOT / "docs" / "explanation" / "abuse.md"
 
 
@@ -39,10 +42,8 @@ def count_usual(days: list[date], chance: random.Random) -> Counter[Cell]:
     by_hour = [1 + 3 * (7 <= hour <= 20) for hour in range(24)]  # noqa: PLR2004
     for day in days:
         number = round(chance.gauss(DAILY if day.weekday() < 5 else DAILY * 0.45, DAILY * 0.06))  # noqa: PLR2004
-        hours, fields = (
-            chance.choices(range(24), by_hour, k=number),
-            chance.choices(COMBINATIONS, SHARES, k=number),
-        )
+        hours = chance.choices(range(24), by_hour, k=number)
+        fields = chance.choices(COMBINATIONS, SHARES, k=number)
         begin = first_hour(day)
         found.update(
             Cell(PACKAGE, begin + hour, coarse) for hour, coarse in zip(hours, fields, strict=True)

@@ -14,7 +14,8 @@ from plaintally.contract import Choice, Contract, Description, Flag, Integer, La
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUNDS, CALLS = 15, 5000
+ROUNDS = 15
+CALLS = 5000
 CONTRACT = Contract(
     labels={
         "fit": Label(
@@ -36,7 +37,8 @@ rows = [[0.0] * 100 for _ in range(1000)]
 
 def least() -> None:
     """The least that a log must do."""
-    start, clock = time.time_ns(), time.perf_counter_ns()
+    start = time.time_ns()
+    clock = time.perf_counter_ns()
     ring.append((start, time.perf_counter_ns() - clock))
 
 

@@ -235,7 +235,8 @@ def measure_imports(bench: Bench, packages: Path, rounds: int) -> dict[str, dict
 
 def run_host(bench: Bench, packages: Path, one: Packages, end: str = "") -> dict[str, Any]:
     """Run one host and wait for its senders."""
-    case, mode = one.case(packages), "tls" if one.tls else "healthy"
+    case = one.case(packages)
+    mode = "tls" if one.tls else "healthy"
     before = len(bench.received(case, mode))
     with locked(SLOTS if one.full else ()):
         run = bench.run(case, mode, end=end)
@@ -312,7 +313,8 @@ def run_crowd(
     bench: Bench, packages: Path, mode: str, times: int, size: Size, *, at_once: bool = False
 ) -> dict[str, Any]:
     """Run a command that imports one package so many times, and return what arrived."""
-    off, reached = mode == "off", "healthy" if mode == "off" else mode
+    off = mode == "off"
+    reached = "healthy" if mode == "off" else mode
     case = Packages(1, off=off).case(packages)
     before = len(bench.received(case, reached))
     specification = {
@@ -385,7 +387,8 @@ def _lost(number: int, ending: str) -> Callable[[Mapping[str, Any]], float]:
     return find
 
 
-ONE, TEN = Packages(1), Packages(10)
+ONE = Packages(1)
+TEN = Packages(10)
 GOALS = (
     Goal("ten packages block the import, of one", "times", 2, _times(TEN, ONE, "lines_ms")),
     Goal(
@@ -544,7 +547,8 @@ def _contracts(results: Mapping[str, Any]) -> str:
     rows = []
     for number in (1, 10):
         for off in (False, True):
-            without, declared = Packages(number, off=off), Packages(number, "contract", off=off)
+            without = Packages(number, off=off)
+            declared = Packages(number, "contract", off=off)
             plain, contract = (
                 results["imports"][one.name]["lines_ms"] for one in (without, declared)
             )

@@ -16,7 +16,8 @@ def write_part(bench: str, text: str, *, page: Path = PERFORMANCE) -> None:
         text: Markdown, from its heading of the second level on.
         page: the page, which exists.
     """
-    begin, end = f"<!-- {bench}: written by scripts/bench {bench} -->", f"<!-- {bench}: end -->"
+    begin = f"<!-- {bench}: written by scripts/bench {bench} -->"
+    end = f"<!-- {bench}: end -->"
     whole = page.read_text()
     before, found, rest = whole.partition(begin)
     after = rest.partition(end)[2] if found else "\n"

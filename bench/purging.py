@@ -55,7 +55,9 @@ def fill(database: Database, documents: int, ids: int, received_at: datetime) ->
 async def write_evenly(store: SQLStore, is_over: Callable[[], bool]) -> list[float]:
     """Return the milliseconds from when each import was due until it was stored."""
     took_ms: list[float] = []
-    begun, number, waiting = time.perf_counter(), 0, set()
+    begun = time.perf_counter()
+    number = 0
+    waiting = set()
 
     async def write(due: float) -> None:
         await store.commit([make_import()])
@@ -92,7 +94,8 @@ async def _beside(
     store: SQLStore, work: Coroutine[Any, Any, object], seconds: float
 ) -> list[float]:
     """Return what imports took until the work has ended, or so many seconds are over."""
-    task, is_late = asyncio.ensure_future(work), _after(seconds)
+    task = asyncio.ensure_future(work)
+    is_late = _after(seconds)
     found = await write_evenly(store, lambda: task.done() or is_late())
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -57,7 +57,8 @@ from plaintally_server.store.sqlite import SQLiteStore
 from postgresql import run_postgres
 
 BATCH = 1000
-GOAL_MB, GOAL_TIMES = 200, 1.5
+GOAL_MB = 200
+GOAL_TIMES = 1.5
 HOURS = 24
 LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 PAGE = f"page of {DAYS} days"
@@ -92,13 +93,15 @@ def measure_file(file: Path, per_day: int, days: int, kept_days: int) -> list[tu
     """Fill a file, and return its size in MB after each step."""
     found: list[tuple[str, float]] = []
     now = datetime.now(UTC)
-    first_real, filled = now.date() - timedelta(days=days - 1), kept_days - days
+    first_real = now.date() - timedelta(days=days - 1)
+    filled = kept_days - days
     first = first_real - timedelta(days=filled)
     fill_hours(file, spread(per_day * filled, first, _end_of(first_real - timedelta(days=1))), now)
     found.append(_note(f"hourly totals of {filled} days", file))
     with closing(SQLiteStore(file)) as store:
         for ahead in range(days):
-            day, begun_s = first_real + timedelta(days=ahead), time.perf_counter()
+            day = first_real + timedelta(days=ahead)
+            begun_s = time.perf_counter()
             asyncio.run(take(store, day, per_day))
             rate = per_day / (time.perf_counter() - begun_s)
             found.append(

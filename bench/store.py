@@ -38,7 +38,9 @@ def make_import() -> Import:
 
 def make_invoke() -> Write:
     """Return a run of stats that never come, as automatic sharing may send it."""
-    identifier, stats, now = str(uuid4()), str(uuid4()), datetime.now(UTC)
+    identifier = str(uuid4())
+    stats = str(uuid4())
+    now = datetime.now(UTC)
     fields = {"id": identifier, "package": PACKAGE, "session_stats": stats, "label": "inference"}
     fields["deletion_key_hash"] = "00" * 32
     fields |= {
@@ -56,12 +58,16 @@ async def measure(
     store: Store, make: Callable[[], Import | Write], batch: int
 ) -> tuple[float, float]:
     """Return writes per second, and microseconds of CPU for each; making them is not measured."""
-    done, wall, cpu = 0, 0.0, 0.0
+    done = 0
+    wall = 0.0
+    cpu = 0.0
     while wall < SECONDS:
         writes = [make() for _ in range(batch)]
-        started, used = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
+        used = time.process_time()
         await asyncio.gather(*(store.commit([write]) for write in writes))
-        wall, cpu = wall + time.perf_counter() - started, cpu + time.process_time() - used
+        wall = wall + time.perf_counter() - started
+        cpu = cpu + time.process_time() - used
         done += batch
     return done / wall, cpu / done * 1e6
 

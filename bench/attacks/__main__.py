@@ -122,9 +122,11 @@ def measure(
 
 def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dict[str, Any]:
     state = attack.prepare(target)
-    written, disk_mb = target.count_documents(), target.disk_mb
+    written = target.count_documents()
+    disk_mb = target.disk_mb
     honest = _start("honest", {"port": target.port, "rate": HONEST_PER_S})
-    began_s, cpu_s = time.monotonic(), target.server.cpu_s()
+    began_s = time.monotonic()
+    cpu_s = target.server.cpu_s()
     job = {
         "attack": attack.name,
         "port": target.port,
@@ -135,7 +137,8 @@ def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dic
     outcome = json.loads(_finish(_start("attacker", job)))
     time.sleep(_AFTER_S)
     found = json.loads(_finish(honest))
-    took_s, peak_mb = time.monotonic() - began_s, target.peak_mb
+    took_s = time.monotonic() - began_s
+    peak_mb = target.peak_mb
     ours_s, database_s = (
         after - before for after, before in zip(target.server.cpu_s(), cpu_s, strict=True)
     )

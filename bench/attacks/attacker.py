@@ -30,7 +30,9 @@ class Budget:
     """Bytes that may be sent: `rate` a second, and at most a second's worth at once."""
 
     def __init__(self, rate: float) -> None:
-        self.rate, self.left, self.at_s = rate, rate, time.monotonic()
+        self.rate = rate
+        self.left = rate
+        self.at_s = time.monotonic()
         self.lock = asyncio.Lock()  # its waiters are served in their order
 
     async def take(self, size: int) -> None:
@@ -44,14 +46,16 @@ class Budget:
 
     def _fill(self) -> None:
         now_s = time.monotonic()
-        self.left, self.at_s = min(self.rate, self.left + (now_s - self.at_s) * self.rate), now_s
+        self.left = min(self.rate, self.left + (now_s - self.at_s) * self.rate)
+        self.at_s = now_s
 
 
 class Connection:
     """One connection to the collector; it opens again when it was closed."""
 
     def __init__(self, attacker: "Attacker", address: str) -> None:
-        self.attacker, self.address = attacker, address
+        self.attacker = attacker
+        self.address = address
         self.reader: asyncio.StreamReader | None = None
         self.writer: asyncio.StreamWriter | None = None
 
@@ -84,7 +88,8 @@ class Connection:
         """Read one answer."""
         assert self.reader is not None
         head = await self.reader.readuntil(b"\r\n\r\n")
-        status, length = _STATUS.match(head), _LENGTH.search(head)
+        status = _STATUS.match(head)
+        length = _LENGTH.search(head)
         if length is not None:
             body = await self.reader.readexactly(int(length[1]))
         else:
@@ -111,7 +116,8 @@ class Connection:
             status, body = await self.read()
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             self.close()
-            status, body = 0, b""
+            status = 0
+            body = b""
             await asyncio.sleep(_PAUSE_S)
         self.attacker.statuses[status] += 1
         if status >= _REJECTED:
@@ -123,7 +129,10 @@ class Attacker:
     """The attacker's connections within one budget, with a record of all requests and answers."""
 
     def __init__(self, port: int, rate: float, seconds: float, state: dict[str, Any]) -> None:
-        self.port, self.seconds, self.state, self.budget = port, seconds, state, Budget(rate)
+        self.port = port
+        self.seconds = seconds
+        self.state = state
+        self.budget = Budget(rate)
         self.sent_bytes = self.requests = 0
         self.statuses: Counter[int] = Counter()
         self.said: dict[int, str] = {}  # the last answer of each status

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-PACKAGE, OTHER = "alpha", "beta"
+PACKAGE = "alpha"
+OTHER = "beta"
 """The package under attack, and one that has other maintainers."""
 ROOT = "/v1/projects/p/databases/(default)/documents"
 PREFIX = ROOT.removeprefix("/v1/")

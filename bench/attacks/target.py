@@ -27,7 +27,8 @@ from plaintally_server.store.opening import open_reader
 from postgresql import Postgres
 from shared import CONTRACT, Shared, update
 
-OK, FORBIDDEN = 200, 403
+OK = 200
+FORBIDDEN = 403
 TOKEN = "plaintally_token-of-the-collector-under-attack"
 _PIPELINED = 30
 _START_S = 30

@@ -37,7 +37,8 @@ from growth.operations import MAY_GROW, measure  # noqa: E402
 from plaintally_server.store.database import Database  # noqa: E402
 from postgresql import run_postgres  # noqa: E402
 
-LIMIT, QUICK_LIMIT = 0.1, 0.5
+LIMIT = 0.1
+QUICK_LIMIT = 0.5
 """The exponent from which an operation grows; `--quick` separates flat from linear."""
 LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 Times = Mapping[str, Sequence[float]]
@@ -60,7 +61,8 @@ class Growth(NamedTuple):
 
     def grows(self, limit: float) -> bool:
         """Return whether the operation takes longer in larger databases, beyond noise."""
-        smallest, largest = min(self.times), max(self.times)
+        smallest = min(self.times)
+        largest = max(self.times)
         return self.exponent >= limit and min(self.times[largest]) > statistics.median(
             self.times[smallest]
         )
@@ -77,12 +79,17 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, nargs="+", default=[10**2, 10**3, 10**4, 10**5])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    days, limit = DAYS, LIMIT
+    days = DAYS
+    limit = LIMIT
     if options.quick:
-        days, limit = 40, QUICK_LIMIT
-        options.databases, options.rounds = ["sqlite"], 2
-        options.imports, options.sessions = [10**4, 10**6], [10, 10**3]
-    begun_s, found = time.monotonic(), {}
+        days = 40
+        limit = QUICK_LIMIT
+        options.databases = ["sqlite"]
+        options.rounds = 2
+        options.imports = [10**4, 10**6]
+        options.sessions = [10, 10**3]
+    begun_s = time.monotonic()
+    found = {}
     with ExitStack() as stack:
         for kind in options.databases:
             new = stack.enter_context(run_postgres("1GB")).new if kind == "postgresql" else None
@@ -158,7 +165,10 @@ def write_table(group: Sequence[Growth], limit: float = LIMIT) -> str:
     sizes = [f"{size:,}" for size in group[0].times]
     rows = []
     for one in sorted(group, key=lambda one: one.operation in MAY_GROW):
-        verdict = "may" if one.operation in MAY_GROW else "**no**" if one.grows(limit) else "yes"
+        if one.operation in MAY_GROW:
+            verdict = "may"
+        else:
+            verdict = "**no**" if one.grows(limit) else "yes"
         shortest = [write_time(min(found)) for found in one.times.values()]
         rows.append([one.operation, *shortest, f"{one.exponent:.2f}", verdict])
     return pages.table(["shortest time, ms", *sizes, "exponent", "flat"], rows)

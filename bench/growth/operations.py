@@ -56,7 +56,8 @@ MAY_GROW = {
     ),
 }
 """The operations that may take longer in a larger database, and why."""
-_IMPORTS, _SHARES = 100, 20
+_IMPORTS = 100
+_SHARES = 20
 _PATIENCE_S = 300
 
 
@@ -82,8 +83,13 @@ class Subject:
     """A filled database whose operations are timed, each so many times."""
 
     def __init__(self, new: Callable[[], Database], size: Size, folder: Path, rounds: int) -> None:
-        self.new, self.size, self.folder, self.rounds = new, size, folder, rounds
-        self.watch, self.database, self.now = Watch(), new(), datetime.now(UTC)
+        self.new = new
+        self.size = size
+        self.folder = folder
+        self.rounds = rounds
+        self.watch = Watch()
+        self.database = new()
+        self.now = datetime.now(UTC)
         paths = [folder / f"{package}.json" for package in (PACKAGE, OTHER)]
         for path in paths:
             path.write_text(json.dumps(contract(path.stem)))
@@ -171,7 +177,8 @@ def measure(
 
 def time_commands(subject: Subject) -> None:
     """Time the commands that maintainers run beside a collector."""
-    timed, export = subject.watch.timed, str(subject.folder / "export")
+    timed = subject.watch.timed
+    export = str(subject.folder / "export")
     to_export = ("export", f"--to={export}", f"--package={PACKAGE}", *subject.options)
     with timed("first export"):
         subject.run(*to_export)
@@ -267,7 +274,8 @@ def time_collector(subject: Subject) -> None:
 
 def _await_purge(subject: Subject, begun: datetime) -> None:
     """Wait until a purge has ended that began with the collector."""
-    reader, deadline_s = open_reader(subject.database), time.monotonic() + _PATIENCE_S
+    reader = open_reader(subject.database)
+    deadline_s = time.monotonic() + _PATIENCE_S
     while (ended := reader.last_purge(datetime.now(UTC))) is None or ended < begun:
         if time.monotonic() > deadline_s:
             raise SystemExit("growth: the collector does not purge")

@@ -53,7 +53,8 @@ def search(requests: Iterable[bytes]) -> dict[str, list[str]]:
 
 
 def _digests(kind: str) -> Iterator[str]:
-    user, host = SECRETS["user's name"], SECRETS["host's name"]
+    user = SECRETS["user's name"]
+    host = SECRETS["host's name"]
     for text in (
         SECRETS[kind],
         *([f"{user}@{host}"] if kind in ("user's name", "host's name") else []),
@@ -68,10 +69,8 @@ def _digests(kind: str) -> Iterator[str]:
 def _run(bench: Bench, case: Case, end: str) -> None:
     place = bench.folder / "canaries" / case.name / end
     home = place / SECRETS["home folder"]
-    script, working = (
-        home / SECRETS["script's folder"] / "analysis.py",
-        home / SECRETS["working folder"],
-    )
+    script = home / SECRETS["script's folder"] / "analysis.py"
+    working = home / SECRETS["working folder"]
     for folder in (home, script.parent / "secrets", working):
         folder.mkdir(parents=True)
     names = {

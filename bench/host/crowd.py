@@ -36,7 +36,9 @@ class Watch(Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.stopped = Event()
-        self.senders, self.shells, self.memory_kb = 0, 0, 0
+        self.senders = 0
+        self.shells = 0
+        self.memory_kb = 0
 
     def run(self) -> None:
         """Look again and again."""

@@ -24,7 +24,8 @@ def measure(
     found: dict[str, dict[str, list[int]]] = {case.name: {} for case in cases}
     for ending, (end, within) in ENDINGS.items():
         for case in cases:
-            number, before = times.get(case.name, otherwise), delivered(bench, case, "healthy")
+            number = times.get(case.name, otherwise)
+            before = delivered(bench, case, "healthy")
             for _ in range(number):
                 bench.run(case, end=end, within=within)
             found[case.name][ending] = [delivered(bench, case, "healthy") - before, number]

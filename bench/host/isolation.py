@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from host.servers import NAME_SERVER
 
-_SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 0x1
 
 
 def enter(*arguments: str) -> NoReturn:

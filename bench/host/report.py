@@ -89,7 +89,8 @@ def _imports(results: Results) -> str:
         "left behind, CPU ms",
         "arrived",
     ]
-    healthy, tls = results["imports"]["healthy"], results["imports"]["tls"]
+    healthy = results["imports"]["healthy"]
+    tls = results["imports"]["tls"]
     names = _by_blocking(healthy)
     return f"""### An import that counts
 
@@ -110,7 +111,8 @@ Over TLS, with the system's certificates in one file:
 
 
 def _import_row(name: str, cases: Mapping[str, Any]) -> list[str]:
-    case, bare = cases[name], cases["nothing"]
+    case = cases[name]
+    bare = cases["nothing"]
     more = {
         figure: case[figure]["median"] - bare[figure]["median"]
         for figure in ("cpu_ms", "exit_ms", "peak_kb")
@@ -141,7 +143,8 @@ def _by_blocking(cases: Mapping[str, Any]) -> list[str]:
 
 def _picture_of_imports(results: Results) -> str:
     healthy = results["imports"]["healthy"]
-    names, bare = _by_blocking(healthy), healthy["nothing"]["cpu_ms"]["median"]
+    names = _by_blocking(healthy)
+    bare = healthy["nothing"]["cpu_ms"]["median"]
     blocked = [
         charts.Bar(name, *_three(healthy[name]["blocked_ms"], 0.0), name in OWN) for name in names
     ]
@@ -215,7 +218,8 @@ def _delay(results: Results, mode: str, name: str) -> tuple[float | None, str]:
     cases = results["imports"][mode]
     if name not in cases:
         return None, ""
-    case, bare = cases[name], cases["nothing"]
+    case = cases[name]
+    bare = cases["nothing"]
     told = "†" * bool(case["raised"]) + "‡" * bool(case["printed"])
     if case["capped"]:
         return case["wall_ms"]["median"], f"over {case['wall_ms']['median'] / 1000:.0f} s{told}"
@@ -352,7 +356,9 @@ def _picture_of_canaries(results: Results) -> str:
 
 
 def _half(found: Mapping[str, Any], kind: str) -> str:
-    return "full" if kind in found["plain"] else "ring" if kind in found["hashed"] else "none"
+    if kind in found["plain"]:
+        return "full"
+    return "ring" if kind in found["hashed"] else "none"
 
 
 def _sizes(results: Results) -> str:
@@ -384,8 +390,12 @@ Megabytes are those of all installed files but compiled ones, of dependencies to
 
 
 def _name(name: str, way: str = "") -> str:
-    told = way if way and name in OWN else f"{name}: {way}" if way else name
-    return f"**{told}**" if name in OWN and way != LEAST else told
+    is_ours = name in OWN
+    if not way:
+        told = name
+    else:
+        told = way if is_ours else f"{name}: {way}"
+    return f"**{told}**" if is_ours and way != LEAST else told
 
 
 def _count(value: int | list[str]) -> int:

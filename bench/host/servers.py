@@ -93,7 +93,9 @@ def _url(mode: str, port: int) -> str:
 
 class _Server:
     def __init__(self, mode: str, folder: Path) -> None:
-        self.mode, self.folder, self.numbers = mode, folder, itertools.count()
+        self.mode = mode
+        self.folder = folder
+        self.numbers = itertools.count()
         folder.mkdir(parents=True, exist_ok=True)
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

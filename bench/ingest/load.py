@@ -23,7 +23,9 @@ class Client(asyncio.Protocol):
     """One connection, with one request at a time."""
 
     def __init__(self, load: "Load") -> None:
-        self.load, self.answer, self.expected = load, b"", 0
+        self.load = load
+        self.answer = b""
+        self.expected = 0
         self.due_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -50,7 +52,8 @@ class Client(asyncio.Protocol):
             )
         if len(self.answer) >= self.expected:
             self.load.note(self.answer, self.due_s)
-            self.answer, self.expected = b"", 0
+            self.answer = b""
+            self.expected = 0
             if self.load.keeps:
                 self.load.free(self)
             else:
@@ -66,13 +69,12 @@ class Load:
     """All connections of a job."""
 
     def __init__(self, job: dict[str, object], stream: Iterator[bytes]) -> None:
-        self.port, self.seconds, self.keeps = (
-            int(str(job["port"])),
-            float(str(job["seconds"])),
-            bool(job["keeps"]),
-        )
+        self.port = int(str(job["port"]))
+        self.seconds = float(str(job["seconds"]))
+        self.keeps = bool(job["keeps"])
         self.rate = float(str(job["rate"])) if job["rate"] else None
-        self.number, self.messages = int(str(job["connections"])), stream
+        self.number = int(str(job["connections"]))
+        self.messages = stream
         self.latencies_s: list[float] = []
         self.others = self.lost = 0
         self.idle: deque[Client] = deque()
@@ -81,11 +83,13 @@ class Load:
 
     async def run(self) -> dict[str, object]:
         """Do the job."""
-        self.loop, self.started_s = asyncio.get_running_loop(), time.perf_counter()
+        self.loop = asyncio.get_running_loop()
+        self.started_s = time.perf_counter()
         for _ in range(self.number):
             self.connect()
         await (self.pace() if self.rate else asyncio.sleep(self.seconds))
-        self.is_over, taken_s = True, time.perf_counter() - self.started_s
+        self.is_over = True
+        taken_s = time.perf_counter() - self.started_s
         found = sorted(self.latencies_s)
         shares = {
             f"p{share}_ms": found[len(found) * share // 100] * 1000 if found else 0.0

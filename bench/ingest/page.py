@@ -43,7 +43,8 @@ def write(result: dict[str, Any]) -> None:
 
 def _goals(result: dict[str, Any]) -> str:
     """What we promise ourselves, and what was found."""
-    loads, rows = result["loads"], []
+    loads = result["loads"]
+    rows = []
     for server, label, share in (("sqlite", "SQLite", 0.38), ("postgresql", "PostgreSQL", 0.45)):
         goals = [
             (f"an import, {label}", "at least", share, "L", _share(loads, f"{server}/count/kept")),
@@ -75,12 +76,15 @@ def _goals(result: dict[str, Any]) -> str:
             )
         for what, direction, bound, unit, found in goals:
             holds = found >= bound if direction == "at least" else found <= bound
-            form = "{:.2f}" if unit == "L" else "{:.0f}" if found >= 20 else "{:.1f}"  # noqa: PLR2004
+            if unit == "L":
+                decimals = 2
+            else:
+                decimals = 0 if found >= 20 else 1  # noqa: PLR2004
             rows.append(
                 [
                     what,
                     f"{direction} {bound} {unit}",
-                    form.format(found),
+                    f"{found:.{decimals}f}",
                     "yes" if holds else "**no**",
                 ]
             )
@@ -107,17 +111,16 @@ def _times(loads: dict[str, Any], server: str, figure: str) -> float:
 
 def _table(result: dict[str, Any]) -> str:
     loads = result["loads"]
-    head, rows = (
-        ["per document", "CPU, us", "PostgreSQL's, us", "a second of CPU", "L", "a second"],
-        [],
-    )
+    head = ["per document", "CPU, us", "PostgreSQL's, us", "a second of CPU", "L", "a second"]
+    rows = []
     for name, label in _NAMES.items():
         if name not in loads:
             continue
         one = loads[name]
         share = _share(loads, name)
         behind = _spread(one["database_us"], "{:.0f}") if one["database_us"][1] else ""
-        per_cpu, per_s = _spread(one["per_cpu_s"], "{:,.0f}"), _spread(one["per_s"], "{:,.0f}")
+        per_cpu = _spread(one["per_cpu_s"], "{:,.0f}")
+        per_s = _spread(one["per_s"], "{:,.0f}")
         rows.append(
             [label, _spread(one["cpu_us"], "{:.1f}"), behind, per_cpu, f"{share:.2f}", per_s]
         )

@@ -48,7 +48,8 @@ def run(*, once: bool, port: int, imports: int) -> None:
         prefix="plaintally-demo-", ignore_cleanup_errors=True
     ) as folder:
         environment = _environment(Path(folder))
-        contract, database = Path(folder) / "contract.json", Path(folder) / "demo.sqlite3"
+        contract = Path(folder) / "contract.json"
+        database = Path(folder) / "demo.sqlite3"
         contract.write_bytes(_export(environment))
         with _collector(database, contract, port) as url:
             _plaintally(

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import rxinfer_py
 
-MAX_LINES, MAX_COLUMNS = 14, 110  # of the preview
+# of the preview
+MAX_LINES = 14
+MAX_COLUMNS = 110
 
 
 def main(note: Path) -> None:

@@ -157,7 +157,8 @@ def check_labels(page: Page, width: int) -> None:
 def test_a_long_name_and_large_numbers_fit_a_telephone(
     browser: Browser, tmp_path: Path, *, daily: int, days: int
 ) -> None:
-    package, database = "a_package_with_quite_a_long_name_indeed", tmp_path / "large.sqlite3"
+    package = "a_package_with_quite_a_long_name_indeed"
+    database = tmp_path / "large.sqlite3"
     SQLiteStore(database).close()
     today = datetime.now(UTC).date()
     days_back = [today - timedelta(days=back) for back in range(400)]

@@ -48,7 +48,8 @@ def look(page: Page, name: str, folder: Path, width: int) -> None:
 def test_a_person_deletes_a_session_and_a_maintainer_looks_one_up(
     browser: Browser, collector: Collector, tmp_path: Path, *, scheme: str, width: int
 ) -> None:
-    shared, other = Shared(invokes=5), Shared(invokes=5)
+    shared = Shared(invokes=5)
+    other = Shared(invokes=5)
     for one in (shared, other):
         share(collector, one)
     context = browser.new_context(

@@ -101,7 +101,8 @@ def hostile(secret: str) -> dict[str, Any]:
 
 def _function(secret: str, *, body: str = "return 1") -> Any:  # noqa: ANN401
     """A function whose name, file and variables hold the secret."""
-    name, found = identifier(secret), dict[str, Any]()
+    name = identifier(secret)
+    found = dict[str, Any]()
     path = f"/home/{secret}/{name}.py".replace("\0", "")
     with contextlib.suppress(UnicodeEncodeError):
         path.encode()

@@ -483,7 +483,9 @@ hostlib.telemetry.share(show_progress=False)
 def run_in_secret_surroundings(interpreter: Interpreter, folder: Path, endpoint: str) -> None:
     """Count, log, share and share automatically on a machine whose user has secrets for names, and
     await the end."""
-    site, home, place = folder / "site", folder / ASCII, folder / ASCII / LETTERS
+    site = folder / "site"
+    home = folder / ASCII
+    place = folder / ASCII / LETTERS
     place.mkdir(parents=True)
     shutil.copytree(
         Path(hostlib.__file__).parent,

@@ -93,7 +93,8 @@ def test_listing_in_pages(documents: Any) -> None:
         )
         == 10
     )
-    request, names = documents.listDocuments(parent=BASE, collectionId="pages", pageSize=4), []
+    request = documents.listDocuments(parent=BASE, collectionId="pages", pageSize=4)
+    names = []
     sizes = []
     while request is not None:
         answer = request.execute()

@@ -113,7 +113,8 @@ def test_getting_many(client: Any) -> None:
 
 
 def test_batches(client: Any) -> None:
-    batch, people = client.batch(), client.collection("batch")
+    batch = client.batch()
+    people = client.collection("batch")
     batch.set(people.document("a"), {"n": 1})
     batch.update(people.document("a"), {"m": 2})
     batch.delete(people.document("b"))
@@ -208,7 +209,8 @@ def test_what_is_not_open_is_refused(client: Any, open_collector: Collector) -> 
 def test_imports_are_written_and_no_documents(open_collector: Collector) -> None:
     client = connect(open_collector, Credentials(TOKEN))  # type: ignore[no-untyped-call]
     imports = client.collection("using_rxinfer")
-    one, fields = imports.document("x"), {"id": ID, "timestamp": MOMENT}
+    one = imports.document("x")
+    fields = {"id": ID, "timestamp": MOMENT}
     one.create(fields)
     fails(exceptions.Conflict, lambda: one.create(fields))
     one.set(fields)

@@ -55,7 +55,8 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 
 @pytest.fixture
 def site(bare: Interpreter, tmp_path: Path, collector: Collector) -> Iterator[Site]:
-    home, folder = tmp_path / "home", tmp_path / "work"
+    home = tmp_path / "home"
+    folder = tmp_path / "work"
     home.mkdir()
     folder.mkdir()
     site = Site(Host(bare, folder, home), emptied(collector))

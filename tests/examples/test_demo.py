@@ -122,7 +122,8 @@ def test_what_the_surroundings_say_does_not_stop_it(tmp_path: Path) -> None:
 )
 def test_what_went_wrong_is_one_sentence(tmp_path: Path, source: str, told: str) -> None:
     """Another module of the same name stands before the example: it counts nothing, or fails."""
-    shadow, home = tmp_path / "shadow", tmp_path / "home"
+    shadow = tmp_path / "shadow"
+    home = tmp_path / "home"
     shadow.mkdir()
     home.mkdir()
     (shadow / "rxinfer_py.py").write_text(source)

@@ -171,7 +171,8 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         body = None
     ways = [place for place in places(body) if place]
     if ways:
-        to, taken = chance.choice(ways), copy.deepcopy(at(body, chance.choice(ways)))
+        to = chance.choice(ways)
+        taken = copy.deepcopy(at(body, chance.choice(ways)))
         at(body, to[:-1])[to[-1]] = taken if chance.random() < 0.5 else chance.choice(ATOMS)
         return (data[:1] + json.dumps(body).encode())[:max_size]
     mutated: bytes = atheris.Mutate(data, max_size)

@@ -50,7 +50,8 @@ def library(name: str) -> Any:  # noqa: ANN401
 pd, pl, xr, pa, nx = (
     library(name) for name in ("pandas", "polars", "xarray", "pyarrow", "networkx")
 )
-sparse, image = library("scipy.sparse"), library("PIL.Image")
+sparse = library("scipy.sparse")
+image = library("PIL.Image")
 OF_LIBRARIES: list[tuple[object, dict[str, object]]] = [
     (
         pa.array([1]),
@@ -96,7 +97,8 @@ def test_all_columns_of_pandas_are_told_apart() -> None:
     columns = [{"name": name, "element_type": kind} for name, (_, kind) in COLUMNS.items()]
     assert describe(frame) == {"type": "DataFrame", "shape": [1, len(COLUMNS)], "columns": columns}
     for name, (_, kind) in COLUMNS.items():
-        series, index = describe(frame[name]), describe(pd.Index(frame[name]))
+        series = describe(frame[name])
+        index = describe(pd.Index(frame[name]))
         assert (series["type"], series["shape"], series["element_type"]) == ("Series", [1], kind)
         assert (index["shape"], index["element_type"]) == ([1], kind)
         assert describe(frame.set_index(name))["shape"] == [1, len(COLUMNS) - 1]

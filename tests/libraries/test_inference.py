@@ -82,13 +82,12 @@ def energy(result: InferenceResult) -> float:
 )
 @pytest.mark.parametrize("observations", [FLOWS, GAPPY], ids=["complete", "gappy"])
 def test_fixed_variances_give_what_statsmodels_gives(model: Model, observations: Array) -> None:
-    found, expected = (
-        infer(model=model, data={"y": observations}, free_energy=True),
-        reference(model, observations),
-    )
+    found = infer(model=model, data={"y": observations}, free_energy=True)
+    expected = reference(model, observations)
     assert energy(found) == pytest.approx(-expected.llf, rel=1e-9)
     for index, name in enumerate(model.variables):
-        posterior, filtered = found.posteriors[name], found.filtered[name]
+        posterior = found.posteriors[name]
+        filtered = found.filtered[name]
         np.testing.assert_allclose(
             posterior.means, expected.smoothed_state[index], rtol=1e-6, atol=1e-6
         )
@@ -278,7 +277,9 @@ def test_messages_give_what_conditioning_the_joint_gaussian_gives(
     case: tuple[Model, list[float | None]],
 ) -> None:
     model, observations = case
-    chain, n, d = chain_of(model), len(observations), len(model.variables)
+    chain = chain_of(model)
+    n = len(observations)
+    d = len(model.variables)
     # All states are linear in the first one and the steps: states = mixing @ (first, steps...).
     mixing = np.zeros((n * d, n * d))
     for row, column in itertools.combinations_with_replacement(range(n), 2):
@@ -318,8 +319,11 @@ def test_messages_from_a_flat_prior_give_the_weighted_least_squares(
     case: tuple[Model, list[float | None]],
 ) -> None:
     model, observations = case
-    chain, n, d = chain_of(model), len(observations), len(model.variables)
-    precision, shift = np.zeros((n * d, n * d)), np.zeros(n * d)
+    chain = chain_of(model)
+    n = len(observations)
+    d = len(model.variables)
+    precision = np.zeros((n * d, n * d))
+    shift = np.zeros(n * d)
     constant = 0.0
     for time in range(n - 1):
         step = np.zeros((d, n * d))
@@ -332,7 +336,8 @@ def test_messages_from_a_flat_prior_give_the_weighted_least_squares(
             precision[time * d, time * d] += 1 / model.obs_var
             shift[time * d] += value / model.obs_var
             constant -= 0.5 * (math.log(2 * math.pi * model.obs_var) + value**2 / model.obs_var)
-    expected_mean, expected = np.linalg.solve(precision, shift), np.linalg.inv(precision)
+    expected_mean = np.linalg.solve(precision, shift)
+    expected = np.linalg.inv(precision)
     # The integral over all states, with a density of (2 pi) ** (-d / 2) for the first.
     integral = constant + 0.5 * (
         (n - 1) * d * math.log(2 * math.pi) - np.linalg.slogdet(precision)[1]

@@ -385,7 +385,8 @@ class _Source:
         candidates = [
             ROOT / source / f"{name}{end}" for source in SOURCES for end in (".py", "/__init__.py")
         ]
-        self.module, self.path = module, str(next(path for path in candidates if path.exists()))
+        self.module = module
+        self.path = str(next(path for path in candidates if path.exists()))
         self.tree = ast.parse(Path(self.path).read_text())
         self._codes = list(_walk_code(self.compile()))
 
@@ -475,7 +476,9 @@ class _Loop:
     def __init__(
         self, name: str, mutants: Sequence[Mutant], sources: Mapping[str, _Source]
     ) -> None:
-        self.name, self.mutants, self.sources = name, mutants, sources
+        self.name = name
+        self.mutants = mutants
+        self.sources = sources
         self.survivors: list[Mutant] = []
 
     @pytest.hookimpl(tryfirst=True)
@@ -600,7 +603,8 @@ def main() -> int:
     settings.load_profile("mutants")
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     sys.path[:0] = [str(ROOT / folder) for folder in (*SOURCES, "tests/support", "tests")]
-    accepted, failed = load_accepted(), False
+    accepted = load_accepted()
+    failed = False
     for name in arguments.parts or PARTS:
         modules = [module for module in PARTS[name].modules if arguments.module in (None, module)]
         sources = {module: _Source(module) for module in modules}

@@ -239,7 +239,8 @@ def sizes_of_documents() -> Iterator[Case]:
             yield Case(f"{levels} {name}", "PATCH", f"{_CITY}/sizes", body, (code,))
 
 
-_MAP, _ARRAY = '{"mapValue":{"fields":{"a":*}}}', '{"arrayValue":{"values":[*]}}'
+_MAP = '{"mapValue":{"fields":{"a":*}}}'
+_ARRAY = '{"arrayValue":{"values":[*]}}'
 _VALUES: dict[str, dict[str, Any]] = {
     "nullValue": {"nullValue": None},
     "booleanValue": {"booleanValue": True},

@@ -237,15 +237,11 @@ def mark_members(body: dict[str, Any]) -> Iterator[tuple[str, bytes, tuple[str, 
 def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
     """The way to a value and to each that is in it, as keys and indexes."""
     yield place
-    inner = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for key, item in inner:
-        yield from places(item, (*place, key))
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from places(item, (*place, key))
 
 
 def at(value: Any, place: Any) -> Any:  # noqa: ANN401

@@ -209,7 +209,9 @@ def ids_everywhere() -> Iterator[Case]:
     """Each id as the name of a document and of a collection, in a path, in a parameter and in a
     body."""
     for text, is_right in IDS.items():
-        code, quoted, reason = (200 if is_right else 400), quote(text, safe=""), f"id {text[:9]!r}"
+        code = 200 if is_right else 400
+        quoted = quote(text, safe="")
+        reason = f"id {text[:9]!r}"
         many = f"id-{quoted}" if is_right else quoted  # each is created once
         yield Case(reason, "PATCH", f"{_CITIES}/{quoted}", _FIELDS, (code,))
         yield Case(reason, "DELETE", f"{ROOT}/users/{quoted}", None, (403 if is_right else 400,))
@@ -377,7 +379,8 @@ def wrong_parameters() -> Iterator[Case]:
 def wrong_writes() -> Iterator[Case]:
     """Commits and batches that say too little, too much or something else."""
     one = update("cities/writes", _FIELDS)
-    delete, verify = {"delete": f"{PREFIX}/cities/writes"}, {"verify": f"{PREFIX}/cities/writes"}
+    delete = {"delete": f"{PREFIX}/cities/writes"}
+    verify = {"verify": f"{PREFIX}/cities/writes"}
     mask = "updateMask"
     writes: list[tuple[dict[str, Any], tuple[int, ...]]] = [
         *(
@@ -552,7 +555,8 @@ def _equals(value: object) -> dict[str, Any]:
 def wrong_encodings() -> Iterator[Case]:
     """Bodies that are compressed in part, twice, in another way, or into more than may be."""
     body = json.dumps({"fields": {"a": string("x" * 1000)}}).encode()
-    packed, path = gzip.compress(body, mtime=0), f"{_CITIES}/encodings"
+    packed = gzip.compress(body, mtime=0)
+    path = f"{_CITIES}/encodings"
 
     def case(reason: str, content: bytes, encoding: str, *codes: int) -> Case:
         return Case(reason, "PATCH", path, content, codes or (400,), {"Content-Encoding": encoding})

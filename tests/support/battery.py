@@ -54,7 +54,8 @@ class Battery:
     def run(self, cases: Iterable[Case]) -> int:
         """Send all cases, hold each answer against what must hold, then the collector; return their
         number."""
-        wrong, number = [], 0
+        wrong = []
+        number = 0
         for number, case in enumerate(cases, 1):  # noqa: B007  # the number is returned
             answer = self.send(case)
             problem = find_problem(case, answer)

@@ -121,7 +121,8 @@ class Collector:
 
     def counted(self, package: str = "rxinfer") -> dict[str, int]:
         """How many imports were counted, by their coarse fields."""
-        store, found = self.store, Counter[str]()
+        store = self.store
+        found = Counter[str]()
         for day, _ in store.daily_counts(package, date.min, date.max):
             for hour in store.import_hours(package, day):
                 found[hour.coarse] += hour.imports

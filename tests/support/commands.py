@@ -72,7 +72,8 @@ class Starter:
 
 class Running:
     def __init__(self, arguments: Sequence[str], place: Path) -> None:
-        self.arguments, self._place = arguments, place
+        self.arguments = arguments
+        self._place = place
 
     def _read(self, suffix: str) -> str:
         try:
@@ -132,7 +133,8 @@ def _serve() -> None:
 
 
 def _run(job: Mapping[str, Any]) -> None:
-    place, begun = Path(job["place"]), time.monotonic()
+    place = Path(job["place"])
+    begun = time.monotonic()
     child = os.fork()
     if child:
         place.with_suffix(".pid").write_text(str(child))

@@ -29,7 +29,8 @@ def export(
     tables: Sequence[str] = TABLES,
 ) -> tuple[int, int]:
     """Export as the command does; how many files were written and removed."""
-    reader, place = open_reader(folder / "store"), Export(str(folder / "out"))
+    reader = open_reader(folder / "store")
+    place = Export(str(folder / "out"))
     plan = plan_packages(reader, place, packages or reader.packages(), days, tables=tables)
     carry_out(reader, place, plan)
     return len(plan.write), len(plan.remove)

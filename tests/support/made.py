@@ -89,7 +89,8 @@ def session(
     chance: random.Random, moment: datetime, *, invokes: int, model: str = "local_level"
 ) -> Iterator[Write]:
     """A session with one label and its invokes, all received at a moment."""
-    session_id, stats_id = new_id(chance), new_id(chance)
+    session_id = new_id(chance)
+    stats_id = new_id(chance)
     label = chance.choice(["inference", "plot"])
     own = {"package": "rxinfer", "deletion_key_hash": "5ec8e7" * 10 + "abcd"}
     names: dict[str, Any] = {**own, "label": label}
@@ -111,10 +112,8 @@ def session(
     yield write(STATS, stats, moment, parent=session_id)
     for _ in range(invokes):
         duration_ms = chance.choice([0.0, 1.0, chance.lognormvariate(3, 2)])
-        start, status = (
-            {"execution_start": moment, "execution_end": moment},
-            chance.choice(["success", "success", "error"]),
-        )
+        start = {"execution_start": moment, "execution_end": moment}
+        status = chance.choice(["success", "success", "error"])
         invoke = {
             "id": new_id(chance),
             "session_stats": stats_id,

@@ -26,7 +26,9 @@ class Browser:
     """Keeps cookies, and sends forms as a browser does."""
 
     def __init__(self, collector: Collector, **headers: str) -> None:
-        self.collector, self.headers, self.cookie = collector, headers, ""
+        self.collector = collector
+        self.headers = headers
+        self.cookie = ""
 
     def get(self, path: str) -> Answer:
         return self.collector.request("GET", path, headers={"Cookie": self.cookie, **self.headers})

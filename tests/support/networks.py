@@ -42,7 +42,8 @@ def run_in_network(
 
     The modules of the tests can be imported there.
     """
-    hosts, servers = folder / "hosts", folder / "resolv.conf"
+    hosts = folder / "hosts"
+    servers = folder / "resolv.conf"
     hosts.write_text(
         "".join(f"{address} {name}\n" for name, addresses in names.items() for address in addresses)
     )

@@ -10,7 +10,8 @@ import os
 import random
 import socket
 
-FIRST, LAST = 10_000, 32_000
+FIRST = 10_000
+LAST = 32_000
 
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _step = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

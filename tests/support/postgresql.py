@@ -199,7 +199,8 @@ class Cutter:
     """A way to a server that can be cut at a moment."""
 
     def __init__(self, target: int) -> None:
-        self.target, self.cuts = target, 0
+        self.target = target
+        self.cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._cut: tuple[bytes, bool] | None = None
@@ -241,7 +242,8 @@ class Cutter:
             while data := source.recv(65536):
                 if self._cut and self._cut[0] in data:
                     _, arrives = self._cut
-                    self._cut, self.cuts = None, self.cuts + 1
+                    self._cut = None
+                    self.cuts = self.cuts + 1
                     source.shutdown(socket.SHUT_RDWR)
                     if arrives:
                         sink.sendall(data)

@@ -72,7 +72,8 @@ class Proxy:
 @contextmanager
 def run_caddy(folder: Path, *collectors: int) -> Iterator[Proxy]:
     """Caddy with the file that is shipped, on free ports, with certificates of its own making."""
-    port, plain_port = free_port(), free_port()
+    port = free_port()
+    plain_port = free_port()
     changes = (
         f"\n\tadmin off\n\tskip_install_trust\n\thttps_port {port}\n\thttp_port "
         f"{plain_port}\n\tlog {{"
@@ -94,7 +95,8 @@ def run_caddy(folder: Path, *collectors: int) -> Iterator[Proxy]:
 @contextmanager
 def run_nginx(folder: Path, *collectors: int) -> Iterator[Proxy]:
     """Nginx with the file that is shipped, on free ports."""
-    port, trust = free_port(), ssl.create_default_context()
+    port = free_port()
+    trust = ssl.create_default_context()
     configure_nginx(folder, trust, port=port, plain_port=free_port(), collectors=collectors)
     command = ["nginx", "-p", str(folder), "-c", "main.conf", "-e", "stderr"]
     with _run(command, folder, {"PATH": os.environ["PATH"]}) as process:

@@ -64,7 +64,8 @@ class Told:
     """A host that runs the lines of code that it is sent, one after the other."""
 
     def __init__(self, host: Host, process: subprocess.Popen[bytes]) -> None:
-        self.host, self.process = host, process
+        self.host = host
+        self.process = process
 
     def __call__(self, code: str) -> None:
         assert self.process.stdin
@@ -80,7 +81,8 @@ class Told:
     def wait_for_relays(self, count: int) -> list[int]:
         """Wait until so many relays are alive in three looks, since a process has no environment as
         it starts."""
-        deadline, looks = time.monotonic() + 30, 0
+        deadline = time.monotonic() + 30
+        looks = 0
         while looks < 3 and time.monotonic() < deadline:
             looks = looks + 1 if len(self.relays) == count else 0
             time.sleep(0.02)

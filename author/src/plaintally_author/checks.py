@@ -10,7 +10,9 @@ from typing import NamedTuple
 from plaintally.contract import Contract, ErrorType, Kind, Name, Real, Source
 from plaintally_author.words import DIALECT
 
-ERROR, ADVICE, NOTE = "error", "advice", "note"
+ERROR = "error"
+ADVICE = "advice"
+NOTE = "note"
 LONG_DAYS = 761
 """25 months, the limit of the French authority for audience measurement (CNIL, 2020)."""
 

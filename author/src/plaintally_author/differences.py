@@ -22,7 +22,9 @@ from plaintally.contract import (
 from plaintally_author.markup import plain
 from plaintally_author.words import DIALECT, limits
 
-WIDENS, NARROWS, NEUTRAL = "widens", "narrows", "neutral"
+WIDENS = "widens"
+NARROWS = "narrows"
+NEUTRAL = "neutral"
 
 
 class Change(NamedTuple):
@@ -144,7 +146,8 @@ def _lets_more_pass(one: Any, other: Any) -> bool:  # noqa: ANN401  # two kinds 
 
 def _words(place: str, old: object, new: object, names: tuple[str, ...]) -> Iterator[Change]:
     for name in names:
-        before, after = getattr(old, name), getattr(new, name)
+        before = getattr(old, name)
+        after = getattr(new, name)
         if before != after:
             yield Change(
                 NEUTRAL, f"{place}{name}", f"{after or 'not told'}; before: {before or 'not told'}"

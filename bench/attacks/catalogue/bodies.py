@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from attacks.attacker import Attacker
     from attacks.target import Target
 
-LONG_BYTES, COMMIT_BYTES, TOKEN_BYTES = 1_000_000, 4_000_000, 10_000_000
+LONG_BYTES = 1_000_000
+COMMIT_BYTES = 4_000_000
+TOKEN_BYTES = 10_000_000
 """Slightly less than the limits of an unpacked body: document, commit, with a token."""
 SHORT_BYTES = 60_000
 """A little less than a collector reads without a thread for it."""
@@ -96,7 +98,8 @@ class ShortBrackets(Brackets):
 
     name = "short bodies of ["
     sends = "60 kB of [[[[ in gzip, again and again"
-    size, connections = SHORT_BYTES, 8
+    size = SHORT_BYTES
+    connections = 8
 
 
 class ManyValues(Body):
@@ -149,7 +152,8 @@ class ShortManyValues(ManyValues):
 
     name = "many small values, short"
     sends = "a document of 60 kB that is an array of empty maps, in gzip, again and again"
-    size, connections = SHORT_BYTES, 8
+    size = SHORT_BYTES
+    connections = 8
 
 
 class RepeatedKeys(Body):
@@ -171,7 +175,8 @@ class ShortRepeatedKeys(RepeatedKeys):
 
     name = "escaped colons, short"
     sends = r"60 kB of maps with \u003a in their keys, in gzip, again and again"
-    size, connections = SHORT_BYTES, 8
+    size = SHORT_BYTES
+    connections = 8
 
 
 class Digits(Body):

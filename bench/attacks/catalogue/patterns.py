@@ -42,28 +42,32 @@ class NestedRepeats(Pattern):
     """The pattern of the audit: exponential."""
 
     name = "pattern with nested repeats"
-    pattern, text = "([a-z]+_?)+", "a" * 40 + "!"
+    pattern = "([a-z]+_?)+"
+    text = "a" * 40 + "!"
 
 
 class Neighbours(Pattern):
     """Unbounded repeats that overlap, one behind the other: polynomial of a high degree."""
 
     name = "pattern with overlapping repeats"
-    pattern, text = "[a-z]*[a-z]*[a-z]*[a-z]*[a-z]*[a-z]*", "a" * 255 + "!"
+    pattern = "[a-z]*[a-z]*[a-z]*[a-z]*[a-z]*[a-z]*"
+    text = "a" * 255 + "!"
 
 
 class BoundedNeighbours(Pattern):
     """The same with bounds, which count up to 64 each."""
 
     name = "pattern with bounded repeats"
-    pattern, text = "[a-z]{0,64}[a-z]{0,64}[a-z]{0,64}[a-z]{0,64}[a-z]{0,64}", "a" * 250 + "!"
+    pattern = "[a-z]{0,64}[a-z]{0,64}[a-z]{0,64}[a-z]{0,64}[a-z]{0,64}"
+    text = "a" * 250 + "!"
 
 
 class Alternatives(Pattern):
     """Alternatives that overlap within a repeat."""
 
     name = "pattern with alternatives"
-    pattern, text = "(a|a|aa)*", "a" * 60 + "!"
+    pattern = "(a|a|aa)*"
+    text = "a" * 60 + "!"
 
 
 ATTACKS = [NestedRepeats, Neighbours, BoundedNeighbours, Alternatives]

@@ -122,7 +122,8 @@ class Oracle(Attack):
 
     async def run(self, attacker: "Attacker") -> None:
         """See `Attack.run`."""
-        session, learned = attacker.state["session"], []
+        session = attacker.state["session"]
+        learned = []
         name = f"sessions/{session}"
         same = update(
             name, {"fields": {"id": {"stringValue": session}}}, updateMask={"fieldPaths": ["id"]}
@@ -160,7 +161,8 @@ class Below(Attack):
     def prepare(self, target: "Target") -> State:
         """See `Attack.prepare`."""
         shared = target.share()
-        stats, run = shared.stats_document()["fields"], shared.invoke_document()["fields"]
+        stats = shared.stats_document()["fields"]
+        run = shared.invoke_document()["fields"]
         return {"session": shared.session, "stats_id": shared.stats, "stats": stats, "run": run}
 
     async def run(self, attacker: "Attacker") -> None:
@@ -246,7 +248,8 @@ class OwnRuns(Attack):
         await attacker.ask(
             write_commit([update(name, {"fields": fields}) for name, fields in documents.items()])
         )
-        run, ids = attacker.state["run"], make_ids()
+        run = attacker.state["run"]
+        ids = make_ids()
         requests = (
             write_commit([_run(one, run, {}) for one in islice(ids, 500)]) for _ in repeat(0)
         )
@@ -266,7 +269,8 @@ class InventedVersions(Attack):
     bound = (
         "a package has at most 10,000 combinations of versions a day, and pages read totals of days"
     )
-    most, slow_ms = 10_000, 200
+    most = 10_000
+    slow_ms = 200
 
     async def run(self, attacker: "Attacker") -> None:
         """See `Attack.run`."""
@@ -284,10 +288,8 @@ class InventedVersions(Attack):
 
     def judge(self, target: "Target", state: State, outcome: State) -> Gain:  # noqa: ARG002
         """See `Attack.judge`."""
-        versions, took_ms = (
-            target.count_versions(),
-            target.time_page_ms(f"/packages/{PACKAGE}?days=365"),
-        )
+        versions = target.count_versions()
+        took_ms = target.time_page_ms(f"/packages/{PACKAGE}?days=365")
         is_none = versions <= self.most and took_ms <= self.slow_ms
         return Gain(f"{versions:,} versions are told apart; a page takes {took_ms:.0f} ms", is_none)
 

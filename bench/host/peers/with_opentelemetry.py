@@ -28,7 +28,8 @@ def calls():
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
     meter = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())]).get_meter("bench")
-    total, seconds = meter.create_counter("fits"), meter.create_histogram("seconds")
+    total = meter.create_counter("fits")
+    seconds = meter.create_histogram("seconds")
 
     def measure():
         total.add(1, {"solver": "exact"})

@@ -49,7 +49,8 @@ def calls():
     ring = deque(maxlen=1000)
 
     def least():
-        start, clock = time.time_ns(), time.perf_counter_ns()
+        start = time.time_ns()
+        clock = time.perf_counter_ns()
         ring.append((start, time.perf_counter_ns() - clock))
 
     def empty():

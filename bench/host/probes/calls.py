@@ -4,7 +4,8 @@ import json
 import os
 import time
 
-CALLS, WARM_UP = int(os.environ.get("BENCH_CALLS", "2000")), 200
+CALLS = int(os.environ.get("BENCH_CALLS", "2000"))
+WARM_UP = 200
 
 peer = __import__(os.environ["BENCH_MODULE"])
 flush = getattr(peer, "flush", lambda: None)

@@ -16,9 +16,12 @@ try:
     __import__("no_such_module")
 except ImportError:
     pass
-raised, blocked, pause_s = "", 0, float(os.environ.get("BENCH_PAUSE_S", "0"))
+raised = ""
+blocked = 0
+pause_s = float(os.environ.get("BENCH_PAUSE_S", "0"))
 modules = os.environ.get("BENCH_MODULE", "").split()
-own, cpu = time.thread_time_ns(), time.process_time_ns()
+own = time.thread_time_ns()
+cpu = time.process_time_ns()
 for number, module in enumerate(modules):
     if number and pause_s:
         time.sleep(pause_s)

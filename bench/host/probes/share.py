@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from plaintally import Telemetry
 from plaintally.contract import Choice, Contract, Flag, Integer, Label
 
-number, way = int(sys.argv[1]), sys.argv[2]
+number = int(sys.argv[1])
+way = sys.argv[2]
 url = os.environ["BENCH_URL"] + "/v1/projects/p/databases/(default)/documents"
 fields = {"solver": Choice("exact"), "steps": Integer(0, 100), "verbose": Flag()}
 telemetry = Telemetry(
@@ -51,7 +52,9 @@ def one_by_one():
 
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
-before, begun, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
+before = memory("VmRSS")
+begun = time.perf_counter()
+cpu = time.process_time()
 if way == "at-once":
     result = telemetry.share(session, show_progress=False)
     if not result.complete:

@@ -101,7 +101,9 @@ def files():
     )
 
 
-before, files_before, modules = look(), files(), len(sys.modules)
+before = look()
+files_before = files()
+modules = len(sys.modules)
 if "BENCH_MODULE" in os.environ:
     __import__(os.environ["BENCH_MODULE"])
 time.sleep(0.1)

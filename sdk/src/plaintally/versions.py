@@ -29,7 +29,8 @@ _PARTS = (
     ("dev",),
 )
 _PRE, _POST, _DEV = range(3)
-_SEPARATORS, _DIGITS = frozenset("-_."), frozenset("0123456789")
+_SEPARATORS = frozenset("-_.")
+_DIGITS = frozenset("0123456789")
 
 
 def coarse_version(version: object) -> str:

@@ -40,7 +40,8 @@ class JSONLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        level, message = record.levelname.lower(), record.getMessage()
+        level = record.levelname.lower()
+        message = record.getMessage()
         content = {"time": at, "level": level, "logger": record.name, "message": message}
         if record.exc_info:
             content["exception"] = write_traceback(record.exc_info[1])

@@ -138,7 +138,8 @@ def _raise_file_limit() -> None:
 def _make_app(
     settings: Settings, store: SQLStore, stack: contextlib.ExitStack, access: type[Access]
 ) -> Application:
-    maintenance, refusals = open_maintenance(settings.database, store), Refusals()
+    maintenance = open_maintenance(settings.database, store)
+    refusals = Refusals()
 
     async def work_beside() -> None:
         await asyncio.gather(

@@ -33,7 +33,8 @@ class Place:
     """A folder with the programs, and what was built from them for one version of Python."""
 
     def __init__(self, folder: Path, environment: Path) -> None:
-        self.folder, self.environment = folder, environment
+        self.folder = folder
+        self.environment = environment
         self.python = self.tool("python")
         code = "import sys, sysconfig; print(sys.base_prefix, sysconfig.get_python_version())"
         found = subprocess.run(

@@ -11,7 +11,8 @@ def tell(kind, ids):
 
 
 erasure.STEP_ROWS = 7
-chance, kept = random.Random(int(sys.argv[2])), json.loads(sys.argv[3])
+chance = random.Random(int(sys.argv[2]))
+kept = json.loads(sys.argv[3])
 engine = open_for_writing(Path(sys.argv[1]), timeout_s=30, alone=True)
 while True:
     what = chance.choice(["step", "step", "step", "step", "share", "delete"])

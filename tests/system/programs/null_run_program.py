@@ -31,8 +31,10 @@ def make():
         static = track(staticmethod(work))
         fit = track(lambda self, wanted: work(wanted))
 
-    tracked, later = track(work), track(work_later)
-    slowly, slowly_later = track(work_slowly), track(work_slowly_later)
+    tracked = track(work)
+    later = track(work_later)
+    slowly = track(work_slowly)
+    slowly_later = track(work_slowly_later)
 
     def send(awaitable):
         try:

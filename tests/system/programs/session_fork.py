@@ -4,7 +4,8 @@ from plaintally.session import Session
 session = Session("pkg")
 with session.invoke("fit"):
     pass
-held, done = threading.Event(), threading.Event()
+held = threading.Event()
+done = threading.Event()
 
 
 def hold():

@@ -6,7 +6,8 @@ from plaintally.contract import Label
 sys.setswitchinterval(1e-6)
 for index in range(100):
     telemetry = Telemetry(f"pkg{index}", contract=Contract(labels={"fit": Label()}))
-    barrier, logs = threading.Barrier(4), []
+    barrier = threading.Barrier(4)
+    logs = []
 
     def begin():
         barrier.wait()

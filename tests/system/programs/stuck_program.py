@@ -6,11 +6,9 @@ from plaintally_server.ingest.imports import hash_import
 from plaintally_server.store import sqlite, writer
 from plaintally_server.store import reader
 
-write, read_all, changed_days = (
-    sqlite._File.write,
-    reader.SQLReader.read_all,
-    reader.SQLReader.changed_days,
-)
+write = sqlite._File.write
+read_all = reader.SQLReader.read_all
+changed_days = reader.SQLReader.changed_days
 
 
 def fail(self, groups):
@@ -32,7 +30,8 @@ def hang_if_told(self, last):
 
 
 sqlite._File.write = fail
-reader.SQLReader.read_all, reader.SQLReader.changed_days = hang, hang_if_told
+reader.SQLReader.read_all = hang
+reader.SQLReader.changed_days = hang_if_told
 writer.LIMIT_S = 2
 sys.argv = sys.argv[3:]
 main.main()

@@ -357,8 +357,10 @@ def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None: 
         )
         run(made, server, code)
         half = len(server.requests) // 2
-        before, after = Loopback([]), Loopback([])
-        before.requests, after.requests = server.requests[:half], server.requests[half:]
+        before = Loopback([])
+        after = Loopback([])
+        before.requests = server.requests[:half]
+        after.requests = server.requests[half:]
         assert shared(before) == shared(after)
         assert not re.search(rb"secret", b"".join(server.requests))
 

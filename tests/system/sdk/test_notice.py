@@ -158,7 +158,8 @@ def test_a_notice_that_cannot_be_remembered_is_not_shown(host: MakeHost) -> None
 def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, place: str) -> None:
     """The tools pipx and uv keep the commands of dependencies off the PATH."""
     told = host(endpoint="https://telemetry.example.org/v1/documents")
-    own, folder = told.interpreter.command, tmp_path / "bin"
+    own = told.interpreter.command
+    folder = tmp_path / "bin"
     folder.mkdir()
     other = f"#!{sys.executable}\n" if place == "another environment" else own.read_text()
     if place != "nowhere":
@@ -251,7 +252,8 @@ def test_a_terminal_that_takes_no_more_does_not_count_as_told(host: MakeHost) ->
                 os.write(terminal, b"x")
         time.sleep(0.02)
     command = [str(told.interpreter.python), "-c", f"import {PACKAGE}"]
-    environment, folder = told.environment(), told.folder
+    environment = told.environment()
+    folder = told.folder
     subprocess.run(
         command,
         env=environment,

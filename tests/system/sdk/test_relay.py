@@ -291,7 +291,8 @@ def test_where_no_process_descriptors_are_the_relay_looks_for_its_host(
 
 
 def test_a_zipapp_shares_through_a_relay(host: MakeHost, tmp_path: Path) -> None:
-    folder, archive = Path(plaintally.__file__).parent, tmp_path / "app.pyz"
+    folder = Path(plaintally.__file__).parent
+    archive = tmp_path / "app.pyz"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for path in folder.rglob("*.py"):
             file.write(path, Path("plaintally", path.relative_to(folder)))

@@ -646,7 +646,8 @@ def test_two_hosts_in_one_process_are_told_apart(host: MakeHost, tmp_path: Path)
             f"endpoint={other.endpoint!r}).count_import()\n"
         )
         assert_unharmed(counted, code=f"import {PACKAGE}, neighbour", env={MARKER: tmp_path.name})
-        [first], [second] = server.wait_for(1), other.wait_for(1)
+        [first] = server.wait_for(1)
+        [second] = other.wait_for(1)
     assert b"using_hostpkg?" in first
     assert b"using_neighbour?" in second
     assert (

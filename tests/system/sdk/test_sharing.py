@@ -85,7 +85,8 @@ def test_the_bytes_that_were_shown_are_the_bytes_that_arrive(server: Loopback) -
 def test_parents_come_first_and_documents_read_back(server: Loopback) -> None:
     telemetry = make(server)
     telemetry.share(show_progress=False)
-    session, [stats, *_] = session_of(telemetry), [session_of(telemetry).stats("fit")]
+    session = session_of(telemetry)
+    [stats, *_] = [session_of(telemetry).stats("fit")]
     found = [update for request in server.requests for update in writes(request)]
     assert [update["name"].split("/")[-2:] for update in found] == [
         ["sessions", session.id],
@@ -369,7 +370,8 @@ def test_two_bars_are_shown_to_who_looks(
 
 def test_tqdm_is_loaded_only_by_share(server: Loopback, tmp_path: Path) -> None:
     shown = SHARING.format(missing=(), endpoint=server.endpoint)
-    before, share = shown.rsplit("telemetry.share()", 1)[0], "telemetry.share()\n"
+    before = shown.rsplit("telemetry.share()", 1)[0]
+    share = "telemetry.share()\n"
     told = "print('tqdm is loaded:', 'tqdm' in sys.modules)\n"
     env = {"HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     command = [sys.executable, "-c", f"{before}telemetry.preview()\n{told}{share}{told}"]
@@ -401,10 +403,8 @@ def test_a_notebook_shows_two_bars_and_who_drives_one_none(
 
 def test_two_hosts_in_one_process_keep_apart(server: Loopback) -> None:
     with loopback() as other_server:
-        one, other = (
-            make(server, 2),
-            Telemetry("other", endpoint=other_server.endpoint, contract=CONTRACT),
-        )
+        one = make(server, 2)
+        other = Telemetry("other", endpoint=other_server.endpoint, contract=CONTRACT)
         with other.invoke("fit", session=other.create_session()):
             pass
         other.set_session(other.create_session())
@@ -491,7 +491,8 @@ def test_the_command_shares_a_file_from_a_machine_without_the_package(
 ) -> None:
     """What it prints works where it was printed, and no module of the name in the file is
     imported."""
-    telemetry, path = make(server), tmp_path / "session.json"
+    telemetry = make(server)
+    path = tmp_path / "session.json"
     session_of(telemetry).save(path)
     (tmp_path / "pkg.py").write_text("print('imported')")
     done = share_file(path)

@@ -76,7 +76,8 @@ def test_documentation_shows_a_tracked_function(
         "from plaintally import Telemetry\ndecorate = Telemetry('pkg').track('fit')",
         "from wrapped import wrapped as decorate",
     )
-    pages, examples = [], []
+    pages = []
+    examples = []
     for number, decorate in enumerate(ways):
         folder = tmp_path / str(number)
         folder.mkdir()

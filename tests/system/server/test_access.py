@@ -202,7 +202,8 @@ def test_a_login_ends_with_its_time_and_with_its_token() -> None:
     tokens = Tokens("the setting")
     kept = Token("ada", hash_token("a"), frozenset({"rxinfer"}), NOW, None, None)
     tokens.take([kept])
-    secret, ends_at = "s" * 43, NOW + timedelta(seconds=LIFETIME_S)
+    secret = "s" * 43
+    ends_at = NOW + timedelta(seconds=LIFETIME_S)
     stored = begin(secret, hash_token("a"), "ada", now=NOW)
     login = resume(secret, stored, tokens, now=ends_at - timedelta(seconds=1))
     assert login is not None
@@ -258,7 +259,8 @@ def forged(value: bytes, names: Sequence[str]) -> Iterator[str]:
 
 def test_nothing_in_a_copy_of_the_database_is_a_login(tmp_path: Path) -> None:
     """Neither in a backup, which has no logins, nor in a copy of the files."""
-    database, names = tmp_path / "a.sqlite3", ["ada", SETTING]
+    database = tmp_path / "a.sqlite3"
+    names = ["ada", SETTING]
     commit(database, [])
     token = make_token(tmp_path, "ada", "--all-packages")
     with run_collector(database, "--rate-limit=0") as collector:
@@ -361,7 +363,8 @@ def test_every_collector_on_a_database_knows_a_login_until_it_ends(
 
 def test_a_token_was_used_last_on_the_day_it_was(tmp_path: Path) -> None:
     Maintenance(tmp_path / "a.sqlite3").add_token("ada", hash_token("a"), None, actor="me", at=NOW)
-    store, tokens = open_store(tmp_path / "a.sqlite3"), Tokens()
+    store = open_store(tmp_path / "a.sqlite3")
+    tokens = Tokens()
 
     async def work() -> None:
         await tokens.read(store, today=NOW.date())
@@ -437,10 +440,8 @@ def test_a_cookie_is_for_tls_where_there_is_tls(tmp_path: Path) -> None:
 
 def try_token(collector: Collector, place: str, token: str, source: str) -> int:
     """The status of a request with a token at one of the places that take one."""
-    bearer, form = (
-        {"Authorization": f"Bearer {token}"},
-        {"Content-Type": "application/x-www-form-urlencoded"},
-    )
+    bearer = {"Authorization": f"Bearer {token}"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
     match place:
         case "login":
             return collector.request(
@@ -553,7 +554,8 @@ def test_session_statistics_are_for_maintainers_of_the_package(tmp_path: Path) -
 
 def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:
     """Deletions, look-ups, windows; whoever has one package can do nothing to another's."""
-    chance, database = random.Random(6), tmp_path / "a.sqlite3"  # noqa: S311
+    chance = random.Random(6)  # noqa: S311
+    database = tmp_path / "a.sqlite3"
     moment = datetime.now(UTC)
     mine = list(session(chance, moment, invokes=3, model=SECRET))
     other = list(session(chance, moment, invokes=1))
@@ -571,7 +573,8 @@ def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:
     ) as collector:
         for one in ids:
             collector.request("POST", f"{ROOT}:forget", {"session": one})
-        bob, browser = Browser(collector), Browser(collector)
+        bob = Browser(collector)
+        browser = Browser(collector)
         bob.send("/login", {"token": scoped})
         browser.send("/login", {"token": TOKEN})
         key = browser.form_key()
@@ -645,10 +648,12 @@ def test_a_maintainer_decides_in_a_browser(tmp_path: Path) -> None:
 def test_a_maintainer_deletes_while_somebody_reads(tmp_path: Path) -> None:
     """The collector erases in its own time; whoever approved waits for no reader, and has nothing
     to repeat."""
-    database, moment = tmp_path / "a.sqlite3", datetime.now(UTC)
+    database = tmp_path / "a.sqlite3"
+    moment = datetime.now(UTC)
     mine = list(session(random.Random(6), moment, invokes=3))  # noqa: S311
     commit(database, mine)
-    one, unknown = str(mine[0].name.document), "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
+    one = str(mine[0].name.document)
+    unknown = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
     with run_collector(
         database, f"--contract={write_contract(tmp_path, 'rxinfer')}", packages=()
     ) as collector:

@@ -41,7 +41,8 @@ def _server(folder: Path, *options: str) -> Iterator[Running]:
 
 @contextmanager
 def _file(folder: Path, *options: str) -> Iterator[Running]:
-    database, elsewhere = folder / "a.sqlite3", folder / "elsewhere"
+    database = folder / "a.sqlite3"
+    elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     with run_collector(database, *options) as collector:
         yield Running(

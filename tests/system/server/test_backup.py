@@ -109,7 +109,10 @@ def test_a_restored_backup_does_not_count_a_retry_twice(tmp_path: Path) -> None:
 
 
 def test_what_was_deleted_since_the_backup_is_deleted_again(tmp_path: Path) -> None:
-    stays, by_key, approved, late = Shared(), Shared(), Shared(), Shared()
+    stays = Shared()
+    by_key = Shared()
+    approved = Shared()
+    late = Shared()
     with _run(tmp_path) as collector:
         for shared in (stays, by_key, approved):
             share(collector, shared)
@@ -219,7 +222,9 @@ def test_a_mistake_is_told_in_one_sentence(
 def test_on_postgresql_its_own_tools_and_the_log_do_the_same(
     tmp_path: Path, postgres: Postgres
 ) -> None:
-    url, shared, stays = postgres.new_store(), Shared(), Shared()
+    url = postgres.new_store()
+    shared = Shared()
+    stays = Shared()
     database = ("--database", url)
     with run_collector(
         tmp_path / "x", *database, f"--contract={write_contract(tmp_path)}"

@@ -65,7 +65,8 @@ def nearly_right(draw: st.DrawFn) -> tuple[str, bytes]:
         draw(st.sampled_from([put_value, put_value, put_json, remove]))(draw, document)
     text = json.dumps(document, ensure_ascii=draw(st.booleans())).encode(errors="surrogatepass")
     if draw(st.integers(0, 9)) == 9:
-        start, length = draw(st.integers(0, len(text))), draw(st.integers(0, 3))
+        start = draw(st.integers(0, len(text)))
+        length = draw(st.integers(0, 3))
         text = text[:start] + draw(st.binary(max_size=3)) + text[start + length :]
     return name, text
 

@@ -247,7 +247,8 @@ def run_all(
             if case.does not in does:
                 continue
             name = f"{command.replace(' ', '-')}{number}"
-            folder, database = work / name, place(name)
+            folder = work / name
+            database = place(name)
             folder.mkdir()
             arguments, env = fill_in(command, case, files, folder, database)
             started.append((name, command, case, starter.start(arguments, cwd=folder, env=env)))
@@ -272,7 +273,8 @@ def fill_in(
 
 def problems_of(run: Run, state: "State") -> Iterator[str]:
     """Return what is wrong with how a command ended."""
-    done, does = run.done, run.case.does
+    done = run.done
+    does = run.case.does
     if re.search(r"Traceback|\w+Error:|File \"", f"{done.out}{done.err}"):
         yield "it shows a traceback"
     if SECRET in f"{done.out}{done.err}":
@@ -478,7 +480,8 @@ def listing(folder: Path) -> Mapping[str, object]:
 @pytest.mark.long(keep=4)
 @pytest.mark.parametrize("name", FILE_STATES)
 def test_a_file(starter: Starter, files: Files, tmp_path: Path, name: str) -> None:
-    state, folders = FILE_STATES[name], {}
+    state = FILE_STATES[name]
+    folders = {}
     (tmp_path / "databases").mkdir()
 
     def place(command: str) -> str:
@@ -527,7 +530,9 @@ def test_a_file_and_an_interpreter_of_its_own(
     files: Files, tmp_path: Path, name: str, command: str
 ) -> None:
     """The other tests fork; this one starts a command as a user does."""
-    state, case, folder = FILE_STATES[name], CASES[command][0], tmp_path / "databases"
+    state = FILE_STATES[name]
+    case = CASES[command][0]
+    folder = tmp_path / "databases"
     folder.mkdir()
     arguments, env = fill_in(command, case, files, tmp_path, str(state.make(folder, files)))
     begun_s = time.monotonic()

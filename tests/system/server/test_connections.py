@@ -194,7 +194,8 @@ SCRIPT = program("connections_script")
 def test_a_client_whose_requests_are_all_being_worked_on_waits_and_others_do_not(
     tmp_path: Path, client: str | None
 ) -> None:
-    source, database_file = "127.0.0.5" if client else FAST, tmp_path / "a.sqlite3"
+    source = "127.0.0.5" if client else FAST
+    database_file = tmp_path / "a.sqlite3"
     command = [sys.executable, "-c", SCRIPT, str(database_file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -124,7 +124,8 @@ def _content(database: Database) -> Mapping[str, Any]:
 
 
 def test_every_row_arrives_and_comes_back(tmp_path: Path, source: Path, postgres: Postgres) -> None:
-    url, back = postgres.new(), tmp_path / "back.sqlite3"
+    url = postgres.new()
+    back = tmp_path / "back.sqlite3"
     done = run_server(tmp_path, "copy", "--from", str(source), "--to", url)
     assert (done.returncode, done.stderr) == (0, "")
     assert "2,200  documents" in done.stdout

@@ -126,7 +126,8 @@ def test_an_exclusion_is_on_the_page_at_once(tmp_path: Path) -> None:
     """Also on a page that would be shown for longer."""
     with run_collector(tmp_path / "a.sqlite3", "--rate-limit=0") as collector:
         collector.post()
-        browser, path = Browser(collector), "/packages/rxinfer?days=365"
+        browser = Browser(collector)
+        path = "/packages/rxinfer?days=365"
         assert browser.send("/login", {"token": TOKEN}).status == 303
         day = f"{datetime.now(UTC):%Y-%m-%d}"
         window = {"first_at": f"{day}T00:00", "until": f"{day}T01:00"}
@@ -186,7 +187,8 @@ def test_pages_say_that_a_purge_has_not_ended(tmp_path: Path) -> None:
 
 def test_pages_stay_true_over_a_collector_that_is_killed_during_a_purge(tmp_path: Path) -> None:
     """As long as expired documents are there, no page says that they were deleted."""
-    database, now = tmp_path / "a.sqlite3", datetime.now(UTC)
+    database = tmp_path / "a.sqlite3"
+    now = datetime.now(UTC)
     chance = random.Random(5)  # noqa: S311
     with closing(open_store(database)) as store:
         for _ in range(20):
@@ -201,7 +203,8 @@ def test_pages_stay_true_over_a_collector_that_is_killed_during_a_purge(tmp_path
         collector.process.wait()
     assert collector.store.day_states("rxinfer")
     with run_collector(database, "--rate-limit=0") as collector:
-        seen, until_s = set(), time.monotonic() + 120
+        seen = set()
+        until_s = time.monotonic() + 120
         while (
             "Expired data was last deleted on" not in (page := kept(collector))
             or "is being deleted" in page

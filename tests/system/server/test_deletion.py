@@ -51,7 +51,8 @@ def sharing(own_sharing: Collector) -> Collector:
 
 
 def test_with_the_key_all_of_it_is_deleted_at_once(sharing: Collector) -> None:
-    shared, other = Shared(invokes=5), Shared()
+    shared = Shared(invokes=5)
+    other = Shared()
     for one in (shared, other):
         share(sharing, one)
     before = sharing.store.session_tree(other.session)
@@ -66,7 +67,8 @@ def test_with_the_key_all_of_it_is_deleted_at_once(sharing: Collector) -> None:
 
 
 def test_a_wrong_key_and_an_unknown_session_are_told_alike(sharing: Collector) -> None:
-    shared, orphan = Shared(), Shared()
+    shared = Shared()
+    orphan = Shared()
     share(sharing, shared)
     patch(sharing, orphan.names[1], orphan.stats_document())
     answers = [
@@ -104,7 +106,8 @@ def test_what_is_no_request(sharing: Collector, body: bytes) -> None:
 
 
 def test_what_arrives_late_is_refused(sharing: Collector) -> None:
-    shared, late = Shared(), Shared(invokes=3)
+    shared = Shared()
+    late = Shared(invokes=3)
     share(sharing, shared)
     late.session = shared.session  # stats that nobody knew of, whose invokes came before them
     assert patch(sharing, late.names[2], late.invoke_document(0)).status == 200
@@ -152,7 +155,9 @@ def test_without_a_key_it_waits_and_nobody_learns_which_sessions_there_are(
 def test_requests_about_nothing_displace_the_oldest_of_their_kind_alone(sharing: Collector) -> None:
     """Newcomers are never rejected, requests about documents stay, and no answer tells them
     apart."""
-    shared, early, late = Shared(), Shared(), Shared()
+    shared = Shared()
+    early = Shared()
+    late = Shared()
     share(sharing, shared)
     answers = [forget(sharing, one.session) for one in (shared, early)]
     share(sharing, early)  # whose request came before its documents
@@ -266,7 +271,8 @@ def test_one_client_does_not_fill_the_queue(tmp_path: Path) -> None:
 def test_a_long_queue_is_told_in_part_and_what_is_about_nothing_is_refused_at_once(
     sharing: Collector, tmp_path: Path
 ) -> None:
-    shared, base = Shared(), ["--database", str(sharing.database)]
+    shared = Shared()
+    base = ["--database", str(sharing.database)]
     share(sharing, shared)
     with closing(sqlite3.connect(sharing.database)) as other, other:
         many = [(str(uuid.uuid4()), time.time_ns() // 1000) for _ in range(1200)]
@@ -293,7 +299,9 @@ def test_a_long_queue_is_told_in_part_and_what_is_about_nothing_is_refused_at_on
 
 
 def test_a_maintainer_decides_while_the_collector_runs(sharing: Collector, tmp_path: Path) -> None:
-    shared, stays, orphan = Shared(invokes=3), Shared(), Shared()
+    shared = Shared(invokes=3)
+    stays = Shared()
+    orphan = Shared()
     share(sharing, shared)
     share(sharing, stays)
     patch(sharing, orphan.names[1], orphan.stats_document())
@@ -384,7 +392,8 @@ def test_not_a_byte_is_left(sharing: Collector, tmp_path: Path) -> None:
 
 
 def test_what_was_left_undone_is_done_at_the_next_start(sharing: Collector, tmp_path: Path) -> None:
-    first, second = Shared(), Shared(invokes=100)
+    first = Shared()
+    second = Shared(invokes=100)
     for one in (first, second):
         share(sharing, one)
         receipt(forget(sharing, one.session, KEY))

@@ -67,7 +67,8 @@ def test_a_collector_that_is_well(tmp_path: Path, collector: Collector) -> None:
 
 def test_documents_that_nobody_purges_are_told_of(tmp_path: Path) -> None:
     """Imports without a contract expire; sessions do not."""
-    database, chance = tmp_path / "test.sqlite3", random.Random(1)  # noqa: S311
+    database = tmp_path / "test.sqlite3"
+    chance = random.Random(1)  # noqa: S311
     commit(
         database,
         [*counts(chance, [NOW.date()], 3, package="counted"), *session(chance, NOW, invokes=1)],
@@ -82,7 +83,8 @@ def test_documents_that_nobody_purges_are_told_of(tmp_path: Path) -> None:
 
 def test_the_whole_file_is_read_for_damage_only_if_asked_for(tmp_path: Path) -> None:
     """A page of an index is damaged that no other check reads."""
-    database, chance = tmp_path / "a.sqlite3", random.Random(2)  # noqa: S311
+    database = tmp_path / "a.sqlite3"
+    chance = random.Random(2)  # noqa: S311
     for _ in range(20):
         commit(database, [one for _ in range(20) for one in session(chance, NOW, invokes=5)])
     with contextlib.closing(sqlite3.connect(database)) as connection:
@@ -109,7 +111,8 @@ def test_the_whole_file_is_read_for_damage_only_if_asked_for(tmp_path: Path) -> 
 def test_doctor_asks_indexes(tmp_path: Path) -> None:
     """What it looks for takes as long in a large database as in a small one, and one query for all
     packages."""
-    database, chance = tmp_path / "a.sqlite3", random.Random(3)  # noqa: S311
+    database = tmp_path / "a.sqlite3"
+    chance = random.Random(3)  # noqa: S311
     commit(database, [*counts(chance, [NOW.date()], 3), *session(chance, NOW, invokes=3)])
     statements: list[tuple[str, Any]] = []
 
@@ -216,7 +219,8 @@ def test_imports_by_a_clock_that_was_ahead_can_be_excluded(
         if kind == "sqlite"
         else request.getfixturevalue("postgres").new_store()
     )
-    chance, now = random.Random(7), datetime.now(UTC)  # noqa: S311
+    chance = random.Random(7)  # noqa: S311
+    now = datetime.now(UTC)
     future = [date(2035, 1, day) for day in (1, 2, 5)]
     yesterday = now.date() - timedelta(days=1)
     made = [*counts(chance, [yesterday], 4), *counts(chance, future[:1], 2, package="other")]

@@ -73,7 +73,8 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
         ["plaintally_server.cli.main", "plaintally_server.app", "plaintally_server.store.opening"]
     )
     answered: list[str] = []
-    chance, database = random.Random(50), tmp_path / "crash.sqlite3"  # noqa: S311
+    chance = random.Random(50)  # noqa: S311
+    database = tmp_path / "crash.sqlite3"
     SQLiteStore(database).close()
     for _ in range(50):
         port = free_port()

@@ -39,8 +39,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 def test_a_killed_pass_goes_on_where_it_was(tmp_path: Path) -> None:
     """Whatever was answered holds, and in the end not a byte is left, however often the process is
     killed."""
-    path, chance = tmp_path / "a.sqlite3", random.Random(3)  # noqa: S311
-    kept, gone = make(path, sessions=30), list[list[str]]()
+    path = tmp_path / "a.sqlite3"
+    chance = random.Random(3)  # noqa: S311
+    kept = make(path, sessions=30)
+    gone = list[list[str]]()
     stages = set[str]()
     turn = 0
     while turn < 25 or not {"documents_copy", "documents_old"} <= stages:  # killed in both phases
@@ -107,7 +109,8 @@ NAMESPACE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-u
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mount namespaces")
 def test_the_temporary_folder_is_not_needed(tmp_path: Path) -> None:
-    path, small = tmp_path / "a.sqlite3", tmp_path / "small"
+    path = tmp_path / "a.sqlite3"
+    small = tmp_path / "small"
     small.mkdir()
     made = make(path, sessions=200, imports=40_000)
     engine = open_for_writing(path)
@@ -119,7 +122,8 @@ def test_the_temporary_folder_is_not_needed(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mount namespaces")
 def test_a_disk_without_room_is_told(tmp_path: Path) -> None:
-    path, small = tmp_path / "a.sqlite3", tmp_path / "small"
+    path = tmp_path / "a.sqlite3"
+    small = tmp_path / "small"
     small.mkdir()
     make(path, sessions=10)
     script = (

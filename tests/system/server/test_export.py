@@ -84,7 +84,8 @@ def test_postgresql_exports_what_a_file_does(folder: Path, postgres: Postgres) -
     carry_out(reader, place, plan_packages(reader, place, reader.packages(), (DAY, NEXT)))
     assert place.stamps().keys() == Export(str(folder / "out")).stamps().keys()
     for table in TABLES:
-        found, wanted = place.dataset(table).to_table().to_pylist(), read(folder, table)
+        found = place.dataset(table).to_table().to_pylist()
+        wanted = read(folder, table)
         assert sorted(found, key=str) == sorted(wanted, key=str)
 
 

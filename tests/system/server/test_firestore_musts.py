@@ -239,7 +239,8 @@ def masks() -> Iterator[Case]:
 
 def writes() -> Iterator[Case]:
     """Commits and batches of one or two writes."""
-    delete, exists = {"delete": f"{NAME}/cities/w"}, {"currentDocument": {"exists": True}}
+    delete = {"delete": f"{NAME}/cities/w"}
+    exists = {"currentDocument": {"exists": True}}
     for verb in (":commit", ":batchWrite"):
         for write in (
             update(updateMask=None),

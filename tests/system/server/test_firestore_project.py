@@ -87,7 +87,8 @@ def types(text: str, subject: str) -> dict[str, str]:
 def test_the_rules_have_the_fields_and_types_of_what_is_sent() -> None:
     """The rules are held against documents that the SDK makes, and against what `ingest` admits."""
     rules = RULES.read_text()
-    shared, sent = Shared(invokes=1), {}
+    shared = Shared(invokes=1)
+    sent = {}
     for name, document in shared.documents.items():
         sent[name.partition("/")[0]] = {
             key: TYPES[next(iter(value))] for key, value in document["fields"].items()
@@ -272,7 +273,8 @@ def test_the_rules_let_a_version_through_as_the_sdk_sends_it_and_in_no_other_for
 
 @needs_google
 def test_the_rules_keep_what_never_changes(google: Emulator) -> None:
-    shared, other = Shared(invokes=1), str(uuid.uuid4())
+    shared = Shared(invokes=1)
+    other = str(uuid.uuid4())
     identifier = str(uuid.uuid4())
     plain: Document = count(identifier)  # type: ignore[assignment]
     put(google, {**shared.documents, f"using_rxinfer/{identifier}": plain})

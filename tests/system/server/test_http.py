@@ -350,7 +350,8 @@ def test_answers_come_in_the_order_of_requests(collector: Collector) -> None:
     assert last.error[0] == 400
 
 
-LENGTH, CHUNKS = "Content-Length: 9\r\n\r\n123", "Transfer-Encoding: chunked\r\n\r\n3\r\n123"
+LENGTH = "Content-Length: 9\r\n\r\n123"
+CHUNKS = "Transfer-Encoding: chunked\r\n\r\n3\r\n123"
 
 
 @pytest.mark.parametrize("target", [f"{OPEN}/none", "/nowhere"])
@@ -568,7 +569,8 @@ def test_whoever_reads_no_answer_is_cut_off(hasty: int) -> None:
         assert Client(hasty).send(head, body).answer().status == 200
     client = Client(hasty).send(f"GET {OPEN} HTTP/1.1\r\n{HOST}\r\n")
     time.sleep(2 * HASTY.request_s)
-    received, cut = 0, False
+    received = 0
+    cut = False
     try:
         while chunk := client.socket.recv(1_000_000):
             received += len(chunk)
@@ -581,7 +583,8 @@ class Recorded:
     """A connection that is none."""
 
     def __init__(self) -> None:
-        self.client, self.content = "127.0.0.1", b""
+        self.client = "127.0.0.1"
+        self.content = b""
         self.writable: asyncio.Future[None] | None = None
         self.default_headers: list[tuple[bytes, bytes]] = []
 
@@ -597,7 +600,8 @@ def test_an_answer_that_is_shorter_than_it_says_is_the_last(
     body: bytes, *, keeps_alive: bool
 ) -> None:
     """Else the client would take the next answer for the rest of this one."""
-    head, channel = Head(Limits()), Recorded()
+    head = Head(Limits())
+    channel = Recorded()
     head.add_target(b"/")
     head.headers.append((b"host", b"localhost"))
     head.end("GET", "1.1", upgrades=False)

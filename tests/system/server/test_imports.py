@@ -18,11 +18,9 @@ ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 IMPORTS = f"{ROOT}/using_rxinfer"
 NAME = f"{PREFIX}/using_rxinfer/{ID}"
 ABSENT, PRESENT = ({"currentDocument": {"exists": exists}} for exists in (False, True))
-TAKEN, UNIMPLEMENTED, FORBIDDEN = (
-    (409, "ALREADY_EXISTS"),
-    (501, "UNIMPLEMENTED"),
-    (403, "PERMISSION_DENIED"),
-)
+TAKEN = (409, "ALREADY_EXISTS")
+UNIMPLEMENTED = (501, "UNIMPLEMENTED")
+FORBIDDEN = (403, "PERMISSION_DENIED")
 
 
 def write(name: str, document: Any) -> dict[str, object]:  # noqa: ANN401

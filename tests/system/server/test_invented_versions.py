@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.once
 DAY = date(2026, 10, 20)
-STAGED, NEW, KNOWN = 400, 20, 50
+STAGED = 400
+NEW = 20
+KNOWN = 50
 """The bounds of this test, which keep it short."""
 
 
@@ -90,7 +92,8 @@ def test_a_flood_of_versions_is_bounded_and_hides_none_that_is_in_use(
 ) -> None:
     """It begins before a release of the same day, lasts over midnight, and several collectors take
     it."""
-    turns, store = cycle(collectors), collectors[0]
+    turns = cycle(collectors)
+    store = collectors[0]
     sent: Counter[date] = Counter()
 
     async def work() -> None:
@@ -151,7 +154,8 @@ def test_a_flood_that_leaves_no_room_hides_no_import_of_a_release(
 def test_versions_that_are_added_each_day_do_not_add_up(collectors: Sequence[SQLStore]) -> None:
     """They have more imports than the version in use, on more days; it keeps its place, since it is
     older."""
-    turns, store = cycle(collectors), collectors[0]
+    turns = cycle(collectors)
+    store = collectors[0]
     days = [DAY + timedelta(days=ahead) for ahead in range(24)]
 
     in_use = days[::2]

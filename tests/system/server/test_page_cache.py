@@ -26,7 +26,8 @@ def text(response: Response) -> str:
 
 def test_all_who_wait_get_the_page_that_is_being_made() -> None:
     """One of them leaves, and the others get it all the same; another page is made after it."""
-    running, release = 0, threading.Event()
+    running = 0
+    release = threading.Event()
 
     def slow(name: str) -> Callable[[], Response]:
         def make() -> Response:

@@ -47,7 +47,9 @@ def queries() -> Iterator[list[str]]:
 
 def fill(database: Database, *, packages: int, days: int, imports: int, versions: int) -> None:
     """Write the totals of complete days, and of today."""
-    rows, months, rolled = [], dict[tuple[str, str, date, str], int](), []
+    rows = []
+    months = dict[tuple[str, str, date, str], int]()
+    rolled = []
     for package in (f"package_{number:03}" for number in range(packages)):
         for day in (TODAY - timedelta(days=back) for back in range(days)):
             keys = [json.dumps([f"1.{version}"]) for version in range(versions)]
@@ -84,7 +86,8 @@ def fill(database: Database, *, packages: int, days: int, imports: int, versions
 
 def fill_for_maintainers(database: Database, *, packages: int, sessions: int) -> None:
     """Write four weeks by the hour, one of which has a flood, and the totals of sessions."""
-    rows, rolled = [], []
+    rows = []
+    rolled = []
     for package in (f"package_{number:03}" for number in range(packages)):
         for day in (TODAY - timedelta(days=back) for back in range(29)):
             cells = [(tables.IMPORTS_BY_HOUR, f"{hour:02}", 30) for hour in range(24)]

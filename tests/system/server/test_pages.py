@@ -155,7 +155,8 @@ def test_a_session_that_did_not_arrive_whole_is_shown_as_far_as_it_did(
 def test_what_others_add_to_a_session_does_not_hide_it(sharing: Collector, tmp_path: Path) -> None:
     """Invokes with another key are taken before their stats arrive and are never shown; then they
     are rejected."""
-    shared, added = Shared(), Shared(key="another", invokes=3)
+    shared = Shared()
+    added = Shared(key="another", invokes=3)
     added.stats = shared.stats
     stranger = mapping(model_name=string("local_level"))
     others = {

@@ -51,7 +51,8 @@ async def forget_nothing(_: Request) -> Answer:
 def test_few_long_bodies_are_read_at_once(tmp_path: Path, kind: str) -> None:
     """While as many are read as may be, another one waits, and a short one does not."""
     method, path, content = BODIES[kind]
-    store, settings = SQLiteStore(tmp_path / "a.sqlite3"), Settings({"rxinfer": Contract()})
+    store = SQLiteStore(tmp_path / "a.sqlite3")
+    settings = Settings({"rxinfer": Contract()})
     endpoints = Documents(
         store,
         contracts=settings.contracts,
@@ -70,7 +71,8 @@ def test_few_long_bodies_are_read_at_once(tmp_path: Path, kind: str) -> None:
         return endpoints.answer(Request(method, path.encode(), b"", headers, "", receive))
 
     async def ask_while_others_are_read() -> None:
-        free, short = threading.Event(), json.dumps(content).encode()
+        free = threading.Event()
+        short = json.dumps(content).encode()
         others = [
             endpoints.parsing.run(lambda _: free.wait(), bytes(70_000)) for _ in range(AT_ONCE)
         ]

@@ -77,7 +77,8 @@ def test_collectors_and_their_jobs_lock_rows_in_one_order(postgres: Postgres) ->
     """Two write imports and documents in opposite orders, while a third rolls up, cuts and
     excludes."""
     url = postgres.new_store()
-    stores, ended = [open_store(url) for _ in range(3)], threading.Event()
+    stores = [open_store(url) for _ in range(3)]
+    ended = threading.Event()
 
     def write(index: int) -> None:
         for turn in range(40):
@@ -161,7 +162,8 @@ def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
     with run_postgres() as server:
         url = server.new_store()
         answered: list[str] = []
-        store, ended = open_store(url), threading.Event()
+        store = open_store(url)
+        ended = threading.Event()
 
         async def load() -> None:
             while not ended.is_set():
@@ -208,7 +210,8 @@ def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
             "sh",
         ]
         with run_postgres(before=before) as server:
-            url, answered = server.new_store(), list[str]()
+            url = server.new_store()
+            answered = list[str]()
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
                 connection.execute("ALTER TABLE import_ids SET TABLESPACE small")
@@ -238,7 +241,8 @@ def test_nothing_that_a_collector_answered_is_lost(tmp_path: Path) -> None:
     """Under load the server crashes twice and the collector waits for it; then the collector is
     killed, twice too."""
     with run_postgres() as server:
-        url, answered = server.new_store(), list[str]()
+        url = server.new_store()
+        answered = list[str]()
 
         def post(collector: Collector) -> None:
             while collector.process.poll() is None:
@@ -249,7 +253,8 @@ def test_nothing_that_a_collector_answered_is_lost(tmp_path: Path) -> None:
                     answered.extend([identifier] * (status == 200))
 
         def until_more() -> None:
-            enough, deadline = len(answered) + 50, time.monotonic() + 60
+            enough = len(answered) + 50
+            deadline = time.monotonic() + 60
             while len(answered) < enough:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -320,7 +325,8 @@ def test_a_day_begins_while_the_server_is_away() -> None:
 
 
 def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> None:
-    url, contract = postgres.new(), f"--contract={write_contract(tmp_path)}"
+    url = postgres.new()
+    contract = f"--contract={write_contract(tmp_path)}"
     done = run_server(tmp_path, "serve", "--package", "rxinfer", "--port", "0", "--database", url)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith("are not of this version; run plaintally-server migrate\n")
@@ -368,7 +374,8 @@ def test_no_byte_of_what_was_deleted_is_in_the_tables_once_they_are_written_anew
     with run_postgres() as server:
         url = server.new_store()
         with run_collector(tmp_path / "none", contract, url=url) as collector:
-            gone, kept = Shared(invokes=30), Shared(invokes=30)
+            gone = Shared(invokes=30)
+            kept = Shared(invokes=30)
             for one in (gone, kept):
                 assert share(collector, one).status == 200
             assert forget(collector, gone.session, KEY).status == 200
@@ -387,7 +394,9 @@ def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     """VACUUM does not wait for somebody's lock; what it left goes at the next one."""
-    url, gone, contract = postgres.new_store(), Shared(), f"--contract={write_contract(tmp_path)}"
+    url = postgres.new_store()
+    gone = Shared()
+    contract = f"--contract={write_contract(tmp_path)}"
     with (
         run_collector(tmp_path / "none", contract, url=url) as collector,
         psycopg.connect(url) as other,
@@ -408,7 +417,9 @@ def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(
 
 def test_a_long_vacuum_stops_no_write_and_no_collector(tmp_path: Path, postgres: Postgres) -> None:
     """It has a thread of its own, and what it left is erased after the next start."""
-    url, gone, contract = postgres.new_store(), Shared(), f"--contract={write_contract(tmp_path)}"
+    url = postgres.new_store()
+    gone = Shared()
+    contract = f"--contract={write_contract(tmp_path)}"
     name = url.rpartition("/")[2].partition("?")[0]
     running = (
         "SELECT pid, query_start FROM pg_stat_activity WHERE query LIKE 'VACUUM%' AND datname = "

@@ -209,7 +209,8 @@ def test_a_collector_behind_pgbouncer(postgres: Postgres, tmp_path: Path, mode: 
 
             def use(index: int) -> None:
                 for _ in range(15):
-                    document, shared = str(uuid4()), Shared(invokes=2)
+                    document = str(uuid4())
+                    shared = Shared(invokes=2)
                     statuses.append(collector.post(document).status)
                     statuses.append(share(collector, shared).status)
                     statuses.append(collector.get(shared.session).status)
@@ -249,7 +250,8 @@ def test_nothing_is_lost_where_the_server_does_not_wait_for_its_disk() -> None:
     with run_postgres(
         synchronous_commit="off", wal_writer_delay="10s", wal_writer_flush_after="1GB"
     ) as server:
-        url, answered = server.new_store(), list[str]()
+        url = server.new_store()
+        answered = list[str]()
         store = open_store(url)
         for _ in range(3):
             ids = [str(uuid4()) for _ in range(40)]
@@ -322,7 +324,8 @@ def test_settings_of_a_role_break_nothing(postgres: Postgres, tmp_path: Path) ->
     contract = f"--contract={write_contract(tmp_path)}"
     assert run_server(tmp_path, "migrate", "--database", url).returncode == 0
     with run_collector(tmp_path / "none", contract, "--rate-limit=0", url=url) as collector:
-        shared, document = Shared(invokes=3), str(uuid4())
+        shared = Shared(invokes=3)
+        document = str(uuid4())
         assert share(collector, shared).status == 200
         assert collector.post(document).status == 200
         assert collector.get(shared.session).status == 200

@@ -20,7 +20,8 @@ PATHS = ["", "rxinfer", *(f"rxinfer?days={days}" for days in PERIODS)]
 def test_a_collector_answers_the_same_with_and_without_sessions(tmp_path: Path) -> None:
     """Over HTTP: every address that needs no token, before and after sessions were shared."""
     contract = write_contract(tmp_path, "rxinfer")
-    chance, today = random.Random(1), datetime.now(UTC).date()  # noqa: S311
+    chance = random.Random(1)  # noqa: S311
+    today = datetime.now(UTC).date()
     commit(
         tmp_path / "a.sqlite3",
         list(counts(chance, [today - timedelta(days=back) for back in range(20)], 300)),

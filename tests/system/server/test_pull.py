@@ -36,7 +36,8 @@ from shared import CONTRACT, Document, Shared, changed, double, integer, string,
 pytestmark = pytest.mark.once
 
 ADDED = count(package_version={"stringValue": "1.0"})
-NARROW, WIDE = Contract(), Contract(counter=("package_version",))
+NARROW = Contract()
+WIDE = Contract(counter=("package_version",))
 
 
 def pull(folder: Path, firestore: Emulator, *options: str, contract: Contract = CONTRACT) -> str:
@@ -93,7 +94,8 @@ def test_what_is_there_arrives_once(firestore: Emulator, tmp_path: Path) -> None
 def test_what_has_expired_here_is_not_taken_again(firestore: Emulator, tmp_path: Path) -> None:
     """A document that an earlier pull has not seen is taken however old, and one that it has seen
     can be deleted."""
-    shared, until = Shared(), datetime.now(UTC) + timedelta(hours=2)
+    shared = Shared()
+    until = datetime.now(UTC) + timedelta(hours=2)
     firestore.put({**counts(3), **counts(2, "other"), **shared.documents})
     pull(tmp_path, firestore)
     with closing(open_store(tmp_path / "plaintally.sqlite3")) as store:
@@ -112,7 +114,8 @@ def test_what_has_expired_here_is_not_taken_again(firestore: Emulator, tmp_path:
 def test_an_import_that_was_received_here_too_counts_once(
     firestore: Emulator, tmp_path: Path
 ) -> None:
-    both, twice = str(uuid.uuid4()), str(uuid.uuid4())
+    both = str(uuid.uuid4())
+    twice = str(uuid.uuid4())
     with run_collector(tmp_path / "plaintally.sqlite3") as collector:
         assert collector.post(both).status == 200
     names = (both, "of-a-document-without-an-id", twice, "of-a-repeated-request")
@@ -127,7 +130,8 @@ def test_an_import_that_was_received_here_too_counts_once(
 @pytest.mark.npm_emulator
 def test_an_import_counts_once_in_the_hour_of_the_project(tmp_path: Path) -> None:
     """Imports of two years, and pulls that are days apart."""
-    clock, now = tmp_path / "clock", datetime.now(UTC)
+    clock = tmp_path / "clock"
+    now = datetime.now(UTC)
 
     def put(ago: timedelta, *names: str) -> None:
         clock.write_text(str(-ago // timedelta(milliseconds=1)))
@@ -196,7 +200,8 @@ def interrupted_walk(folder: Path, firestore: Emulator, *, after: str) -> Iterat
 def opened(folder: Path, firestore: Emulator, contract: Contract = WIDE) -> Iterator[Pull]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
-        project, store = Project(firestore.project), Maintenance(folder / "plaintally.sqlite3")
+        project = Project(firestore.project)
+        store = Maintenance(folder / "plaintally.sqlite3")
         contracts = {"rxinfer": contract}
         yield Pull(
             project, store, contracts, delete=False, delete_forgotten=False, now=datetime.now(UTC)
@@ -276,7 +281,8 @@ def test_what_changes_is_taken_and_keeps_the_day_it_came(
 
 
 def test_what_no_contract_has_is_listed_and_stays(firestore: Emulator, tmp_path: Path) -> None:
-    shared, good = Shared(), counts(2)
+    shared = Shared()
+    good = counts(2)
     wrong = changed(
         shared.invoke_document(1), context={"mapValue": {"fields": {"secret": string("x")}}}
     )
@@ -418,7 +424,8 @@ def test_rejected_imports_of_several_pages_count_once(google: Emulator, tmp_path
 
 @pytest.mark.postgres
 def test_rejected_imports_are_kept_in_postgresql_too(postgres: Postgres) -> None:
-    store, ids = Maintenance(postgres.new_store()), [os.urandom(16) for _ in range(4)]
+    store = Maintenance(postgres.new_store())
+    ids = [os.urandom(16) for _ in range(4)]
     pages = (((), ids[:3]), (ids[:3], ids[:2]), (ids[:1], ids[:1]), ((), ()))
     for days, (known, now) in enumerate(pages):
         walk = store.begin_walk("p", "using_rxinfer", datetime(2026, 11, 1 + days, tzinfo=UTC))
@@ -430,7 +437,8 @@ def test_rejected_imports_are_kept_in_postgresql_too(postgres: Postgres) -> None
 def test_a_session_that_is_deleted_here_can_be_deleted_there(
     firestore: Emulator, tmp_path: Path
 ) -> None:
-    gone, kept = Shared(), Shared()
+    gone = Shared()
+    kept = Shared()
     firestore.put({**gone.documents, **kept.documents})
     pull(tmp_path, firestore)
     assert run_server(tmp_path, "forget", "approve", gone.session).returncode == 0
@@ -449,7 +457,8 @@ def test_a_session_that_is_deleted_here_can_be_deleted_there(
 
 @needs_google
 def test_nothing_is_deleted_that_was_changed_after_it_was_read(google: Emulator) -> None:
-    one, other = Shared(), Shared()
+    one = Shared()
+    other = Shared()
     google.put({**one.documents, **other.documents})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIRESTORE_EMULATOR_HOST", google.host)
@@ -486,7 +495,8 @@ def test_a_pull_that_is_killed_goes_on_where_it_was(
                         process.kill()
                         break
             killed += process.wait() == -signal.SIGKILL
-        before, here = here, total(tmp_path)
+        before = here
+        here = total(tmp_path)
         assert here > before
         [*_, walked_to] = ["", *positions(tmp_path)]
         assert here == (ids.index(walked_to) + 1 if walked_to else len(ids))

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from postgresql import Postgres
 
 CITIES = f"{ROOT}/cities"
-NUMBER, LONG = 60, 972_000
+NUMBER = 60
+LONG = 972_000
 NAMES = [f"n{number:03}" for number in range(NUMBER)]
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SLOW = r"SCAN documents|SEARCH documents.*\(collection=\?\)$"
@@ -290,7 +291,8 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite3"
     shared = list(session(random.Random(1), NOW, invokes=3))  # noqa: S311
     commit(path, shared)
-    one, package = str(shared[0].name.document), shared[0].content.package  # type: ignore[union-attr]
+    one = str(shared[0].name.document)
+    package = shared[0].content.package  # type: ignore[union-attr]
     statements: list[tuple[str, Any]] = []
     with closing(open_store(path)) as store:
         engine = store._transactions._engine

@@ -72,7 +72,9 @@ def refused(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def _disaster(tmp_path_factory: pytest.TempPathFactory) -> Disaster:
-    folder, gone, stays = tmp_path_factory.mktemp("disaster"), Shared(), Shared()
+    folder = tmp_path_factory.mktemp("disaster")
+    gone = Shared()
+    stays = Shared()
     with run_collector(
         folder / "test.sqlite3", f"--contract={write_contract(folder)}", "--rate-limit=0"
     ) as collector:
@@ -324,7 +326,8 @@ def _check_state(disaster: Disaster, *, is_lost: bool) -> str:
     """Check what a restore left that was killed: first as a collector finds it, then as the next
     restore does."""
     deleted = () if is_lost else (disaster.gone, disaster.stays)
-    old, started = replace.replaced_by(disaster.database), disaster.folder / "started"
+    old = replace.replaced_by(disaster.database)
+    started = disaster.folder / "started"
     started.mkdir()
     for path in disaster.folder.glob("test.sqlite3*"):
         shutil.copy(path, started)
@@ -356,7 +359,8 @@ def _check_state(disaster: Disaster, *, is_lost: bool) -> str:
 
 
 def _restore(disaster: Disaster, *, may_lose_deletions: bool) -> None:
-    backup, at = disaster.folder / "backup.sqlite3", datetime.now(UTC)
+    backup = disaster.folder / "backup.sqlite3"
+    at = datetime.now(UTC)
     restore(backup, disaster.database, deletions=None, may_lose_deletions=may_lose_deletions, at=at)
 
 

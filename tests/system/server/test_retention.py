@@ -361,10 +361,8 @@ def test_a_purge_looks_up_what_has_expired(store: SQLStore) -> None:
 
 def test_a_midnight_between_two_purges_spares_nothing(store: SQLStore) -> None:
     """The second is a day and a moment later, so that two days have become due."""
-    first, second = (
-        datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC),
-        datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC),
-    )
+    first = datetime(2026, 11, 22, 23, 59, 30, tzinfo=UTC)
+    second = datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC)
     received = [
         datetime(2026, 11, day, 1, tzinfo=UTC) - timedelta(days=200) for day in (21, 22, 23, 24)
     ]
@@ -463,7 +461,8 @@ def test_a_session_stays_with_what_is_below_it(
 ) -> None:
     """Its key deletes what is below it, which is removed first."""
     monkeypatch.setattr(retention, "STEP", 1)
-    session, stats = str(uuid4()), str(uuid4())
+    session = str(uuid4())
+    stats = str(uuid4())
     gone = [shared(days=212), shared(INVOKES, days=212, parent=stats)]
     kept = [shared(days=212, name=session), shared(STATS, days=212, name=stats, parent=session)]
     kept.append(shared(INVOKES, days=190, parent=stats))
@@ -492,7 +491,8 @@ def test_a_session_stays_with_what_is_below_it(
 
 
 def test_a_session_of_which_a_part_has_expired_can_be_deleted(store: SQLStore) -> None:
-    session, stats = str(uuid4()), str(uuid4())
+    session = str(uuid4())
+    stats = str(uuid4())
     tree = [shared(days=260, name=session), shared(STATS, days=260, name=stats, parent=session)]
     tree += [shared(INVOKES, days=days, parent=stats) for days in (260, 190)]
 
@@ -517,7 +517,8 @@ def test_a_purge_does_not_follow_a_clock_that_jumped_before_a_day_of_running(
     monkeypatch.setattr(scheduler, "PAUSE_S", 0.01)
     night = NOW.replace(hour=23, minute=59)
     run_until(database, night - timedelta(hours=1))
-    expired, new = shared(days=300), shared(days=198)
+    expired = shared(days=300)
+    new = shared(days=198)
 
     async def start(moment: datetime) -> None:
         async with keeping(store, lambda: moment + ahead):
@@ -735,7 +736,8 @@ def test_a_clock_of_a_server_that_goes_back_and_forth_gains_nothing(postgres: "P
 @pytest.mark.postgres
 def test_a_store_notes_the_clock_of_its_server(postgres: "Postgres") -> None:
     database = postgres.new_store()
-    store, begun = open_store(database), datetime.now(UTC)
+    store = open_store(database)
+    begun = datetime.now(UTC)
     asyncio.run(store.note_minute(NOW + timedelta(days=3000), {}))
     store.close()
     with open_for_reading(database).connect() as connection:
@@ -746,7 +748,8 @@ def test_a_store_notes_the_clock_of_its_server(postgres: "Postgres") -> None:
 
 def test_what_a_clock_noted_that_was_ahead_is_left_out(store: SQLStore) -> None:
     """A day is still rolled up anew, and no purge is told of that has not been."""
-    ahead, day = timedelta(days=20), (NOW - timedelta(days=5)).date()
+    ahead = timedelta(days=20)
+    day = (NOW - timedelta(days=5)).date()
 
     async def work() -> None:
         await store.commit([shared(days=5)])

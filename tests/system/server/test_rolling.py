@@ -127,7 +127,8 @@ class Play:
     def __init__(self, databases: Mapping[Database, SQLStore], recount: Database) -> None:
         self._stores = [store for database, store in databases.items() if database != recount]
         self._maintained = [Maintenance(database) for database in databases if database != recount]
-        self._recount, self._recounted = databases[recount], Maintenance(recount)
+        self._recount = databases[recount]
+        self._recounted = Maintenance(recount)
         self._shared: list[Write] = []
         self._purged_until = date.min
         self._windows: list[int] = []
@@ -232,13 +233,11 @@ class Play:
             made = [*found[:3], *(one._replace(received_at=later) for one in found[3:])]
             self._shared += made
             return made
-        kinds = (
-            (INVOKES,)
-            if step.kind == "change"
-            else (SESSIONS, INVOKES)
-            if step.seed == 0
-            else (SESSIONS,)
-        )
+        kinds: tuple[str, ...] = (SESSIONS,)
+        if step.kind == "change":
+            kinds = (INVOKES,)
+        elif step.seed == 0:
+            kinds = (SESSIONS, INVOKES)
         shared = [one for one in self._shared if one.name.collection in kinds]
         if step.kind == "change":
             shared = [one for one in shared if self._purged_until <= one.received_at.date()]
@@ -338,7 +337,8 @@ def test_rollups_outlast_the_documents(store: SQLStore) -> None:
         *session(chance, at(days[0]), invokes=1),
         *counts(chance, [days[0]], 5),
     ]
-    contract, now = Contract(retention_days=30), at(days[1], 40_000)
+    contract = Contract(retention_days=30)
+    now = at(days[1], 40_000)
 
     async def work() -> Mapping[Metric, Cells]:
         writes: list[Write | Import] = [*old, *counts(chance, [days[0]], 20), *new]
@@ -368,7 +368,8 @@ def test_a_day_of_which_a_part_is_purged_stays_as_it_was(
     """Also where the purge was interrupted and a document of the day is deleted, and where somebody
     counts it then."""
     monkeypatch.setattr(retention, "PAUSE", timedelta(seconds=60))
-    day, now = date(2026, 1, 20), at(date(2026, 3, 20))
+    day = date(2026, 1, 20)
+    now = at(date(2026, 3, 20))
     chance = random.Random(8)  # noqa: S311
     shared = [list(session(chance, at(day, second), invokes=0)) for second in range(retention.STEP)]
     contracts = {
@@ -399,7 +400,8 @@ def test_a_day_of_which_a_part_is_purged_stays_as_it_was(
 
 def test_durations_that_nobody_can_have_measured_add_up(store: SQLStore) -> None:
     """As documents have them that were taken when no rule refused these."""
-    day, chance = date(2026, 1, 20), random.Random(6)  # noqa: S311
+    day = date(2026, 1, 20)
+    chance = random.Random(6)  # noqa: S311
     shared = list(session(chance, at(day), invokes=8))
     strange = [1e17, 1e306, 9e15, 9e15, 9e15, 1.5, 1e15, 0.0]
     for place, duration_ms in enumerate(strange, 2):
@@ -419,7 +421,8 @@ def test_durations_that_nobody_can_have_measured_add_up(store: SQLStore) -> None
 
 
 def test_an_outage_of_years_is_no_row_of_zeros(store: SQLStore) -> None:
-    now, years = at(date(2026, 3, 20), 3600), timedelta(days=900)
+    now = at(date(2026, 3, 20), 3600)
+    years = timedelta(days=900)
 
     async def work() -> None:
         for one in counts(random.Random(7), [(now - years).date()], 3):  # noqa: S311

@@ -191,7 +191,8 @@ def test_a_label_has_a_bounded_number_of_runs(collector: Collector) -> None:
         MAX_RUNS - 2,
         lambda one: changed(shared.invoke_document(), id=string(one)),
     )
-    first, second = new_invoke(shared), new_invoke(shared)
+    first = new_invoke(shared)
+    second = new_invoke(shared)
     assert commit(collector, update(*first), update(*second)).error == FULL
     assert commit(collector, update(*first)).status == 200
     for answer in every_write(collector, *second):
@@ -218,7 +219,8 @@ def test_a_look_up_says_how_many_runs_there_are(collector: Collector) -> None:
 
 
 def test_a_look_up_reads_a_bounded_number_of_bytes(collector: Collector) -> None:
-    shared, size = Shared(invokes=1), 900_000
+    shared = Shared(invokes=1)
+    size = 900_000
     share(collector, shared)
     text = "x" * size
     fill(
@@ -254,10 +256,8 @@ class Julia:
     """A session of RxInfer.jl, which has no key, and a collector that takes it."""
 
     def __init__(self, collector: Collector) -> None:
-        self.collector, self.session, self.stats, self.invoke = (
-            collector,
-            *(str(uuid.uuid4()) for _ in range(3)),
-        )
+        self.collector = collector
+        self.session, self.stats, self.invoke = (str(uuid.uuid4()) for _ in range(3))
 
     def session_document(self) -> Document:
         environment = mapping(julia_version=string("1.11.6"))
@@ -330,7 +330,8 @@ def grown(julia: Julia, total: int, **more: dict[str, object]) -> Document:
 def forbidden_changes(julia: Julia) -> list[tuple[str, Document]]:
     """Writes of documents without a key that may not change what is there: two runs, and 2 as every
     total."""
-    session, stats = julia.session_document(), julia.stats_document()
+    session = julia.session_document()
+    stats = julia.stats_document()
     invoke = julia.invoke_document()
     times = dict.fromkeys(("total_duration_ms", "min_duration_ms", "max_duration_ms"), double(9e9))
     return [
@@ -358,7 +359,8 @@ def forbidden_changes(julia: Julia) -> list[tuple[str, Document]]:
 
 def test_what_has_no_key_grows_and_never_changes_otherwise(julia: Julia) -> None:
     """A write that changes nothing is answered as one of a document that is not there."""
-    collector, stats_name = julia.collector, f"session_stats/{julia.stats}"
+    collector = julia.collector
+    stats_name = f"session_stats/{julia.stats}"
     changes = forbidden_changes(julia)
     fresh = []
     for path, document in changes:

@@ -91,7 +91,8 @@ def test_sharing_again_updates(sharing: Collector) -> None:
 
 
 def test_whoever_knows_only_the_ids_takes_nothing_over(sharing: Collector) -> None:
-    shared, other = Shared(), Shared()
+    shared = Shared()
+    other = Shared()
     share(sharing, shared)
     share(sharing, other)
     session, stats, invoke = list(shared.documents.values())[:3]
@@ -339,7 +340,8 @@ def test_a_commit_of_five_hundred(sharing: Collector) -> None:
 def test_a_commit_is_whole_even_when_the_collector_is_killed(tmp_path: Path) -> None:
     """Killed ten times under load from three clients; every session is there with all its invokes,
     or not at all."""
-    chance, database = random.Random(10), tmp_path / "crash.sqlite3"  # noqa: S311
+    chance = random.Random(10)  # noqa: S311
+    database = tmp_path / "crash.sqlite3"
     answered: list[str] = []
     contract = str(write_contract(tmp_path))
     for _ in range(10):

@@ -21,7 +21,8 @@ def test_a_folder_is_all_that_a_collector_needs(tmp_path: Path) -> None:
         tmp_path, "init", "new", "--package", "rxinfer", "--package", "b", "--port", "0"
     )
     assert (done.returncode, done.stderr) == (0, "")
-    config, token_file = tmp_path / "new/plaintally-server.toml", tmp_path / "new/token"
+    config = tmp_path / "new/plaintally-server.toml"
+    token_file = tmp_path / "new/token"
     written = tomllib.loads(config.read_text())
     database = tmp_path / "new/plaintally.sqlite3"
     assert written == {

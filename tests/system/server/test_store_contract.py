@@ -236,7 +236,9 @@ class Model:
 
     def take(self, group: Sequence[Write | Import], answer: object) -> None:
         """Take a group that was answered so."""
-        ids, imports, is_taken = dict(self.ids), dict(self.imports), False
+        ids = dict(self.ids)
+        imports = dict(self.imports)
+        is_taken = False
         for one in group:
             if not isinstance(one, Import):
                 continue
@@ -249,7 +251,8 @@ class Model:
                 ids.setdefault(known, day_number(one.received_at.date()))
         if isinstance(answer, list):
             assert not is_taken
-            self.ids, self.imports = ids, imports
+            self.ids = ids
+            self.imports = imports
         else:
             assert is_taken or not all(isinstance(one, Import) for one in group)
 
@@ -280,7 +283,8 @@ def stores(
 def test_whatever_is_done_they_answer_and_hold_the_same(
     stores: list[SQLStore], script: Sequence[Sequence[Any]]
 ) -> None:
-    space, model = Space(), Model()
+    space = Space()
+    model = Model()
     one, other = [
         (asyncio.run(play(store, space, script)), list(held(store, space))) for store in stores
     ]
@@ -306,7 +310,8 @@ def make_count(space: Space, identifier: UUID, hours: int = 0) -> Import:
 @pytest.mark.postgres
 def test_a_thousand_at_once_are_counted_once_each(stores: list[SQLStore]) -> None:
     for store in stores:
-        space, ids = Space(), [uuid4() for _ in range(1000)]
+        space = Space()
+        ids = [uuid4() for _ in range(1000)]
 
         async def write(
             store: SQLStore = store, space: Space = space, ids: list[UUID] = ids
@@ -355,7 +360,8 @@ def test_nothing_stays_of_a_group_that_is_rejected(stores: list[SQLStore]) -> No
 @pytest.mark.postgres
 def test_what_is_below_a_session_is_bounded(stores: list[SQLStore]) -> None:
     for store in stores:
-        session, stats = str(uuid4()), str(uuid4())
+        session = str(uuid4())
+        stats = str(uuid4())
 
         def shared(
             collection: str, parent: str | None, identifier: str = "", label: str = "a"

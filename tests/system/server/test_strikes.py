@@ -116,7 +116,8 @@ def test_a_flood_is_seen_struck_and_taken_back(
 
 def test_what_came_today_is_left_out_at_once(tmp_path: Path) -> None:
     """Also what comes in the rest of this hour, within a minute where a collector runs."""
-    database, now = tmp_path / "a.sqlite3", datetime.now(UTC)
+    database = tmp_path / "a.sqlite3"
+    now = datetime.now(UTC)
     moments = [now, now - timedelta(hours=30)]
     made = counts(random.Random(2), [now.date()], 20)  # noqa: S311
     commit(
@@ -196,7 +197,8 @@ def test_a_window_that_cannot_be_struck(
 
 def test_hours_that_were_dropped_make_no_flood(tmp_path: Path, today: date) -> None:
     """Nothing is known of them, which is not that nothing came."""
-    database, days = tmp_path / "a.sqlite3", [today - timedelta(days=back) for back in range(1, 10)]
+    database = tmp_path / "a.sqlite3"
+    days = [today - timedelta(days=back) for back in range(1, 10)]
     commit(database, list(counts(random.Random(2), days, 24 * 60 * 9)))  # noqa: S311
     with closing(open_store(database)) as store:
         asyncio.run(store.begin_purge({"rxinfer": at(today - timedelta(days=9))}, at=at(today)))

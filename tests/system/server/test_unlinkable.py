@@ -51,7 +51,8 @@ from shared import (
 
 pytestmark = pytest.mark.once
 
-IMPORTS, SESSIONS = 200, 100
+IMPORTS = 200
+SESSIONS = 100
 HOUR = timedelta(hours=1)
 DAY = datetime.combine(datetime.now(UTC).date() - timedelta(days=2), time(), UTC)
 VERSIONS = {"1.38.1": 50, "1.38.0": 20, "1.37.2": 15, "1.36.0": 10, "1.39.0.dev": 5}
@@ -190,7 +191,8 @@ def by_neighbours(day: Day, content: bytes) -> int:
     found = re.findall(b"|".join(map(re.escape, [*imports, *sessions])), content)
     right = 0
     for names in (found, found[::-1]):
-        last, tied = None, set()
+        last = None
+        tied = set()
         for name in names:
             if name in imports:
                 last = imports[name]
@@ -211,7 +213,8 @@ def by_rank(day: Day, ids: Sequence[bytes], sessions: Sequence[str]) -> int:
     totals = Counter(process.at.hour for process in day.processes)  # as the hourly totals have it
     right = 0
     for order in (ids, ids[::-1]):
-        start, hits = 0, 0
+        start = 0
+        hits = 0
         for hour in range(24):
             # As the session states.
             of_hour = [one for one in sessions if by_session[one].at.hour == hour]
@@ -370,7 +373,9 @@ def test_a_collector_removes_the_order_of_each_hour_on_postgresql(
 def test_postgresql_and_copies_tie_no_session_to_its_import(
     tmp_path: Path, day: Day, postgres: Postgres
 ) -> None:
-    copy, live, back = postgres.new(), postgres.new_store(), tmp_path / "back.sqlite3"
+    copy = postgres.new()
+    live = postgres.new_store()
+    back = tmp_path / "back.sqlite3"
     copying.copy(day.folder / "day.sqlite3", copy)
     lived = live_through(tmp_path, make_day(random.Random(8)), live)  # noqa: S311
     copying.copy(live, back)

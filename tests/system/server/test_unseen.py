@@ -42,7 +42,8 @@ class Asked(NamedTuple):
 def all_asked(name: str, document: Document) -> Iterator[Asked]:
     """Every request about a document that a token is needed for."""
     collection, _, identifier = name.partition("/")
-    path, full = f"{ROOT}/{name}", f"{PREFIX}/{name}"
+    path = f"{ROOT}/{name}"
+    full = f"{PREFIX}/{name}"
     preconditions: list[tuple[str, dict[str, object]]] = [
         ("", {}),
         ("currentDocument.exists=true", {"currentDocument": {"exists": True}}),
@@ -136,7 +137,8 @@ def open_browser(collector: Collector, token: str) -> Browser:
 def test_a_hidden_document_is_answered_as_a_missing_one(
     collector: Collector, tokens: Mapping[str, str]
 ) -> None:
-    hidden, missing = Shared(), Shared()
+    hidden = Shared()
+    missing = Shared()
     share(collector, hidden)
     forget(collector, hidden.session)
     collector.post(counted := str(uuid4()))
@@ -190,7 +192,9 @@ def test_pages_are_those_of_a_session_that_is_not_there(
     collector: Collector, tokens: Mapping[str, str]
 ) -> None:
     token = tokens["another"]
-    hidden, orphan, missing = Shared(), Shared(), Shared()
+    hidden = Shared()
+    orphan = Shared()
+    missing = Shared()
     share(collector, hidden)
     for name, document in [*orphan.documents.items()][1:]:
         assert patch(collector, name, document).status == 200

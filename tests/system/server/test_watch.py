@@ -195,7 +195,8 @@ def test_downtime_is_reported_and_is_no_silence(
     tmp_path: Path, today: date, is_up: Callable[[int, int], bool], days: int, usual: int
 ) -> None:
     [line] = watch_for_silence(tmp_path, today, is_up, silent=days)
-    first, last = today - timedelta(days=days), today - timedelta(days=1)
+    first = today - timedelta(days=days)
+    last = today - timedelta(days=1)
     when = f"on {last}" if days == 1 else f"on each day from {first} to {last}"
     assert line.startswith(
         f"the collector was down for more than {usual // 4} of its usual {usual} hours {when}, so "

@@ -165,7 +165,8 @@ BLOCKS = """
 @given(TEXTS, PIECES)
 def test_any_text_comes_out_as_it_went_in(text: tuple[Inline, ...], other: str) -> None:
     """But for spaces, which neither format keeps."""
-    words, title = plain(text), f"x{other}x"
+    words = plain(text)
+    title = f"x{other}x"
     want = f"{title}{words}{title}{title}{words}{words}fact:{words}tablefirst{other}{other}{words}"
     markdown, html = (
         FORMATS[name].from_string(BLOCKS).render(text=text, other=other)
@@ -298,7 +299,8 @@ STORED = Contract(
     retention_days=33,
     labels={"fit": Label({"n": Flag()}, retention_days=7)},
 )
-COLLECTOR, FIRESTORE = "telemetry.example.org", "firestore.googleapis.com"
+COLLECTOR = "telemetry.example.org"
+FIRESTORE = "firestore.googleapis.com"
 
 
 def stored(section: str) -> set[str]:

@@ -208,13 +208,9 @@ def _log_stream(
 
 def _context(model: Model, returnvars: Collection[str] | None) -> dict[str, object]:
     """What is logged of a model and of what is asked about it: no data, and no variance."""
-    asked = (
-        model.variables
-        if returnvars is None
-        else (returnvars,)
-        if isinstance(returnvars, str)
-        else returnvars
-    )
+    asked = model.variables if returnvars is None else returnvars
+    if isinstance(asked, str):
+        asked = (asked,)
     return {
         "model_name": model.name,
         "model": model.source,
@@ -242,7 +238,8 @@ def _result(
     import numpy as np
 
     variances = np.diagonal(smoothed.covariances, axis1=1, axis2=2)
-    posteriors, filtered = {}, {}
+    posteriors = {}
+    filtered = {}
     for index, name in enumerate(model.variables):
         if name in names:
             posteriors[name] = Marginals(smoothed.means[:, index], variances[:, index])

@@ -44,7 +44,8 @@ def learn(model: Model, observations: Array, *, iterations: int) -> Learned:
             "observations that are not "
             "missing; give more, or learn=False."
         )
-    smoothed, energies = smooth(chain_of(model), observations), []
+    smoothed = smooth(chain_of(model), observations)
+    energies = []
     for _ in range(iterations):
         model = _improve(model, smoothed, observations)
         if model.obs_var <= (_LEAST_NOISE * np.ptp(seen)) ** 2 or np.ptp(seen) == 0:
@@ -71,7 +72,8 @@ def _improve(model: Model, smoothed: Smoothed, observations: Array) -> Model:
 def _squared_steps(chain: Chain, smoothed: Smoothed) -> Array:
     """The expected squares of x[t + 1] - transition @ x[t], shape (n - 1, d)."""
     gains, _, spreads = (np.array(part) for part in zip(*smoothed.kernels, strict=True))
-    means, across = smoothed.means, chain.transition
+    means = smoothed.means
+    across = chain.transition
     rest = np.eye(chain.size) - across @ gains
     covariances = (
         rest @ smoothed.covariances[1:] @ rest.swapaxes(1, 2) + across @ spreads @ across.T

@@ -323,7 +323,8 @@ def _preview(arguments: argparse.Namespace) -> None:
 def _send_test(arguments: argparse.Namespace) -> None:
     from plaintally.cli import send_test
 
-    package, facts = arguments.package, _status_of(arguments.package).facts
+    package = arguments.package
+    facts = _status_of(arguments.package).facts
     decision = rules.decide("counter", facts)
     if facts.endpoint is None:
         raise PlaintallyError(f"{package} has no address to test (set by {facts.endpoint_where})")

@@ -64,7 +64,8 @@ def _parse_plain(text: str) -> "dict[str, Any] | None":
     if not text.replace("\n", "").replace("\t", "").isprintable():
         return None
     root: dict[str, Any] = {}
-    target, headers = root, set()
+    target = root
+    headers = set()
     for line in (raw.strip(" \t") for raw in text.split("\n")):
         if not line or line[0] == "#":
             continue
@@ -75,7 +76,8 @@ def _parse_plain(text: str) -> "dict[str, Any] | None":
             target = opened
             continue
         key, _, rest = line.partition("=")
-        key, value = key.rstrip(" \t"), _plain_value(rest.lstrip(" \t"))
+        key = key.rstrip(" \t")
+        value = _plain_value(rest.lstrip(" \t"))
         if not _is_bare(key) or key in target or value is None:
             return None
         target[key] = value

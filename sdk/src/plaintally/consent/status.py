@@ -30,7 +30,8 @@ class Status:
     __slots__ = ("decisions", "facts", "handle")
 
     def __init__(self, facts: rules.Facts, *, handle: "Telemetry | None") -> None:
-        self.facts, self.handle = facts, handle
+        self.facts = facts
+        self.handle = handle
         self.decisions = {switch: rules.decide(switch, facts) for switch in rules.SWITCHES}
 
     def to_dict(self) -> "dict[str, Any]":
@@ -85,7 +86,8 @@ class Status:
         ]
 
     def _table(self, switch: str) -> "list[str]":
-        decision, decided = self.decisions[switch], False
+        decision = self.decisions[switch]
+        decided = False
         lines = [
             (
                 f"  {_NAMES[switch]}: {'ON' if decision.allowed else 'OFF'}, because of "

@@ -102,7 +102,8 @@ class Label:
         self.context: dict[str, Kind] = {
             key: undefer(kind) for key, kind in dict(context or {}).items()
         }
-        self.purpose, self.retention_days = purpose, retention_days
+        self.purpose = purpose
+        self.retention_days = retention_days
         for key, kind in self.context.items():
             _require(is_name(key), f"the context key {key!r} must be a name such as 'iterations'")
             _require(
@@ -212,8 +213,11 @@ class Contract:
         self.labels: dict[str, Label] = {
             name: undefer(label) for name, label in dict(labels or {}).items()
         }
-        self.purpose, self.retention_days = purpose, retention_days
-        self.controller, self.contact, self.dialect = controller, contact, dialect
+        self.purpose = purpose
+        self.retention_days = retention_days
+        self.controller = controller
+        self.contact = contact
+        self.dialect = dialect
         _require(
             dialect in ("", *DIALECTS),
             f"the dialect {dialect!r} must be one of {', '.join(DIALECTS)}, or none",
@@ -322,7 +326,8 @@ def make(deferred: "Any") -> "Any":  # noqa: ANN401
     Raises:
         ContractError: the class does not take these arguments.
     """
-    made, call = globals()[deferred._name], deferred._call  # noqa: SLF001
+    made = globals()[deferred._name]  # noqa: SLF001
+    call = deferred._call  # noqa: SLF001
     if call is None:
         return made
     if "_made" not in vars(deferred):

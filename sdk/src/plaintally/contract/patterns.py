@@ -85,7 +85,8 @@ class _Reader:
     """A reader of a pattern from left to right; `next` is "" at the end."""
 
     def __init__(self, pattern: str) -> None:
-        self.pattern, self.position = pattern, 0
+        self.pattern = pattern
+        self.position = 0
         if not (pattern.isascii() and pattern.isprintable()):
             raise self.error("has a character that is not printable ASCII, which no name matches")
 

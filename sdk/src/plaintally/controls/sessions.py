@@ -29,7 +29,8 @@ _streaming: "WeakSet[Session]" = WeakSet()  # the sessions that share by themsel
 
 def begin(telemetry: "Telemetry", began_ns: int) -> None:
     """Give the handle the session of its process, or None where logging is refused."""
-    facts, made = _count.gather(telemetry), None
+    facts = _count.gather(telemetry)
+    made = None
     if rules.decide("session_log", facts).allowed:
         try:
             made = _create(telemetry, facts, created_at_ns=began_ns)

@@ -33,7 +33,8 @@ def element_type(dtype: object) -> "Facts":
 def kind_and_size(dtype: object) -> "tuple[str, int]":
     """The kind of element that a dtype of numpy's stands for, in numpy's words, and its bytes."""
     cls = held("numpy", "dtype")
-    kind, size = in_class(cls, "kind").__get__(dtype), in_class(cls, "itemsize").__get__(dtype)
+    kind = in_class(cls, "kind").__get__(dtype)
+    size = in_class(cls, "itemsize").__get__(dtype)
     if kind in _SIZED_KINDS:
         name = f"{_SIZED_KINDS[kind]}{8 * size}"
     elif kind in _TIMES:

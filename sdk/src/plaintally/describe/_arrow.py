@@ -49,7 +49,8 @@ def _table_of(name: str) -> "Callable[[Any], Facts]":
         yield "shape", [in_class(cls, "num_rows").__get__(value), width]
         if _may_run_users_code():
             return
-        schema, field = in_class(cls, "schema").__get__(value), held("pyarrow.lib", "Field")
+        schema = in_class(cls, "schema").__get__(value)
+        field = held("pyarrow.lib", "Field")
         fields = [
             held("pyarrow.lib", "Schema").field(schema, index)
             for index in range(min(width, MAX_COLUMNS))

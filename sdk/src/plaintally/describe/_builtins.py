@@ -58,7 +58,8 @@ def _collection(kind: "Any") -> "Callable[[Any], Facts]":  # noqa: ANN401
 
 
 def _element_type(items: "list[object]") -> "Facts":
-    last, names = None, set()
+    last = None
+    names = set()
     for item in items:
         if type(item) is not last:
             last = type(item)

@@ -98,7 +98,8 @@ def genuine(cls: type) -> "tuple[str, str] | None":
     if known is not None and known[0] is cls:
         return known[1]
     try:
-        module, name = _MODULE(cls), _NAME(cls)
+        module = _MODULE(cls)
+        name = _NAME(cls)
     except AttributeError:
         return None
     if type(module) is not str or type(name) is not str or not _is_from(module, name, cls):

@@ -90,7 +90,8 @@ class _Describer:
     __slots__ = ("left", "named")
 
     def __init__(self, *, named: bool) -> None:
-        self.left, self.named = MAX_PARTS, named
+        self.left = MAX_PARTS
+        self.named = named
 
     def describe(self, value: object, depth: int) -> "dict[str, Any]":
         """The description of the value, as it stands `depth` descriptions deep."""
@@ -116,7 +117,8 @@ class _Describer:
         elif key == "entries":
             admitted = self._entries(fact, depth)
         elif key == "elements":
-            key, admitted = "entries", self._elements(fact, depth)
+            key = "entries"
+            admitted = self._elements(fact, depth)
         if CHECKS[key](admitted) and NEEDS.get(key, "type") in described:
             described[key] = admitted
             self.left -= len(admitted) if key == "columns" else 0

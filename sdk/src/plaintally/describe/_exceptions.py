@@ -57,7 +57,8 @@ def is_error(plain: object) -> bool:
     """Whether `describe_error` could have returned this."""
     if type(plain) is not dict or set(plain) != {"type", "frames"}:
         return False
-    name, frames = plain["type"], plain["frames"]
+    name = plain["type"]
+    frames = plain["frames"]
     return (
         _is_identifier(name)
         and type(frames) is list
@@ -70,7 +71,8 @@ def _places(traceback: "TracebackType | None", package: str) -> "Iterator[str]":
     for _ in range(MAX_WALK):
         if traceback is None:
             return
-        code, names = traceback.tb_frame.f_code, traceback.tb_frame.f_globals
+        code = traceback.tb_frame.f_code
+        names = traceback.tb_frame.f_globals
         module = dict.get(names, "__name__")
         if (
             type(module) is str

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     Facts = Iterator[tuple[str, Any]]
 
-_MAX_PLACED, _MAX_BLOCKS = 100_000, 256
+_MAX_PLACED = 100_000
+_MAX_BLOCKS = 256
 """The most columns of a frame that are looked up: pandas finds the place of all at once."""
 
 _KINDS = {

@@ -37,7 +37,9 @@ class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
-        self.problem, self.place, self.nameless_place = problem, "", ""
+        self.problem = problem
+        self.place = ""
+        self.nameless_place = ""
 
     def within(self, part: str, *, nameless: str = "") -> NoReturn:
         """Raise it again with an outer part of the place; `nameless` stands for a private name."""
@@ -312,8 +314,6 @@ _TIMES = ("createTime", "updateTime", "create_time", "update_time")
 def _brief(text: object) -> str:
     """At most thirty characters of a name, for a message."""
     shown = str(text) if isinstance(text, str) else type(text).__name__
-    return (
-        repr(shown if len(shown) <= 30 else shown[:30] + "...")
-        if not shown.isidentifier()
-        else shown[:30]
-    )
+    if shown.isidentifier():
+        return shown[:30]
+    return repr(shown if len(shown) <= 30 else shown[:30] + "...")

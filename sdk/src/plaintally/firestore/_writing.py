@@ -42,13 +42,12 @@ def format_timestamp(moment: datetime) -> str:
     """An aware datetime as Firestore gives it back: in UTC with 0, 3 or 6 decimals and Z."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    timespec = (
-        "seconds"
-        if not moment.microsecond
-        else "microseconds"
-        if moment.microsecond % 1000
-        else "milliseconds"
-    )
+    if not moment.microsecond:
+        timespec = "seconds"
+    elif moment.microsecond % 1000:
+        timespec = "microseconds"
+    else:
+        timespec = "milliseconds"
     return moment.isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
 
 

@@ -114,7 +114,8 @@ class SessionInvoke:
                     self._drop(
                         "context", f"{_name_type(error, stats.session.module)} while making it"
                     )
-            takes, context = stats.takes, self.context
+            takes = stats.takes
+            context = self.context
             for key, value in values.items():
                 try:
                     # A key of another type may pass for a declared one, and would be kept in its

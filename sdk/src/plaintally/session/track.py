@@ -111,16 +111,19 @@ def _async_generator(function: "Any", begin: "Begin") -> "Any":
     async def logged(*arguments: object, **keywords: object) -> "AsyncIterator[object]":
         with begin(arguments, keywords):
             inner = function(*arguments, **keywords)
-            resume, sent = inner.asend, None
+            resume = inner.asend
+            sent = None
             try:
                 while True:
                     value = await resume(sent)
                     try:
-                        sent, resume = (yield value), inner.asend
+                        sent = yield value
+                        resume = inner.asend
                     except GeneratorExit:
                         raise
                     except BaseException as error:  # noqa: BLE001  # thrown in by whoever iterates
-                        sent, resume = error, inner.athrow
+                        sent = error
+                        resume = inner.athrow
             except StopAsyncIteration:
                 return
             finally:

@@ -173,7 +173,8 @@ def _shift(session: Session) -> timedelta:
 
 def _times(invoke: SessionInvoke) -> tuple[datetime, datetime | None]:
     """When an invoke began and ended, as it leaves."""
-    shift, end = _shift(invoke._stats.session), invoke.execution_end
+    shift = _shift(invoke._stats.session)
+    end = invoke.execution_end
     return invoke.execution_start - shift, None if end is None else end - shift
 
 

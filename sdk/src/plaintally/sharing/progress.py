@@ -65,7 +65,9 @@ class _Line:
     """A bar as one line of text, with the part of tqdm's interface that `Progress` needs."""
 
     def __init__(self, *, total: int, desc: str, colour: str) -> None:
-        self.total, self.desc, self.colour = total, desc, _ESCAPES[colour]
+        self.total = total
+        self.desc = desc
+        self.colour = _ESCAPES[colour]
         self.done = 0
 
     def update(self) -> None:

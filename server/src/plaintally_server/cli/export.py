@@ -99,7 +99,8 @@ def export(
     What is there already and has not changed stays; what was deleted from the store goes. It may be
     interrupted, and goes on when it is run again.
     """
-    reader, place = open_to_read(database), open_export(export)
+    reader = open_to_read(database)
+    place = open_export(export)
     last = last_sealed(datetime.now(UTC))
     if day and since:
         raise click.UsageError("--day and --since exclude each other; leave one out.")
@@ -133,7 +134,8 @@ def plan_packages(
         CommandError: the store has nothing of all that the export has of a package, so that it may
             be another's.
     """
-    found, purged_until = place.stamps(), reader.purged_until(datetime.now(UTC))
+    found = place.stamps()
+    purged_until = reader.purged_until(datetime.now(UTC))
     first, last = days
     wanted: dict[Partition, str] = {}
 

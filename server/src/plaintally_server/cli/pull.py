@@ -99,8 +99,11 @@ class Pull:
         delete_forgotten: bool,
         now: datetime,
     ) -> None:
-        self.project, self.store, self.contracts = project, store, contracts
-        self.delete, self.delete_forgotten = delete, delete_forgotten
+        self.project = project
+        self.store = store
+        self.contracts = contracts
+        self.delete = delete
+        self.delete_forgotten = delete_forgotten
         self._access = Access(None, admission.Policy(contracts))
         self._gone_until = store.purged_until(now)
         self.outcome = Outcome()

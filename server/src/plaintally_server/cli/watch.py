@@ -79,7 +79,8 @@ def find_alarms(
 
 def read_downtime(reader: Reader, *, last: date) -> Downtime:
     """Return the downtime of these days; none before the first day with a collector."""
-    first, first_up = last - timedelta(days=LOOK_BACK), reader.first_day_up()
+    first = last - timedelta(days=LOOK_BACK)
+    first_up = reader.first_day_up()
     hours = {day: len(found) for day, found in reader.hours_up(first, last).items()}
     return find_downtime(
         hours, last + timedelta(days=1) if first_up is None else max(first, first_up), last
@@ -153,9 +154,11 @@ def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> N
     For a timer, once a day. The exit code is 1 if there is something to report; otherwise nothing
     is sent.
     """
-    reader, last = open_to_read(database), last_sealed(datetime.now(UTC))
+    reader = open_to_read(database)
+    last = last_sealed(datetime.now(UTC))
     packages = choose_packages(names, {*reader.packages(), *collect_contracts(database, ())})
-    source, down = StoreSource(reader), read_downtime(reader, last=last)
+    source = StoreSource(reader)
+    down = read_downtime(reader, last=last)
     latest = down.find_latest(last)
     alarms = [
         alarm

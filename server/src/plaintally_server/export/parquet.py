@@ -67,7 +67,8 @@ class Export:
             if "://" in place:
                 self._files, self._root = fs.FileSystem.from_uri(place)
             else:
-                self._files, self._root = fs.LocalFileSystem(), Path(place).absolute().as_posix()
+                self._files = fs.LocalFileSystem()
+                self._root = Path(place).absolute().as_posix()
         self._is_local = isinstance(self._files, fs.LocalFileSystem)
 
     def stamps(self) -> Mapping[Partition, str | None]:

@@ -97,7 +97,8 @@ async def _tend(
                     await purge_all(
                         store, contracts, now=partial(_now_behind, now, lag), today=now().date()
                     )
-                    purged_on, due_s = today, None
+                    purged_on = today
+                    due_s = None
         await asyncio.sleep(PAUSE_S)
 
 

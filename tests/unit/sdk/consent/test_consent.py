@@ -110,7 +110,8 @@ def layer(
 
 
 OWN_FILES = ("/user.toml", "/choices.toml")
-OWN_YES, OWN_NO = {"RXINFER_TELEMETRY": "on"}, {"RXINFER_TELEMETRY": "off"}
+OWN_YES = {"RXINFER_TELEMETRY": "on"}
+OWN_NO = {"RXINFER_TELEMETRY": "off"}
 
 
 @pytest.mark.parametrize(
@@ -364,7 +365,8 @@ def test_the_session_log_is_about_this_machine_only(known: Facts) -> None:
         for name, word in known.environment.items()
         if name in ("RXINFER_TELEMETRY", "PLAINTALLY")
     }
-    known.endpoint, known.pool_worker = None, False
+    known.endpoint = None
+    known.pool_worker = False
     again: Decision = decide("session_log", known)
     assert repr(local) == repr(again)
 

@@ -195,7 +195,8 @@ def test_the_largest_that_can_be_declared() -> None:
 
 
 def test_a_contract_that_a_handle_is_given() -> None:
-    plain, versioned = Contract(), Contract(counter=["package_version"])
+    plain = Contract()
+    versioned = Contract(counter=["package_version"])
     assert check_given(None) is None
     assert check_given(plain) is plain
     assert check_given(plain, ...) is plain
@@ -208,7 +209,8 @@ class Deferred:
     """What the package hands out in place of a class before the module of contracts is loaded."""
 
     def __init__(self, name: str, call: dict[int | str, object] | None) -> None:
-        self._name, self._call = name, call
+        self._name = name
+        self._call = call
 
 
 Deferred.__module__ = "plaintally"

@@ -85,7 +85,8 @@ def test_the_figures_are_those_of_all_invokes_and_the_ring_holds_the_last(
         except ZeroDivisionError:
             pass
     for label in ("fit", "other"):
-        stats, own = session.stats(label), [fails for name, fails in calls if name == label]
+        stats = session.stats(label)
+        own = [fails for name, fails in calls if name == label]
         assert (stats.total_invokes, stats.failed_count, stats.success_count) == (
             len(own),
             sum(own),
@@ -179,7 +180,8 @@ def test_no_object_of_the_hosts_is_kept(session: Session) -> None:
         pass
 
     def fail() -> None:
-        data, error = Data([1.0]), FailureError("message")
+        data = Data([1.0])
+        error = FailureError("message")
         kept.extend([weakref.ref(data), weakref.ref(error)])
         with start(session) as invoke:
             invoke.add(data=data, secret=data)

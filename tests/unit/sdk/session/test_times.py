@@ -137,7 +137,8 @@ def test_one_offset_for_all_that_leaves(
 ) -> None:
     """Also where a clock was set back, and a run seems to have begun before its session."""
     session = make(began, runs)
-    sent, real = previewed(session), real_times(session)
+    sent = previewed(session)
+    real = real_times(session)
     [offset] = {before - after for before, after in zip(real, sent, strict=True)}
     assert timedelta(0) <= offset < HOUR
     assert sent[0] == began.replace(minute=0, second=0, microsecond=0)

@@ -73,7 +73,8 @@ class Data(pydantic.BaseModel):
 
 
 KINDS = (plain, coroutine, generator, asynchronous_generator)
-by_track, by_wraps = track(plain), wrapped(plain)
+by_track = track(plain)
+by_wraps = wrapped(plain)
 
 
 def tell(function: Any) -> dict[str, object]:
@@ -379,7 +380,8 @@ def of_pydantic(decorate: Decorate) -> object:
         def double(self) -> int:
             return self.size * 2
 
-    inner, outer = decorate(pydantic.validate_call(plain)), pydantic.validate_call(decorate(plain))
+    inner = decorate(pydantic.validate_call(plain))
+    outer = pydantic.validate_call(decorate(plain))
     with pytest.raises(pydantic.ValidationError):
         outer({"size": "none"})
     later = pydantic.validate_call(decorate(coroutine))
@@ -395,7 +397,8 @@ def of_beartype(decorate: Decorate) -> object:
     def function(steps: int) -> int:
         return steps
 
-    inner, outer = decorate(beartype.beartype(function)), beartype.beartype(decorate(function))
+    inner = decorate(beartype.beartype(function))
+    outer = beartype.beartype(decorate(function))
     for found in (inner, outer):
         with pytest.raises(beartype.roar.BeartypeCallHintParamViolation):
             found("three")

@@ -105,7 +105,8 @@ def test_a_saved_time_that_cannot_be_shared_is_refused(field: str, value: object
 
 
 def test_a_no_to_one_host_is_none_to_another() -> None:
-    one, other = Telemetry("one", contract=CONTRACT), Telemetry("other", contract=CONTRACT)
+    one = Telemetry("one", contract=CONTRACT)
+    other = Telemetry("other", contract=CONTRACT)
     one._explicit["session_log"] = False
     with one.invoke("fit"), other.invoke("fit"):
         pass

@@ -156,7 +156,8 @@ def test_days_packages_and_tables_can_be_chosen(folder: Path) -> None:
 
 def test_what_is_over_goes_from_the_export_of_a_package_that_went_quiet(folder: Path) -> None:
     export(folder)
-    contracts, now = {"rxinfer": Contract(retention_days=1)}, at(NEXT + timedelta(days=2))
+    contracts = {"rxinfer": Contract(retention_days=1)}
+    now = at(NEXT + timedelta(days=2))
     with closing(open_store(folder / "store")) as store:
         asyncio.run(purge_all(store, contracts, now=lambda: now))
     _, removed = export(folder)
@@ -168,7 +169,8 @@ def test_what_is_over_goes_from_the_export_of_a_package_that_went_quiet(folder: 
 
 def test_an_invoke_that_does_not_say_its_label_has_that_of_its_stats(tmp_path: Path) -> None:
     chance = random.Random(3)  # noqa: S311
-    stats, invoke = new_id(chance), new_id(chance)
+    stats = new_id(chance)
+    invoke = new_id(chance)
     start = {"execution_start": at(DAY), "execution_end": at(DAY, 2)}
     fields = {
         "id": invoke,

@@ -15,7 +15,9 @@ class Waiting:
 
 
 def test_whoever_begins_a_request_again_has_not_waited_long() -> None:
-    table, one, other = ConnectionTable(total=2, per_client=2, unread_bytes=9), Waiting(), Waiting()
+    table = ConnectionTable(total=2, per_client=2, unread_bytes=9)
+    one = Waiting()
+    other = Waiting()
     for connection in (one, other):
         assert table.open(connection)
     table.wait(one)
@@ -39,7 +41,8 @@ def test_the_table_forgets_clients_that_hold_nothing() -> None:
 
 def test_the_slowest_reader_of_the_client_that_reads_least_ends() -> None:
     table = ConnectionTable(total=9, per_client=9, unread_bytes=10)
-    many, few = [Waiting() for _ in range(4)], Waiting()
+    many = [Waiting() for _ in range(4)]
+    few = Waiting()
     for connection in (few, *many):
         table.open(connection)
         table.assign(connection, "few" if connection is few else "many")

@@ -28,7 +28,9 @@ class Buckets:
     """What the limiter is to do, said the long way: buckets that are filled all the time."""
 
     def __init__(self, rate: float, burst: int) -> None:
-        self.rate, self.burst, self.levels = rate, burst, dict.fromkeys("ab", float(burst))
+        self.rate = rate
+        self.burst = burst
+        self.levels = dict.fromkeys("ab", float(burst))
 
     def pass_time(self, seconds: float) -> None:
         self.levels = {
@@ -48,11 +50,14 @@ def limiter(rate: float = 5, burst: int = 20, capacity: int = 100) -> Limiter:
 def test_it_is_a_bucket_that_fills(
     steps: list[tuple[str, float, int]], rate: float, burst: int
 ) -> None:
-    limit, model, now_s = limiter(rate, burst), Buckets(rate, burst), 1000.0
+    limit = limiter(rate, burst)
+    model = Buckets(rate, burst)
+    now_s = 1000.0
     for client, seconds, cost in steps:
         now_s += seconds
         model.pass_time(seconds)
-        wait_s, level = limit.take([Bucket(client)], cost, now_s=now_s), model.levels[client]
+        wait_s = limit.take([Bucket(client)], cost, now_s=now_s)
+        level = model.levels[client]
         needed = min(cost, burst)
         if math.isclose(level, needed, abs_tol=1e-3):
             return  # where rounding decides
@@ -72,7 +77,8 @@ def test_it_forgets_the_longest_unheard_first(clients: list[str], capacity: int)
 
 
 def test_nobody_is_known_the_day_after() -> None:
-    limit, bucket = limiter(rate=1e-9, burst=1), [Bucket("a")]
+    limit = limiter(rate=1e-9, burst=1)
+    bucket = [Bucket("a")]
     assert limit.take(bucket, now_s=0) == 0
     assert limit.take(bucket, now_s=DAY_S - 1) > 0
     assert limit.take(bucket, now_s=DAY_S) == 0
@@ -82,7 +88,8 @@ def test_nobody_is_known_the_day_after() -> None:
 def test_a_request_is_charged_in_parts_as_it_would_be_at_once() -> None:
     """Its head, its bytes and its documents; a request above the burst passes once, and its debt
     has no limit."""
-    limit, bucket = limiter(rate=1, burst=20), [Bucket("a")]
+    limit = limiter(rate=1, burst=20)
+    bucket = [Bucket("a")]
     assert limit.take(bucket, 1, now_s=0) == 0
     assert limit.take(bucket, 99, taken=1, now_s=0) == 0
     assert limit.take(bucket, 400, taken=100, now_s=0) == 0
@@ -93,7 +100,8 @@ def test_a_request_is_charged_in_parts_as_it_would_be_at_once() -> None:
 
 
 def test_what_does_not_fit_is_not_taken() -> None:
-    limit, bucket = limiter(rate=1, burst=20), [Bucket("a")]
+    limit = limiter(rate=1, burst=20)
+    bucket = [Bucket("a")]
     assert limit.take(bucket, 15, now_s=0) == 0
     for _ in range(100):
         assert limit.take(bucket, 6, now_s=0) == pytest.approx(1)

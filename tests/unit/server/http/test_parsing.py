@@ -40,11 +40,9 @@ def make_gate() -> Gate:
 def test_what_a_body_unpacks_to_needs_room_like_a_long_body() -> None:
     """Six bodies that do not end leave seven megabytes, and short ones need none."""
     gate = make_gate()
-    long, packed, short = (
-        bytes(10_000_000),
-        gzip.compress(bytes(10_000_000)),
-        gzip.compress(bytes(60_000)),
-    )
+    long = bytes(10_000_000)
+    packed = gzip.compress(bytes(10_000_000))
+    short = gzip.compress(bytes(60_000))
 
     async def measure(request: Request) -> Answer:
         return Answer(200, b"%d" % len(await read_body(request, 10_485_760)))
@@ -169,7 +167,8 @@ def test_a_commit_takes_memory_for_one_write_at_a_time(kind: str) -> None:
         finally:
             tracemalloc.stop()
 
-    one, twenty = commit(1), commit(20)
+    one = commit(1)
+    twenty = commit(20)
     assert peak(one) < 60 * len(one)
     assert peak(twenty) < 12 * len(twenty)
 

@@ -26,7 +26,8 @@ from plaintally_server.model import Admitted
 
 ID, PARENT, OTHER = (f"{number}eb898b5-76a4-49b0-b1b6-ba209ba39adf" for number in (9, 8, 7))
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
-KEY, OTHER_KEY = "a" * 64, "b" * 64
+KEY = "a" * 64
+OTHER_KEY = "b" * 64
 CONTRACT = Contract(
     counter=["python_version", "package_version"],
     labels={
@@ -710,7 +711,8 @@ def test_a_document_and_the_one_above() -> None:
     ):
         assert parent_of(collection, fields if "" not in fields else {"session": PARENT}) is None
     assert PARENTS == {"session_stats": "sessions", "invokes": "session_stats"}
-    session, stats = SESSION, {**STATS, "session": ID}
+    session = SESSION
+    stats = {**STATS, "session": ID}
     assert is_part_of(stats, session)
     assert is_part_of(RUN, stats)
     assert not is_part_of(RUN, {**stats, "label": "plot"})

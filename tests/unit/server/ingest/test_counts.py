@@ -28,7 +28,8 @@ CONTRACTS = {
     "coarse": Contract(counter=["python_version", "package_version"]),
     "julia": Contract(counter=["package_version"], dialect="rxinfer"),
 }
-COUNTS, POLICY = Counts(CONTRACTS), Policy(CONTRACTS)
+COUNTS = Counts(CONTRACTS)
+POLICY = Policy(CONTRACTS)
 ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
 texts = st.sampled_from(
     [ID, ID.upper(), ID[1:], "1.2.3", "3.13", TIME, "", "é", '"', "\\u0039"]
@@ -91,7 +92,8 @@ def bodies(draw: st.DrawFn, package: str) -> bytes:
 def test_a_glance_admits_what_reading_admits(
     package: str, data: st.DataObject, document: str
 ) -> None:
-    text, collection = data.draw(bodies(package)), f"using_{package}"
+    text = data.draw(bodies(package))
+    collection = f"using_{package}"
     quick = COUNTS.read(collection, text, document)
     if quick is not None:
         slow = read_generally(collection, text, document)

@@ -21,8 +21,10 @@ CONTRACTS = {
     "coarse": Contract(counter=["python_version", "package_version"]),
     "julia": Contract(counter=["package_version"], dialect="rxinfer"),
 }
-COUNTS, POLICY = Counts(CONTRACTS), Policy(CONTRACTS)
-ID, TIME = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf", "2026-11-30T12:00:00Z"
+COUNTS = Counts(CONTRACTS)
+POLICY = Policy(CONTRACTS)
+ID = "9eb898b5-76a4-49b0-b1b6-ba209ba39adf"
+TIME = "2026-11-30T12:00:00Z"
 ORDERS: dict[str, list[tuple[str, ...]]] = {
     "plain": [("id", "timestamp")],
     "coarse": [("id", "timestamp", "python_version", "package_version")],

@@ -212,7 +212,8 @@ def test_the_base_line_begins_where_counting_did() -> None:
 
 def test_an_outage_is_a_gap_and_not_a_zero() -> None:
     """Of what was counted on a day that was not counted whole, the bar stays."""
-    partly, gone = TODAY - timedelta(days=4), TODAY - timedelta(days=2)
+    partly = TODAY - timedelta(days=4)
+    gone = TODAY - timedelta(days=2)
     notes = {partly: "down", gone: "down", TODAY - timedelta(days=30): "before the period"}
     series = series_of([(partly, 5)], length=10, known_from=partly, notes=notes)
     assert dict(series.rows) == {
@@ -226,7 +227,8 @@ def test_an_outage_is_a_gap_and_not_a_zero() -> None:
 
 def test_hours_without_a_collector() -> None:
     """Of the time before the first hour that was noted nothing is known, and today is not over."""
-    first, now = TODAY - timedelta(days=3), NOW.replace(hour=15)
+    first = TODAY - timedelta(days=3)
+    now = NOW.replace(hour=15)
     up = {first: range(10, 24), TODAY - timedelta(days=1): [0, 1, 5], TODAY: range(12)}
     assert hours_down({}, now=now) == {}
     assert hours_down(up, now=now) == {

@@ -91,10 +91,8 @@ def of_store(folder: Path) -> list[Report]:
 
 
 def test_the_store_and_duckdb_over_files_give_the_same_answers(folder: Path) -> None:
-    store, files = (
-        StoreSource(open_reader(folder / "store")),
-        open_duckdb(Export(str(folder / "out"))),
-    )
+    store = StoreSource(open_reader(folder / "store"))
+    files = open_duckdb(Export(str(folder / "out")))
     assert files.packages() == store.packages() == ["another", "rxinfer"]
     for package in store.packages():
         for length in (1, 3, 30):
@@ -138,7 +136,8 @@ def test_a_number_of_nothing_is_unknown_and_not_zero() -> None:
     assert plot[:5] == ("plot", 2, 4, 0.75, 256.0)
     assert list(plot[5:]) == [pytest.approx(8, rel=0.0217), *[pytest.approx(1000, rel=0.0217)] * 2]
     assert per_label({}, {}, {}).rows == []
-    before, since = LAST - timedelta(days=1), LAST
+    before = LAST - timedelta(days=1)
+    since = LAST
     series = make_series(SESSIONS, {}, first=before, last=since, known_from=since)
     assert series.rows == [(before, None), (since, 0)]
     assert per_version(VERSIONS, {(None,): 5}).rows == ()

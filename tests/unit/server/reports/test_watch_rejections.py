@@ -19,7 +19,8 @@ class Store:
     """What a store knows of one package: rejections of days, accepted documents and exclusions."""
 
     def __init__(self, rejected: int, *accepted: int, excluded: Sequence[date] = ()) -> None:
-        self.rejected, self.excluded = rejected, excluded
+        self.rejected = rejected
+        self.excluded = excluded
         self.accepted = dict(zip((IMPORTS, SESSIONS, INVOKES), accepted, strict=True))
 
     def daily_refusals(self, package: str, first: date, last: date) -> list[tuple[date, int]]:

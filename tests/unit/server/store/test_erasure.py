@@ -89,7 +89,8 @@ def test_a_copy_has_what_comes_and_goes_meanwhile(
     monkeypatch.setattr(erasure, "STEP_ROWS", 20)
     path = tmp_path / "a.sqlite3"
     chance = random.Random(7)  # noqa: S311
-    kept, gone = make(path, sessions=40), list[list[str]]()
+    kept = make(path, sessions=40)
+    gone = list[list[str]]()
     for number in range(100):
         if number % 2 or erasure.step(engine) is Progress.DONE:
             gone.append(kept.pop(chance.randrange(len(kept))))
@@ -118,7 +119,8 @@ def test_a_backup_during_a_pass_has_nothing_of_what_was_deleted(
 ) -> None:
     """It goes on with the pass, which ends as that of its original."""
     monkeypatch.setattr(erasure, "STEP_ROWS", 40)
-    path, copy = tmp_path / "a.sqlite3", tmp_path / "copy.sqlite3"
+    path = tmp_path / "a.sqlite3"
+    copy = tmp_path / "copy.sqlite3"
     made = make(path, sessions=30)
     delete(engine, made[0][0])
     for _, _ in zip(range(number), steps(engine), strict=False):
@@ -247,7 +249,8 @@ def test_after_a_full_disk_a_deletion_reaches_the_copy_that_was_given_up(
 ) -> None:
     """A session that was answered as deleted is in no table, and in no backup."""
     monkeypatch.setattr(erasure, "STEP_ROWS", 20)
-    path, copy = tmp_path / "a.sqlite3", tmp_path / "copy.sqlite3"
+    path = tmp_path / "a.sqlite3"
+    copy = tmp_path / "copy.sqlite3"
     made = make(path, sessions=60)
     delete(engine, made[0][0])
     with engine.connect() as connection:
@@ -268,7 +271,8 @@ def test_a_backup_has_no_table_of_a_pass(
 ) -> None:
     """Rows that only such a table has are not in the copy, whatever put them there."""
     monkeypatch.setattr(erasure, "STEP_ROWS", 40)
-    path, copy = tmp_path / "a.sqlite3", tmp_path / "copy.sqlite3"
+    path = tmp_path / "a.sqlite3"
+    copy = tmp_path / "copy.sqlite3"
     made = make(path, sessions=30)
     delete(engine, made[0][0])
     for _, _ in zip(range(number), steps(engine), strict=False):

@@ -152,10 +152,8 @@ def test_what_was_written_is_on_the_disk_and_what_was_deleted_is_overwritten(
 def test_a_deletion_waits_for_nobody_who_reads(tmp_path: Path) -> None:
     """The log is emptied when the reader has gone; the store may wait longer for others than this
     test does."""
-    path, content = (
-        tmp_path / "a.sqlite3",
-        {"id": "gone-for-good", "deletion_key_hash": hash_text(KEY).hex()},
-    )
+    path = tmp_path / "a.sqlite3"
+    content = {"id": "gone-for-good", "deletion_key_hash": hash_text(KEY).hex()}
     store = SQLiteStore(path, timeout_s=60)
     session = Write(
         Name("p", "(default)", SESSIONS, "gone-for-good"),

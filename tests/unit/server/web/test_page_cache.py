@@ -22,7 +22,10 @@ class Maker:
     """Makes pages that are numbered, and moves a clock."""
 
     def __init__(self, clock: Clock, *, takes_s: float = 0.01, size: int = 0) -> None:
-        self.clock, self.takes_s, self.size, self.made = clock, takes_s, size, 0
+        self.clock = clock
+        self.takes_s = takes_s
+        self.size = size
+        self.made = 0
 
     def __call__(self) -> Response:
         self.made += 1
@@ -47,7 +50,8 @@ def text(response: Response) -> str:
 
 def test_a_page_is_shown_for_fifty_times_as_long_as_all_pages_took() -> None:
     async def run() -> None:
-        cache, make = make_cache(clock), Maker(clock)
+        cache = make_cache(clock)
+        make = Maker(clock)
         assert text(await cache.answer(ask(), "a", make)) == "page 1"
         clock.now_s += KEPT * make.takes_s * 0.98
         assert text(await cache.answer(ask(), "a", make)) == "page 1"
@@ -75,7 +79,8 @@ def test_a_failure_is_not_kept() -> None:
         raise OSError("away")
 
     async def run() -> None:
-        cache, make = make_cache(clock), Maker(clock)
+        cache = make_cache(clock)
+        make = Maker(clock)
         failed = await asyncio.gather(
             *(cache.answer(ask(), "a", fail) for _ in range(3)), return_exceptions=True
         )
@@ -88,7 +93,8 @@ def test_a_failure_is_not_kept() -> None:
 
 def test_the_pages_that_were_not_shown_for_longest_are_dropped() -> None:
     async def run() -> None:
-        cache, make = make_cache(clock, room=1000), Maker(clock, takes_s=1, size=300)
+        cache = make_cache(clock, room=1000)
+        make = Maker(clock, takes_s=1, size=300)
         for key in "abcad":
             await cache.answer(ask(), key, make)
         assert make.made == 4
@@ -104,7 +110,9 @@ def test_the_pages_that_were_not_shown_for_longest_are_dropped() -> None:
 
 def test_a_page_that_was_begun_before_all_were_forgotten_is_not_kept() -> None:
     async def run() -> None:
-        loop, cache, make = asyncio.get_running_loop(), make_cache(clock), Maker(clock)
+        loop = asyncio.get_running_loop()
+        cache = make_cache(clock)
+        make = Maker(clock)
 
         def make_old() -> Response:
             loop.call_soon_threadsafe(cache.clear)
@@ -123,7 +131,8 @@ def test_a_page_that_was_begun_before_all_were_forgotten_is_not_kept() -> None:
 @pytest.mark.parametrize("weak", ['"other"', '"x", {}', "{}"])
 def test_a_client_that_has_a_page_gets_its_headers_only(weak: str) -> None:
     async def run() -> None:
-        cache, make = make_cache(clock), Maker(clock)
+        cache = make_cache(clock)
+        make = Maker(clock)
         page = await cache.answer(ask(), "a", make)
         etag = page.headers["etag"]
         answer = await cache.answer(ask(weak.format(etag)), "a", make)

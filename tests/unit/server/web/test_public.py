@@ -65,7 +65,8 @@ def versions_of(page: bytes) -> str:
 
 def imports(version: str, number: int, *, seed: int = 0, day: date = WEEK[3]) -> list[Import]:
     """Imports of one version that were received at noon."""
-    chance, moment = random.Random(f"{version}{seed}{day}"), at(day, 43_200)  # noqa: S311
+    chance = random.Random(f"{version}{seed}{day}")  # noqa: S311
+    moment = at(day, 43_200)
     return [
         count({"id": new_id(chance), "package_version": version}, moment) for _ in range(number)
     ]
@@ -140,7 +141,8 @@ def test_two_looks_on_a_day_show_the_same_versions(script: list[tuple[str, str]]
     with TemporaryDirectory() as folder, closing(SQLiteStore(Path(folder) / "a.sqlite3")) as store:
         asyncio.run(keep(store, [*imports("1.0.0", 9), *imports("1.1.0", 4)]))
         roll(store)
-        pages, chance = open_pages(store), random.Random(3)  # noqa: S311
+        pages = open_pages(store)
+        chance = random.Random(3)  # noqa: S311
         first = versions_of(show(pages, "rxinfer"))
         assert ">9</td>" not in first  # for then the four others would follow
         for what, version in script:
@@ -206,7 +208,8 @@ def test_what_is_left_out_does_not_follow_from_a_table(cells: dict[object, int],
 
 def test_tables_of_maintainers_are_bounded(tmp_path: Path) -> None:
     """Clients in RxInfer's format name labels and versions as they like."""
-    chance, day = random.Random(8), WEEK[0]  # noqa: S311
+    chance = random.Random(8)  # noqa: S311
+    day = WEEK[0]
     with closing(SQLiteStore(tmp_path / "a.sqlite3")) as store:
         for number in range(30):
             for one in session(chance, at(day, number), invokes=1):
@@ -244,7 +247,8 @@ def test_a_week_of_which_a_part_is_excluded_shows_no_versions(tmp_path: Path) ->
     with closing(SQLiteStore(database)) as store:
         asyncio.run(keep(store, [*imports("1.0.0", 8), *imports("1.0.0", 12, day=WEEK[4])]))
         roll(store)
-        pages, desk = open_pages(store), Maintenance(database)
+        pages = open_pages(store)
+        desk = Maintenance(database)
         before = versions_of(show(pages, "rxinfer"))
         assert ">20</td>" in before
         window = desk.strike(
