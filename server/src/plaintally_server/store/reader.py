@@ -1,18 +1,15 @@
 """The reading side of a store in a database, the same for SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, select
 
 from plaintally_server.firestore.documents import Name, Stored
 from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
-from plaintally_server.ingest.shared_fields import MAX_STATS, is_part_of
 from plaintally_server.model import (
-    MAX_TREE_BYTES,
-    MAX_TREE_RUNS,
     Cells,
     Changed,
     DayState,
@@ -23,14 +20,11 @@ from plaintally_server.model import (
     Purge,
     Rolled,
     SessionTree,
-    StatsTree,
     Token,
     Window,
 )
-from plaintally_server.store import clock, combinations, credentials, purging
+from plaintally_server.store import clock, combinations, credentials, purging, stored
 from plaintally_server.store import rollups as rolled_up
-from plaintally_server.store.content import read_fields
-from plaintally_server.store.rows import count_runs, is_document, name_is, parent_is
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import (
     HOURS,
@@ -46,11 +40,6 @@ from plaintally_server.store.tables import (
 from plaintally_server.store.timestamps import DAY_US, day_number, from_us, to_us
 
 T = TypeVar("T")
-K = TypeVar("K")
-_COLUMNS = (documents.c.fields, documents.c.create_time, documents.c.update_time)
-_ROWS = 200
-_ROOM = 2 * 2**20
-"""How many bytes of documents are fetched at once."""
 
 
 class SQLReader:
@@ -62,7 +51,7 @@ class SQLReader:
     def get(self, name: Name) -> Stored | None:
         """See `Reader.get`."""
         with self._reading() as connection:
-            return _get(connection, name)
+            return stored.get(connection, name)
 
     def get_all(self, names: Sequence[Name]) -> Sequence[Stored | None]:
         """See `Reader.get_all`."""
@@ -73,7 +62,7 @@ class SQLReader:
     ) -> T:
         """See `Reader.read_all`."""
         with self._reading() as connection:
-            return work(_read_named(connection, names))
+            return work(stored.read_named(connection, names))
 
     def scan(
         self,
@@ -89,7 +78,7 @@ class SQLReader:
             where = [key.collection == collection]
             if after is not None:
                 where.append(key.id < after if descending else key.id > after)
-            return work(_walk(connection, [key.id], where, descending=descending))
+            return work(stored.walk(connection, [key.id], where, descending=descending))
 
     def day_states(self, package: str) -> Sequence[DayState]:
         """See `Reader.day_states`."""
@@ -159,20 +148,12 @@ class SQLReader:
             received < start + DAY_US,
         ]
         with self._reading() as connection:
-            return work(_walk(connection, [received, key.number, key.id], where))
+            return work(stored.walk(connection, [received, key.number, key.id], where))
 
     def session_tree(self, session_id: str) -> SessionTree:
         """See `Reader.session_tree`."""
         with self._reading() as connection:
-            session = _get(connection, Name("", "", SESSIONS, session_id))
-            found = _children(connection, STATS, session_id)
-            stats = sorted(parts_of_session(found, session), key=label_of)
-            branches = []
-            room = MAX_TREE_BYTES
-            for one in stats:
-                branch, room = _read_branch(connection, one, room)
-                branches.append(branch)
-            return SessionTree(session, branches)
+            return stored.read_tree(connection, session_id)
 
     def received(self, session_id: str) -> Sequence[tuple[str, str, datetime]]:
         """Return the collection, package and time of receipt of a session's documents."""
@@ -421,121 +402,6 @@ class _Snapshot(SQLReader):
         yield self._connection
 
 
-def _get(connection: Connection, name: Name) -> Stored | None:
-    query = select(*_COLUMNS).where(is_document(name.collection, str(name.document)))
-    row = connection.execute(query).one_or_none()
-    return None if row is None else _read(*row)
-
-
-def _read_named(
-    connection: Connection, names: Sequence[Name]
-) -> Iterator[tuple[Name, Stored | None]]:
-    """The documents of these names; of their contents never more at once than there is room for."""
-    columns = (documents.c.collection, documents.c.id)
-    for part in parts_of(names):
-        keys = [(name.collection, str(name.document)) for name in part]
-        query = select(*columns, func.length(documents.c.fields)).where(name_is(keys))
-        sizes = {
-            (collection, document): size for collection, document, size in connection.execute(query)
-        }
-        for some in _split([(one, sizes.get(one[1], 0)) for one in zip(part, keys, strict=True)]):
-            wanted = name_is([one for _, one in some])
-            rows = connection.execute(select(*columns, *_COLUMNS).where(wanted))
-            found = {(collection, document): row for collection, document, *row in rows}
-            for name, one in some:
-                yield name, _read(*found[one]) if one in found else None
-
-
-def _walk(
-    connection: Connection,
-    order: Sequence[ColumnElement[Any]],
-    where: Sequence[ColumnElement[bool]],
-    *,
-    descending: bool = False,
-) -> Iterator[tuple[str, Stored]]:
-    """Yield the ids and documents that meet all conditions; `order` ends with the id.
-
-    A driver fetches rows by their number, and 200 documents may be 2 GB. So the sizes of the next
-    documents are asked for first, and then as many contents as there is room for.
-    """
-    by = [column.desc() for column in order] if descending else order
-    sizes = select(*order, func.length(documents.c.fields)).where(*where).order_by(*by)
-    contents = select(order[-1], *_COLUMNS).where(*where).order_by(*by)
-    key = tuple_(*order)
-    last = None
-    query = sizes
-    while True:
-        if last is not None:
-            query = sizes.where(key < last) if descending else sizes.where(key > last)
-        found = connection.execute(query.limit(_ROWS)).all()
-        for places in _split([(tuple(row[:-1]), row[-1]) for row in found]):
-            first = places[0]
-            last = places[-1]
-            low, high = (last, first) if descending else (first, last)
-            for document, *row in connection.execute(contents.where(key >= low, key <= high)).all():
-                yield document, _read(*row)
-        if len(found) < _ROWS:
-            return
-
-
-def _split(sized: Iterable[tuple[K, int]]) -> Iterator[list[K]]:
-    """Items with their sizes in parts that have at most `_ROOM` bytes, or one item."""
-    part: list[K] = []
-    room = _ROOM
-    for item, size in sized:
-        if part and size > room:
-            yield part
-            part = []
-            room = _ROOM
-        part.append(item)
-        room -= size
-    if part:
-        yield part
-
-
-def _children(connection: Connection, collection: str, parent: str) -> Iterator[Stored]:
-    query = select(*_COLUMNS).where(parent_is(collection, parent)).limit(MAX_STATS)
-    return (_read(*row) for row in connection.execute(query))
-
-
-def parts_of_session(stats: Iterable[Stored], session: Stored | None) -> Iterator[Stored]:
-    """Return the stats that are part of a session; all if its document is missing."""
-    return (one for one in stats if session is None or is_part_of(one.fields, session.fields))
-
-
-def _read_branch(connection: Connection, stats: Stored, room: int) -> tuple[StatsTree, int]:
-    """Stats with their newest invokes that fit into so many bytes, and the bytes that are left."""
-    key = documents.c
-    query = select(key.id, func.length(key.fields)).where(parent_is(INVOKES, stats.fields["id"]))
-    names = []
-    for document, size in connection.execute(
-        query.order_by(key.create_time.desc(), key.number.desc()).limit(MAX_TREE_RUNS)
-    ):
-        room -= size
-        if room < 0:
-            break
-        names.append(Name("", "", INVOKES, document))
-    read = [stored for _, stored in _read_named(connection, names) if stored is not None]
-    return make_branch(stats, read, count_runs(connection, stats.fields["id"])), room
-
-
-def make_branch(stats: Stored, newest: Sequence[Stored], number: int) -> StatsTree:
-    """Return stats with their newest invokes; `number` counts all their invokes."""
-    invokes = [one for one in newest if is_part_of(one.fields, stats.fields)]
-    return StatsTree(stats, sorted(invokes, key=start_of), number - len(newest) + len(invokes))
-
-
-def label_of(stored: Stored) -> tuple[str, str]:
-    """What stats are ordered by."""
-    return str(stored.fields["label"]), str(stored.fields["id"])
-
-
-def start_of(stored: Stored) -> datetime:
-    """What invokes are ordered by."""
-    start: datetime = stored.fields["execution_start"]
-    return start
-
-
 def _imports(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     """Select the imports in a table of rollups, and the excluded ones as negatives."""
     return select(*columns).where(table.c.series.in_([IMPORTS, STRUCK_IMPORTS]))
@@ -554,7 +420,3 @@ def _is_filled(connection: Connection, package: str, collection: str, day: date)
             key.package == package, *received, key.collection == collection
         )
     return connection.execute(query.limit(1)).first() is not None
-
-
-def _read(fields: bytes, create_time: int, update_time: int) -> Stored:
-    return Stored(read_fields(fields), from_us(create_time), from_us(update_time))
