@@ -134,7 +134,7 @@ def _measure(attack: Attack, target: Target, seconds: float, rate: float) -> dic
         "rate": rate,
         "state": state,
     }
-    outcome = json.loads(_finish(_start("attacker", job)))
+    outcome = json.loads(_finish(_start("process", job)))
     time.sleep(_AFTER_S)
     found = json.loads(_finish(honest))
     took_s = time.monotonic() - began_s

@@ -1,16 +1,11 @@
-"""An attacker in its own process: `python -m attacks.attacker`, with a JSON job on stdin.
+"""The connections of an attacker, who has a budget of bytes.
 
-A job is `{"attack": NAME, "port": N, "seconds": 9, "rate": 10000, "state": {}}`. Every byte of a
-request takes its place in a budget that grows by `rate` a second, however many connections and
-addresses the attacker has; what TCP adds to it is free. Prints the outcome in JSON: `sent_bytes`,
-`requests` that were sent whole, `statuses` with how often each was answered, the last answer of
-each, and what the attack noted for its judge.
+Every byte of a request takes its place in a budget that grows by `rate` a second, however many
+connections and addresses the attacker has. What TCP adds to a request is free.
 """
 
 import asyncio
-import json
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -204,29 +199,3 @@ def many_addresses() -> Iterator[str]:
     while True:
         for number in range(2**16):
             yield f"127.{17 + number % 7}.{number // 250 % 250}.{number % 250 + 1}"
-
-
-async def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Do the job."""
-    from attacks.catalogue import BY_NAME
-
-    attacker = Attacker(job["port"], job["rate"], job["seconds"], job["state"])
-    with suppress(TimeoutError):
-        async with asyncio.timeout(job["seconds"]):
-            await BY_NAME[job["attack"]].run(attacker)
-    return {
-        "sent_bytes": attacker.sent_bytes,
-        "requests": attacker.requests,
-        "statuses": dict(sorted(attacker.statuses.items())),
-        "said": attacker.said,
-        **attacker.notes,
-    }
-
-
-def main() -> None:
-    """Do the job on standard input."""
-    print(json.dumps(asyncio.run(run(json.load(sys.stdin)))), flush=True)
-
-
-if __name__ == "__main__":
-    main()
