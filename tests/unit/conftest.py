@@ -31,7 +31,8 @@ def pytest_runtest_setup() -> None:
     _running = True
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown() -> None:
+    """Allow what ends fixtures of the whole run, which other tests may have made."""
     global _running  # noqa: PLW0603
     _running = False
