@@ -96,9 +96,8 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
             ):
                 touching.add(str(path.relative_to(SDK)))
     # The sender opens its pipe, the null device and files of the SDK. The command line opens the
-    # null device, for a pipe that nobody reads any more. The notice looks at the first line of the
-    # command on the PATH. Sessions, deletion keys and contracts are read from and written to the
-    # files that somebody names.
+    # null device, for a pipe that nobody reads any more. Sessions, deletion keys and contracts are
+    # read from and written to the files that somebody names.
     assert touching == {
         "consent/files.py",
         "_preferences.py",
@@ -108,7 +107,6 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
         "cli/sessions.py",
         "consent/choices.py",
         "consent/notice.py",
-        "consent/notice_text.py",
         "session/saved.py",
     }
 

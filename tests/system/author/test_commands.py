@@ -140,11 +140,8 @@ def test_only_contract_loads_the_authors_tools(sample: Host) -> None:
     )
 
 
-@pytest.mark.parametrize("arguments", [["--key", "canary"], ["hash", PACKAGE, "--key", "canary"]])
-def test_an_error_does_not_repeat_the_value_of_an_unknown_option(
-    sample: Host, arguments: list[str]
-) -> None:
-    done = sample.plaintally("contract", *arguments)
+def test_an_error_does_not_repeat_the_value_of_an_unknown_option(sample: Host) -> None:
+    done = sample.plaintally("contract", "hash", PACKAGE, "--key", "canary")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith("error: unknown option --key\n")
     assert "canary" not in done.stderr

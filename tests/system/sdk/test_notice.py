@@ -171,8 +171,9 @@ def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, p
         "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages), or for "
         "good run:"
     )
-    is_on_path = place in ("this environment", "the user's folder")
-    expected = "plaintally" if is_on_path else f"{told.interpreter.python} -m plaintally"
+    expected = (
+        "plaintally" if place == "this environment" else f"{told.interpreter.python} -m plaintally"
+    )
     assert command == f"  {expected} off hostpkg"
     environment = told.environment({"PATH": path, "PYTHONPATH": ""})
     subprocess.run(["sh", "-c", command], env=environment, check=True, capture_output=True)

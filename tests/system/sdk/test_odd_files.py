@@ -144,7 +144,7 @@ def test_odd_files(author_host: MakeHost, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "command", "code"),
     [
-        ("plaintally.cli.main._known_packages", "status", 1),
+        ("plaintally.cli.switches._known_packages", "status", 1),
         ("plaintally_author.commands.find", "contract diff", 2),
     ],
 )

@@ -5,64 +5,20 @@ import sys
 from plaintally import Telemetry, _count, _spawn, sharing
 from plaintally._spawn import Endpoint
 from plaintally.cli.output import say
+from plaintally.cli.packages import find
 from plaintally.exceptions import SharingError
 from plaintally.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     import os
-    from collections.abc import Callable
-
+    from argparse import Namespace
 
 _LONGEST_KEY = 1000
 
 
-def add_commands(
-    add: "Callable[..., argparse.ArgumentParser]",
-    *,
-    package: "Callable[[str], str]",
-    find: "Callable[..., Telemetry | None]",
-) -> None:
-    """Add them to the command; `package` reads a name, `find` gives the handle of one."""
-    share = add(
-        "share",
-        lambda arguments: _share(arguments, find),
-        "share a session that was saved with session.save(FILE), also on another machine",
-    )
-    share.add_argument("file", help="the saved session")
-    share.add_argument(
-        "--include",
-        action="append",
-        default=[],
-        choices=sharing.PRIVATE,
-        help="what else goes along, and otherwise stays; may be given again",
-    )
-    share.add_argument(
-        "--preview", action="store_true", help="show what would be sent, and send nothing"
-    )
-    forget = add(
-        "forget", lambda arguments: _forget(arguments, find), "have a shared session deleted"
-    )
-    forget.add_argument("session", help="the ID of the session")
-    forget.add_argument(
-        "--package", required=True, type=package, help="the package it was shared with"
-    )
-    forget.add_argument(
-        "--key-file",
-        metavar="FILE",
-        help=(
-            "file with its deletion key, or - for standard input; otherwise you are asked for "
-            "the key at a terminal; without a key the request waits for a maintainer"
-        ),
-    )
-    for command in (share, forget):
-        command.add_argument(
-            "--endpoint", help="the collector's address; by default that of the package"
-        )
-
-
-def _share(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | None]") -> None:
+def share(arguments: "Namespace") -> None:
+    """Share a saved session."""
     session = _load(arguments.file)
     handle = find(session.package, declared_only=True)  # the name comes out of a file
     endpoint = _endpoint(session.package, handle, arguments.endpoint)
@@ -86,11 +42,8 @@ def _share(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | Non
 def _ask(include: "list[str]") -> None:
     """Go on only if somebody who has seen the preview says so."""
     try:
-        word = (
-            input(f"\nShare all this, with {' and '.join(include)}? Type yes: ")
-            if sys.stdin.isatty()
-            else ""
-        )
+        question = f"\nShare all this, with {' and '.join(include)}? Type yes: "
+        word = input(question) if sys.stdin.isatty() else ""
     except (AttributeError, EOFError):  # there is nobody
         word = ""
     if word.strip().lower() not in ("y", "yes"):
@@ -100,7 +53,8 @@ def _ask(include: "list[str]") -> None:
         )
 
 
-def _forget(arguments: "argparse.Namespace", find: "Callable[..., Telemetry | None]") -> None:
+def forget(arguments: "Namespace") -> None:
+    """Have a shared session deleted."""
     handle = find(arguments.package)
     endpoint = _endpoint(arguments.package, handle, arguments.endpoint)
     issues_url = handle.issues_url if handle else None
@@ -161,16 +115,11 @@ def _endpoint(package: str, handle: "Telemetry | None", given: "str | None") -> 
     """Where the package's sessions go: what was given, else its user's or author's address."""
     if given is not None:
         return _spawn.parse_endpoint(given, allow_http=handle is not None and handle.allow_http)
-    asked = handle or Telemetry(package)
-    facts = _count.gather(asked)
+    facts = _count.gather(handle or Telemetry(package))
     if facts.endpoint is None:
-        unknown = (
-            ""
-            if handle
-            else f"no package is installed here that calls its telemetry {package!r}, and "
-        )
-        where = facts.endpoint_where
+        unknown = f"no package is installed here that calls its telemetry {package!r}, and "
         raise SharingError(
-            f"{unknown}{package} has no endpoint (set by {where}); name one with --endpoint"
+            f"{'' if handle else unknown}{package} has no endpoint (set by "
+            f"{facts.endpoint_where}); name one with --endpoint"
         )
     return facts.endpoint

@@ -9,13 +9,14 @@ import errno
 import os
 import stat
 
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+
 
 def write_file(path: "str | os.PathLike[str]", content: bytes, *, secret: bool) -> None:
     """Write a file, following links as `open` does.
 
     Args:
-        path: The file, a character device such as `/dev/null`, a pipe, or a descriptor such as
-            `/dev/stdout`.
+        path: The file, a character device such as `/dev/null`, a pipe, or `/dev/stdout`.
         content: All of the content.
         secret: Whether only the file's owner may read it.
 
@@ -26,53 +27,31 @@ def write_file(path: "str | os.PathLike[str]", content: bytes, *, secret: bool) 
     try:
         _write(given, content, secret=secret)
     except OSError as error:
-        raise OSError(
-            error.errno, error.strerror, given
-        ) from error  # the caller knows no other path
+        # the caller knows no other path
+        raise OSError(error.errno, error.strerror, given) from error
 
 
 def _write(path: str, content: bytes, *, secret: bool) -> None:
     if path and not os.path.basename(path):
         raise _failure(errno.EISDIR)
-    if (descriptor := _find_descriptor(path)) is not None:
-        _write_all(os.dup(descriptor), content)
-        return
+    found = None
     try:
         found = os.stat(path)
     except FileNotFoundError:  # perhaps a link to a file that is still to be made
         if not path:
             raise
-        _replace(os.path.realpath(path), content, found=None, secret=secret)
-        return
-    if stat.S_ISREG(found.st_mode):
+    kind = found.st_mode if found is not None else stat.S_IFREG
+    if path in _STREAMS:  # opened by its path, a regular file would begin at its first byte again
+        descriptor = os.dup(_STREAMS[path])
+    elif stat.S_ISCHR(kind) or stat.S_ISFIFO(kind):
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
+    elif stat.S_ISREG(kind):
         _replace(os.path.realpath(path), content, found=found, secret=secret)
-    elif stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
-        _write_all(os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0)), content)
+        return
     else:
-        raise _failure(errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL)
-
-
-def _find_descriptor(path: str) -> "int | None":
-    """Return the number of this process's descriptor that a path such as `/dev/stdout` stands for.
-
-    Another descriptor of the same file would begin at its first byte again, and a socket cannot be
-    opened by its path.
-    """
-    folders = ("/dev/fd", os.path.realpath("/proc/self/fd"))
-    for _ in range(8):
-        folder, name = os.path.split(os.path.abspath(path))
-        if (
-            os.path.realpath(folder) in folders
-            and name.isascii()
-            and name.isdigit()
-            and len(name) < 10
-        ):
-            return int(name)
-        try:
-            path = os.path.join(folder, os.readlink(path))
-        except (OSError, AttributeError):  # not a link
-            break
-    return None
+        raise _failure(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def _replace(path: str, content: bytes, *, found: "os.stat_result | None", secret: bool) -> None:
@@ -85,13 +64,12 @@ def _replace(path: str, content: bytes, *, found: "os.stat_result | None", secre
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o600 if secret else 0o666)
     try:
-        try:
+        with os.fdopen(descriptor, "wb") as file:
             if found is not None and hasattr(os, "fchown"):
                 _resemble(descriptor, found, secret=secret)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        _write_all(descriptor, content, sync=True)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
         os.replace(temporary, path)
     except BaseException:
         try:
@@ -121,15 +99,6 @@ def _resemble(descriptor: int, found: os.stat_result, *, secret: bool) -> None:
         os.fchmod(descriptor, found.st_mode & 0o777)
 
 
-def _write_all(descriptor: int, content: bytes, *, sync: bool = False) -> None:
-    """Write everything to a descriptor, and close it."""
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        if sync:
-            os.fsync(descriptor)
-
-
 def _failure(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
@@ -142,15 +111,14 @@ def remedy(error: OSError, path: "str | os.PathLike[str]") -> str:
         return f"{folder} takes no such file; name another file"
     if error.errno in (errno.EACCES, errno.EPERM):
         is_closed = os.path.exists(path) and not os.access(path, os.W_OK)
-        return (
-            f"make {path if is_closed else f'the folder {folder}'} writable, or name another file"
-        )
+        what = path if is_closed else f"the folder {folder}"
+        return f"make {what} writable, or name another file"
+    if error.errno in (errno.EDQUOT, errno.EFBIG):
+        return "raise the quota or a limit (ulimit -f), or name a file on another disk"
     remedies = {
         errno.ENOENT: f"create the folder {folder}, or name another file",
         errno.EISDIR: "name a file instead of a folder",
         errno.ENOSPC: "make room on the disk, or name a file on another one",
-        errno.EDQUOT: "raise the quota or a limit (ulimit -f), or name a file on another disk",
-        errno.EFBIG: "raise the quota or a limit (ulimit -f), or name a file on another disk",
         errno.EROFS: "name a file on another disk",
     }
     return remedies.get(error.errno or 0, "name another file")

@@ -68,41 +68,25 @@ def find_command(environment: "Mapping[str, str]") -> "str | None":
         return None
     if _is_on_path(environment.get("PATH", ""), interpreter):
         return "plaintally"
-    is_installed = _FOLDER.endswith("-packages")
-    return (
-        f"{quote(interpreter, windows=sys.platform == 'win32')} -m plaintally"
-        if is_installed
-        else None
-    )
+    if not _FOLDER.endswith("-packages"):  # it is no part of an installation
+        return None
+    return f"{quote(interpreter, windows=sys.platform == 'win32')} -m plaintally"
 
 
 def quote(path: str, *, windows: bool) -> str:
     """Return a path as it is typed at a shell, in printable form."""
-    plain = path.replace("\\", "").replace(":", "") if windows else path
-    if plain.isascii() and plain.translate(dict.fromkeys(map(ord, "/._-+"), "a")).isalnum():
-        return path
-    quoted = f'"{path}"' if windows else "'" + path.replace("'", "'\"'\"'") + "'"
-    return printable(quoted)
+    if windows:
+        return printable(f'"{path}"' if " " in path else path)
+    import shlex
+
+    return printable(shlex.quote(path))
 
 
 def _is_on_path(path: str, interpreter: str) -> bool:
-    """Whether the first `plaintally` on the PATH belongs to this interpreter."""
-    name = "plaintally.exe" if sys.platform == "win32" else "plaintally"
-    files = (os.path.join(folder, name) for folder in path.split(os.pathsep))
-    found = next(
-        (file for file in files if os.path.isfile(file) and os.access(file, os.X_OK)), None
-    )
-    if found is None:
-        return False
+    """Whether the first `plaintally` on the PATH lies beside this interpreter."""
+    import shutil
+
+    found = os.path.dirname(shutil.which("plaintally", path=path) or "")
     folder = os.path.dirname(interpreter)
-    if os.path.realpath(os.path.dirname(found)) in map(
-        os.path.realpath, (folder, os.path.join(folder, "Scripts"))
-    ):
-        return True
-    try:
-        with open(found, "rb") as file:
-            return os.path.join(folder, "python").encode(errors="surrogateescape") in file.read(
-                1024
-            )
-    except (OSError, ValueError):
-        return False
+    own = map(os.path.realpath, (folder, os.path.join(folder, "Scripts")))
+    return found != "" and os.path.realpath(found) in own

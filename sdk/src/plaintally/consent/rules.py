@@ -47,9 +47,8 @@ class Layer:
         A broken system file counts as such, and so does anything but true or false behind
         `enforce`.
         """
-        return self.level == "system" and (
-            self.problem is not None or self.table.get("enforce", False) is not False
-        )
+        is_strict = self.problem is not None or self.table.get("enforce", False) is not False
+        return self.level == "system" and is_strict
 
     def may_allow(self, switch: str) -> bool:
         """Whether a yes in this file counts, or another setting in it that is not a no.
@@ -75,9 +74,8 @@ class Layer:
         """Return who chose `key`, after a comma, or "" if it was written by hand."""
         own = self.table.get("packages", {}).get(package, {})
         written = (own if key in own else self.table).get(f"{key}_by")
-        return (
-            f", recorded: {written}" if self.level == "choices" and isinstance(written, str) else ""
-        )
+        is_known = self.level == "choices" and isinstance(written, str)
+        return f", recorded: {written}" if is_known else ""
 
 
 class Finding:
@@ -87,30 +85,23 @@ class Finding:
     there, None when nothing was; `where` names the place.
     """
 
-    __slots__ = ("rule", "value", "verdict", "where")
-
     def __init__(self, rule: str, verdict: "bool | None", value: "str | None", where: str) -> None:
         self.rule = rule
         self.verdict = verdict
         self.value = value
         self.where = where
 
-    def __repr__(self) -> str:
-        return (
-            f"Finding(rule={self.rule!r}, verdict={self.verdict!r}, value={self.value!r}, "
-            f"where={self.where!r})"
-        )
-
 
 class Decision:
     """Whether a switch is on, and the rule that decided: its name, what was found there, and where.
 
     `note` says what came of a request that was not granted as it was made, or is empty.
+    `findings` are those of all rules, and `finding` is the decisive one.
     """
 
-    __slots__ = ("allowed", "note", "rule", "value", "where")
-
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: Finding, findings: "Sequence[Finding]") -> None:
+        self.finding = finding
+        self.findings = findings
         self.allowed = finding.verdict is True
         self.note = ""
         self.rule = finding.rule
@@ -142,20 +133,6 @@ class Facts:
         pool_worker: whether this process is a worker of a multiprocessing pool.
         obstacles: for each switch, why this process can start none that sends; empty if it can.
     """
-
-    __slots__ = (
-        "circumstances",
-        "endpoint",
-        "endpoint_where",
-        "environment",
-        "explicit",
-        "layers",
-        "notice_shown",
-        "obstacles",
-        "package",
-        "policy",
-        "pool_worker",
-    )
 
     def __init__(
         self,
@@ -203,7 +180,7 @@ def decide(switch: str, facts: Facts) -> Decision:
     if decisive.verdict:
         unable = (finding for finding in findings if finding.rule in ("endpoint", "sender"))
         decisive = next((finding for finding in unable if finding.verdict is False), decisive)
-    return Decision(decisive)
+    return Decision(decisive, findings)
 
 
 def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
@@ -214,9 +191,8 @@ def examine(switch: str, facts: Facts) -> "Iterator[Finding]":
     """
     own, log_using = variables(facts.package)
     said = facts.explicit.get(switch)
-    yield Finding(
-        "argument", said, None if said is None else str(said).lower(), "said in this process"
-    )
+    shown = None if said is None else str(said).lower()
+    yield Finding("argument", said, shown, "said in this process")
     for layer in facts.layers:
         if layer.enforced:
             yield _enforced(layer, switch, facts)
@@ -255,12 +231,8 @@ def _enforced(layer: Layer, switch: str, facts: Facts) -> Finding:
 def _do_not_track(facts: Facts) -> Finding:
     value = facts.environment.get("DO_NOT_TRACK")
     harmless = value is None or value.strip().lower() in ("", "0", "false", "no", "off")
-    return Finding(
-        "do-not-track variable",
-        None if harmless else False,
-        value,
-        "DO_NOT_TRACK in the environment",
-    )
+    verdict = None if harmless else False
+    return Finding("do-not-track variable", verdict, value, "DO_NOT_TRACK in the environment")
 
 
 def _circumstance(
@@ -296,11 +268,12 @@ def _default(switch: str, facts: Facts) -> Finding:
         return Finding("default", True, "on", "kept in memory on this machine")
     if switch == "automatic_sharing":
         return Finding("default", False, "off", "only the user can turn it on")
-    asked = {"opt-out": True, "notice-first": facts.notice_shown}.get(facts.policy, False)
-    told = {"notice-first": ", notice shown" if asked else ", notice not shown yet"}.get(
-        facts.policy, ""
-    )
-    return Finding("default", asked, facts.policy + told, "the policy of the package's author")
+    allowed = facts.policy == "opt-out"
+    told = ""
+    if facts.policy == "notice-first":
+        allowed = facts.notice_shown
+        told = ", notice shown" if allowed else ", notice not shown yet"
+    return Finding("default", allowed, facts.policy + told, "the policy of the package's author")
 
 
 def _variable(rule: str, name: str, facts: Facts, *, may_allow: bool) -> Finding:
@@ -308,13 +281,16 @@ def _variable(rule: str, name: str, facts: Facts, *, may_allow: bool) -> Finding
     verdict = None if value is None else understand(value) is True
     if verdict and not may_allow:
         verdict = None
-    if value is not None and understand(value) is None:
-        value += " (not understood, so it refuses)"
-    return Finding(rule, verdict, value, f"{name} in the environment")
+    shown = None if value is None else f"{value}{_unclear(value)}"
+    return Finding(rule, verdict, shown, f"{name} in the environment")
 
 
 def _shown(layer: Layer, switch: str, value: object) -> "str | None":
     if layer.problem is not None or value is None:
         return layer.problem
-    unclear = "" if understand(value) is not None else " (not understood, so it refuses)"
-    return f"{switch} = {str(value).lower() if isinstance(value, bool) else value}{unclear}"
+    word = str(value).lower() if isinstance(value, bool) else value
+    return f"{switch} = {word}{_unclear(value)}"
+
+
+def _unclear(value: object) -> str:
+    return "" if understand(value) is not None else " (not understood, so it refuses)"

@@ -27,8 +27,6 @@ class Status:
         handle: the package's handle, or None.
     """
 
-    __slots__ = ("decisions", "facts", "handle")
-
     def __init__(self, facts: rules.Facts, *, handle: "Telemetry | None") -> None:
         self.facts = facts
         self.handle = handle
@@ -43,7 +41,7 @@ class Status:
                 "decided_by": _entry(decision),
                 "rules": [
                     {**_entry(finding), "verdict": _VERDICTS[finding.verdict]}
-                    for finding in rules.examine(switch, self.facts)
+                    for finding in decision.findings
                 ],
             }
         handle = self.handle
@@ -61,17 +59,14 @@ class Status:
         return f"{self}"
 
     def __str__(self) -> str:
-        return "\n".join(
-            [
-                *self._head(),
-                *(line for switch in self.decisions for line in ("", *self._table(switch))),
-            ]
-        )
+        lines = self._head()
+        for switch, decision in self.decisions.items():
+            lines += ["", *_table(switch, decision)]
+        return "\n".join(lines)
 
     def _head(self) -> "list[str]":
-        rows = [
-            ("endpoint", f"{self.facts.endpoint or 'none'} (set by {self.facts.endpoint_where})"),
-        ]
+        where = f"{self.facts.endpoint or 'none'} (set by {self.facts.endpoint_where})"
+        rows = [("endpoint", where)]
         if self.handle is not None:
             rows += [
                 ("an import sends", ", ".join(_fields(self.handle)) or "nothing"),
@@ -80,45 +75,26 @@ class Status:
                 ("issues", self.handle.issues_url or ""),
             ]
             rows += _session_rows(self.handle)
-        return [
-            self.facts.package,
-            *(printable(f"  {name:<16} {value}") for name, value in rows if value),
-        ]
+        shown = [printable(f"  {name:<16} {value}") for name, value in rows if value]
+        return [self.facts.package, *shown]
 
-    def _table(self, switch: str) -> "list[str]":
-        decision = self.decisions[switch]
-        decided = False
-        lines = [
-            (
-                f"  {_NAMES[switch]}: {'ON' if decision.allowed else 'OFF'}, because of "
-                f"{because(decision)}"
-            )
-        ]
-        for finding in rules.examine(switch, self.facts):
-            decides = (
-                not decided and _entry(finding) == _entry(decision) and finding.verdict is not None
-            )
-            decided = decided or decides
-            value = "not set" if finding.value is None else finding.value
-            mark = ">" if decides else " "
-            line = (
-                f"  {mark} {_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} "
-                f"({finding.where})"
-            )
-            lines.append(printable(line))
-        return lines
+
+def _table(switch: str, decision: rules.Decision) -> "list[str]":
+    state = "ON" if decision.allowed else "OFF"
+    lines = [f"  {_NAMES[switch]}: {state}, because of {because(decision)}"]
+    for finding in decision.findings:
+        value = "not set" if finding.value is None else finding.value
+        mark = ">" if finding is decision.finding else " "
+        what = f"{_VERDICTS[finding.verdict]:<8} {finding.rule:<22} {value} ({finding.where})"
+        lines.append(printable(f"  {mark} {what}"))
+    return lines
 
 
 def _fields(handle: "Telemetry") -> "list[str]":
     """Return the names of the fields that an import sends: none if they were declared wrongly."""
     try:
         return list(handle.fields)
-    except (
-        ContractError,
-        AttributeError,
-        TypeError,
-    ):
-        # The latter two: the argument is not a contract.
+    except (ContractError, AttributeError, TypeError):  # the latter two: it is not a contract
         return []
 
 
@@ -137,22 +113,20 @@ def _session_rows(handle: "Telemetry") -> "list[tuple[str, str]]":
     if session is None or session is ...:
         return []
     stats = [session.stats(label) for label in session.labels]
-    invokes = (
-        ", ".join(f"{found.label} {found.total_invokes}" for found in stats) or "nothing logged yet"
-    )
+    invokes = ", ".join(f"{found.label} {found.total_invokes}" for found in stats)
     dropped = [
         f"{key} of {found.label} ({count})"
         for found in stats
         for key, count in sorted(found.dropped.items())
     ]
+    if session.dropped_labels:
+        dropped.append(f"invokes of labels beyond the first 64 ({session.dropped_labels})")
     stream = session.sink
     shared = f"{stream.sent} invokes; {stream.dropped} did not fit" if stream is not None else ""
     if stream is not None and stream.obstacle:
         shared += f"; {stream.obstacle}"
-    if session.dropped_labels:
-        dropped.append(f"invokes of labels beyond the first 64 ({session.dropped_labels})")
     return [
-        ("session", f"{session.id}: {invokes}"),
+        ("session", f"{session.id}: {invokes or 'nothing logged yet'}"),
         ("dropped", ", ".join(dropped)),
         ("shared by itself", shared),
     ]
