@@ -169,13 +169,13 @@ def test_what_is_no_log_of_deletions() -> None:
     lines = [
         "",
         "{}",
-        '{"table":"documents","row":{}}',
-        '{"table":"tombstones","row":{"id_hash":1}}',
+        '{"table":"documents"}',
+        '{"table":"tombstones","id_hash":1,"key_hash":null,"buried_at":1}',
         "\x00",
     ]
-    lines.append(
-        f'{{"table":"tombstones","row":{{"id_hash":"15","key_hash":null,"buried_at":{2**63}}}}}'
-    )
+    tombstone = '{"table":"tombstones","id_hash":"FQ==","key_hash":null,"buried_at":%d}'
+    assert deletion_records.parse([tombstone % (2**63 - 1), deletion_records._end(1)])
+    lines.append(tombstone % 2**63)
     for line in lines:
         with pytest.raises(CommandError, match="no complete file of deletions"):
             deletion_records.parse([line, deletion_records._end(1)])

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 
 from collectors import ROOT, TOKEN, Answer, Collector, run_collector, run_server
-from plaintally_server.store import deletion
+from plaintally_server.store import deletion_queue
 from shared import KEY, Shared, commit, forget, found_in, patch, share, update, write_contract
 from waiting import PATIENCE_S
 
@@ -163,7 +163,7 @@ def test_requests_about_nothing_displace_the_oldest_of_their_kind_alone(sharing:
     share(sharing, early)  # whose request came before its documents
     many = [
         (str(uuid.uuid4()), time.time_ns() // 1000 + 1000 * number)
-        for number in range(deletion.MAX_EMPTY)
+        for number in range(deletion_queue.MAX_EMPTY)
     ]
     with closing(sqlite3.connect(sharing.database)) as other, other:
         other.executemany("INSERT INTO forget_requests VALUES (?, ?, 'waiting', 0)", many)

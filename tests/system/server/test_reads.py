@@ -28,7 +28,7 @@ from plaintally_server.firestore.queries import Item, Order, Query, complete_ord
 from plaintally_server.firestore.reads import MAX_NAMES
 from plaintally_server.ingest.collections import SESSIONS
 from plaintally_server.model import START, Admitted, Changed, Due, Write
-from plaintally_server.store import deletion
+from plaintally_server.store import deletion_queue
 from plaintally_server.store.opening import open_reader, open_store
 from plaintally_server.store.writing import SQLStore
 from stores import write_all
@@ -306,7 +306,7 @@ def test_sqlite_reads_no_table_to_find_what_was_shared(tmp_path: Path) -> None:
             store.find_expired([due])
             asyncio.run(store.purge(due, START, limit=1, at=NOW))
         with store._reading() as connection:
-            deletion.package_of(connection, one)
+            deletion_queue.package_of(connection, one)
         assert asyncio.run(store.approve(one, at=NOW, salt=b"", actor="ada")) is not None
         with store._reading() as connection:
             for statement, parameters in [*statements]:

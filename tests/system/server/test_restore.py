@@ -19,9 +19,9 @@ import pytest
 from collectors import run_collector, run_server
 from plaintally_server.exceptions import StartError
 from plaintally_server.store import replace
-from plaintally_server.store.backup import restore
 from plaintally_server.store.lock import Lock
 from plaintally_server.store.opening import open_reader
+from plaintally_server.store.restore import restore
 from plaintally_server.store.sqlite import SQLiteStore
 from postgresql import Postgres
 from shared import KEY, Shared, forget, share, write_contract

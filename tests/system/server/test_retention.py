@@ -30,7 +30,7 @@ from plaintally_server.ingest.rejections import Refusals
 from plaintally_server.jobs import retention, scheduler
 from plaintally_server.jobs.rollups import roll_up
 from plaintally_server.model import START, Admitted, Import, Step, Write
-from plaintally_server.store import clock, deletion, purging, rollups
+from plaintally_server.store import clock, deletion, deletion_queue, purging, rollups
 from plaintally_server.store.database import (
     Database,
     exclusively,
@@ -419,7 +419,7 @@ def test_requests_for_deletion_go_that_nobody_can_decide_or_somebody_has(
         (INVOKES, "i", stats),
     ]
     tree += [(STATS, str(uuid4()), only_stats), (SESSIONS, refused, None)]
-    old = [here, only_stats, refused, *(str(uuid4()) for _ in range(2 * deletion.STEP))]
+    old = [here, only_stats, refused, *(str(uuid4()) for _ in range(2 * deletion_queue.STEP))]
 
     async def go() -> None:
         for collection, name, parent in tree:
@@ -943,7 +943,7 @@ def test_what_is_left_of_a_deletion_goes_when_nothing_can_come_back(
         for name, age in ages.items():
             at = NOW - timedelta(days=age)
             deletion.delete_tree(connection, name, at=at, salt=name.encode())
-            for number in range(2 * deletion.STEP):
+            for number in range(2 * deletion_queue.STEP):
                 deletion.bury_late(connection, {f"{name} {number}": at})
         connection.execute(delete(erasures))
     maintenance = Maintenance(database)
@@ -958,7 +958,7 @@ def test_what_is_left_of_a_deletion_goes_when_nothing_can_come_back(
         assert [deletion.find_receipt(connection, name) is None for name in ages] == [True, False]
         assert (
             connection.execute(text("SELECT count(*) FROM tombstones")).scalar()
-            == 2 * deletion.STEP + 1
+            == 2 * deletion_queue.STEP + 1
         )
     engine.dispose()
     assert [

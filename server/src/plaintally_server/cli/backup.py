@@ -9,6 +9,7 @@ from plaintally_server.cli.options import on_config, on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import backup as copies
+from plaintally_server.store import restore as restoring
 from plaintally_server.store.database import Database, describe, must_exist
 
 _PG_DUMP = (
@@ -76,9 +77,9 @@ def restore(
     at = datetime.now(UTC)
     if file is None or isinstance(database, str):
         must_exist(database)
-        deleted = copies.apply(lines or (), database, may_be_foreign=without_deletions, at=at)
+        deleted = restoring.apply(lines or (), database, may_be_foreign=without_deletions, at=at)
     else:
-        deleted, replaced = copies.restore(
+        deleted, replaced = restoring.restore(
             file, database, deletions=lines, may_lose_deletions=without_deletions, at=at
         )
         echo(f"{file} is now {database}.")

@@ -10,9 +10,9 @@ from plaintally_server.cli.account import account
 from plaintally_server.cli.options import on_config, on_database, on_session, read_session_id
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
-from plaintally_server.store.backup import read_deletions
 from plaintally_server.store.database import Database
 from plaintally_server.store.maintenance import open_to_change, open_to_read
+from plaintally_server.store.restore import read_deletions
 
 
 @click.group()

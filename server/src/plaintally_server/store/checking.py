@@ -44,18 +44,23 @@ class Check:
 
     def _run(self) -> None:
         try:
-            with closing(self._connection.cursor()) as cursor:
-                (found,) = cursor.execute("PRAGMA quick_check(1)").fetchone()
+            found = find_damage(self._connection)
         except sqlite3.OperationalError as error:
             if not self._is_stopping:
                 _logger.error("cannot check the database (%s)", describe(error))  # noqa: TRY400
             return
         except sqlite3.DatabaseError as error:  # such as a page that is no page of a database
             found = str(error)
-        self.has_passed = found == "ok"
-        self.is_damaged = found != "ok"
+        self.has_passed = found is None
+        self.is_damaged = not self.has_passed
         if self.is_damaged:
-            reason = found.splitlines()[-1]
             _logger.error(
-                "the database is damaged (%s); stop the collector and restore a backup", reason
+                "the database is damaged (%s); stop the collector and restore a backup", found
             )
+
+
+def find_damage(connection: sqlite3.Connection, pragma: str = "quick_check") -> str | None:
+    """Look at every page of a file; return the first damage that was found, in one line."""
+    with closing(connection.cursor()) as cursor:
+        (found,) = cursor.execute(f"PRAGMA {pragma}(1)").fetchone()
+    return None if found == "ok" else found.splitlines()[-1]

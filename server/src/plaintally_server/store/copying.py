@@ -1,9 +1,9 @@
 """Copy a database into an empty one of either kind, in one transaction on each side."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 
-from sqlalchemy import Connection, Engine, Integer, Table, delete, func, select
+from sqlalchemy import Connection, Integer, Table, delete, func, select
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import schema
@@ -37,10 +37,8 @@ def copy(source: Database, target: Database) -> Mapping[str, int]:
     schema.migrate(target)
     with (
         telling(f"cannot copy {describe(source)} to {describe(target)}, so nothing was kept there"),
-        _opened(open_for_reading(source)) as reading,
-        _opened(open_for_writing(target)) as writing,
-        reading.connect() as reads,
-        exclusively(writing) as writes,
+        open_for_reading(source).connect() as reads,
+        exclusively(open_for_writing(target)) as writes,
     ):
         _check_empty(writes, target)
         writes.execute(delete(identities))  # the copy continues the source, and takes its identity
@@ -52,14 +50,6 @@ def copy(source: Database, target: Database) -> Mapping[str, int]:
                 f"not everything arrived in {describe(target)}; nothing was kept, so try again"
             )
     return counts
-
-
-@contextmanager
-def _opened(engine: Engine) -> Iterator[Engine]:
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _check_empty(connection: Connection, target: Database) -> None:
@@ -91,7 +81,7 @@ def _number_on(table: Table, connection: Connection) -> None:
     """Have PostgreSQL number new rows behind those that came with a number."""
     for column in table.primary_key:
         if isinstance(column.type, Integer) and (
-            last := connection.execute(select(func.max(column))).scalar()
+            last := connection.scalar(select(func.max(column)))
         ):
             sequence = func.pg_get_serial_sequence(str(table.name), str(column.name))
             connection.execute(select(func.setval(sequence, last)))

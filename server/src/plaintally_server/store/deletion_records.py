@@ -1,4 +1,4 @@
-"""Deletions and revocations as lines of JSON, kept beside the database: hashes of ids.
+"""Deletions and revocations as lines of JSON, kept beside the database: hashes of ids in base64.
 
 The first lines hold the identities of the database that they were read from (see `identity`). The
 last one holds the number of the others, so that a file that was cut off is recognized.
@@ -10,10 +10,10 @@ deletes and revokes again.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Union
 
 import msgspec
-from sqlalchemy import Connection, Table, inspect, null, select
+from sqlalchemy import Column, Connection, Table, select
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
@@ -22,15 +22,35 @@ from plaintally_server.store.deletion import discard
 from plaintally_server.store.statements import insert
 from plaintally_server.store.tables import documents, identities, receipts, tokens, tombstones
 
-_TABLES = {str(table.name): table for table in (identities, tombstones, receipts, tokens)}
+_Integer = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+_LEFT_OUT = ("number", "last_used_day")  # which are not needed to delete and revoke again
 Row = Mapping[str, object]
 
 
-class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of one of the tables; bytes are in hexadecimal digits."""
+class _End(msgspec.Struct, tag="end", tag_field="table"):
+    """The last line."""
 
-    table: str
-    row: dict[str, str | Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None]
+    lines: int
+
+
+def _line_of(table: Table) -> Any:  # noqa: ANN401  # a type that is made here
+    """Return the type of a line that holds a row of a table."""
+    fields = [
+        (str(column.name), _type_of(column))
+        for column in table.columns
+        if column.name not in _LEFT_OUT
+    ]
+    name = str(table.name)
+    return msgspec.defstruct(name, fields, tag=name, tag_field="table", forbid_unknown_fields=True)
+
+
+def _type_of(column: "Column[Any]") -> Any:  # noqa: ANN401  # as above
+    python_type = column.type.python_type
+    kind = _Integer if python_type is int else python_type
+    return kind | None if column.nullable else kind
+
+
+_LINES = {table: _line_of(table) for table in (identities, tombstones, receipts, tokens)}
 
 
 class Deletions(NamedTuple):
@@ -45,29 +65,14 @@ class Deletions(NamedTuple):
 
 
 def read(connection: Connection) -> Iterator[str]:
-    """Yield a line for each identity, tombstone, receipt and revoked token, and a last line.
-
-    The tables may be of another version, and lack a column.
-    """
+    """Yield a line for each identity, tombstone, receipt and revoked token, and a last line."""
     number = 0
-    for name, table in _TABLES.items():
-        if not inspect(connection).has_table(name):
-            continue
-        there = {column["name"] for column in inspect(connection).get_columns(name)}
-        columns = [
-            column if column.name in there else null().label(column.name)
-            for column in table.columns
-        ]
-        wanted = () if table is not tokens else (tokens.c.revoked_at.is_not(None),)
-        for row in connection.execute(
-            select(*columns).where(*wanted).order_by(*table.primary_key)
-        ).mappings():
-            values = {
-                str(column): value.hex() if isinstance(value, bytes) else value
-                for column, value in row.items()
-            }
-            values.pop("last_used_day", None)  # which is nobody's business here
-            yield msgspec.json.encode(Line(name, values)).decode()
+    for table, line in _LINES.items():
+        query = select(*(table.c[name] for name in line.__struct_fields__))
+        if table is tokens:
+            query = query.where(tokens.c.revoked_at.is_not(None))
+        for row in connection.execute(query.order_by(*table.primary_key)):
+            yield msgspec.json.encode(line(*row)).decode()
             number += 1
     yield _end(number)
 
@@ -78,13 +83,17 @@ def parse(lines: Iterable[str]) -> Deletions:
     Raises:
         CommandError: a line is invalid or missing.
     """
-    rows: dict[str, list[Row]] = {name: [] for name in _TABLES}
+    rows: dict[str, list[Row]] = {str(table.name): [] for table in _LINES}
     *listed, last = [*lines] or [""]
+    decoder = msgspec.json.Decoder(Union[tuple(_LINES.values())])  # noqa: UP007  # made above
+    try:
+        for line in listed:
+            row = decoder.decode(line)
+            rows[type(row).__name__].append(msgspec.structs.asdict(row))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise _invalid() from error
     if last != _end(len(listed)):
         raise _invalid()
-    for line in listed:
-        name, row = _parse(line)
-        rows[name].append(row)
     return Deletions(rows)
 
 
@@ -121,40 +130,15 @@ def _named(connection: Connection, collection: str, below: str) -> Sequence[str]
     missing = select(documents.c.parent).where(
         documents.c.collection == below, documents.c.parent.is_not(None)
     )
-    return connection.execute(there.union(missing)).scalars().all()
-
-
-def _parse(line: str) -> tuple[str, Mapping[str, object]]:
-    try:
-        parsed = msgspec.json.decode(line, type=Line)
-        table = _TABLES[parsed.table]
-        return parsed.table, {
-            column.name: _value(table, column.name, parsed.row) for column in table.columns
-        }
-    except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
-        raise _invalid() from error
+    return connection.scalars(there.union(missing)).all()
 
 
 def _end(number: int) -> str:
     """Return the line that follows this number of lines."""
-    return msgspec.json.encode(Line("end", {"lines": number})).decode()
+    return msgspec.json.encode(_End(number)).decode()
 
 
 def _invalid() -> CommandError:
     return CommandError(
         "this is no complete file of deletions; write one with `plaintally-server forget log`"
     )
-
-
-def _value(
-    table: Table, name: str, row: Mapping[str, str | int | None]
-) -> bytes | str | int | None:
-    value = row.get(name) if table.columns[name].nullable else row[name]
-    kind = table.columns[name].type.python_type
-    if value is None and table.columns[name].nullable:
-        return None
-    if kind is bytes:
-        return bytes.fromhex(value)  # type: ignore[arg-type]  # which raises where it is none
-    if not isinstance(value, str | int) or not isinstance(value, kind):
-        raise TypeError(name)
-    return value

@@ -23,9 +23,9 @@ command may work on the same pass.
 PostgreSQL has VACUUM (see `vacuuming`).
 """
 
-import logging
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from enum import Enum
@@ -35,24 +35,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, MetaData, delete, func, inspect, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateTable
 
-from plaintally_server.exceptions import Refusal, describe
+from plaintally_server.exceptions import Refusal
 from plaintally_server.store import vacuuming
-from plaintally_server.store.database import ERRORS
 from plaintally_server.store.disk_reserve import free_bytes, growth_bytes, log_bytes
-from plaintally_server.store.pace import PAUSE, REST
+from plaintally_server.store.statements import split
 from plaintally_server.store.tables import documents, erasure_pass, erasures, forget_requests
 from plaintally_server.store.timestamps import to_us
 
-PAUSE_S = 600.0
-"""The time between the beginnings of two passes."""
-AGAIN_S = 2.0
-"""The time between two attempts to empty the log while a reader uses it."""
-RETRY_S = 60.0
-"""The time between two attempts after a failure, such as a full disk."""
 STEP_ROWS = 100
 STEP_BYTES = 256 * 1024
 """What a step copies or deletes at most; one document may be larger."""
@@ -64,14 +57,8 @@ _ROW_BYTES = 500  # that a document takes besides its fields, in the table and i
 _SAMPLES = 64
 _COPY = "documents_copy"
 _OLD = "documents_old"
-_TRIGGERS = ("erasure_insert", "erasure_update", "erasure_delete")
-# The latter two with a quota, for example.
-_FULL = (
-    "SQLITE_FULL",
-    "SQLITE_IOERR_WRITE",
-    "SQLITE_IOERR_SHMSIZE",
-)
-_logger = logging.getLogger(__name__)
+_EVENTS = ("INSERT", "UPDATE", "DELETE")
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")  # the latter with a quota
 
 
 class Progress(Enum):
@@ -124,16 +111,16 @@ def erase(engine: Engine, *, rewrite: bool = False, rest: int = 1) -> bool:
         return True
     with engine.begin() as connection:
         if rewrite:
-            connection.execute(insert(erasures).values(due_at=to_us(datetime.now(UTC))))
+            connection.execute(erasures.insert().values(due_at=to_us(datetime.now(UTC))))
             # In this transaction, so that nothing is noted in a database that is damaged.
             _advance(connection)
-        last = connection.execute(select(func.max(erasures.c.id))).scalar()
+        last = connection.scalar(select(func.max(erasures.c.id)))
     while True:
         begun = monotonic()
         progress = step(engine, waits=True)
         if progress is Progress.READ:
             return False
-        if progress is Progress.DONE and not _is_noted(engine, last):
+        if progress is Progress.DONE and not is_noted(engine, last or 0):
             return True
         time.sleep(rest * (monotonic() - begun))
 
@@ -158,7 +145,7 @@ def step(engine: Engine, *, waits: bool = False) -> Progress:
     if not empty_log(engine, waits=waits):
         return Progress.READ
     with engine.begin() as connection:
-        last = connection.execute(select(erasure_pass.c.last)).scalar()
+        last = connection.scalar(select(erasure_pass.c.last))
         if last is not None and not _tables(connection):
             connection.execute(delete(erasures).where(erasures.c.id <= last))
             connection.execute(delete(erasure_pass))
@@ -167,12 +154,11 @@ def step(engine: Engine, *, waits: bool = False) -> Progress:
 
 def drop_pass(connection: sqlite3.Connection) -> None:
     """Drop what a pass has in a copy of a database, in which nothing is to be erased."""
-    for name in _TRIGGERS:
-        connection.execute(f"DROP TRIGGER IF EXISTS {name}")
+    for event in _EVENTS:
+        connection.execute(f"DROP TRIGGER IF EXISTS erasure_{event}")
     for name in (_COPY, _OLD):
         connection.execute(f"DROP TABLE IF EXISTS {name}")
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'erasure_pass'").fetchone():
-        connection.execute("DELETE FROM erasure_pass")  # older databases do not have this table
+    connection.execute("DELETE FROM erasure_pass")
 
 
 def room_needed(connection: Connection) -> int:
@@ -183,17 +169,16 @@ def room_needed(connection: Connection) -> int:
     number = documents.c.number
     fields = documents.c.fields
     # SQLite reads a whole index for both in one query, and one row for each alone.
-    first, last = (connection.execute(select(end(number))).scalar() for end in (func.min, func.max))
-    copied = connection.execute(select(erasure_pass.c.position)).scalar()
+    first, last = (connection.scalar(select(end(number))) for end in (func.min, func.max))
+    copied = connection.scalar(select(erasure_pass.c.position))
     if copied is not None and first is not None:
         first = max(first, copied + 1)
     if first is None or first > last or _OLD in _tables(connection):
         return RESERVE_BYTES + LOG_BYTES
     count = last - first + 1
-    size = 0
-    for sample in range(_SAMPLES):
-        some = select(func.length(fields)).where(number >= first + sample * count // _SAMPLES)
-        size += connection.execute(some.order_by(number).limit(1)).scalar_one()
+    some = select(func.length(fields)).order_by(number).limit(1)
+    starts = (first + sample * count // _SAMPLES for sample in range(_SAMPLES))
+    size = sum(connection.execute(some.where(number >= start)).scalar_one() for start in starts)
     page_size, pages, free = (
         connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
         for name in ("page_size", "page_count", "freelist_count")
@@ -203,11 +188,11 @@ def room_needed(connection: Connection) -> int:
     return RESERVE_BYTES + LOG_BYTES + growth + max(0, int(needed - free * page_size))
 
 
-def _is_noted(engine: Engine, last: int | None) -> bool:
-    """Whether deletions up to this one are still to be erased, or the end of a pass is."""
+def is_noted(engine: Engine, last: float = inf) -> bool:
+    """Return whether deletions up to this one are still to be erased."""
     with engine.connect() as connection:
-        noted = select(erasures.c.id).where(erasures.c.id <= (last or 0)).limit(1)
-        return connection.execute(noted).first() is not None
+        first = connection.scalar(select(func.min(erasures.c.id)))
+        return first is not None and first <= last
 
 
 def _advance(connection: Connection) -> Progress:
@@ -215,7 +200,7 @@ def _advance(connection: Connection) -> Progress:
     begun = connection.execute(select(erasure_pass)).one_or_none()
     tables = _tables(connection)
     if begun is None:
-        last = connection.execute(select(func.max(erasures.c.id))).scalar()
+        last = connection.scalar(select(func.max(erasures.c.id)))
         if last is None:
             return Progress.DONE
         _check_room(connection, room_needed(connection))
@@ -233,8 +218,7 @@ def _advance(connection: Connection) -> Progress:
 
 def _tables(connection: Connection) -> set[str]:
     """Those of the two tables of a pass that exist."""
-    query = text("SELECT name FROM sqlite_master WHERE type = 'table' AND name IN (:copy, :old)")
-    return set(connection.execute(query, {"copy": _COPY, "old": _OLD}).scalars())
+    return {_COPY, _OLD}.intersection(inspect(connection).get_table_names())
 
 
 def _path(engine: Engine) -> Path:
@@ -243,11 +227,12 @@ def _path(engine: Engine) -> Path:
 
 def _is_full(error: Exception) -> bool:
     """Whether a disk, a quota or a limit on the size of a file is the reason."""
-    if isinstance(error, NoRoomError) or (
-        isinstance(error, Refusal) and error.code == HTTPStatus.INSUFFICIENT_STORAGE
-    ):
-        return True
-    return getattr(getattr(error, "orig", error), "sqlite_errorname", "") in _FULL
+    if isinstance(error, Refusal):
+        return error.code == HTTPStatus.INSUFFICIENT_STORAGE
+    return (
+        isinstance(error, NoRoomError)
+        or getattr(getattr(error, "orig", error), "sqlite_errorname", "") in _FULL
+    )
 
 
 def _check_room(connection: Connection, needed: int) -> None:
@@ -265,25 +250,24 @@ def _begin(connection: Connection, last: int) -> None:
     columns = [column.name for column in documents.columns]
     values = ", ".join(f"NEW.{name}" for name in columns)
     changes = ", ".join(f"{name} = NEW.{name}" for name in columns)
-    statements = (
-        f"INSERT INTO {_COPY} ({', '.join(columns)}) VALUES ({values})",  # noqa: S608
-        f"UPDATE {_COPY} SET {changes} WHERE number = OLD.number",  # noqa: S608
-        f"DELETE FROM {_COPY} WHERE number = OLD.number",  # noqa: S608
-    )
-    for name, statement in zip(_TRIGGERS, statements, strict=True):
-        _make_trigger(connection, name, statement)
-    connection.execute(insert(erasure_pass).values(last=last, position=0))
+    statements = {
+        "INSERT": f"INSERT INTO {_COPY} ({', '.join(columns)}) VALUES ({values})",  # noqa: S608
+        "UPDATE": f"UPDATE {_COPY} SET {changes} WHERE number = OLD.number",  # noqa: S608
+        "DELETE": f"DELETE FROM {_COPY} WHERE number = OLD.number",  # noqa: S608
+    }
+    _set_triggers(connection, statements)
+    connection.execute(erasure_pass.insert().values(last=last, position=0))
     asked = [dict(row) for row in connection.execute(select(forget_requests)).mappings()]
     connection.execute(delete(forget_requests))  # of all at once, which frees every page
     if asked:
-        connection.execute(insert(forget_requests), asked)
+        connection.execute(forget_requests.insert(), asked)
 
 
 def _copy(connection: Connection, position: int) -> None:
     """Copy the next rows; if there are none, let the copy take the place of the table."""
     end = _end_of_step(connection, "documents", position)
     if end is None:
-        _swap(connection)
+        _retire(connection, "documents")
         return
     columns = ", ".join(column.name for column in documents.columns)
     span = {"position": position, "end": end}
@@ -297,11 +281,17 @@ def _copy(connection: Connection, position: int) -> None:
     connection.execute(update(erasure_pass).values(position=end))
 
 
-def _swap(connection: Connection) -> None:
-    _drop_triggers(connection)
-    _rename(connection, "documents", _OLD)
-    _rename(connection, _COPY, "documents")
-    _make_old_triggers(connection)
+def _retire(connection: Connection, table: str) -> None:
+    """Make a table the old one, which the next steps empty; the copy replaces `documents`.
+
+    A document that is deleted or changed disappears from the old table as well.
+    """
+    _set_triggers(connection, {})
+    connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {_OLD}")
+    if table == "documents":
+        connection.exec_driver_sql(f"ALTER TABLE {_COPY} RENAME TO documents")
+    statement = f"DELETE FROM {_OLD} WHERE number = OLD.number"  # noqa: S608
+    _set_triggers(connection, {"UPDATE": statement, "DELETE": statement})
 
 
 def _empty_old(connection: Connection) -> None:
@@ -310,7 +300,7 @@ def _empty_old(connection: Connection) -> None:
     if end is not None:
         connection.execute(text(f"DELETE FROM {_OLD} WHERE number <= :end"), {"end": end})  # noqa: S608
         return
-    _drop_triggers(connection)
+    _set_triggers(connection, {})
     connection.exec_driver_sql(f"DROP TABLE {_OLD}")
 
 
@@ -318,9 +308,7 @@ def _give_up(engine: Engine) -> None:
     """Empty and drop the copy after the disk was full, to free its pages."""
     with engine.begin() as connection:
         if _COPY in _tables(connection):
-            _drop_triggers(connection)
-            _rename(connection, _COPY, _OLD)
-            _make_old_triggers(connection)
+            _retire(connection, _COPY)
             # So that all entries need another pass.
             connection.execute(update(erasure_pass).values(last=0))
 
@@ -331,115 +319,16 @@ def _end_of_step(connection: Connection, table: str, position: int) -> int | Non
         f"SELECT number, length(fields) FROM {table} "  # noqa: S608  # a table of ours
         f"WHERE number > :position ORDER BY number LIMIT {STEP_ROWS}"
     )
-    end = None
-    room = STEP_BYTES
-    for number, size in connection.execute(query, {"position": position}):
-        if end is not None and size > room:
-            break
-        end = number
-        room -= size
-    return end
+    rows = connection.execute(query, {"position": position})
+    part = next(split(((number, size) for number, size in rows), STEP_BYTES), None)
+    return part[-1] if part else None
 
 
-def _make_trigger(connection: Connection, name: str, statement: str) -> None:
-    event = name.partition("_")[2].upper()
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER {name} AFTER {event} ON documents BEGIN {statement}; END"
-    )
-
-
-def _make_old_triggers(connection: Connection) -> None:
-    """Let a document that is deleted or changed disappear from the old table as well."""
-    for name in _TRIGGERS[1:]:
-        _make_trigger(connection, name, f"DELETE FROM {_OLD} WHERE number = OLD.number")  # noqa: S608
-
-
-def _drop_triggers(connection: Connection) -> None:
-    for name in _TRIGGERS:
-        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-
-
-def _rename(connection: Connection, table: str, name: str) -> None:
-    connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}")
-
-
-class Erasure:
-    """The schedule of passes on SQLite, for the writing thread, which waits for no reader."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._empty_at = inf
-        self._step_at = monotonic()
-        self._pass_at = self._step_at - PAUSE_S
-        self._is_due = _is_pending(engine)
-
-    @property
-    def wait_s(self) -> float | None:
-        """The seconds until `finish` is to be called; None if nothing is to be erased."""
-        return max(0.0, min(self._step_at, self._empty_at) - monotonic()) if self._is_due else None
-
-    def begin(self) -> None:
-        """Note a deletion, and empty the log, or try that again soon."""
-        self._is_due = True
-        self._empty_at = inf
-        try:
-            is_empty = empty_log(self._engine, waits=False)
-        except ERRORS as error:
-            is_empty = False
-            _report(error)
-        if not is_empty:
-            self._empty_at = monotonic() + AGAIN_S
-
-    def finish(self) -> None:
-        """Do a step, or only empty the log if no step is due."""
-        now = monotonic()
-        if self._empty_at <= now < self._step_at:
-            self.begin()
-            return
-        try:
-            progress = step(self._engine)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the next attempt comes later
-            _report(error)
-            self._step_at = monotonic() + RETRY_S
-            return
-        self._schedule(progress, begun=now)
-
-    def _schedule(self, progress: Progress, *, begun: float) -> None:
-        now = monotonic()
-        if progress is Progress.DONE:
-            self._step_at = self._pass_at + PAUSE_S
-            self._empty_at = inf
-            self._is_due = _is_pending(self._engine)
-            return
-        if progress is Progress.BEGUN:
-            self._pass_at = begun
-        pause_s = (
-            AGAIN_S
-            if progress is Progress.READ
-            else max(PAUSE.total_seconds(), REST * (now - begun))
-        )
-        self._step_at = now + pause_s
-
-
-def _is_pending(engine: Engine) -> bool:
-    """Whether a deletion is noted, or a pass was begun."""
-    with engine.connect() as connection:
-        found = (
-            connection.execute(select(table.c[0]).limit(1)).first()
-            for table in (erasures, erasure_pass)
-        )
-        return any(row is not None for row in found)
-
-
-def _report(error: Exception) -> None:
-    if isinstance(error, NoRoomError):
-        _logger.error("cannot erase what was deleted: %s", error)
-    elif _is_full(error):
-        _logger.error(
-            "cannot erase what was deleted: the disk is full, or a quota (%s); make room",
-            describe(error),
-        )
-    else:
-        _logger.error(
-            "cannot erase what was deleted (%s); see `plaintally-server doctor`", describe(error)
+def _set_triggers(connection: Connection, statements: Mapping[str, str]) -> None:
+    """Have these statements, by event, follow changes of documents, and no others."""
+    for event in _EVENTS:
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS erasure_{event}")
+    for event, statement in statements.items():
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER erasure_{event} AFTER {event} ON documents BEGIN {statement}; END"
         )

@@ -1,7 +1,7 @@
 """Excluded time windows; the caller has begun a transaction."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
@@ -15,41 +15,31 @@ from plaintally_server.store.tables import rolled_days, struck
 from plaintally_server.store.timestamps import to_us
 
 
-def strike(
-    connection: Connection,
-    package: str,
-    first_at: datetime,
-    until: datetime,
-    *,
-    reason: str,
-    actor: str,
-    at: datetime,
-) -> Window:
-    """Leave what was received in a window out of the figures.
+def strike(connection: Connection, window: Window) -> Window:
+    """Leave what was received in a window out of the figures; return it with its number.
 
     Raises:
         CommandError: nothing was received then, or it is no longer here to be counted again without
             the window.
     """
-    _check_kept(connection, package, first_at, at)
-    if not _days(connection, package, first_at.date(), (until - timedelta(microseconds=1)).date()):
+    package = window.package
+    _check_kept(connection, package, window.first_at, window.at)
+    if not _days(connection, window):
         raise CommandError(
             f"nothing of {package} was received then; see `plaintally-server strike look {package}`"
         )
     row = {
         "package": package,
-        "first_at": to_us(first_at),
-        "until": to_us(until),
-        "reason": reason,
-        "actor": actor,
+        "first_at": to_us(window.first_at),
+        "until": to_us(window.until),
+        "reason": window.reason,
+        "actor": window.actor,
+        "at": to_us(window.at),
     }
-    number = connection.execute(
-        struck.insert().values(**row, at=to_us(at)).returning(struck.c.id)
-    ).scalar_one()
-    window = Window(number, package, first_at, until, reason, actor, at)
-    note(connection, Deed(at, actor, "strike", describe(window)))
-    _renew(connection, window)
-    return window
+    number = connection.execute(struck.insert().values(row).returning(struck.c.id)).scalar_one()
+    note(connection, Deed(window.at, window.actor, "strike", describe(window)))
+    note_changes(connection, _days(connection, window))
+    return window._replace(number=number)
 
 
 def take_back(connection: Connection, number: int, *, actor: str, at: datetime) -> Window:
@@ -65,7 +55,7 @@ def take_back(connection: Connection, number: int, *, actor: str, at: datetime) 
     _check_kept(connection, window.package, window.first_at, at)
     connection.execute(delete(struck).where(struck.c.id == number))
     note(connection, Deed(at, actor, "take back", describe(window)))
-    _renew(connection, window)
+    note_changes(connection, _days(connection, window))
     return window
 
 
@@ -84,15 +74,10 @@ def _check_kept(connection: Connection, package: str, first_at: datetime, now: d
         )
 
 
-def _renew(connection: Connection, window: Window) -> None:
-    """Have the days of a window rolled up again."""
-    note_changes(connection, _days(connection, window.package, window.days[0], window.days[-1]))
-
-
-def _days(connection: Connection, package: str, first: date, last: date) -> Sequence[Day]:
-    """Return the days of a package on which something was received."""
+def _days(connection: Connection, window: Window) -> Sequence[Day]:
+    """Return the days of a window on which something was received."""
     days = rolled_days.c
     query = select(days.package, days.collection, days.day).where(
-        days.package == package, days.day.between(first, last)
+        days.package == window.package, days.day.between(window.days[0], window.days[-1])
     )
     return [Day(*row) for row in connection.execute(query.order_by(days.day, days.collection))]

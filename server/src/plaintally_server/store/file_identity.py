@@ -27,16 +27,9 @@ class FileIdentity:
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._paths = [
-            os.fspath(database.with_name(f"{database.name}{suffix}")) for suffix in _SUFFIXES
-        ]
-        self._opened: list[tuple[int, int] | None] = [_identify(path) for path in self._paths]
+        paths = [os.fspath(database.with_name(f"{database.name}{suffix}")) for suffix in _SUFFIXES]
+        self._opened = {path: _identify(path) for path in paths}
         self._is_reported = False
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether each file is still at its path."""
-        return self._find() == self._opened
 
     def verify(self) -> None:
         """Check that each file is still at its path.
@@ -44,46 +37,45 @@ class FileIdentity:
         Raises:
             Refusal: one is missing, or another file is there.
         """
-        is_kept = self.is_kept
-        if is_kept == self._is_reported:  # the log reports each change once
-            self._is_reported = not is_kept
-            if is_kept:
+        lost = self._find_lost()
+        if lost is None:
+            if self._is_reported:
                 _logger.info("the database %s is in its place again", self._database)
-            else:
-                _logger.error(
-                    "%s was moved, removed or replaced; requests are answered 503 until it is "
-                    "back, so move it back%s",
-                    *self._find_lost(),
-                )
-        if not is_kept:
-            raise Known(
-                503,
-                "UNAVAILABLE",
-                "The collector's database is missing; try again later.",
-                retry_after_s=1,
+            self._is_reported = False
+            return
+        if not self._is_reported:  # the log reports each change once
+            helps = "; if it cannot be moved back, restart the collector"
+            if lost == os.fspath(self._database):
+                lost = f"the database {lost}"
+                helps = ""  # a restart would begin an empty one
+            _logger.error(
+                "%s was moved, removed or replaced; requests are answered 503 until it is back, "
+                "so move it back%s",
+                lost,
+                helps,
             )
-
-    def _find_lost(self) -> tuple[str, str]:
-        """Return the first file that is not at its path, and what helps besides moving it back."""
-        pairs = zip(self._paths, self._find(), self._opened, strict=True)
-        lost = next((path for path, found, opened in pairs if found != opened), self._paths[0])
-        if lost == self._paths[0]:
-            return f"the database {lost}", ""  # a restart would begin an empty one
-        return lost, "; if it cannot be moved back, restart the collector"
+        self._is_reported = True
+        raise Known(
+            503,
+            "UNAVAILABLE",
+            "The collector's database is missing; try again later.",
+            retry_after_s=1,
+        )
 
     def release(self) -> None:
         """Check nothing any more, since the files are closed."""
-        self._paths = []
-        self._opened = []
+        self._opened = {}
 
-    def _find(self) -> list[tuple[int, int] | None]:
-        found: list[tuple[int, int] | None] = []
-        for path in self._paths:
+    def _find_lost(self) -> str | None:
+        """Return the first file that is not at its path any more."""
+        for path, opened in self._opened.items():
             try:
-                found.append(_identify(path))
+                is_kept = _identify(path) == opened
             except OSError:
-                found.append(None)
-        return found
+                is_kept = False
+            if not is_kept:
+                return path
+        return None
 
 
 def _identify(path: str) -> tuple[int, int]:

@@ -12,12 +12,10 @@ much.
 
 import os
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection
 
 from plaintally_server.store.deletion_records import Deletions
 from plaintally_server.store.tables import identities
-
-_KEPT = 1000
 
 
 def draw() -> bytes:
@@ -26,10 +24,8 @@ def draw() -> bytes:
 
 
 def add(connection: Connection, new: bytes) -> None:
-    """Add an identity, in a transaction of the caller; the newest thousand are kept."""
+    """Add an identity, in a transaction of the caller."""
     connection.execute(identities.insert().values(identity=new))
-    newest = connection.execute(select(func.max(identities.c.number))).scalar_one()
-    connection.execute(delete(identities).where(identities.c.number <= newest - _KEPT))
 
 
 def continues(known: Deletions, backup: Deletions) -> bool:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import clock, erasure, replace, schema
+from plaintally_server.store.checking import find_damage
 from plaintally_server.store.database import (
     Database,
     check_regular,
@@ -72,51 +73,37 @@ def look_at(database: Database, *, now: datetime, full: bool = False) -> Inspect
     check_regular(database)
     if isinstance(database, Path):
         replace.check_one_name(database)
-    engine = open_for_reading(database)
-    try:
-        with (
-            telling(f"cannot read the database {describe(database)}"),
-            engine.connect() as connection,
-        ):
-            is_file = connection.dialect.name == "sqlite"
-            if is_file and full:
-                _check(connection)
-            if is_file and schema.is_ours(connection) is False:
-                raise CommandError(
-                    f"{describe(database)} is not a collector's database; name another with "
-                    "--database"
-                )
-            tables = _compare(schema.version(connection))
-            time = None if is_file else connection.execute(select(func.now())).scalar_one()
-            if tables != "current":
-                return Inspection(tables, {}, time, is_sound=is_file and full)
-            future: dict[str, tuple[date, date]] = {}
-            for package, day in connection.execute(_COUNTED.where(rollups.c.day > now.date())):
-                first, _ = future.get(package, (day, day))
-                future[package] = (first, day)
-            room = erasure.room_needed(connection) if is_file else None
-            first_at = connection.execute(select(func.min(erasures.c.due_at))).scalar()
-            since = None if first_at is None else from_us(first_at)
-            lag = clock.lag(connection, now)
-            return Inspection(tables, future, time, lag, room, since, is_sound=is_file and full)
-    finally:
-        engine.dispose()
+    with (
+        telling(f"cannot read the database {describe(database)}"),
+        open_for_reading(database).connect() as connection,
+    ):
+        is_file = connection.dialect.name == "sqlite"
+        raw: Any = connection.connection.driver_connection
+        if is_file and full and (damage := find_damage(raw)):
+            raise CommandError(f"it is damaged ({damage}); stop the collector and restore a backup")
+        if is_file and schema.is_ours(connection) is False:
+            raise CommandError(
+                f"{describe(database)} is not a collector's database; name another with --database"
+            )
+        tables = _compare(schema.version(connection))
+        time = None if is_file else connection.execute(select(func.now())).scalar_one()
+        found = Inspection(tables, {}, time, is_sound=is_file and full)
+        if tables != "current":
+            return found
+        future: dict[str, tuple[date, date]] = {}
+        for package, day in connection.execute(_COUNTED.where(rollups.c.day > now.date())):
+            first, _ = future.get(package, (day, day))
+            future[package] = (first, day)
+        first_at = connection.scalar(select(func.min(erasures.c.due_at)))
+        return found._replace(
+            future=future,
+            lag=clock.lag(connection, now),
+            erasing=erasure.room_needed(connection) if is_file else None,
+            unerased_since=None if first_at is None else from_us(first_at),
+        )
 
 
 def _compare(version: str | None) -> Literal["current", "older", "newer"]:
     if version == HEAD:
         return "current"
     return "older" if schema.is_known(version) else "newer"
-
-
-def _check(connection: Connection) -> None:
-    """Look at every page of a file.
-
-    Raises:
-        CommandError: one is damaged.
-    """
-    found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
-    if found != "ok":
-        raise CommandError(
-            f"it is damaged ({found.splitlines()[-1]}); stop the collector and restore a backup"
-        )

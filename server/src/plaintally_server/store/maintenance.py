@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, delete, select
 
@@ -23,6 +23,7 @@ from plaintally_server.model import (
 from plaintally_server.store import (
     credentials,
     deletion,
+    deletion_queue,
     erasure,
     exclusions,
     pull_progress,
@@ -45,6 +46,9 @@ from plaintally_server.store.database import (
 from plaintally_server.store.reader import SQLReader
 from plaintally_server.store.tables import contracts, receipts
 from plaintally_server.store.timestamps import from_us, to_us
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class TakenPage(NamedTuple):
@@ -73,22 +77,18 @@ class MaintenanceReader(SQLReader):
 
     def forget_requests(self, state: str = "waiting") -> Sequence[ForgetRequest]:
         """The waiting or declined requests without a key: known sessions first, then the oldest."""
-        with self._reading() as connection:
-            return deletion.list_requests(connection, state)
+        return self._read(deletion_queue.list_requests, state)
 
     def package_of(self, session_id: str) -> str | None:
         """Return the package of a session; None if it is unknown or ambiguous."""
-        with self._reading() as connection:
-            return deletion.package_of(connection, session_id)
+        return self._read(deletion_queue.package_of, session_id)
 
     def receipt(self, receipt_hash: str) -> tuple[datetime, int] | None:
         """When the deletion with this receipt was, and of how many documents."""
         with self._reading() as connection:
-            query = select(receipts.c.deleted_at, receipts.c.documents).where(
-                receipts.c.hash == receipt_hash
-            )
+            query = select(receipts).where(receipts.c.hash == receipt_hash)
             row = connection.execute(query).one_or_none()
-            return None if row is None else (from_us(row[0]), row[1])
+            return None if row is None else (from_us(row.deleted_at), row.documents)
 
     def contracts(self) -> Sequence[tuple[str, bytes, datetime]]:
         """The contracts that were added: package, JSON, and when."""
@@ -98,18 +98,21 @@ class MaintenanceReader(SQLReader):
 
     def find_login(self, login_hash: bytes) -> StoredLogin | None:
         """See `LoginStore.find_login`."""
-        with self._reading() as connection:
-            return credentials.find_login(connection, login_hash)
+        return self._read(credentials.find_login, login_hash)
 
     def unfinished_walk(self, project: str, collection: str) -> pull_progress.Walk | None:
         """Return the walk through a project's collection that has not come to its end."""
-        with self._reading() as connection:
-            return pull_progress.find(connection, project, collection)
+        return self._read(pull_progress.find, project, collection)
 
     def find_rejected(self, walk: pull_progress.Walk, ids: Collection[bytes]) -> frozenset[bytes]:
         """See `walks.find_rejected`."""
+        return self._read(pull_progress.find_rejected, walk, ids)
+
+    def _read(
+        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs
+    ) -> T:
         with self._reading() as connection:
-            return pull_progress.find_rejected(connection, walk, ids)
+            return work(connection, *arguments, **more)
 
 
 class Maintenance(MaintenanceReader):
@@ -149,12 +152,11 @@ class Maintenance(MaintenanceReader):
             CommandError: nobody asked for it and there is no such session, or its bytes are in the
                 file yet.
         """
-        with self._changing() as connection:
-            receipt = deletion.approve(connection, session_id, at=at, salt=salt, actor=actor)
-            if receipt is None:
-                raise CommandError(
-                    f"{session_id} has no deletion request and no documents; see `forget list`"
-                )
+        receipt = self._change(deletion.approve, session_id, at=at, salt=salt, actor=actor)
+        if receipt is None:
+            raise CommandError(
+                f"{session_id} has no deletion request and no documents; see `forget list`"
+            )
         if not self.erase():
             raise CommandError(
                 f"{session_id} is deleted, but something else reads the database; repeat this to "
@@ -179,7 +181,7 @@ class Maintenance(MaintenanceReader):
             CommandError: there is none.
         """
         with self._changing() as connection:
-            if not deletion.refuse(connection, session_id):
+            if not deletion_queue.refuse(connection, session_id):
                 raise CommandError(f"no request to delete {session_id} waits; see `forget list`")
             credentials.note(connection, Deed(at, actor, "refuse to delete", "a session"))
 
@@ -187,13 +189,12 @@ class Maintenance(MaintenanceReader):
         """Drop all requests about no document, in steps, and return how many there were."""
         count = 0
         after: str | None = ""
-        with self._changing() as connection:  # first, so that nothing is dropped without it
-            credentials.note(
-                connection, Deed(at, actor, "refuse to delete", "all requests about no document")
-            )
+        deed = Deed(at, actor, "refuse to delete", "all requests about no document")
+        self._change(credentials.note, deed)  # first, so that nothing is dropped without it
         while after is not None:
-            with self._changing() as connection:
-                gone, after = deletion.drop_requests(connection, after, before=at, refused=False)
+            gone, after = self._change(
+                deletion_queue.drop_requests, after, before=at, refused=False
+            )
             count += gone
         return count
 
@@ -201,9 +202,8 @@ class Maintenance(MaintenanceReader):
         """Keep the contract of a package, in place of an earlier one."""
         with self._changing() as connection:
             connection.execute(delete(contracts).where(contracts.c.package == package))
-            connection.execute(
-                contracts.insert().values(package=package, content=content, added_at=to_us(at))
-            )
+            row = {"package": package, "content": content, "added_at": to_us(at)}
+            connection.execute(contracts.insert().values(row))
 
     def add_token(
         self,
@@ -219,8 +219,7 @@ class Maintenance(MaintenanceReader):
         Raises:
             CommandError: there is or was one of this name.
         """
-        with self._changing() as connection:
-            credentials.add_token(connection, name, token_hash, packages, actor=actor, at=at)
+        self._change(credentials.add_token, name, token_hash, packages, actor=actor, at=at)
 
     def revoke_token(self, name: str, *, actor: str, at: datetime) -> None:
         """Have a token open nothing any more.
@@ -228,18 +227,15 @@ class Maintenance(MaintenanceReader):
         Raises:
             CommandError: there is none of this name that does.
         """
-        with self._changing() as connection:
-            credentials.revoke_token(connection, name, actor=actor, at=at)
+        self._change(credentials.revoke_token, name, actor=actor, at=at)
 
     def add_login(self, login: StoredLogin) -> None:
         """See `LoginStore.add_login`."""
-        with self._changing() as connection:
-            credentials.add_login(connection, login)
+        self._change(credentials.add_login, login)
 
     def end_login(self, login_hash: bytes) -> None:
         """See `LoginStore.end_login`."""
-        with self._changing() as connection:
-            credentials.end_login(connection, login_hash)
+        self._change(credentials.end_login, login_hash)
 
     def strike(
         self,
@@ -257,10 +253,8 @@ class Maintenance(MaintenanceReader):
             CommandError: nothing was received then, or it is no longer here to be counted again
                 without the window.
         """
-        with self._changing() as connection:
-            return exclusions.strike(
-                connection, package, first_at, until, reason=reason, actor=actor, at=at
-            )
+        window = Window(0, package, first_at, until, reason, actor, at)
+        return self._change(exclusions.strike, window)
 
     def take_back(self, number: int, *, actor: str, at: datetime) -> Window:
         """Have what was received in a window count again.
@@ -269,31 +263,26 @@ class Maintenance(MaintenanceReader):
             CommandError: there is no such window, or what it left out is no longer here to be
                 counted.
         """
-        with self._changing() as connection:
-            return exclusions.take_back(connection, number, actor=actor, at=at)
+        return self._change(exclusions.take_back, number, actor=actor, at=at)
 
     def cut_imports(self, day: Changed) -> Changed:
         """See `Rolling.cut_imports`."""
         cut = self.find_cut(day)
         while cut is not None and not cut.is_done:
-            with self._changing() as connection:
-                cut.step(connection)
+            self._change(cut.step)
         return day if cut is None else day._replace(stamp=cut.stamp or day.stamp)
 
     def keep_rollups(self, day: Changed, cells: Mapping[str, Cells]) -> None:
         """Keep the rollups of a day, unless it has changed again."""
-        with self._changing() as connection:
-            rollups.put(connection, day, cells)
+        self._change(rollups.put, day, cells)
 
     def keep_struck_imports(self, package: str, day: date, excluded: int) -> None:
         """See `Rolling.keep_struck_imports`."""
-        with self._changing() as connection:
-            rollups.put_struck_imports(connection, package, day, excluded)
+        self._change(rollups.put_struck_imports, package, day, excluded)
 
     def begin_walk(self, project: str, collection: str, until: datetime) -> pull_progress.Walk:
         """Begin a walk through a project's collection, or return the unfinished one."""
-        with self._changing() as connection:
-            return pull_progress.begin(connection, project, collection, until)
+        return self._change(pull_progress.begin, project, collection, until)
 
     def take_page(
         self,
@@ -333,6 +322,12 @@ class Maintenance(MaintenanceReader):
         with telling(self._failure), exclusively(self._writes) as connection:
             yield connection
         self._verify()
+
+    def _change(
+        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **more: P.kwargs
+    ) -> T:
+        with self._changing() as connection:
+            return work(connection, *arguments, **more)
 
     @property
     def _failure(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, func, select
 
-from plaintally_server.store.statements import parts_of
+from plaintally_server.store.statements import next_span, parts_of
 from plaintally_server.store.tables import import_ids
 
 MOST_IDS = 100_000
@@ -29,13 +29,11 @@ def has_few_ids(connection: Connection) -> bool:
 
 def sort_ids(connection: Connection, after: bytes) -> bytes | None:
     """Write the next ids again in their order; return the last of them, None at the end."""
-    following = select(_IDS.id).where(_IDS.id > after).order_by(_IDS.id).offset(STEP - 1).limit(1)
-    last = connection.execute(following).scalar()
-    these = [_IDS.id > after] if last is None else [_IDS.id > after, _IDS.id <= last]
-    gone = connection.execute(delete(import_ids).where(*these).returning(_IDS.id, _IDS.day)).all()
+    these, last = next_span(connection, _IDS.id, after, STEP)
+    gone = connection.execute(delete(import_ids).where(these).returning(_IDS.id, _IDS.day)).all()
     if gone:
         connection.execute(import_ids.insert(), [row._asdict() for row in sorted(gone)])
-    return None if last is None else bytes(last)
+    return last
 
 
 def sort_these(connection: Connection, ids: Sequence[bytes]) -> None:

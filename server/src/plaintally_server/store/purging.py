@@ -6,15 +6,12 @@ one. Days that lose something are exported again, and their rollups stay.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    bindparam,
     case,
     delete,
     func,
@@ -27,17 +24,16 @@ from sqlalchemy import (
 )
 
 from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
-from plaintally_server.model import Due, Place, Purge, Step
+from plaintally_server.model import Due, Place, Step
 from plaintally_server.store.batch import Day
 from plaintally_server.store.content import read_fields, write_fields
 from plaintally_server.store.rows import delete_rows, make_stamp
-from plaintally_server.store.statements import insert
+from plaintally_server.store.statements import next_span, split
 from plaintally_server.store.tables import (
     IMPORTS_BY_HOUR,
     documents,
     import_days,
     import_ids,
-    purges,
     rolled_days,
     rollups,
 )
@@ -47,7 +43,6 @@ from plaintally_server.store.timestamps import (
     date_of,
     day_number,
     day_of,
-    from_us,
     to_us,
 )
 
@@ -67,24 +62,25 @@ def packages_in(connection: Connection, package: ColumnElement[str]) -> Sequence
     """Return the packages of a table, with one look at the index for each."""
     found = [""]
     query = select(package).order_by(package).limit(1)
-    while (following := connection.execute(query.where(package > found[-1])).scalar()) is not None:
+    while (following := connection.scalar(query.where(package > found[-1]))) is not None:
         found.append(following)
     return found[1:]
 
 
 def find_expired(connection: Connection, dues: Sequence[Due]) -> Sequence[Due]:
     """See `Purging.find_expired`."""
-    return [due for due in dues if connection.execute(select(or_(*_signs(due)))).scalar()]
+    return [due for due in dues if connection.scalar(select(or_(*_signs(due))))]
 
 
 def _signs(due: Due) -> Sequence[ColumnElement[bool]]:
     """Return conditions of which one holds if there is anything to purge."""
-    if due.what == "contexts":
-        return [select(_COLUMNS.number).where(_has_expired(due)).exists()]
-    days = select(rolled_days.c.day).where(_is_expired_day(due)).exists()
     if due.what == "hours":
-        return [select(import_days.c.day).where(_is_expired_hour(due)).exists(), days]
-    return [select(_COLUMNS.number).where(_has_expired(due)).exists(), days]
+        rows = select(import_days.c.day).where(_is_expired_hour(due))
+    else:
+        rows = select(_COLUMNS.number).where(_has_expired(due))
+    if due.what == "contexts":
+        return [rows.exists()]
+    return [rows.exists(), select(rolled_days.c.day).where(_is_expired_day(due)).exists()]
 
 
 def _has_expired(due: Due) -> ColumnElement[bool]:
@@ -113,33 +109,6 @@ def _is_expired_day(due: Due) -> ColumnElement[bool]:
     )
 
 
-def begin(connection: Connection, packages: Mapping[str, datetime], *, at: datetime) -> None:
-    """Note that purges begin; see `Purging.begin_purge`. One that was killed goes on.
-
-    Days that have changed since they were rolled up count as if they had not, so that a rollup that
-    is being made just now is not kept.
-    """
-    if not packages:
-        return
-    rows = [
-        {"package": package, "until": to_us(until), "begun_at": to_us(at)}
-        for package, until in packages.items()
-    ]
-    begun = insert(connection, purges)
-    is_ahead = purges.c.begun_at > begun.excluded.begun_at  # by a clock that was wrong
-    again = {"begun_at": begun.excluded.begun_at, "ended_at": None}
-    connection.execute(
-        begun.on_conflict_do_update(
-            index_elements=[*purges.primary_key], set_=again, where=is_ahead
-        ),
-        rows,
-    )
-    days = rolled_days.c
-    for package, until in packages.items():
-        expired = and_(days.package == package, days.day < until.date(), days.rolled != days.stamp)
-        connection.execute(update(rolled_days).where(expired).values(rolled=days.stamp))
-
-
 def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
     """Do a step; see `Purging.purge`."""
     if due.what == "hours":
@@ -161,12 +130,10 @@ def _drop_hours(connection: Connection, due: Due, place: Place, limit: int) -> S
     rows = import_days.c
     sums = rollups.c
     oldest = select(rows.day).where(_is_expired_hour(due)).order_by(rows.day, rows.fields)
-    last: int | None = connection.execute(oldest.offset(limit - 1).limit(1)).scalar()
+    last: int | None = connection.scalar(oldest.offset(limit - 1).limit(1))
     end = day_number(due.before.date()) if last is None else last + 1
     whole = and_(rows.package == due.package, rows.day < end)
-    dropped = (
-        connection.execute(delete(import_days).where(whole).returning(rows.day)).scalars().all()
-    )
+    dropped = connection.scalars(delete(import_days).where(whole).returning(rows.day)).all()
     of_hours = and_(
         sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < date_of(end)
     )
@@ -190,88 +157,15 @@ def drop_days(connection: Connection, due: Due) -> None:
 def _days_left(connection: Connection, due: Due) -> set[tuple[str, date]]:
     """Return the collections and days that still have something expired."""
     if due.what == "hours":
-        numbers = connection.execute(
+        numbers = connection.scalars(
             select(import_days.c.day).where(_is_expired_hour(due)).distinct()
-        ).scalars()
+        )
         return {(f"{COUNTER_PREFIX}{due.package}", date_of(number)) for number in numbers}
     number = _COLUMNS.create_time // DAY_US
     found = connection.execute(
         select(_COLUMNS.collection, number).where(_has_expired(due)).distinct()
     )
     return {(collection, day_of(day * DAY_US)) for collection, day in found}
-
-
-def end(connection: Connection, packages: Mapping[str, datetime], *, at: datetime) -> None:
-    """Note that purges ended; see `Purging.end_purge`. Those before them are forgotten.
-
-    One that had begun with a later time and was interrupted stays: its days may lack documents, so
-    they are never rolled up again.
-    """
-    ended = {**packages, "": at}
-    rows = [
-        {"package": package, "until": to_us(until), "begun_at": to_us(at), "ended_at": to_us(at)}
-        for package, until in ended.items()
-    ]
-    kept = insert(connection, purges)
-    now = {"begun_at": kept.excluded.begun_at, "ended_at": kept.excluded.ended_at}
-    connection.execute(
-        kept.on_conflict_do_update(index_elements=[*purges.primary_key], set_=now), rows
-    )
-    columns = purges.c
-    earlier = and_(
-        columns.package == bindparam("of"),
-        columns.until < bindparam("by"),
-        columns.begun_at <= to_us(at),
-    )
-    connection.execute(
-        delete(purges).where(earlier), [{"of": row["package"], "by": row["until"]} for row in rows]
-    )
-
-
-def last_purges(connection: Connection, package: str, now: datetime) -> Mapping[str, Purge]:
-    """See `Reader.last_purges`; what a clock noted that was ahead is left out."""
-    return _read_last(connection, purges.c.package == package, now).get(package, {})
-
-
-def all_last_purges(connection: Connection, now: datetime) -> Mapping[str, Mapping[str, Purge]]:
-    """See `Reader.all_last_purges`."""
-    return _read_last(connection, purges.c.package != "", now)
-
-
-def _read_last(
-    connection: Connection, where: ColumnElement[bool], now: datetime
-) -> Mapping[str, Mapping[str, Purge]]:
-    columns = purges.c
-    query = select(columns.package, columns.until, columns.begun_at, columns.ended_at)
-    by_now = and_(where, columns.begun_at <= to_us(now))
-    found: dict[str, dict[str, Purge]] = {}
-    rows = connection.execute(
-        query.where(by_now).order_by(columns.package, columns.begun_at, columns.until)
-    )
-    for package, group in groupby(rows, key=attrgetter("package")):
-        purged = list(group)
-        ended = [row for row in purged if row.ended_at is not None and row.ended_at <= to_us(now)]
-        if ended:
-            found.setdefault(package, {})["documents"] = Purge(
-                from_us(ended[-1].ended_at), from_us(ended[-1].until)
-            )
-        begun = [
-            row
-            for row in purged
-            if row.ended_at is None and (not ended or row.begun_at > ended[-1].ended_at)
-        ]
-        if begun:
-            found.setdefault(package, {})["begun"] = Purge(
-                from_us(begun[-1].begun_at), from_us(begun[-1].until)
-            )
-    return found
-
-
-def last_purge(connection: Connection, now: datetime) -> datetime | None:
-    """Return when the last purge of all packages ended, by now."""
-    ended = and_(purges.c.package == "", purges.c.ended_at <= to_us(now))
-    at = connection.execute(select(func.max(purges.c.ended_at)).where(ended)).scalar()
-    return None if at is None else from_us(at)
 
 
 def drop_ids(connection: Connection, after: bytes, *, before: date, today: date) -> bytes | None:
@@ -286,17 +180,13 @@ def drop_ids(connection: Connection, after: bytes, *, before: date, today: date)
 
 
 def _drop_ids_by_id(connection: Connection, after: bytes, days: Mapping[str, int]) -> bytes | None:
-    known = import_ids.c
-    following = (
-        select(known.id).where(known.id > after).order_by(known.id).offset(IDS_STEP - 1).limit(1)
-    )
-    last = connection.execute(following).scalar()
-    span = known.id > after if last is None else and_(known.id > after, known.id <= last)
-    connection.execute(delete(import_ids).where(span, known.day < days["before"]))
+    span, last = next_span(connection, import_ids.c.id, after, IDS_STEP)
+    day = import_ids.c.day
+    connection.execute(delete(import_ids).where(span, day < days["before"]))
     connection.execute(
-        update(import_ids).where(span, known.day > days["today"]).values(day=days["today"])
+        update(import_ids).where(span, day > days["today"]).values(day=days["today"])
     )
-    return None if last is None else bytes(last)
+    return last
 
 
 def _drop_ids_by_page(
@@ -325,13 +215,7 @@ def _empty(connection: Connection, due: Due, place: Place, limit: int, at: datet
         select(_COLUMNS.number, func.length(_COLUMNS.fields)).where(_has_expired(due)).limit(limit)
     )
     sized = connection.execute(query).all()
-    room = CONTEXTS_BYTES
-    numbers = list[int]()
-    for number, size in sized:
-        if numbers and size > room:
-            break
-        numbers.append(number)
-        room -= size
+    numbers = next(split(((number, size) for number, size in sized), CONTEXTS_BYTES), [])
     these = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.fields, _COLUMNS.create_time)
     found = connection.execute(these.where(_COLUMNS.number.in_(numbers))).all()
     later = func.max if connection.dialect.name == "sqlite" else func.greatest
@@ -353,23 +237,21 @@ def _remove(connection: Connection, found: Sequence[Any]) -> int:
     Sessions and stats stay as long as there is something below them, so that their deletion key
     deletes it.
     """
-    gone = [one.number for one in found if one.collection not in {INVOKES, *_BELOW}]
     removed: list[Day] = []
-    for collection, below in ((INVOKES, None), *_BELOW.items()):
+    for collection in dict.fromkeys([INVOKES, STATS, *(one.collection for one in found)]):
         numbers = [one.number for one in found if one.collection == collection]
-        if below and numbers:
+        if collection in _BELOW and numbers:
             child = documents.alias()
             # A scalar is looked up for each row, by the index; a join may read all that is below
             # anything.
-            is_below = and_(child.c.collection == below, child.c.parent == _COLUMNS.id)
+            is_below = and_(child.c.collection == _BELOW[collection], child.c.parent == _COLUMNS.id)
             some = select(literal(1)).where(is_below).limit(1).scalar_subquery()
             rows = connection.execute(
                 select(_COLUMNS.number, some).where(_COLUMNS.number.in_(numbers))
             )
             numbers = [number for number, used in rows if not used]
-        if numbers := [*gone, *numbers]:
+        if numbers:
             removed += delete_rows(connection, _COLUMNS.number.in_(numbers))
-        gone = []
     _note_purged(connection, set(removed))
     return len(removed)
 

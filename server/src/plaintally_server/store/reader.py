@@ -23,7 +23,7 @@ from plaintally_server.model import (
     Token,
     Window,
 )
-from plaintally_server.store import clock, combinations, credentials, purging, stored
+from plaintally_server.store import clock, combinations, credentials, purge_record, purging, stored
 from plaintally_server.store import rollups as rolled_up
 from plaintally_server.store.statements import parts_of
 from plaintally_server.store.tables import (
@@ -266,13 +266,12 @@ class SQLReader:
 
     def last_purges(self, package: str, now: datetime) -> Mapping[str, Purge]:
         """See `Reader.last_purges`."""
-        with self._reading() as connection:
-            return purging.last_purges(connection, package, now)
+        return self.all_last_purges(now).get(package, {})
 
     def all_last_purges(self, now: datetime) -> Mapping[str, Mapping[str, Purge]]:
         """See `Reader.all_last_purges`."""
         with self._reading() as connection:
-            return purging.all_last_purges(connection, now)
+            return purge_record.last_purges(connection, now)
 
     def purged_until(self, now: datetime) -> Mapping[str, datetime]:
         """See `Reader.purged_until`."""
@@ -292,7 +291,7 @@ class SQLReader:
     def last_purge(self, now: datetime) -> datetime | None:
         """Return when the last purge of all packages ended, by now."""
         with self._reading() as connection:
-            return purging.last_purge(connection, now)
+            return purge_record.last_purge(connection, now)
 
     def packages_by_hour(self) -> Sequence[str]:
         """See `Purging.packages_by_hour`."""

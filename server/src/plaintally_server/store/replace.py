@@ -1,18 +1,17 @@
 """Puts a file into the place of a database by one rename, which a kill leaves done or not done.
 
 A restore writes `<database>.part`, gives the present database a second name, `<database>.replaced`
-(a hard link), and renames the part over the database. So there is a database at every moment. What
-a restore that was killed left is recognized: the part, and a `.replaced` that is the database
-itself, are removed by the next process that gets the lock. If such files lie where the database is
-missing, no command creates a new, empty database beside them. A file of 0 bytes counts as missing:
-SQLite removes the log or journal beside it unread, as it does when it creates a database.
+(a hard link), and renames the part over the database. So there is a database at every moment, if
+the file system has hard links; if not, the present database is renamed first. What a restore that
+was killed left is recognized: the part, and a `.replaced` that is the database itself, are removed
+by the next process that gets the lock. If such files lie where the database is missing, no command
+creates a new, empty database beside them. A file of 0 bytes counts as missing: SQLite removes the
+log or journal beside it unread, as it does when it creates a database.
 """
 
 import os
-import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from plaintally_server.exceptions import CommandError, StartError
@@ -124,7 +123,6 @@ def check_one_name(database: Path) -> None:
 def clean(database: Path) -> None:
     """Remove what a restore that was killed left beside a database; the caller holds its lock."""
     remove_with_logs(part_of(database))
-    _copy_of(database).unlink(missing_ok=True)
     if _is_same(replaced_by(database), database):
         replaced_by(database).unlink()
 
@@ -171,14 +169,22 @@ def settle(database: Path) -> None:
 def put_in_place(part: Path, database: Path) -> Path | None:
     """Rename a part over a settled database; return where the old one is kept, if any."""
     sync(part)
-    old = None if is_missing(database) else replaced_by(database)
-    with _kept(database, old, part):
-        for path, kept in zip(_beside(database), _beside(replaced_by(database)), strict=True):
+    old = replaced_by(database)
+    was_there = not is_missing(database)
+    try:
+        if was_there:
+            _keep(database, old)
+            sync_folder(database)
+        for path, kept in zip(_beside(database), _beside(old), strict=True):
             with suppress(FileNotFoundError):
                 path.replace(kept)
         part.replace(database)
+    except BaseException:
+        if was_there and part.exists():
+            _take_back(database, old)
+        raise
     sync_folder(database)
-    return old
+    return old if was_there else None
 
 
 def remove_with_logs(path: Path) -> None:
@@ -205,38 +211,19 @@ def sync_folder(path: Path) -> None:
             os.close(folder)
 
 
-@contextmanager
-def _kept(database: Path, old: Path | None, part: Path) -> Iterator[None]:
-    """Give a database a second name until the block has put the part into its place."""
-    if old is None:
-        yield
-        return
-    try:
-        _link(database, old)
-        sync_folder(database)
-        yield
-    except BaseException:
-        if part.exists():
-            old.unlink(missing_ok=True)
-        raise
-
-
-def _link(database: Path, old: Path) -> None:
+def _keep(database: Path, old: Path) -> None:
+    """Give a database a second name, or only that on a file system without hard links."""
     try:
         old.hardlink_to(database)
-    except OSError:  # a file system without hard links
-        copy = _copy_of(database)
-        try:
-            shutil.copy2(database, copy)
-            sync(copy)
-            copy.replace(old)
-        except BaseException:
-            copy.unlink(missing_ok=True)
-            raise
+    except OSError:
+        database.replace(old)
 
 
-def _copy_of(database: Path) -> Path:
-    return part_of(replaced_by(database))
+def _take_back(database: Path, old: Path) -> None:
+    if database.exists():
+        old.unlink(missing_ok=True)
+    else:
+        old.replace(database)
 
 
 def _beside(path: Path) -> list[Path]:

@@ -57,28 +57,24 @@ def look_at_server(address: str) -> ServerState:
     Raises:
         CommandError: it cannot be reached by one of them.
     """
-    engine = libpq.open_engine(address, pool=NullPool, writes=False, limit_s=libpq.LIMIT_S)
     try:
+        engine = libpq.open_engine(address, pool=NullPool, writes=False, limit_s=libpq.LIMIT_S)
         with engine.connect() as connection:
             state = _read(connection)
-        asyncio.run(_connect(address, any_server=state.is_standby))
+        if not state.is_standby:
+            asyncio.run(_connect(address))
     except (*ERRORS, *libpq.ERRORS) as error:
         raise CommandError(
             problem(f"cannot read the database {describe(address)}", error)
         ) from error
-    finally:
-        engine.dispose()
     return state
 
 
-async def _connect(address: str, *, any_server: bool) -> None:
-    if not any_server:
-        (await libpq.connect(address)).terminate()
+async def _connect(address: str) -> None:
+    (await libpq.connect(address)).terminate()
 
 
 def _read(connection: Connection) -> ServerState:
     settings = connection.execute(text(_SETTINGS)).one()._asdict()
-    unlogged = [
-        name for name in connection.execute(text(_UNLOGGED)).scalars() if name in metadata.tables
-    ]
+    unlogged = [name for name in connection.scalars(text(_UNLOGGED)) if name in metadata.tables]
     return ServerState(**settings, unlogged=unlogged, is_pooled=libpq.is_pooled(connection))

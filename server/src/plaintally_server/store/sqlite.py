@@ -35,7 +35,8 @@ from plaintally_server.store.checking import Check
 from plaintally_server.store.combinations import Staging
 from plaintally_server.store.database import open_for_reading, open_for_writing, opening
 from plaintally_server.store.disk_reserve import FOR_IMPORTS, FOR_OTHERS, Room
-from plaintally_server.store.erasure import Erasure, empty_log
+from plaintally_server.store.erasing import Erasure
+from plaintally_server.store.erasure import empty_log
 from plaintally_server.store.file_identity import FileIdentity
 from plaintally_server.store.lock import Lock
 from plaintally_server.store.planner import plan

@@ -12,12 +12,11 @@ from plaintally_server.ingest.shared_fields import MAX_STATS, is_part_of
 from plaintally_server.model import MAX_TREE_BYTES, MAX_TREE_RUNS, SessionTree, StatsTree
 from plaintally_server.store.content import read_fields
 from plaintally_server.store.rows import count_runs, is_document, name_is, parent_is
-from plaintally_server.store.statements import parts_of
+from plaintally_server.store.statements import parts_of, split
 from plaintally_server.store.tables import documents
 from plaintally_server.store.timestamps import from_us
 
 T = TypeVar("T")
-K = TypeVar("K")
 _COLUMNS = (documents.c.fields, documents.c.create_time, documents.c.update_time)
 _ROWS = 200
 _ROOM = 2 * 2**20
@@ -42,7 +41,9 @@ def read_named(
         sizes = {
             (collection, document): size for collection, document, size in connection.execute(query)
         }
-        for some in _split([(one, sizes.get(one[1], 0)) for one in zip(part, keys, strict=True)]):
+        for some in split(
+            [(one, sizes.get(one[1], 0)) for one in zip(part, keys, strict=True)], _ROOM
+        ):
             wanted = name_is([one for _, one in some])
             rows = connection.execute(select(*columns, *_COLUMNS).where(wanted))
             found = {(collection, document): row for collection, document, *row in rows}
@@ -72,7 +73,7 @@ def walk(
         if last is not None:
             query = sizes.where(key < last) if descending else sizes.where(key > last)
         found = connection.execute(query.limit(_ROWS)).all()
-        for places in _split([(tuple(row[:-1]), row[-1]) for row in found]):
+        for places in split([(tuple(row[:-1]), row[-1]) for row in found], _ROOM):
             first = places[0]
             last = places[-1]
             low, high = (last, first) if descending else (first, last)
@@ -80,21 +81,6 @@ def walk(
                 yield document, _read(*row)
         if len(found) < _ROWS:
             return
-
-
-def _split(sized: Iterable[tuple[K, int]]) -> Iterator[list[K]]:
-    """Items with their sizes in parts that have at most `_ROOM` bytes, or one item."""
-    part: list[K] = []
-    room = _ROOM
-    for item, size in sized:
-        if part and size > room:
-            yield part
-            part = []
-            room = _ROOM
-        part.append(item)
-        room -= size
-    if part:
-        yield part
 
 
 def read_tree(connection: Connection, session_id: str) -> SessionTree:

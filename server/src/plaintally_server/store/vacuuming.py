@@ -34,7 +34,7 @@ def vacuum(engine: Engine, *, rewrite: bool = False, waits: bool = True) -> None
             of the tables.
     """
     with engine.connect() as connection:
-        last = connection.execute(select(func.max(erasures.c.id))).scalar()
+        last = connection.scalar(select(func.max(erasures.c.id)))
     if last is None and not rewrite:
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -56,7 +56,7 @@ class Vacuuming:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         with engine.connect() as connection:
-            self._is_due = connection.execute(select(erasures.c.id).limit(1)).scalar() is not None
+            self._is_due = connection.scalar(select(erasures.c.id).limit(1)) is not None
         self._due_at = monotonic()
         self._thread: threading.Thread | None = None
 

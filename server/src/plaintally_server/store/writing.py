@@ -10,7 +10,16 @@ from sqlalchemy import Connection, Engine, delete
 
 from plaintally_server.firestore.documents import Stored
 from plaintally_server.model import Cells, Changed, Due, Import, Place, Receipt, Step, Write
-from plaintally_server.store import credentials, deletion, order, purging, rollups, rows
+from plaintally_server.store import (
+    credentials,
+    deletion,
+    deletion_queue,
+    order,
+    purge_record,
+    purging,
+    rollups,
+    rows,
+)
 from plaintally_server.store.batch import Forgotten
 from plaintally_server.store.database import exclusively, queueing
 from plaintally_server.store.erasure import empty_log
@@ -195,7 +204,7 @@ class SQLStore(SQLReader):
     async def request_forgetting(self, session_id: str, *, at: datetime) -> None:
         """See `Store.request_forgetting`."""
         await self._writer.run(
-            lambda: self._transactions.queue(deletion.request, session_id, at=at)
+            lambda: self._transactions.queue(deletion_queue.request, session_id, at=at)
         )
 
     async def probe(self) -> None:
@@ -266,18 +275,20 @@ class SQLStore(SQLReader):
 
     async def begin_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
         """See `Purging.begin_purge`."""
-        await self._do(purging.begin, packages, at=at)
+        await self._do(purge_record.begin, packages, at=at)
 
     async def end_purge(self, packages: Mapping[str, datetime], *, at: datetime) -> None:
         """See `Purging.end_purge`."""
-        await self._do(purging.end, packages, at=at)
+        await self._do(purge_record.end, packages, at=at)
 
     async def drop_requests(self, before: datetime) -> int:
         """See `Purging.drop_requests`."""
         count = 0
         after: str | None = ""
         while after is not None:
-            gone, after = await self._do(deletion.drop_requests, after, before=before, refused=True)
+            gone, after = await self._do(
+                deletion_queue.drop_requests, after, before=before, refused=True
+            )
             count += gone
             await asyncio.sleep(PAUSE.total_seconds())
         return count
