@@ -5,52 +5,25 @@ that was sent.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily as CounterFamily
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from plaintally_server.exceptions import Refusal, StartError
 from plaintally_server.http.models import Answer, Request, Work
 from plaintally_server.store.database import FAILURES
 from plaintally_server.store.timestamps import last_sealed
+from plaintally_server.store.writing import SQLStore
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _VERBS = frozenset({b"commit", b"batchWrite", b"batchGet", b"runQuery", b"forget"})
 _SHARED = frozenset({b"sessions", b"session_stats", b"invokes"})
-
-
-class Measured(Protocol):
-    """What a store tells of itself."""
-
-    @property
-    def commits(self) -> int:
-        """How many transactions were committed."""
-
-    @property
-    def documents(self) -> int:
-        """How many documents were in them."""
-
-    @property
-    def waiting(self) -> int:
-        """How many documents wait to be written."""
-
-    @property
-    def erasing(self) -> bool:
-        """Whether bytes of what was deleted are still to be erased."""
-
-    def last_purge(self, now: datetime) -> datetime | None:
-        """Return when the last purge of all packages ended, by now."""
-
-    def clock_lag(self, now: datetime) -> timedelta | None:
-        """See `Rolling.clock_lag`."""
-
-    def changed_days(self, last: date) -> Sequence[object]:
-        """The days up to the last that are to be rolled up."""
 
 
 class Metrics:
@@ -93,7 +66,7 @@ class Metrics:
 
         return measured
 
-    def serve(self, stack: ExitStack, store: Measured, *, host: str, port: int) -> None:
+    def serve(self, stack: ExitStack, store: SQLStore, *, host: str, port: int) -> None:
         """Answer Prometheus until the stack ends.
 
         Raises:
@@ -115,34 +88,24 @@ class Metrics:
 class _OfStore(Collector):
     """What is read from the store when somebody asks."""
 
-    def __init__(self, store: Measured) -> None:
+    def __init__(self, store: SQLStore) -> None:
         self._store = store
 
     def collect(self) -> Iterable[Metric]:
         """The figures as they are now."""
-        yield GaugeMetricFamily(
-            "plaintally_waiting", "Documents that wait to be written.", value=self._store.waiting
-        )
-        yield CounterMetricFamily(
-            "plaintally_commits", "Transactions committed.", value=self._store.commits
-        )
-        yield CounterMetricFamily(
-            "plaintally_documents", "Documents in these.", value=self._store.documents
-        )
-        yield GaugeMetricFamily(
-            "plaintally_erasing",
-            "1 where bytes of what was deleted are to be erased.",
-            value=self._store.erasing,
-        )
+        store = self._store
+        yield Gauge("plaintally_waiting", "Documents that wait to be written.", store.waiting)
+        yield CounterFamily("plaintally_commits", "Transactions committed.", store.commits)
+        yield CounterFamily("plaintally_documents", "Documents in these.", store.documents)
+        erasing = "1 where bytes of what was deleted are to be erased."
+        yield Gauge("plaintally_erasing", erasing, store.erasing)
         try:
             read = list(self._read())
             is_up = True
         except (*FAILURES, Refusal):
             read = []
             is_up = False
-        yield GaugeMetricFamily(
-            "plaintally_database_up", "1 if the database can be read.", value=is_up
-        )
+        yield Gauge("plaintally_database_up", "1 if the database can be read.", is_up)
         yield from read
 
     def _read(self) -> Iterable[Metric]:
@@ -150,22 +113,16 @@ class _OfStore(Collector):
         now = datetime.now(UTC)
         purged_at = self._store.last_purge(now)
         if purged_at is not None:
-            yield GaugeMetricFamily(
-                "plaintally_last_purge_timestamp_seconds",
-                "When the last purge of expired data ended.",
-                value=purged_at.timestamp(),
-            )
+            last = "When the last purge of expired data ended."
+            yield Gauge("plaintally_last_purge_timestamp_seconds", last, purged_at.timestamp())
         lag = self._store.clock_lag(now)
         if lag is not None:
-            yield GaugeMetricFamily(
-                "plaintally_clock_lag_seconds",
-                "How far purges are behind the clock, since it jumped ahead or no collector ran.",
-                value=lag.total_seconds(),
+            behind = (
+                "How far purges are behind the clock, since it jumped ahead or no collector ran."
             )
+            yield Gauge("plaintally_clock_lag_seconds", behind, lag.total_seconds())
         changed = len(self._store.changed_days(last_sealed(now)))
-        yield GaugeMetricFamily(
-            "plaintally_changed_days", "Days that are to be rolled up.", value=changed
-        )
+        yield Gauge("plaintally_changed_days", "Days that are to be rolled up.", changed)
 
 
 def kind_of(path: bytes) -> str:

@@ -25,30 +25,9 @@ LIST = frozenset({*GET, "pageSize", "pageToken", "orderBy", "showMissing"})
 PATCH = frozenset({UPDATE_MASK, MASK, _EXISTS, _UPDATE_TIME})
 DELETE = frozenset({_EXISTS, _UPDATE_TIME})
 _REPEATED = (MASK, UPDATE_MASK)
-_SYSTEM = frozenset(
-    {
-        *(
-            "$.xgafv",
-            "$alt",
-            "$apiVersion",
-            "$callback",
-            "$fields",
-            "$key",
-            "$prettyPrint",
-            "$quotaUser",
-        ),
-        *(
-            "access_token",
-            "alt",
-            "callback",
-            "fields",
-            "key",
-            "oauth_token",
-            "prettyPrint",
-            "quotaUser",
-        ),
-        *("$userProject", "uploadType", "upload_protocol", "userProject"),
-    }
+_SYSTEM = re.compile(
+    r"\$?(alt|callback|fields|key|prettyPrint|quotaUser|userProject)|\$(\.xgafv|apiVersion)"
+    r"|access_token|oauth_token|uploadType|upload_protocol"
 )
 # As that of every count: one parameter, nothing encoded.
 _PLAIN = re.compile(rb"([A-Za-z.]+)=([A-Za-z0-9.:-]*)")
@@ -72,7 +51,7 @@ def parse_query(raw_query: bytes, taken: Collection[str] = ()) -> Parameters:
         except ValueError:
             raise invalid("The query must be UTF-8.") from None
     for name, values in found.items():
-        if name not in taken and name not in _SYSTEM:
+        if name not in taken and not _SYSTEM.fullmatch(name):
             names = ", ".join(sorted(taken)) or "none"
             raise invalid(f"The query has an unknown parameter; this request takes these: {names}.")
         if len(values) > 1 and name not in _REPEATED:

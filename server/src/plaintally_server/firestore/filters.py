@@ -1,7 +1,7 @@
 """The filters of a query: from JSON to a condition that a document meets or not. Pure."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from plaintally.exceptions import DocumentError
@@ -109,44 +109,43 @@ def _read_comparison(body: _Comparison) -> Filter:
         value = from_value(body.value)
     except DocumentError as error:
         raise invalid(f"A filter has what is no value: {error.nameless}.") from None
-    number = _OPERATORS.index(body.op) if body.op in _OPERATORS else body.op
-    if number not in _TESTS:
+    name = _OPERATORS.get(body.op, str(body.op))
+    test = _TESTS.get(name)
+    if test is None:
         raise invalid("The op of a fieldFilter must be one of Firestore's.")
-    if number in _OF_LISTS and not (isinstance(value, list) and 0 < len(value) <= MAX_ALTERNATIVES):
+    if name in _OF_LISTS and not (isinstance(value, list) and 0 < len(value) <= MAX_ALTERNATIVES):
         raise invalid(
             f"IN, ARRAY_CONTAINS_ANY and NOT_IN need an arrayValue of 1 to {MAX_ALTERNATIVES} "
             "values."
         )
-    test = _TESTS[number]
     path = parse_field_path(body.field.field_path)
     if path == NAME and not all(
-        isinstance(one, Reference) for one in (value if number in _OF_LISTS else [value])
+        isinstance(one, Reference) for one in (value if name in _OF_LISTS else [value])
     ):
         raise invalid("__name__ is compared with the name of a document, as a referenceValue.")
-
-    def holds(found: Found) -> bool:
-        present = value_of(found, path)
-        return present is not MISSING and test(present, value)
-
-    return Filter([path] if number in _INEQUALITIES else [], holds)
+    paths = [] if name in _NOT_INEQUALITIES else [path]
+    return Filter(paths, _on(path, lambda present: test(present, value)))
 
 
 def _read_unary(body: _Unary) -> Filter:
-    number = _UNARY.index(body.op) if body.op in _UNARY else body.op
-    if number not in (2, 3, 4, 5):
+    name = _UNARY.get(body.op, str(body.op))
+    if name not in _UNARY.values():
         raise invalid("The op of a unaryFilter must be IS_NAN, IS_NULL, IS_NOT_NAN or IS_NOT_NULL.")
-    key = _NAN if number in (2, 4) else _NULL
+    key = _NAN if name.endswith("NAN") else _NULL
     path = parse_field_path(body.field.field_path)
+    if name.startswith("IS_NOT"):
+        return Filter([path], _on(path, lambda present: sort_key(present) not in (key, _NULL)))
+    return Filter([], _on(path, lambda present: sort_key(present) == key))
+
+
+def _on(path: FieldPath, test: Callable[[Any], bool]) -> Condition:
+    """Return the condition that a document has a value at a path which passes a test."""
 
     def holds(found: Found) -> bool:
         present = value_of(found, path)
-        if present is MISSING:
-            return False
-        return (
-            sort_key(present) == key if number in (2, 3) else sort_key(present) not in (key, _NULL)
-        )
+        return present is not MISSING and test(present)
 
-    return Filter([path] if number in (4, 5) else [], holds)
+    return holds
 
 
 def _compares(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
@@ -172,40 +171,22 @@ def _differs(present: object, wanted: Sequence[object]) -> bool:
     return present is not None and None not in wanted and not _is_in(present, wanted)
 
 
-_TESTS: dict[int | str, Callable[[Any, Any], bool]] = {
-    1: _compares(operator.lt),
-    2: _compares(operator.le),
-    3: _compares(operator.gt),
-    4: _compares(operator.ge),
-    5: _equals,
-    6: lambda present, wanted: _differs(present, [wanted]),
-    7: lambda present, wanted: isinstance(present, list) and _is_in(wanted, present),
-    8: _is_in,
-    9: lambda present, wanted: (
+_TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "LESS_THAN": _compares(operator.lt),
+    "LESS_THAN_OR_EQUAL": _compares(operator.le),
+    "GREATER_THAN": _compares(operator.gt),
+    "GREATER_THAN_OR_EQUAL": _compares(operator.ge),
+    "EQUAL": _equals,
+    "NOT_EQUAL": lambda present, wanted: _differs(present, [wanted]),
+    "ARRAY_CONTAINS": lambda present, wanted: isinstance(present, list) and _is_in(wanted, present),
+    "IN": _is_in,
+    "ARRAY_CONTAINS_ANY": lambda present, wanted: (
         isinstance(present, list) and any(_is_in(value, present) for value in wanted)
     ),
-    10: _differs,
+    "NOT_IN": _differs,
 }
-_OPERATORS: list[int | str] = [
-    "OPERATOR_UNSPECIFIED",
-    "LESS_THAN",
-    "LESS_THAN_OR_EQUAL",
-    "GREATER_THAN",
-    "GREATER_THAN_OR_EQUAL",
-    "EQUAL",
-    "NOT_EQUAL",
-    "ARRAY_CONTAINS",
-    "IN",
-    "ARRAY_CONTAINS_ANY",
-    "NOT_IN",
-]
-_UNARY: list[int | str] = [
-    "OPERATOR_UNSPECIFIED",
-    "",
-    "IS_NAN",
-    "IS_NULL",
-    "IS_NOT_NAN",
-    "IS_NOT_NULL",
-]
-_OF_LISTS = (8, 9, 10)
-_INEQUALITIES = (1, 2, 3, 4, 6, 10)
+_OPERATORS: Mapping[int | str, str] = dict(enumerate(_TESTS, 1))
+"""The names of operators by their numbers, which some clients send."""
+_UNARY: Mapping[int | str, str] = {2: "IS_NAN", 3: "IS_NULL", 4: "IS_NOT_NAN", 5: "IS_NOT_NULL"}
+_OF_LISTS = ("IN", "ARRAY_CONTAINS_ANY", "NOT_IN")
+_NOT_INEQUALITIES = ("EQUAL", "ARRAY_CONTAINS", "IN", "ARRAY_CONTAINS_ANY")
