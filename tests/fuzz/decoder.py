@@ -23,7 +23,14 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally_server.api.reads import ANSWER_BYTES, encode_document
     from plaintally_server.auth.permissions import settle
     from plaintally_server.exceptions import Refusal
-    from plaintally_server.firestore import documents, filters, queries, reads, writes
+    from plaintally_server.firestore import (
+        documents,
+        filters,
+        queries,
+        query_results,
+        reads,
+        writes,
+    )
     from plaintally_server.firestore.bodies import parse_document
     from plaintally_server.firestore.documents import Name, Stored
     from plaintally_server.firestore.field_paths import Fields, parse_field_path, project
@@ -105,7 +112,7 @@ def read_writes(data: bytes) -> None:
 def read_query(data: bytes) -> None:
     """A query, which is asked of a few documents."""
     query = queries.parse_query(data)
-    queries.run(
+    query_results.run(
         query, FOUND, lambda found: encode_document(*found, query.select), room=ANSWER_BYTES
     )
 

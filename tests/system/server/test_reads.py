@@ -21,10 +21,10 @@ from sqlalchemy import event
 from collectors import OPEN_COLLECTOR, ROOT, Collector, count, run_collector
 from made import commit, session
 from plaintally_server.api.reads import ANSWER_BYTES
-from plaintally_server.firestore import queries
+from plaintally_server.firestore import query_results
 from plaintally_server.firestore.documents import Name, Precondition, Stored
 from plaintally_server.firestore.filters import Found
-from plaintally_server.firestore.queries import Item, Order, Query, complete_orders
+from plaintally_server.firestore.queries import Order, Query, complete_orders
 from plaintally_server.firestore.reads import MAX_NAMES
 from plaintally_server.ingest.collections import SESSIONS
 from plaintally_server.model import START, Admitted, Changed, Due, Write
@@ -196,7 +196,7 @@ def test_pages_by_bytes_have_every_document_once(
     ]
     orders = complete_orders([] if by_name else [Order(("n",), descending)])
     whole = Query("cities", lambda _: True, orders, None, None, 0, None, None)
-    everything, is_cut = queries.run(whole, found, write, room=10**9)
+    everything, is_cut = query_results.run(whole, found, write, room=10**9)
     assert not is_cut
     expected = [one for one in found if by_name or "n" in one.stored.fields]
     if not by_name:
@@ -204,10 +204,10 @@ def test_pages_by_bytes_have_every_document_once(
             key=lambda one: (one.stored.fields["n"], one.name.document), reverse=descending
         )
     assert [item.content for item in everything] == [write(one) for one in expected]
-    shown: list[Item] = []
+    shown: list[query_results.Item] = []
     while True:
         rest = [one for one in found if write(one) not in {item.content for item in shown}]
-        page, is_cut = queries.run(whole._replace(limit=size + 1), rest, write, room=room)
+        page, is_cut = query_results.run(whole._replace(limit=size + 1), rest, write, room=room)
         kept = page[:size]
         assert len(kept) <= 1 or sum(item.size for item in page) <= room
         shown += kept

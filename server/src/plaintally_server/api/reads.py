@@ -16,11 +16,11 @@ from starlette.concurrency import run_in_threadpool
 
 from plaintally_server.auth.permissions import Access
 from plaintally_server.exceptions import Refusal, invalid, unavailable
-from plaintally_server.firestore import queries
 from plaintally_server.firestore.documents import Name, Stored, join_document
 from plaintally_server.firestore.field_paths import FieldPath, project
 from plaintally_server.firestore.filters import Found
-from plaintally_server.firestore.queries import Item, Query
+from plaintally_server.firestore.queries import Query
+from plaintally_server.firestore.query_results import Item, run
 from plaintally_server.store.content import write_fields
 from plaintally_server.store.protocols import Store
 
@@ -109,9 +109,7 @@ class Reads:
             found = (
                 Found(collection._replace(document=document), stored) for document, stored in seen
             )
-            return queries.run(
-                query, found, lambda one: encode_document(*one, mask), room=ANSWER_BYTES
-            )
+            return run(query, found, lambda one: encode_document(*one, mask), room=ANSWER_BYTES)
 
         return await self._run(
             access,

@@ -15,18 +15,9 @@ from plaintally.contract import Contract
 from plaintally_server.exceptions import StartError
 from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.ingest import json_schema
-from plaintally_server.ingest.rules import (
-    COUNT,
-    DURATION,
-    ID,
-    KEYS,
-    MAP,
-    MAX_CONTEXT_KEYS,
-    SHARE,
-    TIME,
-    VERSION,
-    Rule,
-)
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.rules import MAX_CONTEXT_KEYS, VERSION, Rule
+from plaintally_server.ingest.shared_fields import SHARED
 
 RXINFER = "rxinfer"
 _LABEL = Rule(
@@ -55,36 +46,31 @@ VERSIONS = ("rxinferVersion", "juliaVersion")
 """The fields that a count may have besides `id` and `timestamp`, each a version."""
 COUNT_ORDERS = ((*VERSIONS, "timestamp", "id"), ("timestamp", "id"))
 """The fields of a count in the orders in which RxInfer.jl's releases write them."""
-SHAPES = {
-    "sessions": {
-        "id": ID,
-        "created_at": TIME,
+
+
+def _without_key(collection: str, *missing: str) -> dict[str, Rule]:
+    """Return the fields of a collection's documents, except those that RxInfer.jl does not send."""
+    absent = ("package", "deletion_key_hash", *missing)
+    return {name: rule for name, rule in SHARED[collection].items() if name not in absent}
+
+
+SHAPES: Mapping[str, Mapping[str, Rule]] = {
+    SESSIONS: {
+        **_without_key(SESSIONS),
         "environment": Rule(
             _is_environment,
             "a mapValue of booleans, numbers and short texts",
             json_schema.mapping(json_schema.refer("Fields")),
         ),
     },
-    "session_stats": {
-        "id": ID,
-        "session": ID,
-        "label": _LABEL,
-        **dict.fromkeys(("total_invokes", "success_count", "failed_count"), COUNT),
-        "success_rate": SHARE,
-        **dict.fromkeys(("min_duration_ms", "max_duration_ms", "total_duration_ms"), DURATION),
-        "context_keys": KEYS,
-    },
-    "invokes": {
-        "id": ID,
-        "session_stats": ID,
+    STATS: {**_without_key(STATS), "label": _LABEL},
+    INVOKES: {
+        **_without_key(INVOKES, "label", "duration_ms"),
         "status": Rule(
             lambda value: value in _STATUSES,
             "unknown, success or error",
             json_schema.text(enum=_STATUSES),
         ),
-        "execution_start": TIME,
-        "execution_end": TIME,
-        "context": MAP,
     },
 }
 """By collection, the fields of what users share."""

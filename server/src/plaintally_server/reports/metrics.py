@@ -49,58 +49,32 @@ class Metric(NamedTuple):
         return "/".join([self.table, *self.keys, *([self.adds] if self.adds else [])])
 
 
-IMPORTS = Metric("imports", "Imports per day", "imports", "imports", ("day",), adds="imports")
-VERSIONS = Metric(
-    "versions",
-    "Imports by version of the package",
-    "imports",
-    "imports",
-    ("package_version",),
-    adds="imports",
+def _of_imports(name: str, title: str, *columns: str) -> Metric:
+    return Metric(name, title, "imports", "imports", columns, adds="imports")
+
+
+def _of_sessions(name: str, title: str, *columns: str) -> Metric:
+    return Metric(name, title, "sessions", "sessions", columns)
+
+
+IMPORTS = _of_imports("imports", "Imports per day", "day")
+VERSIONS = _of_imports("versions", "Imports by version of the package", "package_version")
+PYTHONS = _of_imports("pythons", "Imports by version of Python", "python_version")
+RELEASES = _of_imports("releases", "Imports per day and release", "package_version", "day")
+SESSIONS = _of_sessions("sessions", "Shared sessions per day", "day")
+SESSION_VERSIONS = _of_sessions(
+    "session_versions", "Shared sessions by version of the package", "package_version"
 )
-PYTHONS = Metric(
-    "pythons",
-    "Imports by version of Python",
-    "imports",
-    "imports",
-    ("python_version",),
-    adds="imports",
-)
-SESSIONS = Metric("sessions", "Shared sessions per day", "sessions", "sessions", ("day",))
-SESSION_VERSIONS = Metric(
-    "session_versions",
-    "Shared sessions by version of the package",
-    "sessions",
-    "sessions",
-    ("package_version",),
-)
-SESSION_PYTHONS = Metric(
-    "session_pythons",
-    "Shared sessions by version of Python",
-    "sessions",
-    "sessions",
-    ("python_version",),
+SESSION_PYTHONS = _of_sessions(
+    "session_pythons", "Shared sessions by version of Python", "python_version"
 )
 LABEL_SESSIONS = Metric(
     "label_sessions", "Shared sessions by label", "sessions", "stats", ("label",)
 )
-INVOKES = Metric(
-    "invokes",
-    "Shared invokes by label",
-    "invokes",
-    "invokes",
-    ("label", "status", "duration_bucket"),
-)
+_RUN_COLUMNS = ("label", "status", "duration_bucket")
+INVOKES = Metric("invokes", "Shared invokes by label", "invokes", "invokes", _RUN_COLUMNS)
 DURATIONS = Metric(
     "durations", "Time in shared invokes by label", "us", "invokes", ("label",), adds="duration_us"
-)
-RELEASES = Metric(
-    "releases",
-    "Imports per day and release",
-    "imports",
-    "imports",
-    ("package_version", "day"),
-    adds="imports",
 )
 ROLLED = (
     VERSIONS,

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import plaintally
 from plaintally.consent import preferences_file
 from plaintally.consent.preferences_file import KEYS, parse, understood
 
@@ -54,6 +55,11 @@ def test_the_names_of_packages_are_normalised() -> None:
         "packages": {"my_pkg": {"counter": False}, "other": {}},
     }
     assert "My.Pkg" in table["packages"]  # type: ignore[operator]
+
+
+@given(st.from_regex(r"[a-zA-Z][a-zA-Z0-9._-]{0,63}", fullmatch=True))
+def test_a_handle_and_a_preferences_file_normalise_a_name_alike(name: str) -> None:
+    assert plaintally._valid_package(name) == preferences_file.normalise(name)
 
 
 READ_FAST = [
