@@ -53,17 +53,19 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke]
 
-_DECLARATIONS = """
-    Choice Contract Description ErrorType Flag Integer Label Name Real Source
-""".split()  # noqa: SIM905  # classes of `plaintally.contract`
+# Literals are interned, which makes the import cheaper than a text that is split.
+_DECLARATIONS = (  # classes of `plaintally.contract`
+    *("Choice", "Contract", "Description", "ErrorType", "Flag"),
+    *("Integer", "Label", "Name", "Real", "Source"),
+)
 __all__ = [*_DECLARATIONS, "Telemetry"]  # noqa: PLE0604  # a literal for type checkers is above
 __version__ = "0.1.0"
 
-FOR_USERS = """
-    create_session disable_automatic_sharing disable_counter disable_session_logging
-    enable_automatic_sharing enable_counter enable_session_logging forget preview set_endpoint
-    set_session set_session_capacity share status
-""".split()  # noqa: SIM905
+FOR_USERS = (
+    *("create_session", "disable_automatic_sharing", "disable_counter", "disable_session_logging"),
+    *("enable_automatic_sharing", "enable_counter", "enable_session_logging", "forget", "preview"),
+    *("set_endpoint", "set_session", "set_session_capacity", "share", "status"),
+)
 _COARSE = ("package_version", "python_version")
 KINDS = 0x3A0  # flags of the code of generators, coroutines and async generators, as in `inspect`
 _POLICIES = ("opt-out", "notice-first", "opt-in")
@@ -357,13 +359,8 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
     for it.
     """
     main = getattr(sys.modules["__main__"], "__spec__", None)
-    variables = (
-        "CI",
-        "PYTEST_VERSION",
-        "PYTEST_CURRENT_TEST",
-        "TOX_ENV_NAME",
-        "NOX_CURRENT_SESSION",
-    )
+    pytest = ("PYTEST_VERSION", "PYTEST_CURRENT_TEST")
+    variables = ("CI", *pytest, "TOX_ENV_NAME", "NOX_CURRENT_SESSION")
     is_test_run = (
         "_pytest" in sys.modules
         or getattr(main, "name", "") == "unittest.__main__"

@@ -1,20 +1,17 @@
 """From a host name to a connection.
 
 Some networks drop all packets to IPv6 addresses, and some names have addresses that never answer.
-So the addresses of a host race: each has a head start over the next one, and the one that answers
-first is used (RFC 8305, "Happy Eyeballs").
+So the addresses of a host are tried one after the other, and none takes the time of the next ones.
 """
 
-import os
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import selectors
     import socket
     from typing import Any
 
-HEAD_START_S = 0.25  # as RFC 8305 recommends
+PATIENCE_S = 0.5  # for an address that others follow
 
 
 def connect(host: str, port: int, deadline: float, *, in_thread: bool) -> "socket.socket":
@@ -25,33 +22,28 @@ def connect(host: str, port: int, deadline: float, *, in_thread: bool) -> "socke
     Raises:
         OSError: no address answered in time.
     """
-    import selectors
     import socket
 
-    addresses = _alternate(_look_up(host, port, deadline, in_thread=in_thread))
+    addresses = _look_up(host, port, deadline, in_thread=in_thread)
     error = OSError("the host name has no address")
-    with selectors.DefaultSelector() as attempts:
+    while addresses:
+        family, kind, protocol, _, address = addresses.pop(0)
+        left_s = remaining(deadline)
+        share_s = left_s / (1 + len(addresses))
         try:
-            while addresses or attempts.get_map():
-                if addresses:
-                    try:
-                        _begin(attempts, *addresses.pop(0))
-                    except OSError as failure:
-                        error = _more_telling(error, failure)
-                        continue
-                left_s = remaining(deadline)
-                for key, _ in attempts.select(min(HEAD_START_S, left_s) if addresses else left_s):
-                    attempt: Any = key.fileobj
-                    attempts.unregister(attempt)
-                    code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if code == 0:
-                        return attempt  # type: ignore[no-any-return]
-                    attempt.close()
-                    error = _more_telling(error, OSError(code, os.strerror(code)))
-            raise error
-        finally:
-            for abandoned in [key.fileobj for key in attempts.get_map().values()]:
-                abandoned.close()  # type: ignore[union-attr]  # they are sockets
+            attempt = socket.socket(family, kind, protocol)
+            try:
+                attempt.settimeout(min(PATIENCE_S, share_s) if addresses else left_s)
+                attempt.connect(address)
+            except BaseException:
+                attempt.close()
+                raise
+        except OSError as failure:
+            if not isinstance(error, ConnectionError):  # which says more than a missing route
+                error = failure
+        else:
+            return attempt
+    raise error
 
 
 def remaining(deadline: float) -> float:
@@ -64,36 +56,6 @@ def remaining(deadline: float) -> float:
     if left_s <= 0:
         raise TimeoutError
     return left_s
-
-
-def _begin(
-    attempts: "selectors.BaseSelector",
-    family: int,
-    kind: int,
-    protocol: int,
-    _: str,
-    address: "tuple[Any, ...]",
-) -> None:
-    """Begin to connect to an address, and watch for the outcome."""
-    import selectors
-    import socket
-
-    attempt = socket.socket(family, kind, protocol)
-    try:
-        attempt.setblocking(False)
-        try:
-            attempt.connect(address)
-        except BlockingIOError:
-            pass
-        attempts.register(attempt, selectors.EVENT_WRITE)
-    except BaseException:
-        attempt.close()
-        raise
-
-
-def _more_telling(known: OSError, failure: OSError) -> OSError:
-    """Return the failure to report: a refused connection says more than a missing route."""
-    return known if isinstance(known, ConnectionError) else failure
 
 
 def _look_up(host: str, port: int, deadline: float, *, in_thread: bool) -> "list[Any]":
@@ -138,12 +100,3 @@ def _look_up(host: str, port: int, deadline: float, *, in_thread: bool) -> "list
     if isinstance(result, BaseException):
         raise result
     return list(result)
-
-
-def _alternate(found: "list[Any]") -> "list[Any]":
-    """Return addresses in an order that alternates between IPv6 and IPv4."""
-    from itertools import zip_longest
-
-    first = [address for address in found if address[0] == found[0][0]]
-    others = [address for address in found if address[0] != found[0][0]]
-    return [address for pair in zip_longest(first, others) for address in pair if address]
