@@ -91,7 +91,7 @@ def _make_method(name: str) -> "Callable[..., Any]":
         return getattr(controls, name)(*arguments, **keywords)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"See help('plaintally.controls.{name}')."
+    method.__doc__ = "See the function of this name in `plaintally.controls`."
     return method
 
 
@@ -359,13 +359,13 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
     for it.
     """
     main = getattr(sys.modules["__main__"], "__spec__", None)
-    pytest = ("PYTEST_VERSION", "PYTEST_CURRENT_TEST")
-    variables = ("CI", *pytest, "TOX_ENV_NAME", "NOX_CURRENT_SESSION")
+    tools = ("TOX_ENV_NAME", "NOX_CURRENT_SESSION")
+    variables = ("CI", "PYTEST_VERSION", "PYTEST_CURRENT_TEST", *tools)
     is_test_run = (
         "_pytest" in sys.modules
         or getattr(main, "name", "") == "unittest.__main__"
         or sys.flags.dev_mode
-        or not os.environ.keys().isdisjoint(variables)
+        or any(map(os.environ.__contains__, variables))
     )
 
     class Deferred:  # made here, since a package without a contract need not pay for it
@@ -436,7 +436,9 @@ def like(function: "Any", wrapper: "Any") -> "Any":  # noqa: ANN401
     wrapper.__annotations__ = {}
     # In Python 3.14, to ask for annotations would evaluate them.
     annotations = "__annotate__" if hasattr(wrapper, "__annotate__") else "__annotations__"
-    names = ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", annotations)
+    names = ["__module__", "__name__", "__qualname__", "__doc__", annotations]
+    if hasattr(wrapper, "__type_params__"):  # not before Python 3.12, where a miss is dear
+        names.append("__type_params__")
     for name in names:
         try:
             setattr(wrapper, name, getattr(function, name))
