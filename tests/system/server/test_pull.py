@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 from collectors import count, run_collector, run_server
 from emulators import Emulator, needs_google, run_emulator
 from plaintally.contract import Contract
-from plaintally_server.cli.pull import PAGE, Pull
+from plaintally_server.admin.pull import PAGE, Pull
 from plaintally_server.exceptions import CommandError
 from plaintally_server.firestore.client import Project
 from plaintally_server.jobs.retention import purge
@@ -538,7 +538,7 @@ def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
     for options, code, told in (
         ((), 2, "Missing option '--project'"),
         (("--project", "p/q"), 2, "no slash"),
-        (("--project", "p"), 2, "Nothing to copy: name a package"),
+        (("--project", "p"), 2, "Nothing to collect: name a package"),
         (("--project", "p", "--package", "A b"), 2, "must be a name such as"),
         (
             ("--project", "p", "--package", "pkg", "--credentials", "key.json"),

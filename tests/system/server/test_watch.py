@@ -13,7 +13,7 @@ import made
 from collectors import ROOT, run_collector, run_server
 from loopback import loopback
 from made import commit
-from plaintally_server.cli.watch import find_refused
+from plaintally_server.admin.alarms import find_refused
 from plaintally_server.model import Import
 from plaintally_server.reports.silence import ENOUGH
 from plaintally_server.reports.store_source import StoreSource

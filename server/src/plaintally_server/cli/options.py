@@ -1,17 +1,20 @@
 """The options and arguments that several commands take."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
+from plaintally.contract import Contract
+from plaintally_server.admin.contracts import collect_contracts
 from plaintally_server.cli.failures import DATABASE
 from plaintally_server.cli.settings_file import CONFIG_FILE, read_file, setting
 from plaintally_server.exceptions import CommandError, Refusal, StartError
 from plaintally_server.http.forwarded import parse_networks, to_host
 from plaintally_server.ingest.deletion_requests import parse_session_id
+from plaintally_server.store import schema
 from plaintally_server.store.database import Database, has_password, locate
 
 
@@ -36,6 +39,24 @@ def choose_packages(names: Sequence[str], known: Collection[str]) -> Sequence[st
             f"nothing is known of {', '.join(unknown)}; known are {', '.join(sorted(known))}"
         )
     return names or sorted(known)
+
+
+def choose_contracts(
+    database: Database, paths: Sequence[Path], packages: Sequence[str]
+) -> Mapping[str, Contract]:
+    """Return the contracts by package, and prepare a database that has some.
+
+    Raises:
+        UsageError: there are none.
+    """
+    schema.prepare_existing(database)
+    collected = collect_contracts(database, paths, packages)
+    if not collected:
+        raise click.UsageError(
+            "Nothing to collect: name a package with --package NAME, or add one with "
+            "`plaintally-server contract add`."
+        )
+    return collected
 
 
 def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from plaintally_server import log_config
-from plaintally_server.admin.contracts import collect_contracts
 from plaintally_server.cli.options import (
+    choose_contracts,
     on_config,
     on_contracts,
     on_database,
@@ -22,7 +22,6 @@ from plaintally_server.cli.options import (
 )
 from plaintally_server.cli.settings_file import CONFIG_FILE, secret, setting
 from plaintally_server.settings import Settings, find_token
-from plaintally_server.store import schema
 from plaintally_server.store.database import Database
 
 _JSON_LINE = re.compile(r"""^\s*log_format\s*=\s*["']json["']""", re.MULTILINE)
@@ -101,13 +100,7 @@ def serve(
     if not log_config.is_json():
         log_config.set_up(log_format)
     options["token"] = find_token(options["token"], token_file)
-    schema.prepare_existing(database)
-    collected = collect_contracts(database, contracts, packages)
-    if not collected:
-        raise click.UsageError(
-            "Nothing to collect: name a package with --package NAME, or add one with "
-            "`plaintally-server contract add`."
-        )
+    collected = choose_contracts(database, contracts, packages)
     if not options["rate_limit"]:
         log_config.warn("every client may write as much as it likes.")
     from plaintally_server import server

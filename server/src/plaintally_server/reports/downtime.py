@@ -28,10 +28,6 @@ class Downtime(NamedTuple):
             "check that it is running, and that it starts with the host"
         )
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the downtime as plain JSON types."""
-        return {"days": [day.isoformat() for day in self.days], "usual_hours": self.usual_hours}
-
     def find_latest(self, last: date) -> "Downtime | None":
         """Return the downtime that lasts until a day ends; None if the collector ran on it."""
         found = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plaintally_server.cli.watch import find_refused
+from plaintally_server.admin.alarms import find_refused
 from plaintally_server.model import Cells
 from plaintally_server.reports.metrics import IMPORTS, INVOKES, SESSIONS, Metric
 from plaintally_server.reports.silence import ENOUGH
