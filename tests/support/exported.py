@@ -7,8 +7,8 @@ from pathlib import Path
 from uuid import UUID
 
 from made import at, count, counts, session
-from plaintally_server.cli.export import carry_out, plan_packages
 from plaintally_server.export.parquet import Export
+from plaintally_server.export.run import carry_out, plan_packages
 from plaintally_server.ingest.collections import TABLES
 from plaintally_server.model import Import, Write
 from plaintally_server.store.opening import open_reader

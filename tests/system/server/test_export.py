@@ -9,8 +9,8 @@ import pytest
 from collectors import run_server
 from exported import CANARY, DAY, NEXT, export, files, one_import, read, some_writes
 from made import at, commit, delete
-from plaintally_server.cli.export import carry_out, plan_packages
 from plaintally_server.export.parquet import Export
+from plaintally_server.export.run import carry_out, plan_packages
 from plaintally_server.ingest.collections import SESSIONS, TABLES
 from plaintally_server.store.maintenance import Maintenance
 from postgresql import Postgres

@@ -12,8 +12,8 @@ import pytest
 
 from collectors import run_server
 from made import at, commit, counts, session
-from plaintally_server.cli.export import carry_out, plan_packages
 from plaintally_server.export.parquet import Export
+from plaintally_server.export.run import carry_out, plan_packages
 from plaintally_server.reports import formats
 from plaintally_server.reports.days import count_struck
 from plaintally_server.reports.store_source import StoreSource

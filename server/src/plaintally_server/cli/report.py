@@ -1,24 +1,19 @@
 """`plaintally-server report`: prints reports as text, CSV or JSON."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import click
 from rich.console import Console
 
-from plaintally_server.cli.export import needing, on_export, open_export
+from plaintally_server.cli.export import on_export
 from plaintally_server.cli.options import choose_packages, on_config, on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
-from plaintally_server.export.queries import open_duckdb, open_spark
+from plaintally_server.export.opening import open_source
 from plaintally_server.reports import formats
-from plaintally_server.reports.metrics import Source
-from plaintally_server.reports.store_source import StoreSource
 from plaintally_server.reports.tables import make_report
 from plaintally_server.store.database import Database
-from plaintally_server.store.maintenance import open_to_read
 from plaintally_server.store.timestamps import last_sealed
 
 
@@ -109,39 +104,3 @@ def _tell_beginning(first_days: Sequence[date | None], first: date) -> None:
     if begins > first:
         older = "what is over its time is in the sums of --from store alone"
         echo(f"The export has nothing before {begins}; {older}.", err=True)
-
-
-@contextmanager
-def open_source(kind: str, *, database: Database, place: str, master: str) -> Iterator[Source]:
-    """Open the source of this kind.
-
-    Raises:
-        CommandError: it is not there, or what reads it is not installed.
-    """
-    if kind == "store":
-        yield StoreSource(open_to_read(database))
-    elif kind == "parquet":
-        with needing("export"):
-            opened = open_duckdb(open_export(place))
-        yield opened
-    else:
-        with _spark(place, master) as source:
-            yield source
-
-
-@contextmanager
-def _spark(place: str, master: str) -> Iterator[Source]:
-    """Run Spark with this cluster until the block ends."""
-    with needing("spark"):
-        from pyspark.errors import PySparkException
-        from pyspark.sql import SparkSession
-    builder = SparkSession.builder.appName("plaintally").config("spark.ui.enabled", "false")
-    try:
-        session = builder.master(master).getOrCreate()
-    except (PySparkException, OSError) as error:
-        raise CommandError(f"Spark does not start with {master}; see what it says above") from error
-    try:
-        session.sparkContext.setLogLevel("ERROR")
-        yield open_spark(session, place if "://" in place else Path(place).absolute().as_uri())
-    finally:
-        session.stop()

@@ -62,6 +62,11 @@ class Plan(NamedTuple):
     remove: Sequence[Partition]
     struck: Sequence[Struck] | None = None
 
+    @property
+    def written(self) -> Sequence[str]:
+        """The paths of the files to be written."""
+        return [*(one.path for one in self.write), *([] if self.struck is None else [STRUCK])]
+
 
 def parse_path(path: str) -> Partition | None:
     """The partition whose file has this path in the export; None where no partition has."""

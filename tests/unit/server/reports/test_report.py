@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from made import at, commit, counts, session
-from plaintally_server.cli.export import carry_out, plan_packages
 from plaintally_server.export.parquet import Export
 from plaintally_server.export.queries import open_duckdb
+from plaintally_server.export.run import carry_out, plan_packages
 from plaintally_server.reports import formats
 from plaintally_server.reports.days import count_struck
 from plaintally_server.reports.histogram import ZERO, bucket_of
