@@ -15,9 +15,10 @@ from plaintally.cli import main
 from plaintally.consent import preferences_file, rules
 from plaintally.contract import COARSE
 from plaintally_server.cli.main import commands
-from plaintally_server.cli.settings_file import Secret
+from plaintally_server.cli.settings_file import SHAPES, Secret
 from plaintally_server.ingest.shared_fields import ENVIRONMENT, SHARED
 from plaintally_server.reports import rows
+from plaintally_server.settings import Settings
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 CONSENT = (ROOT / "docs/reference/consent.md").read_text()
@@ -114,6 +115,15 @@ def test_every_command_line_of_the_server_is_one_that_it_takes(page: Path) -> No
         # Raises at an option that the command does not have.
         _, more, _ = command.make_parser(context).parse_args(words)
         assert not more, line
+
+
+def test_every_setting_is_in_the_settings_file_and_in_the_docs() -> None:
+    everything = "".join(page.read_text() for page in PAGES)
+    options = {option.name for option in find_command("serve").params}
+    assert set(Settings._fields) <= options
+    for name in {*Settings._fields, *SHAPES}:
+        assert name in SHAPES, f"a settings file cannot have {name}"
+        assert re.search(rf"`PLAINTALLY_SERVER_{name.upper()}`", everything), name
 
 
 def test_every_command_is_mentioned() -> None:

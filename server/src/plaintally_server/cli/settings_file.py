@@ -26,7 +26,7 @@ class _Shape(NamedTuple):
 _TEXT = _Shape((str,), "a text")
 _NUMBER = _Shape((int, str), "a whole number")
 _LIST = _Shape((list,), "a list of texts")
-_SHAPES = {
+SHAPES = {
     **dict.fromkeys(
         ("database", "host", "log_format", "metrics_host", "token", "token_file"), _TEXT
     ),
@@ -93,12 +93,12 @@ def read_file(context: click.Context, _: click.Parameter, path: Path | None) -> 
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.BadParameter(f"{found} cannot be read ({reason}).") from error
     for name, value in values.items():
-        if name not in _SHAPES:
+        if name not in SHAPES:
             raise click.BadParameter(
-                f"{found} has the unknown setting {name!r}; known are {', '.join(sorted(_SHAPES))}."
+                f"{found} has the unknown setting {name!r}; known are {', '.join(sorted(SHAPES))}."
             )
-        if not _fits(value, _SHAPES[name]):
-            raise click.BadParameter(f"{found} must have {_SHAPES[name].name} for {name}.")
+        if not _fits(value, SHAPES[name]):
+            raise click.BadParameter(f"{found} must have {SHAPES[name].name} for {name}.")
     context.meta[CONFIG_FILE] = found
     context.default_map = {name: value for name, value in values.items() if value != ""}
     return found
