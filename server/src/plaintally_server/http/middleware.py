@@ -75,9 +75,7 @@ class Gate:
 
         async def guarded(request: Request) -> Answer:
             length = check_length(request, LONGEST_BYTES)
-            if not self._has_token(request) and self.limiter is not None:
-                charge = self._open_account(self.limiter, request)
-                charge(1)
+            if (charge := self.check(request)) is not None:
                 request = request._replace(charge=charge)
             is_short = (
                 length is not None
@@ -138,14 +136,17 @@ class Gate:
             if has_turn:
                 turn.release()
 
-    def check(self, request: Request) -> None:
-        """Count a request.
+    def check(self, request: Request) -> Callable[[int], None] | None:
+        """Count a request; return what charges the rest of its cost, or None if it costs nothing.
 
         Raises:
             Refusal: the client has to wait.
         """
-        if not self._has_token(request) and self.limiter is not None:
-            self._open_account(self.limiter, request)(1)
+        if self._has_token(request) or self.limiter is None:
+            return None
+        charge = self._open_account(self.limiter, request)
+        charge(1)
+        return charge
 
     def _has_token(self, request: Request) -> bool:
         """Return whether a request comes with a maintainer's token.

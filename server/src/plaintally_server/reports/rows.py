@@ -77,7 +77,7 @@ def to_row(table: str, stored: Stored, *, package: str, label: str | None = None
         label: that of its stats, for an invoke that does not say it.
     """
     fields = rxinfer.complete(stored.fields, package, label=label or "")
-    found = {**fields, "received_at": stored.create_time, **_MORE.get(table, _nothing)(fields)}
+    found = {**fields, "received_at": stored.create_time, **_MORE[table](fields)}
     return tuple(found.get(column) for column in COLUMNS[table])
 
 
@@ -113,10 +113,6 @@ def _of_invoke(fields: Fields) -> Fields:
     duration_us = round(min(duration_ms * 1000, _LONGEST_US))
     durations = {"duration_us": duration_us, "duration_bucket": bucket_of(duration_ms)}
     return {**durations, "context": _json(fields["context"])}
-
-
-def _nothing(_: Fields) -> Fields:
-    return {}
 
 
 def _json(value: object) -> str:

@@ -48,10 +48,8 @@ def find_floods(
         if count - middle < max(ENOUGH, FAR * distance):
             continue
         if found and found[-1].until == hour:
-            last = found.pop()
-            found.append(
-                Flood(last.first_at, hour + HOUR, last.counts + count, last.usual + middle)
-            )
+            last = found[-1]
+            found[-1] = Flood(last.first_at, hour + HOUR, last.counts + count, last.usual + middle)
         else:
             found.append(Flood(hour, hour + HOUR, count, middle))
     return found
