@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, TypeVar
 
-    from plaintally import controls
     from plaintally._spawn import Endpoint
     from plaintally.contract import (
         Choice,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
         Real,
         Source,
     )
+    from plaintally.controls import sessions, switches
     from plaintally.session import Session, SessionInvoke
 
     __all__ = [
@@ -77,18 +77,19 @@ _inspecting = False  # the command line imports packages to look at them, which 
 
 
 def _make_method(name: str) -> "Callable[..., Any]":
-    """Return a method that users call: a function of `controls`, which an import does not load.
+    """Return a method that users call: a function of `controls`, which no import loads.
 
     Packages export such methods, so an import may ask for them. The first call puts the functions
     themselves in the place of the methods.
     """
 
     def method(*arguments: "Any", **keywords: "Any") -> "Any":  # noqa: ANN401
-        from plaintally import controls
+        from plaintally.controls import sessions, switches
 
+        functions = vars(sessions) | vars(switches)
         for each in FOR_USERS:
-            setattr(Telemetry, each, getattr(controls, each))
-        return getattr(controls, name)(*arguments, **keywords)
+            setattr(Telemetry, each, functions[each])
+        return functions[name](*arguments, **keywords)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = "See the function of this name in `plaintally.controls`."
@@ -176,27 +177,27 @@ class Telemetry:
         return f"Telemetry({self.package!r}, policy={self.policy!r})"
 
     if TYPE_CHECKING:
-        create_session = controls.create_session
-        disable_automatic_sharing = controls.disable_automatic_sharing
-        disable_counter = controls.disable_counter
-        disable_session_logging = controls.disable_session_logging
-        enable_automatic_sharing = controls.enable_automatic_sharing
-        enable_counter = controls.enable_counter
-        enable_session_logging = controls.enable_session_logging
-        forget = controls.forget
-        preview = controls.preview
-        set_endpoint = controls.set_endpoint
-        set_session = controls.set_session
-        set_session_capacity = controls.set_session_capacity
-        share = controls.share
-        status = controls.status
+        create_session = sessions.create_session
+        disable_automatic_sharing = switches.disable_automatic_sharing
+        disable_counter = switches.disable_counter
+        disable_session_logging = switches.disable_session_logging
+        enable_automatic_sharing = switches.enable_automatic_sharing
+        enable_counter = switches.enable_counter
+        enable_session_logging = switches.enable_session_logging
+        forget = sessions.forget
+        preview = sessions.preview
+        set_endpoint = switches.set_endpoint
+        set_session = sessions.set_session
+        set_session_capacity = switches.set_session_capacity
+        share = sessions.share
+        status = switches.status
     else:
         locals().update(zip(FOR_USERS, map(_make_method, FOR_USERS), strict=True))
 
     def __reduce__(self) -> "tuple[Any, ...]":
-        from plaintally import controls
+        from plaintally.controls import sessions
 
-        return controls.reduce(self)
+        return sessions.reduce(self)
 
     @property
     def endpoint(self) -> "Endpoint | None":
@@ -239,9 +240,9 @@ class Telemetry:
         """The log of this process, from its import on; None where logging is off."""
         if self._session is ...:
             try:
-                from plaintally import controls
+                from plaintally.controls import sessions
 
-                controls.begin(self, _began_ns)
+                sessions.begin(self, _began_ns)
             except Exception:  # noqa: BLE001, S110  # telemetry never breaks its host
                 pass
         return None if self._session is ... else self._session

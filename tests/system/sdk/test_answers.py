@@ -5,7 +5,6 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -344,18 +343,6 @@ def test_the_fault_of_a_proxy_is_named(
     with pytest.raises(SharingError, match=re.escape(reason)) as failure:
         telemetry.forget(ID, "the key")
     assert "secret" not in str(failure.value)
-
-
-def test_a_file_for_keys_that_cannot_be_written_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "none" / "keys"))
-    with loopback() as there:
-        endpoint = parse_endpoint(there.endpoint.replace("http:", "https:"))
-        with pytest.raises(
-            SharingError, match=r"the file in SSLKEYLOGFILE cannot be written \(No such file"
-        ):
-            sharing.forget(ID, "the key", endpoint)
 
 
 def test_a_silent_server_is_named_by_how_long_it_was_waited_for(

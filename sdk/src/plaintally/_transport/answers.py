@@ -88,23 +88,15 @@ def _reason(error: Exception, try_s: float) -> str:
 def _error_message(content: dict[str, Any], status: int) -> str | None:
     """Return the message of an error in the form of Firestore; None if it has another form."""
     error = content.get("error")
-    if (
-        not isinstance(error, dict)
-        or error.get("code") != status
-        or not isinstance(error.get("status"), str)
-    ):
+    if not isinstance(error, dict) or error.get("code") != status:
         return None
-    message = error.get("message")
+    message = error.get("message") if isinstance(error.get("status"), str) else None
     return message if isinstance(message, str) and message.strip() else None
 
 
 def _read_object(body: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(body.decode())
-    except (
-        ValueError,
-        RecursionError,
-    ):
-        # ValueError: also bytes that are not UTF-8, and a number of 5,000 digits.
+    except (ValueError, RecursionError):  # also bytes that are not UTF-8, or an endless number
         return None
     return content if isinstance(content, dict) else None

@@ -141,13 +141,7 @@ def _make_context() -> "ssl.SSLContext":
     """
     import ssl
 
-    try:
-        context = ssl.create_default_context()
-    except OSError as error:
-        if error.filename and error.filename == os.environ.get("SSLKEYLOGFILE"):
-            reason = f"the file in SSLKEYLOGFILE cannot be written ({error.strerror}); unset it"
-            raise OSError(reason) from error
-        raise
+    context = ssl.create_default_context()
     try:
         has_own = any(context.cert_store_stats().values())
     except Exception:  # noqa: BLE001  # the host has put the system's trust store in its place

@@ -155,11 +155,7 @@ def _lock_a_file() -> bool:
                 fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):  # the latter on Windows
             continue
-        except (
-            ImportError,
-            OSError,
-        ):
-            # There are no locks, as on some network drives: go on without a limit.
+        except (ImportError, OSError):  # no locks, as on some network drives: there is no limit
             pass
         return True
     return False

@@ -41,11 +41,8 @@ def write(environment: "Mapping[str, str]", changes: "Changes", *, by: str) -> s
     Raises:
         PreferencesError: the file cannot be read or written.
     """
-    instead = (
-        ", or set the environment variable PLAINTALLY=off"
-        if set(changes.values()) == {False}
-        else ""
-    )
+    is_no = set(changes.values()) == {False}
+    instead = ", or set the environment variable PLAINTALLY=off" if is_no else ""
     path = _preferences.paths(environment).get("choices")
     if path is None:
         raise PreferencesError(
@@ -77,17 +74,15 @@ def _apply(table: "Mapping[str, Any]", changes: "Changes", by: str) -> "dict[str
     """Return the changed table, with who chose each value and when."""
     day = time.strftime("%Y-%m-%d", time.gmtime())
     who = by.replace("\\", "/").replace('"', "'")[:300]  # as a string without escapes may hold it
-    changed = {
-        **table,
-        "packages": {package: dict(own) for package, own in table["packages"].items()},
-    }
+    packages = {package: dict(own) for package, own in table["packages"].items()}
+    changed = {**table, "packages": packages}
     for (package, key), value in changes.items():
         if value is None:
-            own = changed if package is None else changed["packages"].get(package, {})
+            own = changed if package is None else packages.get(package, {})
             own.pop(key, None)
             own.pop(f"{key}_by", None)
         else:
-            own = changed if package is None else changed["packages"].setdefault(package, {})
+            own = changed if package is None else packages.setdefault(package, {})
             chosen = f"{_literal(value)} " if isinstance(value, bool) else ""
             own |= {key: value, f"{key}_by": f"{chosen}by {who} on {day}"}
     return changed

@@ -116,17 +116,18 @@ def share(
         result = sharing.ShareResult(None)
         result.reason = sharing.unexpected(error)
     if result.reason and not result.shared:
-        import warnings
-
-        try:
-            warnings.warn(
-                f"nothing was shared: {result.reason}",
-                RuntimeWarning,
-                stacklevel=callers.stack_level(),
-            )
-        except Exception:  # noqa: BLE001, S110  # the host has made it an error, which would hide the result
-            pass
+        warn(f"nothing was shared: {result.reason}", RuntimeWarning)
     return result
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn the code that called the SDK."""
+    import warnings
+
+    try:
+        warnings.warn(message, category, stacklevel=callers.stack_level())
+    except Exception:  # noqa: BLE001, S110  # the host has made it an error, which would hide the result
+        pass
 
 
 def _share(

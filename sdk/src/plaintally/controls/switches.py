@@ -89,9 +89,7 @@ def set_endpoint(telemetry: "Telemetry", endpoint: str | None) -> Decision:
     if endpoint is not None:
         _spawn.parse_endpoint(endpoint, allow_http=telemetry.allow_http)
     if endpoint is None or caller.is_person:
-        decision = _remember(
-            telemetry, "endpoint", "none" if endpoint is None else endpoint, caller
-        )
+        decision = _remember(telemetry, "endpoint", endpoint or "none", caller)
     else:
         note = _ask(telemetry, "endpoint", endpoint, caller)
         decision = _decide(telemetry, "counter", note)
@@ -167,10 +165,8 @@ def set_session_capacity(telemetry: "Telemetry", capacity: int) -> None:
         PreferencesError: the file could not be written; nothing has changed.
     """
     caller = callers.find(telemetry, "session_capacity")
-    if caller.is_person:
-        _remember(telemetry, "session_capacity", valid_capacity(capacity), caller)
-    else:
-        _ask(telemetry, "session_capacity", valid_capacity(capacity), caller)
+    keep = _remember if caller.is_person else _ask
+    keep(telemetry, "session_capacity", valid_capacity(capacity), caller)
 
 
 def status(telemetry: "Telemetry") -> "Status":
@@ -202,24 +198,15 @@ def _ask(telemetry: "Telemetry", key: str, value: bool | int | str, caller: Call
         layer = caller.request(telemetry.package, key, value)
         telemetry._explicit.setdefault("modules", {})[key] = layer
     came = "holds for this process, unless you opted out" if is_granted else "was ignored"
+    remedy = f"call the method in your own script or notebook, or use the command {name_command()}"
+    word = str(value).lower()
     note = (
-        f"{key} = {str(value).lower()} of {telemetry.package} {came}, since {caller.name} asked "
-        "for it; to keep it, "
-        f"call the method in your own script or notebook, or use the command {name_command()}"
+        f"{key} = {word} of {telemetry.package} {came}, since {caller.name} asked for it; "
+        f"to keep it, {remedy}"
     )
-    _tell_person(note)
+    if _count._is_interactive():  # a person may have called a function of a package
+        sessions.warn(note, UserWarning)
     return note
-
-
-def _tell_person(note: str) -> None:
-    """Warn a person at a terminal or in a notebook, who may have called a function of a package."""
-    if _count._is_interactive():
-        import warnings
-
-        try:
-            warnings.warn(note, UserWarning, stacklevel=callers.stack_level())
-        except Exception:  # noqa: BLE001, S110  # the host has made it an error
-            pass
 
 
 def _remember(

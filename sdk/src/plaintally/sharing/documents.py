@@ -100,13 +100,10 @@ def invoke(
 
 def coarse_environment(session: Session) -> dict[str, object]:
     """The environment of a session as it leaves, with a coarse version whatever a file says."""
-    found = session.environment
-    coarse = (
-        {"package_version": coarse_version(found["package_version"])}
-        if "package_version" in found
-        else {}
-    )
-    return {**found, **coarse}
+    found = dict(session.environment)
+    if "package_version" in found:
+        found["package_version"] = coarse_version(found["package_version"])
+    return found
 
 
 def from_session(

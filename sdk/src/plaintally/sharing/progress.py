@@ -55,9 +55,7 @@ class Progress:
     def _begin(self, name: str) -> None:
         self.close()
         self._name = name
-        total = sum(
-            number for collection, number in self._totals.items() if _BARS[collection] == name
-        )
+        total = sum(number for kind, number in self._totals.items() if _BARS[kind] == name)
         self._bar = _find_bar()(total=total, desc=name, colour=_COLOURS[name])
 
 
