@@ -53,9 +53,8 @@ def approve(
         is_requested(connection, session_id) or is_here(connection, session_id)
     ):
         receipt = delete_tree(connection, session_id, at=at, salt=salt)
-        credentials.note(
-            connection, Deed(at, actor, "delete", f"a session; its receipt is {receipt.hash}")
-        )
+        deed = Deed(at, actor, "delete", f"a session; its receipt is {receipt.hash}")
+        credentials.note(connection, deed)
     return receipt
 
 
@@ -64,13 +63,8 @@ def delete_tree(connection: Connection, session_id: str, *, at: datetime, salt: 
     count = _delete_session(connection, session_id, at)
     _note_erasure(connection, at)
     receipt = make_receipt(session_id, deleted_at=at, documents=count, salt=salt)
-    row = {
-        "session_hash": hash_text(session_id),
-        "deleted_at": to_us(at),
-        "documents": count,
-        "hash": receipt.hash,
-    }
-    connection.execute(receipts.insert().values(row))
+    row = {"deleted_at": to_us(at), "documents": count, "hash": receipt.hash}
+    connection.execute(receipts.insert().values(session_hash=hash_text(session_id), **row))
     return receipt
 
 
@@ -104,11 +98,11 @@ def bury_late(connection: Connection, late: Mapping[str, datetime]) -> bool:
 
 def find_receipt(connection: Connection, session_id: str) -> Receipt | None:
     """The receipt of a session that was deleted."""
-    query = select(receipts.c.deleted_at, receipts.c.documents, receipts.c.hash)
-    row = connection.execute(
-        query.where(receipts.c.session_hash == hash_text(session_id))
-    ).one_or_none()
-    return None if row is None else Receipt(session_id, from_us(row[0]), row[1], row[2])
+    query = select(receipts).where(receipts.c.session_hash == hash_text(session_id))
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    return Receipt(session_id, from_us(row.deleted_at), row.documents, row.hash)
 
 
 def drop_expired(

@@ -28,14 +28,10 @@ def strike(connection: Connection, window: Window) -> Window:
         raise CommandError(
             f"nothing of {package} was received then; see `plaintally-server strike look {package}`"
         )
-    row = {
-        "package": package,
-        "first_at": to_us(window.first_at),
-        "until": to_us(window.until),
-        "reason": window.reason,
-        "actor": window.actor,
-        "at": to_us(window.at),
+    row = window._asdict() | {
+        name: to_us(getattr(window, name)) for name in ("first_at", "until", "at")
     }
+    del row["number"]  # which the database gives
     number = connection.execute(struck.insert().values(row).returning(struck.c.id)).scalar_one()
     note(connection, Deed(window.at, window.actor, "strike", describe(window)))
     note_changes(connection, _days(connection, window))

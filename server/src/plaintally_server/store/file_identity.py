@@ -55,12 +55,8 @@ class FileIdentity:
                 helps,
             )
         self._is_reported = True
-        raise Known(
-            503,
-            "UNAVAILABLE",
-            "The collector's database is missing; try again later.",
-            retry_after_s=1,
-        )
+        says = "The collector's database is missing; try again later."
+        raise Known(503, "UNAVAILABLE", says, retry_after_s=1)
 
     def release(self) -> None:
         """Check nothing any more, since the files are closed."""

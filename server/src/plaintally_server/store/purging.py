@@ -4,7 +4,7 @@ A step takes the next rows of a package in the order of an index. A context is r
 one. Days that lose something are exported again, and their rollups stay.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -86,27 +87,24 @@ def _signs(due: Due) -> Sequence[ColumnElement[bool]]:
 def _has_expired(due: Due) -> ColumnElement[bool]:
     """The condition that a document has expired, or its context has."""
     expired = and_(_COLUMNS.package == due.package, _COLUMNS.create_time < to_us(due.before))
-    return (
-        and_(expired, _COLUMNS.context_label.in_(due.labels)) if due.what == "contexts" else expired
-    )
+    if due.what != "contexts":
+        return expired
+    return and_(expired, _COLUMNS.context_label.in_(due.labels))
 
 
 def _is_expired_hour(due: Due) -> ColumnElement[bool]:
     """The condition that a row of imports by hour has expired."""
-    return and_(
-        import_days.c.package == due.package, import_days.c.day < day_number(due.before.date())
-    )
+    rows = import_days.c
+    return and_(rows.package == due.package, rows.day < day_number(due.before.date()))
 
 
 def _is_expired_day(due: Due) -> ColumnElement[bool]:
     """The condition that a day was noted for what has expired."""
-    collections = (
-        [f"{COUNTER_PREFIX}{due.package}"] if due.what == "hours" else [SESSIONS, STATS, INVOKES]
-    )
+    shared = (SESSIONS, STATS, INVOKES)
+    names = (f"{COUNTER_PREFIX}{due.package}",) if due.what == "hours" else shared
     days = rolled_days.c
-    return and_(
-        days.package == due.package, days.collection.in_(collections), days.day < due.before.date()
-    )
+    noted = and_(days.package == due.package, days.collection.in_(names))
+    return and_(noted, days.day < due.before.date())
 
 
 def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: datetime) -> Step:
@@ -116,10 +114,9 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
     if due.what == "contexts":
         return _empty(connection, due, after, limit, at)
     place = tuple_(*map(literal, after, [column.type for column in _KEY]))
-    query = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.id, _COLUMNS.create_time).where(
-        _has_expired(due)
-    )
-    found = connection.execute(query.where(place < _ORDER).order_by(*_KEY).limit(limit)).all()
+    query = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.create_time)
+    following = query.where(_has_expired(due), place < _ORDER).order_by(*_KEY).limit(limit)
+    found = connection.execute(following).all()
     removed = _remove(connection, found)
     last = found[-1] if len(found) == limit else None
     return Step(removed, None if last is None else (last.create_time, last.number))
@@ -128,16 +125,13 @@ def purge(connection: Connection, due: Due, after: Place, *, limit: int, at: dat
 def _drop_hours(connection: Connection, due: Due, place: Place, limit: int) -> Step:
     """Drop the oldest imports by hour, whole days at a time."""
     rows = import_days.c
-    sums = rollups.c
     oldest = select(rows.day).where(_is_expired_hour(due)).order_by(rows.day, rows.fields)
     last: int | None = connection.scalar(oldest.offset(limit - 1).limit(1))
     end = day_number(due.before.date()) if last is None else last + 1
     whole = and_(rows.package == due.package, rows.day < end)
     dropped = connection.scalars(delete(import_days).where(whole).returning(rows.day)).all()
-    of_hours = and_(
-        sums.series == IMPORTS_BY_HOUR, sums.package == due.package, sums.day < date_of(end)
-    )
-    connection.execute(delete(rollups).where(of_hours))
+    sums = and_(rollups.c.series == IMPORTS_BY_HOUR, rollups.c.package == due.package)
+    connection.execute(delete(rollups).where(sums, rollups.c.day < date_of(end)))
     collection = f"{COUNTER_PREFIX}{due.package}"
     _note_purged(connection, {Day(due.package, collection, date_of(day)) for day in dropped})
     return Step(len(dropped), None if last is None else place)
@@ -147,25 +141,25 @@ def drop_days(connection: Connection, due: Due) -> None:
     """See `Purging.drop_days`."""
     days = rolled_days.c
     noted = connection.execute(select(days.collection, days.day).where(_is_expired_day(due))).all()
-    left = _days_left(connection, due)
     for collection, day in noted:
-        if (collection, day) not in left:
+        if not is_filled(connection, due.package, collection, day):
             this = and_(days.package == due.package, days.collection == collection, days.day == day)
             connection.execute(delete(rolled_days).where(this))
 
 
-def _days_left(connection: Connection, due: Due) -> set[tuple[str, date]]:
-    """Return the collections and days that still have something expired."""
-    if due.what == "hours":
-        numbers = connection.scalars(
-            select(import_days.c.day).where(_is_expired_hour(due)).distinct()
+def is_filled(connection: Connection, package: str, collection: str, day: date) -> bool:
+    """Whether something of a package was received in a collection on a day, and is there."""
+    key = documents.c
+    rows = import_days.c
+    if collection == f"{COUNTER_PREFIX}{package}":
+        query = select(rows.day).where(rows.package == package, rows.day == day_number(day))
+    else:
+        start = day_number(day) * DAY_US
+        received = (key.create_time >= start, key.create_time < start + DAY_US)
+        query = select(key.number).where(
+            key.package == package, *received, key.collection == collection
         )
-        return {(f"{COUNTER_PREFIX}{due.package}", date_of(number)) for number in numbers}
-    number = _COLUMNS.create_time // DAY_US
-    found = connection.execute(
-        select(_COLUMNS.collection, number).where(_has_expired(due)).distinct()
-    )
-    return {(collection, day_of(day * DAY_US)) for collection, day in found}
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def drop_ids(connection: Connection, after: bytes, *, before: date, today: date) -> bytes | None:
@@ -174,47 +168,30 @@ def drop_ids(connection: Connection, after: bytes, *, before: date, today: date)
     Returns:
         The place after which the next step looks; None if this one was the last.
     """
-    days = {"before": day_number(before), "today": day_number(today)}
-    step = _drop_ids_by_page if connection.dialect.name == "postgresql" else _drop_ids_by_id
-    return step(connection, after, days)
-
-
-def _drop_ids_by_id(connection: Connection, after: bytes, days: Mapping[str, int]) -> bytes | None:
-    span, last = next_span(connection, import_ids.c.id, after, IDS_STEP)
+    if connection.dialect.name == "postgresql":
+        span, last = _next_pages(connection, after)
+    else:
+        span, last = next_span(connection, import_ids.c.id, after, IDS_STEP)
     day = import_ids.c.day
-    connection.execute(delete(import_ids).where(span, day < days["before"]))
-    connection.execute(
-        update(import_ids).where(span, day > days["today"]).values(day=days["today"])
-    )
+    number = day_number(today)
+    connection.execute(delete(import_ids).where(span, day < day_number(before)))
+    connection.execute(update(import_ids).where(span, day > number).values(day=number))
     return last
 
 
-def _drop_ids_by_page(
-    connection: Connection, after: bytes, days: Mapping[str, int]
-) -> bytes | None:
-    """Look at the next pages of the table: by ids, a step would write as many pages."""
+def _next_pages(connection: Connection, after: bytes) -> tuple[ColumnElement[bool], bytes | None]:
+    """Return the next pages of the table: by ids, a step would write as many pages."""
     page = int.from_bytes(after)
     end = page + max(1, IDS_STEP * _ID_BYTES // _PAGE_BYTES)
-    span = {"first": f"({page},0)", "end": f"({end},0)"}
-    of_pages = "ctid >= CAST(:first AS tid) AND ctid < CAST(:end AS tid)"
-    connection.execute(
-        text(f"DELETE FROM import_ids WHERE {of_pages} AND day < :before"),  # noqa: S608
-        {**span, "before": days["before"]},
-    )
-    connection.execute(
-        text(f"UPDATE import_ids SET day = :today WHERE {of_pages} AND day > :today"),  # noqa: S608
-        {**span, "today": days["today"]},
-    )
+    span: ColumnElement[bool] = literal_column(f"ctid >= '({page},0)' AND ctid < '({end},0)'")
     pages = connection.execute(text("SELECT pg_relation_size('import_ids') / 8192")).scalar_one()
-    return end.to_bytes(8) if end < pages else None
+    return span, end.to_bytes(8) if end < pages else None
 
 
 def _empty(connection: Connection, due: Due, place: Place, limit: int, at: datetime) -> Step:
     """Empty the contexts of runs."""
-    query = (
-        select(_COLUMNS.number, func.length(_COLUMNS.fields)).where(_has_expired(due)).limit(limit)
-    )
-    sized = connection.execute(query).all()
+    query = select(_COLUMNS.number, func.length(_COLUMNS.fields)).where(_has_expired(due))
+    sized = connection.execute(query.limit(limit)).all()
     numbers = next(split(((number, size) for number, size in sized), CONTEXTS_BYTES), [])
     these = select(_COLUMNS.number, _COLUMNS.collection, _COLUMNS.fields, _COLUMNS.create_time)
     found = connection.execute(these.where(_COLUMNS.number.in_(numbers))).all()
@@ -224,9 +201,8 @@ def _empty(connection: Connection, due: Due, place: Place, limit: int, at: datet
         fields = write_fields({**read_fields(content), "context": {}})
         values = {"fields": fields, "context_label": None, "update_time": changed}
         connection.execute(update(documents).where(_COLUMNS.number == number).values(values))
-    _note_purged(
-        connection, {Day(due.package, one.collection, day_of(one.create_time)) for one in found}
-    )
+    days = {Day(due.package, one.collection, day_of(one.create_time)) for one in found}
+    _note_purged(connection, days)
     is_last = len(sized) < limit and len(numbers) == len(sized)
     return Step(len(found), None if is_last else place)
 

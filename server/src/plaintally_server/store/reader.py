@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, select
 
 from plaintally_server.firestore.documents import Name, Stored
-from plaintally_server.ingest.collections import COUNTER_PREFIX, INVOKES, SESSIONS, STATS
+from plaintally_server.ingest.collections import INVOKES, SESSIONS, STATS
 from plaintally_server.model import (
     Cells,
     Changed,
@@ -93,7 +93,7 @@ class SQLReader:
     ) -> Collection[tuple[str, date]]:
         """See `Reader.filled_days`."""
         with self._reading() as connection:
-            return {one for one in days if _is_filled(connection, package, *one)}
+            return {one for one in days if purging.is_filled(connection, package, *one)}
 
     def import_hours(self, package: str, day: date) -> Sequence[ImportHour]:
         """See `Reader.import_hours`."""
@@ -404,18 +404,3 @@ class _Snapshot(SQLReader):
 def _imports(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     """Select the imports in a table of rollups, and the excluded ones as negatives."""
     return select(*columns).where(table.c.series.in_([IMPORTS, STRUCK_IMPORTS]))
-
-
-def _is_filled(connection: Connection, package: str, collection: str, day: date) -> bool:
-    """Whether something of a package was received in a collection on a day, and is there."""
-    key = documents.c
-    days = import_days.c
-    if collection == f"{COUNTER_PREFIX}{package}":
-        query = select(days.day).where(days.package == package, days.day == day_number(day))
-    else:
-        start = day_number(day) * DAY_US
-        received = (key.create_time >= start, key.create_time < start + DAY_US)
-        query = select(key.number).where(
-            key.package == package, *received, key.collection == collection
-        )
-    return connection.execute(query.limit(1)).first() is not None

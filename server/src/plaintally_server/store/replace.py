@@ -72,8 +72,7 @@ def _check_logs(database: Path) -> None:
         names = " and ".join(map(str, left))
         raise StartError(
             f"there is no database {database}, or it is empty, but {names} holds data of it, which "
-            "would be lost; "
-            "move the database back, or move that away if its data is not wanted"
+            "would be lost; move the database back, or move that away if its data is not wanted"
         )
 
 
@@ -82,8 +81,7 @@ def _check_old(database: Path) -> None:
     if old.exists():
         raise StartError(
             f"there is no database {database}, but {old}, which a restore replaced and which lacks "
-            "everything since; "
-            f"move it away, or rename it to {database} if nothing newer is left"
+            f"everything since; move it away, or rename it to {database} if nothing newer is left"
         )
 
 
@@ -108,15 +106,13 @@ def check_one_name(database: Path) -> None:
     if is_mount_point(database):
         raise StartError(
             f"the database {database} is a mount point, so it has another name, under which it "
-            "would be damaged; "
-            "mount its folder instead of the file"
+            "would be damaged; mount its folder instead of the file"
         )
     names = database.stat().st_nlink - int(_is_same(replaced_by(database), database))
     if names > 1 and database.is_file():
         raise StartError(
             f"the database {database} has another name (hard link), under which it would be "
-            "damaged; remove that name: "
-            f"find it with `find / -xdev -samefile {database}`"
+            f"damaged; remove that name: find it with `find / -xdev -samefile {database}`"
         )
 
 
