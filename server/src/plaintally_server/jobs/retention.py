@@ -10,20 +10,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from time import monotonic
 
 from plaintally.contract import Contract
 from plaintally_server.model import START, Due, Place
 from plaintally_server.store.pace import PAUSE, REST
 from plaintally_server.store.protocols import Purging
 
-STEP = 500
+STEP = 100
 """Rows that a step removes at most."""
-LEAST = 20
-"""The number to which `STEP` shrinks if steps take long."""
-LONG = timedelta(milliseconds=12)
-"""A step that takes longer makes the next one smaller."""
-SHORT = timedelta(milliseconds=4)
-"""A step that takes less makes the next one larger."""
 CONTEXT_DAYS = 90
 """The days for which contexts of runs without a label are kept."""
 IDS_DAYS = 2
@@ -125,22 +120,15 @@ async def purge(store: Purging, due: Due, *, now: Callable[[], datetime]) -> int
 
 async def _pass(store: Purging, due: Due, *, now: Callable[[], datetime]) -> int:
     removed = 0
-    limit = STEP
     place: Place | None = START
-    clock_s = asyncio.get_running_loop().time
     while place is not None:
-        begun_s = clock_s()
-        step = await store.purge(due, place, limit=limit, at=now())
-        took = timedelta(seconds=clock_s() - begun_s)
+        begun_s = monotonic()
+        step = await store.purge(due, place, limit=STEP, at=now())
         removed += step.removed
         place = step.next
-        if place is None:
-            break
-        if took > LONG:
-            limit = max(LEAST, limit // 2)
-        elif took < SHORT:
-            limit = min(STEP, limit * 2)
-        await asyncio.sleep(max(PAUSE, REST * took).total_seconds())
+        if place is not None:
+            pause_s = max(PAUSE.total_seconds(), REST * (monotonic() - begun_s))
+            await asyncio.sleep(pause_s)
     return removed
 
 

@@ -51,9 +51,8 @@ def request(connection: Connection, session_id: str, *, at: datetime) -> None:
 def _drop_oldest_empty(connection: Connection) -> None:
     """Drop the oldest surplus requests about unknown sessions that are still unknown."""
     asked = forget_requests.c
-    newest = (
-        select(asked.session).where(asked.is_found.is_(False)).order_by(asked.requested_at.desc())
-    )
+    empty = select(asked.session).where(asked.is_found.is_(False))
+    newest = empty.order_by(asked.requested_at.desc())
     oldest = connection.scalars(newest.offset(MAX_EMPTY).limit(STEP)).all()
     if not oldest:
         return
@@ -89,12 +88,8 @@ def refuse(connection: Connection, session_id: str) -> bool:
 def list_requests(connection: Connection, state: str) -> Sequence[ForgetRequest]:
     """The requests in a state, those about documents first, then the oldest."""
     asked = forget_requests.c
-    query = (
-        select(asked.session, asked.requested_at)
-        .where(asked.state == state)
-        .order_by(asked.requested_at)
-    )
-    rows = connection.execute(query).all()
+    query = select(asked.session, asked.requested_at).where(asked.state == state)
+    rows = connection.execute(query.order_by(asked.requested_at)).all()
     trees = _find_trees(connection, [session for session, _ in rows])
     found = [
         ForgetRequest(session, from_us(at), state, *trees.get(session, _Tree()))

@@ -105,7 +105,7 @@ class MaintenanceReader(SQLReader):
         return self._read(pull_progress.find, project, collection)
 
     def find_rejected(self, walk: pull_progress.Walk, ids: Collection[bytes]) -> frozenset[bytes]:
-        """See `walks.find_rejected`."""
+        """See `pull_progress.find_rejected`."""
         return self._read(pull_progress.find_rejected, walk, ids)
 
     def _read(

@@ -38,9 +38,8 @@ def vacuum(engine: Engine, *, rewrite: bool = False, waits: bool = True) -> None
     if last is None and not rewrite:
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(
-            f"SET lock_timeout = {PATIENCE_S * 1000 if waits else PATIENCE_MS}"
-        )
+        patience_ms = PATIENCE_S * 1000 if waits else PATIENCE_MS
+        connection.exec_driver_sql(f"SET lock_timeout = {patience_ms}")
         connection.exec_driver_sql("SET statement_timeout = 0")
         try:
             connection.exec_driver_sql(f"VACUUM {'FULL ' if rewrite else ''}{_TABLES}")
