@@ -284,12 +284,12 @@ def senders(marker: str) -> list[int]:
 def wait_until_gone(marker: str) -> None:
     """Wait until every sender with the marker in its environment has ended by itself.
 
-    While a process is being replaced by another its environment cannot be read, so one empty look
-    proves nothing.
+    While a process is being replaced by another its environment cannot be read, for some hundredths
+    of a second on a busy machine, so one empty look proves nothing.
     """
     deadline = time.monotonic() + PATIENCE_S
     empty_looks = 0
     while empty_looks < 5 and time.monotonic() < deadline:
         empty_looks = 0 if senders(marker) else empty_looks + 1
-        time.sleep(0.01)
+        time.sleep(0.04)
     assert senders(marker) == []
