@@ -7,7 +7,7 @@ optional. A `note` explains a declaration.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from plaintally.contract import Contract, ErrorType, Kind, Name, Real, Source
+from plaintally.contract import Contract, ErrorType, Kind, Label, Name, Real, Source
 from plaintally_author.words import DIALECT
 
 ERROR = "error"
@@ -46,28 +46,9 @@ def check(
         *_retention("contract", contract.retention_days),
     ]
     if contract.dialect:
-        found.append(Problem(NOTE, "contract", f"has the dialect {contract.dialect}, so {DIALECT}"))
+        found.append(_note("contract", f"has the dialect {contract.dialect}, so {DIALECT}"))
     for name, label in contract.labels.items():
-        place = f"label {name}"
-        if not label.purpose:
-            found.append(
-                Problem(
-                    ERROR, place, "has no purpose; say Label(purpose=...) in a line for the user"
-                )
-            )
-        found += _retention(place, label.retention_days)
-        unexplained = [key for key, kind in label.context.items() if not kind.purpose]
-        if unexplained:
-            keys = ", ".join(unexplained)
-            found.append(
-                Problem(
-                    ADVICE,
-                    place,
-                    f"no purpose of their own have {keys}; the label's stands for them",
-                )
-            )
-        for key, kind in label.context.items():
-            found += _kind(f"{place}, field {key}", kind)
+        found += _label(f"label {name}", label)
     return tuple(sorted(found, key=lambda problem: (ERROR, ADVICE, NOTE).index(problem.level)))
 
 
@@ -76,74 +57,71 @@ def is_wrong(problems: tuple[Problem, ...]) -> bool:
     return any(problem.level == ERROR for problem in problems)
 
 
+def _error(place: str, what: str) -> Problem:
+    return Problem(ERROR, place, what)
+
+
+def _advice(place: str, what: str) -> Problem:
+    return Problem(ADVICE, place, what)
+
+
+def _note(place: str, what: str) -> Problem:
+    return Problem(NOTE, place, what)
+
+
 def _parties(
     contract: Contract, privacy_url: str | None, endpoint: str | None
 ) -> Iterator[Problem]:
     if not contract.purpose:
-        yield Problem(
-            ERROR, "contract", "has no purpose; say Contract(purpose=...), why imports are counted"
-        )
+        says = "has no purpose; say Contract(purpose=...), why imports are counted"
+        yield _error("contract", says)
     if not contract.controller:
-        yield Problem(
-            ERROR,
-            "contract",
-            "names no controller; say Contract(controller=...), who answers for it",
-        )
+        says = "names no controller; say Contract(controller=...), who answers for it"
+        yield _error("contract", says)
     if not contract.contact:
-        yield Problem(
-            ERROR,
-            "contract",
-            "names no contact; say Contract(contact=...), an e-mail address or a page",
-        )
+        says = "names no contact; say Contract(contact=...), an e-mail address or a page"
+        yield _error("contract", says)
     elif "@" not in contract.contact and not contract.contact.startswith("https://"):
-        yield Problem(
-            ADVICE,
-            "contract",
-            "contact is neither an e-mail address nor a page with https://; give one",
-        )
+        says = "contact is neither an e-mail address nor a page with https://; give one"
+        yield _advice("contract", says)
     if privacy_url is None:
-        yield Problem(
-            ERROR,
-            "handle",
-            "has no privacy page; publish `plaintally contract docs` as privacy_url=...",
-        )
+        says = "has no privacy page; publish `plaintally contract docs` as privacy_url=..."
+        yield _error("handle", says)
     if endpoint is None:
-        yield Problem(
-            ADVICE,
-            "handle",
-            "has no endpoint, so nothing is sent; say endpoint=... once there is one",
-        )
+        says = "has no endpoint, so nothing is sent; say endpoint=... once there is one"
+        yield _advice("handle", says)
+
+
+def _label(place: str, label: Label) -> Iterator[Problem]:
+    if not label.purpose:
+        yield _error(place, "has no purpose; say Label(purpose=...) in a line for the user")
+    yield from _retention(place, label.retention_days)
+    unexplained = ", ".join(key for key, kind in label.context.items() if not kind.purpose)
+    if unexplained:
+        says = f"no purpose of their own have {unexplained}; the label's stands for them"
+        yield _advice(place, says)
+    for key, kind in label.context.items():
+        yield from _kind(f"{place}, field {key}", kind)
 
 
 def _retention(place: str, days: int) -> Iterator[Problem]:
     if days > LONG_DAYS:
-        yield Problem(
-            ADVICE,
-            place,
-            f"keeps for {days} days; choose at most {LONG_DAYS} (25 months), or say why",
-        )
+        says = f"keeps for {days} days; choose at most {LONG_DAYS} (25 months), or say why"
+        yield _advice(place, says)
 
 
 def _kind(place: str, kind: Kind) -> Iterator[Problem]:
+    leaves = "leaves only with share(include="
     match kind:
         case Name():
             yield from _name(place, kind)
         case Real() if repr(kind) == repr(Real(purpose=kind.purpose)):
-            yield Problem(
-                ADVICE, place, "takes any number, the user's data too; give Real(minimum, maximum)"
-            )
+            says = "takes any number, the user's data too; give Real(minimum, maximum)"
+            yield _advice(place, says)
         case Source():
-            yield Problem(
-                NOTE,
-                place,
-                "is private: it leaves only with share(include={'source'}), after a preview",
-            )
+            yield _note(place, f"is private: it {leaves}{{'source'}}), after a preview")
         case ErrorType():
-            yield Problem(
-                NOTE,
-                place,
-                "its message is private: it leaves only with share(include={'error_message'})",
-            )
+            yield _note(place, f"its message is private: it {leaves}{{'error_message'}})")
         case _:
             pass
 
@@ -153,14 +131,8 @@ def _name(place: str, kind: Name) -> Iterator[Problem]:
         text for text in ARBITRARY if kind.accepts(text) or kind.accepts(text[: kind.max_length])
     ]
     if passing:
-        yield Problem(
-            ERROR,
-            place,
-            f"lets {passing[0]!r} pass; name what is meant with Choice, or a closer pattern",
-        )
+        says = f"lets {passing[0]!r} pass; name what is meant with Choice, or a closer pattern"
+        yield _error(place, says)
     elif kind.accepts("hunter2"):
-        yield Problem(
-            ADVICE,
-            place,
-            "lets any word pass, 'hunter2' too; a Choice lets pass what you know only",
-        )
+        says = "lets any word pass, 'hunter2' too; a Choice lets pass what you know only"
+        yield _advice(place, says)

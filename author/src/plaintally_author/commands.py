@@ -115,13 +115,8 @@ def _docs(arguments: argparse.Namespace, telemetry: Telemetry, contract: Contrac
     if arguments.card and arguments.format == "html":
         arguments.usage_error("the card is Markdown; leave --format out")
     said = declare(telemetry, contract)
-    if arguments.card:
-        text = page.make_card(said)
-    elif arguments.format == "html":
-        text = page.make_html(said)
-    else:
-        text = page.make_markdown(said)
-    _put(arguments.output, text)
+    make = page.make_html if arguments.format == "html" else page.make_markdown
+    _put(arguments.output, page.make_card(said) if arguments.card else make(said))
     problems = checks.check(contract, privacy_url=said.privacy_url, endpoint=said.endpoint)
     if checks.is_wrong(problems):
         say(

@@ -61,16 +61,12 @@ def is_wider(changes: tuple[Change, ...]) -> bool:
 
 
 def _counter(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[Change]:
-    yield from (
-        Change(WIDENS, f"counter.{name}", "a new field of each import")
-        for name in new
-        if name not in old
-    )
-    yield from (
-        Change(NARROWS, f"counter.{name}", "an import no longer sends it")
-        for name in old
-        if name not in new
-    )
+    for name in new:
+        if name not in old:
+            yield Change(WIDENS, f"counter.{name}", "a new field of each import")
+    for name in old:
+        if name not in new:
+            yield Change(NARROWS, f"counter.{name}", "an import no longer sends it")
     if old != new and set(old) == set(new):
         yield Change(NEUTRAL, "counter", "the fields stand in another order")
 
@@ -85,9 +81,8 @@ def _labels(old: Mapping[str, Label], new: Mapping[str, Label]) -> Iterator[Chan
     for name, label in new.items():
         place = f"labels.{name}"
         if name not in old:
-            yield Change(
-                WIDENS, place, f"a new label with {', '.join(label.fields) or 'no fields'}"
-            )
+            fields = ", ".join(label.fields) or "no fields"
+            yield Change(WIDENS, place, f"a new label with {fields}")
             continue
         yield from _words(f"{place}.", old[name], label, ("purpose",))
         yield from _retention(
@@ -104,11 +99,8 @@ def _labels(old: Mapping[str, Label], new: Mapping[str, Label]) -> Iterator[Chan
 def _context(place: str, old: Mapping[str, Kind], new: Mapping[str, Kind]) -> Iterator[Change]:
     for key, kind in new.items():
         if key not in old:
-            yield Change(
-                WIDENS,
-                f"{place}.{key}",
-                f"a new field: {type(kind).__name__}, {plain(limits(kind))}",
-            )
+            what = f"a new field: {type(kind).__name__}, {plain(limits(kind))}"
+            yield Change(WIDENS, f"{place}.{key}", what)
         else:
             yield from _kind(f"{place}.{key}", old[key], kind)
     yield from (
@@ -149,9 +141,8 @@ def _words(place: str, old: object, new: object, names: tuple[str, ...]) -> Iter
         before = getattr(old, name)
         after = getattr(new, name)
         if before != after:
-            yield Change(
-                NEUTRAL, f"{place}{name}", f"{after or 'not told'}; before: {before or 'not told'}"
-            )
+            what = f"{after or 'not told'}; before: {before or 'not told'}"
+            yield Change(NEUTRAL, f"{place}{name}", what)
 
 
 def _retention(place: str, old: int, new: int) -> Iterator[Change]:

@@ -19,8 +19,7 @@ SAMPLE = {
 COUNTED = {
     "id": (
         "a random number (UUID, version 4), made for this process only, so that an import counts "
-        "once if it "
-        "arrives twice"
+        "once if it arrives twice"
     ),
     "timestamp": "the hour of the import in UTC",
     **COARSE,
@@ -34,8 +33,8 @@ SESSION = {
     "created_at": "the hour in which the session began, in UTC",
     "environment": (
         "the versions of Python and of the package (without what identifies a development "
-        "checkout), the operating "
-        "system, the processor's architecture, its number of threads and its word size"
+        "checkout), the operating system, the processor's architecture, its number of threads and "
+        "its word size"
     ),
     "deletion_key_hash": "a fingerprint (SHA-256) of the key that lets you delete it",
 }
@@ -58,8 +57,7 @@ INVOKE = {
     "status": "success or error",
     "execution_start, execution_end, duration_ms": (
         "when it began and ended, counted from the hour above instead of the session's real "
-        "beginning, and how long it "
-        "took"
+        "beginning, and how long it took"
     ),
     "context": "the fields below",
 }
