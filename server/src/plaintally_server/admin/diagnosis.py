@@ -27,7 +27,10 @@ from plaintally_server.admin.findings import (
     check_proxies,
     check_tables,
     check_unerased,
+    failed,
     find_dangers,
+    ok,
+    warning,
 )
 from plaintally_server.exceptions import ServerError
 from plaintally_server.settings import find_token
@@ -63,7 +66,7 @@ def examine(
             elif isinstance(database, Path):
                 replace.check_place(database)
     except ServerError as error:
-        yield Finding("failed", "database", str(error))
+        yield failed("database", str(error))
     if inspection is not None:
         yield check_tables(inspection, is_server=isinstance(database, str))
         if isinstance(database, str):
@@ -77,7 +80,7 @@ def examine(
         try:
             made = _count_tokens(database)
         except ServerError as error:
-            yield Finding("failed", "token", str(error))
+            yield failed("token", str(error))
     yield _check_token(options["token"], options["token_file"], made, is_new=inspection is None)
     yield check_proxies(options["trusted_proxies"], options["host"])
     yield check_clock(now, inspection, is_synchronized=_is_synchronized())
@@ -91,7 +94,7 @@ def _check_server(address: str) -> Iterator[Finding]:
     try:
         state = look_at_server(address)
     except ServerError as error:
-        yield Finding("failed", "postgresql", str(error))
+        yield failed("postgresql", str(error))
         return
     found = [*find_dangers(state)]
     yield from found
@@ -101,7 +104,7 @@ def _check_server(address: str) -> Iterator[Finding]:
             if state.is_pooled
             else "it waits for its disk"
         )
-        yield Finding("ok", "postgresql", says)
+        yield ok("postgresql", says)
 
 
 def _check_erasing(database: Database, inspection: Inspection, now: datetime) -> Iterator[Finding]:
@@ -117,15 +120,13 @@ def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequen
             names = sorted(collect_contracts(database, paths, packages))
             strays = _find_strays(database, names) if exists(database) else []
     except ServerError as error:
-        return Finding("failed", "contracts", str(error))
+        return failed("contracts", str(error))
     if not names:
-        return Finding(
-            "failed", "contracts", "nothing to collect; name a package or add a contract"
-        )
+        return failed("contracts", "nothing to collect; name a package or add a contract")
     if strays:
         others = f"documents of {', '.join(strays)} stay for ever unless these are named, too"
-        return Finding("warning", "contracts", f"of {', '.join(names)}; {others}")
-    return Finding("ok", "contracts", f"of {', '.join(names)}")
+        return warning("contracts", f"of {', '.join(names)}; {others}")
+    return ok("contracts", f"of {', '.join(names)}")
 
 
 def _find_strays(database: Database, names: Sequence[str]) -> Sequence[str]:
@@ -138,19 +139,17 @@ def _find_strays(database: Database, names: Sequence[str]) -> Sequence[str]:
 def _check_token(token: str | None, path: Path | None, made: int, *, is_new: bool) -> Finding:
     if not token and path is None:
         if made:
-            return Finding(
-                "ok", "token", f"{made} {'was' if made == 1 else 'were'} made and not revoked"
-            )
+            return ok("token", f"{made} {'was' if made == 1 else 'were'} made and not revoked")
         says = "there is no token, so documents cannot be read"
         remedy = "make one with `plaintally-server token create`"
         when = " once it has been started" if is_new else ""
-        return Finding("warning", "token", f"{says}; {remedy}{when}")
+        return warning("token", f"{says}; {remedy}{when}")
     try:
         find_token(token, path)
     except ServerError as error:
-        return Finding("failed", "token", str(error))
+        return failed("token", str(error))
     if token or path is None:
-        return Finding("ok", "token", "there is one")
+        return ok("token", "there is one")
     return _check_owner_only("token", path)
 
 
@@ -165,19 +164,18 @@ def _check_files(database: Database) -> Iterator[Finding]:
         return
     folder = database.absolute().parent
     if not folder.is_dir():
-        yield Finding("failed", "database", f"there is no folder {folder}; make it")
+        yield failed("database", f"there is no folder {folder}; make it")
         return
     is_there = os.access(database, os.F_OK)  # which does not raise where its folder is closed to us
     if not os.access(folder, os.W_OK | os.X_OK) or (is_there and not os.access(database, os.W_OK)):
-        yield Finding(
-            "failed",
+        yield failed(
             "permissions",
             f"{database} and its folder must be writable; run this as its owner, or `chmod` them",
         )
     elif is_there:
         yield _check_owner_only("permissions", database)
     else:
-        yield Finding("ok", "permissions", f"{database} can be made")
+        yield ok("permissions", f"{database} can be made")
     yield from check_file_system(find_type(folder.resolve()))
     size = database.stat().st_size if is_there else 0
     yield check_disk(shutil.disk_usage(folder).free, size)
@@ -185,8 +183,8 @@ def _check_files(database: Database) -> Iterator[Finding]:
 
 def _check_owner_only(about: str, path: Path) -> Finding:
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return Finding("warning", about, f"others can read {path}; `chmod 600` it")
-    return Finding("ok", about, f"{path} is its owner's only")
+        return warning(about, f"others can read {path}; `chmod 600` it")
+    return ok(about, f"{path} is its owner's only")
 
 
 def _is_synchronized() -> bool:
@@ -202,24 +200,16 @@ def _check_listening(host: str, port: int) -> Finding:
     try:
         status = _ask(host, port)
     except ConnectionRefusedError:
-        return Finding(
-            "warning",
-            "listening",
-            f"nothing answers at {place}; start it with `plaintally-server serve`",
+        return warning(
+            "listening", f"nothing answers at {place}; start it with `plaintally-server serve`"
         )
     except (OSError, http.client.HTTPException) as error:
-        return Finding(
-            "failed", "listening", f"something at {place} does not answer as a collector ({error})"
-        )
+        return failed("listening", f"something at {place} does not answer as a collector ({error})")
     if status == HTTPStatus.NOT_FOUND:
-        return Finding(
-            "failed", "listening", f"something at {place} is no collector; choose another --port"
-        )
+        return failed("listening", f"something at {place} is no collector; choose another --port")
     if status != HTTPStatus.OK:
-        return Finding(
-            "failed", "listening", f"the collector at {place} is not ready ({status}); see its log"
-        )
-    return Finding("ok", "listening", f"it answers at {place}")
+        return failed("listening", f"the collector at {place} is not ready ({status}); see its log")
+    return ok("listening", f"it answers at {place}")
 
 
 def _ask(host: str, port: int) -> int:

@@ -26,76 +26,84 @@ class Finding(NamedTuple):
     says: str
 
 
+def ok(about: str, says: str) -> Finding:
+    """Return a finding that asks for nothing."""
+    return Finding("ok", about, says)
+
+
+def warning(about: str, says: str) -> Finding:
+    """Return a finding that may cost something one day."""
+    return Finding("warning", about, says)
+
+
+def failed(about: str, says: str) -> Finding:
+    """Return a finding that must be dealt with."""
+    return Finding("failed", about, says)
+
+
 def check_tables(inspection: Inspection, *, is_server: bool = False) -> Finding:
     """Check whether the tables are of this version.
 
     A collector brings those of a file forward, but not those of a PostgreSQL server.
     """
     if inspection.tables == "newer":
-        return Finding("failed", "tables", "they are of a newer version; update plaintally-server")
+        return failed("tables", "they are of a newer version; update plaintally-server")
     if inspection.tables == "older":
         older = "older, or not there" if is_server else "older"
         says = f"they are {older}; back up, then run `plaintally-server migrate`"
-        return Finding("failed" if is_server else "warning", "tables", says)
+        return failed("tables", says) if is_server else warning("tables", says)
     if inspection.is_sound:
-        return Finding(
-            "ok", "tables", "they are of this version, and every page of the file is sound"
-        )
-    return Finding("ok", "tables", "they are of this version")
+        return ok("tables", "they are of this version, and every page of the file is sound")
+    return ok("tables", "they are of this version")
 
 
 def find_dangers(state: "ServerState") -> Iterator[Finding]:
     """Yield what makes acknowledged data unsafe on a server, or stops the collector."""
     if state.is_standby:
-        yield _failed("it is a standby, which only reads; name the primary")
+        yield failed("postgresql", "it is a standby, which only reads; name the primary")
     if state.version < _LEAST_POSTGRESQL:
-        yield _failed(f"it is older than 15 ({state.version // 10_000}); update it")
+        yield failed("postgresql", f"it is older than 15 ({state.version // 10_000}); update it")
     if not state.has_fsync:
         says = "fsync is off, so a crash of the machine loses or damages everything"
-        yield _failed(f"{says}; turn it on")
+        yield failed("postgresql", f"{says}; turn it on")
     if not state.has_full_pages:
         says = "full_page_writes is off, so a crash of the machine may damage pages"
-        yield _failed(f"{says}; turn it on")
+        yield failed("postgresql", f"{says}; turn it on")
     if state.encoding != "UTF8":
-        yield _failed(f"its encoding is {state.encoding}; make a database with the encoding UTF8")
+        yield failed(
+            "postgresql",
+            f"its encoding is {state.encoding}; make a database with the encoding UTF8",
+        )
     for name in state.unlogged:
         says = f"the table {name} is unlogged, so a crash empties it"
-        yield _failed(f"{says}; run ALTER TABLE {name} SET LOGGED")
+        yield failed("postgresql", f"{says}; run ALTER TABLE {name} SET LOGGED")
     if state.synchronous_commit in ("off", "local"):
         says = (
             f"synchronous_commit is {state.synchronous_commit}; the collector turns it on for "
             "itself, and you should for copies and restores with other programs"
         )
-        yield Finding("warning", "postgresql", says)
+        yield warning("postgresql", says)
     if state.has_late_standbys:
         says = "no commit waits for its standbys, so a failover may lose what was acknowledged last"
-        yield Finding("warning", "postgresql", f"{says}; set synchronous_standby_names")
-
-
-def _failed(says: str) -> Finding:
-    return Finding("failed", "postgresql", says)
+        yield warning("postgresql", f"{says}; set synchronous_standby_names")
 
 
 def check_clock(now: datetime, inspection: Inspection | None, *, is_synchronized: bool) -> Finding:
     """Check whether the clock can be right: days are counted by it."""
     if inspection and inspection.future:
-        return Finding("failed", "clock", _tell_future(inspection.future, now))
+        return failed("clock", _tell_future(inspection.future, now))
     if inspection and inspection.time and abs(now - inspection.time) > _CLOCKS_APART:
-        return Finding(
-            "failed",
-            "clock",
-            f"it says {now:%H:%M:%S}, PostgreSQL's {inspection.time:%H:%M:%S}; set both",
+        return failed(
+            "clock", f"it says {now:%H:%M:%S}, PostgreSQL's {inspection.time:%H:%M:%S}; set both"
         )
     if inspection and inspection.lag and inspection.lag > LONG_LAG:
         says = f"{now:%Y-%m-%d %H:%M} UTC; {describe_lag(inspection.lag)}"
-        return Finding("warning", "clock", says)
+        return warning("clock", says)
     if not is_synchronized:
-        return Finding(
-            "warning",
-            "clock",
-            f"{now:%Y-%m-%d %H:%M} UTC, but nothing keeps it right; run an NTP client",
+        return warning(
+            "clock", f"{now:%Y-%m-%d %H:%M} UTC, but nothing keeps it right; run an NTP client"
         )
-    return Finding("ok", "clock", f"{now:%Y-%m-%d %H:%M} UTC")
+    return ok("clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
 def _tell_future(future: Mapping[str, tuple[date, date]], now: datetime) -> str:
@@ -117,14 +125,12 @@ def check_disk(free_bytes: int, database_bytes: int) -> Finding:
     """Check whether there is room to go on, and for copies of the database, such as backups."""
     says = f"{free_bytes / 2**20:,.0f} MiB are free beside the database"
     if free_bytes < SCARCE_BYTES:
-        return Finding("failed", "disk", f"{says}; make room before it is full")
+        return failed("disk", f"{says}; make room before it is full")
     if free_bytes < max(AMPLE_BYTES, 2 * database_bytes):
-        return Finding(
-            "warning",
-            "disk",
-            f"{says}; a backup and a restore need twice its size, and 1 GiB is little",
+        return warning(
+            "disk", f"{says}; a backup and a restore need twice its size, and 1 GiB is little"
         )
-    return Finding("ok", "disk", says)
+    return ok("disk", says)
 
 
 def check_erasing(free_bytes: int, needed_bytes: int) -> Finding:
@@ -133,10 +139,8 @@ def check_erasing(free_bytes: int, needed_bytes: int) -> Finding:
         f"{needed_bytes / 2**20:,.0f} MiB are needed beside the database to erase what is deleted"
     )
     if free_bytes < needed_bytes:
-        return Finding(
-            "failed", "erasing", f"{needed}, and {free_bytes / 2**20:,.0f} MiB are free; make room"
-        )
-    return Finding("ok", "erasing", needed)
+        return failed("erasing", f"{needed}, and {free_bytes / 2**20:,.0f} MiB are free; make room")
+    return ok("erasing", needed)
 
 
 def check_unerased(since: datetime, now: datetime) -> Finding:
@@ -144,25 +148,25 @@ def check_unerased(since: datetime, now: datetime) -> Finding:
     says = f"bytes of sessions deleted since {since:%Y-%m-%d %H:%M} UTC are still to be erased"
     if now - since > _LONG_UNERASED:
         remedy = "run a collector, end programs that read the database for long, and see the log"
-        return Finding("warning", "erasing", f"{says}; {remedy}")
-    return Finding("ok", "erasing", says)
+        return warning("erasing", f"{says}; {remedy}")
+    return ok("erasing", says)
 
 
 def check_file_system(kind: str | None) -> Iterator[Finding]:
     """Check whether SQLite can rely on a file system of this type; yield nothing if unknown."""
     if kind in NETWORK:
         says = f"{kind} is shared with other machines, where SQLite's locks do not hold"
-        yield Finding("failed", "filesystem", f"{says}; use a local disk or PostgreSQL")
+        yield failed("filesystem", f"{says}; use a local disk or PostgreSQL")
     elif kind in PASSING:
         says = f"{kind} ends with the machine or the container, and the data with it"
-        yield Finding("warning", "filesystem", f"{says}; use a disk or a volume")
+        yield warning("filesystem", f"{says}; use a disk or a volume")
     elif kind is not None:
-        yield Finding("ok", "filesystem", kind)
+        yield ok("filesystem", kind)
 
 
 def check_proxies(trusted: Sequence[str], host: str) -> Finding:
     """Check whether the proxy is trusted that a collector on the loopback address must have."""
     if not trusted and host in ("127.0.0.1", "::1", "localhost"):
         says = "none is trusted, so all clients behind one share its rate limit"
-        return Finding("warning", "proxies", f"{says}; name it with --trusted-proxy")
-    return Finding("ok", "proxies", f"trusted: {', '.join(trusted) or 'none'}")
+        return warning("proxies", f"{says}; name it with --trusted-proxy")
+    return ok("proxies", f"trusted: {', '.join(trusted) or 'none'}")
