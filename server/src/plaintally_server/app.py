@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache, partial
 from importlib.metadata import version
 
@@ -49,18 +49,18 @@ def create_app(
     settings: Settings,
     store: Store,
     *,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    maintenance: Maintenance,
+    beside: Callable[[], Awaitable[None]],
+    note_refused: Callable[[str], None],
+    access: type[Access],
+    now: Callable[[], datetime],
     measured: Callable[[Work], Work] = lambda work: work,
-    beside: Callable[[], Awaitable[None]] | None = None,
-    maintenance: Maintenance | None = None,
-    note_refused: Callable[[str], None] = lambda _: None,
-    access: type[Access] = Access,
 ) -> Application:
     """Return the application of a collector; it closes the store when it shuts down.
 
-    `measured` wraps what programs ask; `beside` is done as long as the application runs;
-    maintainers have pages where there is a `maintenance`; `note_refused` is told the package of a
-    document that is not admitted; `access` decides what the sender of a request may do.
+    `maintenance` is the store as the pages of maintainers change it; `beside` is done as long as
+    the application runs; `note_refused` is told the package of a document that is not admitted;
+    `access` decides what the sender of a request may do; `measured` wraps what programs ask.
     """
     make_salt = partial(secrets.token_bytes, 16)
     tokens = Tokens(settings.token)
@@ -85,30 +85,28 @@ def create_app(
         access=access,
     )
     shown = PageCache()
-    maintaining: list[BaseRoute] = []
-    if maintenance is not None:
-        entrance = Entrance(
-            gate,
-            store=maintenance,
-            now=now,
-            make_secret=partial(secrets.token_urlsafe, cookies.SECRET_BYTES),
-        )
-        page = Maintaining(
-            maintenance,
-            collector=store,
-            contracts=settings.contracts,
-            entrance=entrance,
-            now=now,
-            make_salt=make_salt,
-            forget_pages=shown.clear,
-        )
-        maintaining = [*entrance.routes(), *page.routes()]
+    entrance = Entrance(
+        gate,
+        store=maintenance,
+        now=now,
+        make_secret=partial(secrets.token_urlsafe, cookies.SECRET_BYTES),
+    )
+    page = Maintaining(
+        maintenance,
+        collector=store,
+        contracts=settings.contracts,
+        entrance=entrance,
+        now=now,
+        make_salt=make_salt,
+        forget_pages=shown.clear,
+    )
     pages = _make_pages(
         _running(store, tokens, now, beside),
         _describe(endpoints.policy),
         *health.routes(store, clock_s=time.monotonic),
         *forgetting.routes(),
-        *maintaining,
+        *entrance.routes(),
+        *page.routes(),
         *dashboard.routes(store, contracts=settings.contracts, now=now, cache=shown),
     )
     visits = Limiter(rate=VISITS_PER_S, burst=VISITS, make_salt=make_salt)
@@ -144,14 +142,12 @@ def _running(
     store: Store,
     tokens: Tokens,
     now: Callable[[], datetime],
-    beside: Callable[[], Awaitable[None]] | None,
+    beside: Callable[[], Awaitable[None]],
 ) -> Callable[[Starlette], Lifespan]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await tokens.read(store, today=now().date())  # so that the first request finds them
-        tasks = [asyncio.ensure_future(tokens.follow(store, now=now))]
-        if beside is not None:
-            tasks.append(asyncio.ensure_future(beside()))
+        tasks = [asyncio.ensure_future(work) for work in (tokens.follow(store, now=now), beside())]
         yield
         for task in tasks:
             task.cancel()

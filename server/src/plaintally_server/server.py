@@ -138,12 +138,12 @@ def _raise_file_limit() -> None:
 def _make_app(
     settings: Settings, store: SQLStore, stack: contextlib.ExitStack, access: type[Access]
 ) -> Application:
-    maintenance = open_maintenance(settings.database, store)
     refusals = Refusals()
+    now = partial(datetime.now, UTC)
 
     async def work_beside() -> None:
         await asyncio.gather(
-            scheduler.keep(store, settings.contracts, refusals, now=lambda: datetime.now(UTC)),
+            scheduler.keep(store, settings.contracts, refusals, now=now),
             report_health(lambda: store.trouble is None),
         )
 
@@ -151,10 +151,11 @@ def _make_app(
         create_app,
         settings,
         store,
+        maintenance=open_maintenance(settings.database, store),
         beside=work_beside,
-        maintenance=maintenance,
         note_refused=refusals.note,
         access=access,
+        now=now,
     )
     if settings.metrics_port is None:
         return create()
