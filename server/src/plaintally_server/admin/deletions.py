@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from plaintally_server.exceptions import forbidden, not_found
-from plaintally_server.export.layout import Partition, affected_partitions
+from plaintally_server.export.layout import Partition
+from plaintally_server.ingest.collections import table_of
 from plaintally_server.ingest.deletion_requests import parse_session_id
 from plaintally_server.model import ForgetRequest, Scope
 from plaintally_server.store.maintenance import Maintenance, MaintenanceReader
@@ -59,9 +60,8 @@ def find_exported(store: MaintenanceReader, session_id: str, now: datetime) -> S
     """Return the files of an export that hold something of a session."""
     last = last_sealed(now)
     found = {
-        partition
+        Partition(table_of(collection), package, at.date())
         for collection, package, at in store.received(session_id)
-        for partition in affected_partitions(package, [(collection, at)])
     }
     return sorted(partition for partition in found if partition.day <= last)
 

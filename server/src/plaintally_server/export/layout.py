@@ -91,17 +91,3 @@ def make_plan(wanted: Mapping[Partition, str], found: Mapping[Partition, str | N
         if found.get(partition) != wanted[partition]
     }
     return Plan(write, sorted(found.keys() - wanted.keys()))
-
-
-def affected_partitions(
-    package: str, documents: Iterable[tuple[str, datetime]]
-) -> Sequence[Partition]:
-    """The partitions that documents are in, for whoever is about to delete these.
-
-    Args:
-        package: whose documents they are.
-        documents: the collection of each, and when it was received: its `create_time`, aware, in
-            UTC.
-    """
-    days = {(table_of(collection), received_at.date()) for collection, received_at in documents}
-    return sorted(Partition(table, package, day) for table, day in days)
