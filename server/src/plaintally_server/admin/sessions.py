@@ -32,12 +32,7 @@ class FoundSession(NamedTuple):
 
 
 def look_up(
-    reader: Reader,
-    session_id: str,
-    *,
-    contracts: Mapping[str, Contract],
-    scope: Scope,
-    n_last: int,
+    reader: Reader, session_id: str, *, contracts: Mapping[str, Contract], scope: Scope, n_last: int
 ) -> FoundSession:
     """Return what arrived of a session and may be seen; its own document may be missing.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from plaintally_server.cli.options import on_config, on_database
+from plaintally_server.cli.options import on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store import backup as copies
@@ -24,7 +24,6 @@ _PG_RESTORE = (
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@on_config
 @on_database
 def backup(*, file: Path, database: Database) -> None:
     """Copy the database into a new file, also while a collector runs on it.
@@ -59,7 +58,6 @@ def backup(*, file: Path, database: Database) -> None:
     is_flag=True,
     help="Go on where nobody knows what was deleted since the backup.",
 )
-@on_config
 @on_database
 def restore(
     *, file: Path | None, deletions: Path | None, without_deletions: bool, database: Database

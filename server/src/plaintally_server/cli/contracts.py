@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from plaintally_server.admin.contracts import load_contract, read_contract, write_contract
-from plaintally_server.cli.options import on_config, on_database
+from plaintally_server.cli.options import on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.store.database import Database, describe
 from plaintally_server.store.maintenance import Maintenance, open_to_read
@@ -19,7 +19,6 @@ def contract() -> None:
 
 @contract.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@on_config
 @on_database
 def add(*, file: Path, database: Database) -> None:
     """Add the contract in a JSON file, in place of an earlier one of that package."""
@@ -33,7 +32,6 @@ def add(*, file: Path, database: Database) -> None:
 
 
 @contract.command("list")
-@on_config
 @on_database
 def list_contracts(*, database: Database) -> None:
     """List the contracts that were added."""

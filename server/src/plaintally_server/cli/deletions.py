@@ -7,7 +7,7 @@ import click
 
 from plaintally_server.admin import deletions
 from plaintally_server.cli.account import account
-from plaintally_server.cli.options import on_config, on_database, on_session, read_session_id
+from plaintally_server.cli.options import on_database, on_session, read_session_id
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
 from plaintally_server.store.database import Database
@@ -24,14 +24,7 @@ def forget() -> None:
 
 
 @forget.command("list")
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    help="How many of each state.",
-)
-@on_config
+@click.option("--limit", type=click.IntRange(1), default=100, help="How many of each state.")
 @on_database
 def list_requests(*, limit: int, database: Database) -> None:
     """List the requests, with the number of documents each is about."""
@@ -53,7 +46,6 @@ def list_requests(*, limit: int, database: Database) -> None:
 
 @forget.command()
 @on_session
-@on_config
 @on_database
 def approve(*, session_id: str, database: Database) -> None:
     """Delete a session and all that was shared of it, and print the receipt.
@@ -71,7 +63,6 @@ def approve(*, session_id: str, database: Database) -> None:
 
 
 @forget.command()
-@on_config
 @on_database
 def erase(*, database: Database) -> None:
     """Erase the last bytes of deleted sessions from the tables.
@@ -94,7 +85,6 @@ def erase(*, database: Database) -> None:
 @click.option(
     "--empty", is_flag=True, help="Refuse all that are about no document, in place of one."
 )
-@on_config
 @on_database
 def refuse(*, session_id: str | None, empty: bool, database: Database) -> None:
     """Refuse a request; it stays in the list, and waits anew when somebody asks again.
@@ -114,7 +104,6 @@ def refuse(*, session_id: str | None, empty: bool, database: Database) -> None:
 
 @forget.command("receipt")
 @click.argument("receipt_hash", metavar="HASH")
-@on_config
 @on_database
 def show_receipt(*, receipt_hash: str, database: Database) -> None:
     """Tell whether a receipt is one of this collector's."""
@@ -128,7 +117,6 @@ def show_receipt(*, receipt_hash: str, database: Database) -> None:
 
 
 @forget.command("log")
-@on_config
 @on_database
 def print_log(*, database: Database) -> None:
     """Print hashes of what was deleted, for `restore`."""

@@ -8,7 +8,7 @@ import click
 
 from plaintally_server.admin.exclusions import LOOK_BACK_DAYS, exclude, parse_time, undo
 from plaintally_server.cli.account import account
-from plaintally_server.cli.options import on_config, on_database
+from plaintally_server.cli.options import on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError, Refusal
 from plaintally_server.reports.facts import read_floods
@@ -30,13 +30,8 @@ def strike() -> None:
 @strike.command()
 @click.argument("package")
 @click.option(
-    "--days",
-    type=click.IntRange(2, 400),
-    default=LOOK_BACK_DAYS,
-    show_default=True,
-    help="How many days to look at.",
+    "--days", type=click.IntRange(2, 400), default=LOOK_BACK_DAYS, help="How many days to look at."
 )
-@on_config
 @on_database
 def look(*, package: str, days: int, database: Database) -> None:
     """Show hours with far more imports than the same hour of other days."""
@@ -86,7 +81,6 @@ def _on_time(name: str, parameter: str, text: str) -> Callable[[Any], Any]:
 )
 @_on_time("--until", "until", "The end of the last hour, such as 2026-11-22T15:00.")
 @click.option("--reason", required=True, help="Why, in a line; the public page shows it.")
-@on_config
 @on_database
 def add(
     *, package: str, first_at: datetime, until: datetime, reason: str, database: Database
@@ -106,7 +100,6 @@ def add(
 
 @strike.command("undo")
 @click.argument("number", type=click.IntRange(1, 2**31 - 1))
-@on_config
 @on_database
 def undo_window(*, number: int, database: Database) -> None:
     """Count again what was received in excluded hours."""
@@ -118,7 +111,6 @@ def undo_window(*, number: int, database: Database) -> None:
 
 
 @strike.command("list")
-@on_config
 @on_database
 def list_windows(*, database: Database) -> None:
     """List the hours that are excluded."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from plaintally_server.admin.contracts import collect_contracts
-from plaintally_server.cli.options import choose_packages, on_config, on_contracts, on_database
+from plaintally_server.cli.options import choose_packages, on_contracts, on_database
 from plaintally_server.cli.settings_file import setting
 from plaintally_server.cli.terminal import echo
 from plaintally_server.export.opening import open_export
@@ -43,7 +43,6 @@ def on_export(flag: str, **attributes: Any) -> Callable[[Any], Any]:  # noqa: AN
     is_flag=True,
     help="Write nothing; list what is not as the store is, and exit with 1.",
 )
-@on_config
 @click.option(
     "--package",
     "names",

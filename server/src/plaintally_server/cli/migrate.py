@@ -2,7 +2,7 @@
 
 import click
 
-from plaintally_server.cli.options import on_config, on_database
+from plaintally_server.cli.options import on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.store import schema
 from plaintally_server.store.database import Database, describe
@@ -10,7 +10,6 @@ from plaintally_server.store.tables import HEAD
 
 
 @click.command()
-@on_config
 @on_database
 def migrate(*, database: Database) -> None:
     """Bring the tables to this version, or make them.

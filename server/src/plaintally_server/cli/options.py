@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from plaintally.contract import Contract
 from plaintally_server.admin.contracts import collect_contracts
 from plaintally_server.cli.failures import DATABASE
-from plaintally_server.cli.settings_file import CONFIG_FILE, read_file, setting
+from plaintally_server.cli.settings_file import CONFIG_FILE, F, read_file, setting
 from plaintally_server.exceptions import CommandError, Refusal, StartError
 from plaintally_server.http.forwarded import parse_networks, to_host
 from plaintally_server.ingest.deletion_requests import parse_session_id
@@ -96,7 +96,7 @@ def read_session_id(_: click.Context, __: click.Parameter, text: str) -> str:
 
 
 on_session = click.argument("session_id", metavar="ID", callback=read_session_id)
-on_config = setting(
+_on_config = setting(
     "config",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=read_file,
@@ -133,7 +133,7 @@ on_contracts = setting(
     help="Contract of a package, as JSON, where counts hold more than id and time or sessions are "
     f"taken; may be given again (in the variable: {os.pathsep!r} between).",
 )
-on_database = setting(
+_on_database = setting(
     "database",
     callback=read_database,
     metavar="FILE|URL",
@@ -150,3 +150,8 @@ on_trusted_proxies = setting(
         "its client is; may be given again (in the variable: spaces between)."
     ),
 )
+
+
+def on_database(command: F) -> F:
+    """Declare the database of a command, and the settings file that may name it."""
+    return _on_config(_on_database(command))

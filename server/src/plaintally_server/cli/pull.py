@@ -8,13 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from plaintally_server.admin.pull import Pull
-from plaintally_server.cli.options import (
-    choose_contracts,
-    on_config,
-    on_contracts,
-    on_database,
-    on_packages,
-)
+from plaintally_server.cli.options import choose_contracts, on_contracts, on_database, on_packages
 from plaintally_server.cli.settings_file import setting
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import Refusal
@@ -39,7 +33,6 @@ def _read_project(_: click.Context, __: click.Parameter, text: str) -> str:
 
 
 @click.command()
-@on_config
 @setting("project", required=True, callback=_read_project, help="The id of the Firestore project.")
 @setting(
     "credentials",

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 
 from plaintally_server.cli.export import on_export
-from plaintally_server.cli.options import choose_packages, on_config, on_database
+from plaintally_server.cli.options import choose_packages, on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import CommandError
 from plaintally_server.export.opening import open_source
@@ -19,9 +19,7 @@ from plaintally_server.store.timestamps import last_sealed
 
 @click.command()
 @click.argument("names", metavar="[PACKAGE]...", nargs=-1)
-@click.option(
-    "--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="How many days."
-)
+@click.option("--days", type=click.IntRange(1, 36_500), default=30, help="How many days.")
 @click.option(
     "--last",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -32,24 +30,11 @@ from plaintally_server.store.timestamps import last_sealed
     "source",
     type=click.Choice(["store", "parquet", "spark"]),
     default="store",
-    show_default=True,
     help="The database, or an export as DuckDB or as Spark reads it.",
 )
 @on_export("export", help="Where the export is, for all but the store.")
-@click.option(
-    "--master",
-    default="local[*]",
-    show_default=True,
-    help="Spark's cluster, such as spark://host:7077.",
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "csv", "json"]),
-    default="text",
-    show_default=True,
-)
-@on_config
+@click.option("--master", default="local[*]", help="Spark's cluster, such as spark://host:7077.")
+@click.option("--format", "form", type=click.Choice(["text", "csv", "json"]), default="text")
 @on_database
 def report(
     *,

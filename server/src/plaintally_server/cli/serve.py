@@ -12,7 +12,6 @@ import click
 from plaintally_server import log_config
 from plaintally_server.cli.options import (
     choose_contracts,
-    on_config,
     on_contracts,
     on_database,
     on_host,
@@ -44,7 +43,6 @@ class Logged(click.Command):
 
 
 @click.command(cls=Logged)
-@on_config
 @on_packages
 @on_contracts
 @on_database

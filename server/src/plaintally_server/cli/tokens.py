@@ -8,7 +8,7 @@ import click
 from plaintally_server.admin.contracts import collect_contracts
 from plaintally_server.admin.tokens import create_token
 from plaintally_server.cli.account import account
-from plaintally_server.cli.options import check_packages, on_config, on_database
+from plaintally_server.cli.options import check_packages, on_database
 from plaintally_server.cli.terminal import echo
 from plaintally_server.exceptions import Refusal
 from plaintally_server.store.database import Database
@@ -29,7 +29,6 @@ def token() -> None:
     "--package", "names", multiple=True, help="A package that it is for; may be given again."
 )
 @click.option("--all-packages", "everything", is_flag=True, help="It is for all packages.")
-@on_config
 @on_database
 def create(*, name: str, names: Sequence[str], everything: bool, database: Database) -> None:
     """Make a token and print it, once: only its hash is kept."""
@@ -49,7 +48,6 @@ def create(*, name: str, names: Sequence[str], everything: bool, database: Datab
 
 
 @token.command("list")
-@on_config
 @on_database
 def list_tokens(*, database: Database) -> None:
     """List the tokens: what each is for, when it was made, last used, and revoked."""
@@ -65,7 +63,6 @@ def list_tokens(*, database: Database) -> None:
 
 @token.command()
 @click.argument("name")
-@on_config
 @on_database
 def revoke(*, name: str, database: Database) -> None:
     """Have a token open nothing any more."""

@@ -8,7 +8,7 @@ import click
 from plaintally_server.admin import webhook as webhooks
 from plaintally_server.admin.alarms import find_alarms
 from plaintally_server.admin.contracts import collect_contracts
-from plaintally_server.cli.options import choose_packages, on_config, on_database
+from plaintally_server.cli.options import choose_packages, on_database
 from plaintally_server.cli.settings_file import setting
 from plaintally_server.cli.terminal import echo
 from plaintally_server.store.database import Database
@@ -27,7 +27,6 @@ def _check_webhook(_: click.Context, __: click.Parameter, url: str | None) -> st
 @setting(
     "webhook", metavar="URL", callback=_check_webhook, help="Where to POST the alarms to, as JSON."
 )
-@on_config
 @on_database
 def watch(*, names: Sequence[str], webhook: str | None, database: Database) -> None:
     """Report packages and releases that went silent or are rejected, and downtime.
