@@ -84,6 +84,7 @@ def _make_method(name: str) -> "Callable[..., Any]":
     """
 
     def method(*arguments: "Any", **keywords: "Any") -> "Any":  # noqa: ANN401
+        """See the function of this name in `plaintally.controls`."""
         from plaintally.controls import sessions, switches
 
         functions = vars(sessions) | vars(switches)
@@ -92,7 +93,6 @@ def _make_method(name: str) -> "Callable[..., Any]":
         return functions[name](*arguments, **keywords)
 
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = "See the function of this name in `plaintally.controls`."
     return method
 
 

@@ -255,6 +255,7 @@ def test_if_nothing_was_said_the_default_decides(switch: str) -> None:
     decision = decide(switch, make_facts())
     assert (decision.allowed, decision.note) == (DEFAULTS[switch][1], "")
     assert ("default", *DEFAULTS[switch][2:]) == (decision.rule, decision.value, decision.where)
+    assert decision.finding is decision.findings[-1]
 
 
 def test_the_variables_of_a_package() -> None:
