@@ -14,20 +14,8 @@ PATTERN = (
     r"([.]post[0-9]{1,6}|([.]post)?([.]dev)?)"
 )
 """A regular expression that matches a whole coarse version, for Python's `re` and for RE2."""
-_PARTS = (
-    (
-        "alpha",
-        "beta",
-        "preview",
-        "pre",
-        "rc",
-        "a",
-        "b",
-        "c",
-    ),  # no word before a longer one with its letters
-    ("post",),
-    ("dev",),
-)
+# No word stands before a longer one that begins with its letters.
+_PARTS = (("alpha", "beta", "preview", "pre", "rc", "a", "b", "c"), ("post",), ("dev",))
 _PRE, _POST, _DEV = range(3)
 _SEPARATORS = frozenset("-_.")
 _DIGITS = frozenset("0123456789")
@@ -40,11 +28,9 @@ def coarse_version(version: object) -> str:
         >>> coarse_version("1.38.1.dev3+g8f2c1ab.d20261130")
         '1.38.1.dev'
     """
-    text = (
-        version.lower().removeprefix("v")
-        if isinstance(version, str) and len(version) <= 1000
-        else ""
-    )
+    if not isinstance(version, str) or len(version) > 1000:
+        return ""
+    text = version.lower().removeprefix("v")
     end = _after_number(text, 0, part=_PRE)
     if not end:
         return ""

@@ -65,29 +65,11 @@ class SessionStats:
         invokes: the last ones, the oldest first, up to the session's capacity.
     """
 
-    __slots__ = (
-        "context_keys",
-        "dropped",
-        "ended",
-        "failed_count",
-        "fields",
-        "id",
-        "invokes",
-        "label",
-        "max_duration_ms",
-        "min_duration_ms",
-        "session",
-        "success_count",
-        "takes",
-        "total_duration_ms",
-        "total_invokes",
-    )
-
     def __init__(self, session: "Session", label: str) -> None:
-        declared = session.contract.labels.get(label) if session.contract is not None else None
         self.session = session
         self.label = label
-        self.fields: Mapping[str, Kind] = declared.fields if declared is not None else {}
+        self.declared = None if session.contract is None else session.contract.labels.get(label)
+        self.fields: Mapping[str, Kind] = {} if self.declared is None else self.declared.fields
         self.takes = {key: kind.take for key, kind in self.fields.items()}
         self.invokes: MutableSequence[SessionInvoke] = deque(maxlen=session.capacity)
         self.ended: list[SessionInvoke] = []  # and not yet counted
@@ -95,9 +77,8 @@ class SessionStats:
 
     def __repr__(self) -> str:
         return (
-            f"SessionStats({self.label!r}, {self.total_invokes} invokes, {self.success_rate:.1%} "
-            "success, "
-            f"{self.total_duration_ms:.3f} ms in all)"
+            f"SessionStats({self.label!r}, {self.total_invokes} invokes, "
+            f"{self.success_rate:.1%} success, {self.total_duration_ms:.3f} ms in all)"
         )
 
     @property
@@ -155,25 +136,12 @@ class SessionStats:
     def copy(self) -> "SessionStats":
         """These figures as they are now."""
         copied = object.__new__(SessionStats)
-        for name in self.__slots__:
-            setattr(copied, name, getattr(self, name))
+        vars(copied).update(vars(self))
         copied.context_keys = set(self.context_keys)
         copied.dropped = dict(self.dropped)
         copied.invokes = list(self.invokes)
         copied.ended = []
         return copied
-
-
-def _restore(
-    package: str,
-    contract: "Contract | None",
-    environment: "Mapping[str, object]",
-    capacity: int,
-    module: str,
-) -> "Session":
-    return Session(
-        package, contract=contract, environment=environment, capacity=capacity, module=module
-    )
 
 
 class Session:
@@ -193,26 +161,6 @@ class Session:
         sink: what shares each invoke that ended; it is told while the lock is held.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_created_at_ns",
-        "_id",
-        "_key",
-        "_lock",
-        "_ours",
-        "_stats",
-        "capacity",
-        "contract",
-        "dropped_labels",
-        "environment",
-        "module",
-        "package",
-        "patience",
-        "shown",
-        "sink",
-    )
-
-    _key: str
     _ours: "Mark"
 
     def __init__(
@@ -246,7 +194,12 @@ class Session:
 
     def __reduce__(self) -> "tuple[Any, ...]":
         """What a process is given begins a log of its own, as a fork does."""
-        return _restore, (self.package, self.contract, self.environment, self.capacity, self.module)
+        from functools import partial
+
+        settings = {
+            name: getattr(self, name) for name in ("contract", "environment", "capacity", "module")
+        }
+        return partial(Session, self.package, **settings), ()
 
     def __copy__(self) -> "Session":
         return self
@@ -452,21 +405,19 @@ def make_environment(version: "str | None") -> "dict[str, object]":
     return {
         "python_version": "{}.{}".format(*sys.version_info),
         "package_version": coarse_version(version),
-        "os": _plain(uname.sysname if uname else sys.platform, "_-", 32) or "unknown",
-        "machine": _plain(
-            uname.machine if uname else os.environ.get("PROCESSOR_ARCHITECTURE"), "_-", 32
-        )
-        or "unknown",
+        "os": _plain_word(uname.sysname if uname else sys.platform),
+        "machine": _plain_word(
+            uname.machine if uname else os.environ.get("PROCESSOR_ARCHITECTURE")
+        ),
         "cpu_threads": os.cpu_count() or 0,
         "word_size": sys.maxsize.bit_length() + 1,
     }
 
 
-def _plain(text: object, marks: str, most: int) -> "str | None":
-    """Return a short text of ASCII letters, digits and these marks, or None."""
-    if not isinstance(text, str) or not 0 < len(text) <= most or not text.isascii():
-        return None
-    return text if text.translate(dict.fromkeys(map(ord, marks), "0")).isalnum() else None
+def _plain_word(text: object) -> str:
+    """Return a short text of ASCII letters, digits, `_` and `-`, and "unknown" for any other."""
+    is_short = isinstance(text, str) and len(text) <= 32 and text.isascii()
+    return str(text) if is_short and str(text).translate({95: "0", 45: "0"}).isalnum() else "unknown"
 
 
 def valid_capacity(capacity: object) -> int:
