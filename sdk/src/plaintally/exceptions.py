@@ -39,15 +39,10 @@ class SharingError(PlaintallyError, RuntimeError):
 
 
 class DocumentError(PlaintallyError, ValueError):
-    """A value or a body is no Firestore document; the message names the place and the reason.
+    """A value or a body is not a Firestore document; the message names the place and the reason.
 
-    `nameless` is the message with a star for every name of a field, for whoever must not repeat
-    what was sent.
+    A star stands for each name of a field, so that the message repeats nothing that was sent.
     """
-
-    def __init__(self, message: str, *, nameless: str = "") -> None:
-        super().__init__(message)
-        self.nameless = nameless or message
 
 
 def unusable_endpoint(url: object, reason: str) -> ConfigurationError:

@@ -1,15 +1,15 @@
-"""Firestore's JSON to Python values: strict, and every refusal names its place.
+"""Firestore's JSON to Python values: strict, and every error names its place.
 
-The place is put together on the way up, by whoever called what refused, so that reading what is
-right names none.
+The place is put together while the error travels up through the callers, so that reading a valid
+document computes none. The name of a field appears in it as a star, since the collector must not
+repeat what a stranger sent.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from plaintally.exceptions import DocumentError
 from plaintally.firestore._values import (
@@ -19,7 +19,6 @@ from plaintally.firestore._values import (
     GeoPoint,
     Reference,
     is_document_name,
-    is_plain,
     name_problem,
 )
 
@@ -33,30 +32,9 @@ _TIMESTAMP = re.compile(
 
 
 class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
-    """A rejection on its way up; `problem` has {} for the place, which is not complete yet."""
+    """An error on its way up; its message has {} for the place, which each caller completes."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.place = ""
-        self.nameless_place = ""
-
-    def within(self, part: str, *, nameless: str = "") -> NoReturn:
-        """Raise it again with an outer part of the place; `nameless` stands for a private name."""
-        self.place = part + self.place
-        self.nameless_place = (nameless or part) + self.nameless_place
-        try:
-            raise self
-        finally:
-            # else the error and this frame keep each other, and all that was read, until the
-            # garbage is looked at
-            del self
-
-    def at(self, root: str) -> DocumentError:
-        """The error for whoever asked."""
-        before, _, after = self.problem.partition("{}")
-        nameless = f"{before}{root}{self.nameless_place}{after}"
-        return DocumentError(f"{before}{root}{self.place}{after}", nameless=nameless)
+    place = ""
 
 
 def from_document(document: object) -> dict[str, Any]:
@@ -73,10 +51,7 @@ def from_document(document: object) -> dict[str, Any]:
     for key, content in document.items():
         if key != "fields":
             _check_beside_fields(key, content)
-    try:
-        return _read_fields(document.get("fields"), 0)
-    except Refused as refused:
-        raise refused.at("fields") from None
+    return _read_at("fields", _read_fields, document.get("fields"), 0)
 
 
 def from_value(value: object) -> Any:  # noqa: ANN401  # any of the kinds
@@ -85,10 +60,15 @@ def from_value(value: object) -> Any:  # noqa: ANN401  # any of the kinds
     Raises:
         DocumentError: it is no value; the message names the place.
     """
+    return _read_at("value", _read, value, 0)
+
+
+def _read_at(root: str, read: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
+    """Return what a function reads; an error names a place that begins with `root`."""
     try:
-        return _read(value, 0)
+        return read(*arguments)
     except Refused as refused:
-        raise refused.at("value") from None
+        raise DocumentError(refused.args[0].format(root + refused.place)) from None
 
 
 def _check_beside_fields(key: object, content: object) -> None:
@@ -98,10 +78,7 @@ def _check_beside_fields(key: object, content: object) -> None:
             "a document has no keys but 'fields', 'name' and times; values belong into 'fields'"
         )
     if content is not None:
-        try:
-            reader(content)
-        except Refused as refused:
-            raise refused.at(str(key)) from None
+        _read_at(str(key), reader, content)
 
 
 def _read(value: object, depth: int, *, in_array: bool = False) -> Any:  # noqa: ANN401
@@ -109,22 +86,18 @@ def _read(value: object, depth: int, *, in_array: bool = False) -> Any:  # noqa:
         raise Refused("{} must be a JSON object with exactly one key, the kind of the value")
     [(kind, content)] = value.items()
     reader = _READERS.get(kind)
-    try:
-        if reader is not None:
-            return reader(content)
-    except Refused as refused:
-        refused.within(f".{kind}")
     container = _CONTAINERS.get(kind)
-    if container is None:
+    if reader is None and container is None:
         raise Refused("{} has a key that is no kind of a value, such as 'stringValue'")
-    if depth >= MAX_DEPTH:
+    if container is not None and depth >= MAX_DEPTH:
         raise Refused(f"{{}} is more than {MAX_DEPTH} arrays and maps deep")
     if in_array and container is _read_array:
         raise Refused("{} is an array directly in an array; put a map between them")
     try:
-        return container(content, depth + 1)
+        return reader(content) if container is None else container(content, depth + 1)
     except Refused as refused:
-        refused.within(f".{kind}")
+        refused.place = f".{kind}{refused.place}"
+        raise
 
 
 def _read_fields(fields: object, depth: int) -> dict[str, Any]:
@@ -134,22 +107,15 @@ def _read_fields(fields: object, depth: int) -> dict[str, Any]:
         raise Refused("{} must be a JSON object of values")
     read = {}
     for name, value in fields.items():
-        if not is_plain(name):
-            _check_name(name)
+        problem = name_problem(name)
+        if problem is not None:
+            raise Refused(f"the name of a field in {{}} {problem}")
         try:
             read[name] = _read(value, depth)
         except Refused as refused:
-            refused.within(f".{_brief(name)}", nameless=".*")
+            refused.place = f".*{refused.place}"
+            raise
     return read
-
-
-def _check_name(name: object) -> None:
-    try:
-        problem = name_problem(_read_string(name))
-    except Refused as refused:
-        raise Refused(refused.problem.replace("{}", "the name of a field in {}")) from None
-    if problem:
-        raise Refused(f"the name of a field in {{}} {problem}")
 
 
 def _read_map(content: object, depth: int) -> dict[str, Any]:
@@ -157,7 +123,8 @@ def _read_map(content: object, depth: int) -> dict[str, Any]:
     try:
         return _read_fields(fields, depth)
     except Refused as refused:
-        refused.within(".fields")
+        refused.place = f".fields{refused.place}"
+        raise
 
 
 def _read_array(content: object, depth: int) -> list[Any]:
@@ -165,13 +132,14 @@ def _read_array(content: object, depth: int) -> list[Any]:
     if values is None:
         return []
     if not isinstance(values, list):
-        Refused("{} must be a JSON array of values").within(".values")
+        raise Refused("{}.values must be a JSON array")
     read: list[Any] = []
     try:
         for value in values:
             read.append(_read(value, depth, in_array=True))  # noqa: PERF401  # what is read tells where it ended
     except Refused as refused:
-        refused.within(f".values[{len(read)}]")
+        refused.place = f".values[{len(read)}]{refused.place}"
+        raise
     return read
 
 
@@ -208,9 +176,8 @@ def _read_integer(content: object) -> int:
 
 
 def _read_double(content: object) -> float:
-    if isinstance(content, str) and content in _SPECIAL_DOUBLES:
-        return _SPECIAL_DOUBLES[content]
-    number = _finite(content)
+    is_special = isinstance(content, str)
+    number = _SPECIAL_DOUBLES.get(str(content)) if is_special else _finite(content)
     if number is None:
         raise Refused('{} must be a number, or "NaN", "Infinity" or "-Infinity"')
     return number
@@ -250,16 +217,14 @@ def _read_string(content: object) -> str:
 
 
 def _read_bytes(content: object) -> bytes:
-    try:
-        if isinstance(content, str):
-            bare = content.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
-            if (
-                len(content) - len(bare) <= -len(bare) % 4
-                and len(bare) * 3 // 4 <= MAX_STRING_BYTES
-            ):
-                return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        pass
+    text = content if isinstance(content, str) else "="
+    bare = text.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    padding = -len(bare) % 4
+    if len(text) - len(bare) <= padding and len(bare) * 3 // 4 <= MAX_STRING_BYTES:
+        try:
+            return base64.b64decode(bare + "=" * padding, validate=True)
+        except ValueError:
+            pass
     raise Refused(f"{{}} must be base64 of at most {MAX_STRING_BYTES} bytes")
 
 
@@ -309,11 +274,3 @@ _CONTAINERS: dict[str, Callable[[object, int], Any]] = _in_both_cases(
     {"arrayValue": _read_array, "mapValue": _read_map}
 )
 _TIMES = ("createTime", "updateTime", "create_time", "update_time")
-
-
-def _brief(text: object) -> str:
-    """At most thirty characters of a name, for a message."""
-    shown = str(text) if isinstance(text, str) else type(text).__name__
-    if shown.isidentifier():
-        return shown[:30]
-    return repr(shown if len(shown) <= 30 else shown[:30] + "...")

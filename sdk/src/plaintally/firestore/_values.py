@@ -31,18 +31,15 @@ class GeoPoint(NamedTuple):
     longitude: float
 
 
-def is_plain(name: object) -> bool:
-    """Whether this can be a field's name at a glance; `name_problem` decides all others."""
-    return (
-        type(name) is str and name.isascii() and 0 < len(name) <= MAX_NAME_BYTES and name[0] != "_"
-    )
-
-
 def name_problem(name: str) -> str | None:
     """What keeps a text from being the name of a field; None when nothing does."""
-    if not name:
-        return "is empty"
-    if len(name.encode()) > MAX_NAME_BYTES:
+    if not isinstance(name, str) or not name:
+        return "is empty or not a string"
+    try:
+        length = len(name) if name.isascii() else len(name.encode())
+    except UnicodeEncodeError:
+        return "has a lone surrogate, which is not a character"
+    if length > MAX_NAME_BYTES:
         return f"is longer than {MAX_NAME_BYTES} bytes"
     reserved = name.startswith("__") and name.endswith("__") and len(name) >= len("____")
     return "is reserved, as it begins and ends with two underscores" if reserved else None

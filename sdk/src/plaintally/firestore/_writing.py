@@ -16,7 +16,6 @@ from plaintally.firestore._values import (
     GeoPoint,
     Reference,
     is_document_name,
-    is_plain,
     name_problem,
 )
 
@@ -89,8 +88,8 @@ class _Writer:
         """The values by their names, as each of them stands `depth` arrays and maps deep."""
         fields = {}
         for key, item in list(dict.items(items)):
-            name = key if is_plain(key) else _field_name(key)
-            if name is not None and self.written <= MAX_VALUES:
+            name = key if type(key) is str and key.isascii() else _field_name(key)
+            if self.written <= MAX_VALUES and name_problem(name) is None:
                 fields[name] = self.write(item, depth)
         return fields
 
@@ -146,21 +145,14 @@ def _type_name(value: object) -> dict[str, Any]:
     return _write_string(name) or {"stringValue": "object"}
 
 
-def _field_name(key: object) -> str | None:
-    """The name of a field, or None for a key that cannot be one."""
-    if not _extends(key, str):
-        return None
-    name = _well_formed(str.__str__(key))
-    return None if name_problem(name) else name
+def _field_name(key: Any) -> str:  # noqa: ANN401
+    """The text of a key, which is empty for one that cannot name a field."""
+    return _well_formed(str.__str__(key)) if _extends(key, str) else ""
 
 
 def _well_formed(text: str) -> str:
     """The text with surrogate pairs joined and lone surrogates replaced."""
-    return (
-        text
-        if text.isascii()
-        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    )
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _write_integer(value: int) -> dict[str, Any] | None:
@@ -177,19 +169,18 @@ def _write_double(value: float) -> dict[str, Any]:
 
 def _write_string(value: str) -> dict[str, Any] | None:
     text = str.__str__(value)
+    length = len(text)
     if not text.isascii():
         text = _well_formed(text)
-        return {"stringValue": text} if len(text.encode()) <= MAX_STRING_BYTES else None
-    return {"stringValue": text} if len(text) <= MAX_STRING_BYTES else None
+        length = len(text.encode())
+    return {"stringValue": text} if length <= MAX_STRING_BYTES else None
 
 
 def _write_bytes(value: bytes) -> dict[str, Any] | None:
     content = bytes.__getitem__(value, slice(None))
-    return (
-        {"bytesValue": base64.b64encode(content).decode()}
-        if len(content) <= MAX_STRING_BYTES
-        else None
-    )
+    if len(content) > MAX_STRING_BYTES:
+        return None
+    return {"bytesValue": base64.b64encode(content).decode()}
 
 
 def _write_timestamp(value: datetime) -> dict[str, Any] | None:

@@ -68,4 +68,4 @@ def parse_document(body: bytes, *, name: str | None = None) -> Fields:
     try:
         return from_document(document)
     except DocumentError as error:
-        raise invalid(f"The body is no document: {error.nameless}.") from None
+        raise invalid(f"The body is no document: {error}.") from None

@@ -108,7 +108,7 @@ def _read_comparison(body: _Comparison) -> Filter:
     try:
         value = from_value(body.value)
     except DocumentError as error:
-        raise invalid(f"A filter has what is no value: {error.nameless}.") from None
+        raise invalid(f"A filter has what is no value: {error}.") from None
     name = _OPERATORS.get(body.op, str(body.op))
     test = _TESTS.get(name)
     if test is None:

@@ -174,7 +174,7 @@ def _read_cursor(cursor: _Cursor | None, orders: Sequence[Order], collection: st
     try:
         values = [from_value(value) for value in cursor.values]
     except DocumentError as error:
-        raise invalid(f"A cursor has what is no value: {error.nameless}.") from None
+        raise invalid(f"A cursor has what is no value: {error}.") from None
     for order, value in zip(orders, values, strict=False):
         if order.path == NAME and not (
             isinstance(value, Reference) and value.name.split("/")[-2:-1] == [collection]

@@ -158,7 +158,7 @@ def _read(write: _Write, project: str) -> Change:
     try:
         fields = from_document(write.update)
     except DocumentError as error:
-        raise invalid(f"An update is no document: {error.nameless}.") from None
+        raise invalid(f"An update is no document: {error}.") from None
     return Change(name, fields, mask, _precondition(write), action)
 
 

@@ -279,7 +279,7 @@ def test_other_forms_that_clients_send(wire: object, value: object) -> None:
         ),
         (
             {"mapValue": {"fields": {"a": {"integerValue": "x"}}}},
-            "value.mapValue.fields.a.integerValue ",
+            "value.mapValue.fields.*.integerValue ",
         ),
     ],
     ids=lambda value: str(value)[:40],
@@ -291,8 +291,6 @@ def test_what_is_refused_names_its_place(wire: object, place: str) -> None:
     assert place in message
     assert "\n" not in message
     assert len(message) < 250
-    nameless = raised.value.nameless
-    assert nameless == message.replace("fields.a.", "fields.*.")
 
 
 def test_twenty_levels_are_read_and_twenty_one_are_not() -> None:
