@@ -89,8 +89,6 @@ class Label:
         ContractError: a key is no name, a column shows a key that there is not.
     """
 
-    __slots__ = ("columns", "context", "fields", "purpose", "retention_days")
-
     def __init__(
         self,
         context: "Mapping[str, Kind] | None" = None,
@@ -99,9 +97,7 @@ class Label:
         columns: "Mapping[str, str] | None" = None,
         retention_days: int = 90,
     ) -> None:
-        self.context: dict[str, Kind] = {
-            key: undefer(kind) for key, kind in dict(context or {}).items()
-        }
+        self.context: dict[str, Kind] = _undefer_all(context)
         self.purpose = purpose
         self.retention_days = retention_days
         for key, kind in self.context.items():
@@ -112,21 +108,14 @@ class Label:
             )
         self.fields = dict(_with_messages(self.context))
         _require(len(self.fields) <= MAX_FIELDS, f"a label has at most {MAX_FIELDS} context keys")
-        self.columns = (
-            dict(columns)
-            if columns is not None
-            else {key: key for key, kind in self.context.items()}
-        )
+        self.columns = dict({key: key for key in self.context} if columns is None else columns)
         for title, key in self.columns.items():
             _require(_is_line(title), f"the column {title!r} must be a line of text")
             _require(
                 key in self.fields,
                 f"the column {title!r} shows {key!r}, which the context does not declare",
             )
-        _require(
-            _is_days(retention_days), f"retention_days={retention_days!r} must be a number of days"
-        )
-        _require(_is_line(purpose), f"purpose {purpose!r} must be a line of text")
+        _check_common(retention_days, purpose=purpose)
 
     def __repr__(self) -> str:
         return f"Label({self.context!r}, purpose={self.purpose!r})"
@@ -150,15 +139,11 @@ class Label:
         Raises:
             ContractError: the data has another shape.
         """
-        _require_keys(data, {"purpose", "retention_days", "columns", "context"}, "a label")
+        _require_keys(data, {*cls().to_dict()}, "a label")
         context = data.get("context", {})
         _require(isinstance(context, dict), "the context of a label must be an object")
-        return cls(
-            **{
-                **data,
-                "context": {key: _kind_from_dict(key, value) for key, value in context.items()},
-            }
-        )
+        kinds = {key: _kind_from_dict(key, value) for key, value in context.items()}
+        return cls(**{**data, "context": kinds})
 
 
 class Contract:
@@ -180,18 +165,6 @@ class Contract:
             is no such dialect.
     """
 
-    __slots__ = (
-        "contact",
-        "controller",
-        "counter",
-        "dialect",
-        "labels",
-        "purpose",
-        "retention_days",
-    )
-
-    counter: "tuple[str, ...]"
-
     def __init__(
         self,
         *,
@@ -210,9 +183,7 @@ class Contract:
             f"labels={labels!r} must be a dict from names to Label(...)",
         )
         self.counter = tuple(counter)
-        self.labels: dict[str, Label] = {
-            name: undefer(label) for name, label in dict(labels or {}).items()
-        }
+        self.labels: dict[str, Label] = _undefer_all(labels)
         self.purpose = purpose
         self.retention_days = retention_days
         self.controller = controller
@@ -236,11 +207,7 @@ class Contract:
                 isinstance(label, Label), f"the label {name!r} needs a Label(...), not {label!r}"
             )
         _require(len(self.labels) <= MAX_LABELS, f"a contract has at most {MAX_LABELS} labels")
-        _require(
-            _is_days(retention_days), f"retention_days={retention_days!r} must be a number of days"
-        )
-        for what, line in (("purpose", purpose), ("controller", controller), ("contact", contact)):
-            _require(_is_line(line), f"{what} {line!r} must be a line of text")
+        _check_common(retention_days, purpose=purpose, controller=controller, contact=contact)
 
     def __repr__(self) -> str:
         return f"Contract(counter={self.counter!r}, labels={self.labels!r})"
@@ -269,25 +236,15 @@ class Contract:
         Raises:
             ContractError: the data has another shape.
         """
-        known = {
-            "counter",
-            "purpose",
-            "retention_days",
-            "controller",
-            "contact",
-            "labels",
-            "dialect",
-        }
-        _require_keys(data, known, "a contract")
+        _require_keys(data, {*cls().to_dict(), "dialect"}, "a contract")
         labels = data.get("labels", {})
         _require(
             isinstance(data.get("counter", []), list),
             "the counter of a contract must be a list of field names",
         )
         _require(isinstance(labels, dict), "the labels of a contract must be an object")
-        return cls(
-            **{**data, "labels": {name: Label.from_dict(value) for name, value in labels.items()}}
-        )
+        made = {name: Label.from_dict(value) for name, value in labels.items()}
+        return cls(**{**data, "labels": made})
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, as 64 hexadecimal digits."""
@@ -312,11 +269,8 @@ def check_given(declared: object, version: object = None) -> "Contract | None":
             f"contract {contract!r} must be a Contract, such as "
             "Contract(counter=['package_version'])"
         )
-    needs_version = "package_version" in contract.counter and version is ...
-    _require(
-        not needs_version,
-        "the contract declares package_version, so give Telemetry(version='1.2.3')",
-    )
+    if "package_version" in contract.counter and version is ...:
+        raise _error("the contract declares package_version, so give Telemetry(version='1.2.3')")
     return contract
 
 
@@ -333,10 +287,8 @@ def make(deferred: "Any") -> "Any":  # noqa: ANN401
     if "_made" not in vars(deferred):
         try:
             positional = [value for name, value in call.items() if isinstance(name, int)]
-            value = made(
-                *positional,
-                **{name: value for name, value in call.items() if isinstance(name, str)},
-            )
+            named = {name: value for name, value in call.items() if isinstance(name, str)}
+            value = made(*positional, **named)
         except TypeError as error:
             raise _error(
                 f"{made.__name__} is declared wrongly ({error}); compare with its documentation"
@@ -349,6 +301,10 @@ def undefer(value: "Any") -> "Any":  # noqa: ANN401
     """Return what a deferred value stands for, and any other value as it is."""
     is_deferred = type(value).__name__ == "Deferred" and type(value).__module__ == "plaintally"
     return make(value) if is_deferred else value
+
+
+def _undefer_all(values: "Mapping[str, Any] | None") -> "dict[str, Any]":
+    return {name: undefer(value) for name, value in dict(values or {}).items()}
 
 
 def _with_messages(context: "Mapping[str, Kind]") -> "Iterator[tuple[str, Kind]]":
@@ -396,8 +352,12 @@ def _is_line(text: object) -> bool:
     return isinstance(text, str) and text.isprintable() and len(text) <= 1000
 
 
-def _is_days(days: object) -> bool:
-    return type(days) is int and 0 < days <= 36_600
+def _check_common(days: object, **lines: object) -> None:
+    """Raise unless this is a number of days, and these are lines of text."""
+    is_days = type(days) is int and 0 < days <= 36_600
+    _require(is_days, f"retention_days={days!r} must be a number of days")
+    for name, line in lines.items():
+        _require(_is_line(line), f"{name} {line!r} must be a line of text")
 
 
 def _require(holds: bool, message: str) -> None:  # noqa: FBT001  # what is required comes first

@@ -37,8 +37,12 @@ class Kind:
         return f"{type(self).__name__}({shown})"
 
     def take(self, value: object) -> object:
-        """The plain value that is kept of what the host gave, or `REFUSED`."""
-        raise NotImplementedError
+        """The plain value that is kept of what the host gave, or `REFUSED`.
+
+        Types override it to keep a value of the exact type without a further call.
+        """
+        value = _plain(value)
+        return value if self.accepts(value) else REFUSED
 
     def accepts(self, plain: object) -> bool:
         """Whether `take` could have returned this."""
@@ -56,10 +60,7 @@ class Flag(Kind):
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
-        if type(value) is bool:
-            return value
-        value = _plain(value)
-        return value if type(value) is bool else REFUSED
+        return value if type(value) is bool else Kind.take(self, value)
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""
@@ -86,9 +87,7 @@ class Integer(Kind):
     def take(self, value: object) -> object:
         """See `Kind.take`."""
         if type(value) is not int:
-            value = _plain(value)
-            if type(value) is not int:
-                return REFUSED
+            return Kind.take(self, value)
         return value if self.minimum <= value <= self.maximum else REFUSED
 
     def accepts(self, plain: object) -> bool:
@@ -156,9 +155,7 @@ class Choice(Kind):
     def take(self, value: object) -> object:
         """See `Kind.take`."""
         if type(value) is not str:
-            value = _plain(value)
-            if type(value) is not str:
-                return REFUSED
+            return Kind.take(self, value)
         return value if value in self.values else REFUSED
 
     def accepts(self, plain: object) -> bool:
@@ -194,11 +191,6 @@ class Name(Kind):
             f"max_length={max_length!r} must be a number up to 256",
         )
         self.max_length = max_length
-
-    def take(self, value: object) -> object:
-        """See `Kind.take`."""
-        value = _plain(value)
-        return value if self.accepts(value) else REFUSED
 
     def accepts(self, plain: object) -> bool:
         """See `Kind.accepts`."""

@@ -417,7 +417,9 @@ def make_environment(version: "str | None") -> "dict[str, object]":
 def _plain_word(text: object) -> str:
     """Return a short text of ASCII letters, digits, `_` and `-`, and "unknown" for any other."""
     is_short = isinstance(text, str) and len(text) <= 32 and text.isascii()
-    return str(text) if is_short and str(text).translate({95: "0", 45: "0"}).isalnum() else "unknown"
+    return (
+        str(text) if is_short and str(text).translate({95: "0", 45: "0"}).isalnum() else "unknown"
+    )
 
 
 def valid_capacity(capacity: object) -> int:
