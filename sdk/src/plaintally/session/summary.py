@@ -35,9 +35,13 @@ class Part(NamedTuple):
     """One label: facts as pairs of name and value, and its last runs, newest first."""
 
     label: str
-    facts: list[tuple[str, str]]
+    facts: list[list[str]]
     titles: list[str]
     rows: list[list[str]]
+
+    def columns(self) -> Iterator[tuple[str, ...]]:
+        """The cells of each column, with its title."""
+        return zip(self.titles, *self.rows, strict=True)
 
 
 class Summary:
@@ -66,9 +70,10 @@ class Summary:
         """The summary in plain text."""
         lines = [_headline(self.session), _environment(self.session)]
         for part in self.parts(marks):
-            lines += ["", f"{part.label}", *_aligned(part.facts)]
+            lines += ["", part.label, *_aligned(part.facts)]
             if part.rows:
-                lines += ["", *_text_table(part, marks)]
+                rule = [marks.rule * max(map(len, column)) for column in part.columns()]
+                lines += ["", *_aligned([part.titles, rule, *part.rows])]
         if any(stats.total_invokes for stats in self.stats):
             lines += [
                 "",
@@ -104,7 +109,7 @@ class Summary:
             if part.rows:
                 box = SIMPLE_HEAD if marks is UNICODE else ASCII_BOX
                 table = Table(box=box, header_style="bold", padding=0)
-                for cells in zip(part.titles, *part.rows, strict=True):
+                for cells in part.columns():
                     width = max(map(len, cells))
                     narrow = width <= _MAX_NARROW  # what is wider may be broken into lines
                     table.add_column(
@@ -122,13 +127,23 @@ class Summary:
     def to_html(self, *, styled: bool = True) -> str:
         """Return the summary as escaped HTML; `styled` adds the alignment for plain pages."""
         style = ' style="text-align:left"' if styled else ""
-        lines = [
-            f"<p><b>{html.escape(_headline(self.session))}</b><br>{html.escape(_environment(self.session))}</p>"
-        ]
+        headline = html.escape(_headline(self.session))
+        lines = [f"<p><b>{headline}</b><br>{html.escape(_environment(self.session))}</p>"]
         for part in self.parts(UNICODE):
-            lines.append(f"<h4>{html.escape(part.label)}</h4>{_html_facts(part, style)}")
+            facts = [
+                _html_cell("th", name, f' scope="row"{style}') + _html_cell("td", value, style)
+                for name, value in part.facts
+            ]
+            lines.append(f"<h4>{html.escape(part.label)}</h4><table>{_html_rows(facts)}</table>")
             if part.rows:
-                lines.append(_html_table(part, style))
+                head = "".join(
+                    _html_cell("th", cell, f' scope="col"{style}') for cell in part.titles
+                )
+                body = ["".join(_html_cell("td", cell, style) for cell in row) for row in part.rows]
+                lines.append(
+                    f"<table><thead>{_html_rows([head])}</thead>"
+                    f"<tbody>{_html_rows(body)}</tbody></table>"
+                )
         return f"<div>{''.join(lines)}<p><small>{legend(UNICODE)}.</small></p></div>"
 
     def parts(self, marks: Marks) -> list[Part]:
@@ -145,29 +160,17 @@ def show_description(described: Mapping[str, Any], marks: Marks = UNICODE) -> st
     """A description in a few words, such as `y: ndarray 100 float64`."""
     entries = described.get("entries")
     if entries:
-        return ", ".join(
-            f"{entry['name']}: {show_description(entry, marks)}"
-            if "name" in entry
-            else show_description(entry, marks)
-            for entry in entries
-        )
-    shape = marks.times.join(map(str, described.get("shape", []))) or str(
-        described.get("length", "")
-    )
+        named = ((f"{entry['name']}: " if "name" in entry else "", entry) for entry in entries)
+        return ", ".join(name + show_description(entry, marks) for name, entry in named)
+    lengths = described.get("shape") or [described.get("length", "")]
+    shape = marks.times.join(map(str, lengths))
     return " ".join(filter(None, (described["type"], shape, described.get("element_type", ""))))
 
 
 def _part(stats: "SessionStats", n_last: int, marks: Marks) -> Part:
-    declared = (
-        stats.session.contract.labels.get(stats.label)
-        if stats.session.contract is not None
-        else None
-    )
-    columns = (
-        declared.columns
-        if declared is not None
-        else {key: key for key in sorted(stats.context_keys)}
-    )
+    columns: Mapping[str, str] = {key: key for key in sorted(stats.context_keys)}
+    if stats.declared is not None:
+        columns = stats.declared.columns
     last = list(stats.invokes)[::-1][:n_last]
     rows = [
         [
@@ -178,26 +181,21 @@ def _part(stats: "SessionStats", n_last: int, marks: Marks) -> Part:
         ]
         for invoke in last
     ]
-    facts = [(printable(name), printable(value)) for name, value in _facts(stats, len(last))]
+    facts = [[printable(name), printable(value)] for name, value in _facts(stats, len(last))]
     titles = ["ID", "OK", "Duration", *map(printable, columns)]
     return Part(printable(stats.label), facts, titles, [list(map(printable, row)) for row in rows])
 
 
 def _facts(stats: "SessionStats", shown: int) -> Iterator[tuple[str, str]]:
     total = stats.total_invokes
-    yield (
-        "Invokes",
-        (
-            f"{total} ({stats.success_count} succeeded, {stats.failed_count} failed; "
-            f"{stats.success_rate:.1%} success)"
-        ),
-    )
+    outcomes = f"{stats.success_count} succeeded, {stats.failed_count} failed"
+    yield "Invokes", f"{total} ({outcomes}; {stats.success_rate:.1%} success)"
     if total:
-        mean = stats.total_duration_ms / total
+        mean = _ms(stats.total_duration_ms / total)
         spread = f"{_ms(stats.min_duration_ms)} to {_ms(stats.max_duration_ms)}"
         yield (
             "Duration",
-            f"{_ms(mean)} ms on average ({spread}), {_ms(stats.total_duration_ms)} ms in all",
+            f"{mean} ms on average ({spread}), {_ms(stats.total_duration_ms)} ms in all",
         )
     if stats.context_keys:
         yield "Context keys", ", ".join(sorted(stats.context_keys))
@@ -207,15 +205,11 @@ def _facts(stats: "SessionStats", shown: int) -> Iterator[tuple[str, str]]:
             if found:
                 yield f"Distinct {key}", str(len(found))
     if stats.dropped:
-        yield (
-            "Dropped",
-            ", ".join(f"{key} ({count})" for key, count in sorted(stats.dropped.items())),
-        )
+        dropped = (f"{key} ({count})" for key, count in sorted(stats.dropped.items()))
+        yield "Dropped", ", ".join(dropped)
     if total:
-        yield (
-            "Shown",
-            f"the last {shown} of {len(stats.invokes)} kept; at most {stats.session.capacity} are",
-        )
+        most = f"at most {stats.session.capacity} are"
+        yield "Shown", f"the last {shown} of {len(stats.invokes)} kept; {most}"
 
 
 def _ms(milliseconds: float) -> str:
@@ -232,12 +226,9 @@ def _cell(invoke: "SessionInvoke", key: str, kind: Kind | None, marks: Marks) ->
         return marks.yes if value else marks.no
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, dict):  # an error, or a description, where a contract declares it
-        value = (
-            value.get("type", "")
-            if kind is None or "frames" in value
-            else show_description(value, marks)
-        )
+    if isinstance(value, dict):  # an error, or a description if a contract declares it
+        is_description = kind is not None and "frames" not in value
+        value = show_description(value, marks) if is_description else value.get("type", "")
     text = " ".join(str(value).split())
     return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 3] + "..."
 
@@ -259,37 +250,20 @@ def _environment(session: "Session") -> str:
     )
 
 
-def _aligned(facts: list[tuple[str, str]]) -> list[str]:
-    width = max((len(name) for name, _ in facts), default=0)
-    return [f"  {name:<{width}}  {value}" for name, value in facts]
-
-
-def _text_table(part: Part, marks: Marks) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(part.titles, *part.rows, strict=True)]
-    lines = [part.titles, [marks.rule * width for width in widths], *part.rows]
+def _aligned(lines: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "".join(f"  {cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
 
 
-def _html_facts(part: Part, style: str) -> str:
-    rows = (
-        "<tr><th "
-        f'scope="row"{style}>{html.escape(name)}</th><td{style}>{html.escape(value)}</td></tr>'
-        for name, value in part.facts
-    )
-    return f"<table>{''.join(rows)}</table>"
+def _html_cell(tag: str, text: str, attributes: str) -> str:
+    return f"<{tag}{attributes}>{html.escape(text)}</{tag}>"
 
 
-def _html_table(part: Part, style: str) -> str:
-    head = "".join(f'<th scope="col"{style}>{html.escape(title)}</th>' for title in part.titles)
-    body = "".join(
-        "<tr>" + "".join(f"<td{style}>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in part.rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def _html_rows(rows: Iterable[str]) -> str:
+    return "".join(f"<tr>{row}</tr>" for row in rows)
 
 
 def _writes_unicode(stream: object) -> bool:
