@@ -120,9 +120,8 @@ def _names_it(code: "CodeType", what: "str | None") -> bool:
     if what is None:
         return True
     start, words = _NAMES[what]
-    return any(
-        name.startswith(start) and any(word in name for word in words) for name in code.co_names
-    )
+    names = [name for name in code.co_names if name.startswith(start)]
+    return any(word in name for name in names for word in words)
 
 
 def _is_main(frame: "FrameType") -> bool:
@@ -134,18 +133,15 @@ def _is_loaded(frame: "FrameType") -> bool:
     name = frame.f_globals.get("__name__")
     if name == "__console__":
         return frame.f_code.co_filename == "<console>"
-    return (
-        isinstance(name, str)
-        and getattr(sys.modules.get(name), "__dict__", None) is frame.f_globals
-    )
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return getattr(module, "__dict__", None) is frame.f_globals
 
 
 def _module(frame: "FrameType") -> str:
     """Return the name of the code's module; that of its package if it runs as a program."""
-    names = frame.f_globals
-    module = names.get("__name__")
+    module = frame.f_globals.get("__name__")
     if module in _PROMPTS:
-        module = names.get("__package__") or module
+        module = frame.f_globals.get("__package__") or module
     return str(module or "without a name")
 
 

@@ -51,7 +51,8 @@ def from_document(document: object) -> dict[str, Any]:
     for key, content in document.items():
         if key != "fields":
             _check_beside_fields(key, content)
-    return _read_at("fields", _read_fields, document.get("fields"), 0)
+    fields: dict[str, Any] = _read_at("fields", _read_fields, document.get("fields"), 0)
+    return fields
 
 
 def from_value(value: object) -> Any:  # noqa: ANN401  # any of the kinds
@@ -85,16 +86,15 @@ def _read(value: object, depth: int, *, in_array: bool = False) -> Any:  # noqa:
     if not isinstance(value, dict) or len(value) != 1:
         raise Refused("{} must be a JSON object with exactly one key, the kind of the value")
     [(kind, content)] = value.items()
-    reader = _READERS.get(kind)
     container = _CONTAINERS.get(kind)
-    if reader is None and container is None:
+    if container is None and kind not in _READERS:
         raise Refused("{} has a key that is no kind of a value, such as 'stringValue'")
     if container is not None and depth >= MAX_DEPTH:
         raise Refused(f"{{}} is more than {MAX_DEPTH} arrays and maps deep")
     if in_array and container is _read_array:
         raise Refused("{} is an array directly in an array; put a map between them")
     try:
-        return reader(content) if container is None else container(content, depth + 1)
+        return _READERS[kind](content) if container is None else container(content, depth + 1)
     except Refused as refused:
         refused.place = f".{kind}{refused.place}"
         raise

@@ -31,7 +31,7 @@ class GeoPoint(NamedTuple):
     longitude: float
 
 
-def name_problem(name: str) -> str | None:
+def name_problem(name: object) -> str | None:
     """What keeps a text from being the name of a field; None when nothing does."""
     if not isinstance(name, str) or not name:
         return "is empty or not a string"

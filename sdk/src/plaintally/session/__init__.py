@@ -161,6 +161,7 @@ class Session:
         sink: what shares each invoke that ended; it is told while the lock is held.
     """
 
+    _key: str
     _ours: "Mark"
 
     def __init__(

@@ -6,7 +6,7 @@ A session comes back as one that `make` makes, so that nothing here depends on t
 import json
 import os
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from plaintally.consent.files import remedy, write_file
 from plaintally.contract import Contract, is_name
@@ -28,6 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTS = ("total_invokes", "success_count", "failed_count")
 _DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms")
 FIGURES = (*_COUNTS, *_DURATIONS)
+_WRONG_SHAPE = (TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 def write(data: "Mapping[str, Any]", path: "str | os.PathLike[str]") -> None:
@@ -36,9 +37,8 @@ def write(data: "Mapping[str, Any]", path: "str | os.PathLike[str]") -> None:
     try:
         write_file(path, content, secret=True)
     except OSError as error:
-        raise OSError(
-            error.errno, f"{error.strerror}; {remedy(error, path)}", error.filename
-        ) from error
+        message = f"{error.strerror}; {remedy(error, path)}"
+        raise OSError(error.errno, message, error.filename) from error
 
 
 def read(path: "str | os.PathLike[str]") -> "Any":  # noqa: ANN401  # whatever stands in a file
@@ -73,37 +73,32 @@ def load(data: "Mapping[str, Any]", *, make: "Callable[..., Session]") -> "Sessi
         DocumentError: the data has another shape.
     """
     with Reading("a saved session"):
-        if data["format"] != FORMAT:
-            raise ValueError(
-                f"it has the format {data['format']!r}, and this version reads {FORMAT}"
-            )
+        found = data["format"]
+        _require(found == FORMAT, f"it has the format {found!r}, and this version reads {FORMAT}")
+        _require(is_name(data["package"]), "a package is a name such as mypackage")
         restored = make(
-            _package(data["package"]),
+            data["package"],
             contract=None if data["contract"] is None else Contract.from_dict(data["contract"]),
             environment=_environment(data["environment"]),
             capacity=data["capacity"],
             created_at_ns=nanoseconds(datetime.fromisoformat(data["created_at"])),
         )
-        restored.restore(identifier=read_uuid(data["id"]), key=_key(data["deletion_key"]))
+        key = data["deletion_key"]
+        _require(_KEY.fullmatch(key), "a deletion key has 32 hexadecimal digits")
+        restored.restore(identifier=read_uuid(data["id"]), key=key)
         for label, fields in data["labels"].items():
             stats = restore_stats(restored, label, fields)
             stats.dropped = {key: _whole(count) for key, count in fields["dropped"].items()}
             for entry in fields["invokes"]:
-                times = {
-                    name: datetime.fromisoformat(entry[name])
-                    for name in ("execution_start", "execution_end")
-                }
+                start = datetime.fromisoformat(entry["execution_start"])
                 context = entry["context"] if restored.contract is not None else {}
-                _check_times(
-                    restore_invoke(stats, {**entry, "label": label, "context": context, **times})
+                invoke = restore_invoke(
+                    stats, {**entry, "label": label, "context": context, "execution_start": start}
                 )
+                end_ns = invoke._start_ns + invoke._elapsed_ns
+                is_possible = invoke._start_ns >= 0 and end_ns <= LATEST_US * 1000
+                _require(is_possible, "date value out of range")
     return restored
-
-
-def _check_times(invoke: SessionInvoke) -> None:
-    """Raise OverflowError if a saved run has impossible times, which would be changed."""
-    if not 0 <= invoke._start_ns <= invoke._start_ns + invoke._elapsed_ns <= LATEST_US * 1000:
-        raise OverflowError("date value out of range")
 
 
 def figures(stats: "SessionStats") -> "dict[str, Any]":
@@ -180,48 +175,36 @@ def is_uuid(text: object) -> bool:
 
 def read_uuid(text: object) -> str:
     """Return an id, or raise ValueError."""
-    if not is_uuid(text):
-        raise ValueError("an id is a UUID such as 9eb898b5-76a4-49b0-b1b6-ba209ba39adf")
+    _require(is_uuid(text), "an id is a UUID such as 9eb898b5-76a4-49b0-b1b6-ba209ba39adf")
     return str(text)
 
 
-def _key(text: object) -> str:
-    if not isinstance(text, str) or not _KEY.fullmatch(text):
-        raise ValueError("a deletion key has 32 hexadecimal digits")
-    return text
+def _environment(values: "Any") -> dict[str, object]:  # noqa: ANN401
+    is_plain = isinstance(values, dict) and {*map(type, values.values())} <= {str, int}
+    _require(is_plain, "an environment is an object with texts and whole numbers")
+    return dict(values)
 
 
-def _package(name: object) -> str:
-    if not is_name(name):
-        raise ValueError("a package is a name such as mypackage")
-    return str(name)
+def _whole(number: "Any") -> int:  # noqa: ANN401
+    is_whole = type(number) is int and 0 <= number < 2**63
+    _require(is_whole, "a number of invokes is a whole number of 63 bits")
+    return int(number)
 
 
-def _environment(values: object) -> dict[str, object]:
-    is_plain = isinstance(values, dict) and all(
-        type(value) in (str, int) for value in values.values()
-    )
-    if not isinstance(values, dict) or not is_plain:
-        raise ValueError("an environment is an object with texts and whole numbers")
-    return values
+def _duration(number: "Any") -> float:  # noqa: ANN401
+    is_duration = type(number) in (int, float) and 0 <= number < 1e15
+    _require(is_duration, "a duration is a number of milliseconds, not below 0")
+    return float(number)
 
 
-def _whole(number: object) -> int:
-    if type(number) is not int or not 0 <= number < 2**63:
-        raise ValueError("a number of invokes is a whole number of 63 bits")
-    return number
-
-
-def _duration(number: object) -> float:
-    if type(number) not in (int, float) or not 0 <= number < 1e15:  # type: ignore[operator]
-        raise ValueError("a duration is a number of milliseconds, not below 0")
-    return float(number)  # type: ignore[arg-type]
+def _require(holds: object, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
 
 
 def nanoseconds(moment: datetime) -> int:
     """Return the nanoseconds since 1970."""
-    since = moment.astimezone(UTC) - _EPOCH
-    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 class Reading:
@@ -240,7 +223,5 @@ class Reading:
             return
         if isinstance(error, KeyError):
             raise DocumentError(f"this is not {self.what}: it has no {error.args[0]}") from error
-        if isinstance(
-            error, (TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-        ):
+        if isinstance(error, _WRONG_SHAPE):
             raise DocumentError(f"this is not {self.what}: {error}") from error

@@ -40,10 +40,12 @@ def wrap(
         return type(function)(wrap(function.__func__, begin, plain=plain, like=like))
 
     if not callable(function) or isinstance(function, type):
-        remedy = (
-            "track the methods of a class one by one, and put @track below @property and its like"
+        from plaintally.exceptions import ConfigurationError
+
+        raise ConfigurationError(
+            f"track takes a function or a method, not {function!r}; track the methods of a class "
+            "one by one, and put @track below @property and its like"
         )
-        raise _misused(f"track takes a function or a method, not {function!r}; {remedy}")
 
     flags = _flags(function)
     if flags & _ASYNC_GENERATOR:
@@ -52,9 +54,8 @@ def wrap(
         return like(function, _coroutine(function, begin))
     if flags & _ITERABLE_COROUTINE:
         wrapper = _generator(function, begin)
-        wrapper.__code__ = wrapper.__code__.replace(
-            co_flags=wrapper.__code__.co_flags | _ITERABLE_COROUTINE
-        )
+        code = wrapper.__code__
+        wrapper.__code__ = code.replace(co_flags=code.co_flags | _ITERABLE_COROUTINE)
         return like(function, wrapper)
     if flags & _GENERATOR:
         return like(function, _generator(function, begin))
@@ -82,12 +83,6 @@ def _is_marked(function: "Any") -> bool:
         return True
     inspect = sys.modules.get("inspect")
     return inspect is not None and inspect.iscoroutinefunction(function)
-
-
-def _misused(message: str) -> Exception:
-    from plaintally.exceptions import ConfigurationError
-
-    return ConfigurationError(message)
 
 
 def _coroutine(function: "Any", begin: "Begin") -> "Any":
