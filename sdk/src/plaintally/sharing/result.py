@@ -140,8 +140,8 @@ class Receipt(NamedTuple):
             what = f"The deletion of session {self.session_id} waits for the maintainers"
             return printable(f"{what}, since no key came with it.")
         what = f"{self.documents} documents at {self.deleted_at}"
-        said = f"Session {self.session_id} is deleted: {what}.\nReceipt to quote: {self.hash}"
-        return printable(said, lines=True)
+        said = printable(f"Session {self.session_id} is deleted: {what}.")
+        return f"{said}\n{printable(f'Receipt to quote: {self.hash}')}"
 
 
 def _issue_url(issues_url: str | None, session: Session) -> str | None:
