@@ -27,8 +27,8 @@ from hosts import MARKER, wait_until_gone
 from loopback import OK, error, loopback
 from plaintally import Telemetry, firestore
 from plaintally.session import Session, SessionInvoke, SessionStats
-from plaintally.sharing import documents
 from programs import program
+from read_back import read_invoke, read_session, read_stats
 from rxinfer_py.usage import CONTRACT
 from terminals import see_at_terminal
 
@@ -565,18 +565,18 @@ def test_d_the_developers_functions(person: Person) -> None:
         invoke.add(model_name="local_level", learn=True)
     assert isinstance(invoke, SessionInvoke)
     stats = session.stats("inference")
-    found: Any = documents.from_session(rxinfer_py.to_firestore_session(session))
+    found: Any = read_session(rxinfer_py.to_firestore_session(session))
     shift = timedelta(microseconds=session.shift_us)
     assert (found.id, found.environment) == (session.id, session.environment)
     assert found.created_at == session.created_at - shift
-    found, parent = documents.from_session_stats(
-        rxinfer_py.to_firestore_session_stats(stats, session.id)
+    found, parent = read_stats(
+        rxinfer_py.to_firestore_session_stats(stats, session.id), Session("rxinfer")
     )
     assert isinstance(found, SessionStats)
     assert parent == session.id
     for name in ("id", "label", "total_invokes", "success_rate", "min_duration_ms", "context_keys"):
         assert getattr(found, name) == getattr(stats, name)
-    found, parent = documents.from_invoke(rxinfer_py.to_firestore_invoke(invoke, stats.id))
+    found, parent = read_invoke(rxinfer_py.to_firestore_invoke(invoke, stats.id), stats)
     assert parent == stats.id
     for name in ("id", "status", "duration_ms", "context"):
         assert getattr(found, name) == getattr(invoke, name)

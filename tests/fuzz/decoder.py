@@ -17,7 +17,7 @@ import atheris
 from plaintally_server.ingest.shared_fields import SHARED
 
 with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
-    from plaintally.firestore import from_document, to_document
+    from plaintally.firestore import to_document
     from plaintally_server.api import parameters
     from plaintally_server.api.prepare import prepare
     from plaintally_server.api.reads import ANSWER_BYTES, encode_document
@@ -34,6 +34,7 @@ with atheris.instrument_imports(include=["plaintally", "plaintally_server"]):
     from plaintally_server.firestore.bodies import parse_document
     from plaintally_server.firestore.documents import Name, Stored
     from plaintally_server.firestore.field_paths import Fields, parse_field_path, project
+    from plaintally_server.firestore.values import from_document
     from plaintally_server.http.compression import decompress
     from plaintally_server.ingest import deletion_requests
     from plaintally_server.ingest.admission import Policy

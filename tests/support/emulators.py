@@ -24,7 +24,7 @@ from google.cloud.firestore import Client
 
 from collectors import Answer
 from hosts import ROOT as REPOSITORY
-from plaintally.firestore import from_document
+from plaintally_server.firestore.values import from_document
 from ports import free_port
 from shared import Document
 from waiting import PATIENCE_S

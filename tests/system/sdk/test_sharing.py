@@ -25,6 +25,7 @@ from plaintally.exceptions import ConfigurationError, SharingError
 from plaintally.session import Session
 from plaintally.sharing import documents
 from plaintally.sharing.automatic import header
+from read_back import read_invoke, read_session, read_stats
 from terminals import see_at_terminal
 
 pytestmark = pytest.mark.usefixtures("as_a_person")
@@ -93,16 +94,14 @@ def test_parents_come_first_and_documents_read_back(server: Loopback) -> None:
         ["session_stats", stats.id],
         *(["invokes", invoke.id] for invoke in stats.invokes),
     ]
-    read_session = documents.from_session({"fields": found[0]["fields"]}, contract=CONTRACT)
+    shared = read_session({"fields": found[0]["fields"]}, CONTRACT)
     shift = timedelta(microseconds=session.shift_us)
-    assert (read_session.id, read_session.created_at) == (session.id, session.created_at - shift)
-    assert read_session.environment == session.environment
-    read_stats, session_id = documents.from_session_stats(
-        {"fields": found[1]["fields"]}, read_session
-    )
+    assert (shared.id, shared.created_at) == (session.id, session.created_at - shift)
+    assert shared.environment == session.environment
+    shared_stats, session_id = read_stats({"fields": found[1]["fields"]}, shared)
     assert session_id == session.id
     for update, invoke in zip(found[2:], stats.invokes, strict=True):
-        read, stats_id = documents.from_invoke({"fields": update["fields"]}, read_stats)
+        read, stats_id = read_invoke({"fields": update["fields"]}, shared_stats)
         assert stats_id == stats.id
         for name in ("id", "status", "duration_ms"):
             assert getattr(read, name) == getattr(invoke, name)
@@ -112,7 +111,7 @@ def test_parents_come_first_and_documents_read_back(server: Loopback) -> None:
         assert read.context == {
             key: value for key, value in invoke.context.items() if key != "model"
         }
-    again = documents.session_stats(read_stats, session_id)["fields"]
+    again = documents.session_stats(shared_stats, session_id)["fields"]
     own = "deletion_key_hash"  # a session that was read back has another key
     assert {**again, own: None} == {**found[1]["fields"], own: None}
     assert {update["fields"][own]["stringValue"] for update in found} == {

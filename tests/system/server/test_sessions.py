@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors import ROOT, TOKEN, Collector, count, in_threads, run_collector
-from plaintally.firestore import from_document
 from plaintally.session import Session, make_environment
 from plaintally.sharing import documents
 from plaintally.versions import coarse_version
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name
+from plaintally_server.firestore.values import from_document
 from plaintally_server.ingest.admission import Policy, admit
 from plaintally_server.model import Admitted
 from shared import (

@@ -1,4 +1,4 @@
-"""Firestore's values and documents as JSON, both ways. Pure: no clock, no file, no network.
+"""Python's values and documents as Firestore's JSON. Pure: no clock, no file, no network.
 
 The format is that of Firestore's REST interface, version 1: a document is `{"fields": {name:
 value}}`, and a value has exactly one key, its kind.
@@ -7,7 +7,7 @@ value}}`, and a value has exactly one key, its kind.
 |---|---|---|
 | nullValue | None | null |
 | booleanValue | bool | true, false |
-| integerValue | int of 64 bits | a string of digits; also read as a whole number |
+| integerValue | int of 64 bits | a string of digits |
 | doubleValue | float | a number, or "NaN", "Infinity", "-Infinity", "-0" |
 | timestampValue | datetime in UTC | RFC 3339 with Z, to the microsecond |
 | stringValue | str | a string |
@@ -18,11 +18,10 @@ value}}`, and a value has exactly one key, its kind.
 | mapValue | dict | {"fields": {name: value}} |
 
 Writing never raises and never runs code of the value's class: a value of no known kind becomes the
-name of its type, never its `repr`, which is data. Reading is strict.
+name of its type, never its `repr`, which is data.
 """
 
-from plaintally.firestore._reading import from_document, from_value
-from plaintally.firestore._values import (
+from plaintally.firestore.values import (
     MAX_DEPTH,
     MAX_NAME_BYTES,
     MAX_STRING_BYTES,
@@ -31,7 +30,7 @@ from plaintally.firestore._values import (
     Reference,
     is_firestore_host,
 )
-from plaintally.firestore._writing import format_timestamp, to_document, to_value
+from plaintally.firestore.writing import format_timestamp, to_document, to_value
 
 __all__ = [
     "MAX_DEPTH",
@@ -41,8 +40,6 @@ __all__ = [
     "GeoPoint",
     "Reference",
     "format_timestamp",
-    "from_document",
-    "from_value",
     "is_firestore_host",
     "to_document",
     "to_value",

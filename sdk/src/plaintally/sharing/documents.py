@@ -20,20 +20,14 @@ contract keeps private (see `plaintally.contract.Source`) is left out unless it 
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, TypeGuard
 
-from plaintally.contract import Contract
-from plaintally.firestore import from_document, to_document
-from plaintally.session import DEFAULT_CAPACITY, Session, SessionInvoke, SessionStats
+from plaintally.firestore import to_document
+from plaintally.session import Session, SessionInvoke, SessionStats
 from plaintally.session.saved import (
-    Reading,
     figures,
-    nanoseconds,
-    read_uuid,
-    restore_invoke,
-    restore_stats,
 )
 from plaintally.versions import coarse_version
 
@@ -104,58 +98,6 @@ def coarse_environment(session: Session) -> dict[str, object]:
     if "package_version" in found:
         found["package_version"] = coarse_version(found["package_version"])
     return found
-
-
-def from_session(
-    document: Mapping[str, Any],
-    *,
-    contract: Contract | None = None,
-    capacity: int = DEFAULT_CAPACITY,
-) -> Session:
-    """Return the session of a document, without stats, with `capacity` runs per label.
-
-    Raises:
-        DocumentError: it is no document of a session.
-    """
-    fields = from_document(document)
-    with Reading("a session"):
-        restored = Session(
-            fields["package"],
-            contract=contract,
-            environment=fields["environment"],
-            capacity=capacity,
-            created_at_ns=nanoseconds(fields["created_at"]),
-        )
-        restored.restore(identifier=read_uuid(fields["id"]))
-    return restored
-
-
-def from_session_stats(
-    document: Mapping[str, Any], session: Session | None = None
-) -> tuple[SessionStats, str]:
-    """The stats of a document, put into `session` where one is given, and the id of their session.
-
-    Raises:
-        DocumentError: it is no document of stats.
-    """
-    fields = from_document(document)
-    with Reading("the stats of a session"):
-        owner = session or Session(fields["package"])
-        return restore_stats(owner, fields["label"], fields), str(fields["session"])
-
-
-def from_invoke(
-    document: Mapping[str, Any], stats: SessionStats | None = None
-) -> tuple[SessionInvoke, str]:
-    """The invoke of a document, put into `stats` where they are given, and the id of its stats.
-
-    Raises:
-        DocumentError: it is no document of an invoke.
-    """
-    fields = from_document(document)
-    with Reading("an invoke"):
-        owner = stats or SessionStats(Session(fields["package"]), fields["label"])
-        return restore_invoke(owner, fields), str(fields["session_stats"])
 
 
 def hash_key(deletion_key: str) -> str:

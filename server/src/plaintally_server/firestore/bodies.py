@@ -5,10 +5,10 @@ from typing import TypeVar
 import msgspec
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import from_document
 from plaintally_server.exceptions import invalid
 from plaintally_server.firestore.field_paths import Fields
 from plaintally_server.firestore.strict_json import read_json
+from plaintally_server.firestore.values import from_document
 
 T = TypeVar("T")
 LONGEST_BYTES = 10 * 2**20

@@ -14,9 +14,10 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import format_timestamp, from_value
+from plaintally.firestore import format_timestamp
 from plaintally_server.exceptions import Refusal, invalid, not_found
 from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.firestore.values import from_value
 
 MAX_ID_BYTES = 1500
 AUTO_ID_LENGTH = 20

@@ -8,7 +8,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import from_document
 from plaintally_server.exceptions import Refusal, invalid
 from plaintally_server.firestore.bodies import Body, parse_body, read_typed
 from plaintally_server.firestore.documents import (
@@ -18,6 +17,7 @@ from plaintally_server.firestore.documents import (
     parse_document_name,
 )
 from plaintally_server.firestore.field_paths import FieldPath, Fields, parse_mask
+from plaintally_server.firestore.values import from_document
 
 MAX_WRITES = 500
 _EXAMPLE = '{"writes": [{"update": {"name": NAME, "fields": {}}}]}'

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from plaintally.firestore import from_document, to_value
+from plaintally.firestore import to_value
 from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.firestore.values import from_document
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode

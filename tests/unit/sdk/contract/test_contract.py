@@ -25,7 +25,8 @@ from plaintally.contract import (
 )
 from plaintally.contract.fields import REFUSED, ErrorMessage
 from plaintally.exceptions import ContractError
-from plaintally.firestore import from_value, to_value
+from plaintally.firestore import to_value
+from plaintally_server.firestore.values import from_value
 
 NAMES = st.from_regex("[a-z][a-z0-9_]{0,8}", fullmatch=True)
 LINES = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "Zs"]), max_size=20)

@@ -22,11 +22,10 @@ from plaintally.firestore import (
     MAX_STRING_BYTES,
     GeoPoint,
     Reference,
-    from_document,
-    from_value,
     to_document,
     to_value,
 )
+from plaintally_server.firestore.values import from_document, from_value
 
 ZONES = st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

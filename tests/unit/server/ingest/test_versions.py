@@ -15,10 +15,10 @@ from collectors import count
 from hosts import ROOT as REPOSITORY
 from plaintally import Telemetry, _count
 from plaintally.contract import Contract
-from plaintally.firestore import from_document
 from plaintally.versions import MAX_LENGTH, PATTERN, coarse_version
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name
+from plaintally_server.firestore.values import from_document
 from plaintally_server.ingest.admission import Policy, admit
 from plaintally_server.ingest.fast_path import Counts
 from shared import CONTRACT, Shared, string

@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore._values import (
+from plaintally.firestore.values import (
     INT64,
     MAX_DEPTH,
     MAX_STRING_BYTES,
     GeoPoint,
     Reference,
+    finite,
     is_document_name,
+    make_geo_point,
     name_problem,
 )
 
@@ -177,20 +179,10 @@ def _read_integer(content: object) -> int:
 
 def _read_double(content: object) -> float:
     is_special = isinstance(content, str)
-    number = _SPECIAL_DOUBLES.get(str(content)) if is_special else _finite(content)
+    number = _SPECIAL_DOUBLES.get(str(content)) if is_special else finite(content)
     if number is None:
         raise Refused('{} must be a number, or "NaN", "Infinity" or "-Infinity"')
     return number
-
-
-def _finite(content: object) -> float | None:
-    if isinstance(content, bool) or not isinstance(content, int | float):
-        return None
-    try:
-        number = float(content)
-    except OverflowError:
-        return None
-    return number if abs(number) < _INFINITY else None
 
 
 def _read_timestamp(content: object) -> datetime:
@@ -235,7 +227,7 @@ def _read_reference(content: object) -> Reference:
     return Reference(name)
 
 
-def read_geo_point(content: object) -> GeoPoint:
+def _read_geo_point(content: object) -> GeoPoint:
     """A geo point from its JSON.
 
     Raises:
@@ -244,10 +236,10 @@ def read_geo_point(content: object) -> GeoPoint:
     if not isinstance(content, dict) or not content.keys() <= set(GeoPoint._fields):
         raise Refused("{} must be a JSON object with 'latitude' and 'longitude'")
     given = {name: degrees for name, degrees in content.items() if degrees is not None}
-    latitude, longitude = (_finite(given.get(name, 0)) for name in GeoPoint._fields)
-    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
-        raise Refused("{} must be within 90 degrees of latitude and 180 of longitude")
-    return GeoPoint(latitude, longitude)
+    point = make_geo_point(*(given.get(name, 0) for name in GeoPoint._fields))
+    if point is None:
+        raise Refused("{} must be two numbers, within 90 degrees of latitude and 180 of longitude")
+    return point
 
 
 def _in_both_cases(kinds: dict[str, Any]) -> dict[str, Any]:
@@ -267,7 +259,7 @@ _READERS: dict[str, Callable[[object], Any]] = _in_both_cases(
         "timestampValue": _read_timestamp,
         "bytesValue": _read_bytes,
         "referenceValue": _read_reference,
-        "geoPointValue": read_geo_point,
+        "geoPointValue": _read_geo_point,
     }
 )
 _CONTAINERS: dict[str, Callable[[object, int], Any]] = _in_both_cases(

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from plaintally.exceptions import DocumentError
-from plaintally.firestore._reading import read_geo_point
-from plaintally.firestore._values import (
+from plaintally.firestore.values import (
     INT64,
     MAX_DEPTH,
     MAX_STRING_BYTES,
@@ -16,6 +14,7 @@ from plaintally.firestore._values import (
     GeoPoint,
     Reference,
     is_document_name,
+    make_geo_point,
     name_problem,
 )
 
@@ -210,12 +209,8 @@ def _write_reference(value: Reference) -> dict[str, Any] | None:
 
 
 def _write_geo_point(value: GeoPoint) -> dict[str, Any] | None:
-    written = {name: tuple.__getitem__(value, index) for index, name in enumerate(GeoPoint._fields)}
-    try:
-        read_geo_point(written)
-    except DocumentError:
-        return None
-    return {"geoPointValue": {name: float(degrees) for name, degrees in written.items()}}
+    point = make_geo_point(tuple.__getitem__(value, 0), tuple.__getitem__(value, 1))
+    return {"geoPointValue": point._asdict()} if point else None
 
 
 _PLAIN: dict[Any, Callable[[Any], dict[str, Any] | None]] = {

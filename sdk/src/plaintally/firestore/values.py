@@ -1,5 +1,6 @@
 """Firestore's own types and limits, which writing and reading share."""
 
+from math import isfinite
 from typing import NamedTuple
 
 MAX_DEPTH = 20
@@ -29,6 +30,26 @@ class GeoPoint(NamedTuple):
 
     latitude: float
     longitude: float
+
+
+def finite(number: object) -> float | None:
+    """Return a number as a finite float; None for what is none."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    try:
+        converted = float(number)
+    except OverflowError:
+        return None
+    return converted if isfinite(converted) else None
+
+
+def make_geo_point(latitude: object, longitude: object) -> GeoPoint | None:
+    """Return a place on the earth; None if these are not its degrees."""
+    north = finite(latitude)
+    east = finite(longitude)
+    if north is None or east is None or abs(north) > 90 or abs(east) > 180:
+        return None
+    return GeoPoint(north, east)
 
 
 def name_problem(name: object) -> str | None:
