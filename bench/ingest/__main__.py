@@ -192,7 +192,7 @@ def describe(peer: Path | None) -> dict[str, Any]:
         "machine": f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "versions": {
             "Python": platform.python_version(),
-            **{name: version(name) for name in ("uvicorn", "uvloop", "httptools", "asyncpg")},
+            **{name: version(name) for name in ("uvicorn", "uvloop", "httptools", "psycopg")},
         },
         "connections": CONNECTIONS,
         "load": os.getloadavg()[0],

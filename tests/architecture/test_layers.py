@@ -40,7 +40,6 @@ SERVER = Distribution(
         "uvicorn": ("http", "server"),
         "sqlalchemy": ("store",),
         "sqlite3": ("store",),
-        "asyncpg": ("store",),
         "psycopg": ("store",),
         "alembic": ("store",),
         "duckdb": ("export",),

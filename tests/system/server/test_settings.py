@@ -253,12 +253,10 @@ def test_a_file_that_nobody_can_look_for(tmp_path: Path, command: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("command", "missing"), [("serve", "asyncpg"), ("doctor", "psycopg"), ("report", "psycopg")]
-)
-def test_what_speaks_to_postgresql_is_missing(tmp_path: Path, command: str, missing: str) -> None:
+@pytest.mark.parametrize("command", ["serve", "doctor", "report"])
+def test_what_speaks_to_postgresql_is_missing(tmp_path: Path, command: str) -> None:
     program = (
-        f"import sys; sys.modules[{missing!r}] = None; from plaintally_server.cli.main import main;"
+        "import sys; sys.modules['psycopg'] = None; from plaintally_server.cli.main import main;"
         f"sys.argv[1:] = [{command!r}, '--database', 'postgresql://u@127.0.0.1:1/x']; main()"
     )
     done = subprocess.run(

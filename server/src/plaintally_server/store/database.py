@@ -95,7 +95,7 @@ def locate(text: str) -> Database:
         raise StartError(
             "the database must be a file, or an address such as postgresql://user@host/name"
         )
-    if _has_drivers():
+    if _has_driver():
         _libpq().parse(text)
     return text
 
@@ -151,7 +151,7 @@ def describe(database: Database) -> str:
     """The database in a message; an address without its password."""
     if isinstance(database, Path):
         return str(database)
-    return str(_libpq().describe(database)) if _has_drivers() else "PostgreSQL"
+    return str(_libpq().describe(database)) if _has_driver() else "PostgreSQL"
 
 
 def has_password(database: Database) -> bool:
@@ -347,15 +347,15 @@ def _postgres(url: str, pool: type[Pool], *, writes: bool, limit_s: float | None
     return engine
 
 
-def _has_drivers() -> bool:
-    return all(map(find_spec, ("psycopg", "asyncpg")))
+def _has_driver() -> bool:
+    return find_spec("psycopg") is not None
 
 
 def _libpq() -> ModuleType:
     """The module that needs the extra, and takes a tenth of a second to load."""
-    if not _has_drivers():
+    if not _has_driver():
         raise StartError(
-            "the drivers of PostgreSQL are missing; type: pip install 'plaintally-server[postgres]'"
+            "the driver of PostgreSQL is missing; type: pip install 'plaintally-server[postgres]'"
         )
     from plaintally_server.store import libpq
 

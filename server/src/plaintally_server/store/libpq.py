@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL by both drivers, from one libpq address and with the same settings.
+"""Connections to PostgreSQL, from a libpq address and with the same settings.
 
-psycopg serves SQLAlchemy, asyncpg serves batches. Each connection sets what the collector relies
-on, whatever the server, the database or the role has as default. Nothing is passed as a startup
+psycopg serves SQLAlchemy, and batches directly. Each connection sets what the collector relies on,
+whatever the server, the database or the role has as default. Nothing is passed as a startup
 parameter, since pgbouncer rejects them.
 
 A direct connection is set up once. Behind a pooler such as pgbouncer, a session may change its
@@ -14,17 +14,16 @@ acknowledgement. If something in between acknowledges and the server does not an
 gives up after the limit of a statement.
 """
 
-import socket
 from collections.abc import Generator, Mapping
 from time import monotonic
 from typing import Any
-from urllib.parse import quote, urlencode
 
-import asyncpg
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import ConnectionTimeout
+from psycopg.types.array import ListBinaryDumper
 from sqlalchemy import Connection, Engine, Pool, create_engine, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from plaintally_server.exceptions import StartError
 
@@ -38,32 +37,6 @@ _CONNECT_S = 5  # to each host
 _IDLE_S = 5  # that a batch may pause between its statements, before the server ends it
 _TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2}
 _BY_INDEX = ("enable_seqscan", "enable_mergejoin", "enable_hashjoin", "enable_bitmapscan", "jit")
-_TLS = {"sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"}
-_TLS |= {"ssl_min_protocol_version", "ssl_max_protocol_version"}
-_OTHERS = {"target_session_attrs", "krbsrvname", "service"}
-_OF_SERVER = {"application_name", "options"}
-_KNOWN = {
-    "host",
-    "port",
-    "user",
-    "password",
-    "passfile",
-    "dbname",
-    "connect_timeout",
-    "client_encoding",
-}
-_KNOWN |= {
-    "keepalives",
-    "tcp_user_timeout",
-    "fallback_application_name",
-    "gssencmode",
-    *_TCP,
-    *_TLS,
-    *_OTHERS,
-}
-_KNOWN |= _OF_SERVER
-ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What asyncpg raises, besides OSError and TimeoutError."""
 _DISK_FULL = "53100"
 _LOST = ("08", "25", "53", "57")
 _SERVER_17 = 170_000
@@ -73,7 +46,7 @@ def parse(address: str) -> dict[str, str]:
     """Return the parameters of an address, with our defaults.
 
     Raises:
-        StartError: libpq does not understand it, or asyncpg lacks one of its parameters.
+        StartError: libpq does not understand it.
     """
     try:
         given = {name: str(value) for name, value in conninfo_to_dict(address).items()}
@@ -84,16 +57,7 @@ def parse(address: str) -> dict[str, str]:
     if "@" in given.get("host", "") or not all(port.isdecimal() for port in ports if port):
         raise StartError(
             "the address of the database is invalid; write an address such as "
-            "postgresql://user@host/name, "
-            "with %40 for @ and %2F for / in a password"
-        )
-    numbers = {*_TCP, "keepalives", "tcp_user_timeout", "connect_timeout"} & given.keys()
-    if wrong := sorted(name for name in numbers if not given[name].isdecimal()):
-        raise StartError(f"{wrong[0]} in the address of the database must be a number; correct it")
-    if unknown := sorted(given.keys() - _KNOWN):
-        raise StartError(
-            f"the address of the database has the parameter {unknown[0]}, which is not supported; "
-            "omit it"
+            "postgresql://user@host/name, with %40 for @ and %2F for / in a password"
         )
     if "," in given.get("host", ""):
         given.setdefault("target_session_attrs", "primary")
@@ -102,12 +66,8 @@ def parse(address: str) -> dict[str, str]:
         "tcp_user_timeout": str(_SILENT_S * 1000),
         "connect_timeout": str(_CONNECT_S),
     }
-    return {
-        **silent,
-        **{name: str(value) for name, value in _TCP.items()},
-        **given,
-        "client_encoding": "UTF8",
-    }
+    tcp = {name: str(value) for name, value in _TCP.items()}
+    return {**silent, **tcp, **given, "client_encoding": "UTF8"}
 
 
 def describe(address: str) -> str:
@@ -130,7 +90,7 @@ def open_engine(address: str, *, pool: type[Pool], writes: bool, limit_s: float 
     parameters: dict[str, Any] = parse(address)
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _Session.open(parameters, writes=writes, limit_s=limit_s),
+        creator=lambda: Session.open(parameters, writes=writes, limit_s=limit_s, idle_s=limit_s),
         isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
         poolclass=pool,
         pool_pre_ping=True,
@@ -156,29 +116,45 @@ class SilentError(psycopg.OperationalError, TimeoutError):
     """A server that does not answer in time."""
 
 
-class _Session(psycopg.Connection[Any]):
-    """Open a connection with a timeout; `settings`, if any, begin each transaction."""
+class Session(psycopg.Connection[Any]):
+    """A connection whose calls end; `settings`, if any, begin each transaction."""
 
     limit_s: float | None = None
     settings = ""
 
     @classmethod
     def open(
-        cls, parameters: Mapping[str, Any], *, writes: bool, limit_s: float | None
-    ) -> "_Session":
-        session = cls.connect(**parameters, autocommit=True)
-        session.limit_s = limit_s
-        chosen = _choose(
-            session.info.server_version, writes=writes, limit_s=limit_s, idle_s=limit_s
-        )
-        if session.execute(_set_up(chosen, session.pgconn.backend_pid)).rowcount == 0:
-            session.prepare_threshold = None
-            session.settings = _set(chosen, is_local=True)
-        session.autocommit = False
-        session.read_only = not writes
+        cls,
+        parameters: Mapping[str, Any],
+        *,
+        writes: bool,
+        limit_s: float | None,
+        idle_s: float | None,
+    ) -> "Session":
+        """Connect; `idle_s` is for how long a transaction may pause between its statements."""
+        try:
+            session = cls.connect(**parameters, autocommit=True)
+        except ConnectionTimeout as error:
+            raise SilentError("the server does not answer") from error
+        try:
+            session.limit_s = limit_s
+            session._configure(writes=writes, limit_s=limit_s, idle_s=idle_s)  # noqa: SLF001
+        except BaseException:
+            session.close()
+            raise
         return session
 
+    def _configure(self, *, writes: bool, limit_s: float | None, idle_s: float | None) -> None:
+        server = self.info.server_version
+        chosen = _choose(server, writes=writes, limit_s=limit_s, idle_s=idle_s)
+        if self.execute(_set_up(chosen, self.pgconn.backend_pid)).rowcount == 0:
+            self.prepare_threshold = None
+            self.settings = _set(chosen, is_local=True)
+        self.autocommit = False
+        self.read_only = not writes
+
     def wait(self, gen: Any, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401  # as psycopg has it
+        """Wait for an answer, with a limit."""
         if self.limit_s is not None:
             gen = self._until(monotonic() + self.limit_s + _GRACE_S, gen)
         return super().wait(gen, *arguments, **more)
@@ -197,97 +173,17 @@ class _Session(psycopg.Connection[Any]):
                 raise SilentError("the server does not answer")
 
 
-class Batches(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
-    """A connection of asyncpg for batches; `begin` begins a transaction."""
-
-    begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-
-
-async def connect(address: str) -> Batches:
-    """Connect to the first host that takes writes, or as `target_session_attrs` says.
+def connect(address: str) -> Session:
+    """Connect for batches, which begin and commit their transactions themselves.
 
     Raises:
-        OSError, TimeoutError, asyncpg's errors: no host can be used.
+        psycopg.Error: no host can be used.
     """
-    parameters = parse(address)
-    hosts = parameters.pop("host", "").split(",")
-    ports = parameters.pop("port", "").split(",")
-    if len(ports) != len(hosts):
-        ports *= len(hosts)
-    failure: Exception = ConnectionError("no host")
-    for host, port in zip(hosts, ports, strict=False):
-        place: dict[str, Any] = {"host": [host]} if host else {}
-        place |= {"port": int(port or 5432)} if host or port else {}
-        try:
-            try:
-                return await _set_up_batches(parameters, place)
-            except asyncpg.InvalidPasswordError:
-                # Asyncpg reads some lines of password files differently.
-                found = _find_password(parameters, place)
-                return await _set_up_batches({**parameters, "password": found}, place)
-        except Exception as error:
-            if not is_lost(error):
-                raise
-            failure = error
-    raise failure
-
-
-def _find_password(parameters: Mapping[str, str], place: Mapping[str, Any]) -> str:
-    """The password that libpq uses for a host.
-
-    Raises:
-        OSError: libpq does not find the right one, either.
-    """
-    host = {"host": place["host"][0]} if "host" in place else {}
-    port = {"port": place["port"]} if "port" in place else {}
-    try:
-        with psycopg.connect(**{**parameters, **host, **port}) as connection:
-            return connection.info.password
-    except psycopg.Error as error:
-        raise ConnectionError(str(error)) from None
-
-
-async def _set_up_batches(parameters: Mapping[str, str], place: Mapping[str, Any]) -> Batches:
-    connection = await _connect(parameters, place)
-    version = connection.get_server_version()
-    chosen = _choose(version.major * 10_000, writes=True, limit_s=LIMIT_S, idle_s=_IDLE_S)
-    if await connection.execute(_set_up(chosen, connection.get_server_pid())) == "SELECT 0":
-        connection.terminate()
-        connection = await _connect(parameters, place, statement_cache_size=0)
-        connection.begin = f"{Batches.begin}; {_set(chosen, is_local=True)}"
-    return connection
-
-
-async def _connect(parameters: Mapping[str, str], place: Mapping[str, Any], **more: Any) -> Batches:  # noqa: ANN401
-    known = {name: parameters[name] for name in (*_TLS, *_OTHERS) if name in parameters}
-    user = {
-        name: parameters[name] for name in ("user", "password", "passfile") if name in parameters
-    }
-    connection: Batches = await asyncpg.connect(
-        f"postgresql://?{urlencode(known, quote_via=quote)}" if known else None,
-        **place,
-        **user,
-        database=parameters.get("dbname"),
-        server_settings={name: parameters[name] for name in _OF_SERVER if name in parameters},
-        timeout=float(parameters["connect_timeout"]) or _CONNECT_S,
-        command_timeout=LIMIT_S + _GRACE_S,
-        connection_class=Batches,
-        **more,
-    )
-    _watch(connection._transport.get_extra_info("socket"), parameters)  # noqa: SLF001  # there is no other way
-    return connection
-
-
-def _watch(own: socket.socket, parameters: Mapping[str, str]) -> None:
-    """Have the kernel notice that the other side is silent, as libpq does."""
-    if own.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(parameters["keepalives"]))
-    options = {"TCP_KEEPIDLE": "keepalives_idle", "TCP_KEEPINTVL": "keepalives_interval"}
-    options |= {"TCP_KEEPCNT": "keepalives_count", "TCP_USER_TIMEOUT": "tcp_user_timeout"}
-    for option, name in options.items():
-        if hasattr(socket, option) and int(parameters[name]) > 0:
-            own.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(parameters[name]))
+    session = Session.open(parse(address), writes=True, limit_s=LIMIT_S, idle_s=_IDLE_S)
+    session.autocommit = True
+    session.cursor_factory = psycopg.RawCursor
+    session.adapters.register_dumper(list, ListBinaryDumper)  # bytes as text have twice the length
+    return session
 
 
 def _choose(
@@ -332,16 +228,17 @@ def _set(chosen: Mapping[str, str], *, is_local: bool) -> str:
 
 def is_lost(error: Exception) -> bool:
     """Return whether the server is away, full, read-only or unwilling, so that a retry may help."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = _cause_of(error)
     state: str | None = getattr(cause, "sqlstate", None)
     if state is not None:
         return state != _DISK_FULL and state.startswith(_LOST)
-    return isinstance(error, (OSError, TimeoutError, OperationalError, InterfaceError, *ERRORS))
+    return isinstance(cause, (psycopg.OperationalError, psycopg.InterfaceError))
 
 
 def is_full(error: Exception) -> bool:
     """Return whether the disk of the server is full."""
-    return (
-        getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
-        == _DISK_FULL
-    )
+    return getattr(_cause_of(error), "sqlstate", None) == _DISK_FULL
+
+
+def _cause_of(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error

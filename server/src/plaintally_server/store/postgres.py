@@ -7,11 +7,11 @@ so that nothing arrives below what is being deleted. Batches with imports of the
 for each other's commit, since they add to the same sums.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 
-import asyncpg
+import psycopg
+from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 from sqlalchemy import QueuePool
 from sqlalchemy.exc import DBAPIError
 
@@ -26,18 +26,13 @@ from plaintally_server.store.database import (
     open_for_writing,
     problem,
 )
-from plaintally_server.store.libpq import Batches, connect, is_full, is_lost
+from plaintally_server.store.libpq import Session, connect, is_full, is_lost
 from plaintally_server.store.postgres_batch import Attempt
 from plaintally_server.store.vacuuming import Vacuuming
 from plaintally_server.store.writer import disk_full
 from plaintally_server.store.writing import SQLStore, Transactions
 
-_AGAIN = (
-    Quicker,
-    asyncpg.UniqueViolationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-)
+_AGAIN = (Quicker, UniqueViolation, DeadlockDetected, SerializationFailure)
 
 
 class PostgresStore(SQLStore):
@@ -68,13 +63,11 @@ class _Server:
         self.engine = open_for_writing(url, alone=True, limit_s=libpq.LIMIT_S)
         self._vacuuming = Vacuuming(open_for_writing(url))  # without a limit: VACUUM may take hours
         self.transactions = Transactions(self.engine, self._vacuuming.begin)
-        self._loop = asyncio.new_event_loop()
-        self._connection: Batches | None = None
+        self._connection: Session | None = None
         self._staging = Staging(self.engine)
         try:
-            self._loop.run_until_complete(self._connect())
-        except (*ERRORS, *libpq.ERRORS) as error:
-            self._loop.close()
+            self._connect()
+        except (*ERRORS, psycopg.Error) as error:
             raise StartError(
                 problem(f"cannot write the database {describe(url)}", error)
             ) from error
@@ -83,7 +76,7 @@ class _Server:
         """Do a batch in one transaction, again after a lost connection or a conflict."""
         attempt = Attempt(groups)
         self._staging.prepare(attempt.days)
-        planned = self._loop.run_until_complete(self._persist(attempt))
+        planned = self._persist(attempt)
         self._staging.note(planned.imports)
         self.transactions.note_ids(planned.ids)
         self.transactions.bury(planned.late)
@@ -93,7 +86,7 @@ class _Server:
         """The answer where PostgreSQL, or the way to it, raised this."""
         if is_full(error):
             return disk_full()
-        if isinstance(error, (DBAPIError, OSError, *libpq.ERRORS)):
+        if isinstance(error, (DBAPIError, OSError, psycopg.Error)):
             return unavailable("The collector cannot write just now; try again in a moment.")
         return None
 
@@ -112,21 +105,19 @@ class _Server:
     def close(self) -> None:
         """Let go of the connections."""
         self._disconnect()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
         self._vacuuming.close()
         self.engine.dispose()
 
-    async def _persist(self, attempt: Attempt) -> Plan:
+    def _persist(self, attempt: Attempt) -> Plan:
         """Try until it is done, or the database was not there for too long."""
         # Once one batch has waited in vain, those behind it do not, until one succeeds.
         give_up = time.monotonic() + self._patience_s * self._is_there
         pause_s = 0.05
         while True:
             try:
-                planned = await attempt.run(await self._connect())
+                planned = attempt.run(self._connect())
             except _AGAIN:
-                await self._roll_back()
+                self._roll_back()
             except Exception as error:
                 self._disconnect()  # which ends the transaction
                 if not is_lost(error):
@@ -134,25 +125,24 @@ class _Server:
                 self._is_there = False
                 if time.monotonic() + pause_s > give_up:
                     raise
-                await asyncio.sleep(pause_s)
+                time.sleep(pause_s)
                 pause_s *= 2
             else:
                 self._is_there = True
                 return planned
 
-    async def _connect(self) -> Batches:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._url)
+    def _connect(self) -> Session:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url)
         return self._connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
-            self._connection.terminate()
+            self._connection.close()
             self._connection = None
 
-    async def _roll_back(self) -> None:
-        assert self._connection is not None  # noqa: S101  # for the type checker
+    def _roll_back(self) -> None:
         try:
-            await self._connection.execute("ROLLBACK")
-        except Exception:  # noqa: BLE001  # the next attempt finds out why
+            self._connect().rollback()
+        except psycopg.Error:  # the next attempt finds out why
             self._disconnect()

@@ -1,8 +1,10 @@
 """One batch in PostgreSQL: its statements, and the attempts at it."""
 
 from collections.abc import Sequence
-from itertools import starmap
+from itertools import chain, starmap
 from typing import Any
+
+from psycopg import OperationalError
 
 from plaintally_server.ingest.collections import INVOKES, STATS
 from plaintally_server.ingest.shared_fields import MAX_RUNS, MAX_STATS
@@ -21,12 +23,13 @@ from plaintally_server.store.batch import (
     wanted_around,
 )
 from plaintally_server.store.database import LOCK
-from plaintally_server.store.libpq import Batches
+from plaintally_server.store.libpq import Session
 from plaintally_server.store.planner import plan
 from plaintally_server.store.rows import make_stamp
 from plaintally_server.store.tables import HOURS
 from plaintally_server.store.totals import add_up
 
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _SHARE = f"SELECT pg_advisory_xact_lock_shared({LOCK})"
 _COLUMNS = "collection, id, fields, create_time, update_time, package, parent, context_label"
 _LOAD = f"""
@@ -71,7 +74,7 @@ _BY_HOUR = ", ".join(
 )
 _ADD_HOURS = ", ".join(f"{name} = import_days.{name} + excluded.{name}" for name in HOURS)
 # One statement, since each way to the server and back takes a collector CPU. Rows are locked in one
-# order by all. The ids of a day are one value, since asyncpg looks at each value of an array.
+# order by all. The ids of a day are one value, since the driver encodes each value of an array by itself.
 _COUNT = f"""
 WITH new AS (
     INSERT INTO import_ids (id, day)
@@ -117,48 +120,51 @@ class Attempt:
         self.days = days_asked(groups) if self._guess is None else days_of(self._guess.imports)
         self._uncertain: tuple[str, Plan] | None = None
 
-    async def run(self, connection: Batches) -> Plan:
+    def run(self, connection: Session) -> Plan:
         """Do the batch, unless the last attempt did and could not tell."""
         if self._uncertain is not None:
             transaction, planned = self._uncertain
-            async with connection.transaction():
+            with connection.transaction():
                 # Behind a pooler, a statement alone may come apart.
-                status = await connection.fetchval(
-                    "SELECT pg_xact_status($1::text::xid8)", transaction
-                )
+                [[status]] = _ask(connection, "SELECT pg_xact_status($1::text::xid8)", transaction)
             if status == "in progress":
-                raise ConnectionError("the server has not noticed yet that the connection was lost")
+                raise OperationalError(
+                    "the server has not noticed yet that the connection was lost"
+                )
             self._uncertain = None
             if status == "committed":
                 return planned
-        await connection.execute(f"{connection.begin}; {_SHARE}")
+        # One trip to the server; several statements cannot be prepared.
+        connection.execute(f"{_BEGIN}; {connection.settings}; {_SHARE}", prepare=False)
         guess = self._guess
         self._guess = None  # should there be another attempt
-        planned = await self._plan(connection) if guess is None else guess
-        transaction = await _apply(connection, planned)
+        planned = self._plan(connection) if guess is None else guess
+        transaction = _apply(connection, planned)
         self._uncertain = (transaction, planned)
-        await connection.execute("COMMIT")
+        connection.commit()
         return planned
 
-    async def _plan(self, connection: Batches) -> Plan:
-        known = await _load(connection, wanted(self._groups))
-        around = await _load(connection, wanted_around(self._groups, known.rows))
+    def _plan(self, connection: Session) -> Plan:
+        known = _load(connection, wanted(self._groups))
+        around = _load(connection, wanted_around(self._groups, known.rows))
         return plan(self._groups, known.joined(around))
 
 
-async def _apply(connection: Batches, planned: Plan) -> str:
+def _apply(connection: Session, planned: Plan) -> str:
     """Put and count; return the number of the transaction."""
     puts = sorted(planned.puts.items())
     new = [_row(*item) for item in puts if item[0] not in planned.replaced]
     changed = [_row(*item) for item in puts if item[0] in planned.replaced]
     if changed:
-        await connection.execute(_UPDATE, *_columns(changed, 8))
-    if new and await connection.fetchval(_INSERT, *_columns(new, 8)) < len(new):
-        raise Quicker
-    return await _count(connection, planned)
+        connection.execute(_UPDATE, _columns(changed, 8))
+    if new:
+        [[made]] = _ask(connection, _INSERT, *_columns(new, 8))
+        if made < len(new):
+            raise Quicker
+    return _count(connection, planned)
 
 
-async def _count(connection: Batches, planned: Plan) -> str:
+def _count(connection: Session, planned: Plan) -> str:
     """Count imports, and note the days that changed; return the number of the transaction."""
     by_day: dict[int, list[bytes]] = {}
     for known, day in sorted(planned.ids.items()):
@@ -175,32 +181,35 @@ async def _count(connection: Batches, planned: Plan) -> str:
         for package, collection, day in planned.days
     ]
     columns = [*starmap(_columns, ((ids, 2), (hours, 4), (days, 5), (months, 5), (noted, 4)))]
-    made, transaction = await connection.fetchrow(
-        _COUNT, *(column for some in columns for column in some)
-    )
+    [[made, transaction]] = _ask(connection, _COUNT, *chain.from_iterable(columns))
     if made < len(planned.ids):
         raise Quicker
     return str(transaction)
 
 
-async def _load(connection: Batches, some: Wanted) -> Known:
+def _load(connection: Session, some: Wanted) -> Known:
     """Return what there is of what is wanted; whoever else would change a document waits."""
     rows = {}
     if some.documents:
         keys = [(collection.encode(), document.encode()) for collection, document in some.documents]
-        for row in await connection.fetch(_LOAD, *_columns(keys, 2)):
+        for row in _ask(connection, _LOAD, *_columns(keys, 2)):
             rows[row[0].decode(), row[1].decode()] = _read_row(row[2:])
-    for row in await _fetch(connection, _STATS, [one.encode() for one in some.sessions]):
+    for row in _fetch(connection, _STATS, [one.encode() for one in some.sessions]):
         rows[STATS, row[0].decode()] = _read_row(row[1:])
-    ids = {row[0] for row in await _fetch(connection, _IDS, some.ids)}
-    counted = await _fetch(connection, _RUNS, [one.encode() for one in some.stats])
-    buried = {row[0] for row in await _fetch(connection, _BURIED, some.hashes)}
+    ids = {row[0] for row in _fetch(connection, _IDS, some.ids)}
+    counted = _fetch(connection, _RUNS, [one.encode() for one in some.stats])
+    buried = {row[0] for row in _fetch(connection, _BURIED, some.hashes)}
     return Known(rows, ids, {stats.decode(): number for stats, number in counted}, buried)
 
 
-async def _fetch(connection: Batches, query: str, keys: Sequence[bytes]) -> Sequence[Any]:
+def _fetch(connection: Session, query: str, keys: Sequence[bytes]) -> Sequence[Any]:
     """Return the rows that a query finds for some keys."""
-    return await connection.fetch(query, keys) if keys else ()
+    return _ask(connection, query, keys) if keys else ()
+
+
+def _ask(connection: Session, query: str, *parameters: object) -> Sequence[Any]:
+    """Return the rows of a query."""
+    return connection.execute(query, parameters, binary=True).fetchall()
 
 
 def _row(key: Key, row: Row) -> tuple[Any, ...]:
@@ -216,4 +225,4 @@ def _read_row(columns: Sequence[Any]) -> Row:
 
 def _columns(rows: Sequence[Sequence[Any]], number: int) -> list[Sequence[Any]]:
     """The columns of rows, each to be an array."""
-    return [*zip(*rows, strict=True)] if rows else [[]] * number
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * number

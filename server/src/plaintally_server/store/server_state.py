@@ -1,8 +1,8 @@
 """What a PostgreSQL server says of itself and of a database, as far as our promises rest on it."""
 
-import asyncio
 from typing import NamedTuple
 
+import psycopg
 from sqlalchemy import Connection, NullPool, text
 
 from plaintally_server.exceptions import CommandError
@@ -52,26 +52,22 @@ class ServerState(NamedTuple):
 
 
 def look_at_server(address: str) -> ServerState:
-    """Ask a server by both drivers.
+    """Ask a server, by a connection that reads and by one that writes if it takes writes.
 
     Raises:
-        CommandError: it cannot be reached by one of them.
+        CommandError: it cannot be reached.
     """
     try:
         engine = libpq.open_engine(address, pool=NullPool, writes=False, limit_s=libpq.LIMIT_S)
         with engine.connect() as connection:
             state = _read(connection)
         if not state.is_standby:
-            asyncio.run(_connect(address))
-    except (*ERRORS, *libpq.ERRORS) as error:
+            libpq.connect(address).close()
+    except (*ERRORS, psycopg.Error) as error:
         raise CommandError(
             problem(f"cannot read the database {describe(address)}", error)
         ) from error
     return state
-
-
-async def _connect(address: str) -> None:
-    (await libpq.connect(address)).terminate()
 
 
 def _read(connection: Connection) -> ServerState:
