@@ -73,8 +73,8 @@ _BY_HOUR = ", ".join(
     f"coalesce(sum(imports) FILTER (WHERE hour % 24 = {hour}), 0)" for hour in range(len(HOURS))
 )
 _ADD_HOURS = ", ".join(f"{name} = import_days.{name} + excluded.{name}" for name in HOURS)
-# One statement, since each way to the server and back takes a collector CPU. Rows are locked in one
-# order by all. The ids of a day are one value, since the driver encodes each value of an array by itself.
+# One statement, since each way to the server and back takes CPU. Rows are locked in one order by
+# all. The ids of a day are one value, since the driver encodes each value of an array.
 _COUNT = f"""
 WITH new AS (
     INSERT INTO import_ids (id, day)
