@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from plaintally.contract import Contract
+from plaintally.contract import Contract, is_name
 from plaintally.exceptions import ContractError
 from plaintally_server.exceptions import StartError
 from plaintally_server.ingest.rxinfer import find_package
@@ -55,7 +55,7 @@ def read_contract(content: bytes, place: str) -> tuple[str, Contract]:
     try:
         data = msgspec.json.decode(content, type=dict[str, Any])
         package = data.pop("package", None)
-        if not isinstance(package, str) or not package.isidentifier() or package != package.lower():
+        if not is_name(package) or package != package.lower():
             raise StartError(
                 f"the contract {place} must name its package in lower case, "
                 'such as "package": "rxinfer"'

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from plaintally.contract import Contract
+from plaintally.contract import Contract, is_name
 from plaintally_server.admin.contracts import collect_contracts
 from plaintally_server.cli.failures import DATABASE
 from plaintally_server.cli.settings_file import CONFIG_FILE, F, read_file, setting
@@ -21,7 +21,7 @@ from plaintally_server.store.database import Database, has_password, locate
 def check_packages(names: tuple[str, ...]) -> tuple[str, ...]:
     """Raise unless these can be names of packages."""
     for name in names:
-        if not name.isidentifier() or name != name.lower():
+        if not is_name(name) or name != name.lower():
             raise click.BadParameter(
                 f"{name!r} must be a name such as 'my_package', in lower case with underscores."
             )
