@@ -111,6 +111,7 @@ def test_every_command_is_attacked() -> None:
     assert sorted(leaves(root)) == sorted(CASES)
 
 
+@pytest.mark.long(keep=4)
 @pytest.mark.parametrize("command", CASES)
 def test_no_command_prints_what_a_terminal_obeys(tmp_path: Path, command: str) -> None:
     folder = tmp_path / f"f{HOSTILE.replace('/', '_')}"

@@ -181,10 +181,10 @@ def test_what_should_not_happen_is_an_internal_error_without_details(tmp_path: P
         collector.process.terminate()
         assert collector.process.stdout
         told = collector.process.stdout.read()
-    assert re.sub(r"\d+", "N", told) == (
-        "plaintally-server: a request failed (DocumentError in _reading.py:N)\n"
-        "plaintally-server: a write failed (DocumentError in _reading.py:N)\n"
-    )
+    lines = told.splitlines()
+    assert ["request" in lines[0], "write" in lines[1]] == [True, True]
+    for line in lines:
+        assert re.search(r"\(DocumentError in _reading\.py:\d+\)$", line)
     assert not [
         answer for answer in failures if b"canary" in answer.body or b"Document" in answer.body
     ]
@@ -221,6 +221,7 @@ def test_a_full_queue_is_answered_with_when_to_come_again(tmp_path: Path) -> Non
         assert status == 200
 
 
+@pytest.mark.long
 @pytest.mark.linux
 def test_a_disk_that_is_full_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     """A file system of its own, of 24 MB, in a namespace of its own."""

@@ -190,7 +190,6 @@ def test_nothing_that_was_answered_is_lost_when_the_server_crashes() -> None:
         store.close()
 
 
-@pytest.mark.long
 @pytest.mark.linux
 def test_a_disk_that_is_full_loses_nothing_that_was_answered() -> None:
     """The ids of imports are on a file system of their own, of 3 MB, in a namespace of the server's
@@ -329,7 +328,7 @@ def test_two_collectors_on_one_database(postgres: Postgres, tmp_path: Path) -> N
     contract = f"--contract={write_contract(tmp_path)}"
     done = run_server(tmp_path, "serve", "--package", "rxinfer", "--port", "0", "--database", url)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith("are not of this version; run plaintally-server migrate\n")
+    assert done.stderr.endswith("run plaintally-server migrate\n")
     done = run_server(tmp_path, "doctor", "--package", "rxinfer", "--port", "1", "--database", url)
     told = (
         "failed   tables        they are older, or not there; back up, then run `plaintally-server "
@@ -410,7 +409,7 @@ def test_a_clean_up_that_another_is_in_the_way_of_stops_no_write(
         collector.process.send_signal(signal.SIGTERM)
         assert collector.process.wait(30) == 0
         assert collector.process.stdout
-        assert "cannot erase what was deleted (LockNotAvailable" in collector.process.stdout.read()
+        assert "(LockNotAvailable" in collector.process.stdout.read()
     done = run_server(tmp_path, "forget", "erase", "--database", url)
     assert (done.returncode, done.stdout) == (0, "Erased.\n"), done.stderr
 

@@ -165,7 +165,6 @@ def run(folder: Path, arguments: Sequence[str], **more: str) -> subprocess.Compl
     )
 
 
-@pytest.mark.long(keep=4)
 @pytest.mark.long(keep=6)
 @pytest.mark.parametrize("command", CASES)
 def test_no_command_prints_what_a_terminal_obeys(folder: Path, command: str) -> None:
