@@ -160,7 +160,8 @@ def test_b4_a_ring_of_recent_invokes(person: Person) -> None:
         try: rx.set_session_stats_capacity(0)
         except ValueError as error: tell(str(error))
     """
-    assert person.run(code) == ["capacity 0 must be a whole number from 1 to 1,000,000"]
+    [message] = person.run(code)
+    assert "1 to 1,000,000" in message
     assert person.run("tell(rx.default_session().capacity)") == [2]
 
 
@@ -262,7 +263,9 @@ def test_b10_reset_and_a_warning_of_unknown_labels(person: Person) -> None:
         totals.append(rx.get_session_stats().total_invokes)
         tell([str(warning.message) for warning in seen], totals)
     """
-    assert person.run(code) == [["the session has no label 'nothing' to reset"], [1, 0, 0]]
+    [[warning], totals] = person.run(code)
+    assert "'nothing'" in warning
+    assert totals == [1, 0, 0]
 
 
 def test_b11_a_printed_summary(person: Person) -> None:

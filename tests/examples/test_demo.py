@@ -61,9 +61,7 @@ def test_fifty_processes_are_fifty_counts(tmp_path: Path) -> None:
     # As its user sees it, and as the maintainer does.
     assert done.stdout.count("y: tuple 100 float") == 2
     assert "5 documents (" in done.stdout
-    assert (
-        "Thank you. 1 session, statistics of 1 label, 3 runs of rxinfer are shared" in done.stdout
-    )
+    assert "3 runs of rxinfer are shared" in done.stdout
     assert f"Session {shared} is deleted: 5 documents" in done.stdout
     assert re.search(r"^Receipt to quote: [0-9a-f]{64}$", done.stdout, re.MULTILINE)
     assert done.stderr == ""
@@ -111,14 +109,7 @@ def test_what_the_surroundings_say_does_not_stop_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
-    [
-        ("", "0 of 2 imports were counted; ask `plaintally status rxinfer` what refuses"),
-        (
-            "1 / 0",
-            "rxinfer_py cannot be imported (ZeroDivisionError: division by zero); install it again",
-        ),
-    ],
+    ("source", "told"), [("", "`plaintally status rxinfer`"), ("1 / 0", "(ZeroDivisionError: ")]
 )
 def test_what_went_wrong_is_one_sentence(tmp_path: Path, source: str, told: str) -> None:
     """Another module of the same name stands before the example: it counts nothing, or fails."""
@@ -134,7 +125,10 @@ def test_what_went_wrong_is_one_sentence(tmp_path: Path, source: str, told: str)
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (1, f"demo: {told}\n")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("demo: ")
+    assert told in line
     assert list(home.iterdir()) == []
 
 
@@ -151,7 +145,7 @@ def test_without_the_example_it_says_what_to_type(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith("is not installed; type: pip install ./examples/rxinfer_py\n")
+    assert done.stderr.endswith("pip install ./examples/rxinfer_py\n")
 
 
 @pytest.mark.linux

@@ -438,15 +438,9 @@ def test_a_models_source_is_its_definition_without_its_numbers() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            {"model": "local_level"},
-            "The model is a str; give what local_level(...) or another model returns.",
-        ),
-        ({"data": []}, "There are no observations; give at least one."),
-        (
-            {"data": {"x": [1.0]}},
-            "The data holds 'x'; give the observations of the model, as {'y': ...}.",
-        ),
+        ({"model": "local_level"}, "The model is a str;"),
+        ({"data": []}, "There are no observations;"),
+        ({"data": {"x": [1.0]}}, "The data holds 'x';"),
         ({"data": {}}, "The data holds nothing; give"),
         (
             {"data": [[1.0], [2.0]]},
@@ -454,30 +448,24 @@ def test_a_models_source_is_its_definition_without_its_numbers() -> None:
         ),
         ({"data": [[1.0], [2.0, 3.0]]}, "Observation 0 is [1.0]; give a finite number"),
         ({"data": 3.0}, "The observations have the shape (); give one number per time"),
-        ({"data": "123"}, "The observations are a str; give a list or an array"),
-        ({"data": iter([1.0])}, "The observations are a list_iterator; give a list or an array"),
-        (
-            {"data": [1.0, math.inf]},
-            "Observation 1 is inf; give a finite number, or None where it is missing.",
-        ),
+        ({"data": "123"}, "The observations are a str;"),
+        ({"data": iter([1.0])}, "The observations are a list_iterator;"),
+        ({"data": [1.0, math.inf]}, "Observation 1 is inf;"),
         ({"data": [10**400]}, "Observation 0 is 1000"),
-        ({"data": [1.0, "2"]}, "Observation 1 is '2'; give a finite number"),
-        ({"data": [True, False]}, "Observation 0 is True; give a finite number"),
+        ({"data": [1.0, "2"]}, "Observation 1 is '2';"),
+        ({"data": [True, False]}, "Observation 0 is True;"),
         ({"data": [1.0, 2j]}, "give a finite number"),
-        ({"data": [None, math.nan]}, "All observations are missing; give at least one number."),
-        ({"data": [1.0, 1e300]}, "The numbers leave the range of double precision"),
-        ({"returnvars": ["x"]}, "local_level has no variable 'x' to return; it has level."),
+        ({"data": [None, math.nan]}, "All observations are missing;"),
+        ({"data": [1.0, 1e300]}, "range of double precision"),
+        ({"returnvars": ["x"]}, "local_level has no variable 'x'"),
         ({"returnvars": []}, "returnvars names no variable"),
-        ({"iterations": 5}, "Without learning, one pass is exact; leave out iterations"),
-        ({"iterations": 0, "learn": True}, "iterations is 0; give a whole number, 1 or more."),
+        ({"iterations": 5}, "Without learning, one pass is exact;"),
+        ({"iterations": 0, "learn": True}, "iterations is 0;"),
         ({"iterations": 2.5, "learn": True}, "iterations is 2.5; give a whole number"),
         ({"iterations": True, "learn": True}, "iterations is True; give a whole number"),
-        (
-            {"model": TREND, "data": [1.0, None]},
-            "A flat prior needs 2 observations that are not missing and has 1; give more",
-        ),
-        ({"data": [1.0], "learn": True}, "takes more than 1 observations that are not missing"),
-        ({"data": [7.0] * 9, "learn": True}, "The observations follow the model without noise"),
+        ({"model": TREND, "data": [1.0, None]}, "A flat prior needs 2 observations"),
+        ({"data": [1.0], "learn": True}, "takes more than 1 observations"),
+        ({"data": [7.0] * 9, "learn": True}, "follow the model without noise"),
         (
             {"model": TREND, "data": range(9), "learn": True, "iterations": 400},
             "follow the model without noise",
@@ -495,11 +483,9 @@ def test_a_bad_argument_of_a_stream_is_refused_at_once_and_a_bad_observation_whe
     None
 ):
     for lag in (-1, 1.5, None, True):
-        with pytest.raises(ValueError, match=r"lag is .*; give a whole number, 0 or more"):
+        with pytest.raises(ValueError, match=r"^lag is "):
             infer_stream(model=LEVEL, datastream=[1.0], lag=lag)  # type: ignore[arg-type]  # that is the test
-    with pytest.raises(
-        ValueError, match="datastream is a float; give what yields one number per time"
-    ):
+    with pytest.raises(ValueError, match=r"^datastream is a float"):
         infer_stream(model=LEVEL, datastream=1.0)  # type: ignore[arg-type]  # that is the test
     with pytest.raises(ValueError, match="has no variable 'slope'"):
         infer_stream(model=LEVEL, datastream=[1.0], returnvars=["slope"])
@@ -512,23 +498,14 @@ def test_a_bad_argument_of_a_stream_is_refused_at_once_and_a_bad_observation_whe
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            {"level_var": -1.0},
-            "level_var is -1.0; give a variance, which is zero or a finite number above it.",
-        ),
+        ({"level_var": -1.0}, "level_var is -1.0;"),
         ({"level_var": math.inf}, "level_var is inf"),
         ({"level_var": "1"}, "level_var is '1'"),
-        ({"obs_var": 0.0}, "obs_var is 0.0; give a variance, which is a finite number above zero."),
+        ({"obs_var": 0.0}, "obs_var is 0.0;"),
         ({"obs_var": math.nan}, "obs_var is nan"),
-        (
-            {"level_prior": (0.0, 0.0)},
-            "The variance of level_prior is 0.0; give a finite number above zero.",
-        ),
-        ({"level_prior": (math.nan, 1.0)}, "The mean of level_prior is nan; give a finite number."),
-        (
-            {"level_prior": 3.0},
-            "level_prior is 3.0; give a mean and a variance, or None for a flat prior.",
-        ),
+        ({"level_prior": (0.0, 0.0)}, "The variance of level_prior is 0.0;"),
+        ({"level_prior": (math.nan, 1.0)}, "The mean of level_prior is nan;"),
+        ({"level_prior": 3.0}, "level_prior is 3.0;"),
     ],
     ids=itertools.count(),
 )
@@ -539,9 +516,7 @@ def test_a_bad_model_is_refused_in_a_sentence(arguments: dict[str, Any], message
 
 
 def test_a_trend_needs_both_priors_or_none() -> None:
-    with pytest.raises(
-        ValueError, match="Only one of level_prior and slope_prior is given; give both, or neither"
-    ):
+    with pytest.raises(ValueError, match="level_prior and slope_prior"):
         local_linear_trend(level_var=1.0, slope_var=1.0, obs_var=1.0, slope_prior=(0.0, 1.0))
 
 

@@ -194,6 +194,11 @@ def emptied(collector: Collector) -> Collector:
     return collector
 
 
+def numbers(text: str) -> list[int]:
+    """Return the whole numbers of a text, in their order."""
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
 def run_server(
     folder: Path, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:

@@ -83,15 +83,12 @@ def test_the_help_texts(
     "arguments", [["--help"], ["check", PACKAGE], ["diff", PACKAGE, "old.json"], []]
 )
 def test_without_the_distribution_the_command_reports_what_to_install(
-    host: MakeHost, arguments: list[str]
+    host: MakeHost, golden: Golden, arguments: list[str]
 ) -> None:
     asked = host()
     done = asked.plaintally("contract", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "plaintally: the command contract needs plaintally-author; "
-        "install it with: python -m pip install plaintally-author\n"
-    )
+    golden.check("contract-errors.txt", done.stderr, part="not installed")
     assert asked.plaintally("status", PACKAGE).returncode == 0
 
 
@@ -108,9 +105,8 @@ def test_an_incomplete_installation_is_reported(host: MakeHost) -> None:
     )
     done = asked.plaintally("contract", "show", PACKAGE)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(
-        "plaintally: plaintally-author cannot be loaded (ModuleNotFoundError: "
-    )
+    assert done.stderr.startswith("plaintally: ")
+    assert "(ModuleNotFoundError: " in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -132,12 +128,8 @@ def test_only_contract_loads_the_authors_tools(sample: Host) -> None:
         assert done.stdout.decode().splitlines()[-1] == "loaded", arguments
     done = sample.run(script.format(arguments=["contract", "hash", PACKAGE]))
     assert "plaintally_author.commands" in done.stdout.decode().splitlines()[-1]
-    assert (
-        sample.run(
-            f"import sys, {PACKAGE}; assert 'plaintally_author' not in sys.modules"
-        ).returncode
-        == 0
-    )
+    imported = sample.run(f"import sys, {PACKAGE}\nsys.exit('plaintally_author' in sys.modules)")
+    assert imported.returncode == 0
 
 
 def test_an_error_does_not_repeat_the_value_of_an_unknown_option(sample: Host) -> None:
@@ -176,10 +168,7 @@ def test_the_page_knows_a_firestore_project_by_its_endpoint(sample: Host) -> Non
         sample, HOST.replace("https://telemetry.example.org/", "https://firestore.googleapis.com/")
     )
     done = sample.plaintally("contract", "docs", PACKAGE)
-    assert (
-        "in Firestore, each import and shared session until the maintainers delete it"
-        in done.stdout
-    )
+    assert "in Firestore, each import" in done.stdout
     assert "no record of a single import" not in done.stdout
 
 
@@ -222,65 +211,29 @@ def test_a_file_is_written_whole_or_not_at_all(sample: Host, golden: Golden) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "said"),
+    ("change", "code"),
     [
-        (("", ""), 0, "hostpkg: no change\n"),
-        (
-            ("1_000_000", "1_000"),
-            0,
-            "narrows  labels.inference.iterations: a whole number from 0 to 1,000; before",
-        ),
-        (
-            ("1_000_000", "2_000_000"),
-            1,
-            "widens   labels.inference.iterations: a whole number from 0 to 2,000,000",
-        ),
-        (('"time"', '"time", "x"'), 1, "widens   labels.inference.data: "),
-        (
-            ('["package_version"]', '["package_version", "python_version"]'),
-            1,
-            "widens   counter.python_version: a new",
-        ),
-        (
-            ('["package_version"]', "[]"),
-            0,
-            "narrows  counter.package_version: an import no longer sends it",
-        ),
-        (
-            ("retention_days=30", "retention_days=31"),
-            1,
-            "widens   labels.plot.retention_days: 31 days; before: 30 days",
-        ),
-        (
-            ("Flag(", "Real(0, 1, "),
-            1,
-            "widens   labels.inference.free_energy: Real instead of Flag",
-        ),
-        (
-            ("releases to support", "releases to mend"),
-            0,
-            "neutral  purpose: to know which releases to mend; before: ",
-        ),
-        (
-            ('"local_level", ', ""),
-            0,
-            "narrows  labels.inference.model_name: one of local_linear_trend; before: one of",
-        ),
-        (
-            ('"plot": Label', '"draw": Label'),
-            1,
-            "widens   labels.draw: a new label with no fields\n",
-        ),
+        (("", ""), 0),
+        (("1_000_000", "1_000"), 0),
+        (("1_000_000", "2_000_000"), 1),
+        (('"time"', '"time", "x"'), 1),
+        (('["package_version"]', '["package_version", "python_version"]'), 1),
+        (('["package_version"]', "[]"), 0),
+        (("retention_days=30", "retention_days=31"), 1),
+        (("Flag(", "Real(0, 1, "), 1),
+        (("releases to support", "releases to mend"), 0),
+        (('"local_level", ', ""), 0),
+        (('"plot": Label', '"draw": Label'), 1),
     ],
 )
 def test_diff_says_what_changed_and_whether_it_widens(
-    sample: Host, change: tuple[str, str], code: int, said: str
+    sample: Host, golden: Golden, change: tuple[str, str], code: int
 ) -> None:
     sample.plaintally("contract", "export", PACKAGE, "--output", "old.json")
     write(sample, HOST.replace(*change))
     done = sample.plaintally("contract", "diff", PACKAGE, "old.json")
     assert (done.returncode, done.stderr) == (code, "")
-    assert said in done.stdout
+    golden.check("contract-diff.txt", done.stdout, part=" -> ".join(map(repr, change)))
     found = json.loads(sample.plaintally("contract", "diff", PACKAGE, "old.json", "--json").stdout)
     assert found["wider"] is (code == 1)
     assert (found["old"] != found["new"]) is bool(found["changes"])
@@ -290,83 +243,52 @@ def test_diff_says_what_changed_and_whether_it_widens(
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content"),
     [
-        (None, "cannot read old.json (No such file or directory)"),
-        ("{", "old.json holds no contract; give a file that"),
-        ("[" * 100_000, "old.json holds no contract; give a file that"),
-        ("[]", "old.json holds no contract; give a file that"),
-        (
-            '{"package": "hostpkg", "labels": {"a": 1}}',
-            "holds no contract of this version: a label is an object",
-        ),
-        ('{"package": "other"}', "old.json holds the contract of 'other', not of 'hostpkg'"),
+        ("missing", None),
+        ("broken", "{"),
+        ("deep", "[" * 100_000),
+        ("a list", "[]"),
+        ("an unknown form", '{"package": "hostpkg", "labels": {"a": 1}}'),
+        ("another package", '{"package": "other"}'),
     ],
 )
 def test_what_cannot_be_compared_is_no_verdict(
-    sample: Host, content: str | None, message: str
+    sample: Host, golden: Golden, name: str, content: str | None
 ) -> None:
     if content is not None:
         (sample.folder / "old.json").write_text(content)
     done = sample.plaintally("contract", "diff", PACKAGE, "old.json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
+    golden.check("contract-diff-errors.txt", done.stderr, part=name)
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("action", ["show", "check", "hash", "export", "diff", "docs"])
-@pytest.mark.parametrize(
-    ("package", "message"),
-    [
-        (
-            "nobody_has_it",
-            (
-                "plaintally: no package that calls its telemetry 'nobody_has_it' is "
-                "installed here; "
-                "ask in"
-            ),
-        ),
-        (
-            PACKAGE,
-            (
-                "plaintally: hostpkg declares no contract: its imports send id and timestamp, and "
-                "nothing else is"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("package", ["nobody_has_it", PACKAGE])
 def test_without_a_contract_there_is_one_sentence(
-    author_host: MakeHost, action: str, package: str, message: str
+    author_host: MakeHost, golden: Golden, action: str, package: str
 ) -> None:
     done = author_host().plaintally(
         "contract", action, package, *(["old.json"] if action == "diff" else [])
     )
     assert done.returncode == (2 if action == "diff" else 1)
     assert done.stdout == ""
-    assert done.stderr.startswith(message)
+    golden.check("contract-errors.txt", done.stderr, part=package)
     assert done.stderr.count("\n") == 1
 
 
-def test_check_fails_where_users_are_owed_more(sample: Host) -> None:
+def test_check_fails_where_users_are_owed_more(sample: Host, golden: Golden) -> None:
     spoilt = HOST.replace('controller="The hostpkg project"', 'controller=""').replace(
         r"[a-z]+(-v\d|\|x)", ".*"
     )
     write(sample, spoilt)
     done = sample.plaintally("contract", "check", PACKAGE)
     assert done.returncode == 1
-    first, second, *_ = done.stdout.splitlines()
-    assert (
-        first
-        == "error  contract: names no controller; say Contract(controller=...), who answers for it"
-    )
-    assert second.startswith(
-        "error  label inference, field solver: lets 'hunter2 secret!' pass; name what is meant"
-    )
+    golden.check("contract-check-errors.txt", done.stdout)
     told = sample.plaintally("contract", "docs", PACKAGE)
     assert told.returncode == 0
-    assert (
-        told.stderr == "plaintally: something is missing; see plaintally contract check hostpkg\n"
-    )
+    assert told.stderr.endswith("plaintally contract check hostpkg\n")
     assert "- **Controller:** the controller (not named yet)\n" in told.stdout
 
 

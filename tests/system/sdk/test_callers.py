@@ -141,10 +141,7 @@ def test_what_a_module_of_the_user_says_holds_for_its_process(host: MakeHost, ca
     assert report(asked) == ["False", "True", "False", ENDPOINT, "1000"]
     if "capacity" not in call:
         note = asked.run("import mine; print(mine.decision.note)").stdout.decode()
-        assert (
-            "holds for this process, unless you opted out, since the module mine asked for it"
-            in note
-        )
+        assert "the module mine" in note
 
 
 @pytest.mark.parametrize("call", ENABLE)
@@ -314,7 +311,7 @@ def test_a_person_turns_sharing_on_for_good(host: MakeHost, way: str) -> None:
     )
     assert report(asked)[2] == "True"
     shown = asked.plaintally("status", PACKAGE).stdout
-    assert f"automatic_sharing = true, recorded: true by {who} on 20" in shown
+    assert f"recorded: true by {who} on 20" in shown
 
 
 @pytest.mark.linux
@@ -388,10 +385,7 @@ def test_a_person_at_a_prompt_is_told_what_a_function_of_a_package_could_not_do(
     add_to_package(asked, "def share_all(): return telemetry.enable_automatic_sharing()")
     command = [str(asked.interpreter.python), "-c", f"import {PACKAGE}; {PACKAGE}.share_all()"]
     seen = see_at_terminal(command, env=asked.environment({"PLAINTALLY": "off"}), cwd=asked.folder)
-    assert (
-        "automatic_sharing = true of hostpkg was ignored, since the module hostpkg asked for it"
-        in seen
-    )
+    assert "automatic_sharing = true of hostpkg was ignored" in seen
     quiet = asked.run(f"import {PACKAGE}; {PACKAGE}.share_all()")
     assert (quiet.stdout, quiet.stderr) == (b"", b"")
 
@@ -498,7 +492,7 @@ def test_status_as_json_has_the_record(host: MakeHost) -> None:
     asked.plaintally("off", PACKAGE)
     found = json.loads(asked.plaintally("status", PACKAGE, "--json").stdout)
     decided = found["switches"]["counter"]["decided_by"]["value"]
-    assert decided.startswith("counter = false, recorded: false by plaintally off on 20")
+    assert "recorded: false by plaintally off" in decided
 
 
 def test_a_record_in_a_file_that_came_with_a_clone_is_not_shown(host: MakeHost) -> None:

@@ -41,10 +41,7 @@ def test_status_shows_every_rule_and_the_one_that_decides(host: MakeHost) -> Non
     )
     assert done.returncode == 0, done.stderr
     shown = done.stdout
-    assert (
-        "import counter: OFF, because of the rule 'do-not-track variable': 1 (DO_NOT_TRACK in the "
-        "environment)" in shown
-    )
+    assert re.search("^  import counter: OFF, .*DO_NOT_TRACK", shown, re.MULTILINE)
     assert len(re.findall(r"^  > ", shown, re.MULTILINE)) == 3  # one decides for each switch
     assert re.search(
         r"^  > refuses  do-not-track variable +1 \(DO_NOT_TRACK in the environment\)$",
@@ -99,18 +96,13 @@ def test_status_tells_a_broken_file_and_why(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
     asked.prefer("couter = false\n")
     shown = asked.plaintally("status", PACKAGE).stdout
-    assert (
-        "OFF, because of the rule 'preferences': cannot be understood (unknown key 'couter'; known "
-        "are" in shown
-    )
+    assert re.search("OFF, .*unknown key 'couter'", shown)
 
 
 def test_status_of_all_packages_lists_those_that_declare_themselves(host: MakeHost) -> None:
     """The example package, installed in the environment, declares itself by an entry point."""
     asked = host()
-    assert asked.plaintally("status").stdout.startswith(
-        "rxinfer\n  endpoint         none (set by the author of the package)"
-    )
+    assert asked.plaintally("status").stdout.startswith("rxinfer\n  endpoint         none ")
 
 
 def test_looking_at_a_package_is_no_use_of_it(host: MakeHost) -> None:
@@ -147,10 +139,7 @@ def _without_id_and_time(request: str) -> str:
 
 def test_preview_says_when_nothing_would_be_sent(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
-    assert (
-        "this will not be sent, because of the rule 'CI'"
-        in asked.plaintally("preview", PACKAGE, env={"CI": "1"}).stderr
-    )
+    assert "rule 'CI'" in asked.plaintally("preview", PACKAGE, env={"CI": "1"}).stderr
 
 
 def test_on_for_all_takes_back_the_no_to_all_and_consents_to_nothing(host: MakeHost) -> None:
@@ -163,9 +152,7 @@ def test_on_for_all_takes_back_the_no_to_all_and_consents_to_nothing(host: MakeH
         "automatic_sharing",
         "automatic_sharing_by",
     }
-    assert (
-        "OFF, because of the rule 'default': opt-in" in asked.plaintally("status", PACKAGE).stdout
-    )
+    assert "rule 'default': opt-in" in asked.plaintally("status", PACKAGE).stdout
 
 
 def test_off_and_on_for_all_leave_each_package_as_its_author_or_its_user_has_it(
@@ -180,18 +167,13 @@ def test_off_and_on_for_all_leave_each_package_as_its_author_or_its_user_has_it(
             done = asked.plaintally(*arguments)
             assert done.returncode == 0, done.stderr
         assert f"import counter: {expected}" in asked.plaintally("status", PACKAGE).stdout
-    assert (
-        "hostpkg: the counter is off, all the same, because of the rule 'preferences'"
-        in done.stdout
-    )
+    assert "rule 'preferences'" in done.stdout
 
 
 def test_an_address_of_ones_own_and_the_way_back(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
-    assert (
-        f"https://relay.example.org/v1 (set by {asked.choices}, recorded: by plaintally endpoint "
-        "on 20" in (asked.plaintally("endpoint", PACKAGE, "https://relay.example.org/v1").stdout)
-    )
+    said = asked.plaintally("endpoint", PACKAGE, "https://relay.example.org/v1").stdout
+    assert f"https://relay.example.org/v1 (set by {asked.choices}, recorded: " in said
     refused = asked.plaintally("endpoint", PACKAGE, "http://relay.example.org/v1")
     assert refused.returncode == 1
     assert "only the package's author can allow" in refused.stderr
@@ -207,10 +189,7 @@ def test_off_for_all_is_also_a_no_to_those_that_once_got_a_yes(host: MakeHost) -
     assert asked.plaintally("on", PACKAGE).stdout.endswith("hostpkg: the counter is on.\n")
     assert "hostpkg: the counter is off.\n" in asked.plaintally("off").stdout
     said = asked.plaintally("on", PACKAGE, env={"DO_NOT_TRACK": "1"}).stdout
-    assert (
-        "hostpkg: the counter is off, all the same, because of the rule 'do-not-track variable'"
-        in said
-    )
+    assert "rule 'do-not-track variable'" in said
 
 
 @pytest.mark.parametrize(
@@ -218,15 +197,11 @@ def test_off_for_all_is_also_a_no_to_those_that_once_got_a_yes(host: MakeHost) -
     [
         (["off", "a b"], 2, "must be a name such as 'mypackage'"),
         (["stop"], 2, "invalid choice: 'stop'"),
-        ([], 2, "the following arguments are required: command"),
-        (["endpoint"], 2, "the following arguments are required: package"),
+        ([], 2, "required: command"),
+        (["endpoint"], 2, "required: package"),
         (["endpoint", PACKAGE, "example.org"], 1, "does not start with https://"),
-        (
-            ["preview", "nobody_has_it"],
-            1,
-            "no package that calls its telemetry 'nobody_has_it' is installed here",
-        ),
-        (["preview", "rxinfer"], 1, "rxinfer sends nothing: it has no endpoint"),
+        (["preview", "nobody_has_it"], 1, "'nobody_has_it' is installed here"),
+        (["preview", "rxinfer"], 1, "it has no endpoint"),
     ],
 )
 def test_wrong_use_is_told_in_one_sentence(
@@ -311,9 +286,7 @@ def test_broken_distributions_stop_no_command(each_python: Interpreter, tmp_path
         done = asked.plaintally(command)
         assert (done.returncode, PACKAGE in done.stdout) == (0, True), done.stderr
         [circle] = done.stderr.splitlines()
-        assert circle.startswith(
-            f"plaintally: ignored the entry points of {asked.folder}/\\x1b-1.0.dist-info (OSError"
-        )
+        assert f" {asked.folder}/\\x1b-1.0.dist-info (OSError" in circle
 
 
 @pytest.mark.parametrize("body", ["", "def __str__(self): raise ValueError('\\x1b')"])
@@ -341,7 +314,7 @@ def test_a_package_that_cannot_be_imported_does_not_stop_the_command(
     )
     done = asked.plaintally("status", PACKAGE, "--json")
     assert json.loads(done.stdout)["policy"] is None
-    assert f"hostpkg cannot be imported ({error}: broken)" in done.stderr
+    assert f"({error}: broken)" in done.stderr
 
 
 @pytest.mark.linux
@@ -359,9 +332,7 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(host: MakeHost, co
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "plaintally: the output cannot be written (No space left on device); send it elsewhere"
-    )
+    assert "(No space left on device)" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
     assert asked.choices.exists() is (command == f"off {PACKAGE}")  # it was done all the same
@@ -438,6 +409,6 @@ def test_a_person_is_asked_for_the_deletion_key(
         asked = host(endpoint=server.endpoint)
         command = [str(asked.interpreter.command), *FORGET]
         seen = see_at_terminal(command, env=asked.environment({}), cwd=asked.folder, typed=typed)
-    assert seen.startswith("Deletion key (leave it empty to ask the maintainers): ")
+    assert seen.startswith("Deletion key (")
     assert typed.strip() == "" or typed.strip() not in seen
     assert keys(server.requests) == [sent]

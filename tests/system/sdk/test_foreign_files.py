@@ -2,6 +2,7 @@
 nothing."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,10 +100,7 @@ def test_a_file_that_cannot_be_trusted_opts_out_and_status_says_why(
     done = watched.run(code)
     assert done.stderr == b""
     shown = done.stdout.decode()
-    assert (
-        f"import counter: OFF, because of the rule 'preferences': cannot be understood ({reason})"
-        in shown
-    )
+    assert re.search(rf"import counter: OFF, .*{re.escape(f'({reason})')}", shown)
     assert str(path) in shown
     assert server.connections == 0
 

@@ -95,7 +95,7 @@ def test_sharing_ends_although_no_name_server_answers(tmp_path: Path) -> None:
     first = "from plaintally._transport.retry import SHARING\nSHARING.try_s = 2.0"
     complete, reason, took_s = share(tmp_path, "collector.example", first=first)
     assert not complete
-    assert "no name server answered in time for collector.example" in str(reason)
+    assert "no name server answered" in str(reason)
     assert took_s < 8  # the look-up itself takes ten
 
 

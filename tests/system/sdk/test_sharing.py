@@ -171,10 +171,7 @@ def test_a_fault_in_one_document_keeps_no_other_back() -> None:
     )
     assert result.reason == "The field steps is too large"
     assert not result.complete
-    assert (
-        "Only a part could be shared (The field steps is too large): 1 run failed, 0 documents "
-        "were not sent" in str(result)
-    )
+    assert "1 run failed, 0 documents were not sent" in str(result)
 
 
 @pytest.mark.parametrize(
@@ -504,7 +501,7 @@ def test_the_command_shares_a_file_from_a_machine_without_the_package(
     server.requests.clear()
     done = share_file(path, "--endpoint", server.endpoint, "--include", "source")
     assert done.returncode == 1
-    assert "leave only when somebody at a terminal has seen them" in done.stderr
+    assert "at a terminal" in done.stderr
     assert server.requests == []
     path.write_text(path.read_text().replace(session_of(telemetry).id, "../../x\\u001b[31m"))
     done = share_file(path, "--endpoint", server.endpoint)

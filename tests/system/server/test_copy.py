@@ -159,7 +159,7 @@ def test_it_refuses_what_would_lose_something(tmp_path: Path, source: Path) -> N
         )
         assert "another collector runs" in done.stderr
     done = run_server(tmp_path, "copy", "--from", "nowhere", "--to", "c.sqlite3")
-    assert "there is no database nowhere; name another, or make one with" in done.stderr
+    assert "there is no database nowhere" in done.stderr
     assert not (tmp_path / "c.sqlite3").exists()
 
 

@@ -150,11 +150,11 @@ def test_the_page_says_when_the_last_purge_was(tmp_path: Path) -> None:
     with run_collector(tmp_path / "a.sqlite3") as collector:
         deadline = time.monotonic() + PATIENCE_S  # the first is soon after the start
         while "<time" not in (page := kept(collector)):
-            assert "The collector has not deleted expired data yet." in page
+            assert "has not deleted expired data yet" in page
             assert time.monotonic() < deadline
             time.sleep(0.5)
     today = datetime.now(UTC)
-    assert f'Expired data was last deleted on <time datetime="{today:%Y-%m-%d}">' in page
+    assert f'<time datetime="{today:%Y-%m-%d}">' in page
     assert "396 days" in page
 
 
@@ -168,7 +168,7 @@ def test_pages_say_that_a_purge_has_not_ended(tmp_path: Path) -> None:
         asyncio.run(store.begin_purge({"rxinfer": due.before}, at=now))
     with run_collector(database) as collector:
         assert f'Data received before <time datetime="{due.before:%Y-%m-%d}">' in kept(collector)
-        assert "The collector has not deleted expired data yet." in kept(collector)
+        assert "has not deleted expired data yet" in kept(collector)
         browser = Browser(collector)
         assert browser.send("/login", {"token": TOKEN}).status == 303
         page = browser.get("/maintain").body.decode()

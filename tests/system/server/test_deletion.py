@@ -348,9 +348,9 @@ def test_what_a_maintainer_mistypes_is_told_in_one_sentence(
     base = ["--database", str(sharing.database)]
     unknown = str(uuid.uuid4())
     for arguments, code, message in (
-        (["approve", unknown, *base], 1, f"{unknown} has no deletion request and no documents"),
+        (["approve", unknown, *base], 1, f"{unknown} has no deletion request"),
         (["refuse", unknown, *base], 1, f"no request to delete {unknown} waits"),
-        (["receipt", "ab", *base], 1, "this collector gave no receipt with that hash"),
+        (["receipt", "ab", *base], 1, "gave no receipt with that hash"),
         (["approve", "x", *base], 2, "A session ID is a UUID"),
         (["list", "--database", "nowhere.sqlite3"], 1, "there is no database nowhere.sqlite3"),
     ):

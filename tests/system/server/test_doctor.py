@@ -139,9 +139,7 @@ def test_what_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:
     code, found = _examine(tmp_path, "--package", "a", "--port", "1")
     assert code == 0
     assert found["listening"][0] == found["token"][0] == "warning"
-    assert found["token"][1].endswith(
-        "make one with `plaintally-server token create` once it has been started"
-    )
+    assert "`plaintally-server token create`" in found["token"][1]
     assert found["permissions"][0] == "ok"
     assert not list(tmp_path.iterdir())
 
@@ -197,10 +195,8 @@ def test_what_is_no_database(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE recipes (name TEXT)")
     code, found = _examine(tmp_path, "--database", "b.sqlite3", "--package", "a", "--port", "1")
     assert code == 1
-    assert found["database"] == (
-        "failed",
-        "b.sqlite3 is not a collector's database; name another with --database",
-    )
+    assert found["database"][0] == "failed"
+    assert found["database"][1].startswith("b.sqlite3 is not a collector's database")
     code, found = _examine(
         tmp_path, "--database", "no/such/a.sqlite3", "--package", "a", "--port", "1"
     )
@@ -239,10 +235,7 @@ def test_imports_by_a_clock_that_was_ahead_can_be_excluded(
     code, found = _examine(tmp_path, *options)
     assert (code, found["clock"][0]) == (1, "failed")
     days = "other from 2035-01-01 to 2035-01-01, rxinfer from 2035-01-01 to 2035-01-05"
-    assert (
-        f"there are imports of future days: {days}. If it is wrong, set it right"
-        in found["clock"][1]
-    )
+    assert f": {days}." in found["clock"][1]
     for command in found["clock"][1].split("`")[1::2]:
         done = run_server(tmp_path, *shlex.split(command)[1:], "--database", str(database))
         assert (done.returncode, done.stderr) == (0, "")
@@ -261,10 +254,7 @@ def test_a_clock_that_jumped_is_a_warning(tmp_path: Path) -> None:
         tmp_path, "--database", "a.sqlite3", "--package", "rxinfer", "--port", "1"
     )
     assert (code, found["clock"][0]) == (0, "warning")
-    assert (
-        "the clock jumped ahead by 9 days, or no collector ran; purges count this time after"
-        in found["clock"][1]
-    )
+    assert "jumped ahead by 9 days" in found["clock"][1]
 
 
 @pytest.mark.linux
@@ -306,7 +296,4 @@ def test_doctor_reports_deletions_whose_bytes_are_to_be_erased(tmp_path: Path) -
             connection.execute("INSERT INTO erasures (due_at) VALUES (?)", (to_us(since),))
         _, found = _examine(tmp_path, "--database", str(path), "--package", "bench")
         assert found["erasing"][0] == state
-        assert (
-            f"deleted since {since:%Y-%m-%d %H:%M} UTC are still to be erased"
-            in found["erasing"][1]
-        )
+        assert f"since {since:%Y-%m-%d %H:%M} UTC" in found["erasing"][1]

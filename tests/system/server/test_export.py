@@ -95,9 +95,9 @@ def test_the_database_of_another_collector_removes_nothing(folder: Path) -> None
     commit(folder / "other", [one_import(1, at(NEXT + timedelta(days=5)))])
     done = run_server(folder, "export", "--to", "out", "--database", "other")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "nothing that out has of rxinfer is in the database" in done.stderr
+    assert "nothing that out has of rxinfer" in done.stderr
     for options, says in (
-        (["--package", "rxinfre"], "nothing is known of rxinfre; known are another, rxinfer"),
+        (["--package", "rxinfre"], "known are another, rxinfer"),
         (["--day", "2999-01-01"], "2999-01-01 is not over yet"),
         (["--day", "2026-01-01", "--since", "2026-01-01"], "--day and --since exclude each other"),
     ):

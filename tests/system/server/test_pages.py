@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from collectors import ROOT, TOKEN, Answer, Collector, count, run_collector, run_server
+from golden import Golden
 from maintainers import Browser
 from plaintally.contract import Contract
 from shared import KEY, Shared, changed, forget, mapping, patch, share, string, write_contract
@@ -70,7 +71,7 @@ def test_the_form_deletes_with_the_key(sharing: Collector) -> None:
     assert sharing.request("GET", "/forget").status == 200
     answer, page = send(sharing, "/forget", session=f" {shared.session.upper()} ", key="wrong")
     assert answer.status == 403
-    assert "No session here has this ID and this deletion key." in page
+    assert "No session here has this ID" in page
     assert f'value="{shared.session.upper()}"' in page
     assert "wrong" not in page
     answer, page = send(sharing, "/forget", session=f" {shared.session.upper()} ", key=f" {KEY}\n")
@@ -133,10 +134,7 @@ def test_a_maintainer_looks_a_session_up(sharing: Collector, tmp_path: Path) -> 
     status, page = look_up(sharing, unknown)
     assert (status, f"Nothing of the session {unknown} is here." in page) == (404, True)
     done = run_server(tmp_path, "lookup", unknown, *base)
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"plaintally-server: nothing of the session {unknown} is here\n",
-    )
+    assert (done.returncode, unknown in done.stderr) == (1, True)
 
 
 def test_a_session_that_did_not_arrive_whole_is_shown_as_far_as_it_did(
@@ -184,17 +182,14 @@ def test_without_a_token_nobody_logs_in(tmp_path: Path) -> None:
             assert "This token opens nothing here." in page
 
 
-def test_a_contract_that_was_added_is_taken_up_at_the_next_start(tmp_path: Path) -> None:
+def test_a_contract_that_was_added_is_taken_up_at_the_next_start(
+    tmp_path: Path, golden: Golden
+) -> None:
     database = tmp_path / "test.sqlite3"
     base = ["--database", str(database)]
     added = run_server(tmp_path, "contract", "add", str(write_contract(tmp_path)), *base)
-    assert (added.returncode, added.stdout) == (
-        0,
-        (
-            f"Added the contract of rxinfer to {database}; a collector takes it up when it starts "
-            "next.\n"
-        ),
-    )
+    assert added.returncode == 0
+    golden.check("contract-add.txt", added.stdout, {str(database): "DATABASE"})
     assert database.stat().st_mode & 0o777 == 0o600
     coarse = Contract(counter=["python_version"])
     with run_collector(database, "--package", "unrelated", packages=()) as collector:

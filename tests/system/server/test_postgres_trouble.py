@@ -69,7 +69,7 @@ def test_a_silent_server_stops_nothing_for_good(
         cutter.open.clear()
         begun_s = time.monotonic()
         assert codes(asyncio.run(write_all(store, [make_named(during)]))) == [503]
-        assert "cannot write (PostgreSQL does not answer)" in caplog.text
+        assert "PostgreSQL does not answer" in caplog.text
         with pytest.raises(Exception, match=r"."):
             store.total("rxinfer")
         assert time.monotonic() - begun_s < 60
@@ -521,6 +521,6 @@ def test_a_pooler_that_splits_transactions_is_rejected(postgres: Postgres, tmp_p
             done = run_server(tmp_path, *command, "--database", _via(url, port))
             assert done.returncode == 1
             said = done.stdout + done.stderr
-            assert "transaction blocks not allowed in statement pooling mode" in said
-            assert "set its pool_mode to session or transaction" in said
+            assert "statement pooling mode" in said
+            assert "pool_mode" in said
             assert "Traceback" not in done.stderr

@@ -18,8 +18,9 @@ import pytest
 from rich.progress import Progress
 from sqlalchemy.exc import OperationalError
 
-from collectors import count, run_collector, run_server
+from collectors import count, numbers, run_collector, run_server
 from emulators import Emulator, needs_google, run_emulator
+from golden import Golden
 from plaintally.contract import Contract
 from plaintally_server.admin.pull import PAGE, Pull
 from plaintally_server.exceptions import CommandError
@@ -72,8 +73,8 @@ def forget_ids(folder: Path) -> int:
 def test_what_is_there_arrives_once(firestore: Emulator, tmp_path: Path) -> None:
     shared = Shared()
     firestore.put({**counts(3), **counts(2, "other"), **counts(1, "unknown"), **shared.documents})
-    assert pull(tmp_path, firestore) == "Looked at 9 documents; 9 of them are new or changed.\n"
-    assert pull(tmp_path, firestore) == "Looked at 9 documents; 0 of them are new or changed.\n"
+    assert numbers(pull(tmp_path, firestore)) == [9, 9]  # seen, and new or changed
+    assert numbers(pull(tmp_path, firestore)) == [9, 0]
     firestore.put(counts(1))
     assert "1 of them are new" in pull(tmp_path, firestore)
     assert (total(tmp_path), total(tmp_path, "other")) == (4, 2)
@@ -103,7 +104,7 @@ def test_what_has_expired_here_is_not_taken_again(firestore: Emulator, tmp_path:
         asyncio.run(purge(store, Due("rxinfer", "documents", until), now=lambda: datetime.now(UTC)))
     assert forget_ids(tmp_path) == 5
     firestore.put(counts(1))
-    assert pull(tmp_path, firestore) == "Looked at 10 documents; 1 of them are new or changed.\n"
+    assert numbers(pull(tmp_path, firestore)) == [10, 1]
     assert (total(tmp_path), total(tmp_path, "other")) == (4, 2)
     assert reader(tmp_path).session_tree(shared.session) == (None, [])
     forget_ids(tmp_path)
@@ -123,7 +124,7 @@ def test_an_import_that_was_received_here_too_counts_once(
     firestore.put(
         {f"using_rxinfer/{name}": count(one) for name, one in zip(names, ids, strict=True)}  # type: ignore[misc]
     )
-    assert pull(tmp_path, firestore) == "Looked at 4 documents; 1 of them are new or changed.\n"
+    assert numbers(pull(tmp_path, firestore)) == [4, 1]
     assert total(tmp_path) == 2
 
 
@@ -142,10 +143,7 @@ def test_an_import_counts_once_in_the_hour_of_the_project(tmp_path: Path) -> Non
         put(timedelta(days=700), "c", "a")
         put(timedelta(days=8), "b")
         for new in (3, 0):
-            assert (
-                pull(tmp_path, firestore)
-                == f"Looked at 3 documents; {new} of them are new or changed.\n"
-            )
+            assert numbers(pull(tmp_path, firestore)) == [3, new]
             forget_ids(tmp_path)
         put(timedelta(days=4), "0", "d")
         assert "2 of them are new" in pull(tmp_path, firestore)
@@ -273,14 +271,16 @@ def test_what_changes_is_taken_and_keeps_the_day_it_came(
     )
     said = pull(tmp_path, firestore)
     assert "1 of them are new or changed" in said
-    assert "1 in sessions: package, deletion_key_hash never change here.\n" in said
+    assert "1 in sessions: package, deletion_key_hash" in said
     after = reader(tmp_path).session_tree(shared.session).stats[0].stats
     assert after.fields["total_invokes"] == 3
     assert after.create_time == before.create_time
     assert after.update_time > before.update_time
 
 
-def test_what_no_contract_has_is_listed_and_stays(firestore: Emulator, tmp_path: Path) -> None:
+def test_what_no_contract_has_is_listed_and_stays(
+    firestore: Emulator, tmp_path: Path, golden: Golden
+) -> None:
     shared = Shared()
     good = counts(2)
     wrong = changed(
@@ -288,18 +288,7 @@ def test_what_no_contract_has_is_listed_and_stays(firestore: Emulator, tmp_path:
     )
     firestore.put({**good, f"using_rxinfer/{uuid.uuid4()}": ADDED, "using_rxinfer/b": ADDED})  # type: ignore[dict-item]
     firestore.put({**shared.documents, shared.names[3]: wrong})
-    said = pull(tmp_path, firestore, "--delete")
-    assert said.splitlines() == [
-        "Looked at 8 documents; 5 of them are new or changed.",
-        "Refused, and left in place: 3.",
-        "  1 in invokes: The field context must have no keys but those that the contract declares.",
-        (
-            "  2 in using_rxinfer: A document of using_rxinfer has the fields "
-            "id, timestamp; there is "
-            "1 unknown."
-        ),
-        "Deleted 5 in the project.",
-    ]
+    golden.check("pull.txt", pull(tmp_path, firestore, "--delete"))
     assert len(firestore.ids("using_rxinfer")) == 2
     assert firestore.ids("invokes") == {shared.invoke_ids[1]}
     assert firestore.ids("sessions") | firestore.ids("session_stats") == set()
@@ -370,9 +359,7 @@ def test_too_many_rejected_imports_end_a_pull_before_one_is_lost(
     with opened(tmp_path, firestore, NARROW) as work:
         work.delete = True
         for _ in range(2):
-            with pytest.raises(
-                CommandError, match=r"more than 5 imports .* rejected by the contract of rxinfer"
-            ):
+            with pytest.raises(CommandError, match="more than 5 imports"):
                 work.walk("using_rxinfer", progress)
     assert (total(tmp_path), kept_hashes(tmp_path), len(firestore.ids("using_rxinfer"))) == (
         2,
@@ -446,7 +433,7 @@ def test_a_session_that_is_deleted_here_can_be_deleted_there(
     firestore.put({late.names[1]: late.stats_document(), late.names[2]: late.invoke_document()})
     said = pull(tmp_path, firestore)
     assert "0 of them are new" in said
-    assert "Of sessions deleted here, 6 are there yet; --delete-forgotten deletes them." in said
+    assert "6 are there yet; --delete-forgotten" in said
     assert reader(tmp_path).session_tree(gone.session).stats == []
     assert "Deleted 6 in the project." in pull(tmp_path, firestore, "--delete-forgotten")
     assert firestore.ids("sessions") == {kept.session}
@@ -550,11 +537,7 @@ def test_what_cannot_work_is_told_in_a_sentence(tmp_path: Path) -> None:
             1,
             "it holds no JSON object",
         ),
-        (
-            ("--project", "p", "--package", "pkg"),
-            1,
-            "the project p cannot be used (Your default credentials",
-        ),
+        (("--project", "p", "--package", "pkg"), 1, "(Your default credentials"),
     ):
         env = {"NO_GCE_CHECK": "true", "HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path)}
         done = run_server(tmp_path, "pull", *options, env=env)

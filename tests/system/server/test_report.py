@@ -71,10 +71,7 @@ def test_the_command_prints_a_report_and_says_what_is_wrong(folder: Path) -> Non
     assert printed.stdout.rstrip() == formats.to_text(of_store(folder), width=100)
     nobody = run_server(folder, *asked, "nobody")
     assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert (
-        nobody.stderr
-        == "plaintally-server: nothing is known of nobody; known are another, rxinfer\n"
-    )
+    assert "known are another, rxinfer" in nobody.stderr
     assert run_server(folder, *asked, "--from", "spark").returncode == 2
     nothing = run_server(
         folder, *asked, "--from", "parquet", "--export", "s3://name:secret@none/at?region=a&bad=1"

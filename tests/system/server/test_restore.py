@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from collectors import run_collector, run_server
+from golden import Golden
 from plaintally_server.exceptions import StartError
 from plaintally_server.store import replace
 from plaintally_server.store.lock import Lock
@@ -98,8 +99,8 @@ def test_a_new_empty_database_does_not_know_what_was_deleted(disaster: Disaster)
     disaster.start_anew()
     before = disaster.database.read_bytes()
     message = refused(disaster.folder, *RESTORE)
-    assert "is not the database that backup.sqlite3 is a copy of" in message
-    assert "name a file with --deletions, or go on with --without-deletions" in message
+    assert "--deletions" in message
+    assert "--without-deletions" in message
     assert disaster.database.read_bytes() == before
     assert "Deleted again: 1 " in done(disaster.folder, *RESTORE, "--deletions", "log")
     assert not disaster.has(disaster.gone)
@@ -160,9 +161,7 @@ def test_what_a_restore_replaced_does_not_continue_a_later_backup(disaster: Disa
     done(disaster.folder, "backup", "later.sqlite3", *DATABASE)
     disaster.database.unlink()
     later = ("restore", "later.sqlite3", *DATABASE)
-    assert "lacks everything since; move it away, or rename it to test.sqlite3 if" in refused(
-        disaster.folder, *later
-    )
+    assert "rename it to test.sqlite3" in refused(disaster.folder, *later)
     (disaster.folder / "test.sqlite3.replaced").rename(disaster.database)
     assert "is older than later.sqlite3" in refused(disaster.folder, *later)
 
@@ -370,9 +369,7 @@ def test_a_second_name_is_refused(disaster: Disaster) -> None:
     (disaster.folder / "alias.sqlite3").hardlink_to(disaster.database)
     for name in ("test.sqlite3", "alias.sqlite3"):
         serve = ("serve", "--package=a", "--port=0", "--database", name)
-        assert f"the database {name} has another name (hard link)" in refused(
-            disaster.folder, *serve
-        )
+        assert f"{name} has another name (hard link)" in refused(disaster.folder, *serve)
     found = run_server(disaster.folder, "doctor", "--package=a", "--port=0", *DATABASE)
     assert re.search(r"failed   database .*hard link", found.stdout)
 
@@ -408,14 +405,14 @@ def test_only_a_regular_file_is_replaced(disaster: Disaster, kind: int) -> None:
     message = refused(
         disaster.folder, "restore", "backup.sqlite3", "--without-deletions", "--database", "special"
     )
-    assert "special is not a regular file; name another" in message
+    assert "special is not a regular file" in message
     assert stat.S_IFMT(path.stat().st_mode) == kind
     assert sorted(disaster.folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("has_database", [False, True])
 def test_no_copy_is_prepared_in_the_place_of_its_source(
-    disaster: Disaster, *, has_database: bool
+    disaster: Disaster, golden: Golden, *, has_database: bool
 ) -> None:
     """A backup that was cut short, or a download, has such a name."""
     source = disaster.folder / "new.part"
@@ -426,10 +423,7 @@ def test_no_copy_is_prepared_in_the_place_of_its_source(
     message = refused(
         disaster.folder, "restore", "new.part", "--without-deletions", "--database", "new"
     )
-    assert message == (
-        "plaintally-server: new.part has the name under which its copy would be written; "
-        "rename it\n"
-    )
+    golden.check("restore.txt", message)
     assert source.read_bytes() == content
     (disaster.folder / "new").unlink(missing_ok=True)
     assert "rename it" in refused(disaster.folder, "backup", "new", "--database", "new.part")

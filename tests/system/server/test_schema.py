@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 
 from collectors import run_collector, run_server
+from golden import Golden
 from plaintally_server.exceptions import StartError
 from plaintally_server.store import schema
 from plaintally_server.store.database import Database, open_for_reading, open_for_writing
@@ -87,14 +88,14 @@ def test_a_file_on_which_a_collector_runs_is_not_migrated(tmp_path: Path) -> Non
         engine.dispose()
         done = run_server(tmp_path, "migrate", "--database", "a.sqlite3")
         assert (done.returncode, done.stdout) == (1, "")
-        assert "another collector runs on the database a.sqlite3; stop it" in done.stderr
+        assert "another collector runs on" in done.stderr
         assert collector.post().status == 200
 
 
 @pytest.mark.postgres
 def test_postgres_has_what_is_declared_and_says_what_it_is(postgres: Postgres) -> None:
     url = postgres.new()
-    with pytest.raises(StartError, match=r"not of this version; run plaintally-server migrate$"):
+    with pytest.raises(StartError, match=r"run plaintally-server migrate$"):
         open_store(url)
     assert schema.migrate(url) is None
     assert schema.migrate(url) == HEAD
@@ -120,22 +121,17 @@ def test_a_newer_database_is_left_alone(
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for use in (open_store, Maintenance, schema.migrate):
-        with pytest.raises(
-            StartError, match="is of a newer version; run the plaintally-server that made it"
-        ):
+        with pytest.raises(StartError, match="newer version"):
             use(database)
     with engine.connect() as connection:
         assert connection.execute(select(tombstones)).all() == []
     engine.dispose()
 
 
-def test_the_command_reports_what_it_did(tmp_path: Path) -> None:
-    for before in ("older, or not there", "so before"):
+def test_the_command_reports_what_it_did(tmp_path: Path, golden: Golden) -> None:
+    for part in ("first run", "second run"):
         done = run_server(tmp_path, "migrate")
-        assert (
-            done.stdout
-            == f"The tables of plaintally.sqlite3 are of version {HEAD}; they were {before}.\n"
-        )
+        golden.check("migrate.txt", done.stdout, {HEAD: "HEAD"}, part=part)
     for wrong in ("mysql://a/b", "postgresql://a:b:c"):
         done = run_server(tmp_path, "migrate", "--database", wrong)
         assert done.returncode == 2

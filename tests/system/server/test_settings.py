@@ -16,6 +16,7 @@ import click
 import pytest
 
 from collectors import ROOT, Collector, run_collector, run_server
+from golden import Golden
 from made import commit
 from plaintally_server.cli.main import commands
 from ports import free_port
@@ -44,9 +45,7 @@ def test_a_command_whose_output_is_full_says_so(tmp_path: Path, command: str) ->
     )
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith(
-        "plaintally-server: cannot write the output (No space left on device); make room"
-    )
+    assert "(No space left on device); make room" in line
 
 
 def test_the_command_line_beats_the_environment_beats_the_file_beats_the_default(
@@ -142,10 +141,8 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
         }
         assert collector.request("POST", f"{ROOT}/using_mine", {"fields": fields}).status == 200
         page = " ".join(collector.request("GET", "/packages/mine").body.decode().split())
-        assert (
-            "the hour, the version of the package that was imported, the Python version, major"
-            in page
-        )
+        assert "the hour, the version of the package" in page
+        assert "the Python version" in page
         for name, value in (
             ("package_version", "1.0 /home/me"),
             ("python_version", "3.13.1"),
@@ -160,37 +157,17 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (
-            ["serve"],
-            2,
-            "name a package with --package NAME, or add one with `plaintally-server contract add`",
-        ),
-        (
-            ["serve", "--package", "My-Package"],
-            2,
-            "'My-Package' must be a name such as 'my_package', in lower",
-        ),
-        (["serve", "--package", "1"], 2, "'1' must be a name such as 'my_package'"),
+        (["serve"], 2, "`plaintally-server contract add`"),
+        (["serve", "--package", "My-Package"], 2, "'My-Package' must be a name"),
+        (["serve", "--package", "1"], 2, "'1' must be a name"),
         (["serve", "--package", "a", "--port", "70000"], 2, "70000 is not in the range"),
-        (
-            ["serve", "--config", "far.toml"],
-            2,
-            "Invalid value for 'port' in far.toml: 70000 is not in the range",
-        ),
+        (["serve", "--config", "far.toml"], 2, "'port' in far.toml: 70000"),
         (["serve", "--package", "a", "--config", "nowhere.toml"], 2, "nowhere.toml cannot be read"),
         (["serve", "--package", "a", "--config", "broken.toml"], 2, "broken.toml cannot be read"),
-        (
-            ["serve", "--package", "a", "--config", "unknown.toml"],
-            2,
-            "has the unknown setting 'prot'; known are contracts",
-        ),
+        (["serve", "--package", "a", "--config", "unknown.toml"], 2, "unknown setting 'prot'"),
         (["serve", "--contract", "nowhere.json"], 1, "the contract nowhere.json cannot be used"),
         (["serve", "--contract", "nobody.json"], 1, "must name its package in lower case"),
-        (
-            ["serve", "--contract", "wrong.json"],
-            1,
-            "must name each field once, out of package_version, python_version",
-        ),
+        (["serve", "--contract", "wrong.json"], 1, "out of package_version, python_version"),
         (["serve", "--contract", "slow.json"], 1, "repeat a single character or class"),
         (
             ["serve", "--package", "a", "--port", "0", "--database", "no/such.db"],
@@ -198,13 +175,9 @@ def test_several_packages_and_contracts(tmp_path: Path) -> None:
             "name another with --database",
         ),
         (["serve", "--contract", "nested.json"], 1, "the contract nested.json cannot be used"),
-        (["serve", "--config", "text.toml"], 2, "text.toml must have a list of texts for packages"),
-        (
-            ["serve", "--config", "list.toml"],
-            2,
-            "list.toml must have a list of texts for contracts",
-        ),
-        (["serve", "--config", "number.toml"], 2, "number.toml must have a whole number for port"),
+        (["serve", "--config", "text.toml"], 2, "list of texts for packages"),
+        (["serve", "--config", "list.toml"], 2, "list of texts for contracts"),
+        (["serve", "--config", "number.toml"], 2, "whole number for port"),
         (["serve", "--config", "name.toml"], 2, "name.toml must have a text for database"),
         (["serve", "--config", "table.toml"], 2, "table.toml must have a text for token"),
         (["serve", "--package", "a", "--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
@@ -246,10 +219,7 @@ def test_a_file_that_nobody_can_look_for(tmp_path: Path, command: str) -> None:
     name = f"{'a' * 300}.sqlite3"
     done = run_server(tmp_path, *command.split(), "--database", name)
     assert done.returncode == 1
-    assert (
-        f"cannot open the database {name} (File name too long); see that it can be reached"
-        in done.stdout + done.stderr
-    )
+    assert f"{name} (File name too long)" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -268,15 +238,12 @@ def test_what_speaks_to_postgresql_is_missing(tmp_path: Path, command: str) -> N
 
 
 @pytest.mark.parametrize("more", [(), ("--host", "")], ids=["alone", "host not set"])
-def test_a_port_that_is_taken(tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_a_port_that_is_taken(tmp_path: Path, golden: Golden, more: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = run_server(tmp_path, "serve", "--package", "a", "--port", port, *more)
     assert done.returncode == 1
-    assert done.stderr == (
-        f"plaintally-server: cannot listen on 127.0.0.1:{port} (Address already in use); "
-        "choose another --port or --host\n"
-    )
+    golden.check("serve.txt", done.stderr, {port: "PORT"}, part="port taken")
 
 
 def test_a_settings_file_speaks_to_settings_alone_and_to_those_of_all_commands(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from collectors import Collector, run_collector, run_server
+from golden import Golden
 
 
 @pytest.fixture
@@ -14,16 +15,14 @@ def collector(own_collector: Collector) -> Collector:
 
 
 def test_a_second_collector_is_told_why_it_cannot_start(
-    collector: Collector, tmp_path: Path
+    collector: Collector, tmp_path: Path, golden: Golden
 ) -> None:
     assert collector.post().status == 200
     serve = ["serve", "--package", "rxinfer", "--port", "0", "--database", str(collector.database)]
     done = run_server(tmp_path, *serve)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"plaintally-server: another collector runs on the database {collector.database}; "
-        "stop it, or name another with --database\n"
-    )
+    database = {str(collector.database): "DATABASE"}
+    golden.check("serve.txt", done.stderr, database, part="another collector")
     (tmp_path / "another.json").write_text(json.dumps({"package": "another"}))
     added = run_server(
         tmp_path, "contract", "add", "another.json", "--database", str(collector.database)

@@ -81,20 +81,14 @@ def test_a_flood_is_seen_struck_and_taken_back(
     command = seen[1].split()
     assert command[:4] == ["plaintally-server", "strike", "add", "rxinfer"]
     done = run(tmp_path, database, *command[2:-1], "a script in a loop")
-    assert (
-        done.stdout
-        == "Excluded window 1; to count it again, run `plaintally-server strike undo 1`.\n"
-    )
+    assert "`plaintally-server strike undo 1`" in done.stdout
     struck = figures(database, flooded)
     genuine = before["flooded"] - struck["flooded"] - 2000  # of that hour, which go with it
     assert 0 <= genuine < 40
     assert (
         before["total"] - struck["total"] == before["pythons"] - struck["pythons"] == 2000 + genuine
     )
-    assert (
-        run(tmp_path, database, "look", "rxinfer").stdout
-        == "No hour of rxinfer in the last 28 days stands out.\n"
-    )
+    assert run(tmp_path, database, "look", "rxinfer").stdout.startswith("No hour of rxinfer ")
     listed = run(tmp_path, database, "list").stdout
     assert f"rxinfer  {flooded}T13:00 to {flooded}T14:00  by {getpass.getuser()} on " in listed
     assert listed.endswith(": a script in a loop\n")
@@ -176,7 +170,7 @@ YEAR = ("--from", "2025-01-01", "--until")
             2,
             "'yesterday' is no time such as",
         ),
-        (("look", "rxinfer"), 1, "nothing of rxinfer was counted; known are old"),
+        (("look", "rxinfer"), 1, "known are old"),
         (("undo", "7"), 1, "there is no window 7"),
         (("undo", str(2**63)), 2, "is not in the range"),
     ],
@@ -202,7 +196,4 @@ def test_hours_that_were_dropped_make_no_flood(tmp_path: Path, today: date) -> N
     commit(database, list(counts(random.Random(2), days, 24 * 60 * 9)))  # noqa: S311
     with closing(open_store(database)) as store:
         asyncio.run(store.begin_purge({"rxinfer": at(today - timedelta(days=9))}, at=at(today)))
-    assert (
-        run(tmp_path, database, "look", "rxinfer").stdout
-        == "No hour of rxinfer in the last 28 days stands out.\n"
-    )
+    assert run(tmp_path, database, "look", "rxinfer").stdout.startswith("No hour of rxinfer ")

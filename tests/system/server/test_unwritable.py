@@ -131,12 +131,12 @@ def test_an_obstacle_is_named_with_its_remedy(folder: Path, command: str, target
     ("command", "target", "advice", "limits"),
     [
         ("init", "closed/new/er", r"; make the folder \S*/closed writable, ", ()),
-        ("backup", "/proc/x", r"; /proc takes no such file; name another file$", ()),
+        ("backup", "/proc/x", r"; /proc takes no such file; ", ()),
         ("backup", "a", r"; move \S*a\.part away, ", ()),
         ("restore", "a", r"; move \S*a-lock away$", ()),
         ("backup", "x", r"quota or (a )?limit \(ulimit -f\)", ("prlimit", "--fsize=20000")),
         ("restore", "x", r"quota or (a )?limit \(ulimit -f\)", ("prlimit", "--fsize=20000")),
-        ("save", "/proc/x", r"; /proc takes no such file; name another file", ()),
+        ("save", "/proc/x", r"; /proc takes no such file; ", ()),
         ("save", "x", r"quota or (a )?limit \(ulimit -f\)", ("prlimit", "--fsize=10")),
     ],
 )

@@ -71,29 +71,23 @@ def test_the_command_tells_and_tells_on(tmp_path: Path, today: date) -> None:
     quiet = run_server(
         tmp_path, "watch", "goes_on", "--webhook", f"http://127.0.0.1:{server.port}/hook"
     )
-    assert (quiet.returncode, quiet.stdout) == (
-        0,
-        "OK: every package and release is still reporting.\n",
-    )
+    assert (quiet.returncode, quiet.stdout[:3]) == (0, "OK:")
     lost = run_server(
         tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook"
     )
     assert (lost.returncode, lost.stdout.count("\n")) == (1, 1)
-    assert lost.stderr.startswith("plaintally-server: the webhook could not be told (")
+    assert lost.stderr.startswith("plaintally-server: the webhook ")
     elsewhere = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     with loopback(elsewhere) as server:
         moved = run_server(
             tmp_path, "watch", "gone", "--webhook", f"http://127.0.0.1:{server.port}/hook"
         )
     assert (moved.returncode, moved.stdout.count("\n")) == (1, 1)
-    assert (
-        "the webhook could not be told (HTTP Error 302: Found); the alarms above stand"
-        in moved.stderr
-    )
+    assert "(HTTP Error 302: Found)" in moved.stderr
     for url in ("http://example.org/", "https://[", "https://", "https://a:b/"):
         wrong = run_server(tmp_path, "watch", "--webhook", url)
         assert wrong.returncode == 2
-        assert "must be an address with https, or on this machine." in wrong.stderr
+        assert "must be an address with https" in wrong.stderr
 
 
 def test_no_alarm_for_an_excluded_day_and_for_a_release_that_was_superseded(
@@ -112,10 +106,7 @@ def test_no_alarm_for_an_excluded_day_and_for_a_release_that_was_superseded(
     window = ("--from", str(days[0]), "--until", str(today))
     reason = ("--reason", "a script in a loop", "--database", "a.sqlite3")
     assert run_server(tmp_path, "strike", "add", "excluded", *window, *reason).returncode == 0
-    assert (run().returncode, run().stdout) == (
-        0,
-        "OK: every package and release is still reporting.\n",
-    )
+    assert (run().returncode, run().stdout[:3]) == (0, "OK:")
 
 
 def watch_for_silence(
@@ -198,9 +189,7 @@ def test_downtime_is_reported_and_is_no_silence(
     first = today - timedelta(days=days)
     last = today - timedelta(days=1)
     when = f"on {last}" if days == 1 else f"on each day from {first} to {last}"
-    assert line.startswith(
-        f"the collector was down for more than {usual // 4} of its usual {usual} hours {when}, so "
-    )
+    assert f" {usual // 4} of its usual {usual} hours {when}, " in line
     posted = json.loads((tmp_path / "posted").read_bytes())
     assert (posted["silent"], posted["downtime"]["usual_hours"]) == ([], usual)
     assert posted["downtime"]["days"] == [
@@ -216,9 +205,8 @@ def test_six_missing_hours_and_downtime_that_ended_are_not_reported(
     [line] = watch_for_silence(
         tmp_path, today, lambda back, hour: hour < {1: 18, 3: 17}.get(back, 24)
     )
-    assert line.startswith(
-        f"pkg: no import since {today - timedelta(days=6)}; such days had at least 48 imports"
-    )
+    assert line.startswith(f"pkg: no import since {today - timedelta(days=6)}; ")
+    assert "at least 48 imports" in line
 
 
 @pytest.mark.parametrize(("refused", "is_told"), [(9, False), (12, False), (13, True)])
@@ -295,5 +283,5 @@ def test_a_package_that_is_not_there_is_no_silence_that_went_unnoticed(
     )
     done = run_server(tmp_path, "watch", "knwon")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "plaintally-server: nothing is known of knwon; known are known\n"
+    assert "known are known" in done.stderr
     assert run_server(tmp_path, "watch").returncode == 0

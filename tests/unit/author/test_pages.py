@@ -266,8 +266,8 @@ def test_the_page_is_complete(policy: str) -> None:
 
 def test_the_page_of_a_package_that_sends_nothing_says_so() -> None:
     found = sections(Declaration("hostpkg", Contract()))
-    assert "hostpkg sends nothing: it has no address to send to." in found
-    assert "Nowhere. The package has no address to send to" in found
+    assert "hostpkg sends nothing" in found
+    assert "Nowhere." in found
     assert "so nothing else of a session can leave" in found
     assert "there is nothing to ask for" in found
 
@@ -313,10 +313,7 @@ def stored(section: str) -> set[str]:
 def test_the_page_says_that_a_collector_stores_no_record_of_an_import() -> None:
     imports = told("What an import sends", STORED, COLLECTOR)
     totals = "hourly totals for 33 days and daily totals permanently"
-    assert (
-        f"no record of a single import is stored: the collector adds each import to {totals}."
-        in imports
-    )
+    assert f"adds each import to {totals}." in imports
     assert stored(imports) == {"Stored", "a hash for three days", "nothing", f"in {totals}"}
     assert stored(told("What sharing a session sends", STORED, COLLECTOR)) == {
         "Kept for",
@@ -387,9 +384,8 @@ def test_check_judges_a_contract() -> None:
     assert [what.partition(";")[0] for _, what in levels(good(retention_days=800))] == [
         "keeps for 800 days"
     ]
-    assert [what for _, what in levels(good(contact="somewhere"))] == [
-        "contact is neither an e-mail address nor a page with https://; give one"
-    ]
+    [(_, what)] = levels(good(contact="somewhere"))
+    assert what.startswith("contact is neither ")
     bare = check(good(labels={"fit": Label()}))
     assert [(problem.level, problem.place) for problem in bare] == [
         ("error", "handle"),

@@ -36,7 +36,7 @@ def test_a_name_is_kept_as_it_stands_in_collections(package: str, name: str) -> 
 
 @pytest.mark.parametrize("policy", ["optout", "", None, "OPT-OUT"])
 def test_a_policy_is_one_of_three(policy: object) -> None:
-    with pytest.raises(ContractError, match="must be one of 'opt-out', 'notice-first', 'opt-in'"):
+    with pytest.raises(ContractError, match="'opt-out', 'notice-first', 'opt-in'"):
         Telemetry("pkg", policy=policy)  # type: ignore[arg-type]
 
 

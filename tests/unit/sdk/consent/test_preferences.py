@@ -112,13 +112,9 @@ def test_the_users_folder(environment: dict[str, str], expected: str | None) -> 
     assert _preferences.user_directory(environment) == expected
 
 
-@pytest.mark.parametrize(
-    ("word", "told"), [(True, ""), (False, ", or set the environment variable PLAINTALLY=off")]
-)
-def test_no_home_is_told_with_what_to_do(word: bool, told: str) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("word", [True, False])
+def test_no_home_is_told_with_what_to_do(word: bool) -> None:  # noqa: FBT001
     with pytest.raises(PreferencesError) as caught:
         choices.write({"HOME": ""}, {(None, "counter"): word}, by="a test")
-    assert (
-        str(caught.value)
-        == f"there is no home directory to keep choices in; set the variable HOME{told}"
-    )
+    assert "variable HOME" in str(caught.value)
+    assert ("PLAINTALLY=off" in str(caught.value)) is not word

@@ -152,7 +152,7 @@ def test_the_hash_changes_with_what_is_declared(one: Contract, other: Contract) 
         (lambda: Label({f"k{index}": Flag() for index in range(65)}), "at most 64"),
         (
             lambda: Contract(counter="package_version"),
-            "^counter='package_version' must be a list, such as",
+            "^counter='package_version' must be a list",
         ),
         (lambda: Contract(labels={"a b": Label()}), "must be a name"),
         (lambda: Contract(labels={"a": {}}), "needs a Label"),  # type: ignore[dict-item]

@@ -262,7 +262,7 @@ def test_other_forms_that_clients_send(wire: object, value: object) -> None:
         ({"mapValue": {"values": []}}, "value.mapValue "),
         (
             {"mapValue": {"fields": {"": {"nullValue": None}}}},
-            "the name of a field in value.mapValue.fields is empty",
+            "value.mapValue.fields is empty",
         ),
         (
             {"mapValue": {"fields": {"__a__": {"nullValue": None}}}},

@@ -100,7 +100,7 @@ def test_a_saved_time_that_cannot_be_shared_is_refused(field: str, value: object
     data = session_of(make(None)).to_dict()
     data["created_at"] = "2026-11-30T14:30:00+00:00"
     data["labels"]["fit"]["invokes"][0][field] = value
-    with pytest.raises(DocumentError, match="this is not a saved session: date value out of range"):
+    with pytest.raises(DocumentError, match="date value out of range"):
         Session.from_dict(data)
 
 
