@@ -1,8 +1,10 @@
-"""Tests compare with classes, fields and golden files, not with sentences."""
+"""Tests compare with classes, fields and golden files, not with sentences, and programs that they
+run in other processes are files."""
 
 import ast
 import re
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,19 @@ ROOT = Path(__file__).parents[2]
 # Six words in a row, with nothing but commas and the like between them.
 SENTENCE = re.compile(r"(?:['`(]?[A-Za-z][\w'`)-]*[,;:.]* ){5}['`(]?[A-Za-z]\w")
 LONGEST = 40
+MOST_LINES = 5
+# What a text that only happens to be Python, such as a table, has none of.
+STATEMENTS = (
+    ast.Import
+    | ast.ImportFrom
+    | ast.FunctionDef
+    | ast.AsyncFunctionDef
+    | ast.ClassDef
+    | ast.For
+    | ast.With
+    | ast.Try
+    | ast.While
+)
 
 
 def files() -> list[Path]:
@@ -79,4 +94,41 @@ def test_no_test_compares_with_a_sentence() -> None:
         f"{path.relative_to(ROOT)}:{line}: {text}"
         for path in files()
         for line, text in find_sentences(path.read_text())
+    ] == []
+
+
+def find_programs(source: str) -> Iterator[tuple[int, str]]:
+    """Yield programs in strings: the number of the line, and the beginning of the program."""
+    tree = ast.parse(source)
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in walk(tree, into_calls=True):
+        text = textwrap.dedent(text_of(node))
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) <= MOST_LINES or id(node) in documentation:
+            continue
+        try:
+            program = ast.parse(text)
+        except SyntaxError:
+            continue
+        if any(isinstance(one, STATEMENTS) for one in program.body):
+            yield node.lineno, lines[0]  # type: ignore[attr-defined]  # a constant has one
+
+
+def test_a_program_in_a_string_is_found() -> None:
+    program = "import os\n\n" + "print(os.getpid())\n" * MOST_LINES
+    for source in (
+        f"run({program!r})",
+        f"run(f{program + '{x!r}'!r})",
+        f"X = {{'a': {program!r}}}",
+    ):
+        assert [line for _, line in find_programs(source)] == ["import os"], source
+    table = "a\n" * 9
+    assert not list(find_programs(f"run({table!r})\n{program!r}\nrun('import os')"))
+
+
+def test_programs_of_tests_are_files() -> None:
+    assert [
+        f"{path.relative_to(ROOT)}:{line}: {first}"
+        for path in files()
+        for line, first in find_programs(path.read_text())
     ] == []

@@ -111,29 +111,12 @@ def test_b1_a_session_exists_from_the_import_on(person: Person) -> None:
 
 
 def test_b2_own_sessions_for_a_call_or_for_all(person: Person) -> None:
-    code = """
-        first, own = rx.default_session(), rx.create_session()
-        infer(session=own); infer(session=None); infer()
-        rx.set_default_session(own); infer()
-        rx.set_default_session(None); infer()
-        counts = [one.stats("inference").total_invokes for one in (first, own)]
-        tell(*counts, rx.default_session())
-    """
+    code = program("manual_own_sessions")
     assert person.run(code) == [1, 2, None]
 
 
 def test_b3_statistics_of_each_label(person: Person) -> None:
-    code = """
-        infer(); infer(learn=True)
-        try: infer(data=[])
-        except ValueError: pass
-        s, empty = rx.get_session_stats(), rx.get_session_stats(label="other")
-        tell(s.total_invokes, s.success_count, s.failed_count, s.success_rate,
-             sorted(s.context_keys), len(s.invokes),
-             [one.duration_ms for one in s.invokes],
-             s.min_duration_ms, s.max_duration_ms, s.total_duration_ms,
-             empty.total_invokes, empty.success_rate)
-    """
+    code = program("manual_statistics")
     *figures, keys, invokes, durations, least, most, total, none, rate = person.run(code)
     assert figures == [3, 2, 1, 2 / 3]
     assert {"model_name", "model", "data", "error", "error_message", "iterations"} <= set(keys)
@@ -166,15 +149,7 @@ def test_b4_a_ring_of_recent_invokes(person: Person) -> None:
 
 
 def test_b5_an_invoke(person: Person) -> None:
-    code = """
-        with rx.telemetry.invoke("inference") as invoke: tell_later = invoke.status
-        try: infer(data=[])
-        except ValueError: pass
-        one, two = rx.get_session_stats().invokes
-        tell(tell_later, one.status, two.status, one.id != two.id, one.execution_start.tzname(),
-             two.execution_end > two.execution_start, two.duration_ms > 0,
-             two.context["error"]["type"])
-    """
+    code = program("manual_invokes")
     assert person.run(code) == [
         "unknown",
         "success",
@@ -188,17 +163,7 @@ def test_b5_an_invoke(person: Person) -> None:
 
 
 def test_b6_an_error_is_recorded_and_raised_again_unchanged(person: Person) -> None:
-    code = """
-        error = KeyError("message")
-        def fail(invoke): raise error
-        try: rx.with_session(fail, rx.default_session(), "inference")
-        except KeyError as caught: same = caught is error
-        tracked = rx.telemetry.track("inference")(fail)
-        try: tracked(None)
-        except KeyError as caught: same = same and caught is error
-        s = rx.get_session_stats()
-        tell(same, s.failed_count, s.invokes[-1].context["error"]["type"])
-    """
+    code = program("manual_errors")
     assert person.run(code) == [True, 2, "KeyError"]
 
 
@@ -237,32 +202,12 @@ def test_b8_data_is_described_and_not_kept(person: Person) -> None:
 
 
 def test_b9_many_threads_lose_nothing(person: Person) -> None:
-    code = """
-        def work():
-            for _ in range(2000):
-                with rx.telemetry.invoke("inference"): pass
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
-        tell(rx.get_session_stats().total_invokes)
-    """
+    code = program("manual_threads")
     assert person.run(code) == [16_000]
 
 
 def test_b10_reset_and_a_warning_of_unknown_labels(person: Person) -> None:
-    code = """
-        infer()
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
-            rx.reset_session(labels=("nothing",))
-        totals = [rx.get_session_stats().total_invokes]
-        rx.reset_session(labels=("inference",))
-        totals.append(rx.get_session_stats().total_invokes)
-        infer()
-        rx.reset_session()
-        totals.append(rx.get_session_stats().total_invokes)
-        tell([str(warning.message) for warning in seen], totals)
-    """
+    code = program("manual_reset")
     [[warning], totals] = person.run(code)
     assert "'nothing'" in warning
     assert totals == [1, 0, 0]
@@ -349,15 +294,7 @@ def test_c2_two_bars(person: Person) -> None:
 
 
 def test_c3_without_endpoint_or_session_a_warning(person: Person) -> None:
-    code = """
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
-            one = rx.share_session_data()
-            rx.set_default_session(None)
-            two = rx.share_session_data()
-        said = [str(warning.message) for warning in seen]
-        tell(said, one.reason, two.reason, one.shared, two.shared)
-    """
+    code = program("manual_warnings")
     warned, *rest = person.run(code)
     reasons = ["there is no endpoint to share it with", "rxinfer keeps no session"]
     assert warned == [f"nothing was shared: {reason}" for reason in reasons]

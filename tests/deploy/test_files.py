@@ -15,6 +15,7 @@ import yaml
 
 from hosts import ROOT
 from plaintally_server.cli.serve import serve
+from programs import program
 from proxies import CADDYFILE, configure_nginx
 
 pytestmark = [pytest.mark.deploy, pytest.mark.linux]
@@ -65,18 +66,7 @@ def test_caddy_takes_its_file_and_would_not_write_it_otherwise(tmp_path: Path) -
     assert _accepts("caddy", "fmt", str(CADDYFILE), folder=tmp_path) == CADDYFILE.read_text()
 
 
-LIMITED = """
-import socket
-listener = socket.create_server(("127.0.0.1", 443), backlog=2048)
-opened, reset = [], 0
-for number in range(250):
-    try:
-        source = (f"127.0.0.{7 + number % 2}", 0)
-        opened.append(socket.create_connection(("127.0.0.1", 443), 5, source))
-    except ConnectionError:
-        reset += 1
-print(len(opened), reset)
-"""
+LIMITED = program("firewall_connections")
 
 
 def test_the_firewall_limits_the_connections_of_each_client(tmp_path: Path) -> None:

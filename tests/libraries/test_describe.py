@@ -12,6 +12,7 @@ import json
 import mmap
 import subprocess
 import sys
+import textwrap
 import types
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -34,6 +35,7 @@ from plaintally.describe import (
     keep_names,
     plain,
 )
+from programs import program
 
 ZONE = "Europe/Zurich"
 NO_NAMES: frozenset[str] = frozenset()
@@ -157,20 +159,7 @@ def test_tables_of_arrow_are_described() -> None:
 
 
 def test_a_users_arrow_type_is_not_called() -> None:
-    script = """
-        import json, pyarrow as pa
-        from plaintally.describe import describe
-        class Extension(pa.ExtensionType):
-            def __init__(self): super().__init__(pa.int64(), "SECRET")
-            def __arrow_ext_serialize__(self): return b""
-            @classmethod
-            def __arrow_ext_deserialize__(cls, storage, serialized): print("CALLED"); return cls()
-        column = pa.ExtensionArray.from_storage(Extension(), pa.array([1]))
-        table = pa.table({"a": column})
-        print(json.dumps(describe(column)))
-        del column
-        print(json.dumps(describe(table)))
-    """
+    script = program("arrow_extension")
     array_line, table_line = run(script).splitlines()
     assert json.loads(array_line)["element_type"] == "extension"
     assert json.loads(table_line) == {"type": "Table", "shape": [1, 1]}
@@ -670,34 +659,13 @@ def test_what_can_be_used_up_is_not() -> None:
 
 
 def run(script: str) -> str:
-    lines = [line.removeprefix(" " * 8) for line in script.splitlines()]
     return subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True
     ).stdout
 
 
 def test_describing_loads_nothing() -> None:
-    loaded = run("""
-        import sys
-        import plaintally
-        before = set(sys.modules)
-        import plaintally.describe as d
-        new = set(sys.modules) - before
-        print(*sorted(name for name in new if not name.startswith("plaintally.describe")))
-        import numpy, pandas, polars, xarray, pyarrow, scipy.sparse, networkx, PIL.Image
-        class Lie:
-            __module__ = "torch.nn"
-        values = [1, [Lie()], Lie(), numpy.zeros(1)]
-        values += [pandas.DataFrame({"a": [1]}), polars.DataFrame({"a": [1]})]
-        values += [xarray.DataArray([1]), pyarrow.table({"a": [1]})]
-        values += [scipy.sparse.csr_array((1, 1)), networkx.Graph()]
-        values += [PIL.Image.new("L", (1, 1))]
-        before = set(sys.modules)
-        for value in values:
-            d.is_description(d.keep_names(d.describe_data({"a": value}), frozenset()))
-            d.plain(value)
-        print(*sorted(set(sys.modules) - before))
-    """)
+    loaded = run(program("describing_loads_nothing"))
     assert loaded.splitlines() == ["", ""]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from programs import program
 from waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,40 +174,13 @@ def locked(files: list[Path]) -> Iterator[None]:
         yield
 
 
-LEFT_BEHIND = """
-import os, time
-def left_behind():
-    "Threads and children that are still there when they have had time to go."
-    for _ in range(500):
-        threads, children = os.listdir("/proc/self/task"), []
-        for thread in threads:
-            try:
-                with open(f"/proc/self/task/{thread}/children") as file:
-                    children += file.read().split()
-            except OSError:  # it has just ended
-                pass
-        if len(threads) == 1 and not children:
-            break
-        time.sleep(0.01)
-    return len(threads) - 1, len(children)
-"""
+LEFT_BEHIND = program("left_behind")
 
 
 def in_sub_interpreter(code: str, *, within: str = "main") -> str:
     """Code that runs `code` in a sub-interpreter, from the main thread or `within` another, and
     ends it."""
-    return f"""
-import sys, threading
-try:
-    import _interpreters as interpreters
-except ImportError:
-    import _xxsubinterpreters as interpreters
-def run():
-    made = interpreters.create(**(dict() if sys.version_info >= (3, 12) else dict(isolated=False)))
-    print(interpreters.run_string(made, {textwrap.dedent(code)!r}), flush=True)
-    interpreters.destroy(made)
-run() if {within == "main"} else (thread := threading.Thread(target=run)).start() or thread.join()
-"""
+    return program("sub_interpreter", CODE=repr(textwrap.dedent(code)), WITHIN=within == "main")
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from hosts import MARKER, PACKAGE, Host, senders
+from hosts import MARKER, Host, senders
 from loopback import Loopback
+from programs import program
 
-CONTRACT = f"""
-import os, signal, sys, time
-from plaintally import Telemetry
-from plaintally.contract import Contract, Integer, Label, Source
-contract = Contract(labels={{"fit": Label({{"steps": Integer(0, 10**6), "model": Source()}})}})
-telemetry = Telemetry({PACKAGE!r}, endpoint=os.environ["ENDPOINT"], contract=contract)
-def fit(steps):
-    with telemetry.invoke("fit") as invoke:
-        invoke.add(steps=steps, model="the secret source")
-"""
+CONTRACT = program("automatic_host")
 
 
 def host_code(code: str) -> str:

@@ -4,30 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from programs import program
 from sampling import spread
 
 pytest_plugins = ["pytester"]
-SUITE = """
-import pytest
-
-@pytest.mark.long
-def test_left_out(): ...
-
-@pytest.mark.long(keep=2)
-@pytest.mark.parametrize("number", range(5))
-def test_two_of_five(number): ...
-
-@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.long), 3])
-def test_all_but_one(number): ...
-
-@pytest.fixture(params=["own", "other"])
-def each_python(request): ...
-
-def test_own(each_python): ...
-
-@pytest.mark.smoke
-def test_both(each_python): ...
-"""
+SUITE = program("sampled_suite")
 
 
 @pytest.mark.parametrize(
@@ -39,14 +20,7 @@ def test_a_selection_is_spread_evenly(count: int, keep: int, kept: set[int]) -> 
 
 
 def test_the_sample_of_a_suite(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(
-        "from sampling import choose\n"
-        "def pytest_configure(config):\n"
-        "    config.addinivalue_line('markers', 'long(keep)')\n"
-        "    config.addinivalue_line('markers', 'smoke')\n"
-        "def pytest_collection_modifyitems(items):\n"
-        "    items[:] = choose(items, 'own')\n"
-    )
+    pytester.makeconftest(program("sampled_conftest"))
     folder = pytester.makepyfile(SUITE)
     assert isinstance(folder, Path)
     done = pytester.inline_run("-p", "no:cacheprovider", "-v")

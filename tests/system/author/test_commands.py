@@ -11,48 +11,10 @@ import pytest
 from golden import Golden
 from hosts import PACKAGE, Host, Interpreter, MakeHost, make_host
 from plaintally.contract import Contract
+from programs import program
 
 ACTIONS = ["", "show", "check", "hash", "export", "diff", "docs"]
-HOST = """
-from plaintally import Contract, Telemetry
-from plaintally.contract import Choice, Description, ErrorType, Flag
-from plaintally.contract import Integer, Label, Name, Real, Source
-
-telemetry = Telemetry(
-    "hostpkg",
-    version="2.4.1",
-    endpoint="https://telemetry.example.org/v1/projects/hostpkg/databases/(default)/documents",
-    privacy_url="https://hostpkg.example.org/privacy",
-    issues_url="https://github.com/example/hostpkg/issues",
-    contract=Contract(
-        counter=["package_version"],
-        purpose="to know which releases to support",
-        controller="The hostpkg project",
-        contact="privacy@hostpkg.example.org",
-        labels={
-            "inference": Label(
-                purpose="to see which models are used, and to help when one fails",
-                context={
-                    "model_name": Choice(
-                        "local_level", "local_linear_trend", purpose="to know what to optimise"
-                    ),
-                    "iterations": Integer(0, 1_000_000, purpose="to find good defaults"),
-                    "tolerance": Real(0.0, 1.0, purpose="to find good defaults"),
-                    "solver": Name(
-                        r"[a-z]+(-v\\d|\\|x)", max_length=20, purpose="to know what to support"
-                    ),
-                    "free_energy": Flag(purpose="to know what to support"),
-                    "data": Description(names=["y", "time"], purpose="to see how large data are"),
-                    "model": Source(20_000, purpose="to help when a model fails"),
-                    "error": ErrorType(purpose="to find what fails"),
-                },
-            ),
-            "plot": Label(purpose="to see whether plots are used", retention_days=30),
-        },
-    ),
-)
-telemetry.count_import()
-"""
+HOST = program("contract_host")
 
 
 def write(host: Host, source: str) -> None:
@@ -112,21 +74,10 @@ def test_an_incomplete_installation_is_reported(host: MakeHost) -> None:
 
 def test_only_contract_loads_the_authors_tools(sample: Host) -> None:
     """An import of a package and the commands for users load none of it."""
-    script = """
-        import sys
-        from plaintally.cli import main
-        sys.argv[1:] = {arguments}
-        try:
-            main.main()
-        except SystemExit:
-            pass
-        loaded = [name for name in sys.modules if name.startswith("plaintally_author")]
-        print("loaded", *sorted(loaded))
-    """
     for arguments in (["status", PACKAGE], ["off", PACKAGE], ["endpoint", PACKAGE], ["--help"]):
-        done = sample.run(script.format(arguments=arguments))
+        done = sample.run(program("command_loads", ARGUMENTS=arguments))
         assert done.stdout.decode().splitlines()[-1] == "loaded", arguments
-    done = sample.run(script.format(arguments=["contract", "hash", PACKAGE]))
+    done = sample.run(program("command_loads", ARGUMENTS=["contract", "hash", PACKAGE]))
     assert "plaintally_author.commands" in done.stdout.decode().splitlines()[-1]
     imported = sample.run(f"import sys, {PACKAGE}\nsys.exit('plaintally_author' in sys.modules)")
     assert imported.returncode == 0

@@ -24,6 +24,7 @@ from hosts import (
 )
 from loopback import OK, Loopback, answer, loopback
 from plaintally.sharing import relay
+from programs import program
 from streams import ENABLE, contexts, host_code, run, shared, told
 
 
@@ -122,15 +123,7 @@ def test_a_sender_that_does_not_read_costs_invokes_and_no_time(host: MakeHost) -
     made = host()
     with loopback() as server:
         process = made.start(
-            host_code(
-                ENABLE + "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
-                "fit(0); print(os.getpid(), flush=True); sys.stdin.readline()\n"
-                "for index in range(20_000): fit(index)\n"
-                "sink = telemetry.session.sink; print(sink.sent, sink.dropped, flush=True); "
-                "sys.stdin.readline()\n"
-                "for index in range(2000): fit(index)\n"
-                "print('alive', flush=True)"
-            ),
+            host_code(ENABLE + program("automatic_slow_reader")),
             env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)},
         )
         assert process.stdin
@@ -198,14 +191,7 @@ def test_a_forked_process_shares_a_session_of_its_own(host: MakeHost) -> None:
 def test_a_host_that_closes_all_descriptors_is_not_written_into(host: MakeHost) -> None:
     with loopback() as server:
         made = host()
-        code = """
-            fit(1)
-            os.closerange(3, 100)
-            files = [open(f"file{number}", "wb") for number in range(10)]
-            for index in range(50): fit(index)
-            print([os.fstat(file.fileno()).st_size for file in files] == [0] * 10)
-            for file in files: file.close()
-        """
+        code = program("automatic_closed_descriptors")
         assert run(made, server, ENABLE + textwrap.dedent(code)) == "True\n"
 
 
@@ -223,14 +209,7 @@ def test_the_interpreter_beside_the_library_shares_for_a_program_that_embeds_pyt
 @pytest.mark.linux
 def test_a_host_with_more_open_files_than_select_can_take(host: MakeHost) -> None:
     with loopback() as server:
-        code = """
-            import resource
-            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-            resource.setrlimit(resource.RLIMIT_NOFILE, (1200, most))
-            files = [os.dup(0) for _ in range(1100)]
-            telemetry.enable_automatic_sharing(persist=False)
-            fit(1)
-        """
+        code = program("automatic_many_files")
         made = host()
         run(made, server, textwrap.dedent(code))
         wait_until_gone(str(made.folder))
@@ -241,16 +220,7 @@ def test_a_host_with_more_open_files_than_select_can_take(host: MakeHost) -> Non
 def test_after_opting_out_no_descriptor_thread_or_child_is_left(host: MakeHost) -> None:
     """The numbers of the pipe are free for the host's own connections."""
     preparation = f"import socket\n{LEFT_BEHIND}\nbefore = os.listdir('/proc/self/fd')\n{ENABLE}"
-    code = """
-        pairs = [socket.socketpair() for _ in range(4)]
-        for one, other in pairs: other.sendall(b"the host's own")
-        time.sleep(0.5)
-        assert left_behind() == (0, 0)
-        assert {one.recv(100, socket.MSG_DONTWAIT) for one, _ in pairs} == {b"the host's own"}
-        for pair in pairs:
-            for end in pair: end.close()
-        assert os.listdir("/proc/self/fd") == before
-    """
+    code = program("automatic_nothing_left")
     with loopback(held=True) as server, told(host(), server, preparation=preparation) as tell:
         tell("fit(1)")
         server.wait_for(1)
@@ -289,33 +259,16 @@ def test_where_sh_fails_nothing_is_shared(host: MakeHost) -> None:
 def test_where_no_relay_can_be_started_the_decision_and_status_say_so(
     host: MakeHost, golden: Golden, obstacle: str, preparation: str
 ) -> None:
-    code = f"""
-        {textwrap.indent(preparation, " " * 8).strip()}
-        decision = telemetry.enable_automatic_sharing(persist=False)
-        fit(1)
-        assert not decision.allowed and telemetry.session.sink is None
-        print(decision.note)
-        for line in str(telemetry.status()).splitlines():
-            if "automatic sharing: " in line or "import counter: OFF" in line:
-                print(line)
-    """
+    code = f"{preparation}\n{program('automatic_obstacle')}"
     with loopback() as server:
-        printed = run(host(), server, textwrap.dedent(code))
+        printed = run(host(), server, code)
     golden.check("status-automatic.txt", printed, part=obstacle)
     assert server.requests == []
 
 
 @pytest.mark.linux
 def test_a_relay_that_the_system_refuses_to_start_is_reported(host: MakeHost) -> None:
-    code = """
-        import resource
-        telemetry.enable_automatic_sharing(persist=False)
-        with telemetry.invoke("other"): pass
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), 100))
-        fit(1)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-        print(str(telemetry.status()).count("0 invokes; 1 did not fit; no file descriptor is left"))
-    """
+    code = program("automatic_refused_relay")
     with loopback() as server:
         assert run(host(), server, textwrap.dedent(code)) == "1\n"
 
@@ -367,22 +320,7 @@ def test_off_is_off_for_every_session_of_the_package(host: MakeHost) -> None:
     away."""
     with loopback() as server:
         made = host()
-        code = """
-            old, given = telemetry.session, telemetry.create_session()
-            telemetry.set_session(given)
-            fit(1)
-            assert old.sink is not None and given.sink is not None
-            for off in (telemetry.disable_automatic_sharing, telemetry.disable_session_logging):
-                off(False) if off == telemetry.disable_automatic_sharing else off()
-                for session in (old, given):
-                    with telemetry.invoke("fit", session=session) as invoke: invoke.add(steps=2)
-                    assert session.sink is None
-                telemetry.enable_session_logging()
-                telemetry.enable_automatic_sharing(persist=False)
-            telemetry.set_endpoint(None)
-            fit(2)
-            assert telemetry.session.sink is None
-        """
+        code = program("automatic_off_for_all")
         run(made, server, ENABLE + textwrap.dedent(code))
         wait_until_gone(str(made.folder))
         assert server.requests == []

@@ -13,6 +13,7 @@ import pytest
 
 from hosts import MARKER, PACKAGE, Host, Interpreter, MakeHost, make_host, wait_until_gone
 from loopback import loopback
+from programs import program
 from terminals import see_at_terminal
 
 ENDPOINT = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
@@ -24,14 +25,7 @@ ENABLE = [
     f"set_endpoint({ELSEWHERE!r})",
     "set_session_capacity(7)",
 ]
-REPORT = f"""
-import {PACKAGE}
-telemetry = {PACKAGE}.telemetry
-status = telemetry.status()
-SWITCHES = ("counter", "session_log", "automatic_sharing")
-print(*(status.decisions[switch].allowed for switch in SWITCHES),
-      status.facts.endpoint, telemetry.session and telemetry.session.capacity)
-"""
+REPORT = program("callers_report")
 
 WRAPPER = """
 def enable_sharing():
@@ -340,22 +334,13 @@ def test_a_prompt_turns_sharing_on_for_good(each_python: Interpreter, tmp_path: 
     asked = make_host(each_python, tmp_path, endpoint=ENDPOINT)
     python = str(asked.interpreter.python)
     call = f"import {PACKAGE}; {PACKAGE}.telemetry.enable_automatic_sharing()"
-    code = f"""
-import os, pty, sys, time
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execve({python!r}, [{python!r}, "-q"], {asked.environment({"TERM": "xterm"})!r})
-seen = b""
-while b">>>" not in seen:
-    seen += os.read(terminal, 4096)
-os.write(terminal, {(call + chr(10)).encode()!r})
-for _ in range(500):
-    if os.path.exists({str(asked.choices)!r}):
-        break
-    time.sleep(0.02)
-os.write(terminal, b"exit()" + chr(10).encode())
-time.sleep(0.2)
-"""
+    code = program(
+        "callers_prompt",
+        PYTHON=repr(python),
+        ENVIRONMENT=repr(asked.environment({"TERM": "xterm"})),
+        CALL=repr((call + chr(10)).encode()),
+        CHOICES=repr(str(asked.choices)),
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert 'automatic_sharing_by = "true by a prompt on ' in written(asked)
 
@@ -473,14 +458,7 @@ def test_a_function_of_a_package_shares_when_a_person_calls_it(host: MakeHost) -
 
 def test_a_strange_name_of_a_module_is_made_printable(host: MakeHost) -> None:
     asked = host(endpoint=ENDPOINT)
-    code = f"""
-        import {PACKAGE}
-        import sys, types
-        module = sys.modules["\\x1b[2J\\n"] = types.ModuleType("\\x1b[2J\\n")
-        module.telemetry = {PACKAGE}.telemetry
-        exec("decision = telemetry.enable_counter()", vars(module))
-        print({PACKAGE}.telemetry.status(), module.decision.note)
-    """
+    code = program("callers_strange_name")
     done = asked.run(code, env={"PLAINTALLY": "off"})
     assert done.stderr == b""
     assert b"\x1b" not in done.stdout

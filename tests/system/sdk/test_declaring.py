@@ -9,31 +9,9 @@ import pytest
 
 from hosts import PACKAGE, Host, Interpreter, MakeHost
 from loopback import loopback
+from programs import program
 
-DECLARED = """
-from plaintally import Choice, Contract, Description, ErrorType, Flag, Integer
-from plaintally import Label, Name, Real, Source, Telemetry
-CONTRACT = Contract(
-    counter=["package_version", "python_version"],
-    purpose="to know which releases are in use",
-    labels={
-        "fit": Label(
-            {
-                "solver": Choice("newton", "bfgs"),
-                "steps": Integer(0, 100),
-                "verbose": Flag(),
-                "tolerance": Real(0.0, 1.0),
-                "plugin": Name("[a-z]+"),
-                "data": Description(names=["y"]),
-                "formula": Source(),
-                "error": ErrorType(),
-            },
-            purpose="to see which solvers are used",
-            columns={"Solver": "solver"},
-        )
-    },
-)
-"""
+DECLARED = program("declaring_declared")
 HANDLE = """
 from plaintally import Telemetry
 telemetry = Telemetry("hostpkg", version="1.2.3", endpoint={endpoint!r}, contract={contract})
@@ -80,57 +58,21 @@ def test_a_contract_loads_no_module_at_import(host: MakeHost, said: dict[str, st
             ]
 
 
-USES = """
-import copy, pickle, sys
-{imported}
-assert ("plaintally.contract" in sys.modules) is {loaded}
-def annotated(contract: Contract | None, label: None | Label) -> Integer | Choice: ...
-print(CONTRACT.hash(), list(CONTRACT.labels), CONTRACT.counter, CONTRACT.purpose)
-print(repr(CONTRACT), Contract.from_dict(CONTRACT.to_dict()).hash())
-print(pickle.loads(pickle.dumps(CONTRACT)).hash(), copy.deepcopy(CONTRACT).hash(),
-      pickle.loads(pickle.dumps(Label)))
-print(repr(Integer(2, 3)), Integer(2, maximum=3).maximum,
-      hasattr(CONTRACT, "__wrapped__"), hasattr(CONTRACT, "x"))
-telemetry = Telemetry("hostpkg", version="1.0", contract=CONTRACT)
-with telemetry.invoke("fit") as run:
-    run.add(solver="newton", steps=3, verbose=True, tolerance=0.5, plugin="a",
-            data={{"y": [1.0]}}, formula="y", x=1)
-print(run.context, run.dropped, telemetry.fields, telemetry.contract is CONTRACT)
-print(pickle.loads(pickle.dumps(telemetry)).contract.hash())
-from plaintally.session import Session
-session = Session("hostpkg", contract=CONTRACT)
-with session.invoke("fit") as run:
-    run.add(steps=101)
-print(run.dropped, pickle.loads(pickle.dumps(session)).contract.hash())
-"""
-
-
 def test_a_contract_of_a_host_is_used_like_its_classes(
     each_python: Interpreter, tmp_path: Path
 ) -> None:
     process = Host(each_python, tmp_path, tmp_path)
-    deferred = USES.format(imported=DECLARED, loaded=False)
+    deferred = program("declaring_uses", IMPORTED=DECLARED, IS_LOADED=False)
     dear = "from plaintally import Telemetry\nfrom plaintally.contract import"
     imported = DECLARED.replace(", Telemetry\n", "\n").replace("from plaintally import", dear)
-    real = USES.format(imported=imported, loaded=True)
+    real = program("declaring_uses", IMPORTED=imported, IS_LOADED=True)
     told = [process.run(code) for code in (deferred, real)]
     assert [(done.returncode, done.stderr) for done in told] == [(0, b"")] * 2
     assert told[0].stdout == told[1].stdout
 
 
 def test_a_contract_is_what_its_author_gave_at_that_time(host: MakeHost) -> None:
-    code = """
-        from plaintally import Contract, Flag, Integer, Label
-        context, counter = {"a": Flag()}, ["python_version"]
-        labels = {"one": Label(context)}
-        context["b"] = Integer(0, 1)
-        labels["two"] = Label(context=context)
-        contract = Contract(counter=counter, labels=labels)
-        counter.append("package_version")
-        labels.clear()
-        contexts = {name: list(label.context) for name, label in contract.labels.items()}
-        print(contract.counter, contexts)
-    """
+    code = program("declaring_changed_later")
     assert host().run(code).stdout == b"('python_version',) {'one': ['a'], 'two': ['a', 'b']}\n"
 
 
@@ -148,18 +90,7 @@ MISTAKES = {
     "Contract(counter=3)": "must be a list",
     "Label()": "must be a Contract",
 }
-RUN = f"""
-import {PACKAGE}
-telemetry = {PACKAGE}.telemetry
-@telemetry.track("fit")
-def fit():
-    return 3
-with telemetry.invoke("fit") as run:
-    run.add(steps=3)
-print(fit(), type(run).__name__, telemetry.session)
-print(telemetry.status())
-telemetry.preview()
-"""
+RUN = program("declaring_run")
 
 
 @pytest.mark.parametrize("contract", MISTAKES)

@@ -17,74 +17,8 @@ from loopback import Loopback, answer, loopback
 from programs import program
 from terminals import see_at_terminal
 
-PREPARATION = """
-import itertools, json, selectors, socket, ssl, sys
-from plaintally import Telemetry, sharing
-from plaintally.controls import callers
-from plaintally import _spawn
-from plaintally.contract import Contract, Label
-from plaintally._transport.retry import SHARING
-from plaintally.exceptions import SharingError
-FIND = callers.find
-callers.find = lambda *_: callers.Caller("person", "a test", None)
-SHARING.pauses_s = ()
-telemetry = Telemetry("pkg", endpoint=sys.argv[1], contract=Contract(labels={"fit": Label()}))
-with telemetry.invoke("fit"):
-    pass
-session = telemetry.session
-"""
-FAILURES = """
-class Unreadable(Exception):
-    def __str__(self): raise RuntimeError("no text")
-
-class UnreadableOSError(OSError):
-    def __str__(self): raise RuntimeError("no text")
-
-KINDS = [
-    RuntimeError, AttributeError, NotImplementedError, UnicodeError, MemoryError, RecursionError,
-    OverflowError, StopIteration, ssl.SSLError, ssl.CertificateError, BlockingIOError,
-    BrokenPipeError, Unreadable, UnreadableOSError,
-    lambda text: ExceptionGroup(text, [ValueError(text)]),
-]
-METHODS = {
-    socket: ("socket", "getaddrinfo"),
-    socket.socket: ("setblocking", "connect", "getsockopt", "settimeout", "close"),
-    ssl: ("create_default_context", "get_default_verify_paths"),
-    ssl.SSLContext: ("cert_store_stats", "wrap_socket"),
-    ssl.SSLSocket: ("sendall", "recv", "close"),
-    selectors.DefaultSelector: ("__init__", "register", "select", "unregister", "get_map", "close"),
-    json: ("loads",),
-}
-PLACES = [(owner, name) for owner, names in METHODS.items() for name in names]
-wrong, failed = [], 0
-for (owner, name), kind, good_calls in itertools.product(PLACES, KINDS, (0, 1)):
-    original, own, calls = getattr(owner, name), name in vars(owner), itertools.count()
-
-    def failing(*arguments, **keywords):
-        if next(calls) == good_calls:
-            raise kind("what it said")
-        return original(*arguments, **keywords)
-
-    setattr(owner, name, failing)
-    where = f"{owner.__name__}.{name} {getattr(kind, '__name__', 'ExceptionGroup')}"
-    try:
-        result = telemetry.share(show_progress=False)
-        failed += not result.complete
-        told = (result.session_id, result.deletion_key) == (session.id, session.deletion_key)
-        if not told or not str(result) or not (result.complete or result.reason.isprintable()):
-            wrong.append(f"{where}: {result!r}")
-    except Exception as error:
-        wrong.append(f"{where}: share raised {type(error).__name__}")
-    calls = itertools.count()
-    try:
-        telemetry.forget(session.id, "the key")
-    except SharingError:
-        pass
-    except Exception as error:
-        wrong.append(f"{where}: forget raised {type(error).__name__}")
-    setattr(owner, name, original) if own else delattr(owner, name)
-print(json.dumps([wrong, failed > 300, telemetry.share(show_progress=False).complete]))
-"""
+PREPARATION = program("exchange_preparation")
+FAILURES = program("exchange_failures")
 
 
 @pytest.fixture(scope="module")
@@ -129,59 +63,7 @@ def test_whatever_a_replaced_module_raises_is_a_reason(
     assert json.loads(done.stdout) == [[], True, True]
 
 
-HOSTS = """
-import time, types, warnings
-warnings.simplefilter("always")
-
-def fail(*_, **__):
-    raise RuntimeError("broken")
-
-def text(*_):
-    return "x"
-
-class Strange(OSError):
-    @property
-    def verify_message(self): raise RuntimeError("no message")
-
-def raising(error):
-    def make(*_, **__): raise error
-    return make
-
-class Lazy(types.ModuleType):
-    def __getattr__(self, name): raise RuntimeError("cannot be loaded")
-
-BREAKAGES = [
-    (warnings, "warn", fail), (warnings, "showwarning", fail), (json, "dumps", fail),
-    (time, "monotonic", fail), (time, "monotonic", text), (time, "sleep", fail),
-    (ssl, "create_default_context", raising(OSError(object(), 5))),
-    (ssl, "create_default_context", raising(Strange("odd"))),
-    (sys.modules, "IPython", Lazy("IPython")),
-]
-SHARING.pauses_s = (0.01,)
-callers.find = FIND
-for owner, name, broken in BREAKAGES:
-    if name == "IPython":
-        sys.modules[name] = broken
-    else:
-        original = getattr(owner, name)
-        setattr(owner, name, broken)
-    try:
-        result = telemetry.share(show_progress=False)
-        print(name, "complete" if result.complete else result.reason and "a reason")
-    except Exception as error:
-        print(name, "share raised", repr(error))
-    try:
-        telemetry.forget("9eb898b5-76a4-49b0-b1b6-ba209ba39adf", "the key")
-        print(name, "complete")
-    except SharingError as error:
-        print(name, "a reason" if str(error).isprintable() else repr(error))
-    except Exception as error:
-        print(name, "forget raised", repr(error))
-    if name == "IPython":
-        del sys.modules[name]
-    else:
-        setattr(owner, name, original)
-"""
+HOSTS = program("exchange_hosts")
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -258,17 +140,7 @@ BREAKAGES = {
     "no output": "import sys; sys.stdout.close()",
     "a full output": "import sys; sys.stdout = Full()",
 }
-BREAK = """
-class Full:
-    encoding = "ascii"
-    def __getattr__(self, name): raise BlockingIOError(11, "would block")
-    def isatty(self): return True
-    def write(self, text): raise BlockingIOError(11, "would block")
-    flush = write
-
-def fail(*arguments, **keywords):
-    raise RuntimeError("broken")
-"""
+BREAK = program("exchange_breaks")
 
 
 @pytest.mark.linux
@@ -289,17 +161,7 @@ def test_an_interruption_by_another_exception_carries_the_key(
     tmp_path: Path, authority: trustme.CA
 ) -> None:
     """As a handler of SIGTERM raises it in a server."""
-    code = """
-import os, signal, threading
-def end(*_): raise SystemExit(3)
-signal.signal(signal.SIGTERM, end)
-threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-try:
-    telemetry.share(show_progress=False)
-except SystemExit as ended:
-    [note] = ended.__notes__
-    print(ended.code, session.id in note, session.deletion_key in note)
-"""
+    code = program("exchange_ends")
     with loopback(held=True) as held:
         done = run(code, tmp_path, held, authority)
     assert done.stdout == "3 True True\n", done.stderr

@@ -10,6 +10,7 @@ import pytest
 
 from hosts import PACKAGE, Host, MakeHost
 from loopback import Loopback, loopback
+from programs import program
 
 needs_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
@@ -89,14 +90,11 @@ def test_a_file_that_cannot_be_trusted_opts_out_and_status_says_why(
     }[level]
     path.parent.mkdir(parents=True, exist_ok=True)
     make(path)
-    code = f"""
-        import resource, sys
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-        if {level == "environment"}:
-            sys.prefix = {str(watched.folder)!r}
-        import {PACKAGE}
-        print({PACKAGE}.telemetry.status())
-    """
+    code = program(
+        "foreign_files_limited",
+        IS_ENVIRONMENT=level == "environment",
+        PREFIX=repr(str(watched.folder)),
+    )
     done = watched.run(code)
     assert done.stderr == b""
     shown = done.stdout.decode()
@@ -112,17 +110,7 @@ def test_a_file_that_becomes_a_pipe_while_it_is_opened_blocks_nothing(
     watched, server = counted
     path = watched.folder / "pyproject.toml"
     path.write_bytes(ALLOWS)
-    code = f"""
-        import os, stat, sys
-        path = {str(path)!r}
-        def exchange(event, arguments):
-            if event == "open" and arguments[0] == path and stat.S_ISREG(os.stat(path).st_mode):
-                os.unlink(path)
-                os.mkfifo(path)
-        sys.addaudithook(exchange)
-        import {PACKAGE}
-        print({PACKAGE}.telemetry.status().decisions["counter"].value)
-    """
+    code = program("foreign_files_exchanged", PATH=repr(str(path)))
     assert watched.run(code).stdout == b"cannot be understood (not a regular file), so it refuses\n"
     assert path.is_fifo()
     assert server.connections == 0

@@ -81,13 +81,7 @@ def test_a_caller_without_a_place_is_found_without_an_error(
 ) -> None:
     """The code of a frozen program has a relative path, and a process may have lost its working
     directory."""
-    code = f"""{change}
-from plaintally import Telemetry
-from plaintally.controls import callers
-telemetry = Telemetry("frozenpkg")
-telemetry.disable_counter(persist=False)
-print(callers.find(telemetry, None).name)
-"""
+    code = f"{change}\n{program('frozen_caller')}"
     done = run(_launch(code, tmp_path))
     expected = name.format(tmp_path)
     assert done.returncode == 0, done.stderr

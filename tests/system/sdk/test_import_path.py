@@ -107,38 +107,7 @@ def lines_of_code(source: str) -> int:
     return len(spoken - prose)
 
 
-LINGER = """
-    import gc, json, os, signal, sys, warnings, logging, threading
-    def state():
-        return {
-            "environment": dict(os.environ),
-            "handlers": [str(signal.getsignal(one)) for one in sorted(signal.valid_signals())],
-            "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
-            "filters": [str(entry) for entry in warnings.filters],
-            "loggers": sorted(logging.root.manager.loggerDict),
-            "hooks": [str(sys.excepthook), str(sys.unraisablehook), str(threading.excepthook)],
-            "finders": [str(entry) for entry in (*sys.meta_path, *sys.path_hooks)],
-            "tracing": [str(sys.gettrace()), str(sys.getprofile())],
-            "garbage": [gc.isenabled(), gc.get_threshold(), len(gc.callbacks)],
-            "limits": [sys.getrecursionlimit(), sys.getswitchinterval()],
-            "umask": os.umask(0o22),
-            "directory": os.getcwd(),
-            "path": sys.path[:],
-            "threads": threading.active_count(),
-        }
-    before = state()
-    import hostpkg, second, third, time
-    while len(os.listdir("/proc/self/task")) > 1:
-        time.sleep(0.01)
-    changed = [key for key, value in state().items() if before[key] != value]
-    print(json.dumps({"changed": changed}), flush=True)
-    sys.stdin.readline()
-    try:
-        os.waitpid(-1, os.WNOHANG)
-        print("a child was left to wait for")
-    except ChildProcessError:
-        print("no child")
-"""
+LINGER = program("import_path_lingers")
 
 
 @pytest.mark.linux
@@ -183,20 +152,7 @@ def _wait_for_single_thread(pid: int) -> dict[str, object]:
 
 
 def test_a_second_import_a_reload_and_a_fork_count_no_second_time(host: MakeHost) -> None:
-    code = f"""
-        import importlib, os, sys
-        import {PACKAGE}
-        import {PACKAGE}
-        importlib.reload({PACKAGE})
-        del sys.modules[{PACKAGE!r}]
-        import {PACKAGE}
-        pid = os.fork()
-        importlib.reload({PACKAGE})
-        if pid == 0:
-            os._exit(0)
-        os.waitpid(pid, 0)
-        {PACKAGE}.telemetry.count_import()
-    """
+    code = program("import_path_reload")
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
         assert counted.run(code).returncode == 0
@@ -209,15 +165,10 @@ def test_a_second_import_a_reload_and_a_fork_count_no_second_time(host: MakeHost
 def test_pool_workers_are_not_counted(
     host: MakeHost, tmp_path: Path, method: str, imports: str
 ) -> None:
-    line = f"import {PACKAGE}"
     script = tmp_path / "main.py"
-    script.write_text(
-        f"import multiprocessing\n{line if imports == 'in the main module' else ''}\n"
-        f"def work(number):\n    {line}\n    return number\n"
-        f"if __name__ == '__main__':\n"
-        f"    with multiprocessing.get_context({method!r}).Pool(3) as pool:\n"
-        f"        assert pool.map(work, range(6)) == list(range(6))\n    {line}\n"
-    )
+    before = f"import {PACKAGE}\n" if imports == "in the main module" else ""
+    code = program("import_path_pool", POOLS="multiprocessing", METHOD=repr(method))
+    script.write_text(before + code)
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
         done = counted.run(
@@ -247,13 +198,7 @@ def test_workers_of_other_pools_are_not_counted(
     if found is None or found.origin is None:
         pytest.skip(f"{library} is not installed; see requirements-tests.txt")
     script = tmp_path / "main.py"
-    script.write_text(
-        f"import {library} as pools\n"
-        f"def work(number):\n    import {PACKAGE}\n    return number\n"
-        f"if __name__ == '__main__':\n"
-        f"    with pools.get_context({method!r}).Pool(3) as pool:\n"
-        f"        assert pool.map(work, range(6)) == list(range(6))\n    import {PACKAGE}\n"
-    )
+    script.write_text(program("import_path_pool", POOLS=library, METHOD=repr(method)))
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
         path = {"PYTHONPATH": f"{counted.folder}:{Path(found.origin).parent.parent}"}
@@ -278,14 +223,7 @@ def test_one_rank_of_many_is_counted(host: MakeHost) -> None:
 def test_what_a_session_needs_is_loaded_with_the_first_invoke(
     bare: Interpreter, tmp_path: Path
 ) -> None:
-    code = """
-        import sys
-        before = set(sys.modules)
-        import rxinfer_py
-        print(*sorted(set(sys.modules) - before - {"rxinfer_py", "rxinfer_py.usage"}))
-        with rxinfer_py.telemetry.invoke("inference"): pass
-        print("plaintally.session" in sys.modules)
-    """
+    code = program("import_path_first_invoke")
     first, second = Host(bare, tmp_path, tmp_path).run(code).stdout.decode().splitlines()
     assert set(first.split()) == OWN
     assert second == "True"

@@ -8,48 +8,14 @@ import pytest
 
 from hosts import Interpreter, in_sub_interpreter
 from networks import HERE, run_in_network
+from programs import program
 
 ADDRESSES = {
     "IPv6": ("2001:db8::77", HERE),
     "several": ("2001:db8::70", "2001:db8::71", "2001:db8::72", "2001:db8::73", "10.9.0.70", HERE),
     "refused": ("127.0.0.9", HERE),
 }
-COUNTING = """
-import os, subprocess, sys, time
-from loopback import loopback
-CODE = '''
-from plaintally import Telemetry
-endpoint = "http://collector.test:{port}/v1/documents"
-Telemetry("hostpkg", endpoint=endpoint, allow_http=True).count_import()
-'''
-with loopback(address="10.9.0.1") as server:
-    env = os.environ | {proxy}
-    code = CODE.replace("{port}", str(server.port))
-    subprocess.run([sys.executable, "-c", code], check=True, env={
-        name: value.replace("PORT", str(server.port)) for name, value in env.items()
-    })
-    print(*(request.split()[1].decode() for request in server.wait_for(1, seconds=8)))
-"""
-SHARING = """
-import json, time
-from loopback import loopback
-from plaintally import Telemetry
-from plaintally.controls import callers
-from plaintally.contract import Contract, Label
-callers.find = lambda *_: callers.Caller("person", "a test", None)
-with loopback(address="10.9.0.1") as server:
-    telemetry = Telemetry(
-        "pkg",
-        endpoint=f"http://{HOST}:{server.port}/v1/projects/pkg/databases/(default)/documents",
-        allow_http=True,
-        contract=Contract(labels={"fit": Label()}),
-    )
-    with telemetry.invoke("fit"):
-        pass
-    began = time.monotonic()
-    result = telemetry.share(show_progress=False)
-    print(json.dumps([result.complete, result.reason, time.monotonic() - began]))
-"""
+SHARING = program("networks_sharing")
 
 pytestmark = pytest.mark.linux
 
@@ -69,7 +35,7 @@ def test_an_import_is_counted_although_other_addresses_never_answer(
     tmp_path: Path, kind: str
 ) -> None:
     done = run_in_network(
-        COUNTING.replace("{proxy}", "{}"), tmp_path, names={"collector.test": ADDRESSES[kind]}
+        program("networks_counting", PROXY={}), tmp_path, names={"collector.test": ADDRESSES[kind]}
     )
     assert "using_hostpkg" in done.stdout, done.stderr
 
@@ -77,7 +43,7 @@ def test_an_import_is_counted_although_other_addresses_never_answer(
 def test_an_import_is_counted_although_other_addresses_of_the_proxy_never_answer(
     tmp_path: Path,
 ) -> None:
-    code = COUNTING.replace("{proxy}", '{"http_proxy": "http://proxy.test:PORT"}')
+    code = program("networks_counting", PROXY={"http_proxy": "http://proxy.test:PORT"})
     done = run_in_network(code, tmp_path, names={"proxy.test": ADDRESSES["several"]})
     assert done.stdout.startswith("http://collector.test:"), done.stderr
 
@@ -103,17 +69,7 @@ def test_sharing_in_a_sub_interpreter_does_not_end_the_process(
     each_python: Interpreter, tmp_path: Path
 ) -> None:
     """A thread that is left behind with a look-up would abort it when the sub-interpreter ends."""
-    code = """
-        from plaintally import Contract, Label, Telemetry
-        from plaintally._transport.retry import SHARING
-        SHARING.try_s = 0.5
-        SHARING.pauses_s = ()
-        contract = Contract(labels={"fit": Label()})
-        telemetry = Telemetry("pkg", endpoint="https://collector.example/v1", contract=contract)
-        with telemetry.invoke("fit"):
-            pass
-        print(telemetry.share(show_progress=False).complete, flush=True)
-    """
+    code = program("networks_sub_interpreter")
     code = in_sub_interpreter(code) + "print('the end')"
     options = {"RES_OPTIONS": "timeout:2 attempts:1"}
     done = run_in_network(code, tmp_path, python=each_python.python, env=options)
@@ -128,17 +84,7 @@ def test_sharing_in_a_sub_interpreter_does_not_end_the_process(
 
 
 def test_an_interruption_ends_sharing_while_no_name_server_answers(tmp_path: Path) -> None:
-    first = """
-import os, signal, sys, threading, time
-def interrupt():
-    time.sleep(1)
-    os.kill(os.getpid(), signal.SIGINT)
-def end(kind, error, _):
-    print(json.dumps([False, error.__notes__[0], time.monotonic() - began]))
-sys.excepthook = end
-signal.signal(signal.SIGINT, signal.default_int_handler)
-threading.Thread(target=interrupt).start()
-"""
+    first = program("networks_interrupted")
     code = f"HOST = 'collector.example'\n{first}\n{SHARING}"
     done = run_in_network(code, tmp_path)
     _, note, took_s = json.loads(done.stdout)

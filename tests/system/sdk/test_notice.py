@@ -131,16 +131,7 @@ def test_a_prompt_that_nobody_reads_is_shown_nothing_and_sends_nothing(host: Mak
 def test_a_notice_that_could_not_be_written_was_not_shown(host: MakeHost) -> None:
     with loopback() as server:
         told = host(endpoint=server.endpoint)
-        broken = f"""
-import sys
-class Broken:
-    def write(self, text): raise RuntimeError("a stream of the host's")
-    def flush(self): pass
-    def isatty(self): return True
-kept, sys.stderr = sys.stderr, Broken()
-import {PACKAGE}
-sys.stderr = kept
-"""
+        broken = program("notice_broken_stream")
         assert run_at_terminal(told, code=broken) == ""
         assert len(server.wait_for(1)) == 1  # it is counted all the same
         assert "hostpkg counts" in run_at_terminal(told)

@@ -14,24 +14,8 @@ from programs import program
 
 PROGRAM = program("null_run_program")
 USED = "check()\n"
-FILL = """
-import resource
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-held = []
-try:
-    while True:
-        held.append(os.dup(0))
-except OSError:
-    pass
-"""
-EMPTY_NAMES = """
-del ways["decorated now"]
-modules = dict(sys.modules)
-for module in [modules[name] for name in modules if name.partition(".")[0] == "plaintally"]:
-    for name in set(vars(module)) - {"__builtins__"}:
-        setattr(module, name, None)
-sys.meta_path = None
-"""
+FILL = program("null_run_fill")
+EMPTY_NAMES = program("null_run_empty_names")
 FINALIZER = """
 class Last:
     def __del__(self, check=check):

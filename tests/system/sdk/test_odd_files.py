@@ -10,6 +10,7 @@ import pytest
 
 from commands import CONFINED
 from hosts import PACKAGE, Host, MakeHost
+from programs import program
 
 pytestmark = pytest.mark.once
 
@@ -154,16 +155,7 @@ def test_a_mistake_of_ours_is_one_line(
     """A command that fails unexpectedly names the place, and not the text of the error, which may
     hold anything."""
     arguments = [*command.split(), *([PACKAGE, "file"] if "diff" in command else [])]
-    done = author_host().run(
-        f"""
-        import sys, plaintally_author.commands, plaintally.cli.main
-        def fail(*_):
-            raise RuntimeError("secret")
-        sys.argv = ["plaintally", *{arguments!r}]
-        {name} = fail
-        plaintally.cli.main.main()
-        """
-    )
+    done = author_host().run(program("odd_files_failure", ARGUMENTS=repr(arguments), NAME=name))
     assert done.returncode == code
     said = done.stderr.decode()
     assert re.fullmatch(r"plaintally: .* \(RuntimeError in .+, line \d+\); .*\n", said)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hosts import PACKAGE, MakeHost
+from programs import program
 
 
 def test_the_command_never_writes_the_file_that_a_person_writes(host: MakeHost) -> None:
@@ -112,17 +113,7 @@ def test_a_file_that_cannot_be_written_is_told_and_the_process_is_off_all_the_sa
     host: MakeHost,
 ) -> None:
     asked = host(endpoint="https://telemetry.example.org/v1/documents")
-    code = f"""
-        import os
-        os.environ["XDG_CONFIG_HOME"] = "/proc/nowhere"
-        import {PACKAGE}, plaintally.exceptions
-        telemetry = {PACKAGE}.telemetry
-        try:
-            telemetry.disable_counter()
-        except plaintally.exceptions.PreferencesError as error:
-            print(error)
-        print(telemetry.status().decisions["counter"].rule)
-    """
+    code = program("preferences_unwritable")
     done = asked.run(code, env={"PLAINTALLY": "off"})
     message, rule = done.stdout.decode().splitlines()
     assert "/proc/nowhere/plaintally/choices.toml" in message

@@ -181,14 +181,7 @@ def test_what_a_session_that_is_gone_left_is_shared_otherwise(host: MakeHost) ->
 def test_opting_out_in_the_middle_of_a_run_shares_nothing(host: MakeHost, step: str) -> None:
     """A signal handler opts out while its thread starts the relay."""
     module, _, name = step.rpartition(".")
-    preparation = f"""
-        import {module} as module
-        before = module.{name}
-        def interrupted(*arguments):
-            {OPT_OUTS[0]}
-            return before(*arguments)
-        module.{name} = interrupted
-    """
+    preparation = program("relay_opt_out_within", MODULE=module, NAME=name, OPT_OUT=OPT_OUTS[0])
     code = "for index in range(5): fit(index)\nassert telemetry.session.sink is None\n"
     with (
         loopback() as server,

@@ -18,6 +18,7 @@ from collectors import run_collector
 from hosts import MARKER, PACKAGE, Interpreter, MakeHost, make_host, wait_until_gone
 from loopback import answer, error, loopback
 from networks import run_in_network
+from programs import program
 
 MISSING = error(403, "Missing or insufficient permissions.", "PERMISSION_DENIED")
 
@@ -145,14 +146,7 @@ def test_an_address_where_nobody_listens(host: MakeHost) -> None:
 
 @pytest.mark.linux
 def test_a_name_server_that_does_not_answer(tmp_path: Path) -> None:
-    code = """
-import os, pathlib, sys
-pathlib.Path("pkg_of_test.py").write_text(
-    "from plaintally import Telemetry\\nTelemetry('pkg_of_test', endpoint='https://collector.example/v1/documents')"
-)
-os.environ["PYTHONPATH"] = os.getcwd()
-os.execv(sys.executable, [sys.executable, "-m", "plaintally", "send-test", "pkg_of_test"])
-"""
+    code = program("send_test_package")
     done = run_in_network(f"import os\nos.chdir({str(tmp_path)!r})\n{code}", tmp_path)
     assert "no name server answered" in done.stderr
     assert done.returncode == 1

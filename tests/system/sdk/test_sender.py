@@ -33,6 +33,7 @@ from hosts import (
     wait_until_gone,
 )
 from loopback import OK, Loopback, answer, loopback
+from programs import program
 
 pytestmark = pytest.mark.linux
 
@@ -309,20 +310,7 @@ def test_warnings_as_errors_and_development_mode(each_python: Interpreter, tmp_p
 def test_a_host_with_threads_that_forks_around_the_import(
     each_python: Interpreter, tmp_path: Path
 ) -> None:
-    code = f"""
-        import os, threading, time
-        stop = threading.Event()
-        threads = [threading.Thread(target=stop.wait) for _ in range(8)]
-        for thread in threads: thread.start()
-        import {PACKAGE}
-        for _ in range(20):
-            pid = os.fork()
-            if pid == 0:
-                import {PACKAGE}
-                os._exit(7)
-            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
-        stop.set()
-    """
+    code = program("sender_forks")
     with loopback() as server:
         host = make_host(each_python, tmp_path, endpoint=server.endpoint)
         done = host.run(code, "-W", "ignore::DeprecationWarning")
@@ -385,16 +373,7 @@ def test_a_hook_that_refuses(
     each_python: Interpreter, tmp_path: Path, refused: str, sent: int
 ) -> None:
     """Without a process nothing is sent; without a thread the host waits for sh."""
-    code = f"""
-        import sys, time
-        class Refused(Exception): pass
-        def hook(event, given):
-            if event == {refused!r}:
-                raise Refused
-        sys.addaudithook(hook)
-        import {PACKAGE}
-        assert left_behind() == (0, 0)
-    """
+    code = program("sender_refused", EVENT=repr(refused))
     with loopback() as server:
         host = make_host(each_python, tmp_path, endpoint=server.endpoint)
         assert_unharmed(host, code=LEFT_BEHIND + textwrap.dedent(code))
@@ -483,23 +462,12 @@ FIRST_PROCESS = ("unshare", "--pid", "--fork", "--mount-proc", "--map-root-user"
 @pytest.mark.parametrize("adopts", ["first process", "subreaper", "neither"])
 def test_a_host_that_is_given_orphans(host: MakeHost, adopts: str, green: bool) -> None:  # noqa: FBT001
     """The sender becomes its child, and is collected when it ends."""
-    code = f"""
-        import ctypes, sys
-        wait = time.sleep
-        if {green}:
-            from gevent import monkey
-            monkey.patch_all()
-        if {adopts == "subreaper"}:
-            assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
-        import {PACKAGE}
-        time.sleep = wait  # which lets no greenlet run
-        print("imported", flush=True)
-        if {adopts == "neither"}:
-            assert left_behind() == (0, 0)
-        sys.stdin.readline()
-        assert left_behind() == (0, 0)
-        print("nothing is left", flush=True)
-    """
+    code = program(
+        "sender_orphans",
+        GREEN=green,
+        IS_SUBREAPER=adopts == "subreaper",
+        IS_NEITHER=adopts == "neither",
+    )
     before = FIRST_PROCESS if adopts == "first process" else ()
     with loopback(held=True) as server:
         counted = host(endpoint=server.endpoint)
@@ -518,16 +486,7 @@ def test_a_host_that_is_given_orphans(host: MakeHost, adopts: str, green: bool) 
 def test_a_host_of_gevent(host: MakeHost) -> None:
     """What it replaces in `os` and `_thread` would keep its loop from ever ending, or stop it while
     it waits."""
-    code = f"""
-        from gevent import monkey
-        wait = __import__("time").sleep
-        monkey.patch_all()
-        import {PACKAGE}, gevent
-        time.sleep = wait  # which lets no greenlet run
-        assert left_behind() == (0, 0)
-        assert gevent.wait(timeout=20) is True
-        assert gevent.get_hub().join(timeout=20) is True
-    """
+    code = program("sender_gevent")
     with loopback() as server:
         counted = host(endpoint=server.endpoint)
         counted = Host(

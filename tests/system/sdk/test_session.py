@@ -339,20 +339,13 @@ def test_what_is_copied_or_sent_elsewhere(telemetry: Telemetry, session: Session
         pass
     assert copy.deepcopy([telemetry, session]) == [telemetry, session]
     assert copy.copy(session) is session
-    program = f"""
-import base64, pickle, sys
-handle, log = pickle.loads(base64.b64decode(
-    {base64.b64encode(pickle.dumps((telemetry, session)))!r}))
-assert (handle.package, handle.module) == ("pkg", {telemetry.module!r})
-assert handle.contract.labels.keys() == {{"fit"}}
-assert log.id != {session.id!r} and log.stats("fit").total_invokes == 0
-with handle.invoke("fit"), log.invoke("fit") as invoke:
-    invoke.add(steps=1)
-assert [one.stats("fit").total_invokes for one in (handle.session, log)] == [1, 1]
-assert dict(log.stats("fit").invokes[0].context) == {{"steps": 1}}
-assert pickle.loads(pickle.dumps(handle)) is handle
-"""
-    subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
+    code = program(
+        "session_pickled",
+        PICKLED=repr(base64.b64encode(pickle.dumps((telemetry, session)))),
+        MODULE=repr(telemetry.module),
+        ID=repr(session.id),
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
 
 
 def test_whoever_begins_a_session_first_begins_it_for_all(tmp_path: Path) -> None:

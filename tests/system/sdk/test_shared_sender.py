@@ -34,6 +34,7 @@ from hosts import (
     wait_until_gone,
 )
 from loopback import Loopback, loopback
+from programs import program
 from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.linux
@@ -127,15 +128,7 @@ def test_a_slow_shell_is_no_reason_for_another_sender(host: MakeHost, tmp_path: 
     with loopback() as server:
         made = make_patient(host())
         first, *names = add_packages(made, server, 10)
-        code = f"""
-            import sys, time
-            started = []
-            sys.addaudithook(lambda event, _: event == "os.posix_spawn" and started.append(event))
-            import {first}
-            time.sleep(0.05)
-            import {", ".join(names)}
-            print(len(started))
-        """
+        code = program("shared_sender_ten", FIRST=first, OTHERS=", ".join(names))
         assert made.run(code, before=strace).stdout == b"1\n"
         wait_for_packages(server, [first, *names])
 
@@ -197,43 +190,20 @@ def test_forked_children_use_the_sender_while_their_parent_lives(host: MakeHost)
         made = host()
         names = add_packages(made, server, 5)
         python = str(made.interpreter.python)
-        code = f"""
-            import os, time, {names[0]}
-            pid = os.fork()
-            if not pid:
-                import {names[1]}
-                if not os.fork():
-                    time.sleep(0.5)  # until its ancestors have ended
-                    import {names[2]}
-                    os._exit(0)
-                os._exit(0)
-            os.waitpid(pid, 0)
-            import {names[3]}
-            os.execl({python!r}, {python!r}, "-c", "import {names[4]}")
-        """
+        code = program(
+            "shared_sender_descendants",
+            ONE=names[0],
+            TWO=names[1],
+            THREE=names[2],
+            FOUR=names[3],
+            PYTHON=repr(python),
+            FIVE=names[4],
+        )
         assert made.run(code).returncode == 0
         wait_for_packages(server, names)
 
 
-KILL = """
-import os, signal, time
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-def is_sender(pid):
-    try:
-        with open(f"/proc/{pid}/environ") as environment, open(f"/proc/{pid}/cmdline") as command:
-            marked = os.environ["NO_PROXY"] in environment.read()
-            marked = marked and "_transport import sender" in command.read()
-            return marked and os.readlink(f"/proc/{pid}/cwd") == "/"
-    except OSError:
-        return False
-def signal_sender(number):
-    while not (found := list(filter(is_sender, filter(str.isdigit, os.listdir("/proc"))))):
-        time.sleep(0.01)
-    [pid] = found
-    os.kill(int(pid), number)
-    while number == signal.SIGKILL and is_sender(pid):
-        time.sleep(0.01)
-"""
+KILL = program("shared_sender_signals")
 
 
 @pytest.mark.parametrize("held", [False, True])
@@ -287,15 +257,7 @@ def test_a_hook_that_refuses_files_below_proc(host: MakeHost) -> None:
     with loopback() as server:
         made = host()
         names = add_packages(made, server, 2)
-        code = f"""
-            import sys, {names[0]}
-            class Refused(Exception): pass
-            def hook(event, given):
-                if event == "open" and str(given[0]).startswith("/proc"):
-                    raise Refused
-            sys.addaudithook(hook)
-            import {names[1]}
-        """
+        code = program("shared_sender_no_proc", ONE=names[0], TWO=names[1])
         done = made.run(code)
         assert (done.returncode, done.stderr) == (0, b"")
         wait_for_packages(server, names)
@@ -303,16 +265,7 @@ def test_a_hook_that_refuses_files_below_proc(host: MakeHost) -> None:
 
 def test_a_host_that_makes_a_container_can_still_fork(host: MakeHost) -> None:
     """The first child is the first process of a namespace, which ends with it."""
-    code = f"""
-        import ctypes, os
-        assert ctypes.CDLL(None).unshare(0x20000000) == 0  # CLONE_NEWPID
-        import {PACKAGE}
-        for _ in range(2):
-            if not (pid := os.fork()):
-                os._exit(0)
-            os.waitpid(pid, 0)
-            break
-    """
+    code = program("shared_sender_container")
     with loopback() as server:
         done = host(endpoint=server.endpoint).run(
             code, before=("unshare", "--map-root-user", "--fork")
@@ -341,16 +294,7 @@ def test_a_host_that_cannot_load_libraries_ends_normally(
 
 
 def test_a_host_whose_callbacks_at_exit_cannot_be_compared(host: MakeHost) -> None:
-    code = f"""
-        import atexit, time
-        class Callback:
-            __hash__ = object.__hash__
-            def __call__(self): print("called")
-            def __eq__(self, other): raise ValueError
-        atexit.register(Callback())
-        import {PACKAGE}
-        time.sleep(0.2)
-    """
+    code = program("shared_sender_callbacks")
     with loopback() as server:
         done = host(endpoint=server.endpoint).run(code)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"called\n", b"")
@@ -599,15 +543,7 @@ def test_packages_of_a_zip_application_share_a_sender(host: MakeHost, tmp_path: 
         archive = tmp_path / "application.pyz"
         (made.folder / "__main__.py").write_text("")
         zipapp.create_archive(made.folder, archive)
-        code = f"""
-            import sys, time
-            started = []
-            sys.addaudithook(lambda event, _: event == "os.posix_spawn" and started.append(event))
-            import {names[0]}
-            time.sleep(0.5)
-            import {names[1]}
-            print(len(started))
-        """
+        code = program("shared_sender_archive", ONE=names[0], TWO=names[1])
         done = Host(made.interpreter, tmp_path, made.home).run(
             code, env={"PYTHONPATH": str(archive)}
         )
@@ -620,18 +556,9 @@ def test_a_program_that_runs_python_uses_the_interpreter_beside_its_library(
     each_python: Interpreter, tmp_path: Path, name: str
 ) -> None:
     """It may fork or end Python without telling it, so that no thread is started."""
-    program = tmp_path / name
-    program.symlink_to(each_python.python if name == "python-server" else "/bin/cat")
-    code = f"""
-        import sys, time
-        started = []
-        name = "_thread.start_new_thread"
-        sys.addaudithook(lambda event, _: event == name and started.append(event))
-        sys.executable = {str(program)!r}
-        import {PACKAGE}
-        assert started == []
-        assert left_behind() == (0, 0)
-    """
+    executable = tmp_path / name
+    executable.symlink_to(each_python.python if name == "python-server" else "/bin/cat")
+    code = program("shared_sender_other_program", PROGRAM=repr(str(executable)))
     with loopback() as server:
         made = make_host(each_python, tmp_path, endpoint=server.endpoint)
         done = made.run(LEFT_BEHIND + "\n" + textwrap.dedent(code))
@@ -650,14 +577,7 @@ def test_packages_that_threads_import_at_once_share_a_sender(
                 f"from plaintally import Telemetry\nTelemetry({name!r}, "
                 f"endpoint={server.endpoint!r}).count_import()\n"
             )
-        code = f"""
-            import importlib, threading
-            import plaintally._count
-            load = importlib.import_module
-            threads = [threading.Thread(target=load, args=(name,)) for name in {names!r}]
-            for thread in threads: thread.start()
-            for thread in threads: thread.join()
-        """
+        code = program("shared_sender_threads", PACKAGES=repr(names))
         for number in range(1, 6):
             assert made.run(code).returncode == 0
             assert len(server.wait_for(10 * number)) == 10 * number
@@ -666,13 +586,6 @@ def test_packages_that_threads_import_at_once_share_a_sender(
 def test_a_lock_that_a_fork_left_locked_is_waited_for_once(host: MakeHost) -> None:
     with loopback() as server:
         made = host(endpoint=server.endpoint)
-        done = made.run(f"""
-            import plaintally._spawn as sender
-            left = sender._sending
-            left.acquire()
-            import {PACKAGE}
-            assert sender._sending is not left
-            assert not sender._sending.locked()
-        """)
+        done = made.run(program("shared_sender_lock"))
         assert (done.returncode, done.stderr) == (0, b"")
         assert len(server.wait_for(1)) == 1

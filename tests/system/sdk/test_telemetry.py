@@ -5,6 +5,7 @@ import pytest
 from hosts import PACKAGE, MakeHost
 from loopback import loopback
 from plaintally._spawn import parse_endpoint
+from programs import program
 
 GOOD = "https://telemetry.example.org/v1/projects/p/databases/(default)/documents"
 
@@ -87,13 +88,6 @@ def test_a_host_never_learns_of_trouble_inside(host: MakeHost) -> None:
     """The operating system has no randomness, no folder, no time: the import works all the same."""
     asked = host(endpoint=GOOD)
     for broken in ("os.urandom", "os.getcwd", "os.stat", "time.time_ns"):
-        code = f"""
-            import os, time
-            def broken(*arguments, **keywords): raise ZeroDivisionError("trouble")
-            import plaintally
-            {broken} = broken
-            {PACKAGE} = plaintally.Telemetry("hostpkg", endpoint={GOOD!r})
-            {PACKAGE}.count_import()
-        """
+        code = program("telemetry_broken_system", BROKEN=broken, ENDPOINT=repr(GOOD))
         done = asked.run(code, env={"HTTPS_PROXY": "socks5://127.0.0.1:1"})
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -30,37 +30,6 @@ def test_a_tracked_function_of_a_script_is_sent_by_value() -> None:
     subprocess.run([sys.executable, "-c", RECEIVE], input=sent, check=True, timeout=60)
 
 
-DOCUMENTED = '''
-"""A module."""
-{decorate}
-
-@decorate
-def fit(data: "Data", *, steps: int = 3) -> "Data":
-    """Fit it.
-
-    >>> 1 + 1
-    2
-    """
-    return data
-
-@decorate
-async def later(data: "Data") -> None:
-    """Fit it later."""
-
-class Data:
-    """Data."""
-
-    @decorate
-    def size(self) -> int:
-        """Tell its size."""
-        return 3
-
-    @decorate
-    @classmethod
-    def made(cls) -> "Data":
-        """Make it."""
-        return cls()
-'''
 SPHINX = """
 from sphinx.application import Sphinx
 settings = {"extensions": ["sphinx.ext.autodoc"]}
@@ -81,7 +50,9 @@ def test_documentation_shows_a_tracked_function(
     for number, decorate in enumerate(ways):
         folder = tmp_path / str(number)
         folder.mkdir()
-        (folder / "documented.py").write_text(DOCUMENTED.format(decorate=decorate))
+        (folder / "documented.py").write_text(
+            program("tracked_functions_documented", DECORATE=decorate)
+        )
         (folder / "index.rst").write_text(
             ".. automodule:: documented\n   :members: fit, later, Data\n"
         )
@@ -113,20 +84,7 @@ def test_a_function_that_is_marked_as_a_coroutine_function_ends_when_it_was_awai
     assert (done.returncode, done.stderr.decode()) == (0, "")
 
 
-CYTHON = """
-async def fail(wait):
-    await wait
-    raise KeyError
-
-def generator():
-    yield 1
-
-async def later():
-    yield 1
-
-def plain():
-    return 3
-"""
+CYTHON = program("tracked_functions_cython")
 COMPILED = program("tracked_functions_compiled")
 
 

@@ -26,6 +26,7 @@ from plaintally_server.ingest import admission
 from plaintally_server.ingest.shared_fields import ENVIRONMENT, SHARED
 from plaintally_server.model import Scope
 from plaintally_server.store.maintenance import Maintenance
+from programs import program
 from shared import (
     Document,
     Shared,
@@ -357,19 +358,7 @@ def test_a_large_session_comes_through_in_batches_and_one_by_one(
     assert numbers(done.stdout) == [1002, 1002]
 
 
-HOST = f"""
-from plaintally.contract import Contract, Integer, Label
-from plaintally import Telemetry
-telemetry = Telemetry({PACKAGE!r}, endpoint=ENDPOINT,
-                      contract=Contract(
-                          labels={{"inference": Label({{"iterations": Integer(0, 1000)}})}}))
-telemetry.count_import()
-telemetry.enable_automatic_sharing(persist=False)
-for index in range(20):
-    with telemetry.invoke("inference") as invoke:
-        invoke.add(iterations=index)
-print(telemetry.session.id)
-"""
+HOST = program("firestore_host")
 
 
 @pytest.fixture(params=[pytest.param("google", marks=needs_google), "collector"])

@@ -91,19 +91,9 @@ def test_nobody_has_to_read_the_log(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_counted() -> None:
     """The pipe is read at last."""
-    program = """
-import logging, sys
-from plaintally_server import log_writer
-from plaintally_server import log_config
-log_writer.LINES = 20
-log_config.set_up("text")
-for number in range(100):
-    logging.getLogger("plaintally_server").error("failure %d", number)
-print("all", flush=True)
-sys.stdin.readline()
-"""
+    code = program("logs_full_pipe")
     with full_pipe() as (source, sink):
-        command = [sys.executable, "-c", program]
+        command = [sys.executable, "-c", code]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink
         ) as process:

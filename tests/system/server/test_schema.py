@@ -23,27 +23,22 @@ from plaintally_server.store.maintenance import Maintenance
 from plaintally_server.store.opening import open_store
 from plaintally_server.store.tables import HEAD, metadata, tombstones
 from postgresql import Postgres
+from programs import program
 
 
 @pytest.mark.linux
 def test_a_file_that_root_makes_belongs_to_whom_the_folder_belongs(tmp_path: Path) -> None:
     """In a namespace in which whoever runs the tests is root, and somebody else is, too."""
-    script = f"""
-import os
-from pathlib import Path
-from plaintally_server.store import schema
-os.chown({str(tmp_path)!r}, 1, 1)
-schema.migrate(Path({str(tmp_path / "new.sqlite3")!r}))
-print(*(file.stat().st_uid for file in Path({str(tmp_path)!r}).iterdir()))
-os.chown({str(tmp_path)!r}, 0, 0)
-"""
-    program = (
+    script = program(
+        "schema_owner", FOLDER=repr(str(tmp_path)), DATABASE=repr(str(tmp_path / "new.sqlite3"))
+    )
+    before = (
         []
         if os.geteuid() == 0
         else ["unshare", "--map-root-user", "--map-users=auto", "--map-groups=auto"]
     )
     done = subprocess.run(
-        [*program, sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [*before, sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) == {"1"}
 

@@ -1,0 +1,10 @@
+first, own = rx.default_session(), rx.create_session()
+infer(session=own)
+infer(session=None)
+infer()
+rx.set_default_session(own)
+infer()
+rx.set_default_session(None)
+infer()
+counts = [one.stats("inference").total_invokes for one in (first, own)]
+tell(*counts, rx.default_session())
