@@ -83,7 +83,7 @@ def test_a_sentence_is_found() -> None:
         f"assert done.stderr == f{'{name} knows that ' + said!r}",
         f"with pytest.raises(OSError, match={said!r}): pass",
         f"@pytest.mark.parametrize('said', [({said!r}, 1)])\ndef test(said): pass",
-        f"for said in ({said!r}, 'x'): assert said in text",
+        f"for said in ({said!r}, ''): assert said",
     ):
         assert [said in text for _, text in find_sentences(source)] == [True], source
     assert not list(find_sentences(f"print({said!r})\nassert 'no more than 5 imports' in text"))

@@ -1,4 +1,5 @@
-old, given = telemetry.session, telemetry.create_session()
+old = telemetry.session
+given = telemetry.create_session()
 telemetry.set_session(given)
 fit(1)
 assert old.sink is not None and given.sink is not None

@@ -1,6 +1,7 @@
 from plaintally import Contract, Flag, Integer, Label
 
-context, counter = {"a": Flag()}, ["python_version"]
+context = {"a": Flag()}
+counter = ["python_version"]
 labels = {"one": Label(context)}
 context["b"] = Integer(0, 1)
 labels["two"] = Label(context=context)

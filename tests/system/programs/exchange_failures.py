@@ -35,9 +35,12 @@ METHODS = {
     json: ("loads",),
 }
 PLACES = [(owner, name) for owner, names in METHODS.items() for name in names]
-wrong, failed = [], 0
+wrong = []
+failed = 0
 for (owner, name), kind, good_calls in itertools.product(PLACES, KINDS, (0, 1)):
-    original, own, calls = getattr(owner, name), name in vars(owner), itertools.count()
+    original = getattr(owner, name)
+    own = name in vars(owner)
+    calls = itertools.count()
 
     def failing(*arguments, **keywords):
         if next(calls) == good_calls:

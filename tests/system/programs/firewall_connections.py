@@ -1,7 +1,8 @@
 import socket
 
 listener = socket.create_server(("127.0.0.1", 443), backlog=2048)
-opened, reset = [], 0
+opened = []
+reset = 0
 for number in range(250):
     try:
         source = (f"127.0.0.{7 + number % 2}", 0)

@@ -4,7 +4,8 @@ import os, time
 def left_behind():
     "Threads and children that are still there when they have had time to go."
     for _ in range(500):
-        threads, children = os.listdir("/proc/self/task"), []
+        threads = os.listdir("/proc/self/task")
+        children = []
         for thread in threads:
             try:
                 with open(f"/proc/self/task/{thread}/children") as file:

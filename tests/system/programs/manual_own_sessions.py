@@ -1,4 +1,5 @@
-first, own = rx.default_session(), rx.create_session()
+first = rx.default_session()
+own = rx.create_session()
 infer(session=own)
 infer(session=None)
 infer()

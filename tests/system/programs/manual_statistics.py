@@ -4,7 +4,8 @@ try:
     infer(data=[])
 except ValueError:
     pass
-s, empty = rx.get_session_stats(), rx.get_session_stats(label="other")
+s = rx.get_session_stats()
+empty = rx.get_session_stats(label="other")
 tell(
     s.total_invokes,
     s.success_count,

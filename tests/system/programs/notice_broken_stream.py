@@ -12,7 +12,8 @@ class Broken:
         return True
 
 
-kept, sys.stderr = sys.stderr, Broken()
+kept = sys.stderr
+sys.stderr = Broken()
 import hostpkg
 
 sys.stderr = kept

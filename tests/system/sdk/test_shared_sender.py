@@ -228,13 +228,8 @@ def test_a_sender_that_was_stopped_reads_what_was_handed_over(host: MakeHost) ->
     with loopback() as server:
         made = host()
         names = add_packages(made, server, 2)
-        code = f"""{KILL}
-import {names[0]}
-signal_sender(signal.SIGSTOP)
-time.sleep(1.5)
-import {names[1]}
-signal_sender(signal.SIGCONT)"""
-        assert made.run(code, env={MARKER: marker}).returncode == 0
+        stopped = program("shared_sender_stopped", FIRST=names[0], SECOND=names[1])
+        assert made.run(f"{KILL}\n{stopped}", env={MARKER: marker}).returncode == 0
         wait_for_packages(server, names)
 
 

@@ -247,7 +247,7 @@ def test_the_sdk_reports_what_was_rejected_with_the_reason(collector: Collector)
     telemetry.set_session(Session.from_dict(copied))
     again = telemetry.share(show_progress=False)
     assert (again.shared, again.failed) == ({"sessions": 1}, {"session_stats": 1})
-    assert again.reason.startswith("The session has statistics")
+    assert "statistics" in str(again.reason)
 
 
 class Julia:
