@@ -184,7 +184,7 @@ def test_what_should_not_happen_is_an_internal_error_without_details(tmp_path: P
     lines = told.splitlines()
     assert ["request" in lines[0], "write" in lines[1]] == [True, True]
     for line in lines:
-        assert re.search(r"\(DocumentError in _reading\.py:\d+\)$", line)
+        assert re.search(r"\(DocumentError in values\.py:\d+\)$", line)
     assert not [
         answer for answer in failures if b"canary" in answer.body or b"Document" in answer.body
     ]
