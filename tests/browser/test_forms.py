@@ -69,7 +69,7 @@ def test_a_person_deletes_a_session_and_a_maintainer_looks_one_up(
     page.get_by_label("Session ID").fill(shared.session)
     page.get_by_label("Deletion key").fill("wrong")
     page.keyboard.press("Enter")
-    assert page.get_by_role("alert").is_visible()
+    page.get_by_role("alert").wait_for()
     look(page, f"forget-wrong-{scheme}", tmp_path, width)
     page.get_by_label("Deletion key").fill(KEY)
     page.get_by_role("button", name="Delete").click()

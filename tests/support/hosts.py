@@ -148,6 +148,7 @@ def make_patient(host: Host) -> Host:
     for name, old, new in (
         ("_transport/retry", "try_s=5.0, total_s=5.0", "try_s=60.0, total_s=60.0"),
         ("_spawn", "_AGAIN_S = 1.0", "_AGAIN_S = 60.0"),
+        ("_spawn", "_PATIENCE_S = 0.05", "_PATIENCE_S = 60.0"),
     ):
         path = host.folder / f"plaintally/{name}.py"
         assert old in path.read_text()

@@ -565,7 +565,7 @@ def test_packages_that_threads_import_at_once_share_a_sender(
     each_python: Interpreter, tmp_path: Path
 ) -> None:
     with loopback() as server:
-        made = make_host(each_python, tmp_path, endpoint=server.endpoint)
+        made = make_patient(make_host(each_python, tmp_path, endpoint=server.endpoint))
         names = [f"package{number}" for number in range(10)]
         for name in names:
             (made.folder / f"{name}.py").write_text(

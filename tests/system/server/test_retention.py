@@ -555,15 +555,27 @@ def test_a_jump_while_a_collector_runs_holds_purges_back(
     run_until(database, NOW)
     old = shared(days=198)
     moment = NOW
+    n_readings = 0
+
+    def read_clock() -> datetime:
+        nonlocal n_readings
+        n_readings += 1
+        return moment
+
+    async def wait_for_readings() -> None:
+        enough = n_readings + 20
+        await asyncio.to_thread(wait_until, lambda: n_readings >= enough)
 
     async def work() -> None:
         nonlocal moment
         await store.commit([old])
-        async with keeping(store, lambda: moment):
-            await asyncio.sleep(0.5)
+        async with keeping(store, read_clock):
+            await wait_for_readings()
             moment = NOW + timedelta(days=3000)
-            await asyncio.sleep(1)
-        assert store.hours_up(moment.date(), moment.date())
+            await asyncio.to_thread(
+                wait_until, lambda: store.hours_up(moment.date(), moment.date())
+            )
+            await wait_for_readings()
         assert store.get(old.name)
         run_until(database, NOW + timedelta(days=4))
         await purge_when(store, NOW + timedelta(days=4), old)

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from typing import Protocol
 
@@ -87,23 +87,25 @@ async def _tend(
         with _telling("roll up"):
             left = await roll_up(store, dialects=dialects, now=now, pace=_rest)
         with _telling("purge"):
-            lag = await asyncio.to_thread(store.clock_lag, now())
+            moment = now()  # if the clock jumps after this, the purge does not follow it
+            lag = await asyncio.to_thread(store.clock_lag, moment)
             if lag is not None and lag > LONG_LAG and not is_behind:
                 _logger.warning("%s", describe_lag(lag))
             is_behind = lag is None or lag > LONG_LAG
-            if lag is not None and (today := (now() - lag).date()) != purged_on:
+            if lag is not None and (today := (moment - lag).date()) != purged_on:
                 due_s = clock_s() if due_s is None else due_s
                 if not left or clock_s() >= due_s + LONGEST_WAIT_S:
+                    purge_at = moment - lag
                     await purge_all(
-                        store, contracts, now=partial(_now_behind, now, lag), today=now().date()
+                        store, contracts, now=partial(_same, purge_at), today=moment.date()
                     )
                     purged_on = today
                     due_s = None
         await asyncio.sleep(PAUSE_S)
 
 
-def _now_behind(now: Callable[[], datetime], lag: timedelta) -> datetime:
-    return now() - lag
+def _same(moment: datetime) -> datetime:
+    return moment
 
 
 @contextmanager
