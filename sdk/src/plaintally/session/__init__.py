@@ -56,10 +56,11 @@ class SessionStats:
 
     Attributes:
         label: the label.
-        id: a random UUID. total_invokes, success_count, failed_count: numbers of invokes that
-        ended. min_duration_ms, max_duration_ms, total_duration_ms: in milliseconds; infinite and
-        minus infinite where nothing
+        id: a random UUID.
+        total_invokes, success_count, failed_count: numbers of invokes that ended.
+        min_duration_ms, max_duration_ms: in milliseconds; infinite and minus infinite if none
             ended yet.
+        total_duration_ms: in milliseconds.
         context_keys: the keys that any context had.
         dropped: by key, how many values were not let in.
         invokes: the last ones, the oldest first, up to the session's capacity.
