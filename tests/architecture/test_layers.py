@@ -55,16 +55,28 @@ SDK = Distribution(
     ),
     {
         "socket": ("_transport",),
+        "_socket": ("_transport",),
+        "asyncio": (),
         "ssl": ("_transport",),
         "http": ("_transport",),
         "urllib": ("_transport", "sharing"),
         "tqdm": ("sharing",),
     },
 )
-BOTH = pytest.mark.parametrize("distribution", [SERVER, SDK], ids=["server", "sdk"])
+AUTHOR = Distribution(
+    ROOT / "author/src/plaintally_author",
+    (
+        *("commands", "page", "page_data", "checks", "differences", "words", "declaration"),
+        *("markup", "files", "__init__"),
+    ),
+    {"jinja2": ("page",)},
+)
+EACH = pytest.mark.parametrize(
+    "distribution", [SERVER, SDK, AUTHOR], ids=["server", "sdk", "author"]
+)
 
 
-@BOTH
+@EACH
 def test_packages_import_only_what_is_below_them(distribution: Distribution) -> None:
     rank = {name: number for number, name in enumerate(distribution.order)}
     upward = [
@@ -75,7 +87,7 @@ def test_packages_import_only_what_is_below_them(distribution: Distribution) -> 
     assert upward == []
 
 
-@BOTH
+@EACH
 def test_no_modules_import_each_other_in_a_circle(distribution: Distribution) -> None:
     graph: dict[str, set[str]] = {}
     for module, imported in _arrows(distribution):
@@ -86,7 +98,7 @@ def test_no_modules_import_each_other_in_a_circle(distribution: Distribution) ->
         pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
 
 
-@BOTH
+@EACH
 def test_libraries_are_used_in_their_places_only(distribution: Distribution) -> None:
     misplaced = [
         f"{module} imports {imported}"
@@ -98,7 +110,7 @@ def test_libraries_are_used_in_their_places_only(distribution: Distribution) -> 
     assert misplaced == []
 
 
-@BOTH
+@EACH
 def test_a_root_can_be_read_at_a_glance(distribution: Distribution) -> None:
     files = [path.name for path in distribution.folder.iterdir() if path.is_file()]
     assert len(files) <= 12, sorted(files)

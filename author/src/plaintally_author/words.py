@@ -56,7 +56,7 @@ def limits(kind: Kind) -> Text:  # noqa: C901, PLR0911  # one case for each kind
         case Source():
             return f"a text of your own, at most {kind.max_length:,} characters"
         case _:
-            return type(kind).__name__
+            raise TypeError(f"{type(kind).__name__} has no words for its limits")
 
 
 def _names(kind: Description) -> Text:
