@@ -144,9 +144,12 @@ MakeHost = Callable[..., Host]
 
 
 def make_patient(host: Host) -> Host:
-    """Give the senders of a host a minute for each delivery, for busy machines."""
+    """Give a host's senders a minute to wait for jobs and to deliver each, for busy machines."""
     for name, old, new in (
         ("_transport/retry", "try_s=5.0, total_s=5.0", "try_s=60.0, total_s=60.0"),
+        ("_transport/sender", "LINGER_S = 1.0", "LINGER_S = 60.0"),
+        ("_transport/sender", "INTAKE_S = 4.0", "INTAKE_S = 60.0"),
+        ("sharing/relay", "DRAIN_S = 8.0", "DRAIN_S = 60.0"),
         ("_spawn", "_AGAIN_S = 1.0", "_AGAIN_S = 60.0"),
         ("_spawn", "_PATIENCE_S = 0.05", "_PATIENCE_S = 60.0"),
     ):

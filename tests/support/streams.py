@@ -11,6 +11,7 @@ from typing import Any
 from hosts import MARKER, Host, senders
 from loopback import Loopback
 from programs import program
+from waiting import PATIENCE_S
 
 CONTRACT = program("automatic_host")
 
@@ -73,7 +74,7 @@ class Told:
     def wait_for_relays(self, count: int) -> list[int]:
         """Wait until so many relays are alive in three looks, since a process has no environment as
         it starts."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         looks = 0
         while looks < 3 and time.monotonic() < deadline:
             looks = looks + 1 if len(self.relays) == count else 0

@@ -15,14 +15,22 @@ def fail(value=CANARY):
     raise ValueError(value)
 
 
+def wait_until_it_listens():
+    while not os.path.exists("listening"):  # which the test makes then
+        time.sleep(0.01)
+
+
 async def keep(*_, **__):
-    await asyncio.sleep(1)  # until it says that it listens
+    await asyncio.to_thread(wait_until_it_listens)
     warnings.warn(CANARY)
-    threading.Thread(target=fail).start()
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
     asyncio.get_running_loop().call_soon(fail, CANARY)
-    asyncio.ensure_future(asyncio.to_thread(fail))
+    task = asyncio.ensure_future(asyncio.to_thread(fail))
     Spoilt()
-    await asyncio.sleep(0.5)
+    await asyncio.wait([task])
+    del task
     import gc
 
     gc.collect()

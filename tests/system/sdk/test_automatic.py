@@ -18,6 +18,7 @@ from hosts import (
     MakeHost,
     in_sub_interpreter,
     make_host,
+    make_patient,
     senders,
     trace,
     wait_until_gone,
@@ -26,6 +27,7 @@ from loopback import OK, Loopback, answer, loopback
 from plaintally.sharing import relay
 from programs import program
 from streams import ENABLE, contexts, host_code, run, shared, told
+from waiting import wait_until
 
 
 @pytest.mark.linux
@@ -99,21 +101,17 @@ def test_while_no_collector_answers_it_is_asked_once_a_minute(
     host: MakeHost, failure: bytes, requests: int
 ) -> None:
     with loopback(failure) as server:
-        made = host()
-        process = made.start(
-            host_code(ENABLE + "for index in range(60):\n    fit(index); time.sleep(0.1)"),
-            env={"ENDPOINT": server.endpoint, MARKER: str(made.folder)},
-        )
-        server.wait_for(1)
-        time.sleep(3)
-        assert len(server.requests) == requests
-        server.answers[:] = [OK]  # before the relay tries again
-        server.requests.clear()
-        process.kill()
-        process.communicate()
-        server.wait_for(2)
+        made = make_patient(host())
+        with told(made, server) as tell:
+            tell("fit(0)")
+            server.wait_for(requests)
+            tell("for index in range(1, 20): fit(index)")
+            time.sleep(2 * relay.GATHER_S)  # the runs would have been sent by then
+            assert len(server.requests) == requests
+            server.answers[:] = [OK]  # before the relay tries again
+            server.requests.clear()
         wait_until_gone(str(made.folder))
-        assert len(contexts(shared(server))) >= 20  # nothing was lost
+        assert len(contexts(shared(server))) == 20  # nothing was lost
 
 
 @pytest.mark.linux
@@ -298,18 +296,14 @@ def test_a_sub_interpreter_shares_without_a_thread(
 def test_its_wire_is_that_of_sharing(each_python: Any, tmp_path: Path) -> None:  # noqa: ANN401
     """What was shared automatically is what `share` sends afterwards."""
     with loopback() as server:
-        made = make_host(each_python, tmp_path)
-        code = (
-            ENABLE
-            + "for index in range(3): fit(index)\ntime.sleep(2.5)\n"
-            + "telemetry.share(show_progress=False)"
-        )
-        run(made, server, code)
-        half = len(server.requests) // 2
         before = Loopback([])
         after = Loopback([])
-        before.requests = server.requests[:half]
-        after.requests = server.requests[half:]
+        with told(make_host(each_python, tmp_path), server) as tell:
+            tell("for index in range(3): fit(index)")
+            wait_until(lambda: len(contexts(shared(server))) == 3)
+            before.requests = server.requests[:]
+            tell("telemetry.share(show_progress=False)")
+            after.requests = server.requests[len(before.requests) :]
         assert shared(before) == shared(after)
         assert not re.search(rb"secret", b"".join(server.requests))
 

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from maintainers import Browser
 from plaintally.contract import Contract
 from plaintally_server.jobs.retention import dues
 from plaintally_server.store.opening import open_store
-from waiting import PATIENCE_S
+from waiting import PATIENCE_S, wait_until
 
 
 def test_the_pages_load_nothing_from_elsewhere_and_run_nothing(collector: Collector) -> None:
@@ -197,7 +196,6 @@ def test_pages_stay_true_over_a_collector_that_is_killed_during_a_purge(tmp_path
     with run_collector(database) as collector:
         wait_until(
             lambda: "begun" in collector.store.last_purges("rxinfer", datetime.now(UTC)),
-            every_s=0.01,
         )
         collector.process.kill()
         collector.process.wait()
@@ -214,13 +212,6 @@ def test_pages_stay_true_over_a_collector_that_is_killed_during_a_purge(tmp_path
             time.sleep(0.1)
         assert not collector.store.day_states("rxinfer")
     assert seen == {True}
-
-
-def wait_until(holds: Callable[[], bool], *, every_s: float = 0.5) -> None:
-    until_s = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < until_s
-        time.sleep(every_s)
 
 
 def kept(collector: Collector) -> str:

@@ -133,10 +133,13 @@ def test_each_line_is_an_object_whatever_happens(tmp_path: Path) -> None:
     program = [sys.executable, str(tmp_path / "program.py")]
     options = ["--log-format=json", "--rate-limit=0"]
     with run_collector(tmp_path / "a.sqlite3", *options, program=program) as collector:
-        time.sleep(3)
-        collector.process.send_signal(signal.SIGTERM)
+        (tmp_path / "listening").touch()
         assert collector.process.stdout
-        lines = [json.loads(line) for line in collector.process.stdout]
+        lines = []
+        for line in collector.process.stdout:
+            lines.append(json.loads(line))
+            if lines[-1]["message"].endswith("never retrieved"):  # the last of the errors
+                collector.process.send_signal(signal.SIGTERM)
         assert collector.process.wait() == 0
     found = {line["message"]: line.get("exception", "") for line in lines}
     assert _CANARY not in json.dumps(lines)
