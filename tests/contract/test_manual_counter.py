@@ -69,9 +69,12 @@ def site(bare: Interpreter, tmp_path: Path, collector: Collector) -> Iterator[Si
 
 @pytest.mark.linux
 def test_a1_it_counts_how_often_the_package_is_loaded(site: Site) -> None:
-    for _ in range(25):
+    for number in range(1, 26):
         site.run()
-    assert site.total == 25
+        if (
+            number % 5 == 0
+        ):  # a sender gives up after five seconds, which many need on a busy machine
+            assert site.total == number
     site.run(f"{IMPORT}; import importlib; importlib.reload(rxinfer_py)")  # once per process
     assert site.total == 26
 
