@@ -15,18 +15,20 @@ def find_dense(source: str) -> Iterator[tuple[int, str]]:
             inside = (part for child in ast.iter_child_nodes(node) for part in ast.walk(child))
             if any(isinstance(part, ast.IfExp) for part in inside):
                 yield node.lineno, "a conditional expression inside another"
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple | ast.List):
             values = {ast.unparse(value) for value in node.value.elts}
             for target in node.targets:
-                if not isinstance(target, ast.Tuple):
+                if not isinstance(target, ast.Tuple | ast.List) or len(target.elts) == 1:
+                    continue
+                if any(isinstance(part, ast.Starred) for part in target.elts):
                     continue
                 if {ast.unparse(part) for part in target.elts} != values:  # else it is a swap
                     yield node.lineno, "two assignments"
 
 
 def test_what_is_dense_is_found() -> None:
-    dense = "a = 1 if b else 2 if c else 3\na, b = 1, 2"
-    assert {number for number, _ in find_dense(dense)} == {1, 2}
+    dense = "a = 1 if b else 2 if c else 3\na, b = 1, 2\n[a, b] = [1, 2]"
+    assert {number for number, _ in find_dense(dense)} == {1, 2, 3}
     assert not list(find_dense("a, b = b, a\na, b = pair\na = b, c\na = 1 if b else 2"))
 
 

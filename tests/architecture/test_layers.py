@@ -132,8 +132,10 @@ def _arrows(distribution: Distribution) -> Iterator[tuple[str, str]]:
     modules = _modules(distribution)
     for module, tree in modules.items():
         for name in _imported(tree):
-            if name.startswith("."):
-                name = f"{distribution.name}.{module.rpartition('.')[0]}{name}"  # noqa: PLW2901
+            if name.startswith("."):  # of the module's own package
+                is_package = distribution.folder.joinpath(*module.split(".")).is_dir()
+                package = module if is_package else module.rpartition(".")[0]
+                name = f"{distribution.name}.{package}{name}"  # noqa: PLW2901
             root, _, rest = name.partition(".")
             if root != distribution.name:
                 continue
@@ -152,6 +154,7 @@ def _imported(node: ast.AST) -> Iterator[str]:
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
+            assert child.level < 2, f"line {child.lineno}: write the whole name of the module"
             home = "." * child.level + (f"{child.module}." if child.module else "")
             yield from (f"{home}{alias.name}" for alias in child.names)
         yield from _imported(child)
