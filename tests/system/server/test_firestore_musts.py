@@ -13,8 +13,8 @@ import pytest
 
 from collectors import OPEN_COLLECTOR, ROOT, Answer, Collector, run_collector
 from emulators import Emulator, needs_google
-from plaintally.firestore import MAX_DEPTH, GeoPoint, Reference
-from plaintally_server.firestore.values import from_value
+from plaintally.firestore import MAX_DEPTH
+from plaintally_server.firestore.values import GeoPoint, Reference, from_value
 from shared import array, double, integer, mapping, string
 
 pytestmark = pytest.mark.once

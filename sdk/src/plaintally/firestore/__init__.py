@@ -12,13 +12,12 @@ value}}`, and a value has exactly one key, its kind.
 | timestampValue | datetime in UTC | RFC 3339 with Z, to the microsecond |
 | stringValue | str | a string |
 | bytesValue | bytes | base64 |
-| referenceValue | `Reference` | the full name of a document |
-| geoPointValue | `GeoPoint` | {"latitude": number, "longitude": number} |
 | arrayValue | list | {"values": [value]} |
 | mapValue | dict | {"fields": {name: value}} |
 
 Writing never raises and never runs code of the value's class: a value of no known kind becomes the
-name of its type, never its `repr`, which is data.
+name of its type, never its `repr`, which is data. No session holds a referenceValue or a
+geoPointValue; a collector brings types for these, see `add_kind`.
 """
 
 from plaintally.firestore.values import (
@@ -26,19 +25,16 @@ from plaintally.firestore.values import (
     MAX_NAME_BYTES,
     MAX_STRING_BYTES,
     MAX_VALUES,
-    GeoPoint,
-    Reference,
     is_firestore_host,
 )
-from plaintally.firestore.writing import format_timestamp, to_document, to_value
+from plaintally.firestore.writing import add_kind, format_timestamp, to_document, to_value
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_NAME_BYTES",
     "MAX_STRING_BYTES",
     "MAX_VALUES",
-    "GeoPoint",
-    "Reference",
+    "add_kind",
     "format_timestamp",
     "is_firestore_host",
     "to_document",

@@ -11,10 +11,6 @@ from plaintally.firestore.values import (
     MAX_DEPTH,
     MAX_STRING_BYTES,
     MAX_VALUES,
-    GeoPoint,
-    Reference,
-    is_document_name,
-    make_geo_point,
     name_problem,
 )
 
@@ -34,6 +30,12 @@ def to_value(value: object) -> dict[str, Any]:
     `values`. Lone surrogates become U+FFFD. Keys of a dict that cannot name a field are left out.
     """
     return _Writer().write(value, 0)
+
+
+def add_kind(cls: type, write: Callable[[Any], dict[str, Any]]) -> None:
+    """Have the values of a class written by a function, which must not raise."""
+    _PLAIN[cls] = write
+    _KNOWN[id(cls)] = cls
 
 
 def format_timestamp(moment: datetime) -> str:
@@ -200,19 +202,6 @@ def _write_timestamp(value: datetime) -> dict[str, Any] | None:
         return None
 
 
-def _write_reference(value: Reference) -> dict[str, Any] | None:
-    name = tuple.__getitem__(value, 0)
-    if type(name) is not str:
-        return None
-    name = _well_formed(name)
-    return {"referenceValue": name} if is_document_name(name) else None
-
-
-def _write_geo_point(value: GeoPoint) -> dict[str, Any] | None:
-    point = make_geo_point(tuple.__getitem__(value, 0), tuple.__getitem__(value, 1))
-    return {"geoPointValue": point._asdict()} if point else None
-
-
 _PLAIN: dict[Any, Callable[[Any], dict[str, Any] | None]] = {
     type(None): lambda _: {"nullValue": None},
     bool: lambda value: {"booleanValue": value},
@@ -221,8 +210,6 @@ _PLAIN: dict[Any, Callable[[Any], dict[str, Any] | None]] = {
     str: _write_string,
     bytes: _write_bytes,
     datetime: _write_timestamp,
-    Reference: _write_reference,
-    GeoPoint: _write_geo_point,
 }
 _CONTAINERS = (list, tuple, dict)
 _KNOWN = {id(kind): kind for kind in (*_PLAIN, *_CONTAINERS)}

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import Reference
 from plaintally_server.exceptions import invalid
 from plaintally_server.firestore.bodies import Body
 from plaintally_server.firestore.documents import Name, Stored
 from plaintally_server.firestore.field_paths import MISSING, NAME, FieldPath, find, parse_field_path
 from plaintally_server.firestore.ordering import sort_key
-from plaintally_server.firestore.values import from_value
+from plaintally_server.firestore.values import Reference, from_value
 
 MAX_DEPTH = 20
 MAX_ALTERNATIVES = 30

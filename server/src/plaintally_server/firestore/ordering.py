@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from plaintally.firestore import GeoPoint, Reference
+from plaintally_server.firestore.values import GeoPoint, Reference
 
 SortKey = tuple[int, Any]
 """A value's kind as a number, and something that sorts among values of that kind."""

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from msgspec import field
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import Reference
 from plaintally_server.exceptions import invalid
 from plaintally_server.firestore.bodies import Body, parse_body
 from plaintally_server.firestore.documents import check_id
@@ -24,7 +23,7 @@ from plaintally_server.firestore.filters import (
     read_filter,
 )
 from plaintally_server.firestore.ordering import SortKey, sort_key
-from plaintally_server.firestore.values import from_value
+from plaintally_server.firestore.values import Reference, from_value
 from plaintally_server.firestore.writes import unimplemented
 
 MAX_PARTS = 100

@@ -10,14 +10,13 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore import Reference
 from plaintally_server.exceptions import invalid
 from plaintally_server.firestore.bodies import Body, parse_body
 from plaintally_server.firestore.documents import Name, parse_document_name
 from plaintally_server.firestore.field_paths import NAME, PATH, FieldPath, parse_field_path
 from plaintally_server.firestore.ordering import sort_key
 from plaintally_server.firestore.queries import Cursor, Order, Query, complete_orders
-from plaintally_server.firestore.values import from_value
+from plaintally_server.firestore.values import Reference, from_value
 from plaintally_server.firestore.writes import Mask, unimplemented
 
 PAGE_SIZE = 300

@@ -22,10 +22,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from plaintally.firestore import GeoPoint, Reference
 from plaintally_server.exceptions import invalid
 from plaintally_server.firestore.documents import Name
 from plaintally_server.firestore.field_paths import Fields
+from plaintally_server.firestore.values import GeoPoint, Reference
 
 MAX_DOCUMENT_BYTES = 1_048_576
 _FIXED = {type(None): 1, bool: 1, int: 8, float: 8, datetime: 8, GeoPoint: 16}

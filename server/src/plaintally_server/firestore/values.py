@@ -9,28 +9,41 @@ import base64
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from math import isfinite
+from typing import Any, NamedTuple
 
 from plaintally.exceptions import DocumentError
-from plaintally.firestore.values import (
-    INT64,
-    MAX_DEPTH,
-    MAX_STRING_BYTES,
-    GeoPoint,
-    Reference,
-    finite,
-    is_document_name,
-    make_geo_point,
-    name_problem,
-)
+from plaintally.firestore import add_kind
+from plaintally.firestore.values import INT64, MAX_DEPTH, MAX_STRING_BYTES, name_problem
 
+MAX_PATH_BYTES = 6_144
+"""Bytes of a document's full name in UTF-8."""
 _INFINITY = float("inf")
 _SPECIAL_DOUBLES = {"NaN": float("nan"), "Infinity": _INFINITY, "-Infinity": -_INFINITY, "-0": -0.0}
+_POLE = 90  # its degree of latitude
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
+
+
+class Reference(NamedTuple):
+    """The full name of another document, `projects/P/databases/D/documents/C/ID`."""
+
+    name: str
+
+
+class GeoPoint(NamedTuple):
+    """A place on the earth, in degrees: latitude within 90, longitude within 180 of zero."""
+
+    latitude: float
+    longitude: float
+
+
+# Only what was read here is written again, so its values are valid.
+add_kind(Reference, lambda value: {"referenceValue": value.name})
+add_kind(GeoPoint, lambda value: {"geoPointValue": value._asdict()})
 
 
 class Refused(DocumentError):  # noqa: N818  # it is on its way to become one
@@ -179,7 +192,7 @@ def _read_integer(content: object) -> int:
 
 def _read_double(content: object) -> float:
     is_special = isinstance(content, str)
-    number = _SPECIAL_DOUBLES.get(str(content)) if is_special else finite(content)
+    number = _SPECIAL_DOUBLES.get(str(content)) if is_special else _finite(content)
     if number is None:
         raise Refused('{} must be a number, or "NaN", "Infinity" or "-Infinity"')
     return number
@@ -222,7 +235,7 @@ def _read_bytes(content: object) -> bytes:
 
 def _read_reference(content: object) -> Reference:
     name = _read_string(content)
-    if not is_document_name(name):
+    if not _is_document_name(name):
         raise Refused("{} must be the name of a document, projects/P/databases/D/documents/C/ID")
     return Reference(name)
 
@@ -236,10 +249,37 @@ def _read_geo_point(content: object) -> GeoPoint:
     if not isinstance(content, dict) or not content.keys() <= set(GeoPoint._fields):
         raise Refused("{} must be a JSON object with 'latitude' and 'longitude'")
     given = {name: degrees for name, degrees in content.items() if degrees is not None}
-    point = make_geo_point(*(given.get(name, 0) for name in GeoPoint._fields))
-    if point is None:
+    latitude = _finite(given.get("latitude", 0))
+    longitude = _finite(given.get("longitude", 0))
+    if latitude is None or longitude is None or abs(latitude) > _POLE or abs(longitude) > 2 * _POLE:
         raise Refused("{} must be two numbers, within 90 degrees of latitude and 180 of longitude")
-    return point
+    return GeoPoint(latitude, longitude)
+
+
+def _finite(number: object) -> float | None:
+    """Return a number as a finite float; None for what is none."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    try:
+        converted = float(number)
+    except OverflowError:
+        return None
+    return converted if isfinite(converted) else None
+
+
+def _is_document_name(text: str) -> bool:
+    """Return whether this can be the full name of a document, of any project and at any level."""
+    parts = text.split("/")
+    return (
+        len(parts) > len(("projects", "P", "databases", "D", "documents"))
+        and len(parts) % 2 == 1
+        and (parts[0], parts[2], parts[4]) == ("projects", "databases", "documents")
+        and len(text.encode()) <= MAX_PATH_BYTES
+        and all(
+            part not in (".", "..") and name_problem(part) is None
+            for part in (parts[1], parts[3], *parts[5:])
+        )
+    )
 
 
 def _in_both_cases(kinds: dict[str, Any]) -> dict[str, Any]:
