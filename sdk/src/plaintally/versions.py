@@ -9,11 +9,6 @@ digits, except in the first number (`20261130`).
 """
 
 MAX_LENGTH = 64
-PATTERN = (
-    r"([0-9]+!)?[0-9]+([.][0-9]{1,6})*([-_.]?(alpha|beta|preview|pre|rc|a|b|c)([.]?[0-9]{1,6})?)?"
-    r"([.]post[0-9]{1,6}|([.]post)?([.]dev)?)"
-)
-"""A regular expression that matches a whole coarse version, for Python's `re` and for RE2."""
 # No word stands before a longer one that begins with its letters.
 _PARTS = (("alpha", "beta", "preview", "pre", "rc", "a", "b", "c"), ("post",), ("dev",))
 _PRE, _POST, _DEV = range(3)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plaintally.versions import MAX_LENGTH, PATTERN, coarse_version
+from coarse_versions import PATTERN
+from plaintally.versions import MAX_LENGTH, coarse_version
 
 COARSE = re.compile(PATTERN)
 HASH = "8f2c1ab"

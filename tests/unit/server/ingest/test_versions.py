@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coarse_versions import PATTERN
 from collectors import count
 from hosts import ROOT as REPOSITORY
 from plaintally import Telemetry, _count
 from plaintally.contract import Contract
-from plaintally.versions import MAX_LENGTH, PATTERN, coarse_version
+from plaintally.versions import MAX_LENGTH, coarse_version
 from plaintally_server.exceptions import Refusal
 from plaintally_server.firestore.documents import Name
 from plaintally_server.firestore.values import from_document
