@@ -61,21 +61,10 @@ def _parse(url: str) -> "tuple[str, int, bytes]":
         )
     authorization = b""
     if credentials:
-        import binascii
+        from base64 import b64encode
+        from urllib.parse import unquote_to_bytes
 
-        encoded = binascii.b2a_base64(_unquote(credentials), newline=False)
+        # As in curl, a `%` without two hexadecimal digits after it stays.
+        encoded = b64encode(unquote_to_bytes(credentials.encode(errors="surrogateescape")))
         authorization = b"Proxy-Authorization: Basic " + encoded + b"\r\n"
     return host.strip("[]"), int(port), authorization
-
-
-def _unquote(text: str) -> bytes:
-    """Undo percent-encoding; a `%` without two hexadecimal digits after it stays, as in curl."""
-    first, *parts = text.encode(errors="surrogateescape").split(b"%")
-    return first + b"".join(map(_unquote_part, parts))
-
-
-def _unquote_part(part: bytes) -> bytes:
-    code = part[:2]
-    if len(code) < 2 or code.strip(b"0123456789abcdefABCDEF"):
-        return b"%" + part
-    return bytes((int(code, 16),)) + part[2:]
