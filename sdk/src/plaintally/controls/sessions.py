@@ -69,6 +69,8 @@ def preview(
     telemetry: "Telemetry", session: Session | None = None, *, include: "Collection[str]" = ()
 ) -> "sharing.Preview":
     """What `share` would send, to the byte; `include` adds `error_message` or `source`."""
+    from plaintally import sharing
+
     check_given(telemetry.contract)
     chosen = telemetry.session if session is None else _own(telemetry, session)
     if chosen is None:
@@ -76,7 +78,7 @@ def preview(
             f"{telemetry.package} keeps no session; turn it on with "
             "telemetry.enable_session_logging()"
         )
-    found = _look(telemetry, chosen, include)
+    found = sharing.Preview(chosen, _count.gather(telemetry).endpoint, include=include)
     chosen.shown |= found.include
     return found
 
@@ -108,12 +110,18 @@ def share(
     """
     from plaintally import sharing
 
+    result = sharing.ShareResult(None)
     try:
-        result = _share(telemetry, session, show_progress=show_progress, include=include)
+        found = _find_shareable(telemetry, session, include)
+        if isinstance(found, str):
+            result.reason = found
+        else:
+            result = sharing.share(
+                found, show_progress=show_progress, issues_url=telemetry.issues_url
+            )
     except PlaintallyError:
         raise
     except Exception as error:  # noqa: BLE001  # the host may have replaced parts of the standard library
-        result = sharing.ShareResult(None)
         result.reason = sharing.unexpected(error)
     if result.reason and not result.shared:
         warn(f"nothing was shared: {result.reason}", RuntimeWarning)
@@ -130,34 +138,26 @@ def warn(message: str, category: type[Warning]) -> None:
         pass
 
 
-def _share(
-    telemetry: "Telemetry",
-    session: Session | None,
-    *,
-    show_progress: bool,
-    include: "Collection[str]",
-) -> "sharing.ShareResult":
+def _find_shareable(
+    telemetry: "Telemetry", session: Session | None, include: "Collection[str]"
+) -> "sharing.Preview | str":
+    """Return what the caller may share, or why it may share nothing."""
     from plaintally import sharing
 
     caller = callers.find(telemetry, "share")
     chosen = telemetry.session if session is None else _own(telemetry, session)
-    nothing = sharing.ShareResult(None)
     if chosen is None:
-        nothing.reason = f"{telemetry.package} keeps no session"
-        return nothing
+        return f"{telemetry.package} keeps no session"
     if not caller.is_person and not _may_share(telemetry, caller):
-        nothing.reason = (
-            f"{caller.name} asked for it; call telemetry.share() in your own script or notebook"
-        )
-        return nothing
-    found = _look(telemetry, chosen, include)
+        return f"{caller.name} asked for it; call telemetry.share() in your own script or notebook"
+    found = sharing.Preview(chosen, _count.gather(telemetry).endpoint, include=include)
     unseen = found.include - chosen.shown
     if unseen:
         raise SharingError(
             "look at what would leave before it does: "
             f"telemetry.preview(include={sorted(unseen)!r})"
         )
-    return sharing.share(found, show_progress=show_progress, issues_url=telemetry.issues_url)
+    return found
 
 
 def _may_share(telemetry: "Telemetry", caller: Caller) -> bool:
@@ -184,15 +184,6 @@ def forget(telemetry: "Telemetry", session_id: str, key: str | None = None) -> "
             f"{facts.endpoint_where})"
         )
     return sharing.forget(session_id, key, facts.endpoint, issues_url=telemetry.issues_url)
-
-
-def _look(
-    telemetry: "Telemetry", session: Session, include: "Collection[str]"
-) -> "sharing.Preview":
-    from plaintally import sharing
-
-    session.begin_after_fork()
-    return sharing.Preview(session, _count.gather(telemetry).endpoint, include=include)
 
 
 def _create(telemetry: "Telemetry", facts: rules.Facts, *, created_at_ns: int | None) -> Session:
