@@ -37,30 +37,26 @@ if TYPE_CHECKING:
     from plaintally.controls import sessions, switches
     from plaintally.session import Session, SessionInvoke
 
-    __all__ = [
-        "Choice",
-        "Contract",
-        "Description",
-        "ErrorType",
-        "Flag",
-        "Integer",
-        "Label",
-        "Name",
-        "Real",
-        "Source",
-        "Telemetry",
-    ]
     F = TypeVar("F", bound=Callable[..., Any])
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke]
 
-# Literals are interned, which makes the import cheaper than a text that is split.
-_DECLARATIONS = (  # classes of `plaintally.contract`
-    *("Choice", "Contract", "Description", "ErrorType", "Flag"),
-    *("Integer", "Label", "Name", "Real", "Source"),
-)
-__all__ = [*_DECLARATIONS, "Telemetry"]  # noqa: PLE0604  # a literal for type checkers is above
+__all__ = [
+    "Choice",
+    "Contract",
+    "Description",
+    "ErrorType",
+    "Flag",
+    "Integer",
+    "Label",
+    "Name",
+    "Real",
+    "Source",
+    "Telemetry",
+]
+_DECLARATIONS = __all__[:-1]  # classes of `plaintally.contract`
 __version__ = "0.1.0"
 
+# Literals are interned, which makes the import cheaper than a text that is split.
 FOR_USERS = (
     *("create_session", "disable_automatic_sharing", "disable_counter", "disable_session_logging"),
     *("enable_automatic_sharing", "enable_counter", "enable_session_logging", "forget", "preview"),
@@ -389,9 +385,9 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
         def __getattr__(self, name: str) -> "Any":  # noqa: ANN401
             if name[:2] == "__":  # which tools ask of everything in a module
                 raise AttributeError(name)
-            from plaintally.contract import make
+            from plaintally.contract import undefer
 
-            return getattr(make(self), name)
+            return getattr(undefer(self), name)
 
         @property
         def counter(self) -> "Any":  # noqa: ANN401
@@ -410,14 +406,14 @@ def _make_stand_ins() -> "dict[str, Any]":  # noqa: C901  # the methods of a sma
         __ror__ = __or__
 
         def __reduce__(self) -> "Any":  # noqa: ANN401
-            from plaintally.contract import make, undefer
+            from plaintally.contract import undefer
 
-            return undefer, (make(self),)
+            return undefer, (undefer(self),)
 
         def __repr__(self) -> str:
-            from plaintally.contract import make
+            from plaintally.contract import undefer
 
-            return repr(make(self))
+            return repr(undefer(self))
 
     return dict(zip(_DECLARATIONS, map(Deferred, _DECLARATIONS), strict=True))
 

@@ -21,10 +21,6 @@ def printable(text: str, *, lines: bool = False) -> str:
     return "".join(
         character
         if character.isprintable() or (lines and character == "\n")
-        else _escape(character)
+        else character.encode("unicode_escape").decode()
         for character in text
     )
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()

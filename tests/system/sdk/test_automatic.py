@@ -328,7 +328,7 @@ def test_no_more_runs_of_a_label_are_sent_than_a_collector_keeps(
         address = ("http", "127.0.0.1", server.port, "/v1/projects/p/databases/(default)/documents")
         fields = {"deletion_key_hash": {"stringValue": "0" * 64}}
         source, sink = os.pipe()
-        batch = relay.Batch(source, address, "pkg", "session", fields)
+        batch = relay.Batch(source, address, "pkg", "session", {"fields": fields})
         for number in range(1, 6):
             batch.add(
                 ("stats", "fit", (number, number, 0, 0.0, 0.0, 0.0), ()),
@@ -353,7 +353,7 @@ def test_a_relay_waits_a_minute_or_as_long_as_the_server_asks(
     source, sink = os.pipe()
     with loopback(answer(503, *filter(None, [retry_after]))) as server:
         address = ("http", "127.0.0.1", server.port, "/v1/projects/p/databases/(default)/documents")
-        batch = relay.Batch(source, address, "pkg", "session", fields)
+        batch = relay.Batch(source, address, "pkg", "session", {"fields": fields})
         batch.add(("stats", "fit", (1, 1, 0, 0.0, 0.0, 0.0), ()), ("run1", "success", 0, 0, {}))
         began = time.monotonic()
         assert batch.send()

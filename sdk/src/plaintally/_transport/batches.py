@@ -36,9 +36,9 @@ class Document(NamedTuple):
         return found
 
 
-def make_document(collection: str, identifier: str, fields: Mapping[str, Any]) -> Document:
-    """A document with these fields, which are already in Firestore's JSON."""
-    return Document(collection, identifier, dump(fields))
+def make_document(collection: str, identifier: str, document: Mapping[str, Any]) -> Document:
+    """Return a document that is already in Firestore's JSON, on its way."""
+    return Document(collection, identifier, dump(document["fields"]))
 
 
 class Request(NamedTuple):

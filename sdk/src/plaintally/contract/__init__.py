@@ -32,6 +32,7 @@ from plaintally.contract.fields import (
     Name,
     Real,
     Source,
+    require,
 )
 
 TYPE_CHECKING = False
@@ -101,17 +102,17 @@ class Label:
         self.purpose = purpose
         self.retention_days = retention_days
         for key, kind in self.context.items():
-            _require(is_name(key), f"the context key {key!r} must be a name such as 'iterations'")
-            _require(
+            require(is_name(key), f"the context key {key!r} must be a name such as 'iterations'")
+            require(
                 isinstance(kind, Kind),
                 f"the context key {key!r} needs a kind such as Flag(), not {kind!r}",
             )
         self.fields = dict(_with_messages(self.context))
-        _require(len(self.fields) <= MAX_FIELDS, f"a label has at most {MAX_FIELDS} context keys")
+        require(len(self.fields) <= MAX_FIELDS, f"a label has at most {MAX_FIELDS} context keys")
         self.columns = dict({key: key for key in self.context} if columns is None else columns)
         for title, key in self.columns.items():
-            _require(_is_line(title), f"the column {title!r} must be a line of text")
-            _require(
+            require(_is_line(title), f"the column {title!r} must be a line of text")
+            require(
                 key in self.fields,
                 f"the column {title!r} shows {key!r}, which the context does not declare",
             )
@@ -141,7 +142,7 @@ class Label:
         """
         _require_keys(data, {*cls().to_dict()}, "a label")
         context = data.get("context", {})
-        _require(isinstance(context, dict), "the context of a label must be an object")
+        require(isinstance(context, dict), "the context of a label must be an object")
         kinds = {key: _kind_from_dict(key, value) for key, value in context.items()}
         return cls(**{**data, "context": kinds})
 
@@ -177,8 +178,8 @@ class Contract:
         dialect: str = "",
     ) -> None:
         is_list = hasattr(counter, "__iter__") and not isinstance(counter, str)
-        _require(is_list, f"counter={counter!r} must be a list, such as ['package_version']")
-        _require(
+        require(is_list, f"counter={counter!r} must be a list, such as ['package_version']")
+        require(
             hasattr(labels or {}, "items"),
             f"labels={labels!r} must be a dict from names to Label(...)",
         )
@@ -189,24 +190,24 @@ class Contract:
         self.controller = controller
         self.contact = contact
         self.dialect = dialect
-        _require(
+        require(
             dialect in ("", *DIALECTS),
             f"the dialect {dialect!r} must be one of {', '.join(DIALECTS)}, or none",
         )
         # A list takes what has no hash.
         unknown = [name for name in self.counter if name not in list(COARSE)]
-        _require(
+        require(
             not unknown and len(set(self.counter)) == len(self.counter),
             f"counter={self.counter!r} must name each field once, out of "
             f"{', '.join(sorted(COARSE))}; "
             "leave it out to send the id and the hour only",
         )
         for name, label in self.labels.items():
-            _require(is_name(name), f"the label {name!r} must be a name such as 'inference'")
-            _require(
+            require(is_name(name), f"the label {name!r} must be a name such as 'inference'")
+            require(
                 isinstance(label, Label), f"the label {name!r} needs a Label(...), not {label!r}"
             )
-        _require(len(self.labels) <= MAX_LABELS, f"a contract has at most {MAX_LABELS} labels")
+        require(len(self.labels) <= MAX_LABELS, f"a contract has at most {MAX_LABELS} labels")
         _check_common(retention_days, purpose=purpose, controller=controller, contact=contact)
 
     def __repr__(self) -> str:
@@ -238,11 +239,11 @@ class Contract:
         """
         _require_keys(data, {*cls().to_dict(), "dialect"}, "a contract")
         labels = data.get("labels", {})
-        _require(
+        require(
             isinstance(data.get("counter", []), list),
             "the counter of a contract must be a list of field names",
         )
-        _require(isinstance(labels, dict), "the labels of a contract must be an object")
+        require(isinstance(labels, dict), "the labels of a contract must be an object")
         made = {name: Label.from_dict(value) for name, value in labels.items()}
         return cls(**{**data, "labels": made})
 
@@ -274,33 +275,31 @@ def check_given(declared: object, version: object = None) -> "Contract | None":
     return contract
 
 
-def make(deferred: "Any") -> "Any":  # noqa: ANN401
-    """Return the class or instance that a deferred value stands for; see `plaintally`.
+def undefer(value: "Any") -> "Any":  # noqa: ANN401
+    """Return the class or instance that a deferred value stands for, and any other value as it is.
+
+    `plaintally` makes such values; see there.
 
     Raises:
         ContractError: the class does not take these arguments.
     """
-    made = globals()[deferred._name]  # noqa: SLF001
-    call = deferred._call  # noqa: SLF001
+    if type(value).__name__ != "Deferred" or type(value).__module__ != "plaintally":
+        return value
+    cls = globals()[value._name]  # noqa: SLF001
+    call = value._call  # noqa: SLF001
     if call is None:
-        return made
-    if "_made" not in vars(deferred):
+        return cls
+    if "_made" not in vars(value):
+        positional = [given for name, given in call.items() if isinstance(name, int)]
+        named = {name: given for name, given in call.items() if isinstance(name, str)}
         try:
-            positional = [value for name, value in call.items() if isinstance(name, int)]
-            named = {name: value for name, value in call.items() if isinstance(name, str)}
-            value = made(*positional, **named)
+            made = cls(*positional, **named)
         except TypeError as error:
             raise _error(
-                f"{made.__name__} is declared wrongly ({error}); compare with its documentation"
+                f"{cls.__name__} is declared wrongly ({error}); compare with its documentation"
             ) from error
-        vars(deferred).setdefault("_made", value)  # one, also for two threads
-    return vars(deferred)["_made"]
-
-
-def undefer(value: "Any") -> "Any":  # noqa: ANN401
-    """Return what a deferred value stands for, and any other value as it is."""
-    is_deferred = type(value).__name__ == "Deferred" and type(value).__module__ == "plaintally"
-    return make(value) if is_deferred else value
+        vars(value).setdefault("_made", made)  # one, also for two threads
+    return vars(value)["_made"]
 
 
 def _undefer_all(values: "Mapping[str, Any] | None") -> "dict[str, Any]":
@@ -311,7 +310,7 @@ def _with_messages(context: "Mapping[str, Kind]") -> "Iterator[tuple[str, Kind]]
     for key, kind in context.items():
         yield key, kind
         if type(kind) is ErrorType:
-            _require(
+            require(
                 f"{key}_message" not in context,
                 f"the key '{key}_message' is taken by what {key!r} brings along",
             )
@@ -319,10 +318,10 @@ def _with_messages(context: "Mapping[str, Kind]") -> "Iterator[tuple[str, Kind]]
 
 
 def _kind_from_dict(key: str, data: "Any") -> Kind:  # noqa: ANN401
-    _require(isinstance(data, dict), f"the context key {key!r} must be an object with a kind")
+    require(isinstance(data, dict), f"the context key {key!r} must be an object with a kind")
     arguments = dict(data)
     kind = KINDS.get(str(arguments.pop("kind", None)))
-    _require(kind is not None, f"the context key {key!r} needs a kind out of {', '.join(KINDS)}")
+    require(kind is not None, f"the context key {key!r} needs a kind out of {', '.join(KINDS)}")
     values = arguments.pop("values", [])
     try:
         return kind(*values, **arguments)  # type: ignore[misc]
@@ -331,7 +330,7 @@ def _kind_from_dict(key: str, data: "Any") -> Kind:  # noqa: ANN401
 
 
 def _require_keys(data: object, known: "set[str]", what: str) -> None:
-    _require(
+    require(
         isinstance(data, dict) and set(data) <= known,
         f"{what} is an object that has no key but {', '.join(sorted(known))}",
     )
@@ -355,14 +354,9 @@ def _is_line(text: object) -> bool:
 def _check_common(days: object, **lines: object) -> None:
     """Raise unless this is a number of days, and these are lines of text."""
     is_days = type(days) is int and 0 < days <= 36_600
-    _require(is_days, f"retention_days={days!r} must be a number of days")
+    require(is_days, f"retention_days={days!r} must be a number of days")
     for name, line in lines.items():
-        _require(_is_line(line), f"{name} {line!r} must be a line of text")
-
-
-def _require(holds: bool, message: str) -> None:  # noqa: FBT001  # what is required comes first
-    if not holds:
-        raise _error(message)
+        require(_is_line(line), f"{name} {line!r} must be a line of text")
 
 
 def _error(message: str) -> Exception:

@@ -74,7 +74,7 @@ class Integer(Kind):
 
     def __init__(self, minimum: int, maximum: int, *, purpose: str = "") -> None:
         super().__init__(purpose=purpose)
-        _check(
+        require(
             type(minimum) is int
             and type(maximum) is int
             and -_INT64 - 1 <= minimum <= maximum <= _INT64,
@@ -114,7 +114,7 @@ class Real(Kind):
         super().__init__(purpose=purpose)
         both = (minimum, maximum)
         finite = all(type(limit) in (int, float) and abs(limit) < float("inf") for limit in both)
-        _check(
+        require(
             finite and minimum <= maximum,
             f"Real({minimum!r}, {maximum!r}) needs two finite numbers, the smaller first",
         )
@@ -150,7 +150,7 @@ class Choice(Kind):
         self.values = tuple(
             dict.fromkeys(_text("Choice", value, longest=MAX_NAME) for value in values)
         )
-        _check(bool(self.values), "Choice() needs the texts to choose from")
+        require(bool(self.values), "Choice() needs the texts to choose from")
 
     def take(self, value: object) -> object:
         """See `Kind.take`."""
@@ -186,7 +186,7 @@ class Name(Kind):
         super().__init__(purpose=purpose)
         self.pattern = _text("pattern", pattern, longest=256)
         self._sequences = parse(self.pattern)
-        _check(
+        require(
             type(max_length) is int and 0 < max_length <= 256,
             f"max_length={max_length!r} must be a number up to 256",
         )
@@ -215,7 +215,7 @@ class Description(Kind):
 
     def __init__(self, *, names: "Iterable[str]" = (), purpose: str = "") -> None:
         super().__init__(purpose=purpose)
-        _check(not isinstance(names, str), f"names={names!r} must be a list of names")
+        require(not isinstance(names, str), f"names={names!r} must be a list of names")
         self.names = frozenset(_text("names", name, longest=MAX_NAME) for name in names)
 
     def take(self, value: object) -> object:
@@ -266,7 +266,7 @@ class Source(Kind):
 
     def __init__(self, max_length: int = MAX_TEXT, *, purpose: str = "") -> None:
         super().__init__(purpose=purpose)
-        _check(
+        require(
             type(max_length) is int and 0 < max_length <= 100_000,
             f"max_length={max_length!r} must be at most 100,000",
         )
@@ -307,14 +307,15 @@ def _plain(value: object) -> object:
 
 
 def _text(name: str, value: object, *, longest: int = 1000) -> str:
-    _check(
+    require(
         isinstance(value, str) and len(value) <= longest and value.isprintable(),
         f"{name} {value!r} must be a line of text of at most {longest} characters",
     )
     return str(value)
 
 
-def _check(holds: bool, message: str) -> None:  # noqa: FBT001  # what is checked comes first
+def require(holds: bool, message: str) -> None:  # noqa: FBT001  # what is required comes first
+    """Raise a `ContractError` unless something holds."""
     if not holds:
         from plaintally.exceptions import ContractError
 

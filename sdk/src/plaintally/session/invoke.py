@@ -162,13 +162,6 @@ class SessionInvoke:
         """How long it took by a clock that nobody sets, in milliseconds."""
         return self._elapsed_ns / 1e6
 
-    def restore(self, *, identifier: str, status: str, start_ns: int, elapsed_ns: int) -> None:
-        """Be the invoke that a document tells of."""
-        self._id = identifier
-        self.status = status
-        self._start_ns = start_ns
-        self._elapsed_ns = elapsed_ns
-
     def _refuse(self, key: str) -> None:
         if type(key) is str and key in self._stats.takes:
             self._drop(key, "not of the declared kind or range")

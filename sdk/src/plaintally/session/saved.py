@@ -6,6 +6,7 @@ A session comes back as one that `make` makes, so that nothing here depends on t
 import json
 import os
 import re
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from plaintally.consent.files import remedy, write_file
@@ -15,7 +16,7 @@ from plaintally.session.invoke import LATEST_US, SessionInvoke
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from plaintally.session import Session, SessionStats
@@ -28,7 +29,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTS = ("total_invokes", "success_count", "failed_count")
 _DURATIONS = ("min_duration_ms", "max_duration_ms", "total_duration_ms")
 FIGURES = (*_COUNTS, *_DURATIONS)
-_WRONG_SHAPE = (TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 def write(data: "Mapping[str, Any]", path: "str | os.PathLike[str]") -> None:
@@ -72,7 +72,7 @@ def load(data: "Mapping[str, Any]", *, make: "Callable[..., Session]") -> "Sessi
     Raises:
         DocumentError: the data has another shape.
     """
-    with Reading("a saved session"):
+    with reading("a saved session"):
         found = data["format"]
         _require(found == FORMAT, f"it has the format {found!r}, and this version reads {FORMAT}")
         _require(is_name(data["package"]), "a package is a name such as mypackage")
@@ -133,7 +133,7 @@ def _stats_to_dict(stats: "SessionStats") -> "dict[str, Any]":
 
 
 def restore_stats(session: "Session", label: str, fields: "Mapping[str, Any]") -> "SessionStats":
-    """Give a session the stats of a label; see `Reading` for errors of a wrong shape."""
+    """Give a session the stats of a label; see `reading` for errors of a wrong shape."""
     stats = session.add_label(label)
     if stats is None:
         raise ValueError(f"{label!r} is no label, or one too many")
@@ -152,12 +152,10 @@ def restore_invoke(stats: "SessionStats", fields: "Mapping[str, Any]") -> Sessio
     restored = SessionInvoke(stats)
     if fields["label"] != stats.label or fields["status"] not in ("success", "error"):
         raise ValueError("an invoke has the label of its stats, and the status success or error")
-    restored.restore(
-        identifier=read_uuid(fields["id"]),
-        status=fields["status"],
-        start_ns=nanoseconds(fields["execution_start"]),
-        elapsed_ns=round(_duration(fields["duration_ms"]) * 1e6),
-    )
+    restored._id = read_uuid(fields["id"])
+    restored.status = fields["status"]
+    restored._start_ns = nanoseconds(fields["execution_start"])
+    restored._elapsed_ns = round(_duration(fields["duration_ms"]) * 1e6)
     kinds = stats.fields
     restored.context = {
         key: value
@@ -207,21 +205,14 @@ def nanoseconds(moment: datetime) -> int:
     return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
-class Reading:
-    """Turns whatever a wrong shape comes to into one sentence."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: object
-    ) -> None:
-        if isinstance(error, DocumentError):
-            return
-        if isinstance(error, KeyError):
-            raise DocumentError(f"this is not {self.what}: it has no {error.args[0]}") from error
-        if isinstance(error, _WRONG_SHAPE):
-            raise DocumentError(f"this is not {self.what}: {error}") from error
+@contextmanager
+def reading(what: str) -> "Iterator[None]":
+    """Turn whatever a wrong shape comes to into one sentence."""
+    try:
+        yield
+    except DocumentError:
+        raise
+    except KeyError as error:
+        raise DocumentError(f"this is not {what}: it has no {error.args[0]}") from error
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise DocumentError(f"this is not {what}: {error}") from error

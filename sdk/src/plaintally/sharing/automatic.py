@@ -187,9 +187,7 @@ def _widen(sink: int) -> None:
 def header(session: Session, endpoint: Endpoint) -> bytes:
     """What the relay needs to know first."""
     address = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.path)
-    return marshal.dumps(
-        (address, session.package, session.id, documents.session(session)["fields"])
-    )
+    return marshal.dumps((address, session.package, session.id, documents.session(session)))
 
 
 def encode(invoke: SessionInvoke, stats: SessionStats) -> bytes:

@@ -21,17 +21,14 @@ contract keeps private (see `plaintally.contract.Source`) is left out unless it 
 import hashlib
 import re
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeGuard
 
 from plaintally.firestore import to_document
 from plaintally.session import Session, SessionInvoke, SessionStats
-from plaintally.session.saved import (
-    figures,
-)
+from plaintally.session.saved import figures
 from plaintally.versions import coarse_version
 
-COLLECTIONS = ("sessions", "session_stats", "invokes")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z")
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -70,7 +67,8 @@ def invoke(
     `include` names what is private and goes along this time: `error_message`, `source`.
     """
     fields = invoke._stats.fields  # its own package
-    start, end = _times(invoke)
+    shift = _shift(invoke._stats.session)
+    end = invoke.execution_end
     context = {
         key: value
         for key, value in invoke.context.items()
@@ -84,8 +82,8 @@ def invoke(
             "deletion_key_hash": hash_key(invoke._stats.session.deletion_key),
             "label": invoke.label,
             "status": invoke.status,
-            "execution_start": start,
-            "execution_end": end,
+            "execution_start": invoke.execution_start - shift,
+            "execution_end": None if end is None else end - shift,
             "duration_ms": invoke.duration_ms,
             "context": context,
         }
@@ -108,13 +106,6 @@ def hash_key(deletion_key: str) -> str:
 def _shift(session: Session) -> timedelta:
     """By how much the times of a session are moved back when they leave."""
     return timedelta(microseconds=session.shift_us)
-
-
-def _times(invoke: SessionInvoke) -> tuple[datetime, datetime | None]:
-    """When an invoke began and ended, as it leaves."""
-    shift = _shift(invoke._stats.session)
-    end = invoke.execution_end
-    return invoke.execution_start - shift, None if end is None else end - shift
 
 
 def is_time(text: object) -> TypeGuard[str]:

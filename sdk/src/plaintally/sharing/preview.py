@@ -88,14 +88,14 @@ def _documents(
     session: Session, declared: Collection[str], include: Collection[str]
 ) -> list[Document]:
     kept = [session.stats(label) for label in session.labels if label in declared]
-    made = [make_document("sessions", session.id, documents.session(session)["fields"])]
+    made = [make_document("sessions", session.id, documents.session(session))]
     for stats in kept:
-        fields = documents.session_stats(stats, session.id)["fields"]
-        made.append(make_document("session_stats", stats.id, fields))
+        document = documents.session_stats(stats, session.id)
+        made.append(make_document("session_stats", stats.id, document))
     for stats in kept:
         for invoke in stats.invokes:
-            fields = documents.invoke(invoke, stats.id, include=include)["fields"]
-            made.append(make_document("invokes", invoke.id, fields))
+            document = documents.invoke(invoke, stats.id, include=include)
+            made.append(make_document("invokes", invoke.id, document))
     return made
 
 

@@ -123,15 +123,15 @@ class Batch:
         address: tuple[str, str, int, str],
         package: str,
         session: str,
-        fields: dict[str, Any],
+        document: dict[str, Any],
     ) -> None:
         self.source = source
         self.endpoint = Endpoint(*address)
         self.client = Client(ONCE, in_thread=False)  # the main thread keeps the time
         self.package = package
         self.session = session
-        self.key_hash = fields["deletion_key_hash"]["stringValue"]
-        self.parents: dict[str, Document] = {session: make_document("sessions", session, fields)}
+        self.key_hash = document["fields"]["deletion_key_hash"]["stringValue"]
+        self.parents = {session: make_document("sessions", session, document)}
         self.waiting: dict[str, Document] = {}  # the oldest first
         self.due_s = 0.0
         self.end_s = float("inf")
@@ -231,9 +231,7 @@ class Batch:
 
 
 def _document(collection: str, identifier: str, **fields: object) -> Document:
-    return make_document(
-        collection, identifier, to_document({"id": identifier, **fields})["fields"]
-    )
+    return make_document(collection, identifier, to_document({"id": identifier, **fields}))
 
 
 def _is_alive(pid: int) -> bool:

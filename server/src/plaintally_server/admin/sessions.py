@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from plaintally.contract import Contract
 from plaintally.exceptions import DocumentError
 from plaintally.session import DEFAULT_CAPACITY, Session
-from plaintally.session.saved import Reading, nanoseconds, restore_invoke, restore_stats
+from plaintally.session.saved import nanoseconds, reading, restore_invoke, restore_stats
 from plaintally.session.summary import Summary
 from plaintally_server.exceptions import not_found
 from plaintally_server.firestore.documents import Stored
@@ -105,7 +105,7 @@ def _restore(
     for stored, invokes, _ in tree.stats:
         label = stored.fields["label"]
         try:
-            with Reading("the stats of a session"):
+            with reading("the stats of a session"):
                 stats = restore_stats(session, label, stored.fields)
         except DocumentError:
             n_unfit += 1 + len(invokes)
@@ -114,7 +114,7 @@ def _restore(
             if invoke.fields["status"] == "unknown":  # RxInfer.jl's, for a run that did not end
                 continue
             try:
-                with Reading("an invoke"):
+                with reading("an invoke"):
                     restore_invoke(stats, rxinfer.complete(invoke.fields, package, label=label))
             except DocumentError:
                 n_unfit += 1
