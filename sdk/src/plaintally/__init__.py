@@ -37,26 +37,30 @@ if TYPE_CHECKING:
     from plaintally.controls import sessions, switches
     from plaintally.session import Session, SessionInvoke
 
+    __all__ = [
+        "Choice",
+        "Contract",
+        "Description",
+        "ErrorType",
+        "Flag",
+        "Integer",
+        "Label",
+        "Name",
+        "Real",
+        "Source",
+        "Telemetry",
+    ]
     F = TypeVar("F", bound=Callable[..., Any])
     Begin = Callable[[tuple[Any, ...], dict[str, Any]], SessionInvoke]
 
-__all__ = [
-    "Choice",
-    "Contract",
-    "Description",
-    "ErrorType",
-    "Flag",
-    "Integer",
-    "Label",
-    "Name",
-    "Real",
-    "Source",
-    "Telemetry",
-]
-_DECLARATIONS = __all__[:-1]  # classes of `plaintally.contract`
+# Literals are interned, which makes the import cheaper than a text that is split.
+_DECLARATIONS = (  # classes of `plaintally.contract`
+    *("Choice", "Contract", "Description", "ErrorType", "Flag"),
+    *("Integer", "Label", "Name", "Real", "Source"),
+)
+__all__ = [*_DECLARATIONS, "Telemetry"]  # noqa: PLE0604  # a literal for type checkers is above
 __version__ = "0.1.0"
 
-# Literals are interned, which makes the import cheaper than a text that is split.
 FOR_USERS = (
     *("create_session", "disable_automatic_sharing", "disable_counter", "disable_session_logging"),
     *("enable_automatic_sharing", "enable_counter", "enable_session_logging", "forget", "preview"),
