@@ -118,8 +118,7 @@ def _forget(
     if is_firestore_host(endpoint.host):
         raise alone
     body = json.dumps({"session": session_id} | ({"key": key} if key else {})).encode()
-    client = http.Client(SHARING, in_thread=may_thread())
-    answer = exchange(Request("POST", f"{endpoint.path}:forget", body, ()), endpoint, client)
+    answer = exchange(Request("POST", f"{endpoint.path}:forget", body, ()), endpoint, _client())
     if answer.http_status in LACKING:
         raise alone
     if answer.status == 0:
@@ -159,7 +158,7 @@ def _is_of(said: Mapping[str, Any], session_id: str) -> bool:
 def _send_all(
     requests: Iterable[Request], endpoint: Endpoint, result: ShareResult, progress: Progress
 ) -> None:
-    client = http.Client(SHARING, in_thread=may_thread())
+    client = _client()
     for request in requests:
         result.uncertain = True  # until there is an answer
         for sent, answer in send(request, endpoint, client):
@@ -172,3 +171,7 @@ def _send_all(
             is_away = answer.status == 0 and answer.http_status < 400
             if is_away or result.failed.get("sessions"):
                 return  # without a collector or the session, nothing more is of use
+
+
+def _client() -> http.Client:
+    return http.Client(SHARING, in_thread=may_thread())
