@@ -69,12 +69,12 @@ def site(bare: Interpreter, tmp_path: Path, collector: Collector) -> Iterator[Si
 
 @pytest.mark.linux
 def test_a1_it_counts_how_often_the_package_is_loaded(site: Site) -> None:
-    for number in range(1, 26):
+    for number in range(1, 25):
         site.run()
-        if (
-            number % 5 == 0
-        ):  # a sender gives up after five seconds, which many need on a busy machine
+        if number % 4 == 0:  # a user has at most four senders at once
             assert site.total == number
+    site.run()
+    assert site.total == 25
     site.run(f"{IMPORT}; import importlib; importlib.reload(rxinfer_py)")  # once per process
     assert site.total == 26
 

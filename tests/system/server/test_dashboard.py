@@ -82,7 +82,8 @@ def test_the_style_and_the_icon_are_in_the_wheel(collector: Collector) -> None:
 def test_an_import_is_on_the_page_soon(collector: Collector) -> None:
     for number in range(1, 4):
         collector.post()
-        wait_until(lambda total=f'<strong id="total">{number}</strong>': total in read(collector))  # type: ignore[misc]
+        total = f'<strong id="total">{number}</strong>'
+        wait_until(lambda total=total: total in read(collector), pause_s=0.5)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("path", ["/", "/packages/rxinfer"])
@@ -108,7 +109,7 @@ def test_a_browser_that_has_a_page_is_told_so(tmp_path: Path, path: str) -> None
                 page.headers["etag"],
             )
 
-        wait_until(is_told)  # another page may be made between two requests
+        wait_until(is_told, pause_s=0.5)  # another page may be made between two requests
 
 
 def test_pages_of_maintainers_and_forms_are_in_no_cache(collector: Collector) -> None:
@@ -175,7 +176,10 @@ def test_pages_say_that_a_purge_has_not_ended(tmp_path: Path) -> None:
         assert "last completed purge" not in page
     run_until(database, now)
     with run_collector(database) as collector:
-        wait_until(lambda: "<time" in kept(collector) and "is being deleted" not in kept(collector))
+        wait_until(
+            lambda: "<time" in kept(collector) and "is being deleted" not in kept(collector),
+            pause_s=0.5,  # less would be more pages than one address gets
+        )
         assert "Expired data was last deleted on" in kept(collector)
         browser = Browser(collector)
         assert browser.send("/login", {"token": TOKEN}).status == 303
