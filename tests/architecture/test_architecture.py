@@ -96,7 +96,7 @@ def test_only_the_preferences_and_the_notice_touch_the_users_files() -> None:
             ):
                 touching.add(str(path.relative_to(SDK)))
     # The sender opens its pipe, the null device and files of the SDK. The command line opens the
-    # null device, for a pipe that nobody reads any more. Sessions, deletion keys and contracts are
+    # null device, for a pipe without a reader. Sessions, deletion keys and contracts are
     # read from and written to the files that somebody names.
     assert touching == {
         "consent/files.py",

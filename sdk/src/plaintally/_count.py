@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from plaintally._spawn import Endpoint
     from plaintally.consent.rules import Facts
 
-# Where an import says nothing about use, and nobody can consent. The presence of a variable is
-# enough, except for the values in `consent.rules`. BUILD_ID, RUN_ID, RENDER and VERCEL also occur
-# on servers, so the decision names the variable. (Taskcluster's TASK_ID comes with a RUN_ID.)
+# In these, an import says nothing about use, and no person can consent. The presence of a
+# variable is enough, except for the values in `consent.rules`. BUILD_ID, RUN_ID, RENDER and VERCEL
+# also occur on servers, so the decision names the variable. (Taskcluster's TASK_ID comes with a
+# RUN_ID.)
 _VARIABLES = {
     "CI": """
         CI CONTINUOUS_INTEGRATION BUILD_NUMBER BUILD_ID RUN_ID CI_NAME CI_APP_ID CI_BUILD_ID

@@ -17,7 +17,7 @@ from programs import program
 from waiting import PATIENCE_S
 
 OWN = {"plaintally", "plaintally._count", "plaintally._preferences", "plaintally._spawn"}
-# Where somebody said something in a file.
+# A preference stands in a file.
 RULES = {
     "plaintally.consent",
     "plaintally.consent.facts",

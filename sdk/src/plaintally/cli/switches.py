@@ -54,7 +54,7 @@ def turn_off(arguments: "Namespace") -> None:
 def turn_on(arguments: "Namespace") -> None:
     """Turn the counter on, for one package or for all, or sharing for one.
 
-    A yes to all would also be one to packages that ask first, and to those that are yet to come.
+    A yes to all would also hold for packages that ask first, and for packages installed later.
     """
     if arguments.sharing and arguments.package is None:
         arguments.parser.error("--sharing needs the name of a package")

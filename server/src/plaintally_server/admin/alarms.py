@@ -67,7 +67,7 @@ class Alarms(NamedTuple):
 
 
 def find_alarms(reader: Reader, packages: Sequence[str], *, last: date) -> Alarms:
-    """Return what is to be reported of packages after the last complete day."""
+    """Return the alarms of packages after the last complete day."""
     source = StoreSource(reader)
     down = _read_downtime(reader, last=last)
     silent = [

@@ -130,7 +130,7 @@ def _check_contracts(database: Database, paths: Sequence[Path], packages: Sequen
 
 
 def _find_strays(database: Database, names: Sequence[str]) -> Sequence[str]:
-    """Return the packages that have documents and none of these names: nobody purges them."""
+    """Return the packages with documents that have none of these names, and so are never purged."""
     return [
         name for name in MaintenanceReader(database).packages_with_documents() if name not in names
     ]

@@ -132,7 +132,7 @@ def _describe_older(tree: SessionTree) -> Iterator[str]:
 
 
 def _describe_skipped(n_skipped: int) -> Iterator[str]:
-    """Yield how many documents a summary left out; anybody who has the ID may send some."""
+    """Yield how many documents a summary left out; every client that has the ID can send some."""
     if n_skipped:
         they = "1 document is" if n_skipped == 1 else f"{n_skipped} documents are"
         yield f"{they} left out, for what is in them does not fit the session."

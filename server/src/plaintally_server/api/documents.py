@@ -62,7 +62,7 @@ class Documents:
         clock_s: a clock that never goes back, in seconds.
         make_id: makes the id of a document that came without one.
         forget: answers `documents:forget`.
-        note_refused: is told the package of a document that is not admitted.
+        note_refused: called with the package of each document that is rejected.
         access: what the sender of a request may do.
     """
 

@@ -19,7 +19,8 @@ from plaintally_server.store.restore import read_deletions
 def forget() -> None:
     """Decide on requests to delete a session.
 
-    Whoever has a session's deletion key needs nobody; a request without it waits here.
+    Users who have a session's deletion key can delete it immediately. Requests without it appear
+    here for approval.
     """
 
 
@@ -87,10 +88,10 @@ def erase(*, database: Database) -> None:
 )
 @on_database
 def refuse(*, session_id: str | None, empty: bool, database: Database) -> None:
-    """Refuse a request; it stays in the list, and waits anew when somebody asks again.
+    """Refuse a request; it waits again if the user sends it again.
 
-    It leaves the list 30 days after it came, and those about no document do so, too: at once with
-    --empty.
+    Refused requests, and requests about no document, leave the list after 30 days. --empty removes
+    those about no document immediately.
     """
     if (session_id is None) is not empty:
         raise click.UsageError("Give either an ID or --empty.")

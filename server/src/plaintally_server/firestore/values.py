@@ -257,7 +257,7 @@ def _read_geo_point(content: object) -> GeoPoint:
 
 
 def _finite(number: object) -> float | None:
-    """Return a number as a finite float; None for what is none."""
+    """Return a number as a finite float, or None if it is not one."""
     if isinstance(number, bool) or not isinstance(number, int | float):
         return None
     try:

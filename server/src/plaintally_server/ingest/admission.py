@@ -30,7 +30,7 @@ from plaintally_server.model import Admitted
 class Policy(NamedTuple):
     """What a collector takes, by package its contract.
 
-    `note_refused` is told the package when it is answered that a document is not admitted.
+    `note_refused` is called with the package of each document that is rejected.
     """
 
     contracts: Mapping[str, Contract]

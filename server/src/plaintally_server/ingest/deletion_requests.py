@@ -1,6 +1,6 @@
 """What a request for deletion says, and the receipt it is answered with. Pure.
 
-Whoever has a session's deletion key deletes it at once. The key itself is never stored: a session
+Users who have a session's deletion key delete it at once. The key itself is never stored: a session
 holds its SHA-256.
 """
 

@@ -66,7 +66,7 @@ def _drop_oldest_empty(connection: Connection) -> None:
 
 
 def is_requested(connection: Connection, session_id: str) -> bool:
-    """Whether anybody asked for a session to be deleted, without its key."""
+    """Return whether a request without a key asks for a session to be deleted."""
     query = select(forget_requests.c.state).where(forget_requests.c.session == session_id)
     return connection.scalar(query) is not None
 
@@ -79,7 +79,7 @@ def is_here(connection: Connection, session_id: str) -> bool:
 
 
 def refuse(connection: Connection, session_id: str) -> bool:
-    """Refuse a request that waits; False where there is none."""
+    """Refuse a waiting request; return False if there is no such request."""
     waits = and_(forget_requests.c.session == session_id, forget_requests.c.state == "waiting")
     refused = update(forget_requests).where(waits).values(state="refused")
     return connection.execute(refused).rowcount > 0

@@ -79,7 +79,7 @@ class PageCache:
         return page.response
 
     def clear(self) -> None:
-        """Forget all pages, also those that are being made, so that visitors see new ones."""
+        """Drop all pages, including those that are being made, so that visitors see new ones."""
         self._pages.clear()
         self._making.clear()
 
