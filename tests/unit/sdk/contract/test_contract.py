@@ -179,6 +179,11 @@ def test_an_authors_mistake_is_told_in_a_sentence(make: Callable[[], object], to
     assert "\n" not in str(caught.value)
 
 
+def test_names_have_one_order_in_the_json_whatever_the_seed_of_hashes() -> None:
+    names = [f"column{number:02}" for number in range(12)]
+    assert Description(names=reversed(names)).to_dict()["names"] == names
+
+
 def test_a_name_is_taken_whole() -> None:
     assert Name("[a-z]+").take("a\n") is REFUSED
     assert Name(r"\w+").take("\u00e9") is REFUSED
