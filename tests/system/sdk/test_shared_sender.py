@@ -418,6 +418,8 @@ def test_a_sender_takes_the_lock_that_is_free(host: MakeHost, command: str, free
             if free < 4:
                 with pytest.raises(BlockingIOError), locked([files[free]]):
                     pass
+            else:
+                wait_until_gone(marker)  # it looks for a lock itself if there is no command
         server.release.set()
         wait_until_gone(marker)
         made.run(before=FLOCK[command])  # a full house is no reason to send nothing later
