@@ -274,7 +274,9 @@ def leaving(session: Session, lines: Lines) -> dict[str, bytes]:
     assert session.deletion_key.encode() not in everything
     assert b"dev77" not in everything
     for moment in real_times(session):
-        assert f":{moment:%M:%S}".encode() not in everything
+        # In the first second of an hour a real time reads like the hours that may leave.
+        if moment.minute or moment.second:
+            assert f":{moment:%M:%S}".encode() not in everything
     return found
 
 
